@@ -1,0 +1,275 @@
+"""The errors of Turnout, one family.
+
+Every class takes its message first and the rest by keyword with a default, so that every error pickles. A message
+says what failed, where, and what the reader can do; it never holds a key.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnout.chat import ChatResponse
+    from turnout.embeddings import Vectors
+    from turnout.routing.trace import Trace
+
+__all__ = [
+    "AllAttemptsFailed",
+    "AuthenticationFailed",
+    "CapabilityUnsupported",
+    "ConcurrencyExceeded",
+    "ConnectFailed",
+    "ContentFiltered",
+    "ContextLengthExceeded",
+    "DeadlineExceeded",
+    "Disconnected",
+    "InvalidRequest",
+    "LocalProtocolError",
+    "MissingCredentials",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "Phase",
+    "ProviderError",
+    "ProviderNotRegistered",
+    "ProviderUnavailable",
+    "QuotaExceeded",
+    "RateLimited",
+    "RemoteProtocolError",
+    "RoutingError",
+    "ServerError",
+    "StreamFailed",
+    "StreamInterrupted",
+    "StreamTruncated",
+    "TimedOut",
+    "Timer",
+    "TransportError",
+    "TurnoutError",
+]
+
+
+class Phase(enum.StrEnum):
+    """How far an attempt had come: what may have been processed on the other side depends on it."""
+
+    NOT_SENT = "not-sent"  # no byte of the request left; repeating is always safe
+    SENT = "sent"  # some or all of the request left, nothing came back
+    HEAD = "head"  # a status came, nothing of the body
+    BODY = "body"  # some of the body came
+
+
+class Timer(enum.StrEnum):
+    """Which timer of one attempt ran out (DESIGN: timers are decided in the core)."""
+
+    CONNECT = "connect"
+    WRITE = "write"
+    HEAD = "head"
+    READ = "read"  # what a transport reports for one `read`; the core says which timer that was
+    FIRST_CONTENT = "first-content"
+    IDLE = "idle"
+
+
+class TurnoutError(Exception):
+    """Base of every error that Turnout raises on purpose.
+
+    `trace` is set on every error that ends a call of a router: what was tried, and why it went as it did.
+    """
+
+    trace: Trace | None = None
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class LocalProtocolError(TurnoutError):
+    """This side broke the rules: a wrong call, or a value that cannot be sent. Nothing was changed by the call."""
+
+
+class RemoteProtocolError(TurnoutError):
+    """The peer sent bytes that break the protocol. The machine that saw them stays failed."""
+
+
+class TransportError(TurnoutError):
+    """The network failed under one attempt. `phase` says how far the attempt had come."""
+
+    def __init__(self, message: str = "", *, phase: Phase = Phase.SENT) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
+class ConnectFailed(TransportError):
+    """No connection: refused, unreachable, no such host, bad certificate, proxy refused. Nothing was sent."""
+
+    def __init__(self, message: str = "", *, phase: Phase = Phase.NOT_SENT) -> None:
+        super().__init__(message, phase=phase)
+
+
+class TimedOut(TransportError):
+    """One timer of one attempt ran out. The caller's own deadline is `DeadlineExceeded`, not this."""
+
+    def __init__(self, message: str = "", *, timer: Timer = Timer.READ, phase: Phase = Phase.SENT) -> None:
+        super().__init__(message, phase=phase)
+        self.timer = timer
+
+
+class Disconnected(TransportError):
+    """The connection ended early: reset, closed, or cut inside a framed body.
+
+    `reused` is true where a kept-alive connection died before a byte of the answer came, so that the peer most
+    likely closed it while it was idle and never read the request.
+    """
+
+    def __init__(self, message: str = "", *, reused: bool = False, phase: Phase = Phase.SENT) -> None:
+        super().__init__(message, phase=phase)
+        self.reused = reused
+
+
+class ProviderError(TurnoutError):
+    """The provider answered with an error, by status or inside a 200.
+
+    status       HTTP status, or the one that an in-band error implies; None where nothing says
+    code         the provider's own code or type, as text
+    provider     the name under which the provider is registered
+    retry_after  seconds that the provider asks to wait, a floor; None where it does not say
+    request_id   the provider's id for this request, for its support
+    body         the start of the error body as text, for what the message leaves out
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        provider: str = "",
+        retry_after: float | None = None,
+        request_id: str | None = None,
+        body: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.provider = provider
+        self.retry_after = retry_after
+        self.request_id = request_id
+        self.body = body
+
+    def __str__(self) -> str:
+        told = [str(part) for part in (self.status, self.code) if part]
+        where = f"{self.provider}: " if self.provider else ""
+        return f"{where}{self.message}" + (f" ({', '.join(told)})" if told else "")
+
+
+class AuthenticationFailed(ProviderError):
+    """The key is wrong, expired or missing."""
+
+
+class PermissionDenied(ProviderError):
+    """The key is right but may not do this: region, project, model access."""
+
+
+class NotFound(ProviderError):
+    """No such model, or no such path."""
+
+
+class InvalidRequest(ProviderError):
+    """The provider refuses the request as it is; sending it again gives the same answer."""
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The conversation is longer than the model's context window."""
+
+
+class ContentFiltered(ProviderError):
+    """A content policy refused the prompt or the answer."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests or tokens a minute: wait `retry_after` seconds."""
+
+
+class QuotaExceeded(ProviderError):
+    """Credit, plan or daily quota is used up: waiting a minute does not help."""
+
+
+class Overloaded(ProviderError):
+    """The provider has no capacity now."""
+
+
+class ServerError(ProviderError):
+    """The provider failed, or answered in a way that says nothing better."""
+
+
+class StreamInterrupted(TurnoutError):
+    """A stream broke after content had come. `partial` is the answer as far as it came, with its usage."""
+
+    def __init__(self, message: str = "", *, partial: ChatResponse | None = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class StreamTruncated(StreamInterrupted):
+    """The body ended with neither a finish reason nor the protocol's terminator: the answer may be incomplete."""
+
+
+class StreamFailed(StreamInterrupted):
+    """A committed stream met another error, which is `__cause__`."""
+
+
+class RoutingError(TurnoutError):
+    """The router itself could not serve the call."""
+
+
+class ProviderNotRegistered(RoutingError):
+    """The call names a provider that this router does not have."""
+
+
+class CapabilityUnsupported(RoutingError):
+    """The provider, or its model, cannot do what is asked. Nothing was sent."""
+
+
+class ProviderUnavailable(RoutingError):
+    """The provider is known but not to be used now: disabled, or cooling down."""
+
+
+class MissingCredentials(RoutingError):
+    """No candidate has a key. `missing_env` names the variables that would give one."""
+
+    def __init__(self, message: str = "", *, missing_env: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.missing_env = missing_env
+
+
+class ConcurrencyExceeded(RoutingError):
+    """The router is full and was told to reject, or its queue is full."""
+
+
+class DeadlineExceeded(RoutingError):
+    """The caller's deadline for the whole call passed. `phase` says how far the last attempt had come."""
+
+    def __init__(self, message: str = "", *, phase: Phase = Phase.NOT_SENT) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
+class AllAttemptsFailed(RoutingError):
+    """Several candidates were tried and each failed.
+
+    `errors` holds one error for each attempt, in order; `last` is the last of them and the `__cause__`.
+    `vectors` holds what an embedding call had received before it failed for good, else None.
+    """
+
+    def __init__(
+        self, message: str = "", *, errors: tuple[TurnoutError, ...] = (), vectors: Vectors | None = None
+    ) -> None:
+        super().__init__(message)
+        self.errors = errors
+        self.vectors = vectors
+
+    @property
+    def last(self) -> TurnoutError | None:
+        return self.errors[-1] if self.errors else None

@@ -1,0 +1,110 @@
+"""One HTTP request as the core writes it, and what a transport may be told about time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias, overload
+
+import attrs
+
+__all__ = ["Auth", "Headers", "HttpRequest", "Timeouts"]
+
+# Header fields that carry a credential: shown in no repr, trace or cassette.
+SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "cookie",
+        "set-cookie",
+        "x-amz-security-token",
+    }
+)
+
+
+class Headers(Sequence[tuple[str, str]]):
+    """Header fields in order, repeated names kept, looked up without regard to case. Immutable.
+
+    `repr` hides the values of fields that carry credentials.
+    """
+
+    __slots__ = ("_fields", "_lower")
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields = tuple(fields)
+        self._lower: dict[str, str] = {}
+        for name, value in self._fields:
+            self._lower.setdefault(name.lower(), value)
+
+    def get(self, name: str) -> str | None:
+        """The first value of the field `name`, or None."""
+        return self._lower.get(name.lower())
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """Every value of the field `name`, in order."""
+        lower = name.lower()
+        return tuple(value for key, value in self._fields if key.lower() == lower)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[tuple[str, str], ...]: ...
+    def __getitem__(self, index: int | slice) -> tuple[str, str] | tuple[tuple[str, str], ...]:
+        return self._fields[index]
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields == other._fields if isinstance(other, Headers) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._fields)
+
+    def __repr__(self) -> str:
+        shown = [(name, "***" if name.lower() in SECRET_HEADERS else value) for name, value in self._fields]
+        return f"Headers({shown!r})"
+
+
+def _headers(fields: Headers | Iterable[tuple[str, str]]) -> Headers:
+    return fields if isinstance(fields, Headers) else Headers(fields)
+
+
+def _body_repr(body: bytes) -> str:
+    return f"<{len(body)} bytes>"
+
+
+@attrs.frozen
+class HttpRequest:
+    """A request to send as it stands: absolute URL, header fields, body bytes.
+
+    `headers` has everything but what framing needs (Host, Content-Length, Connection), which the transport adds.
+    `auth`, where given, makes the request to send from this one just before it is sent: for credentials that need
+    I/O or wall time (an OAuth token, a request signature). It may return an awaitable under an async driver.
+    """
+
+    method: str
+    url: str
+    headers: Headers = attrs.field(converter=_headers, factory=Headers)
+    body: bytes = attrs.field(default=b"", repr=_body_repr)
+    auth: Auth | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+
+
+Auth: TypeAlias = Callable[[HttpRequest], "HttpRequest | Awaitable[HttpRequest]"]
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Seconds that `open` may take; None is no bound. The core has cut each to the time that is left.
+
+    connect  to a usable connection: name look-up, TCP, proxy and TLS together
+    head     from the request being sent to the whole head of the answer; also bounds the sending itself
+    """
+
+    connect: float | None = None
+    head: float | None = None

@@ -1,0 +1,84 @@
+"""The seam: what a transport is. Anyone may write one; `turnout_io.conformance` checks it.
+
+A transport moves one HTTP request and its response. It decides nothing: no retries, no redirects, no decoding, no
+header of its own making beyond what HTTP needs (Host, Content-Length, Connection), no cookies, no `.netrc`.
+
+Rules:
+
+1. A status is never an exception.
+2. Errors are Turnout's: `ConnectFailed` (nothing was sent), `TimedOut`, `Disconnected`, else `TransportError`; a peer
+   that breaks HTTP is a `RemoteProtocolError`.
+3. A body that ends early is an error, not an end.
+4. `read` returns as soon as there is anything, never b"" but at the end, and b"" again after it.
+5. `read(timeout)` waits at most `timeout` seconds and then raises `TimedOut`. What cannot be kept exactly is stated.
+6. `close` may come at any time and any number of times. After the end it gives the connection back for reuse; before
+   the end it drops the connection. (A connection may be given back already when the end is seen.)
+7. Async: cancellation may come at any `await`; `aclose` must then still free the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from turnout.http import HttpRequest, Timeouts
+
+__all__ = ["AsyncHttpResponse", "AsyncTransport", "HttpResponse", "Transport"]
+
+
+class HttpResponse(Protocol):
+    """One response of a blocking transport: its head, and its body as it comes."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Iterable[tuple[str, str]]:
+        """As received, repeated names kept."""
+        ...
+
+    def read(self, timeout: float | None) -> bytes:
+        """Some bytes of the body, undecoded; b"" at its end and again after it.
+
+        Raises TimedOut, Disconnected, TransportError or RemoteProtocolError.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """A blocking transport."""
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        """Send the request and return once the head of the final response is there.
+
+        Raises ConnectFailed, TimedOut, Disconnected, TransportError or RemoteProtocolError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what is kept open for reuse."""
+        ...
+
+
+class AsyncHttpResponse(Protocol):
+    """One response of an async transport."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Iterable[tuple[str, str]]: ...
+
+    async def read(self, timeout: float | None) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+class AsyncTransport(Protocol):
+    """An async transport."""
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncHttpResponse: ...
+
+    async def aclose(self) -> None: ...
