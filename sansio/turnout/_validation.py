@@ -1,0 +1,105 @@
+"""Validators and converters of the vocabulary's constructors: every error names the class and the field."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def where(instance: object, attribute: attrs.Attribute[Any]) -> str:
+    return f"{type(instance).__name__}.{attribute.name}"
+
+
+def non_empty(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A string with something other than white space in it."""
+    if not isinstance(value, str):
+        raise TypeError(f"{where(instance, attribute)} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{where(instance, attribute)} must not be empty")
+
+
+def string(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{where(instance, attribute)} must be a str, not {type(value).__name__}")
+
+
+def number(
+    low: float | None = None, high: float | None = None, *, above: float | None = None
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A finite number or None, within the bounds; `above` is an open lower bound."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{where(instance, attribute)} must be a number, not {type(value).__name__}")
+        _check_range(instance, attribute, value, low, high, above)
+
+    return validate
+
+
+def integer(low: int | None = None, high: int | None = None) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A whole number or None, within the bounds."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{where(instance, attribute)} must be an int, not {type(value).__name__}")
+        _check_range(instance, attribute, value, low, high, None)
+
+    return validate
+
+
+def _check_range(
+    instance: object,
+    attribute: attrs.Attribute[Any],
+    value: float,
+    low: float | None,
+    high: float | None,
+    above: float | None,
+) -> None:
+    if math.isnan(value) or math.isinf(value):
+        raise ValueError(f"{where(instance, attribute)} must be finite, not {value}")
+    if above is not None and value <= above:
+        raise ValueError(f"{where(instance, attribute)} must be more than {above}, not {value}")
+    if low is not None and value < low:
+        raise ValueError(f"{where(instance, attribute)} must be at least {low}, not {value}")
+    if high is not None and value > high:
+        raise ValueError(f"{where(instance, attribute)} must be at most {high}, not {value}")
+
+
+def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A tuple with nothing in it but instances of `kinds`."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: Iterable[object]) -> None:
+        for place, item in enumerate(value):
+            if not isinstance(item, kinds):
+                wanted = " or ".join(kind.__name__ for kind in kinds)
+                raise TypeError(f"{where(instance, attribute)}[{place}] must be a {wanted}, not {type(item).__name__}")
+
+    return validate
+
+
+def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of a mapping down to its leaves, so that what the caller changes later changes no request."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a mapping, not {type(value).__name__}")
+    return copy.deepcopy(dict(value))
+
+
+def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...]:
+    """A tuple of what an iterable holds; a lone string is refused, for it is an iterable by accident."""
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes | Mapping):
+        raise TypeError(f"expected a list or tuple, not {type(value).__name__}")
+    return tuple(value)

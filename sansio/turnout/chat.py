@@ -1,0 +1,278 @@
+"""A chat request, and its answer."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from turnout._validation import as_tuple, deep_copy, instances, integer, non_empty, number, where
+from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
+
+if TYPE_CHECKING:
+    from turnout.routing.trace import Trace
+
+__all__ = [
+    "Capability",
+    "ChatRequest",
+    "ChatResponse",
+    "FinishReason",
+    "ModelConfig",
+    "ModelInfo",
+    "ProviderStatus",
+    "RateLimit",
+    "RateWindow",
+    "ResponseFormat",
+    "Usage",
+]
+
+
+class Capability(enum.StrEnum):
+    """What a provider offers through Turnout."""
+
+    CHAT = "chat"
+    STREAM = "stream"
+    TOOLS = "tools"
+    JSON = "json"
+    VISION = "vision"
+    AUDIO = "audio"
+    FILES = "files"
+    REASONING = "reasoning"
+    EMBEDDINGS = "embeddings"
+    MODELS = "models"
+
+
+def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else as_tuple(value)
+
+
+@attrs.frozen
+class ModelConfig:
+    """Which provider and model, and how.
+
+    provider           the name under which the provider is registered with the router
+    temperature, …     sampling, under the names that most providers use; None leaves the provider's default
+    max_tokens         a ceiling on the answer, reasoning included where the provider counts it
+    stop               one sequence or several at which the answer ends
+    logprobs           how many alternatives a token should come with, 0 for the chosen token alone
+    reasoning_effort   none, minimal, low, medium, high, xhigh or max, as the model knows them
+    timeout            seconds for the whole call when this is its primary model; the smallest bound holds
+    extra              fields that are merged into the provider's request body untouched, over what Turnout wrote
+    """
+
+    provider: str = attrs.field(validator=non_empty)
+    model_id: str = attrs.field(validator=non_empty)
+    temperature: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
+    top_p: float | None = attrs.field(default=None, kw_only=True, validator=number(0, 1))
+    top_k: int | None = attrs.field(default=None, kw_only=True, validator=integer(0))
+    max_tokens: int | None = attrs.field(default=None, kw_only=True, validator=integer(1))
+    stop: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_stop, validator=instances(str))
+    seed: int | None = attrs.field(default=None, kw_only=True, validator=integer())
+    presence_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
+    frequency_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
+    logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
+    reasoning_effort: str | None = attrs.field(default=None, kw_only=True)
+    timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
+    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+
+    @provider.validator
+    def _check_provider(self, attribute: attrs.Attribute[str], value: str) -> None:
+        if "/" in value:
+            raise ValueError(f"{where(self, attribute)} must not hold '/', as {value!r} does")
+
+    @classmethod
+    def parse(cls, text: str, **settings: Any) -> ModelConfig:
+        """`parse("groq/meta-llama/llama-4-scout")` is provider `groq`, model `meta-llama/llama-4-scout`."""
+        provider, slash, model_id = text.partition("/")
+        if not (slash and provider.strip() and model_id.strip()):
+            raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {text!r}")
+        return cls(provider, model_id, **settings)
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model_id}"
+
+
+@attrs.frozen
+class ResponseFormat:
+    """What the answer's text must be: `ResponseFormat.json()`, or JSON after a schema.
+
+    schema  JSON Schema of the answer; None asks for any JSON object
+    name    a name for the schema, which some providers want
+    strict  whether the provider must hold the schema exactly
+    """
+
+    schema: Mapping[str, Any] | None = attrs.field(default=None, converter=attrs.converters.optional(deep_copy))
+    name: str = attrs.field(default="answer", validator=non_empty, kw_only=True)
+    description: str | None = attrs.field(default=None, kw_only=True)
+    strict: bool = attrs.field(default=True, kw_only=True)
+
+    @classmethod
+    def json(cls) -> ResponseFormat:
+        return cls()
+
+
+@attrs.frozen
+class ChatRequest:
+    """A conversation to be answered by `model`, or by one of `fallbacks` in their order. Immutable.
+
+    metadata   the caller's own labels; they stay in the trace and are sent to nobody
+    """
+
+    model: ModelConfig = attrs.field(validator=attrs.validators.instance_of(ModelConfig))
+    messages: tuple[Message, ...] = attrs.field(converter=as_tuple, validator=instances(Message))
+    fallbacks: tuple[ModelConfig, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=instances(ModelConfig), kw_only=True
+    )
+    tools: tuple[Tool, ...] = attrs.field(default=(), converter=as_tuple, validator=instances(Tool), kw_only=True)
+    tool_choice: ToolChoice | None = attrs.field(default=None, kw_only=True)
+    parallel_tool_calls: bool | None = attrs.field(default=None, kw_only=True)
+    response_format: ResponseFormat | None = attrs.field(default=None, kw_only=True)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.messages:
+            raise ValueError("ChatRequest.messages must hold at least one message")
+        names = [tool.name for tool in self.tools]
+        if len(set(names)) != len(names):
+            raise ValueError("ChatRequest.tools must have different names")
+        choice = self.tool_choice
+        if choice is not None and not self.tools and choice.mode in ("required", "named"):
+            raise ValueError("ChatRequest.tool_choice asks for a tool, but ChatRequest.tools is empty")
+        if choice is not None and choice.mode == "named" and choice.name not in names:
+            raise ValueError(f"ChatRequest.tool_choice names {choice.name!r}, which is not among the tools")
+
+    def for_model(self, model: ModelConfig) -> ChatRequest:
+        """The same conversation for another model, with no fallbacks."""
+        return attrs.evolve(self, model=model, fallbacks=())
+
+
+class FinishReason(enum.StrEnum):
+    """Why an answer ended, in one vocabulary; the provider's own word is kept beside it (`finish_raw`)."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """Tokens of one answer. None means that the provider did not say; 0 is a real 0.
+
+    prompt_tokens       the whole prompt, cached parts included
+    completion_tokens   the whole answer, reasoning included
+    cached_tokens       of the prompt, read from the provider's cache
+    cache_write_tokens  of the prompt, written to the provider's cache
+    reasoning_tokens    of the answer, reasoning
+    source              reported by the provider, estimated here, or absent
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    source: Literal["reported", "estimated", "absent"] = "reported"
+
+    @property
+    def total_tokens(self) -> int | None:
+        if self.prompt_tokens is None and self.completion_tokens is None:
+            return None
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+
+@attrs.frozen(kw_only=True)
+class RateWindow:
+    """One limit: how much in all, how much is left, and in how many seconds it is full again."""
+
+    limit: float | None = None
+    remaining: float | None = None
+    reset: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RateLimit:
+    """What the answer's headers said about limits."""
+
+    requests: RateWindow | None = None
+    tokens: RateWindow | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ChatResponse:
+    """An answer, whole, or as far as it came before it broke.
+
+    model          the candidate that answered, as it stood in the request
+    served_model   the model's name in the provider's own words
+    finish_raw     the provider's own finish reason, as text
+    logprobs       the provider's log probabilities, in its own shape
+    citations      the provider's sources, in its own shape
+    raw            the provider's own JSON: the whole body of a unary answer, the last event of a stream
+    trace          how the answer was come by
+    """
+
+    message: Message
+    model: ModelConfig
+    finish_reason: FinishReason = FinishReason.UNKNOWN
+    finish_raw: str | None = None
+    usage: Usage = Usage(source="absent")
+    response_id: str | None = None
+    served_model: str | None = None
+    request_id: str | None = None
+    rate_limit: RateLimit | None = None
+    logprobs: Any = None
+    citations: tuple[Any, ...] = ()
+    raw: bytes | None = attrs.field(default=None, repr=False)
+    trace: Trace | None = attrs.field(default=None, repr=False)
+
+    @property
+    def text(self) -> str:
+        return self.message.text
+
+    @property
+    def reasoning(self) -> str:
+        return self.message.reasoning
+
+    @property
+    def refusal(self) -> str | None:
+        """The model's own words for not answering, where it gave some."""
+        told = [part.text for part in self.message.content if isinstance(part, Refusal)]
+        return "".join(told) if told else None
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.message.tool_calls
+
+
+@attrs.frozen
+class ModelInfo:
+    """One model in a provider's list."""
+
+    id: str
+    provider: str
+    context_window: int | None = attrs.field(default=None, kw_only=True)
+    max_output_tokens: int | None = attrs.field(default=None, kw_only=True)
+    owned_by: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class ProviderStatus:
+    """Whether a provider can be used, and what is missing where it cannot.
+
+    missing_env  variables any one of which, or all of which (see `reason`), would configure it
+    priority     the place in the order of candidates, 0 first; None outside a plan
+    fallbacks    the candidates after this one in a plan, as provider/model
+    """
+
+    provider: str
+    status: Literal["available", "not-configured", "disabled"]
+    capabilities: frozenset[Capability] = attrs.field(default=frozenset(), kw_only=True)
+    missing_env: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    priority: int | None = attrs.field(default=None, kw_only=True)
+    model: ModelConfig | None = attrs.field(default=None, kw_only=True)
+    fallbacks: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    reason: str = attrs.field(default="", kw_only=True)

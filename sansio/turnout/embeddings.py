@@ -1,0 +1,185 @@
+"""Embedding requests, and their vectors."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import attrs
+
+from turnout._validation import as_tuple, instances, integer, non_empty
+from turnout.chat import ModelConfig, RateLimit, Usage
+
+if TYPE_CHECKING:
+    from turnout.routing.trace import Trace
+
+    FloatView = memoryview[float]
+else:
+    FloatView = memoryview  # generic for type checkers only, before Python 3.14
+
+__all__ = ["EmbeddingRequest", "EmbeddingResponse", "Vectors"]
+
+
+class Vectors(Sequence[FloatView]):
+    """`len(vectors)` vectors of `dimensions` native float32 each, in one contiguous buffer.
+
+    `vectors[0]` is a memoryview of floats; `vectors.buffer` is the whole as an n × d memoryview;
+    `numpy.asarray(vectors)` takes the n × d array without a copy. Immutable by convention.
+    """
+
+    __slots__ = ("_floats", "dimensions")
+
+    def __init__(self, floats: array[float], dimensions: int) -> None:
+        """`floats` is an `array("f")` of n × `dimensions` numbers, which is kept, not copied."""
+        if floats.typecode != "f":
+            raise TypeError(f"Vectors takes an array('f'), not array({floats.typecode!r})")
+        if len(floats) % dimensions if dimensions else len(floats):
+            raise ValueError(f"{len(floats)} numbers are no whole number of vectors of {dimensions}")
+        self._floats = floats
+        self.dimensions = dimensions
+
+    @classmethod
+    def of(cls, vectors: Iterable[Sequence[float]]) -> Vectors:
+        """From rows of numbers, all of one length."""
+        floats = array("f")
+        lengths = set()
+        for vector in vectors:
+            floats.extend(vector)
+            lengths.add(len(vector))
+        if len(lengths) > 1:
+            raise ValueError(f"vectors of one answer have different lengths: {sorted(lengths)}")
+        return cls(floats, lengths.pop() if lengths else 0)
+
+    @classmethod
+    def from_little_endian(cls, packed: bytes, dimensions: int) -> Vectors:
+        """From packed little-endian float32, as providers send it in base64."""
+        floats = array("f")
+        floats.frombytes(packed)
+        if sys.byteorder == "big":
+            floats.byteswap()
+        return cls(floats, dimensions)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Vectors]) -> Vectors:
+        """The vectors of several answers, in order. They must have one length."""
+        floats = array("f")
+        dimensions = 0
+        for part in parts:
+            if not len(part):
+                continue
+            if dimensions and part.dimensions != dimensions:
+                raise ValueError(f"vectors of {dimensions} and of {part.dimensions} numbers cannot be joined")
+            dimensions = part.dimensions
+            floats.extend(part._floats)
+        return cls(floats, dimensions)
+
+    @property
+    def buffer(self) -> FloatView:
+        """All numbers as one n × d memoryview of native float32."""
+        flat: FloatView = memoryview(self._floats)
+        return flat.cast("B").cast("f", (len(self), self.dimensions)) if len(self) else flat
+
+    def tolist(self) -> list[list[float]]:
+        numbers = self._floats.tolist()
+        return [numbers[at : at + self.dimensions] for at in range(0, len(numbers), self.dimensions or 1)]
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        # numpy's array interface, version 3: the object under "data" is taken through its buffer, without a copy.
+        order = "<" if sys.byteorder == "little" else ">"
+        return {
+            "version": 3,
+            "shape": (len(self), self.dimensions),
+            "typestr": f"{order}f4",
+            "data": self._floats,
+        }
+
+    def __buffer__(self, flags: int) -> FloatView:  # PEP 688: Python 3.12 and later
+        return self.buffer
+
+    def __len__(self) -> int:
+        return len(self._floats) // self.dimensions if self.dimensions else 0
+
+    @overload
+    def __getitem__(self, index: int) -> FloatView: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FloatView]: ...
+    def __getitem__(self, index: int | slice) -> FloatView | list[FloatView]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"vector {index} of {len(self)}")
+        start = (index % len(self)) * self.dimensions
+        flat: FloatView = memoryview(self._floats)
+        return flat[start : start + self.dimensions]
+
+    def __iter__(self) -> Iterator[FloatView]:
+        return (self[place] for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vectors):
+            return NotImplemented
+        return self.dimensions == other.dimensions and self._floats == other._floats
+
+    __hash__ = None  # type: ignore[assignment]  # holds a mutable array
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Vectors, (self._floats, self.dimensions))
+
+    def __repr__(self) -> str:
+        return f"<Vectors {len(self)} × {self.dimensions}>"
+
+
+def _inputs(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else as_tuple(value)
+
+
+@attrs.frozen
+class EmbeddingRequest:
+    """Texts to turn into vectors, in order. Over a provider's cap they are split and joined again.
+
+    dimensions  ask for vectors of this length, where the model can
+    purpose     what the vectors are for: "query", "document", or a provider's own word; some models want to know
+    fallbacks   other places of the *same* model: they are tried only if `family` is given, for vectors of another
+                model corrupt a vector store in silence
+    family      the caller's word that `model` and `fallbacks` give the same vectors, for example "bge-m3"
+    """
+
+    model: ModelConfig = attrs.field(validator=attrs.validators.instance_of(ModelConfig))
+    input: tuple[str, ...] = attrs.field(converter=_inputs, validator=instances(str))
+    dimensions: int | None = attrs.field(default=None, kw_only=True, validator=integer(1))
+    purpose: str | None = attrs.field(default=None, kw_only=True)
+    fallbacks: tuple[ModelConfig, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=instances(ModelConfig), kw_only=True
+    )
+    family: str | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(non_empty))
+
+    def __attrs_post_init__(self) -> None:
+        if not self.input:
+            raise ValueError("EmbeddingRequest.input must hold at least one text")
+        for place, text in enumerate(self.input):
+            if not text:
+                raise ValueError(f"EmbeddingRequest.input[{place}] must not be empty")
+        if self.fallbacks and self.family is None:
+            raise ValueError(
+                "EmbeddingRequest.fallbacks needs EmbeddingRequest.family: say that they are the same model"
+            )
+
+    def for_model(self, model: ModelConfig) -> EmbeddingRequest:
+        """The same texts for another place of the model, with no fallbacks."""
+        return attrs.evolve(self, model=model, fallbacks=())
+
+
+@attrs.frozen(kw_only=True)
+class EmbeddingResponse:
+    """One vector for each text, in order."""
+
+    vectors: Vectors
+    model: ModelConfig
+    usage: Usage = Usage(source="absent")
+    served_model: str | None = None
+    request_id: str | None = None
+    rate_limit: RateLimit | None = None
+    trace: Trace | None = attrs.field(default=None, repr=False)

@@ -1,0 +1,285 @@
+"""What a conversation is made of: messages, their parts, tools and tool calls."""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from turnout._validation import as_tuple, deep_copy, instances, non_empty, string, where
+
+__all__ = [
+    "Audio",
+    "File",
+    "Image",
+    "Message",
+    "Opaque",
+    "Part",
+    "Refusal",
+    "Role",
+    "Text",
+    "Thinking",
+    "Tool",
+    "ToolCall",
+    "ToolChoice",
+]
+
+
+class Role(enum.StrEnum):
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+def _extra() -> Any:
+    return attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+
+
+def _media(instance: Image | Audio | File) -> None:
+    if instance.data is not None and not isinstance(instance.data, bytes):
+        raise TypeError(f"{type(instance).__name__}.data must be bytes, not {type(instance.data).__name__}")
+    if instance.data is not None and not instance.media_type:
+        raise ValueError(f"{type(instance).__name__}.media_type must say what `data` is, for example 'image/png'")
+
+
+@attrs.frozen
+class Text:
+    """Plain text. `signature` is a provider's proof that goes back with this part (see `Message.origin`)."""
+
+    text: str = attrs.field(validator=string)
+    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class Thinking:
+    """Reasoning text that a model showed. It goes back only to the provider family that made it."""
+
+    text: str = attrs.field(validator=string)
+    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class Refusal:
+    """The model's own words for not answering."""
+
+    text: str = attrs.field(validator=string)
+
+
+@attrs.frozen
+class Image:
+    """An image by URL (http, https, data or a provider's file URI), or by its bytes and their media type."""
+
+    url: str | None = None
+    data: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
+    media_type: str | None = attrs.field(default=None, kw_only=True)
+    detail: Literal["auto", "low", "high"] | None = attrs.field(default=None, kw_only=True)
+    extra: Mapping[str, Any] = _extra()
+
+    def __attrs_post_init__(self) -> None:
+        if (self.url is None) == (self.data is None):
+            raise ValueError("Image needs either url or data, and not both")
+        _media(self)
+
+
+@attrs.frozen(kw_only=True)
+class Audio:
+    """Sound by its bytes and their media type, for example `audio/wav`."""
+
+    data: bytes = attrs.field(repr=False)
+    media_type: str
+    extra: Mapping[str, Any] = _extra()
+
+    def __attrs_post_init__(self) -> None:
+        _media(self)
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """A document: by its bytes and media type, by URL, or by the id under which a provider keeps it."""
+
+    data: bytes | None = attrs.field(default=None, repr=False)
+    media_type: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    extra: Mapping[str, Any] = _extra()
+
+    def __attrs_post_init__(self) -> None:
+        if sum(given is not None for given in (self.data, self.url, self.file_id)) != 1:
+            raise ValueError("File needs exactly one of data, url and file_id")
+        _media(self)
+
+
+@attrs.frozen
+class Opaque:
+    """A piece of an answer that the vocabulary has no word for, kept as raw JSON and sent back unchanged.
+
+    Only the provider family named in the message's `origin` gets it back; others never see it.
+    """
+
+    json: bytes = attrs.field(repr=lambda value: f"<{len(value)} bytes>")
+
+
+Part: TypeAlias = Text | Thinking | Refusal | Image | Audio | File | Opaque
+_PARTS = (Text, Thinking, Refusal, Image, Audio, File, Opaque)
+
+
+@attrs.frozen
+class ToolCall:
+    """A model's wish to call a tool.
+
+    id         ties the call to its result; made by Turnout where the provider sent none
+    arguments  JSON text exactly as the model wrote it ("" and the like become "{}"); it may be cut or not be JSON
+    signature  a provider's proof that goes back with this call (see `Message.origin`)
+    """
+
+    id: str = attrs.field(validator=non_empty)
+    name: str = attrs.field(validator=non_empty)
+    arguments: str = attrs.field(default="{}", validator=string)
+    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
+    extra: Mapping[str, Any] = _extra()
+
+    def parsed(self) -> Any:
+        """The arguments as Python values; ValueError where they are not JSON (an answer cut at its length, say)."""
+        try:
+            return json.loads(self.arguments)
+        except ValueError as error:
+            raise ValueError(
+                f"the arguments of tool call {self.name!r} are not JSON ({error}): {self.arguments[:200]!r}"
+            ) from None
+
+
+# The narrowest set among the providers (OpenAI: letters, digits, _ and -, 64 at the most), so that a tool works
+# with each of them.
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+@attrs.frozen
+class Tool:
+    """A function that the model may ask for. `parameters` is the JSON Schema of one object."""
+
+    name: str = attrs.field(validator=non_empty)
+    description: str = attrs.field(default="", validator=string)
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy)
+    strict: bool | None = attrs.field(default=None, kw_only=True)
+    extra: Mapping[str, Any] = _extra()
+
+    @name.validator
+    def _check_name(self, attribute: attrs.Attribute[str], value: str) -> None:
+        if not _TOOL_NAME.match(value):
+            raise ValueError(f"{where(self, attribute)} must be 1 to 64 letters, digits, '_' or '-', not {value!r}")
+
+    @parameters.validator
+    def _check_parameters(self, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+        if value and value.get("type", "object") != "object":
+            raise ValueError(f"{where(self, attribute)} must be the schema of an object, not of {value['type']!r}")
+
+
+@attrs.frozen
+class ToolChoice:
+    """Whether the model may, must or must not call tools: `ToolChoice("auto")`, or `ToolChoice.named("search")`."""
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.mode not in ("auto", "none", "required", "named"):
+            raise ValueError(f"ToolChoice.mode must be auto, none, required or named, not {self.mode!r}")
+        if (self.mode == "named") != bool(self.name):
+            raise ValueError("ToolChoice.name goes with the mode 'named', and only with it")
+
+    @classmethod
+    def named(cls, name: str) -> ToolChoice:
+        return cls("named", name)
+
+
+def _content(value: str | Part | Iterable[Part] | None) -> tuple[Part, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (Text(value),)
+    if isinstance(value, _PARTS):
+        return (value,)
+    return as_tuple(value)
+
+
+@attrs.frozen
+class Message:
+    """One turn of a conversation.
+
+    content       text, or parts in order; kept as a tuple of parts
+    tool_calls    what an assistant turn asked for
+    tool_call_id  on a tool turn, the call that it answers; `name` is then that tool's name (Gemini wants it; it is
+                  looked up in the conversation where it is not given)
+    is_error      on a tool turn, whether the tool failed
+    origin        the provider family that made an assistant turn: signatures, thinking and opaque parts go back to
+                  this family unchanged, and to no other
+    """
+
+    role: Role = attrs.field(converter=Role)
+    content: tuple[Part, ...] = attrs.field(default=(), converter=_content, validator=instances(*_PARTS))
+    tool_calls: tuple[ToolCall, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=instances(ToolCall), kw_only=True
+    )
+    tool_call_id: str | None = attrs.field(default=None, kw_only=True)
+    name: str | None = attrs.field(default=None, kw_only=True)
+    is_error: bool = attrs.field(default=False, kw_only=True)
+    origin: str | None = attrs.field(default=None, kw_only=True)
+    extra: Mapping[str, Any] = _extra()
+
+    def __attrs_post_init__(self) -> None:
+        if self.role is Role.TOOL and not self.tool_call_id:
+            raise ValueError("Message.tool_call_id must name the call that a tool message answers")
+        if self.role is not Role.TOOL and self.tool_call_id is not None:
+            raise ValueError(f"Message.tool_call_id is for tool messages, not for role {self.role.value!r}")
+        if self.tool_calls and self.role is not Role.ASSISTANT:
+            raise ValueError(f"Message.tool_calls is for assistant messages, not for role {self.role.value!r}")
+        if not self.content and not self.tool_calls and self.role in (Role.SYSTEM, Role.DEVELOPER, Role.USER):
+            raise ValueError(f"Message.content must not be empty for role {self.role.value!r}")
+
+    @classmethod
+    def system(cls, content: str | Part | Iterable[Part]) -> Message:
+        return cls(Role.SYSTEM, content)
+
+    @classmethod
+    def user(cls, *content: str | Part) -> Message:
+        """`Message.user("What is this?", Image(url=…))`: texts and parts in order."""
+        return cls(Role.USER, tuple(Text(part) if isinstance(part, str) else part for part in content))
+
+    @classmethod
+    def assistant(
+        cls, content: str | Part | Iterable[Part] | None = None, *, tool_calls: Iterable[ToolCall] = ()
+    ) -> Message:
+        return cls(Role.ASSISTANT, content, tool_calls=tool_calls)
+
+    @classmethod
+    def tool(
+        cls,
+        call: ToolCall | str,
+        content: str | Part | Iterable[Part],
+        *,
+        name: str | None = None,
+        is_error: bool = False,
+    ) -> Message:
+        """The result of a tool call, which is given whole or by its id."""
+        if isinstance(call, ToolCall):
+            return cls(Role.TOOL, content, tool_call_id=call.id, name=name or call.name, is_error=is_error)
+        return cls(Role.TOOL, content, tool_call_id=call, name=name, is_error=is_error)
+
+    @property
+    def text(self) -> str:
+        """The text parts joined, verbatim."""
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+    @property
+    def reasoning(self) -> str:
+        """The thinking parts joined, verbatim."""
+        return "".join(part.text for part in self.content if isinstance(part, Thinking))

@@ -1,0 +1,243 @@
+"""The machine that every dialect's exchanges are: the order of calls, content decoding, error bodies.
+
+What a good body means is the dialect's: it gives a `Reader`, which is fed the decoded bytes. The body of an error
+status is collected whole and given to the dialect's `read_error`.
+"""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, TurnoutError
+from turnout.events import Event
+from turnout.http import Headers, HttpRequest
+
+__all__ = ["Collected", "HttpExchange", "ReadError", "Reader"]
+
+ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+# An error body is read to its end for its code, but no further than this: what follows says nothing more.
+ERROR_BODY_LIMIT = 256 * 1024
+# One JSON document. A batch of 2,048 vectors of 3,072 floats in text is about 140 MB; nothing real is larger.
+DOCUMENT_LIMIT = 256 * 1024 * 1024
+
+ReadError = Callable[[int, Headers, bytes], ProviderError]
+
+
+class Reader(Protocol[ResultT_co]):
+    """What a dialect makes of the decoded body of a response that is no error."""
+
+    def receive_data(self, data: bytes) -> tuple[Event, ...]: ...
+
+    def receive_end(self) -> tuple[Event, ...]: ...
+
+    @property
+    def failure(self) -> TurnoutError | None: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def result(self) -> ResultT_co: ...
+
+
+class State(enum.Enum):
+    """NEW -> READING | REFUSED -> ENDED; a failure moves to FAILED, from where only more input is ignored."""
+
+    NEW = "waiting for the head"
+    READING = "reading the answer"
+    REFUSED = "reading the body of an error"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@attrs.define(eq=False)
+class HttpExchange(Generic[ResultT]):
+    """One request and its response (`turnout.providers.protocol.Exchange`).
+
+    read_error(status, headers, body)  the dialect's reading of an error
+    make_reader(headers)               the dialect's reading of an answer; called once the head is there
+    """
+
+    request: HttpRequest
+    _make_reader: Callable[[Headers], Reader[ResultT]]
+    _read_error: ReadError
+    status: int = attrs.field(default=0, init=False)
+    headers: Headers = attrs.field(factory=Headers, init=False)
+    state: State = attrs.field(default=State.NEW, init=False)
+    _reader: Reader[ResultT] | None = attrs.field(default=None, init=False)
+    _failure: TurnoutError | None = attrs.field(default=None, init=False)
+    _decoder: _ContentDecoder | None = attrs.field(default=None, init=False)
+    _error_body: list[bytes] = attrs.field(factory=list, init=False)
+    _error_size: int = attrs.field(default=0, init=False)
+
+    def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        if self.state is not State.NEW:
+            raise LocalProtocolError(f"receive_head came while this exchange was {self.state.value}")
+        self.status = status
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        encoding = (self.headers.get("content-encoding") or "identity").strip().lower()
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            self._decoder = _ContentDecoder(encoding)
+        elif encoding not in ("", "identity"):
+            self._fail(
+                RemoteProtocolError(
+                    f"the answer is encoded as {encoding!r}, which was not asked for and cannot be read"
+                )
+            )
+            return
+        if 200 <= status < 300:
+            self._reader = self._make_reader(self.headers)
+            self.state = State.READING
+        else:
+            self.state = State.REFUSED
+
+    def receive_data(self, data: bytes) -> tuple[Event, ...]:
+        if self.state is State.FAILED:
+            return ()
+        if self.state is State.NEW or self.state is State.ENDED:
+            raise LocalProtocolError(f"receive_data came while this exchange was {self.state.value}")
+        if not data:
+            raise LocalProtocolError('receive_data takes some bytes; the end is receive_end(), not b""')
+        fault: RemoteProtocolError | None = None
+        if self._decoder is not None:
+            data, fault = self._decoder.decode(data)
+        events: tuple[Event, ...] = ()
+        if data:
+            if self._reader is None:
+                self._collect_error(data)
+            else:
+                events = self._reader.receive_data(data)
+        if fault is not None and self.failure is None:
+            self._fail(fault)
+        return events
+
+    def receive_end(self) -> tuple[Event, ...]:
+        if self.state is State.FAILED:
+            return ()
+        if self.state is State.NEW or self.state is State.ENDED:
+            raise LocalProtocolError(f"receive_end came while this exchange was {self.state.value}")
+        if self._reader is None:
+            self._fail(self._read_error(self.status, self.headers, b"".join(self._error_body)))
+            return ()
+        if self._decoder is not None and not self._decoder.finished and not self._reader.complete:
+            self._fail(RemoteProtocolError("the compressed body ended before its end"))
+            return ()
+        self.state = State.ENDED
+        return self._reader.receive_end()
+
+    @property
+    def failure(self) -> TurnoutError | None:
+        if self._failure is None and self._reader is not None:
+            return self._reader.failure
+        return self._failure
+
+    @property
+    def complete(self) -> bool:
+        return self._reader is not None and self._reader.complete
+
+    @property
+    def result(self) -> ResultT:
+        if self._reader is None:
+            raise LocalProtocolError(f"there is no result: this exchange is {self.state.value}")
+        return self._reader.result
+
+    def _collect_error(self, data: bytes) -> None:
+        room = ERROR_BODY_LIMIT - self._error_size
+        if room > 0:
+            self._error_body.append(data[:room])
+            self._error_size += len(data)
+
+    def _fail(self, error: TurnoutError) -> None:
+        self._failure = error
+        self.state = State.FAILED
+
+
+class _ContentDecoder:
+    """gzip or deflate (with or without the zlib head: servers differ), piece by piece."""
+
+    def __init__(self, encoding: str) -> None:
+        self._name = encoding
+        # 47 takes a gzip or a zlib head; a raw deflate stream has none and is tried once the head has failed.
+        self._zlib = zlib.decompressobj(47)
+        self._begun = b"" if encoding == "deflate" else None
+        self.finished = False
+
+    def decode(self, data: bytes) -> tuple[bytes, RemoteProtocolError | None]:
+        """The decoded bytes, and the fault that followed them if there was one.
+
+        Fed byte by byte after an error, so that what stands before the broken place is not lost.
+        """
+        if self.finished:
+            return b"", None  # padding after the end of the compressed stream says nothing
+        if self._begun is not None:
+            data, self._begun = self._begun + data, None
+            if len(data) < 2:
+                self._begun = data
+                return b"", None
+            # RFC 1950: the two head bytes are a multiple of 31 and name method 8; raw deflate has neither.
+            if data[0] & 15 != 8 or int.from_bytes(data[:2]) % 31:
+                self._zlib = zlib.decompressobj(-15)
+        before = self._zlib.copy()
+        try:
+            decoded = self._zlib.decompress(data)
+        except zlib.error:
+            return self._decode_slowly(before, data)
+        self.finished = self._zlib.eof
+        return decoded, None
+
+    def _decode_slowly(self, machine: zlib._Decompress, data: bytes) -> tuple[bytes, RemoteProtocolError | None]:
+        pieces = []
+        for place in range(len(data)):
+            try:
+                pieces.append(machine.decompress(data[place : place + 1]))
+            except zlib.error as error:
+                return b"".join(pieces), RemoteProtocolError(f"the {self._name} body is broken: {error}")
+        return b"".join(pieces), None
+
+
+@attrs.define(eq=False)
+class Collected(Generic[ResultT]):
+    """The reader of a body that is one document: collected, and parsed at its end.
+
+    `parse(body)` may raise ProviderError (an error told inside a 200) or RemoteProtocolError.
+    """
+
+    _parse: Callable[[bytes], ResultT]
+    failure: TurnoutError | None = attrs.field(default=None, init=False)
+    complete: bool = attrs.field(default=False, init=False)
+    _pieces: list[bytes] = attrs.field(factory=list, init=False)
+    _size: int = attrs.field(default=0, init=False)
+    _result: tuple[ResultT] | None = attrs.field(default=None, init=False)
+
+    def receive_data(self, data: bytes) -> tuple[Event, ...]:
+        if self.failure is None:
+            self._size += len(data)
+            self._pieces.append(data)
+            if self._size > DOCUMENT_LIMIT:
+                self._pieces.clear()
+                self.failure = RemoteProtocolError(f"the answer is larger than {DOCUMENT_LIMIT >> 20} MiB")
+        return ()
+
+    def receive_end(self) -> tuple[Event, ...]:
+        if self.failure is None:
+            body = b"".join(self._pieces)
+            self._pieces.clear()
+            try:
+                self._result = (self._parse(body),)
+                self.complete = True
+            except (ProviderError, RemoteProtocolError) as error:
+                self.failure = error
+        return ()
+
+    @property
+    def result(self) -> ResultT:
+        if self._result is None:
+            raise LocalProtocolError("there is no result: the answer has not come, or was no answer")
+        return self._result[0]

@@ -1,0 +1,101 @@
+"""What every provider offers to the router, whatever its dialect.
+
+A provider holds settings and no connection. Each operation gives a fresh `Exchange`: a state machine that has built
+the bytes of one request, is fed the response, and never does I/O.
+
+    exchange = provider.stream(request)
+    exchange.request                          the HttpRequest to send
+    exchange.receive_head(status, headers)    once; an error status is only noted, for the body holds the code
+    exchange.receive_data(data)               any number of times; data is never b""
+    exchange.receive_end()                    once, when the body has ended as HTTP says it should
+    exchange.failure                          None, or the error that stands from now on
+    exchange.complete                         True once nothing that may still come matters (a terminator was seen)
+    exchange.result                           the answer; of a stream at any time, as far as it came
+
+`receive_*` never raises for the peer's faults: it returns the events that came before the fault, and `failure` stands.
+A wrong call raises LocalProtocolError and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+import attrs
+
+from turnout.chat import Capability, ChatRequest, ChatResponse, ModelInfo
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import TurnoutError
+from turnout.events import Event
+from turnout.http import HttpRequest
+
+__all__ = ["Exchange", "ModelPage", "Provider"]
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class Exchange(Protocol[ResultT_co]):
+    """One request and its response as a pure machine (see the head of this module)."""
+
+    @property
+    def request(self) -> HttpRequest: ...
+
+    def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None: ...
+
+    def receive_data(self, data: bytes) -> tuple[Event, ...]: ...
+
+    def receive_end(self) -> tuple[Event, ...]: ...
+
+    @property
+    def failure(self) -> TurnoutError | None: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def result(self) -> ResultT_co: ...
+
+
+@attrs.frozen
+class ModelPage:
+    """One page of a provider's model list, and the token of the next where there is one."""
+
+    models: tuple[ModelInfo, ...]
+    next_page: str | None = None
+
+
+class Provider(Protocol):
+    """A vendor's account as the router sees it.
+
+    name             under which it is registered, unique in one router
+    capabilities     what it offers; an operation outside them raises CapabilityUnsupported when it is asked for
+    missing_env      the variables whose absence makes it not-configured; empty where it can be used
+    embedding_batch  how many texts one embedding request may hold; None is no cap
+
+    The operations raise CapabilityUnsupported or InvalidRequest where the request cannot be put into this dialect;
+    nothing was sent then.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    @property
+    def missing_env(self) -> tuple[str, ...]: ...
+
+    @property
+    def embedding_batch(self) -> int | None: ...
+
+    def first_content_timeout(self, model_id: str) -> float | None:
+        """Seconds that this model may think unseen before its first content; None is the router's default."""
+        ...
+
+    def chat(self, request: ChatRequest) -> Exchange[ChatResponse]: ...
+
+    def stream(self, request: ChatRequest) -> Exchange[ChatResponse]: ...
+
+    def embed(self, request: EmbeddingRequest) -> Exchange[EmbeddingResponse]: ...
+
+    def models(self, page: str | None = None) -> Exchange[ModelPage]: ...
