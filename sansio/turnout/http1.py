@@ -1,0 +1,292 @@
+"""One HTTP/1.1 exchange of a client, as a state machine: the bytes to send, and what the answer says.
+
+h11 writes the request and reads the head of the answer, interim answers (1xx) included. What it has read past the
+head is taken from its `trailing_data`; h11 is not called again, and the body goes through `http1_body`.
+
+    exchange = Http1Exchange(request, origin, target)
+    while (piece := exchange.next_piece()) is not None:   # send it; an answer may come before the last piece
+        ...
+    body = exchange.receive_data(data)                    # until `head_received`, and then for every read
+    exchange.receive_eof()                                # the peer closed
+    exchange.ended, exchange.failure, exchange.reusable
+
+Rules:
+
+* `receive_*` never raises for the peer's faults: it returns the body bytes before the fault, and `failure` stands.
+* A head, with its interim answers each for itself, has at most `MAX_HEAD` bytes, however the bytes were split.
+* An early answer is read, not lost: after `head_received` the caller stops sending, and `reusable` is then false.
+* `reusable` only where the whole request left, the body was framed and ended, nothing surplus came, and neither side
+  asked to close.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+import h11
+
+from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError, TransportError
+from turnout.http import Headers, HttpRequest
+from turnout.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
+from turnout.origin import Origin, split_url
+
+__all__ = ["Http1Exchange"]
+
+# Servers allow 8 to 64 KiB for a head; a large cookie or policy field of a CDN fits well into this.
+MAX_HEAD: Final = 65536
+MAX_INTERIM: Final = 32
+# A head and a body up to this size leave in one piece; larger ones in pieces, so that an early answer is seen.
+PIECE: Final = 65536
+
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+
+
+@attrs.define(eq=False, init=False)
+class Http1Exchange:
+    """One request and its answer over one connection.
+
+    origin, target  where it goes, as `split_url` gives them; over a proxy the target is the whole URL
+    reused          whether the connection has served another exchange before
+    proxy_fields    header fields for a proxy alone (Proxy-Authorization)
+    """
+
+    status: int | None
+    headers: Headers
+    failure: RemoteProtocolError | TransportError | None
+    ended: bool
+    _h11: h11.Connection
+    _body: BodyReader | None
+    _pieces: list[bytes | memoryview]
+    _method: str
+    _reused: bool
+    _sending: bool
+    _sent: bool
+    _received: int
+    _unread: int
+    _interim: int
+    _body_seen: bool
+    _framed: bool
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        origin: Origin,
+        target: str,
+        *,
+        reused: bool = False,
+        proxy_fields: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.status = None
+        self.headers = Headers()
+        self.failure = None
+        self.ended = False
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._body = None
+        self._method = request.method
+        self._reused = reused
+        self._sending = False
+        self._sent = False
+        self._received = 0
+        self._unread = 0
+        self._interim = 0
+        self._body_seen = False
+        self._framed = False
+        self._pieces = _pieces(self._h11, request, origin, target, proxy_fields)
+        self._pieces.reverse()
+
+    @classmethod
+    def to_url(cls, request: HttpRequest, *, reused: bool = False) -> Http1Exchange:
+        """The exchange for a request that goes straight to the host of its URL."""
+        origin, target = split_url(request.url)
+        return cls(request, origin, target, reused=reused)
+
+    @property
+    def head_received(self) -> bool:
+        return self.status is not None
+
+    @property
+    def request_sent(self) -> bool:
+        """Whether the whole request left: `next_piece` has answered None."""
+        return self._sent
+
+    @property
+    def surplus(self) -> bool:
+        """Whether bytes came after the end of the answer."""
+        return self._body is not None and self._body.surplus
+
+    @property
+    def phase(self) -> Phase:
+        """How far the exchange has come."""
+        if self._body_seen:
+            return Phase.BODY
+        if self.status is not None:
+            return Phase.HEAD
+        return Phase.SENT if self._sending else Phase.NOT_SENT
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may serve another exchange."""
+        return (
+            self.ended
+            and self.failure is None
+            and self._sent
+            and not self.surplus
+            and self._framed
+            # h11 leaves DONE for MUST_CLOSE where either side said `Connection: close`, or the peer speaks 1.0.
+            and self._h11.our_state is h11.DONE
+        )
+
+    def next_piece(self) -> bytes | memoryview | None:
+        """The next bytes of the request. To ask again says that the last ones left; None says that all have."""
+        if not self._pieces:
+            self._sent = True
+            return None
+        self._sending = True
+        return self._pieces.pop()
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take bytes from the connection (never b""); give the body bytes that they hold.
+
+        Raises LocalProtocolError for b"", which would mean the end: that is `receive_eof`.
+        """
+        if not data:
+            raise LocalProtocolError("receive_data() needs bytes; the end of the connection is receive_eof()")
+        if self.failure is not None:
+            return b""
+        reader = self._body
+        if reader is None:
+            data = self._read_head(data)
+            reader = self._body
+            if reader is None or not data:
+                return b""
+        body = reader.receive_data(data)
+        if body:
+            self._body_seen = True
+        self.failure = reader.failure
+        self.ended = reader.ended
+        return body
+
+    def receive_eof(self) -> None:
+        """The peer closed its side: the end of a body without framing, else `failure` becomes `Disconnected`."""
+        if self.failure is not None or self.ended:
+            return
+        if self._body is None:
+            missing = "the peer closed the connection " + (
+                "inside the head of its answer" if self._received else "without an answer"
+            )
+        else:
+            gap = self._body.receive_eof()
+            self.ended = self._body.ended
+            if gap is None:
+                return
+            missing = f"the answer ended early: {gap}"
+        self.failure = self.disconnected(missing)
+
+    def disconnected(self, message: str) -> Disconnected:
+        """The error for a connection that died now, with the phase that this exchange is in."""
+        return Disconnected(message, reused=self._reused and not self._received, phase=self.phase)
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Feed h11 up to the final head; give what follows it. Sets `_body`, or `failure`."""
+        self._received += len(data)
+        self._unread += len(data)
+        connection = self._h11
+        connection.receive_data(data)
+        try:
+            while True:
+                event = connection.next_event()
+                if not isinstance(event, h11.InformationalResponse | h11.Response):
+                    return b""  # NEED_DATA: nothing else can come before the final head
+                rest = connection.trailing_data[0]
+                # h11 holds its limit only against a head that has not come whole yet.
+                if self._unread - len(rest) > MAX_HEAD:
+                    raise h11.RemoteProtocolError("Receive buffer too long")
+                self._unread = len(rest)
+                if isinstance(event, h11.Response):
+                    break
+                self._interim += 1
+                if self._interim > MAX_INTERIM:
+                    raise h11.RemoteProtocolError("too many interim answers")
+        except h11.RemoteProtocolError as fault:
+            self.failure = RemoteProtocolError(f"the peer does not speak HTTP/1.1 as it should: {str(fault)[:200]}")
+            return b""
+        self.status = event.status_code
+        self.headers = Headers(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items()
+        )
+        self._body, self._framed = _body_reader(self._method, event)
+        self.ended = self._body.ended
+        return rest
+
+
+def _body_reader(method: str, head: h11.Response) -> tuple[BodyReader, bool]:
+    """The reader for the body of this answer, and whether its framing lets the connection live on.
+
+    The rules of RFC 9112 section 6.3. Where both Transfer-Encoding and Content-Length stand, the former holds, and
+    the connection must be closed: that is how answers are smuggled.
+    """
+    status = head.status_code
+    if status in (204, 304) or method == "HEAD" or (method == "CONNECT" and 200 <= status < 300):
+        return LengthBody(0), True
+    # h11 has checked both fields: the one coding is "chunked", and the lengths agree.
+    fields = dict(head.headers)
+    length = fields.get(b"content-length")
+    if b"transfer-encoding" in fields:
+        return ChunkedBody(), length is None
+    if length is not None:
+        return LengthBody(int(length)), True
+    return UntilCloseBody(), False
+
+
+def _pieces(
+    connection: h11.Connection,
+    request: HttpRequest,
+    origin: Origin,
+    target: str,
+    proxy_fields: tuple[tuple[str, str], ...],
+) -> list[bytes | memoryview]:
+    fields = [*request.headers, *proxy_fields]
+    _check_fields(fields)
+    names = {name.lower() for name, _ in fields}
+    if "host" not in names:
+        fields.insert(0, ("Host", origin.host_field))
+    if "content-length" not in names and (request.body or request.method in _METHODS_WITH_BODY):
+        fields.append(("Content-Length", str(len(request.body))))
+    try:
+        head = connection.send(
+            h11.Request(
+                method=request.method,
+                target=target,
+                headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
+            )
+        )
+        if request.body:
+            connection.send_with_data_passthrough(h11.Data(data=request.body))
+        connection.send(h11.EndOfMessage())
+    except (h11.LocalProtocolError, UnicodeEncodeError) as fault:
+        # No cause and no value in the text: h11 quotes what it refuses, and that might be a key.
+        raise LocalProtocolError(
+            f"the request cannot be sent over HTTP/1.1: {type(fault).__name__}, method "
+            f"{request.method!r}, {len(request.body)} bytes of body"
+        ) from None
+    if len(request.body) <= PIECE:
+        return [head + request.body]
+    body = memoryview(request.body)
+    return [head, *(body[start : start + PIECE] for start in range(0, len(body), PIECE))]
+
+
+def _check_fields(fields: list[tuple[str, str]]) -> None:
+    for name, value in fields:
+        if _TOKEN.fullmatch(name) is None:
+            raise LocalProtocolError(f"{name!r} is not a name that a header field can have")
+        if _VALUE.fullmatch(value) is None:
+            raise LocalProtocolError(
+                f"the value of the header field {name} cannot be sent: it holds a line break, a control character, "
+                "a blank at an end, or a character outside Latin-1"
+            )
+        if name.lower() == "transfer-encoding":
+            raise LocalProtocolError("Transfer-Encoding is for the transport to set, not for the request")

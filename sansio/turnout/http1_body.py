@@ -1,0 +1,203 @@
+"""The body of an HTTP/1.1 response, from the bytes after its head.
+
+h11 costs six microseconds and more for each chunk of a chunked body; these readers cost about one, because they hand
+over all complete body bytes of one read at once. They accept a subset of what h11 accepts and give the same bytes for
+it; a property test holds them against h11. Stricter than h11: no bare LF, no folded trailer fields, no control
+characters in chunk extensions, chunk sizes of at most 16 digits, and limits that do not depend on how the bytes were
+split.
+
+A reader never raises for the peer's faults. `receive_data` returns the bytes before the fault, and `failure` stands
+from then on. Once `ended` or `failure` is set, `receive_data` returns b"" and only notes that more came.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import TypeAlias, assert_never
+
+import attrs
+
+from turnout.errors import RemoteProtocolError
+
+__all__ = ["BodyReader", "ChunkedBody", "LengthBody", "UntilCloseBody"]
+
+# RFC 9112 section 7.1 sets no limits; servers send sizes of 3 to 5 digits and, rarely, a signature as an extension.
+MAX_SIZE_LINE = 4096
+MAX_TRAILERS = 8192
+
+# chunk-size, then an extension or the trailing blanks that some servers pad the size with.
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)", re.ASCII)
+# field-line of RFC 9112 section 5, without folding. RFC 9110 section 6.5.1 forbids fields that concern framing here.
+_TRAILER_LINE = re.compile(
+    rb"(?!(?i:content-length|transfer-encoding):)[-!#$%&'*+.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*"
+)
+
+
+@attrs.define
+class LengthBody:
+    """A body of a length that is known beforehand, 0 included."""
+
+    remaining: int
+    failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    surplus: bool = attrs.field(default=False, init=False)  # bytes came after the end
+
+    @property
+    def ended(self) -> bool:
+        return self.remaining == 0
+
+    def receive_data(self, data: bytes) -> bytes:
+        if len(data) <= self.remaining:
+            self.remaining -= len(data)
+            return data
+        body = data[: self.remaining]
+        self.remaining = 0
+        self.surplus = True
+        return body
+
+    def receive_eof(self) -> str | None:
+        """What is missing now that no more will come, or None where that is a proper end."""
+        return f"{self.remaining} bytes of the body are missing" if self.remaining else None
+
+
+@attrs.define
+class UntilCloseBody:
+    """A body that ends where the connection does (RFC 9112 section 6.3, rule 8)."""
+
+    ended: bool = attrs.field(default=False, init=False)
+    failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    surplus: bool = attrs.field(default=False, init=False)
+
+    def receive_data(self, data: bytes) -> bytes:
+        return b"" if self.ended else data
+
+    def receive_eof(self) -> str | None:
+        self.ended = True
+        return None
+
+
+class _At(enum.Enum):
+    """Where in the chunked coding the next byte stands."""
+
+    SIZE = "a chunk-size line"
+    DATA = "chunk data"
+    DATA_END = "the line end after chunk data"
+    TRAILERS = "the trailer section"
+    END = "the end"
+
+
+@attrs.define
+class ChunkedBody:
+    """A body in the chunked coding (RFC 9112 section 7.1). Extensions and trailer fields are checked and dropped."""
+
+    failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    surplus: bool = attrs.field(default=False, init=False)
+    _at: _At = attrs.field(default=_At.SIZE, init=False)
+    _left: int = attrs.field(default=0, init=False)  # bytes of the present chunk that have still to come
+    # What came of an element that must be seen whole: a size line, a line end, the trailers. Bounded by the limits.
+    _partial: bytes = attrs.field(default=b"", init=False)
+
+    @property
+    def ended(self) -> bool:
+        return self._at is _At.END
+
+    def receive_data(self, data: bytes) -> bytes:
+        if self.failure is not None:
+            return b""
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        pieces: list[bytes] = []
+        try:
+            self._read(data, pieces)
+        except RemoteProtocolError as fault:
+            self.failure = fault
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def receive_eof(self) -> str | None:
+        return None if self.ended else f"the chunked body stops in {self._at.value}"
+
+    def _read(self, data: bytes, pieces: list[bytes]) -> None:
+        length = len(data)
+        position = 0
+        while position < length:
+            match self._at:
+                case _At.SIZE:
+                    end = data.find(b"\r\n", position, position + MAX_SIZE_LINE + 2)
+                    if end < 0:
+                        if length - position >= MAX_SIZE_LINE + 2:
+                            raise RemoteProtocolError("a chunk-size line is too long")
+                        self._partial = data[position:]
+                        return
+                    size = _chunk_size(data[position:end])
+                    position = end + 2
+                    if size == 0:
+                        self._at = _At.TRAILERS
+                        continue
+                    # Most chunks come whole: no state is written for them.
+                    end = position + size
+                    if end + 2 <= length and data[end : end + 2] == b"\r\n":
+                        pieces.append(data[position:end])
+                        position = end + 2
+                        continue
+                    self._left = size
+                    self._at = _At.DATA
+                case _At.DATA:
+                    piece = data[position : position + self._left]
+                    pieces.append(piece)
+                    position += len(piece)
+                    self._left -= len(piece)
+                    if self._left == 0:
+                        self._at = _At.DATA_END
+                case _At.DATA_END:
+                    found = data[position : position + 2]
+                    if found == b"\r":
+                        self._partial = found
+                        return
+                    if found != b"\r\n":
+                        raise RemoteProtocolError(f"chunk data runs over its size: {found!r} follows it")
+                    position += 2
+                    self._at = _At.SIZE
+                case _At.TRAILERS:
+                    section_end = _trailers_end(data, position)
+                    if section_end is None:
+                        self._partial = data[position:]
+                        return
+                    position = section_end
+                    self._at = _At.END
+                case _At.END:
+                    self.surplus = True
+                    return
+                case never:
+                    assert_never(never)
+
+
+def _chunk_size(line: bytes) -> int:
+    # The short way is for plain hexadecimal digits; `int` alone would also take "0x5", "1_0", "+5" and " 5".
+    if line.isalnum() and len(line) <= 16 and not line.startswith((b"0x", b"0X")):
+        try:
+            return int(line, 16)
+        except ValueError:
+            pass
+    found = _SIZE_LINE.fullmatch(line)
+    if found is None:
+        raise RemoteProtocolError(f"not a chunk-size line: {line[:40]!r}")
+    return int(found[1], 16)
+
+
+def _trailers_end(data: bytes, start: int) -> int | None:
+    """The offset after the trailer section, or None where its end has still to come."""
+    if data.startswith(b"\r\n", start):
+        return start + 2
+    end = data.find(b"\r\n\r\n", start, start + MAX_TRAILERS + 4)
+    if end < 0:
+        if len(data) - start >= MAX_TRAILERS + 4:
+            raise RemoteProtocolError("the trailer section is too long")
+        return None
+    for line in data[start:end].split(b"\r\n"):
+        if _TRAILER_LINE.fullmatch(line) is None:
+            raise RemoteProtocolError(f"not a trailer field: {line[:40]!r}")
+    return end + 4
+
+
+BodyReader: TypeAlias = LengthBody | UntilCloseBody | ChunkedBody

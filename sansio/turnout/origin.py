@@ -1,0 +1,77 @@
+"""Where a request goes: the origin and the request target of an absolute URL."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+from turnout.errors import LocalProtocolError
+
+__all__ = ["Origin", "split_url"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# What may stand in a path or query as it is; everything else is percent-encoded, "%" itself never twice.
+_TARGET_SAFE = "%/:=&?~+!$,;'@()*[]-._"
+
+
+@attrs.frozen
+class Origin:
+    """Scheme, host and port of a URL: what a connection is for. `host` is lower-case ASCII, IPv6 without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """Host and port as one text, the port always given: for CONNECT and for messages."""
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def host_field(self) -> str:
+        """The value of the Host field: without the port where it is the scheme's own (RFC 9110 section 7.2)."""
+        return self._bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.authority
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host_field}"
+
+
+def split_url(url: str) -> tuple[Origin, str]:
+    """Split an absolute http or https URL into its origin and its request target in origin form.
+
+    The fragment is dropped, as it never leaves the client. Raises LocalProtocolError for anything that cannot be
+    requested; the message names no query, which might hold a secret.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as fault:
+        raise LocalProtocolError(f"this URL cannot be requested: {fault}") from None
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise LocalProtocolError(f"the URL must begin with http:// or https://, not {parts.scheme or 'nothing'!r}")
+    if not host:
+        raise LocalProtocolError("the URL names no host")
+    if parts.username is not None or parts.password is not None:
+        raise LocalProtocolError(f"the URL for {host} holds a user name or password: put them into a header field")
+    target = parts.path or "/"
+    if parts.query:
+        target = f"{target}?{parts.query}"
+    return Origin(parts.scheme, _ascii_host(host), port or _DEFAULT_PORTS[parts.scheme]), quote(
+        target, safe=_TARGET_SAFE
+    )
+
+
+def _ascii_host(host: str) -> str:
+    try:
+        # The zone of an IPv6 address ("fe80::1%eth0") is ASCII already; only names need IDNA.
+        name = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise LocalProtocolError(f"the host name {host!r} is not a valid internationalised name") from None
+    if not name.isprintable() or any(c in name for c in " /\\@?#"):
+        raise LocalProtocolError(f"the host name {host!r} holds a character that no host name has")
+    return name
