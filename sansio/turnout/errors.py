@@ -72,10 +72,12 @@ class Timer(enum.StrEnum):
 class TurnoutError(Exception):
     """Base of every error that Turnout raises on purpose.
 
-    `trace` is set on every error that ends a call of a router: what was tried, and why it went as it did.
+    trace    on every error that ends a call of a router: what was tried, and why it went as it did
+    vectors  on an error that ends an embedding call, the vectors that had come before it failed for good
     """
 
     trace: Trace | None = None
+    vectors: Vectors | None = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -260,15 +262,11 @@ class AllAttemptsFailed(RoutingError):
     """Several candidates were tried and each failed.
 
     `errors` holds one error for each attempt, in order; `last` is the last of them and the `__cause__`.
-    `vectors` holds what an embedding call had received before it failed for good, else None.
     """
 
-    def __init__(
-        self, message: str = "", *, errors: tuple[TurnoutError, ...] = (), vectors: Vectors | None = None
-    ) -> None:
+    def __init__(self, message: str = "", *, errors: tuple[TurnoutError, ...] = ()) -> None:
         super().__init__(message)
         self.errors = errors
-        self.vectors = vectors
 
     @property
     def last(self) -> TurnoutError | None:

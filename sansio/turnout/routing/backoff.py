@@ -1,0 +1,23 @@
+"""How long to wait before the same candidate is tried again."""
+
+from __future__ import annotations
+
+import random
+
+from turnout.routing.policy import Policy
+
+__all__ = ["backoff_seconds"]
+
+
+def backoff_seconds(retry: int, retry_after: float | None, policy: Policy, rng: random.Random) -> float:
+    """Seconds before retry number `retry` (from 1) of a candidate.
+
+    Exponential with full jitter: uniform over the whole range, which spreads a herd of clients better than jitter
+    around the middle (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). What the provider asked
+    for is a floor, with the jitter on top, so that all who were told the same second do not come back in it.
+    """
+    ceiling = min(policy.max_backoff, policy.backoff * 2 ** (min(retry, 64) - 1))
+    drawn = rng.uniform(0.0, ceiling)
+    if retry_after is None:
+        return drawn
+    return retry_after + min(drawn, 0.1 * retry_after)

@@ -1,0 +1,119 @@
+"""What kind of failure an error is, and what the policy does about each kind. One table."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+from turnout import errors
+
+__all__ = ["RULES", "Action", "FailureClass", "Rule", "classify"]
+
+
+class FailureClass(enum.StrEnum):
+    CONNECT = "connect"
+    STALE = "stale"
+    SILENT = "silent"
+    DISCONNECTED = "disconnected"
+    STALLED = "stalled"
+    TRUNCATED = "truncated"
+    PROTOCOL = "protocol"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    QUOTA = "quota"
+    NOT_FOUND = "not-found"
+    CONTEXT_LENGTH = "context-length"
+    CONTENT_FILTER = "content-filter"
+    INVALID_REQUEST = "invalid-request"
+    UNSUPPORTED = "unsupported"
+    RATE_LIMIT = "rate-limit"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    TRANSPORT = "transport"
+
+
+class Action(enum.StrEnum):
+    RETRY = "retry"  # the same candidate again, after a wait, while it has retries left; then the next
+    MOVE_ON = "move-on"  # the next candidate at once
+    STOP = "stop"  # the caller gets the error: no other candidate would do better
+
+
+@attrs.frozen
+class Rule:
+    """What one class of failure leads to.
+
+    action  see `Action`
+    health  whether it speaks against the candidate's health
+    """
+
+    action: Action
+    health: bool
+
+
+# Why each is as it is, where it is not plain:
+# - silent: a route that gave no head or no content in time is left; trying it again costs as long once more.
+# - authentication, quota, not-found, permission: they do not pass by waiting, but another provider has another key.
+# - context-length: never the same model again; another may have a larger window.
+# - content-filter: routing around a refusal is the caller's decision, not ours.
+# - invalid-request: the provider has read it and says that it is wrong; sending it elsewhere hides the mistake.
+# - unsupported: found before sending, and about one dialect or model only.
+RULES: Mapping[FailureClass, Rule] = MappingProxyType(
+    {
+        FailureClass.CONNECT: Rule(Action.RETRY, health=True),
+        FailureClass.STALE: Rule(Action.RETRY, health=False),
+        FailureClass.SILENT: Rule(Action.MOVE_ON, health=True),
+        FailureClass.DISCONNECTED: Rule(Action.RETRY, health=True),
+        FailureClass.STALLED: Rule(Action.RETRY, health=True),
+        FailureClass.TRUNCATED: Rule(Action.RETRY, health=True),
+        FailureClass.PROTOCOL: Rule(Action.RETRY, health=True),
+        FailureClass.AUTHENTICATION: Rule(Action.MOVE_ON, health=False),
+        FailureClass.PERMISSION: Rule(Action.MOVE_ON, health=False),
+        FailureClass.QUOTA: Rule(Action.MOVE_ON, health=False),
+        FailureClass.NOT_FOUND: Rule(Action.MOVE_ON, health=False),
+        FailureClass.CONTEXT_LENGTH: Rule(Action.MOVE_ON, health=False),
+        FailureClass.CONTENT_FILTER: Rule(Action.STOP, health=False),
+        FailureClass.INVALID_REQUEST: Rule(Action.STOP, health=False),
+        FailureClass.UNSUPPORTED: Rule(Action.MOVE_ON, health=False),
+        FailureClass.RATE_LIMIT: Rule(Action.RETRY, health=False),
+        FailureClass.OVERLOADED: Rule(Action.RETRY, health=True),
+        FailureClass.SERVER: Rule(Action.RETRY, health=True),
+        FailureClass.TRANSPORT: Rule(Action.RETRY, health=True),
+    }
+)
+
+# The first match wins, so a subclass stands before its base.
+_CLASSES: tuple[tuple[type[errors.TurnoutError], FailureClass], ...] = (
+    (errors.ConnectFailed, FailureClass.CONNECT),
+    (errors.Disconnected, FailureClass.DISCONNECTED),
+    (errors.TransportError, FailureClass.TRANSPORT),
+    (errors.RemoteProtocolError, FailureClass.PROTOCOL),
+    (errors.StreamTruncated, FailureClass.TRUNCATED),
+    (errors.AuthenticationFailed, FailureClass.AUTHENTICATION),
+    (errors.PermissionDenied, FailureClass.PERMISSION),
+    (errors.QuotaExceeded, FailureClass.QUOTA),
+    (errors.NotFound, FailureClass.NOT_FOUND),
+    (errors.ContextLengthExceeded, FailureClass.CONTEXT_LENGTH),
+    (errors.ContentFiltered, FailureClass.CONTENT_FILTER),
+    (errors.InvalidRequest, FailureClass.INVALID_REQUEST),
+    (errors.RateLimited, FailureClass.RATE_LIMIT),
+    (errors.Overloaded, FailureClass.OVERLOADED),
+    (errors.ServerError, FailureClass.SERVER),
+    (errors.CapabilityUnsupported, FailureClass.UNSUPPORTED),
+)
+
+
+def classify(error: errors.TurnoutError) -> FailureClass:
+    """The class of a failure, by the error's type (whose making is the dialect's: status and code, text last)."""
+    if isinstance(error, errors.Disconnected) and error.reused:
+        return FailureClass.STALE
+    if isinstance(error, errors.TimedOut):
+        if error.timer is errors.Timer.CONNECT:
+            return FailureClass.CONNECT
+        return FailureClass.STALLED if error.timer is errors.Timer.IDLE else FailureClass.SILENT
+    for kind, failure_class in _CLASSES:
+        if isinstance(error, kind):
+            return failure_class
+    return FailureClass.SERVER

@@ -1,0 +1,59 @@
+"""What a call tells its driver to do. One command is done, its outcome is told, the next is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import attrs
+
+from turnout.errors import TurnoutError
+from turnout.http import HttpRequest, Timeouts
+
+__all__ = ["Command", "Drop", "Finish", "Open", "Read", "Sleep"]
+
+
+@attrs.frozen
+class Open:
+    """Begin an attempt: send `request`. Then `receive_head` or `receive_failure`."""
+
+    attempt: int
+    request: HttpRequest
+    timeouts: Timeouts
+
+
+@attrs.frozen
+class Read:
+    """Wait for bytes of an attempt, at most min(`idle`, `until` - now) seconds.
+
+    Then `receive_data`, `receive_end` or `receive_failure`. `until` is a monotonic time, inf for no bound; `idle` is
+    in seconds and counts from the beginning of this wait, so that a slow consumer is not taken for a silent server.
+    """
+
+    attempt: int
+    until: float
+    idle: float
+
+
+@attrs.frozen
+class Sleep:
+    """Do nothing until the monotonic time `until`, or until the core names this call in `take_woken()`."""
+
+    until: float
+
+
+@attrs.frozen
+class Drop:
+    """Close an attempt. It comes exactly once for every `Open`, and must be done, also when cancelled."""
+
+    attempt: int
+
+
+@attrs.frozen
+class Finish:
+    """The call is over: return `result`, or raise `error`. Both are None where the call was cancelled."""
+
+    result: Any = None
+    error: TurnoutError | None = None
+
+
+Command: TypeAlias = Open | Read | Sleep | Drop | Finish
