@@ -1,0 +1,199 @@
+"""The transport over `requests`: what a blocking script gets by default, and the way to bring a configured session.
+
+By default the session is its own: no `.netrc`, no cookies, no redirects, no retries, no header fields of its own
+making, proxies as `turnout_io.proxies` reads them. A session of the user's is used as they configured it.
+
+What cannot be kept exactly, because `requests` has no deadline: the connect timeout holds for each address and each
+step on the way to it (name look-up not included), the head timeout and the timeout of `read` for each wait on the
+socket. Of interim answers only 100 is passed over. `turnout_io.socket_transport` keeps all of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+from typing import Any
+
+import requests
+import urllib3
+
+from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError
+from turnout.http import Headers, HttpRequest, Timeouts
+from turnout.origin import Origin, split_url
+from turnout_io.proxies import Proxy, proxy_for
+from turnout_io.requests_faults import open_fault, read_fault
+from turnout_io.requests_session import PROGRESS, OwnSession, send_options
+from turnout_io.tls import TlsSettings
+
+__all__ = ["RequestsResponse", "RequestsTransport"]
+
+_READ_SIZE = 65536
+# What `requests` refuses before it sends: its messages quote the value, which might be a key.
+_UNSENDABLE = (
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    UnicodeError,
+)
+
+
+class RequestsTransport:
+    """Blocking HTTP over `requests`. May be used from several threads, and again after a fork.
+
+    session      a session of the user's: then the other settings are its own, and are ignored here
+    pool_size    connections kept open for reuse to one host: as many as calls run at once
+    ca_file, client_cert, ssl_context   see `TlsSettings`
+    proxy        the URL of the proxy for every request; "" for none
+    trust_env    whether the environment may name a proxy and trusted certificates
+    """
+
+    def __init__(
+        self,
+        session: requests.Session | None = None,
+        *,
+        pool_size: int = 16,
+        ca_file: str | os.PathLike[str] | None = None,
+        client_cert: str | tuple[str, ...] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        self._given = session
+        self._pool_size = pool_size
+        self._environ = os.environ if trust_env else None
+        self._tls = TlsSettings(ca_file, client_cert, ssl_context, self._environ)
+        self._proxy = Proxy.parse(proxy) if proxy else None
+        self._any_proxy = proxy != ""
+        self._own: OwnSession | None = None
+        self._process = 0
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"RequestsTransport(session={self._given!r})" if self._given else "RequestsTransport()"
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> RequestsResponse:
+        """See `turnout_io.base.Transport.open`."""
+        origin, _ = split_url(request.url)
+        proxy = self._proxy_for(origin)
+        session = self._given if self._given is not None else self._own_session()
+        wanted = requests.Request(request.method, request.url, dict(_joined(request.headers)), data=request.body)
+        try:
+            prepared = session.prepare_request(wanted)
+        except _UNSENDABLE as fault:
+            raise LocalProtocolError(f"the request cannot be sent by requests: {type(fault).__name__}") from None
+        options: Any
+        if self._given is None:
+            options = send_options(proxy.url if proxy is not None else None)
+        else:
+            options = session.merge_environment_settings(prepared.url, {}, True, None, None)
+        options = {**options, "stream": True, "allow_redirects": False}
+        PROGRESS.begin(tracked=self._given is None)
+        try:
+            response = session.send(prepared, timeout=(timeouts.connect, timeouts.head), **options)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
+            raise open_fault(fault, origin, proxy) from fault
+        if 100 <= response.status_code < 200:
+            response.close()
+            raise RemoteProtocolError(
+                f"{origin.authority} sent an interim answer ({response.status_code}) that the requests transport "
+                "cannot pass over: use SocketTransport for this server"
+            )
+        return RequestsResponse(response, origin)
+
+    def close(self) -> None:
+        """Close the connections kept for reuse. A session of the user's is theirs to close."""
+        with self._lock:
+            session, self._own = self._own, None
+        if session is not None:
+            session.close()
+
+    def _own_session(self) -> OwnSession:
+        with self._lock:
+            # A forked process must not speak over its parent's connections.
+            if self._own is None or self._process != os.getpid():
+                self._own = OwnSession(self._tls, self._pool_size)
+                self._process = os.getpid()
+            return self._own
+
+    def _proxy_for(self, origin: Origin) -> Proxy | None:
+        if self._proxy is not None:
+            return self._proxy
+        return proxy_for(origin, self._environ) if self._any_proxy and self._environ is not None else None
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    """`requests` takes a mapping: repeated names become one field with a list, which is the same in HTTP."""
+    fields: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        known = fields.get(name.lower())
+        fields[name.lower()] = (name, value) if known is None else (known[0], f"{known[1]}, {value}")
+    return dict(fields.values())
+
+
+class RequestsResponse:
+    """One response; see `turnout_io.base.HttpResponse`. `close` may come from another thread, and ends its read."""
+
+    def __init__(self, response: requests.Response, origin: Origin) -> None:
+        self._response = response
+        self._raw: urllib3.HTTPResponse = response.raw
+        self._origin = origin
+        self._socket = _socket_of(self._raw)
+        self._phase = Phase.HEAD
+        self._ended = False
+        self._closed = False
+        self.status: int = response.status_code
+        self.headers = Headers((str(name), str(value)) for name, value in self._raw.headers.iteritems())
+
+    def read(self, timeout: float | None) -> bytes:
+        """See `turnout_io.base.HttpResponse.read`. `timeout` holds for each wait on the socket."""
+        if self._ended:
+            return b""
+        if self._closed:
+            raise TransportError("the response was closed before its end", phase=self._phase)
+        try:
+            if self._socket is not None:
+                # 0 would mean "do not wait" and None "wait for ever".
+                self._socket.settimeout(None if timeout is None else max(timeout, 0.001))
+            data = self._raw.read1(_READ_SIZE, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as fault:
+            if self._closed:
+                raise TransportError("the response was closed while it was read", phase=self._phase) from None
+            if isinstance(fault, ValueError | AttributeError):
+                raise
+            raise read_fault(fault, self._origin, self._phase) from fault
+        if self._closed:
+            raise TransportError("the response was closed while it was read", phase=self._phase)
+        if not data:
+            self._ended = True
+            self._raw.release_conn()
+            return b""
+        self._phase = Phase.BODY
+        return data
+
+    def close(self) -> None:
+        """Give the connection back at the end of the body, else drop it."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._ended:
+            return
+        if self._raw.isclosed():
+            self._raw.release_conn()  # a body without bytes: its end needs no read
+            return
+        if self._socket is not None:
+            # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.
+            with contextlib.suppress(OSError):  # where it is down already
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._response.close()
+
+
+def _socket_of(raw: urllib3.HTTPResponse) -> socket.socket | None:
+    """The socket under a response. Its connection forgets it where the answer said `Connection: close`."""
+    found = getattr(getattr(raw, "connection", None), "sock", None)
+    if found is None:
+        stream = getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None)
+        found = getattr(stream, "_sock", None)
+    return found
