@@ -11,16 +11,14 @@ One router may be shared by any number of threads.
 from __future__ import annotations
 
 import inspect
-import random
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, assert_never
 
-from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo, ProviderStatus
+from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.events import Event
@@ -30,21 +28,15 @@ from turnout.routing.call import Call
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy
-from turnout.routing.router import RouterCore
 from turnout.routing.trace import Trace
 from turnout_io.base import HttpResponse, Transport
+from turnout_io.router_base import RouterBase
 
 __all__ = ["ChatStream", "Router"]
 
 
-class Router:
-    """Routes requests over its providers.
-
-    providers  what `turnout.providers.create` makes, or your own; more with `register`
-    policy     timeouts, retries, concurrency; see `turnout.routing.policy.Policy`
-    transport  how bytes travel; by default `requests`, with a session of its own
-    seed       of the jitter, for runs that must repeat; by default a fresh one
-    """
+class Router(RouterBase[Transport]):
+    """Routes requests over its providers, for blocking code. The transport is `requests` where none is given."""
 
     def __init__(
         self,
@@ -54,51 +46,9 @@ class Router:
         transport: Transport | None = None,
         seed: int | None = None,
     ) -> None:
-        self._core = RouterCore(policy or Policy(), random.Random(seed), threading.Lock())
-        self._transport = transport
+        super().__init__(providers, policy=policy, transport=transport, seed=seed)
         self._lock = threading.Lock()
         self._wakers: dict[Call, threading.Event] = {}
-        for provider in providers:
-            self.register(provider)
-
-    @classmethod
-    def from_env(
-        cls,
-        *,
-        dotenv: str | Path | None = ".env",
-        environ: Mapping[str, str] | None = None,
-        transport: Transport | None = None,
-        **overrides: Any,
-    ) -> Self:
-        """A router over every provider of the catalog, with keys and endpoints from the environment and `dotenv`.
-
-        `overrides` are fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
-        """
-        from turnout_io.files import load_settings
-
-        return cls._from_settings(load_settings(dotenv=dotenv, environ=environ), transport, overrides)
-
-    @classmethod
-    def from_config(
-        cls,
-        path: str | Path,
-        *,
-        dotenv: str | Path | None = ".env",
-        environ: Mapping[str, str] | None = None,
-        transport: Transport | None = None,
-        **overrides: Any,
-    ) -> Self:
-        """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
-        from turnout_io.files import load_settings
-
-        return cls._from_settings(load_settings(path, dotenv=dotenv, environ=environ), transport, overrides)
-
-    @classmethod
-    def _from_settings(cls, settings: Any, transport: Transport | None, overrides: Mapping[str, Any]) -> Self:
-        router = cls(policy=settings.policy(**overrides), transport=transport)
-        for provider, enabled in settings.build_providers():
-            router.register(provider, enabled=enabled)
-        return router
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -110,9 +60,8 @@ class Router:
 
         Raises TurnoutError; `error.trace.explain()` tells what was tried.
         """
-        result = self._run(Chat(request, collect), timeout)
-        assert isinstance(result, ChatResponse)
-        return result
+        response: ChatResponse = self._run(Chat(request, collect), timeout)
+        return response
 
     def stream(self, request: ChatRequest, *, timeout: float | None = None, total: float | None = None) -> ChatStream:
         """The answer as it comes; to be used in a `with` block.
@@ -124,28 +73,13 @@ class Router:
 
     def embed(self, request: EmbeddingRequest, *, timeout: float | None = None) -> EmbeddingResponse:
         """One vector for each text, in order."""
-        result = self._run(Embed(request), timeout)
-        assert isinstance(result, EmbeddingResponse)
-        return result
+        response: EmbeddingResponse = self._run(Embed(request), timeout)
+        return response
 
     def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """What a provider says that it offers."""
-        result: tuple[ModelInfo, ...] = self._run(ListModels(provider), timeout)
-        return result
-
-    # -- providers ----------------------------------------------------------------------------------------------
-
-    def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
-        """Add a provider under its name."""
-        self._core.register(provider, enabled=enabled, replace=replace)
-
-    def statuses(self) -> tuple[ProviderStatus, ...]:
-        """The status of every registered provider."""
-        return self._core.statuses()
-
-    def provider_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
-        """Who would be asked for this request, in order, and why some would be skipped."""
-        return self._core.provider_plan(request)
+        models: tuple[ModelInfo, ...] = self._run(ListModels(provider), timeout)
+        return models
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -184,12 +118,11 @@ class Router:
         return self._transport
 
     def _sleep(self, call: Call, until: float) -> None:
-        waker = self._wakers.setdefault(call, threading.Event())
-        self._wake()  # a grant may have come before the waker was there
-        left = until - time.monotonic()
-        if left > 0:
-            waker.wait(left)
-        self._wakers.pop(call, None)
+        waker = self._wakers[call] = threading.Event()
+        # Looked at only now: a place that was granted before the waker was there would wake nobody.
+        if not call.ready:
+            waker.wait(max(0.0, until - time.monotonic()))
+        del self._wakers[call]
 
     def _wake(self) -> None:
         for call in self._core.take_woken():
@@ -325,15 +258,16 @@ class ChatStream:
         return self
 
     def __next__(self) -> Event:
-        for event in self._events:
-            return event
-        run = self._enter()
-        if self._closed or run.finish is not None:
+        event = next(self._events, None)
+        if event is None and not self._closed:
+            if self._run is None:
+                self._enter()
+            else:
+                self._advance(self._run)
+            event = next(self._events, None)
+        if event is None:
             raise StopIteration
-        self._advance(run)
-        for event in self._events:
-            return event
-        raise StopIteration
+        return event
 
     def close(self) -> None:
         """Stop here: the connection is closed, or given back where the answer is whole."""
@@ -342,14 +276,13 @@ class ChatStream:
             if self._run is not None:
                 self._run.close()
 
-    def _enter(self) -> _Run:
+    def _enter(self) -> None:
         if self._run is None:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
             operation = Stream(self._request)
             self._run = _Run(self._router, self._router._start(operation, self._timeout, self._total))
             self._advance(self._run)
-        return self._run
 
     def _advance(self, run: _Run) -> None:
         try:
@@ -366,6 +299,7 @@ class ChatStream:
             warnings.warn(
                 f"a stream of {self.model} was dropped on the floor; use it in a `with` block",
                 ResourceWarning,
+                stacklevel=2,
                 source=self,
             )
             self.close()

@@ -140,6 +140,11 @@ class Call:
         return self._finish is not None
 
     @property
+    def ready(self) -> bool:
+        """Whether a place was granted that waits to be used: a Sleep is then over, whatever its time."""
+        return self._place and self._live is None
+
+    @property
     def response(self) -> ChatResponse | None:
         """The answer of the newest attempt as far as it came, at any time; None before its head."""
         attempt = self._last

@@ -1,0 +1,246 @@
+"""The real router core around a scripted network and a virtual clock: no socket, no waiting, any number of calls.
+
+    world = Simulation(core, network)
+    world.call(operation, at=0.0)
+    world.run()
+    world.outcomes        what each call came to, in the order of their beginning
+
+`network(request, now)` gives the `Script` of each exchange. Time moves from one thing that happens to the next, so an
+hour of faults takes no longer than the work in it. The same core, seed and scripts give the same run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+
+from turnout.errors import (
+    ConnectFailed,
+    Disconnected,
+    Phase,
+    TimedOut,
+    Timer,
+    TurnoutError,
+)
+from turnout.events import Event
+from turnout.http import HttpRequest, Timeouts
+from turnout.routing.call import Call
+from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
+from turnout.routing.operations import Operation
+from turnout.routing.router import RouterCore
+
+__all__ = ["Outcome", "Script", "Simulation"]
+
+
+@attrs.frozen(kw_only=True)
+class Script:
+    """How the network answers one request. Delays are in seconds, each counted from what went before it.
+
+    connect  to a connection; `refused` makes it fail then, and inf hangs
+    head     from sending to the head; `reset` closes the connection then, without a head
+    body     pieces of the body with the delay before each
+    end      after the last piece: the body ends as it should, is cut, or stays silent for ever
+    """
+
+    connect: float = 0.0
+    refused: bool = False
+    head: float = 0.0
+    reset: Literal["no", "fresh", "reused"] = "no"
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: tuple[tuple[float, bytes], ...] = ()
+    end: Literal["end", "cut", "silent"] = "end"
+    end_delay: float = 0.0
+
+
+@attrs.define(eq=False)
+class Outcome:
+    """What one call came to.
+
+    began, ended  virtual times; `ended` is inf while it runs
+    events        what reached the caller, with the time of each
+    """
+
+    call: Call
+    began: float
+    ended: float = math.inf
+    finish: Finish | None = None
+    events: list[tuple[float, Event]] = attrs.field(factory=list)
+
+    @property
+    def error(self) -> TurnoutError | None:
+        return self.finish.error if self.finish is not None else None
+
+    @property
+    def result(self) -> Any:
+        return self.finish.result if self.finish is not None else None
+
+
+@attrs.define(eq=False)
+class _Connection:
+    """One exchange on the scripted network: when its next thing happens."""
+
+    script: Script
+    ready: float  # the time from which the delay of the next piece counts
+    place: int = 0
+
+    def next_bytes(self) -> tuple[float, bytes | None]:
+        """(when, what): some bytes, b"" for the end, None for a cut. `when` is inf where nothing comes any more."""
+        if self.place < len(self.script.body):
+            delay, piece = self.script.body[self.place]
+            return self.ready + delay, piece
+        if self.script.end == "silent":
+            return math.inf, None
+        return self.ready + self.script.end_delay, b"" if self.script.end == "end" else None
+
+
+@attrs.define(eq=False)
+class Simulation:
+    """Drives calls of one core through virtual time.
+
+    network  gives the script of each exchange
+    observe  is shown every command before it is done: (call, command, now)
+    """
+
+    core: RouterCore
+    network: Callable[[HttpRequest, float], Script]
+    observe: Callable[[Call, Command, float], None] | None = None
+    now: float = 0.0
+    outcomes: list[Outcome] = attrs.field(factory=list, init=False)
+    _agenda: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list, init=False)
+    _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
+    _outcome_of: dict[Call, Outcome] = attrs.field(factory=dict, init=False)
+    _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
+    _connections: dict[tuple[Call, int], _Connection] = attrs.field(factory=dict, init=False)
+
+    def call(self, operation: Operation, *, at: float = 0.0, cancel_at: float | None = None, **options: Any) -> None:
+        """Plan a call to begin at `at`, and to be cancelled at `cancel_at` if it is not over by then."""
+
+        def begin() -> None:
+            call = self.core.start(operation, self.now, **options)
+            outcome = Outcome(call, self.now)
+            self.outcomes.append(outcome)
+            self._outcome_of[call] = outcome
+            if cancel_at is not None:
+                self._at(max(cancel_at, self.now), lambda: self._cancel(outcome))
+            self._advance(outcome)
+
+        self._at(at, begin)
+
+    def run(self, until: float = math.inf) -> None:
+        """Let time pass until nothing is left to happen, or until `until`."""
+        while self._agenda and self._agenda[0][0] <= until:
+            when, _, action = heapq.heappop(self._agenda)
+            self.now = max(self.now, when)
+            action()
+            self._wake()
+
+    # -- the driver ---------------------------------------------------------------------------------------------
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (when, next(self._order), action))
+
+    def _wake(self) -> None:
+        while woken := self.core.take_woken():
+            for call in woken:
+                if self._asleep.pop(call, None) is not None:
+                    self._advance(self._outcome_of[call])
+
+    def _cancel(self, outcome: Outcome) -> None:
+        if outcome.finish is None:
+            self._asleep.pop(outcome.call, None)
+            outcome.call.cancel(self.now)
+            self._advance(outcome)
+
+    def _later(self, outcome: Outcome, when: float, told: Callable[[], tuple[Event, ...]]) -> None:
+        """At `when`, tell the call what happened, unless it is over by then."""
+
+        def happen() -> None:
+            if outcome.finish is None:
+                outcome.events += [(self.now, event) for event in told()]
+                self._advance(outcome)
+
+        self._at(when, happen)
+
+    def _advance(self, outcome: Outcome) -> None:
+        """Do what the call says until something has to be waited for."""
+        call = outcome.call
+        while True:
+            command = call.next_command(self.now)
+            if self.observe is not None:
+                self.observe(call, command, self.now)
+            match command:
+                case Open(attempt, request, timeouts):
+                    self._open(outcome, attempt, request, timeouts)
+                    return
+                case Read(attempt, until, idle):
+                    self._read(outcome, attempt, min(until, self.now + idle))
+                    return
+                case Sleep(until):
+                    self._sleep(outcome, until)
+                    return
+                case Drop(attempt):
+                    self._connections.pop((call, attempt), None)
+                case Finish():
+                    outcome.finish = command
+                    outcome.ended = self.now
+                    return
+
+    def _open(self, outcome: Outcome, attempt: int, request: HttpRequest, timeouts: Timeouts) -> None:
+        call = outcome.call
+        script = self.network(request, self.now)
+        connect_limit = timeouts.connect if timeouts.connect is not None else math.inf
+        head_limit = timeouts.head if timeouts.head is not None else math.inf
+        if script.connect > connect_limit:
+            error: TurnoutError = TimedOut("connect", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
+            when = connect_limit
+        elif script.refused:
+            error, when = ConnectFailed("refused"), script.connect
+        elif script.head > head_limit:
+            error, when = TimedOut("head", timer=Timer.HEAD), script.connect + head_limit
+        elif script.reset != "no":
+            error = Disconnected("reset", reused=script.reset == "reused")
+            when = script.connect + script.head
+        else:
+            when = self.now + script.connect + script.head
+            self._connections[call, attempt] = _Connection(script, when)
+            head = script.status, script.headers
+            self._later(outcome, when, lambda: call.receive_head(attempt, *head, self.now))
+            return
+        self._later(outcome, self.now + when, lambda: call.receive_failure(attempt, error, self.now))
+
+    def _read(self, outcome: Outcome, attempt: int, limit: float) -> None:
+        call = outcome.call
+        connection = self._connections[call, attempt]
+        when, data = connection.next_bytes()
+        if when > limit:
+            late = TimedOut("read", timer=Timer.READ, phase=Phase.BODY)
+            self._later(outcome, limit, lambda: call.receive_failure(attempt, late, self.now))
+            return
+        connection.place += 1
+        connection.ready = max(when, connection.ready)
+        if data is None:
+            cut = Disconnected("cut", phase=Phase.BODY)
+            self._later(outcome, when, lambda: call.receive_failure(attempt, cut, self.now))
+        elif data:
+            piece = data
+            self._later(outcome, when, lambda: call.receive_data(attempt, piece, self.now))
+        else:
+            self._later(outcome, when, lambda: call.receive_end(attempt, self.now))
+
+    def _sleep(self, outcome: Outcome, until: float) -> None:
+        token = object()
+        self._asleep[outcome.call] = token
+
+        def wake() -> None:
+            # Another Sleep of the same call, or a wake by the core, has made this one void.
+            if self._asleep.get(outcome.call) is token:
+                del self._asleep[outcome.call]
+                self._advance(outcome)
+
+        self._at(until, wake)

@@ -1,0 +1,329 @@
+"""The router for async code: one driver, over a small runtime interface that trio and asyncio fill.
+
+`turnout_io.trio.Router` is this driver on trio. It owns no task: everything happens in the task that calls.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self, assert_never
+
+from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.events import Event
+from turnout.http import HttpRequest
+from turnout.providers.protocol import Provider
+from turnout.routing.call import Call
+from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
+from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
+from turnout.routing.policy import Policy
+from turnout.routing.trace import Trace
+from turnout_io.base import AsyncHttpResponse, AsyncTransport
+from turnout_io.router_base import RouterBase
+
+__all__ = ["AsyncChatStream", "AsyncRouter", "Runtime", "Waker"]
+
+
+class Waker(Protocol):
+    """Wakes one waiting task."""
+
+    def set(self) -> None: ...
+
+    async def wait(self, seconds: float) -> None:
+        """Return once `set` was called, or after `seconds`."""
+        ...
+
+
+class Runtime(Protocol):
+    """What the driver needs of an async library."""
+
+    def now(self) -> float:
+        """The library's monotonic clock, in seconds."""
+        ...
+
+    def make_waker(self) -> Waker: ...
+
+    async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Run `close` to its end although the task is cancelled."""
+        ...
+
+
+class AsyncRouter(RouterBase[AsyncTransport]):
+    """Routes requests over its providers, for async code. Made by the subclass of each async library."""
+
+    _runtime: Runtime
+    _make_transport: Callable[[Policy], AsyncTransport]
+
+    def __init__(
+        self,
+        providers: Iterable[Provider] = (),
+        *,
+        policy: Policy | None = None,
+        transport: AsyncTransport | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(providers, policy=policy, transport=transport, seed=seed)
+        self._wakers: dict[Call, Waker] = {}
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    async def chat(self, request: ChatRequest, *, timeout: float | None = None, collect: bool = False) -> ChatResponse:
+        """The answer, whole.
+
+        timeout  seconds for the call, all attempts and waits together; the smallest bound holds
+        collect  stream on the wire, so that a silent or stalled answer is noticed at once, and return the whole
+
+        Raises TurnoutError; `error.trace.explain()` tells what was tried.
+        """
+        response: ChatResponse = await self._run(Chat(request, collect), timeout)
+        return response
+
+    def stream(
+        self, request: ChatRequest, *, timeout: float | None = None, total: float | None = None
+    ) -> AsyncChatStream:
+        """The answer as it comes; to be used in an `async with` block.
+
+        timeout  seconds until the first content
+        total    seconds for the whole stream; no bound by default
+        """
+        return AsyncChatStream(self, request, timeout, total)
+
+    async def embed(self, request: EmbeddingRequest, *, timeout: float | None = None) -> EmbeddingResponse:
+        """One vector for each text, in order."""
+        response: EmbeddingResponse = await self._run(Embed(request), timeout)
+        return response
+
+    async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
+        """What a provider says that it offers."""
+        models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), timeout)
+        return models
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept for reuse."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._runtime.shield(self.aclose)
+
+    # -- the driver ---------------------------------------------------------------------------------------------
+
+    async def _run(self, operation: Operation, timeout: float | None) -> Any:
+        run = _Run(self, self._start(operation, timeout))
+        try:
+            while run.finish is None:
+                await run.step()
+        finally:
+            await run.close()
+        return run.outcome()
+
+    def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
+        return self._core.start(operation, self._runtime.now(), time.time(), timeout=timeout, total=total)
+
+    def _network(self) -> AsyncTransport:
+        if self._transport is None:
+            self._transport = self._make_transport(self._core.policy)
+        return self._transport
+
+    async def _sleep(self, call: Call, until: float) -> None:
+        waker = self._wakers[call] = self._runtime.make_waker()
+        try:
+            # Looked at only now: a place that was granted before the waker was there would wake nobody.
+            if not call.ready:
+                await waker.wait(max(0.0, until - self._runtime.now()))
+        finally:
+            del self._wakers[call]
+
+    def _wake(self) -> None:
+        for call in self._core.take_woken():
+            waker = self._wakers.get(call)
+            if waker is not None:
+                waker.set()
+
+
+class _Run:
+    """One call being driven: the loop that obeys its commands."""
+
+    def __init__(self, router: AsyncRouter, call: Call) -> None:
+        self.call = call
+        self.finish: Finish | None = None
+        self._router = router
+        self._responses: dict[int, AsyncHttpResponse] = {}
+
+    async def step(self) -> tuple[Event, ...]:
+        """Do what the call says until there are events or it is over."""
+        call = self.call
+        clock = self._router._runtime.now
+        while True:
+            command = call.next_command(clock())
+            match command:
+                case Read(attempt, until, idle):
+                    try:
+                        data = await self._responses[attempt].read(min(idle, until - clock()))
+                    except (TransportError, RemoteProtocolError) as error:
+                        events = call.receive_failure(attempt, error, clock())
+                    else:
+                        if data:
+                            events = call.receive_data(attempt, data, clock())
+                        else:
+                            events = call.receive_end(attempt, clock())
+                case Open(attempt, request, timeouts):
+                    try:
+                        response = await self._router._network().open(await _authorised(request), timeouts)
+                    except (TransportError, RemoteProtocolError) as error:
+                        events = call.receive_failure(attempt, error, clock())
+                    else:
+                        self._responses[attempt] = response
+                        events = call.receive_head(attempt, response.status, response.headers, clock())
+                case Sleep(until):
+                    await self._router._sleep(call, until)
+                    continue
+                case Drop(attempt):
+                    await self._drop(attempt)
+                    continue
+                case Finish():
+                    self.finish = command
+                    return ()
+                case _:
+                    assert_never(command)
+            if events:
+                return events
+
+    async def close(self) -> None:
+        """End the call wherever it stands, and drop what is owed."""
+        self.call.cancel(self._router._runtime.now())
+        while not isinstance(command := self.call.next_command(self._router._runtime.now()), Finish):
+            if isinstance(command, Drop):
+                await self._drop(command.attempt)
+        self._router._wake()
+
+    def abandon(self) -> None:
+        """End the call where nothing can be awaited any more: its place is given back, its connection is lost."""
+        self.call.cancel(self._router._runtime.now())
+        self._responses.clear()
+        self._router._wake()
+
+    def outcome(self) -> Any:
+        assert self.finish is not None
+        if self.finish.error is not None:
+            raise self.finish.error
+        return self.finish.result
+
+    async def _drop(self, attempt: int) -> None:
+        response = self._responses.pop(attempt, None)
+        if response is not None:
+            await self._router._runtime.shield(response.aclose)
+        self._router._wake()
+
+
+async def _authorised(request: HttpRequest) -> HttpRequest:
+    if request.auth is None:
+        return request
+    signed = request.auth(request)
+    return await signed if inspect.isawaitable(signed) else signed
+
+
+class AsyncChatStream:
+    """An answer as it comes. Use it in an `async with` block, and iterate over its events.
+
+    Entering begins the call and returns with the first content, so that a failure of every candidate is raised there
+    and `model` says who answers. Leaving early closes the connection at once.
+    """
+
+    def __init__(self, router: AsyncRouter, request: ChatRequest, timeout: float | None, total: float | None) -> None:
+        self._router = router
+        self._request = request
+        self._timeout = timeout
+        self._total = total
+        self._run: _Run | None = None
+        self._events: Iterator[Event] = iter(())
+        self._closed = False
+
+    @property
+    def model(self) -> ModelConfig | None:
+        """Who answers; None before the stream was entered."""
+        return self._run.call.model if self._run is not None else None
+
+    @property
+    def response(self) -> ChatResponse | None:
+        """The answer as far as it came, at any time."""
+        if self._run is None:
+            return None
+        finish = self._run.finish
+        if finish is not None and isinstance(finish.result, ChatResponse):
+            return finish.result
+        return self._run.call.response
+
+    @property
+    def trace(self) -> Trace | None:
+        """What was tried, and why; None before the stream was entered."""
+        return self._run.call.trace if self._run is not None else None
+
+    async def __aenter__(self) -> Self:
+        await self._enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = next(self._events, None)
+        if event is None and not self._closed:
+            if self._run is None:
+                await self._enter()
+            else:
+                await self._advance(self._run)
+            event = next(self._events, None)
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self) -> None:
+        """Stop here: the connection is closed, or given back where the answer is whole."""
+        if not self._closed:
+            self._closed = True
+            if self._run is not None:
+                await self._run.close()
+
+    async def _enter(self) -> None:
+        if self._run is None:
+            if self._closed:
+                raise LocalProtocolError("this stream was closed before it was entered")
+            operation = Stream(self._request)
+            self._run = _Run(self._router, self._router._start(operation, self._timeout, self._total))
+            await self._advance(self._run)
+
+    async def _advance(self, run: _Run) -> None:
+        try:
+            self._events = iter(await run.step())
+        except BaseException:
+            await self.aclose()
+            raise
+        if run.finish is not None:
+            await self.aclose()
+            run.outcome()
+
+    def __del__(self) -> None:
+        if self._run is not None and not self._closed:
+            warnings.warn(
+                f"a stream of {self.model} was dropped on the floor; use it in an `async with` block",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+            self._run.abandon()

@@ -1,0 +1,100 @@
+"""What the routers of every driver share: how they are made, and what they tell without any I/O."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+from turnout.chat import ChatRequest, ProviderStatus
+from turnout.embeddings import EmbeddingRequest
+from turnout.providers.protocol import Provider
+from turnout.routing.policy import Policy
+from turnout.routing.router import RouterCore
+
+__all__ = ["RouterBase"]
+
+TransportT = TypeVar("TransportT")
+
+
+class RouterBase(Generic[TransportT]):
+    """Routes requests over its providers.
+
+    providers  what `turnout.providers.create` makes, or your own; more with `register`
+    policy     timeouts, retries, concurrency; see `turnout.routing.policy.Policy`
+    transport  how bytes travel; the driver's own by default
+    seed       of the jitter, for runs that must repeat; by default a fresh one
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[Provider] = (),
+        *,
+        policy: Policy | None = None,
+        transport: TransportT | None = None,
+        seed: int | None = None,
+    ) -> None:
+        # One lock for every driver: an async router is driven by one thread, where it costs next to nothing.
+        self._core = RouterCore(policy or Policy(), random.Random(seed), threading.Lock())
+        self._transport = transport
+        for provider in providers:
+            self.register(provider)
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        dotenv: str | Path | None = ".env",
+        environ: Mapping[str, str] | None = None,
+        transport: TransportT | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """A router over every provider of the catalog, with keys and endpoints from the environment and `dotenv`.
+
+        `overrides` are fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
+        """
+        return cls._from_files(None, dotenv, environ, transport, overrides)
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path,
+        *,
+        dotenv: str | Path | None = ".env",
+        environ: Mapping[str, str] | None = None,
+        transport: TransportT | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
+        return cls._from_files(path, dotenv, environ, transport, overrides)
+
+    @classmethod
+    def _from_files(
+        cls,
+        path: str | Path | None,
+        dotenv: str | Path | None,
+        environ: Mapping[str, str] | None,
+        transport: TransportT | None,
+        overrides: Mapping[str, Any],
+    ) -> Self:
+        from turnout_io.files import load_settings
+
+        settings = load_settings(path, dotenv=dotenv, environ=environ)
+        router = cls(policy=settings.policy(**overrides), transport=transport)
+        for provider, enabled in settings.build_providers():
+            router.register(provider, enabled=enabled)
+        return router
+
+    def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
+        """Add a provider under its name. ValueError where the name is taken and `replace` is not given."""
+        self._core.register(provider, enabled=enabled, replace=replace)
+
+    def statuses(self) -> tuple[ProviderStatus, ...]:
+        """The status of every registered provider."""
+        return self._core.statuses()
+
+    def provider_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
+        """Who would be asked for this request, in order, and why some would be skipped."""
+        return self._core.provider_plan(request)

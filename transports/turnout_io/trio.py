@@ -1,0 +1,60 @@
+"""The router for trio apps.
+
+    async with Router.from_env() as router:
+        reply = await router.chat(ChatRequest(...))
+        async with router.stream(ChatRequest(...)) as stream:
+            async for event in stream: ...
+
+It owns no task and no nursery; cancellation may come at any await. One router may be used in one `trio.run` after
+another: the second opens connections of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from turnout.routing.policy import Policy
+from turnout_io.base import AsyncTransport
+from turnout_io.concurrent import AsyncChatStream, AsyncRouter
+
+__all__ = ["ChatStream", "Router"]
+
+ChatStream = AsyncChatStream
+
+
+class _Waker:
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._event.wait()
+
+
+class _TrioRuntime:
+    def now(self) -> float:
+        return trio.current_time()
+
+    def make_waker(self) -> _Waker:
+        return _Waker()
+
+    async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
+        with trio.CancelScope(shield=True):
+            await close()
+
+
+class Router(AsyncRouter):
+    """Routes requests over its providers, on trio. The transport is trio and h11 where none is given."""
+
+    _runtime = _TrioRuntime()
+
+    @staticmethod
+    def _make_transport(policy: Policy) -> AsyncTransport:
+        from turnout_io.trio_transport import TrioTransport
+
+        return TrioTransport()
