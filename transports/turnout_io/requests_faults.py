@@ -24,7 +24,7 @@ from turnout_io.connect_faults import connect_failed, proxy_refused
 from turnout_io.proxies import Proxy
 from turnout_io.requests_session import PROGRESS
 
-__all__ = ["open_fault", "read_fault"]
+__all__ = ["open_fault", "read_fault", "root_cause"]
 
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
 
@@ -69,6 +69,11 @@ def read_fault(fault: Exception, origin: Origin, phase: Phase) -> TurnoutError:
     root = _root(causes)
     detail = str(root) if root is not None else "bytes of the body are missing"
     return Disconnected(f"the answer of {origin.authority} ended early: {detail}", phase=phase)
+
+
+def root_cause(fault: Exception) -> BaseException:
+    """What to name as `__cause__`: the error of the socket rather than the three that stand around it."""
+    return _root(list(_causes(fault))) or fault
 
 
 def _connect_fault(causes: list[BaseException], origin: Origin, proxy: Proxy | None) -> TransportError:

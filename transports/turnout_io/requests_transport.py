@@ -24,7 +24,7 @@ from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, Trans
 from turnout.http import Headers, HttpRequest, Timeouts
 from turnout.origin import Origin, split_url
 from turnout_io.proxies import Proxy, proxy_for
-from turnout_io.requests_faults import open_fault, read_fault
+from turnout_io.requests_faults import open_fault, read_fault, root_cause
 from turnout_io.requests_session import PROGRESS, OwnSession, send_options
 from turnout_io.tls import TlsSettings
 
@@ -94,7 +94,7 @@ class RequestsTransport:
         try:
             response = session.send(prepared, timeout=(timeouts.connect, timeouts.head), **options)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
-            raise open_fault(fault, origin, proxy) from fault
+            raise open_fault(fault, origin, proxy) from root_cause(fault)
         if 100 <= response.status_code < 200:
             response.close()
             raise RemoteProtocolError(
@@ -163,7 +163,7 @@ class RequestsResponse:
                 raise TransportError("the response was closed while it was read", phase=self._phase) from None
             if isinstance(fault, ValueError | AttributeError):
                 raise
-            raise read_fault(fault, self._origin, self._phase) from fault
+            raise read_fault(fault, self._origin, self._phase) from root_cause(fault)
         if self._closed:
             raise TransportError("the response was closed while it was read", phase=self._phase)
         if not data:
