@@ -197,7 +197,7 @@ class Call:
             self._fail_deadline(now, Phase.NOT_SENT)
             return None
         if self._plan.exhausted:
-            self._fail_exhausted(now)
+            self._stop(self._failure_of_all(), now)
             return None
         if now < self._not_before:
             return Sleep(min(self._not_before, self._deadline))
@@ -432,7 +432,8 @@ class Call:
             self._not_before = -math.inf
             self._note(MovedOn(self._at(now), candidate, decision.reason))
         else:
-            self._fail_stopped(decision.reason, now)
+            self._note(MovedOn(self._at(now), candidate, decision.reason))
+            self._stop(self._errors[-1] if decision.final else self._failure_of_all(), now)
         return ()
 
     def _close(self, live: _Attempt) -> None:
@@ -446,13 +447,6 @@ class Call:
             self._core.give_place_back()
 
     # -- how a call ends ----------------------------------------------------------------------------------------
-
-    def _fail_exhausted(self, now: float) -> None:
-        self._stop(self._failure_of_all(), now)
-
-    def _fail_stopped(self, reason: str, now: float) -> None:
-        last = self._errors[-1]
-        self._stop(last if not reason.startswith("all ") else self._failure_of_all(), now)
 
     def _failure_of_all(self) -> TurnoutError:
         last = self._errors[-1]

@@ -39,9 +39,10 @@ class Next:
 
 @attrs.frozen
 class Stop:
-    """No other attempt: the error is the caller's."""
+    """No other attempt. With `final` the last error is the whole answer; else all errors are."""
 
     reason: str
+    final: bool = False
 
 
 Decision: TypeAlias = Again | Next | Stop
@@ -80,15 +81,15 @@ class Plan:
 
     def failed(self, failure: FailureClass, retry_after: float | None, now: float) -> Decision:
         """What follows a failure of the current candidate. `Next` has moved `place` on already."""
+        rule = RULES[failure]
+        if rule.action is Action.STOP:
+            return Stop(f"{failure.value} is for the caller to mend", final=True)
+        if self.attempts >= self.policy.max_attempts:
+            return Stop(f"all {self.policy.max_attempts} attempts of the call are used")
         if failure is FailureClass.STALE:
             self._stale += 1
             if self._stale <= FREE_STALE:
                 return Again(0.0, "its kept-alive connection had been closed while idle")
-        rule = RULES[failure]
-        if rule.action is Action.STOP:
-            return Stop(f"{failure.value} is for the caller to mend")
-        if self.attempts >= self.policy.max_attempts:
-            return Stop(f"all {self.policy.max_attempts} attempts of the call are used")
         if rule.action is Action.RETRY and self._retries < self.policy.retries:
             if self._rng is None:  # most calls never need it, and seeding costs more than all else here
                 self._rng = random.Random(self.seed)
