@@ -48,6 +48,11 @@ def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else as_tuple(value)
 
 
+def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if "/" in value:
+        raise ValueError(f"{where(instance, attribute)} must not hold '/', as {value!r} does")
+
+
 @attrs.frozen
 class ModelConfig:
     """Which provider and model, and how.
@@ -62,7 +67,7 @@ class ModelConfig:
     extra              fields that are merged into the provider's request body untouched, over what Turnout wrote
     """
 
-    provider: str = attrs.field(validator=non_empty)
+    provider: str = attrs.field(validator=[non_empty, _no_slash])
     model_id: str = attrs.field(validator=non_empty)
     temperature: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
     top_p: float | None = attrs.field(default=None, kw_only=True, validator=number(0, 1))
@@ -76,11 +81,6 @@ class ModelConfig:
     reasoning_effort: str | None = attrs.field(default=None, kw_only=True)
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
     extra: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
-
-    @provider.validator
-    def _check_provider(self, attribute: attrs.Attribute[str], value: str) -> None:
-        if "/" in value:
-            raise ValueError(f"{where(self, attribute)} must not hold '/', as {value!r} does")
 
     @classmethod
     def parse(cls, text: str, **settings: Any) -> ModelConfig:

@@ -162,25 +162,25 @@ class ToolCall:
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
+def _tool_name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not _TOOL_NAME.match(value):
+        raise ValueError(f"{where(instance, attribute)} must be 1 to 64 letters, digits, '_' or '-', not {value!r}")
+
+
+def _object_schema(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+    if value and value.get("type", "object") != "object":
+        raise ValueError(f"{where(instance, attribute)} must be the schema of an object, not of {value['type']!r}")
+
+
 @attrs.frozen
 class Tool:
     """A function that the model may ask for. `parameters` is the JSON Schema of one object."""
 
-    name: str = attrs.field(validator=non_empty)
+    name: str = attrs.field(validator=[non_empty, _tool_name])
     description: str = attrs.field(default="", validator=string)
-    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy)
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, validator=_object_schema)
     strict: bool | None = attrs.field(default=None, kw_only=True)
     extra: Mapping[str, Any] = _extra()
-
-    @name.validator
-    def _check_name(self, attribute: attrs.Attribute[str], value: str) -> None:
-        if not _TOOL_NAME.match(value):
-            raise ValueError(f"{where(self, attribute)} must be 1 to 64 letters, digits, '_' or '-', not {value!r}")
-
-    @parameters.validator
-    def _check_parameters(self, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
-        if value and value.get("type", "object") != "object":
-            raise ValueError(f"{where(self, attribute)} must be the schema of an object, not of {value['type']!r}")
 
 
 @attrs.frozen

@@ -1,0 +1,35 @@
+"""Requests and header fields as values."""
+
+from __future__ import annotations
+
+import pytest
+
+from turnout.http import Headers, HttpRequest
+
+
+def test_names_are_found_without_regard_to_case_and_repeats_are_kept() -> None:
+    headers = Headers([("Set-Cookie", "a"), ("X-Id", "1"), ("set-cookie", "b")])
+    assert headers.get("x-ID") == "1"
+    assert headers.get("SET-COOKIE") == "a"
+    assert headers.get_all("Set-cookie") == ("a", "b")
+    assert headers.get("none") is None
+    assert list(headers) == [headers[0], *headers[1:]]
+    assert len(headers) == 3
+    assert headers == Headers(list(headers))
+    assert hash(headers) == hash(Headers(list(headers)))
+    assert headers != [("X-Id", "1")]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "x-goog-api-key", "X-API-Key", "api-key", "Cookie"])
+def test_no_repr_shows_a_secret(name: str) -> None:
+    request = HttpRequest("POST", "https://x.test/", [(name, "Bearer sk-secret")], b"sk-secret in the body")
+    assert isinstance(request.headers, Headers)
+    assert "sk-secret" not in repr(request)
+    assert "***" in repr(request)
+
+
+def test_auth_is_no_part_of_what_a_request_is() -> None:
+    plain = HttpRequest("GET", "https://x.test/")
+    signed = HttpRequest("GET", "https://x.test/", auth=lambda request: request)
+    assert plain == signed
+    assert "auth" not in repr(signed)
