@@ -128,19 +128,25 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         return run.outcome()
 
     def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
-        return self._core.start(operation, self._runtime.now(), time.time(), timeout=timeout, total=total)
+        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total)
 
     def _network(self) -> AsyncTransport:
         if self._transport is None:
             self._transport = self._make_transport(self._core.policy)
         return self._transport
 
+    def _now(self) -> float:
+        return self._runtime.now()
+
+    async def _close(self, response: AsyncHttpResponse) -> None:
+        await self._runtime.shield(response.aclose)
+
     async def _sleep(self, call: Call, until: float) -> None:
         waker = self._wakers[call] = self._runtime.make_waker()
         try:
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
-                await waker.wait(max(0.0, until - self._runtime.now()))
+                await waker.wait(max(0.0, until - self._now()))
         finally:
             del self._wakers[call]
 
@@ -163,7 +169,7 @@ class _Run:
     async def step(self) -> tuple[Event, ...]:
         """Do what the call says until there are events or it is over."""
         call = self.call
-        clock = self._router._runtime.now
+        clock = self._router._now
         while True:
             command = call.next_command(clock())
             match command:
@@ -201,15 +207,16 @@ class _Run:
 
     async def close(self) -> None:
         """End the call wherever it stands, and drop what is owed."""
-        self.call.cancel(self._router._runtime.now())
-        while not isinstance(command := self.call.next_command(self._router._runtime.now()), Finish):
+        clock = self._router._now
+        self.call.cancel(clock())
+        while not isinstance(command := self.call.next_command(clock()), Finish):
             if isinstance(command, Drop):
                 await self._drop(command.attempt)
         self._router._wake()
 
     def abandon(self) -> None:
         """End the call where nothing can be awaited any more: its place is given back, its connection is lost."""
-        self.call.cancel(self._router._runtime.now())
+        self.call.cancel(self._router._now())
         self._responses.clear()
         self._router._wake()
 
@@ -222,7 +229,7 @@ class _Run:
     async def _drop(self, attempt: int) -> None:
         response = self._responses.pop(attempt, None)
         if response is not None:
-            await self._router._runtime.shield(response.aclose)
+            await self._router._close(response)
         self._router._wake()
 
 

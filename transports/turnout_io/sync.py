@@ -106,7 +106,7 @@ class Router(RouterBase[Transport]):
         return run.outcome()
 
     def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
-        return self._core.start(operation, time.monotonic(), time.time(), timeout=timeout, total=total)
+        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total)
 
     def _network(self) -> Transport:
         if self._transport is None:
@@ -117,11 +117,17 @@ class Router(RouterBase[Transport]):
                     self._transport = RequestsTransport(pool_size=self._core.policy.max_concurrency or 16)
         return self._transport
 
+    def _now(self) -> float:
+        return time.monotonic()
+
+    def _close(self, response: HttpResponse) -> None:
+        response.close()
+
     def _sleep(self, call: Call, until: float) -> None:
         waker = self._wakers[call] = threading.Event()
         # Looked at only now: a place that was granted before the waker was there would wake nobody.
         if not call.ready:
-            waker.wait(max(0.0, until - time.monotonic()))
+            waker.wait(max(0.0, until - self._now()))
         del self._wakers[call]
 
     def _wake(self) -> None:
@@ -143,7 +149,7 @@ class _Run:
     def step(self) -> tuple[Event, ...]:
         """Do what the call says until there are events or it is over."""
         call = self.call
-        clock = time.monotonic
+        clock = self._router._now
         while True:
             command = call.next_command(clock())
             match command:
@@ -181,8 +187,9 @@ class _Run:
 
     def close(self) -> None:
         """End the call wherever it stands, and drop what is owed."""
-        self.call.cancel(time.monotonic())
-        while not isinstance(command := self.call.next_command(time.monotonic()), Finish):
+        clock = self._router._now
+        self.call.cancel(clock())
+        while not isinstance(command := self.call.next_command(clock()), Finish):
             if isinstance(command, Drop):
                 self._drop(command.attempt)
         self._router._wake()
@@ -196,7 +203,7 @@ class _Run:
     def _drop(self, attempt: int) -> None:
         response = self._responses.pop(attempt, None)
         if response is not None:
-            response.close()
+            self._router._close(response)
         self._router._wake()
 
 
