@@ -58,11 +58,11 @@ class Http1Exchange:
     headers: Headers
     failure: RemoteProtocolError | TransportError | None
     ended: bool
+    reused: bool
     _h11: h11.Connection
     _body: BodyReader | None
     _pieces: list[bytes | memoryview]
     _method: str
-    _reused: bool
     _sending: bool
     _sent: bool
     _received: int
@@ -87,7 +87,7 @@ class Http1Exchange:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._body = None
         self._method = request.method
-        self._reused = reused
+        self.reused = reused
         self._sending = False
         self._sent = False
         self._received = 0
@@ -188,7 +188,7 @@ class Http1Exchange:
 
     def disconnected(self, message: str) -> Disconnected:
         """The error for a connection that died now, with the phase that this exchange is in."""
-        return Disconnected(message, reused=self._reused and not self._received, phase=self.phase)
+        return Disconnected(message, reused=self.reused and not self._received, phase=self.phase)
 
     def _read_head(self, data: bytes) -> bytes:
         """Feed h11 up to the final head; give what follows it. Sets `_body`, or `failure`."""
