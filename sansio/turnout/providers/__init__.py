@@ -1,1 +1,103 @@
-"""The providers' protocols as pure state machines, and the catalog that knows them by name."""
+"""The providers' protocols as pure state machines, and the catalog that knows them by name.
+
+provider = create("groq", api_key="…")
+router.register(provider)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from turnout.providers.catalog import CATALOG
+from turnout.providers.entry import Account, CatalogEntry, Habits, ModelRule
+from turnout.providers.protocol import Exchange, Provider
+
+__all__ = ["CATALOG", "Account", "CatalogEntry", "Exchange", "Habits", "ModelRule", "Provider", "create"]
+
+
+def create(
+    entry: str | CatalogEntry,
+    *,
+    name: str | None = None,
+    api_key: str | None = None,
+    endpoint: str | None = None,
+    unsupported: Literal["raise", "drop"] = "raise",
+    headers: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Provider:
+    """A provider of the catalog, or of an entry of your own.
+
+    name         to register it under another name, so that one router can hold two accounts of one vendor
+    endpoint     base URL, where it is not the vendor's usual one
+    unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
+    headers      to send with every request
+    settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
+                 `vertex_project`, `vertex_location` and `access_token` (gemini)
+
+    A provider without the key that it needs is made all the same: its status is not-configured, and says which
+    variable is missing. Raises ValueError for a name or a setting that is not known.
+    """
+    if isinstance(entry, str):
+        if entry not in CATALOG:
+            raise ValueError(f"no provider named {entry!r} is in the catalog; it has {', '.join(CATALOG)}")
+        entry = CATALOG[entry]
+    if unsupported not in ("raise", "drop"):
+        raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
+    account = Account(
+        entry=entry,
+        name=name or entry.name,
+        endpoint=_endpoint(endpoint or entry.base_url),
+        api_key=api_key.strip() if api_key and api_key.strip() else None,
+        headers={**entry.headers, **_headers(entry, settings), **(headers or {})},
+        unsupported=unsupported,
+    )
+    # Each dialect is loaded when the first provider of it is made.
+    match entry.dialect:
+        case "openai-chat":
+            from turnout.providers.openai_chat import OpenAIChat
+
+            made: Provider = OpenAIChat(account)
+        case "gemini":
+            from turnout.providers.gemini import Gemini
+
+            made = Gemini(account, **_taken(settings, "vertex_project", "vertex_location", "access_token"))
+        case "ollama":
+            from turnout.providers.ollama import Ollama
+
+            made = Ollama(account)
+    if settings:
+        raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}")
+    return made
+
+
+def _endpoint(text: str) -> str:
+    """An endpoint as a base URL: `OLLAMA_HOST` is often only a host and a port."""
+    text = text.strip().rstrip("/")
+    if "://" not in text:
+        text = f"http://{text.replace('0.0.0.0', '127.0.0.1')}"
+        host = text.removeprefix("http://")
+        if ":" not in host and "/" not in host:
+            text += ":11434"
+    return text
+
+
+_HEADER_OF = {
+    "organization": "OpenAI-Organization",
+    "project": "OpenAI-Project",
+    "app_url": "HTTP-Referer",
+    "app_title": "X-Title",
+}
+
+
+def _headers(entry: CatalogEntry, settings: dict[str, Any]) -> dict[str, str]:
+    """The settings that are header fields, taken out of `settings`."""
+    settings.pop("api_version", None)  # it belongs to Azure's URLs; OpenAI's own has its version in the path
+    return {
+        _HEADER_OF[name]: value
+        for name, value in _taken(settings, *(key for key in _HEADER_OF if key in entry.option_env)).items()
+    }
+
+
+def _taken(settings: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := settings.pop(name, None)) is not None}

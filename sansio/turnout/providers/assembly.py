@@ -12,7 +12,7 @@ The rules here hold for every dialect:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -88,7 +88,9 @@ class Assembly:
     citations: list[Any] = attrs.field(factory=list, init=False)
     raw: bytes | None = attrs.field(default=None, init=False)
     skipped: int = attrs.field(default=0, init=False)
-    message_extra: dict[str, Any] = attrs.field(factory=dict, init=False)
+    # What the provider must get back with this message and no part holds, as JSON: asked for when a response is made.
+    replay: Callable[[], bytes | None] | None = attrs.field(default=None, init=False)
+    _meaning: FinishReason | None = attrs.field(default=None, init=False)
     _runs: list[_Run] = attrs.field(factory=list, init=False)
     _run: _Run = attrs.field(default=_CLOSED, init=False)
     _calls: list[_Call] = attrs.field(factory=list, init=False)
@@ -184,6 +186,11 @@ class Assembly:
     def calls(self) -> int:
         return len(self._calls)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything of an answer came."""
+        return bool(self._runs or self._calls)
+
     def _place(self, id: str | None, index: object, name: str | None) -> int | None:
         newest_first = range(len(self._calls) - 1, -1, -1)
         if id is not None:
@@ -204,10 +211,11 @@ class Assembly:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
-    def finish(self, raw: object) -> None:
-        """A finish reason came; null and "" are none."""
+    def finish(self, raw: object, meaning: FinishReason | None = None) -> None:
+        """A finish reason came; null and "" are none. `meaning` says what it means where the map does not."""
         if raw is not None and raw != "":
             self.finish_raw = str(raw)
+            self._meaning = meaning
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -215,7 +223,7 @@ class Assembly:
             return FinishReason.ERROR
         if self.finish_raw is None:
             return FinishReason.TOOL_CALLS if self._calls else FinishReason.UNKNOWN
-        reason = self.finish_map.get(self.finish_raw, FinishReason.UNKNOWN)
+        reason = self._meaning or self.finish_map.get(self.finish_raw, FinishReason.UNKNOWN)
         if reason is FinishReason.STOP and self._calls:
             return FinishReason.TOOL_CALLS
         return reason
@@ -243,14 +251,12 @@ class Assembly:
 
     def response(self) -> ChatResponse:
         """The answer as far as it came."""
+        parts = [run.part() for run in self._runs]
+        replayed = self.replay() if self.replay is not None else None
+        if replayed is not None:
+            parts.append(Opaque(replayed))
         return ChatResponse(
-            message=Message(
-                Role.ASSISTANT,
-                tuple(run.part() for run in self._runs),
-                tool_calls=self._finished_calls(),
-                origin=self.origin,
-                extra=self.message_extra,
-            ),
+            message=Message(Role.ASSISTANT, tuple(parts), tool_calls=self._finished_calls(), origin=self.origin),
             model=self.model,
             finish_reason=self.finish_reason,
             finish_raw=self.finish_raw,

@@ -63,11 +63,13 @@ class HttpExchange(Generic[ResultT]):
 
     read_error(status, headers, body)  the dialect's reading of an error
     make_reader(headers)               the dialect's reading of an answer; called once the head is there
+    dropped                            settings that the model refuses and that were left out, as was asked
     """
 
     request: HttpRequest
     _make_reader: Callable[[Headers], Reader[ResultT]]
     _read_error: ReadError
+    dropped: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     status: int = attrs.field(default=0, init=False)
     headers: Headers = attrs.field(factory=Headers, init=False)
     state: State = attrs.field(default=State.NEW, init=False)

@@ -55,6 +55,11 @@ class Exchange(Protocol[ResultT_co]):
     @property
     def result(self) -> ResultT_co: ...
 
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Settings that were left out because the model refuses them, where the user asked for that."""
+        ...
+
 
 @attrs.frozen
 class ModelPage:

@@ -1,0 +1,128 @@
+"""What the catalog knows of a provider, as data: where it is, how it is asked, and its habits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from turnout.chat import Capability
+from turnout.errors import ProviderError
+
+__all__ = ["Account", "CatalogEntry", "Habits", "ModelRule"]
+
+ALL_CHAT = frozenset(
+    {Capability.CHAT, Capability.STREAM, Capability.TOOLS, Capability.JSON, Capability.REASONING, Capability.MODELS}
+)
+
+
+@attrs.frozen(kw_only=True)
+class ModelRule:
+    """What differs for the models whose id matches `pattern` (a regular expression, searched from the start).
+
+    refuses        settings that the model answers with an error
+    when_thinking  the same, only while a reasoning effort other than "none" is asked for
+    first_content  seconds that it may think unseen before its first content
+    """
+
+    pattern: str
+    refuses: frozenset[str] = frozenset()
+    when_thinking: frozenset[str] = frozenset()
+    first_content: float | None = None
+
+    def matches(self, model_id: str) -> bool:
+        return re.match(self.pattern, model_id) is not None
+
+
+@attrs.frozen(kw_only=True)
+class Habits:
+    """How an OpenAI-shaped provider differs from OpenAI.
+
+    max_tokens     the name of the answer's ceiling
+    refuses        settings that no model of it takes
+    developer      whether it knows the role `developer`; else it is sent as `system`
+    usage_option   whether a stream's usage is asked for with `stream_options`
+    json_schema    whether it takes a JSON Schema for the answer
+    tool_choices   the modes of `tool_choice` that it takes
+    stop_limit     how many stop sequences it takes
+    effort         how a reasoning effort is said: as `reasoning_effort`, as `reasoning: {effort}`, by switching
+                   `thinking: {type}` or `enable_thinking` on or off, or not at all
+    replay         the field in which it must get its reasoning back, where it must
+    base64         whether it sends vectors in base64 when asked
+    flat_text      whether text must be one string, not a list of parts
+    """
+
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    refuses: frozenset[str] = frozenset()
+    developer: bool = False
+    usage_option: bool = True
+    json_schema: bool = True
+    tool_choices: frozenset[str] = frozenset({"auto", "none", "required", "named"})
+    stop_limit: int | None = 4
+    effort: Literal["reasoning_effort", "reasoning", "thinking", "enable_thinking", "none"] = "reasoning_effort"
+    replay: Literal["reasoning_content", "reasoning_details", "none"] = "none"
+    base64: bool = False
+    flat_text: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class CatalogEntry:
+    """One provider of the catalog.
+
+    dialect          which protocol it speaks
+    base_url         where, unless an endpoint is set
+    key_env          variables that may hold the key, the first one being the one we name
+    endpoint_env     variables that may hold the endpoint, likewise
+    option_env       other settings and their variables
+    needs_key        whether it can be used without a key
+    embedding_batch  texts in one embedding request
+    error_codes      its own codes, where they say more than what vendors share
+    models           what differs per model; the first rule that matches holds
+    """
+
+    name: str
+    title: str
+    dialect: Literal["openai-chat", "gemini", "ollama"]
+    base_url: str
+    key_env: tuple[str, ...] = ()
+    endpoint_env: tuple[str, ...] = ()
+    option_env: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    needs_key: bool = True
+    capabilities: frozenset[Capability] = ALL_CHAT
+    embedding_batch: int | None = None
+    habits: Habits = Habits()
+    error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    models: tuple[ModelRule, ...] = ()
+
+    def rule(self, model_id: str) -> ModelRule | None:
+        return next((rule for rule in self.models if rule.matches(model_id)), None)
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """One account with a provider: what every dialect is made of.
+
+    name         under which it is registered
+    endpoint     base URL, without a slash at its end
+    api_key      never shown
+    headers      sent with every request, besides the key
+    unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
+    """
+
+    entry: CatalogEntry
+    name: str
+    endpoint: str
+    api_key: str | None = attrs.field(default=None, repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: repr(sorted(headers)))
+    unsupported: Literal["raise", "drop"] = "raise"
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return self.entry.key_env[:1] if self.entry.needs_key and not self.api_key else ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.api_key,) if self.api_key else ()

@@ -1,0 +1,460 @@
+"""The Gemini dialect: Google's AI Studio, and Vertex AI with a token.
+
+Source: the Gemini API reference (ai.google.dev) and that of Vertex AI (cloud.google.com).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+import msgspec
+
+from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
+from turnout.events import Event
+from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.assembly import Assembly
+from turnout.providers.entry import Account
+from turnout.providers.error_bodies import ErrorFacts, error_reader, facts_of, to_error
+from turnout.providers.exchange import Collected, HttpExchange
+from turnout.providers.gemini_partial_args import PartialArguments
+from turnout.providers.gemini_request import FAMILY, generate_body
+from turnout.providers.hints import rate_limit, request_id
+from turnout.providers.protocol import ModelPage
+from turnout.providers.stream_reader import StreamReader
+from turnout.providers.wire import Decoder, encode
+
+__all__ = ["FINISH_REASONS", "Gemini"]
+
+_FILTERED = (
+    "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
+)  # fmt: skip
+_BROKEN = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
+# Some servers send the number of the enum's value.
+FINISH_REASONS = {
+    "STOP": FinishReason.STOP,
+    "1": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    "2": FinishReason.LENGTH,
+    "3": FinishReason.CONTENT_FILTER,
+    "4": FinishReason.CONTENT_FILTER,
+    **dict.fromkeys(_FILTERED, FinishReason.CONTENT_FILTER),
+    **dict.fromkeys(_BROKEN, FinishReason.ERROR),
+}
+_PURPOSES = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
+
+
+class _FunctionCall(msgspec.Struct, gc=False):
+    id: str | None = None
+    name: str | None = None
+    args: msgspec.Raw | None = None
+    partialArgs: list[Any] | None = None  # noqa: N815 - the name on the wire
+    willContinue: bool | None = None  # noqa: N815
+
+
+class _Part(msgspec.Struct, gc=False):
+    text: str | None = None
+    thought: bool | None = None
+    thoughtSignature: str | None = None  # noqa: N815
+    functionCall: _FunctionCall | None = None  # noqa: N815
+
+
+class _Content(msgspec.Struct, gc=False):
+    parts: list[msgspec.Raw] | None = None
+
+
+class _Candidate(msgspec.Struct, gc=False):
+    content: _Content | None = None
+    finishReason: str | int | None = None  # noqa: N815
+    index: int | None = None
+    citationMetadata: Any = None  # noqa: N815
+    groundingMetadata: Any = None  # noqa: N815
+    logprobsResult: Any = None  # noqa: N815
+
+
+class _Feedback(msgspec.Struct, gc=False):
+    blockReason: str | None = None  # noqa: N815
+
+
+class _Usage(msgspec.Struct, gc=False):
+    promptTokenCount: int | None = None  # noqa: N815
+    candidatesTokenCount: int | None = None  # noqa: N815
+    thoughtsTokenCount: int | None = None  # noqa: N815
+    cachedContentTokenCount: int | None = None  # noqa: N815
+
+
+class _Answer(msgspec.Struct, gc=False):
+    candidates: list[_Candidate] | None = None
+    promptFeedback: _Feedback | None = None  # noqa: N815
+    usageMetadata: _Usage | None = None  # noqa: N815
+    modelVersion: str | None = None  # noqa: N815
+    responseId: str | None = None  # noqa: N815
+    error: Any = None
+
+
+class _Values(msgspec.Struct, gc=False):
+    values: list[float] | None = None
+
+
+class _Embeddings(msgspec.Struct, gc=False):
+    embeddings: list[_Values] | None = None
+    embedding: _Values | None = None
+    predictions: list[Any] | None = None
+    usageMetadata: _Usage | None = None  # noqa: N815
+    error: Any = None
+
+
+class _Model(msgspec.Struct, gc=False):
+    name: str | None = None
+    inputTokenLimit: int | None = None  # noqa: N815
+    outputTokenLimit: int | None = None  # noqa: N815
+
+
+class _Models(msgspec.Struct, gc=False):
+    models: list[_Model] | None = None
+    nextPageToken: str | None = None  # noqa: N815
+    error: Any = None
+
+
+_ANSWER = Decoder(_Answer)
+_PART = Decoder(_Part)
+_EMBEDDINGS = Decoder(_Embeddings)
+_MODELS = Decoder(_Models)
+
+
+@attrs.frozen
+class Gemini:
+    """A provider that speaks Gemini (`turnout.providers.protocol.Provider`).
+
+    With `access_token` (a token, or a function that gives one just before each request is sent) and `vertex_project`
+    it speaks to Vertex AI in `vertex_location`; else to AI Studio with the account's key.
+    """
+
+    account: Account
+    vertex_project: str | None = None
+    vertex_location: str = "global"
+    access_token: str | Callable[[], str | Awaitable[str]] | None = attrs.field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.account.name
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return self.account.entry.capabilities
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return () if self._vertex else self.account.missing_env
+
+    @property
+    def embedding_batch(self) -> int | None:
+        return self.account.entry.embedding_batch
+
+    @property
+    def _vertex(self) -> bool:
+        return self.vertex_project is not None and self.access_token is not None
+
+    def first_content_timeout(self, model_id: str) -> float | None:
+        rule = self.account.entry.rule(model_id)
+        return rule.first_content if rule is not None else None
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        def make_reader(headers: Headers) -> Collected[ChatResponse]:
+            return Collected(lambda body: self._parse_chat(body, request, headers))
+
+        asked = self._post(request.model.model_id, "generateContent", generate_body(request))
+        return HttpExchange(asked, make_reader, self._read_error())
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        def make_reader(headers: Headers) -> StreamReader:
+            assembly = self._assembly(request, headers)
+            return StreamReader(assembly, self.name, _Chunks(assembly, self.account, headers))
+
+        verb = "streamGenerateContent?alt=sse"
+        asked = self._post(request.model.model_id, verb, generate_body(request), stream=True)
+        return HttpExchange(asked, make_reader, self._read_error())
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        model_id = request.model.model_id.removeprefix("models/")
+        purpose = _PURPOSES.get(request.purpose or "", request.purpose)
+        if self._vertex:
+            instances = [{"content": text} | ({"task_type": purpose} if purpose else {}) for text in request.input]
+            body: dict[str, Any] = {"instances": instances}
+            if request.dimensions is not None:
+                body["parameters"] = {"outputDimensionality": request.dimensions}
+            verb = "predict"
+        else:
+            options: dict[str, Any] = {}
+            if purpose:
+                options["taskType"] = purpose
+            if request.dimensions is not None:
+                options["outputDimensionality"] = request.dimensions
+            parts = ({"model": f"models/{model_id}", "content": {"parts": [{"text": text}]}} for text in request.input)
+            body = {"requests": [part | options for part in parts]}
+            verb = "batchEmbedContents"
+        body |= request.model.extra
+
+        def make_reader(headers: Headers) -> Collected[EmbeddingResponse]:
+            return Collected(lambda body: self._parse_embeddings(body, request, headers))
+
+        return HttpExchange(self._post(model_id, verb, body), make_reader, self._read_error())
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        if self._vertex:
+            raise CapabilityUnsupported(f"{self.name}: Vertex AI lists no models here")
+        path = "/v1beta/models?pageSize=1000" + (f"&pageToken={quote(page, safe='')}" if page else "")
+
+        def make_reader(headers: Headers) -> Collected[ModelPage]:
+            return Collected(lambda body: self._parse_models(body, headers))
+
+        return HttpExchange(self._request("GET", self.account.endpoint + path, None), make_reader, self._read_error())
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def _post(self, model_id: str, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
+        model = quote(model_id.removeprefix("models/"), safe="")
+        if self._vertex:
+            location = self.vertex_location
+            where = f"projects/{self.vertex_project}/locations/{location}/publishers/google/models/{model}"
+            url = f"{self._vertex_endpoint()}/v1beta1/{where}:{verb}"
+        else:
+            url = f"{self.account.endpoint}/v1beta/models/{model}:{verb}"
+        return self._request("POST", url, body, stream=stream)
+
+    def _vertex_endpoint(self) -> str:
+        if self.account.endpoint != self.account.entry.base_url:
+            return self.account.endpoint
+        prefix = "" if self.vertex_location == "global" else f"{self.vertex_location}-"
+        return f"https://{prefix}aiplatform.googleapis.com"
+
+    def _request(self, method: str, url: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        headers = [("Accept", "text/event-stream" if stream else "application/json")]
+        if stream:
+            headers.append(("Accept-Encoding", "identity"))
+        if body is not None:
+            headers.append(("Content-Type", "application/json"))
+        auth: Auth | None = None
+        if self._vertex and callable(self.access_token):
+            auth = _bearer(self.access_token)
+        elif self._vertex:
+            headers.append(("Authorization", f"Bearer {self.access_token}"))
+        elif self.account.api_key:
+            # In a header and never in the URL: URLs are logged.
+            headers.append(("x-goog-api-key", self.account.api_key))
+        headers += self.account.headers.items()
+        return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
+
+    def _read_error(self) -> Any:
+        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def _assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
+        assembly = Assembly(request.model, FAMILY, FINISH_REASONS, len(request.messages))
+        assembly.request_id = request_id(headers)
+        assembly.rate_limit = rate_limit(headers)
+        return assembly
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        assembly = self._assembly(request, headers)
+        chunks = _Chunks(assembly, self.account, headers)
+        try:
+            failure = chunks.read("", body, [])
+        except ValueError as error:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        if failure is not None:
+            raise failure
+        chunks.flush([])
+        if assembly.finish_raw is None and not assembly.begun:
+            raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a finish reason")
+        return assembly.response()
+
+    def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
+        answer = self._decoded(_EMBEDDINGS, body, headers)
+        rows = answer.embeddings or ([answer.embedding] if answer.embedding is not None else None)
+        vectors = [row.values or [] for row in rows] if rows is not None else _predicted(answer.predictions)
+        if vectors is None:
+            raise RemoteProtocolError(f"{request.model}: no vectors came")
+        try:
+            made = Vectors.of(vectors)
+        except (ValueError, TypeError) as error:
+            raise RemoteProtocolError(f"{request.model}: the vectors cannot be read: {error}") from None
+        told = answer.usageMetadata
+        return EmbeddingResponse(
+            vectors=made,
+            model=request.model,
+            usage=Usage(prompt_tokens=told.promptTokenCount) if told is not None else Usage(source="absent"),
+            request_id=request_id(headers),
+        )
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        answer = self._decoded(_MODELS, body, headers)
+        if answer.models is None:
+            raise RemoteProtocolError(f"{self.name}: no model list came")
+        infos = (
+            ModelInfo(
+                model.name.removeprefix("models/"),
+                self.name,
+                context_window=model.inputTokenLimit,
+                max_output_tokens=model.outputTokenLimit,
+                owned_by="google",
+            )
+            for model in answer.models
+            if model.name
+        )
+        return ModelPage(tuple(infos), answer.nextPageToken or None)
+
+    def _decoded(self, decoder: Decoder[Any], body: bytes, headers: Headers) -> Any:
+        try:
+            answer = decoder.decode(body)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object ({error})") from None
+        if answer.error:
+            raise _error(self.account, headers, facts_of({"error": answer.error}), body)
+        return answer
+
+
+@attrs.define(eq=False)
+class _Chunks:
+    """Reads answers, whole or in pieces, into an assembly (`turnout.providers.stream_reader.ChunkReader`)."""
+
+    assembly: Assembly
+    account: Account
+    headers: Headers
+    done: bool = False  # this protocol has no last word
+    _open: PartialArguments | None = None
+
+    def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
+        if data.lstrip()[:1] in (b'"', b"["):
+            # An error as a bare string, or inside a list of one.
+            return _error(self.account, self.headers, facts_of(json.loads(data)), data)
+        answer = _ANSWER.decode(data)
+        assembly = self.assembly
+        assembly.raw = data
+        assembly.served_model = assembly.served_model or answer.modelVersion
+        assembly.response_id = assembly.response_id or answer.responseId
+        if answer.usageMetadata is not None:
+            self._usage(answer.usageMetadata)
+        for candidate in answer.candidates or ():
+            if not candidate.index:
+                self._candidate(candidate, events)
+        feedback = answer.promptFeedback
+        if feedback is not None and feedback.blockReason and not answer.candidates:
+            assembly.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
+        if answer.error:
+            return _error(self.account, self.headers, facts_of({"error": answer.error}), data)
+        return None
+
+    def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
+        if isinstance(document, dict) and not document.get("error"):
+            return self.read("", data, events)
+        return _error(self.account, self.headers, facts_of(document), data)
+
+    def flush(self, events: list[Event]) -> None:
+        """A call whose last piece never came is given out as far as it is."""
+        if self._open is not None:
+            call, self._open = self._open, None
+            self.assembly.tool_call(
+                events, name=call.name, arguments=call.arguments(), id=call.id, signature=call.signature
+            )
+
+    def _candidate(self, candidate: _Candidate, events: list[Event]) -> None:
+        assembly = self.assembly
+        for raw in (candidate.content.parts if candidate.content is not None else None) or ():
+            try:
+                part = _PART.decode(bytes(raw))
+            except ValueError:
+                assembly.skipped += 1
+                continue
+            self._part(part, bytes(raw), events)
+        assembly.finish(candidate.finishReason)
+        if candidate.logprobsResult:
+            assembly.logprobs.append(candidate.logprobsResult)
+        for source in (candidate.citationMetadata, candidate.groundingMetadata):
+            if source:
+                assembly.citations.append(source)
+
+    def _part(self, part: _Part, raw: bytes, events: list[Event]) -> None:
+        assembly, signature = self.assembly, part.thoughtSignature
+        if part.functionCall is not None:
+            self._function_call(part.functionCall, signature, events)
+        elif part.text is not None:
+            put = assembly.reasoning if part.thought else assembly.text
+            if signature is None:
+                put(part.text, events)
+                return
+            # A signature holds for its own part, which is kept apart from its neighbours.
+            assembly.close_part()
+            put(part.text, events)
+            assembly.sign("reasoning" if part.thought else "text", signature)
+        else:
+            assembly.opaque(raw)
+
+    def _function_call(self, call: _FunctionCall, signature: str | None, events: list[Event]) -> None:
+        if call.name:
+            self.flush(events)
+            if not (call.willContinue or call.partialArgs):
+                arguments = bytes(call.args).decode("utf-8", "replace") if call.args is not None else "{}"
+                self.assembly.tool_call(events, name=call.name, arguments=arguments, id=call.id, signature=signature)
+                return
+            self._open = PartialArguments(call.name, call.id, signature)
+        if self._open is not None:
+            self._open.add(call.partialArgs)
+            if not call.willContinue:
+                self.flush(events)
+
+    def _usage(self, told: _Usage) -> None:
+        """Counters are cumulative and come and go: the last one that was told counts, each for itself."""
+        known = self.assembly.usage
+        thoughts = told.thoughtsTokenCount if told.thoughtsTokenCount is not None else known.reasoning_tokens
+        answer = told.candidatesTokenCount
+        if answer is None and known.completion_tokens is not None:
+            answer = known.completion_tokens - (known.reasoning_tokens or 0)
+        self.assembly.usage = Usage(
+            prompt_tokens=told.promptTokenCount if told.promptTokenCount is not None else known.prompt_tokens,
+            completion_tokens=None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0),
+            cached_tokens=(
+                told.cachedContentTokenCount if told.cachedContentTokenCount is not None else known.cached_tokens
+            ),
+            reasoning_tokens=thoughts,
+        )
+
+
+def _error(account: Account, headers: Headers, facts: ErrorFacts, data: bytes) -> ProviderError:
+    return to_error(
+        facts, status=facts.status, headers=headers, provider=account.name, own=account.entry.error_codes, body=data,
+        secrets=account.secrets,
+    )  # fmt: skip
+
+
+def _predicted(predictions: list[Any] | None) -> list[list[float]] | None:
+    """Vertex AI's `predict`: predictions[].embeddings.values."""
+    try:
+        return [prediction["embeddings"]["values"] for prediction in predictions] if predictions else None
+    except (KeyError, TypeError):
+        return None
+
+
+def _bearer(token: Callable[[], str | Awaitable[str]]) -> Auth:
+    def sign(request: HttpRequest) -> HttpRequest | Awaitable[HttpRequest]:
+        given = token()
+        if isinstance(given, str):
+            return _with_bearer(request, given)
+
+        async def awaited() -> HttpRequest:
+            return _with_bearer(request, await given)
+
+        return awaited()
+
+    return sign
+
+
+def _with_bearer(request: HttpRequest, token: str) -> HttpRequest:
+    return attrs.evolve(request, headers=Headers((*request.headers, ("Authorization", f"Bearer {token}"))))

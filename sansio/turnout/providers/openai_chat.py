@@ -1,0 +1,382 @@
+"""The OpenAI chat-completions dialect, and all who took over its shape.
+
+Source: the OpenAI API reference (chat, embeddings, models); what vendors do otherwise is data in the catalog, and what
+they send otherwise is read here for everyone: a server behind a gateway may speak with any vendor's accent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+import attrs
+
+from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelConfig, ModelInfo, Usage
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
+from turnout.events import Event
+from turnout.http import Headers, HttpRequest
+from turnout.providers.assembly import Assembly
+from turnout.providers.entry import Account
+from turnout.providers.error_bodies import ErrorFacts, error_reader, facts_of, to_error
+from turnout.providers.exchange import Collected, HttpExchange
+from turnout.providers.hints import rate_limit, request_id
+from turnout.providers.openai_request import chat_body
+from turnout.providers.openai_wire import Chunk, EmbeddingList, Message, ModelList, ToolCallFragment, usage_of
+from turnout.providers.protocol import ModelPage
+from turnout.providers.stream_reader import StreamReader
+from turnout.providers.wire import Decoder, encode
+
+__all__ = ["FINISH_REASONS", "OpenAIChat"]
+
+FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
+    "error": FinishReason.ERROR,
+    "network_error": FinishReason.ERROR,
+    "insufficient_system_resource": FinishReason.ERROR,
+}
+
+_CHUNK = Decoder(Chunk)
+_EMBEDDINGS = Decoder(EmbeddingList)
+_MODELS = Decoder(ModelList)
+
+
+@attrs.frozen
+class OpenAIChat:
+    """A provider that speaks chat completions (`turnout.providers.protocol.Provider`)."""
+
+    account: Account
+
+    @property
+    def name(self) -> str:
+        return self.account.name
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return self.account.entry.capabilities
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return self.account.missing_env
+
+    @property
+    def embedding_batch(self) -> int | None:
+        return self.account.entry.embedding_batch
+
+    def first_content_timeout(self, model_id: str) -> float | None:
+        rule = self.account.entry.rule(model_id)
+        return rule.first_content if rule is not None else None
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = chat_body(request, self.account, stream=False)
+
+        def make_reader(headers: Headers) -> Collected[ChatResponse]:
+            return Collected(lambda body: self._parse_chat(body, request, headers))
+
+        return HttpExchange(
+            self._request("POST", "/chat/completions", body), make_reader, self._read_error(), dropped=dropped
+        )
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = chat_body(request, self.account, stream=True)
+
+        def make_reader(headers: Headers) -> StreamReader:
+            assembly = self._assembly(request, headers)
+            return StreamReader(assembly, self.name, _Chunks(assembly, self.account, headers))
+
+        asked = self._request("POST", "/chat/completions", body, stream=True)
+        return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        if Capability.EMBEDDINGS not in self.capabilities:
+            raise CapabilityUnsupported(f"{request.model}: {self.name} offers no embeddings")
+        body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
+        if self.account.entry.habits.base64:
+            body["encoding_format"] = "base64"
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        body |= request.model.extra
+
+        def make_reader(headers: Headers) -> Collected[EmbeddingResponse]:
+            return Collected(lambda body: self._parse_embeddings(body, request, headers))
+
+        return HttpExchange(self._request("POST", "/embeddings", body), make_reader, self._read_error())
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        def make_reader(headers: Headers) -> Collected[ModelPage]:
+            return Collected(lambda body: self._parse_models(body, headers))
+
+        return HttpExchange(self._request("GET", "/models"), make_reader, self._read_error())
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, stream: bool = False
+    ) -> HttpRequest:
+        account = self.account
+        headers = [("Accept", "text/event-stream" if stream else "application/json")]
+        if stream:
+            # A compressor may hold tokens back until its block is full.
+            headers.append(("Accept-Encoding", "identity"))
+        if body is not None:
+            headers.append(("Content-Type", "application/json"))
+        if account.api_key:
+            headers.append(("Authorization", f"Bearer {account.api_key}"))
+        headers += account.headers.items()
+        return HttpRequest(method, account.endpoint + path, headers, encode(body) if body is not None else b"")
+
+    def _read_error(self) -> Any:
+        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def _assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
+        assembly = Assembly(request.model, self.account.entry.name, FINISH_REASONS, len(request.messages))
+        assembly.request_id = request_id(headers)
+        assembly.rate_limit = rate_limit(headers)
+        return assembly
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        assembly = self._assembly(request, headers)
+        try:
+            chunk = _CHUNK.decode(body)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        failure = _Chunks(assembly, self.account, headers).take(chunk, body, [])
+        if failure is not None:
+            raise failure
+        if not chunk.choices:
+            raise RemoteProtocolError(f"{request.model}: the answer has no choices: {_shown(body)}")
+        return assembly.response()
+
+    def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
+        try:
+            answer = _EMBEDDINGS.decode(body)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        if answer.data is None:
+            raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: no vectors came: {_shown(body)}")
+        entries = [entry.embedding for entry in sorted(answer.data, key=lambda entry: entry.index or 0)]
+        return EmbeddingResponse(
+            vectors=_vectors(entries, request.model),
+            model=request.model,
+            usage=usage_of(answer.usage) if answer.usage is not None else Usage(source="absent"),
+            served_model=answer.model,
+            request_id=request_id(headers),
+            rate_limit=rate_limit(headers),
+        )
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        try:
+            # Together answers with the bare list.
+            document = b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body
+            answer = _MODELS.decode(document)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{self.name}: the model list is no JSON ({error})") from None
+        if answer.data is None:
+            raise self._told(body, headers) or RemoteProtocolError(f"{self.name}: no model list came: {_shown(body)}")
+        return ModelPage(
+            tuple(
+                ModelInfo(
+                    entry.id,
+                    self.name,
+                    context_window=entry.context_window or entry.context_length,
+                    max_output_tokens=entry.max_completion_tokens,
+                    owned_by=entry.owned_by,
+                )
+                for entry in answer.data
+                if entry.id
+            )
+        )
+
+    def _told(self, body: bytes, headers: Headers) -> ProviderError | None:
+        """The error that a 200 tells of in its body, if it does."""
+        facts = facts_of(json.loads(body.decode("utf-8", "replace"), strict=False))
+        if not facts.message and not facts.codes:
+            return None
+        account = self.account
+        return to_error(
+            facts, status=None, headers=headers, provider=self.name, own=account.entry.error_codes, body=body,
+            secrets=account.secrets,
+        )  # fmt: skip
+
+
+@attrs.define(eq=False)
+class _Chunks:
+    """Reads chunks into an assembly (`turnout.providers.stream_reader.ChunkReader`)."""
+
+    assembly: Assembly
+    account: Account
+    headers: Headers
+    done: bool = False
+    _usage_seen: bool = False
+    _details: list[dict[str, Any]] = attrs.field(factory=list)
+
+    def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
+        if data.lstrip().startswith(b"[DONE]"):
+            self.done = True
+            return None
+        chunk = _CHUNK.decode(data)
+        failure = self.take(chunk, data, events)
+        if failure is None and event == "error":
+            failure = self._error(facts_of(json.loads(data.decode("utf-8", "replace"), strict=False)), data)
+        return failure
+
+    def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
+        if isinstance(document, dict) and document.get("choices"):
+            return self.take(_CHUNK.convert(document), data, events)
+        facts = facts_of(document)
+        return self._error(facts, data) if facts.message or facts.codes else None
+
+    def flush(self, events: list[Event]) -> None:
+        """Nothing is held back."""
+
+    def take(self, chunk: Chunk, data: bytes, events: list[Event]) -> ProviderError | None:
+        """Put one chunk, or a whole answer, into the assembly."""
+        assembly = self.assembly
+        assembly.raw = data
+        if assembly.response_id is None:
+            assembly.response_id = chunk.id or None
+        if assembly.served_model is None:
+            assembly.served_model = chunk.model or None
+        if chunk.usage is not None:
+            assembly.usage = usage_of(chunk.usage)
+            self._usage_seen = True
+        if chunk.citations:
+            assembly.citations = list(chunk.citations)
+        error = chunk.error or chunk.errors
+        for choice in chunk.choices or ():
+            if choice.index:
+                continue
+            message = choice.delta or choice.message
+            if message is not None:
+                self._message(message, events)
+            assembly.finish(choice.finish_reason)
+            if choice.logprobs:
+                assembly.logprobs.append(choice.logprobs)
+            error = error or choice.error
+        groq = chunk.x_groq
+        if groq is not None:
+            if groq.usage is not None and not self._usage_seen:
+                assembly.usage = usage_of(groq.usage)
+            error = error or groq.error
+        if error:
+            return self._error(facts_of({"error": error, "code": chunk.code}), data)
+        if chunk.choices is None and chunk.message and chunk.usage is None:
+            # A flat error: SiliconFlow, DashScope and Cerebras have no envelope.
+            return self._error(facts_of(json.loads(data.decode("utf-8", "replace"), strict=False)), data)
+        return None
+
+    def _message(self, message: Message, events: list[Event]) -> None:
+        assembly = self.assembly
+        content = message.content
+        reasoning = message.reasoning_content or message.reasoning
+        if reasoning:
+            assembly.reasoning(reasoning, events)
+        if message.reasoning_details:
+            self._reasoning_details(message.reasoning_details, not reasoning, events)
+        if content:
+            if isinstance(content, str):
+                assembly.text(content, events)
+            else:
+                for part in content:
+                    self._content_part(part, events)
+        if message.refusal:
+            assembly.refusal(message.refusal)
+        if message.tool_calls:
+            for fragment in message.tool_calls:
+                self._tool_call(fragment, events)
+        if message.annotations:
+            assembly.citations += message.annotations
+
+    def _content_part(self, part: object, events: list[Event]) -> None:
+        """A part where a string is usual (Mistral): text, or thinking with its own parts."""
+        if isinstance(part, str):
+            self.assembly.text(part, events)
+        elif isinstance(part, dict):
+            text, thinking = part.get("text"), part.get("thinking")
+            if isinstance(text, str):
+                self.assembly.text(text, events)
+            for piece in thinking if isinstance(thinking, list) else ():
+                if isinstance(piece, dict) and isinstance(piece.get("text"), str):
+                    self.assembly.reasoning(piece["text"], events)
+            if isinstance(thinking, str):
+                self.assembly.reasoning(thinking, events)
+
+    def _reasoning_details(self, details: list[Any], tell: bool, events: list[Event]) -> None:
+        """OpenRouter's structured reasoning: kept for the next turn, told only where no plain field told it."""
+        self.assembly.replay = self._replay
+        for detail in details:
+            if not isinstance(detail, dict):
+                continue
+            told = detail.get("text") or detail.get("summary")
+            if tell and isinstance(told, str):
+                self.assembly.reasoning(told, events)
+            place = (detail.get("type"), detail.get("index"))
+            last = self._details[-1] if self._details else None
+            if last is None or place != (last.get("type"), last.get("index")):
+                self._details.append(dict(detail))
+                continue
+            for key, value in detail.items():
+                known = last.get(key)
+                joined = key in ("text", "summary", "data") and isinstance(known, str) and isinstance(value, str)
+                last[key] = known + value if joined else (value if value is not None else known)
+
+    def _replay(self) -> bytes | None:
+        return encode({"reasoning_details": self._details}) if self._details else None
+
+    def _tool_call(self, fragment: ToolCallFragment, events: list[Event]) -> None:
+        function = fragment.function
+        arguments = function.arguments if function is not None else None
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        self.assembly.tool_fragment(
+            events,
+            id=fragment.id,
+            index=fragment.index,
+            name=function.name if function is not None else None,
+            arguments=arguments,
+            signature=_google_signature(fragment.extra_content),
+        )
+
+    def _error(self, facts: ErrorFacts, data: bytes) -> ProviderError:
+        account = self.account
+        return to_error(
+            facts, status=facts.status, headers=self.headers, provider=account.name, own=account.entry.error_codes,
+            body=data, secrets=account.secrets,
+        )  # fmt: skip
+
+
+def _google_signature(extra: object) -> str | None:
+    google = extra.get("google") if isinstance(extra, dict) else None
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    return signature if isinstance(signature, str) else None
+
+
+def _vectors(entries: list[str | list[float]], model: ModelConfig) -> Vectors:
+    """Vectors by what really came: base64 of little-endian float32, or lists of numbers."""
+    try:
+        if entries and all(isinstance(entry, str) for entry in entries):
+            packed = [base64.b64decode(entry, validate=True) for entry in entries if isinstance(entry, str)]
+            if len({len(vector) for vector in packed}) != 1 or len(packed[0]) % 4 or not packed[0]:
+                raise ValueError("vectors of one answer have different or odd lengths")
+            return Vectors.from_little_endian(b"".join(packed), len(packed[0]) // 4)
+        return Vectors.of([entry for entry in entries if not isinstance(entry, str)])
+    except (ValueError, binascii.Error) as error:
+        raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
+
+
+def _shown(body: bytes) -> str:
+    return repr(body[:200].decode("utf-8", "replace").strip())

@@ -1,0 +1,228 @@
+"""The body of an OpenAI chat-completions request, with the habits of those who took over its shape.
+
+Source: the OpenAI API reference, "Create chat completion"; differences by vendor are data in the catalog.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.errors import CapabilityUnsupported
+from turnout.messages import Audio, File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, Tool, ToolCall
+from turnout.providers.entry import Account
+
+__all__ = ["chat_body"]
+
+# The settings of a ModelConfig that go into the body under their own names.
+_PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
+_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body, and the settings that were left out of it because the model refuses them.
+
+    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+    """
+    model, habits = request.model, account.entry.habits
+    given, dropped = _accepted(model, account)
+    body: dict[str, Any] = {
+        "model": model.model_id,
+        "messages": [_message(message, account) for message in request.messages],
+    }
+    if stream:
+        body["stream"] = True
+        if habits.usage_option:
+            body["stream_options"] = {"include_usage": True}
+    body |= {name: given[name] for name in _PLAIN if name in given}
+    if "max_tokens" in given:
+        body[habits.max_tokens] = given["max_tokens"]
+    if "stop" in given:
+        if habits.stop_limit is not None and len(model.stop) > habits.stop_limit:
+            raise CapabilityUnsupported(f"{model}: takes at most {habits.stop_limit} stop sequences")
+        body["stop"] = list(model.stop)
+    if "logprobs" in given:
+        body["logprobs"] = True
+        if model.logprobs:
+            body["top_logprobs"] = model.logprobs
+    if "reasoning_effort" in given:
+        body |= _effort(given["reasoning_effort"], habits.effort)
+    body |= _tools(request, account)
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request, account)
+    return body | dict(model.extra), dropped
+
+
+def _accepted(model: ModelConfig, account: Account) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings that are given and taken, and the names of those given and not taken."""
+    rule = account.entry.rule(model.model_id)
+    refused = set(account.entry.habits.refuses)
+    if rule is not None:
+        refused |= rule.refuses
+        if model.reasoning_effort not in (None, "none"):
+            refused |= rule.when_thinking
+    if account.entry.habits.effort == "none":
+        refused.add("reasoning_effort")
+    names = (*_PLAIN, "max_tokens", "stop", "logprobs", "reasoning_effort")
+    given = {name: value for name in names if (value := getattr(model, name)) not in (None, ())}
+    dropped = tuple(name for name in given if name in refused)
+    if dropped and account.unsupported == "raise":
+        raise CapabilityUnsupported(
+            f"{model}: does not take {', '.join(dropped)}; leave it out, or make the provider with unsupported='drop'"
+        )
+    return {name: value for name, value in given.items() if name not in refused}, dropped
+
+
+def _effort(effort: str, how: str) -> dict[str, Any]:
+    if how == "reasoning":
+        return {"reasoning": {"effort": effort}}
+    if how == "thinking":
+        return {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+    if how == "enable_thinking":
+        return {"enable_thinking": effort != "none"}
+    return {"reasoning_effort": effort}
+
+
+def _tools(request: ChatRequest, account: Account) -> dict[str, Any]:
+    if not request.tools:
+        return {}
+    body: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    choice = request.tool_choice
+    if choice is not None:
+        if choice.mode not in account.entry.habits.tool_choices:
+            raise CapabilityUnsupported(f"{request.model}: does not take the tool choice {choice.mode!r}")
+        body["tool_choice"] = (
+            {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode
+        )
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    return body
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function, **tool.extra}
+
+
+def _response_format(request: ChatRequest, account: Account) -> dict[str, Any]:
+    wanted = request.response_format
+    assert wanted is not None
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    if not account.entry.habits.json_schema:
+        raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer, only ResponseFormat.json()")
+    schema: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    if wanted.description:
+        schema["description"] = wanted.description
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _message(message: Message, account: Account) -> dict[str, Any]:
+    role = message.role
+    if role is Role.DEVELOPER and not account.entry.habits.developer:
+        role = Role.SYSTEM
+    wire: dict[str, Any] = {"role": role.value}
+    if role is Role.ASSISTANT:
+        wire |= _assistant(message, account)
+    elif role is Role.TOOL:
+        wire |= {"tool_call_id": message.tool_call_id, "content": _text_only(message.content, "a tool's result")}
+    else:
+        wire["content"] = _content(message.content, account)
+        if message.name is not None:
+            wire["name"] = message.name
+    return wire | dict(message.extra)
+
+
+def _assistant(message: Message, account: Account) -> dict[str, Any]:
+    spoken = [part for part in message.content if not isinstance(part, Thinking | Opaque)]
+    refusal = "".join(part.text for part in spoken if isinstance(part, Refusal))
+    text = _text_only((part for part in spoken if not isinstance(part, Refusal)), "an assistant's message")
+    # An empty content beside tool calls is null: some servers refuse "".
+    wire: dict[str, Any] = {"content": text if text or not message.tool_calls else None}
+    if refusal and not text:
+        wire["refusal"] = refusal
+    if message.tool_calls:
+        wire["tool_calls"] = [_tool_call(call, message.origin == account.entry.name) for call in message.tool_calls]
+    if message.origin == account.entry.name:
+        if account.entry.habits.replay == "reasoning_content" and message.reasoning:
+            wire["reasoning_content"] = message.reasoning
+        for part in message.content:
+            if isinstance(part, Opaque):
+                wire |= {
+                    name: msgspec.Raw(raw)
+                    for name, raw in msgspec.json.decode(part.json, type=dict[str, msgspec.Raw]).items()
+                }
+    return wire
+
+
+def _tool_call(call: ToolCall, own: bool) -> dict[str, Any]:
+    wire: dict[str, Any] = {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments or "{}"},
+    }
+    if own and call.signature is not None:
+        # Google's OpenAI-shaped endpoint wants its thought signature back here.
+        wire["extra_content"] = {"google": {"thought_signature": call.signature}}
+    return wire | dict(call.extra)
+
+
+def _content(parts: tuple[Part, ...], account: Account) -> str | list[dict[str, Any]]:
+    plain = all(isinstance(part, Text) and not part.extra for part in parts)
+    if plain and (len(parts) == 1 or account.entry.habits.flat_text):
+        return "".join(part.text for part in parts if isinstance(part, Text))
+    return [_part(part, account) for part in parts]
+
+
+def _part(part: Part, account: Account) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text, **part.extra}
+        case Image():
+            url = part.url if part.url is not None else _data_url(part.data or b"", part.media_type)
+            image: dict[str, Any] = {"url": url}
+            if part.detail is not None:
+                image["detail"] = part.detail
+            return {"type": "image_url", "image_url": image, **part.extra}
+        case Audio():
+            format = _AUDIO_FORMATS.get(part.media_type)
+            if format is None:
+                raise CapabilityUnsupported(f"{account.name}: takes audio as wav or mp3, not {part.media_type}")
+            sound = {"data": base64.b64encode(part.data).decode(), "format": format}
+            return {"type": "input_audio", "input_audio": sound, **part.extra}
+        case File():
+            return {"type": "file", "file": _file(part, account), **part.extra}
+        case _:
+            raise CapabilityUnsupported(f"{account.name}: a {type(part).__name__} cannot be sent in a user's message")
+
+
+def _file(part: File, account: Account) -> dict[str, Any]:
+    if part.file_id is not None:
+        return {"file_id": part.file_id}
+    if part.url is not None:
+        if account.entry.name != "openrouter":
+            raise CapabilityUnsupported(f"{account.name}: takes a file by its bytes or its id, not by URL")
+        return {"filename": part.filename or "file", "file_data": part.url}
+    return {"filename": part.filename or "file", "file_data": _data_url(part.data or b"", part.media_type)}
+
+
+def _data_url(data: bytes, media_type: str | None) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def _text_only(parts: Iterable[Part], where: str) -> str:
+    texts = []
+    for part in parts:
+        if not isinstance(part, Text):
+            raise CapabilityUnsupported(f"{where} can only hold text in this dialect, not a {type(part).__name__}")
+        texts.append(part.text)
+    return "".join(texts)
