@@ -14,7 +14,14 @@ from turnout.errors import ProviderError
 __all__ = ["Account", "CatalogEntry", "Habits", "ModelRule"]
 
 ALL_CHAT = frozenset(
-    {Capability.CHAT, Capability.STREAM, Capability.TOOLS, Capability.JSON, Capability.REASONING, Capability.MODELS}
+    {
+        Capability.CHAT,
+        Capability.STREAM,
+        Capability.TOOLS,
+        Capability.JSON,
+        Capability.REASONING,
+        Capability.MODELS,
+    }
 )
 
 

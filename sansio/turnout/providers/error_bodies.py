@@ -1,296 +1,193 @@
-"""From the many shapes of error bodies to one family of errors.
+"""The shapes that providers give their errors, read into one: `Told`.
 
-The status and the provider's own code decide; the text of a message is the last resort and never outranks them.
+{"error": {"message", "type", "code", "param", …}}     OpenAI and most others; Anthropic; Google with `details`
+{"error": "text"}   {"code": "…", "error": "text"}     Ollama; xAI
+{"errors": {"message"}, "request_id"}                  ModelScope
+{"code", "message", "data"}   {"object": "error", …}   SiliconFlow, Cerebras, Mistral
+{"detail": "text"}   {"detail": [{"loc", "msg"}]}      Mistral, FastAPI servers
+{"message"}   {"id", "message", "error_type"}          Bedrock; Cohere
+"text"   [{"error": {…}}]                              SiliconFlow; Google without alt=sse
+HTML, plain text, nothing                              whatever stands before the provider
 """
 
 from __future__ import annotations
 
-import json
+import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from turnout.errors import (
-    AuthenticationFailed,
-    ContentFiltered,
-    ContextLengthExceeded,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    PermissionDenied,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    ServerError,
-)
-from turnout.http import Headers
-from turnout.providers.hints import request_id, retry_after
+from turnout.providers.wire import decode_any
 
-__all__ = ["ErrorFacts", "classify_error", "error_reader", "facts_of", "read_error_body", "to_error"]
+__all__ = ["Told", "read_error_body", "told_by"]
 
+TEXT_LIMIT = 4_000
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-SHOWN = 2000  # characters of a body that are kept on the error
+_TAG = re.compile(r"<[^>]{0,1000}>")
+_SPACE = re.compile(r"\s+")
+# Where a code may stand, the most telling first.
+_CODE_FIELDS = (
+    "code",
+    "error_type",
+    "type",
+    "status",
+    "reason",
+    "limit_source",
+    "error_code",
+    "__type",
+    "name",
+)
+_NO_CODES = frozenset({"", "error", "none", "null"})
 
 
 @attrs.frozen(kw_only=True)
-class ErrorFacts:
-    """What an error says, wherever it says it.
+class Told:
+    """What an error says.
 
-    status   told by the body, else None (the HTTP status is not in here)
-    codes    every code, type, status word and reason, as text, the most specific first
-    text     message and whatever quotes an upstream's words, in lower case, for the last resort
-    error    the error object itself, for hints
+    message     its words
+    text        its words and those of the error behind it (a gateway's `metadata.raw`)
+    codes       codes, types and reasons as text, the most telling first; bare HTTP numbers are left out
+    status      the HTTP status that the body implies, 400 to 599
+    details     Google's typed details
+    headers     the header fields of the error behind it
+    body        the body as text
     """
 
-    message: str
-    status: int | None = None
-    codes: tuple[str, ...] = ()
+    message: str = ""
     text: str = ""
-    error: Mapping[str, Any] = attrs.field(factory=dict)
+    codes: tuple[str, ...] = ()
+    status: int | None = None
+    details: tuple[Any, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    request_id: str | None = None
+    body: str = ""
 
 
-def read_error_body(body: bytes) -> ErrorFacts:
-    """The facts of an error body: JSON of any vendor's shape, HTML, or plain text."""
-    text = body.decode("utf-8", "replace").strip()
+def read_error_body(body: bytes) -> Told:
+    """Any body of an error status; never raises."""
+    text = body.decode("utf-8", "replace")
     try:
-        return facts_of(json.loads(text, strict=False))
-    except (ValueError, RecursionError):
-        title = _TITLE.search(text)
-        message = " ".join((title[1] if title else text[:300]).split())
-        return ErrorFacts(message=message, text=message.lower())
+        value = decode_any(body)
+    except ValueError:
+        words = _words_of_page(text)
+        return Told(message=words, text=words, body=text)
+    return attrs.evolve(told_by(value), body=text)
 
 
-def facts_of(document: object) -> ErrorFacts:
-    """The facts of a decoded error: `{"error": {…}}`, `{"error": "…"}`, flat, in a list, or a bare string."""
-    if isinstance(document, list) and document:
-        document = document[0]
-    if isinstance(document, str):
-        return ErrorFacts(message=document, text=document.lower())
-    if not isinstance(document, dict):
-        return ErrorFacts(message="")
-    inner = document.get("error") or document.get("errors")
-    error = inner if isinstance(inner, dict) else document
-    message = _message(error) or (inner if isinstance(inner, str) else "") or _message(document)
-    told = [message]
+def told_by(value: Any) -> Told:
+    """An error as a JSON value: the whole document, or what an event of a stream holds."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, Mapping):
+        words = value if isinstance(value, str) else ""
+        return Told(message=words, text=words)
+    inner = next((value[name] for name in ("error", "errors") if value.get(name)), None)
+    if isinstance(inner, list) and inner:
+        inner = inner[0]
+    error: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
+    layers = [error, value]
+    message = _message_of(error) or (inner if isinstance(inner, str) else "") or _message_of(value)
     metadata = error.get("metadata")
-    codes: list[object] = []
-    if isinstance(metadata, dict):
-        codes += [metadata.get("error_type"), metadata.get("provider_code"), metadata.get("limit_source")]
-        told.append(str(metadata.get("raw") or ""))
-    innererror = error.get("innererror")
-    if isinstance(innererror, dict):
-        codes.append(innererror.get("code"))
-    codes += [error.get("code"), error.get("type"), error.get("error_type"), error.get("status"), document.get("code")]
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    raw = _text_of(metadata.get("raw"))
+    request_id = next((layer["request_id"] for layer in layers if isinstance(layer.get("request_id"), str)), None)
     details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict):
-            codes.append(detail.get("reason"))
-            violations = detail.get("violations")
-            codes += [v.get("quotaId") for v in violations or () if isinstance(v, dict)]
-    return ErrorFacts(
-        message=message,
-        status=_status(error.get("status_code"), error.get("code"), error.get("status"), document.get("status_code")),
-        codes=tuple(dict.fromkeys(str(code) for code in codes if isinstance(code, str | int) and code != "")),
-        text=" ".join(told).lower(),
-        error=error,
+    return Told(
+        message=message[:TEXT_LIMIT],
+        text=(f"{message}: {raw}" if raw and message else message or raw)[:TEXT_LIMIT],
+        codes=tuple(dict.fromkeys(_codes([*layers, metadata], error, raw))),
+        status=_status_of(layers),
+        details=tuple(details) if isinstance(details, list) else (),
+        headers=_headers_of(metadata.get("headers")),
+        request_id=request_id,
     )
 
 
-def _message(error: Mapping[str, Any]) -> str:
-    for key in ("message", "Message", "detail"):
-        value = error.get(key)
-        if isinstance(value, str) and value:
-            return value
-        if value and not isinstance(value, str):
-            return json.dumps(value)
+def _message_of(layer: Mapping[str, Any]) -> str:
+    for name in ("message", "Message", "msg", "detail", "error_description"):
+        if text := _text_of(layer.get(name)):
+            return text
     return ""
 
 
-def _status(*values: object) -> int | None:
-    for value in values:
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
-            return value
+def _text_of(value: Any) -> str:
+    """Words in any of the places where servers put them: a string, an object around it, a list of complaints."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return _message_of(value) if any(name in value for name in ("message", "msg", "detail")) else ""
+    if isinstance(value, list):
+        return "; ".join(text for item in value[:8] if (text := _complaint(item)))
+    return ""
+
+
+def _complaint(item: Any) -> str:
+    """One of FastAPI's: where, and what. Its `input` echoes the request and is left out."""
+    text = _text_of(item)
+    where = item.get("loc") if isinstance(item, Mapping) else None
+    if text and isinstance(where, list):
+        return f"{'.'.join(str(step) for step in where)}: {text}"
+    return text
+
+
+def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) -> Iterator[str]:
+    for layer in layers:
+        for name in _CODE_FIELDS:
+            value = layer.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value <= 599:
+                yield str(value)  # GLM's and SiliconFlow's own numbers
+            elif isinstance(value, str) and value.lower() not in _NO_CODES and not _is_http_number(value):
+                yield value
+    for name in ("innererror", "inner_error"):
+        inner = error.get(name)
+        if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
+            yield inner["code"]
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if not isinstance(detail, Mapping):
+            continue
+        if isinstance(detail.get("reason"), str):
+            yield detail["reason"]
+        violations = detail.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            if isinstance(violation, Mapping) and isinstance(violation.get("quotaId"), str):
+                yield violation["quotaId"]
+    if raw.lstrip().startswith("{"):
+        try:
+            behind = told_by(decode_any(raw.encode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            return
+        yield from behind.codes
+
+
+def _is_http_number(text: str) -> bool:
+    return len(text) == 3 and text.isascii() and text.isdigit()
+
+
+def _status_of(layers: list[Mapping[str, Any]]) -> int | None:
+    for layer in layers:
+        for name in ("status_code", "code", "status"):
+            value = layer.get(name)
+            if isinstance(value, str) and _is_http_number(value):
+                value = int(value)
+            if isinstance(value, int) and 400 <= value <= 599:
+                return value
     return None
 
 
-_CODES: Mapping[str, type[ProviderError]] = {
-    "content_filter": ContentFiltered,
-    "content_policy_violation": ContentFiltered,
-    "responsibleaipolicyviolation": ContentFiltered,
-    "context_length_exceeded": ContextLengthExceeded,
-    "exceed_context_size_error": ContextLengthExceeded,
-    "too_many_tokens": ContextLengthExceeded,
-    "api_key_invalid": AuthenticationFailed,
-    "authentication_error": AuthenticationFailed,
-    "authentication": AuthenticationFailed,
-    "invalid_api_key": AuthenticationFailed,
-    "wrong_api_key": AuthenticationFailed,
-    "invalidsignatureexception": AuthenticationFailed,
-    "unrecognizedclientexception": AuthenticationFailed,
-    "expiredtokenexception": AuthenticationFailed,
-    "insufficient_quota": QuotaExceeded,
-    "billing_error": QuotaExceeded,
-    "payment_required": QuotaExceeded,
-    "openrouter_credits": QuotaExceeded,
-    "openrouter_key_limit": QuotaExceeded,
-    "model_not_found": NotFound,
-    "not_found_error": NotFound,
-    "invalid_model": NotFound,
-    "failed_precondition": PermissionDenied,
-    "permission_error": PermissionDenied,
-    "overloaded_error": Overloaded,
-    "provider_overloaded": Overloaded,
-    "queue_exceeded": Overloaded,
-}
-_STATUSES: Mapping[int, type[ProviderError]] = {
-    401: AuthenticationFailed,
-    402: QuotaExceeded,
-    403: PermissionDenied,
-    404: NotFound,
-    408: ServerError,
-    429: RateLimited,
-    498: Overloaded,
-    499: ServerError,
-    503: Overloaded,
-    529: Overloaded,
-}
-_CONTEXT = (
-    "maximum context length",
-    "max context length",
-    "model's context length",
-    "context window",
-    "context limit",
-    "context size",
-    "prompt is too long",
-    "prompt too long",
-    "exceeds the maximum number of tokens allowed",
-    "too many tokens",
-    "input is too long",
-    "input too long",
-    "must be less than max_seq_len",
-    "maximum input length",
-    "exceeds the context length",
-    "input tokens exceed",
-)
-_CONTENT = (
-    "content violates usage guidelines",
-    "content management policy",
-    "rejected as a result of the safety system",
-    "violating our usage policy",
-)
-_KEY = (
-    "incorrect api key",
-    "invalid api key",
-    "api key not valid",
-    "api key is invalid",
-    "missing authentication",
-)
-_MODEL = (
-    "model identifier is invalid",
-    "is not a valid model id",
-    "model not found",
-    "invalid model",
-    "no provider supported",
-    "supported api model names are",
-)
-_ABSENT_MODEL = re.compile(r"model\b.{0,200}\b(?:does not exist|not found)")
+def _headers_of(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, Mapping):
+        return ()
+    return tuple((str(name), str(text)) for name, text in value.items() if isinstance(text, str | int | float))
 
 
-def classify_error(
-    status: int | None, facts: ErrorFacts, own: Mapping[str, type[ProviderError]] | None = None
-) -> type[ProviderError]:
-    """The class of an error. `own` is the provider's table of codes, which comes before what vendors share."""
-    for code in facts.codes:
-        if own and code in own:
-            return own[code]
-    known = [_CODES[code.lower()] for code in facts.codes if code.lower() in _CODES]
-    # Several codes may speak at once (Azure: invalid_request_error and content_filter): the telling ones first.
-    for kind in (ContentFiltered, ContextLengthExceeded, AuthenticationFailed):
-        if kind in known:
-            return kind
-    text = facts.text
-    if status == 401:
-        return PermissionDenied if "bind your alibaba cloud account" in text else AuthenticationFailed
-    if status in (None, 400, 403, 413, 422):
-        if any(words in text for words in _CONTENT):
-            return ContentFiltered
-        overflow = any(words in text for words in _CONTEXT)
-        overflow = overflow or ("current length is" in text and "while limit is" in text)
-        if overflow and "string_above_max_length" not in facts.codes:  # that one is about a parameter
-            return ContextLengthExceeded
-        if any(words in text for words in _KEY):
-            return AuthenticationFailed
-    if QuotaExceeded in known or (status == 429 and any("PerDay" in code for code in facts.codes)):
-        return QuotaExceeded
-    if status == 429 and any(code in ("request_quota_exceeded", "token_quota_exceeded") for code in facts.codes):
-        return QuotaExceeded if "day" in text else RateLimited
-    if NotFound in known or (status in (None, 400) and (any(w in text for w in _MODEL) or _ABSENT_MODEL.search(text))):
-        return NotFound
-    if known:
-        return known[0]
-    if status is None:
-        return ServerError
-    if status in _STATUSES:
-        return _STATUSES[status]
-    return ServerError if status >= 500 or status < 400 else InvalidRequest
-
-
-def to_error(
-    facts: ErrorFacts,
-    *,
-    status: int | None,
-    headers: Headers,
-    provider: str,
-    own: Mapping[str, type[ProviderError]] | None = None,
-    body: bytes = b"",
-    secrets: tuple[str, ...] = (),
-) -> ProviderError:
-    """The typed error of these facts. `secrets` are blotted out wherever the provider repeats them."""
-    status = status if status is not None else facts.status
-    kind = classify_error(status, facts, own)
-    message = facts.message or (
-        f"an error with status {status} and no message" if status else "an error with no message"
-    )
-    return kind(
-        _blot(message, secrets),
-        status=status,
-        code=facts.codes[0] if facts.codes else None,
-        provider=provider,
-        retry_after=retry_after(status, headers, facts.error, facts.message),
-        request_id=request_id(headers),
-        body=_blot(body[:SHOWN].decode("utf-8", "replace"), secrets),
-    )
-
-
-def error_reader(
-    provider: str,
-    own: Mapping[str, type[ProviderError]] | None = None,
-    secrets: tuple[str, ...] = (),
-    facts: Callable[[bytes], ErrorFacts] = read_error_body,
-) -> Callable[[int, Headers, bytes], ProviderError]:
-    """The `read_error` of an exchange with this provider."""
-
-    def read(status: int, headers: Headers, body: bytes) -> ProviderError:
-        if 300 <= status < 400:
-            where = headers.get("location") or "an address that it does not name"
-            return NotFound(
-                f"the endpoint redirects to {where}; set that as the endpoint, for redirects are not followed",
-                status=status,
-                provider=provider,
-            )
-        return to_error(
-            facts(body), status=status, headers=headers, provider=provider, own=own, body=body, secrets=secrets
-        )
-
-    return read
-
-
-def _blot(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        if len(secret) >= 6:
-            text = text.replace(secret, "***")
-    return text
+def _words_of_page(text: str) -> str:
+    """The title of an HTML page, or plain text as it is."""
+    page = text[: 64 * 1024]
+    if not re.search(r"<(?:!doctype|html|head|body|title)\b", page, re.IGNORECASE):
+        return _SPACE.sub(" ", page).strip()[:TEXT_LIMIT]
+    title = _TITLE.search(page)
+    words = title[1] if title else _TAG.sub(" ", page)
+    return _SPACE.sub(" ", html.unescape(words)).strip()[:300]

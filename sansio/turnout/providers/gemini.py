@@ -5,7 +5,6 @@ Source: the Gemini API reference (ai.google.dev) and that of Vertex AI (cloud.go
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +26,7 @@ from turnout.providers.gemini_request import FAMILY, generate_body
 from turnout.providers.hints import rate_limit, request_id
 from turnout.providers.protocol import ModelPage
 from turnout.providers.stream_reader import StreamReader
-from turnout.providers.wire import Decoder, encode
+from turnout.providers.wire import Shape, decode_any, encode
 
 __all__ = ["FINISH_REASONS", "Gemini"]
 
@@ -122,10 +121,10 @@ class _Models(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_ANSWER = Decoder(_Answer)
-_PART = Decoder(_Part)
-_EMBEDDINGS = Decoder(_Embeddings)
-_MODELS = Decoder(_Models)
+_ANSWER = Shape(_Answer)
+_PART = Shape(_Part)
+_EMBEDDINGS = Shape(_Embeddings)
+_MODELS = Shape(_Models)
 
 
 @attrs.frozen
@@ -311,11 +310,10 @@ class Gemini:
         )
         return ModelPage(tuple(infos), answer.nextPageToken or None)
 
-    def _decoded(self, decoder: Decoder[Any], body: bytes, headers: Headers) -> Any:
-        try:
-            answer = decoder.decode(body)
-        except ValueError as error:
-            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object ({error})") from None
+    def _decoded(self, shape: Shape[Any], body: bytes, headers: Headers) -> Any:
+        answer = shape.decode(body)
+        if answer is None:
+            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object")
         if answer.error:
             raise _error(self.account, headers, facts_of({"error": answer.error}), body)
         return answer
@@ -334,8 +332,10 @@ class _Chunks:
     def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
         if data.lstrip()[:1] in (b'"', b"["):
             # An error as a bare string, or inside a list of one.
-            return _error(self.account, self.headers, facts_of(json.loads(data)), data)
+            return _error(self.account, self.headers, facts_of(decode_any(data)), data)
         answer = _ANSWER.decode(data)
+        if answer is None:
+            raise ValueError("no JSON object")
         assembly = self.assembly
         assembly.raw = data
         assembly.served_model = assembly.served_model or answer.modelVersion
@@ -368,9 +368,8 @@ class _Chunks:
     def _candidate(self, candidate: _Candidate, events: list[Event]) -> None:
         assembly = self.assembly
         for raw in (candidate.content.parts if candidate.content is not None else None) or ():
-            try:
-                part = _PART.decode(bytes(raw))
-            except ValueError:
+            part = _PART.decode(bytes(raw))
+            if part is None:
                 assembly.skipped += 1
                 continue
             self._part(part, bytes(raw), events)

@@ -16,7 +16,19 @@ import msgspec
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
-from turnout.messages import Audio, File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
+from turnout.messages import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+)
 
 __all__ = ["FAMILY", "generate_body"]
 
@@ -26,8 +38,23 @@ FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 # Ids that were made here because the server sent none: they mean nothing to the server.
 _MADE_ID = re.compile(r"call_\d+_\d+\Z")
 _CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
-_BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 32768}
-_LEVELS = {"minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
+_BUDGETS = {
+    "none": 0,
+    "minimal": 512,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24576,
+    "xhigh": 32768,
+    "max": 32768,
+}
+_LEVELS = {
+    "minimal": "MINIMAL",
+    "low": "LOW",
+    "medium": "MEDIUM",
+    "high": "HIGH",
+    "xhigh": "HIGH",
+    "max": "HIGH",
+}
 
 
 def generate_body(request: ChatRequest) -> dict[str, Any]:

@@ -24,10 +24,9 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 # RFC 9110 section 5.6.7: the date that is sent today, and the two obsolete ones that a recipient must read too.
-_MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
-_FIXDATE = re.compile(
-    r"(?:[a-z]+, *)?(\d{1,2})[ -]([a-z]{3})[ -](\d{4}|\d{2}) (\d\d):(\d\d):(\d\d)(?: (?:gmt|utc))?\Z"
-)
+_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: at for at, name in enumerate(_NAMES, 1)}
+_FIXDATE = re.compile(r"(?:[a-z]+, *)?(\d{1,2})[ -]([a-z]{3})[ -](\d{4}|\d{2}) (\d\d):(\d\d):(\d\d)(?: (?:gmt|utc))?\Z")
 _ASCTIME = re.compile(r"[a-z]{3} ([a-z]{3}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})\Z")
 _EPOCH_BEGINS = 1e9  # 2001: no duration is that long, and no instant that early
 _EPOCH_IN_MS = 1e12
@@ -47,7 +46,8 @@ _TOKENS = re.compile(r"(?:input-|output-)?tokens\b")
 
 _IN_TEXT = re.compile(
     r"(?:try again|retry|wait)(?: again)?(?: in| after| for)? (?:about |approximately )?"
-    r"(?:(?P<go>(?:[0-9.]+(?:ms|h|m|s))+)\b|(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>milliseconds?|seconds?|minutes?|hours?))",
+    r"(?:(?P<go>(?:[0-9.]+(?:ms|h|m|s))+)\b|"
+    r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>milliseconds?|seconds?|minutes?|hours?))",
     re.IGNORECASE,
 )
 _WORDS = {"millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0}

@@ -27,7 +27,7 @@ from turnout.providers.openai_request import chat_body
 from turnout.providers.openai_wire import Chunk, EmbeddingList, Message, ModelList, ToolCallFragment, usage_of
 from turnout.providers.protocol import ModelPage
 from turnout.providers.stream_reader import StreamReader
-from turnout.providers.wire import Decoder, encode
+from turnout.providers.wire import Shape, decode_any, encode
 
 __all__ = ["FINISH_REASONS", "OpenAIChat"]
 
@@ -48,9 +48,9 @@ FINISH_REASONS = {
     "insufficient_system_resource": FinishReason.ERROR,
 }
 
-_CHUNK = Decoder(Chunk)
-_EMBEDDINGS = Decoder(EmbeddingList)
-_MODELS = Decoder(ModelList)
+_CHUNK = Shape(Chunk)
+_EMBEDDINGS = Shape(EmbeddingList)
+_MODELS = Shape(ModelList)
 
 
 @attrs.frozen
@@ -150,10 +150,9 @@ class OpenAIChat:
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self._assembly(request, headers)
-        try:
-            chunk = _CHUNK.decode(body)
-        except ValueError as error:
-            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        chunk = _CHUNK.decode(body)
+        if chunk is None:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object: {_shown(body)}")
         failure = _Chunks(assembly, self.account, headers).take(chunk, body, [])
         if failure is not None:
             raise failure
@@ -162,10 +161,9 @@ class OpenAIChat:
         return assembly.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        try:
-            answer = _EMBEDDINGS.decode(body)
-        except ValueError as error:
-            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        answer = _EMBEDDINGS.decode(body)
+        if answer is None:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object: {_shown(body)}")
         if answer.data is None:
             raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: no vectors came: {_shown(body)}")
         entries = [entry.embedding for entry in sorted(answer.data, key=lambda entry: entry.index or 0)]
@@ -179,12 +177,10 @@ class OpenAIChat:
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        try:
-            # Together answers with the bare list.
-            document = b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body
-            answer = _MODELS.decode(document)
-        except ValueError as error:
-            raise RemoteProtocolError(f"{self.name}: the model list is no JSON ({error})") from None
+        # Together answers with the bare list.
+        answer = _MODELS.decode(b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
+        if answer is None:
+            raise RemoteProtocolError(f"{self.name}: the model list is no JSON: {_shown(body)}")
         if answer.data is None:
             raise self._told(body, headers) or RemoteProtocolError(f"{self.name}: no model list came: {_shown(body)}")
         return ModelPage(
@@ -203,7 +199,7 @@ class OpenAIChat:
 
     def _told(self, body: bytes, headers: Headers) -> ProviderError | None:
         """The error that a 200 tells of in its body, if it does."""
-        facts = facts_of(json.loads(body.decode("utf-8", "replace"), strict=False))
+        facts = facts_of(decode_any(body))
         if not facts.message and not facts.codes:
             return None
         account = self.account
@@ -229,14 +225,17 @@ class _Chunks:
             self.done = True
             return None
         chunk = _CHUNK.decode(data)
+        if chunk is None:
+            raise ValueError("no JSON object")
         failure = self.take(chunk, data, events)
         if failure is None and event == "error":
-            failure = self._error(facts_of(json.loads(data.decode("utf-8", "replace"), strict=False)), data)
+            failure = self._error(facts_of(decode_any(data)), data)
         return failure
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         if isinstance(document, dict) and document.get("choices"):
-            return self.take(_CHUNK.convert(document), data, events)
+            chunk = _CHUNK.fit(document)
+            return self.take(chunk, data, events) if chunk is not None else None
         facts = facts_of(document)
         return self._error(facts, data) if facts.message or facts.codes else None
 
@@ -276,7 +275,7 @@ class _Chunks:
             return self._error(facts_of({"error": error, "code": chunk.code}), data)
         if chunk.choices is None and chunk.message and chunk.usage is None:
             # A flat error: SiliconFlow, DashScope and Cerebras have no envelope.
-            return self._error(facts_of(json.loads(data.decode("utf-8", "replace"), strict=False)), data)
+            return self._error(facts_of(decode_any(data)), data)
         return None
 
     def _message(self, message: Message, events: list[Event]) -> None:

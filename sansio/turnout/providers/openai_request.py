@@ -13,7 +13,20 @@ import msgspec
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
-from turnout.messages import Audio, File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, Tool, ToolCall
+from turnout.messages import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+)
 from turnout.providers.entry import Account
 
 __all__ = ["chat_body"]
@@ -134,7 +147,10 @@ def _message(message: Message, account: Account) -> dict[str, Any]:
     if role is Role.ASSISTANT:
         wire |= _assistant(message, account)
     elif role is Role.TOOL:
-        wire |= {"tool_call_id": message.tool_call_id, "content": _text_only(message.content, "a tool's result")}
+        wire |= {
+            "tool_call_id": message.tool_call_id,
+            "content": _text_only(message.content, "a tool's result"),
+        }
     else:
         wire["content"] = _content(message.content, account)
         if message.name is not None:

@@ -6,7 +6,6 @@ was asked for, a body that breaks off. What a frame means is the dialect's, in i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ from turnout.framing.json_array import JsonArrayParser
 from turnout.framing.parser import FrameParser, JsonText
 from turnout.framing.sse import SseEvent, SseParser
 from turnout.providers.assembly import Assembly
+from turnout.providers.wire import decode_any
 
 __all__ = ["ChunkReader", "StreamReader"]
 
@@ -123,8 +123,8 @@ class StreamReader:
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
         """Lines that are no event stream: JSON that came instead of a stream, or after it."""
         try:
-            document = json.loads(stray.decode("utf-8", "replace"), strict=False)
-        except (ValueError, RecursionError):
+            document = decode_any(stray)
+        except ValueError:
             if self.assembly.finish_raw is None and not self.assembly.begun:
                 shown = stray[:200].decode("utf-8", "replace").strip()
                 self.failure = RemoteProtocolError(f"{self.provider}: a stream was asked for, and this came: {shown!r}")

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.sansio.providers.recordings import ROOT, Recording, differences, play, provider_of, recordings
 
 READ = [recording for recording in recordings() if provider_of(recording) is not None]
 
 pytestmark = pytest.mark.skipif(not READ, reason=f"no recordings in {ROOT}; set TURNOUT_RECORDINGS to their folder")
-
-# Recordings that are read otherwise than expected, each with the reason.
-KNOWN = {
-    "cohere/embedding-embeddings-ruby-llm-embedding-basic-functionality-cohere-embed-v4-0-can-handle-a-single-te-8db32.json": "Cohere's own embedding API, read here as an OpenAI-shaped one",
-}
 
 
 @pytest.mark.parametrize("recording", READ, ids=[recording.path for recording in READ])
@@ -21,8 +15,7 @@ def test_a_recording_is_read_as_it_should_be(recording: Recording) -> None:
     provider = provider_of(recording)
     assert provider is not None
     whole = play(recording, provider)
-    if recording.path not in KNOWN:
-        assert differences(recording, whole) == []
+    assert differences(recording, whole) == []
     hows = ["random 1", "random 2", "random 3"]
     # Byte by byte is the sharpest cut; a body of a megabyte takes too long that way, and random cuts meet it.
     if len(recording.body) <= 60_000:
