@@ -72,6 +72,9 @@ def _ascii_host(host: str) -> str:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise LocalProtocolError(f"the host name {host!r} is not a valid internationalised name") from None
+    # RFC 1035 section 2.3.4; name look-up fails on these with an error of its own.
+    if ":" not in name and any(not 0 < len(label) < 64 for label in name.rstrip(".").split(".")):
+        raise LocalProtocolError(f"the host name {host[:100]!r} has an empty part, or one of more than 63 characters")
     if not name.isprintable() or any(c in name for c in " /\\@?#"):
         raise LocalProtocolError(f"the host name {host!r} holds a character that no host name has")
     return name

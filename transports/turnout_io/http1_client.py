@@ -128,15 +128,17 @@ class Http1Client:
         try:
             while not exchange.head_received:
                 sending = broken is None and not exchange.request_sent
-                flushed = False
                 if sending:
                     try:
-                        if channel.flush():
+                        # Two rounds: the usual request is one piece, and the second round sees that it has left.
+                        for _ in range(2):
+                            if not channel.flush():
+                                break
                             piece = exchange.next_piece()
-                            sending = piece is not None
-                            if piece is not None:
-                                channel.put(piece)
-                                flushed = channel.flush()
+                            if piece is None:
+                                sending = False
+                                break
+                            channel.put(piece)
                     except OSError as fault:
                         # The peer may have answered before it closed: its answer is still there to read.
                         broken, sending = fault, False
@@ -145,12 +147,13 @@ class Http1Client:
                     body = exchange.receive_data(data)
                 elif data is not None:
                     exchange.receive_eof()
-                elif flushed:
-                    continue
                 elif not await runtime.wait((channel.socket,), (channel.socket,) if sending else (), deadline):
                     raise DeadlinePassed
                 if exchange.failure is not None:
-                    raise _named(exchange.failure, origin)
+                    _named(exchange.failure, origin)
+                    # A fault behind the head is told by `read`, after the bytes before it.
+                    if not exchange.head_received:
+                        raise exchange.failure
         except DeadlinePassed:
             timer = Timer.HEAD if exchange.request_sent else Timer.WRITE
             told = "did not answer" if exchange.request_sent else "did not take the whole request"

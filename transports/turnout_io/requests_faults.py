@@ -62,9 +62,7 @@ def read_fault(fault: Exception, origin: Origin, phase: Phase) -> TurnoutError:
         return TimedOut(f"{origin.authority} sent nothing in time", timer=Timer.READ, phase=phase)
     for cause in causes:
         match cause:
-            # http.client reports a flaw in a chunk-size line as an early end that "expects" nothing, with ValueError
-            # or without an error inside; a connection that ended leaves the line empty.
-            case http.client.LineTooLong() | urllib3.exceptions.InvalidChunkLength():
+            case http.client.LineTooLong() | http.client.UnknownTransferEncoding():
                 return RemoteProtocolError(f"{origin.authority} sent a body that is not well chunked")
     root = _root(causes)
     detail = str(root) if root is not None else "bytes of the body are missing"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import re
 import threading
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -15,7 +18,11 @@ from urllib3.util import SKIP_HEADER
 
 from turnout_io.tls import TlsSettings
 
-__all__ = ["PROGRESS", "OwnSession"]
+__all__ = ["PROGRESS", "OwnSession", "send_options"]
+
+_MAX_SIZE_LINE = 4096
+_MAX_TRAILER_LINES = 100
+_SIZE_LINE = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)")
 
 
 class _Progress(threading.local):
@@ -39,9 +46,70 @@ class _Progress(threading.local):
 PROGRESS = _Progress()
 
 
+class _HeadLines:
+    """The lines of a head, of which http.client would take one that is cut off for the last."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self.stream.readline(limit)
+        if line and not line.endswith(b"\n") and len(line) < limit:
+            raise ConnectionResetError("inside the head of its answer")
+        self._seen = self._seen or bool(line)
+        if not line and self._seen:
+            raise ConnectionResetError("inside the head of its answer")
+        return line
+
+    _seen = False
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that http.client reads as strictly as Turnout's own reader would.
+
+    The names that begin with an underscore are http.client's own. They have been the same since Python 3.5; where one
+    were missing, its method here would do nothing.
+    """
+
+    def begin(self) -> None:
+        stream = self.fp
+        self.fp = _HeadLines(stream)  # type: ignore[assignment]  # it has all that `begin` uses
+        try:
+            super().begin()
+        finally:
+            if isinstance(self.fp, _HeadLines):  # None where the answer has no body
+                self.fp = stream
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+        # `begin` passes over the interim answer 100; to it, the others look the same.
+        return version, 100 if 102 <= status < 200 else status, reason
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(_MAX_SIZE_LINE + 1)
+        if line.endswith(b"\r\n") and _SIZE_LINE.fullmatch(line[:-2]) is not None:
+            return int(line.partition(b";")[0], 16)
+        if line.endswith(b"\n") or len(line) > _MAX_SIZE_LINE:
+            raise http.client.UnknownTransferEncoding("not a chunk-size line")
+        raise http.client.IncompleteRead(b"")
+
+    def _read_and_discard_trailer(self) -> None:
+        for _ in range(_MAX_TRAILER_LINES):
+            line = self.fp.readline(_MAX_SIZE_LINE + 1)
+            if line == b"\r\n":
+                return
+            if not line.endswith(b"\n"):
+                break
+        raise http.client.IncompleteRead(b"")
+
+
 class _Noting:
     """What both kinds of connection note. A mixin over `HTTPConnection`."""
 
+    response_class = _Answer
     _served = False
 
     def connect(self) -> None:
@@ -53,8 +121,8 @@ class _Noting:
         if self.sock is not None:  # type: ignore[attr-defined]  # see above
             PROGRESS.connected = True
             PROGRESS.reused = self._served
-        self._served = True
         super().request(*args, **kwargs)  # type: ignore[misc]  # see above
+        self._served = True  # not before: `request` may connect
 
 
 class _PlainConnection(_Noting, HTTPConnection):
@@ -99,6 +167,14 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def close(self) -> None:
+        """Close the idle connections. (urllib3 alone leaves that to when nobody refers to a pool any more.)"""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  # it is no mapping that could be iterated
+                with contextlib.suppress(KeyError):  # where another thread was faster
+                    manager.pools[key].close()
+        super().close()
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: the SSL context has it all."""

@@ -5,7 +5,9 @@ making, proxies as `turnout_io.proxies` reads them. A session of the user's is u
 
 What cannot be kept exactly, because `requests` has no deadline: the connect timeout holds for each address and each
 step on the way to it (name look-up not included), the head timeout and the timeout of `read` for each wait on the
-socket. Of interim answers only 100 is passed over. `turnout_io.socket_transport` keeps all of these.
+socket. An answer that comes before a large body is through is read only after it. A session of the user's also does
+what http.client does: it passes over no interim answer but 100, and takes a head that is cut off for a whole one.
+`turnout_io.socket_transport` keeps all of these.
 """
 
 from __future__ import annotations
@@ -98,8 +100,8 @@ class RequestsTransport:
         if 100 <= response.status_code < 200:
             response.close()
             raise RemoteProtocolError(
-                f"{origin.authority} sent an interim answer ({response.status_code}) that the requests transport "
-                "cannot pass over: use SocketTransport for this server"
+                f"{origin.authority} sent an interim answer ({response.status_code}) that this session cannot pass over: "
+                "use RequestsTransport without a session, or SocketTransport"
             )
         return RequestsResponse(response, origin)
 
@@ -155,8 +157,9 @@ class RequestsResponse:
             raise TransportError("the response was closed before its end", phase=self._phase)
         try:
             if self._socket is not None:
-                # 0 would mean "do not wait" and None "wait for ever".
-                self._socket.settimeout(None if timeout is None else max(timeout, 0.001))
+                with contextlib.suppress(OSError):  # closed already where the whole body has been read
+                    # 0 would mean "do not wait".
+                    self._socket.settimeout(None if timeout is None else max(timeout, 0.001))
             data = self._raw.read1(_READ_SIZE, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as fault:
             if self._closed:

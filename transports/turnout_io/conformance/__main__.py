@@ -1,0 +1,58 @@
+"""`python -m turnout_io.conformance my_module:factory`, or `--all` for the transports that come with this package."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from turnout_io.conformance import Outcome, Result, check_async_transport, check_transport, render
+
+SHIPPED = (
+    ("turnout_io.requests_transport:RequestsTransport", "blocking"),
+    ("turnout_io.socket_transport:SocketTransport", "blocking"),
+    ("turnout_io.trio_transport:TrioTransport", "trio"),
+    ("turnout_io.asyncio_transport:AsyncioTransport", "asyncio"),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Print a table for each transport; 1 where a rule is broken, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m turnout_io.conformance", description=__doc__)
+    parser.add_argument("factory", nargs="?", help="what makes the transport, as module:name")
+    parser.add_argument("--all", action="store_true", help="check the transports that come with this package")
+    parser.add_argument("--runtime", choices=["trio", "asyncio"], default="trio", help="for an async transport")
+    options = parser.parse_args(arguments)
+    if not options.all and not options.factory:
+        parser.error("name a factory as module:name, or give --all")
+    subjects = SHIPPED if options.all else ((options.factory, options.runtime),)
+    failed = False
+    for name, runtime in subjects:
+        results = list(_check(_import(name), runtime))
+        print(f"{name}\n{render(results)}\n")
+        failed = failed or any(result.outcome is Outcome.FAILED for result in results)
+    return 1 if failed else 0
+
+
+def _import(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    finally:
+        sys.path.remove("")
+    return factory
+
+
+def _check(factory: Callable[..., Any], runtime: str) -> Iterator[Result]:
+    """An async transport is known by its `open`."""
+    if inspect.iscoroutinefunction(getattr(factory(), "open", None)):
+        return check_async_transport(factory, runtime)
+    return check_transport(factory)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

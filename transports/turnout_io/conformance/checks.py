@@ -1,0 +1,130 @@
+"""All checks, and the running of them over a blocking or an async transport."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
+
+from turnout_io.base import AsyncTransport, Transport
+from turnout_io.conformance import (
+    checks_answers,
+    checks_cancellation,
+    checks_connections,
+    checks_endings,
+    checks_timers,
+    checks_tls,
+)
+from turnout_io.conformance.plan import Bench, Check, Guarantee, Outcome, Result
+from turnout_io.conformance.subject import (
+    AsyncioSubject,
+    BlockingSubject,
+    Subject,
+    TrioSubject,
+    run_blocking,
+)
+
+__all__ = ["ALL_CHECKS", "check_async_transport", "check_transport"]
+
+ALL_CHECKS: tuple[Check, ...] = tuple(
+    check
+    for module in (
+        checks_answers,
+        checks_endings,
+        checks_timers,
+        checks_connections,
+        checks_tls,
+        checks_cancellation,
+    )
+    for check in module.CHECKS.found
+)
+
+
+def check_transport(factory: Callable[..., Transport], rules: Iterable[Check] = ALL_CHECKS) -> Iterator[Result]:
+    """Check a blocking transport: one result for each rule, as it comes.
+
+    factory  makes a transport. It is called without arguments, and for some rules with the settings that it takes by
+             name: `ca_file`, `client_cert`, `proxy`. Rules whose settings it does not take are skipped.
+    """
+    for check in rules:
+        yield _run(check, factory, BlockingSubject, lambda deed: run_blocking(deed()), cancels=False)
+
+
+def check_async_transport(
+    factory: Callable[..., AsyncTransport], runtime: str = "trio", rules: Iterable[Check] = ALL_CHECKS
+) -> Iterator[Result]:
+    """Check an async transport under `runtime`, "trio" or "asyncio"; else like `check_transport`."""
+    wrap: Callable[[Any], Subject]
+    run: Callable[[Callable[[], Coroutine[Any, Any, Guarantee | None]]], Guarantee | None]
+    if runtime == "trio":
+        import trio
+
+        wrap, run = TrioSubject, trio.run
+    elif runtime == "asyncio":
+        import asyncio
+
+        wrap, run = AsyncioSubject, lambda deed: asyncio.run(deed())
+    else:
+        raise ValueError(f'the runtime is "trio" or "asyncio", not {runtime!r}')
+    for check in rules:
+        yield _run(check, factory, wrap, run, cancels=True)
+
+
+def _run(
+    check: Check,
+    factory: Callable[..., Any],
+    wrap: Callable[[Any], Subject],
+    run: Callable[[Callable[[], Coroutine[Any, Any, Guarantee | None]]], Guarantee | None],
+    *,
+    cancels: bool,
+) -> Result:
+    if reason := _why_not(check, factory, cancels=cancels):
+        return Result(check.rule, check.description, Outcome.SKIPPED, None, reason)
+    made: list[Subject] = []
+
+    def make(**settings: object) -> Subject:
+        subject = wrap(factory(**settings))
+        made.append(subject)
+        return subject
+
+    async def whole() -> Guarantee | None:
+        try:
+            return await check.function(Bench(make))
+        finally:
+            for subject in made:
+                await subject.close()
+
+    try:
+        guarantee = run(whole)
+    except Exception as fault:
+        told = str(fault) or "an assertion does not hold"
+        where = _line_in_checks(fault)
+        return Result(check.rule, check.description, Outcome.FAILED, None, f"{type(fault).__name__}: {told}{where}")
+    return Result(check.rule, check.description, Outcome.PASSED, guarantee)
+
+
+def _why_not(check: Check, factory: Callable[..., Any], *, cancels: bool) -> str:
+    """Why this check cannot be run; "" where it can."""
+    if check.needs_cancellation and not cancels:
+        return "blocking code cannot be cancelled"
+    if check.needs_certificates:
+        try:
+            import trustme  # noqa: F401  # only whether it is there
+        except ImportError:
+            return "trustme, which makes certificates, is not installed"
+    parameters = inspect.signature(factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return ""
+    missing = sorted(check.needs - parameters.keys())
+    return f"the factory takes no {' and no '.join(missing)}" if missing else ""
+
+
+def _line_in_checks(fault: BaseException) -> str:
+    """The line of the check that failed, so that it can be looked up."""
+    trace, found = fault.__traceback__, ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if "checks_" in name:
+            found = f" ({name.rpartition('/')[2]}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,94 @@
+"""Checks: an async transport may be cancelled at any `await`, and leaves no half-used connection."""
+
+from __future__ import annotations
+
+from turnout.http import HttpRequest
+from turnout_io.conformance.plan import PATIENT, Bench, Checks, chunk, collect, reply
+from turnout_io.conformance.server import Hold, Pause, Request, ScriptedServer, Send, Step
+from turnout_io.conformance.subject import Response, Subject
+
+__all__ = ["CHECKS"]
+
+CHECKS = Checks()
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SOON = 0.1
+
+
+async def _opening(bench: Bench, *steps: Step, scheme: str = "http", body: bytes = b"") -> None:
+    """Cancel `open` while the server does this; then the same transport must serve another request."""
+    with ScriptedServer([*steps, Hold()], [Request(), Send(reply(b"ok")), Hold()]) as server:
+        subject = bench.make()
+        request = HttpRequest("POST", f"{scheme}://{server.authority}", (), body)
+
+        async def open_it() -> None:
+            await subject.open(request, PATIENT)
+
+        assert await subject.cancelled(SOON, open_it), "open was over before it was cancelled"
+        assert server.wait_for_connection().closed_by_client.wait(5.0), "the connection was not dropped"
+        await _serves(bench, subject, server.url)
+
+
+async def _serves(bench: Bench, subject: Subject, url: str) -> None:
+    response = await bench.fetch(subject, url)
+    assert await collect(response) == b"ok"
+    await response.close()
+
+
+@CHECKS.add("cancel.in-tls", "cancelled in the TLS handshake", needs_cancellation=True)
+async def _(bench: Bench) -> None:
+    await _opening(bench, scheme="https")
+
+
+@CHECKS.add("cancel.while-sending", "cancelled while the request is sent", needs_cancellation=True)
+async def _(bench: Bench) -> None:
+    await _opening(bench, Request(body=False), Pause(SOON * 3), body=b"x" * 30_000_000)
+
+
+@CHECKS.add("cancel.before-the-head", "cancelled while waiting for the answer", needs_cancellation=True)
+async def _(bench: Bench) -> None:
+    await _opening(bench, Request())
+
+
+@CHECKS.add("cancel.in-the-head", "cancelled inside the head", needs_cancellation=True)
+async def _(bench: Bench) -> None:
+    await _opening(bench, Request(), Send(b"HTTP/1.1 200 OK\r\nConte"))
+
+
+@CHECKS.add("cancel.in-a-read", "cancelled in a read: aclose frees the connection", needs_cancellation=True)
+async def _(bench: Bench) -> None:
+    script = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
+    with ScriptedServer(script, [Request(), Send(reply(b"ok")), Hold()]) as server:
+        subject = bench.make()
+        response = await bench.fetch(subject, server.url)
+        assert await response.read(5.0) == b"a"
+
+        async def read() -> None:
+            await response.read(5.0)
+
+        assert await subject.cancelled(SOON, read)
+        await response.close()
+        assert server.connections[0].closed_by_client.wait(5.0), "the connection was not dropped"
+        await _serves(bench, subject, server.url)
+
+
+@CHECKS.add("cancel.then-close", "aclose does its work where the scope is cancelled already", needs_cancellation=True)
+async def _(bench: Bench) -> None:
+    script = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
+    with ScriptedServer(script, [Request(), Send(reply(b"ok")), Hold()]) as server:
+        subject = bench.make()
+        opened: list[Response] = []
+
+        async def use() -> None:
+            response = await bench.fetch(subject, server.url)
+            opened.append(response)
+            try:
+                while await response.read(5.0):
+                    pass
+            finally:
+                await response.close()
+
+        assert await subject.cancelled(SOON * 2, use)
+        assert opened
+        assert server.connections[0].closed_by_client.wait(5.0), "the connection was not dropped"
+        await _serves(bench, subject, server.url)

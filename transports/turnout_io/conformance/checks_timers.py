@@ -1,0 +1,202 @@
+"""Checks: each timer holds, against silence and against a drip.
+
+A transport that cannot keep a timer exactly keeps it for each wait on the socket: then a slow drip stretches it, and
+the check says so.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from turnout.errors import ConnectFailed, Phase, TimedOut, Timer, TransportError, TurnoutError
+from turnout.http import HttpRequest, Timeouts
+from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
+from turnout_io.conformance.server import Hold, Pause, Request, ScriptedServer, Send, Step
+
+__all__ = ["CHECKS"]
+
+CHECKS = Checks()
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SHORT = 0.2
+SLACK = 0.6  # what a busy machine may add
+
+
+def _in_time(started: float, seconds: float = SHORT) -> bool:
+    """Whether no more than `seconds` and the slack have passed; fails where less than `seconds` have."""
+    taken = time.monotonic() - started
+    assert taken >= seconds * 0.9, f"after {taken:.3f} s instead of {seconds} s"
+    return taken <= seconds + SLACK
+
+
+async def _opening(bench: Bench, timeouts: Timeouts, *steps: Step, body: bytes = b"") -> tuple[TimedOut, bool]:
+    with ScriptedServer([*steps]) as server:
+        subject = bench.make()
+        started = time.monotonic()
+        fault = await expect(TimedOut, subject.open(HttpRequest("POST", server.url, (), body), timeouts))
+        in_time = _in_time(started)
+        assert server.wait_for_connection().closed_by_client.wait(5.0), "the connection was not dropped"
+        return fault, in_time
+
+
+@CHECKS.add("timers.connect", "the connect timer bounds a connection that nobody accepts")
+async def _(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        # With its queue full, Linux leaves further connections unanswered.
+        filling = []
+        try:
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(listener.getsockname())
+                filling.append(filler)
+            request = HttpRequest("GET", f"http://127.0.0.1:{listener.getsockname()[1]}")
+            started = time.monotonic()
+            fault = await expect(TimedOut, bench.make().open(request, Timeouts(connect=SHORT, head=10)))
+            assert _in_time(started)
+            assert (fault.timer, fault.phase) == (Timer.CONNECT, Phase.NOT_SENT)
+        finally:
+            for filler in filling:
+                filler.close()
+
+
+@CHECKS.add("timers.connect-covers-tls", "the connect timer bounds a TLS handshake that is not answered")
+async def _(bench: Bench) -> None:
+    with ScriptedServer([Hold()]) as server:
+        request = HttpRequest("GET", f"https://127.0.0.1:{server.port}")
+        started = time.monotonic()
+        fault = await expect(TimedOut, bench.make().open(request, Timeouts(connect=SHORT, head=10)))
+        assert _in_time(started)
+        assert (fault.timer, fault.phase) == (Timer.CONNECT, Phase.NOT_SENT)
+        assert server.wait_for_connection().closed_by_client.wait(5.0), "the connection was not dropped"
+
+
+@CHECKS.add("timers.head", "the head timer bounds the wait for an answer")
+async def _(bench: Bench) -> None:
+    fault, in_time = await _opening(bench, Timeouts(connect=5, head=SHORT), Request(), Hold())
+    assert in_time
+    assert (fault.timer, fault.phase) == (Timer.HEAD, Phase.SENT)
+
+
+@CHECKS.add("timers.head-against-a-drip", "a head that drips does not stretch the head timer")
+async def _(bench: Bench) -> Guarantee:
+    drip = Send(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10, each=3, every=0.05)
+    try:
+        _, in_time = await _opening(bench, Timeouts(connect=5, head=SHORT), Request(), drip, Hold())
+    except AssertionError:
+        return Guarantee.NONE
+    return Guarantee.EXACT if in_time else Guarantee.PER_READ
+
+
+@CHECKS.add("timers.head-against-interim-answers", "interim answers do not stretch the head timer")
+async def _(bench: Bench) -> Guarantee:
+    drip = Send(b"HTTP/1.1 100 Continue\r\n\r\n" * 20, each=25, every=0.05)
+    _, in_time = await _opening(bench, Timeouts(connect=5, head=SHORT), Request(), drip, Hold())
+    return Guarantee.EXACT if in_time else Guarantee.PER_READ
+
+
+@CHECKS.add("timers.write", "a peer that does not read is given up when the head timer runs out")
+async def _(bench: Bench) -> None:
+    fault, in_time = await _opening(
+        bench, Timeouts(connect=SHORT, head=SHORT), Pause(3.0), Hold(), body=b"x" * 30_000_000
+    )
+    assert in_time
+    assert fault.timer in (Timer.WRITE, Timer.HEAD)
+
+
+@CHECKS.add("timers.read", "read waits as long as it is told, each time anew, and reading may go on")
+async def _(bench: Bench) -> None:
+    script = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
+    with ScriptedServer(script) as server:
+        response = await bench.fetch(bench.make(), server.url)
+        assert await response.read(5.0) == b"a"
+        started = time.monotonic()
+        fault = await expect(TimedOut, response.read(SHORT))
+        assert _in_time(started)
+        assert (fault.timer, fault.phase) == (Timer.READ, Phase.BODY)
+        await response.close()
+
+
+@CHECKS.add("timers.read-is-per-call", "a longer time for one read holds, although the one before was short")
+async def _(bench: Bench) -> None:
+    script = [Request(), Send(CHUNKED + chunk(b"a")), Pause(SHORT * 2), Send(chunk(b"b") + chunk(b"")), Hold()]
+    with ScriptedServer(script) as server:
+        response = await bench.fetch(bench.make(), server.url)
+        assert await response.read(SHORT) == b"a"
+        assert await collect(response) == b"b"
+        await response.close()
+
+
+@CHECKS.add("timers.read-can-be-repeated", "after a read that timed out, the next one gives what came since")
+async def _(bench: Bench) -> Guarantee:
+    script = [Request(), Send(CHUNKED + chunk(b"a")), Pause(SHORT * 2), Send(chunk(b"b") + chunk(b"")), Hold()]
+    with ScriptedServer(script) as server:
+        response = await bench.fetch(bench.make(), server.url)
+        assert await response.read(5.0) == b"a"
+        await expect(TimedOut, response.read(SHORT / 2))
+        try:
+            assert await collect(response) == b"b"
+        except TransportError:
+            return Guarantee.NONE
+        finally:
+            await response.close()
+        return Guarantee.EXACT
+
+
+@CHECKS.add("timers.read-against-a-drip", "framing bytes that drip do not stretch the timer of read")
+async def _(bench: Bench) -> Guarantee:
+    drip = Send(b"5;" + b"x" * 30, each=1, every=0.05)
+    with ScriptedServer([Request(), Send(CHUNKED + chunk(b"a")), drip, Hold()]) as server:
+        response = await bench.fetch(bench.make(), server.url)
+        assert await response.read(5.0) == b"a"
+        started = time.monotonic()
+        await expect(TimedOut, response.read(SHORT))
+        in_time = _in_time(started)
+        await response.close()
+    return Guarantee.EXACT if in_time else Guarantee.PER_READ
+
+
+@CHECKS.add("timers.none", "None is no bound")
+async def _(bench: Bench) -> None:
+    script = [Request(), Pause(SHORT), Send(CHUNKED), Pause(SHORT), Send(chunk(b"a") + chunk(b"")), Hold()]
+    with ScriptedServer(script) as server:
+        response = await bench.make().open(HttpRequest("GET", server.url), Timeouts())
+        assert await response.read(None) == b"a"
+        assert await response.read(None) == b""
+        await response.close()
+
+
+@CHECKS.add("connect.refused", "a refused connection is ConnectFailed, and the message says where")
+async def _(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    fault = await expect(ConnectFailed, bench.fetch(bench.make(), f"http://127.0.0.1:{port}"))
+    assert fault.phase is Phase.NOT_SENT
+    assert str(port) in str(fault)
+
+
+@CHECKS.add("connect.no-such-host", "a name without an address is ConnectFailed, and the message names it")
+async def _(bench: Bench) -> None:
+    # RFC 6761 section 6.4: ".invalid" has no addresses, and no query for it needs to leave the machine.
+    fault = await expect(
+        TransportError,
+        bench.make().open(HttpRequest("GET", "http://no-such-host.invalid"), Timeouts(connect=5, head=5)),
+    )
+    assert isinstance(fault, ConnectFailed | TimedOut)
+    assert fault.phase is Phase.NOT_SENT
+    assert "no-such-host.invalid" in str(fault)
+
+
+@CHECKS.add("connect.bad-url", "a URL that cannot be requested is an error of Turnout's")
+async def _(bench: Bench) -> None:
+    for url in ("ftp://127.0.0.1/", "http://", f"http://{'a' * 64}.test/", "http://a..b/"):
+        await expect(TurnoutError, bench.fetch(bench.make(), url))
+
+
+@CHECKS.add("connect.both-families", "localhost is reached, whichever family the server listens on")
+async def _(bench: Bench) -> None:
+    with ScriptedServer([Request(), Send(reply(b"ok")), Hold()]) as server:
+        response = await bench.fetch(bench.make(), f"http://localhost:{server.port}")
+        assert await collect(response) == b"ok"
+        await response.close()

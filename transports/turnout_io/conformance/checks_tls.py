@@ -1,0 +1,283 @@
+"""Checks: TLS trusts what it should, and proxies are spoken to as HTTP wants it."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+
+from turnout.errors import ConnectFailed, Phase, TransportError, TurnoutError
+from turnout_io.conformance.certificates import Certificates
+from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
+from turnout_io.conformance.server import End, Hold, Request, Reset, ScriptedServer, Send, StartTls, Step
+
+__all__ = ["CHECKS"]
+
+CHECKS = Checks()
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ESTABLISHED = Send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+PASSWORD = "p@ss:word"
+BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+
+
+async def _refused(bench: Bench, certificates: Certificates, context: ssl.SSLContext, host: str) -> str:
+    """The message of the ConnectFailed that a server with this certificate must meet; nothing may be sent to it."""
+    with ScriptedServer([StartTls(context), Request(), Send(reply(b"no")), Hold()]) as server:
+        subject = bench.make(ca_file=certificates.ca_file)
+        url = f"https://{host}:{server.port}"
+        fault = await expect(ConnectFailed, bench.fetch(subject, url, b"{}"))
+        assert fault.phase is Phase.NOT_SENT
+        assert not server.requests, "the request was sent"
+        return str(fault)
+
+
+@CHECKS.add(
+    "tls.trusted", "a certificate of a trusted CA, by name and by address", needs="ca_file", needs_certificates=True
+)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        names: list[str | None] = []
+        context = certificates.good()
+
+        def note(_: ssl.SSLObject | ssl.SSLSocket, name: str | None, __: ssl.SSLContext) -> None:
+            names.append(name)
+
+        context.sni_callback = note
+        script = [StartTls(context), Request(), Send(reply(b"ok")), Hold()]
+        with ScriptedServer(script, script) as server:
+            for host in ("127.0.0.1", "localhost"):
+                response = await bench.fetch(bench.make(ca_file=certificates.ca_file), f"https://{host}:{server.port}")
+                assert await collect(response) == b"ok"
+                await response.close()
+        # RFC 6066 section 3: names are sent for the server to choose by, addresses are not.
+        assert "localhost" in names
+
+
+@CHECKS.add("tls.wrong-host", "a certificate for another host is refused", needs="ca_file", needs_certificates=True)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        told = await _refused(bench, certificates, certificates.good("example.test"), "localhost")
+        assert "localhost" in told
+
+
+@CHECKS.add("tls.unknown-issuer", "a certificate of an unknown CA is refused", needs="ca_file", needs_certificates=True)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        await _refused(bench, certificates, certificates.unknown_issuer(), "localhost")
+
+
+@CHECKS.add(
+    "tls.expired",
+    "an expired certificate is refused, and the message says so",
+    needs="ca_file",
+    needs_certificates=True,
+)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        assert "expired" in await _refused(bench, certificates, certificates.expired(), "localhost")
+
+
+@CHECKS.add("tls.system-trust-by-default", "without a CA of its own, a private CA is refused", needs_certificates=True)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates, ScriptedServer([StartTls(certificates.good()), Hold()]) as server:
+        await expect(ConnectFailed, bench.fetch(bench.make(), f"https://localhost:{server.port}"))
+
+
+@CHECKS.add("tls.not-spoken", "a server without TLS is ConnectFailed")
+async def _(bench: Bench) -> None:
+    for script in ([Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), End()], [Reset()], [End()]):
+        with ScriptedServer(script) as server:
+            await expect(ConnectFailed, bench.fetch(bench.make(), f"https://127.0.0.1:{server.port}"))
+
+
+@CHECKS.add(
+    "tls.reuse", "a TLS connection is used again, and not after it was closed", needs="ca_file", needs_certificates=True
+)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        tls = StartTls(certificates.good())
+        answer = (Request(), Send(reply(b"ok")))
+        with ScriptedServer([tls, *answer, *answer, End()], [tls, *answer, Hold()]) as server:
+            subject = bench.make(ca_file=certificates.ca_file)
+            for connections in (1, 1, 2):
+                response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+                assert await collect(response) == b"ok"
+                await response.close()
+                assert len(server.connections) == connections
+                if len(server.requests) == 2:
+                    server.connections[0].over.wait(0.3)
+
+
+@CHECKS.add(
+    "tls.bodies", "large bodies both ways, and a chunked one in small pieces", needs="ca_file", needs_certificates=True
+)
+async def _(bench: Bench) -> None:
+    data = bytes(range(256)) * 8_000
+    with Certificates() as certificates:
+        wire = CHUNKED + chunk(b"hel") + chunk(b"lo") + chunk(b"")
+        script = [
+            StartTls(certificates.good()),
+            Request(),
+            Send(reply(data)),
+            Request(),
+            Send(wire, each=1),
+            Hold(),
+        ]
+        with ScriptedServer(script) as server:
+            subject = bench.make(ca_file=certificates.ca_file)
+            for expected in (data, b"hello"):
+                response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}", data)
+                assert await collect(response) == expected
+                await response.close()
+            assert [request.body == data for request in server.requests] == [True, True]
+
+
+@CHECKS.add(
+    "tls.early-end", "a framed body that ends early is an error over TLS too", needs="ca_file", needs_certificates=True
+)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        for ending in (End(), End(notify=False), Reset()):
+            script = [StartTls(certificates.good()), Request(), Send(CHUNKED + chunk(b"hello")), ending]
+            with ScriptedServer(script) as server:
+                subject = bench.make(ca_file=certificates.ca_file)
+                response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+                await expect(TransportError, collect(response))
+                await response.close()
+
+
+@CHECKS.add(
+    "tls.cut-line", "a body without framing must end with close_notify", needs="ca_file", needs_certificates=True
+)
+async def _(bench: Bench) -> Guarantee:
+    head = Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")
+    with Certificates() as certificates:
+        tls = StartTls(certificates.good())
+        with ScriptedServer([tls, Request(), head, End()], [tls, Request(), head, End(notify=False)]) as server:
+            subject = bench.make(ca_file=certificates.ca_file)
+            response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+            assert await collect(response) == b"hello"
+            await response.close()
+            response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+            try:
+                await collect(response)
+            except TransportError:
+                return Guarantee.EXACT
+            finally:
+                await response.close()
+            return Guarantee.NONE
+
+
+@CHECKS.add(
+    "tls.client-certificate", "a client certificate is shown", needs="ca_file client_cert", needs_certificates=True
+)
+async def _(bench: Bench) -> None:
+    with Certificates() as certificates:
+        script = [StartTls(certificates.asking_for_client_cert()), Request(), Send(reply(b"ok")), Hold()]
+        with ScriptedServer(script, script) as server:
+            url = f"https://127.0.0.1:{server.port}"
+            subject = bench.make(ca_file=certificates.ca_file, client_cert=certificates.client_cert())
+            response = await bench.fetch(subject, url)
+            assert await collect(response) == b"ok"
+            await response.close()
+            # With TLS 1.3 the refusal of a client without one may come as late as its first read.
+            await expect(TransportError, bench.fetch(bench.make(ca_file=certificates.ca_file), url))
+
+
+def _proxy(server: ScriptedServer, *, password: bool = False) -> str:
+    credentials = "user:p%40ss%3Aword@" if password else ""
+    return f"http://{credentials}{server.authority}"
+
+
+@CHECKS.add("proxy.plain", "an http URL is asked for whole at the proxy, credentials apart", needs="proxy")
+async def _(bench: Bench) -> None:
+    with ScriptedServer([Request(), Send(reply(b"ok")), Hold()]) as server:
+        subject = bench.make(proxy=_proxy(server, password=True))
+        response = await bench.fetch(subject, "http://api.example.test:8080/v1/x?a=b", b"{}")
+        assert await collect(response) == b"ok"
+        await response.close()
+        request = server.requests[0]
+        assert request.target == "http://api.example.test:8080/v1/x?a=b"
+        assert request.get("host") == "api.example.test:8080"
+        assert request.get("proxy-authorization") == BASIC
+
+
+async def _tunnelled(bench: Bench, *, password: bool) -> None:
+    with Certificates() as certificates:
+        script: list[Step] = [Request(), ESTABLISHED, StartTls(certificates.good("api.example.test"))]
+        answers = [Request(), Send(reply(b"ok")), Request(), Send(reply(b"ok")), Hold()]
+        with ScriptedServer([*script, *answers]) as server:
+            subject = bench.make(proxy=_proxy(server, password=password), ca_file=certificates.ca_file)
+            for _ in range(2):
+                fields = (("Authorization", "Bearer k"),)
+                response = await bench.fetch(subject, "https://api.example.test/v1", b"{}", fields=fields)
+                assert await collect(response) == b"ok"
+                await response.close()
+            connect, *requests = server.requests
+            assert (connect.method, connect.target) == ("CONNECT", "api.example.test:443")
+            assert connect.get("authorization") is None, "the proxy was shown the key"
+            assert connect.get("proxy-authorization") == (BASIC if password else None)
+            for request in requests:
+                assert request.target == "/v1"
+                assert request.get("proxy-authorization") is None, "the server was shown the proxy's password"
+                assert request.get("authorization") == "Bearer k"
+            assert len(requests) == 2
+
+
+@CHECKS.add(
+    "proxy.tunnel",
+    "an https URL goes through a tunnel, which is used again",
+    needs="proxy ca_file",
+    needs_certificates=True,
+)
+async def _(bench: Bench) -> None:
+    await _tunnelled(bench, password=False)
+
+
+@CHECKS.add(
+    "proxy.tunnel-with-password",
+    "a proxy's password is shown to the proxy alone",
+    needs="proxy ca_file",
+    needs_certificates=True,
+)
+async def _(bench: Bench) -> None:
+    await _tunnelled(bench, password=True)
+
+
+@CHECKS.add("proxy.refuses", "a proxy that refuses is ConnectFailed, and the message shows no password", needs="proxy")
+async def _(bench: Bench) -> None:
+    for status in ("407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"):
+        refusal = Send(reply(b"no", "Proxy-Authenticate: Basic", status=status))
+        with ScriptedServer([Request(), refusal, Hold()]) as server:
+            subject = bench.make(proxy=_proxy(server, password=True))
+            fault = await expect(ConnectFailed, bench.fetch(subject, "https://api.example.test/v1", b"{}"))
+            assert fault.phase is Phase.NOT_SENT
+            assert "ss:word" not in str(fault)
+            assert "p%40" not in str(fault)
+            assert "proxy" in str(fault)
+
+
+@CHECKS.add("proxy.breaks", "a proxy that dies or talks nonsense is ConnectFailed", needs="proxy")
+async def _(bench: Bench) -> None:
+    scripts: list[list[Step]] = [
+        [End()],
+        [Request(), End()],
+        [Request(), Reset()],
+        [Request(), Send(b"hello\r\n\r\n"), End()],
+    ]
+    for script in scripts:
+        with ScriptedServer(script) as server:
+            subject = bench.make(proxy=_proxy(server))
+            fault = await expect(TurnoutError, bench.fetch(subject, "https://api.example.test/v1", b"{}"))
+            assert isinstance(fault, ConnectFailed), repr(fault)
+
+
+@CHECKS.add(
+    "proxy.not-there", "a proxy that is not there is ConnectFailed, and the message names the proxy", needs="proxy"
+)
+async def _(bench: Bench) -> None:
+    with ScriptedServer() as server:
+        url = _proxy(server)
+    for scheme in ("http", "https"):
+        fault = await expect(ConnectFailed, bench.fetch(bench.make(proxy=url), f"{scheme}://api.example.test/"))
+        assert server.authority in str(fault)

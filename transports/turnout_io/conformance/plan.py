@@ -1,0 +1,157 @@
+"""What a check is, what comes out of it, and what the checks are written with."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from turnout.errors import TurnoutError
+from turnout.http import HttpRequest, Timeouts
+from turnout_io.conformance.subject import Response, Subject
+
+__all__ = [
+    "Bench",
+    "Check",
+    "Checks",
+    "Guarantee",
+    "Outcome",
+    "Result",
+    "chunk",
+    "collect",
+    "expect",
+    "reply",
+]
+
+E = TypeVar("E", bound=TurnoutError)
+
+
+class Guarantee(enum.StrEnum):
+    """How far a transport keeps a rule that it may keep in part."""
+
+    EXACT = "exact"
+    PER_READ = "per read"  # for each wait on the socket, so that a slow drip stretches it
+    NONE = "none"
+
+
+class Outcome(enum.StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@attrs.frozen
+class Result:
+    """What came of one check. `detail` says why it failed or was skipped."""
+
+    rule: str
+    description: str
+    outcome: Outcome
+    guarantee: Guarantee | None = None
+    detail: str = ""
+
+
+@attrs.define(eq=False)
+class Bench:
+    """What a check works with: transports of the kind under check, and patience for them.
+
+    make  a transport with these settings (`ca_file`, `proxy`, ...), closed when the check is over
+    """
+
+    make: Callable[..., Subject]
+
+    async def fetch(
+        self,
+        subject: Subject,
+        url: str,
+        body: bytes = b"",
+        *,
+        method: str = "",
+        fields: tuple[tuple[str, str], ...] = (),
+    ) -> Response:
+        """Open a request with timers long enough never to run out."""
+        return await subject.open(HttpRequest(method or ("POST" if body else "GET"), url, fields, body), PATIENT)
+
+
+PATIENT = Timeouts(connect=5.0, head=10.0)
+
+Function: TypeAlias = Callable[[Bench], Coroutine[Any, Any, "Guarantee | None"]]
+
+
+@attrs.frozen
+class Check:
+    """One rule of the seam as something to run.
+
+    The function raises where the rule is broken, and returns a guarantee where the rule may be kept in part.
+    needs               the settings that the factory must take
+    needs_cancellation  whether the check is for async transports alone
+    needs_certificates  whether the check needs `trustme`, which makes certificates
+    """
+
+    rule: str
+    description: str
+    function: Function
+    needs: frozenset[str] = frozenset()
+    needs_cancellation: bool = False
+    needs_certificates: bool = False
+
+
+@attrs.define
+class Checks:
+    """Checks in the order in which they stand in their file."""
+
+    found: list[Check] = attrs.field(factory=list)
+
+    def add(
+        self,
+        rule: str,
+        description: str,
+        *,
+        needs: str = "",
+        needs_cancellation: bool = False,
+        needs_certificates: bool = False,
+    ) -> Callable[[Function], Function]:
+        """Take the function below as the check of this rule. `needs` names settings, with blanks between them."""
+
+        def note(function: Function) -> Function:
+            settings = frozenset(needs.split())
+            self.found.append(Check(rule, description, function, settings, needs_cancellation, needs_certificates))
+            return function
+
+        return note
+
+
+def reply(body: bytes = b"", *fields: str, status: str = "200 OK") -> bytes:
+    """An answer with its length."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of the chunked coding; of b"" the last one, with an empty trailer section."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+async def collect(response: Response, seconds: float = 5.0) -> bytes:
+    """The whole body. Raises AssertionError for one that does not end."""
+    pieces = []
+    until = time.monotonic() + seconds
+    while data := await response.read(seconds):
+        pieces.append(data)
+        assert time.monotonic() < until, "the body does not end"
+    return b"".join(pieces)
+
+
+async def expect(kind: type[E], deed: Coroutine[Any, Any, object]) -> E:
+    """The error that `deed` raises, which must be of this kind."""
+    try:
+        result = await deed
+    except kind as fault:
+        return fault
+    except Exception as fault:
+        raise AssertionError(f"{kind.__name__} was due, and {type(fault).__name__} came: {fault}") from fault
+    shown = repr(result)[:80]
+    raise AssertionError(f"{kind.__name__} was due, and none came (but {shown})")
