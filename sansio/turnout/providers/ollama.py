@@ -21,10 +21,10 @@ from turnout.http import Headers, HttpRequest
 from turnout.messages import Image, Message, Refusal, Role, Text, Thinking, ToolCall
 from turnout.providers.assembly import Assembly
 from turnout.providers.entry import Account
-from turnout.providers.error_bodies import error_reader, facts_of, to_error
 from turnout.providers.exchange import Collected, HttpExchange
 from turnout.providers.hints import request_id
 from turnout.providers.protocol import ModelPage
+from turnout.providers.refusals import error_reader, facts_of, to_error
 from turnout.providers.stream_reader import StreamReader
 from turnout.providers.wire import Shape, encode
 

@@ -20,12 +20,12 @@ from turnout.events import Event
 from turnout.http import Headers, HttpRequest
 from turnout.providers.assembly import Assembly
 from turnout.providers.entry import Account
-from turnout.providers.error_bodies import ErrorFacts, error_reader, facts_of, to_error
 from turnout.providers.exchange import Collected, HttpExchange
 from turnout.providers.hints import rate_limit, request_id
 from turnout.providers.openai_request import chat_body
 from turnout.providers.openai_wire import Chunk, EmbeddingList, Message, ModelList, ToolCallFragment, usage_of
 from turnout.providers.protocol import ModelPage
+from turnout.providers.refusals import ErrorFacts, error_reader, facts_of, to_error
 from turnout.providers.stream_reader import StreamReader
 from turnout.providers.wire import Shape, decode_any, encode
 

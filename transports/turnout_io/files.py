@@ -1,0 +1,62 @@
+"""Settings from files and the environment: `.env`, a YAML file, and the process's variables.
+
+The process's variables come before those of `.env`. Nothing is written into `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turnout.settings import Settings, SettingsError
+
+__all__ = ["load_settings"]
+
+
+def load_settings(
+    path: str | Path | None = None,
+    *,
+    dotenv: str | Path | None = ".env",
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    path     a YAML file (see `turnout.settings`); None for the environment alone
+    dotenv   a file of variables; it may be absent; None reads none
+    environ  instead of the process's variables
+
+    Raises SettingsError where a file cannot be read or says what cannot be, FileNotFoundError where `path` is absent.
+    """
+    env = {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
+    return Settings.from_mapping(_read_yaml(Path(path)), env) if path is not None else Settings.from_env(env)
+
+
+def _read_dotenv(path: str | Path | None) -> dict[str, str]:
+    if path is None or not Path(path).is_file():
+        return {}
+    try:
+        from dotenv import dotenv_values
+    except ImportError:
+        raise SettingsError(f'to read {path}, pip install "turnout[config]", or give dotenv=None') from None
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        import yaml
+    except ImportError:
+        raise SettingsError(f'to read {path}, pip install "turnout[config]"') from None
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise SettingsError(f"{path}{line}: this is not YAML: {problem}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        raise SettingsError(f"{path}: a mapping with `providers` and `runtime` was expected")
+    return document
