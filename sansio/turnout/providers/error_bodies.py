@@ -1,4 +1,4 @@
-"""The shapes that providers give their errors, read into one: `Told`.
+"""The shapes that providers give their errors, read into one: `ErrorFacts`.
 
 {"error": {"message", "type", "code", "param", …}}     OpenAI and most others; Anthropic; Google with `details`
 {"error": "text"}   {"code": "…", "error": "text"}     Ollama; xAI
@@ -21,7 +21,7 @@ import attrs
 
 from turnout.providers.wire import decode_any
 
-__all__ = ["Told", "read_error_body", "told_by"]
+__all__ = ["ErrorFacts", "facts_of", "read_error_body"]
 
 TEXT_LIMIT = 4_000
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -43,7 +43,7 @@ _NO_CODES = frozenset({"", "error", "none", "null"})
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class ErrorFacts:
     """What an error says.
 
     message     its words
@@ -65,24 +65,24 @@ class Told:
     body: str = ""
 
 
-def read_error_body(body: bytes) -> Told:
+def read_error_body(body: bytes) -> ErrorFacts:
     """Any body of an error status; never raises."""
     text = body.decode("utf-8", "replace")
     try:
         value = decode_any(body)
     except ValueError:
         words = _words_of_page(text)
-        return Told(message=words, text=words, body=text)
-    return attrs.evolve(told_by(value), body=text)
+        return ErrorFacts(message=words, text=words, body=text)
+    return attrs.evolve(facts_of(value), body=text)
 
 
-def told_by(value: Any) -> Told:
+def facts_of(value: Any) -> ErrorFacts:
     """An error as a JSON value: the whole document, or what an event of a stream holds."""
     if isinstance(value, list) and value:
         value = value[0]
     if not isinstance(value, Mapping):
         words = value if isinstance(value, str) else ""
-        return Told(message=words, text=words)
+        return ErrorFacts(message=words, text=words)
     inner = next((value[name] for name in ("error", "errors") if value.get(name)), None)
     if isinstance(inner, list) and inner:
         inner = inner[0]
@@ -94,7 +94,7 @@ def told_by(value: Any) -> Told:
     raw = _text_of(metadata.get("raw"))
     request_id = next((layer["request_id"] for layer in layers if isinstance(layer.get("request_id"), str)), None)
     details = error.get("details")
-    return Told(
+    return ErrorFacts(
         message=message[:TEXT_LIMIT],
         text=(f"{message}: {raw}" if raw and message else message or raw)[:TEXT_LIMIT],
         codes=tuple(dict.fromkeys(_codes([*layers, metadata], error, raw))),
@@ -156,7 +156,7 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
                 yield violation["quotaId"]
     if raw.lstrip().startswith("{"):
         try:
-            behind = told_by(decode_any(raw.encode("utf-8", "replace")))
+            behind = facts_of(decode_any(raw.encode("utf-8", "replace")))
         except (ValueError, RecursionError):
             return
         yield from behind.codes
@@ -190,4 +190,4 @@ def _words_of_page(text: str) -> str:
         return _SPACE.sub(" ", page).strip()[:TEXT_LIMIT]
     title = _TITLE.search(page)
     words = title[1] if title else _TAG.sub(" ", page)
-    return _SPACE.sub(" ", html.unescape(words)).strip()[:300]
+    return _SPACE.sub(" ", html.unescape(words)).strip()[:TEXT_LIMIT]

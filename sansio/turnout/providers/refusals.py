@@ -1,16 +1,16 @@
-"""From the many shapes of error bodies to one family of errors.
+"""From what a provider says about a failure to the typed error: one place for every dialect.
 
-The status and the provider's own code decide; the text of a message is the last resort and never outranks them.
+`read_error_body` takes the body of an error status and `facts_of` a JSON value (an error inside a 200): both give
+`ErrorFacts`, whatever shape the error has. `to_error` makes the typed error of them. The class is decided by the
+provider's own code first, then by the status; texts only tell apart what a status leaves open (a 400 may be about the
+context length, a 403 about content, a 429 about a daily quota), and never outrank one that is plain.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import attrs
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from turnout.errors import (
     AuthenticationFailed,
@@ -26,222 +26,161 @@ from turnout.errors import (
     ServerError,
 )
 from turnout.http import Headers
+from turnout.providers.error_bodies import ErrorFacts, facts_of, read_error_body
 from turnout.providers.hints import request_id, retry_after
-from turnout.providers.wire import decode_any
 
-__all__ = ["ErrorFacts", "classify_error", "error_reader", "facts_of", "read_error_body", "to_error"]
+__all__ = [
+    "ErrorClass",
+    "ErrorCodes",
+    "ErrorFacts",
+    "classify_error",
+    "error_reader",
+    "facts_of",
+    "read_error_body",
+    "redact",
+    "to_error",
+]
 
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-SHOWN = 2000  # characters of a body that are kept on the error
+ErrorClass = type[ProviderError]
+ErrorCodes = Mapping[str, ErrorClass]
+"""A provider's codes and types, in lower case, and what each means. They come before everything else."""
 
+MESSAGE_LIMIT = 2_000
+BODY_LIMIT = 2_000
+CODE_LIMIT = 200
+# A secret shorter than this is no real key, and would be found inside ordinary words.
+_SECRET_BEGINS = 6
 
-@attrs.frozen(kw_only=True)
-class ErrorFacts:
-    """What an error says, wherever it says it.
+_CODES: ErrorCodes = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "cyber_policy"),
+            ContentFiltered,
+        ),
+        **dict.fromkeys(
+            ("context_length_exceeded", "exceed_context_size_error", "too_many_tokens", "token_limit_reached"),
+            ContextLengthExceeded,
+        ),
+        **dict.fromkeys(
+            (
+                "invalid_api_key", "wrong_api_key", "api_key_invalid", "authentication_error", "authentication",
+                "invalidsignatureexception", "unrecognizedclientexception", "expiredtokenexception",
+                "missingauthenticationtokenexception", "incompletesignatureexception", "invalidclienttokenid",
+            ),
+            AuthenticationFailed,
+        ),
+        **dict.fromkeys(
+            ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "payment_required", "billing_error",
+             "servicequotaexceededexception"),
+            QuotaExceeded,
+        ),
+        **dict.fromkeys(
+            ("model_not_found", "not_found_error", "invalid_model", "deploymentnotfound",
+             "resourcenotfoundexception", "model_decommissioned"),
+            NotFound,
+        ),
+        **dict.fromkeys(("permission_error", "permission_denied", "accessdeniedexception", "failed_precondition"), PermissionDenied),
+        **dict.fromkeys(
+            ("overloaded_error", "queue_exceeded", "provider_overloaded", "modelnotreadyexception",
+             "serviceunavailableexception"),
+            Overloaded,
+        ),
+        **dict.fromkeys(("throttlingexception", "rate_limit_error", "openrouter_in_flight_budget"), RateLimited),
+    }
+)  # fmt: skip
 
-    status   told by the body, else None (the HTTP status is not in here)
-    codes    every code, type, status word and reason, as text, the most specific first
-    text     message and whatever quotes an upstream's words, in lower case, for the last resort
-    error    the error object itself, for hints
-    """
-
-    message: str
-    status: int | None = None
-    codes: tuple[str, ...] = ()
-    text: str = ""
-    error: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-def read_error_body(body: bytes) -> ErrorFacts:
-    """The facts of an error body: JSON of any vendor's shape, HTML, or plain text."""
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        return facts_of(decode_any(body))
-    except ValueError:
-        title = _TITLE.search(text)
-        message = " ".join((title[1] if title else text[:300]).split())
-        return ErrorFacts(message=message, text=message.lower())
-
-
-def facts_of(document: object) -> ErrorFacts:
-    """The facts of a decoded error: `{"error": {…}}`, `{"error": "…"}`, flat, in a list, or a bare string."""
-    if isinstance(document, list) and document:
-        document = document[0]
-    if isinstance(document, str):
-        return ErrorFacts(message=document, text=document.lower())
-    if not isinstance(document, dict):
-        return ErrorFacts(message="")
-    inner = document.get("error") or document.get("errors")
-    error = inner if isinstance(inner, dict) else document
-    message = _message(error) or (inner if isinstance(inner, str) else "") or _message(document)
-    told = [message]
-    metadata = error.get("metadata")
-    codes: list[object] = []
-    if isinstance(metadata, dict):
-        codes += [metadata.get("error_type"), metadata.get("provider_code"), metadata.get("limit_source")]
-        told.append(str(metadata.get("raw") or ""))
-    innererror = error.get("innererror")
-    if isinstance(innererror, dict):
-        codes.append(innererror.get("code"))
-    codes += [error.get("code"), error.get("type"), error.get("error_type"), error.get("status"), document.get("code")]
-    for detail in _details(error):
-        if isinstance(detail, dict):
-            codes.append(detail.get("reason"))
-            if isinstance(violations := detail.get("violations"), list):
-                codes += [violation.get("quotaId") for violation in violations if isinstance(violation, dict)]
-    return ErrorFacts(
-        message=message,
-        status=_status(error.get("status_code"), error.get("code"), error.get("status"), document.get("status_code")),
-        codes=tuple(dict.fromkeys(str(code) for code in codes if isinstance(code, str | int) and code != "")),
-        text=" ".join(told).lower(),
-        error=error,
-    )
-
-
-def _details(error: Mapping[str, Any]) -> list[object]:
-    details = error.get("details")
-    return details if isinstance(details, list) else []
-
-
-def _message(error: Mapping[str, Any]) -> str:
-    for key in ("message", "Message", "detail"):
-        value = error.get(key)
-        if isinstance(value, str) and value:
-            return value
-        if value and not isinstance(value, str):
-            return json.dumps(value)
-    return ""
-
-
-def _status(*values: object) -> int | None:
-    for value in values:
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
-            return value
-    return None
-
-
-_CODES: Mapping[str, type[ProviderError]] = {
-    "content_filter": ContentFiltered,
-    "content_policy_violation": ContentFiltered,
-    "responsibleaipolicyviolation": ContentFiltered,
-    "context_length_exceeded": ContextLengthExceeded,
-    "exceed_context_size_error": ContextLengthExceeded,
-    "too_many_tokens": ContextLengthExceeded,
-    "api_key_invalid": AuthenticationFailed,
-    "authentication_error": AuthenticationFailed,
-    "authentication": AuthenticationFailed,
-    "invalid_api_key": AuthenticationFailed,
-    "wrong_api_key": AuthenticationFailed,
-    "invalidsignatureexception": AuthenticationFailed,
-    "unrecognizedclientexception": AuthenticationFailed,
-    "expiredtokenexception": AuthenticationFailed,
-    "insufficient_quota": QuotaExceeded,
-    "billing_error": QuotaExceeded,
-    "payment_required": QuotaExceeded,
-    "openrouter_credits": QuotaExceeded,
-    "openrouter_key_limit": QuotaExceeded,
-    "model_not_found": NotFound,
-    "not_found_error": NotFound,
-    "invalid_model": NotFound,
-    "failed_precondition": PermissionDenied,
-    "permission_error": PermissionDenied,
-    "overloaded_error": Overloaded,
-    "provider_overloaded": Overloaded,
-    "queue_exceeded": Overloaded,
-}
-_STATUSES: Mapping[int, type[ProviderError]] = {
-    401: AuthenticationFailed,
-    402: QuotaExceeded,
-    403: PermissionDenied,
-    404: NotFound,
-    408: ServerError,
-    429: RateLimited,
-    498: Overloaded,
-    499: ServerError,
-    503: Overloaded,
-    529: Overloaded,
-}
-_CONTEXT = (
-    "maximum context length",
-    "max context length",
-    "model's context length",
-    "context window",
-    "context limit",
-    "context size",
-    "prompt is too long",
-    "prompt too long",
-    "exceeds the maximum number of tokens allowed",
-    "too many tokens",
-    "input is too long",
-    "input too long",
-    "must be less than max_seq_len",
-    "maximum input length",
-    "exceeds the context length",
-    "input tokens exceed",
+# What these say about an in-band error that has no status; beside a status they say nothing that it does not.
+_PARTS_OF_CODES: tuple[tuple[tuple[str, ...], ErrorClass], ...] = (
+    (("insufficient_quota",), QuotaExceeded),
+    (("rate_limit", "too_many_requests", "throttl", "resource_exhausted"), RateLimited),
+    (("authentication", "unauthenticated"), AuthenticationFailed),
+    (("permission",), PermissionDenied),
+    (("not_found",), NotFound),
+    (("context_length",), ContextLengthExceeded),
+    (("invalid", "bad_request", "badrequest", "unsupported", "validation"), InvalidRequest),
+    (("overload", "unavailable"), Overloaded),
 )
-_CONTENT = (
-    "content violates usage guidelines",
-    "content management policy",
-    "rejected as a result of the safety system",
-    "violating our usage policy",
+# Codes that say just what is wrong with a request: a sentence about lengths beside them was echoed, or is about a
+# parameter.
+_PLAINLY_INVALID = re.compile(
+    r"unsupported_|invalid_value|invalid_type|invalid_image|invalid_json|missing_required|unknown_parameter"
+    r"|string_above_max_length|string_below_min_length|array_above_max_length|(?:decimal|integer)_(?:above|below)_"
+    r"|tool_use_failed|json_validate_failed"
 )
-_KEY = (
-    "incorrect api key",
-    "invalid api key",
-    "api key not valid",
-    "api key is invalid",
-    "missing authentication",
+
+_STATUSES: Mapping[int, ErrorClass] = MappingProxyType(
+    {
+        401: AuthenticationFailed,
+        402: QuotaExceeded,
+        403: PermissionDenied,
+        404: NotFound,
+        # The official SDKs repeat these three: a request that timed out, met a lock, or came too early.
+        **dict.fromkeys((408, 409, 425), ServerError),
+        429: RateLimited,
+        451: PermissionDenied,
+        498: Overloaded,  # Groq: no capacity in the flexible tier
+        499: ServerError,  # cancelled on their side
+        503: Overloaded,
+        529: Overloaded,
+    }
 )
-_MODEL = (
-    "model identifier is invalid",
-    "is not a valid model id",
-    "model not found",
-    "invalid model",
-    "no provider supported",
-    "supported api model names are",
+
+_OPEN = frozenset({None, 200, 400, 413, 422})
+_CONTENT_TEXTS = re.compile(
+    r"content violates usage guidelines|content management policy|rejected as a result of (?:the|our) safety system"
+    r"|violating our usage policy|failed check: safety_check"
 )
-_ABSENT_MODEL = re.compile(r"model\b.{0,200}\b(?:does not exist|not found)")
+_CONTEXT_TEXTS = re.compile(
+    r"maximum context length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
+    r"|prompt is too long|prompt too long|input is too long|input too long|too many tokens"
+    r"|longer than the model's context length|input tokens exceed the configured limit"
+    r"|exceeds the available context size"
+    r"|exceeds the context length|exceeds the maximum number of tokens allowed|current length is .{1,40} while limit is"
+    r"|must be less than max_seq_len|maximum input length"
+)
+# ModelScope answers 401 to a good key whose account lacks something.
+_UNBOUND_TEXTS = re.compile(r"bind your alibaba cloud account")
+_KEY_TEXTS = re.compile(
+    r"incorrect api key|invalid api key|api key not valid|api key is invalid|missing authentication"
+)
+_MODEL_TEXTS = re.compile(
+    r"model identifier is invalid|is not a valid model id|model not found|invalid model\b|no provider supported"
+    r"|supported api model names are|\bmodel\b.{0,120}\b(?:does not exist|not found)"
+)
+_DAILY_TEXTS = re.compile(r"\bper[- ](?:day|week|month)\b|\bdaily\b|\b[rti]pd\b")
 
 
-def classify_error(
-    status: int | None, facts: ErrorFacts, own: Mapping[str, type[ProviderError]] | None = None
-) -> type[ProviderError]:
-    """The class of an error. `own` is the provider's table of codes, which comes before what vendors share."""
-    for code in facts.codes:
-        if own and code in own:
-            return own[code]
-    known = [_CODES[code.lower()] for code in facts.codes if code.lower() in _CODES]
-    # Several codes may speak at once (Azure: invalid_request_error and content_filter): the telling ones first.
-    for kind in (ContentFiltered, ContextLengthExceeded, AuthenticationFailed):
-        if kind in known:
-            return kind
-    text = facts.text
-    if status == 401:
-        return PermissionDenied if "bind your alibaba cloud account" in text else AuthenticationFailed
-    if status in (None, 400, 403, 413, 422):
-        if any(words in text for words in _CONTENT):
+def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None = None) -> ErrorClass:
+    """The class of a failure by status, the provider's codes, and last its text."""
+    names = [name.lower() for name in facts.codes]
+    for table in (own or {}, _CODES):
+        for name in names:
+            if name in table:
+                return table[name]
+    text = facts.text.lower()
+    plainly_invalid = any(_PLAINLY_INVALID.search(name) for name in names)
+    if not plainly_invalid:
+        if (status in _OPEN or status == 403) and _CONTENT_TEXTS.search(text):
             return ContentFiltered
-        overflow = any(words in text for words in _CONTEXT)
-        overflow = overflow or ("current length is" in text and "while limit is" in text)
-        if overflow and "string_above_max_length" not in facts.codes:  # that one is about a parameter
+        # Together reports an overflow as 403.
+        if (status in _OPEN or status == 403) and _CONTEXT_TEXTS.search(text):
             return ContextLengthExceeded
-        if any(words in text for words in _KEY):
+        if status in _OPEN and _KEY_TEXTS.search(text):
             return AuthenticationFailed
-    if QuotaExceeded in known or (status == 429 and any("PerDay" in code for code in facts.codes)):
+    if status == 401 and _UNBOUND_TEXTS.search(text):
+        return PermissionDenied
+    if status == 429 and (any("perday" in name for name in names) or _DAILY_TEXTS.search(text)):
         return QuotaExceeded
-    if status == 429 and any(code in ("request_quota_exceeded", "token_quota_exceeded") for code in facts.codes):
-        return QuotaExceeded if "day" in text else RateLimited
-    if NotFound in known or (status in (None, 400) and (any(w in text for w in _MODEL) or _ABSENT_MODEL.search(text))):
+    if status == 413 and "rate_limit_exceeded" in names:
+        return QuotaExceeded  # Groq: one request above the plan's tokens a minute; no wait makes it fit
+    if not plainly_invalid and status in (None, 200, 400) and _MODEL_TEXTS.search(text):
         return NotFound
-    if known:
-        return known[0]
-    if status is None:
-        return ServerError
-    if status in _STATUSES:
-        return _STATUSES[status]
-    return ServerError if status >= 500 or status < 400 else InvalidRequest
+    if status is not None and status >= 300:
+        return _by_status(status)
+    return next(
+        (kind for parts, kind in _PARTS_OF_CODES if any(part in name for part in parts for name in names)),
+        ServerError,
+    )
 
 
 def to_error(
@@ -250,30 +189,34 @@ def to_error(
     status: int | None,
     headers: Headers,
     provider: str,
-    own: Mapping[str, type[ProviderError]] | None = None,
+    own: ErrorCodes | None = None,
     body: bytes = b"",
-    secrets: tuple[str, ...] = (),
+    secrets: Iterable[str] = (),
 ) -> ProviderError:
-    """The typed error of these facts. `secrets` are blotted out wherever the provider repeats them."""
-    status = status if status is not None else facts.status
-    kind = classify_error(status, facts, own)
-    message = facts.message or (
-        f"an error with status {status} and no message" if status else "an error with no message"
-    )
-    return kind(
-        _blot(message, secrets),
+    """The typed error of these facts. `secrets` are blotted out wherever the provider repeats them.
+
+    status  of the response; of an error inside a 200, the status that its body implies counts
+    """
+    if status is None or status < 300:
+        status = facts.status
+    secrets = tuple(secrets)
+    if facts.headers:
+        headers = Headers((*headers, *facts.headers))
+    told = facts.text or (f"an error with status {status} and no message" if status else "an error with no message")
+    return classify_error(status, facts, own)(
+        redact(told, secrets)[:MESSAGE_LIMIT],
         status=status,
-        code=facts.codes[0] if facts.codes else None,
+        code=redact(facts.codes[0], secrets)[:CODE_LIMIT] if facts.codes else None,
         provider=provider,
-        retry_after=retry_after(headers, status=status, details=_details(facts.error), message=facts.message),
-        request_id=request_id(headers),
-        body=_blot(body[:SHOWN].decode("utf-8", "replace"), secrets),
+        retry_after=retry_after(headers, status=status, details=facts.details, message=facts.message),
+        request_id=request_id(headers) or facts.request_id,
+        body=redact(body.decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
     )
 
 
 def error_reader(
     provider: str,
-    own: Mapping[str, type[ProviderError]] | None = None,
+    own: ErrorCodes | None = None,
     secrets: tuple[str, ...] = (),
     facts: Callable[[bytes], ErrorFacts] = read_error_body,
 ) -> Callable[[int, Headers, bytes], ProviderError]:
@@ -281,11 +224,14 @@ def error_reader(
 
     def read(status: int, headers: Headers, body: bytes) -> ProviderError:
         if 300 <= status < 400:
-            where = headers.get("location") or "an address that it does not name"
+            # Without its query, which may hold what was meant for the other place alone.
+            where = (headers.get("location") or "").partition("?")[0] or "an address that it does not name"
             return NotFound(
-                f"the endpoint redirects to {where}; set that as the endpoint, for redirects are not followed",
+                f"the endpoint redirects to {redact(where, secrets)}; set that as the endpoint, for redirects are "
+                "not followed",
                 status=status,
                 provider=provider,
+                request_id=request_id(headers),
             )
         return to_error(
             facts(body), status=status, headers=headers, provider=provider, own=own, body=body, secrets=secrets
@@ -294,8 +240,15 @@ def error_reader(
     return read
 
 
-def _blot(text: str, secrets: tuple[str, ...]) -> str:
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Without the secrets: some servers echo the key that they were sent."""
     for secret in secrets:
-        if len(secret) >= 6:
+        if len(secret) >= _SECRET_BEGINS:
             text = text.replace(secret, "***")
     return text
+
+
+def _by_status(status: int) -> ErrorClass:
+    if status in _STATUSES:
+        return _STATUSES[status]
+    return InvalidRequest if 400 <= status < 500 else ServerError
