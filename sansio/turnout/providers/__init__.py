@@ -74,7 +74,7 @@ def create(
 def _endpoint(text: str) -> str:
     """An endpoint as a base URL: `OLLAMA_HOST` is often only a host and a port."""
     text = text.strip().rstrip("/")
-    if "://" not in text:
+    if text and "://" not in text:
         text = f"http://{text.replace('0.0.0.0', '127.0.0.1')}"
         host = text.removeprefix("http://")
         if ":" not in host and "/" not in host:

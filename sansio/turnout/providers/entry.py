@@ -79,7 +79,7 @@ class CatalogEntry:
     """One provider of the catalog.
 
     dialect          which protocol it speaks
-    base_url         where, unless an endpoint is set
+    base_url         where, unless an endpoint is set; "" where only the user knows
     key_env          variables that may hold the key, the first one being the one we name
     endpoint_env     variables that may hold the endpoint, likewise
     option_env       other settings and their variables
@@ -128,7 +128,9 @@ class Account:
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        return self.entry.key_env[:1] if self.entry.needs_key and not self.api_key else ()
+        """The variables that would have to be set: of the key, and of the endpoint where there is none of its own."""
+        key = self.entry.key_env[:1] if self.entry.needs_key and not self.api_key else ()
+        return key + (self.entry.endpoint_env[:1] if not self.endpoint else ())
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -1,0 +1,58 @@
+"""The README's programs run as they stand, against the sandbox; its table is the catalog's."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnout_io.cli import markdown_matrix
+from turnout_io.sandbox import Fault, Sandbox
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+PROGRAMS = re.findall(r"<!-- run: \w+ -->\n```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+
+def run(program: str, environ: dict[str, str], tmp_path: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**clean, **environ, "PYTHONUTF8": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        assert run(program, sandbox.environ(), tmp_path).strip()
+
+
+def test_there_are_programs_for_each_kind_of_user() -> None:
+    assert len(PROGRAMS) == 7
+    own = next(program for program in PROGRAMS if "class HttpClientTransport" in program)
+    transport = own[own.index("class Response") : own.index("with Router")]
+    assert len([line for line in transport.splitlines() if line.strip()]) < 40
+
+
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if "gemini-2.5-flash" in p], ids=["sync", "trio"])
+def test_gemini_answers_when_openai_fails_or_has_no_key(program: str, tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        sandbox.script("openai", Fault(status=401), forever=True)
+        assert run(program, sandbox.environ(), tmp_path).startswith("gemini ")
+        environ = {name: value for name, value in sandbox.environ().items() if name.startswith("GEMINI")}
+        assert run(program, environ, tmp_path).startswith("gemini ")
+
+
+def test_the_table_of_providers_is_the_catalog() -> None:
+    assert f"<!-- matrix -->\n{markdown_matrix()}\n" in README.read_text("utf-8")
