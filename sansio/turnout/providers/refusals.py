@@ -51,43 +51,28 @@ CODE_LIMIT = 200
 # A secret shorter than this is no real key, and would be found inside ordinary words.
 _SECRET_BEGINS = 6
 
-_CODES: ErrorCodes = MappingProxyType(
-    {
-        **dict.fromkeys(
-            ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "cyber_policy"),
-            ContentFiltered,
-        ),
-        **dict.fromkeys(
-            ("context_length_exceeded", "exceed_context_size_error", "too_many_tokens", "token_limit_reached"),
-            ContextLengthExceeded,
-        ),
-        **dict.fromkeys(
-            (
-                "invalid_api_key", "wrong_api_key", "api_key_invalid", "authentication_error", "authentication",
-                "invalidsignatureexception", "unrecognizedclientexception", "expiredtokenexception",
-                "missingauthenticationtokenexception", "incompletesignatureexception", "invalidclienttokenid",
-            ),
-            AuthenticationFailed,
-        ),
-        **dict.fromkeys(
-            ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "payment_required", "billing_error",
-             "servicequotaexceededexception"),
-            QuotaExceeded,
-        ),
-        **dict.fromkeys(
-            ("model_not_found", "not_found_error", "invalid_model", "deploymentnotfound",
-             "resourcenotfoundexception", "model_decommissioned"),
-            NotFound,
-        ),
-        **dict.fromkeys(("permission_error", "permission_denied", "accessdeniedexception", "failed_precondition"), PermissionDenied),
-        **dict.fromkeys(
-            ("overloaded_error", "queue_exceeded", "provider_overloaded", "modelnotreadyexception",
-             "serviceunavailableexception"),
-            Overloaded,
-        ),
-        **dict.fromkeys(("throttlingexception", "rate_limit_error", "openrouter_in_flight_budget"), RateLimited),
-    }
-)  # fmt: skip
+
+def _codes(*groups: tuple[ErrorClass, str]) -> ErrorCodes:
+    return MappingProxyType({code: kind for kind, codes in groups for code in codes.split()})
+
+
+# Shared by many vendors, or so telling that no other could mean something else by them.
+_CODES = _codes(
+    (ContentFiltered, "content_filter content_policy_violation responsibleaipolicyviolation cyber_policy"),
+    (ContextLengthExceeded, "context_length_exceeded exceed_context_size_error too_many_tokens token_limit_reached"),
+    (AuthenticationFailed, "invalid_api_key wrong_api_key api_key_invalid authentication_error authentication"),
+    (AuthenticationFailed, "invalidsignatureexception unrecognizedclientexception expiredtokenexception"),
+    (AuthenticationFailed, "missingauthenticationtokenexception incompletesignatureexception"),
+    (QuotaExceeded, "insufficient_quota billing_hard_limit_reached billing_not_active billing_error"),
+    (QuotaExceeded, "payment_required openrouter_credits openrouter_key_limit servicequotaexceededexception"),
+    (NotFound, "model_not_found not_found_error invalid_model deploymentnotfound model_decommissioned"),
+    (NotFound, "resourcenotfoundexception"),
+    (PermissionDenied, "permission_error permission_denied accessdeniedexception failed_precondition"),
+    (Overloaded, "overloaded_error queue_exceeded provider_overloaded"),
+    (Overloaded, "modelnotreadyexception serviceunavailableexception"),
+    # OpenRouter's budget of requests under way frees itself; its credits do not.
+    (RateLimited, "throttlingexception rate_limit_error openrouter_in_flight_budget"),
+)
 
 # What these say about an in-band error that has no status; beside a status they say nothing that it does not.
 _PARTS_OF_CODES: tuple[tuple[tuple[str, ...], ErrorClass], ...] = (
