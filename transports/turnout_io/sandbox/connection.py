@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol, assert_never, cast
 
@@ -16,10 +17,24 @@ from turnout_io.sandbox.http_requests import MalformedRequest, RawRequest, Reque
 from turnout_io.sandbox.plan import Ending, Step
 from turnout_io.sandbox.received import Outcome
 
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
 __all__ = ["Connection", "Exchange"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST and drops what is unsent
-_RESET_POLL = 0.002  # seconds between looks at the send buffer, which a reset would throw away
+_RESET_POLL = 0.002  # seconds between looks at the send buffers, which a reset would throw away
+
+
+def _unsent(connected: socket.socket) -> int:
+    """Bytes that the kernel still holds for a peer that reads slowly; 0 where the system cannot say."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
+    except OSError:
+        return 0
 
 
 class Exchange(Protocol):
@@ -143,14 +158,16 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._waiting = True
-        if self._transport.get_write_buffer_size():
+        if self._transport.get_write_buffer_size() or _unsent(self._socket()):
             self._timer = self._loop.call_later(_RESET_POLL, self._reset)
             return
-        raw = cast("socket.socket", self._transport.get_extra_info("socket"))
         with contextlib.suppress(OSError):  # the peer may have reset it first
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._finish(Outcome.CUT)
         self._transport.abort()
+
+    def _socket(self) -> socket.socket:
+        return cast("socket.socket", self._transport.get_extra_info("socket"))
 
     def _finish(self, outcome: Outcome) -> None:
         if self._timer is not None:

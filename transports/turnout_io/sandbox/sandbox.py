@@ -25,7 +25,7 @@ class Sandbox:
 
         with Sandbox() as sandbox:
             sandbox.script("openai", Fault(status=429, headers={"retry-after": "2"}), Fault(cut="reset", after=3))
-            router = Router.from_env(sandbox.environ())
+            …  # run a program with sandbox.environ() in its environment
             …
             assert [request.provider for request in sandbox.requests] == ["openai", "openai", "openai"]
 
@@ -87,8 +87,9 @@ class Sandbox:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.stop()
-        if error is None and self._desk.failures:
-            raise self._desk.failures[0]
+        failures, self._desk.failures = self._desk.failures, []
+        if error is None and failures:
+            raise failures[0]
 
     # Where it is
 
@@ -113,11 +114,12 @@ class Sandbox:
         return f"sandbox-{provider}-key"
 
     def environ(self) -> dict[str, str]:
-        """Environment variables that point every provider at this sandbox: NAME_API_KEY and NAME_ENDPOINT."""
+        """Variables that point every provider of the catalog at this sandbox: NAME_API_KEY and NAME_ENDPOINT."""
         variables: dict[str, str] = {}
         for name in PROVIDERS:
-            variables[f"{name.upper()}_API_KEY"] = self.key(name)
-            variables[f"{name.upper()}_ENDPOINT"] = self.url(name)
+            prefix = name.upper().replace("-", "_")
+            variables[f"{prefix}_API_KEY"] = self.key(name)
+            variables[f"{prefix}_ENDPOINT"] = self.url(name)
         return variables
 
     # What it does

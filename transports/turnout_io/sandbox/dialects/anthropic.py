@@ -41,7 +41,7 @@ _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 @attrs.frozen(kw_only=True)
 class Anthropic:
     name: str = "anthropic"
-    base: str = "/v1"
+    base: str = ""
     models: tuple[str, ...] = ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-1")
 
     def respond(self, received: Received, context: Context) -> Response:

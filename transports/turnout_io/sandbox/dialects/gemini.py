@@ -23,7 +23,7 @@ from turnout_io.sandbox.vectors import as_floats, vector_of
 
 __all__ = ["Gemini"]
 
-_ROUTE = re.compile(r"(?:/v1beta|/v1)?/models(?:/(?P<model>[^:]+?)(?::(?P<method>\w+))?)?")
+_ROUTE = re.compile(r"(?:/v1beta|/v1)/models(?:/(?P<model>[^:]+?)(?::(?P<method>\w+))?)?")
 _BATCH = 100  # embeddings a request
 _JSON: Fields = (("content-type", "application/json; charset=UTF-8"), ("server", "sandbox"))
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}  # a call ends with STOP here
@@ -32,7 +32,7 @@ _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}  # a ca
 @attrs.frozen(kw_only=True)
 class Gemini:
     name: str = "gemini"
-    base: str = "/v1beta"
+    base: str = ""
     models: tuple[str, ...] = (
         "gemini-2.5-flash",
         "gemini-2.5-pro",

@@ -56,6 +56,7 @@ class OpenAIChat:
     headers: Callable[[Context], Fields] = _no_headers
     stream_type: str = "text/event-stream"
     open_models: bool = False  # the list of models needs no key
+    needs_key: bool = True
     error_event: str = ""
 
     def respond(self, received: Received, context: Context) -> Response:
@@ -71,7 +72,7 @@ class OpenAIChat:
             raise Refused(
                 ErrorKind.INVALID, f"Not allowed to {received.method} on {path} (HINT: perhaps {method})", status=405
             )
-        if not (self.open_models and path == "/models"):
+        if self.needs_key and not (self.open_models and path == "/models"):
             self._let_in(received, context)
         if path == "/models":
             return self._json(self._model_list(context), context)

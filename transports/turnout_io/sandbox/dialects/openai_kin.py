@@ -13,7 +13,15 @@ from turnout_io.sandbox.answers import Call
 from turnout_io.sandbox.dialects.base import token_of
 from turnout_io.sandbox.dialects.openai_shape import Shape
 
-__all__ = ["CerebrasShape", "GlmShape", "GroqShape", "ModelScopeShape", "OpenRouterShape", "SiliconFlowShape"]
+__all__ = [
+    "CerebrasShape",
+    "CompatibleShape",
+    "GlmShape",
+    "GroqShape",
+    "ModelScopeShape",
+    "OpenRouterShape",
+    "SiliconFlowShape",
+]
 
 _HEX = "0123456789abcdef"
 _LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -251,8 +259,19 @@ class CerebrasShape(Shape):
 
 
 @attrs.define
-class ModelScopeShape(Shape):
-    """ModelScope: OpenAI's shape; usage where asked for, in a chunk with empty choices. No traffic was at hand."""
+class CompatibleShape(Shape):
+    """A server such as vLLM or llama.cpp: OpenAI's shape without its extras; usage on request, in its own chunk."""
+
+    def closing(self) -> list[bytes]:
+        events = [self.event(self.chunk([self.choice({}, self.turn.finish)]))]
+        if self.usage_asked and self.usage_told:
+            events.append(self.event(self.chunk([], usage=self.usage())))
+        return events
+
+
+@attrs.define
+class ModelScopeShape(CompatibleShape):
+    """ModelScope: no recorded traffic was at hand, so this is what its documentation and its gateways' code say."""
 
     def usage(self) -> dict[str, Any]:
         details = {"reasoning_tokens": self.turn.reasoning_tokens}
@@ -260,12 +279,6 @@ class ModelScopeShape(Shape):
 
     def opening(self) -> list[bytes]:
         return [self.event(self.chunk([self.choice({"role": "assistant", "content": "", "reasoning_content": None})]))]
-
-    def closing(self) -> list[bytes]:
-        events = [self.event(self.chunk([self.choice({}, self.turn.finish)]))]
-        if self.usage_asked and self.usage_told:
-            events.append(self.event(self.chunk([], usage=self.usage())))
-        return events
 
 
 @attrs.define

@@ -306,4 +306,15 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
         headers=_groq_headers,
         error_event="error",
     ),
+    OpenAIChat(
+        name="openai-compatible",
+        base="/v1",
+        models=("local-model", "local-embedding-model"),
+        shape=openai_kin.CompatibleShape,
+        errors=openai_errors.openai_errors,
+        rules=Rules(part_types=_VISION),
+        embeddings=EmbeddingRules(),
+        thinks=_effort,
+        needs_key=False,
+    ),
 )

@@ -1,0 +1,80 @@
+"""A fault is checked when it is made, so that a script with a slip in it fails at once and says where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from turnout.errors import LocalProtocolError
+from turnout_io.sandbox import Cut, ErrorKind, Fault, Garble
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"status": 99}, "status"),
+        ({"status": 600}, "status"),
+        ({"status": "503"}, "status"),
+        ({"delay": -1}, "delay"),
+        ({"delay": float("nan")}, "delay"),
+        ({"first_token_delay": "1"}, "first_token_delay"),
+        ({"token_interval": True}, "token_interval"),
+        ({"cut": "gently"}, "reset"),
+        ({"garble": "xml"}, "json"),
+        ({"error": "bad luck"}, "rate-limit"),
+        ({"after": 3}, "cut"),
+        ({"cut": "close", "after": -1}, "after"),
+        ({"fragment": 0}, "fragment"),
+        ({"cut": "reset", "garble": "json"}, "exclude"),
+        ({"cut": "error", "status": 500}, "status"),
+        ({"cut": "close", "partial": True}, "after"),
+        ({"cut": "error", "after": 1, "partial": True}, "partial"),
+        ({"headers": {"x": "a\r\nb: c"}}, "header"),
+        ({"headers": {"": "a"}}, "header"),
+        ({"body": {"a": object()}}, "body"),
+        ({"usage": 0}, "usage"),
+    ],
+)
+def test_a_value_that_cannot_be_played_is_refused_by_name(fields: dict[str, Any], word: str) -> None:
+    with pytest.raises(LocalProtocolError, match=word):
+        Fault(**fields)
+
+
+def test_an_unknown_field_of_a_script_is_refused_by_name() -> None:
+    with pytest.raises(LocalProtocolError, match="'stauts'"):
+        Fault.from_mapping({"stauts": 503})
+
+
+def test_words_become_members() -> None:
+    fault = Fault(cut="close", after=2, error="quota")
+    assert (fault.cut, fault.error) == (Cut.CLOSE, ErrorKind.QUOTA)
+    assert Fault(garble="chunk").garble is Garble.CHUNK
+    assert Fault.from_mapping({"cut": "close", "after": 2, "error": "quota"}) == fault
+
+
+def test_header_fields_are_kept_in_order_and_as_text() -> None:
+    assert Fault(headers={"retry-after": 2, "x": "y"}).headers == (("retry-after", "2"), ("x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("body", "data", "kind"),
+    [
+        ({"error": "no"}, b'{"error": "no"}', "application/json"),
+        ([1], b"[1]", "application/json"),
+        ("<p>", b"<p>", "text/html; charset=utf-8"),
+        ("no", b"no", "text/plain; charset=utf-8"),
+        (b"\x00", b"\x00", "application/octet-stream"),
+    ],
+)
+def test_a_body_is_sent_with_the_type_that_it_has(body: Any, data: bytes, kind: str) -> None:
+    assert Fault(body=body).encoded_body() == (data, kind)
+
+
+def test_which_faults_stand_in_place_of_the_answer() -> None:
+    assert Fault(status=503).refuses
+    assert Fault(error="auth").refuses
+    assert not Fault().refuses
+    assert not Fault(status=201).refuses
+    assert not Fault(cut="error", error="overloaded").refuses
+    assert not Fault(status=500, body="x").refuses
