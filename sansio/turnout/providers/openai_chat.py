@@ -330,8 +330,10 @@ class _Chunks:
                 continue
             for key, value in detail.items():
                 known = last.get(key)
-                joined = key in ("text", "summary", "data") and isinstance(known, str) and isinstance(value, str)
-                last[key] = known + value if joined else (value if value is not None else known)
+                if key in ("text", "summary", "data") and isinstance(known, str) and isinstance(value, str):
+                    last[key] = known + value
+                elif value is not None:
+                    last[key] = value
 
     def _replay(self) -> bytes | None:
         return encode({"reasoning_details": self._details}) if self._details else None

@@ -152,9 +152,11 @@ class RouterCore:
         for model in models:
             try:
                 registered = self._registered(model)
-                refusal, reason = self._usable(registered, model, operation)
             except ProviderNotRegistered as error:
-                refusal, reason = error, "not registered"
+                refusals.append(error)
+                trace.entries.append(Skipped(0.0, str(model), "not registered"))
+                continue
+            refusal, reason = self._usable(registered, model, operation)
             if refusal is None:
                 candidates.append(Candidate(model, registered.provider))
             else:

@@ -231,8 +231,8 @@ def _chat_differences(recording: Recording, result: ChatResponse, compare: Any) 
     compare("finish_raw", result.finish_raw, None if raw is None else str(raw))
     if expected["kind"] != "error":
         compare("finish", result.finish_reason.value, expected["finish"])
-    usage = expected["usage"] or dict.fromkeys(("prompt", "completion", "cached", "reasoning"))
-    got = {
+    usage: dict[str, int | None] = expected["usage"] or dict.fromkeys(("prompt", "completion", "cached", "reasoning"))
+    got: dict[str, int | None] = {
         "prompt": result.usage.prompt_tokens,
         "completion": result.usage.completion_tokens,
         "cached": result.usage.cached_tokens,

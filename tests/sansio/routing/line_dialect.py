@@ -27,7 +27,7 @@ from turnout.errors import (
     ServerError,
     TurnoutError,
 )
-from turnout.events import Event
+from turnout.events import Event, Reasoning, Token
 from turnout.http import Headers, HttpRequest
 from turnout.providers.assembly import Assembly
 from turnout.providers.exchange import Collected, HttpExchange
@@ -155,4 +155,4 @@ def lines(*parts: str) -> bytes:
 
 
 def text_of(events: Iterable[Event]) -> str:
-    return "".join(event.delta for event in events if event.type in ("token", "reasoning"))
+    return "".join(event.delta for event in events if isinstance(event, Token | Reasoning))
