@@ -51,17 +51,15 @@ class _HeadLines:
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+        self._begun = False
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self.stream.readline(limit)
-        if line and not line.endswith(b"\n") and len(line) < limit:
+        cut = not line.endswith(b"\n") and len(line) < limit
+        if cut and (line or self._begun):  # without a single byte, http.client has an error of its own
             raise ConnectionResetError("inside the head of its answer")
-        self._seen = self._seen or bool(line)
-        if not line and self._seen:
-            raise ConnectionResetError("inside the head of its answer")
+        self._begun = True
         return line
-
-    _seen = False
 
     def close(self) -> None:
         self.stream.close()
@@ -109,7 +107,6 @@ class _Answer(http.client.HTTPResponse):
 class _Noting:
     """What both kinds of connection note. A mixin over `HTTPConnection`."""
 
-    response_class = _Answer
     _served = False
 
     def connect(self) -> None:
@@ -126,11 +123,11 @@ class _Noting:
 
 
 class _PlainConnection(_Noting, HTTPConnection):
-    pass
+    response_class = _Answer
 
 
 class _TlsConnection(_Noting, HTTPSConnection):
-    pass
+    response_class = _Answer
 
 
 class _PlainPool(HTTPConnectionPool):

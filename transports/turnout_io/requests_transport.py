@@ -22,7 +22,7 @@ from typing import Any
 import requests
 import urllib3
 
-from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError
+from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, Timeouts
 from turnout.origin import Origin, split_url
 from turnout_io.proxies import Proxy, proxy_for
@@ -100,8 +100,8 @@ class RequestsTransport:
         if 100 <= response.status_code < 200:
             response.close()
             raise RemoteProtocolError(
-                f"{origin.authority} sent an interim answer ({response.status_code}) that this session cannot pass over: "
-                "use RequestsTransport without a session, or SocketTransport"
+                f"{origin.authority} sent an interim answer ({response.status_code}), which this session cannot pass "
+                "over: use RequestsTransport without a session, or SocketTransport"
             )
         return RequestsResponse(response, origin)
 
@@ -146,13 +146,23 @@ class RequestsResponse:
         self._phase = Phase.HEAD
         self._ended = False
         self._closed = False
+        self._failure: TurnoutError | None = None
         self.status: int = response.status_code
         self.headers = Headers((str(name), str(value)) for name, value in self._raw.headers.iteritems())
+        # A session that knows redirects has read (and decoded) the body of one, although it was told to follow none.
+        self._ready = response.content if response.is_redirect and self._raw.closed else b""
+        if self._ready:
+            self.headers = Headers(field for field in self.headers if field[0].lower() != "content-encoding")
 
     def read(self, timeout: float | None) -> bytes:
         """See `turnout_io.base.HttpResponse.read`. `timeout` holds for each wait on the socket."""
+        if self._ready:
+            data, self._ready = self._ready, b""
+            return data
         if self._ended:
             return b""
+        if self._failure is not None:
+            raise self._failure
         if self._closed:
             raise TransportError("the response was closed before its end", phase=self._phase)
         try:
@@ -166,7 +176,9 @@ class RequestsResponse:
                 raise TransportError("the response was closed while it was read", phase=self._phase) from None
             if isinstance(fault, ValueError | AttributeError):
                 raise
-            raise read_fault(fault, self._origin, self._phase) from root_cause(fault)
+            # `requests` has closed the connection, and would now report the end of the body.
+            self._failure = read_fault(fault, self._origin, self._phase)
+            raise self._failure from root_cause(fault)
         if self._closed:
             raise TransportError("the response was closed while it was read", phase=self._phase)
         if not data:
@@ -183,8 +195,10 @@ class RequestsResponse:
         self._closed = True
         if self._ended:
             return
-        if self._raw.isclosed():
-            self._raw.release_conn()  # a body without bytes: its end needs no read
+        if self._failure is None and self._raw.length_remaining == 0:
+            # All bytes of the body are read, or it has none: its end needs no waiting.
+            self._raw.read1(1, decode_content=False)
+            self._raw.release_conn()
             return
         if self._socket is not None:
             # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.

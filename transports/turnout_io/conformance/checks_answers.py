@@ -7,7 +7,7 @@ import gzip
 from turnout.errors import LocalProtocolError, TurnoutError
 from turnout.http import HttpRequest, Timeouts
 from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
-from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send
+from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
 
@@ -185,7 +185,7 @@ async def _(bench: Bench) -> None:
         (CHUNKED, chunk(b"some"), chunk(b"more") + chunk(b"")),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"some", b"more"),
     ):
-        script = [Request(), Send(head), Gate("head"), Send(first), Gate("first"), Send(second)]
+        script: list[Step] = [Request(), Send(head), Gate("head"), Send(first), Gate("first"), Send(second)]
         with ScriptedServer(script) as server:
             response = await bench.fetch(bench.make(), server.url)
             server.open_gate("head")
@@ -197,7 +197,7 @@ async def _(bench: Bench) -> None:
 
 @CHECKS.add("body.part-of-a-chunk", "the part of a chunk that is there is given at once")
 async def _(bench: Bench) -> None:
-    script = [
+    script: list[Step] = [
         Request(),
         Send(CHUNKED + b"8\r\nso"),
         Gate("a"),

@@ -35,29 +35,29 @@ async def _serves(bench: Bench, subject: Subject, url: str) -> None:
     await response.close()
 
 
-@CHECKS.add("cancel.in-tls", "cancelled in the TLS handshake", needs_cancellation=True)
+@CHECKS.add("cancel.in-tls", "cancelled in the TLS handshake", needs="cancellation")
 async def _(bench: Bench) -> None:
     await _opening(bench, scheme="https")
 
 
-@CHECKS.add("cancel.while-sending", "cancelled while the request is sent", needs_cancellation=True)
+@CHECKS.add("cancel.while-sending", "cancelled while the request is sent", needs="cancellation")
 async def _(bench: Bench) -> None:
     await _opening(bench, Request(body=False), Pause(SOON * 3), body=b"x" * 30_000_000)
 
 
-@CHECKS.add("cancel.before-the-head", "cancelled while waiting for the answer", needs_cancellation=True)
+@CHECKS.add("cancel.before-the-head", "cancelled while waiting for the answer", needs="cancellation")
 async def _(bench: Bench) -> None:
     await _opening(bench, Request())
 
 
-@CHECKS.add("cancel.in-the-head", "cancelled inside the head", needs_cancellation=True)
+@CHECKS.add("cancel.in-the-head", "cancelled inside the head", needs="cancellation")
 async def _(bench: Bench) -> None:
     await _opening(bench, Request(), Send(b"HTTP/1.1 200 OK\r\nConte"))
 
 
-@CHECKS.add("cancel.in-a-read", "cancelled in a read: aclose frees the connection", needs_cancellation=True)
+@CHECKS.add("cancel.in-a-read", "cancelled in a read: aclose frees the connection", needs="cancellation")
 async def _(bench: Bench) -> None:
-    script = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
+    script: list[Step] = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
     with ScriptedServer(script, [Request(), Send(reply(b"ok")), Hold()]) as server:
         subject = bench.make()
         response = await bench.fetch(subject, server.url)
@@ -72,9 +72,9 @@ async def _(bench: Bench) -> None:
         await _serves(bench, subject, server.url)
 
 
-@CHECKS.add("cancel.then-close", "aclose does its work where the scope is cancelled already", needs_cancellation=True)
+@CHECKS.add("cancel.then-close", "aclose does its work where the scope is cancelled already", needs="cancellation")
 async def _(bench: Bench) -> None:
-    script = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
+    script: list[Step] = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
     with ScriptedServer(script, [Request(), Send(reply(b"ok")), Hold()]) as server:
         subject = bench.make()
         opened: list[Response] = []

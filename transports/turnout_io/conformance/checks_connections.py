@@ -188,8 +188,8 @@ async def _(bench: Bench) -> None:
 
 @CHECKS.add("concurrency", "eight exchanges at once, each with its own answer")
 async def _(bench: Bench) -> None:
-    begin = [Request(), Send(CHUNKED), Gate("all")]
-    scripts = [[*begin, Send(chunk(b"x%d" % number) + chunk(b"")), Hold()] for number in range(8)]
+    begin: list[Step] = [Request(), Send(CHUNKED), Gate("all")]
+    scripts: list[list[Step]] = [[*begin, Send(chunk(b"x%d" % number) + chunk(b"")), Hold()] for number in range(8)]
     with ScriptedServer(*scripts) as server:
         subject = bench.make()
 

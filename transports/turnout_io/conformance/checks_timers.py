@@ -99,7 +99,7 @@ async def _(bench: Bench) -> Guarantee:
 @CHECKS.add("timers.write", "a peer that does not read is given up when the head timer runs out")
 async def _(bench: Bench) -> None:
     fault, in_time = await _opening(
-        bench, Timeouts(connect=SHORT, head=SHORT), Pause(3.0), Hold(), body=b"x" * 30_000_000
+        bench, Timeouts(connect=SHORT, head=SHORT), Pause(0.9), Hold(), body=b"x" * 30_000_000
     )
     assert in_time
     assert fault.timer in (Timer.WRITE, Timer.HEAD)
@@ -107,7 +107,7 @@ async def _(bench: Bench) -> None:
 
 @CHECKS.add("timers.read", "read waits as long as it is told, each time anew, and reading may go on")
 async def _(bench: Bench) -> None:
-    script = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
+    script: list[Step] = [Request(), Send(CHUNKED + chunk(b"a")), Hold()]
     with ScriptedServer(script) as server:
         response = await bench.fetch(bench.make(), server.url)
         assert await response.read(5.0) == b"a"
@@ -120,7 +120,13 @@ async def _(bench: Bench) -> None:
 
 @CHECKS.add("timers.read-is-per-call", "a longer time for one read holds, although the one before was short")
 async def _(bench: Bench) -> None:
-    script = [Request(), Send(CHUNKED + chunk(b"a")), Pause(SHORT * 2), Send(chunk(b"b") + chunk(b"")), Hold()]
+    script: list[Step] = [
+        Request(),
+        Send(CHUNKED + chunk(b"a")),
+        Pause(SHORT * 2),
+        Send(chunk(b"b") + chunk(b"")),
+        Hold(),
+    ]
     with ScriptedServer(script) as server:
         response = await bench.fetch(bench.make(), server.url)
         assert await response.read(SHORT) == b"a"
@@ -130,7 +136,13 @@ async def _(bench: Bench) -> None:
 
 @CHECKS.add("timers.read-can-be-repeated", "after a read that timed out, the next one gives what came since")
 async def _(bench: Bench) -> Guarantee:
-    script = [Request(), Send(CHUNKED + chunk(b"a")), Pause(SHORT * 2), Send(chunk(b"b") + chunk(b"")), Hold()]
+    script: list[Step] = [
+        Request(),
+        Send(CHUNKED + chunk(b"a")),
+        Pause(SHORT * 2),
+        Send(chunk(b"b") + chunk(b"")),
+        Hold(),
+    ]
     with ScriptedServer(script) as server:
         response = await bench.fetch(bench.make(), server.url)
         assert await response.read(5.0) == b"a"
@@ -159,7 +171,7 @@ async def _(bench: Bench) -> Guarantee:
 
 @CHECKS.add("timers.none", "None is no bound")
 async def _(bench: Bench) -> None:
-    script = [Request(), Pause(SHORT), Send(CHUNKED), Pause(SHORT), Send(chunk(b"a") + chunk(b"")), Hold()]
+    script: list[Step] = [Request(), Pause(SHORT), Send(CHUNKED), Pause(SHORT), Send(chunk(b"a") + chunk(b"")), Hold()]
     with ScriptedServer(script) as server:
         response = await bench.make().open(HttpRequest("GET", server.url), Timeouts())
         assert await response.read(None) == b"a"

@@ -14,6 +14,8 @@ __all__ = ["CHECKS"]
 
 CHECKS = Checks()
 
+CA = "ca_file trustme"
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 ESTABLISHED = Send(b"HTTP/1.1 200 Connection established\r\n\r\n")
 PASSWORD = "p@ss:word"
@@ -31,9 +33,7 @@ async def _refused(bench: Bench, certificates: Certificates, context: ssl.SSLCon
         return str(fault)
 
 
-@CHECKS.add(
-    "tls.trusted", "a certificate of a trusted CA, by name and by address", needs="ca_file", needs_certificates=True
-)
+@CHECKS.add("tls.trusted", "a certificate of a trusted CA, by name and by address", needs=CA)
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
         names: list[str | None] = []
@@ -43,7 +43,7 @@ async def _(bench: Bench) -> None:
             names.append(name)
 
         context.sni_callback = note
-        script = [StartTls(context), Request(), Send(reply(b"ok")), Hold()]
+        script: list[Step] = [StartTls(context), Request(), Send(reply(b"ok")), Hold()]
         with ScriptedServer(script, script) as server:
             for host in ("127.0.0.1", "localhost"):
                 response = await bench.fetch(bench.make(ca_file=certificates.ca_file), f"https://{host}:{server.port}")
@@ -53,14 +53,14 @@ async def _(bench: Bench) -> None:
         assert "localhost" in names
 
 
-@CHECKS.add("tls.wrong-host", "a certificate for another host is refused", needs="ca_file", needs_certificates=True)
+@CHECKS.add("tls.wrong-host", "a certificate for another host is refused", needs=CA)
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
         told = await _refused(bench, certificates, certificates.good("example.test"), "localhost")
         assert "localhost" in told
 
 
-@CHECKS.add("tls.unknown-issuer", "a certificate of an unknown CA is refused", needs="ca_file", needs_certificates=True)
+@CHECKS.add("tls.unknown-issuer", "a certificate of an unknown CA is refused", needs=CA)
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
         await _refused(bench, certificates, certificates.unknown_issuer(), "localhost")
@@ -69,15 +69,14 @@ async def _(bench: Bench) -> None:
 @CHECKS.add(
     "tls.expired",
     "an expired certificate is refused, and the message says so",
-    needs="ca_file",
-    needs_certificates=True,
+    needs=CA,
 )
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
         assert "expired" in await _refused(bench, certificates, certificates.expired(), "localhost")
 
 
-@CHECKS.add("tls.system-trust-by-default", "without a CA of its own, a private CA is refused", needs_certificates=True)
+@CHECKS.add("tls.system-trust-by-default", "without a CA of its own, a private CA is refused", needs="trustme")
 async def _(bench: Bench) -> None:
     with Certificates() as certificates, ScriptedServer([StartTls(certificates.good()), Hold()]) as server:
         await expect(ConnectFailed, bench.fetch(bench.make(), f"https://localhost:{server.port}"))
@@ -85,14 +84,13 @@ async def _(bench: Bench) -> None:
 
 @CHECKS.add("tls.not-spoken", "a server without TLS is ConnectFailed")
 async def _(bench: Bench) -> None:
-    for script in ([Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), End()], [Reset()], [End()]):
+    scripts: list[list[Step]] = [[Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), End()], [Reset()], [End()]]
+    for script in scripts:
         with ScriptedServer(script) as server:
             await expect(ConnectFailed, bench.fetch(bench.make(), f"https://127.0.0.1:{server.port}"))
 
 
-@CHECKS.add(
-    "tls.reuse", "a TLS connection is used again, and not after it was closed", needs="ca_file", needs_certificates=True
-)
+@CHECKS.add("tls.reuse", "a TLS connection is used again, and not after it was closed", needs=CA)
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
         tls = StartTls(certificates.good())
@@ -108,14 +106,12 @@ async def _(bench: Bench) -> None:
                     server.connections[0].over.wait(0.3)
 
 
-@CHECKS.add(
-    "tls.bodies", "large bodies both ways, and a chunked one in small pieces", needs="ca_file", needs_certificates=True
-)
+@CHECKS.add("tls.bodies", "large bodies both ways, and a chunked one in small pieces", needs=CA)
 async def _(bench: Bench) -> None:
     data = bytes(range(256)) * 8_000
     with Certificates() as certificates:
         wire = CHUNKED + chunk(b"hel") + chunk(b"lo") + chunk(b"")
-        script = [
+        script: list[Step] = [
             StartTls(certificates.good()),
             Request(),
             Send(reply(data)),
@@ -132,13 +128,11 @@ async def _(bench: Bench) -> None:
             assert [request.body == data for request in server.requests] == [True, True]
 
 
-@CHECKS.add(
-    "tls.early-end", "a framed body that ends early is an error over TLS too", needs="ca_file", needs_certificates=True
-)
+@CHECKS.add("tls.early-end", "a framed body that ends early is an error over TLS too", needs=CA)
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
         for ending in (End(), End(notify=False), Reset()):
-            script = [StartTls(certificates.good()), Request(), Send(CHUNKED + chunk(b"hello")), ending]
+            script: list[Step] = [StartTls(certificates.good()), Request(), Send(CHUNKED + chunk(b"hello")), ending]
             with ScriptedServer(script) as server:
                 subject = bench.make(ca_file=certificates.ca_file)
                 response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
@@ -146,9 +140,7 @@ async def _(bench: Bench) -> None:
                 await response.close()
 
 
-@CHECKS.add(
-    "tls.cut-line", "a body without framing must end with close_notify", needs="ca_file", needs_certificates=True
-)
+@CHECKS.add("tls.cut-line", "a body without framing must end with close_notify", needs=CA)
 async def _(bench: Bench) -> Guarantee:
     head = Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")
     with Certificates() as certificates:
@@ -168,12 +160,10 @@ async def _(bench: Bench) -> Guarantee:
             return Guarantee.NONE
 
 
-@CHECKS.add(
-    "tls.client-certificate", "a client certificate is shown", needs="ca_file client_cert", needs_certificates=True
-)
+@CHECKS.add("tls.client-certificate", "a client certificate is shown", needs="ca_file client_cert trustme")
 async def _(bench: Bench) -> None:
     with Certificates() as certificates:
-        script = [StartTls(certificates.asking_for_client_cert()), Request(), Send(reply(b"ok")), Hold()]
+        script: list[Step] = [StartTls(certificates.asking_for_client_cert()), Request(), Send(reply(b"ok")), Hold()]
         with ScriptedServer(script, script) as server:
             url = f"https://127.0.0.1:{server.port}"
             subject = bench.make(ca_file=certificates.ca_file, client_cert=certificates.client_cert())
@@ -205,7 +195,7 @@ async def _(bench: Bench) -> None:
 async def _tunnelled(bench: Bench, *, password: bool) -> None:
     with Certificates() as certificates:
         script: list[Step] = [Request(), ESTABLISHED, StartTls(certificates.good("api.example.test"))]
-        answers = [Request(), Send(reply(b"ok")), Request(), Send(reply(b"ok")), Hold()]
+        answers: list[Step] = [Request(), Send(reply(b"ok")), Request(), Send(reply(b"ok")), Hold()]
         with ScriptedServer([*script, *answers]) as server:
             subject = bench.make(proxy=_proxy(server, password=password), ca_file=certificates.ca_file)
             for _ in range(2):
@@ -227,8 +217,7 @@ async def _tunnelled(bench: Bench, *, password: bool) -> None:
 @CHECKS.add(
     "proxy.tunnel",
     "an https URL goes through a tunnel, which is used again",
-    needs="proxy ca_file",
-    needs_certificates=True,
+    needs="proxy ca_file trustme",
 )
 async def _(bench: Bench) -> None:
     await _tunnelled(bench, password=False)
@@ -237,8 +226,7 @@ async def _(bench: Bench) -> None:
 @CHECKS.add(
     "proxy.tunnel-with-password",
     "a proxy's password is shown to the proxy alone",
-    needs="proxy ca_file",
-    needs_certificates=True,
+    needs="proxy ca_file trustme",
 )
 async def _(bench: Bench) -> None:
     await _tunnelled(bench, password=True)

@@ -105,20 +105,24 @@ class Checks:
 
     found: list[Check] = attrs.field(factory=list)
 
-    def add(
-        self,
-        rule: str,
-        description: str,
-        *,
-        needs: str = "",
-        needs_cancellation: bool = False,
-        needs_certificates: bool = False,
-    ) -> Callable[[Function], Function]:
-        """Take the function below as the check of this rule. `needs` names settings, with blanks between them."""
+    def add(self, rule: str, description: str, *, needs: str = "") -> Callable[[Function], Function]:
+        """Take the function below as the check of this rule.
+
+        needs  names of settings, "cancellation", "trustme", with blanks between them
+        """
+        words = frozenset(needs.split())
 
         def note(function: Function) -> Function:
-            settings = frozenset(needs.split())
-            self.found.append(Check(rule, description, function, settings, needs_cancellation, needs_certificates))
+            self.found.append(
+                Check(
+                    rule,
+                    description,
+                    function,
+                    words - {"cancellation", "trustme"},
+                    needs_cancellation="cancellation" in words,
+                    needs_certificates="trustme" in words,
+                )
+            )
             return function
 
         return note

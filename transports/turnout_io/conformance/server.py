@@ -16,7 +16,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, assert_never
 
 import attrs
 
@@ -248,6 +248,8 @@ class ScriptedServer:
                 wire.start_tls(step.context)
                 with self._lock:
                     self._sockets.append(wire.socket)
+            case never:
+                assert_never(never)
 
 
 class _Wire:

@@ -1,0 +1,114 @@
+"""Every transport that ships keeps every rule of the seam, and as exactly as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from turnout_io.asyncio_transport import AsyncioTransport
+from turnout_io.conformance import (
+    ALL_CHECKS,
+    Check,
+    Guarantee,
+    Outcome,
+    Result,
+    check_async_transport,
+    check_transport,
+    render,
+)
+from turnout_io.requests_transport import RequestsTransport
+from turnout_io.socket_transport import SocketTransport
+from turnout_io.trio_transport import TrioTransport
+
+# What `requests` cannot keep exactly: it has no deadline, sends the whole body before it looks for an answer, forgets
+# bytes behind an answer, ends a read that timed out for good, and hides an end of TLS that is none.
+INEXACT = {
+    "timers.head-against-a-drip": Guarantee.PER_READ,
+    "timers.head-against-interim-answers": Guarantee.PER_READ,
+    "timers.read-against-a-drip": Guarantee.PER_READ,
+    "timers.read-can-be-repeated": Guarantee.NONE,
+    "reuse.surplus-is-no-answer": Guarantee.NONE,
+    "upload.early-answer": Guarantee.NONE,
+    "tls.cut-line": Guarantee.NONE,
+}
+
+# What a plain session of the user's does as it is configured: fields, cookies and lenient parsing of its own, and a
+# pool that is theirs to close. It also tells nobody whether a connection had been used before or was there at all.
+OF_A_USERS_SESSION = {
+    "request.has-no-fields-of-its-own",
+    "early-end.in-the-head",
+    "early-end.chunked",
+    "timers.connect-covers-tls",
+    "reuse.death-is-told",
+    "reuse.no-cookies",
+    "close.transport",
+    "tls.not-spoken",
+}
+
+
+def run(factory: Callable[..., Any], runtime: str, check: Check) -> Result:
+    if runtime == "blocking":
+        return next(check_transport(factory, [check]))
+    return next(check_async_transport(factory, runtime, [check]))
+
+
+@pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.rule)
+@pytest.mark.parametrize(
+    ("factory", "runtime"),
+    [
+        pytest.param(RequestsTransport, "blocking", id="requests"),
+        pytest.param(SocketTransport, "blocking", id="socket"),
+        pytest.param(TrioTransport, "trio", id="trio"),
+        pytest.param(AsyncioTransport, "asyncio", id="asyncio"),
+    ],
+)
+def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: Check) -> None:
+    result = run(factory, runtime, check)
+    if result.outcome is Outcome.SKIPPED:
+        # Nothing else may be skipped: the shipped transports take every setting.
+        assert (runtime, check.needs_cancellation) == ("blocking", True), result.detail
+        return
+    assert result.outcome is Outcome.PASSED, result.detail
+    due = INEXACT.get(check.rule, Guarantee.EXACT) if factory is RequestsTransport else Guarantee.EXACT
+    assert result.guarantee in (None, due)
+
+
+USERS_CHECKS = [
+    check
+    for check in ALL_CHECKS
+    if check.rule not in OF_A_USERS_SESSION
+    and check.rule.partition(".")[0] != "timers"
+    and not check.needs
+    and not check.needs_cancellation
+]
+
+
+@pytest.mark.parametrize("check", USERS_CHECKS, ids=lambda check: check.rule)
+def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        result = run(lambda: RequestsTransport(session), "blocking", check)
+    assert result.outcome is Outcome.PASSED, result.detail
+
+
+def test_the_table_tells_rule_result_and_guarantee() -> None:
+    results = [
+        Result("a.rule", "", Outcome.PASSED, Guarantee.PER_READ),
+        Result("another.rule", "", Outcome.FAILED, None, "why"),
+        Result("third", "", Outcome.SKIPPED, None, "because"),
+    ]
+    assert render(results).splitlines() == [
+        "rule          result   guarantee",
+        "a.rule        passed   per read",
+        "another.rule  failed              why",
+        "third         skipped             because",
+        "1 passed, 1 failed, 1 skipped",
+    ]
+
+
+def test_rules_are_named_once() -> None:
+    rules = [check.rule for check in ALL_CHECKS]
+    assert len(rules) == len(set(rules)) >= 40
