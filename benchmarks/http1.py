@@ -58,6 +58,11 @@ def whole_exchange() -> None:
     exchange.receive_data(HEAD + b"5\r\nhello\r\n0\r\n\r\n")
 
 
+def two_hundred_exchanges() -> None:
+    for _ in range(200):
+        whole_exchange()
+
+
 REQUEST = HttpRequest("POST", "https://api.example.test/v1/chat", (("Authorization", "Bearer k"),), b"x" * 500)
 
 
@@ -79,7 +84,7 @@ def main() -> None:
         ours = best(lambda pieces=pieces: with_our_reader(pieces)) / CHUNKS * 1e6  # type: ignore[misc]  # a default
         theirs = best(lambda pieces=pieces: with_h11(pieces), 3) / CHUNKS * 1e6  # type: ignore[misc]  # a default
         print(f"{size:>14} {ours:>18.2f} {theirs:>8.2f} {theirs / ours:>7.1f}")
-    print(f"request and head of 16 fields: {best(lambda: [whole_exchange() for _ in range(200)]) / 200 * 1e6:.0f} µs")
+    print(f"request and head of 16 fields: {best(two_hundred_exchanges) / 200 * 1e6:.0f} µs")
 
 
 if __name__ == "__main__":

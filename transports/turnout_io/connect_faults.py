@@ -60,7 +60,7 @@ def _certificate(fault: ssl.SSLCertVerificationError, where: str, host: str) -> 
 
 
 def _tls(fault: ssl.SSLError, where: str) -> str:
-    reason = fault.reason or str(fault)
+    reason = getattr(fault, "reason", None) or str(fault)  # OpenSSL alone sets it
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
         return f"{where} does not speak TLS: should the URL begin with http://, or is the port another one?"
     if isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
