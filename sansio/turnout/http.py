@@ -103,7 +103,7 @@ class Timeouts:
     """Seconds that `open` may take; None is no bound. The core has cut each to the time that is left.
 
     connect  to a usable connection: name look-up, TCP, proxy and TLS together
-    head     from the request being sent to the whole head of the answer; also bounds the sending itself
+    head     from the beginning of `open` to the whole head of the answer: it bounds connecting and sending too
     """
 
     connect: float | None = None

@@ -196,13 +196,13 @@ class Simulation:
         script = self.network(request, self.now)
         connect_limit = timeouts.connect if timeouts.connect is not None else math.inf
         head_limit = timeouts.head if timeouts.head is not None else math.inf
-        if script.connect > connect_limit:
+        if script.connect > min(connect_limit, head_limit):
             error: TurnoutError = TimedOut("connect", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
-            when = connect_limit
+            when = min(connect_limit, head_limit)
         elif script.refused:
             error, when = ConnectFailed("refused"), script.connect
-        elif script.head > head_limit:
-            error, when = TimedOut("head", timer=Timer.HEAD), script.connect + head_limit
+        elif script.connect + script.head > head_limit:
+            error, when = TimedOut("head", timer=Timer.HEAD), head_limit
         elif script.reset != "no":
             error = Disconnected("reset", reused=script.reset == "reused")
             when = script.connect + script.head

@@ -52,6 +52,7 @@ class Http1Client:
 
     async def open(self, request: HttpRequest, timeouts: Timeouts) -> Http1Response:
         """See `turnout_io.base.Transport.open`."""
+        deadline = None if timeouts.head is None else self.runtime.now() + timeouts.head
         origin, target = split_url(request.url)
         proxy = self._proxy_for(origin)
         proxy_fields: tuple[tuple[str, str], ...] = ()
@@ -70,7 +71,7 @@ class Http1Client:
                 self.runtime, through or origin, None if through else proxy, self._tls, timeouts.connect
             )
         try:
-            ready = await self._exchange_heads(channel, exchange, origin, timeouts.head)
+            ready = await self._exchange_heads(channel, exchange, origin, deadline)
         except BaseException:
             channel.close()
             raise
@@ -115,14 +116,13 @@ class Http1Client:
             channel.close()
 
     async def _exchange_heads(
-        self, channel: Channel, exchange: Http1Exchange, origin: Origin, seconds: float | None
+        self, channel: Channel, exchange: Http1Exchange, origin: Origin, deadline: float | None
     ) -> bytes:
         """Send the request and read the head of the answer, which may come before the request is through.
 
         Returns what came of the body in the same read.
         """
         runtime = self.runtime
-        deadline = None if seconds is None else runtime.now() + seconds
         broken: OSError | None = None
         body = b""
         try:
@@ -157,9 +157,7 @@ class Http1Client:
         except DeadlinePassed:
             timer = Timer.HEAD if exchange.request_sent else Timer.WRITE
             told = "did not answer" if exchange.request_sent else "did not take the whole request"
-            raise TimedOut(
-                f"{origin.authority} {told} within {seconds:g} s", timer=timer, phase=exchange.phase
-            ) from None
+            raise TimedOut(f"{origin.authority} {told} in time", timer=timer, phase=exchange.phase) from None
         except OSError as fault:
             raise exchange.disconnected(
                 f"{origin.authority} closed the connection without an answer: {fault}"

@@ -20,7 +20,7 @@ class Timers:
     """The timers of one attempt, in seconds. Each is cut to what is left of the call's deadline.
 
     connect        to a usable connection, TLS included
-    head           from sending to the head of a stream's answer (a unary answer comes with its head)
+    head           from the beginning of an attempt to the head of a stream's answer (a unary answer comes with it)
     first_content  from sending to a stream's first content; comments and pings are not content
     idle           between events once content has come, counted only while we wait for bytes
     linger         after the answer's own terminator, for the HTTP body to end so that the connection can be reused
