@@ -41,10 +41,13 @@ def test_it_leaves_no_thread_no_socket_and_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(3):
-            with Sandbox() as sandbox, socket.create_connection(("127.0.0.1", sandbox.port)) as idle:
+            with Sandbox() as sandbox:
+                waiting = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
                 sandbox.script("openai", Fault(cut="hang"))
-                idle.sendall(b"POST /openai/v1/models HTTP/1.1\r\nhost: a\r\n\r\n")
+                waiting.sendall(b"POST /openai/v1/models HTTP/1.1\r\nhost: a\r\n\r\n")
                 assert sandbox.wait(lambda seen: seen.in_flight("openai") == 1)
+            assert waiting.recv(1) == b""
+            waiting.close()
             assert sandbox.requests[0].outcome is Outcome.CUT
             assert sandbox.open_connections == 0
         gc.collect()

@@ -97,7 +97,9 @@ class Desk:
             response = attrs.evolve(response, body=b"")
         if not (fault.after is None and fault.cut in (Cut.CLOSE, Cut.RESET, Cut.HANG)):
             status = 200 if isinstance(response, Stream) else response.status
-            received.status = status if fault.status is None else fault.status
+            with self.changed:
+                received.status = status if fault.status is None else fault.status
+                self.changed.notify_all()
         steps = plan(
             response,
             fault,
