@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 import threading
@@ -35,7 +36,7 @@ def serve(
         sandbox.script(provider, *entry.faults, forever=entry.forever)
         if entry.answer is not None:
             sandbox.answer(provider, entry.answer)
-    with sandbox:
+    with contextlib.suppress(KeyboardInterrupt), sandbox:
         write.line(f"Turnout sandbox on http://127.0.0.1:{sandbox.port} (Ctrl-C ends it)\n")
         for provider in sandbox.providers:
             write.line(f"  {provider:<12} {sandbox.url(provider)}")
@@ -43,10 +44,7 @@ def serve(
         for name, value in sandbox.environ().items():
             write.line(f"export {name}={value}")
         write.line("")
-        try:
-            (stop or threading.Event()).wait()
-        except KeyboardInterrupt:
-            write.line("\nstopped")
+        (stop or threading.Event()).wait()
 
 
 class _Lines:

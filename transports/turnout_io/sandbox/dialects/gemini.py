@@ -197,10 +197,11 @@ class _Answer:
         calls: list[dict[str, Any]] = []
         for number, call in enumerate(self.turn.calls):
             made: dict[str, Any] = {"functionCall": {"name": call.name, "args": dict(call.arguments)}}
-            if "gemini-3" in self.asked.asked.model:
+            model = self.asked.asked.model
+            if re.search(r"gemini-3\.[6-9]", model):  # older models send no id
                 made["functionCall"]["id"] = f"{self.identity[:8]}{number}"
-                if number == 0:  # the first call of a turn is signed, and must come back so
-                    made["thoughtSignature"] = base64.b64encode(f"sandbox {self.identity}".encode()).decode()
+            if "gemini-3" in model and number == 0:  # the first call of a turn is signed, and must come back so
+                made["thoughtSignature"] = base64.b64encode(f"sandbox {self.identity}".encode()).decode()
             calls.append(made)
         return calls
 

@@ -43,6 +43,7 @@ class EmbeddingRules:
     sizes: frozenset[int] | None = None  # the only values of `dimensions`; None: up to the model's own
     resizable: str = ""  # pattern of models that take `dimensions`
     counts_completion: bool = False  # usage has completion_tokens, which is 0
+    priced: bool = False  # says what it cost and who was behind it (OpenRouter)
 
 
 def embed(body: Mapping[str, Any], rules: EmbeddingRules) -> dict[str, Any]:
@@ -69,8 +70,17 @@ def embed(body: Mapping[str, Any], rules: EmbeddingRules) -> dict[str, Any]:
             {"object": "embedding", "index": index, "embedding": shown(vector)} for index, vector in enumerate(vectors)
         ],
         "model": model,
-        "usage": {**usage, "completion_tokens": 0} if rules.counts_completion else usage,
+        "usage": {**usage, **_extras(rules, tokens)},
+        **({"provider": "Sandbox", "id": f"gen-emb-{model.rpartition('/')[2]}-{tokens}"} if rules.priced else {}),
     }
+
+
+def _extras(rules: EmbeddingRules, tokens: int) -> dict[str, Any]:
+    if rules.priced:
+        cost = round(2e-8 * tokens, 12)
+        names = ("upstream_inference_cost", "upstream_inference_prompt_cost", "upstream_inference_completions_cost")
+        return {"cost": cost, "is_byok": False, "cost_details": dict(zip(names, (cost, cost, 0), strict=True))}
+    return {"completion_tokens": 0} if rules.counts_completion else {}
 
 
 def _inputs(value: object, rules: EmbeddingRules) -> list[str]:

@@ -263,7 +263,8 @@ def modelscope_errors(refused: Refused, rng: random.Random) -> Told:
             flat = {"code": "InvalidParameter", "message": text_of(refused), "request_id": request_id}
             return Told(status, flat)
         case ErrorKind.RATE_LIMIT | ErrorKind.QUOTA:
-            error = {"message": text_of(refused), "type": "rate_limit", "code": "429"}
+            code = "insufficient_quota" if refused.kind is ErrorKind.QUOTA else "rate_limit_exceeded"
+            error = {"message": text_of(refused), "type": code, "code": code}
             return Told(status, {"error": error, "request_id": request_id}, (left,))
         case _:
             return Told(status, {"error": {"message": text_of(refused), "request_id": request_id}})

@@ -249,7 +249,7 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
         shape=openai_kin.OpenRouterShape,
         errors=openai_errors.openrouter_errors,
         rules=Rules(roles=frozenset({"developer", "system", "user", "assistant", "tool"}), part_types=_VISION),
-        embeddings=EmbeddingRules(),
+        embeddings=EmbeddingRules(priced=True),
         thinks=_openrouter_thinks,
         headers=_openrouter_headers,
         open_models=True,
