@@ -1,0 +1,67 @@
+"""Settings from real files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from turnout.providers import CATALOG
+from turnout.settings import SettingsError
+from turnout_io.files import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+MISSION = """
+OPENAI_API_KEY OPENAI_ENDPOINT OPENAI_ORG OPENAI_API_VERSION GEMINI_API_KEY GEMINI_ENDPOINT VERTEX_PROJECT
+VERTEX_LOCATION GLM4_API_KEY GLM4_ENDPOINT OPENROUTER_API_KEY OPENROUTER_ENDPOINT SILICONFLOW_API_KEY
+SILICONFLOW_ENDPOINT CEREBRAS_API_KEY CEREBRAS_ENDPOINT MODELSCOPE_API_KEY MODELSCOPE_ENDPOINT GROQ_API_KEY
+GROQ_ENDPOINT OLLAMA_ENDPOINT
+""".split()
+
+
+def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("OPENAI_API_KEY=from-file\nGEMINI_API_KEY='g'  # a comment\n")
+    settings = load_settings(dotenv=dotenv, environ={"OPENAI_API_KEY": "from-env"})
+    keys = {provider.name: provider.api_key for provider in settings.providers}
+    assert (keys["openai"], keys["gemini"], keys["groq"]) == ("from-env", "g", None)
+
+
+def test_files_may_be_absent_or_empty(tmp_path: Path) -> None:
+    assert load_settings(dotenv=tmp_path / "none", environ={}).router == {}
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("")
+    assert load_settings(empty, dotenv=None, environ={}).router == {}
+    with pytest.raises(FileNotFoundError):
+        load_settings(tmp_path / "none.yaml", environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("a: [1", "line 1: this is not YAML"), ("- 1", "a mapping with `providers`")]
+)
+def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, environ={})
+    assert told in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_file_is_good() -> None:
+    settings = load_settings(ROOT / "config" / "default.yaml", dotenv=None, environ={"GROQ_API_KEY": "k"})
+    assert settings.policy().timeout == 55.0
+    assert {provider.name for provider in settings.providers} == set(CATALOG)
+    assert next(provider.api_key for provider in settings.providers if provider.name == "groq") == "k"
+
+
+def test_the_example_lists_every_variable() -> None:
+    text = (ROOT / ".env.example").read_text("utf-8")
+    listed = re.findall(r"^([A-Z0-9_]+)=", text, re.MULTILINE)
+    assert sorted(listed) == sorted(MISSION)
+    known = set()
+    for entry in CATALOG.values():
+        known |= {*entry.key_env, *entry.endpoint_env, *(name for names in entry.option_env.values() for name in names)}
+    assert set(listed) <= known
