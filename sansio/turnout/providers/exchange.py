@@ -145,6 +145,11 @@ class HttpExchange(Generic[ResultT]):
         return self._reader is not None and self._reader.complete
 
     @property
+    def skipped(self) -> int:
+        """How many events of the answer could not be read and were passed over."""
+        return getattr(self._reader, "skipped", 0)
+
+    @property
     def result(self) -> ResultT:
         if self._reader is None:
             raise LocalProtocolError(f"there is no result: this exchange is {self.state.value}")

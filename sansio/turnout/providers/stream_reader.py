@@ -96,6 +96,10 @@ class StreamReader:
         return tuple(events)
 
     @property
+    def skipped(self) -> int:
+        return self.assembly.skipped
+
+    @property
     def result(self) -> ChatResponse:
         return self.assembly.response()
 

@@ -83,6 +83,8 @@ def encode(value: object) -> bytes:
         # alone becomes U+FFFD.
         text = json.dumps(value, ensure_ascii=False)
         return _without_surrogates(text).encode()
+    except OverflowError:
+        return json.dumps(value, ensure_ascii=False).encode()  # a whole number of more than 64 bits
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
 
