@@ -233,6 +233,7 @@ def test_what_is_odd_but_whole_is_read_to_its_end(
     with router.stream(asking(provider)) as stream:
         text = "".join(event.delta for event in stream if event.type == "token")
     assert text == "one two three ✓"
+    assert stream.response is not None
     assert stream.response.finish_reason is FinishReason.STOP
 
 
