@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.sansio.providers.recordings import ROOT, Recording, differences, play, provider_of, recordings
 
 READ = [recording for recording in recordings() if provider_of(recording) is not None]

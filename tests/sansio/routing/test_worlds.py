@@ -13,8 +13,8 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sansio.routing.line_dialect import LineProvider, text_of
 
+from tests.sansio.routing.line_dialect import LineProvider, text_of
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, StreamInterrupted
 from turnout.events import Event
