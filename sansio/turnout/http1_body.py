@@ -155,7 +155,9 @@ class ChunkedBody:
                         self._partial = found
                         return
                     if found != b"\r\n":
-                        raise RemoteProtocolError(f"chunk data runs over its size: {found!r} follows it")
+                        # Only as much as every split of the body has seen by now: the first wrong byte.
+                        wrong = found if found.startswith(b"\r") else found[:1]
+                        raise RemoteProtocolError(f"chunk data runs over its size: {wrong!r} follows it")
                     position += 2
                     self._at = _At.SIZE
                 case _At.TRAILERS:

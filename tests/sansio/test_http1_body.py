@@ -109,6 +109,7 @@ wires = st.one_of(chunked_wires(), st.binary(max_size=60))
 
 
 @given(framing=st.sampled_from(sorted(MAKERS)), wire=wires, offsets=st.lists(st.integers(0, 2000)), eof=st.booleans())
+@example(framing=b"Transfer-Encoding: chunked\r\n", wire=b"1\r\n\x00\n0\r\n\r\n", offsets=[], eof=False)
 @example(framing=b"Transfer-Encoding: chunked\r\n", wire=b"0x5\r\nhello\r\n0\r\n\r\n", offsets=[], eof=False)
 def test_every_split_equals_no_split(framing: bytes, wire: bytes, offsets: list[int], eof: bool) -> None:
     make = MAKERS[framing]
