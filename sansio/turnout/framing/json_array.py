@@ -121,7 +121,6 @@ class JsonArrayParser(FrameParser[JsonText]):
     def _begin_element(self, byte: int) -> None:
         self._state = State.INSIDE
         self._depth = 0
-        self._in_string = self._escaped = False
         if byte in OPENING:
             self._element = Element.NESTED
         elif byte == QUOTE:

@@ -218,6 +218,15 @@ def test_a_broken_prelude_fails_before_its_message_is_waited_for() -> None:
     assert parser.failure is not None
 
 
+def test_headers_of_just_the_limit_pass() -> None:
+    values = [bytes(0xFFFF), bytes(MAX_HEADERS - 0xFFFF - 2 * 5)]
+    headers = encode_header(b"a", Typed(6, values[0])) + encode_header(b"b", Typed(6, values[1]))
+    assert len(headers) == MAX_HEADERS
+    messages, parser = read([encode(headers, b"")])
+    assert parser.failure is None
+    assert messages[0].headers == {"a": values[0], "b": values[1]}
+
+
 def test_a_message_over_the_limit_fails_at_its_prelude() -> None:
     parser = EventStreamParser(max_frame=len(GOOD))
     assert len(parser.receive_data(GOOD + encode(b"", bytes(len(GOOD) - 15))[:12])) == 1

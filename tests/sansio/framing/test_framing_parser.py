@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -46,6 +47,20 @@ def test_a_limit_is_at_least_one_byte(parser_class: type[FrameParser[Any]], limi
 @every_parser
 def test_the_default_limit_leaves_room_for_an_image(parser_class: type[FrameParser[Any]]) -> None:
     assert parser_class().max_frame == MAX_FRAME >= 32 * 1024 * 1024
+
+
+@every_parser
+def test_nothing_is_held_after_a_failure(parser_class: type[FrameParser[Any]]) -> None:
+    parser = parser_class(max_frame=1_000_000)
+    tracemalloc.start()
+    try:
+        for piece in (b'["', *[b"x" * 10_000] * 101):
+            parser.receive_data(piece)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert parser.failure is not None
+    assert held < 100_000
 
 
 @every_parser

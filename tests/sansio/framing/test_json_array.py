@@ -166,6 +166,7 @@ def test_the_limit_holds_for_each_element_at_any_split(body: bytes, limit: int) 
         (b'[{"a":1},{"b":"}', [JsonText(b'{"a":1}'), JsonText(b'{"b":"}', terminated=False)], False),
         (b"[1, 2", [JsonText(b"1"), JsonText(b"2", terminated=False)], False),
         (b'["a\\', [JsonText(b'"a\\', terminated=False)], False),
+        (b"[NaN, Zed]", [JsonText(b"NaN"), JsonText(b"Zed")], True),
         (b"", [], False),
         (b" ", [], False),
     ],
@@ -197,6 +198,7 @@ def test_one_bare_value_is_one_element(body: bytes) -> None:
         (b'[{"a":1}}', 1, "}"),
         (b"<html>", 0, "<"),
         (b"12", 0, "1"),
+        (b"Zed", 0, "Z"),
         (b"]", 0, "]"),
     ],
 )
@@ -221,6 +223,12 @@ def test_an_element_is_given_at_the_byte_that_closes_it() -> None:
     assert parser.receive_data(b'[{"a":"\\') == []
     assert parser.receive_data(b'"}"') == []
     assert parser.receive_data(b"}") == [JsonText(b'{"a":"\\"}"}')]
+
+
+def test_an_escape_that_a_read_cut_is_forgotten_once_it_is_over() -> None:
+    elements, parser = read([b'["a\\', b'n", "\\"x"]'])
+    assert [json.loads(element.data) for element in elements] == ["a\n", '"x']
+    assert parser.complete
 
 
 def test_one_element_of_5_mb_full_of_escapes_is_read_in_linear_time() -> None:

@@ -72,6 +72,7 @@ def test_equals_split_at_any_split(body: bytes, offsets: set[int], limit: int) -
         (b'{"a":1}\n{"b":2}\n', [JsonText(b'{"a":1}'), JsonText(b'{"b":2}')]),
         (b'{"a":1}\r\n\r\n \n{"b":2}\r\n', [JsonText(b'{"a":1}'), JsonText(b'{"b":2}')]),
         (b'{"a":1}\n{"b":2}', [JsonText(b'{"a":1}'), JsonText(b'{"b":2}', terminated=False)]),
+        (b'{"a":1}\r', [JsonText(b'{"a":1}', terminated=False)]),
         (b'{"a":1}\n{"b"', [JsonText(b'{"a":1}'), JsonText(b'{"b"', terminated=False)]),
         (b"", []),
         (b" \r\n\t", []),

@@ -226,10 +226,10 @@ def test_text_replaces_what_is_not_utf_8_and_data_keeps_it() -> None:
     assert event.text == "a\ufffd\ufffd\nb"
 
 
-@pytest.mark.parametrize("digits", [19, 5000])
-def test_a_retry_that_is_no_time_is_ignored(digits: int) -> None:
+@pytest.mark.parametrize(("digits", "reported"), [(18, 10**18 - 1), (19, 10), (5000, 10)])
+def test_a_retry_too_long_to_be_a_time_is_ignored(digits: int, reported: int) -> None:
     events, parser = read([b"retry: 10\nretry: " + b"9" * digits + b"\ndata: a\n\n"])
-    assert (events, parser.reconnection_time) == ([SseEvent(b"a", retry=10)], 10)
+    assert (events, parser.reconnection_time) == ([SseEvent(b"a", retry=reported)], reported)
 
 
 def test_leading_zeros_of_a_retry_do_not_count() -> None:
@@ -278,6 +278,11 @@ def test_stray_lines_are_kept_up_to_a_bound() -> None:
     assert parser.stray == (line + b"\n") * (MAX_STRAY // 100)
 
 
+@pytest.mark.parametrize(("length", "kept"), [(MAX_STRAY - 1, MAX_STRAY), (MAX_STRAY, 0)])
+def test_a_stray_line_counts_with_its_end(length: int, kept: int) -> None:
+    assert len(read([b"y" * length + b"\n\n"])[1].stray) == kept
+
+
 def test_events_before_a_block_that_is_too_large_are_given() -> None:
     parser = SseParser(max_frame=20)
     assert parser.receive_data(b"data: a\n\ndata: " + b"x" * 15 + b"\n\ndata: b\n\n") == plain(b"a")
@@ -293,10 +298,13 @@ def test_events_before_a_block_that_is_too_large_are_given() -> None:
     "body", [b"data: " + b"x" * 14 + b"\n\n", b"data: " + b"x" * 14 + b"\n", b"data: " + b"x" * 14]
 )
 def test_a_block_of_just_the_limit_passes(body: bytes) -> None:
-    for chunks in ([body], in_single_bytes(body), in_single_bytes(b"\r\n" + body.replace(b"\n", b"\r\n"))):
-        events, parser = read(chunks, 20)
-        assert parser.failure is None
-        assert [event.data for event in events] == [b"x" * 14]
+    for before in (b"", b"\n", b"\n\n\n", b": ping\n\n", b": ping\n\n\n"):
+        text = before + body
+        crlf = text.replace(b"\n", b"\r\n")
+        for chunks in ([text], [crlf], in_single_bytes(text), in_single_bytes(crlf)):
+            events, parser = read(chunks, 20)
+            assert parser.failure is None
+            assert [event.data for event in events] == [b"x" * 14]
 
 
 def test_one_event_of_5_mb_is_read_in_linear_time() -> None:
