@@ -73,10 +73,12 @@ class TurnoutError(Exception):
     """Base of every error that Turnout raises on purpose.
 
     trace    on every error that ends a call of a router: what was tried, and why it went as it did
+    partial  on an error that ends a call after content had come, the answer as far as it came, with its usage
     vectors  on an error that ends an embedding call, the vectors that had come before it failed for good
     """
 
     trace: Trace | None = None
+    partial: ChatResponse | None = None
     vectors: Vectors | None = None
 
     def __init__(self, message: str = "") -> None:

@@ -20,23 +20,18 @@ import attrs
 
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import (
-    AllAttemptsFailed,
     ConcurrencyExceeded,
-    DeadlineExceeded,
     LocalProtocolError,
     Phase,
     ProviderError,
     RemoteProtocolError,
-    StreamFailed,
-    StreamInterrupted,
     TimedOut,
     Timer,
-    TransportError,
     TurnoutError,
 )
 from turnout.events import Event
 from turnout.http import Timeouts
-from turnout.providers.protocol import Exchange, Provider
+from turnout.routing.attempt import Attempt, Candidate
 from turnout.routing.classify import FailureClass, classify
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
 from turnout.routing.operations import Operation
@@ -46,7 +41,6 @@ from turnout.routing.trace import (
     Answered,
     Content,
     Ended,
-    Failed,
     Finished,
     Head,
     MovedOn,
@@ -56,43 +50,12 @@ from turnout.routing.trace import (
     Trace,
     Waiting,
 )
+from turnout.routing.verdicts import all_failed, deadline_exceeded, failed_entry, interrupted
 
 if TYPE_CHECKING:
     from turnout.routing.router import RouterCore
 
-__all__ = ["Call", "Candidate"]
-
-
-@attrs.frozen
-class Candidate:
-    """A model that may answer, and the provider that offers it."""
-
-    model: ModelConfig
-    provider: Provider
-
-    def __str__(self) -> str:
-        return str(self.model)
-
-
-@attrs.define(eq=False)
-class _Attempt:
-    """One exchange on the wire.
-
-    content_by  when its first content (of a unary answer: its end) must have come
-    idle_left   seconds of silence that it still has, once content flows
-    """
-
-    number: int
-    candidate: Candidate
-    exchange: Exchange[Any]
-    content_by: float
-    first_content_by: float
-    idle_left: float
-    steady: Read
-    phase: Phase = Phase.SENT
-    flowing: bool = False
-    whole: bool = False
-    read_at: float = 0.0
+__all__ = ["Call"]
 
 
 @attrs.define(eq=False)
@@ -109,7 +72,7 @@ class Call:
     _total: float
     _seed: int
     _plan: Plan = attrs.field(init=False)
-    _live: _Attempt | None = attrs.field(default=None, init=False)
+    _live: Attempt | None = attrs.field(default=None, init=False)
     _drops: deque[int] = attrs.field(factory=deque, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
     _committed: bool = attrs.field(default=False, init=False)
@@ -118,7 +81,7 @@ class Call:
     _queued: bool = attrs.field(default=False, init=False)
     _errors: list[TurnoutError] = attrs.field(factory=list, init=False)
     _tried: set[int] = attrs.field(factory=set, init=False)
-    _last: _Attempt | None = attrs.field(default=None, init=False)
+    _last: Attempt | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._plan = Plan(len(self._candidates), self._policy, self._deadline, self._seed)
@@ -150,7 +113,7 @@ class Call:
         attempt = self._last
         if attempt is None or attempt.phase in (Phase.NOT_SENT, Phase.SENT):
             return None
-        partial = _partial(attempt.exchange)
+        partial = attempt.partial()
         return attrs.evolve(partial, trace=self.trace) if partial is not None else None
 
     # -- commands -----------------------------------------------------------------------------------------------
@@ -170,7 +133,7 @@ class Call:
             if command is not None:
                 return command
 
-    def _read(self, live: _Attempt, now: float) -> Command | None:
+    def _read(self, live: Attempt, now: float) -> Command | None:
         if live.phase is Phase.SENT:
             raise LocalProtocolError(f"next_command came while attempt {live.number} was still to be opened")
         live.read_at = now
@@ -194,10 +157,10 @@ class Call:
     def _advance(self, now: float) -> Command | None:
         """No attempt is on: begin the next, wait, or give up."""
         if now >= self._deadline:
-            self._fail_deadline(now, Phase.NOT_SENT)
+            self._fail_deadline(now)
             return None
         if self._plan.exhausted:
-            self._stop(self._failure_of_all(), now)
+            self._stop(all_failed(self._errors, len(self._tried)), now)
             return None
         if now < self._not_before:
             return Sleep(min(self._not_before, self._deadline))
@@ -263,12 +226,13 @@ class Call:
         else:
             head = first_content = budget
         number = self._plan.attempts
-        attempt = _Attempt(
+        attempt = Attempt(
             number,
             candidate,
             exchange,
-            now + first_content,
+            self._operation.streams,
             first_content,
+            now + first_content,
             timers.idle,
             Read(number, self._total, timers.idle)
             if self._operation.delivers
@@ -359,7 +323,7 @@ class Call:
 
     # -- how an attempt ends ------------------------------------------------------------------------------------
 
-    def _flow(self, live: _Attempt, now: float) -> None:
+    def _flow(self, live: Attempt, now: float) -> None:
         """The first content of an attempt came: from now on silence is measured between events."""
         live.flowing = True
         live.phase = Phase.BODY
@@ -368,7 +332,7 @@ class Call:
             self._committed = True
             self._deadline = self._total
 
-    def _complete(self, live: _Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+    def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """The exchange has its answer whole."""
         try:
             last = self._operation.accept(live.exchange.result)
@@ -382,40 +346,30 @@ class Call:
         live.content_by = now + self._policy.timers.linger
         return events if self._operation.delivers else ()
 
-    def _expire(self, live: _Attempt, now: float) -> tuple[Event, ...]:
+    def _expire(self, live: Attempt, now: float) -> tuple[Event, ...]:
         """A timer ran out on `live`: say which, by what was being waited for."""
-        where = f"{live.candidate}"
-        if now >= self._deadline:
-            self._note_failure(live, FailureClass.SILENT, None, now)
-            partial = _partial(live.exchange) if live.flowing else None
-            phase = live.phase
-            self._close(live)
-            if self._committed:
-                error: TurnoutError = DeadlineExceeded(
-                    f"{where}: the stream's total time of {self._deadline - self._started:.3g} s passed", phase=phase
-                )
-                self._stop(_interrupted(error, partial, where), now)
-            else:
-                self._fail_deadline(now, phase)
-            return ()
-        if live.flowing:
-            timer, seconds, awaited = Timer.IDLE, live.steady.idle, "for its next event"
-        elif live.phase is Phase.SENT:
-            timer, seconds, awaited = Timer.HEAD, None, "for the head of its answer"
-        elif self._operation.streams:
-            timer, seconds, awaited = Timer.FIRST_CONTENT, live.first_content_by, "for its first content"
+        if now < self._deadline:
+            return self._fail(live, live.timed_out(), (), now)
+        self._note(failed_entry(self._at(now), live.number, FailureClass.SILENT, live.phase, None))
+        partial = live.partial() if live.flowing else None
+        seconds = self._deadline - self._started
+        awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
+        error = deadline_exceeded(seconds, live.phase, awaited, self._errors)
+        candidate = str(live.candidate)
+        self._close(live)
+        if self._committed:
+            self._stop(interrupted(error, partial, candidate), now)
         else:
-            timer, seconds, awaited = Timer.READ, live.first_content_by, "for its answer"
-        waited = f" for {seconds:.3g} s" if seconds is not None else " as long as it may take"
-        error = TimedOut(f"{where}: waited{waited} {awaited}", timer=timer, phase=live.phase)
-        return self._fail(live, error, (), now)
+            error.partial = partial
+            self._stop(error, now)
+        return ()
 
-    def _fail(self, live: _Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+    def _fail(self, live: Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """An attempt failed; `events` came before the fault in the same read."""
         failure = classify(error)
-        self._note_failure(live, failure, error, now)
-        partial = _partial(live.exchange) if live.flowing or events else None
-        kept = _interrupted(error, partial, str(live.candidate)) if partial is not None else error
+        self._note(failed_entry(self._at(now), live.number, failure, live.phase, error))
+        partial = live.partial() if live.flowing or events else None
+        kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
         self._errors.append(kept)
         candidate = str(live.candidate)
         self._close(live)
@@ -433,10 +387,10 @@ class Call:
             self._note(MovedOn(self._at(now), candidate, decision.reason))
         else:
             self._note(MovedOn(self._at(now), candidate, decision.reason))
-            self._stop(self._errors[-1] if decision.final else self._failure_of_all(), now)
+            self._stop(self._errors[-1] if decision.final else all_failed(self._errors, len(self._tried)), now)
         return ()
 
-    def _close(self, live: _Attempt) -> None:
+    def _close(self, live: Attempt) -> None:
         self._live = None
         self._drops.append(live.number)
         self._give_place_back()
@@ -448,41 +402,27 @@ class Call:
 
     # -- how a call ends ----------------------------------------------------------------------------------------
 
-    def _failure_of_all(self) -> TurnoutError:
-        last = self._errors[-1]
-        if len(self._tried) <= 1:
-            return last
-        told = "; ".join(dict.fromkeys(str(error) for error in self._errors))
-        error = AllAttemptsFailed(f"all {len(self._tried)} candidates failed: {told}", errors=tuple(self._errors))
-        error.__cause__ = last
-        return error
-
-    def _fail_deadline(self, now: float, phase: Phase) -> None:
-        seconds = self._deadline - self._started
-        awaited = (
-            f"while {self._last.candidate} was asked"
-            if phase is not Phase.NOT_SENT and self._last
-            else ("while waiting for a place in the router" if self._queued else "before another attempt could begin")
-        )
-        error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {awaited}", phase=phase)
-        error.__cause__ = self._errors[-1] if self._errors else None
+    def _fail_deadline(self, now: float) -> None:
+        """The deadline passed with no attempt on."""
+        awaited = "while waiting for a place in the router" if self._queued else "before another attempt could begin"
         if self._queued:
             self._core.withdraw(self)
             self._queued = False
-        self._stop(error, now)
+        seconds = self._deadline - self._started
+        self._stop(deadline_exceeded(seconds, Phase.NOT_SENT, awaited, self._errors), now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
         self._give_place_back()
         self._note(Finished(self._at(now), type(error).__name__))
         self._operation.keep(error)
         error.trace = self.trace
-        if isinstance(error, StreamInterrupted) and error.partial is not None:
+        if error.partial is not None:
             error.partial = attrs.evolve(error.partial, trace=self.trace)
         self._finish = Finish(error=error)
 
     # -- small things -------------------------------------------------------------------------------------------
 
-    def _attempt(self, number: int, called: str) -> _Attempt:
+    def _attempt(self, number: int, called: str) -> Attempt:
         live = self._live
         if live is None or live.number != number:
             raise LocalProtocolError(f"{called} came for attempt {number}, which is not on")
@@ -493,38 +433,3 @@ class Call:
 
     def _note(self, entry: Any) -> None:
         self.trace.entries.append(entry)
-
-    def _note_failure(self, live: _Attempt, failure: FailureClass, error: TurnoutError | None, now: float) -> None:
-        provider_error = error if isinstance(error, ProviderError) else None
-        phase = error.phase if isinstance(error, TransportError) else live.phase
-        self._note(
-            Failed(
-                self._at(now),
-                live.number,
-                failure,
-                phase,
-                provider_error.status if provider_error else None,
-                provider_error.code if provider_error else None,
-                provider_error.retry_after if provider_error else None,
-                type(error).__name__ if error is not None else DeadlineExceeded.__name__,
-            )
-        )
-
-
-def _partial(exchange: Exchange[Any]) -> ChatResponse | None:
-    """What a broken or unfinished exchange holds of an answer."""
-    try:
-        result = exchange.result
-    except LocalProtocolError:
-        return None
-    return result if isinstance(result, ChatResponse) else None
-
-
-def _interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:
-    """The error of a stream that broke after content had come, with the answer as far as it came."""
-    if isinstance(error, StreamInterrupted):
-        error.partial = partial if partial is not None else error.partial
-        return error
-    failed = StreamFailed(f"{candidate}: the stream broke after content had come: {error}", partial=partial)
-    failed.__cause__ = error
-    return failed

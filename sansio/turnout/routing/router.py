@@ -24,7 +24,8 @@ from turnout.errors import (
     RoutingError,
 )
 from turnout.providers.protocol import Provider
-from turnout.routing.call import Call, Candidate
+from turnout.routing.attempt import Candidate
+from turnout.routing.call import Call
 from turnout.routing.operations import Chat, Embed, Operation
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Skipped, Trace

@@ -489,3 +489,12 @@ def test_a_trace_is_plain_values() -> None:
     said = outcome.call.trace.explain()
     assert "asks to wait 1 s" in said
     assert "answered by p1/m" in said
+
+
+def test_a_deadline_in_the_middle_of_a_collected_answer_keeps_what_came() -> None:
+    world = World([Script(body=tuple((1.0, b"tx\n") for _ in range(50)))], timeout=5.5)
+    outcome = world.run(Chat(world.request(), collect=True))
+    assert isinstance(outcome.error, DeadlineExceeded)
+    assert "was answering" in str(outcome.error)
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "xxxxx"

@@ -1,0 +1,72 @@
+"""One attempt: a candidate, its exchange on the wire, and its timers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from turnout.chat import ChatResponse, ModelConfig
+from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
+from turnout.providers.protocol import Exchange, Provider
+from turnout.routing.commands import Read
+
+__all__ = ["Attempt", "Candidate"]
+
+
+@attrs.frozen
+class Candidate:
+    """A model that may answer, and the provider that offers it."""
+
+    model: ModelConfig
+    provider: Provider
+
+    def __str__(self) -> str:
+        return str(self.model)
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One exchange on the wire.
+
+    streams     whether its answer comes as a stream
+    allowed     seconds until its first content, or until the whole of a unary answer
+    content_by  the time at which those are over
+    idle_left   seconds of silence that it still has, once content flows
+    steady      the Read that is asked for again and again while content flows
+    flowing     whether content has come
+    whole       whether the answer is whole; only its HTTP body has still to end
+    """
+
+    number: int
+    candidate: Candidate
+    exchange: Exchange[Any]
+    streams: bool
+    allowed: float
+    content_by: float
+    idle_left: float
+    steady: Read
+    phase: Phase = Phase.SENT
+    flowing: bool = False
+    whole: bool = False
+    read_at: float = 0.0
+
+    def partial(self) -> ChatResponse | None:
+        """What has come of an answer, where this is to become one."""
+        try:
+            result = self.exchange.result
+        except LocalProtocolError:
+            return None
+        return result if isinstance(result, ChatResponse) else None
+
+    def timed_out(self) -> TimedOut:
+        """The error for a timer that ran out: which one, by what was being waited for."""
+        if self.flowing:
+            timer, told = Timer.IDLE, f"nothing came for {self.steady.idle:.3g} s"
+        elif self.phase is Phase.SENT:
+            timer, told = Timer.HEAD, "no head of an answer came in time"
+        elif self.streams:
+            timer, told = Timer.FIRST_CONTENT, f"no content came within {self.allowed:.3g} s"
+        else:
+            timer, told = Timer.READ, f"no answer came within {self.allowed:.3g} s"
+        return TimedOut(f"{self.candidate}: {told}", timer=timer, phase=self.phase)

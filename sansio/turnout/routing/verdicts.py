@@ -1,0 +1,58 @@
+"""The errors that end a call, made of the errors of its attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from turnout.chat import ChatResponse
+from turnout.errors import (
+    AllAttemptsFailed,
+    DeadlineExceeded,
+    Phase,
+    ProviderError,
+    StreamFailed,
+    StreamInterrupted,
+    TransportError,
+    TurnoutError,
+)
+from turnout.routing.classify import FailureClass
+from turnout.routing.trace import Failed
+
+__all__ = ["all_failed", "deadline_exceeded", "failed_entry", "interrupted"]
+
+
+def interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:
+    """The error of a stream that broke after content had come, with the answer as far as it came."""
+    if isinstance(error, StreamInterrupted):
+        error.partial = partial if partial is not None else error.partial
+        return error
+    failed = StreamFailed(f"{candidate}: the stream broke after content had come: {error}", partial=partial)
+    failed.__cause__ = error
+    return failed
+
+
+def all_failed(errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
+    """With one candidate its own last error; of several, all."""
+    last = errors[-1]
+    if candidates <= 1:
+        return last
+    told = "; ".join(dict.fromkeys(str(error) for error in errors))
+    error = AllAttemptsFailed(f"all {candidates} candidates failed: {told}", errors=tuple(errors))
+    error.__cause__ = last
+    return error
+
+
+def deadline_exceeded(seconds: float, phase: Phase, awaited: str, errors: Sequence[TurnoutError]) -> DeadlineExceeded:
+    """The caller's deadline passed; what failed before it is the cause."""
+    error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {awaited}", phase=phase)
+    error.__cause__ = errors[-1] if errors else None
+    return error
+
+
+def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None) -> Failed:
+    """What the trace keeps of a failure: no message, for it may quote the prompt."""
+    if isinstance(error, TransportError):
+        phase = error.phase
+    told = error if isinstance(error, ProviderError) else ProviderError()
+    name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
+    return Failed(at, attempt, failure, phase, told.status, told.code, told.retry_after, name)
