@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import attrs
-import msgspec
 
 from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
@@ -22,6 +21,7 @@ from turnout.providers.entry import Account
 from turnout.providers.exchange import Collected, HttpExchange
 from turnout.providers.gemini_partial_args import PartialArguments
 from turnout.providers.gemini_request import FAMILY, generate_body
+from turnout.providers.gemini_wire import Answer, Candidate, Embeddings, FunctionCall, Models, Part, UsageWire
 from turnout.providers.hints import rate_limit, request_id
 from turnout.providers.protocol import ModelPage
 from turnout.providers.refusals import ErrorFacts, error_reader, facts_of, to_error
@@ -49,82 +49,10 @@ FINISH_REASONS = {
 _PURPOSES = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
 
 
-class _FunctionCall(msgspec.Struct, gc=False):
-    id: str | None = None
-    name: str | None = None
-    args: msgspec.Raw | None = None
-    partialArgs: list[Any] | None = None  # noqa: N815 - the name on the wire
-    willContinue: bool | None = None  # noqa: N815
-
-
-class _Part(msgspec.Struct, gc=False):
-    text: str | None = None
-    thought: bool | None = None
-    thoughtSignature: str | None = None  # noqa: N815
-    functionCall: _FunctionCall | None = None  # noqa: N815
-
-
-class _Content(msgspec.Struct, gc=False):
-    parts: list[msgspec.Raw] | None = None
-
-
-class _Candidate(msgspec.Struct, gc=False):
-    content: _Content | None = None
-    finishReason: str | int | None = None  # noqa: N815
-    index: int | None = None
-    citationMetadata: Any = None  # noqa: N815
-    groundingMetadata: Any = None  # noqa: N815
-    logprobsResult: Any = None  # noqa: N815
-
-
-class _Feedback(msgspec.Struct, gc=False):
-    blockReason: str | None = None  # noqa: N815
-
-
-class _Usage(msgspec.Struct, gc=False):
-    promptTokenCount: int | None = None  # noqa: N815
-    candidatesTokenCount: int | None = None  # noqa: N815
-    thoughtsTokenCount: int | None = None  # noqa: N815
-    cachedContentTokenCount: int | None = None  # noqa: N815
-
-
-class _Answer(msgspec.Struct, gc=False):
-    candidates: list[_Candidate] | None = None
-    promptFeedback: _Feedback | None = None  # noqa: N815
-    usageMetadata: _Usage | None = None  # noqa: N815
-    modelVersion: str | None = None  # noqa: N815
-    responseId: str | None = None  # noqa: N815
-    error: Any = None
-
-
-class _Values(msgspec.Struct, gc=False):
-    values: list[float] | None = None
-
-
-class _Embeddings(msgspec.Struct, gc=False):
-    embeddings: list[_Values] | None = None
-    embedding: _Values | None = None
-    predictions: list[Any] | None = None
-    usageMetadata: _Usage | None = None  # noqa: N815
-    error: Any = None
-
-
-class _Model(msgspec.Struct, gc=False):
-    name: str | None = None
-    inputTokenLimit: int | None = None  # noqa: N815
-    outputTokenLimit: int | None = None  # noqa: N815
-
-
-class _Models(msgspec.Struct, gc=False):
-    models: list[_Model] | None = None
-    nextPageToken: str | None = None  # noqa: N815
-    error: Any = None
-
-
-_ANSWER = Shape(_Answer)
-_PART = Shape(_Part)
-_EMBEDDINGS = Shape(_Embeddings)
-_MODELS = Shape(_Models)
+_ANSWER = Shape(Answer)
+_PART = Shape(Part)
+_EMBEDDINGS = Shape(Embeddings)
+_MODELS = Shape(Models)
 
 
 @attrs.frozen
@@ -365,7 +293,7 @@ class _Chunks:
                 events, name=call.name, arguments=call.arguments(), id=call.id, signature=call.signature
             )
 
-    def _candidate(self, candidate: _Candidate, events: list[Event]) -> None:
+    def _candidate(self, candidate: Candidate, events: list[Event]) -> None:
         assembly = self.assembly
         for raw in (candidate.content.parts if candidate.content is not None else None) or ():
             part = _PART.decode(bytes(raw))
@@ -380,7 +308,7 @@ class _Chunks:
             if source:
                 assembly.citations.append(source)
 
-    def _part(self, part: _Part, raw: bytes, events: list[Event]) -> None:
+    def _part(self, part: Part, raw: bytes, events: list[Event]) -> None:
         assembly, signature = self.assembly, part.thoughtSignature
         if part.functionCall is not None:
             self._function_call(part.functionCall, signature, events)
@@ -396,7 +324,7 @@ class _Chunks:
         else:
             assembly.opaque(raw)
 
-    def _function_call(self, call: _FunctionCall, signature: str | None, events: list[Event]) -> None:
+    def _function_call(self, call: FunctionCall, signature: str | None, events: list[Event]) -> None:
         if call.name:
             self.flush(events)
             if not (call.willContinue or call.partialArgs):
@@ -409,7 +337,7 @@ class _Chunks:
             if not call.willContinue:
                 self.flush(events)
 
-    def _usage(self, told: _Usage) -> None:
+    def _usage(self, told: UsageWire) -> None:
         """Counters are cumulative and come and go: the last one that was told counts, each for itself."""
         known = self.assembly.usage
         thoughts = told.thoughtsTokenCount if told.thoughtsTokenCount is not None else known.reasoning_tokens
