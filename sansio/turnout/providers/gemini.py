@@ -5,28 +5,27 @@ Source: the Gemini API reference (ai.google.dev) and that of Vertex AI (cloud.go
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
 import attrs
 
-from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.assembly import Assembly
-from turnout.providers.entry import Account
-from turnout.providers.exchange import Collected, HttpExchange
+from turnout.providers.dialect import Dialect
+from turnout.providers.error_bodies import facts_of
+from turnout.providers.exchange import HttpExchange
 from turnout.providers.gemini_partial_args import PartialArguments
 from turnout.providers.gemini_request import FAMILY, generate_body
 from turnout.providers.gemini_wire import Answer, Candidate, Embeddings, FunctionCall, Models, Part, UsageWire
-from turnout.providers.hints import rate_limit, request_id
+from turnout.providers.hints import request_id
 from turnout.providers.protocol import ModelPage
-from turnout.providers.refusals import ErrorFacts, error_reader, facts_of, to_error
-from turnout.providers.stream_reader import StreamReader
-from turnout.providers.wire import Shape, decode_any, encode
+from turnout.providers.wire import Shape, decode_any
 
 __all__ = ["FINISH_REASONS", "Gemini"]
 
@@ -56,57 +55,38 @@ _MODELS = Shape(Models)
 
 
 @attrs.frozen
-class Gemini:
+class Gemini(Dialect):
     """A provider that speaks Gemini (`turnout.providers.protocol.Provider`).
 
     With `access_token` (a token, or a function that gives one just before each request is sent) and `vertex_project`
     it speaks to Vertex AI in `vertex_location`; else to AI Studio with the account's key.
     """
 
-    account: Account
     vertex_project: str | None = None
     vertex_location: str = "global"
     access_token: str | Callable[[], str | Awaitable[str]] | None = attrs.field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.account.name
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return self.account.entry.capabilities
+    finish_reasons = FINISH_REASONS
 
     @property
     def missing_env(self) -> tuple[str, ...]:
         return () if self._vertex else self.account.missing_env
 
     @property
-    def embedding_batch(self) -> int | None:
-        return self.account.entry.embedding_batch
+    def family(self) -> str:
+        return FAMILY
 
     @property
     def _vertex(self) -> bool:
         return self.vertex_project is not None and self.access_token is not None
 
-    def first_content_timeout(self, model_id: str) -> float | None:
-        rule = self.account.entry.rule(model_id)
-        return rule.first_content if rule is not None else None
-
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        def make_reader(headers: Headers) -> Collected[ChatResponse]:
-            return Collected(lambda body: self._parse_chat(body, request, headers))
-
         asked = self._post(request.model.model_id, "generateContent", generate_body(request))
-        return HttpExchange(asked, make_reader, self._read_error())
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        def make_reader(headers: Headers) -> StreamReader:
-            assembly = self._assembly(request, headers)
-            return StreamReader(assembly, self.name, _Chunks(assembly, self.account, headers))
-
         verb = "streamGenerateContent?alt=sse"
         asked = self._post(request.model.model_id, verb, generate_body(request), stream=True)
-        return HttpExchange(asked, make_reader, self._read_error())
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts))
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         model_id = request.model.model_id.removeprefix("models/")
@@ -126,22 +106,14 @@ class Gemini:
             parts = ({"model": f"models/{model_id}", "content": {"parts": [{"text": text}]}} for text in request.input)
             body = {"requests": [part | options for part in parts]}
             verb = "batchEmbedContents"
-        body |= request.model.extra
-
-        def make_reader(headers: Headers) -> Collected[EmbeddingResponse]:
-            return Collected(lambda body: self._parse_embeddings(body, request, headers))
-
-        return HttpExchange(self._post(model_id, verb, body), make_reader, self._read_error())
+        asked = self._post(model_id, verb, body | dict(request.model.extra))
+        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         if self._vertex:
             raise CapabilityUnsupported(f"{self.name}: Vertex AI lists no models here")
         path = "/v1beta/models?pageSize=1000" + (f"&pageToken={quote(page, safe='')}" if page else "")
-
-        def make_reader(headers: Headers) -> Collected[ModelPage]:
-            return Collected(lambda body: self._parse_models(body, headers))
-
-        return HttpExchange(self._request("GET", self.account.endpoint + path, None), make_reader, self._read_error())
+        return self.collected(self.asking("GET", self.account.endpoint + path, None), self._parse_models)
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -153,7 +125,8 @@ class Gemini:
             url = f"{self._vertex_endpoint()}/v1beta1/{where}:{verb}"
         else:
             url = f"{self.account.endpoint}/v1beta/models/{model}:{verb}"
-        return self._request("POST", url, body, stream=stream)
+        auth = _bearer(self.access_token) if self._vertex and callable(self.access_token) else None
+        return self.asking("POST", url, body, stream=stream, auth=auth)
 
     def _vertex_endpoint(self) -> str:
         if self.account.endpoint != self.account.entry.base_url:
@@ -161,37 +134,16 @@ class Gemini:
         prefix = "" if self.vertex_location == "global" else f"{self.vertex_location}-"
         return f"https://{prefix}aiplatform.googleapis.com"
 
-    def _request(self, method: str, url: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        headers = [("Accept", "text/event-stream" if stream else "application/json")]
-        if stream:
-            headers.append(("Accept-Encoding", "identity"))
-        if body is not None:
-            headers.append(("Content-Type", "application/json"))
-        auth: Auth | None = None
-        if self._vertex and callable(self.access_token):
-            auth = _bearer(self.access_token)
-        elif self._vertex:
-            headers.append(("Authorization", f"Bearer {self.access_token}"))
-        elif self.account.api_key:
-            # In a header and never in the URL: URLs are logged.
-            headers.append(("x-goog-api-key", self.account.api_key))
-        headers += self.account.headers.items()
-        return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
-
-    def _read_error(self) -> Any:
-        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        if not self._vertex:
+            return (("x-goog-api-key", self.account.api_key),) if self.account.api_key else ()
+        return () if callable(self.access_token) else (("Authorization", f"Bearer {self.access_token}"),)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def _assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
-        assembly = Assembly(request.model, FAMILY, FINISH_REASONS, len(request.messages))
-        assembly.request_id = request_id(headers)
-        assembly.rate_limit = rate_limit(headers)
-        return assembly
-
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self._assembly(request, headers)
-        chunks = _Chunks(assembly, self.account, headers)
+        assembly = self.assembly(request, headers)
+        chunks = _Chunks(self, assembly, headers)
         try:
             failure = chunks.read("", body, [])
         except ValueError as error:
@@ -204,7 +156,7 @@ class Gemini:
         return assembly.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self._decoded(_EMBEDDINGS, body, headers)
+        answer = self.document(_EMBEDDINGS, body, headers)
         rows = answer.embeddings or ([answer.embedding] if answer.embedding is not None else None)
         vectors = [row.values or [] for row in rows] if rows is not None else _predicted(answer.predictions)
         if vectors is None:
@@ -222,7 +174,7 @@ class Gemini:
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self._decoded(_MODELS, body, headers)
+        answer = self.document(_MODELS, body, headers)
         if answer.models is None:
             raise RemoteProtocolError(f"{self.name}: no model list came")
         infos = (
@@ -238,21 +190,13 @@ class Gemini:
         )
         return ModelPage(tuple(infos), answer.nextPageToken or None)
 
-    def _decoded(self, shape: Shape[Any], body: bytes, headers: Headers) -> Any:
-        answer = shape.decode(body)
-        if answer is None:
-            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object")
-        if answer.error:
-            raise _error(self.account, headers, facts_of({"error": answer.error}), body)
-        return answer
-
 
 @attrs.define(eq=False)
 class _Chunks:
     """Reads answers, whole or in pieces, into an assembly (`turnout.providers.stream_reader.ChunkReader`)."""
 
+    dialect: Gemini
     assembly: Assembly
-    account: Account
     headers: Headers
     done: bool = False  # this protocol has no last word
     _open: PartialArguments | None = None
@@ -260,7 +204,7 @@ class _Chunks:
     def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
         if data.lstrip()[:1] in (b'"', b"["):
             # An error as a bare string, or inside a list of one.
-            return _error(self.account, self.headers, facts_of(decode_any(data)), data)
+            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
         answer = _ANSWER.decode(data)
         if answer is None:
             raise ValueError("no JSON object")
@@ -277,13 +221,13 @@ class _Chunks:
         if feedback is not None and feedback.blockReason and not answer.candidates:
             assembly.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
         if answer.error:
-            return _error(self.account, self.headers, facts_of({"error": answer.error}), data)
+            return self.dialect.error(facts_of({"error": answer.error}), self.headers, data)
         return None
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         if isinstance(document, dict) and not document.get("error"):
             return self.read("", data, events)
-        return _error(self.account, self.headers, facts_of(document), data)
+        return self.dialect.error(facts_of(document), self.headers, data)
 
     def flush(self, events: list[Event]) -> None:
         """A call whose last piece never came is given out as far as it is."""
@@ -352,13 +296,6 @@ class _Chunks:
             ),
             reasoning_tokens=thoughts,
         )
-
-
-def _error(account: Account, headers: Headers, facts: ErrorFacts, data: bytes) -> ProviderError:
-    return to_error(
-        facts, status=facts.status, headers=headers, provider=account.name, own=account.entry.error_codes, body=data,
-        secrets=account.secrets,
-    )  # fmt: skip
 
 
 def _predicted(predictions: list[Any] | None) -> list[list[float]] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
@@ -20,13 +20,11 @@ from turnout.framing.ndjson import NdjsonParser
 from turnout.http import Headers, HttpRequest
 from turnout.messages import Image, Message, Refusal, Role, Text, Thinking, ToolCall
 from turnout.providers.assembly import Assembly
-from turnout.providers.entry import Account
-from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.hints import request_id
+from turnout.providers.dialect import Dialect
+from turnout.providers.error_bodies import facts_of
+from turnout.providers.exchange import HttpExchange
 from turnout.providers.protocol import ModelPage
-from turnout.providers.refusals import error_reader, facts_of, to_error
-from turnout.providers.stream_reader import StreamReader
-from turnout.providers.wire import Shape, encode
+from turnout.providers.wire import Shape
 
 __all__ = ["FAMILY", "FINISH_REASONS", "Ollama"]
 
@@ -88,86 +86,40 @@ _MODELS = Shape(_Models)
 
 
 @attrs.frozen
-class Ollama:
+class Ollama(Dialect):
     """A provider that speaks Ollama (`turnout.providers.protocol.Provider`). A key is for ollama.com only."""
 
-    account: Account
+    finish_reasons = FINISH_REASONS
+    stream_type = "application/x-ndjson"
 
     @property
-    def name(self) -> str:
-        return self.account.name
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return self.account.entry.capabilities
-
-    @property
-    def missing_env(self) -> tuple[str, ...]:
-        return self.account.missing_env
-
-    @property
-    def embedding_batch(self) -> int | None:
-        return self.account.entry.embedding_batch
-
-    def first_content_timeout(self, model_id: str) -> float | None:
-        rule = self.account.entry.rule(model_id)
-        return rule.first_content if rule is not None else None
+    def family(self) -> str:
+        return FAMILY
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        def make_reader(headers: Headers) -> Collected[ChatResponse]:
-            return Collected(lambda body: self._parse_chat(body, request, headers))
-
-        asked = self._request("POST", "/api/chat", _chat_body(request, stream=False))
-        return HttpExchange(asked, make_reader, self._read_error())
+        asked = self._asking("POST", "/api/chat", _chat_body(request, stream=False))
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        def make_reader(headers: Headers) -> StreamReader:
-            assembly = self._assembly(request, headers)
-            return StreamReader(assembly, self.name, _Chunks(assembly, self.account, headers), NdjsonParser())
-
-        asked = self._request("POST", "/api/chat", _chat_body(request, stream=True), stream=True)
-        return HttpExchange(asked, make_reader, self._read_error())
+        asked = self._asking("POST", "/api/chat", _chat_body(request, stream=True), stream=True)
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), NdjsonParser)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
-        body |= request.model.extra
-
-        def make_reader(headers: Headers) -> Collected[EmbeddingResponse]:
-            return Collected(lambda body: self._parse_embeddings(body, request, headers))
-
-        return HttpExchange(self._request("POST", "/api/embed", body), make_reader, self._read_error())
+        asked = self._asking("POST", "/api/embed", body | dict(request.model.extra))
+        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
-        def make_reader(headers: Headers) -> Collected[ModelPage]:
-            return Collected(lambda body: self._parse_models(body, headers))
+        return self.collected(self._asking("GET", "/api/tags", None), self._parse_models)
 
-        return HttpExchange(self._request("GET", "/api/tags", None), make_reader, self._read_error())
-
-    def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        account = self.account
-        headers = [("Accept", "application/x-ndjson" if stream else "application/json")]
-        if stream:
-            headers.append(("Accept-Encoding", "identity"))
-        if body is not None:
-            headers.append(("Content-Type", "application/json"))
-        if account.api_key:
-            headers.append(("Authorization", f"Bearer {account.api_key}"))
-        headers += account.headers.items()
-        return HttpRequest(method, account.endpoint + path, headers, encode(body) if body is not None else b"")
-
-    def _read_error(self) -> Any:
-        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
-
-    def _assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
-        assembly = Assembly(request.model, FAMILY, FINISH_REASONS, len(request.messages))
-        assembly.request_id = request_id(headers)
-        return assembly
+    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        return self.asking(method, self.account.endpoint + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self._assembly(request, headers)
-        chunks = _Chunks(assembly, self.account, headers)
+        assembly = self.assembly(request, headers)
+        chunks = _Chunks(self, assembly, headers)
         try:
             failure = chunks.read("", body, [])
         except ValueError as error:
@@ -179,7 +131,7 @@ class Ollama:
         return assembly.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self._decoded(_EMBEDDINGS, body, headers)
+        answer = self.document(_EMBEDDINGS, body, headers)
         rows = answer.embeddings if answer.embeddings is not None else [answer.embedding]
         if None in rows:
             raise RemoteProtocolError(f"{request.model}: no vectors came")
@@ -196,27 +148,19 @@ class Ollama:
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self._decoded(_MODELS, body, headers)
+        answer = self.document(_MODELS, body, headers)
         if answer.models is None:
             raise RemoteProtocolError(f"{self.name}: no model list came")
         names = (model.model or model.name for model in answer.models)
         return ModelPage(tuple(ModelInfo(name, self.name) for name in names if name))
-
-    def _decoded(self, shape: Shape[Any], body: bytes, headers: Headers) -> Any:
-        answer = shape.decode(body)
-        if answer is None:
-            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object")
-        if answer.error:
-            raise _error(self.account, headers, answer.error, body)
-        return answer
 
 
 @attrs.define(eq=False)
 class _Chunks:
     """Reads lines, or the whole answer, into an assembly (`turnout.providers.stream_reader.ChunkReader`)."""
 
+    dialect: Ollama
     assembly: Assembly
-    account: Account
     headers: Headers
     done: bool = False
 
@@ -227,7 +171,7 @@ class _Chunks:
         assembly = self.assembly
         assembly.raw = data
         if answer.error:
-            return _error(self.account, self.headers, answer.error, data)
+            return self.dialect.error(facts_of({"error": answer.error}), self.headers, data)
         assembly.served_model = assembly.served_model or answer.model
         thinking, text = answer.thinking, answer.response
         if answer.message is not None:
@@ -262,14 +206,6 @@ class _Chunks:
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments if arguments is not None else {}, ensure_ascii=False)
         self.assembly.tool_call(events, name=function.name, arguments=arguments, id=call.id)
-
-
-def _error(account: Account, headers: Headers, error: Any, data: bytes) -> ProviderError:
-    facts = facts_of({"error": error})
-    return to_error(
-        facts, status=facts.status, headers=headers, provider=account.name, own=account.entry.error_codes, body=data,
-        secrets=account.secrets,
-    )  # fmt: skip
 
 
 # -- requests -------------------------------------------------------------------------------------------------------

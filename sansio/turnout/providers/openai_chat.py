@@ -19,14 +19,13 @@ from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolE
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
 from turnout.providers.assembly import Assembly
-from turnout.providers.entry import Account
-from turnout.providers.exchange import Collected, HttpExchange
+from turnout.providers.dialect import Dialect
+from turnout.providers.error_bodies import facts_of
+from turnout.providers.exchange import HttpExchange
 from turnout.providers.hints import rate_limit, request_id
 from turnout.providers.openai_request import chat_body
 from turnout.providers.openai_wire import Chunk, EmbeddingList, Message, ModelList, ToolCallFragment, usage_of
 from turnout.providers.protocol import ModelPage
-from turnout.providers.refusals import ErrorFacts, error_reader, facts_of, to_error
-from turnout.providers.stream_reader import StreamReader
 from turnout.providers.wire import Shape, decode_any, encode
 
 __all__ = ["FINISH_REASONS", "OpenAIChat"]
@@ -54,50 +53,20 @@ _MODELS = Shape(ModelList)
 
 
 @attrs.frozen
-class OpenAIChat:
+class OpenAIChat(Dialect):
     """A provider that speaks chat completions (`turnout.providers.protocol.Provider`)."""
 
-    account: Account
-
-    @property
-    def name(self) -> str:
-        return self.account.name
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return self.account.entry.capabilities
-
-    @property
-    def missing_env(self) -> tuple[str, ...]:
-        return self.account.missing_env
-
-    @property
-    def embedding_batch(self) -> int | None:
-        return self.account.entry.embedding_batch
-
-    def first_content_timeout(self, model_id: str) -> float | None:
-        rule = self.account.entry.rule(model_id)
-        return rule.first_content if rule is not None else None
+    finish_reasons = FINISH_REASONS
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         body, dropped = chat_body(request, self.account, stream=False)
-
-        def make_reader(headers: Headers) -> Collected[ChatResponse]:
-            return Collected(lambda body: self._parse_chat(body, request, headers))
-
-        return HttpExchange(
-            self._request("POST", "/chat/completions", body), make_reader, self._read_error(), dropped=dropped
-        )
+        asked = self._asking("POST", "/chat/completions", body)
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         body, dropped = chat_body(request, self.account, stream=True)
-
-        def make_reader(headers: Headers) -> StreamReader:
-            assembly = self._assembly(request, headers)
-            return StreamReader(assembly, self.name, _Chunks(assembly, self.account, headers))
-
-        asked = self._request("POST", "/chat/completions", body, stream=True)
-        return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
+        asked = self._asking("POST", "/chat/completions", body, stream=True)
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         if Capability.EMBEDDINGS not in self.capabilities:
@@ -107,53 +76,19 @@ class OpenAIChat:
             body["encoding_format"] = "base64"
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
-        body |= request.model.extra
-
-        def make_reader(headers: Headers) -> Collected[EmbeddingResponse]:
-            return Collected(lambda body: self._parse_embeddings(body, request, headers))
-
-        return HttpExchange(self._request("POST", "/embeddings", body), make_reader, self._read_error())
+        asked = self._asking("POST", "/embeddings", body | dict(request.model.extra))
+        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
-        def make_reader(headers: Headers) -> Collected[ModelPage]:
-            return Collected(lambda body: self._parse_models(body, headers))
+        return self.collected(self._asking("GET", "/models", None), self._parse_models)
 
-        return HttpExchange(self._request("GET", "/models"), make_reader, self._read_error())
-
-    # -- requests -----------------------------------------------------------------------------------------------
-
-    def _request(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, stream: bool = False
-    ) -> HttpRequest:
-        account = self.account
-        headers = [("Accept", "text/event-stream" if stream else "application/json")]
-        if stream:
-            # A compressor may hold tokens back until its block is full.
-            headers.append(("Accept-Encoding", "identity"))
-        if body is not None:
-            headers.append(("Content-Type", "application/json"))
-        if account.api_key:
-            headers.append(("Authorization", f"Bearer {account.api_key}"))
-        headers += account.headers.items()
-        return HttpRequest(method, account.endpoint + path, headers, encode(body) if body is not None else b"")
-
-    def _read_error(self) -> Any:
-        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
-
-    # -- answers ------------------------------------------------------------------------------------------------
-
-    def _assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
-        assembly = Assembly(request.model, self.account.entry.name, FINISH_REASONS, len(request.messages))
-        assembly.request_id = request_id(headers)
-        assembly.rate_limit = rate_limit(headers)
-        return assembly
+    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        return self.asking(method, self.account.endpoint + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self._assembly(request, headers)
-        chunk = _CHUNK.decode(body)
-        if chunk is None:
-            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object: {_shown(body)}")
-        failure = _Chunks(assembly, self.account, headers).take(chunk, body, [])
+        assembly = self.assembly(request, headers)
+        chunk = self.decoded(_CHUNK, body)
+        failure = _Chunks(self, assembly, headers).take(chunk, body, [])
         if failure is not None:
             raise failure
         if not chunk.choices:
@@ -161,9 +96,7 @@ class OpenAIChat:
         return assembly.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = _EMBEDDINGS.decode(body)
-        if answer is None:
-            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object: {_shown(body)}")
+        answer = self.decoded(_EMBEDDINGS, body)
         if answer.data is None:
             raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: no vectors came: {_shown(body)}")
         entries = [entry.embedding for entry in sorted(answer.data, key=lambda entry: entry.index or 0)]
@@ -178,9 +111,7 @@ class OpenAIChat:
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
         # Together answers with the bare list.
-        answer = _MODELS.decode(b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
-        if answer is None:
-            raise RemoteProtocolError(f"{self.name}: the model list is no JSON: {_shown(body)}")
+        answer = self.decoded(_MODELS, b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
         if answer.data is None:
             raise self._told(body, headers) or RemoteProtocolError(f"{self.name}: no model list came: {_shown(body)}")
         return ModelPage(
@@ -202,19 +133,15 @@ class OpenAIChat:
         facts = facts_of(decode_any(body))
         if not facts.message and not facts.codes:
             return None
-        account = self.account
-        return to_error(
-            facts, status=None, headers=headers, provider=self.name, own=account.entry.error_codes, body=body,
-            secrets=account.secrets,
-        )  # fmt: skip
+        return self.error(facts, headers, body)
 
 
 @attrs.define(eq=False)
 class _Chunks:
     """Reads chunks into an assembly (`turnout.providers.stream_reader.ChunkReader`)."""
 
+    dialect: OpenAIChat
     assembly: Assembly
-    account: Account
     headers: Headers
     done: bool = False
     _usage_seen: bool = False
@@ -229,7 +156,7 @@ class _Chunks:
             raise ValueError("no JSON object")
         failure = self.take(chunk, data, events)
         if failure is None and event == "error":
-            failure = self._error(facts_of(decode_any(data)), data)
+            failure = self.dialect.error(facts_of(decode_any(data)), self.headers, data)
         return failure
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
@@ -237,7 +164,7 @@ class _Chunks:
             chunk = _CHUNK.fit(document)
             return self.take(chunk, data, events) if chunk is not None else None
         facts = facts_of(document)
-        return self._error(facts, data) if facts.message or facts.codes else None
+        return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
 
     def flush(self, events: list[Event]) -> None:
         """Nothing is held back."""
@@ -272,10 +199,10 @@ class _Chunks:
                 assembly.usage = usage_of(groq.usage)
             error = error or groq.error
         if error:
-            return self._error(facts_of({"error": error, "code": chunk.code}), data)
+            return self.dialect.error(facts_of({"error": error, "code": chunk.code}), self.headers, data)
         if chunk.choices is None and chunk.message and chunk.usage is None:
             # A flat error: SiliconFlow, DashScope and Cerebras have no envelope.
-            return self._error(facts_of(decode_any(data)), data)
+            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
         return None
 
     def _message(self, message: Message, events: list[Event]) -> None:
@@ -351,13 +278,6 @@ class _Chunks:
             arguments=arguments,
             signature=_google_signature(fragment.extra_content),
         )
-
-    def _error(self, facts: ErrorFacts, data: bytes) -> ProviderError:
-        account = self.account
-        return to_error(
-            facts, status=facts.status, headers=self.headers, provider=account.name, own=account.entry.error_codes,
-            body=data, secrets=account.secrets,
-        )  # fmt: skip
 
 
 def _google_signature(extra: object) -> str | None:

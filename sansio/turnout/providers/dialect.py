@@ -1,0 +1,154 @@
+"""What the providers of every dialect have in common: an account, the making of requests, the reading of errors.
+
+A dialect of your own may build on `Dialect`, or be anything else that `turnout.providers.protocol.Provider` describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+import msgspec
+
+from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason
+from turnout.errors import ProviderError, RemoteProtocolError
+from turnout.framing.parser import FrameParser
+from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.assembly import Assembly
+from turnout.providers.entry import Account
+from turnout.providers.error_bodies import ErrorFacts, facts_of
+from turnout.providers.exchange import Collected, HttpExchange
+from turnout.providers.hints import rate_limit, request_id
+from turnout.providers.refusals import error_reader, to_error
+from turnout.providers.stream_reader import ChunkReader, StreamReader
+from turnout.providers.wire import Shape, encode
+
+__all__ = ["Dialect"]
+
+T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+@attrs.frozen
+class Dialect:
+    """An account with a provider, and how its dialect is asked and read.
+
+    finish_reasons  the dialect's words for the end of an answer, in Turnout's
+    stream_type     the media type of its streams
+    """
+
+    account: Account
+    finish_reasons: ClassVar[Mapping[str, FinishReason]]
+    stream_type: ClassVar[str] = "text/event-stream"
+
+    @property
+    def name(self) -> str:
+        return self.account.name
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return self.account.entry.capabilities
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return self.account.missing_env
+
+    @property
+    def embedding_batch(self) -> int | None:
+        return self.account.entry.embedding_batch
+
+    @property
+    def family(self) -> str:
+        """Who understands what an answer has to carry back to its maker (`Message.origin`)."""
+        return self.account.entry.name
+
+    def first_content_timeout(self, model_id: str) -> float | None:
+        rule = self.account.entry.rule(model_id)
+        return rule.first_content if rule is not None else None
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        """The header fields that carry the key. Never the URL: URLs are logged."""
+        return (("Authorization", f"Bearer {self.account.api_key}"),) if self.account.api_key else ()
+
+    def asking(
+        self, method: str, url: str, body: Mapping[str, Any] | None, *, stream: bool = False, auth: Auth | None = None
+    ) -> HttpRequest:
+        """The request for `url`, with a JSON body where one is given."""
+        headers = [("Accept", self.stream_type if stream else "application/json")]
+        if stream:
+            # A compressor may hold tokens back until its block is full.
+            headers.append(("Accept-Encoding", "identity"))
+        if body is not None:
+            headers.append(("Content-Type", "application/json"))
+        headers += self.credentials()
+        headers += self.account.headers.items()
+        return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
+
+    def collected(
+        self, asked: HttpRequest, parse: Callable[[bytes, Headers], T], dropped: tuple[str, ...] = ()
+    ) -> HttpExchange[T]:
+        """The exchange for an answer that is one document."""
+
+        def make_reader(headers: Headers) -> Collected[T]:
+            return Collected(lambda body: parse(body, headers))
+
+        return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
+
+    def streamed(
+        self,
+        asked: HttpRequest,
+        request: ChatRequest,
+        make_chunks: Callable[[Assembly, Headers], ChunkReader],
+        make_parser: Callable[[], FrameParser[Any]] | None = None,
+        dropped: tuple[str, ...] = (),
+    ) -> HttpExchange[ChatResponse]:
+        """The exchange for an answer that comes in chunks."""
+
+        def make_reader(headers: Headers) -> StreamReader:
+            assembly = self.assembly(request, headers)
+            parser = make_parser() if make_parser is not None else None
+            return StreamReader(assembly, self.name, make_chunks(assembly, headers), parser)
+
+        return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
+        assembly = Assembly(request.model, self.family, self.finish_reasons, len(request.messages))
+        assembly.request_id = request_id(headers)
+        assembly.rate_limit = rate_limit(headers)
+        return assembly
+
+    def decoded(self, shape: Shape[StructT], body: bytes) -> StructT:
+        """A document of this shape. Raises RemoteProtocolError where it is no JSON object."""
+        answer = shape.decode(body)
+        if answer is None:
+            shown = body[:200].decode("utf-8", "replace").strip()
+            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object: {shown!r}")
+        return answer
+
+    def document(self, shape: Shape[Any], body: bytes, headers: Headers) -> Any:
+        """The same, of a shape with a field `error`; raises the error that it tells of, if it does."""
+        answer = self.decoded(shape, body)
+        if answer.error:
+            raise self.error(facts_of({"error": answer.error}), headers, body)
+        return answer
+
+    def error(self, facts: ErrorFacts, headers: Headers, body: bytes) -> ProviderError:
+        """The error that an answer with a good status tells of in its body."""
+        account = self.account
+        return to_error(
+            facts,
+            status=facts.status,
+            headers=headers,
+            provider=account.name,
+            own=account.entry.error_codes,
+            body=body,
+            secrets=account.secrets,
+        )
+
+    def _read_error(self) -> Callable[[int, Headers, bytes], ProviderError]:
+        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
