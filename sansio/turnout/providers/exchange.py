@@ -7,7 +7,6 @@ status is collected whole and given to the dialect's `read_error`.
 from __future__ import annotations
 
 import enum
-import zlib
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
@@ -16,6 +15,7 @@ import attrs
 from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
+from turnout.providers.content_coding import ENCODINGS, ContentDecoder
 
 __all__ = ["Collected", "HttpExchange", "ReadError", "Reader"]
 
@@ -75,7 +75,7 @@ class HttpExchange(Generic[ResultT]):
     state: State = attrs.field(default=State.NEW, init=False)
     _reader: Reader[ResultT] | None = attrs.field(default=None, init=False)
     _failure: TurnoutError | None = attrs.field(default=None, init=False)
-    _decoder: _ContentDecoder | None = attrs.field(default=None, init=False)
+    _decoder: ContentDecoder | None = attrs.field(default=None, init=False)
     _error_body: list[bytes] = attrs.field(factory=list, init=False)
     _error_size: int = attrs.field(default=0, init=False)
 
@@ -85,8 +85,8 @@ class HttpExchange(Generic[ResultT]):
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         encoding = (self.headers.get("content-encoding") or "identity").strip().lower()
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            self._decoder = _ContentDecoder(encoding)
+        if encoding in ENCODINGS:
+            self._decoder = ContentDecoder(encoding)
         elif encoding not in ("", "identity"):
             self._fail(
                 RemoteProtocolError(
@@ -107,18 +107,21 @@ class HttpExchange(Generic[ResultT]):
             raise LocalProtocolError(f"receive_data came while this exchange was {self.state.value}")
         if not data:
             raise LocalProtocolError('receive_data takes some bytes; the end is receive_end(), not b""')
-        fault: RemoteProtocolError | None = None
-        if self._decoder is not None:
-            data, fault = self._decoder.decode(data)
-        events: tuple[Event, ...] = ()
-        if data:
-            if self._reader is None:
-                self._collect_error(data)
-            else:
-                events = self._reader.receive_data(data)
-        if fault is not None and self.failure is None:
-            self._fail(fault)
-        return events
+        if self._decoder is None:
+            return self._reader.receive_data(data) if self._reader is not None else self._collect_error(data)
+        if self._reader is None:
+            # The status has decided already: a body that cannot be decoded to its end says what it says until there.
+            for piece in self._decoder.decode(data) if self._error_size < ERROR_BODY_LIMIT else ():
+                self._collect_error(piece)
+            return ()
+        events: list[Event] = []
+        for piece in self._decoder.decode(data):
+            events += self._reader.receive_data(piece)
+            if self._reader.failure is not None:
+                return tuple(events)
+        if self._decoder.failure is not None:
+            self._fail(self._decoder.failure)
+        return tuple(events)
 
     def receive_end(self) -> tuple[Event, ...]:
         if self.state is State.FAILED:
@@ -155,58 +158,16 @@ class HttpExchange(Generic[ResultT]):
             raise LocalProtocolError(f"there is no result: this exchange is {self.state.value}")
         return self._reader.result
 
-    def _collect_error(self, data: bytes) -> None:
+    def _collect_error(self, data: bytes) -> tuple[Event, ...]:
         room = ERROR_BODY_LIMIT - self._error_size
         if room > 0:
             self._error_body.append(data[:room])
             self._error_size += len(data)
+        return ()
 
     def _fail(self, error: TurnoutError) -> None:
         self._failure = error
         self.state = State.FAILED
-
-
-class _ContentDecoder:
-    """gzip or deflate (with or without the zlib head: servers differ), piece by piece."""
-
-    def __init__(self, encoding: str) -> None:
-        self._name = encoding
-        # 47 takes a gzip or a zlib head; a raw deflate stream has none and is tried once the head has failed.
-        self._zlib = zlib.decompressobj(47)
-        self._begun = b"" if encoding == "deflate" else None
-        self.finished = False
-
-    def decode(self, data: bytes) -> tuple[bytes, RemoteProtocolError | None]:
-        """The decoded bytes, and the fault that followed them if there was one.
-
-        Fed byte by byte after an error, so that what stands before the broken place is not lost.
-        """
-        if self.finished:
-            return b"", None  # padding after the end of the compressed stream says nothing
-        if self._begun is not None:
-            data, self._begun = self._begun + data, None
-            if len(data) < 2:
-                self._begun = data
-                return b"", None
-            # RFC 1950: the two head bytes are a multiple of 31 and name method 8; raw deflate has neither.
-            if data[0] & 15 != 8 or int.from_bytes(data[:2]) % 31:
-                self._zlib = zlib.decompressobj(-15)
-        before = self._zlib.copy()
-        try:
-            decoded = self._zlib.decompress(data)
-        except zlib.error:
-            return self._decode_slowly(before, data)
-        self.finished = self._zlib.eof
-        return decoded, None
-
-    def _decode_slowly(self, machine: zlib._Decompress, data: bytes) -> tuple[bytes, RemoteProtocolError | None]:
-        pieces = []
-        for place in range(len(data)):
-            try:
-                pieces.append(machine.decompress(data[place : place + 1]))
-            except zlib.error as error:
-                return b"".join(pieces), RemoteProtocolError(f"the {self._name} body is broken: {error}")
-        return b"".join(pieces), None
 
 
 @attrs.define(eq=False)

@@ -1,0 +1,122 @@
+"""Content-Encoding gzip and deflate, undone piece by piece, and bounded in what they may make of a body.
+
+A kilobyte of deflate can stand for a megabyte, so a small answer could fill the memory. Two bounds stop that, both at
+the same place however the body was cut into reads:
+
+* never more than `Expansion.limit` bytes for one answer;
+* after the first `free` bytes, never more than `ratio` times what came in. This is looked at whenever another `BLOCK`
+  of input is through, counted from the beginning of the body: what zlib has given after so many bytes does not depend
+  on how they came, while what it has given at the end of a read would.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from turnout.errors import RemoteProtocolError
+
+__all__ = ["BLOCK", "ENCODINGS", "ContentDecoder", "Expansion"]
+
+ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
+# Bytes of input between two looks at the ratio. Deflate's own limit is 1,032 to 1, so one block gives at most 4 MB.
+BLOCK: Final = 4096
+# Bytes that are decoded at a time: what is held besides what the reader keeps.
+_PIECE: Final = 65536
+
+
+@attrs.frozen(kw_only=True)
+class Expansion:
+    """What decompression may make of one body.
+
+    limit  bytes, whatever came in: the size of the largest document that is read (see `exchange.DOCUMENT_LIMIT`)
+    free   bytes up to which the ratio does not matter
+    ratio  bytes for each byte that came in. Recorded streams reach 44 to 1, and so do vectors that are zero but for one
+           number in fifty; what is made to explode comes near 1,000 to 1.
+    """
+
+    limit: int = 256 * 1024 * 1024
+    free: int = 4 * 1024 * 1024
+    ratio: int = 200
+
+
+_USUAL = Expansion()
+
+
+class ContentDecoder:
+    """One compressed body. `encoding` is one of `ENCODINGS`; deflate comes with or without the zlib head.
+
+    `failure` stands once the body is broken or has grown out of bounds; `finished` once its compressed end has come.
+    """
+
+    def __init__(self, encoding: str, bounds: Expansion = _USUAL) -> None:
+        self.finished = False
+        self.failure: RemoteProtocolError | None = None
+        self._name = encoding
+        self._bounds = bounds
+        # 47 takes a gzip or a zlib head; a raw deflate stream has none and is tried once the head has failed.
+        self._zlib = zlib.decompressobj(47)
+        self._begun = b"" if encoding == "deflate" else None
+        self._taken = 0
+        self._given = 0
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """The decoded bytes, in pieces that are to be taken one after the other. After them `failure` may stand."""
+        if self._begun is not None:
+            data, self._begun = self._begun + data, None
+            if len(data) < 2:
+                self._begun = data
+                return
+            # RFC 1950: the two head bytes are a multiple of 31 and name method 8; raw deflate has neither.
+            if data[0] & 15 != 8 or int.from_bytes(data[:2]) % 31:
+                self._zlib = zlib.decompressobj(-15)
+        start = 0
+        # What follows the end of the compressed stream is padding, and says nothing.
+        while start < len(data) and self.failure is None and not self.finished:
+            block = data[start : start + BLOCK - self._taken % BLOCK]
+            start += len(block)
+            self._taken += len(block)
+            for piece in self._inflate(block):
+                room = self._bounds.limit - self._given
+                self._given += len(piece)
+                if len(piece) > room:
+                    self._fail(f"is larger than {self._bounds.limit >> 20} MiB once it is decoded")
+                    piece = piece[:room]
+                if piece:
+                    yield piece
+                if self._given > self._bounds.limit:
+                    return
+            if self._taken % BLOCK == 0 and self._given > self._bounds.free + self._bounds.ratio * self._taken:
+                self._fail(f"grows to more than {self._bounds.ratio} times its size when it is decoded")
+
+    def _inflate(self, block: bytes) -> Iterator[bytes]:
+        while True:
+            before = self._zlib.copy()
+            try:
+                piece = self._zlib.decompress(block, _PIECE)
+            except zlib.error:
+                yield from self._inflate_slowly(before, block)
+                return
+            yield piece
+            if self._zlib.eof:
+                self.finished = True
+                return
+            if len(piece) < _PIECE:  # else zlib may hold more, even where it has taken the whole block
+                return
+            block = self._zlib.unconsumed_tail
+
+    def _inflate_slowly(self, machine: zlib._Decompress, block: bytes) -> Iterator[bytes]:
+        """Byte by byte up to the broken place: zlib gives nothing of a call in which it fails."""
+        for place in range(len(block)):
+            try:
+                yield machine.decompress(block[place : place + 1])
+            except zlib.error as error:
+                self._fail(f"is broken: {error}")
+                return
+
+    def _fail(self, told: str) -> None:
+        if self.failure is None:
+            self.failure = RemoteProtocolError(f"the {self._name} body {told}")
