@@ -257,6 +257,7 @@ _DEFAULTS = {
     "cerebras": "llama3.1-8b",
     "modelscope": "Qwen/Qwen3-8B",
     "groq": "llama-3.1-8b-instant",
+    "anthropic": "claude-haiku-4-5",
 }
 
 

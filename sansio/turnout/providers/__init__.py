@@ -66,6 +66,10 @@ def create(
             from turnout.providers.ollama import Ollama
 
             made = Ollama(account)
+        case "anthropic":
+            from turnout.providers.anthropic import Anthropic
+
+            made = Anthropic(account)
     if settings:
         raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}")
     return made

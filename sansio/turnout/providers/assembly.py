@@ -126,6 +126,11 @@ class Assembly:
         run.signature = signature
         self.close_part()
 
+    def annotate(self, extra: Mapping[str, Any]) -> None:
+        """Keep these fields with the open part, if one is open: they go back to the provider with it."""
+        if self._run is not _CLOSED:
+            self._run.extra = {**self._run.extra, **extra}
+
     def close_part(self) -> None:
         """The next piece begins a part of its own."""
         self._run = _CLOSED

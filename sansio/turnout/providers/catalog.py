@@ -191,6 +191,68 @@ OLLAMA = CatalogEntry(
     models=(ModelRule(pattern=r"", first_content=180.0),),
 )
 
+_CLAUDE_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+
+ANTHROPIC = CatalogEntry(
+    name="anthropic",
+    title="Anthropic",
+    dialect="anthropic",
+    base_url="https://api.anthropic.com",
+    key_env=("ANTHROPIC_API_KEY",),
+    endpoint_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
+    capabilities=ALL_CHAT | SEES | READS,
+    habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
+    headers={"anthropic-version": "2023-06-01"},
+    error_codes=_codes(
+        (ServerError, "api_error timeout_error"),
+        (InvalidRequest, "request_too_large"),
+    ),
+    # Sources: "Thinking", "Effort" and "Structured outputs" of the platform's documentation, and its migration guides.
+    models=(
+        ModelRule(
+            pattern=r"claude-(2|instant|3-(opus|sonnet|haiku)|3-5)",
+            refuses=frozenset({"reasoning_effort", "response_format"}),
+            thinking_off="omit",
+        ),
+        ModelRule(
+            pattern=r"claude-3-7|claude-(opus|sonnet)-4(-0|-20\d{6})?$",
+            refuses=frozenset({"response_format"}),
+            when_thinking=frozenset({"temperature", "top_k"}),
+            thinking="budget",
+            thinking_off="omit",
+        ),
+        ModelRule(
+            pattern=r"claude-(opus|sonnet|haiku)-4-[0-5]",
+            when_thinking=frozenset({"temperature", "top_k"}),
+            one_of=("temperature", "top_p"),
+            thinking="budget",
+            thinking_off="omit",
+        ),
+        ModelRule(
+            pattern=r"claude-(opus|sonnet)-4-6",
+            when_thinking=frozenset({"temperature", "top_k"}),
+            one_of=("temperature", "top_p"),
+            thinking_off="omit",
+            efforts=("minimal", "low", "medium", "high", "max"),
+        ),
+        ModelRule(pattern=r"claude-opus-4-", refuses=_CLAUDE_SAMPLING, thinking_off="omit", first_content=180.0),
+        ModelRule(
+            pattern=r"claude-(opus-5-5|(fable|mythos)-5-[1-9])",
+            refuses=_CLAUDE_SAMPLING | {"tool_choice"},
+            thinking_off="never",
+            first_content=180.0,
+        ),
+        ModelRule(
+            pattern=r"claude-(fable|mythos)", refuses=_CLAUDE_SAMPLING, thinking_off="never", first_content=180.0
+        ),
+        ModelRule(
+            pattern=r"claude-sonnet-5-5", refuses=_CLAUDE_SAMPLING, thinking_off="between_tools", first_content=180.0
+        ),
+        # Opus 5, Sonnet 5, Haiku 5.5, and what will come after them: they think unless told otherwise.
+        ModelRule(pattern=r"claude-(opus|sonnet|haiku)-([5-9]|\d\d)", refuses=_CLAUDE_SAMPLING, first_content=180.0),
+    ),
+)
+
 OPENAI_COMPATIBLE = CatalogEntry(
     name="openai-compatible",
     title="Any OpenAI-compatible server",
@@ -215,6 +277,7 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
             MODELSCOPE,
             GROQ,
             OLLAMA,
+            ANTHROPIC,
             OPENAI_COMPATIBLE,
         )
     }

@@ -29,15 +29,24 @@ ALL_CHAT = frozenset(
 class ModelRule:
     """What differs for the models whose id matches `pattern` (a regular expression, searched from the start).
 
-    refuses        settings that the model answers with an error
+    refuses        settings that the model answers with an error; also `response_format` (a JSON Schema for its answer)
+                   and `tool_choice` (a forced one)
     when_thinking  the same, only while a reasoning effort other than "none" is asked for
+    one_of         settings of which it takes one at a time
     first_content  seconds that it may think unseen before its first content
+    thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit
+    thinking_off   how it is kept from it: by saying nothing (`omit`), by a word of the dialect, or `never`
+    efforts        the reasoning efforts that it knows
     """
 
     pattern: str
     refuses: frozenset[str] = frozenset()
     when_thinking: frozenset[str] = frozenset()
+    one_of: tuple[str, ...] = ()
     first_content: float | None = None
+    thinking: Literal["budget", "adaptive"] = "adaptive"
+    thinking_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
+    efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
 
     def matches(self, model_id: str) -> bool:
         return re.match(self.pattern, model_id) is not None
@@ -91,7 +100,7 @@ class CatalogEntry:
 
     name: str
     title: str
-    dialect: Literal["openai-chat", "gemini", "ollama"]
+    dialect: Literal["openai-chat", "gemini", "ollama", "anthropic"]
     base_url: str
     key_env: tuple[str, ...] = ()
     endpoint_env: tuple[str, ...] = ()

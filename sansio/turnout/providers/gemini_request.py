@@ -27,8 +27,8 @@ from turnout.messages import (
     Role,
     Text,
     Thinking,
-    ToolCall,
 )
+from turnout.providers.tool_arguments import arguments_object
 
 __all__ = ["FAMILY", "generate_body"]
 
@@ -178,7 +178,7 @@ def _model_parts(message: Message, own: bool, newest: bool) -> list[dict[str, An
         signature = call.signature if own else None
         if signature is None and newest and place == 0:
             signature = FOREIGN_SIGNATURE
-        function: dict[str, Any] = {"name": call.name, "args": _arguments(call)}
+        function: dict[str, Any] = {"name": call.name, "args": arguments_object(call)}
         if own and not _MADE_ID.match(call.id):
             function["id"] = call.id
         parts.append(_signed({"functionCall": function, **call.extra}, signature))
@@ -187,15 +187,6 @@ def _model_parts(message: Message, own: bool, newest: bool) -> list[dict[str, An
 
 def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
     return part | {"thoughtSignature": signature} if signature is not None else part
-
-
-def _arguments(call: ToolCall) -> Any:
-    """Arguments as the object that Gemini wants; what is none (an answer that was cut) goes inside one."""
-    try:
-        document = json.loads(call.arguments or "{}")
-    except ValueError:
-        document = None
-    return document if isinstance(document, dict) else {"arguments": call.arguments}
 
 
 def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]]) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolE
 from turnout.events import Event
 from turnout.framing.ndjson import NdjsonParser
 from turnout.http import Headers, HttpRequest
-from turnout.messages import Image, Message, Refusal, Role, Text, Thinking, ToolCall
+from turnout.messages import Image, Message, Refusal, Role, Text, Thinking
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.protocol import ModelPage
+from turnout.providers.tool_arguments import arguments_object
 from turnout.providers.wire import Shape
 
 __all__ = ["FAMILY", "FINISH_REASONS", "Ollama"]
@@ -283,21 +284,13 @@ def _message(message: Message, names: dict[str, str]) -> dict[str, Any]:
         wire["images"] = images
     if message.tool_calls:
         wire["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": _arguments(call)}}
+            {"id": call.id, "function": {"name": call.name, "arguments": arguments_object(call)}}
             for call in message.tool_calls
         ]
     if role is Role.TOOL:
         wire["tool_call_id"] = message.tool_call_id
         wire["tool_name"] = message.name or names.get(message.tool_call_id or "", "")
     return wire | dict(message.extra)
-
-
-def _arguments(call: ToolCall) -> Any:
-    try:
-        document = json.loads(call.arguments or "{}")
-    except ValueError:
-        document = None
-    return document if isinstance(document, dict) else {"arguments": call.arguments}
 
 
 def _image(part: Image) -> str:

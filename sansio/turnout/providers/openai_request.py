@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from turnout.chat import ChatRequest, ModelConfig
+from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import (
     Audio,
@@ -27,6 +27,7 @@ from turnout.messages import (
     Tool,
     ToolCall,
 )
+from turnout.providers.accepted import accepted_settings
 from turnout.providers.entry import Account
 
 __all__ = ["chat_body"]
@@ -42,7 +43,8 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model, habits = request.model, account.entry.habits
-    given, dropped = _accepted(model, account)
+    hushed = {"reasoning_effort": ""} if habits.effort == "none" else {}
+    given, dropped = accepted_settings(model, account, hushed)
     body: dict[str, Any] = {
         "model": model.model_id,
         "messages": [_message(message, account) for message in request.messages],
@@ -68,26 +70,6 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)
     return body | dict(model.extra), dropped
-
-
-def _accepted(model: ModelConfig, account: Account) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The settings that are given and taken, and the names of those given and not taken."""
-    rule = account.entry.rule(model.model_id)
-    refused = set(account.entry.habits.refuses)
-    if rule is not None:
-        refused |= rule.refuses
-        if model.reasoning_effort not in (None, "none"):
-            refused |= rule.when_thinking
-    if account.entry.habits.effort == "none":
-        refused.add("reasoning_effort")
-    names = (*_PLAIN, "max_tokens", "stop", "logprobs", "reasoning_effort")
-    given = {name: value for name in names if (value := getattr(model, name)) not in (None, ())}
-    dropped = tuple(name for name in given if name in refused)
-    if dropped and account.unsupported == "raise":
-        raise CapabilityUnsupported(
-            f"{model}: does not take {', '.join(dropped)}; leave it out, or make the provider with unsupported='drop'"
-        )
-    return {name: value for name, value in given.items() if name not in refused}, dropped
 
 
 def _effort(effort: str, how: str) -> dict[str, Any]:

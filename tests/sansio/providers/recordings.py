@@ -34,6 +34,7 @@ BY_API = {
     "gemini-embed": "gemini",
     "ollama.chat": "ollama",
     "ollama.generate": "ollama",
+    "messages": "anthropic",
 }
 BY_FOLDER = {
     "openai": "openai",

@@ -1,0 +1,232 @@
+"""A conversation as Anthropic takes it: a system prompt beside turns of two roles, each a list of blocks.
+
+Source: the Messages API reference (platform.claude.com), and its guides on tool use, vision, PDF and thinking.
+
+- System and developer messages go to the system prompt, wherever they stood.
+- Neighbours of one role are one turn, and in it the tool results come first: all results for one assistant's turn have
+  to stand at the head of the next.
+- An assistant's turn that this family made gets back its thinking with the signatures, and its opaque blocks, each in
+  its place. Nobody else's thinking is sent, nor this family's where its signature never came: it would be refused.
+- An `Opaque` of the type `tool_use` is no block but the place of one: the call of its id stands there, with the other
+  fields that the opaque piece holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import msgspec
+
+from turnout.chat import ChatRequest
+from turnout.errors import CapabilityUnsupported
+from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
+from turnout.providers.tool_arguments import arguments_object
+
+__all__ = ["FAMILY", "begins_with_thinking", "conversation"]
+
+FAMILY = "anthropic"
+# What the API takes as the id of a tool call; other vendors use dots and colons, too.
+_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def conversation(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The blocks of the system prompt, and the turns. Raises CapabilityUnsupported for what cannot be said."""
+    turns = _Turns()
+    for message in request.messages:
+        turns.add(message)
+    if not turns.turns:
+        raise CapabilityUnsupported(f"{request.model}: a system prompt alone cannot be sent; add a user's message")
+    return turns.system, turns.turns
+
+
+def begins_with_thinking(message: Message) -> bool:
+    """Whether the turn that is sent for this message starts with thinking."""
+    if message.origin != FAMILY or not message.content:
+        return False
+    match message.content[0]:
+        case Thinking(signature=signature):
+            return signature is not None
+        case Opaque(json=json):
+            return msgspec.json.decode(json, type=_Head).type == "redacted_thinking"
+        case _:
+            return False
+
+
+@attrs.define
+class _Turns:
+    system: list[dict[str, Any]] = attrs.field(factory=list)
+    turns: list[dict[str, Any]] = attrs.field(factory=list)
+    _results: int = 0  # how many tool results stand at the head of the last turn
+    _ids: dict[str, str] = attrs.field(factory=dict)
+    _used: set[str] = attrs.field(factory=set)
+
+    def add(self, message: Message) -> None:
+        extra = dict(message.extra)
+        match message.role:
+            case Role.SYSTEM | Role.DEVELOPER:
+                self.system += _marked([_system_block(part) for part in message.content if part != Text("")], extra)
+            case Role.TOOL:
+                self._turn("user", [self._tool_result(message) | extra], {}, result=True)
+            case Role.USER:
+                blocks = [_block(part) for part in message.content if not _empty(part)]
+                self._turn("user", _marked(blocks, _of_block(extra)), extra)
+            case Role.ASSISTANT:
+                blocks = self._assistant_blocks(message)
+                self._turn("assistant", _marked(blocks, _of_block(extra)), extra)
+
+    def _turn(
+        self, role: str, blocks: list[dict[str, Any]], fields: Mapping[str, Any], *, result: bool = False
+    ) -> None:
+        if not blocks:
+            return  # an empty turn is refused
+        if not self.turns or self.turns[-1]["role"] != role:
+            self.turns.append({"role": role, "content": []})
+            self._results = 0
+        turn = self.turns[-1]
+        if result:
+            turn["content"][self._results : self._results] = blocks
+            self._results += len(blocks)
+        else:
+            turn["content"] += blocks
+        turn |= fields
+
+    def _assistant_blocks(self, message: Message) -> list[dict[str, Any]]:
+        own = message.origin == FAMILY
+        calls = {call.id: self._tool_use(call) for call in message.tool_calls}
+        blocks: list[Any] = []
+        for part in message.content:
+            match part:
+                case Thinking():
+                    if own and part.signature is not None:
+                        thinking = {"type": "thinking", "thinking": part.text, "signature": part.signature}
+                        blocks.append(thinking)
+                case Opaque():
+                    if own:
+                        blocks += _opaque(part, calls)
+                case Refusal():
+                    # This family's explains the platform's refusal, and was never the model's own word.
+                    if not own and part.text:
+                        blocks.append({"type": "text", "text": part.text})
+                case _:
+                    if not _empty(part):
+                        blocks.append(_block(part))
+        return blocks + list(calls.values())
+
+    def _tool_use(self, call: ToolCall) -> dict[str, Any]:
+        return {
+            "type": "tool_use",
+            "id": self._new_id(call.id),
+            "name": call.name,
+            "input": arguments_object(call),
+            **call.extra,
+        }
+
+    def _new_id(self, given: str) -> str:
+        """An id that is taken: some vendors count their calls anew in each turn, and here it must not come twice."""
+        wanted = made = _safe(given)
+        count = 1
+        while made in self._used:
+            count += 1
+            made = f"{wanted}_{count}"
+        self._used.add(made)
+        self._ids[given] = made
+        return made
+
+    def _tool_result(self, message: Message) -> dict[str, Any]:
+        given = message.tool_call_id or ""
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._ids.get(given) or _safe(given)}
+        content = [_block(part) for part in message.content if not _empty(part)]
+        if content:
+            result["content"] = content
+        if message.is_error:
+            result["is_error"] = True
+        return result
+
+
+def _opaque(part: Opaque, calls: dict[str, dict[str, Any]]) -> list[Any]:
+    head = msgspec.json.decode(part.json, type=_Head)
+    if head.type != "tool_use":
+        return [msgspec.Raw(part.json)]
+    call = calls.pop(head.id, None)
+    if call is None:
+        return []  # the call was taken out of the message since
+    return [{**msgspec.json.decode(part.json, type=dict[str, Any]), **call}]
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+
+
+def _safe(id: str) -> str:
+    return _NO_ID.sub("_", id)
+
+
+def _empty(part: Part) -> bool:
+    """Whether it is a text without a character, which is refused."""
+    return isinstance(part, Text) and not part.text
+
+
+def _of_block(extra: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message that belong to a block here, taken out of `extra`."""
+    return {"cache_control": extra.pop("cache_control")} if "cache_control" in extra else {}
+
+
+def _marked(blocks: list[dict[str, Any]], fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """With these fields on the last block, if that is one of ours."""
+    if fields and blocks and isinstance(blocks[-1], dict):
+        blocks[-1] |= fields
+    return blocks
+
+
+def _system_block(part: Part) -> dict[str, Any]:
+    if not isinstance(part, Text):
+        raise CapabilityUnsupported(f"{FAMILY}: a system prompt can only hold text, not a {type(part).__name__}")
+    return _block(part)
+
+
+def _block(part: Part) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text, **part.extra}
+        case Image():
+            return {"type": "image", "source": _source(part), **part.extra}
+        case File():
+            if (part.media_type or "").startswith("image/"):
+                return {"type": "image", "source": _source(part), **part.extra}
+            document: dict[str, Any] = {"type": "document", "source": _document_source(part)}
+            if part.filename is not None:
+                document["title"] = part.filename
+            return document | dict(part.extra)
+        case _:
+            raise CapabilityUnsupported(f"{FAMILY}: a {type(part).__name__} cannot be sent in a message")
+
+
+def _source(part: Image | File) -> dict[str, Any]:
+    if isinstance(part, File) and part.file_id is not None:
+        return {"type": "file", "file_id": part.file_id}
+    if part.data is not None:
+        return _base64(part.media_type or "", base64.b64encode(part.data).decode())
+    url = part.url or ""
+    if url.startswith("data:"):
+        media_type, _, data = url.removeprefix("data:").partition(";base64,")
+        return _base64(media_type, data)
+    return {"type": "url", "url": url}
+
+
+def _base64(media_type: str, data: str) -> dict[str, Any]:
+    # The name that many write for image/jpeg is refused.
+    return {"type": "base64", "media_type": media_type.replace("image/jpg", "image/jpeg"), "data": data}
+
+
+def _document_source(part: File) -> dict[str, Any]:
+    media_type = part.media_type or ""
+    if part.data is not None and media_type.startswith("text/"):
+        return {"type": "text", "media_type": "text/plain", "data": part.data.decode("utf-8", "replace")}
+    if part.data is not None and media_type != "application/pdf":
+        raise CapabilityUnsupported(f"{FAMILY}: takes files that are PDF, plain text or images, not {media_type}")
+    return _source(part)
