@@ -34,8 +34,19 @@ from turnout_io.sandbox import Fault, Sandbox
 
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
-DIALECTS = [OPENAI, GEMINI, ModelConfig("ollama", "llama3.2")]
-PROVIDERS = ["openai", "gemini", "glm4", "openrouter", "siliconflow", "cerebras", "modelscope", "groq", "ollama"]
+DIALECTS = [OPENAI, GEMINI, ModelConfig("ollama", "llama3.2"), ModelConfig("anthropic", "claude-haiku-4-5")]
+PROVIDERS = [
+    "openai",
+    "gemini",
+    "glm4",
+    "openrouter",
+    "siliconflow",
+    "cerebras",
+    "modelscope",
+    "groq",
+    "ollama",
+    "anthropic",
+]
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ _STATUSES: Mapping[int, ErrorClass] = MappingProxyType(
 _OPEN = frozenset({None, 200, 400, 413, 422})
 _CONTENT_TEXTS = re.compile(
     r"content violates usage guidelines|content management policy|rejected as a result of (?:the|our) safety system"
-    r"|violating our usage policy|failed check: safety_check"
+    r"|violating our usage policy|failed check: safety_check|blocked by content filtering policy"
 )
 _CONTEXT_TEXTS = re.compile(
     r"maximum context length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
@@ -125,6 +125,10 @@ _CONTEXT_TEXTS = re.compile(
 )
 # ModelScope answers 401 to a good key whose account lacks something.
 _UNBOUND_TEXTS = re.compile(r"bind your alibaba cloud account")
+# Anthropic answers 400 where others answer 402: its credit is used up, or a limit that its owner set; and where the
+# whole account was closed.
+_CREDIT_TEXTS = re.compile(r"credit balance is too low|reached your specified (?:workspace )?api usage limits")
+_CLOSED_TEXTS = re.compile(r"\borganization has been disabled\b")
 _KEY_TEXTS = re.compile(
     r"incorrect api key|invalid api key|api key not valid|api key is invalid|missing authentication"
 )
@@ -152,6 +156,10 @@ def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None
             return ContextLengthExceeded
         if status in _OPEN and _KEY_TEXTS.search(text):
             return AuthenticationFailed
+        if status in _OPEN and _CREDIT_TEXTS.search(text):
+            return QuotaExceeded
+        if status in _OPEN and _CLOSED_TEXTS.search(text):
+            return PermissionDenied
     if status == 401 and _UNBOUND_TEXTS.search(text):
         return PermissionDenied
     if status == 429 and (any("perday" in name for name in names) or _DAILY_TEXTS.search(text)):

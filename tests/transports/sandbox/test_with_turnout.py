@@ -43,6 +43,7 @@ MODELS = {
     "modelscope": "Qwen/Qwen2.5-72B-Instruct",
     "groq": "llama-3.3-70b-versatile",
     "ollama": "llama3.2",
+    "anthropic": "claude-haiku-4-5",
     "openai-compatible": "local-model",
 }
 SCHEMA = {
