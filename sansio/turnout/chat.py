@@ -44,6 +44,10 @@ class Capability(enum.StrEnum):
     MODELS = "models"
 
 
+# The name that stands for no provider, but for a route of the router.
+ROUTE = "route"
+
+
 def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else as_tuple(value)
 
@@ -89,6 +93,26 @@ class ModelConfig:
         if not (slash and provider.strip() and model_id.strip()):
             raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {text!r}")
         return cls(provider, model_id, **settings)
+
+    @classmethod
+    def route(cls, name: str, **settings: Any) -> ModelConfig:
+        """A route of the router by its name, in place of a model. Settings hold for every model of it."""
+        return cls(ROUTE, name, **settings)
+
+    @property
+    def is_route(self) -> bool:
+        return self.provider == ROUTE
+
+    def over(self, model: ModelConfig) -> ModelConfig:
+        """`model` with the settings that are set here over its own."""
+        settings = {
+            field.name: value
+            for field in attrs.fields(ModelConfig)[2:]
+            if (value := getattr(self, field.name)) not in (None, (), {})
+        }
+        if "extra" in settings:
+            settings["extra"] = {**model.extra, **self.extra}
+        return attrs.evolve(model, **settings)
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model_id}"
@@ -169,6 +193,7 @@ class Usage:
     cache_write_tokens  of the prompt, written to the provider's cache
     reasoning_tokens    of the answer, reasoning
     source              reported by the provider, estimated here, or absent
+    cost                in the currency of the prices that the user gave; None where there is no price for the model
     """
 
     prompt_tokens: int | None = None
@@ -177,6 +202,7 @@ class Usage:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     source: Literal["reported", "estimated", "absent"] = "reported"
+    cost: float | None = None
 
     @property
     def total_tokens(self) -> int | None:

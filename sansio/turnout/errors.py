@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AllAttemptsFailed",
     "AuthenticationFailed",
+    "BudgetExceeded",
     "CapabilityUnsupported",
     "ConcurrencyExceeded",
     "ConnectFailed",
@@ -246,6 +247,10 @@ class MissingCredentials(RoutingError):
     def __init__(self, message: str = "", *, missing_env: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.missing_env = missing_env
+
+
+class BudgetExceeded(RoutingError):
+    """No candidate is sure to stay within `Policy.max_cost`. Nothing more was sent."""
 
 
 class ConcurrencyExceeded(RoutingError):

@@ -28,7 +28,7 @@ CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if is
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_pickles_with_all_it_carries(kind: type[TurnoutError]) -> None:
     error = kind("what failed")
-    error.trace = Trace("chat", ("p/m",), entries=[Started(0.0, 1, "p/m")])
+    error.trace = Trace("chat", ("p/m",), entries=[Started(0.0, 1, 0, "p/m")])
     error.vectors = Vectors.of([[1.0]])
     error.__dict__["detail"] = "kept"  # anything set on it travels
     again = pickle.loads(pickle.dumps(error))

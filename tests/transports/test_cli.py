@@ -71,7 +71,7 @@ def test_chat_streams_or_not_and_explains(terminal: Terminal, sandbox: Sandbox) 
     done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini", "--json", "--explain")
     told = json.loads(done.stdout)
     assert (told["text"], told["model"]) == ("Forty-two, I think.", "openai/gpt-4o-mini")
-    assert told["trace"]["version"] == 1
+    assert told["trace"]["version"] == 2
 
 
 def test_chat_falls_back(terminal: Terminal, sandbox: Sandbox) -> None:

@@ -20,11 +20,14 @@ from turnout.providers.entry import Account
 from turnout.providers.error_bodies import ErrorFacts, facts_of
 from turnout.providers.exchange import Collected, HttpExchange
 from turnout.providers.hints import rate_limit, request_id
+from turnout.providers.protocol import ModelFacts
 from turnout.providers.refusals import error_reader, to_error
 from turnout.providers.stream_reader import ChunkReader, StreamReader
 from turnout.providers.wire import Shape, encode
 
 __all__ = ["Dialect"]
+
+UNKNOWN = ModelFacts()
 
 T = TypeVar("T")
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -63,9 +66,11 @@ class Dialect:
         """Who understands what an answer has to carry back to its maker (`Message.origin`)."""
         return self.account.entry.name
 
-    def first_content_timeout(self, model_id: str) -> float | None:
+    def facts(self, model_id: str) -> ModelFacts:
         rule = self.account.entry.rule(model_id)
-        return rule.first_content if rule is not None else None
+        if rule is None:
+            return UNKNOWN
+        return ModelFacts(first_content=rule.first_content, context_window=rule.context_window, prefill=rule.prefill)
 
     # -- asking -------------------------------------------------------------------------------------------------
 

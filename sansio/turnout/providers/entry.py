@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -37,6 +37,9 @@ class ModelRule:
     thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit
     thinking_off   how it is kept from it: by saying nothing (`omit`), by a word of the dialect, or `never`
     efforts        the reasoning efforts that it knows
+    context_window tokens of prompt and answer together
+    prefill        what an assistant message that it shall go on from must carry besides its text; None where it does
+                   not go on from one
     """
 
     pattern: str
@@ -47,6 +50,8 @@ class ModelRule:
     thinking: Literal["budget", "adaptive"] = "adaptive"
     thinking_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+    context_window: int | None = None
+    prefill: Mapping[str, Any] | None = None
 
     def matches(self, model_id: str) -> bool:
         return re.match(self.pattern, model_id) is not None

@@ -18,8 +18,8 @@ A wrong call raises LocalProtocolError and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
@@ -29,7 +29,7 @@ from turnout.errors import TurnoutError
 from turnout.events import Event
 from turnout.http import HttpRequest
 
-__all__ = ["Exchange", "ModelPage", "Provider"]
+__all__ = ["Exchange", "ModelFacts", "ModelPage", "Provider"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -69,6 +69,21 @@ class ModelPage:
     next_page: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class ModelFacts:
+    """What is known of a model beforehand; None where nothing is.
+
+    first_content   seconds that it may think unseen before its first content; None is the router's default
+    context_window  tokens of prompt and answer together
+    prefill         what an assistant message that it shall go on from must carry besides its text; None where the
+                    model does not go on from one
+    """
+
+    first_content: float | None = None
+    context_window: int | None = None
+    prefill: Mapping[str, Any] | None = None
+
+
 class Provider(Protocol):
     """A vendor's account as the router sees it.
 
@@ -93,8 +108,8 @@ class Provider(Protocol):
     @property
     def embedding_batch(self) -> int | None: ...
 
-    def first_content_timeout(self, model_id: str) -> float | None:
-        """Seconds that this model may think unseen before its first content; None is the router's default."""
+    def facts(self, model_id: str) -> ModelFacts:
+        """What is known of a model before it is asked."""
         ...
 
     def chat(self, request: ChatRequest) -> Exchange[ChatResponse]: ...

@@ -8,18 +8,27 @@ import attrs
 
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
-from turnout.providers.protocol import Exchange, Provider
+from turnout.prices import Price
+from turnout.providers.protocol import Exchange, ModelFacts, Provider
 from turnout.routing.commands import Read
+from turnout.routing.standing import Lease, Standing
 
 __all__ = ["Attempt", "Candidate"]
 
 
 @attrs.frozen
 class Candidate:
-    """A model that may answer, and the provider that offers it."""
+    """A model that may answer, and the provider that offers it.
+
+    facts     what the provider knows of the model
+    standing  what all calls share of it
+    """
 
     model: ModelConfig
     provider: Provider
+    facts: ModelFacts
+    standing: Standing
+    price: Price | None = None
 
     def __str__(self) -> str:
         return str(self.model)
@@ -29,6 +38,8 @@ class Candidate:
 class Attempt:
     """One exchange on the wire.
 
+    place       of its candidate among those of the call
+    lease       what it holds of the candidate until it is dropped
     streams     whether its answer comes as a stream
     allowed     seconds until its first content, or until the whole of a unary answer
     content_by  the time at which those are over
@@ -39,8 +50,10 @@ class Attempt:
     """
 
     number: int
+    place: int
     candidate: Candidate
     exchange: Exchange[Any]
+    lease: Lease
     streams: bool
     allowed: float
     content_by: float

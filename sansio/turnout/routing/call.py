@@ -5,8 +5,8 @@ with `receive_head`, `receive_data`, `receive_end` or `receive_failure`, whose e
 it asks again. `cancel` may come at any time; the commands after it are only the drops that are still owed.
 
 States: planning (no attempt), waiting (for a place, or for a back-off's end), opening, reading, lingering (the answer
-is whole, its HTTP body has not ended), finished. Invariants: every Open is followed by one Drop; a place is held from
-Open to Drop; nothing is opened after the deadline, nor after content has reached the caller.
+is whole, its HTTP body has not ended), finished. Invariants: every Open is followed by one Drop; a lease is held from
+Open to Drop; nothing is opened after the deadline, nor after content has reached the caller unless the policy says so.
 """
 
 from __future__ import annotations
@@ -18,32 +18,40 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout.chat import ChatResponse, ModelConfig
+from turnout.chat import ChatResponse, ModelConfig, Usage
 from turnout.errors import (
+    BudgetExceeded,
     ConcurrencyExceeded,
     LocalProtocolError,
     Phase,
     ProviderError,
+    ProviderUnavailable,
     RemoteProtocolError,
     TimedOut,
     Timer,
     TurnoutError,
 )
-from turnout.events import Event
+from turnout.events import Event, Restarted
 from turnout.http import Timeouts
+from turnout.routing.admission import Admitted
+from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt, Candidate
-from turnout.routing.classify import FailureClass, classify
+from turnout.routing.classify import Action, FailureClass, classify
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
 from turnout.routing.operations import Operation
-from turnout.routing.plan import Again, Next, Plan
+from turnout.routing.plan import Again, Hold, Next, Obstacle, Plan, Stop, Try
 from turnout.routing.policy import Policy
+from turnout.routing.standing import Standing
 from turnout.routing.trace import (
+    NO_LARGER,
     Answered,
+    Broken,
     Content,
     Ended,
     Finished,
     Head,
     MovedOn,
+    Passed,
     Retrying,
     Skipped,
     Started,
@@ -57,10 +65,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Call"]
 
+_NO_USAGE = Usage(source="absent")
+
 
 @attrs.define(eq=False)
 class Call:
-    """One call of a router. Made by `RouterCore.start`."""
+    """One call of a router. Made by `RouterCore.start`.
+
+    granted  the place that it was given while it waited, until it uses it
+    """
 
     _core: RouterCore
     _operation: Operation
@@ -70,21 +83,20 @@ class Call:
     _started: float
     _deadline: float
     _total: float
-    _seed: int
-    _plan: Plan = attrs.field(init=False)
+    _plan: Plan
+    granted: Admitted | None = attrs.field(default=None, init=False)
     _live: Attempt | None = attrs.field(default=None, init=False)
-    _drops: deque[int] = attrs.field(factory=deque, init=False)
+    _drops: deque[Attempt] = attrs.field(factory=deque, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
     _committed: bool = attrs.field(default=False, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
-    _place: bool = attrs.field(default=False, init=False)  # whether a place is held
     _queued: bool = attrs.field(default=False, init=False)
+    _waits_until: float = attrs.field(default=-math.inf, init=False)
     _errors: list[TurnoutError] = attrs.field(factory=list, init=False)
     _tried: set[int] = attrs.field(factory=set, init=False)
+    _spent: float = attrs.field(default=0.0, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._plan = Plan(len(self._candidates), self._policy, self._deadline, self._seed)
+    _broken: ChatResponse | None = attrs.field(default=None, init=False)  # of the newest answer that broke
 
     # -- what the caller may ask --------------------------------------------------------------------------------
 
@@ -95,7 +107,7 @@ class Call:
 
     @property
     def committed(self) -> bool:
-        """Whether content has reached the caller."""
+        """Whether content has reached the caller that still stands."""
         return self._committed
 
     @property
@@ -105,15 +117,15 @@ class Call:
     @property
     def ready(self) -> bool:
         """Whether a place was granted that waits to be used: a Sleep is then over, whatever its time."""
-        return self._place and self._live is None
+        return self.granted is not None
 
     @property
     def response(self) -> ChatResponse | None:
         """The answer of the newest attempt as far as it came, at any time; None before its head."""
         attempt = self._last
         if attempt is None or attempt.phase in (Phase.NOT_SENT, Phase.SENT):
-            return None
-        partial = attempt.partial()
+            return self._broken
+        partial = self._partial(attempt)
         return attrs.evolve(partial, trace=self.trace) if partial is not None else None
 
     # -- commands -----------------------------------------------------------------------------------------------
@@ -122,7 +134,7 @@ class Call:
         """What to do now. Each command is done, and its outcome told, before the next is asked for."""
         while True:
             if self._drops:
-                return Drop(self._drops.popleft())
+                return Drop(self._drops.popleft().number)
             live = self._live
             if live is not None:
                 command = self._read(live, now)
@@ -139,7 +151,7 @@ class Call:
         live.read_at = now
         if live.whole:
             if now >= live.content_by:
-                self._close(live)
+                self._close(live, now)
                 return None
             return Read(live.number, live.content_by, live.content_by - now)
         if not live.flowing:
@@ -159,87 +171,124 @@ class Call:
         if now >= self._deadline:
             self._fail_deadline(now)
             return None
-        if self._plan.exhausted:
-            self._stop(all_failed(self._errors, len(self._tried)), now)
-            return None
         if now < self._not_before:
             return Sleep(min(self._not_before, self._deadline))
-        candidate = self._candidates[self._plan.place]
-        if not self._take_place(candidate, now):
-            return None if self._finish is not None else Sleep(self._deadline)
-        return self._open(candidate, now)
-
-    def _take_place(self, candidate: Candidate, now: float) -> bool:
-        # Another thread may grant a place between these two lines: `granted` sets `_place` first, so this order of
-        # reading cannot miss both.
-        queued = self._queued
-        if self._place:
-            return True
-        if queued:
-            return False
-        answer = self._core.take_place(self)
-        if answer == "held":
-            self._place = True
-            return True
-        if answer == "full":
-            limit = self._policy.max_concurrency
-            self._stop(
-                ConcurrencyExceeded(
-                    f"the router is full: {limit} attempts are in flight; "
-                    "raise max_concurrency, or let calls wait with on_full='wait'"
-                ),
-                now,
-            )
-            return False
-        self._queued = True
-        self._note(Waiting(self._at(now), str(candidate), "every place of the router is taken"))
-        return False
-
-    def granted(self) -> None:
-        """The core hands over a place that became free."""
-        self._place = True
+        if self._queued and self.granted is None and now < self._waits_until:
+            return Sleep(min(self._waits_until, self._deadline))
+        if self._policy.max_cost is not None and not self._queued:
+            self._leave_out_what_is_too_dear(now)
+        if not self._plan.left:
+            self._stop(self._nobody_left(), now)
+            return None
+        answer = self._core.ask(self, now)
+        if isinstance(answer, Admitted):
+            self.granted, self._queued = None, False
+            self._pass_over(answer.passed, now)
+            return self._open(answer, now)
+        decision, passed = answer
+        if isinstance(decision, Hold):
+            self._waits_until = self._started + decision.until
+            if not self._queued:
+                self._queued = True
+                self._pass_over(passed, now)
+                until = round(decision.until, 6) if decision.until < math.inf else None
+                self._note(Waiting(self._at(now), until, decision.reason))
+            return Sleep(min(self._waits_until, self._deadline))
         self._queued = False
+        self._pass_over(passed, now)
+        self._stop(self._turned_away(decision), now)
+        return None
 
-    def _open(self, candidate: Candidate, now: float) -> Command | None:
+    def apply(self, now: float) -> tuple[Try | Hold | Stop, tuple[tuple[int, Obstacle], ...], Standing | None]:
+        """What the plan says now (`turnout.routing.admission.Applicant`); it changes nothing of the call."""
+        passed: list[tuple[int, Obstacle]] = []
+
+        def look(place: int) -> Obstacle | None:
+            obstacle = self._candidates[place].standing.obstacle(self.size, now)
+            if obstacle is not None:
+                # Rounded as the trace keeps it, so that a replay sees what was seen here.
+                obstacle = Obstacle(obstacle.state, round(obstacle.wait, 6))
+                passed.append((place, obstacle))
+            return obstacle
+
+        decision = self._plan.choose(look, self._at(now))
+        standing = self._candidates[decision.place].standing if isinstance(decision, Try) else None
+        return decision, tuple(passed), standing
+
+    def size(self) -> int:
+        """Tokens that the request may come to."""
+        return sum(self._operation.size())
+
+    def _leave_out_what_is_too_dear(self, now: float) -> None:
+        left = (self._policy.max_cost or 0.0) - self._spent
+        for place in tuple(self._plan.left):
+            candidate = self._candidates[place]
+            if candidate.price is None:
+                reason = "its price is not known, and the call has a max_cost"
+            else:
+                dearest = candidate.price.at_most(*self._operation.size())
+                if dearest <= left:
+                    continue
+                reason = f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
+            self._plan.unusable(place)
+            self._note(Skipped(self._at(now), str(candidate), reason, place))
+            self._errors.append(BudgetExceeded(f"{candidate}: {reason}"))
+
+    def _pass_over(self, passed: tuple[tuple[int, Obstacle], ...], now: float) -> None:
+        for place, obstacle in passed:
+            wait = obstacle.wait if obstacle.wait < math.inf else None
+            self._note(Passed(self._at(now), place, str(self._candidates[place]), obstacle.state, wait))
+
+    def _open(self, admitted: Admitted, now: float) -> Command | None:
+        place, lease = admitted.choice.place, admitted.lease
+        candidate = self._candidates[place]
+        self._tried.add(place)
         try:
             exchange = self._operation.begin(candidate.provider, candidate.model)
         except TurnoutError as error:
             # It cannot be put into this dialect, and nothing was sent: another candidate may take it.
+            self._core.release(lease, now)
             self._errors.append(error)
-            self._tried.add(self._plan.place)
-            self._note(
-                Skipped(
-                    self._at(now), str(candidate), str(error) if not isinstance(error, ProviderError) else error.message
-                )
-            )
-            self._plan.move_on()
-            self._give_place_back()
+            reason = error.message if isinstance(error, ProviderError) else str(error)
+            self._plan.unusable(place)
+            self._note(Skipped(self._at(now), str(candidate), reason, place))
             return None
+        budget = self._plan.time_for_attempt(self._at(now))
         self._plan.began()
-        self._tried.add(self._plan.place)
         timers = self._policy.timers
-        budget = self._plan.time_for_attempt(now)
         if self._operation.streams:
-            own = candidate.provider.first_content_timeout(candidate.model.model_id)
+            own = candidate.facts.first_content
             head = min(timers.head, budget)
             first_content = min(own if own is not None else timers.first_content, budget)
         else:
             head = first_content = budget
         number = self._plan.attempts
+        until = self._total if self._operation.delivers else self._deadline
         attempt = Attempt(
             number,
+            place,
             candidate,
             exchange,
+            lease,
             self._operation.streams,
             first_content,
             now + first_content,
             timers.idle,
-            Read(number, self._total, timers.idle)
-            if self._operation.delivers
-            else Read(number, self._deadline, timers.idle),
+            Read(number, until, timers.idle),
         )
         self._live = self._last = attempt
-        self._note(Started(self._at(now), number, str(candidate), tuple(getattr(exchange, "dropped", ()))))
+        dropped = tuple(getattr(exchange, "dropped", ()))
+        self._note(
+            Started(
+                self._at(now),
+                number,
+                place,
+                str(candidate),
+                forced=admitted.choice.forced,
+                probe=lease.probe,
+                dropped=dropped,
+            )
+        )
         return Open(number, exchange.request, Timeouts(connect=min(timers.connect, budget), head=head))
 
     # -- what happened ------------------------------------------------------------------------------------------
@@ -283,7 +332,7 @@ class Call:
         """The body ended as HTTP says it should."""
         live = self._attempt(attempt, "receive_end")
         if live.whole:
-            self._close(live)
+            self._close(live, now)
             return ()
         events = live.exchange.receive_end()
         if live.exchange.failure is not None:
@@ -292,14 +341,14 @@ class Call:
             self._flow(live, now)
         delivered = self._complete(live, events, now)
         if self._live is live:
-            self._close(live)
+            self._close(live, now)
         return delivered
 
     def receive_failure(self, attempt: int, error: TurnoutError, now: float) -> tuple[Event, ...]:
         """The transport failed."""
         live = self._attempt(attempt, "receive_failure")
         if live.whole:
-            self._close(live)  # the answer is whole; how its connection ends is of no interest
+            self._close(live, now)  # the answer is whole; how its connection ends is of no interest
             return ()
         if isinstance(error, TimedOut) and error.timer in (Timer.READ, Timer.HEAD, Timer.WRITE):
             return self._expire(live, now)
@@ -311,12 +360,9 @@ class Call:
 
     def cancel(self, now: float) -> None:
         """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
-        if self._queued:
-            self._core.withdraw(self)
-            self._queued = False
+        self._withdraw(now)
         if self._live is not None:
-            self._close(self._live)
-        self._give_place_back()
+            self._close(self._live, now)
         if self._finish is None:
             self._note(Finished(self._at(now), "cancelled by the caller"))
             self._finish = Finish()
@@ -328,35 +374,50 @@ class Call:
         live.flowing = True
         live.phase = Phase.BODY
         self._note(Content(self._at(now), live.number))
+        self._core.content_came(live.lease, now)
         if self._operation.delivers:
             self._committed = True
             self._deadline = self._total
 
     def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """The exchange has its answer whole."""
+        provider = live.candidate.provider.name
+        fresh = priced(live.exchange.result, live.candidate.price)
+        filtered = refusal(fresh, provider) if not self._committed else None
+        goes_elsewhere = self._policy.rule(FailureClass.CONTENT_FILTER, provider).action is not Action.STOP
+        if filtered is not None and goes_elsewhere:
+            return self._fail(live, filtered, (), now)
+        result = self._operation.joined(fresh)
         try:
-            last = self._operation.accept(live.exchange.result)
+            last = self._operation.accept(result)
         except RemoteProtocolError as error:
             return self._fail(live, error, (), now)
-        self._note(Ended(self._at(now), live.number, getattr(live.exchange, "skipped", 0)))
+        usage: Usage = getattr(fresh, "usage", _NO_USAGE)
+        self._spent += usage.cost or 0.0
+        self._core.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None))
+        skipped = getattr(live.exchange, "skipped", 0)
+        self._note(Ended(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
         if last:
             self._note(Answered(self._at(now), str(live.candidate)))
             self._finish = Finish(self._operation.result(self.trace))
         live.whole = True
         live.content_by = now + self._policy.timers.linger
-        return events if self._operation.delivers else ()
+        if not self._operation.delivers:
+            return ()
+        return events if result is live.exchange.result else with_usage(events, result.usage)
 
     def _expire(self, live: Attempt, now: float) -> tuple[Event, ...]:
         """A timer ran out on `live`: say which, by what was being waited for."""
         if now < self._deadline:
             return self._fail(live, live.timed_out(), (), now)
+        # The caller's own deadline is nobody's fault, so the candidate's health does not suffer.
         self._note(failed_entry(self._at(now), live.number, FailureClass.SILENT, live.phase, None))
-        partial = live.partial() if live.flowing else None
+        partial = self._partial(live) if live.flowing else None
         seconds = self._deadline - self._started
         awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
         error = deadline_exceeded(seconds, live.phase, awaited, self._errors)
         candidate = str(live.candidate)
-        self._close(live)
+        self._close(live, now)
         if self._committed:
             self._stop(interrupted(error, partial, candidate), now)
         else:
@@ -367,52 +428,107 @@ class Call:
     def _fail(self, live: Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """An attempt failed; `events` came before the fault in the same read."""
         failure = classify(error)
-        self._note(failed_entry(self._at(now), live.number, failure, live.phase, error))
-        partial = live.partial() if live.flowing or events else None
+        entry = failed_entry(self._at(now), live.number, failure, live.phase, error)
+        self._note(entry)
+        partial = self._partial(live) if live.flowing or events else None
         kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
         self._errors.append(kept)
-        candidate = str(live.candidate)
-        self._close(live)
-        if self._committed:
+        rule = self._policy.rule(failure, live.candidate.provider.name)
+        self._core.failed(live.lease, now, rule, entry.retry_after)
+        self._close(live, now)
+        at, place = self._at(now), live.place
+        if not self._committed:
+            # What came before the fault is withheld, for another attempt begins from the start.
+            self._follow(live, self._plan.failed(place, failure, entry.retry_after, entry.phase, at), now)
+            return ()
+        mode = self._policy.on_interrupt
+        self._broken = partial
+        if mode == "raise" or (mode == "resume" and not self._operation.go_on(partial, live.candidate)):
             self._stop(kept, now)
             return events
-        # Not committed: what came before the fault is withheld, for another attempt begins from the start.
-        retry_after = error.retry_after if isinstance(error, ProviderError) else None
-        decision = self._plan.failed(failure, retry_after, now)
+        # The deadline of the first content begins anew; `total` holds as before.
+        self._deadline = min(now + self._policy.timeout, self._total)
+        self._plan.deadline = round(self._deadline - self._started, 6)
+        self._note(Broken(at, live.number, mode, self._plan.deadline))
+        decision = self._plan.broke(place, failure, entry.retry_after, entry.phase, at, resume=mode == "resume")
+        if isinstance(decision, Stop):
+            self._stop(kept, now)
+            return events
+        self._follow(live, decision, now)
+        self._committed = False
+        if mode == "resume":
+            return events
+        return (*events, Restarted(self._plan.attempts + 1, partial))
+
+    def _follow(self, failed: Attempt, decision: Again | Next | Stop, now: float) -> None:
+        """What the plan decided after a failure."""
+        candidate, at = str(failed.candidate), self._at(now)
         if isinstance(decision, Again):
             self._not_before = now + decision.wait
-            self._note(Retrying(self._at(now), candidate, decision.wait, decision.reason))
-        elif isinstance(decision, Next):
-            self._not_before = -math.inf
-            self._note(MovedOn(self._at(now), candidate, decision.reason))
+            self._note(Retrying(at, candidate, round(decision.wait, 6), decision.reason))
+            return
+        self._not_before = -math.inf
+        self._note(MovedOn(at, candidate, decision.reason))
+        if isinstance(decision, Next):
+            for place in decision.dropped:
+                self._note(Skipped(at, str(self._candidates[place]), NO_LARGER))
         else:
-            self._note(MovedOn(self._at(now), candidate, decision.reason))
             self._stop(self._errors[-1] if decision.final else all_failed(self._errors, len(self._tried)), now)
-        return ()
 
-    def _close(self, live: Attempt) -> None:
+    def _partial(self, attempt: Attempt) -> ChatResponse | None:
+        """The answer as far as it came, with what an earlier attempt had brought of it."""
+        partial = attempt.partial()
+        if partial is None:
+            return None
+        joined: ChatResponse = self._operation.joined(partial)
+        return joined
+
+    def _close(self, live: Attempt, now: float) -> None:
         self._live = None
-        self._drops.append(live.number)
-        self._give_place_back()
-
-    def _give_place_back(self) -> None:
-        if self._place:
-            self._place = False
-            self._core.give_place_back()
+        self._drops.append(live)
+        self._core.release(live.lease, now)
 
     # -- how a call ends ----------------------------------------------------------------------------------------
+
+    def _withdraw(self, now: float) -> None:
+        """Leave the queue; a place that was granted meanwhile is passed on."""
+        if self._queued:
+            self._queued = False
+            self._core.withdraw(self)
+        if self.granted is not None:
+            granted, self.granted = self.granted, None
+            self._core.release(granted.lease, now)
 
     def _fail_deadline(self, now: float) -> None:
         """The deadline passed with no attempt on."""
         awaited = "while waiting for a place in the router" if self._queued else "before another attempt could begin"
-        if self._queued:
-            self._core.withdraw(self)
-            self._queued = False
         seconds = self._deadline - self._started
         self._stop(deadline_exceeded(seconds, Phase.NOT_SENT, awaited, self._errors), now)
 
+    def _nobody_left(self) -> TurnoutError:
+        if self._errors and all(isinstance(error, BudgetExceeded) for error in self._errors):
+            told = "; ".join(str(error) for error in self._errors)
+            return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
+        return all_failed(self._errors, len(self._tried))
+
+    def _turned_away(self, decision: Stop) -> TurnoutError:
+        """The error of a call that finds every candidate at a limit or resting, and is not to wait for them."""
+        if not decision.full and self._errors:
+            return all_failed(self._errors, len(self._tried))
+        kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
+        advice = (
+            "raise max_concurrency or the limits, or let calls wait with on_full='wait'"
+            if decision.full
+            else "let calls wait with on_exhausted='wait', or add a fallback"
+        )
+        error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
+        error.__cause__ = self._errors[-1] if self._errors else None
+        return error
+
     def _stop(self, error: TurnoutError, now: float) -> None:
-        self._give_place_back()
+        self._withdraw(now)
+        if self._broken is not None:
+            error = interrupted(error, error.partial or self._broken, str(self.model))
         self._note(Finished(self._at(now), type(error).__name__))
         self._operation.keep(error)
         error.trace = self.trace

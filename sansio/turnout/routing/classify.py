@@ -45,12 +45,15 @@ class Action(enum.StrEnum):
 class Rule:
     """What one class of failure leads to.
 
-    action  see `Action`
-    health  whether it speaks against the candidate's health
+    action     see `Action`
+    health     whether it speaks against the candidate's health
+    cooldown   seconds for which the candidate is left alone by other calls too; what the provider asked for in a
+               Retry-After holds where it is longer, and holds alone where this is 0
     """
 
     action: Action
-    health: bool
+    health: bool = False
+    cooldown: float = 0.0
 
 
 # Why each is as it is, where it is not plain:
@@ -58,26 +61,28 @@ class Rule:
 # - authentication, quota, not-found, permission: they do not pass by waiting, but another provider has another key.
 # - context-length: never the same model again; another may have a larger window.
 # - content-filter: routing around a refusal is the caller's decision, not ours.
+# - cooldowns: a wrong key or an empty purse is mended by a person, not within the second; a model that is not there
+#   will not be there soon. Each is looked at again after a while.
 # - invalid-request: the provider has read it and says that it is wrong; sending it elsewhere hides the mistake.
 # - unsupported: found before sending, and about one dialect or model only.
 RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     {
         FailureClass.CONNECT: Rule(Action.RETRY, health=True),
-        FailureClass.STALE: Rule(Action.RETRY, health=False),
+        FailureClass.STALE: Rule(Action.RETRY),
         FailureClass.SILENT: Rule(Action.MOVE_ON, health=True),
         FailureClass.DISCONNECTED: Rule(Action.RETRY, health=True),
         FailureClass.STALLED: Rule(Action.RETRY, health=True),
         FailureClass.TRUNCATED: Rule(Action.RETRY, health=True),
         FailureClass.PROTOCOL: Rule(Action.RETRY, health=True),
-        FailureClass.AUTHENTICATION: Rule(Action.MOVE_ON, health=False),
-        FailureClass.PERMISSION: Rule(Action.MOVE_ON, health=False),
-        FailureClass.QUOTA: Rule(Action.MOVE_ON, health=False),
-        FailureClass.NOT_FOUND: Rule(Action.MOVE_ON, health=False),
-        FailureClass.CONTEXT_LENGTH: Rule(Action.MOVE_ON, health=False),
-        FailureClass.CONTENT_FILTER: Rule(Action.STOP, health=False),
-        FailureClass.INVALID_REQUEST: Rule(Action.STOP, health=False),
-        FailureClass.UNSUPPORTED: Rule(Action.MOVE_ON, health=False),
-        FailureClass.RATE_LIMIT: Rule(Action.RETRY, health=False),
+        FailureClass.AUTHENTICATION: Rule(Action.MOVE_ON, cooldown=60.0),
+        FailureClass.PERMISSION: Rule(Action.MOVE_ON),
+        FailureClass.QUOTA: Rule(Action.MOVE_ON, cooldown=60.0),
+        FailureClass.NOT_FOUND: Rule(Action.MOVE_ON, cooldown=30.0),
+        FailureClass.CONTEXT_LENGTH: Rule(Action.MOVE_ON),
+        FailureClass.CONTENT_FILTER: Rule(Action.STOP),
+        FailureClass.INVALID_REQUEST: Rule(Action.STOP),
+        FailureClass.UNSUPPORTED: Rule(Action.MOVE_ON),
+        FailureClass.RATE_LIMIT: Rule(Action.RETRY),
         FailureClass.OVERLOADED: Rule(Action.RETRY, health=True),
         FailureClass.SERVER: Rule(Action.RETRY, health=True),
         FailureClass.TRANSPORT: Rule(Action.RETRY, health=True),

@@ -7,11 +7,14 @@ from typing import Any, Protocol
 
 import attrs
 
-from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig, ModelInfo, Usage
+from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import RemoteProtocolError, TurnoutError
-from turnout.messages import Audio, File, Image
+from turnout.messages import Audio, File, Image, Message, Role, Text
 from turnout.providers.protocol import Exchange, ModelPage, Provider
+from turnout.routing.answers import continued, summed
+from turnout.routing.attempt import Candidate
+from turnout.routing.estimate import completion_tokens, embedding_tokens, prompt_tokens, text_tokens
 from turnout.routing.trace import Trace
 
 __all__ = ["Chat", "Embed", "ListModels", "Operation", "Stream"]
@@ -42,8 +45,20 @@ class Operation(Protocol):
     @property
     def needs(self) -> frozenset[Capability]: ...
 
+    def size(self) -> tuple[int, int]:
+        """Tokens of the next request and of its answer, estimated."""
+        ...
+
     def begin(self, provider: Provider, model: ModelConfig) -> Exchange[Any]:
         """A fresh exchange for what is still to be had."""
+        ...
+
+    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+        """Whether the answer can be gone on with where it broke off; if so, the next exchange will do that."""
+        ...
+
+    def joined(self, result: Any) -> Any:
+        """The result of an exchange with what had come before it."""
         ...
 
     def accept(self, result: Any) -> bool:
@@ -87,6 +102,7 @@ class Chat:
     name: str = attrs.field(default="chat", init=False)
     delivers: bool = attrs.field(default=False, init=False)
     _response: ChatResponse | None = attrs.field(default=None, init=False)
+    _size: tuple[int, int] | None = attrs.field(default=None, init=False)
 
     @property
     def streams(self) -> bool:
@@ -104,6 +120,17 @@ class Chat:
     def needs(self) -> frozenset[Capability]:
         wire = Capability.STREAM if self.streams else Capability.CHAT
         return frozenset({wire, *_chat_needs(self.request)})
+
+    def size(self) -> tuple[int, int]:
+        if self._size is None:
+            self._size = prompt_tokens(self.request), completion_tokens(self.request)
+        return self._size
+
+    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+        return False  # nothing has reached the caller, so it can begin anew
+
+    def joined(self, result: ChatResponse) -> ChatResponse:
+        return result
 
     def begin(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
         request = self.request.for_model(model)
@@ -126,10 +153,37 @@ class Stream(Chat):
 
     name: str = attrs.field(default="stream", init=False)
     delivers: bool = attrs.field(default=True, init=False)
+    _so_far: ChatResponse | None = attrs.field(default=None, init=False)
 
     @property
     def streams(self) -> bool:
         return True
+
+    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+        """Only plain text can be prefilled, and most models refuse a prefill that ends in white space."""
+        plain = partial is not None and all(isinstance(part, Text) for part in partial.message.content)
+        if partial is None or not plain or partial.tool_calls or self.request.response_format is not None:
+            return False
+        if not partial.text or partial.text[-1].isspace():
+            return False
+        self._so_far = partial
+        ceiling = self.request.model.max_tokens
+        return ceiling is None or text_tokens(partial.text) < ceiling
+
+    def joined(self, result: ChatResponse) -> ChatResponse:
+        return continued(self._so_far, result) if self._so_far is not None else result
+
+    def begin(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
+        request = self.request.for_model(model)
+        if self._so_far is not None:
+            prefill = provider.facts(model.model_id).prefill or {}
+            text = self._so_far.text
+            if model.max_tokens is not None:
+                request = request.for_model(
+                    attrs.evolve(model, max_tokens=max(1, model.max_tokens - text_tokens(text)))
+                )
+            request = attrs.evolve(request, messages=(*request.messages, Message(Role.ASSISTANT, text, extra=prefill)))
+        return provider.stream(request)
 
 
 @attrs.define(eq=False)
@@ -159,6 +213,15 @@ class Embed:
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.EMBEDDINGS})
 
+    def size(self) -> tuple[int, int]:
+        return embedding_tokens(self.request.input[self._done :]), 0
+
+    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+        return False
+
+    def joined(self, result: EmbeddingResponse) -> EmbeddingResponse:
+        return result
+
     def begin(self, provider: Provider, model: ModelConfig) -> Exchange[EmbeddingResponse]:
         cap = provider.embedding_batch or len(self.request.input)
         texts = self.request.input[self._done : self._done + cap]
@@ -184,7 +247,7 @@ class Embed:
         return attrs.evolve(
             last,
             vectors=Vectors.joined(part.vectors for part in self._parts),
-            usage=_summed([part.usage for part in self._parts]),
+            usage=summed([part.usage for part in self._parts]),
             trace=trace,
         )
 
@@ -217,6 +280,15 @@ class ListModels:
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.MODELS})
 
+    def size(self) -> tuple[int, int]:
+        return 0, 0
+
+    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+        return False
+
+    def joined(self, result: ModelPage) -> ModelPage:
+        return result
+
     def begin(self, provider: Provider, model: ModelConfig) -> Exchange[ModelPage]:
         return provider.models(self._page)
 
@@ -236,19 +308,3 @@ class ListModels:
 
     def keep(self, error: TurnoutError) -> None:
         """Nothing: half a list of models is of no use."""
-
-
-def _summed(usages: list[Usage]) -> Usage:
-    """The usage of several requests together; a number that one of them lacks is not known for all."""
-
-    def total(numbers: list[int | None]) -> int | None:
-        known = [number for number in numbers if number is not None]
-        return sum(known) if len(known) == len(numbers) else None
-
-    if len(usages) == 1:
-        return usages[0]
-    return Usage(
-        prompt_tokens=total([usage.prompt_tokens for usage in usages]),
-        completion_tokens=total([usage.completion_tokens for usage in usages]),
-        source="reported" if all(usage.source == "reported" for usage in usages) else "absent",
-    )

@@ -1,25 +1,76 @@
-"""The decisions of one call, made of facts alone: which candidate next, after which wait, or that there is none left.
+"""The decisions of one call, made of facts alone: whom to ask next, after which wait, or that there is nobody left.
 
-A plan sees no bytes: it is told that an attempt began and how it failed, and answers what follows. The same facts and
-the same random numbers give the same answers.
+A plan sees no bytes and no clock: it is told what stands in a candidate's way, that an attempt began and how it
+failed, and answers what follows. All its times are seconds from the call's beginning. The same facts and the same seed
+give the same answers, so a recorded call can be decided again (`turnout.routing.replay`).
 """
 
 from __future__ import annotations
 
+import math
 import random
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import attrs
 
+from turnout.errors import Phase
 from turnout.routing.backoff import backoff_seconds
-from turnout.routing.classify import RULES, Action, FailureClass
+from turnout.routing.classify import Action, FailureClass
 from turnout.routing.policy import Policy
 
-__all__ = ["Again", "Decision", "Next", "Plan", "Stop"]
+__all__ = ["Again", "Candidacy", "Decision", "Hold", "Next", "Obstacle", "Plan", "Stop", "Try"]
 
 # A kept-alive connection that died while idle says nothing about the provider, so the next try is free. After this
 # many in one call it is no longer taken for an accident.
 FREE_STALE = 2
+
+
+@attrs.frozen
+class Candidacy:
+    """What a plan knows of a candidate from the start.
+
+    window   tokens of prompt and answer that the model takes, where that is known
+    resumes  whether the model goes on from a prefilled answer
+    """
+
+    provider: str
+    window: int | None = None
+    resumes: bool = False
+    name: str = ""
+
+
+@attrs.frozen
+class Obstacle:
+    """Why a candidate may not be asked now.
+
+    state  at a limit: `full` of attempts, or `paced` to so many in a minute; resting: `cooling` as its provider asked
+           for, `open` breaker, or `probing` while another call's probe is out
+    wait   seconds until that passes; inf where only an event can tell
+    """
+
+    state: Literal["full", "paced", "cooling", "open", "probing"]
+    wait: float
+
+    @property
+    def limit(self) -> bool:
+        return self.state in ("full", "paced")
+
+
+@attrs.frozen
+class Try:
+    """Ask this candidate now; `forced` although it should rest, for there is no other."""
+
+    place: int
+    forced: bool = False
+
+
+@attrs.frozen
+class Hold:
+    """Nobody can be asked now: wait until `until`, inf until the router says so."""
+
+    until: float
+    reason: str
 
 
 @attrs.frozen
@@ -32,9 +83,10 @@ class Again:
 
 @attrs.frozen
 class Next:
-    """The next candidate, now; where there is none, the call has failed."""
+    """The next candidate, now. `dropped` are others that would fail for the same reason."""
 
     reason: str
+    dropped: tuple[int, ...] = ()
 
 
 @attrs.frozen
@@ -43,68 +95,142 @@ class Stop:
 
     reason: str
     final: bool = False
+    full: bool = False
 
 
 Decision: TypeAlias = Again | Next | Stop
+Look: TypeAlias = Callable[[int], Obstacle | None]
 
 
 @attrs.define(eq=False)
 class Plan:
-    """The ledger of one call over `candidates` usable candidates in their order.
+    """The ledger of one call over its usable candidates.
 
+    deadline  seconds from the call's beginning
     seed      of the jitter
-    place     the candidate that is tried now; equal to `candidates` once none is left
+    left      the places that may still be asked, in their order
     attempts  attempts begun in all
     """
 
-    candidates: int
+    candidates: tuple[Candidacy, ...]
     policy: Policy
     deadline: float
     seed: int
-    place: int = attrs.field(default=0, init=False)
+    left: list[int] = attrs.field(init=False)
     attempts: int = attrs.field(default=0, init=False)
-    _retries: int = attrs.field(default=0, init=False)
+    _retries: dict[int, int] = attrs.field(factory=dict, init=False)
     _stale: int = attrs.field(default=0, init=False)
     _rng: random.Random | None = attrs.field(default=None, init=False)
 
-    @property
-    def exhausted(self) -> bool:
-        return self.place >= self.candidates
+    def __attrs_post_init__(self) -> None:
+        self.left = list(range(len(self.candidates)))
+
+    def choose(self, look: Look, at: float) -> Try | Hold | Stop:
+        """The first candidate with nothing in its way; where each has something, what the policy says to that."""
+        obstacles: list[tuple[int, Obstacle]] = []
+        for place in self.left:
+            obstacle = look(place)
+            if obstacle is None:
+                return Try(place)
+            obstacles.append((place, obstacle))
+        if not obstacles:
+            return Stop("no candidate is left")
+        policy = self.policy
+        wait = min(obstacle.wait for _, obstacle in obstacles)
+        resting = [place for place, obstacle in obstacles if not obstacle.limit]
+        limits = len(obstacles) > len(resting)
+        if policy.on_full == "wait" if limits else policy.on_exhausted == "wait":
+            if wait < math.inf and at + wait >= self.deadline:
+                return Stop(f"the first candidate is free again in {wait:.3g} s, after the deadline", full=limits)
+            states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
+            return Hold(at + wait, f"every candidate is {states}")
+        if resting and policy.on_exhausted == "try":
+            return Try(resting[0], forced=True)
+        states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
+        return Stop(f"every candidate is {states}", full=limits)
 
     def began(self) -> None:
         self.attempts += 1
 
-    def time_for_attempt(self, now: float) -> float:
-        """Seconds that an attempt begun now may take: all that is left, less a reserve for untried candidates."""
-        left = max(0.0, self.deadline - now)
-        return left * (1.0 - self.policy.reserve) if self.place + 1 < self.candidates else left
+    def time_for_attempt(self, at: float) -> float:
+        """Seconds that an attempt begun now may take: all that is left, less a reserve for other candidates."""
+        left = max(0.0, self.deadline - at)
+        if len(self.left) > 1:
+            left *= 1.0 - self.policy.reserve
+        own = self.policy.attempt_timeout
+        return left if own is None else min(left, own)
 
-    def failed(self, failure: FailureClass, retry_after: float | None, now: float) -> Decision:
-        """What follows a failure of the current candidate. `Next` has moved `place` on already."""
-        rule = RULES[failure]
-        if rule.action is Action.STOP:
-            return Stop(f"{failure.value} is for the caller to mend", final=True)
-        if self.attempts >= self.policy.max_attempts:
-            return Stop(f"all {self.policy.max_attempts} attempts of the call are used")
+    def unusable(self, place: int) -> None:
+        """This candidate cannot be asked at all."""
+        self.left.remove(place)
+
+    def failed(self, place: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float) -> Decision:
+        """What follows the failure of an attempt before any of it has reached the caller."""
+        stop = self._barred(place, failure, phase)
+        if stop is not None:
+            return stop
         if failure is FailureClass.STALE:
             self._stale += 1
             if self._stale <= FREE_STALE:
                 return Again(0.0, "its kept-alive connection had been closed while idle")
-        if rule.action is Action.RETRY and self._retries < self.policy.retries:
-            if self._rng is None:  # most calls never need it, and seeding costs more than all else here
-                self._rng = random.Random(self.seed)
-            wait = backoff_seconds(self._retries + 1, retry_after, self.policy, self._rng)
-            if wait < self.time_for_attempt(now):
-                self._retries += 1
-                return Again(wait, f"{failure.value}, retry {self._retries} of {self.policy.retries}")
+        policy = self.policy
+        retrying = policy.rule(failure, self.candidates[place].provider).action is Action.RETRY
+        used = self._retries.get(place, 0)
+        if retrying and used < policy.retries:
+            wait = backoff_seconds(used + 1, retry_after, policy, self._chance())
+            if wait < self.time_for_attempt(at):
+                self._retries[place] = used + 1
+                return Again(wait, f"{failure.value}, retry {used + 1} of {policy.retries}")
             reason = f"{failure.value}, and a wait of {wait:.3g} s is longer than the time left for it"
-        elif rule.action is Action.RETRY:
-            reason = f"{failure.value}, and its {self.policy.retries} retries are used"
+        elif retrying:
+            reason = f"{failure.value}, and its {policy.retries} retries are used"
         else:
             reason = f"{failure.value} does not pass by trying again"
-        self.move_on()
-        return Next(reason)
+        self.left.remove(place)
+        dropped = self._no_larger(place) if failure is FailureClass.CONTEXT_LENGTH else ()
+        return Next(reason, dropped)
 
-    def move_on(self) -> None:
-        self.place += 1
-        self._retries = 0
+    def broke(
+        self, place: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float, *, resume: bool
+    ) -> Decision:
+        """What follows a stream that broke after content, where the policy does not leave that to the caller."""
+        stop = self._barred(place, failure, phase)
+        if stop is not None:
+            return stop
+        if resume:
+            self.left = [other for other in self.left if self.candidates[other].resumes]
+        others = [other for other in self.left if other != place]
+        if others:
+            self.left = others
+            return Next(f"{failure.value} in the middle of the answer")
+        wait = backoff_seconds(1, retry_after, self.policy, self._chance())
+        if not self.left or wait >= self.time_for_attempt(at):
+            return Stop("no candidate can go on from there" if resume else f"{failure.value}, and nobody else is left")
+        return Again(wait, f"{failure.value} in the middle of the answer, and nobody else is left")
+
+    def _barred(self, place: int, failure: FailureClass, phase: Phase) -> Stop | None:
+        """Why nothing may follow this failure, whoever is left."""
+        policy = self.policy
+        if policy.rule(failure, self.candidates[place].provider).action is Action.STOP:
+            return Stop(f"{failure.value} is for the caller to mend", final=True)
+        if policy.replay == "only_if_unsent" and phase is not Phase.NOT_SENT:
+            return Stop("the request may have been processed, and only unsent ones are repeated", final=True)
+        if self.attempts >= policy.max_attempts:
+            return Stop(f"all {policy.max_attempts} attempts of the call are used")
+        return None
+
+    def _no_larger(self, place: int) -> tuple[int, ...]:
+        """The candidates whose window is known to be no larger than this one's; they are left out from now on."""
+        window = self.candidates[place].window
+        if window is None:
+            return ()
+        dropped = tuple(
+            other for other in self.left if (known := self.candidates[other].window) is not None and known <= window
+        )
+        self.left = [other for other in self.left if other not in dropped]
+        return dropped
+
+    def _chance(self) -> random.Random:
+        if self._rng is None:  # most calls never need it, and seeding costs more than all else here
+            self._rng = random.Random(self.seed)
+        return self._rng

@@ -1,4 +1,4 @@
-"""What the calls of one router share: its providers, its policy, and the places for attempts in flight.
+"""What the calls of one router share: its providers, its routes, its policy, and what is known of each candidate.
 
 The core is driven by one thread at a time unless it is given a lock; it holds that lock only for its own few lines,
 never while it parses, encodes or runs somebody else's code.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections import deque
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import attrs
 
-from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
+from turnout.chat import ROUTE, ChatRequest, ModelConfig, ProviderStatus, RateLimit, Usage
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import (
     CapabilityUnsupported,
@@ -23,12 +23,20 @@ from turnout.errors import (
     ProviderUnavailable,
     RoutingError,
 )
+from turnout.prices import by_model
 from turnout.providers.protocol import Provider
+from turnout.routing.admission import Admission, Admitted
 from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
+from turnout.routing.classify import Rule
 from turnout.routing.operations import Chat, Embed, Operation
+from turnout.routing.plan import Candidacy, Hold, Obstacle, Plan, Stop
 from turnout.routing.policy import Policy
-from turnout.routing.trace import Skipped, Trace
+from turnout.routing.replay import rules_of
+from turnout.routing.routes import Choice, Measured, Route
+from turnout.routing.standing import Lease, Standing
+from turnout.routing.strategies import arranged
+from turnout.routing.trace import Arranged, Skipped, Trace
 
 __all__ = ["RouterCore"]
 
@@ -51,14 +59,19 @@ class RouterCore:
     rng: random.Random = attrs.field(factory=lambda: random.Random(0))
     _lock: AbstractContextManager[Any] = attrs.field(factory=contextlib.nullcontext)
     _providers: dict[str, _Registered] = attrs.field(factory=dict, init=False)
-    _held: int = attrs.field(default=0, init=False)
-    _queue: deque[Call] = attrs.field(factory=deque, init=False)
-    _woken: list[Call] = attrs.field(factory=list, init=False)
+    _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
+    _turns: dict[str, int] = attrs.field(factory=dict, init=False)
+    _admission: Admission[Call] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._admission = Admission(self.policy)
 
     # -- providers ----------------------------------------------------------------------------------------------
 
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
         """Add a provider under its name. ValueError where the name is taken and `replace` is not given."""
+        if provider.name == ROUTE:
+            raise ValueError(f"the name {ROUTE!r} is kept for routes; give the provider another")
         with self._lock:
             if provider.name in self._providers and not replace:
                 raise ValueError(
@@ -67,6 +80,13 @@ class RouterCore:
                 )
             self._providers[provider.name] = _Registered(provider, enabled)
 
+    def add_route(self, route: Route, *, replace: bool = False) -> None:
+        """Add a route under its name. ValueError where the name is taken and `replace` is not given."""
+        with self._lock:
+            if route.name in self._routes and not replace:
+                raise ValueError(f"a route named {route.name!r} is there already; add it with replace=True")
+            self._routes[route.name] = route
+
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """The status of every registered provider, in the order of their registration."""
         return tuple(_status(registered) for registered in list(self._providers.values()))
@@ -74,7 +94,7 @@ class RouterCore:
     def provider_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Who would be asked for this request, in order, and why some would be skipped."""
         operation = Chat(request) if isinstance(request, ChatRequest) else Embed(request)
-        models = operation.candidates
+        models, _, _ = self._expanded(operation, operation.candidates, random.Random(0))
         plan = []
         for place, model in enumerate(models):
             registered = self._registered(model)
@@ -93,6 +113,11 @@ class RouterCore:
     def _registered(self, model: ModelConfig) -> _Registered:
         registered = self._providers.get(model.provider)
         if registered is None:
+            if model.is_route:
+                routes = ", ".join(sorted(self._routes)) or "none"
+                raise ProviderNotRegistered(
+                    f"{model}: this router has no route named {model.model_id!r} (it has: {routes})"
+                )
             known = ", ".join(sorted(self._providers)) or "none"
             raise ProviderNotRegistered(
                 f"{model}: no provider named {model.provider!r} is registered with this router (it has: {known})"
@@ -140,14 +165,17 @@ class RouterCore:
         total    seconds for a stream's whole life, where the caller wants to bound that
         policy   the rules for this call, where they are not the router's
         """
-        policy = policy or self.policy
-        models = operation.candidates
         with self._lock:
             seed = self.rng.getrandbits(48)
-        bounds = [policy.timeout, models[0].timeout, timeout]
+        asked = operation.candidates
+        models, entries, own = self._expanded(operation, asked, random.Random(seed))
+        policy = policy or own or self.policy
+        bounds = [policy.timeout, asked[0].timeout, timeout]
         seconds = min(bound for bound in bounds if bound is not None)
         whole = now + total if total is not None else float("inf")
-        trace = Trace(operation.name, tuple(map(str, models)), wall, seed, operation.metadata)
+        deadline = round(min(seconds, total if total is not None else seconds), 6)
+        trace = Trace(operation.name, tuple(map(str, asked)), wall, seed, deadline, operation.metadata)
+        trace.entries += entries
         candidates: list[Candidate] = []
         refusals: list[RoutingError] = []
         for model in models:
@@ -155,15 +183,25 @@ class RouterCore:
                 registered = self._registered(model)
             except ProviderNotRegistered as error:
                 refusals.append(error)
-                trace.entries.append(Skipped(0.0, str(model), "not registered"))
+                trace.entries.append(Skipped(0.0, str(model), "no such route" if model.is_route else "not registered"))
                 continue
             refusal, reason = self._usable(registered, model, operation)
             if refusal is None:
-                candidates.append(Candidate(model, registered.provider))
+                candidates.append(self._candidate(registered.provider, model, policy))
             else:
                 refusals.append(refusal)
                 trace.entries.append(Skipped(0.0, str(model), reason))
         unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
+        candidacies = tuple(
+            Candidacy(
+                candidate.provider.name,
+                by_model(policy.context_windows, candidate.model) or candidate.facts.context_window,
+                candidate.facts.prefill is not None,
+                str(candidate),
+            )
+            for candidate in candidates
+        )
+        trace.rules = rules_of(policy, candidacies)
         call = Call(
             self,
             operation,
@@ -171,62 +209,125 @@ class RouterCore:
             policy,
             trace,
             now,
-            min(now + seconds, whole),
+            now + deadline,
             whole,
-            seed,
+            Plan(candidacies, policy, deadline, seed),
         )
         if unknown is not None or not candidates:
             call.refuse(unknown or _no_candidate(refusals), now)
         return call
 
+    def _candidate(self, provider: Provider, model: ModelConfig, policy: Policy) -> Candidate:
+        facts = provider.facts(model.model_id)
+        return Candidate(model, provider, facts, self._standing(model), by_model(policy.prices, model))
+
+    def _standing(self, model: ModelConfig) -> Standing:
+        with self._lock:
+            return self._admission.standing(model.provider, str(model))
+
+    # -- routes -------------------------------------------------------------------------------------------------
+
+    def _expanded(
+        self, operation: Operation, models: tuple[ModelConfig, ...], rng: random.Random
+    ) -> tuple[list[ModelConfig], list[Arranged], Policy | None]:
+        """The models with each route replaced by its own, in the order of trying, and the first route's policy."""
+        expanded: list[ModelConfig] = []
+        entries: list[Arranged] = []
+        policy: Policy | None = None
+        for place, model in enumerate(models):
+            route = self._routes.get(model.model_id) if model.is_route else None
+            if route is None:
+                expanded.append(model)
+                continue
+            if place == 0:
+                policy = route.policy
+            with self._lock:
+                turn = self._turns[route.name] = self._turns.get(route.name, -1) + 1
+            measured = [self._measured(choice, policy or self.policy) for choice in route.choices]
+            order = arranged(route.strategy, measured, turn, rng)
+            ordered = [model.over(route.choices[index].model) for index in order]
+            expanded += ordered
+            strategy = route.strategy if isinstance(route.strategy, str) else "custom"
+            scores = tuple(_score(strategy, item) for item in measured)
+            entries.append(Arranged(0.0, route.name, strategy, tuple(map(str, ordered)), scores))
+        return expanded, entries, policy
+
+    def _measured(self, choice: Choice, policy: Policy) -> Measured:
+        standing = self._standing(choice.model)
+        price = by_model(policy.prices, choice.model)
+        return Measured(
+            choice,
+            standing.in_flight,
+            round(standing.latency.score(standing.in_flight), 6),
+            standing.latency.first_content.value,
+            price.at_most(1000, 200) if price is not None else None,
+        )
+
     # -- places -------------------------------------------------------------------------------------------------
 
-    def take_place(self, call: Call) -> Literal["held", "queued", "full"]:
+    def ask(self, call: Call, now: float) -> Admitted | tuple[Hold | Stop, tuple[tuple[int, Obstacle], ...]]:
         """A place for one attempt: at once, in the order of the queue, or not at all."""
-        policy = self.policy
         with self._lock:
-            if policy.max_concurrency is None or (self._held < policy.max_concurrency and not self._queue):
-                self._held += 1
-                return "held"
-            if policy.on_full == "reject" or (
-                policy.max_waiting is not None and len(self._queue) >= policy.max_waiting
-            ):
-                return "full"
-            self._queue.append(call)
-            return "queued"
+            return self._admission.ask(call, now)
 
-    def give_place_back(self) -> None:
-        """A place is free again: it goes to the call that has waited longest."""
+    def release(self, lease: Lease, now: float) -> None:
+        """An attempt is over: its place goes to the call that has waited longest for it."""
         with self._lock:
-            self._held -= 1
-            self._grant()
+            self._admission.release(lease, now)
 
     def withdraw(self, call: Call) -> None:
-        """The call waits no longer. Where it had been granted a place meanwhile, the place is passed on."""
+        """The call waits no longer."""
         with self._lock:
-            if call in self._queue:
-                self._queue.remove(call)
+            self._admission.withdraw(call)
+
+    def content_came(self, lease: Lease, now: float) -> None:
+        with self._lock:
+            lease.content_came(now)
+
+    def succeeded(self, lease: Lease, now: float, usage: Usage, told: RateLimit | None) -> None:
+        with self._lock:
+            lease.succeeded(now, tokens=usage.total_tokens, answer=usage.completion_tokens, told=told)
+
+    def failed(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
+        with self._lock:
+            lease.failed(now, rule, retry_after)
 
     def take_woken(self) -> tuple[Call, ...]:
         """The calls that were granted a place since the last time: the driver wakes them from their Sleep."""
-        if not self._woken:
+        if not self._admission.woken:
             return ()
         with self._lock:
-            woken, self._woken = tuple(self._woken), []
-        return woken
+            return self._admission.take_woken()
 
     @property
     def in_flight(self) -> int:
         """Places that are held now."""
-        return self._held
+        return self._admission.whole.in_flight
 
-    def _grant(self) -> None:
-        limit = self.policy.max_concurrency
-        while self._queue and (limit is None or self._held < limit):
-            call = self._queue.popleft()
-            self._held += 1
-            call.granted()
-            self._woken.append(call)
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place."""
+        return self._admission.waiting
+
+    def standings(self) -> Mapping[str, Standing]:
+        """What is known of each candidate that was asked for so far, by `provider/model`."""
+        with self._lock:
+            return {standing.key: standing for standing in self._admission.standings()}
+
+
+def _score(strategy: str, measured: Measured) -> float | None:
+    """What a built-in strategy went by."""
+    match strategy:
+        case "weighted":
+            return measured.choice.weight
+        case "least-busy":
+            return float(measured.in_flight)
+        case "lowest-latency":
+            return measured.latency
+        case "cheapest":
+            return measured.price
+        case _:
+            return None
 
 
 def _status(registered: _Registered) -> ProviderStatus:

@@ -31,7 +31,7 @@ from turnout.events import Event, Reasoning, Token
 from turnout.http import Headers, HttpRequest
 from turnout.providers.assembly import Assembly
 from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.protocol import ModelPage
+from turnout.providers.protocol import ModelFacts, ModelPage
 
 STATUSES: dict[int, type[ProviderError]] = {
     400: InvalidRequest,
@@ -101,9 +101,10 @@ class LineProvider:
         {Capability.CHAT, Capability.STREAM, Capability.EMBEDDINGS, Capability.MODELS}
     )
     embedding_batch: int | None = 2
+    known: ModelFacts = ModelFacts()
 
-    def first_content_timeout(self, model_id: str) -> float | None:
-        return None
+    def facts(self, model_id: str) -> ModelFacts:
+        return self.known
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         def parse(body: bytes) -> ChatResponse:

@@ -296,7 +296,7 @@ def test_places_are_given_in_order_and_passed_on() -> None:
     assert [now for _, now in world.asked] == pytest.approx([0.0, 1.0, 2.0])
     assert [outcome.error for outcome in world.simulation.outcomes] == [None] * 4
     assert world.core.in_flight == 0
-    waited = world.simulation.outcomes[2].call.trace.entries[0]
+    _, waited, *_ = world.simulation.outcomes[2].call.trace.entries
     assert waited.kind == "waiting"
 
 
@@ -481,7 +481,7 @@ def test_a_trace_is_plain_values() -> None:
     world = World([failing(503, headers=(("retry-after", "1"),))], [GOOD], retries=1)
     outcome = world.run(wall=1000.0)
     told = outcome.call.trace.to_dict()
-    assert (told["version"], told["operation"], told["started_at"]) == (1, "stream", 1000.0)
+    assert (told["version"], told["operation"], told["started_at"]) == (2, "stream", 1000.0)
     assert [entry["kind"] for entry in told["entries"]] == [
         "started", "head", "failed", "retrying", "started", "head", "failed", "moved-on", "started", "head", "content",
         "ended", "answered",

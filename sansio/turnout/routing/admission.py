@@ -1,0 +1,139 @@
+"""Who may begin an attempt now, who waits, and in which order those who wait are let in.
+
+A place that becomes free is handed to the call that has waited longest among those that can use it, and is never
+broadcast: a newcomer is looked at only after everybody who waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from turnout.routing.breaker import Breaker
+from turnout.routing.limits import Gate
+from turnout.routing.plan import Hold, Obstacle, Stop, Try
+from turnout.routing.policy import Limit, Policy
+from turnout.routing.standing import Lease, Standing
+
+__all__ = ["Admission", "Admitted", "Applicant"]
+
+
+@attrs.frozen
+class Admitted:
+    """A candidate may be asked: which, what was in the way of those before it, and what the attempt holds."""
+
+    choice: Try
+    passed: tuple[tuple[int, Obstacle], ...]
+    lease: Lease
+
+
+class Applicant(Protocol):
+    """A call, as admission sees it. `granted` is set where it was let in while it waited."""
+
+    granted: Admitted | None
+
+    def apply(self, now: float) -> tuple[Try | Hold | Stop, tuple[tuple[int, Obstacle], ...], Standing | None]:
+        """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
+        ...
+
+    def size(self) -> int: ...
+
+
+CallT = TypeVar("CallT", bound=Applicant)
+
+
+@attrs.define(eq=False)
+class Admission(Generic[CallT]):
+    """The places of one router. Not guarded: the core holds its lock around every call.
+
+    woken  the calls that were let in while they waited, for the driver to wake
+    """
+
+    policy: Policy
+    whole: Gate = attrs.field(init=False)
+    _providers: dict[str, Gate] = attrs.field(factory=dict, init=False)
+    _standings: dict[str, Standing] = attrs.field(factory=dict, init=False)
+    _queue: dict[CallT, None] = attrs.field(factory=dict, init=False)
+    woken: list[CallT] = attrs.field(factory=list, init=False)
+    _changed: bool = attrs.field(default=False, init=False)
+    _look_again: float = attrs.field(default=float("inf"), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.whole = Gate("the router", Limit(max_concurrency=self.policy.max_concurrency))
+
+    def standing(self, provider: str, key: str) -> Standing:
+        """The standing of a candidate, made when it is first asked for."""
+        standing = self._standings.get(key)
+        if standing is None:
+            limits = self.policy.limits
+            gate = self._providers.get(provider)
+            if gate is None:
+                gate = self._providers[provider] = Gate(provider, limits.get(provider, Limit()))
+            own = Gate(key, limits.get(key, Limit()))
+            standing = Standing(key, (self.whole, gate, own), Breaker(self.policy.breaker))
+            self._standings[key] = standing
+        return standing
+
+    def standings(self) -> Iterable[Standing]:
+        return tuple(self._standings.values())
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def ask(self, call: CallT, now: float) -> Admitted | tuple[Hold | Stop, tuple[tuple[int, Obstacle], ...]]:
+        """A place for `call`, or what its plan says to there being none. A call that is to hold joins the queue."""
+        if self._queue:
+            self._let_in(now)
+        if call.granted is not None:
+            return call.granted
+        decision, passed, standing = call.apply(now)
+        if isinstance(decision, Try):
+            assert standing is not None
+            self._queue.pop(call, None)
+            return Admitted(decision, passed, standing.begin(call.size, now))
+        if isinstance(decision, Hold) and call not in self._queue:
+            bound = self.policy.max_waiting
+            if bound is not None and len(self._queue) >= bound:
+                return Stop(f"{bound} calls wait already", full=True), passed
+            self._queue[call] = None
+        if isinstance(decision, Hold):
+            self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed))
+        else:
+            self._queue.pop(call, None)
+        return decision, passed
+
+    def withdraw(self, call: CallT) -> None:
+        """The call waits no longer."""
+        self._queue.pop(call, None)
+
+    def release(self, lease: Lease, now: float) -> None:
+        """An attempt is over; its place goes to whoever has waited longest for it."""
+        lease.release()
+        self._changed = True
+        if self._queue:
+            self._let_in(now)
+
+    def take_woken(self) -> tuple[CallT, ...]:
+        woken, self.woken = tuple(self.woken), []
+        return woken
+
+    def _let_in(self, now: float) -> None:
+        if self.whole.full() or (not self._changed and now < self._look_again):
+            return
+        self._changed = False
+        self._look_again = float("inf")
+        for call in tuple(self._queue):
+            if self.whole.full():
+                self._changed = True  # the rest was not looked at
+                break
+            decision, passed, standing = call.apply(now)
+            if isinstance(decision, Try):
+                assert standing is not None
+                del self._queue[call]
+                call.granted = Admitted(decision, passed, standing.begin(call.size, now))
+                self.woken.append(call)
+            elif isinstance(decision, Hold):
+                self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed))

@@ -1,0 +1,179 @@
+"""A recorded call decided again: the facts of its trace go through the plan, and its decisions must come out.
+
+    differences = replay(trace.to_dict())        # () where every decision is the same, byte for byte
+
+Facts are what came from outside the plan: what stood in a candidate's way, statuses, failures, content, times.
+Decisions are what was made of them: who was asked, who was left, how long to wait, when to give up.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from turnout.errors import Phase
+from turnout.routing.classify import Action, FailureClass, Rule
+from turnout.routing.plan import Again, Candidacy, Hold, Next, Obstacle, Plan, Stop, Try
+from turnout.routing.policy import Policy
+from turnout.routing.trace import NO_LARGER, VERSION, Entry, MovedOn, Retrying, Skipped, Waiting
+
+__all__ = ["ReplayError", "replay", "rules_of"]
+
+# The fields of a policy that a plan decides by.
+FIELDS = (
+    "retries",
+    "max_attempts",
+    "backoff",
+    "max_backoff",
+    "reserve",
+    "attempt_timeout",
+    "replay",
+    "on_interrupt",
+    "on_exhausted",
+    "on_full",
+)
+_USUAL = Policy()
+
+
+class ReplayError(ValueError):
+    """A trace that cannot be decided again: of another version, or not whole."""
+
+
+def rules_of(policy: Policy, candidacies: Sequence[Candidacy]) -> dict[str, Any]:
+    """What a trace must keep of the rules: what differs from the usual, and the candidates."""
+    told: dict[str, Any] = {
+        field: value for field in FIELDS if (value := getattr(policy, field)) != getattr(_USUAL, field)
+    }
+    if policy.rules:
+        told["rules"] = {key: attrs.asdict(rule) for key, rule in policy.rules.items()}
+    told["candidates"] = [[one.provider, one.window, one.resumes, one.name] for one in candidacies]
+    return told
+
+
+def replay(recorded: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the decisions of a recorded call differ from those that its facts lead to now; nothing where they do not."""
+    if recorded.get("version") != VERSION:
+        raise ReplayError(f"the trace is of version {recorded.get('version')!r}; this release replays {VERSION}")
+    try:
+        return tuple(_Replay(recorded).differences())
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ReplayError(f"the trace is not whole: {type(error).__name__}: {error}") from error
+
+
+def _policy(rules: Mapping[str, Any]) -> Policy:
+    fields = {field: rules[field] for field in FIELDS if field in rules}
+    own = {
+        key: Rule(Action(rule["action"]), health=rule["health"], cooldown=rule["cooldown"])
+        for key, rule in rules.get("rules", {}).items()
+    }
+    return Policy(**fields, rules=own)
+
+
+@attrs.define(eq=False)
+class _Replay:
+    """One pass over a trace: facts go into the plan, and what it decides is compared with what was recorded next."""
+
+    recorded: Mapping[str, Any]
+    plan: Plan = attrs.field(init=False)
+    _passed: dict[int, Obstacle] = attrs.field(factory=dict, init=False)
+    _started: dict[int, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
+    _with_content: set[int] = attrs.field(factory=set, init=False)
+    _failed: Mapping[str, Any] = attrs.field(factory=dict, init=False)
+    _expected: deque[Entry] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        rules, deadline = self.recorded["rules"], self.recorded["deadline"]
+        self.plan = Plan(
+            tuple(Candidacy(*one) for one in rules["candidates"]),
+            _policy(rules),
+            deadline if deadline is not None else math.inf,
+            self.recorded["seed"],
+        )
+
+    def differences(self) -> Iterator[str]:
+        for entry in self.recorded["entries"]:
+            yield from self._read(entry)
+        for left in self._expected:
+            yield f"the facts lead to {_text(left)}, which was not recorded"
+
+    def _read(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        at, plan = entry["at"], self.plan
+        match entry["kind"]:
+            case "passed":
+                wait = entry["wait"] if entry["wait"] is not None else math.inf
+                self._passed[entry["place"]] = Obstacle(entry["state"], wait)
+            case "waiting":
+                decision = self._choose(at)
+                until = round(decision.until, 6) if isinstance(decision, Hold) and decision.until < math.inf else None
+                made = Waiting(at, until, decision.reason) if isinstance(decision, Hold) else decision
+                yield from _compare(entry, made)
+            case "started":
+                decision = self._choose(at)
+                made = (
+                    {**entry, "place": decision.place, "forced": decision.forced}
+                    if isinstance(decision, Try)
+                    else decision
+                )
+                yield from _compare(entry, made)
+                self._started[entry["attempt"]] = entry
+                plan.began()
+            case "skipped" if entry["place"] is not None:
+                plan.unusable(entry["place"])
+            case "content":
+                self._with_content.add(entry["attempt"])
+            case "failed":
+                self._failed = entry
+                reached_caller = self.recorded["operation"] == "stream" and entry["attempt"] in self._with_content
+                if entry["error"] != "DeadlineExceeded" and not reached_caller:
+                    self._expect(plan.failed(*self._facts()), entry)
+            case "broken":
+                plan.deadline = entry["deadline"]
+                after = plan.broke(*self._facts(), resume=entry["mode"] == "resume")
+                if not isinstance(after, Stop):  # else the break is raised, and no decision is told of
+                    self._expect(after, self._failed)
+            case "retrying" | "moved-on" | "skipped":
+                if self._started or self._expected:
+                    yield from _compare(entry, self._expected.popleft() if self._expected else None)
+            case "finished" if self._passed:
+                decision = self._choose(at)
+                if not isinstance(decision, Stop):
+                    yield from _compare(entry, decision)
+
+    def _choose(self, at: float) -> Try | Hold | Stop:
+        passed, self._passed = self._passed, {}
+        return self.plan.choose(passed.get, at)
+
+    def _facts(self) -> tuple[int, FailureClass, float | None, Phase, float]:
+        failed = self._failed
+        place = self._started[failed["attempt"]]["place"]
+        return place, FailureClass(failed["failure"]), failed["retry_after"], Phase(failed["phase"]), failed["at"]
+
+    def _expect(self, decision: Again | Next | Stop, failed: Mapping[str, Any]) -> None:
+        at, candidate = failed["at"], self._started[failed["attempt"]]["candidate"]
+        if isinstance(decision, Again):
+            self._expected.append(Retrying(at, candidate, round(decision.wait, 6), decision.reason))
+            return
+        self._expected.append(MovedOn(at, candidate, decision.reason))
+        if isinstance(decision, Next):
+            for place in decision.dropped:
+                name = self.recorded["rules"]["candidates"][place][3]
+                self._expected.append(Skipped(at, name, NO_LARGER))
+
+
+def _compare(recorded: Mapping[str, Any], made: object) -> Iterator[str]:
+    if _text(recorded) != _text(made):
+        yield f"at {recorded['at']} s {_text(recorded)} was recorded, and the facts lead to {_text(made)}"
+
+
+def _text(entry: object) -> str:
+    """As a line of JSON, whose bytes are compared."""
+    if isinstance(entry, Mapping):
+        return json.dumps(dict(entry), sort_keys=True)
+    if isinstance(entry, Entry):
+        return json.dumps({"kind": entry.kind, **attrs.asdict(entry)}, sort_keys=True)
+    return str(entry)

@@ -1,0 +1,126 @@
+"""What the calls of one router share of a candidate: its health, its places, its pace and its speed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import attrs
+
+from turnout.chat import RateLimit
+from turnout.routing.breaker import Breaker
+from turnout.routing.classify import Rule
+from turnout.routing.latency import Latency
+from turnout.routing.limits import Gate, Pace, Ticket
+from turnout.routing.plan import Obstacle
+
+__all__ = ["Lease", "Standing"]
+
+# What one request has in tokens, counted only where somebody needs to know.
+Size = Callable[[], int]
+
+
+@attrs.define(eq=False)
+class Standing:
+    """One candidate as all calls see it.
+
+    gates  the router's, the provider's and its own, in this order
+    """
+
+    key: str
+    gates: tuple[Gate, ...]
+    breaker: Breaker
+    latency: Latency = attrs.field(factory=Latency)
+    requests: Pace = attrs.field(factory=Pace)
+    tokens: Pace = attrs.field(factory=Pace)
+
+    @property
+    def in_flight(self) -> int:
+        return self.gates[-1].in_flight
+
+    def obstacle(self, size: Size, now: float) -> Obstacle | None:
+        """What stands in the way of one more attempt, a request of `size()` tokens."""
+        blocked = self.breaker.blocked(now)
+        if blocked is not None:
+            return Obstacle(*blocked)
+        for gate in self.gates:
+            if gate.full():
+                return Obstacle("full", math.inf)
+        wait = 0.0
+        for gate in self.gates:
+            if gate.limit.requests_per_minute is not None or gate.counts_tokens:
+                wait = max(wait, gate.wait(size() if gate.counts_tokens else 0, now))
+        if now < self.requests.until:
+            wait = max(wait, self.requests.wait(1, now))
+        if now < self.tokens.until:
+            wait = max(wait, self.tokens.wait(size(), now))
+        return Obstacle("paced", wait) if wait > 0 else None
+
+    def begin(self, size: Size, now: float) -> Lease:
+        """One more attempt: its places and allowances are taken in one step."""
+        counts = now < self.tokens.until or any(gate.counts_tokens for gate in self.gates)
+        tokens = size() if counts else 0
+        self.requests.take(1, now)
+        self.tokens.take(tokens, now)
+        return Lease(self, now, self.breaker.begin(now), tuple(gate.enter(tokens, now) for gate in self.gates))
+
+
+@attrs.define(eq=False)
+class Lease:
+    """What one attempt holds of its candidate, from Open to Drop.
+
+    probe  whether it is the one that a half-open breaker lets through
+    """
+
+    standing: Standing
+    began: float
+    probe: bool
+    tickets: tuple[Ticket, ...]
+    content_at: float | None = attrs.field(default=None, init=False)
+    _judged: bool = attrs.field(default=False, init=False)
+    _used: int | None = attrs.field(default=None, init=False)
+
+    def content_came(self, now: float) -> None:
+        self.content_at = now
+        self.standing.latency.content_came(now - self.began, now)
+
+    def succeeded(self, now: float, *, tokens: int | None, answer: int | None, told: RateLimit | None) -> None:
+        """The answer came whole.
+
+        tokens  what it came to in all, where its usage says so
+        answer  of these, the answer's
+        told    what the answer's headers said of the provider's limits
+        """
+        standing = self.standing
+        if not self._judged:
+            self._judged = True
+            standing.breaker.succeeded(now, began=self.began, probe=self.probe)
+        self._used = tokens
+        if self.content_at is None:
+            self.content_came(now)
+        else:
+            standing.latency.ended(now - self.content_at, answer, now)
+        if told is not None:
+            others = standing.in_flight - 1
+            standing.requests.learn(told.requests, now, others)
+            standing.tokens.learn(told.tokens, now, 0)
+
+    def failed(self, now: float, rule: Rule, retry_after: float | None) -> None:
+        standing, breaker = self.standing, self.standing.breaker
+        if not self._judged:
+            self._judged = True
+            if rule.health:
+                breaker.failed(now, began=self.began, probe=self.probe)
+            else:
+                breaker.abandoned(probe=self.probe)
+        cooldown = max(rule.cooldown, retry_after or 0.0)
+        if cooldown > 0:
+            standing.breaker.cool_down(now + cooldown)
+
+    def release(self) -> None:
+        """The attempt is over, however it went: what it held is free."""
+        if not self._judged:
+            self._judged = True
+            self.standing.breaker.abandoned(probe=self.probe)
+        for ticket in self.tickets:
+            ticket.leave(self._used, give_back=self.content_at is None)

@@ -1,0 +1,84 @@
+"""In which order the choices of a route are tried. All chance comes from the generator that is given."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+
+from turnout.routing.routes import Measured, Strategy
+
+__all__ = ["arranged"]
+
+
+def arranged(strategy: Strategy, measured: Sequence[Measured], turn: int, rng: random.Random) -> list[int]:
+    """The places of `measured` in the order of trying: level by level, by the strategy within each.
+
+    turn  how many calls the route has had, for `round-robin`
+    """
+    by_level = sorted(range(len(measured)), key=lambda place: measured[place].choice.level)
+    order: list[int] = []
+    for _, group in itertools.groupby(by_level, key=lambda place: measured[place].choice.level):
+        places = list(group)
+        order += _level(strategy, places, [measured[place] for place in places], turn, rng)
+    return order
+
+
+def _level(strategy: Strategy, places: list[int], measured: list[Measured], turn: int, rng: random.Random) -> list[int]:
+    if callable(strategy):
+        return _custom(strategy(measured), places)
+    match strategy:
+        case "ordered":
+            return places
+        case "weighted":
+            # The order of a weighted draw without replacement is that of u ** (1 / weight), drawn for each
+            # (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006). A weight of 0 comes last.
+            keys = [
+                rng.random() ** (1.0 / item.choice.weight) if item.choice.weight > 0 else -rng.random()
+                for item in measured
+            ]
+            return _sorted(places, [-key for key in keys])
+        case "round-robin":
+            first = turn % len(places)
+            return places[first:] + places[:first]
+        case "least-busy":
+            return _sorted(places, [item.in_flight for item in measured], rng)
+        case "lowest-latency":
+            return _two_choices(places, [item.latency for item in measured], rng)
+        case "cheapest":
+            # One whose price is not known may cost anything, and comes last.
+            return _sorted(places, [item.price if item.price is not None else float("inf") for item in measured])
+
+
+def _two_choices(places: list[int], scores: list[float], rng: random.Random) -> list[int]:
+    """The better of two drawn at random first, the others by score.
+
+    Always taking the best sends every client to it at once; two choices spread them (Mitzenmacher, "The power of two
+    choices in randomized load balancing", 2001).
+    """
+    if len(places) < 2:
+        return places
+    drawn = rng.sample(range(len(places)), 2)
+    first = min(drawn, key=scores.__getitem__)
+    rest = [index for index in range(len(places)) if index != first]
+    rest.sort(key=scores.__getitem__)
+    return [places[first], *(places[index] for index in rest)]
+
+
+def _sorted(places: list[int], keys: Sequence[float], rng: random.Random | None = None) -> list[int]:
+    """By key; equals in their order, or in one drawn at random."""
+    ties = [rng.random() for _ in places] if rng is not None else [0.0] * len(places)
+    return [places[index] for index in sorted(range(len(places)), key=lambda index: (keys[index], ties[index]))]
+
+
+def _custom(returned: Iterable[object], places: list[int]) -> list[int]:
+    """What a user's function said: each place at most once; those it leaves out come last, in their order."""
+    chosen = list(dict.fromkeys(returned))
+    wrong = [place for place in chosen if not isinstance(place, int) or not 0 <= place < len(places)]
+    if wrong:
+        raise ValueError(
+            f"the route's strategy returned {wrong[0]!r}, which is no place among its {len(places)} choices"
+        )
+    order = [index for index in chosen if isinstance(index, int)]
+    order += [index for index in range(len(places)) if index not in order]
+    return [places[index] for index in order]
