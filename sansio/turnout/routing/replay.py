@@ -108,6 +108,7 @@ class _Replay:
                 wait = entry["wait"] if entry["wait"] is not None else math.inf
                 self._passed[entry["place"]] = Obstacle(entry["state"], wait)
             case "waiting":
+                made: object
                 decision = self._choose(at)
                 until = round(decision.until, 6) if isinstance(decision, Hold) and decision.until < math.inf else None
                 made = Waiting(at, until, decision.reason) if isinstance(decision, Hold) else decision
