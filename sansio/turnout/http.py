@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias, overload
+from typing import Final, TypeAlias, overload
+from urllib.parse import unquote_plus
 
 import attrs
 
-__all__ = ["Auth", "Headers", "HttpRequest", "Timeouts"]
+__all__ = ["SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "Timeouts", "shown_url"]
 
 # Header fields that carry a credential: shown in no repr, trace or cassette.
-SECRET_HEADERS = frozenset(
+SECRET_HEADERS: Final = frozenset(
     {
         "authorization",
         "proxy-authorization",
@@ -22,6 +24,31 @@ SECRET_HEADERS = frozenset(
         "x-amz-security-token",
     }
 )
+# Query parameters that carry one, in lower case: keys and tokens, and the signatures of AWS, Azure and Google.
+SECRET_QUERY: Final = frozenset(
+    {
+        "access_token",
+        "api-key",
+        "api_key",
+        "apikey",
+        "auth",
+        "code",
+        "key",
+        "password",
+        "secret",
+        "sig",
+        "signature",
+        "subscription-key",
+        "token",
+        "x-amz-credential",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-goog-credential",
+        "x-goog-signature",
+    }
+)
+_PARAMETER = re.compile(r"(?<=[?&;])([^=&;#]+)=([^&;#]*)")
+_USER = re.compile(r"(?<=//)[^/?#]*@")
 
 
 class Headers(Sequence[tuple[str, str]]):
@@ -75,6 +102,20 @@ def _headers(fields: Headers | Iterable[tuple[str, str]]) -> Headers:
     return fields if isinstance(fields, Headers) else Headers(fields)
 
 
+def shown_url(url: str, instead: str = "***") -> str:
+    """The URL for people to read: without the values of parameters that carry a credential, and without a user."""
+
+    def hide(parameter: re.Match[str]) -> str:
+        name, value = parameter.groups()
+        return f"{name}={instead if value and unquote_plus(name).lower() in SECRET_QUERY else value}"
+
+    return _PARAMETER.sub(hide, _USER.sub("", url))
+
+
+def _url_repr(url: str) -> str:
+    return repr(shown_url(url))
+
+
 def _body_repr(body: bytes) -> str:
     return f"<{len(body)} bytes>"
 
@@ -89,7 +130,7 @@ class HttpRequest:
     """
 
     method: str
-    url: str
+    url: str = attrs.field(repr=_url_repr)
     headers: Headers = attrs.field(converter=_headers, factory=Headers)
     body: bytes = attrs.field(default=b"", repr=_body_repr)
     auth: Auth | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)

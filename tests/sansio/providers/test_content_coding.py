@@ -1,4 +1,4 @@
-"""What decompression makes of a body is bounded, in size, memory and time, and the bound is the same however it is cut."""
+"""What decompression makes of a body is bounded in size, memory and time, at the same place however it is cut."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from turnout_io.sandbox.answering import respond
 from turnout_io.sandbox.answers import Scripted
 from turnout_io.sandbox.connection import Exchange
 from turnout_io.sandbox.dialects.base import Context, Dialect
@@ -20,7 +21,6 @@ from turnout_io.sandbox.faults import Cut, Fault
 from turnout_io.sandbox.http_requests import RawRequest
 from turnout_io.sandbox.plan import Step, plan
 from turnout_io.sandbox.received import Outcome, Received
-from turnout_io.sandbox.refusals import ErrorKind, Refused, kind_of_status
 from turnout_io.sandbox.responses import Response, Stream, Unary
 
 __all__ = ["Desk", "ProviderState"]
@@ -148,28 +148,14 @@ class Desk:
         )
 
     def _answer(self, dialect: Dialect, received: Received, context: Context) -> Response:
-        fault = context.fault
-        given = fault.encoded_body()
-        if given is not None:
-            body, kind = given
-            return Unary(200, (("content-type", kind),), body)
-        if fault.refuses:
-            kind_of_error = fault.error or kind_of_status(fault.status or 500)
-            return dialect.refusal(Refused(kind_of_error, status=fault.status), context, received)
         try:
-            response = dialect.respond(received, context)
-        except Refused as refused:
-            return dialect.refusal(refused, context, received)
+            return respond(dialect, received, context)
         except Exception as error:
             # A scripted function failed, or the sandbox itself: told to the client now, to the user at the end.
             with self.changed:
                 self.failures.append(error)
             text = f"the sandbox could not answer: {type(error).__name__}\n".encode()
             return Unary(500, (("content-type", "text/plain"),), text)
-        if fault.cut is Cut.ERROR and isinstance(response, Unary) and response.status < 300:
-            told = dialect.refusal(Refused(fault.error or ErrorKind.SERVER), context, received)
-            return attrs.evolve(told, status=200)
-        return response
 
 
 def _nobody(received: Received, known: list[str]) -> Response:

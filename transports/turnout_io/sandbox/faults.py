@@ -73,7 +73,7 @@ def _count(fault: Fault, attribute: attrs.Attribute[Any], value: object) -> None
         raise LocalProtocolError(f"Fault({attribute.name}={value!r}): give a whole number, {least} or more")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Fault:
     """How the sandbox answers one request. `Fault()` is a healthy answer; fields combine.
 
@@ -105,7 +105,7 @@ class Fault:
 
     status: int | None = None
     error: ErrorKind | None = attrs.field(default=None, converter=_error)
-    body: bytes | str | Mapping[str, Any] | Sequence[Any] | None = attrs.field(default=None, repr=False)
+    body: bytes | str | Mapping[str, Any] | Sequence[Any] | None = attrs.field(default=None)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_headers)
     delay: float = attrs.field(default=0.0, validator=_seconds)
     first_token_delay: float = attrs.field(default=0.0, validator=_seconds)
@@ -138,6 +138,16 @@ class Fault:
                 raise LocalProtocolError(f"Fault: {name!r} is no header field that can be sent")
         if isinstance(self.body, Mapping | list | tuple):
             _json_text(self.body)
+
+    def __repr__(self) -> str:
+        """Only what is not usual; the body is left out, as it may be long."""
+        shown = []
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            if value != field.default:
+                told = "…" if field.name == "body" else repr(str(value) if isinstance(value, enum.Enum) else value)
+                shown.append(f"{field.name}={told}")
+        return f"Fault({', '.join(shown)})"
 
     @classmethod
     def gateway_page(cls, status: int = 502) -> Fault:

@@ -1,0 +1,31 @@
+"""For the tests of programs that use Turnout: transports that answer from a script, or from a recording.
+
+    from turnout_io.testing import ScriptedTransport
+
+    transport = ScriptedTransport()
+    transport.answer("openai", "Hello")
+    with Router.from_env(environ={"OPENAI_API_KEY": "test"}, transport=transport) as router:
+        assert greet(router) == "Hello"
+
+No network, no waiting, no test framework. For a server that other programs can talk to see `turnout_io.sandbox`.
+"""
+
+from __future__ import annotations
+
+from turnout_io.sandbox.answers import Answer, Call
+from turnout_io.sandbox.faults import Fault
+from turnout_io.testing.playback import ScriptError
+from turnout_io.testing.replies import STALL, Move, Reply
+from turnout_io.testing.scripted import AsyncScriptedTransport, ScriptedTransport
+
+__all__ = [
+    "STALL",
+    "Answer",
+    "AsyncScriptedTransport",
+    "Call",
+    "Fault",
+    "Move",
+    "Reply",
+    "ScriptError",
+    "ScriptedTransport",
+]

@@ -1,0 +1,120 @@
+"""A response that is played from moves: what the scripted and the replaying transports have in common.
+
+It does no I/O and waits for nothing, so one machine serves blocking and async transports.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from turnout.errors import Phase, TimedOut, Timer, TransportError
+from turnout.http import Headers
+from turnout_io.testing.replies import Move, TransportFault, checked_move
+
+__all__ = ["AsyncPlayedResponse", "PlayedResponse", "ScriptError", "checkpoint", "fresh"]
+
+_NO_TIMEOUT: Final = "the script stalls here for ever, and the caller set no timeout: a real transport would hang"
+
+
+class ScriptError(AssertionError):
+    """The program under test did what the script or the recording does not have. Never caught by a router."""
+
+
+class PlayedResponse:
+    """One response; see `turnout_io.base.HttpResponse`. A ScriptError among the moves is raised as it stands."""
+
+    def __init__(self, status: int, headers: Headers, moves: Iterable[Move | ScriptError]) -> None:
+        self.status = status
+        self.headers = headers
+        self._moves: Iterator[Move | ScriptError] = iter(moves)
+        self._silence = 0.0
+        self._phase = Phase.HEAD
+        self._ended = False
+        self._closed = False
+        self._failure: TransportFault | None = None
+
+    def read(self, timeout: float | None) -> bytes:
+        """See `turnout_io.base.HttpResponse.read`."""
+        if self._ended:
+            return b""
+        if self._failure is not None:
+            raise fresh(self._failure)
+        if self._closed:
+            raise TransportError("the response was closed before its end", phase=self._phase)
+        patience = math.inf if timeout is None else timeout
+        while True:
+            if self._silence > patience:
+                self._silence -= patience
+                raise TimedOut(f"the script sends nothing for {timeout:g} s", timer=Timer.READ, phase=self._phase)
+            if self._silence == math.inf:
+                raise ScriptError(_NO_TIMEOUT)
+            patience -= self._silence
+            self._silence = 0.0
+            came = next(self._moves, None)
+            if came is None:
+                self._ended = True
+                return b""
+            if isinstance(came, ScriptError):
+                raise came
+            match checked_move(came):
+                case bytes(data):
+                    if data:
+                        self._phase = Phase.BODY
+                        return data
+                case float(seconds):
+                    self._silence = seconds
+                case fault:
+                    if not isinstance(fault, TimedOut):  # after which a reader may go on
+                        self._failure = fault
+                    raise fresh(fault)
+
+    def close(self) -> None:
+        """Any time, any number of times."""
+        if not self._closed:
+            self._closed = True
+            close = getattr(self._moves, "close", None)
+            if close is not None:
+                close()
+
+
+class AsyncPlayedResponse:
+    """One response; see `turnout_io.base.AsyncHttpResponse`. Every read is a checkpoint, on trio and on asyncio."""
+
+    def __init__(self, response: PlayedResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = response.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        """See `turnout_io.base.AsyncHttpResponse.read`."""
+        await checkpoint()
+        return self._response.read(timeout)
+
+    async def aclose(self) -> None:
+        """Waits for nothing, and so also does its work where the scope is cancelled."""
+        self._response.close()
+
+
+async def checkpoint() -> None:
+    """Let other tasks run, and a cancellation through, under trio or asyncio, whichever runs this."""
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            pass  # not under trio
+        else:
+            await trio.lowlevel.checkpoint()
+            return
+    import asyncio
+
+    await asyncio.sleep(0)
+
+
+def fresh(fault: TransportFault) -> TransportFault:
+    """An error to raise, so that one that stands in a script gathers no traceback and serves again."""
+    return copy.copy(fault)

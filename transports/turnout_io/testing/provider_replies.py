@@ -1,0 +1,168 @@
+"""Answers as the providers give them, made by the sandbox's dialects and played without a network.
+
+The sandbox lays out each answer byte by byte, faults included. Here those bytes are read back by the machine that
+reads them from a socket, so that a scripted answer is what a transport would have made of the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import urllib.parse
+from collections.abc import Callable, Iterator
+from typing import assert_never
+
+from turnout.errors import LocalProtocolError
+from turnout.http import HttpRequest, shown_url
+from turnout.http1 import Http1Exchange
+from turnout.providers.catalog import CATALOG
+from turnout_io.sandbox.answering import respond
+from turnout_io.sandbox.answers import Answer, Scripted
+from turnout_io.sandbox.dialects import PROVIDERS
+from turnout_io.sandbox.dialects.base import Context, Dialect
+from turnout_io.sandbox.faults import Fault
+from turnout_io.sandbox.plan import Ending, Step, plan
+from turnout_io.sandbox.received import Received
+from turnout_io.sandbox.refusals import ErrorKind, Refused
+from turnout_io.testing.playback import ScriptError
+from turnout_io.testing.replies import STALL, Move, Reply, TransportFault
+
+__all__ = ["ProviderReplies"]
+
+
+class ProviderReplies:
+    """Makes the answers of one script. Ids are the same in every run."""
+
+    def __init__(self) -> None:
+        self._rng = random.Random(0)
+        self._count = 0
+
+    def bind(
+        self, provider: str, answer: Scripted | None, fault: Fault
+    ) -> Callable[[HttpRequest], Reply | TransportFault]:
+        """A function that answers a request like this. Raises LocalProtocolError for what cannot be scripted."""
+        dialect = PROVIDERS.get(provider)
+        if dialect is None:
+            raise LocalProtocolError(f"no provider {provider!r} can be played; there are {', '.join(PROVIDERS)}")
+        if answer is not None and not isinstance(answer, str | Answer) and not callable(answer):
+            raise LocalProtocolError(f"an answer is a str, an Answer or a function, not {type(answer).__name__}")
+
+        def give(request: HttpRequest) -> Reply | TransportFault:
+            self._count += 1
+            context = Context(rng=self._rng, number=self._count, fault=fault, key=None, models=None, scripted=answer)
+            received = _received(dialect, request)
+            return _played(plan(respond(dialect, received, context), fault, interval=0.0), request)
+
+        return give
+
+
+def _received(dialect: Dialect, request: HttpRequest) -> Received:
+    """The request as the dialect's server would have got it. Raises ScriptError where it is for another server."""
+    host = next(
+        (entry.name for entry in CATALOG.values() if entry.base_url and request.url.startswith(entry.base_url)), None
+    )
+    told = f"the script answers as {dialect.name} here, but the request is {request.method} {shown_url(request.url)}"
+    # The local addresses of Ollama and the like belong to whoever uses them.
+    if host is not None and host != dialect.name and CATALOG[host].base_url.startswith("https://"):
+        raise ScriptError(f"{told}, which is {host}'s")
+    parts = urllib.parse.urlsplit(request.url)
+    for path in _paths(dialect, parts.path):
+        received = Received(
+            provider=dialect.name,
+            method=request.method,
+            path=path,
+            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in request.headers},
+            raw=request.body,
+            body=_json_or_none(request.body),
+            at=0.0,
+            connection=0,
+        )
+        if _is_known(dialect, received):
+            return received
+    raise ScriptError(f"{told}, which that dialect does not have")
+
+
+def _paths(dialect: Dialect, path: str) -> Iterator[str]:
+    """The paths that this one may be for the dialect: an endpoint of the user's own may stand before it."""
+    segments = path.split("/")
+    for start in range(1, len(segments)):
+        rest = "/" + "/".join(segments[start:])
+        yield rest
+        yield dialect.base + rest
+
+
+def _is_known(dialect: Dialect, received: Received) -> bool:
+    """Whether the dialect has this path and method. It looks at them first, whatever else it refuses."""
+    trial = Context(rng=random.Random(0), number=1, fault=Fault(), key=None, models=None, scripted="")
+    try:
+        dialect.respond(received, trial)
+    except Refused as refused:
+        return refused.kind is not ErrorKind.NO_SUCH_PATH and refused.status != 405
+    return True
+
+
+def _json_or_none(raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _played(steps: Iterator[Step], request: HttpRequest) -> Reply | TransportFault:
+    """What a transport makes of these steps of a connection."""
+    exchange = Http1Exchange.to_url(request)
+    while exchange.next_piece() is not None:
+        pass
+    delay = 0.0
+    for step in steps:
+        match step:
+            case bytes():
+                body = exchange.receive_data(step)
+                if exchange.failure is not None and not exchange.head_received:
+                    return exchange.failure
+                if exchange.head_received:
+                    return Reply(exchange.status or 0, _moves(body, steps, exchange), exchange.headers, delay)
+            case Ending():
+                end = _end(step, exchange)
+                assert end is not None, "an answer without a head ends with a fault"
+                return Reply(delay=end) if isinstance(end, float) else end
+            case _:
+                delay += step
+    raise AssertionError("a plan ends with an Ending")
+
+
+def _moves(body: bytes, steps: Iterator[Step], exchange: Http1Exchange) -> Iterator[Move]:
+    while True:
+        if body:
+            yield body
+        if exchange.failure is not None:
+            yield exchange.failure
+        if exchange.failure is not None or exchange.ended:
+            return
+        body = b""
+        step = next(steps)
+        match step:
+            case bytes():
+                body = exchange.receive_data(step)
+            case Ending():
+                end = _end(step, exchange)
+                if end is not None:
+                    yield end
+                return
+            case _:
+                yield float(step)
+
+
+def _end(ending: Ending, exchange: Http1Exchange) -> float | TransportFault | None:
+    """The fault that an ending is, or a stall; None where the answer is whole."""
+    match ending:
+        case Ending.HANG:
+            return STALL
+        case Ending.CUT_RESET:
+            return exchange.disconnected("the connection was reset inside the answer")
+        case Ending.DONE | Ending.CLOSE | Ending.CUT_CLOSE:
+            exchange.receive_eof()
+            return exchange.failure
+        case _:
+            assert_never(ending)

@@ -1,0 +1,92 @@
+"""What a scripted transport answers, as a value: a head, and a body with its pieces, its pauses and its faults."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.http import Headers
+
+__all__ = ["STALL", "Move", "Reply", "TransportFault"]
+
+STALL: Final = math.inf
+"""A pause without end, for `Reply(body=[b"some", STALL])` or `Reply(delay=STALL)`: what waits for it times out."""
+
+TransportFault: TypeAlias = TransportError | RemoteProtocolError
+"""What a transport may raise for what the peer or the network does."""
+
+Move: TypeAlias = bytes | float | TransportFault
+"""One thing that happens in a body: a piece that one `read` gives, seconds of silence, or the error that ends it."""
+
+
+def _fields(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
+    return Headers(fields.items() if isinstance(fields, Mapping) else fields)
+
+
+def _moves(body: bytes | str | Mapping[str, Any] | Iterable[Move]) -> Iterable[Move]:
+    match body:
+        case bytes():
+            return (body,) if body else ()
+        case str():
+            return _moves(body.encode("utf-8", "surrogatepass"))
+        case Mapping():
+            return _moves(json.dumps(body, ensure_ascii=False))
+        case Iterator():
+            return body
+        case _:
+            return tuple(map(checked_move, body))
+
+
+def _status(reply: Reply, attribute: attrs.Attribute[int], status: int) -> None:
+    if not (isinstance(status, int) and 200 <= status <= 599):
+        raise LocalProtocolError(f"Reply(status={status!r}): give the status of a final answer, 200 to 599")
+
+
+def _delay(reply: Reply, attribute: attrs.Attribute[float], delay: float) -> None:
+    if not delay >= 0:
+        raise LocalProtocolError(f"Reply(delay={delay!r}): give seconds, zero or more")
+
+
+@attrs.frozen
+class Reply:
+    """One answer to one request.
+
+        Reply(429, {"error": {"message": "slow down"}}, {"retry-after": "2"})
+        Reply(200, [b"data: ...\\n\\n", 0.5, b"data: ...\\n\\n", Disconnected("cut")])
+
+    status   as the client gets it
+    body     bytes, text, a mapping (sent as JSON), or what happens one after the other (see `Move`). An iterator is
+             played as it is read, serves one request, and is closed with its response where it can be.
+    headers  fields in order, or a mapping
+    delay    seconds before the head comes
+
+    No time really passes: a wait that is longer than its timer is `TimedOut` at once, a shorter one is over at once.
+    """
+
+    status: int = attrs.field(default=200, validator=_status)
+    body: Iterable[Move] = attrs.field(default=(), converter=_moves, repr=False)
+    headers: Headers = attrs.field(factory=Headers, converter=_fields)
+    delay: float = attrs.field(default=0.0, validator=_delay)
+
+    @property
+    def serves_once(self) -> bool:
+        """Whether the body is an iterator, which cannot be played again."""
+        return isinstance(self.body, Iterator)
+
+
+def checked_move(move: object) -> Move:
+    """A move of a script. Raises LocalProtocolError for anything else."""
+    match move:
+        case bytes() | TransportError() | RemoteProtocolError():
+            return move
+        case float() | int() if move >= 0 and not isinstance(move, bool):
+            return float(move)
+        case _:
+            raise LocalProtocolError(
+                f"a scripted body is made of bytes, seconds (0 or more) and transport errors, not of {move!r:.80}"
+            )

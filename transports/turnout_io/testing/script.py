@@ -1,0 +1,150 @@
+"""Which answer a request gets: a script, in order or by a predicate, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.http import HttpRequest, shown_url
+from turnout_io.sandbox.answers import Scripted
+from turnout_io.sandbox.faults import Fault
+from turnout_io.testing.playback import ScriptError
+from turnout_io.testing.provider_replies import ProviderReplies
+from turnout_io.testing.replies import Reply, TransportFault
+
+__all__ = ["Outcome", "Script"]
+
+Outcome: TypeAlias = Reply | TransportFault
+"""What comes of a request: an answer, or an error in place of it (`ConnectFailed("refused")`)."""
+
+When: TypeAlias = Callable[[HttpRequest], object]
+
+
+@attrs.define(eq=False)
+class _Entry:
+    """One answer of a script. `left` is how many requests it still serves; None is no bound."""
+
+    told: str
+    outcome: Outcome | Callable[[HttpRequest], Outcome]
+    when: When | None
+    left: int | None
+    served: int = 0
+
+    def serves(self, request: HttpRequest) -> bool:
+        return self.left != 0 and (self.when is None or bool(self.when(request)))
+
+
+class Script:
+    """Answers in the order in which they are to be given, and the requests that came for them.
+
+    A request takes the first answer that is left and whose `when`, if it has one, is true of the request. One that
+    none is left for raises `ScriptError`, which reaches your test through any router.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._requests: list[HttpRequest] = []
+        self._providers = ProviderReplies()
+        self._lock = threading.Lock()
+
+    @property
+    def requests(self) -> tuple[HttpRequest, ...]:
+        """Every request that came, in order. Their `repr` shows no secret."""
+        with self._lock:
+            return tuple(self._requests)
+
+    def add(
+        self,
+        *outcomes: Outcome | Callable[[HttpRequest], Outcome],
+        when: When | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answer the next requests like this: each outcome serves one.
+
+        outcomes  a `Reply`, an error to raise in place of one, or a function of the request that gives either
+        when      a predicate on the request: `lambda request: "gemini" in request.url`
+        times     how many requests each outcome serves; None for any number
+        """
+        for outcome in outcomes:
+            if not (isinstance(outcome, Reply | TransportError | RemoteProtocolError) or callable(outcome)):
+                raise LocalProtocolError(
+                    f"a script is made of Reply, transport errors and functions, not of {type(outcome).__name__}"
+                )
+            if isinstance(outcome, Reply) and outcome.serves_once and times != 1:
+                raise LocalProtocolError("this reply's body is an iterator and serves once; add a function instead")
+            self._append(_Entry(repr(outcome), outcome, when, times))
+
+    def answer(
+        self,
+        provider: str,
+        answer: Scripted | None = None,
+        *,
+        fault: Fault | None = None,
+        when: When | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answer the next request as this provider would, in its own words: as a stream where one was asked for.
+
+            transport.answer("openai", "Hello")
+            transport.answer("openai", fault=Fault(status=429, headers={"retry-after-ms": "10"}))
+            transport.answer("gemini", "Hello there, old friend", fault=Fault(cut="reset", after=2))
+
+        provider  a name of the catalog, "anthropic" or "openai-compatible"
+        answer    a text, an `Answer` (with reasoning and tool calls), or a function of what was received; made up
+                  from the request where none is given
+        fault     what goes wrong; see `turnout_io.sandbox.Fault`
+        when, times   as for `add`
+        """
+        give = self._providers.bind(provider, answer, fault or Fault())
+        self._append(_Entry(f"{provider}: {answer if fault is None else fault!r}", give, when, times))
+
+    def assert_all_used(self) -> None:
+        """Raise ScriptError where answers are left that no request came for."""
+        with self._lock:
+            left = [f"  {number}. {entry.told}" for number, entry in self._numbered() if entry.left]
+        if left:
+            raise ScriptError("\n".join(["no request came for these answers of the script:", *left]))
+
+    def take(self, request: HttpRequest) -> Outcome:
+        """The outcome for a request. Raises ScriptError where the script has none."""
+        with self._lock:
+            self._requests.append(request)
+            number = len(self._requests)
+            entry = next((entry for entry in self._entries if entry.serves(request)), None)
+            if entry is None:
+                where = f"{request.method} {shown_url(request.url)}"
+                raise ScriptError(self._told(f"request {number} is not in the script: {where}"))
+            entry.served = number
+            if entry.left is not None:
+                entry.left -= 1
+        if not callable(entry.outcome):
+            return entry.outcome
+        try:
+            given = entry.outcome(request)
+        except ScriptError as error:
+            with self._lock:
+                raise ScriptError(self._told(f"request {number}: {error}")) from None
+        if not isinstance(given, Reply | TransportError | RemoteProtocolError):
+            raise ScriptError(f"a function of the script gave {type(given).__name__}, not a Reply or a transport error")
+        return given
+
+    def _append(self, entry: _Entry) -> None:
+        if entry.left is not None and (not isinstance(entry.left, int) or entry.left < 1):
+            raise LocalProtocolError(f"times={entry.left!r}: give 1 or more, or None for any number")
+        with self._lock:
+            self._entries.append(entry)
+
+    def _numbered(self) -> list[tuple[int, _Entry]]:
+        return list(enumerate(self._entries, 1))
+
+    def _told(self, problem: str) -> str:
+        """The problem, and the script with what became of each of its answers."""
+        lines = [problem]
+        for place, entry in self._numbered():
+            state = f"served request {entry.served}" if entry.served else "is for other requests, says its `when`"
+            lines.append(f"  {place}. {entry.told:.200}: {state if entry.left == 0 or entry.when else 'is left'}")
+        return "\n".join([*lines, *([] if self._entries else ["  the script is empty"])])

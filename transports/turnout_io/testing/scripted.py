@@ -1,0 +1,60 @@
+"""Transports that answer from a script, in memory: for the tests of programs that use a router."""
+
+from __future__ import annotations
+
+import math
+
+from turnout.errors import Phase, TimedOut, Timer
+from turnout.http import HttpRequest, Timeouts
+from turnout.http1 import Http1Exchange
+from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
+from turnout_io.testing.replies import Reply
+from turnout_io.testing.script import Script
+
+__all__ = ["AsyncScriptedTransport", "ScriptedTransport"]
+
+
+class _Scripted(Script):
+    def _open(self, request: HttpRequest, timeouts: Timeouts) -> PlayedResponse:
+        Http1Exchange.to_url(request)  # refuses what no transport could send
+        outcome = self.take(request)
+        if not isinstance(outcome, Reply):
+            raise fresh(outcome)
+        if timeouts.head is not None and outcome.delay > timeouts.head:
+            raise TimedOut("the script gives no head in time", timer=Timer.HEAD, phase=Phase.SENT)
+        if outcome.delay == math.inf:
+            raise ScriptError("the script gives no head, and the caller set no timeout: a real transport would hang")
+        return PlayedResponse(outcome.status, outcome.headers, outcome.body)
+
+
+class ScriptedTransport(_Scripted):
+    """A blocking transport that answers from a script.
+
+        transport = ScriptedTransport()
+        transport.answer("openai", fault=Fault(status=503))
+        transport.answer("gemini", "Hello")
+        router = Router.from_env(environ={"OPENAI_API_KEY": "…", "GEMINI_API_KEY": "…"}, transport=transport)
+        …
+        transport.assert_all_used()
+
+    See `Script` for what can be scripted. It may be used from several threads.
+    """
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> PlayedResponse:
+        """See `turnout_io.base.Transport.open`. Raises ScriptError for a request that the script does not have."""
+        return self._open(request, timeouts)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class AsyncScriptedTransport(_Scripted):
+    """The same for async code, on trio and on asyncio."""
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncPlayedResponse:
+        """See `turnout_io.base.AsyncTransport.open`. Raises ScriptError like the blocking one."""
+        await checkpoint()
+        return AsyncPlayedResponse(self._open(request, timeouts))
+
+    async def aclose(self) -> None:
+        """Nothing is kept open."""
