@@ -1,0 +1,77 @@
+"""The transports for tests keep the rules of the seam that make sense for them.
+
+A scripted transport has no wire. To run the checks on it as they stand, its script fetches each answer over a real
+socket and plays it: what the checks see is then the scripted transport's own status, fields, body, errors and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from turnout.errors import RemoteProtocolError, TransportError
+from turnout.http import HttpRequest, Timeouts
+from turnout_io.conformance import ALL_CHECKS, Check, Outcome, check_async_transport, check_transport
+from turnout_io.socket_transport import SocketResponse, SocketTransport
+from turnout_io.testing import AsyncScriptedTransport, Move, Reply, ScriptedTransport
+
+PATIENT = Timeouts(connect=5, head=10)
+
+# Without a wire there is no time, no TLS, nothing to be cancelled in, and nothing to wait in together.
+OF_A_WIRE = ("timers.", "tls.", "proxy.", "cancel.", "concurrency", "close.ends-a-read", "close.transport", "upload.")
+ON_A_SCRIPT = [check for check in ALL_CHECKS if not check.rule.startswith(OF_A_WIRE) and not check.needs]
+
+
+class Played:
+    """The body of a live response, as moves. (A generator would not be told of a close before its first read.)"""
+
+    def __init__(self, response: SocketResponse) -> None:
+        self._response = response
+        self.close = response.close
+
+    def __iter__(self) -> Iterator[Move]:
+        return self
+
+    def __next__(self) -> Move:
+        try:
+            data = self._response.read(5.0)
+        except (TransportError, RemoteProtocolError) as fault:
+            return fault
+        if not data:
+            raise StopIteration
+        return data
+
+
+@pytest.fixture
+def live() -> Iterator[SocketTransport]:
+    transport = SocketTransport()
+    yield transport
+    transport.close()
+
+
+@pytest.mark.parametrize("check", ON_A_SCRIPT, ids=lambda check: check.rule)
+@pytest.mark.parametrize("run", ["blocking", "trio", "asyncio"])
+def test_a_scripted_transport(run: str, check: Check, live: SocketTransport) -> None:
+    def fetched(request: HttpRequest) -> Reply | TransportError | RemoteProtocolError:
+        try:
+            response = live.open(request, PATIENT)
+        except (TransportError, RemoteProtocolError) as fault:
+            return fault
+        return Reply(response.status, Played(response), response.headers)
+
+    def blocking() -> ScriptedTransport:
+        transport = ScriptedTransport()
+        transport.add(fetched, times=None)
+        return transport
+
+    def concurrent() -> AsyncScriptedTransport:
+        transport = AsyncScriptedTransport()
+        transport.add(fetched, times=None)
+        return transport
+
+    results = (
+        check_transport(blocking, [check]) if run == "blocking" else check_async_transport(concurrent, run, [check])
+    )
+    result = next(results)
+    assert result.outcome is Outcome.PASSED, result.detail
