@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnout.http import Headers, HttpRequest
+from turnout.http import Headers, HttpRequest, shown_url
 
 
 def test_names_are_found_without_regard_to_case_and_repeats_are_kept() -> None:
@@ -26,6 +26,13 @@ def test_no_repr_shows_a_secret(name: str) -> None:
     assert isinstance(request.headers, Headers)
     assert "sk-secret" not in repr(request)
     assert "***" in repr(request)
+
+
+def test_a_url_is_shown_without_its_credentials() -> None:
+    url = "https://user:sk-secret@x.test/a?alt=sse&key=sk-secret&X-Amz-Signature=sk-secret&%6Bey=sk-secret&key=#k"
+    assert shown_url(url) == "https://x.test/a?alt=sse&key=***&X-Amz-Signature=***&%6Bey=***&key=#k"
+    assert "sk-secret" not in repr(HttpRequest("GET", url))
+    assert shown_url("https://x.test/keys?monkey=banana") == "https://x.test/keys?monkey=banana"
 
 
 def test_auth_is_no_part_of_what_a_request_is() -> None:

@@ -6,15 +6,27 @@ socket and plays it: what the checks see is then the scripted transport's own st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from turnout.errors import RemoteProtocolError, TransportError
 from turnout.http import HttpRequest, Timeouts
-from turnout_io.conformance import ALL_CHECKS, Check, Outcome, check_async_transport, check_transport
+from turnout_io.asyncio_transport import AsyncioTransport
+from turnout_io.conformance import ALL_CHECKS, Check, Guarantee, Outcome, check_async_transport, check_transport
 from turnout_io.socket_transport import SocketResponse, SocketTransport
-from turnout_io.testing import AsyncScriptedTransport, Move, Reply, ScriptedTransport
+from turnout_io.testing import (
+    AsyncRecordingTransport,
+    AsyncScriptedTransport,
+    Move,
+    RecordingTransport,
+    Reply,
+    ScriptedTransport,
+)
+from turnout_io.trio_transport import TrioTransport
 
 PATIENT = Timeouts(connect=5, head=10)
 
@@ -41,6 +53,36 @@ class Played:
         if not data:
             raise StopIteration
         return data
+
+
+RECORDED: list[tuple[str, Callable[..., Any], Callable[..., Any]]] = [
+    ("blocking", RecordingTransport, SocketTransport),
+    ("trio", AsyncRecordingTransport, TrioTransport),
+    ("asyncio", AsyncRecordingTransport, AsyncioTransport),
+]
+
+
+# Clocks and TLS are the business of the transport under it, which has tests of its own.
+PASSED_BY = [check for check in ALL_CHECKS if not check.rule.startswith(("timers.", "tls.", "proxy."))]
+
+
+@pytest.mark.parametrize("check", PASSED_BY, ids=lambda check: check.rule)
+@pytest.mark.parametrize(("run", "record", "transport"), RECORDED, ids=[run for run, _, _ in RECORDED])
+def test_a_recording_transport_keeps_every_rule_that_the_one_under_it_keeps(
+    run: str, record: Callable[..., Any], transport: Callable[..., Any], check: Check, tmp_path: Path
+) -> None:
+    numbers = itertools.count()
+
+    def factory(**settings: Any) -> Any:
+        return record(transport(**settings), tmp_path / f"{next(numbers)}.json")
+
+    results = check_transport(factory, [check]) if run == "blocking" else check_async_transport(factory, run, [check])
+    result = next(results)
+    if result.outcome is Outcome.SKIPPED:
+        assert (run, check.needs_cancellation) == ("blocking", True), result.detail
+        return
+    assert result.outcome is Outcome.PASSED, result.detail
+    assert result.guarantee in (None, Guarantee.EXACT)
 
 
 @pytest.fixture

@@ -15,16 +15,22 @@ from __future__ import annotations
 from turnout_io.sandbox.answers import Answer, Call
 from turnout_io.sandbox.faults import Fault
 from turnout_io.testing.playback import ScriptError
+from turnout_io.testing.recording import AsyncRecordingTransport, RecordingTransport
+from turnout_io.testing.replaying import AsyncReplayTransport, ReplayTransport
 from turnout_io.testing.replies import STALL, Move, Reply
 from turnout_io.testing.scripted import AsyncScriptedTransport, ScriptedTransport
 
 __all__ = [
     "STALL",
     "Answer",
+    "AsyncRecordingTransport",
+    "AsyncReplayTransport",
     "AsyncScriptedTransport",
     "Call",
     "Fault",
     "Move",
+    "RecordingTransport",
+    "ReplayTransport",
     "Reply",
     "ScriptError",
     "ScriptedTransport",

@@ -1,0 +1,466 @@
+"""Record, then replay: the same answers come, whatever they were, and no secret stands in the file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import gzip
+import itertools
+import json
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import attrs
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from turnout import ChatRequest, Message, ModelConfig
+from turnout.errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    Disconnected,
+    LocalProtocolError,
+    Phase,
+    RemoteProtocolError,
+    TimedOut,
+    Timer,
+    TransportError,
+    TurnoutError,
+)
+from turnout.http import HttpRequest, Timeouts
+from turnout.providers import CATALOG, create
+from turnout_io import sync
+from turnout_io.testing import (
+    AsyncRecordingTransport,
+    AsyncReplayTransport,
+    AsyncScriptedTransport,
+    Fault,
+    Move,
+    RecordingTransport,
+    ReplayTransport,
+    Reply,
+    ScriptedTransport,
+    ScriptError,
+)
+
+URL = "https://api.example.test/v1/chat"
+TIMEOUTS = Timeouts(connect=1, head=1)
+
+
+# -- anything at all ----------------------------------------------------------------------------------------------
+
+TOKENS = st.text("abcXYZ019-_!#$%&'*+.^`|~", min_size=1, max_size=12).map("x-".__add__)
+VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=20).map(
+    str.strip
+)
+MESSAGES = st.text(max_size=20)
+PHASES = st.sampled_from(Phase)
+FAULTS = st.one_of(
+    st.builds(ConnectFailed, MESSAGES),
+    st.builds(TimedOut, MESSAGES, timer=st.sampled_from(Timer), phase=PHASES),
+    st.builds(Disconnected, MESSAGES, reused=st.booleans(), phase=PHASES),
+    st.builds(TransportError, MESSAGES, phase=PHASES),
+    st.builds(RemoteProtocolError, MESSAGES),
+)
+PIECES = st.binary(min_size=1, max_size=40) | st.text(min_size=1).map(lambda text: text.encode("utf-8", "replace"))
+BODIES = (
+    st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    ).map(lambda value: json.dumps(value).encode())
+)  # fmt: skip
+REQUESTS = st.builds(
+    HttpRequest,
+    st.sampled_from(["GET", "POST", "DELETE"]),
+    st.text("abc/?=&%20é", max_size=12).map(f"{URL}/".__add__),
+    st.lists(st.tuples(TOKENS, VALUES), max_size=3),
+    BODIES,
+)
+ANSWERS: st.SearchStrategy[Reply | TransportError | RemoteProtocolError] = FAULTS | st.builds(
+    Reply,
+    st.integers(200, 599),
+    st.lists(PIECES | st.builds(TimedOut, MESSAGES), max_size=6).flatmap(
+        lambda moves: st.just(moves) | FAULTS.map(lambda fault: [*moves, fault])
+    ),
+    st.lists(st.tuples(TOKENS, VALUES), max_size=4),
+)
+
+
+@attrs.frozen
+class Seen:
+    """What a caller sees of one exchange."""
+
+    status: int | None
+    headers: tuple[tuple[str, str], ...]
+    read: tuple[object, ...]
+
+
+def told(fault: Exception) -> tuple[object, ...]:
+    return (type(fault), str(fault), *(getattr(fault, name, None) for name in ("phase", "timer", "reused")))
+
+
+def use(transport: Any, requests: Sequence[HttpRequest], stop_after: int = 1000) -> list[Seen]:
+    seen = []
+    for request in requests:
+        try:
+            response = transport.open(request, TIMEOUTS)
+        except (TransportError, RemoteProtocolError) as fault:
+            seen.append(Seen(None, (), told(fault)))
+            continue
+        read: list[object] = []
+        while len(read) < stop_after and (not read or read[-1] != b""):
+            try:
+                read.append(response.read(1.0))
+            except (TransportError, RemoteProtocolError) as fault:
+                read.append(told(fault))
+                if not isinstance(fault, TimedOut):
+                    break
+        seen.append(Seen(response.status, tuple(response.headers), tuple(read)))
+        response.close()
+    transport.close()
+    return seen
+
+
+async def use_async(transport: Any, requests: Sequence[HttpRequest]) -> list[Seen]:
+    seen = []
+    for request in requests:
+        try:
+            response = await transport.open(request, TIMEOUTS)
+        except (TransportError, RemoteProtocolError) as fault:
+            seen.append(Seen(None, (), told(fault)))
+            continue
+        read: list[object] = []
+        while not read or read[-1] != b"":
+            try:
+                read.append(await response.read(1.0))
+            except (TransportError, RemoteProtocolError) as fault:
+                read.append(told(fault))
+                if not isinstance(fault, TimedOut):
+                    break
+        seen.append(Seen(response.status, tuple(response.headers), tuple(read)))
+        await response.aclose()
+    await transport.aclose()
+    return seen
+
+
+EXCHANGES = st.lists(st.tuples(REQUESTS, ANSWERS), max_size=4)
+
+
+@given(EXCHANGES)
+@settings(max_examples=200)
+def test_what_was_recorded_is_replayed(exchanges: list[tuple[HttpRequest, Any]]) -> None:
+    requests = [request for request, _ in exchanges]
+    script = ScriptedTransport()
+    script.add(*(answer for _, answer in exchanges))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "of", "ours", "cassette.json")
+        recorded = use(RecordingTransport(script, path), requests)
+        replay = ReplayTransport(path)
+        assert use(replay, requests) == recorded
+        replay.assert_all_used()
+        json.loads(path.read_text("utf-8"))
+
+
+@given(EXCHANGES)
+@settings(max_examples=30)
+@pytest.mark.parametrize("run", ["trio", "asyncio"])
+def test_what_was_recorded_by_async_code_is_replayed(run: str, exchanges: list[tuple[HttpRequest, Any]]) -> None:
+    requests = [request for request, _ in exchanges]
+    script = AsyncScriptedTransport()
+    script.add(*(answer for _, answer in exchanges))
+
+    def started(transport: Any) -> list[Seen]:
+        return (
+            trio.run(use_async, transport, requests) if run == "trio" else asyncio.run(use_async(transport, requests))
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "cassette.json")
+        recorded = started(AsyncRecordingTransport(script, path))
+        assert started(AsyncReplayTransport(path)) == recorded
+        assert use(ReplayTransport(path), requests) == recorded, "one file serves both"
+
+
+def test_a_recording_is_the_same_in_every_run(tmp_path: Path) -> None:
+    for name in ("one.json", "two.json"):
+        script = ScriptedTransport()
+        script.add(Reply(200, ["ä\n".encode(), b"\xff"], {"x-a": "b"}), ConnectFailed("refused"))
+        use(RecordingTransport(script, tmp_path / name), [HttpRequest("POST", URL, (), b'{"b":1,"a":[2]}')] * 2)
+    one = (tmp_path / "one.json").read_text("utf-8")
+    assert one == (tmp_path / "two.json").read_text("utf-8")
+    assert '"ä\\n"' in one
+    assert '"/w=="' in one
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
+
+
+def test_an_answer_that_was_left_early_can_be_read_no_further(tmp_path: Path) -> None:
+    script = ScriptedTransport()
+    script.add(Reply(200, [b"a", b"b", b"c"]))
+    path = tmp_path / "left.json"
+    use(RecordingTransport(script, path), [HttpRequest("GET", URL)], stop_after=2)
+    response = ReplayTransport(path).open(HttpRequest("GET", URL), TIMEOUTS)
+    assert [response.read(1.0), response.read(1.0)] == [b"a", b"b"]
+    with pytest.raises(ScriptError, match="not read further when it was recorded"):
+        response.read(1.0)
+
+
+def test_a_request_that_was_cancelled_is_not_recorded(tmp_path: Path) -> None:
+    class Interrupted(ScriptedTransport):
+        def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+            raise KeyboardInterrupt
+
+    transport = RecordingTransport(Interrupted(), tmp_path / "none.json")
+    with pytest.raises(KeyboardInterrupt):
+        transport.open(HttpRequest("GET", URL), TIMEOUTS)
+    transport.close()
+    assert json.loads((tmp_path / "none.json").read_bytes())["exchanges"] == []
+
+
+def test_a_recording_that_is_never_closed_says_so(tmp_path: Path) -> None:
+    script = ScriptedTransport()
+    script.add(Reply(200))
+    transport = RecordingTransport(script, tmp_path / "lost.json")
+    transport.open(HttpRequest("GET", URL), TIMEOUTS)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del transport
+        gc.collect()
+    assert any("lost.json" in str(warning.message) for warning in caught)
+
+
+# -- through a router ---------------------------------------------------------------------------------------------
+
+OPENAI = ModelConfig("openai", "gpt-4o-mini")
+GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
+
+
+def call(transport: Any, text: str = "Greet me.", key: str = "sk-one-key") -> str:
+    environ = {"OPENAI_API_KEY": key, "GEMINI_API_KEY": key}
+    request = ChatRequest(OPENAI, [Message.user(text)], fallbacks=[GEMINI])
+    router = sync.Router.from_env(environ=environ, dotenv=None, transport=transport, backoff=0)
+    with router, router.stream(request) as stream:
+        return "".join(event.delta for event in stream if event.type == "token")
+
+
+@pytest.fixture
+def cassette(tmp_path: Path) -> Path:
+    script = ScriptedTransport()
+    script.answer("openai", fault=Fault(status=401))
+    script.answer("gemini", "Hello there, 世界")
+    assert call(RecordingTransport(script, tmp_path / "call.json")) == "Hello there, 世界"
+    return tmp_path / "call.json"
+
+
+def test_a_call_is_replayed_with_another_key(cassette: Path) -> None:
+    replay = ReplayTransport(cassette)
+    assert call(replay, key="sk-quite-another") == "Hello there, 世界"
+    replay.assert_all_used()
+
+
+def test_what_differs_is_said(cassette: Path) -> None:
+    with pytest.raises(ScriptError) as caught:
+        call(ReplayTransport(cassette), "Greet her.")
+    assert str(caught.value).splitlines() == [
+        f"request 1 is not in the recording {cassette}: POST https://api.openai.com/v1/chat/completions",
+        "  the nearest that is left is number 1, with other",
+        "    body, messages[0].content: recorded 'Greet me.', asked 'Greet her.'",
+    ]
+    replay = ReplayTransport(cassette)
+    call(replay)
+    with pytest.raises(ScriptError, match="it was recorded 1 times, and is asked once more"):
+        call(replay)
+    with pytest.raises(ScriptError, match=r"(?s)not everything in .* 1. POST .*openai.* 2. POST .*gemini"):
+        ReplayTransport(cassette).assert_all_used()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked", "difference"),
+    [
+        (b'{"a": 1, "b": [true]}', b'{"b":[true],"a":1.0}', None),
+        (b'{"a": true}', b'{"a": 1}', "body, a: recorded True, asked 1"),
+        (b'{"a": 1}', b'{"b": 1}', "body, a: recorded 1, not asked"),
+        (b'{"a": [1, 2]}', b'{"a": [1]}', "body, a: recorded 2 entries, asked 1"),
+        (b'{"a": "1"}', b'{"a": 1}', "body, a: recorded '1', asked 1"),
+        (b"not json", b"{}", "body: recorded b'not json', asked b'{}'"),
+        (b"\xff\x00", b"\xff\x00", None),
+        (b"", b"x", "body: recorded b'', asked b'x'"),
+    ],
+)
+def test_bodies_of_json_are_compared_as_json(
+    tmp_path: Path, recorded: bytes, asked: bytes, difference: str | None
+) -> None:
+    script = ScriptedTransport()
+    script.add(Reply(200, "answer"))
+    use(RecordingTransport(script, tmp_path / "one.json"), [HttpRequest("POST", URL, (), recorded)])
+    replay = ReplayTransport(tmp_path / "one.json")
+    request = HttpRequest("POST", URL, (), asked)
+    if difference is None:
+        assert replay.open(request, TIMEOUTS).read(1.0) == b"answer"
+        return
+    with pytest.raises(ScriptError) as caught:
+        replay.open(request, TIMEOUTS)
+    assert difference in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "is no cassette"),
+        ("[]", "has no"),
+        ('{"turnout-cassette": 2, "exchanges": []}', "version 2"),
+        ('{"turnout-cassette": 1}', "is a broken cassette"),
+        ('{"turnout-cassette": 1, "exchanges": [{"request": {}}]}', "is a broken cassette"),
+    ],
+)
+def test_a_file_that_is_no_cassette_is_refused(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(LocalProtocolError, match=says):
+        ReplayTransport(path)
+
+
+# -- secrets ------------------------------------------------------------------------------------------------------
+
+SECRET = 'sk-pröj/a"b\\c+d é'
+PLAIN = "sk-proj-0123456789abcdef"
+
+
+def forms(secret: str) -> list[bytes]:
+    """The secret as it may stand in a file, also inside of base64 wherever it begins in it."""
+    raw = secret.encode()
+    plain = [raw, json.dumps(secret)[1:-1].encode(), json.dumps(secret, ensure_ascii=False)[1:-1].encode()]
+    packed = [base64.b64encode(b"\0" * shift + raw)[4 * (shift > 0) : -4] for shift in range(3)]
+    return [*plain, quote_plus(secret).encode(), *(form for form in packed if len(form) > 6)]
+
+
+def recorded(tmp_path: Path, request: HttpRequest, answer: Reply | TransportError, **options: Any) -> bytes:
+    script = ScriptedTransport()
+    script.add(answer)
+    path = tmp_path / "secret.json"
+    use(RecordingTransport(script, path, **options), [request])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+def test_no_key_of_a_provider_is_in_the_file(name: str, tmp_path: Path) -> None:
+    script = ScriptedTransport()
+    endpoint = None if CATALOG[name].base_url else "http://127.0.0.1:8000/v1"
+    other = "very-secret-tenant-value"
+    provider = create(name, api_key=PLAIN, endpoint=endpoint, headers={"x-tenant-token": other})
+    echo = {"error": {"message": f"Incorrect API key provided: {PLAIN} of {other}"}}
+    path = tmp_path / "call.json"
+    with sync.Router(
+        [provider],
+        transport=RecordingTransport(script, path),
+    ) as router:
+        script.add(Reply(401, echo, {"set-cookie": "session=abcdefgh", "x-debug": f"key {PLAIN}"}))
+        with pytest.raises(AuthenticationFailed):
+            router.chat(ChatRequest(ModelConfig(name, "m"), [Message.user(f"my key is {PLAIN}")]))
+        script.answer(name, "Hello")
+        assert router.chat(ChatRequest(ModelConfig(name, "m"), [Message.user("?")])).text == "Hello"
+    content = path.read_bytes()
+    assert b"Incorrect API key provided: REMOVED of REMOVED" in content
+    for secret in (PLAIN, other, "abcdefgh"):
+        for form in forms(secret):
+            assert form not in content
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Authorization", f"Bearer {PLAIN}")],
+        [("x-api-key", PLAIN)],
+        [("api-key", PLAIN)],
+        [("X-Goog-Api-Key", PLAIN)],
+        [("Cookie", f"a=b; session={PLAIN}")],
+        [("X-Amz-Security-Token", PLAIN)],
+        [("Proxy-Authorization", f"Basic {PLAIN}")],
+        [("Authorization", f"AWS4-HMAC-SHA256 Credential={PLAIN}/20260101/x, SignedHeaders=host, Signature={PLAIN}")],
+        [("x-custom-secret", PLAIN)],
+    ],
+    ids=lambda headers: headers[0][0],
+)  # fmt: skip
+def test_no_credential_of_a_header_is_in_the_file(headers: list[tuple[str, str]], tmp_path: Path) -> None:
+    answer = Reply(200, [f"you said {headers[0][1]}".encode()])
+    content = recorded(tmp_path, HttpRequest("GET", URL, headers), answer)
+    assert PLAIN.encode() not in content
+    assert b"you said REMOVED" in content
+
+
+@pytest.mark.parametrize("name", ["key", "api_key", "X-Amz-Signature", "X-Amz-Credential", "access_token", "sig"])
+def test_no_credential_of_a_url_is_in_the_file_nor_compared(name: str, tmp_path: Path) -> None:
+    content = recorded(tmp_path, HttpRequest("GET", f"{URL}?a=b&{name}={PLAIN}&c=d"), ConnectFailed(f"no {PLAIN}"))
+    assert PLAIN.encode() not in content
+    assert f"?a=b&{name}=REMOVED&c=d".encode() in content
+    with pytest.raises(ConnectFailed, match="no REMOVED"):
+        ReplayTransport(tmp_path / "secret.json").open(HttpRequest("GET", f"{URL}?a=b&{name}=other&c=d"), TIMEOUTS)
+
+
+@given(
+    st.lists(st.integers(0, 80), max_size=6),
+    st.sampled_from([SECRET, PLAIN]),
+    st.sampled_from(["plain", "json", "url", "gzip"]),
+)
+@settings(max_examples=150)
+def test_a_named_value_is_removed_wherever_it_is_cut(cuts: list[int], secret: str, how: str) -> None:
+    if how == "json":
+        body = json.dumps({"said": f"<{secret}|{secret}>"}).encode()
+    elif how == "url":
+        body = f"<{quote_plus(secret)}|{quote_plus(secret)}>".encode()
+    else:
+        body = f"<{secret}|{secret}>".encode()
+    sent = gzip.compress(body) if how == "gzip" else body
+    places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    moves: list[Move] = [sent[at:to] for at, to in itertools.pairwise(places)]
+    moves.append(Disconnected(f"cut at {secret}"))
+    headers = {
+        "x-said": secret,
+        "content-length": str(len(sent)),
+        **({"content-encoding": "gzip"} if how == "gzip" else {}),
+    }
+    request = HttpRequest("POST", f"{URL}/{quote_plus(secret)}", [("x-odd", secret)], json.dumps([secret]).encode())
+    with tempfile.TemporaryDirectory() as folder:
+        content = recorded(Path(folder), request, Reply(200, moves, headers), secrets=[secret])
+        for form in forms(secret):
+            assert form not in content
+        (seen,) = use(ReplayTransport(Path(folder, "secret.json"), secrets=[secret]), [request])
+    read = b"".join(piece for piece in seen.read if isinstance(piece, bytes))
+    assert b"<REMOVED|REMOVED>" in read
+    assert dict(seen.headers) == {"x-said": "REMOVED", "content-length": str(len(read))}
+    assert "cut at REMOVED" in str(seen.read[-1])
+
+
+def test_the_pieces_keep_their_bounds_around_what_is_removed(tmp_path: Path) -> None:
+    answer = Reply(200, [b"one ", b"two very-", b"secret", b"-value three", b" four"])
+    recorded(tmp_path, HttpRequest("GET", URL), answer, secrets=["very-secret-value"])
+    (seen,) = use(ReplayTransport(tmp_path / "secret.json"), [HttpRequest("GET", URL)])
+    assert seen.read == (b"one ", b"two REMOVED", b" three", b" four", b"")
+
+
+def test_further_fields_can_be_named(tmp_path: Path) -> None:
+    request = HttpRequest("GET", URL, [("x-team", "red")])
+    answer = Reply(200, b"", {"X-Account": "number-seven", "openai-organization": "ours"})
+    content = recorded(tmp_path, request, answer, secret_headers=["X-Team", "x-account"])
+    assert b"number-seven" not in content
+    assert b"red" not in content
+    assert b"openai-organization: ours" in content
+
+
+def test_a_key_of_this_run_that_is_a_common_word_does_no_harm(cassette: Path) -> None:
+    assert call(ReplayTransport(cassette), key="Greet me.") == "Hello there, 世界"
+
+
+@pytest.mark.parametrize("secrets", ["sk-one", [""], [7]])
+def test_what_cannot_be_removed_is_refused_before_anything_is_sent(secrets: Any, tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError):
+        RecordingTransport(ScriptedTransport(), tmp_path / "x.json", secrets=secrets)
+    assert issubclass(LocalProtocolError, TurnoutError)

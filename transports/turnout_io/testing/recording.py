@@ -1,0 +1,208 @@
+"""Transports that pass everything through to another one, and write down what went by."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+
+from turnout.errors import RemoteProtocolError, TimedOut, TransportError
+from turnout.http import Headers, HttpRequest, Timeouts
+from turnout_io.base import AsyncHttpResponse, AsyncTransport, HttpResponse, Transport
+from turnout_io.testing.cassette import Exchange, RecordedResponse, write_cassette
+from turnout_io.testing.redaction import Redaction
+from turnout_io.testing.replies import Move, TransportFault
+
+__all__ = ["AsyncRecordingResponse", "AsyncRecordingTransport", "RecordingResponse", "RecordingTransport"]
+
+
+@attrs.define(eq=False)
+class _Take:
+    """One exchange while it goes by."""
+
+    request: HttpRequest
+    status: int = 0
+    headers: Headers = attrs.field(factory=Headers)
+    moves: list[Move] = attrs.field(factory=list)
+    complete: bool = False
+    failure: TransportFault | None = None
+
+    def read(self, data: bytes) -> None:
+        if data:
+            self.moves.append(data)
+        else:
+            self.complete = True
+
+    def broke(self, fault: TransportFault) -> None:
+        """A read failed. The error that stands is told again by every further read, and written down once."""
+        last = self.moves[-1] if self.moves else None
+        if isinstance(fault, TimedOut) or type(last) is not type(fault) or str(last) != str(fault):
+            self.moves.append(fault)
+
+
+class _Tape:
+    """The exchanges of one transport, in the order in which they began, and the file that they become."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], secrets: Iterable[str] = (), secret_headers: Iterable[str] = ()
+    ) -> None:
+        self._path = Path(path)
+        self._redaction = Redaction(secrets, secret_headers)
+        self._takes: list[_Take] = []
+        self._written = False
+        self._lock = threading.Lock()
+
+    def begin(self, request: HttpRequest) -> _Take:
+        take = _Take(request)
+        with self._lock:
+            self._takes.append(take)
+        return take
+
+    def forget(self, take: _Take) -> None:
+        """Nothing came of it that another run could see: it was cancelled, or never left."""
+        with self._lock:
+            self._takes.remove(take)
+
+    def write(self) -> None:
+        with self._lock:
+            takes = tuple(self._takes)
+        # Only now: the key of one provider may be quoted in what another one answered before.
+        redaction = self._redaction.with_credentials_of(*(take.request for take in takes))
+        write_cassette(self._path, [_clear(take, redaction) for take in takes])
+        self._written = True
+
+    def __del__(self) -> None:
+        if getattr(self, "_takes", None) and not self._written:
+            told = f"a recording for {self._path} was never closed, and so never written"
+            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
+
+
+def _clear(take: _Take, redaction: Redaction) -> Exchange:
+    request = redaction.request(take.request)
+    if take.failure is not None:
+        return Exchange(request, redaction.fault(take.failure))
+    headers, moves = redaction.response(take.headers, take.moves)
+    return Exchange(request, RecordedResponse(take.status, headers, moves, take.complete))
+
+
+class RecordingResponse:
+    """The response of the transport under it, written down as it is read."""
+
+    def __init__(self, response: HttpResponse, take: _Take) -> None:
+        self._response = response
+        self._take = take
+        self.status = take.status = response.status
+        self.headers = take.headers = Headers(response.headers)
+        self.close = response.close
+
+    def read(self, timeout: float | None) -> bytes:
+        """See `turnout_io.base.HttpResponse.read`."""
+        try:
+            data = self._response.read(timeout)
+        except (TransportError, RemoteProtocolError) as fault:
+            self._take.broke(fault)
+            raise
+        self._take.read(data)
+        return data
+
+
+class RecordingTransport:
+    """A blocking transport that writes what goes by into a file, when it is closed.
+
+        with Router.from_env(transport=RecordingTransport(RequestsTransport(), "tests/greeting.json")) as router: …
+
+    transport       what really sends; closed together with this one
+    path            the file, for `ReplayTransport`; what was there is replaced. See `turnout_io.testing.cassette`.
+    secrets         values to remove from requests and answers wherever they stand. Credentials in header fields and
+                    query parameters are removed anyway, and wherever else the peer quotes them.
+    secret_headers  names of further header fields to hide
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        path: str | os.PathLike[str],
+        *,
+        secrets: Iterable[str] = (),
+        secret_headers: Iterable[str] = (),
+    ) -> None:
+        self._transport = transport
+        self._tape = _Tape(path, secrets, secret_headers)
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> RecordingResponse:
+        """See `turnout_io.base.Transport.open`."""
+        take = self._tape.begin(request)
+        try:
+            return RecordingResponse(self._transport.open(request, timeouts), take)
+        except (TransportError, RemoteProtocolError) as fault:
+            take.failure = fault
+            raise
+        except BaseException:
+            self._tape.forget(take)
+            raise
+
+    def close(self) -> None:
+        """Close the transport under it, and write the file."""
+        try:
+            self._transport.close()
+        finally:
+            self._tape.write()
+
+
+class AsyncRecordingResponse:
+    """The response of the transport under it, written down as it is read."""
+
+    def __init__(self, response: AsyncHttpResponse, take: _Take) -> None:
+        self._response = response
+        self._take = take
+        self.status = take.status = response.status
+        self.headers = take.headers = Headers(response.headers)
+        self.aclose = response.aclose
+
+    async def read(self, timeout: float | None) -> bytes:
+        """See `turnout_io.base.AsyncHttpResponse.read`."""
+        try:
+            data = await self._response.read(timeout)
+        except (TransportError, RemoteProtocolError) as fault:
+            self._take.broke(fault)
+            raise
+        self._take.read(data)
+        return data
+
+
+class AsyncRecordingTransport:
+    """`RecordingTransport` for async code, on whatever runtime the transport under it is for."""
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        path: str | os.PathLike[str],
+        *,
+        secrets: Iterable[str] = (),
+        secret_headers: Iterable[str] = (),
+    ) -> None:
+        self._transport = transport
+        self._tape = _Tape(path, secrets, secret_headers)
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncRecordingResponse:
+        """See `turnout_io.base.AsyncTransport.open`."""
+        take = self._tape.begin(request)
+        try:
+            return AsyncRecordingResponse(await self._transport.open(request, timeouts), take)
+        except (TransportError, RemoteProtocolError) as fault:
+            take.failure = fault
+            raise
+        except BaseException:
+            self._tape.forget(take)
+            raise
+
+    async def aclose(self) -> None:
+        """Close the transport under it, and write the file."""
+        try:
+            await self._transport.aclose()
+        finally:
+            self._tape.write()

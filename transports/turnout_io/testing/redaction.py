@@ -1,0 +1,157 @@
+"""What must not stand in a file: credentials by the name of their field, and values wherever they turn up.
+
+A value is looked for as it is, as JSON escapes it, and as a URL encodes it, also where it is cut over several pieces of
+a body, and inside a compressed body. It is not found where something else has changed it: in base64, or spelt out
+token by token over the events of a stream.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from turnout.errors import LocalProtocolError
+from turnout.http import SECRET_HEADERS, SECRET_QUERY, Headers, HttpRequest, shown_url
+from turnout.providers.content_coding import ENCODINGS, ContentDecoder
+from turnout_io.testing.playback import fresh
+from turnout_io.testing.replies import Move, TransportFault
+
+__all__ = ["REMOVED", "Redaction"]
+
+REMOVED: Final = "REMOVED"
+# A field of a request by such a name is a credential, or harmless to lose: no recording is matched by its fields.
+_SECRET_NAME = re.compile(r"auth|cookie|credential|key|passw|secret|session|signature|token", re.IGNORECASE)
+# What stands in a credential and is shorter than this is a word like "Bearer", or a key that protects nothing.
+_LEAST = 8
+_PARAMETER = re.compile(r"[?&;]([^=&;#]+)=([^&;#]+)")
+
+
+class Redaction:
+    """Takes secrets out of requests and answers.
+
+    values   secrets to remove wherever they stand
+    headers  names of more header fields whose values are secret, in requests and answers
+    """
+
+    def __init__(self, values: Iterable[str] = (), headers: Iterable[str] = ()) -> None:
+        self._values = frozenset(_strings(values, "secrets"))
+        self._names = frozenset(name.lower() for name in _strings(headers, "secret_headers"))
+        self._pattern = _any_of(self._values)
+
+    def with_credentials_of(self, *requests: HttpRequest) -> Redaction:
+        """One that also removes what authorises these requests, wherever else it stands: an answer may quote it."""
+        found = set(self._values)
+        for request in requests:
+            values = [value for name, value in request.headers if self._is_secret(name, of_request=True)]
+            values += [value for name, value in _PARAMETER.findall(request.url) if name.lower() in SECRET_QUERY]
+            for value in values:
+                words = [word for part in re.split(r"[\s,;]+", value) for word in (part, part.partition("=")[2])]
+                found.update(word for word in (value, *words) if len(word) >= _LEAST)
+        return Redaction(found, self._names)
+
+    def request(self, request: HttpRequest) -> HttpRequest:
+        return HttpRequest(
+            self.text(request.method),
+            self.text(shown_url(request.url, REMOVED)),
+            self._fields(request.headers, of_request=True),
+            self.data(request.body),
+        )
+
+    def response(self, headers: Headers, moves: Sequence[Move]) -> tuple[Headers, tuple[Move, ...]]:
+        """The fields and the body of an answer. The pieces of a body keep their bounds where nothing is removed."""
+        body = b"".join(move for move in moves if isinstance(move, bytes))
+        kept = self._fields(headers, of_request=False)
+        encoding = (headers.get("content-encoding") or "").strip().lower()
+        if encoding in ENCODINGS:
+            decoded = b"".join(ContentDecoder(encoding).decode(body))
+            clear = self.data(decoded)
+            if clear != decoded:
+                kept = Headers(field for field in kept if field[0].lower() != "content-encoding")
+                rest = (move for move in self._moves(moves, body) if not isinstance(move, bytes))
+                return _with_length(kept, len(clear)), (clear, *rest)
+        clear_moves = self._moves(moves, body)
+        length = sum(len(move) for move in clear_moves if isinstance(move, bytes))
+        return (kept if length == len(body) else _with_length(kept, length)), clear_moves
+
+    def text(self, text: str) -> str:
+        return self.data(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def data(self, data: bytes) -> bytes:
+        return self._pattern.sub(REMOVED.encode(), data)
+
+    def fault(self, fault: TransportFault) -> TransportFault:
+        """The same fault, its message without secrets."""
+        clear = fresh(fault)
+        clear.args = (self.text(fault.message),)
+        return clear
+
+    def _moves(self, moves: Sequence[Move], body: bytes) -> tuple[Move, ...]:
+        spans = [found.span() for found in self._pattern.finditer(body)]
+        clear: list[Move] = []
+        start, first = 0, 0
+        for move in moves:
+            if not isinstance(move, bytes):
+                clear.append(move if isinstance(move, float | int) else self.fault(move))
+                continue
+            stop = start + len(move)
+            piece, at = [], start
+            while first < len(spans) and spans[first][0] < stop:
+                begin, end = spans[first]
+                if begin >= start:  # the piece in which a secret begins gets the word for it
+                    piece += [body[at:begin], REMOVED.encode()]
+                at = min(end, stop)
+                if end > stop:
+                    break
+                first += 1
+            piece.append(body[at:stop])
+            start = stop
+            if whole := b"".join(piece):
+                clear.append(whole)
+        return tuple(clear)
+
+    def _fields(self, headers: Headers, *, of_request: bool) -> Headers:
+        return Headers(
+            (name, REMOVED if self._is_secret(name, of_request=of_request) else self.text(value))
+            for name, value in headers
+        )
+
+    def _is_secret(self, name: str, *, of_request: bool) -> bool:
+        low = name.lower()
+        # Of an answer, "x-ratelimit-remaining-tokens" and its like are wanted.
+        return low in SECRET_HEADERS or low in self._names or (of_request and bool(_SECRET_NAME.search(name)))
+
+
+def _any_of(values: Iterable[str]) -> re.Pattern[bytes]:
+    """What finds any of these values, in any form. Where there are none, it finds nothing."""
+    forms = {form.encode("utf-8", "surrogatepass") for value in values for form in _forms(value)}
+    # The longest first: of two secrets, one may begin like the other.
+    return re.compile(b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or rb"(?!)")
+
+
+def _forms(value: str) -> Iterable[str]:
+    yield value
+    for ascii_only in (True, False):
+        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")
+    encoded = value.encode("utf-8", "surrogatepass")
+    yield quote(encoded, safe="")
+    yield quote(encoded)
+    yield quote_plus(encoded)
+
+
+def _strings(values: Iterable[str], what: str) -> Iterable[str]:
+    if isinstance(values, str):
+        raise LocalProtocolError(f"{what} is a list of texts, not one text")
+    for value in values:
+        if not isinstance(value, str) or not value:
+            raise LocalProtocolError(f"{what} holds {type(value).__name__} or an empty text; give the texts themselves")
+        yield value
+
+
+def _with_length(headers: Headers, length: int) -> Headers:
+    """The length of what is left; a transport that replays sends no more."""
+    return Headers((name, str(length) if name.lower() == "content-length" else value) for name, value in headers)

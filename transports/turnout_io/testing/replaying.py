@@ -1,0 +1,115 @@
+"""Transports that answer from a recording, without a network."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from turnout.http import HttpRequest, Timeouts
+from turnout_io.testing.cassette import Exchange, RecordedResponse, read_cassette
+from turnout_io.testing.differences import differences
+from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
+from turnout_io.testing.redaction import Redaction
+from turnout_io.testing.replies import Move
+
+__all__ = ["AsyncReplayTransport", "ReplayTransport"]
+
+
+class _Replay:
+    """The exchanges of a file, each for one request."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        secrets: Iterable[str] = (),
+        secret_headers: Iterable[str] = (),
+    ) -> None:
+        self._path = Path(path)
+        self._redaction = Redaction(secrets, secret_headers)
+        self._exchanges = read_cassette(self._path)
+        self._left = dict(enumerate(self._exchanges, 1))
+        self._asked = 0
+        self._lock = threading.Lock()
+
+    def assert_all_used(self) -> None:
+        """Raise ScriptError where the recording has exchanges that were not asked for."""
+        with self._lock:
+            left = [f"  {number}. {_told(exchange.request)}" for number, exchange in self._left.items()]
+        if left:
+            raise ScriptError("\n".join([f"not everything in {self._path} was asked for:", *left]))
+
+    def _open(self, request: HttpRequest) -> PlayedResponse:
+        outcome = self._take(request).outcome
+        if isinstance(outcome, RecordedResponse):
+            return PlayedResponse(outcome.status, outcome.headers, self._moves(outcome))
+        raise fresh(outcome)
+
+    def _take(self, request: HttpRequest) -> Exchange:
+        asked = self._redaction.request(request)
+        # A key of this run stands in the body where that of the other run did, or by chance where none did.
+        without_keys = self._redaction.with_credentials_of(request).request(request)
+        with self._lock:
+            self._asked += 1
+            apart = {number: differences(exchange.request, asked) for number, exchange in self._left.items()}
+            for number, found in apart.items():
+                if not found or not differences(self._left[number].request, without_keys):
+                    return self._left.pop(number)
+            raise ScriptError(self._mismatch(asked, apart))
+
+    def _moves(self, response: RecordedResponse) -> Iterator[Move | ScriptError]:
+        yield from response.moves
+        if not response.complete:
+            yield ScriptError(f"{self._path}: the answer was not read further when it was recorded; record it again")
+
+    def _mismatch(self, asked: HttpRequest, apart: dict[int, tuple[str, ...]]) -> str:
+        lines = [f"request {self._asked} is not in the recording {self._path}: {_told(asked)}"]
+        used = [
+            number
+            for number, exchange in enumerate(self._exchanges, 1)
+            if number not in self._left and not differences(exchange.request, asked)
+        ]
+        if used:
+            lines.append(f"  it was recorded {len(used)} times, and is asked once more")
+        elif apart:
+            number = min(apart, key=lambda number: len(apart[number]))
+            lines.append(f"  the nearest that is left is number {number}, with other")
+            lines += [f"    {difference}" for difference in apart[number]]
+        else:
+            lines.append(f"  all {len(self._exchanges)} exchanges of the recording are used")
+        return "\n".join(lines)
+
+
+def _told(request: HttpRequest) -> str:
+    return f"{request.method} {request.url}"
+
+
+class ReplayTransport(_Replay):
+    """A blocking transport that answers from a file of `RecordingTransport`.
+
+    A request takes the first exchange that is left and has its method, URL and body; bodies of JSON are compared as
+    JSON. Credentials are not compared. Anything else raises ScriptError, which says what differs.
+
+    secrets, secret_headers   the values that take the place of those that were removed: they match what is removed
+    """
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> PlayedResponse:
+        """See `turnout_io.base.Transport.open`. Timeouts are what was recorded, and no time passes."""
+        return self._open(request)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class AsyncReplayTransport(_Replay):
+    """The same for async code, on trio and on asyncio."""
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncPlayedResponse:
+        """See `ReplayTransport.open`."""
+        await checkpoint()
+        return AsyncPlayedResponse(self._open(request))
+
+    async def aclose(self) -> None:
+        """Nothing is kept open."""
