@@ -1,0 +1,194 @@
+"""Answers made up of Anthropic's blocks, as the bytes of a stream or as one document, and the reading of both."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import attrs
+from hypothesis import strategies as st
+
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig
+from turnout.errors import TurnoutError
+from turnout.events import Event
+from turnout.messages import Message
+from turnout.providers import create
+from turnout.providers.exchange import HttpExchange
+
+MODEL = ModelConfig("anthropic", "claude-opus-4-6")
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+INPUT = st.dictionaries(TEXT, st.none() | TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=3)
+CITATION = {"type": "web_search_result_location", "url": "https://x.test", "encrypted_index": "Eo8", "cited_text": "c"}
+USAGE = {"input_tokens": 11, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 5, "output_tokens": 17}
+
+
+def block(type: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"type": st.just(type), **fields})
+
+
+def calls(type: str, prefix: str) -> st.SearchStrategy[dict[str, Any]]:
+    ids = st.uuids().map(lambda made: f"{prefix}_{made.hex}")
+    return block(type, id=ids, name=st.sampled_from(["f", "g"]), input=INPUT)
+
+
+CALLERS = st.sampled_from([{"type": "direct"}, {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}])
+BLOCKS = st.lists(
+    block("text", text=TEXT)
+    | block("text", text=TEXT, citations=st.lists(st.just(CITATION), min_size=1, max_size=2))
+    | block("thinking", thinking=st.just("") | TEXT, signature=TEXT)
+    | block("redacted_thinking", data=TEXT)
+    | calls("tool_use", "toolu")
+    | st.tuples(calls("tool_use", "toolu"), CALLERS).map(lambda pair: {**pair[0], "caller": pair[1]})
+    | calls("server_tool_use", "srvtoolu")
+    | block("web_search_tool_result", tool_use_id=TEXT, content=st.lists(st.fixed_dictionaries({"url": TEXT}))),
+    max_size=6,
+)
+STOPS = {
+    "end_turn": FinishReason.STOP,
+    "pause_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.CONTENT_FILTER,
+    "something_new": FinishReason.UNKNOWN,
+}
+
+
+def event(type: str, *, pad: str = "", newline: str = "\n", ascii: bool = False, **fields: Any) -> bytes:
+    data = json.dumps({"type": type, **fields}, ensure_ascii=ascii)
+    return f"event: {type}{newline}data: {data[:-1]}{pad}}}{newline * 2}".encode()
+
+
+def whole(blocks: list[dict[str, Any]], stop: str | None = "end_turn") -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "served",
+        "content": blocks,
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": USAGE,
+    }
+
+
+@st.composite
+def pieces(draw: st.DrawFn, text: str) -> list[str]:
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
+    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
+
+
+@st.composite
+def streamed(draw: st.DrawFn, blocks: list[dict[str, Any]], stop: str) -> list[bytes]:
+    """The events of the stream of these blocks, with what servers put between them."""
+    newline = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    ascii = draw(st.booleans())
+    events: list[bytes] = []
+
+    def say(type: str, **fields: Any) -> None:
+        pad = " " * draw(st.integers(0, 3))
+        events.append(event(type, pad=pad, newline=newline, ascii=ascii, **fields))
+        for noise in draw(st.lists(st.sampled_from(["ping", "invented", "comment"]), max_size=1)):
+            events.append(b": hm\n\n" if noise == "comment" else event(noise, newline=newline))
+
+    def delta(index: int, type: str, **fields: Any) -> None:
+        say("content_block_delta", index=index, delta={"type": type, **fields})
+
+    start = whole([], None)
+    start["usage"] = {**USAGE, "output_tokens": 1}
+    say("message_start", message=start)
+    if draw(st.booleans()):
+        say("message_start", message=start)
+    for index, meant in enumerate(blocks):
+        fields = dict(meant)
+        early: dict[str, Any] = {"text": "", "thinking": "", "signature": "", "input": {}}
+        empty = {name: early[name] for name in early if name in fields}
+        citations = fields.pop("citations", [])
+        say("content_block_start", index=index, content_block={**fields, **empty})
+        for citation in citations:
+            delta(index, "citations_delta", citation=citation)
+        if "text" in meant:
+            for piece in draw(pieces(meant["text"])):
+                delta(index, "text_delta", text=piece)
+        if "thinking" in meant:
+            for piece in draw(pieces(meant["thinking"])):
+                delta(index, "thinking_delta", thinking=piece)
+            delta(index, "signature_delta", signature=meant["signature"])
+        if "input" in meant:
+            # A call without arguments comes with no piece at all, with an empty one, or with an empty object.
+            text = json.dumps(meant["input"]) if meant["input"] or draw(st.booleans()) else ""
+            for piece in draw(pieces(text)):
+                delta(index, "input_json_delta", partial_json=piece)
+        say("content_block_stop", index=index)
+    say("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage=USAGE)
+    events.append(event("message_stop", newline=newline))
+    return events
+
+
+@attrs.frozen
+class Answer:
+    blocks: list[dict[str, Any]]
+    stop: str
+    events: list[bytes]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.events)
+
+
+ANSWERS = st.tuples(BLOCKS, st.sampled_from(sorted(STOPS))).flatmap(
+    lambda pair: st.builds(Answer, st.just(pair[0]), st.just(pair[1]), streamed(*pair))
+)
+CUTS = st.lists(st.integers(0, 4000), max_size=6).map(tuple)
+
+
+def exchange_of(stream: bool) -> HttpExchange[ChatResponse]:
+    provider = create("anthropic", api_key="k")
+    request = ChatRequest(MODEL, [Message.user("x")])
+    exchange = provider.stream(request) if stream else provider.chat(request)
+    assert isinstance(exchange, HttpExchange)
+    return exchange
+
+
+def feed(body: bytes, cuts: tuple[int, ...] = ()) -> tuple[list[Event], ChatResponse, TurnoutError | None]:
+    exchange = exchange_of(stream=True)
+    exchange.receive_head(200, [("content-type", "text/event-stream")])
+    events: list[Event] = []
+    edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
+    for start, end in itertools.pairwise(edges):
+        events += exchange.receive_data(body[start:end])
+    events += exchange.receive_end()
+    return events, exchange.result, exchange.failure
+
+
+def read(document: Any) -> ChatResponse:
+    exchange = exchange_of(stream=False)
+    exchange.receive_head(200, [])
+    exchange.receive_data(json.dumps(document).encode())
+    exchange.receive_end()
+    if exchange.failure is not None:
+        raise exchange.failure
+    return exchange.result
+
+
+def agreed(seen: tuple[list[Event], ChatResponse, TurnoutError | None]) -> Any:
+    """What every cut has to agree on. A delta of the wire is one event however it is cut, so events are, too."""
+    events, result, failure = seen
+    told = (type(failure).__name__, str(failure)) if failure is not None else None
+    return events, attrs.evolve(result, raw=None), told
+
+
+def sent_back(message: Message) -> list[dict[str, Any]]:
+    request = ChatRequest(MODEL, [Message.user("x"), message])
+    turns = json.loads(create("anthropic", api_key="k").chat(request).request.body)["messages"]
+    return list(turns[1]["content"]) if len(turns) > 1 else []
+
+
+def as_input(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Blocks as they go back: without what says nothing."""
+    silent = {"text": ("citations", None), "tool_use": ("caller", {"type": "direct"})}
+    return [
+        {name: value for name, value in each.items() if (name, value) != silent.get(each["type"])} for each in blocks
+    ]
