@@ -136,10 +136,10 @@ class MessageReader:
 
     def _start(self, index: int | None, raw: bytes, events: list[Event]) -> None:
         block = _BLOCK.decode(raw)
-        if block is None:
+        if block is None or not block.type:
             self.assembly.skipped += 1
             return
-        assembly, kind = self.assembly, block.type or ""
+        assembly, kind = self.assembly, block.type
         if index in self._open:
             self._stop(index, events)
         if kind != "tool_use":

@@ -25,6 +25,7 @@ from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 from turnout.providers.tool_arguments import arguments_object
+from turnout.providers.wire import Shape, decode_any
 
 __all__ = ["FAMILY", "begins_with_thinking", "conversation"]
 
@@ -51,9 +52,18 @@ def begins_with_thinking(message: Message) -> bool:
         case Thinking(signature=signature):
             return signature is not None
         case Opaque(json=json):
-            return msgspec.json.decode(json, type=_Head).type == "redacted_thinking"
+            head = _HEAD.decode(json)
+            return head is not None and head.type == "redacted_thinking"
         case _:
             return False
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+
+
+_HEAD = Shape(_Head)
 
 
 @attrs.define
@@ -61,7 +71,7 @@ class _Turns:
     system: list[dict[str, Any]] = attrs.field(factory=list)
     turns: list[dict[str, Any]] = attrs.field(factory=list)
     _results: int = 0  # how many tool results stand at the head of the last turn
-    _ids: dict[str, str] = attrs.field(factory=dict)
+    _ids: dict[str, list[str]] = attrs.field(factory=dict)  # of calls, as they were given and as they are sent
     _used: set[str] = attrs.field(factory=set)
 
     def add(self, message: Message) -> None:
@@ -96,7 +106,8 @@ class _Turns:
 
     def _assistant_blocks(self, message: Message) -> list[dict[str, Any]]:
         own = message.origin == FAMILY
-        calls = {call.id: self._tool_use(call) for call in message.tool_calls}
+        self._ids |= {call.id: [] for call in message.tool_calls}
+        calls = [(call.id, self._tool_use(call)) for call in message.tool_calls]
         blocks: list[Any] = []
         for part in message.content:
             match part:
@@ -114,7 +125,7 @@ class _Turns:
                 case _:
                     if not _empty(part):
                         blocks.append(_block(part))
-        return blocks + list(calls.values())
+        return blocks + [block for _, block in calls]
 
     def _tool_use(self, call: ToolCall) -> dict[str, Any]:
         return {
@@ -126,19 +137,25 @@ class _Turns:
         }
 
     def _new_id(self, given: str) -> str:
-        """An id that is taken: some vendors count their calls anew in each turn, and here it must not come twice."""
+        """An id that this API takes: some vendors count their calls anew in each turn, but here none may come twice."""
         wanted = made = _safe(given)
         count = 1
         while made in self._used:
             count += 1
             made = f"{wanted}_{count}"
         self._used.add(made)
-        self._ids[given] = made
+        self._ids[given].append(made)
         return made
 
+    def _known_id(self, given: str) -> str:
+        """What the call was named that this result is for; of several with one id, each gets a result in turn."""
+        ids = self._ids.get(given)
+        if not ids:
+            return _safe(given)
+        return ids.pop(0) if len(ids) > 1 else ids[0]
+
     def _tool_result(self, message: Message) -> dict[str, Any]:
-        given = message.tool_call_id or ""
-        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._ids.get(given) or _safe(given)}
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._known_id(message.tool_call_id or "")}
         content = [_block(part) for part in message.content if not _empty(part)]
         if content:
             result["content"] = content
@@ -147,19 +164,14 @@ class _Turns:
         return result
 
 
-def _opaque(part: Opaque, calls: dict[str, dict[str, Any]]) -> list[Any]:
-    head = msgspec.json.decode(part.json, type=_Head)
-    if head.type != "tool_use":
+def _opaque(part: Opaque, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    head = _HEAD.decode(part.json)
+    if head is None or head.type != "tool_use":
         return [msgspec.Raw(part.json)]
-    call = calls.pop(head.id, None)
-    if call is None:
+    place = next((place for place, (id, _) in enumerate(calls) if id == head.id), None)
+    if place is None:
         return []  # the call was taken out of the message since
-    return [{**msgspec.json.decode(part.json, type=dict[str, Any]), **call}]
-
-
-class _Head(msgspec.Struct):
-    type: str = ""
-    id: str = ""
+    return [{**decode_any(part.json), **calls.pop(place)[1]}]
 
 
 def _safe(id: str) -> str:

@@ -288,6 +288,16 @@ def test_ids_of_other_vendors_are_made_fit_and_unlike() -> None:
     assert said[3][1][1]["tool_use_id"] == "never_called"
 
 
+def test_calls_of_one_turn_that_share_an_id_keep_their_own_results() -> None:
+    twins = [ToolCall("c", "weather", "{}"), ToolCall("c", "clock", "{}")]
+    said = turns(Message.assistant(tool_calls=twins), Message.tool("c", "12"), Message.tool("c", "noon"))
+    assert [(block["id"], block["name"]) for block in said[0][1]] == [("c", "weather"), ("c_2", "clock")]
+    assert [(block["tool_use_id"], block["content"][0]["text"]) for block in said[1][1]] == [
+        ("c", "12"),
+        ("c_2", "noon"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("choice", "parallel", "wire"),
     [

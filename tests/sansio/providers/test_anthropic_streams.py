@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from tests.sansio.providers.anthropic_answers import (
     ANSWERS,
     CUTS,
     STOPS,
+    USAGE,
     Answer,
     agreed,
     as_input,
@@ -23,7 +25,7 @@ from tests.sansio.providers.anthropic_answers import (
 )
 from tests.sansio.providers.recordings import ROOT, Recording, play, provider_of, recordings
 from turnout.chat import FinishReason
-from turnout.errors import Overloaded, ProviderError, RateLimited, ServerError, StreamTruncated
+from turnout.errors import Overloaded, ProviderError, RateLimited, RemoteProtocolError, ServerError, StreamTruncated
 from turnout.events import End, Reasoning, Token, ToolCallReady
 
 CLASSES = {"overloaded_error": Overloaded, "rate_limit_error": RateLimited, "api_error": ServerError}
@@ -102,6 +104,54 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
         assert failure is None
         assert result.finish_raw == answer.stop
     sent_back(result.message)  # what came can be sent, whatever came
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+TYPES = st.sampled_from(["text", "thinking", "tool_use", "server_tool_use", "odd"])
+DELTAS = st.sampled_from(["text", "thinking", "signature", "input_json", "citations", "odd"]).map("{}_delta".format)
+FIELDS = [
+    "text",
+    "thinking",
+    "signature",
+    "partial_json",
+    "citation",
+    "id",
+    "name",
+    "input",
+    "citations",
+    "stop_reason",
+]
+WRONG = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(
+                ["content_block_start", "content_block_delta", "content_block_stop", "message_start"]
+            )
+        },
+        optional={
+            "index": st.integers(0, 1) | JSON,
+            "content_block": st.fixed_dictionaries({"type": TYPES | JSON}, optional=dict.fromkeys(FIELDS, JSON)) | JSON,
+            "delta": st.fixed_dictionaries({"type": DELTAS | JSON}, optional=dict.fromkeys(FIELDS, JSON)) | JSON,
+            "message": st.fixed_dictionaries({"content": st.lists(JSON, max_size=2) | JSON, "usage": JSON}) | JSON,
+            "usage": st.dictionaries(st.sampled_from(sorted(USAGE)), JSON) | JSON,
+        },
+    ),
+    JSON,
+)
+
+
+@given(st.lists(WRONG, max_size=6), CUTS)
+@settings(deadline=None, max_examples=400)
+def test_events_with_anything_in_them_are_read_or_passed_over(events: list[Any], cuts: tuple[int, ...]) -> None:
+    body = b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in events)
+    seen = feed(body)
+    assert seen[2] is None or isinstance(seen[2], ProviderError | RemoteProtocolError | StreamTruncated)
+    assert agreed(feed(body, cuts)) == agreed(seen)
+    sent_back(seen[1].message)
 
 
 REAL = [

@@ -30,7 +30,7 @@ from turnout.messages import Message
 from turnout.providers import create
 from turnout.providers.exchange import HttpExchange
 
-NAMES = st.sampled_from(["openai", "gemini", "ollama"])
+NAMES = st.sampled_from(["openai", "gemini", "ollama", "anthropic"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
@@ -135,10 +135,43 @@ def ollama_bytes(draw: st.DrawFn, meant: Meant) -> bytes:
     return "".join(json.dumps(line) + newline for line in lines).encode()
 
 
+@st.composite
+def anthropic_bytes(draw: st.DrawFn, meant: Meant) -> bytes:
+    blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+    if meant.reasoning:
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in meant.reasoning]
+        signed = {"type": "signature_delta", "signature": "s"}
+        blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, [*deltas, signed]))
+    if meant.text:
+        deltas = [{"type": "text_delta", "text": piece} for piece in meant.text]
+        blocks.append(({"type": "text", "text": ""}, deltas))
+    for place, (name, arguments) in enumerate(meant.calls):
+        text = json.dumps(arguments)
+        cut = draw(st.integers(0, len(text)))
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in (text[:cut], text[cut:])]
+        blocks.append(({"type": "tool_use", "id": f"id{place}", "name": name, "input": {}}, deltas))
+    events: list[Any] = [{"type": "message_start", "message": {"id": "m", "model": "served", "content": []}}]
+    for index, (block, deltas) in enumerate(blocks):
+        events.append({"type": "content_block_start", "index": index, "content_block": block})
+        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        events.append({"type": "content_block_stop", "index": index})
+    finish = "tool_use" if meant.calls else "end_turn"
+    last: dict[str, Any] = {"stop_reason": finish if meant.finish == "stop" else "max_tokens"}
+    end: dict[str, Any] = {"type": "message_delta", "delta": last}
+    if meant.usage is not None:
+        end["usage"] = {"input_tokens": meant.usage[0], "output_tokens": meant.usage[1]}
+    events += [end, {"type": "message_stop"}]
+    ping = draw(st.integers(0, len(events)))
+    events.insert(ping, {"type": "ping"})
+    ascii = draw(st.booleans())
+    return b"".join(f"event: {event['type']}\n".encode() + sse(event, ascii=ascii) for event in events)
+
+
 BYTES: dict[str, Callable[[Meant], st.SearchStrategy[bytes]]] = {
     "openai": openai_bytes,
     "gemini": gemini_bytes,
     "ollama": ollama_bytes,
+    "anthropic": anthropic_bytes,
 }
 ANSWERS = st.tuples(NAMES, MEANT).flatmap(
     lambda pair: st.tuples(st.just(pair[0]), st.just(pair[1]), BYTES[pair[0]](pair[1]))
@@ -213,6 +246,10 @@ JUNK = st.lists(
         [b"data: ", b"\n", b"\n\n", b"\r", b"{", b"}", b"[", b"]", b'"', b'{"choices":[{"delta":{"content":"a"}}]}',
          b'{"error":{"code":503}}', b'{"error":"x"}', b"[DONE]", b"event: error\n", b'{"message":{"content":"a"}}',
          b'{"done":true}', b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}', b"\xff",
+         b'{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","input":[1]}}',
+         b'{"type":"content_block_start","index":0,"content_block":{"type":"odd"}}',
+         b'{"type":"content_block_delta","index":0,"delta":{"type":"odd","x":"y"}}', b'{"type":"message_stop"}',
+         b'{"type":"message_start","message":{"content":[{"type":"text","text":"a"},1]}}',
          b"\xef\xbb\xbf", b"\\ud800", b"NaN", b"1.0", b",",
          b'{"choices":[{"delta":{"content":1.5,"tool_calls":[{}]}}]}']
     )
