@@ -39,7 +39,7 @@ def accepted_settings(
     refused = {*account.entry.habits.refuses, *also_refused}
     if rule is not None:
         refused |= rule.refuses
-        if model.reasoning_effort not in (None, "none"):
+        if model.reasoning_effort not in (None, "none") and "reasoning_effort" not in refused | rule.refuses:
             refused |= rule.when_thinking
     given = {name: value for name in _SETTINGS if (value := getattr(model, name)) not in (None, ())}
     dropped = tuple(name for name in given if name in refused)

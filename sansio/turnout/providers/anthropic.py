@@ -44,7 +44,9 @@ _MODELS = Shape(Models)
 class Anthropic(Dialect):
     """A provider that speaks Anthropic's Messages (`turnout.providers.protocol.Provider`).
 
-    Beta features are asked for with a header: `create("anthropic", headers={"anthropic-beta": "…"})`.
+    This API wants a ceiling on every answer: where the request sets no `max_tokens`, it is
+    `turnout.providers.anthropic_request.ANSWER_TOKENS`, and room for thinking on top. Beta features are asked for
+    with a header: `create("anthropic", headers={"anthropic-beta": "…"})`.
     """
 
     finish_reasons = FINISH_REASONS

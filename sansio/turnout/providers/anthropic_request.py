@@ -63,7 +63,7 @@ def messages_body(request: ChatRequest, account: Account, *, stream: bool) -> tu
         output |= extra.pop("output_config")
     if output:
         body["output_config"] = output
-    body |= _tools(request, rule, thinks=thinking is not None and thinking.get("type") == "enabled")
+    body |= _tools(request, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
     return body | extra, dropped
 
 
@@ -78,15 +78,15 @@ def _settings(request: ChatRequest, account: Account, rule: ModelRule) -> tuple[
     refused: dict[str, str] = {}
     if model.temperature is not None and model.temperature > 1:
         refused["temperature"] = "0 to 1 here"
-    thinks = model.reasoning_effort not in (None, "none")
+    why = _effort_refused(request, rule)
+    if why is not None:
+        refused["reasoning_effort"] = why
+    thinks = model.reasoning_effort not in (None, "none") and why is None
     if thinks and rule.when_thinking and model.top_p is not None and model.top_p < 0.95:
         refused["top_p"] = "0.95 to 1 while thinking"
     given = [name for name in rule.one_of if getattr(model, name) is not None]
     if len(given) > 1:
         refused |= {name: f"together with {given[0]}" for name in given[1:] if name not in refused}
-    why = _effort_refused(request, rule)
-    if why is not None:
-        refused["reasoning_effort"] = why
     return accepted_settings(model, account, refused)
 
 

@@ -100,6 +100,14 @@ def test_what_a_model_takes_is_sent(model_id: str, model: dict[str, Any]) -> Non
     assert {name: value for name, value in model.items() if name != "reasoning_effort"}.items() <= body.items()
 
 
+def test_who_is_not_made_to_think_may_be_sampled() -> None:
+    """An effort that is dropped takes no other setting with it."""
+    model = {"temperature": 0.5, "top_k": 3, "reasoning_effort": "low", "max_tokens": 1_000}
+    exchange = create("anthropic", api_key="k", unsupported="drop").chat(asking(model=model))
+    assert exchange.dropped == ("reasoning_effort",)
+    assert json.loads(exchange.request.body)["temperature"] == 0.5
+
+
 def test_the_usual_temperature_is_said_to_nobody() -> None:
     """It is 1, which models that take none, or none while they think, would refuse for nothing."""
     for model_id in (HAIKU, "claude-opus-5"):
