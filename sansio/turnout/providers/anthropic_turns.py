@@ -78,7 +78,7 @@ class _Turns:
         extra = dict(message.extra)
         match message.role:
             case Role.SYSTEM | Role.DEVELOPER:
-                self.system += _marked([_system_block(part) for part in message.content if part != Text("")], extra)
+                self.system += _marked([_system_block(part) for part in message.content if not _empty(part)], extra)
             case Role.TOOL:
                 self._turn("user", [self._tool_result(message) | extra], {}, result=True)
             case Role.USER:
