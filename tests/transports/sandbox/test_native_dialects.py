@@ -404,6 +404,16 @@ def test_what_anthropic_refuses(ask: Ask, change: dict[str, Any]) -> None:
     assert headers["x-should-retry"] == "false"
 
 
+def test_anthropic_refuses_a_prefilled_answer_since_claude_4_6(ask: Ask) -> None:
+    turns = [{"role": "user", "content": "trains?"}, {"role": "assistant", "content": "Trains are"}]
+    for model in ("claude-haiku-4-5", "claude-3-5-haiku-20241022", "claude-opus-4-1", "claude-sonnet-4-20250514"):
+        assert ask("anthropic", "/v1/messages", claude(model=model, messages=turns))[0] == 200
+    for model in ("claude-opus-4-6", "claude-sonnet-4-6-20260218", "claude-opus-5", "claude-fable-5-1"):
+        status, _, data = ask("anthropic", "/v1/messages", claude(model=model, messages=turns))
+        assert (status, "prefill" in json.loads(data)["error"]["message"]) == (400, True)
+        assert ask("anthropic", "/v1/messages", claude(model=model))[0] == 200
+
+
 def test_anthropic_keys_versions_and_errors(sandbox: Sandbox, ask: Ask) -> None:
     key = {"x-api-key": sandbox.key("anthropic")}
     assert (

@@ -61,10 +61,11 @@ def body(played: list[Step]) -> tuple[bytes, bool]:
 
 
 faults = st.builds(
-    lambda cut, after, garble, fragment, usage, delay, partial, compressed: Fault(
+    lambda cut, after, garble, stall, fragment, usage, delay, partial, compressed: Fault(
         cut=cut,
         garble=None if cut else garble,
-        after=after if cut or garble else None,
+        stall=0.0 if cut or garble or after is None else stall,
+        after=after if cut or garble or stall else None,
         fragment=fragment,
         usage=usage,
         delay=delay,
@@ -74,6 +75,7 @@ faults = st.builds(
     st.none() | st.sampled_from(Cut),
     st.none() | st.integers(0, 8),
     st.none() | st.sampled_from(Garble),
+    st.sampled_from([0.0, 0.5]),
     st.none() | st.integers(1, 40),
     st.booleans(),
     st.sampled_from([0.0, 0.5]),
@@ -174,6 +176,16 @@ def test_a_broken_chunk_has_a_size_that_is_no_number() -> None:
 
 def test_only_the_last_marker_is_left_out() -> None:
     assert body(steps(stream(), Fault(done=False))) == (WHOLE.removesuffix(b"data: [DONE]\n\n"), True)
+
+
+def test_a_stall_is_silence_in_the_middle_and_loses_nothing() -> None:
+    played = steps(stream(), Fault(stall=9.0, after=2))
+    place = played.index(9.0)
+    assert [step for step in played if isinstance(step, float)] == [9.0]
+    assert sent(played[:place]).endswith(b"%x\r\n%b\r\n" % (len(TOKENS[1]), TOKENS[1]))
+    assert body(played) == (WHOLE, True)
+    whole = steps(UNARY, Fault(stall=9.0, after=2))
+    assert whole[1:] == [UNARY.body[:8], 9.0, UNARY.body[8:], Ending.DONE]
 
 
 def test_times_stand_where_the_fault_says() -> None:

@@ -88,11 +88,13 @@ class Fault:
       delay             before the head of the response
       first_token_delay between the head and the first event
       token_interval    between tokens, instead of the sandbox's own
+      stall             of silence once `after` tokens have come (of a unary answer: half of its body); then it goes on
 
     How it stops:
       cut               see `Cut`
-      after             tokens (of a unary answer: the first half of its body) that come before the cut or the garbled
-                        bytes; None means that nothing of the body comes, and for close, reset and hang no head either
+      after             tokens (of a unary answer: the first half of its body) that come before the stall, the cut or
+                        the garbled bytes; None means that nothing of the body comes, and for close, reset and hang no
+                        head either
       partial           the first half of the next event comes too, so that the cut is inside an event
 
     What is wrong in it:
@@ -110,6 +112,7 @@ class Fault:
     delay: float = attrs.field(default=0.0, validator=_seconds)
     first_token_delay: float = attrs.field(default=0.0, validator=_seconds)
     token_interval: float | None = attrs.field(default=None, validator=_seconds)
+    stall: float = attrs.field(default=0.0, validator=_seconds)
     cut: Cut | None = attrs.field(default=None, converter=_cut)
     after: int | None = attrs.field(default=None, validator=_count)
     partial: bool = False
@@ -129,8 +132,10 @@ class Fault:
             raise LocalProtocolError("Fault(cut='error') is an error inside a 200; leave status out")
         if self.cut is not None and self.garble is not None:
             raise LocalProtocolError("Fault: cut and garble exclude each other; script two faults")
-        if self.after is not None and self.cut is None and self.garble is None:
-            raise LocalProtocolError("Fault(after=…) says where a cut or garble strikes; give one of them")
+        if self.stall and (self.after is None or self.cut is not None or self.garble is not None):
+            raise LocalProtocolError("Fault(stall=…) needs after=…, and excludes cut and garble; script two faults")
+        if self.after is not None and self.cut is None and self.garble is None and not self.stall:
+            raise LocalProtocolError("Fault(after=…) says where a stall, cut or garble strikes; give one of them")
         if self.partial and (self.cut in (None, Cut.ERROR) or self.after is None):
             raise LocalProtocolError("Fault(partial=True) needs a cut (not 'error') and after=…")
         for name, text in self.headers:

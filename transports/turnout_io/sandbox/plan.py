@@ -117,7 +117,7 @@ class _Framing:
             return
         yield from map(self.frame, stream.opening)
         tokens = iter(stream.tokens)
-        if cut is not None or fault.garble is not None:
+        if cut is not None or fault.garble is not None or fault.stall:
             yield from self._paced(itertools.islice(tokens, after or 0), pace)
         if cut is Cut.ERROR:
             yield from map(self.frame, stream.error)
@@ -129,6 +129,8 @@ class _Framing:
         else:
             if fault.garble is Garble.JSON:
                 yield self.frame(stream.broken)
+            if fault.stall:
+                yield float(fault.stall)
             yield from self._paced(tokens, pace)
             yield from map(self.frame, stream.closing)
             if fault.done and stream.done:
@@ -156,7 +158,10 @@ class _Framing:
             body = gzip.compress(body)
         if self.chunked:
             return iter((self.frame(body[: len(body) // 2]), _BAD_CHUNK)), None
-        sent = body[: len(body) // 2] if fault.cut in _ENDINGS else body
+        half = len(body) // 2
+        if fault.stall:
+            return iter((body[:half], float(fault.stall), body[half:])), len(body)
+        sent = body[:half] if fault.cut in _ENDINGS else body
         return iter((sent,) if sent else ()), len(body)
 
 

@@ -25,6 +25,8 @@ _FIELDS = frozenset(
     }
 )  # fmt: skip
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+# Claude 4.6 and all later models want the last message to be the user's.
+_NO_PREFILL = re.compile(r"claude-([a-z]+-4-[6-9]|[a-z]+-([5-9]|\d\d)(-|$))")
 _BLOCKS = {
     "user": {"text", "image", "document", "tool_result", "search_result"},
     "assistant": {"text", "tool_use", "thinking", "redacted_thinking", "server_tool_use"},
@@ -52,6 +54,10 @@ def read_messages_request(body: Mapping[str, Any]) -> Asked:
     _sampling(body, thinking)
     messages = _Messages()
     messages.read(body["messages"])
+    if messages.last_role == "assistant" and _NO_PREFILL.match(model):
+        raise _invalid(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
     tools = _tools(body.get("tools"))
     choice, forced, parallel = _choice(body.get("tool_choice"), tools)
     if thinking and choice == "required":
@@ -145,6 +151,7 @@ class _Messages:
     prompt: str = ""
     results: list[str] = attrs.field(factory=list)
     tokens: int = 0
+    last_role: str = ""
     _open: set[str] = attrs.field(factory=set)
 
     def read(self, messages: object) -> None:
@@ -166,6 +173,7 @@ class _Messages:
         if not isinstance(message, Mapping) or role not in _BLOCKS:
             raise _invalid(f'messages: Unexpected role "{role}". Allowed roles are "user" or "assistant".')
         content = message.get("content")
+        self.last_role = role
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if not isinstance(blocks, list) or not all(isinstance(block, Mapping) for block in blocks):
             raise _invalid(f"messages.{index}.content: Input should be a valid list")
