@@ -19,12 +19,19 @@ from benchmarks.crash_test.profile import FULL, QUICK, TOKENS, Profile
 from benchmarks.crash_test.scenarios import SCENARIOS, Scenario
 from benchmarks.crash_test.verdicts import Grade, Verdict
 
+_WIDE = 46  # of the first column
 _TOLD = {
     Mode.CHAT: "chat()",
     Mode.COLLECT: "chat(collect=True)",
     Mode.STREAM: "stream()",
     Mode.RESTART: "stream(), restart",
     Mode.RESUME: "stream(), resume",
+}
+_DRIVERS = {
+    "sync-requests": "blocking, over requests",
+    "sync-socket": "blocking, over sockets",
+    "trio": "trio",
+    "asyncio": "asyncio",
 }
 _LEGEND = """\
 pass   the whole answer, word for word, from whom it should come, in time, with its own usage and cost; S13: the refusal
@@ -41,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdicts: dict[Cell, Verdict] = {}
     begun = time.monotonic()
     play_cells(cells_of(scenarios, given.driver, given.mode), profile, given.jobs, verdicts.__setitem__)
-    _print_head(profile)
+    _print_head(profile, scenarios)
     for driver in given.driver:
         _print_table(driver, scenarios, given.mode, verdicts)
     print(_LEGEND)
@@ -73,20 +80,24 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _print_head(profile: Profile) -> None:
+def _print_head(profile: Profile, scenarios: Sequence[Scenario]) -> None:
     policy = profile.policy("raise")
     timers = policy.timers
     print(
         f"Profile {profile.name}: {policy.retries} retries, one fallback, {policy.timeout:g} s for a call, "
         f"{timers.first_content:g} s for the first content, {timers.idle:g} s of silence; answers of {TOKENS} tokens.\n"
-        + (f"The seconds of the faults are to be read times {profile.scale:g}.\n" if profile.scale != 1.0 else "")
+        + (f"The seconds that a fault names are to be read times {profile.scale:g}.\n" if profile.scale != 1.0 else "")
     )
+    print("What the primary does".ljust(_WIDE) + "What is right")
+    for scenario in scenarios:
+        print(f"{scenario.name}  {scenario.fault}".ljust(_WIDE) + scenario.right)
+    print()
 
 
 def _print_table(
     driver: str, scenarios: Sequence[Scenario], modes: Sequence[Mode], verdicts: dict[Cell, Verdict]
 ) -> None:
-    print(driver.ljust(42) + "".join(_TOLD[mode].rjust(20) for mode in modes))
+    print(_DRIVERS[driver].ljust(_WIDE) + "".join(_TOLD[mode].rjust(20) for mode in modes))
     totals: dict[Mode, Counter[Grade]] = {mode: Counter() for mode in modes}
     for scenario in scenarios:
         cells = []
@@ -95,8 +106,8 @@ def _print_table(
             if verdict is not None:
                 totals[mode][verdict.grade] += 1
             cells.append("-" if verdict is None else f"{verdict.grade} {verdict.seconds:6.2f}")
-        print(f"{scenario.name}  {scenario.fault}".ljust(42) + "".join(cell.rjust(20) for cell in cells))
-    print("".ljust(42) + "".join(_total(totals[mode]).rjust(20) for mode in modes) + "\n")
+        print(f"{scenario.name}  {scenario.fault}".ljust(_WIDE) + "".join(cell.rjust(20) for cell in cells))
+    print("".ljust(_WIDE) + "".join(_total(totals[mode]).rjust(20) for mode in modes) + "\n")
 
 
 def _total(grades: Counter[Grade]) -> str:

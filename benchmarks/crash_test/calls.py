@@ -182,8 +182,8 @@ class _Async:
 
 
 DRIVERS: dict[str, _Blocking | _Async] = {
-    "sync, requests": _Blocking(lambda: RequestsTransport(trust_env=False)),
-    "sync, socket": _Blocking(lambda: SocketTransport(trust_env=False)),
+    "sync-requests": _Blocking(lambda: RequestsTransport(trust_env=False)),
+    "sync-socket": _Blocking(lambda: SocketTransport(trust_env=False)),
     "trio": _Async(trio_driver.Router, lambda: TrioTransport(trust_env=False), trio.run, trio.sleep),
     "asyncio": _Async(
         asyncio_driver.Router,

@@ -18,7 +18,7 @@ from benchmarks.crash_test.stage import Stage
 from benchmarks.crash_test.verdicts import Grade, Verdict
 from turnout_io.sandbox import Sandbox
 
-__all__ = ["Cell", "cells_of", "play_cells"]
+__all__ = ["Cell", "cells_of", "play_cell", "play_cells"]
 
 HANGS_AFTER = 300.0  # seconds of the full profile: a scenario that has not ended by then never will
 
@@ -72,13 +72,14 @@ def _play_from(
             return
         begun = time.monotonic()
         try:
-            verdict = _play(cell, profile)
+            verdict = play_cell(cell, profile)
         except Exception:
             verdict = Verdict(Grade.FAIL, time.monotonic() - begun, (traceback.format_exc(),))
         played.put((cell, verdict))
 
 
-def _play(cell: Cell, profile: Profile) -> Verdict:
+def play_cell(cell: Cell, profile: Profile) -> Verdict:
+    """Play one, on a sandbox of its own."""
     with Sandbox(token_interval=profile.token_interval) as sandbox:
         stage = Stage(sandbox=sandbox, profile=profile, mode=cell.mode, primary=OPENAI, fallback=cell.scenario.fallback)
         plot = cell.scenario.play(stage)
