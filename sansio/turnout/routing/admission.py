@@ -7,7 +7,7 @@ broadcast: a newcomer is looked at only after everybody who waits.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -17,7 +17,11 @@ from turnout.routing.plan import Hold, Obstacle, Stop, Try
 from turnout.routing.policy import Limit, Policy
 from turnout.routing.standing import Lease, Standing
 
-__all__ = ["Admission", "Admitted", "Applicant"]
+__all__ = ["Admission", "Admitted", "Answer", "Applicant"]
+
+
+# What stood in the way, candidate by candidate.
+Passed: TypeAlias = tuple[tuple[int, Obstacle], ...]
 
 
 @attrs.frozen
@@ -25,16 +29,19 @@ class Admitted:
     """A candidate may be asked: which, what was in the way of those before it, and what the attempt holds."""
 
     choice: Try
-    passed: tuple[tuple[int, Obstacle], ...]
+    passed: Passed
     lease: Lease
 
 
+Answer: TypeAlias = Admitted | tuple[Hold | Stop, Passed]
+
+
 class Applicant(Protocol):
-    """A call, as admission sees it. `granted` is set where it was let in while it waited."""
+    """A call, as admission sees it. `granted` is set where it was let in, or turned away, while it waited."""
 
-    granted: Admitted | None
+    granted: Answer | None
 
-    def apply(self, now: float) -> tuple[Try | Hold | Stop, tuple[tuple[int, Obstacle], ...], Standing | None]:
+    def apply(self, now: float) -> tuple[Try | Hold | Stop, Passed, Standing | None]:
         """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
         ...
 
@@ -83,9 +90,10 @@ class Admission(Generic[CallT]):
     def waiting(self) -> int:
         return len(self._queue)
 
-    def ask(self, call: CallT, now: float) -> Admitted | tuple[Hold | Stop, tuple[tuple[int, Obstacle], ...]]:
+    def ask(self, call: CallT, now: float) -> Answer:
         """A place for `call`, or what its plan says to there being none. A call that is to hold joins the queue."""
         if self._queue:
+            self._changed |= call in self._queue  # its time has come, and that of those before it may have
             self._let_in(now)
         if call.granted is not None:
             return call.granted
@@ -97,10 +105,10 @@ class Admission(Generic[CallT]):
         if isinstance(decision, Hold) and call not in self._queue:
             bound = self.policy.max_waiting
             if bound is not None and len(self._queue) >= bound:
-                return Stop(f"{bound} calls wait already", full=True), passed
+                return Stop(f"{bound} calls wait already", full=True, queue=bound), passed
             self._queue[call] = None
         if isinstance(decision, Hold):
-            self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed))
+            self._look_at(passed, now)
         else:
             self._queue.pop(call, None)
         return decision, passed
@@ -136,4 +144,12 @@ class Admission(Generic[CallT]):
                 call.granted = Admitted(decision, passed, standing.begin(call.size, now))
                 self.woken.append(call)
             elif isinstance(decision, Hold):
-                self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed))
+                self._look_at(passed, now)
+            else:
+                del self._queue[call]
+                call.granted = decision, passed
+                self.woken.append(call)
+
+    def _look_at(self, passed: Passed, now: float) -> None:
+        """Remember when the first of these obstacles will be gone; a little early, for waits are rounded up."""
+        self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed) - 1e-5)

@@ -33,7 +33,7 @@ from turnout.errors import (
 )
 from turnout.events import Event, Restarted
 from turnout.http import Timeouts
-from turnout.routing.admission import Admitted
+from turnout.routing.admission import Admitted, Answer
 from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt, Candidate
 from turnout.routing.classify import Action, FailureClass, classify
@@ -52,6 +52,7 @@ from turnout.routing.trace import (
     Head,
     MovedOn,
     Passed,
+    QueueFull,
     Retrying,
     Skipped,
     Started,
@@ -72,7 +73,7 @@ _NO_USAGE = Usage(source="absent")
 class Call:
     """One call of a router. Made by `RouterCore.start`.
 
-    granted  the place that it was given while it waited, until it uses it
+    granted  what it was told while it waited, until it takes note: its place, or that there is none to wait for
     """
 
     _core: RouterCore
@@ -84,7 +85,7 @@ class Call:
     _deadline: float
     _total: float
     _plan: Plan
-    granted: Admitted | None = attrs.field(default=None, init=False)
+    granted: Answer | None = attrs.field(default=None, init=False)
     _live: Attempt | None = attrs.field(default=None, init=False)
     _drops: deque[Attempt] = attrs.field(factory=deque, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
@@ -116,7 +117,7 @@ class Call:
 
     @property
     def ready(self) -> bool:
-        """Whether a place was granted that waits to be used: a Sleep is then over, whatever its time."""
+        """Whether it was let in or turned away while it waited: a Sleep is then over, whatever its time."""
         return self.granted is not None
 
     @property
@@ -181,8 +182,9 @@ class Call:
             self._stop(self._nobody_left(), now)
             return None
         answer = self._core.ask(self, now)
+        self.granted = None
         if isinstance(answer, Admitted):
-            self.granted, self._queued = None, False
+            self._queued = False
             self._pass_over(answer.passed, now)
             return self._open(answer, now)
         decision, passed = answer
@@ -196,6 +198,8 @@ class Call:
             return Sleep(min(self._waits_until, self._deadline))
         self._queued = False
         self._pass_over(passed, now)
+        if decision.queue is not None:
+            self._note(QueueFull(self._at(now), decision.queue))
         self._stop(self._turned_away(decision), now)
         return None
 
@@ -206,8 +210,10 @@ class Call:
         def look(place: int) -> Obstacle | None:
             obstacle = self._candidates[place].standing.obstacle(self.size, now)
             if obstacle is not None:
-                # Rounded as the trace keeps it, so that a replay sees what was seen here.
-                obstacle = Obstacle(obstacle.state, round(obstacle.wait, 6))
+                # Rounded as the trace keeps it, so that a replay sees what was seen here; and upwards, so that the
+                # obstacle is gone when its time has come.
+                wait = math.ceil(obstacle.wait * 1e6 + 1) / 1e6 if obstacle.wait < math.inf else math.inf
+                obstacle = Obstacle(obstacle.state, wait)
                 passed.append((place, obstacle))
             return obstacle
 
@@ -495,8 +501,8 @@ class Call:
         if self._queued:
             self._queued = False
             self._core.withdraw(self)
-        if self.granted is not None:
-            granted, self.granted = self.granted, None
+        granted, self.granted = self.granted, None
+        if isinstance(granted, Admitted):
             self._core.release(granted.lease, now)
 
     def _fail_deadline(self, now: float) -> None:

@@ -91,11 +91,17 @@ class Next:
 
 @attrs.frozen
 class Stop:
-    """No other attempt. With `final` the last error is the whole answer; else all errors are."""
+    """No other attempt.
+
+    final  the last error is the whole answer; else all errors are
+    full   it was limits that stood in the way
+    queue  as many calls as may were waiting already: this many
+    """
 
     reason: str
     final: bool = False
     full: bool = False
+    queue: int | None = None
 
 
 Decision: TypeAlias = Again | Next | Stop

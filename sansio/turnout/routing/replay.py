@@ -113,6 +113,10 @@ class _Replay:
                 until = round(decision.until, 6) if isinstance(decision, Hold) and decision.until < math.inf else None
                 made = Waiting(at, until, decision.reason) if isinstance(decision, Hold) else decision
                 yield from _compare(entry, made)
+            case "queue-full":
+                decision = self._choose(at)
+                if not isinstance(decision, Hold):
+                    yield from _compare(entry, decision)
             case "started":
                 decision = self._choose(at)
                 made = (

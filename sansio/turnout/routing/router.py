@@ -25,12 +25,12 @@ from turnout.errors import (
 )
 from turnout.prices import by_model
 from turnout.providers.protocol import Provider
-from turnout.routing.admission import Admission, Admitted
+from turnout.routing.admission import Admission, Answer
 from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
 from turnout.routing.classify import Rule
 from turnout.routing.operations import Chat, Embed, Operation
-from turnout.routing.plan import Candidacy, Hold, Obstacle, Plan, Stop
+from turnout.routing.plan import Candidacy, Plan
 from turnout.routing.policy import Policy
 from turnout.routing.replay import rules_of
 from turnout.routing.routes import Choice, Measured, Route
@@ -265,7 +265,7 @@ class RouterCore:
 
     # -- places -------------------------------------------------------------------------------------------------
 
-    def ask(self, call: Call, now: float) -> Admitted | tuple[Hold | Stop, tuple[tuple[int, Obstacle], ...]]:
+    def ask(self, call: Call, now: float) -> Answer:
         """A place for one attempt: at once, in the order of the queue, or not at all."""
         with self._lock:
             return self._admission.ask(call, now)

@@ -39,10 +39,10 @@ class Standing:
         return self.gates[-1].in_flight
 
     def obstacle(self, size: Size, now: float) -> Obstacle | None:
-        """What stands in the way of one more attempt, a request of `size()` tokens."""
-        blocked = self.breaker.blocked(now)
-        if blocked is not None:
-            return Obstacle(*blocked)
+        """What stands in the way of one more attempt, a request of `size()` tokens.
+
+        Limits come first: a candidate that should rest may be asked all the same, one at its limit never.
+        """
         for gate in self.gates:
             if gate.full():
                 return Obstacle("full", math.inf)
@@ -54,7 +54,10 @@ class Standing:
             wait = max(wait, self.requests.wait(1, now))
         if now < self.tokens.until:
             wait = max(wait, self.tokens.wait(size(), now))
-        return Obstacle("paced", wait) if wait > 0 else None
+        if wait > 0:
+            return Obstacle("paced", wait)
+        blocked = self.breaker.blocked(now)
+        return Obstacle(*blocked) if blocked is not None else None
 
     def begin(self, size: Size, now: float) -> Lease:
         """One more attempt: its places and allowances are taken in one step."""

@@ -27,6 +27,7 @@ __all__ = [
     "Head",
     "MovedOn",
     "Passed",
+    "QueueFull",
     "Retrying",
     "Skipped",
     "Started",
@@ -83,6 +84,15 @@ class Waiting:
     at: float
     until: float | None
     reason: str
+
+
+@attrs.frozen
+class QueueFull:
+    """The call would have waited, but as many calls as may were waiting already."""
+
+    kind: ClassVar[str] = "queue-full"
+    at: float
+    waiting: int
 
 
 @attrs.frozen
@@ -215,6 +225,7 @@ Entry: TypeAlias = (
     | Skipped
     | Passed
     | Waiting
+    | QueueFull
     | Started
     | Head
     | Content
@@ -296,6 +307,8 @@ def told(entry: Entry) -> str:
         case Waiting():
             until = f", at most until {entry.until:.3f} s" if entry.until is not None else ""
             return f"waits: {entry.reason}{until}"
+        case QueueFull():
+            return f"is not to wait: {entry.waiting} calls wait already"
         case Started():
             how = "".join(
                 word

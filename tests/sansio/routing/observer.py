@@ -1,0 +1,346 @@
+"""What must hold in every world, checked at each command with books of its own, and at the end of each call."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from tests.sansio.routing.line_dialect import LineProvider, text_of
+from tests.sansio.routing.worlds import World
+from turnout.chat import ChatRequest, ChatResponse, ModelConfig
+from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, StreamInterrupted
+from turnout.events import Event, Restarted
+from turnout.http import HttpRequest
+from turnout.messages import Message
+from turnout.providers.protocol import ModelFacts
+from turnout.routing.admission import Admitted
+from turnout.routing.call import Call
+from turnout.routing.classify import RULES
+from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
+from turnout.routing.operations import Chat, Stream
+from turnout.routing.router import RouterCore
+from turnout.routing.trace import (
+    Answered,
+    Broken,
+    Content,
+    Ended,
+    Entry,
+    Failed,
+    Finished,
+    MovedOn,
+    Retrying,
+    Started,
+    Waiting,
+)
+from turnout.simulation import Outcome, Script, Simulation
+
+
+@attrs.define(eq=False)
+class Try:
+    """One attempt in the books of the observer."""
+
+    number: int
+    provider: str
+    opened: float
+    dropped: bool = False
+    script: Script | None = None
+
+
+@attrs.define(eq=False)
+class Observer:
+    """Sees every command before it is done."""
+
+    world: World
+    core: RouterCore
+    tries: dict[Call, list[Try]] = attrs.field(factory=lambda: defaultdict(list))
+    began: dict[Call, float] = attrs.field(factory=dict)
+    failures: dict[str, list[tuple[float, float]]] = attrs.field(factory=lambda: defaultdict(list))
+    newest: Try | None = None
+    _read: dict[Call, int] = attrs.field(factory=lambda: defaultdict(int))
+
+    def __call__(self, call: Call, command: Command, now: float) -> None:
+        policy = self.world.policy
+        self.began.setdefault(call, now)
+        self._read_facts(call)
+        match command:
+            case Open():
+                self._opened(call, command, now)
+            case Drop(attempt):
+                mine = self._of(call, attempt)
+                assert not mine.dropped, "nothing is dropped twice"
+                mine.dropped = True
+            case Read(attempt, until, idle):
+                assert not self._of(call, attempt).dropped, "nothing is read that was dropped"
+                assert until > now, "no read is over before it began"
+                assert idle > 0
+            case Sleep(until):
+                assert until > now, "no wait is over before it began"
+                assert until <= self._deadline(call) + 1e-6, "no wait is longer than the deadline"
+            case Finish(result, error):
+                assert result is None or error is None
+                assert all(mine.dropped for mine in self.tries[call]), "what began has ended"
+        # A place is held from Open to Drop, and by a call that was just granted one.
+        on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
+        owed = sum(len(other._drops) for other in self.began)
+        granted = sum(isinstance(other.granted, Admitted) for other in self.began)
+        assert self.core.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
+        if policy.max_concurrency is not None:
+            assert len(on) - owed <= policy.max_concurrency, "the router is never over its limit"
+
+    def _opened(self, call: Call, command: Open, now: float) -> None:
+        policy, tries = self.world.policy, self.tries[call]
+        assert command.attempt not in [mine.number for mine in tries], "an attempt is opened once"
+        assert not call.committed, "nothing is opened while content stands"
+        broke = any(isinstance(entry, Broken) for entry in call.trace.entries)
+        had_content = call.trace.operation == "stream" and self._contents(call)
+        assert not had_content or broke, "nothing is retried after content, unless the policy says so"
+        assert not broke or policy.on_interrupt != "raise"
+        assert now < self._deadline(call), "nothing is opened after the deadline"
+        assert command.timeouts.head is not None
+        assert now + command.timeouts.head <= self._deadline(call) + 1e-5, "no attempt may overrun the deadline"
+        assert len(tries) < policy.max_attempts, "no more attempts than may be"
+        provider = str(urlsplit(command.request.url).hostname).removesuffix(".test")
+        self.newest = Try(command.attempt, provider, now)
+        tries.append(self.newest)
+        started = [entry for entry in call.trace.entries if isinstance(entry, Started)][-1]
+        assert started.candidate == f"{provider}/m", "the trace names who is asked"
+        self._within_limits(provider, now)
+        self._rested(started, now)
+        self._fair(call, started.place, now)
+
+    def _within_limits(self, provider: str, now: float) -> None:
+        for key in (provider, f"{provider}/m"):
+            limit = self.world.policy.limits.get(key)
+            if limit is None:
+                continue
+            on = recent = 0
+            for call, tries in self.tries.items():
+                owed = {mine.number for mine in call._drops}
+                for mine in tries:
+                    if mine.provider == provider:
+                        going = not mine.dropped and mine.number not in owed
+                        on += going
+                        recent += mine.opened > now - 60.0 and (going or mine.number in self._contents(call))
+            assert limit.max_concurrency is None or on <= limit.max_concurrency, f"{key} is over its limit"
+            assert limit.requests_per_minute is None or recent <= limit.requests_per_minute, f"{key} is asked too often"
+
+    def _rested(self, started: Started, now: float) -> None:
+        """With a breaker that opens at the first failure it is plain when a candidate must be left alone."""
+        breaker = self.world.policy.breaker
+        if breaker is None or breaker.consecutive != 1:
+            return
+        last = max((at for at, until in self.failures[started.candidate] if now < until), default=None)
+        if last is not None:
+            assert started.forced, "nothing opens on an open breaker, unless there is no other"
+        if started.forced:
+            assert self.world.policy.on_exhausted == "try"
+        elif started.probe:
+            probes = sum(
+                entry.probe and entry.candidate == started.candidate and not mine.dropped
+                for call, tries in self.tries.items()
+                for entry in call.trace.entries
+                if isinstance(entry, Started)
+                for mine in tries
+                if mine.number == entry.attempt and mine.number not in [owed.number for owed in call._drops]
+            )
+            assert probes == 1, "a half-open breaker lets one probe through"
+
+    def _fair(self, call: Call, place: int, now: float) -> None:
+        """Nobody who has waited longer for the same candidate, with as large a request, is still waiting."""
+        model = call._candidates[place].model
+        for other in self.began:
+            entries = other.trace.entries
+            if other is call or other.finished or other.granted is not None or not entries:
+                continue
+            waits = isinstance(entries[-1], Waiting) and other._queued
+            mine = [entry for entry in call.trace.entries if isinstance(entry, Waiting)]
+            since = self.began[call] + (mine[-1].at if mine else 0.0)
+            for left in other._plan.left if waits else ():
+                if other._candidates[left].model == model:
+                    assert self.began[other] + entries[-1].at >= since, "who has waited longest is served first"
+
+    def _read_facts(self, call: Call) -> None:
+        """Take down the failures that speak against a candidate's health."""
+        breaker = self.world.policy.breaker
+        entries = call.trace.entries
+        started = {entry.attempt: entry for entry in entries if isinstance(entry, Started)}
+        for entry in entries[self._read[call] :]:
+            if isinstance(entry, Failed) and breaker is not None and entry.error != "DeadlineExceeded":
+                at = self.began[call] + entry.at
+                key = started[entry.attempt].candidate
+                since = self.began[call] + started[entry.attempt].at
+                # One that was under way before the breaker opened tells nothing that is not known.
+                known = any(earlier <= at < until or since < earlier for earlier, until in self.failures[key])
+                if RULES[entry.failure].health and not known:
+                    self.failures[key].append((at, at + breaker.open_for - 1e-5))
+            if isinstance(entry, Ended):
+                key, since = started[entry.attempt].candidate, self.began[call] + started[entry.attempt].at
+                if all(since >= earlier for earlier, _ in self.failures[key]):
+                    self.failures[key].clear()
+        self._read[call] = len(entries)
+
+    def _contents(self, call: Call) -> set[int]:
+        return {entry.attempt for entry in call.trace.entries if isinstance(entry, Content)}
+
+    def _deadline(self, call: Call) -> float:
+        broken = [entry.deadline for entry in call.trace.entries if isinstance(entry, Broken)]
+        timeout = call.trace.metadata["timeout"]
+        own = min(self.world.policy.timeout, timeout if timeout is not None else math.inf)
+        return self.began[call] + (broken[-1] if broken else own)
+
+    def _of(self, call: Call, attempt: int) -> Try:
+        found = [mine for mine in self.tries[call] if mine.number == attempt]
+        assert found, "only what was opened is read or dropped"
+        return found[0]
+
+
+def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
+    """The world from its beginning to its end."""
+    core = RouterCore(world.policy, random.Random(seed))
+    for number in range(world.candidates):
+        core.register(LineProvider(f"p{number}", known=ModelFacts(prefill={} if number else None)))
+    served: dict[str, int] = defaultdict(int)
+    observer = Observer(world, core)
+
+    def network(request: HttpRequest, now: float) -> Script:
+        name = str(urlsplit(request.url).hostname).removesuffix(".test")
+        mine = world.scripts[int(name[1:])]
+        served[name] += 1
+        script = mine[(served[name] - 1) % len(mine)]
+        assert observer.newest is not None
+        observer.newest.script = script
+        return script
+
+    simulation = Simulation(core, network, observer)
+    for planned in world.calls:
+        models = [ModelConfig(f"p{number}", "m") for number in planned.candidates]
+        request = ChatRequest(
+            models[0], (Message.user("hello"),), fallbacks=models[1:], metadata={"timeout": planned.timeout}
+        )
+        operation = Stream(request) if planned.kind == "stream" else Chat(request, planned.kind == "collect")
+        simulation.call(operation, at=planned.at, cancel_at=planned.cancel_at, timeout=planned.timeout)
+    simulation.run(until=3600.0)
+    return simulation, observer
+
+
+def check_world(world: World) -> None:
+    """Everything that must hold of one world."""
+    simulation, observer = drive(world)
+    assert len(simulation.outcomes) == len(world.calls), "every call finishes"
+    for outcome in simulation.outcomes:
+        assert outcome.finish is not None, "every call finishes"
+        check_outcome(outcome, observer)
+        check_story(outcome, len(observer.tries[outcome.call]))
+    assert simulation.core.in_flight == 0, "leases equal opens minus drops"
+    assert simulation.core.waiting == 0, "nobody is left waiting"
+
+
+def check_outcome(outcome: Outcome, observer: Observer) -> None:
+    """What the caller got is what was sent, all of it, and told rightly."""
+    call, finish, policy = outcome.call, outcome.finish, observer.world.policy
+    assert finish is not None
+    events = [event for _, event in outcome.events]
+    segments: list[list[Event]] = [[]]
+    for event in events:
+        if isinstance(event, Restarted):
+            segments.append([])
+        else:
+            segments[-1].append(event)
+    check_prefixes(segments, call, observer)
+    last = text_of(segments[-1])
+    if isinstance(finish.result, ChatResponse):
+        assert finish.result.trace is call.trace
+        if events:
+            assert events[-1].done, "a stream that does not fail ends with End"
+            assert sum(event.done for event in events) == 1
+            assert sorted(finish.result.reasoning + finish.result.text) == sorted(last), "the answer is what was told"
+    if finish.error is not None:
+        assert finish.error.trace is call.trace
+        assert not any(event.done for event in events), "a failure is no success"
+        if events:
+            assert isinstance(finish.error, StreamInterrupted), "a failure after content is an interruption"
+            got = finish.error.partial
+            assert got is not None, "nothing received is lost"
+            told = sorted(got.text + got.reasoning)
+            assert told in [sorted(text_of(segment)) for segment in segments[-2:]], "nothing received is lost"
+    if not events and not isinstance(finish.error, ConcurrencyExceeded):
+        assert outcome.ended <= outcome.began + policy.timeout + policy.timers.linger + 1e-6
+    if isinstance(finish.error, DeadlineExceeded):
+        assert outcome.ended >= outcome.began
+
+
+def check_prefixes(segments: list[list[Event]], call: Call, observer: Observer) -> None:
+    """What was delivered is a prefix of what one provider sent, or of several where the answer was gone on with."""
+    contents = {entry.attempt for entry in call.trace.entries if isinstance(entry, Content)}
+    sent = [
+        script_text(mine.script) for mine in observer.tries[call] if mine.number in contents and mine.script is not None
+    ]
+    for segment in segments:
+        text = text_of(segment)
+        if observer.world.policy.on_interrupt == "resume":
+            assert is_made_of_prefixes(text, sent), "what was delivered was sent"
+        elif text:
+            assert any(whole.startswith(text) for whole in sent), "what was delivered was sent"
+
+
+def is_made_of_prefixes(text: str, sent: list[str]) -> bool:
+    if not text:
+        return True
+    if not sent:
+        return False
+    whole = sent[0]
+    return any(
+        whole[:size] == text[:size] and is_made_of_prefixes(text[size:], sent[1:])
+        for size in range(min(len(whole), len(text)), -1, -1)
+    )
+
+
+def script_text(script: Script) -> str:
+    lines = b"".join(piece for _, piece in script.body).decode().split("\n")
+    return "".join(line[1:] for line in lines if line[:1] in ("t", "r"))
+
+
+def check_story(outcome: Outcome, opened: int) -> None:
+    """The trace alone tells how the call went: an independent reading of it comes to the same outcome."""
+    entries: list[Entry] = outcome.call.trace.entries
+    finish = outcome.finish
+    assert finish is not None
+    on: set[int] = set()
+    begun = 0
+    ends: list[Any] = []
+    for entry, following in zip(entries, [*entries[1:], None], strict=True):
+        match entry:
+            case Started():
+                begun += 1
+                assert entry.attempt == begun, "attempts are counted from one"
+                assert not on, "one attempt at a time"
+                on.add(entry.attempt)
+            case Failed():
+                on.remove(entry.attempt)
+                decided = isinstance(following, Retrying | MovedOn | Broken | Finished)
+                assert decided, "what follows a failure is told"
+            case Ended():
+                on.remove(entry.attempt)
+            case Answered() | Finished():
+                assert following is None or isinstance(entry, Answered), "nothing follows the end"
+                ends.append(entry)
+            case _:
+                pass
+    assert begun == opened, "every attempt is told of"
+    assert len(ends) == 1, "the end is told, once"
+    cancelled = finish.result is None and finish.error is None
+    if isinstance(ends[0], Answered):
+        assert finish.error is None
+        assert cancelled or str(finish.result.model) == ends[0].candidate
+    elif cancelled:
+        assert ends[0].reason == "cancelled by the caller"
+    else:
+        assert ends[0].reason == type(finish.error).__name__
+        assert outcome.ended - outcome.began == ends[0].at or abs(outcome.ended - outcome.began - ends[0].at) < 1e-5
+    assert cancelled or not on, "an attempt's end is told"
+    assert [entry.at for entry in entries] == sorted(entry.at for entry in entries), "time goes one way"

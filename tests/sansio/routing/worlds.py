@@ -1,0 +1,107 @@
+"""Worlds drawn at random: candidates, what their network does, calls and when they come, and the policy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import attrs
+from hypothesis import strategies as st
+
+from turnout.routing.policy import BreakerPolicy, Limit, Policy, Timers
+from turnout.simulation import Script
+
+DELAYS = st.sampled_from([0.0, 0.0, 0.01, 0.5, 3.0, 20.0])
+LINES = st.sampled_from(["ta", "tb", "r?", "c", "x", "e500", "e429", "?"])
+LIMITS = st.builds(
+    Limit,
+    max_concurrency=st.sampled_from([None, 1, 2]),
+    requests_per_minute=st.sampled_from([None, 1, 3]),
+    tokens_per_minute=st.sampled_from([None, 2100]),
+)
+BREAKERS = st.sampled_from(
+    [
+        None,
+        BreakerPolicy(consecutive=1, min_calls=1000, open_for=2.0, growth=1.0),
+        BreakerPolicy(consecutive=0, min_calls=2, ratio=0.5, open_for=1.0, window=10.0),
+    ]
+)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    body = draw(st.lists(LINES, max_size=6)) + draw(st.sampled_from([["f"], ["f"], ["f"], []]))
+    text = "".join(f"{line}\n" for line in body).encode()
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
+    edges = [0, *cuts, len(text)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(edges) if a < b]
+    return Script(
+        connect=draw(st.sampled_from([0.0, 0.0, 0.0, 1.0, math.inf])),
+        refused=draw(st.sampled_from([False, False, False, True])),
+        head=draw(DELAYS),
+        reset=draw(st.sampled_from(["no", "no", "no", "no", "fresh", "reused"])),
+        status=draw(st.sampled_from([200, 200, 200, 200, 400, 401, 404, 429, 451, 500, 503])),
+        headers=draw(st.sampled_from([(), (), (("retry-after", "2"),), (("retry-after", "900"),)])),
+        body=tuple((draw(DELAYS), piece) for piece in pieces),
+        end=draw(st.sampled_from(["end", "end", "end", "cut", "silent"])),
+    )
+
+
+@attrs.frozen
+class PlannedCall:
+    kind: str
+    at: float
+    cancel_at: float | None
+    timeout: float | None
+    candidates: tuple[int, ...]
+
+
+@attrs.frozen
+class World:
+    candidates: int
+    scripts: tuple[tuple[Script, ...], ...]
+    calls: tuple[PlannedCall, ...]
+    policy: Policy
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    return Policy(
+        timeout=30.0,
+        timers=Timers(first_content=15.0, idle=8.0),
+        retries=draw(st.integers(0, 2)),
+        max_attempts=draw(st.sampled_from([2, 10])),
+        attempt_timeout=draw(st.sampled_from([None, None, 4.0])),
+        max_concurrency=draw(st.sampled_from([None, 1, 2])),
+        on_full=draw(st.sampled_from(["wait", "wait", "reject"])),
+        on_exhausted=draw(st.sampled_from(["try", "wait", "fail"])),
+        on_interrupt=draw(st.sampled_from(["raise", "restart", "resume"])),
+        replay=draw(st.sampled_from(["safe", "safe", "safe", "only_if_unsent"])),
+        rules=draw(st.sampled_from([{}, {}, {"content-filter": "move-on", "p0:server": "stop"}])),
+        max_waiting=draw(st.sampled_from([None, 1])),
+        limits=draw(st.dictionaries(st.sampled_from(["p0", "p1", "p0/m", "p1/m"]), LIMITS, max_size=2)),
+        breaker=draw(BREAKERS),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    candidates = draw(st.integers(1, 3))
+    calls = []
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.sampled_from([0.0, 0.0, 0.25, 5.0]))
+        calls.append(
+            PlannedCall(
+                draw(st.sampled_from(["stream", "stream", "collect", "chat"])),
+                at,
+                draw(st.sampled_from([None, None, None, at, at + 0.3, at + 4.0])),
+                draw(st.sampled_from([None, None, 1.0, 10.0])),
+                tuple(draw(st.permutations(range(candidates)))),
+            )
+        )
+    return World(
+        candidates,
+        tuple(tuple(draw(st.lists(scripts(), min_size=1, max_size=4))) for _ in range(candidates)),
+        tuple(calls),
+        draw(policies()),
+    )
