@@ -1,0 +1,125 @@
+"""The breaker against a plain model of itself, and what may never happen whatever comes."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.routing.breaker import Breaker
+from turnout.routing.policy import BreakerPolicy
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "succeed", "fail", "abandon", "cool"]), st.sampled_from([0.0, 0.1, 1.0, 4.0, 30.0])
+    ),
+    max_size=60,
+)
+POLICIES = st.builds(
+    BreakerPolicy,
+    window=st.sampled_from([1.0, 10.0]),
+    min_calls=st.integers(1, 4),
+    ratio=st.sampled_from([0.25, 0.5, 1.0]),
+    consecutive=st.integers(0, 3),
+    open_for=st.sampled_from([1.0, 5.0]),
+    growth=st.sampled_from([1.0, 2.0]),
+    max_open=st.sampled_from([5.0, 20.0]),
+)
+
+
+@attrs.define
+class Attempt:
+    began: float
+    probe: bool
+
+
+@given(POLICIES, STEPS)
+def test_whatever_comes_the_breaker_keeps_its_word(policy: BreakerPolicy, steps: list[tuple[str, float]]) -> None:
+    breaker, now = Breaker(policy), 0.0
+    going: list[Attempt] = []
+    for step, passes in steps:
+        now += passes
+        before = breaker.blocked(now)
+        cool, opened = breaker.cool_until, breaker.open_until
+        match step:
+            case "begin":
+                if before is None:
+                    going.append(Attempt(now, breaker.begin(now)))
+            case "cool":
+                breaker.cool_down(now + passes)
+            case "succeed" if going:
+                attempt = going.pop(0)
+                breaker.succeeded(now, began=attempt.began, probe=attempt.probe)
+            case "fail" if going:
+                attempt = going.pop(0)
+                breaker.failed(now, began=attempt.began, probe=attempt.probe)
+            case "abandon" if going:
+                breaker.abandoned(probe=going.pop(0).probe)
+        assert breaker.cool_until >= cool, "a cooldown is only ever extended"
+        assert breaker.open_until >= opened, "so is an open breaker"
+        assert sum(attempt.probe for attempt in going) <= 1, "one probe at a time"
+        assert breaker.probing == any(attempt.probe for attempt in going)
+        blocked = breaker.blocked(now)
+        if blocked is not None:
+            state, wait = blocked
+            assert wait > 0
+            assert (state == "probing") == math.isinf(wait)
+            assert breaker.blocked(now + wait) is None or math.isinf(wait) or breaker.blocked(now + wait) != blocked
+        assert len(breaker._steps) <= 12, "its memory does not grow"
+
+
+def test_failures_in_a_row_open_it_and_a_probe_closes_it() -> None:
+    breaker = Breaker(BreakerPolicy(consecutive=3, open_for=5.0))
+    for _ in range(3):
+        assert breaker.blocked(0.0) is None
+        breaker.failed(0.0, began=0.0, probe=False)
+    assert breaker.blocked(1.0) == ("open", 4.0)
+    assert breaker.state(1.0) == "open"
+    assert breaker.state(5.0) == "half-open"
+    assert breaker.begin(5.0)
+    assert breaker.blocked(5.0) == ("probing", math.inf)
+    breaker.succeeded(5.5, began=5.0, probe=True)
+    assert breaker.state(5.5) == "closed"
+    assert breaker.blocked(5.5) is None
+
+
+def test_each_failed_probe_keeps_it_open_for_longer_up_to_the_ceiling() -> None:
+    breaker, now = Breaker(BreakerPolicy(consecutive=1, open_for=5.0, growth=2.0, max_open=15.0)), 0.0
+    breaker.failed(now, began=now, probe=False)
+    for seconds in (5.0, 10.0, 15.0, 15.0):
+        assert breaker.blocked(now) == ("open", seconds)
+        now += seconds
+        assert breaker.begin(now)
+        breaker.failed(now, began=now, probe=True)
+
+
+def test_the_ratio_counts_only_over_enough_calls_and_only_in_the_window() -> None:
+    breaker = Breaker(BreakerPolicy(consecutive=0, min_calls=4, ratio=0.5, window=10.0))
+    for now, good in ((0.0, False), (0.1, False), (11.0, True), (11.1, True), (11.2, False)):
+        if good:
+            breaker.succeeded(now, began=now, probe=False)
+        else:
+            breaker.failed(now, began=now, probe=False)
+        assert breaker.state(now) == "closed"
+    breaker.failed(11.3, began=11.3, probe=False)
+    assert breaker.state(11.3) == "open"
+
+
+def test_what_was_under_way_before_it_opened_neither_closes_nor_prolongs() -> None:
+    breaker = Breaker(BreakerPolicy(consecutive=1, open_for=5.0))
+    breaker.failed(10.0, began=9.0, probe=False)
+    breaker.succeeded(11.0, began=8.0, probe=False)
+    breaker.failed(12.0, began=8.5, probe=False)
+    assert breaker.blocked(12.0) == ("open", 3.0)
+
+
+@pytest.mark.parametrize("opened", [64, 5000])
+def test_growth_does_not_overflow(opened: int) -> None:
+    breaker = Breaker(BreakerPolicy(consecutive=1))
+    breaker.opened = opened
+    breaker._opened_at = breaker.open_until = 0.0
+    breaker.failed(1.0, began=1.0, probe=True)
+    assert breaker.open_until == 121.0

@@ -1,0 +1,95 @@
+"""Windows, paces and gates: never over the limit, whoever comes, and nothing kept that is over."""
+
+from __future__ import annotations
+
+import copy
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.chat import RateWindow
+from turnout.routing.limits import Gate, Pace, Window
+from turnout.routing.policy import Limit
+
+TIMES = st.sampled_from([0.0, 0.01, 0.2, 0.3, 1.0, 7.5, 30.0, 61.0])
+
+
+@given(st.integers(1, 10), st.lists(st.tuples(TIMES, st.integers(1, 10)), max_size=60))
+def test_no_span_of_the_window_s_length_holds_more_than_the_limit(limit: int, wishes: list[tuple[float, int]]) -> None:
+    window, now = Window(limit), 0.0
+    taken: list[tuple[float, int]] = []
+    for passes, amount in wishes:
+        now += passes
+        amount = min(amount, limit)
+        wait = window.wait(amount, now)
+        if wait == 0.0:
+            window.take(amount, now)
+            taken.append((now, amount))
+        else:
+            assert copy.deepcopy(window).wait(amount, now + wait) == 0.0, "the wait that it gives is long enough"
+            if window._entries:
+                # It gives no longer a wait than the entries ask for, each kept at most a grain too long.
+                fits = [at + 60.0 for at, _ in taken if at + 60.0 > now]
+                assert wait <= max(fits) - now + 1e-9
+        for at, _ in taken:
+            assert sum(other for when, other in taken if at <= when < at + 60.0) <= limit
+        assert len(window._entries) <= 60.0 / 0.25 + 2
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(0, 300), st.integers(0, 300)), max_size=40))
+def test_corrections_leave_what_was_really_used(attempts: list[tuple[float, int, int]]) -> None:
+    window, now = Window(1e9), 0.0
+    real: list[tuple[float, int]] = []
+    for passes, estimated, used in attempts:
+        now += passes
+        entry = window.take(estimated, now)
+        window.correct(entry, used - estimated)
+        real.append((now, used))
+    assert window.taken(now) >= sum(used for at, used in real if at > now - 60.0) - 1e-6
+    assert window.taken(now + 61.0) == 0
+
+
+def test_a_correction_that_comes_too_late_changes_nothing() -> None:
+    window = Window(10)
+    entry = window.take(5, 0.0)
+    assert window.taken(100.0) == 0
+    window.correct(entry, 5)
+    assert window.taken(100.0) == 0
+
+
+def test_more_than_the_whole_limit_goes_through_alone() -> None:
+    window = Window(10)
+    assert window.wait(50, 0.0) == 0.0
+    window.take(50, 0.0)
+    assert window.wait(1, 0.0) == 60.0
+
+
+def test_a_pace_is_learnt_and_forgotten() -> None:
+    pace = Pace()
+    assert pace.wait(5, 0.0) == 0.0
+    pace.learn(RateWindow(limit=100, remaining=3, reset=10.0), 0.0, 1)
+    assert pace.wait(2, 0.0) == 0.0
+    pace.take(2, 0.0)
+    assert pace.wait(1, 4.0) == 6.0
+    assert pace.wait(1, 10.0) == 0.0
+    for useless in (None, RateWindow(limit=5), RateWindow(remaining=0), RateWindow(remaining=0, reset=0.0)):
+        pace.learn(useless, 20.0, 0)
+        assert pace.wait(1, 20.0) == 0.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([None, 0, 10, 500]), st.booleans()), max_size=20))
+def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple[bool, int | None, bool]]) -> None:
+    gate = Gate("p", Limit(max_concurrency=3, requests_per_minute=10**6, tokens_per_minute=10**9))
+    used = count = 0
+    for brought_something, tokens, _ in attempts:
+        ticket = gate.enter(100, 0.0)
+        assert gate.in_flight == 1
+        ticket.leave(tokens, give_back=not brought_something)
+        if brought_something:
+            count += 1
+            used += tokens if tokens is not None else 100
+    assert gate.in_flight == 0
+    assert gate._requests is not None
+    assert gate._requests.taken(0.0) == count
+    assert gate._tokens is not None
+    assert gate._tokens.taken(0.0) == used
