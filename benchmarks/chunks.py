@@ -1,16 +1,17 @@
 """What one chunk of a stream costs, from bytes to the event: `python -m benchmarks.chunks`.
 
-CPU time of this process, the least of several runs. A chunk is 265 bytes, framing included, as OpenAI sends it, and
-becomes one Token; the rows take it apart into what each layer costs. The aim is 2.5 µs for the whole of it in reads
-of 16 KiB.
+CPU time of this process, the least of several rounds. A chunk is 265 bytes, framing included, as OpenAI sends it, and
+becomes one Token. Each row has one layer more than the row above it: what a layer costs is the difference. The aim is
+2.5 µs for all layers in reads of 16 KiB. The columns are sizes of the reads in which the body comes.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 
-from benchmarks.framing import EVENT_SIZE, FEED_SIZES, chunk_json, in_reads
+from benchmarks.framing import EVENT_SIZE, FEED_SIZES, READS, chunk_json, in_reads
+from benchmarks.measure import least_cpu, parser, positive, print_table
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.events import Token
 from turnout.framing.sse import SseParser
@@ -19,8 +20,6 @@ from turnout.providers import create
 from turnout.providers.openai_wire import Chunk
 from turnout.providers.wire import Shape
 
-CHUNKS = 2_000
-RUNS = 15
 AIM = 2.5
 
 
@@ -46,29 +45,31 @@ def whole(reads: list[bytes]) -> int:
     return count
 
 
-def microseconds(run: Callable[[list[bytes]], int], reads: list[bytes]) -> float:
-    """CPU µs a chunk, the least of RUNS."""
-    least = float("inf")
-    for _ in range(RUNS):
-        begin = time.process_time()
-        count = run(reads)
-        least = min(least, time.process_time() - begin)
-        assert count == CHUNKS, f"{count} events where {CHUNKS} chunks were sent"
-    return least / CHUNKS * 1e6
+LAYERS = (
+    ("split into events", split),
+    ("and decode their JSON", split_and_decode),
+    ("and make Tokens of them: the whole exchange", whole),
+)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser("chunks", __doc__, rounds=15)
+    options.add_argument("--chunks", type=positive, default=2_000, help="chunks of the stream (2000)")
+    given = options.parse_args(arguments)
     event = b"data: " + chunk_json(EVENT_SIZE - len(b"data: \n\n")) + b"\n\n"
-    print(f"µs a chunk (CPU, {EVENT_SIZE} bytes)".ljust(44) + "".join(f"{size:>9,} B" for size in FEED_SIZES))
-    for name, run in (
-        ("split into events", split),
-        ("split and decode", split_and_decode),
-        ("bytes to Token, through the exchange", whole),
-    ):
-        costs = [microseconds(run, in_reads(event * CHUNKS, size)) for size in FEED_SIZES]
-        print(name.ljust(44) + "".join(f"{cost:>11.2f}" for cost in costs))
-    print(f"the aim is {AIM} µs in the last column's last row")
+    rows = []
+    for name, run in LAYERS:
+        cells = [name]
+        for size in FEED_SIZES:
+            reads = in_reads(event * given.chunks, size)
+            count = run(reads)
+            assert count == given.chunks, f"{count} events where {given.chunks} chunks were sent"
+            cells.append(f"{least_cpu(lambda: run(reads), given.rounds) / given.chunks * 1e6:.2f}")  # noqa: B023 - run at once
+        rows.append(cells)
+    print_table(f"µs of CPU for one chunk of {EVENT_SIZE} bytes", ("layers", *READS), rows)
+    print(f"The aim is {AIM} µs in the last row's last column.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

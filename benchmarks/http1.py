@@ -1,26 +1,25 @@
-"""What a chunk of a chunked body costs: the body reader of Turnout against h11, over reads of several sizes.
+"""What HTTP/1.1 costs, our body reader against h11: `python -m benchmarks.http1`.
 
-    python benchmarks/http1.py
-
-One chunk is 265 bytes, the size of an event of an OpenAI stream. Times are the best of several runs.
+CPU time of this process, the least of several rounds. A body comes in HTTP chunks of 265 bytes, the size of an event of
+an OpenAI stream, in reads of several sizes; both readers give the same bytes. Then the same for a whole exchange:
+request written, head of 16 fields read, a short body read.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 
 import h11
 
+from benchmarks.measure import least_cpu, parser, positive, print_table
 from turnout.http import HttpRequest
 from turnout.http1 import Http1Exchange
 from turnout.http1_body import ChunkedBody
 
-CHUNKS = 4000
 EVENT = b"x" * 265
-WIRE = b"%x\r\n%b\r\n" % (len(EVENT), EVENT) * CHUNKS + b"0\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + b"X-Field: some value of a usual size\r\n" * 15 + b"\r\n"
-BODY = bytes(2_000_000)
+REQUEST = HttpRequest("POST", "https://api.example.test/v1/chat", (("Authorization", "Bearer k"),), b"x" * 500)
 
 
 def reads(wire: bytes, size: int) -> list[bytes]:
@@ -58,34 +57,33 @@ def whole_exchange() -> None:
     exchange.receive_data(HEAD + b"5\r\nhello\r\n0\r\n\r\n")
 
 
-def two_hundred_exchanges() -> None:
-    for _ in range(200):
-        whole_exchange()
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser("http1", __doc__, rounds=7)
+    options.add_argument("--chunks", type=positive, default=4_000, help="HTTP chunks of the body (4000)")
+    options.add_argument("--exchanges", type=positive, default=200, help="whole exchanges (200)")
+    given = options.parse_args(arguments)
+    wire = b"%x\r\n%b\r\n" % (len(EVENT), EVENT) * given.chunks + b"0\r\n\r\n"
+    rows = []
+    for size in (64, 275, 4_096, 16_384, 65_536):
+        pieces = reads(wire, size)
+        assert with_our_reader(pieces) == with_h11(pieces) == given.chunks * len(EVENT)
+        ours, theirs = (
+            least_cpu(lambda: run(pieces), given.rounds) / given.chunks * 1e6  # noqa: B023 - run at once
+            for run in (with_our_reader, with_h11)
+        )
+        rows.append((f"{size:,} B", f"{ours:.2f}", f"{theirs:.2f}", f"{theirs / ours:.1f}"))
+    print_table(
+        f"µs of CPU for one HTTP chunk of {len(EVENT)} bytes", ("reads of", "Turnout", "h11", "h11/Turnout"), rows
+    )
 
+    def exchanges() -> None:
+        for _ in range(given.exchanges):
+            whole_exchange()
 
-REQUEST = HttpRequest("POST", "https://api.example.test/v1/chat", (("Authorization", "Bearer k"),), b"x" * 500)
-
-
-def best(run: Callable[[], object], times: int = 7) -> float:
-    """Seconds of the fastest of several runs."""
-    fastest = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        fastest = min(fastest, time.perf_counter() - start)
-    return fastest
-
-
-def main() -> None:
-    print(f"{'bytes a read':>14} {'ours, µs a chunk':>18} {'h11':>8} {'ratio':>7}")
-    for size in (64, 275, 4096, 16384, 65536):
-        pieces = reads(WIRE, size)
-        assert with_our_reader(pieces) == with_h11(pieces) == CHUNKS * len(EVENT)
-        ours = best(lambda pieces=pieces: with_our_reader(pieces)) / CHUNKS * 1e6  # type: ignore[misc]  # a default
-        theirs = best(lambda pieces=pieces: with_h11(pieces), 3) / CHUNKS * 1e6  # type: ignore[misc]  # a default
-        print(f"{size:>14} {ours:>18.2f} {theirs:>8.2f} {theirs / ours:>7.1f}")
-    print(f"request and head of 16 fields: {best(two_hundred_exchanges) / 200 * 1e6:.0f} µs")
+    cost = least_cpu(exchanges, given.rounds) / given.exchanges * 1e6
+    print(f"A whole exchange with a head of 16 fields: {cost:.0f} µs of CPU.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

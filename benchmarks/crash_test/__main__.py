@@ -18,8 +18,8 @@ from benchmarks.crash_test.cells import Cell, cells_of, play_cells
 from benchmarks.crash_test.profile import FULL, QUICK, TOKENS, Profile
 from benchmarks.crash_test.scenarios import SCENARIOS, Scenario
 from benchmarks.crash_test.verdicts import Grade, Verdict
+from benchmarks.measure import parser, positive, print_table
 
-_WIDE = 46  # of the first column
 _TOLD = {
     Mode.CHAT: "chat()",
     Mode.COLLECT: "chat(collect=True)",
@@ -28,17 +28,17 @@ _TOLD = {
     Mode.RESUME: "stream(), resume",
 }
 _DRIVERS = {
-    "sync-requests": "blocking, over requests",
-    "sync-socket": "blocking, over sockets",
-    "trio": "trio",
-    "asyncio": "asyncio",
+    "sync-requests": "for blocking code, over requests",
+    "sync-socket": "for blocking code, over its own sockets",
+    "trio": "for trio",
+    "asyncio": "for asyncio",
 }
 _LEGEND = """\
 pass   the whole answer, word for word, from whom it should come, in time, with its own usage and cost; S13: the refusal
 safe   a typed error with the part of the answer that came, which is the part that was delivered; nothing is doubled
 FAIL   anything else
 -      the fault is one of streams, and chat() has none
-The time is that of the call, in seconds; in S15, from the primary's return to its first answer."""
+The seconds are those of the call; in S15, from the primary's return to its first answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,21 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.crash_test",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    speed = parser.add_mutually_exclusive_group()
+    options = parser("crash_test", __doc__)
+    speed = options.add_mutually_exclusive_group()
     speed.add_argument("--quick", action="store_true", help="every timer and fault a tenth as long (the default)")
     speed.add_argument("--full", action="store_true", help="timers and faults of full length: some minutes")
     names = [scenario.name for scenario in SCENARIOS]
-    parser.add_argument("--scenario", nargs="+", choices=names, default=names, metavar="S01", help="only these")
-    parser.add_argument("--driver", nargs="+", choices=DRIVERS, default=list(DRIVERS), help="only these")
-    parser.add_argument("--mode", nargs="+", type=Mode, choices=list(Mode), default=list(Mode), help="only these")
-    parser.add_argument("--jobs", type=int, default=8, help="cells played at a time (8)")
-    parser.add_argument("--explain", action="store_true", help="print the router's trace of each call")
-    return parser.parse_args(arguments)
+    options.add_argument("--scenario", nargs="+", choices=names, default=names, metavar="S01", help="only these")
+    options.add_argument("--driver", nargs="+", choices=DRIVERS, default=list(DRIVERS), help="only these")
+    options.add_argument("--mode", nargs="+", type=Mode, choices=list(Mode), default=list(Mode), help="only these")
+    options.add_argument("--jobs", type=positive, default=8, help="cells played at a time (8)")
+    options.add_argument("--explain", action="store_true", help="print the router's trace of each call")
+    return options.parse_args(arguments)
 
 
 def _print_head(profile: Profile, scenarios: Sequence[Scenario]) -> None:
@@ -88,17 +84,16 @@ def _print_head(profile: Profile, scenarios: Sequence[Scenario]) -> None:
         f"{timers.first_content:g} s for the first content, {timers.idle:g} s of silence; answers of {TOKENS} tokens.\n"
         + (f"The seconds that a fault names are to be read times {profile.scale:g}.\n" if profile.scale != 1.0 else "")
     )
-    print("What the primary does".ljust(_WIDE) + "What is right")
     for scenario in scenarios:
-        print(f"{scenario.name}  {scenario.fault}".ljust(_WIDE) + scenario.right)
+        print(f"{_named(scenario).ljust(46)}  right: {scenario.right}")
     print()
 
 
 def _print_table(
     driver: str, scenarios: Sequence[Scenario], modes: Sequence[Mode], verdicts: dict[Cell, Verdict]
 ) -> None:
-    print(_DRIVERS[driver].ljust(_WIDE) + "".join(_TOLD[mode].rjust(20) for mode in modes))
     totals: dict[Mode, Counter[Grade]] = {mode: Counter() for mode in modes}
+    rows = []
     for scenario in scenarios:
         cells = []
         for mode in modes:
@@ -106,8 +101,14 @@ def _print_table(
             if verdict is not None:
                 totals[mode][verdict.grade] += 1
             cells.append("-" if verdict is None else f"{verdict.grade} {verdict.seconds:6.2f}")
-        print(f"{scenario.name}  {scenario.fault}".ljust(_WIDE) + "".join(cell.rjust(20) for cell in cells))
-    print("".ljust(_WIDE) + "".join(_total(totals[mode]).rjust(20) for mode in modes) + "\n")
+        rows.append((_named(scenario), *cells))
+    rows.append(("", *(_total(totals[mode]) for mode in modes)))
+    title = f"The router {_DRIVERS[driver]}: what its caller saw, and after how many seconds"
+    print_table(title, ("the primary's fault", *(_TOLD[mode] for mode in modes)), rows)
+
+
+def _named(scenario: Scenario) -> str:
+    return f"{scenario.name}  {scenario.fault}"
 
 
 def _total(grades: Counter[Grade]) -> str:
