@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def names() -> list[str]:
 
 
 def test_every_benchmark_is_run_by_a_test() -> None:
-    assert names() == sorted([*SMALL, "crash_test", "recordings"])
+    assert names() == sorted([*SMALL, "crash_test", "peers_chat", "recordings"])
 
 
 @pytest.mark.parametrize("name", names())
@@ -59,6 +60,15 @@ def test_a_benchmark_prints_a_table_of_numbers_with_their_unit(name: str, capsys
             # The first is a cost; a later one may be a difference, which so few rounds leave to chance.
             assert float(cells[1].replace(",", "")) > 0, row
             assert all(re.fullmatch(r"-?[\d,]+(\.\d+)?", cell) for cell in cells[1:]), row
+
+
+def test_every_client_that_is_installed_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark("peers_chat").main("--rounds 1 --calls 1 --burst 40 --alone 5".split()) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("µs of CPU of the client's process\n")
+    for client in ("Turnout, requests", "Turnout, sockets", "Turnout, trio", "Turnout, asyncio", "by hand"):
+        assert f"\n{client}" in told
+    assert ("\nopenai SDK, asyncio" in told) == (importlib.util.find_spec("openai") is not None)
 
 
 def test_recordings_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
