@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from turnout.errors import Phase, TimedOut, Timer, TransportError
+from turnout.errors import Phase, RemoteProtocolError, TimedOut, Timer, TransportError
 from turnout.http import Headers
 from turnout_io.testing.replies import Move, TransportFault, checked_move
 
@@ -65,12 +65,12 @@ class PlayedResponse:
                     if data:
                         self._phase = Phase.BODY
                         return data
-                case float(seconds):
-                    self._silence = seconds
-                case fault:
+                case TransportError() | RemoteProtocolError() as fault:
                     if not isinstance(fault, TimedOut):  # after which a reader may go on
                         self._failure = fault
                     raise fresh(fault)
+                case seconds:
+                    self._silence = seconds
 
     def close(self) -> None:
         """Any time, any number of times."""

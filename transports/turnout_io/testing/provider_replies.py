@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import assert_never
 
-from turnout.errors import LocalProtocolError
+from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.http import HttpRequest, shown_url
 from turnout.http1 import Http1Exchange
 from turnout.providers.catalog import CATALOG
@@ -126,7 +126,7 @@ def _played(steps: Iterator[Step], request: HttpRequest) -> Reply | TransportFau
             case Ending():
                 end = _end(step, exchange)
                 assert end is not None, "an answer without a head ends with a fault"
-                return Reply(delay=end) if isinstance(end, float) else end
+                return end if isinstance(end, TransportError | RemoteProtocolError) else Reply(delay=end)
             case _:
                 delay += step
     raise AssertionError("a plan ends with an Ending")

@@ -25,7 +25,8 @@ Move: TypeAlias = bytes | float | TransportFault
 
 
 def _fields(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
-    return Headers(fields.items() if isinstance(fields, Mapping) else fields)
+    pairs: Any = fields.items() if isinstance(fields, Mapping) else fields
+    return Headers(pairs)
 
 
 def _moves(body: bytes | str | Mapping[str, Any] | Iterable[Move]) -> Iterable[Move]:
