@@ -15,7 +15,7 @@ from turnout_io.conformance import (
     checks_timers,
     checks_tls,
 )
-from turnout_io.conformance.plan import Bench, Check, Guarantee, Outcome, Result
+from turnout_io.conformance.plan import Bench, Check, DoesNotApply, Guarantee, Outcome, Result
 from turnout_io.conformance.subject import (
     AsyncioSubject,
     BlockingSubject,
@@ -96,6 +96,8 @@ def _run(
 
     try:
         guarantee = run(whole)
+    except DoesNotApply as reason:
+        return Result(check.rule, check.description, Outcome.SKIPPED, None, str(reason))
     except Exception as fault:
         told = str(fault) or "an assertion does not hold"
         where = _line_in_checks(fault)

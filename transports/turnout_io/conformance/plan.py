@@ -17,6 +17,7 @@ __all__ = [
     "Bench",
     "Check",
     "Checks",
+    "DoesNotApply",
     "Guarantee",
     "Outcome",
     "Result",
@@ -34,7 +35,12 @@ class Guarantee(enum.StrEnum):
 
     EXACT = "exact"
     PER_READ = "per read"  # for each wait on the socket, so that a slow drip stretches it
+    PER_BODY = "per body"  # once for all reads of one body: what the first of them was told
     NONE = "none"
+
+
+class DoesNotApply(Exception):
+    """A check found that its rule is about something that this transport does not do."""
 
 
 class Outcome(enum.StrEnum):
