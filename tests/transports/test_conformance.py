@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from turnout_io.conformance import (
     check_transport,
     render,
 )
+from turnout_io.conformance.__main__ import SHIPPED
+from turnout_io.conformance.markdown import rules_table, summary_table
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.socket_transport import SocketTransport
 from turnout_io.trio_transport import TrioTransport
@@ -49,22 +53,23 @@ OF_A_USERS_SESSION = {
 }
 
 
+@functools.cache  # the tables below are made of what the tests above them found
 def run(factory: Callable[..., Any], runtime: str, check: Check) -> Result:
     if runtime == "blocking":
         return next(check_transport(factory, [check]))
     return next(check_async_transport(factory, runtime, [check]))
 
 
+SHIPPED_CLASSES: list[tuple[Callable[..., Any], str]] = [
+    (RequestsTransport, "blocking"),
+    (SocketTransport, "blocking"),
+    (TrioTransport, "trio"),
+    (AsyncioTransport, "asyncio"),
+]
+
+
 @pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.rule)
-@pytest.mark.parametrize(
-    ("factory", "runtime"),
-    [
-        pytest.param(RequestsTransport, "blocking", id="requests"),
-        pytest.param(SocketTransport, "blocking", id="socket"),
-        pytest.param(TrioTransport, "trio", id="trio"),
-        pytest.param(AsyncioTransport, "asyncio", id="asyncio"),
-    ],
-)
+@pytest.mark.parametrize(("factory", "runtime"), SHIPPED_CLASSES, ids=["requests", "socket", "trio", "asyncio"])
 def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: Check) -> None:
     result = run(factory, runtime, check)
     if result.outcome is Outcome.SKIPPED:
@@ -107,6 +112,30 @@ def test_the_table_tells_rule_result_and_guarantee() -> None:
         "third         skipped             because",
         "1 passed, 1 failed, 1 skipped",
     ]
+
+
+def test_tables_of_markdown_tell_the_same() -> None:
+    results = {
+        "A": [Result("a.rule", "a|b", Outcome.PASSED), Result("b", "is kept", Outcome.PASSED, Guarantee.PER_BODY)],
+        "B": [Result("a.rule", "a|b", Outcome.FAILED, None, "why"), Result("b", "is kept", Outcome.SKIPPED)],
+    }
+    assert rules_table(results).splitlines() == [
+        "| rule | what it says | `A` | `B` |",
+        "| --- | --- | --- | --- |",
+        "| `a.rule` | a\\|b | exact | **broken** |",
+        "| `b` | is kept | per body | – |",
+    ]
+    assert summary_table(results).splitlines()[2:] == ["| `A` | 1 | `b` (per body) | 0 |", "| `B` | 0 | – | 1 |"]
+
+
+def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
+    assert [name.rpartition(":")[2] for name, _ in SHIPPED] == [factory.__name__ for factory, _ in SHIPPED_CLASSES]
+    found = {
+        factory.__name__: [run(factory, runtime, check) for check in ALL_CHECKS] for factory, runtime in SHIPPED_CLASSES
+    }
+    root = Path(__file__).resolve().parents[2]
+    assert f"\n{summary_table(found)}\n" in (root / "README.md").read_text("utf-8")
+    assert f"\n{rules_table(found)}\n" in (root / "docs" / "conformance.md").read_text("utf-8")
 
 
 def test_rules_are_named_once() -> None:

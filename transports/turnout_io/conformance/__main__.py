@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from turnout_io.conformance import Outcome, Result, check_async_transport, check_transport, render
+from turnout_io.conformance.markdown import rules_table, summary_table
+
+__all__ = ["SHIPPED", "main"]
 
 SHIPPED = (
     ("turnout_io.requests_transport:RequestsTransport", "blocking"),
@@ -25,16 +28,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("factory", nargs="?", help="what makes the transport, as module:name")
     parser.add_argument("--all", action="store_true", help="check the transports that come with this package")
     parser.add_argument("--runtime", choices=["trio", "asyncio"], default="trio", help="for an async transport")
+    parser.add_argument("--markdown", action="store_true", help="print one table of all that was checked")
     options = parser.parse_args(arguments)
     if not options.all and not options.factory:
         parser.error("name a factory as module:name, or give --all")
     subjects = SHIPPED if options.all else ((options.factory, options.runtime),)
-    failed = False
+    found: dict[str, list[Result]] = {}
     for name, runtime in subjects:
-        results = list(_check(_import(name), runtime))
-        print(f"{name}\n{render(results)}\n")
-        failed = failed or any(result.outcome is Outcome.FAILED for result in results)
-    return 1 if failed else 0
+        results = found[name.rpartition(":")[2]] = list(_check(_import(name), runtime))
+        if not options.markdown:
+            print(f"{name}\n{render(results)}\n")
+    if options.markdown:
+        print(f"{summary_table(found)}\n\n{rules_table(found)}")
+    return 1 if any(result.outcome is Outcome.FAILED for results in found.values() for result in results) else 0
 
 
 def _import(name: str) -> Callable[..., Any]:
