@@ -39,13 +39,12 @@ def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
 
 
 def test_there_are_programs_for_each_kind_of_user() -> None:
-    assert len(PROGRAMS) == 7
-    own = next(program for program in PROGRAMS if "class HttpClientTransport" in program)
-    transport = own[own.index("class Response") : own.index("with Router")]
-    assert len([line for line in transport.splitlines() if line.strip()]) < 40
+    for driver in ("sync", "trio", "asyncio"):
+        assert any(f"from turnout_io.{driver} import Router" in program for program in PROGRAMS)
+    assert len(PROGRAMS) == README.read_text("utf-8").count("```python"), "a program that is not run"
 
 
-@pytest.mark.parametrize("program", [p for p in PROGRAMS if "gemini-2.5-flash" in p], ids=["sync", "trio"])
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if "gemini-2.5-flash" in p][:2], ids=["sync", "trio"])
 def test_gemini_answers_when_openai_fails_or_has_no_key(program: str, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         sandbox.script("openai", Fault(status=401), forever=True)

@@ -1,0 +1,126 @@
+"""The transports that the README shows, as they stand there, keep the rules of the seam."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnout_io.conformance import ALL_CHECKS, Check, Guarantee, Outcome, Result, check_async_transport, check_transport
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+PROGRAMS = [
+    program
+    for program in re.findall(r"<!-- run: \w+ -->\n```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    if re.search(r"^class \w+Transport:", program, re.MULTILINE)
+]
+# What these libraries leave to the garbage collector, which warns of it: httpcore does not close the socket of a TLS
+# handshake that fails or is cancelled, nor the async generators of a body that is left.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+# How far each keeps what it keeps in part. All else it keeps exactly.
+IN_PART: dict[str, dict[str, Guarantee]] = {
+    "HttpxTransport": {
+        "timers.head-against-a-drip": Guarantee.PER_READ,
+        "timers.head-against-interim-answers": Guarantee.PER_READ,
+        "timers.read-is-shorter": Guarantee.PER_BODY,
+        "timers.read-is-longer": Guarantee.PER_BODY,
+        "timers.read-can-be-repeated": Guarantee.NONE,
+        "timers.read-against-a-drip": Guarantee.PER_READ,
+        "reuse.after-the-end": Guarantee.NONE,
+        "close.ends-a-read": Guarantee.NONE,
+        "upload.early-answer": Guarantee.NONE,
+    },
+    "AsyncHttpxTransport": {
+        "timers.read-can-be-repeated": Guarantee.NONE,
+        "reuse.after-the-end": Guarantee.NONE,
+        "upload.early-answer": Guarantee.NONE,
+        "cancel.in-tls": Guarantee.NONE,
+    },
+    "Urllib3Transport": {
+        "interim.others": Guarantee.NONE,
+        "early-end.in-the-head": Guarantee.NONE,
+        "early-end.in-the-last-chunk": Guarantee.NONE,
+        "protocol.strict-chunks": Guarantee.NONE,
+        "protocol.unasked-switch": Guarantee.NONE,
+        "timers.connect": Guarantee.NONE,
+        "timers.connect-covers-tls": Guarantee.NONE,
+        "timers.head-against-a-drip": Guarantee.PER_READ,
+        "timers.head-against-interim-answers": Guarantee.PER_READ,
+        "timers.read-until-close": Guarantee.NONE,
+        "timers.read-can-be-repeated": Guarantee.NONE,
+        "timers.read-against-a-drip": Guarantee.PER_READ,
+        "reuse.surplus-is-no-answer": Guarantee.NONE,
+        "reuse.death-is-told": Guarantee.NONE,
+        "close.is-no-end": Guarantee.NONE,
+        "upload.early-answer": Guarantee.NONE,
+        "tls.not-spoken": Guarantee.NONE,
+    },
+    "SocketTransport": {
+        "timers.connect": Guarantee.NONE,
+        "timers.connect-covers-tls": Guarantee.NONE,
+        "timers.head-against-a-drip": Guarantee.PER_READ,
+        "timers.head-against-interim-answers": Guarantee.PER_READ,
+        "timers.read-against-a-drip": Guarantee.PER_READ,
+        "reuse.after-the-end": Guarantee.NONE,
+        "close.ends-a-read": Guarantee.NONE,
+        "upload.early-answer": Guarantee.NONE,
+    },
+}
+
+
+def shown() -> Iterator[tuple[str, Callable[..., Any], str]]:
+    """Each transport of the README: its name, its class, and the code of its classes."""
+    for program in PROGRAMS:
+        start = re.search(r"^(with|async def main|asyncio\.run)", program, re.MULTILINE)
+        assert start is not None
+        code = program[: start.start()]
+        names: dict[str, Any] = {}
+        exec(compile(code, "README.md", "exec"), names)
+        name = re.findall(r"^class (\w+Transport):", code, re.MULTILINE)[0]
+        yield name, names[name], code[code.index("class ") :]
+
+
+TRANSPORTS = list(shown())
+RUNS = [
+    (name, factory, run)
+    for name, factory, _ in TRANSPORTS
+    for run in (("trio", "asyncio") if name.startswith("Async") else ("blocking",))
+]
+
+
+@pytest.mark.parametrize(("name", "factory", "run"), RUNS, ids=[f"{name}-{run}" for name, _, run in RUNS])
+def test_a_transport_of_the_readme_keeps_the_rules(name: str, factory: Callable[..., Any], run: str) -> None:
+    def one(check: Check) -> Result:
+        if run == "blocking":
+            return next(check_transport(factory, [check]))
+        return next(check_async_transport(factory, run, [check]))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:  # the checks mostly wait
+        results = list(pool.map(one, ALL_CHECKS))
+    gc.collect()  # while the warnings above are passed over
+    assert [(result.rule, result.detail) for result in results if result.outcome is Outcome.FAILED] == []
+    in_part = {
+        result.rule: result.guarantee
+        for result in results
+        if result.outcome is Outcome.PASSED and result.guarantee not in (None, Guarantee.EXACT)
+    }
+    assert in_part == IN_PART[name]
+
+
+@pytest.mark.parametrize(("name", "code"), [(name, code) for name, _, code in TRANSPORTS])
+def test_a_transport_is_short(name: str, code: str) -> None:
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40, name
+
+
+def test_there_is_a_transport_for_each_library() -> None:
+    assert [name for name, _, _ in TRANSPORTS] == list(IN_PART)
