@@ -57,7 +57,8 @@ class Rule:
 
 
 # Why each is as it is, where it is not plain:
-# - silent: a route that gave no head or no content in time is left; trying it again costs as long once more.
+# - silent, stalled: a route that gave no head, no content or no more of it in time is left; trying it again costs as
+#   long once more.
 # - authentication, quota, not-found, permission: they do not pass by waiting, but another provider has another key.
 # - context-length: never the same model again; another may have a larger window.
 # - content-filter: routing around a refusal is the caller's decision, not ours.
@@ -71,7 +72,7 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
         FailureClass.STALE: Rule(Action.RETRY),
         FailureClass.SILENT: Rule(Action.MOVE_ON, health=True),
         FailureClass.DISCONNECTED: Rule(Action.RETRY, health=True),
-        FailureClass.STALLED: Rule(Action.RETRY, health=True),
+        FailureClass.STALLED: Rule(Action.MOVE_ON, health=True),
         FailureClass.TRUNCATED: Rule(Action.RETRY, health=True),
         FailureClass.PROTOCOL: Rule(Action.RETRY, health=True),
         FailureClass.AUTHENTICATION: Rule(Action.MOVE_ON, cooldown=60.0),
