@@ -30,7 +30,7 @@ from turnout.errors import (
 from turnout.events import Event
 from turnout.http import HttpRequest, Timeouts
 from turnout.routing.call import Call
-from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.operations import Operation
 from turnout.routing.router import RouterCore
 
@@ -105,11 +105,13 @@ class Simulation:
 
     network  gives the script of each exchange
     observe  is shown every command before it is done: (call, command, now)
+    concurrent  whether two attempts of one call can be on at once, as with a driver of tasks
     """
 
     core: RouterCore
     network: Callable[[HttpRequest, float], Script]
     observe: Callable[[Call, Command, float], None] | None = None
+    concurrent: bool = False
     now: float = 0.0
     outcomes: list[Outcome] = attrs.field(factory=list, init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list, init=False)
@@ -117,12 +119,13 @@ class Simulation:
     _outcome_of: dict[Call, Outcome] = attrs.field(factory=dict, init=False)
     _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
     _connections: dict[tuple[Call, int], _Connection] = attrs.field(factory=dict, init=False)
+    _on: set[tuple[Call, int]] = attrs.field(factory=set, init=False)
 
     def call(self, operation: Operation, *, at: float = 0.0, cancel_at: float | None = None, **options: Any) -> None:
         """Plan a call to begin at `at`, and to be cancelled at `cancel_at` if it is not over by then."""
 
         def begin() -> None:
-            call = self.core.start(operation, self.now, **options)
+            call = self.core.start(operation, self.now, concurrent=self.concurrent, **options)
             outcome = Outcome(call, self.now)
             self.outcomes.append(outcome)
             self._outcome_of[call] = outcome
@@ -157,11 +160,12 @@ class Simulation:
             outcome.call.cancel(self.now)
             self._advance(outcome)
 
-    def _later(self, outcome: Outcome, when: float, told: Callable[[], tuple[Event, ...]]) -> None:
-        """At `when`, tell the call what happened, unless it is over by then."""
+    def _later(self, outcome: Outcome, attempt: int, when: float, told: Callable[[], tuple[Event, ...]]) -> None:
+        """At `when`, tell the call what happened to an attempt, unless that is over by then."""
 
         def happen() -> None:
-            if outcome.finish is None:
+            if (outcome.call, attempt) in self._on:
+                self._asleep.pop(outcome.call, None)
                 outcome.events += [(self.now, event) for event in told()]
                 self._advance(outcome)
 
@@ -176,15 +180,19 @@ class Simulation:
                 self.observe(call, command, self.now)
             match command:
                 case Open(attempt, request, timeouts):
+                    self._on.add((call, attempt))
                     self._open(outcome, attempt, request, timeouts)
-                    return
+                    if not call.overlapping:
+                        return
                 case Read(attempt, until, idle):
                     self._read(outcome, attempt, min(until, self.now + idle))
-                    return
-                case Sleep(until):
+                    if not call.overlapping:
+                        return
+                case Sleep(until) | Wait(until):
                     self._sleep(outcome, until)
                     return
                 case Drop(attempt):
+                    self._on.discard((call, attempt))
                     self._connections.pop((call, attempt), None)
                 case Finish():
                     outcome.finish = command
@@ -210,9 +218,9 @@ class Simulation:
             when = self.now + script.connect + script.head
             self._connections[call, attempt] = _Connection(script, when)
             head = script.status, script.headers
-            self._later(outcome, when, lambda: call.receive_head(attempt, *head, self.now))
+            self._later(outcome, attempt, when, lambda: call.receive_head(attempt, *head, self.now))
             return
-        self._later(outcome, self.now + when, lambda: call.receive_failure(attempt, error, self.now))
+        self._later(outcome, attempt, self.now + when, lambda: call.receive_failure(attempt, error, self.now))
 
     def _read(self, outcome: Outcome, attempt: int, limit: float) -> None:
         call = outcome.call
@@ -220,18 +228,18 @@ class Simulation:
         when, data = connection.next_bytes()
         if when > limit:
             late = TimedOut("read", timer=Timer.READ, phase=Phase.BODY)
-            self._later(outcome, limit, lambda: call.receive_failure(attempt, late, self.now))
+            self._later(outcome, attempt, limit, lambda: call.receive_failure(attempt, late, self.now))
             return
         connection.place += 1
         connection.ready = max(when, connection.ready)
         if data is None:
             cut = Disconnected("cut", phase=Phase.BODY)
-            self._later(outcome, when, lambda: call.receive_failure(attempt, cut, self.now))
+            self._later(outcome, attempt, when, lambda: call.receive_failure(attempt, cut, self.now))
         elif data:
             piece = data
-            self._later(outcome, when, lambda: call.receive_data(attempt, piece, self.now))
+            self._later(outcome, attempt, when, lambda: call.receive_data(attempt, piece, self.now))
         else:
-            self._later(outcome, when, lambda: call.receive_end(attempt, self.now))
+            self._later(outcome, attempt, when, lambda: call.receive_end(attempt, self.now))
 
     def _sleep(self, outcome: Outcome, until: float) -> None:
         token = object()
@@ -243,4 +251,5 @@ class Simulation:
                 del self._asleep[outcome.call]
                 self._advance(outcome)
 
-        self._at(until, wake)
+        if until < math.inf:
+            self._at(until, wake)

@@ -11,7 +11,8 @@ It owns no task; cancellation may come at any await.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from turnout.routing.policy import Policy
 from turnout_io.base import AsyncTransport
@@ -31,10 +32,26 @@ class _Waker:
 
     async def wait(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds if seconds < float("inf") else None):
                 await self._event.wait()
         except TimeoutError:
             return
+
+
+class _Group:
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        async def run() -> None:
+            await operation()
+
+        task = self._tasks.create_task(run())
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
 
 
 class _AsyncioRuntime:
@@ -43,6 +60,11 @@ class _AsyncioRuntime:
 
     def make_waker(self) -> _Waker:
         return _Waker()
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[_Group]:
+        async with asyncio.TaskGroup() as tasks:
+            yield _Group(tasks)
 
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
         """Run `close` to its end; a cancellation that comes meanwhile is raised after it."""

@@ -9,6 +9,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self, assert_never
 
@@ -19,14 +20,14 @@ from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
 from turnout.routing.call import Call
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.router_base import RouterBase
 
-__all__ = ["AsyncChatStream", "AsyncRouter", "Runtime", "Waker"]
+__all__ = ["AsyncChatStream", "AsyncRouter", "Group", "Run", "Runtime", "Waker", "authorised"]
 
 
 class Waker(Protocol):
@@ -39,6 +40,14 @@ class Waker(Protocol):
         ...
 
 
+class Group(Protocol):
+    """Tasks that end before their group does."""
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Run `operation` in a task; what comes back cancels it."""
+        ...
+
+
 class Runtime(Protocol):
     """What the driver needs of an async library."""
 
@@ -47,6 +56,10 @@ class Runtime(Protocol):
         ...
 
     def make_waker(self) -> Waker: ...
+
+    def group(self) -> AbstractAsyncContextManager[Group]:
+        """Tasks that end before the block does."""
+        ...
 
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
         """Run `close` to its end although the task is cancelled."""
@@ -119,7 +132,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
     # -- the driver ---------------------------------------------------------------------------------------------
 
     async def _run(self, operation: Operation, timeout: float | None) -> Any:
-        run = _Run(self, self._start(operation, timeout))
+        run = self._drive(self._start(operation, timeout))
         try:
             while run.finish is None:
                 await run.step()
@@ -127,8 +140,15 @@ class AsyncRouter(RouterBase[AsyncTransport]):
             await run.close()
         return run.outcome()
 
+    def _drive(self, call: Call) -> Run:
+        if not call.may_overlap:
+            return Run(self, call)
+        from turnout_io.overlap import OverlappingRun
+
+        return OverlappingRun(self, call)
+
     def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
-        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total)
+        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total, concurrent=True)
 
     def _network(self) -> AsyncTransport:
         if self._transport is None:
@@ -157,7 +177,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
                 waker.set()
 
 
-class _Run:
+class Run:
     """One call being driven: the loop that obeys its commands."""
 
     def __init__(self, router: AsyncRouter, call: Call) -> None:
@@ -185,7 +205,7 @@ class _Run:
                             events = call.receive_end(attempt, clock())
                 case Open(attempt, request, timeouts):
                     try:
-                        response = await self._router._network().open(await _authorised(request), timeouts)
+                        response = await self._router._network().open(await authorised(request), timeouts)
                     except (TransportError, RemoteProtocolError) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:
@@ -194,6 +214,8 @@ class _Run:
                 case Sleep(until):
                     await self._router._sleep(call, until)
                     continue
+                case Wait():
+                    raise LocalProtocolError("a second attempt came up in a driver that has one at a time")
                 case Drop(attempt):
                     await self._drop(attempt)
                     continue
@@ -233,7 +255,7 @@ class _Run:
         self._router._wake()
 
 
-async def _authorised(request: HttpRequest) -> HttpRequest:
+async def authorised(request: HttpRequest) -> HttpRequest:
     if request.auth is None:
         return request
     signed = request.auth(request)
@@ -252,7 +274,7 @@ class AsyncChatStream:
         self._request = request
         self._timeout = timeout
         self._total = total
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
 
@@ -312,10 +334,10 @@ class AsyncChatStream:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
             operation = Stream(self._request)
-            self._run = _Run(self._router, self._router._start(operation, self._timeout, self._total))
+            self._run = self._router._drive(self._router._start(operation, self._timeout, self._total))
             await self._advance(self._run)
 
-    async def _advance(self, run: _Run) -> None:
+    async def _advance(self, run: Run) -> None:
         try:
             self._events = iter(await run.step())
         except BaseException:

@@ -25,7 +25,7 @@ from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
 from turnout.routing.call import Call
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
@@ -97,7 +97,7 @@ class Router(RouterBase[Transport]):
     # -- the driver ---------------------------------------------------------------------------------------------
 
     def _run(self, operation: Operation, timeout: float | None) -> Any:
-        run = _Run(self, self._start(operation, timeout))
+        run = self._drive(self._start(operation, timeout))
         try:
             while run.finish is None:
                 run.step()
@@ -105,8 +105,11 @@ class Router(RouterBase[Transport]):
             run.close()
         return run.outcome()
 
+    def _drive(self, call: Call) -> Run:
+        return Run(self, call)
+
     def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
-        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total)
+        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total, concurrent=False)
 
     def _network(self) -> Transport:
         if self._transport is None:
@@ -137,7 +140,7 @@ class Router(RouterBase[Transport]):
                 waker.set()
 
 
-class _Run:
+class Run:
     """One call being driven: the loop that obeys its commands."""
 
     def __init__(self, router: Router, call: Call) -> None:
@@ -165,7 +168,7 @@ class _Run:
                             events = call.receive_end(attempt, clock())
                 case Open(attempt, request, timeouts):
                     try:
-                        response = self._router._network().open(_authorised(request), timeouts)
+                        response = self._router._network().open(authorised(request), timeouts)
                     except (TransportError, RemoteProtocolError) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:
@@ -174,6 +177,8 @@ class _Run:
                 case Sleep(until):
                     self._router._sleep(call, until)
                     continue
+                case Wait():
+                    raise LocalProtocolError("a second attempt came up in a driver that has one at a time")
                 case Drop(attempt):
                     self._drop(attempt)
                     continue
@@ -207,7 +212,7 @@ class _Run:
         self._router._wake()
 
 
-def _authorised(request: HttpRequest) -> HttpRequest:
+def authorised(request: HttpRequest) -> HttpRequest:
     if request.auth is None:
         return request
     signed = request.auth(request)
@@ -228,7 +233,7 @@ class ChatStream:
         self._request = request
         self._timeout = timeout
         self._total = total
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
 
@@ -288,10 +293,10 @@ class ChatStream:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
             operation = Stream(self._request)
-            self._run = _Run(self._router, self._router._start(operation, self._timeout, self._total))
+            self._run = self._router._drive(self._router._start(operation, self._timeout, self._total))
             self._advance(self._run)
 
-    def _advance(self, run: _Run) -> None:
+    def _advance(self, run: Run) -> None:
         try:
             self._events = iter(run.step())
         except BaseException:

@@ -11,7 +11,8 @@ another: the second opens connections of its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -36,12 +37,32 @@ class _Waker:
             await self._event.wait()
 
 
+class _Group:
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await operation()
+
+        self._nursery.start_soon(run)
+        return scope.cancel
+
+
 class _TrioRuntime:
     def now(self) -> float:
         return trio.current_time()
 
     def make_waker(self) -> _Waker:
         return _Waker()
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[_Group]:
+        async with trio.open_nursery() as nursery:
+            yield _Group(nursery)
 
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
         with trio.CancelScope(shield=True):

@@ -45,6 +45,10 @@ class Applicant(Protocol):
         """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
         ...
 
+    def beside(self, place: int, now: float) -> tuple[Try | None, Standing | None]:
+        """Whom it would ask beside the attempt on `place`."""
+        ...
+
     def size(self) -> int: ...
 
 
@@ -112,6 +116,17 @@ class Admission(Generic[CallT]):
         else:
             self._queue.pop(call, None)
         return decision, passed
+
+    def beside(self, call: Applicant, place: int, now: float) -> Admitted | None:
+        """A place for a second attempt while the one on `place` is slow; none while others wait for their first."""
+        if self._queue:
+            return None
+        choice, standing = call.beside(place, now)
+        return (
+            Admitted(choice, (), standing.begin(call.size, now))
+            if choice is not None and standing is not None
+            else None
+        )
 
     def withdraw(self, call: CallT) -> None:
         """The call waits no longer."""

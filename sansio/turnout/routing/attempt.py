@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
+from turnout.http import Timeouts
 from turnout.prices import Price
 from turnout.providers.protocol import Exchange, ModelFacts, Provider
-from turnout.routing.commands import Read
+from turnout.routing.commands import Open, Read
+from turnout.routing.policy import Timers
 from turnout.routing.standing import Lease, Standing
+
+if TYPE_CHECKING:
+    from turnout.routing.admission import Admitted
+    from turnout.routing.operations import Operation
 
 __all__ = ["Attempt", "Candidate"]
 
@@ -47,6 +53,7 @@ class Attempt:
     steady      the Read that is asked for again and again while content flows
     flowing     whether content has come
     whole       whether the answer is whole; only its HTTP body has still to end
+    busy        whether an operation on it was begun beside another's, and has no outcome yet
     """
 
     number: int
@@ -62,7 +69,42 @@ class Attempt:
     phase: Phase = Phase.SENT
     flowing: bool = False
     whole: bool = False
+    busy: bool = False
     read_at: float = 0.0
+
+    @classmethod
+    def begun(
+        cls,
+        number: int,
+        admitted: Admitted,
+        candidate: Candidate,
+        exchange: Exchange[Any],
+        operation: Operation,
+        timers: Timers,
+        budget: float,
+        until: float,
+        now: float,
+    ) -> tuple[Attempt, Open]:
+        """The attempt, and the command that opens it; all its timers are cut to `budget` seconds."""
+        if operation.streams:
+            own = candidate.facts.first_content
+            head = min(timers.head, budget)
+            first_content = min(own if own is not None else timers.first_content, budget)
+        else:
+            head = first_content = budget
+        attempt = cls(
+            number,
+            admitted.choice.place,
+            candidate,
+            exchange,
+            admitted.lease,
+            operation.streams,
+            first_content,
+            now + first_content,
+            timers.idle,
+            Read(number, until, timers.idle),
+        )
+        return attempt, Open(number, exchange.request, Timeouts(connect=min(timers.connect, budget), head=head))
 
     def partial(self) -> ChatResponse | None:
         """What has come of an answer, where this is to become one."""

@@ -12,7 +12,6 @@ Open to Drop; nothing is opened after the deadline, nor after content has reache
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +20,22 @@ import attrs
 from turnout.chat import ChatResponse, ModelConfig, Usage
 from turnout.errors import (
     BudgetExceeded,
-    ConcurrencyExceeded,
     LocalProtocolError,
     Phase,
     ProviderError,
-    ProviderUnavailable,
     RemoteProtocolError,
     TimedOut,
     Timer,
     TurnoutError,
 )
 from turnout.events import Event, Restarted
-from turnout.http import Timeouts
 from turnout.routing.admission import Admitted, Answer
 from turnout.routing.answers import priced, refusal, with_usage
-from turnout.routing.attempt import Attempt, Candidate
+from turnout.routing.attempt import Attempt
 from turnout.routing.classify import Action, FailureClass, classify
-from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
+from turnout.routing.field import Field
+from turnout.routing.lanes import Lanes
 from turnout.routing.operations import Operation
 from turnout.routing.plan import Again, Hold, Next, Obstacle, Plan, Stop, Try
 from turnout.routing.policy import Policy
@@ -47,6 +45,7 @@ from turnout.routing.trace import (
     Answered,
     Broken,
     Content,
+    Dropped,
     Ended,
     Finished,
     Head,
@@ -59,7 +58,14 @@ from turnout.routing.trace import (
     Trace,
     Waiting,
 )
-from turnout.routing.verdicts import all_failed, deadline_exceeded, failed_entry, interrupted
+from turnout.routing.verdicts import (
+    all_failed,
+    deadline_exceeded,
+    failed_entry,
+    interrupted,
+    nobody_left,
+    turned_away,
+)
 
 if TYPE_CHECKING:
     from turnout.routing.router import RouterCore
@@ -78,16 +84,15 @@ class Call:
 
     _core: RouterCore
     _operation: Operation
-    _candidates: tuple[Candidate, ...]
+    _field: Field
     _policy: Policy
     trace: Trace
     _started: float
     _deadline: float
     _total: float
-    _plan: Plan
+    _concurrent: bool = False
     granted: Answer | None = attrs.field(default=None, init=False)
-    _live: Attempt | None = attrs.field(default=None, init=False)
-    _drops: deque[Attempt] = attrs.field(factory=deque, init=False)
+    _lanes: Lanes = attrs.field(factory=Lanes, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
     _committed: bool = attrs.field(default=False, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
@@ -98,6 +103,10 @@ class Call:
     _spent: float = attrs.field(default=0.0, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
     _broken: ChatResponse | None = attrs.field(default=None, init=False)  # of the newest answer that broke
+
+    @property
+    def _plan(self) -> Plan:
+        return self._field.plan
 
     # -- what the caller may ask --------------------------------------------------------------------------------
 
@@ -121,6 +130,22 @@ class Call:
         return self.granted is not None
 
     @property
+    def overlapping(self) -> bool:
+        """Whether a second attempt is on or may come: each Open and Read is then an operation to begin."""
+        return self._lanes.overlapping
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether two attempts may ever be on at once in this call."""
+        return self._concurrent and self._policy.hedge is not None and len(self._plan.left) > 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether two attempts will be on at once no more, as far as can be told."""
+        live = self._lanes.live
+        return self._finish is not None or not self.may_overlap or (live is not None and live.flowing)
+
+    @property
     def response(self) -> ChatResponse | None:
         """The answer of the newest attempt as far as it came, at any time; None before its head."""
         attempt = self._last
@@ -133,12 +158,13 @@ class Call:
 
     def next_command(self, now: float) -> Command:
         """What to do now. Each command is done, and its outcome told, before the next is asked for."""
+        lanes = self._lanes
         while True:
-            if self._drops:
-                return Drop(self._drops.popleft().number)
-            live = self._live
+            if lanes.drops:
+                return Drop(lanes.drops.popleft().number)
+            live = lanes.live
             if live is not None:
-                command = self._read(live, now)
+                command = self._read(live, now) if not lanes.overlapping else self._begin_beside(live, now)
             elif self._finish is not None:
                 return self._finish
             else:
@@ -146,7 +172,7 @@ class Call:
             if command is not None:
                 return command
 
-    def _read(self, live: Attempt, now: float) -> Command | None:
+    def _read(self, live: Attempt, now: float) -> Read | None:
         if live.phase is Phase.SENT:
             raise LocalProtocolError(f"next_command came while attempt {live.number} was still to be opened")
         live.read_at = now
@@ -179,7 +205,7 @@ class Call:
         if self._policy.max_cost is not None and not self._queued:
             self._leave_out_what_is_too_dear(now)
         if not self._plan.left:
-            self._stop(self._nobody_left(), now)
+            self._stop(nobody_left(self._errors, len(self._tried)), now)
             return None
         answer = self._core.ask(self, now)
         self.granted = None
@@ -200,54 +226,37 @@ class Call:
         self._pass_over(passed, now)
         if decision.queue is not None:
             self._note(QueueFull(self._at(now), decision.queue))
-        self._stop(self._turned_away(decision), now)
+        self._stop(turned_away(decision, self._errors, len(self._tried)), now)
         return None
 
     def apply(self, now: float) -> tuple[Try | Hold | Stop, tuple[tuple[int, Obstacle], ...], Standing | None]:
-        """What the plan says now (`turnout.routing.admission.Applicant`); it changes nothing of the call."""
-        passed: list[tuple[int, Obstacle]] = []
+        """What its plan says now (`turnout.routing.admission.Applicant`)."""
+        return self._field.choose(self._at(now), now)
 
-        def look(place: int) -> Obstacle | None:
-            obstacle = self._candidates[place].standing.obstacle(self.size, now)
-            if obstacle is not None:
-                # Rounded as the trace keeps it, so that a replay sees what was seen here; and upwards, so that the
-                # obstacle is gone when its time has come.
-                wait = math.ceil(obstacle.wait * 1e6 + 1) / 1e6 if obstacle.wait < math.inf else math.inf
-                obstacle = Obstacle(obstacle.state, wait)
-                passed.append((place, obstacle))
-            return obstacle
-
-        decision = self._plan.choose(look, self._at(now))
-        standing = self._candidates[decision.place].standing if isinstance(decision, Try) else None
-        return decision, tuple(passed), standing
+    def beside(self, place: int, now: float) -> tuple[Try | None, Standing | None]:
+        return self._field.beside(place, now)
 
     def size(self) -> int:
-        """Tokens that the request may come to."""
-        return sum(self._operation.size())
+        return self._field.size()
 
     def _leave_out_what_is_too_dear(self, now: float) -> None:
         left = (self._policy.max_cost or 0.0) - self._spent
-        for place in tuple(self._plan.left):
-            candidate = self._candidates[place]
-            if candidate.price is None:
-                reason = "its price is not known, and the call has a max_cost"
-            else:
-                dearest = candidate.price.at_most(*self._operation.size())
-                if dearest <= left:
-                    continue
-                reason = f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
-            self._plan.unusable(place)
-            self._note(Skipped(self._at(now), str(candidate), reason, place))
-            self._errors.append(BudgetExceeded(f"{candidate}: {reason}"))
+        for place, reason in self._field.too_dear(left):
+            self._leave_out(place, reason, now)
+            self._errors.append(BudgetExceeded(f"{self._field.candidates[place]}: {reason}"))
+
+    def _leave_out(self, place: int, reason: str, now: float) -> None:
+        self._plan.unusable(place)
+        self._note(Skipped(self._at(now), str(self._field.candidates[place]), reason, place))
 
     def _pass_over(self, passed: tuple[tuple[int, Obstacle], ...], now: float) -> None:
         for place, obstacle in passed:
             wait = obstacle.wait if obstacle.wait < math.inf else None
-            self._note(Passed(self._at(now), place, str(self._candidates[place]), obstacle.state, wait))
+            self._note(Passed(self._at(now), place, str(self._field.candidates[place]), obstacle.state, wait))
 
-    def _open(self, admitted: Admitted, now: float) -> Command | None:
+    def _open(self, admitted: Admitted, now: float, *, hedge: bool = False) -> Command | None:
         place, lease = admitted.choice.place, admitted.lease
-        candidate = self._candidates[place]
+        candidate = self._field.candidates[place]
         self._tried.add(place)
         try:
             exchange = self._operation.begin(candidate.provider, candidate.model)
@@ -255,47 +264,55 @@ class Call:
             # It cannot be put into this dialect, and nothing was sent: another candidate may take it.
             self._core.release(lease, now)
             self._errors.append(error)
-            reason = error.message if isinstance(error, ProviderError) else str(error)
-            self._plan.unusable(place)
-            self._note(Skipped(self._at(now), str(candidate), reason, place))
+            self._leave_out(place, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
         budget = self._plan.time_for_attempt(self._at(now))
         self._plan.began()
-        timers = self._policy.timers
-        if self._operation.streams:
-            own = candidate.facts.first_content
-            head = min(timers.head, budget)
-            first_content = min(own if own is not None else timers.first_content, budget)
-        else:
-            head = first_content = budget
         number = self._plan.attempts
         until = self._total if self._operation.delivers else self._deadline
-        attempt = Attempt(
-            number,
-            place,
-            candidate,
-            exchange,
-            lease,
-            self._operation.streams,
-            first_content,
-            now + first_content,
-            timers.idle,
-            Read(number, until, timers.idle),
+        attempt, command = Attempt.begun(
+            number, admitted, candidate, exchange, self._operation, self._policy.timers, budget, until, now
         )
-        self._live = self._last = attempt
+        self._lanes.began(attempt, self._when_to_hedge(attempt, now))
+        self._last = self._lanes.live
         dropped = tuple(getattr(exchange, "dropped", ()))
-        self._note(
-            Started(
-                self._at(now),
-                number,
-                place,
-                str(candidate),
-                forced=admitted.choice.forced,
-                probe=lease.probe,
-                dropped=dropped,
-            )
-        )
-        return Open(number, exchange.request, Timeouts(connect=min(timers.connect, budget), head=head))
+        forced, probe = admitted.choice.forced, lease.probe
+        self._note(Started(self._at(now), number, place, str(candidate), forced, probe, hedge, dropped))
+        return command
+
+    # -- two attempts at once -----------------------------------------------------------------------------------
+
+    def _when_to_hedge(self, live: Attempt, now: float) -> float:
+        hedge = self._policy.hedge
+        if hedge is None or not self._concurrent or len(self._plan.left) < 2 or self._broken is not None:
+            return math.inf
+        after = hedge.after
+        if after is None:
+            after = live.candidate.standing.latency.quantile(hedge.quantile)
+        return now + after if after is not None else math.inf
+
+    def _begin_beside(self, live: Attempt, now: float) -> Command | None:
+        """An operation to begin on either attempt, or the second attempt itself, or a wait for what was begun."""
+        lanes, hedge = self._lanes, self._policy.hedge
+        idle = lanes.idle()
+        if idle is not None:
+            command = self._read(idle, now)
+            idle.busy = command is not None and lanes.overlapping
+            return command
+        if hedge is not None and now >= lanes.rival_at:
+            lanes.rival_at = math.inf
+            admitted = self._core.beside(self, hedge, live.place, now) if now < self._deadline else None
+            if admitted is not None:
+                return self._open(admitted, now, hedge=True)
+        return Wait(lanes.rival_at)
+
+    def _overtake(self, winner: Attempt, now: float) -> None:
+        """The first content came: the other attempt is of no use any more."""
+        loser = self._lanes.overtake(winner)
+        self._last = winner
+        if loser is not None:
+            self._note(Dropped(self._at(now), loser.number, "another was faster"))
+            self._core.release(loser.lease, now)
 
     # -- what happened ------------------------------------------------------------------------------------------
 
@@ -346,7 +363,7 @@ class Call:
         if events and not live.flowing:
             self._flow(live, now)
         delivered = self._complete(live, events, now)
-        if self._live is live:
+        if self._lanes.live is live:
             self._close(live, now)
         return delivered
 
@@ -367,8 +384,7 @@ class Call:
     def cancel(self, now: float) -> None:
         """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
         self._withdraw(now)
-        if self._live is not None:
-            self._close(self._live, now)
+        self._close_all(now)
         if self._finish is None:
             self._note(Finished(self._at(now), "cancelled by the caller"))
             self._finish = Finish()
@@ -379,6 +395,8 @@ class Call:
         """The first content of an attempt came: from now on silence is measured between events."""
         live.flowing = True
         live.phase = Phase.BODY
+        if self._lanes.overlapping:
+            self._overtake(live, now)
         self._note(Content(self._at(now), live.number))
         self._core.content_came(live.lease, now)
         if self._operation.delivers:
@@ -387,6 +405,8 @@ class Call:
 
     def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """The exchange has its answer whole."""
+        if self._lanes.overlapping:
+            self._overtake(live, now)
         provider = live.candidate.provider.name
         fresh = priced(live.exchange.result, live.candidate.price)
         filtered = refusal(fresh, provider) if not self._committed else None
@@ -477,8 +497,8 @@ class Call:
         self._note(MovedOn(at, candidate, decision.reason))
         if isinstance(decision, Next):
             for place in decision.dropped:
-                self._note(Skipped(at, str(self._candidates[place]), NO_LARGER))
-        else:
+                self._note(Skipped(at, str(self._field.candidates[place]), NO_LARGER))
+        elif decision.final or self._lanes.live is None:  # else the attempt beside it may still bring the answer
             self._stop(self._errors[-1] if decision.final else all_failed(self._errors, len(self._tried)), now)
 
     def _partial(self, attempt: Attempt) -> ChatResponse | None:
@@ -490,8 +510,8 @@ class Call:
         return joined
 
     def _close(self, live: Attempt, now: float) -> None:
-        self._live = None
-        self._drops.append(live)
+        self._lanes.over(live)
+        self._last = self._lanes.live or self._last
         self._core.release(live.lease, now)
 
     # -- how a call ends ----------------------------------------------------------------------------------------
@@ -511,28 +531,15 @@ class Call:
         seconds = self._deadline - self._started
         self._stop(deadline_exceeded(seconds, Phase.NOT_SENT, awaited, self._errors), now)
 
-    def _nobody_left(self) -> TurnoutError:
-        if self._errors and all(isinstance(error, BudgetExceeded) for error in self._errors):
-            told = "; ".join(str(error) for error in self._errors)
-            return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
-        return all_failed(self._errors, len(self._tried))
-
-    def _turned_away(self, decision: Stop) -> TurnoutError:
-        """The error of a call that finds every candidate at a limit or resting, and is not to wait for them."""
-        if not decision.full and self._errors:
-            return all_failed(self._errors, len(self._tried))
-        kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
-        advice = (
-            "raise max_concurrency or the limits, or let calls wait with on_full='wait'"
-            if decision.full
-            else "let calls wait with on_exhausted='wait', or add a fallback"
-        )
-        error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
-        error.__cause__ = self._errors[-1] if self._errors else None
-        return error
+    def _close_all(self, now: float) -> None:
+        while (live := self._lanes.live) is not None:
+            if not live.whole:
+                self._note(Dropped(self._at(now), live.number, "the call is over"))
+            self._close(live, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
         self._withdraw(now)
+        self._close_all(now)
         if self._broken is not None:
             error = interrupted(error, error.partial or self._broken, str(self.model))
         self._note(Finished(self._at(now), type(error).__name__))
@@ -545,8 +552,8 @@ class Call:
     # -- small things -------------------------------------------------------------------------------------------
 
     def _attempt(self, number: int, called: str) -> Attempt:
-        live = self._live
-        if live is None or live.number != number:
+        live = self._lanes.told(number)
+        if live is None:
             raise LocalProtocolError(f"{called} came for attempt {number}, which is not on")
         return live
 

@@ -9,7 +9,7 @@ import attrs
 from turnout.errors import TurnoutError
 from turnout.http import HttpRequest, Timeouts
 
-__all__ = ["Command", "Drop", "Finish", "Open", "Read", "Sleep"]
+__all__ = ["Command", "Drop", "Finish", "Open", "Read", "Sleep", "Wait"]
 
 
 @attrs.frozen
@@ -42,6 +42,16 @@ class Sleep:
 
 
 @attrs.frozen
+class Wait:
+    """Nothing is left to begin: wait until an operation that was begun has its outcome, at most until `until`.
+
+    It comes only while `Call.overlapping`, where every Open and Read is an operation to begin beside the others.
+    """
+
+    until: float
+
+
+@attrs.frozen
 class Drop:
     """Close an attempt. It comes exactly once for every `Open`, and must be done, also when cancelled."""
 
@@ -56,4 +66,4 @@ class Finish:
     error: TurnoutError | None = None
 
 
-Command: TypeAlias = Open | Read | Sleep | Drop | Finish
+Command: TypeAlias = Open | Read | Sleep | Wait | Drop | Finish

@@ -155,6 +155,12 @@ class Plan:
         states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
         return Stop(f"every candidate is {states}", full=limits)
 
+    def beside(self, place: int, look: Look) -> Try | None:
+        """Whom to ask while the attempt on `place` is slow: another, with nothing in its way."""
+        if self.attempts >= self.policy.max_attempts:
+            return None
+        return next((Try(other) for other in self.left if other != place and look(other) is None), None)
+
     def began(self) -> None:
         self.attempts += 1
 

@@ -117,6 +117,12 @@ class _Replay:
                 decision = self._choose(at)
                 if not isinstance(decision, Hold):
                     yield from _compare(entry, decision)
+            case "started" if entry["hedge"]:
+                first = max(self._started)
+                chosen = plan.beside(self._started[first]["place"], lambda other: self._unless(other, entry["place"]))
+                yield from _compare(entry, {**entry, "place": chosen.place} if chosen is not None else None)
+                self._started[entry["attempt"]] = entry
+                plan.began()
             case "started":
                 decision = self._choose(at)
                 made = (
@@ -148,6 +154,11 @@ class _Replay:
                 decision = self._choose(at)
                 if not isinstance(decision, Stop):
                     yield from _compare(entry, decision)
+
+    def _unless(self, place: int, chosen: int) -> Obstacle | None:
+        """What was in the way of the candidates before the one that was chosen is not recorded, only that it was."""
+        order = self.plan.left
+        return None if order.index(place) >= order.index(chosen) else Obstacle("full", math.inf)
 
     def _choose(self, at: float) -> Try | Hold | Stop:
         passed, self._passed = self._passed, {}

@@ -25,13 +25,14 @@ from turnout.errors import (
 )
 from turnout.prices import by_model
 from turnout.providers.protocol import Provider
-from turnout.routing.admission import Admission, Answer
+from turnout.routing.admission import Admission, Admitted, Answer
 from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
 from turnout.routing.classify import Rule
+from turnout.routing.field import Field
 from turnout.routing.operations import Chat, Embed, Operation
 from turnout.routing.plan import Candidacy, Plan
-from turnout.routing.policy import Policy
+from turnout.routing.policy import Hedge, Policy
 from turnout.routing.replay import rules_of
 from turnout.routing.routes import Choice, Measured, Route
 from turnout.routing.standing import Lease, Standing
@@ -39,6 +40,10 @@ from turnout.routing.strategies import arranged
 from turnout.routing.trace import Arranged, Skipped, Trace
 
 __all__ = ["RouterCore"]
+
+
+# How many second attempts may be saved up by calls that needed none.
+HEDGES = 10.0
 
 
 @attrs.frozen
@@ -61,6 +66,7 @@ class RouterCore:
     _providers: dict[str, _Registered] = attrs.field(factory=dict, init=False)
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _turns: dict[str, int] = attrs.field(factory=dict, init=False)
+    _hedges: float = attrs.field(default=1.0, init=False)  # that may be had now
     _admission: Admission[Call] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -157,16 +163,20 @@ class RouterCore:
         timeout: float | None = None,
         total: float | None = None,
         policy: Policy | None = None,
+        concurrent: bool = False,
     ) -> Call:
         """Begin a call at the monotonic time `now`.
 
-        wall     seconds since 1970, for the trace
-        timeout  seconds for the call; with the policy's and the primary model's own, the smallest holds
-        total    seconds for a stream's whole life, where the caller wants to bound that
-        policy   the rules for this call, where they are not the router's
+        wall        seconds since 1970, for the trace
+        timeout     seconds for the call; with the policy's and the primary model's own, the smallest holds
+        total       seconds for a stream's whole life, where the caller wants to bound that
+        policy      the rules for this call, where they are not the router's
+        concurrent  whether the driver can have two attempts on at once
         """
         with self._lock:
             seed = self.rng.getrandbits(48)
+            if self.policy.hedge is not None:
+                self._hedges = min(HEDGES, self._hedges + self.policy.hedge.budget)
         asked = operation.candidates
         models, entries, own = self._expanded(operation, asked, random.Random(seed))
         policy = policy or own or self.policy
@@ -205,13 +215,13 @@ class RouterCore:
         call = Call(
             self,
             operation,
-            () if unknown else tuple(candidates),
+            Field(tuple(candidates), operation, Plan(candidacies, policy, deadline, seed)),
             policy,
             trace,
             now,
             now + deadline,
             whole,
-            Plan(candidacies, policy, deadline, seed),
+            concurrent,
         )
         if unknown is not None or not candidates:
             call.refuse(unknown or _no_candidate(refusals), now)
@@ -269,6 +279,16 @@ class RouterCore:
         """A place for one attempt: at once, in the order of the queue, or not at all."""
         with self._lock:
             return self._admission.ask(call, now)
+
+    def beside(self, call: Call, hedge: Hedge, place: int, now: float) -> Admitted | None:
+        """A place for a second attempt of one call, where the budget of such attempts allows it."""
+        with self._lock:
+            if self._hedges < 1.0:
+                return None
+            admitted = self._admission.beside(call, place, now)
+            if admitted is not None:
+                self._hedges -= 1.0
+            return admitted
 
     def release(self, lease: Lease, now: float) -> None:
         """An attempt is over: its place goes to the call that has waited longest for it."""

@@ -20,6 +20,7 @@ __all__ = [
     "Arranged",
     "Broken",
     "Content",
+    "Dropped",
     "Ended",
     "Entry",
     "Failed",
@@ -203,6 +204,16 @@ class Ended:
 
 
 @attrs.frozen
+class Dropped:
+    """An attempt was dropped before it came to anything."""
+
+    kind: ClassVar[str] = "dropped"
+    at: float
+    attempt: int
+    reason: str
+
+
+@attrs.frozen
 class Answered:
     """The call has its answer."""
 
@@ -234,6 +245,7 @@ Entry: TypeAlias = (
     | MovedOn
     | Broken
     | Ended
+    | Dropped
     | Answered
     | Finished
 )
@@ -339,6 +351,8 @@ def told(entry: Entry) -> str:
             tokens = f", {entry.tokens} tokens" if entry.tokens is not None else ""
             skipped = f", {entry.skipped} unreadable events skipped" if entry.skipped else ""
             return f"attempt {entry.attempt}: complete{tokens}{cost}{skipped}"
+        case Dropped():
+            return f"attempt {entry.attempt}: dropped, {entry.reason}"
         case Answered():
             return f"answered by {entry.candidate}"
         case Finished():

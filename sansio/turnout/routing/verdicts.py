@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from turnout.chat import ChatResponse
 from turnout.errors import (
     AllAttemptsFailed,
+    BudgetExceeded,
+    ConcurrencyExceeded,
     DeadlineExceeded,
     Phase,
     ProviderError,
+    ProviderUnavailable,
     StreamFailed,
     StreamInterrupted,
     TransportError,
     TurnoutError,
 )
 from turnout.routing.classify import FailureClass
+from turnout.routing.plan import Stop
 from turnout.routing.trace import Failed
 
-__all__ = ["all_failed", "deadline_exceeded", "failed_entry", "interrupted"]
+__all__ = ["all_failed", "deadline_exceeded", "failed_entry", "interrupted", "nobody_left", "turned_away"]
 
 
 def interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:
@@ -39,6 +43,29 @@ def all_failed(errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
     told = "; ".join(dict.fromkeys(str(error) for error in errors))
     error = AllAttemptsFailed(f"all {candidates} candidates failed: {told}", errors=tuple(errors))
     error.__cause__ = last
+    return error
+
+
+def nobody_left(errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
+    """No candidate may be tried any more."""
+    if errors and all(isinstance(error, BudgetExceeded) for error in errors):
+        told = "; ".join(str(error) for error in errors)
+        return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
+    return all_failed(errors, candidates)
+
+
+def turned_away(decision: Stop, errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
+    """Every candidate is at a limit or resting, and the call is not to wait for them."""
+    if not decision.full and errors:
+        return all_failed(errors, candidates)
+    kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
+    advice = (
+        "raise max_concurrency or the limits, or let calls wait with on_full='wait'"
+        if decision.full
+        else "let calls wait with on_exhausted='wait', or add a fallback"
+    )
+    error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
+    error.__cause__ = errors[-1] if errors else None
     return error
 
 

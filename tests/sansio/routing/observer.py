@@ -21,13 +21,14 @@ from turnout.providers.protocol import ModelFacts
 from turnout.routing.admission import Admitted
 from turnout.routing.call import Call
 from turnout.routing.classify import RULES
-from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.operations import Chat, Stream
 from turnout.routing.router import RouterCore
 from turnout.routing.trace import (
     Answered,
     Broken,
     Content,
+    Dropped,
     Ended,
     Entry,
     Failed,
@@ -81,12 +82,15 @@ class Observer:
             case Sleep(until):
                 assert until > now, "no wait is over before it began"
                 assert until <= self._deadline(call) + 1e-6, "no wait is longer than the deadline"
+            case Wait():
+                assert self.world.concurrent, "only tasks can wait beside each other"
+                assert call.overlapping
             case Finish(result, error):
                 assert result is None or error is None
                 assert all(mine.dropped for mine in self.tries[call]), "what began has ended"
         # A place is held from Open to Drop, and by a call that was just granted one.
         on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
-        owed = sum(len(other._drops) for other in self.began)
+        owed = sum(len(other._lanes.drops) for other in self.began)
         granted = sum(isinstance(other.granted, Admitted) for other in self.began)
         assert self.core.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
         if policy.max_concurrency is not None:
@@ -109,6 +113,15 @@ class Observer:
         tries.append(self.newest)
         started = [entry for entry in call.trace.entries if isinstance(entry, Started)][-1]
         assert started.candidate == f"{provider}/m", "the trace names who is asked"
+        if started.hedge:
+            assert self.world.concurrent
+            hedge = policy.hedge
+            assert hedge is not None
+            hedges = sum(
+                entry.hedge for other in self.began for entry in other.trace.entries if isinstance(entry, Started)
+            )
+            assert hedges <= 1 + hedge.budget * len(self.began), "hedges keep to their budget"
+            assert len([mine for mine in tries if not mine.dropped]) == 2, "a hedge is beside another"
         self._within_limits(provider, now)
         self._rested(started, now)
         self._fair(call, started.place, now)
@@ -120,7 +133,7 @@ class Observer:
                 continue
             on = recent = 0
             for call, tries in self.tries.items():
-                owed = {mine.number for mine in call._drops}
+                owed = {mine.number for mine in call._lanes.drops}
                 for mine in tries:
                     if mine.provider == provider:
                         going = not mine.dropped and mine.number not in owed
@@ -146,13 +159,13 @@ class Observer:
                 for entry in call.trace.entries
                 if isinstance(entry, Started)
                 for mine in tries
-                if mine.number == entry.attempt and mine.number not in [owed.number for owed in call._drops]
+                if mine.number == entry.attempt and mine.number not in [owed.number for owed in call._lanes.drops]
             )
             assert probes == 1, "a half-open breaker lets one probe through"
 
     def _fair(self, call: Call, place: int, now: float) -> None:
         """Nobody who has waited longer for the same candidate, with as large a request, is still waiting."""
-        model = call._candidates[place].model
+        model = call._field.candidates[place].model
         for other in self.began:
             entries = other.trace.entries
             if other is call or other.finished or other.granted is not None or not entries:
@@ -161,7 +174,7 @@ class Observer:
             mine = [entry for entry in call.trace.entries if isinstance(entry, Waiting)]
             since = self.began[call] + (mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():
-                if other._candidates[left].model == model:
+                if other._field.candidates[left].model == model:
                     assert self.began[other] + entries[-1].at >= since, "who has waited longest is served first"
 
     def _read_facts(self, call: Call) -> None:
@@ -216,7 +229,7 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
         observer.newest.script = script
         return script
 
-    simulation = Simulation(core, network, observer)
+    simulation = Simulation(core, network, observer, world.concurrent)
     for planned in world.calls:
         models = [ModelConfig(f"p{number}", "m") for number in planned.candidates]
         request = ChatRequest(
@@ -318,13 +331,14 @@ def check_story(outcome: Outcome, opened: int) -> None:
             case Started():
                 begun += 1
                 assert entry.attempt == begun, "attempts are counted from one"
-                assert not on, "one attempt at a time"
+                assert entry.hedge == bool(on), "one attempt at a time, or two where one is slow"
+                assert len(on) < 2, "never more than two"
                 on.add(entry.attempt)
             case Failed():
                 on.remove(entry.attempt)
-                decided = isinstance(following, Retrying | MovedOn | Broken | Finished)
+                decided = isinstance(following, Retrying | MovedOn | Broken | Finished | Dropped)
                 assert decided, "what follows a failure is told"
-            case Ended():
+            case Ended() | Dropped():
                 on.remove(entry.attempt)
             case Answered() | Finished():
                 assert following is None or isinstance(entry, Answered), "nothing follows the end"

@@ -18,8 +18,10 @@ from turnout.routing.admission import Admission
 from turnout.routing.breaker import Breaker
 from turnout.routing.call import Call
 from turnout.routing.commands import Sleep
+from turnout.routing.lanes import Lanes
 from turnout.routing.limits import Gate, Window
 from turnout.routing.plan import Again, Plan
+from turnout.routing.router import RouterCore
 from turnout.routing.standing import Lease
 from turnout.routing.trace import Answered, MovedOn, Started
 from turnout.simulation import Simulation
@@ -149,7 +151,7 @@ def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
         if live.number == 2:
-            self._drops.pop()
+            self._lanes.drops.pop()
 
     patch.setattr(Call, "_close", close)
 
@@ -160,7 +162,7 @@ def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
 
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
-        self._drops.append(live)
+        self._lanes.drops.append(live)
 
     patch.setattr(Call, "_close", close)
 
@@ -201,6 +203,33 @@ def the_deadline_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Call, "_advance", advance)
     patch.setattr(Plan, "failed", lambda self, place, failure, after, phase, at: Again(50.0, "planted"))
+
+
+@bug("leases equal opens minus drops")
+def the_loser_is_never_dropped(patch: pytest.MonkeyPatch) -> None:
+    real = Lanes.overtake
+
+    def overtake(self: Lanes, winner: Any) -> Any:
+        loser = real(self, winner)
+        if loser is not None:
+            self.drops.remove(loser)
+        return loser
+
+    patch.setattr(Lanes, "overtake", overtake)
+
+
+@bug("hedges keep to their budget")
+def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
+    def beside(self: RouterCore, call: Call, hedge: Any, place: int, now: float) -> Any:
+        return self._admission.beside(call, place, now)
+
+    patch.setattr(RouterCore, "beside", beside)
+
+
+@bug("asked too often")
+def a_hedge_overlooks_the_limits(patch: pytest.MonkeyPatch) -> None:
+    real = Plan.beside
+    patch.setattr(Plan, "beside", lambda self, place, look: real(self, place, lambda other: None))
 
 
 def forget(patch: pytest.MonkeyPatch, kind: type) -> None:

@@ -8,7 +8,7 @@ import math
 import attrs
 from hypothesis import strategies as st
 
-from turnout.routing.policy import BreakerPolicy, Limit, Policy, Timers
+from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
 from turnout.simulation import Script
 
 DELAYS = st.sampled_from([0.0, 0.0, 0.01, 0.5, 3.0, 20.0])
@@ -62,6 +62,7 @@ class World:
     scripts: tuple[tuple[Script, ...], ...]
     calls: tuple[PlannedCall, ...]
     policy: Policy
+    concurrent: bool = False
 
 
 @st.composite
@@ -81,6 +82,7 @@ def policies(draw: st.DrawFn) -> Policy:
         max_waiting=draw(st.sampled_from([None, 1])),
         limits=draw(st.dictionaries(st.sampled_from(["p0", "p1", "p0/m", "p1/m"]), LIMITS, max_size=2)),
         breaker=draw(BREAKERS),
+        hedge=draw(st.sampled_from([None, Hedge(after=0.3, budget=1.0), Hedge(after=2.0, budget=0.5)])),
     )
 
 
@@ -104,4 +106,5 @@ def worlds(draw: st.DrawFn) -> World:
         tuple(tuple(draw(st.lists(scripts(), min_size=1, max_size=4))) for _ in range(candidates)),
         tuple(calls),
         draw(policies()),
+        draw(st.booleans()),
     )

@@ -1,0 +1,116 @@
+"""A call with two attempts at once, in async code: each operation runs in a task of its own until one attempt wins.
+
+Before the first content and only where the policy hedges; after it everything is done in the caller's task again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+from turnout.errors import RemoteProtocolError, TransportError
+from turnout.events import Event
+from turnout.routing.call import Call
+from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
+from turnout_io.concurrent import AsyncRouter, Group, Run, Waker, authorised
+
+__all__ = ["OverlappingRun"]
+
+
+class OverlappingRun(Run):
+    """One call being driven whose operations may overlap."""
+
+    def __init__(self, router: AsyncRouter, call: Call) -> None:
+        super().__init__(router, call)
+        self._under_way: dict[int, Callable[[], None]] = {}
+        self._events: tuple[Event, ...] = ()
+        self._raised: Exception | None = None
+        self._waker: Waker | None = None
+        self._begun = False
+
+    async def step(self) -> tuple[Event, ...]:
+        """Do what the call says until there are events or it is over."""
+        if self._begun and not self.call.overlapping:
+            return await super().step()
+        self._begun = True
+        async with self._router._runtime.group() as group:
+            over = await self._step_in(group)
+        # Raised out here: a group would wrap it.
+        if self._raised is not None:
+            raise self._raised
+        events, self._events = self._events, ()
+        return events if over else await super().step()
+
+    async def _step_in(self, group: Group) -> bool:
+        """The same, with tasks; False where nothing overlaps any more and there is nothing to tell yet."""
+        call, clock = self.call, self._router._now
+        while self._raised is None:
+            if not self._under_way:
+                if self._events:
+                    return True
+                if call.settled:
+                    return False
+            command = call.next_command(clock())
+            match command:
+                case Open(attempt) | Read(attempt):
+                    self._under_way[attempt] = group.start(partial(self._perform, command))
+                case Wait(until):
+                    await self._wait(until - clock())
+                case Sleep(until):
+                    await self._router._sleep(call, until)
+                case Drop(attempt):
+                    cancel = self._under_way.pop(attempt, None)
+                    if cancel is not None:
+                        cancel()
+                    await self._drop(attempt)
+                case Finish():
+                    self.finish = command
+                    return True
+                case _:
+                    assert_never(command)
+            if not call.overlapping and self._under_way:
+                await self._wait(None)
+        for cancel in self._under_way.values():
+            cancel()
+        self._under_way.clear()
+        return True
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until an operation has its outcome."""
+        self._waker = self._router._runtime.make_waker()
+        await self._waker.wait(seconds if seconds is not None else float("inf"))
+        self._waker = None
+
+    async def _perform(self, command: Open | Read) -> None:
+        """One operation to its outcome, which is told unless the attempt was dropped meanwhile."""
+        attempt = command.attempt
+        try:
+            match command:
+                case Open(_, request, timeouts):
+                    response = await self._router._network().open(await authorised(request), timeouts)
+                    if attempt not in self._under_way:
+                        await self._router._close(response)
+                        return
+                    self._responses[attempt] = response
+                    told = partial(self.call.receive_head, attempt, response.status, response.headers)
+                case Read(_, until, idle):
+                    data = await self._responses[attempt].read(min(idle, until - self._router._now()))
+                    told = (
+                        partial(self.call.receive_data, attempt, data)
+                        if data
+                        else partial(self.call.receive_end, attempt)
+                    )
+        except (TransportError, RemoteProtocolError) as error:
+            told = partial(self.call.receive_failure, attempt, error)
+        except Exception as error:  # a user's own code, in a key that is made or a transport: the caller's to see
+            self._raised = error
+            self._wake()
+            return
+        if self._under_way.pop(attempt, None) is not None:
+            self._events += told(self._router._now())
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waker is not None:
+            self._waker.set()
