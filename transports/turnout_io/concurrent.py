@@ -85,30 +85,41 @@ class AsyncRouter(RouterBase[AsyncTransport]):
 
     # -- calls --------------------------------------------------------------------------------------------------
 
-    async def chat(self, request: ChatRequest, *, timeout: float | None = None, collect: bool = False) -> ChatResponse:
+    async def chat(
+        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None, collect: bool = False
+    ) -> ChatResponse:
         """The answer, whole.
 
         timeout  seconds for the call, all attempts and waits together; the smallest bound holds
+        policy   the rules of this call, where they are not the router's
         collect  stream on the wire, so that a silent or stalled answer is noticed at once, and return the whole
 
         Raises TurnoutError; `error.trace.explain()` tells what was tried.
         """
-        response: ChatResponse = await self._run(Chat(request, collect), timeout)
+        response: ChatResponse = await self._run(Chat(request, collect), timeout, policy)
         return response
 
     def stream(
-        self, request: ChatRequest, *, timeout: float | None = None, total: float | None = None
+        self,
+        request: ChatRequest,
+        *,
+        timeout: float | None = None,
+        total: float | None = None,
+        policy: Policy | None = None,
     ) -> AsyncChatStream:
         """The answer as it comes; to be used in an `async with` block.
 
         timeout  seconds until the first content
         total    seconds for the whole stream; no bound by default
+        policy   the rules of this call, where they are not the router's
         """
-        return AsyncChatStream(self, request, timeout, total)
+        return AsyncChatStream(self, request, timeout, total, policy)
 
-    async def embed(self, request: EmbeddingRequest, *, timeout: float | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> EmbeddingResponse:
         """One vector for each text, in order."""
-        response: EmbeddingResponse = await self._run(Embed(request), timeout)
+        response: EmbeddingResponse = await self._run(Embed(request), timeout, policy)
         return response
 
     async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
@@ -131,8 +142,8 @@ class AsyncRouter(RouterBase[AsyncTransport]):
 
     # -- the driver ---------------------------------------------------------------------------------------------
 
-    async def _run(self, operation: Operation, timeout: float | None) -> Any:
-        run = self._drive(self._start(operation, timeout))
+    async def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
+        run = self._drive(self._start(operation, timeout, policy=policy))
         try:
             while run.finish is None:
                 await run.step()
@@ -147,8 +158,12 @@ class AsyncRouter(RouterBase[AsyncTransport]):
 
         return OverlappingRun(self, call)
 
-    def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
-        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total, concurrent=True)
+    def _start(
+        self, operation: Operation, timeout: float | None, total: float | None = None, policy: Policy | None = None
+    ) -> Call:
+        return self._core.start(
+            operation, self._now(), time.time(), timeout=timeout, total=total, policy=policy, concurrent=True
+        )
 
     def _network(self) -> AsyncTransport:
         if self._transport is None:
@@ -269,11 +284,19 @@ class AsyncChatStream:
     and `model` says who answers. Leaving early closes the connection at once.
     """
 
-    def __init__(self, router: AsyncRouter, request: ChatRequest, timeout: float | None, total: float | None) -> None:
+    def __init__(
+        self,
+        router: AsyncRouter,
+        request: ChatRequest,
+        timeout: float | None,
+        total: float | None,
+        policy: Policy | None,
+    ) -> None:
         self._router = router
         self._request = request
         self._timeout = timeout
         self._total = total
+        self._policy = policy
         self._run: Run | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
@@ -334,7 +357,7 @@ class AsyncChatStream:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
             operation = Stream(self._request)
-            self._run = self._router._drive(self._router._start(operation, self._timeout, self._total))
+            self._run = self._router._drive(self._router._start(operation, self._timeout, self._total, self._policy))
             await self._advance(self._run)
 
     async def _advance(self, run: Run) -> None:

@@ -5,6 +5,7 @@ Before the first content and only where the policy hedges; after it everything i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import assert_never
@@ -55,6 +56,8 @@ class OverlappingRun(Run):
             match command:
                 case Open(attempt) | Read(attempt):
                     self._under_way[attempt] = group.start(partial(self._perform, command))
+                    if not call.overlapping:
+                        await self._wait(math.inf)
                 case Wait(until):
                     await self._wait(until - clock())
                 case Sleep(until):
@@ -69,17 +72,15 @@ class OverlappingRun(Run):
                     return True
                 case _:
                     assert_never(command)
-            if not call.overlapping and self._under_way:
-                await self._wait(None)
         for cancel in self._under_way.values():
             cancel()
         self._under_way.clear()
         return True
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Until an operation has its outcome."""
         self._waker = self._router._runtime.make_waker()
-        await self._waker.wait(seconds if seconds is not None else float("inf"))
+        await self._waker.wait(seconds)
         self._waker = None
 
     async def _perform(self, command: Open | Read) -> None:
@@ -107,7 +108,8 @@ class OverlappingRun(Run):
             self._raised = error
             self._wake()
             return
-        if self._under_way.pop(attempt, None) is not None:
+        # Between the outcome and the Drop of one attempt, the other may have won.
+        if self._under_way.pop(attempt, None) is not None and self.call.is_on(attempt):
             self._events += told(self._router._now())
             self._wake()
 

@@ -13,6 +13,8 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.providers.protocol import Provider
 from turnout.routing.policy import Policy
 from turnout.routing.router import RouterCore
+from turnout.routing.routes import Route
+from turnout.routing.standing import Health, health_of
 
 __all__ = ["RouterBase"]
 
@@ -87,9 +89,22 @@ class RouterBase(Generic[TransportT]):
             router.register(provider, enabled=enabled)
         return router
 
+    def _now(self) -> float:
+        """The driver's monotonic clock, in seconds."""
+        raise NotImplementedError
+
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
         """Add a provider under its name. ValueError where the name is taken and `replace` is not given."""
         self._core.register(provider, enabled=enabled, replace=replace)
+
+    def add_route(self, route: Route, *, replace: bool = False) -> None:
+        """Add a route, to be asked for as `ModelConfig.route(name)`. ValueError where the name is taken."""
+        self._core.add_route(route, replace=replace)
+
+    def health(self) -> tuple[Health, ...]:
+        """How each candidate stands that was asked so far."""
+        now = self._now()
+        return tuple(health_of(standing, now) for standing in self._core.standings().values())
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """The status of every registered provider."""

@@ -52,28 +52,41 @@ class Router(RouterBase[Transport]):
 
     # -- calls --------------------------------------------------------------------------------------------------
 
-    def chat(self, request: ChatRequest, *, timeout: float | None = None, collect: bool = False) -> ChatResponse:
+    def chat(
+        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None, collect: bool = False
+    ) -> ChatResponse:
         """The answer, whole.
 
         timeout  seconds for the call, all attempts and waits together; the smallest bound holds
+        policy   the rules of this call, where they are not the router's
         collect  stream on the wire, so that a silent or stalled answer is noticed at once, and return the whole
 
         Raises TurnoutError; `error.trace.explain()` tells what was tried.
         """
-        response: ChatResponse = self._run(Chat(request, collect), timeout)
+        response: ChatResponse = self._run(Chat(request, collect), timeout, policy)
         return response
 
-    def stream(self, request: ChatRequest, *, timeout: float | None = None, total: float | None = None) -> ChatStream:
+    def stream(
+        self,
+        request: ChatRequest,
+        *,
+        timeout: float | None = None,
+        total: float | None = None,
+        policy: Policy | None = None,
+    ) -> ChatStream:
         """The answer as it comes; to be used in a `with` block.
 
         timeout  seconds until the first content
         total    seconds for the whole stream; no bound by default
+        policy   the rules of this call, where they are not the router's
         """
-        return ChatStream(self, request, timeout, total)
+        return ChatStream(self, request, timeout, total, policy)
 
-    def embed(self, request: EmbeddingRequest, *, timeout: float | None = None) -> EmbeddingResponse:
+    def embed(
+        self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> EmbeddingResponse:
         """One vector for each text, in order."""
-        response: EmbeddingResponse = self._run(Embed(request), timeout)
+        response: EmbeddingResponse = self._run(Embed(request), timeout, policy)
         return response
 
     def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
@@ -96,8 +109,8 @@ class Router(RouterBase[Transport]):
 
     # -- the driver ---------------------------------------------------------------------------------------------
 
-    def _run(self, operation: Operation, timeout: float | None) -> Any:
-        run = self._drive(self._start(operation, timeout))
+    def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
+        run = self._drive(self._start(operation, timeout, policy=policy))
         try:
             while run.finish is None:
                 run.step()
@@ -108,8 +121,12 @@ class Router(RouterBase[Transport]):
     def _drive(self, call: Call) -> Run:
         return Run(self, call)
 
-    def _start(self, operation: Operation, timeout: float | None, total: float | None = None) -> Call:
-        return self._core.start(operation, self._now(), time.time(), timeout=timeout, total=total, concurrent=False)
+    def _start(
+        self, operation: Operation, timeout: float | None, total: float | None = None, policy: Policy | None = None
+    ) -> Call:
+        return self._core.start(
+            operation, self._now(), time.time(), timeout=timeout, total=total, policy=policy, concurrent=False
+        )
 
     def _network(self) -> Transport:
         if self._transport is None:
@@ -228,11 +245,14 @@ class ChatStream:
     and `model` says who answers. Leaving early closes the connection at once.
     """
 
-    def __init__(self, router: Router, request: ChatRequest, timeout: float | None, total: float | None) -> None:
+    def __init__(
+        self, router: Router, request: ChatRequest, timeout: float | None, total: float | None, policy: Policy | None
+    ) -> None:
         self._router = router
         self._request = request
         self._timeout = timeout
         self._total = total
+        self._policy = policy
         self._run: Run | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
@@ -293,7 +313,7 @@ class ChatStream:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
             operation = Stream(self._request)
-            self._run = self._router._drive(self._router._start(operation, self._timeout, self._total))
+            self._run = self._router._drive(self._router._start(operation, self._timeout, self._total, self._policy))
             self._advance(self._run)
 
     def _advance(self, run: Run) -> None:

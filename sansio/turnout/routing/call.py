@@ -139,6 +139,11 @@ class Call:
         """Whether two attempts may ever be on at once in this call."""
         return self._concurrent and self._policy.hedge is not None and len(self._plan.left) > 1
 
+    def is_on(self, attempt: int) -> bool:
+        """Whether what happens to this attempt is still of interest."""
+        lanes = self._lanes
+        return any(one is not None and one.number == attempt for one in (lanes.live, lanes.rival))
+
     @property
     def settled(self) -> bool:
         """Whether two attempts will be on at once no more, as far as can be told."""

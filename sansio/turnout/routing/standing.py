@@ -8,13 +8,13 @@ from collections.abc import Callable
 import attrs
 
 from turnout.chat import RateLimit
-from turnout.routing.breaker import Breaker
+from turnout.routing.breaker import Breaker, BreakerState
 from turnout.routing.classify import Rule
 from turnout.routing.latency import Latency
 from turnout.routing.limits import Gate, Pace, Ticket
 from turnout.routing.plan import Obstacle
 
-__all__ = ["Lease", "Standing"]
+__all__ = ["Health", "Lease", "Standing", "health_of"]
 
 # What one request has in tokens, counted only where somebody needs to know.
 Size = Callable[[], int]
@@ -66,6 +66,39 @@ class Standing:
         self.requests.take(1, now)
         self.tokens.take(tokens, now)
         return Lease(self, now, self.breaker.begin(now), tuple(gate.enter(tokens, now) for gate in self.gates))
+
+
+@attrs.frozen(kw_only=True)
+class Health:
+    """How a candidate stands now, for a person or a dashboard.
+
+    candidate      provider/model
+    state          closed: used as usual; open: left alone after failures; half-open: one probe may try it
+    rests_for      seconds until it may be asked again, for whatever reason; 0 where it may
+    in_flight      attempts on it now
+    first_content  seconds to its first content lately, None where it is not known
+    per_token      seconds a token after that, None where it is not known
+    """
+
+    candidate: str
+    state: BreakerState
+    rests_for: float
+    in_flight: int
+    first_content: float | None
+    per_token: float | None
+
+
+def health_of(standing: Standing, now: float) -> Health:
+    breaker, latency = standing.breaker, standing.latency
+    until = max(breaker.cool_until, breaker.open_until)
+    return Health(
+        candidate=standing.key,
+        state=breaker.state(now),
+        rests_for=max(0.0, until - now),
+        in_flight=standing.in_flight,
+        first_content=latency.first_content.value,
+        per_token=latency.per_token.value,
+    )
 
 
 @attrs.define(eq=False)
