@@ -29,6 +29,7 @@ MAX_TRAILERS = 8192
 # chunk-size, then an extension or the trailing blanks that some servers pad the size with.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)", re.ASCII)
 # field-line of RFC 9112 section 5, without folding. RFC 9110 section 6.5.1 forbids fields that concern framing here.
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _TRAILER_LINE = re.compile(
     rb"(?!(?i:content-length|transfer-encoding):)[-!#$%&'*+.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*"
 )
@@ -193,6 +194,9 @@ def _trailers_end(data: bytes, start: int) -> int | None:
         return start + 2
     end = data.find(b"\r\n\r\n", start, start + MAX_TRAILERS + 4)
     if end < 0:
+        # Such a line would never end as ours must, and its reader would wait for the rest until a timer.
+        if _BARE_LF.search(data, start) is not None:
+            raise RemoteProtocolError("a line of the trailer section ends in a bare LF")
         if len(data) - start >= MAX_TRAILERS + 4:
             raise RemoteProtocolError("the trailer section is too long")
         return None

@@ -121,6 +121,7 @@ def test_every_split_equals_no_split(framing: bytes, wire: bytes, offsets: list[
 @given(framing=st.sampled_from(sorted(MAKERS)), wire=wires, eof=st.booleans())
 @example(framing=b"Transfer-Encoding: chunked\r\n", wire=b"0x5\r\nhello\r\n0\r\n\r\n", eof=False)
 @example(framing=b"Transfer-Encoding: chunked\r\n", wire=b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n", eof=False)
+@example(framing=b"Transfer-Encoding: chunked\r\n", wire=b"1\r\n\x00\r\n0\r\nA: b\n\r\n", eof=False)
 def test_h11_accepts_what_we_accept_with_the_same_bytes(framing: bytes, wire: bytes, eof: bool) -> None:
     ours, state, _ = read(MAKERS[framing](), [wire] if wire else [], eof=eof)
     theirs, their_state = read_with_h11(framing, wire, eof=eof)
