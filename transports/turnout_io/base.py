@@ -7,13 +7,22 @@ Rules:
 
 1. A status is never an exception.
 2. Errors are Turnout's: `ConnectFailed` (nothing was sent), `TimedOut`, `Disconnected`, else `TransportError`; a peer
-   that breaks HTTP is a `RemoteProtocolError`.
+   that breaks HTTP is a `RemoteProtocolError`, or where that cannot be told apart, `Disconnected`; a request that
+   cannot be sent is a `LocalProtocolError`, whose message does not quote it.
 3. A body that ends early is an error, not an end.
 4. `read` returns as soon as there is anything, never b"" but at the end, and b"" again after it.
 5. `read(timeout)` waits at most `timeout` seconds and then raises `TimedOut`. What cannot be kept exactly is stated.
 6. `close` may come at any time and any number of times. After the end it gives the connection back for reuse; before
    the end it drops the connection. (A connection may be given back already when the end is seen.)
 7. Async: cancellation may come at any `await`; `aclose` must then still free the connection.
+
+What the errors of `open` say decides whether a request may be sent again. `ConnectFailed`, and `TimedOut` with
+`timer=Timer.CONNECT, phase=Phase.NOT_SENT`, promise that no byte of it left; `Disconnected(reused=True)` says that a
+connection kept from an earlier request died before a byte of the answer. A transport that cannot know says less: their
+defaults. The errors of `read` need say nothing of this: whoever reads knows what came.
+
+A transport need not keep connections for reuse. One that does must drop a connection over which more came than the
+answer, or the next answer is somebody else's.
 """
 
 from __future__ import annotations
