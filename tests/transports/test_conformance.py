@@ -21,7 +21,7 @@ from turnout_io.conformance import (
     check_transport,
     render,
 )
-from turnout_io.conformance.__main__ import SHIPPED
+from turnout_io.conformance.__main__ import SHIPPED, main
 from turnout_io.conformance.markdown import rules_table, summary_table
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.socket_transport import SocketTransport
@@ -134,6 +134,19 @@ def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
     root = Path(__file__).resolve().parents[2]
     assert f"\n{summary_table(found)}\n" in (root / "README.md").read_text("utf-8")
     assert f"\n{rules_table(found)}\n" in (root / "docs" / "conformance.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("no_such_module_here:X", "No module named"),
+        ("turnout_io.base", "as module:name"),
+        ("turnout_io.base:Nope", "as module:name"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_a_line(name: str, says: str) -> None:
+    with pytest.raises(SystemExit, match=says):
+        main([name])
 
 
 def test_rules_are_named_once() -> None:

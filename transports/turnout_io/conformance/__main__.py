@@ -23,7 +23,7 @@ SHIPPED = (
 
 
 def main(arguments: list[str]) -> int:
-    """Print a table for each transport; 1 where a rule is broken, else 0."""
+    """Print a table for each transport; 1 where a rule is broken, else 0. Raises SystemExit for bad usage."""
     parser = argparse.ArgumentParser(prog="python -m turnout_io.conformance", description=__doc__)
     parser.add_argument("factory", nargs="?", help="what makes the transport, as module:name")
     parser.add_argument("--all", action="store_true", help="check the transports that come with this package")
@@ -44,13 +44,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _import(name: str) -> Callable[..., Any]:
+    """What makes the transport. Raises SystemExit with a line that says what is wrong."""
     module, _, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
-        factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        factory = getattr(importlib.import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"{name}: {error}") from error
     finally:
         sys.path.remove("")
-    return factory
+    if not callable(factory):
+        raise SystemExit(f"{name}: give what makes the transport as module:name, such as my_module:MyTransport")
+    made: Callable[..., Any] = factory
+    return made
 
 
 def _check(factory: Callable[..., Any], runtime: str) -> Iterator[Result]:
