@@ -22,7 +22,18 @@ from turnout import (
     ToolCallReady,
     Usage,
 )
+from turnout.errors import ConnectFailed, Disconnected
+from turnout.http import HttpRequest
 from turnout_io import sync, trio
+from turnout_io.testing import (
+    AsyncRecordingTransport,
+    AsyncReplayTransport,
+    AsyncScriptedTransport,
+    RecordingTransport,
+    ReplayTransport,
+    Reply,
+    ScriptedTransport,
+)
 
 request = ChatRequest(
     ModelConfig("openai", "gpt-4o-mini", temperature=0.2, stop="END"),
@@ -68,3 +79,13 @@ def told(event: Event) -> str:
             return reason.value
         case _:
             assert_never(event)
+
+
+def transports_for_tests(script: ScriptedTransport, concurrent_script: AsyncScriptedTransport) -> None:
+    for transport in (script, RecordingTransport(script, "x.json"), ReplayTransport("x.json")):
+        sync.Router(transport=transport)
+    recorded = AsyncRecordingTransport(concurrent_script, "x.json")
+    for concurrent in (concurrent_script, recorded, AsyncReplayTransport("x.json")):
+        trio.Router(transport=concurrent)
+    script.add(Reply(200, [b"a", 0.5, Disconnected("cut")], {"a": "b"}), ConnectFailed("no"), lambda request: Reply())
+    assert_type(script.requests, tuple[HttpRequest, ...])
