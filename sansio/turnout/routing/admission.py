@@ -17,11 +17,11 @@ from turnout.routing.plan import Hold, Obstacle, Stop, Try
 from turnout.routing.policy import Limit, Policy
 from turnout.routing.standing import Lease, Standing
 
-__all__ = ["Admission", "Admitted", "Answer", "Applicant"]
+__all__ = ["Admission", "Admitted", "Answer", "Applicant", "ObstaclesPassed"]
 
 
 # What stood in the way, candidate by candidate.
-Passed: TypeAlias = tuple[tuple[int, Obstacle], ...]
+ObstaclesPassed: TypeAlias = tuple[tuple[int, Obstacle], ...]
 
 
 @attrs.frozen
@@ -29,19 +29,19 @@ class Admitted:
     """A candidate may be asked: which, what was in the way of those before it, and what the attempt holds."""
 
     choice: Try
-    passed: Passed
+    passed: ObstaclesPassed
     lease: Lease
 
 
-Answer: TypeAlias = Admitted | tuple[Hold | Stop, Passed]
+Answer: TypeAlias = Admitted | tuple[Hold | Stop, ObstaclesPassed]
 
 
 class Applicant(Protocol):
-    """A call, as admission sees it. `granted` is set where it was let in, or turned away, while it waited."""
+    """One call, as admission sees it. `granted` is set where it was let in, or turned away, while it waited."""
 
     granted: Answer | None
 
-    def apply(self, now: float) -> tuple[Try | Hold | Stop, Passed, Standing | None]:
+    def apply(self, now: float) -> tuple[Try | Hold | Stop, ObstaclesPassed, Standing | None]:
         """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
         ...
 
@@ -52,11 +52,11 @@ class Applicant(Protocol):
     def size(self) -> int: ...
 
 
-CallT = TypeVar("CallT", bound=Applicant)
+ApplicantT = TypeVar("ApplicantT", bound=Applicant)
 
 
 @attrs.define(eq=False)
-class Admission(Generic[CallT]):
+class Admission(Generic[ApplicantT]):
     """The places of one router. Not guarded: the core holds its lock around every call.
 
     woken  the calls that were let in while they waited, for the driver to wake
@@ -66,8 +66,8 @@ class Admission(Generic[CallT]):
     whole: Gate = attrs.field(init=False)
     _providers: dict[str, Gate] = attrs.field(factory=dict, init=False)
     _standings: dict[str, Standing] = attrs.field(factory=dict, init=False)
-    _queue: dict[CallT, None] = attrs.field(factory=dict, init=False)
-    woken: list[CallT] = attrs.field(factory=list, init=False)
+    _queue: dict[ApplicantT, None] = attrs.field(factory=dict, init=False)
+    woken: list[ApplicantT] = attrs.field(factory=list, init=False)
     _changed: bool = attrs.field(default=False, init=False)
     _look_again: float = attrs.field(default=float("inf"), init=False)
 
@@ -94,7 +94,7 @@ class Admission(Generic[CallT]):
     def waiting(self) -> int:
         return len(self._queue)
 
-    def ask(self, call: CallT, now: float) -> Answer:
+    def ask(self, call: ApplicantT, now: float) -> Answer:
         """A place for `call`, or what its plan says to there being none. A call that is to hold joins the queue."""
         if self._queue:
             self._changed |= call in self._queue  # its time has come, and that of those before it may have
@@ -128,7 +128,7 @@ class Admission(Generic[CallT]):
             else None
         )
 
-    def withdraw(self, call: CallT) -> None:
+    def withdraw(self, call: ApplicantT) -> None:
         """The call waits no longer."""
         self._queue.pop(call, None)
 
@@ -139,7 +139,7 @@ class Admission(Generic[CallT]):
         if self._queue:
             self._let_in(now)
 
-    def take_woken(self) -> tuple[CallT, ...]:
+    def take_woken(self) -> tuple[ApplicantT, ...]:
         woken, self.woken = tuple(self.woken), []
         return woken
 
@@ -165,6 +165,6 @@ class Admission(Generic[CallT]):
                 call.granted = decision, passed
                 self.woken.append(call)
 
-    def _look_at(self, passed: Passed, now: float) -> None:
+    def _look_at(self, passed: ObstaclesPassed, now: float) -> None:
         """Remember when the first of these obstacles will be gone; a little early, for waits are rounded up."""
         self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed) - 1e-5)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -29,17 +29,17 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.events import Event, Restarted
-from turnout.routing.admission import Admitted, Answer
+from turnout.routing.admission import Admitted
 from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt
 from turnout.routing.classify import Action, FailureClass, classify
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
 from turnout.routing.field import Field
+from turnout.routing.journal import Journal
 from turnout.routing.lanes import Lanes
 from turnout.routing.operations import Operation
-from turnout.routing.plan import Again, Hold, Next, Obstacle, Plan, Stop, Try
+from turnout.routing.plan import Again, Next, Plan, Stop
 from turnout.routing.policy import Policy
-from turnout.routing.standing import Standing
 from turnout.routing.trace import (
     NO_LARGER,
     Answered,
@@ -47,16 +47,14 @@ from turnout.routing.trace import (
     Content,
     Dropped,
     Ended,
+    Entry,
     Finished,
     Head,
     MovedOn,
-    Passed,
-    QueueFull,
     Retrying,
     Skipped,
     Started,
     Trace,
-    Waiting,
 )
 from turnout.routing.verdicts import (
     all_failed,
@@ -77,32 +75,30 @@ _NO_USAGE = Usage(source="absent")
 
 @attrs.define(eq=False)
 class Call:
-    """One call of a router. Made by `RouterCore.start`.
-
-    granted  what it was told while it waited, until it takes note: its place, or that there is none to wait for
-    """
+    """One call of a router. Made by `RouterCore.start`."""
 
     _core: RouterCore
     _operation: Operation
     _field: Field
     _policy: Policy
-    trace: Trace
-    _started: float
+    _journal: Journal
     _deadline: float
     _total: float
     _concurrent: bool = False
-    granted: Answer | None = attrs.field(default=None, init=False)
     _lanes: Lanes = attrs.field(factory=Lanes, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
     _committed: bool = attrs.field(default=False, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
-    _queued: bool = attrs.field(default=False, init=False)
-    _waits_until: float = attrs.field(default=-math.inf, init=False)
     _errors: list[TurnoutError] = attrs.field(factory=list, init=False)
     _tried: set[int] = attrs.field(factory=set, init=False)
     _spent: float = attrs.field(default=0.0, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
     _broken: ChatResponse | None = attrs.field(default=None, init=False)  # of the newest answer that broke
+
+    @property
+    def trace(self) -> Trace:
+        """How the call was decided so far."""
+        return self._journal.trace
 
     @property
     def _plan(self) -> Plan:
@@ -127,7 +123,7 @@ class Call:
     @property
     def ready(self) -> bool:
         """Whether it was let in or turned away while it waited: a Sleep is then over, whatever its time."""
-        return self.granted is not None
+        return self._field.granted is not None
 
     @property
     def overlapping(self) -> bool:
@@ -200,68 +196,33 @@ class Call:
 
     def _advance(self, now: float) -> Command | None:
         """No attempt is on: begin the next, wait, or give up."""
+        field = self._field
         if now >= self._deadline:
-            self._fail_deadline(now)
+            awaited = "waiting for a place in the router" if field.queued else "no attempt was on"
+            seconds = self._deadline - self._journal.started
+            self._stop(deadline_exceeded(seconds, Phase.NOT_SENT, f"while {awaited}", self._errors), now)
             return None
         if now < self._not_before:
             return Sleep(min(self._not_before, self._deadline))
-        if self._queued and self.granted is None and now < self._waits_until:
-            return Sleep(min(self._waits_until, self._deadline))
-        if self._policy.max_cost is not None and not self._queued:
-            self._leave_out_what_is_too_dear(now)
+        if self._policy.max_cost is not None and not field.queued:
+            for place, reason in field.too_dear(self._policy.max_cost - self._spent):
+                field.leave_out(place, reason, now)
+                self._errors.append(BudgetExceeded(f"{field.candidates[place]}: {reason}"))
         if not self._plan.left:
             self._stop(nobody_left(self._errors, len(self._tried)), now)
             return None
-        answer = self._core.ask(self, now)
-        self.granted = None
-        if isinstance(answer, Admitted):
-            self._queued = False
-            self._pass_over(answer.passed, now)
-            return self._open(answer, now)
-        decision, passed = answer
-        if isinstance(decision, Hold):
-            self._waits_until = self._started + decision.until
-            if not self._queued:
-                self._queued = True
-                self._pass_over(passed, now)
-                until = round(decision.until, 6) if decision.until < math.inf else None
-                self._note(Waiting(self._at(now), until, decision.reason))
-            return Sleep(min(self._waits_until, self._deadline))
-        self._queued = False
-        self._pass_over(passed, now)
-        if decision.queue is not None:
-            self._note(QueueFull(self._at(now), decision.queue))
-        self._stop(turned_away(decision, self._errors, len(self._tried)), now)
-        return None
-
-    def apply(self, now: float) -> tuple[Try | Hold | Stop, tuple[tuple[int, Obstacle], ...], Standing | None]:
-        """What its plan says now (`turnout.routing.admission.Applicant`)."""
-        return self._field.choose(self._at(now), now)
-
-    def beside(self, place: int, now: float) -> tuple[Try | None, Standing | None]:
-        return self._field.beside(place, now)
-
-    def size(self) -> int:
-        return self._field.size()
-
-    def _leave_out_what_is_too_dear(self, now: float) -> None:
-        left = (self._policy.max_cost or 0.0) - self._spent
-        for place, reason in self._field.too_dear(left):
-            self._leave_out(place, reason, now)
-            self._errors.append(BudgetExceeded(f"{self._field.candidates[place]}: {reason}"))
-
-    def _leave_out(self, place: int, reason: str, now: float) -> None:
-        self._plan.unusable(place)
-        self._note(Skipped(self._at(now), str(self._field.candidates[place]), reason, place))
-
-    def _pass_over(self, passed: tuple[tuple[int, Obstacle], ...], now: float) -> None:
-        for place, obstacle in passed:
-            wait = obstacle.wait if obstacle.wait < math.inf else None
-            self._note(Passed(self._at(now), place, str(self._field.candidates[place]), obstacle.state, wait))
+        found = field.seek(now)
+        if isinstance(found, Admitted):
+            return self._open(found, now)
+        if isinstance(found, Stop):
+            self._stop(turned_away(found, self._errors, len(self._tried)), now)
+            return None
+        return Sleep(min(found, self._deadline))
 
     def _open(self, admitted: Admitted, now: float, *, hedge: bool = False) -> Command | None:
         place, lease = admitted.choice.place, admitted.lease
-        candidate = self._field.candidates[place]
+        field = self._field
+        candidate = field.candidates[place]
         self._tried.add(place)
         try:
             exchange = self._operation.begin(candidate.provider, candidate.model)
@@ -269,7 +230,7 @@ class Call:
             # It cannot be put into this dialect, and nothing was sent: another candidate may take it.
             self._core.release(lease, now)
             self._errors.append(error)
-            self._leave_out(place, error.message if isinstance(error, ProviderError) else str(error), now)
+            field.leave_out(place, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
         budget = self._plan.time_for_attempt(self._at(now))
         self._plan.began()
@@ -306,7 +267,7 @@ class Call:
             return command
         if hedge is not None and now >= lanes.rival_at:
             lanes.rival_at = math.inf
-            admitted = self._core.beside(self, hedge, live.place, now) if now < self._deadline else None
+            admitted = self._core.beside(self._field, hedge, live.place, now) if now < self._deadline else None
             if admitted is not None:
                 return self._open(admitted, now, hedge=True)
         return Wait(lanes.rival_at)
@@ -388,7 +349,7 @@ class Call:
 
     def cancel(self, now: float) -> None:
         """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
-        self._withdraw(now)
+        self._field.withdraw(now)
         self._close_all(now)
         if self._finish is None:
             self._note(Finished(self._at(now), "cancelled by the caller"))
@@ -444,7 +405,7 @@ class Call:
         # The caller's own deadline is nobody's fault, so the candidate's health does not suffer.
         self._note(failed_entry(self._at(now), live.number, FailureClass.SILENT, live.phase, None))
         partial = self._partial(live) if live.flowing else None
-        seconds = self._deadline - self._started
+        seconds = self._deadline - self._journal.started
         awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
         error = deadline_exceeded(seconds, live.phase, awaited, self._errors)
         candidate = str(live.candidate)
@@ -479,7 +440,7 @@ class Call:
             return events
         # The deadline of the first content begins anew; `total` holds as before.
         self._deadline = min(now + self._policy.timeout, self._total)
-        self._plan.deadline = round(self._deadline - self._started, 6)
+        self._plan.deadline = round(self._deadline - self._journal.started, 6)
         self._note(Broken(at, live.number, mode, self._plan.deadline))
         decision = self._plan.broke(place, failure, entry.retry_after, entry.phase, at, resume=mode == "resume")
         if isinstance(decision, Stop):
@@ -521,21 +482,6 @@ class Call:
 
     # -- how a call ends ----------------------------------------------------------------------------------------
 
-    def _withdraw(self, now: float) -> None:
-        """Leave the queue; a place that was granted meanwhile is passed on."""
-        if self._queued:
-            self._queued = False
-            self._core.withdraw(self)
-        granted, self.granted = self.granted, None
-        if isinstance(granted, Admitted):
-            self._core.release(granted.lease, now)
-
-    def _fail_deadline(self, now: float) -> None:
-        """The deadline passed with no attempt on."""
-        awaited = "while waiting for a place in the router" if self._queued else "before another attempt could begin"
-        seconds = self._deadline - self._started
-        self._stop(deadline_exceeded(seconds, Phase.NOT_SENT, awaited, self._errors), now)
-
     def _close_all(self, now: float) -> None:
         while (live := self._lanes.live) is not None:
             if not live.whole:
@@ -543,7 +489,7 @@ class Call:
             self._close(live, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
-        self._withdraw(now)
+        self._field.withdraw(now)
         self._close_all(now)
         if self._broken is not None:
             error = interrupted(error, error.partial or self._broken, str(self.model))
@@ -563,7 +509,7 @@ class Call:
         return live
 
     def _at(self, now: float) -> float:
-        return round(now - self._started, 6)
+        return self._journal.at(now)
 
-    def _note(self, entry: Any) -> None:
-        self.trace.entries.append(entry)
+    def _note(self, entry: Entry) -> None:
+        self._journal.note(entry)

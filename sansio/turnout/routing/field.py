@@ -1,35 +1,105 @@
-"""The field of one call: its usable candidates, as they stand now."""
+"""The field of one call: its usable candidates as they stand now, and its way to a place on one of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 
+from turnout.routing.admission import Admitted, Answer, ObstaclesPassed
 from turnout.routing.attempt import Candidate
+from turnout.routing.journal import Journal
 from turnout.routing.operations import Operation
 from turnout.routing.plan import Hold, Obstacle, Plan, Stop, Try
 from turnout.routing.standing import Standing
+from turnout.routing.trace import QueueFull, Skipped, Waiting
+
+if TYPE_CHECKING:
+    from turnout.routing.call import Call
+    from turnout.routing.router import RouterCore
 
 __all__ = ["Field"]
 
 
 @attrs.define(eq=False)
 class Field:
-    """Looks at the candidates of a call for its plan. It changes nothing of either."""
+    """Seeks a place for a call, and waits for one (`turnout.routing.admission.Applicant`).
 
+    call     whose field it is; the core names it when a place is granted
+    granted  what it was told while it waited, until it takes note: its place, or that there is none to wait for
+    queued   whether it waits in the core's queue
+    """
+
+    core: RouterCore
     candidates: tuple[Candidate, ...]
     operation: Operation
     plan: Plan
+    journal: Journal
+    call: Call = attrs.field(init=False)
+    granted: Answer | None = attrs.field(default=None, init=False)
+    queued: bool = attrs.field(default=False, init=False)
+    _waits_until: float = attrs.field(default=-math.inf, init=False)
+
+    def seek(self, now: float) -> Admitted | Stop | float:
+        """A place now; the time until which to wait for one; or why there is none to wait for."""
+        if self.queued and self.granted is None and now < self._waits_until:
+            return self._waits_until
+        answer = self.core.ask(self, now)
+        self.granted = None
+        if isinstance(answer, Admitted):
+            self.queued = False
+            self._pass_over(answer.passed, now)
+            return answer
+        decision, passed = answer
+        journal = self.journal
+        if isinstance(decision, Hold):
+            self._waits_until = journal.started + decision.until
+            if not self.queued:
+                self.queued = True
+                self._pass_over(passed, now)
+                until = round(decision.until, 6) if decision.until < math.inf else None
+                journal.note(Waiting(journal.at(now), until, decision.reason))
+            return self._waits_until
+        self.queued = False
+        self._pass_over(passed, now)
+        if decision.queue is not None:
+            journal.note(QueueFull(journal.at(now), decision.queue))
+        return decision
+
+    def withdraw(self, now: float) -> None:
+        """Leave the queue; a place that was granted meanwhile is passed on."""
+        if self.queued:
+            self.queued = False
+            self.core.withdraw(self)
+        granted, self.granted = self.granted, None
+        if isinstance(granted, Admitted):
+            self.core.release(granted.lease, now)
+
+    def leave_out(self, place: int, reason: str, now: float) -> None:
+        """This candidate cannot be asked at all."""
+        self.plan.unusable(place)
+        self.journal.note(Skipped(self.journal.at(now), str(self.candidates[place]), reason, place))
+
+    def too_dear(self, left: float) -> Iterator[tuple[int, str]]:
+        """The candidates that are not sure to stay within `left` of the call's budget, and why."""
+        for place in tuple(self.plan.left):
+            price = self.candidates[place].price
+            if price is None:
+                yield place, "its price is not known, and the call has a max_cost"
+                continue
+            dearest = price.at_most(*self.operation.size())
+            if dearest > left:
+                yield place, f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
+
+    # -- as admission sees it -----------------------------------------------------------------------------------
 
     def size(self) -> int:
         """Tokens that the next request may come to."""
         return sum(self.operation.size())
 
-    def choose(
-        self, at: float, now: float
-    ) -> tuple[Try | Hold | Stop, tuple[tuple[int, Obstacle], ...], Standing | None]:
+    def apply(self, now: float) -> tuple[Try | Hold | Stop, ObstaclesPassed, Standing | None]:
         """What the plan says now, what stood in the way, and the standing of the candidate that it would try."""
         passed: list[tuple[int, Obstacle]] = []
 
@@ -43,7 +113,7 @@ class Field:
                 passed.append((place, obstacle))
             return obstacle
 
-        decision = self.plan.choose(look, at)
+        decision = self.plan.choose(look, self.journal.at(now))
         standing = self.candidates[decision.place].standing if isinstance(decision, Try) else None
         return decision, tuple(passed), standing
 
@@ -53,13 +123,6 @@ class Field:
         choice = self.plan.beside(place, lambda other: candidates[other].standing.obstacle(self.size, now))
         return choice, candidates[choice.place].standing if choice is not None else None
 
-    def too_dear(self, left: float) -> Iterator[tuple[int, str]]:
-        """The candidates that are not sure to stay within `left` of the call's budget, and why."""
-        for place in tuple(self.plan.left):
-            price = self.candidates[place].price
-            if price is None:
-                yield place, "its price is not known, and the call has a max_cost"
-                continue
-            dearest = price.at_most(*self.operation.size())
-            if dearest > left:
-                yield place, f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
+    def _pass_over(self, passed: ObstaclesPassed, now: float) -> None:
+        for place, obstacle in passed:
+            self.journal.passed_over(place, self.candidates[place], obstacle, now)

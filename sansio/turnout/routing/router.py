@@ -30,6 +30,7 @@ from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
 from turnout.routing.classify import Rule
 from turnout.routing.field import Field
+from turnout.routing.journal import Journal
 from turnout.routing.operations import Chat, Embed, Operation
 from turnout.routing.plan import Candidacy, Plan
 from turnout.routing.policy import Hedge, Policy
@@ -67,7 +68,7 @@ class RouterCore:
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _turns: dict[str, int] = attrs.field(factory=dict, init=False)
     _hedges: float = attrs.field(default=1.0, init=False)  # that may be had now
-    _admission: Admission[Call] = attrs.field(init=False)
+    _admission: Admission[Field] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._admission = Admission(self.policy)
@@ -212,17 +213,11 @@ class RouterCore:
             for candidate in candidates
         )
         trace.rules = rules_of(policy, candidacies)
-        call = Call(
-            self,
-            operation,
-            Field(tuple(candidates), operation, Plan(candidacies, policy, deadline, seed)),
-            policy,
-            trace,
-            now,
-            now + deadline,
-            whole,
-            concurrent,
-        )
+        journal = Journal(trace, now)
+        plan = Plan(candidacies, policy, deadline, seed)
+        field = Field(self, tuple(candidates), operation, plan, journal)
+        call = Call(self, operation, field, policy, journal, now + deadline, whole, concurrent)
+        field.call = call
         if unknown is not None or not candidates:
             call.refuse(unknown or _no_candidate(refusals), now)
         return call
@@ -275,17 +270,17 @@ class RouterCore:
 
     # -- places -------------------------------------------------------------------------------------------------
 
-    def ask(self, call: Call, now: float) -> Answer:
+    def ask(self, field: Field, now: float) -> Answer:
         """A place for one attempt: at once, in the order of the queue, or not at all."""
         with self._lock:
-            return self._admission.ask(call, now)
+            return self._admission.ask(field, now)
 
-    def beside(self, call: Call, hedge: Hedge, place: int, now: float) -> Admitted | None:
+    def beside(self, field: Field, hedge: Hedge, place: int, now: float) -> Admitted | None:
         """A place for a second attempt of one call, where the budget of such attempts allows it."""
         with self._lock:
             if self._hedges < 1.0:
                 return None
-            admitted = self._admission.beside(call, place, now)
+            admitted = self._admission.beside(field, place, now)
             if admitted is not None:
                 self._hedges -= 1.0
             return admitted
@@ -295,10 +290,10 @@ class RouterCore:
         with self._lock:
             self._admission.release(lease, now)
 
-    def withdraw(self, call: Call) -> None:
+    def withdraw(self, field: Field) -> None:
         """The call waits no longer."""
         with self._lock:
-            self._admission.withdraw(call)
+            self._admission.withdraw(field)
 
     def content_came(self, lease: Lease, now: float) -> None:
         with self._lock:
@@ -317,7 +312,7 @@ class RouterCore:
         if not self._admission.woken:
             return ()
         with self._lock:
-            return self._admission.take_woken()
+            return tuple(field.call for field in self._admission.take_woken())
 
     @property
     def in_flight(self) -> int:

@@ -91,7 +91,7 @@ class Observer:
         # A place is held from Open to Drop, and by a call that was just granted one.
         on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
         owed = sum(len(other._lanes.drops) for other in self.began)
-        granted = sum(isinstance(other.granted, Admitted) for other in self.began)
+        granted = sum(isinstance(other._field.granted, Admitted) for other in self.began)
         assert self.core.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
         if policy.max_concurrency is not None:
             assert len(on) - owed <= policy.max_concurrency, "the router is never over its limit"
@@ -168,9 +168,9 @@ class Observer:
         model = call._field.candidates[place].model
         for other in self.began:
             entries = other.trace.entries
-            if other is call or other.finished or other.granted is not None or not entries:
+            if other is call or other.finished or other._field.granted is not None or not entries:
                 continue
-            waits = isinstance(entries[-1], Waiting) and other._queued
+            waits = isinstance(entries[-1], Waiting) and other._field.queued
             mine = [entry for entry in call.trace.entries if isinstance(entry, Waiting)]
             since = self.began[call] + (mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():

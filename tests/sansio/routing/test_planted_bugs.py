@@ -220,8 +220,8 @@ def the_loser_is_never_dropped(patch: pytest.MonkeyPatch) -> None:
 
 @bug("hedges keep to their budget")
 def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
-    def beside(self: RouterCore, call: Call, hedge: Any, place: int, now: float) -> Any:
-        return self._admission.beside(call, place, now)
+    def beside(self: RouterCore, field: Any, hedge: Any, place: int, now: float) -> Any:
+        return self._admission.beside(field, place, now)
 
     patch.setattr(RouterCore, "beside", beside)
 

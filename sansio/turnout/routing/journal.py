@@ -1,0 +1,31 @@
+"""The writing of a trace: what happened, with the seconds from the call's beginning."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from turnout.routing.plan import Obstacle
+from turnout.routing.trace import Entry, Passed, Trace
+
+__all__ = ["Journal"]
+
+
+@attrs.define(eq=False)
+class Journal:
+    """Writes the trace of a call that began at the monotonic time `started`."""
+
+    trace: Trace
+    started: float
+
+    def at(self, now: float) -> float:
+        """Seconds from the call's beginning, as the trace keeps them and the plan decides by them."""
+        return round(now - self.started, 6)
+
+    def note(self, entry: Entry) -> None:
+        self.trace.entries.append(entry)
+
+    def passed_over(self, place: int, candidate: object, obstacle: Obstacle, now: float) -> None:
+        wait = obstacle.wait if obstacle.wait < math.inf else None
+        self.note(Passed(self.at(now), place, str(candidate), obstacle.state, wait))
