@@ -71,7 +71,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.add_argument("--scenario", nargs="+", choices=names, default=names, metavar="S01", help="only these")
     options.add_argument("--driver", nargs="+", choices=DRIVERS, default=list(DRIVERS), help="only these")
     options.add_argument("--mode", nargs="+", type=Mode, choices=list(Mode), default=list(Mode), help="only these")
-    options.add_argument("--jobs", type=positive, default=8, help="cells played at a time (8)")
+    options.add_argument("--jobs", type=positive, default=16, help="cells played at a time (16)")
     options.add_argument("--explain", action="store_true", help="print the router's trace of each call")
     return options.parse_args(arguments)
 
