@@ -63,7 +63,7 @@ def test_a_benchmark_prints_a_table_of_numbers_with_their_unit(name: str, capsys
 
 
 def test_every_client_that_is_installed_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    assert benchmark("peers_chat").main("--rounds 1 --calls 1 --burst 40 --alone 5".split()) == 0
+    assert benchmark("peers_chat").main("--turns 1 --rounds 1 --calls 1 --burst 40 --alone 5".split()) == 0
     told = capsys.readouterr().out
     assert told.startswith("µs of CPU of the client's process\n")
     for client in ("Turnout, requests", "Turnout, sockets", "Turnout, trio", "Turnout, asyncio", "by hand"):
