@@ -75,6 +75,17 @@ def _check_range(
         raise ValueError(f"{where(instance, attribute)} must be at most {high}, not {value}")
 
 
+def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """One of these words."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in words:
+            known = f"{', '.join(words[:-1])} or {words[-1]}"
+            raise ValueError(f"{where(instance, attribute)} must be {known}, not {value!r}")
+
+    return validate
+
+
 def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """A tuple with nothing in it but instances of `kinds`."""
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnout.chat import ModelConfig
+from turnout.prices import Price
 from turnout.providers import CATALOG
-from turnout.routing.policy import Policy
-from turnout.settings import Settings, SettingsError, duration_seconds, expand, snake_case
+from turnout.router_settings import _POLICY
+from turnout.routing.classify import Action, FailureClass
+from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy
+from turnout.routing.routes import Choice
+from turnout.setting_values import duration_seconds, expand, snake_case
+from turnout.settings import Settings, SettingsError
 
 FILE: dict[str, Any] = {
     "providers": {
@@ -86,12 +93,91 @@ def test_a_second_account_does_not_take_the_first_one_s_key() -> None:
         ({"runtime": {"router": {"providerRetries": 1.5}}}, "runtime.router.provider_retries: a whole number"),
         ({"runtime": {"router": {"maxProviderConcurrency": 0}}}, "runtime.router: Policy.max_concurrency"),
         ({"runtime": {"router": {"zzz": 1}}}, "runtime.router.zzz: no such setting; known are"),
+        ({"runtime": {"router": {"limits": {"groq": {"rpm": 3}}}}}, "runtime.router.limits.groq.rpm: no such setting"),
+        ({"runtime": {"router": {"hedge": {"budget": 7}}}}, "runtime.router.hedge: Hedge.budget must be at most 1"),
+        ({"runtime": {"router": {"rules": {"sunspots": "stop"}}}}, "'sunspots' is no class of failure; known are"),
+        ({"runtime": {"router": {"rules": {"server": "panic"}}}}, "'panic' is no action; known are"),
+        (
+            {"runtime": {"router": {"onInterrupt": "resume it"}}},
+            "runtime.router: Policy.on_interrupt must be raise, restart or resume, not 'resume it'",
+        ),
+        ({"runtime": {"router": {"prices": {"m": {"prompt": 1}}}}}, "runtime.router.prices.m:"),
+        ({"routes": {"fast": {"choices": []}}}, "routes.fast.choices: a list of models"),
+        ({"routes": {"fast": ["gpt-4o"]}}, "routes.fast.choices[0]: a model is written provider/model"),
+        ({"routes": {"fast": [{"weight": 1}]}}, "routes.fast.choices[0].model: a model was expected"),
+        ({"routes": {"fast": [{"model": "a/b", "weight": -1}]}}, "routes.fast.choices[0]: Choice.weight"),
+        ({"routes": {"fast": {"choices": ["a/b"], "strategy": "best"}}}, "routes.fast: Route.strategy must be one of"),
+        ({"routes": ["a/b"]}, "routes: a mapping was expected"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(config: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_mapping(config, {})
     assert told in str(caught.value)
+
+
+RULES: dict[str, Any] = {
+    "runtime": {
+        "router": {
+            "attemptTimeout": "10s",
+            "onInterrupt": "restart",
+            "onExhausted": "wait",
+            "maxCost": 0.05,
+            "rules": {"content-filter": "move-on", "groq:rate-limit": "move-on"},
+            "limits": {"groq": {"requestsPerMinute": 30, "tokensPerMinute": "6000", "maxConcurrency": 4}},
+            "breaker": {"consecutive": 3, "openFor": "10s", "ratio": 0.6},
+            "hedge": {"after": "800ms", "budget": 0.05},
+            "prices": {"gpt-4o-mini": {"prompt": 0.15, "completion": 0.6, "cached": 0.075}},
+            "contextWindows": {"my-vllm/Qwen/Qwen3-8B": 32768},
+        }
+    },
+    "routes": {
+        "fast": {
+            "strategy": "lowest-latency",
+            "choices": [
+                "groq/llama-3.3-70b",
+                {"model": "openai/gpt-4o-mini", "level": 1, "weight": 2, "temperature": 0},
+            ],
+            "policy": {"timeout": "5s"},
+        },
+        "plain": ["openai/gpt-4o-mini"],
+    },
+}
+
+
+def test_a_file_sets_every_rule_and_names_routes() -> None:
+    settings = Settings.from_mapping(RULES, {})
+    policy = settings.policy()
+    assert (policy.attempt_timeout, policy.on_interrupt, policy.on_exhausted, policy.max_cost) == (
+        10.0,
+        "restart",
+        "wait",
+        0.05,
+    )
+    assert policy.rule(FailureClass.CONTENT_FILTER, "openai").action is Action.MOVE_ON
+    assert policy.rule(FailureClass.RATE_LIMIT, "groq").action is Action.MOVE_ON
+    assert policy.rule(FailureClass.RATE_LIMIT, "openai").action is Action.RETRY
+    assert policy.limits == {"groq": Limit(requests_per_minute=30, tokens_per_minute=6000, max_concurrency=4)}
+    assert policy.breaker == BreakerPolicy(consecutive=3, open_for=10.0, ratio=0.6)
+    assert policy.hedge == Hedge(after=0.8, budget=0.05)
+    assert policy.prices == {"gpt-4o-mini": Price(0.15, 0.6, cached=0.075)}
+    assert policy.context_windows == {"my-vllm/Qwen/Qwen3-8B": 32768}
+    fast, plain = settings.routes
+    assert (fast.name, fast.strategy, [choice.level for choice in fast.choices]) == ("fast", "lowest-latency", [0, 1])
+    assert fast.choices[1].model == ModelConfig("openai", "gpt-4o-mini", temperature=0)
+    assert fast.policy is not None
+    assert (fast.policy.timeout, fast.policy.on_interrupt) == (5.0, "restart")
+    assert plain.choices == (Choice(ModelConfig("openai", "gpt-4o-mini")),)
+
+
+def test_breaker_and_hedge_can_be_off() -> None:
+    policy = Settings.from_mapping({"runtime": {"router": {"breaker": False, "hedge": "off"}}}, {}).policy()
+    assert (policy.breaker, policy.hedge) == (None, None)
+
+
+def test_every_field_of_a_policy_can_be_set_in_a_file() -> None:
+    fields = {field.name for field in attrs.fields(Policy)} - {"timers"}
+    assert set(_POLICY) == fields
 
 
 def test_an_unknown_override_is_told() -> None:

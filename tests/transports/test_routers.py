@@ -383,6 +383,24 @@ def test_a_closed_stream_cannot_be_entered() -> None:
             pass
 
 
+def test_what_one_run_of_trio_learnt_holds_in_the_next(sandbox: Sandbox) -> None:
+    """Each run of trio has a clock that begins somewhere else."""
+    sandbox.script("openai", Fault(status=503, headers={"retry-after": "30"}), forever=True)
+    router = trio_driver.Router.from_env(environ=sandbox.environ(), dotenv=None, retries=0)
+    rests: list[float] = []
+
+    async def main() -> None:
+        async with router:
+            await router.chat(ask(OPENAI, GEMINI))
+            rests.extend(health.rests_for for health in router.health() if health.candidate == str(OPENAI))
+
+    for _ in range(4):
+        trio.run(main)
+    assert len(sandbox.requests_to("openai")) == 1, "it is left alone in every run"
+    assert rests == sorted(rests, reverse=True)
+    assert all(20.0 < rest <= 30.0 for rest in rests)
+
+
 def test_trio_cancellation_leaves_nothing_behind(sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(first_token_delay=60), forever=True)
 

@@ -87,6 +87,8 @@ class RouterBase(Generic[TransportT]):
         router = cls(policy=settings.policy(**overrides), transport=transport)
         for provider, enabled in settings.build_providers():
             router.register(provider, enabled=enabled)
+        for route in settings.routes:
+            router.add_route(route)
         return router
 
     def _now(self) -> float:

@@ -11,6 +11,7 @@ another: the second opens connections of its own.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -52,9 +53,20 @@ class _Group:
         return scope.cancel
 
 
+# Each run of trio has a clock that begins somewhere else, and a router outlives runs: its times are those of the
+# process's own monotonic clock, at the pace of the run's.
+_offset: trio.lowlevel.RunVar[float] = trio.lowlevel.RunVar("turnout_clock_offset")
+
+
 class _TrioRuntime:
     def now(self) -> float:
-        return trio.current_time()
+        now = trio.current_time()
+        try:
+            return now + _offset.get()
+        except LookupError:
+            offset = time.monotonic() - now
+            _offset.set(offset)
+            return now + offset
 
     def make_waker(self) -> _Waker:
         return _Waker()

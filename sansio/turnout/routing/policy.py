@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import integer, number
+from turnout._validation import integer, number, one_of
 from turnout.prices import Price
 from turnout.routing.classify import RULES, Action, FailureClass, Rule
 
@@ -24,7 +24,7 @@ def _seconds(default: float) -> Any:
 
 
 def _one_of(default: str, *words: str) -> Any:
-    return attrs.field(default=default, validator=attrs.validators.in_((default, *words)))
+    return attrs.field(default=default, validator=one_of(default, *words))
 
 
 @attrs.frozen(kw_only=True)
@@ -99,8 +99,12 @@ def _rules(given: Mapping[str, Rule | Action | str]) -> dict[str, Rule]:
     """Each key is a failure class, or `provider:class`; each value an action, or a whole rule."""
     rules = {}
     for key, value in given.items():
-        failure = FailureClass(key.rpartition(":")[2])
-        rules[key] = value if isinstance(value, Rule) else attrs.evolve(RULES[failure], action=Action(value))
+        name = key.rpartition(":")[2]
+        if name not in set(FailureClass):
+            raise ValueError(f"Policy.rules: {name!r} is no class of failure; known are {', '.join(FailureClass)}")
+        if not isinstance(value, Rule) and value not in set(Action):
+            raise ValueError(f"Policy.rules: {value!r} is no action; known are {', '.join(Action)}")
+        rules[key] = value if isinstance(value, Rule) else attrs.evolve(RULES[FailureClass(name)], action=Action(value))
     return rules
 
 
@@ -119,7 +123,7 @@ class Policy:
     backoff            seconds; before the n-th retry of a candidate the wait is drawn from 0 to backoff · 2ⁿ⁻¹
     max_backoff        seconds; the ceiling of that range
     reserve            the share of the time left that an attempt may not use while other candidates are untried, so
-                       that a hung primary cannot eat the fallback's time
+                       that a hung primary cannot eat the fallback's time; an answer that has begun to come may use it
     attempt_timeout    seconds for one attempt until its first content (of a unary call: until its whole answer)
     rules              what a class of failure leads to, where it is not the usual (`turnout.routing.classify.RULES`):
                        {"content-filter": "move-on", "groq:rate-limit": "move-on"}

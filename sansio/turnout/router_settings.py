@@ -1,0 +1,193 @@
+"""The router's part of a configuration: its policy and its routes.
+
+runtime:
+  router:
+    maxProviderConcurrency: 16        # agno-go's names, and those of `Policy`
+    providerTimeout: 55s
+    onInterrupt: restart
+    limits:
+      groq: {requestsPerMinute: 30, tokensPerMinute: 6000}
+    breaker: {consecutive: 3, openFor: 10s}       # or: breaker: off
+    hedge: {after: 800ms, budget: 0.05}
+    prices:
+      gpt-4o-mini: {prompt: 0.15, completion: 0.60}
+    rules: {content-filter: move-on}
+routes:
+  fast:
+    strategy: lowest-latency
+    choices:
+      - groq/llama-3.3-70b-versatile
+      - {model: openai/gpt-4o-mini, level: 1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from turnout.chat import ModelConfig
+from turnout.prices import Price
+from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.routes import Choice, Route
+from turnout.setting_values import (
+    SettingsError,
+    duration_seconds,
+    known_only,
+    mapping_of,
+    number_of,
+    snake_keys,
+    text_of,
+    whole_number,
+)
+
+__all__ = ["read_policy", "read_routes"]
+
+Reader = Callable[[object, str], Any]
+
+# agno-go's names for fields of `Policy`.
+ALIASES = {
+    "provider_timeout": "timeout",
+    "provider_backoff": "backoff",
+    "max_provider_concurrency": "max_concurrency",
+    "provider_retries": "retries",
+}
+
+
+def _section(kind: Callable[..., Any], readers: Mapping[str, Reader]) -> Reader:
+    """A mapping whose keys are the fields of `kind`."""
+
+    def read(value: object, where: str) -> Any:
+        given = known_only(snake_keys(value, where), where, readers)
+        fields = {key: readers[key](item, f"{where}.{key}") for key, item in given.items() if item is not None}
+        try:
+            return kind(**fields)
+        except (ValueError, TypeError) as error:
+            raise SettingsError(f"{where}: {error}") from None
+
+    return read
+
+
+def _or_off(reader: Reader) -> Reader:
+    """The same, or `off` (which YAML reads as false) for None."""
+    return lambda value, where: None if value is False or value == "off" else reader(value, where)
+
+
+def _by_name(reader: Reader) -> Reader:
+    """A mapping from names of the user's own to values of one kind. The names are left as they are."""
+    return lambda value, where: {
+        str(name): reader(item, f"{where}.{name}") for name, item in mapping_of(value, where).items()
+    }
+
+
+_TIMERS: dict[str, Reader] = {f"{field.name}_timeout": duration_seconds for field in attrs.fields(Timers)}
+_LIMIT: dict[str, Reader] = {field.name: whole_number for field in attrs.fields(Limit)}
+_BREAKER: dict[str, Reader] = {
+    "window": duration_seconds,
+    "min_calls": whole_number,
+    "ratio": number_of,
+    "consecutive": whole_number,
+    "open_for": duration_seconds,
+    "growth": number_of,
+    "max_open": duration_seconds,
+}
+_HEDGE: dict[str, Reader] = {"after": duration_seconds, "quantile": number_of, "budget": number_of}
+_PRICE: dict[str, Reader] = {field.name: number_of for field in attrs.fields(Price)}
+_POLICY: dict[str, Reader] = {
+    "timeout": duration_seconds,
+    "retries": whole_number,
+    "max_attempts": whole_number,
+    "backoff": duration_seconds,
+    "max_backoff": duration_seconds,
+    "reserve": number_of,
+    "attempt_timeout": duration_seconds,
+    "rules": _by_name(text_of),
+    "replay": text_of,
+    "on_interrupt": text_of,
+    "on_exhausted": text_of,
+    "on_full": text_of,
+    "max_cost": number_of,
+    "prices": _by_name(_section(Price, _PRICE)),
+    "context_windows": _by_name(whole_number),
+    "hedge": _or_off(_section(Hedge, _HEDGE)),
+    "max_concurrency": whole_number,
+    "max_waiting": whole_number,
+    "limits": _by_name(_section(Limit, _LIMIT)),
+    "breaker": _or_off(_section(BreakerPolicy, _BREAKER)),
+}
+
+
+def read_policy(section: object, where: str) -> dict[str, Any]:
+    """The fields of `Policy` that a section sets. Raises SettingsError."""
+    written = snake_keys(section, where)
+    known_only(written, where, (*ALIASES, *_TIMERS, *_POLICY))
+    fields: dict[str, Any] = {}
+    timers: dict[str, float] = {}
+    for key, value in written.items():
+        if value is None:
+            continue
+        place = f"{where}.{key}"
+        if key in _TIMERS:
+            timers[key.removesuffix("_timeout")] = _TIMERS[key](value, place)
+        else:
+            name = ALIASES.get(key, key)
+            fields[name] = _POLICY[name](value, place)
+    try:
+        if timers:
+            fields["timers"] = Timers(**timers)
+        Policy(**fields)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{where}: {error}") from None
+    return fields
+
+
+def read_routes(section: object, policy: Mapping[str, Any]) -> tuple[Route, ...]:
+    """The routes of a configuration; a route's own rules stand over those of the router, `policy`."""
+    return tuple(_route(str(name), value, policy) for name, value in mapping_of(section, "routes").items())
+
+
+def _route(name: str, value: object, policy: Mapping[str, Any]) -> Route:
+    where = f"routes.{name}"
+    if isinstance(value, list):
+        value = {"choices": value}
+    given = known_only(snake_keys(value, where), where, ("strategy", "choices", "policy"))
+    choices = given.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise SettingsError(f"{where}.choices: a list of models was expected, such as [groq/llama-3.3-70b-versatile]")
+    own = given.get("policy")
+    try:
+        return Route(
+            name,
+            [_choice(choice, f"{where}.choices[{place}]") for place, choice in enumerate(choices)],
+            given.get("strategy") or "ordered",
+            policy=Policy(**{**policy, **read_policy(own, f"{where}.policy")}) if own is not None else None,
+        )
+    except SettingsError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def _choice(value: object, where: str) -> Choice:
+    if isinstance(value, str):
+        value = {"model": value}
+    given = dict(known_only(snake_keys(value, where), where, ("model", "weight", "level", *_SAMPLING)))
+    model = text_of(given.pop("model", None), f"{where}.model")
+    if model is None:
+        raise SettingsError(f"{where}.model: a model was expected, such as openai/gpt-4o-mini")
+    settings = {key: given[key] for key in _SAMPLING if given.get(key) is not None}
+    try:
+        return Choice(
+            ModelConfig.parse(model, **settings),
+            weight=number_of(given.get("weight", 1.0), f"{where}.weight"),
+            level=whole_number(given.get("level", 0), f"{where}.level"),
+        )
+    except SettingsError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+# What may be said of a model in a route besides its name.
+_SAMPLING = tuple(field.name for field in attrs.fields(ModelConfig)[2:] if field.name != "timeout")

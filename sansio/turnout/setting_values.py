@@ -1,0 +1,118 @@
+"""How single values of a configuration are read, and told wrong with the place where they stand."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "SettingsError",
+    "duration_seconds",
+    "expand",
+    "known_only",
+    "mapping_of",
+    "nearest",
+    "number_of",
+    "snake_case",
+    "snake_keys",
+    "text_of",
+    "whole_number",
+]
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. The message says where it stands, and what it should be."""
+
+
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
+_UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration_seconds(value: object, where: str) -> float:
+    """Seconds of `55s`, `50ms`, `1m30s`, or of a number, which is in seconds. Raises SettingsError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    pieces = _PIECE.findall(text)
+    if not pieces or "".join(number + unit for number, unit in pieces) != text:
+        raise SettingsError(f"{where}: a duration such as 55s, 50ms or 1m30s was expected, not {value!r}")
+    return sum(float(number) * _UNITS[unit] for number, unit in pieces)
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def expand(value: Any, env: Mapping[str, str]) -> Any:
+    """`${NAME}` and `${NAME:-default}` replaced, inside mappings and lists too.
+
+    A value that is nothing but variables that are not set is None: as if it had not been written.
+    """
+    if isinstance(value, Mapping):
+        return {key: expand(item, env) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand(item, env) for item in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    expanded = _VARIABLE.sub(lambda found: env.get(found[1]) or found[2] or "", value)
+    return expanded if expanded.strip() else None
+
+
+def snake_case(name: str) -> str:
+    """`maxProviderConcurrency` as `max_provider_concurrency`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+
+
+def snake_keys(section: object, where: str) -> dict[str, Any]:
+    """A section with its keys in snake_case."""
+    return {snake_case(str(key)): value for key, value in mapping_of(section, where).items()}
+
+
+def number_of(value: object, where: str) -> float:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"{where}: a number was expected, not {value!r}")
+    return float(value)
+
+
+def whole_number(value: object, where: str) -> int:
+    if isinstance(value, str) and value.strip().isdigit():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SettingsError(f"{where}: a whole number was expected, not {value!r}")
+    return value
+
+
+def text_of(value: object, where: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise SettingsError(f"{where}: text was expected, not {type(value).__name__}")
+    return value or None
+
+
+def mapping_of(value: object, where: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where}: a mapping was expected, not {value!r}")
+    return value
+
+
+def known_only(section: Mapping[str, Any], where: str, names: Iterable[str]) -> Mapping[str, Any]:
+    known = list(names)
+    for name in section:
+        if name not in known:
+            place = f"{where}.{name}" if where else str(name)
+            raise SettingsError(f"{place}: no such setting{nearest(str(name), known)}")
+    return section
+
+
+def nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
