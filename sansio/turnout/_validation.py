@@ -86,6 +86,16 @@ def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return validate
 
 
+def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """One of this kind."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            raise TypeError(f"{where(instance, attribute)} must be a {kind.__name__}, not {type(value).__name__}")
+
+    return validate
+
+
 def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """A tuple with nothing in it but instances of `kinds`."""
 

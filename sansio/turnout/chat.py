@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._validation import as_tuple, deep_copy, instances, integer, non_empty, number, where
+from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
 from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
 
 if TYPE_CHECKING:
@@ -137,17 +137,32 @@ class ResponseFormat:
         return cls()
 
 
+def _model(value: ModelConfig | str) -> ModelConfig:
+    return ModelConfig.parse(value) if isinstance(value, str) else value
+
+
+def _models(value: Iterable[ModelConfig | str] | None) -> tuple[ModelConfig, ...]:
+    return tuple(map(_model, as_tuple(value)))
+
+
+def _messages(value: Iterable[Message] | str) -> tuple[Message, ...]:
+    return (Message.user(value),) if isinstance(value, str) else as_tuple(value)
+
+
 @attrs.frozen
 class ChatRequest:
     """A conversation to be answered by `model`, or by one of `fallbacks` in their order. Immutable.
 
+    model      a `ModelConfig`, or its name as `openai/gpt-4o-mini` or `route/fast`
+    messages   the conversation, or the text of a lone question
+    fallbacks  as `model`
     metadata   the caller's own labels; they stay in the trace and are sent to nobody
     """
 
-    model: ModelConfig = attrs.field(validator=attrs.validators.instance_of(ModelConfig))
-    messages: tuple[Message, ...] = attrs.field(converter=as_tuple, validator=instances(Message))
+    model: ModelConfig = attrs.field(converter=_model, validator=instance(ModelConfig))
+    messages: tuple[Message, ...] = attrs.field(converter=_messages, validator=instances(Message))
     fallbacks: tuple[ModelConfig, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=instances(ModelConfig), kw_only=True
+        default=(), converter=_models, validator=instances(ModelConfig), kw_only=True
     )
     tools: tuple[Tool, ...] = attrs.field(default=(), converter=as_tuple, validator=instances(Tool), kw_only=True)
     tool_choice: ToolChoice | None = attrs.field(default=None, kw_only=True)

@@ -79,14 +79,14 @@ NONSENSE: list[tuple[str, Callable[[], object]]] = [
     ("File", lambda: File(url="http://x.test", file_id="f")),
     ("File.media_type", lambda: File(data=b"x")),
     ("ChatRequest.messages", lambda: ChatRequest(MODEL, ())),
-    ("ChatRequest.messages[0]", lambda: ChatRequest(MODEL, ("hello",))),
+    ("ChatRequest.messages[0]", lambda: ChatRequest(MODEL, ("hello",))),  # type: ignore[arg-type]  # what is tested
     ("ChatRequest.tools", lambda: ChatRequest(MODEL, HELLO, tools=(TOOL, TOOL))),
     ("ChatRequest.tool_choice", lambda: ChatRequest(MODEL, HELLO, tool_choice=ToolChoice("required"))),
     (
         "ChatRequest.tool_choice",
         lambda: ChatRequest(MODEL, HELLO, tools=(TOOL,), tool_choice=ToolChoice.named("other")),
     ),
-    ("ChatRequest.fallbacks[0]", lambda: ChatRequest(MODEL, HELLO, fallbacks=("groq/llama",))),
+    ("ChatRequest.fallbacks[0]", lambda: ChatRequest(MODEL, HELLO, fallbacks=(3,))),  # type: ignore[arg-type]  # what is tested
     ("ResponseFormat.name", lambda: ResponseFormat({}, name="")),
     ("EmbeddingRequest.input", lambda: EmbeddingRequest(MODEL, ())),
     ("EmbeddingRequest.input[1]", lambda: EmbeddingRequest(MODEL, ("a", ""))),
@@ -120,10 +120,22 @@ def test_one_stop_sequence_is_a_tuple_of_one() -> None:
     assert ModelConfig("p", "m", stop="END").stop == ("END",)
 
 
-@pytest.mark.parametrize("wrong", ["text", {"a": 1}])
-def test_a_lone_string_or_mapping_is_no_list(wrong: Any) -> None:
+@pytest.mark.parametrize("wrong", [b"text", {"a": 1}])
+def test_a_mapping_or_bytes_are_no_list(wrong: Any) -> None:
     with pytest.raises(TypeError, match="list or tuple"):
         ChatRequest(MODEL, wrong)
+
+
+def test_models_and_a_lone_question_may_be_text() -> None:
+    request = ChatRequest("groq/meta-llama/llama-4-scout", "Why?", fallbacks=["route/fast", MODEL])
+    assert request == ChatRequest(
+        ModelConfig("groq", "meta-llama/llama-4-scout"),
+        [Message.user("Why?")],
+        fallbacks=[ModelConfig.route("fast"), MODEL],
+    )
+    for wrong in ("gpt-4o", 3):
+        with pytest.raises((ValueError, TypeError), match=r"written provider/model|ChatRequest\.model"):
+            ChatRequest(wrong, "Why?")  # type: ignore[arg-type]  # what is tested
 
 
 def test_a_mapping_field_takes_only_mappings() -> None:

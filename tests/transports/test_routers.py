@@ -31,6 +31,8 @@ from turnout_io import sync
 from turnout_io import trio as trio_driver
 from turnout_io.concurrent import AsyncRouter
 from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.socket_transport import SocketTransport
+from turnout_io.trio_transport import TrioTransport
 
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
@@ -381,6 +383,14 @@ def test_a_closed_stream_cannot_be_entered() -> None:
         assert (stream.model, stream.response, stream.trace, list(stream)) == (None, None, None, [])
         with pytest.raises(LocalProtocolError), stream:
             pass
+
+
+def test_a_transport_of_the_other_kind_is_refused_at_once() -> None:
+    blocking, other = SocketTransport(), TrioTransport()
+    with pytest.raises(TypeError, match=r"TrioTransport is async; turnout_io\.sync needs a blocking transport"):
+        sync.Router(transport=other)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(TypeError, match=r"SocketTransport is blocking; turnout_io\.trio needs an async transport"):
+        trio_driver.Router(transport=blocking)  # type: ignore[arg-type]  # what is tested
 
 
 def test_what_one_run_of_trio_learnt_holds_in_the_next(sandbox: Sandbox) -> None:

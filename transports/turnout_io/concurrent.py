@@ -69,6 +69,7 @@ class Runtime(Protocol):
 class AsyncRouter(RouterBase[AsyncTransport]):
     """Routes requests over its providers, for async code. Made by the subclass of each async library."""
 
+    _blocking = False
     _runtime: Runtime
     _make_transport: Callable[[Policy], AsyncTransport]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import threading
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,8 @@ class RouterBase(Generic[TransportT]):
     seed       of the jitter, for runs that must repeat; by default a fresh one
     """
 
+    _blocking = True  # whether the driver, and so its transport, is
+
     def __init__(
         self,
         providers: Iterable[Provider] = (),
@@ -40,6 +43,8 @@ class RouterBase(Generic[TransportT]):
     ) -> None:
         # One lock for every driver: an async router is driven by one thread, where it costs next to nothing.
         self._core = RouterCore(policy or Policy(), random.Random(seed), threading.Lock())
+        if transport is not None:
+            self._check(transport)
         self._transport = transport
         for provider in providers:
             self.register(provider)
@@ -90,6 +95,13 @@ class RouterBase(Generic[TransportT]):
         for route in settings.routes:
             router.add_route(route)
         return router
+
+    def _check(self, transport: TransportT) -> None:
+        """Refuse a transport of the other kind at once: its error would come late, and say nothing."""
+        blocking = not inspect.iscoroutinefunction(getattr(transport, "open", None))
+        if blocking != self._blocking:
+            kind, wanted = ("blocking", "an async") if blocking else ("async", "a blocking")
+            raise TypeError(f"{type(transport).__name__} is {kind}; {type(self).__module__} needs {wanted} transport")
 
     def _now(self) -> float:
         """The driver's monotonic clock, in seconds."""

@@ -78,8 +78,8 @@ def deadline_exceeded(seconds: float, phase: Phase, awaited: str, errors: Sequen
 
 def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None) -> Failed:
     """What the trace keeps of a failure: no message, for it may quote the prompt."""
-    if isinstance(error, TransportError):
-        phase = error.phase
+    if isinstance(error, TransportError) and phase is Phase.SENT:
+        phase = error.phase  # it alone knows whether the request had left; a head that came, came
     told = error if isinstance(error, ProviderError) else ProviderError()
     name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
     return Failed(at, attempt, failure, phase, told.status, told.code, told.retry_after, name)
