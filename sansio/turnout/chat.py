@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -184,7 +185,11 @@ class ChatRequest:
 
     def for_model(self, model: ModelConfig) -> ChatRequest:
         """The same conversation for another model, with no fallbacks."""
-        return attrs.evolve(self, model=model, fallbacks=())
+        again = copy.copy(self)
+        # Past the validators, which passed all of it once: every attempt of every call comes through here.
+        object.__setattr__(again, "model", model)
+        object.__setattr__(again, "fallbacks", ())
+        return again
 
 
 class FinishReason(enum.StrEnum):

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
+from turnout.providers.protocol import ModelFacts
 from turnout.routing.breaker import Breaker
 from turnout.routing.limits import Gate
 from turnout.routing.plan import Hold, Obstacle, Stop, Try
@@ -74,7 +75,11 @@ class Admission(Generic[ApplicantT]):
     def __attrs_post_init__(self) -> None:
         self.whole = Gate("the router", Limit(max_concurrency=self.policy.max_concurrency))
 
-    def standing(self, provider: str, key: str) -> Standing:
+    def known(self, key: str) -> Standing | None:
+        """The standing of a candidate that was asked for before."""
+        return self._standings.get(key)
+
+    def standing(self, provider: str, key: str, facts: ModelFacts) -> Standing:
         """The standing of a candidate, made when it is first asked for."""
         standing = self._standings.get(key)
         if standing is None:
@@ -83,9 +88,14 @@ class Admission(Generic[ApplicantT]):
             if gate is None:
                 gate = self._providers[provider] = Gate(provider, limits.get(provider, Limit()))
             own = Gate(key, limits.get(key, Limit()))
-            standing = Standing(key, (self.whole, gate, own), Breaker(self.policy.breaker))
+            standing = Standing(key, (self.whole, gate, own), Breaker(self.policy.breaker), facts)
             self._standings[key] = standing
         return standing
+
+    def forget(self, provider: str) -> None:
+        """Another provider has taken over the name: what was known of the models of the one before is void."""
+        for key in [key for key, standing in self._standings.items() if standing.gates[1].name == provider]:
+            del self._standings[key]
 
     def standings(self) -> Iterable[Standing]:
         return tuple(self._standings.values())

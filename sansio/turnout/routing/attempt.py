@@ -10,7 +10,7 @@ from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
 from turnout.http import Timeouts
 from turnout.prices import Price
-from turnout.providers.protocol import Exchange, ModelFacts, Provider
+from turnout.providers.protocol import Exchange, Provider
 from turnout.routing.commands import Open, Read
 from turnout.routing.policy import Timers
 from turnout.routing.standing import Lease, Standing
@@ -26,13 +26,11 @@ __all__ = ["Attempt", "Candidate"]
 class Candidate:
     """A model that may answer, and the provider that offers it.
 
-    facts     what the provider knows of the model
     standing  what all calls share of it
     """
 
     model: ModelConfig
     provider: Provider
-    facts: ModelFacts
     standing: Standing
     price: Price | None = None
 
@@ -87,7 +85,7 @@ class Attempt:
     ) -> tuple[Attempt, Open]:
         """The attempt, and the command that opens it; all its timers are cut to `budget` seconds."""
         if operation.streams:
-            own = candidate.facts.first_content
+            own = candidate.standing.facts.first_content
             head = min(timers.head, budget)
             first_content = min(own if own is not None else timers.first_content, budget)
         else:

@@ -374,7 +374,8 @@ class Call:
         if self._lanes.overlapping:
             self._overtake(live, now)
         provider = live.candidate.provider.name
-        fresh = priced(live.exchange.result, live.candidate.price)
+        came = live.exchange.result
+        fresh = priced(came, live.candidate.price)
         filtered = refusal(fresh, provider) if not self._committed else None
         goes_elsewhere = self._policy.rule(FailureClass.CONTENT_FILTER, provider).action is not Action.STOP
         if filtered is not None and goes_elsewhere:
@@ -396,7 +397,7 @@ class Call:
         live.content_by = now + self._policy.timers.linger
         if not self._operation.delivers:
             return ()
-        return events if result is live.exchange.result else with_usage(events, result.usage)
+        return events if result is came else with_usage(events, result.usage)
 
     def _expire(self, live: Attempt, now: float) -> tuple[Event, ...]:
         """A timer ran out on `live`: say which, by what was being waited for."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
-from turnout.chat import ROUTE, ChatRequest, ModelConfig, ProviderStatus, RateLimit, Usage
+from turnout.chat import ROUTE, Capability, ChatRequest, ModelConfig, ProviderStatus, RateLimit, Usage
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import (
     CapabilityUnsupported,
@@ -24,7 +24,7 @@ from turnout.errors import (
     RoutingError,
 )
 from turnout.prices import by_model
-from turnout.providers.protocol import Provider
+from turnout.providers.protocol import ModelFacts, Provider
 from turnout.routing.admission import Admission, Admitted, Answer
 from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
@@ -86,6 +86,7 @@ class RouterCore:
                     "give the new one another name, or register it with replace=True"
                 )
             self._providers[provider.name] = _Registered(provider, enabled)
+            self._admission.forget(provider.name)
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route under its name. ValueError where the name is taken and `replace` is not given."""
@@ -105,7 +106,7 @@ class RouterCore:
         plan = []
         for place, model in enumerate(models):
             registered = self._registered(model)
-            _, reason = self._usable(registered, model, operation)
+            _, reason = self._usable(registered, model, operation.needs)
             plan.append(
                 attrs.evolve(
                     _status(registered),
@@ -132,7 +133,7 @@ class RouterCore:
         return registered
 
     def _usable(
-        self, registered: _Registered, model: ModelConfig, operation: Operation
+        self, registered: _Registered, model: ModelConfig, needs: frozenset[Capability]
     ) -> tuple[RoutingError | None, str]:
         """The error that this candidate would give on its own, and the reason in short; (None, "") where it is good."""
         provider = registered.provider
@@ -147,7 +148,7 @@ class RouterCore:
                 ),
                 f"not configured, {names} is missing",
             )
-        lacking = sorted(operation.needs - provider.capabilities)
+        lacking = sorted(needs - provider.capabilities) if not needs <= provider.capabilities else ()
         if lacking:
             names = ", ".join(lacking)
             return CapabilityUnsupported(f"{model}: this provider does not offer {names}"), f"does not offer {names}"
@@ -189,6 +190,7 @@ class RouterCore:
         trace.entries += entries
         candidates: list[Candidate] = []
         refusals: list[RoutingError] = []
+        needs = operation.needs
         for model in models:
             try:
                 registered = self._registered(model)
@@ -196,7 +198,7 @@ class RouterCore:
                 refusals.append(error)
                 trace.entries.append(Skipped(0.0, str(model), "no such route" if model.is_route else "not registered"))
                 continue
-            refusal, reason = self._usable(registered, model, operation)
+            refusal, reason = self._usable(registered, model, needs)
             if refusal is None:
                 candidates.append(self._candidate(registered.provider, model, policy))
             else:
@@ -206,8 +208,8 @@ class RouterCore:
         candidacies = tuple(
             Candidacy(
                 candidate.provider.name,
-                by_model(policy.context_windows, candidate.model) or candidate.facts.context_window,
-                candidate.facts.prefill is not None,
+                by_model(policy.context_windows, candidate.model) or candidate.standing.facts.context_window,
+                candidate.standing.facts.prefill is not None,
                 str(candidate),
             )
             for candidate in candidates
@@ -223,12 +225,17 @@ class RouterCore:
         return call
 
     def _candidate(self, provider: Provider, model: ModelConfig, policy: Policy) -> Candidate:
-        facts = provider.facts(model.model_id)
-        return Candidate(model, provider, facts, self._standing(model), by_model(policy.prices, model))
+        return Candidate(model, provider, self._standing(provider, model), by_model(policy.prices, model))
 
-    def _standing(self, model: ModelConfig) -> Standing:
-        with self._lock:
-            return self._admission.standing(model.provider, str(model))
+    def _standing(self, provider: Provider | None, model: ModelConfig) -> Standing:
+        key = str(model)
+        standing = self._admission.known(key)
+        if standing is None:
+            # A provider of the user's own is asked before the lock is taken.
+            facts = provider.facts(model.model_id) if provider is not None else ModelFacts()
+            with self._lock:
+                standing = self._admission.standing(model.provider, key, facts)
+        return standing
 
     # -- routes -------------------------------------------------------------------------------------------------
 
@@ -258,7 +265,8 @@ class RouterCore:
         return expanded, entries, policy
 
     def _measured(self, choice: Choice, policy: Policy) -> Measured:
-        standing = self._standing(choice.model)
+        registered = self._providers.get(choice.model.provider)
+        standing = self._standing(registered.provider if registered is not None else None, choice.model)
         price = by_model(policy.prices, choice.model)
         return Measured(
             choice,

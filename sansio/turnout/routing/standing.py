@@ -8,6 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from turnout.chat import RateLimit
+from turnout.providers.protocol import ModelFacts
 from turnout.routing.breaker import Breaker, BreakerState
 from turnout.routing.classify import Rule
 from turnout.routing.latency import Latency
@@ -25,11 +26,13 @@ class Standing:
     """One candidate as all calls see it.
 
     gates  the router's, the provider's and its own, in this order
+    facts  what its provider knows of the model, asked once
     """
 
     key: str
     gates: tuple[Gate, ...]
     breaker: Breaker
+    facts: ModelFacts = ModelFacts()
     latency: Latency = attrs.field(factory=Latency)
     requests: Pace = attrs.field(factory=Pace)
     tokens: Pace = attrs.field(factory=Pace)
