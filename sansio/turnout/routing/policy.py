@@ -85,6 +85,8 @@ class Limit:
 class Hedge:
     """A second attempt elsewhere when the first is slow, the first content of either winning.
 
+    Only drivers with tasks do that, trio and asyncio; the blocking router has one attempt at a time, and never hedges.
+
     after     seconds without content before the second begins; None takes `quantile` of what the candidate took lately
     quantile  of its time to the first content
     budget    how many hedges there may be, as a share of the calls
@@ -108,8 +110,9 @@ def _rules(given: Mapping[str, Rule | Action | str]) -> dict[str, Rule]:
     return rules
 
 
-def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(value)
+def _copied(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A copy, so that what the caller changes later changes no rule; a mapping of another make is kept as it is."""
+    return dict(value) if isinstance(value, dict) else value
 
 
 @attrs.frozen(kw_only=True)
