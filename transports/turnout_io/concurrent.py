@@ -80,8 +80,9 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         policy: Policy | None = None,
         transport: AsyncTransport | None = None,
         seed: int | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
-        super().__init__(providers, policy=policy, transport=transport, seed=seed)
+        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._wakers: dict[Call, Waker] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -247,16 +248,20 @@ class Run:
         """End the call wherever it stands, and drop what is owed."""
         clock = self._router._now
         self.call.cancel(clock())
-        while not isinstance(command := self.call.next_command(clock()), Finish):
-            if isinstance(command, Drop):
-                await self._drop(command.attempt)
-        self._router._wake()
+        try:
+            while not isinstance(command := self.call.next_command(clock()), Finish):
+                if isinstance(command, Drop):
+                    await self._drop(command.attempt)
+        finally:
+            self._router._wake()
+            self._router._tell(self.call)
 
     def abandon(self) -> None:
         """End the call where nothing can be awaited any more: its place is given back, its connection is lost."""
         self.call.cancel(self._router._now())
         self._responses.clear()
         self._router._wake()
+        self._router._tell(self.call)
 
     def outcome(self) -> Any:
         assert self.finish is not None

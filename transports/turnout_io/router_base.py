@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 import random
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.providers.protocol import Provider
+from turnout.routing.call import Call
 from turnout.routing.policy import Policy
 from turnout.routing.router import RouterCore
 from turnout.routing.routes import Route
 from turnout.routing.standing import Health, health_of
+from turnout.routing.trace import Trace
 
 __all__ = ["RouterBase"]
 
@@ -29,6 +31,8 @@ class RouterBase(Generic[TransportT]):
     policy     timeouts, retries, concurrency; see `turnout.routing.policy.Policy`
     transport  how bytes travel; the driver's own by default
     seed       of the jitter, for runs that must repeat; by default a fresh one
+    on_trace   called with the trace of each call when that is over, whatever it came to; `TraceRecorder` writes them
+               to a file. It runs where the call ran, so it should be quick; its errors are logged under `turnout`.
     """
 
     _blocking = True  # whether the driver, and so its transport, is
@@ -40,12 +44,14 @@ class RouterBase(Generic[TransportT]):
         policy: Policy | None = None,
         transport: TransportT | None = None,
         seed: int | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         # One lock for every driver: an async router is driven by one thread, where it costs next to nothing.
         self._core = RouterCore(policy or Policy(), random.Random(seed), threading.Lock())
         if transport is not None:
             self._check(transport)
         self._transport = transport
+        self._on_trace = on_trace
         for provider in providers:
             self.register(provider)
 
@@ -56,13 +62,14 @@ class RouterBase(Generic[TransportT]):
         dotenv: str | Path | None = ".env",
         environ: Mapping[str, str] | None = None,
         transport: TransportT | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
         **overrides: Any,
     ) -> Self:
         """A router over every provider of the catalog, with keys and endpoints from the environment and `dotenv`.
 
         `overrides` are fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
         """
-        return cls._from_files(None, dotenv, environ, transport, overrides)
+        return cls._from_files(None, dotenv, environ, transport, on_trace, overrides)
 
     @classmethod
     def from_config(
@@ -72,10 +79,11 @@ class RouterBase(Generic[TransportT]):
         dotenv: str | Path | None = ".env",
         environ: Mapping[str, str] | None = None,
         transport: TransportT | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
         **overrides: Any,
     ) -> Self:
         """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
-        return cls._from_files(path, dotenv, environ, transport, overrides)
+        return cls._from_files(path, dotenv, environ, transport, on_trace, overrides)
 
     @classmethod
     def _from_files(
@@ -84,12 +92,13 @@ class RouterBase(Generic[TransportT]):
         dotenv: str | Path | None,
         environ: Mapping[str, str] | None,
         transport: TransportT | None,
+        on_trace: Callable[[Trace], None] | None,
         overrides: Mapping[str, Any],
     ) -> Self:
         from turnout_io.files import load_settings
 
         settings = load_settings(path, dotenv=dotenv, environ=environ)
-        router = cls(policy=settings.policy(**overrides), transport=transport)
+        router = cls(policy=settings.policy(**overrides), transport=transport, on_trace=on_trace)
         for provider, enabled in settings.build_providers():
             router.register(provider, enabled=enabled)
         for route in settings.routes:
@@ -106,6 +115,18 @@ class RouterBase(Generic[TransportT]):
     def _now(self) -> float:
         """The driver's monotonic clock, in seconds."""
         raise NotImplementedError
+
+    def _tell(self, call: Call) -> None:
+        """The call is over and owes nothing more."""
+        if self._on_trace is None:
+            return
+        try:
+            self._on_trace(call.trace)
+        except Exception:
+            # The caller has an answer or an error of its own, which must not be lost over a full disk.
+            import logging
+
+            logging.getLogger("turnout").exception("on_trace failed; the call itself is not affected")
 
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
         """Add a provider under its name. ValueError where the name is taken and `replace` is not given."""

@@ -14,7 +14,7 @@ import inspect
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, assert_never
 
@@ -45,8 +45,9 @@ class Router(RouterBase[Transport]):
         policy: Policy | None = None,
         transport: Transport | None = None,
         seed: int | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
-        super().__init__(providers, policy=policy, transport=transport, seed=seed)
+        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._lock = threading.Lock()
         self._wakers: dict[Call, threading.Event] = {}
 
@@ -211,10 +212,13 @@ class Run:
         """End the call wherever it stands, and drop what is owed."""
         clock = self._router._now
         self.call.cancel(clock())
-        while not isinstance(command := self.call.next_command(clock()), Finish):
-            if isinstance(command, Drop):
-                self._drop(command.attempt)
-        self._router._wake()
+        try:
+            while not isinstance(command := self.call.next_command(clock()), Finish):
+                if isinstance(command, Drop):
+                    self._drop(command.attempt)
+        finally:
+            self._router._wake()
+            self._router._tell(self.call)
 
     def outcome(self) -> Any:
         assert self.finish is not None

@@ -34,13 +34,7 @@ from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt
 from turnout.routing.classify import Action, FailureClass, classify
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
-from turnout.routing.field import Field
-from turnout.routing.journal import Journal
-from turnout.routing.lanes import Lanes
-from turnout.routing.operations import Operation
-from turnout.routing.plan import Again, Next, Plan, Stop
-from turnout.routing.policy import Policy
-from turnout.routing.trace import (
+from turnout.routing.entries import (
     NO_LARGER,
     Answered,
     Broken,
@@ -54,8 +48,14 @@ from turnout.routing.trace import (
     Retrying,
     Skipped,
     Started,
-    Trace,
 )
+from turnout.routing.field import Field
+from turnout.routing.journal import Journal
+from turnout.routing.lanes import Lanes
+from turnout.routing.operations import Operation
+from turnout.routing.plan import Again, Next, Plan, Stop
+from turnout.routing.policy import Policy
+from turnout.routing.trace import Trace
 from turnout.routing.verdicts import (
     all_failed,
     deadline_exceeded,

@@ -10,11 +10,11 @@ import attrs
 
 from turnout.routing.admission import Admitted, Answer, ObstaclesPassed
 from turnout.routing.attempt import Candidate
+from turnout.routing.entries import QueueFull, Skipped, Waiting
 from turnout.routing.journal import Journal
 from turnout.routing.operations import Operation
 from turnout.routing.plan import Hold, Obstacle, Plan, Stop, Try
 from turnout.routing.standing import Standing
-from turnout.routing.trace import QueueFull, Skipped, Waiting
 
 if TYPE_CHECKING:
     from turnout.routing.call import Call

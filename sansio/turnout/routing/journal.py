@@ -6,8 +6,9 @@ import math
 
 import attrs
 
+from turnout.routing.entries import Entry, Passed
 from turnout.routing.plan import Obstacle
-from turnout.routing.trace import Entry, Passed, Trace
+from turnout.routing.trace import Trace
 
 __all__ = ["Journal"]
 

@@ -18,11 +18,12 @@ import attrs
 
 from turnout.errors import Phase
 from turnout.routing.classify import Action, FailureClass, Rule
+from turnout.routing.entries import NO_LARGER, Entry, MovedOn, Retrying, Skipped, Waiting
 from turnout.routing.plan import Again, Candidacy, Hold, Next, Obstacle, Plan, Stop, Try
 from turnout.routing.policy import Policy
-from turnout.routing.trace import NO_LARGER, VERSION, Entry, MovedOn, Retrying, Skipped, Waiting
+from turnout.routing.trace import TraceError, check_version
 
-__all__ = ["ReplayError", "replay", "rules_of"]
+__all__ = ["replay", "rules_of"]
 
 # The fields of a policy that a plan decides by.
 FIELDS = (
@@ -40,10 +41,6 @@ FIELDS = (
 _USUAL = Policy()
 
 
-class ReplayError(ValueError):
-    """A trace that cannot be decided again: of another version, or not whole."""
-
-
 def rules_of(policy: Policy, candidacies: Sequence[Candidacy]) -> dict[str, Any]:
     """What a trace must keep of the rules: what differs from the usual, and the candidates."""
     told: dict[str, Any] = {
@@ -56,13 +53,17 @@ def rules_of(policy: Policy, candidacies: Sequence[Candidacy]) -> dict[str, Any]
 
 
 def replay(recorded: Mapping[str, Any]) -> tuple[str, ...]:
-    """How the decisions of a recorded call differ from those that its facts lead to now; nothing where they do not."""
-    if recorded.get("version") != VERSION:
-        raise ReplayError(f"the trace is of version {recorded.get('version')!r}; this release replays {VERSION}")
+    """How the decisions of a recorded call differ from those that its facts lead to now; nothing where they do not.
+
+    recorded  what `Trace.to_dict` gave
+
+    Raises TraceError for a record of another version, or one that is not whole.
+    """
+    check_version(recorded)
     try:
         return tuple(_Replay(recorded).differences())
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ReplayError(f"the trace is not whole: {type(error).__name__}: {error}") from error
+        raise TraceError(f"the trace is not whole: {type(error).__name__}: {error}") from error
 
 
 def _policy(rules: Mapping[str, Any]) -> Policy:

@@ -29,6 +29,7 @@ from turnout.routing.admission import Admission, Admitted, Answer
 from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
 from turnout.routing.classify import Rule
+from turnout.routing.entries import Arranged, Skipped
 from turnout.routing.field import Field
 from turnout.routing.journal import Journal
 from turnout.routing.operations import Chat, Embed, Operation
@@ -38,7 +39,7 @@ from turnout.routing.replay import rules_of
 from turnout.routing.routes import Choice, Measured, Route
 from turnout.routing.standing import Lease, Standing
 from turnout.routing.strategies import arranged
-from turnout.routing.trace import Arranged, Skipped, Trace
+from turnout.routing.trace import Trace
 
 __all__ = ["RouterCore"]
 

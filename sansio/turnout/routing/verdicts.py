@@ -19,8 +19,8 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.routing.classify import FailureClass
+from turnout.routing.entries import Failed
 from turnout.routing.plan import Stop
-from turnout.routing.trace import Failed
 
 __all__ = ["all_failed", "deadline_exceeded", "failed_entry", "interrupted", "nobody_left", "turned_away"]
 

@@ -22,9 +22,7 @@ from turnout.routing.admission import Admitted
 from turnout.routing.call import Call
 from turnout.routing.classify import RULES
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
-from turnout.routing.operations import Chat, Stream
-from turnout.routing.router import RouterCore
-from turnout.routing.trace import (
+from turnout.routing.entries import (
     Answered,
     Broken,
     Content,
@@ -38,6 +36,8 @@ from turnout.routing.trace import (
     Started,
     Waiting,
 )
+from turnout.routing.operations import Chat, Stream
+from turnout.routing.router import RouterCore
 from turnout.simulation import Outcome, Script, Simulation
 
 

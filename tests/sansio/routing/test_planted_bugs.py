@@ -18,12 +18,12 @@ from turnout.routing.admission import Admission
 from turnout.routing.breaker import Breaker
 from turnout.routing.call import Call
 from turnout.routing.commands import Sleep
+from turnout.routing.entries import Answered, MovedOn, Started
 from turnout.routing.lanes import Lanes
 from turnout.routing.limits import Gate, Window
 from turnout.routing.plan import Again, Plan
 from turnout.routing.router import RouterCore
 from turnout.routing.standing import Lease
-from turnout.routing.trace import Answered, MovedOn, Started
 from turnout.simulation import Simulation
 
 Plant = Callable[[pytest.MonkeyPatch], None]

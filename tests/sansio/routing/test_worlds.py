@@ -12,6 +12,7 @@ from tests.sansio.routing.observer import check_world, drive
 from tests.sansio.routing.worlds import PlannedCall, World, worlds
 from turnout.routing.policy import Policy
 from turnout.routing.replay import replay
+from turnout.routing.trace import Trace
 from turnout.simulation import Script
 
 
@@ -35,6 +36,17 @@ def test_the_same_world_goes_the_same_way_twice(world: World) -> None:
 def test_the_facts_of_a_trace_lead_to_its_decisions(world: World) -> None:
     for outcome in drive(world)[0].outcomes:
         assert replay(json.loads(json.dumps(outcome.call.trace.to_dict()))) == ()
+
+
+@given(worlds())
+@settings(max_examples=50)
+def test_a_trace_comes_back_from_its_json(world: World) -> None:
+    for outcome in drive(world)[0].outcomes:
+        recorded = outcome.call.trace.to_dict()
+        again = Trace.from_dict(json.loads(json.dumps(recorded)))
+        assert again.entries == outcome.call.trace.entries
+        assert again.to_dict() == recorded
+        assert again.explain() == outcome.call.trace.explain()
 
 
 @given(worlds())

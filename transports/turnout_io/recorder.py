@@ -1,0 +1,64 @@
+"""The traces of calls in a file, one line of JSON each, for `turnout explain` and `turnout replay`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from turnout.routing.trace import Trace, TraceError
+
+__all__ = ["TraceRecorder", "read_traces"]
+
+
+class TraceRecorder:
+    """Appends each trace that it is called with to the file at `path`.
+
+        with TraceRecorder("calls.jsonl") as recorder, Router.from_env(on_trace=recorder) as router: ...
+
+    Each line is one write to a file that is open for appending, so several threads and processes may share it, and a
+    line is on its way to the disk when the call returns. Metadata that JSON cannot hold is kept as its `repr`.
+    Raises OSError where the file cannot be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # closed by `close`
+        self._lock = threading.Lock()
+
+    def __call__(self, trace: Trace) -> None:
+        """Write one line. Raises OSError, and ValueError after `close`."""
+        line = json.dumps(trace.to_dict(), ensure_ascii=True, separators=(",", ":"), default=repr).encode() + b"\n"
+        with self._lock:
+            written = self._file.write(line)
+            while written < len(line):  # a disk that is nearly full, or a signal
+                written += self._file.write(line[written:])
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_traces(path: str | Path) -> Iterator[tuple[int, Trace]]:
+    """Each trace of a file with the number of its line, from 1; empty lines are passed over.
+
+    Raises OSError, and TraceError that names the line which is not a trace.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                recorded = json.loads(line)
+                yield number, Trace.from_dict(recorded)
+            except (ValueError, RecursionError) as error:  # also of JSON, of its encoding, and of the trace
+                raise TraceError(f"{path}, line {number}: {error}") from error
