@@ -184,7 +184,7 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     assert other.returncode == 1
     assert "line 1: at " in other.stdout
     assert '"kind": "retrying"' in other.stdout
-    assert other.stderr == "turnout: 1 of 2 calls are decided otherwise now\n"
+    assert other.stderr == "turnout: 1 of 2 calls would be decided otherwise now\n"
 
     path.write_text("{}\n")
     broken = turnout("replay", str(path))

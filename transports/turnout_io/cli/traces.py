@@ -45,8 +45,12 @@ def replay(file: str) -> None:
             for difference in differences:
                 click.echo(f"line {number}: {difference}")
         if changed:
-            raise CallFailed(f"{changed} of {calls} calls are decided otherwise now")
-        click.echo(f"{calls} calls decided again: every decision is the same")
+            raise CallFailed(f"{changed} of {_counted(calls)} would be decided otherwise now")
+        click.echo(f"{_counted(calls)} decided again: every decision is the same")
+
+
+def _counted(calls: int) -> str:
+    return f"{calls} call{'' if calls == 1 else 's'}"
 
 
 def _answered(trace: Trace) -> bool:
