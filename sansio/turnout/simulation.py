@@ -182,11 +182,11 @@ class Simulation:
                 case Open(attempt, request, timeouts):
                     self._on.add((call, attempt))
                     self._open(outcome, attempt, request, timeouts)
-                    if not call.overlapping:
+                    if not call.lanes.overlapping:
                         return
                 case Read(attempt, until, idle):
                     self._read(outcome, attempt, min(until, self.now + idle))
-                    if not call.overlapping:
+                    if not call.lanes.overlapping:
                         return
                 case Sleep(until) | Wait(until):
                     self._sleep(outcome, until)

@@ -32,7 +32,7 @@ class OverlappingRun(Run):
 
     async def step(self) -> tuple[Event, ...]:
         """Do what the call says until there are events or it is over."""
-        if self._begun and not self.call.overlapping:
+        if self._begun and not self.call.lanes.overlapping:
             return await super().step()
         self._begun = True
         async with self._router._runtime.group() as group:
@@ -56,7 +56,7 @@ class OverlappingRun(Run):
             match command:
                 case Open(attempt) | Read(attempt):
                     self._under_way[attempt] = group.start(partial(self._perform, command))
-                    if not call.overlapping:
+                    if not call.lanes.overlapping:
                         await self._wait(math.inf)
                 case Wait(until):
                     await self._wait(until - clock())
@@ -109,7 +109,7 @@ class OverlappingRun(Run):
             self._wake()
             return
         # Between the outcome and the Drop of one attempt, the other may have won.
-        if self._under_way.pop(attempt, None) is not None and self.call.is_on(attempt):
+        if self._under_way.pop(attempt, None) is not None and self.call.lanes.is_on(attempt):
             self._events += told(self._router._now())
             self._wake()
 

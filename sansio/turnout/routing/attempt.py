@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,7 +13,7 @@ from turnout.http import Timeouts
 from turnout.prices import Price
 from turnout.providers.protocol import Exchange, Provider
 from turnout.routing.commands import Open, Read
-from turnout.routing.policy import Timers
+from turnout.routing.policy import Hedge, Timers
 from turnout.routing.standing import Lease, Standing
 
 if TYPE_CHECKING:
@@ -103,6 +104,26 @@ class Attempt:
             Read(number, until, timers.idle),
         )
         return attempt, Open(number, exchange.request, Timeouts(connect=min(timers.connect, budget), head=head))
+
+    def next_read(self, now: float, deadline: float) -> Read | None:
+        """The read to do now; None where its time is over. `deadline` is the call's own."""
+        self.read_at = now
+        if self.whole or not self.flowing:
+            if now >= self.content_by:
+                return None
+            return Read(self.number, self.content_by, self.content_by - now)
+        if now >= deadline or self.idle_left <= 0:
+            return None
+        if self.idle_left == self.steady.idle and self.steady.until == deadline:
+            return self.steady  # the usual case, at no cost
+        return Read(self.number, deadline, self.idle_left)
+
+    def hedge_at(self, hedge: Hedge | None, now: float) -> float:
+        """When another attempt may begin beside this one; inf where that is not known, or never."""
+        if hedge is None:
+            return math.inf
+        after = hedge.after if hedge.after is not None else self.candidate.standing.latency.quantile(hedge.quantile)
+        return now + after if after is not None else math.inf
 
     def partial(self) -> ChatResponse | None:
         """What has come of an answer, where this is to become one."""

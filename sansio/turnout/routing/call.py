@@ -19,7 +19,6 @@ import attrs
 
 from turnout.chat import ChatResponse, ModelConfig, Usage
 from turnout.errors import (
-    BudgetExceeded,
     LocalProtocolError,
     Phase,
     ProviderError,
@@ -29,26 +28,12 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.events import Event, Restarted
+from turnout.routing import entries
 from turnout.routing.admission import Admitted
 from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt
 from turnout.routing.classify import Action, FailureClass, classify
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
-from turnout.routing.entries import (
-    NO_LARGER,
-    Answered,
-    Broken,
-    Content,
-    Dropped,
-    Ended,
-    Entry,
-    Finished,
-    Head,
-    MovedOn,
-    Retrying,
-    Skipped,
-    Started,
-)
 from turnout.routing.field import Field
 from turnout.routing.journal import Journal
 from turnout.routing.lanes import Lanes
@@ -56,14 +41,7 @@ from turnout.routing.operations import Operation
 from turnout.routing.plan import Again, Next, Plan, Stop
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
-from turnout.routing.verdicts import (
-    all_failed,
-    deadline_exceeded,
-    failed_entry,
-    interrupted,
-    nobody_left,
-    turned_away,
-)
+from turnout.routing.verdicts import Failures, failed_entry, interrupted
 
 if TYPE_CHECKING:
     from turnout.routing.router import RouterCore
@@ -75,7 +53,10 @@ _NO_USAGE = Usage(source="absent")
 
 @attrs.define(eq=False)
 class Call:
-    """One call of a router. Made by `RouterCore.start`."""
+    """One call of a router. Made by `RouterCore.start`.
+
+    lanes  its attempts that are on; while they overlap, each Open and Read is an operation to begin
+    """
 
     _core: RouterCore
     _operation: Operation
@@ -85,12 +66,11 @@ class Call:
     _deadline: float
     _total: float
     _concurrent: bool = False
-    _lanes: Lanes = attrs.field(factory=Lanes, init=False)
+    lanes: Lanes = attrs.field(factory=Lanes, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
     _committed: bool = attrs.field(default=False, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
-    _errors: list[TurnoutError] = attrs.field(factory=list, init=False)
-    _tried: set[int] = attrs.field(factory=set, init=False)
+    _failures: Failures = attrs.field(factory=Failures, init=False)
     _spent: float = attrs.field(default=0.0, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
     _broken: ChatResponse | None = attrs.field(default=None, init=False)  # of the newest answer that broke
@@ -126,24 +106,14 @@ class Call:
         return self._field.granted is not None
 
     @property
-    def overlapping(self) -> bool:
-        """Whether a second attempt is on or may come: each Open and Read is then an operation to begin."""
-        return self._lanes.overlapping
-
-    @property
     def may_overlap(self) -> bool:
         """Whether two attempts may ever be on at once in this call."""
         return self._concurrent and self._policy.hedge is not None and len(self._plan.left) > 1
 
-    def is_on(self, attempt: int) -> bool:
-        """Whether what happens to this attempt is still of interest."""
-        lanes = self._lanes
-        return any(one is not None and one.number == attempt for one in (lanes.live, lanes.rival))
-
     @property
     def settled(self) -> bool:
         """Whether two attempts will be on at once no more, as far as can be told."""
-        live = self._lanes.live
+        live = self.lanes.live
         return self._finish is not None or not self.may_overlap or (live is not None and live.flowing)
 
     @property
@@ -159,7 +129,7 @@ class Call:
 
     def next_command(self, now: float) -> Command:
         """What to do now. Each command is done, and its outcome told, before the next is asked for."""
-        lanes = self._lanes
+        lanes = self.lanes
         while True:
             if lanes.drops:
                 return Drop(lanes.drops.popleft().number)
@@ -176,23 +146,10 @@ class Call:
     def _read(self, live: Attempt, now: float) -> Read | None:
         if live.phase is Phase.SENT:
             raise LocalProtocolError(f"next_command came while attempt {live.number} was still to be opened")
-        live.read_at = now
-        if live.whole:
-            if now >= live.content_by:
-                self._close(live, now)
-                return None
-            return Read(live.number, live.content_by, live.content_by - now)
-        if not live.flowing:
-            if now >= live.content_by:
-                self._expire(live, now)
-                return None
-            return Read(live.number, live.content_by, live.content_by - now)
-        if now >= self._deadline or live.idle_left <= 0:
-            self._expire(live, now)
-            return None
-        if live.idle_left == live.steady.idle and live.steady.until == self._deadline:
-            return live.steady  # the usual case, at no cost
-        return Read(live.number, self._deadline, live.idle_left)
+        command = live.next_read(now, self._deadline)
+        if command is None:
+            (self._close if live.whole else self._expire)(live, now)
+        return command
 
     def _advance(self, now: float) -> Command | None:
         """No attempt is on: begin the next, wait, or give up."""
@@ -200,22 +157,20 @@ class Call:
         if now >= self._deadline:
             awaited = "waiting for a place in the router" if field.queued else "no attempt was on"
             seconds = self._deadline - self._journal.started
-            self._stop(deadline_exceeded(seconds, Phase.NOT_SENT, f"while {awaited}", self._errors), now)
+            self._stop(self._failures.deadline_exceeded(seconds, Phase.NOT_SENT, f"while {awaited}"), now)
             return None
         if now < self._not_before:
             return Sleep(min(self._not_before, self._deadline))
         if self._policy.max_cost is not None and not field.queued:
-            for place, reason in field.too_dear(self._policy.max_cost - self._spent):
-                field.leave_out(place, reason, now)
-                self._errors.append(BudgetExceeded(f"{field.candidates[place]}: {reason}"))
+            self._failures.errors += field.leave_out_too_dear(self._policy.max_cost - self._spent, now)
         if not self._plan.left:
-            self._stop(nobody_left(self._errors, len(self._tried)), now)
+            self._stop(self._failures.nobody_left(), now)
             return None
         found = field.seek(now)
         if isinstance(found, Admitted):
             return self._open(found, now)
         if isinstance(found, Stop):
-            self._stop(turned_away(found, self._errors, len(self._tried)), now)
+            self._stop(self._failures.turned_away(found), now)
             return None
         return Sleep(min(found, self._deadline))
 
@@ -223,13 +178,13 @@ class Call:
         place, lease = admitted.choice.place, admitted.lease
         field = self._field
         candidate = field.candidates[place]
-        self._tried.add(place)
+        self._failures.tried.add(place)
         try:
             exchange = self._operation.begin(candidate.provider, candidate.model)
         except TurnoutError as error:
             # It cannot be put into this dialect, and nothing was sent: another candidate may take it.
             self._core.release(lease, now)
-            self._errors.append(error)
+            self._failures.errors.append(error)
             field.leave_out(place, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
         budget = self._plan.time_for_attempt(self._at(now))
@@ -239,27 +194,19 @@ class Call:
         attempt, command = Attempt.begun(
             number, admitted, candidate, exchange, self._operation, self._policy.timers, budget, until, now
         )
-        self._lanes.began(attempt, self._when_to_hedge(attempt, now))
-        self._last = self._lanes.live
+        alone = not self.may_overlap or len(self._plan.left) < 2 or self._broken is not None
+        self.lanes.began(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
+        self._last = self.lanes.live
         dropped = tuple(getattr(exchange, "dropped", ()))
         forced, probe = admitted.choice.forced, lease.probe
-        self._note(Started(self._at(now), number, place, str(candidate), forced, probe, hedge, dropped))
+        self._note(entries.Started(self._at(now), number, place, str(candidate), forced, probe, hedge, dropped))
         return command
 
     # -- two attempts at once -----------------------------------------------------------------------------------
 
-    def _when_to_hedge(self, live: Attempt, now: float) -> float:
-        hedge = self._policy.hedge
-        if hedge is None or not self._concurrent or len(self._plan.left) < 2 or self._broken is not None:
-            return math.inf
-        after = hedge.after
-        if after is None:
-            after = live.candidate.standing.latency.quantile(hedge.quantile)
-        return now + after if after is not None else math.inf
-
     def _begin_beside(self, live: Attempt, now: float) -> Command | None:
         """An operation to begin on either attempt, or the second attempt itself, or a wait for what was begun."""
-        lanes, hedge = self._lanes, self._policy.hedge
+        lanes, hedge = self.lanes, self._policy.hedge
         idle = lanes.idle()
         if idle is not None:
             command = self._read(idle, now)
@@ -274,10 +221,10 @@ class Call:
 
     def _overtake(self, winner: Attempt, now: float) -> None:
         """The first content came: the other attempt is of no use any more."""
-        loser = self._lanes.overtake(winner)
+        loser = self.lanes.overtake(winner)
         self._last = winner
         if loser is not None:
-            self._note(Dropped(self._at(now), loser.number, "another was faster"))
+            self._note(entries.Dropped(self._at(now), loser.number, "another was faster"))
             self._core.release(loser.lease, now)
 
     # -- what happened ------------------------------------------------------------------------------------------
@@ -290,7 +237,7 @@ class Call:
             raise LocalProtocolError(f"receive_head came twice for attempt {attempt}")
         live.exchange.receive_head(status, headers)
         live.phase = Phase.HEAD
-        self._note(Head(self._at(now), attempt, status))
+        self._note(entries.Head(self._at(now), attempt, status))
         if live.exchange.failure is not None:
             return self._fail(live, live.exchange.failure, (), now)
         return ()
@@ -329,7 +276,7 @@ class Call:
         if events and not live.flowing:
             self._flow(live, now)
         delivered = self._complete(live, events, now)
-        if self._lanes.live is live:
+        if self.lanes.live is live:
             self._close(live, now)
         return delivered
 
@@ -352,7 +299,7 @@ class Call:
         self._field.withdraw(now)
         self._close_all(now)
         if self._finish is None:
-            self._note(Finished(self._at(now), "cancelled by the caller"))
+            self._note(entries.Finished(self._at(now), "cancelled by the caller"))
             self._finish = Finish()
 
     # -- how an attempt ends ------------------------------------------------------------------------------------
@@ -361,9 +308,9 @@ class Call:
         """The first content of an attempt came: from now on silence is measured between events."""
         live.flowing = True
         live.phase = Phase.BODY
-        if self._lanes.overlapping:
+        if self.lanes.overlapping:
             self._overtake(live, now)
-        self._note(Content(self._at(now), live.number))
+        self._note(entries.Content(self._at(now), live.number))
         self._core.content_came(live.lease, now)
         if self._operation.delivers:
             self._committed = True
@@ -371,7 +318,7 @@ class Call:
 
     def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """The exchange has its answer whole."""
-        if self._lanes.overlapping:
+        if self.lanes.overlapping:
             self._overtake(live, now)
         provider = live.candidate.provider.name
         came = live.exchange.result
@@ -389,9 +336,9 @@ class Call:
         self._spent += usage.cost or 0.0
         self._core.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None))
         skipped = getattr(live.exchange, "skipped", 0)
-        self._note(Ended(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
+        self._note(entries.Ended(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
         if last:
-            self._note(Answered(self._at(now), str(live.candidate)))
+            self._note(entries.Answered(self._at(now), str(live.candidate)))
             self._finish = Finish(self._operation.result(self.trace))
         live.whole = True
         live.content_by = now + self._policy.timers.linger
@@ -408,7 +355,7 @@ class Call:
         partial = self._partial(live) if live.flowing else None
         seconds = self._deadline - self._journal.started
         awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
-        error = deadline_exceeded(seconds, live.phase, awaited, self._errors)
+        error = self._failures.deadline_exceeded(seconds, live.phase, awaited)
         candidate = str(live.candidate)
         self._close(live, now)
         if self._committed:
@@ -425,7 +372,7 @@ class Call:
         self._note(entry)
         partial = self._partial(live) if live.flowing or events else None
         kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
-        self._errors.append(kept)
+        self._failures.errors.append(kept)
         rule = self._policy.rule(failure, live.candidate.provider.name)
         self._core.failed(live.lease, now, rule, entry.retry_after)
         self._close(live, now)
@@ -442,7 +389,7 @@ class Call:
         # The deadline of the first content begins anew; `total` holds as before.
         self._deadline = min(now + self._policy.timeout, self._total)
         self._plan.deadline = round(self._deadline - self._journal.started, 6)
-        self._note(Broken(at, live.number, mode, self._plan.deadline))
+        self._note(entries.Broken(at, live.number, mode, self._plan.deadline))
         decision = self._plan.broke(place, failure, entry.retry_after, entry.phase, at, resume=mode == "resume")
         if isinstance(decision, Stop):
             self._stop(kept, now)
@@ -458,15 +405,15 @@ class Call:
         candidate, at = str(failed.candidate), self._at(now)
         if isinstance(decision, Again):
             self._not_before = now + decision.wait
-            self._note(Retrying(at, candidate, round(decision.wait, 6), decision.reason))
+            self._note(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
             return
         self._not_before = -math.inf
-        self._note(MovedOn(at, candidate, decision.reason))
+        self._note(entries.MovedOn(at, candidate, decision.reason))
         if isinstance(decision, Next):
             for place in decision.dropped:
-                self._note(Skipped(at, str(self._field.candidates[place]), NO_LARGER))
-        elif decision.final or self._lanes.live is None:  # else the attempt beside it may still bring the answer
-            self._stop(self._errors[-1] if decision.final else all_failed(self._errors, len(self._tried)), now)
+                self._note(entries.Skipped(at, str(self._field.candidates[place]), entries.NO_LARGER))
+        elif decision.final or self.lanes.live is None:  # else the attempt beside it may still bring the answer
+            self._stop(self._failures.errors[-1] if decision.final else self._failures.all_failed(), now)
 
     def _partial(self, attempt: Attempt) -> ChatResponse | None:
         """The answer as far as it came, with what an earlier attempt had brought of it."""
@@ -477,16 +424,16 @@ class Call:
         return joined
 
     def _close(self, live: Attempt, now: float) -> None:
-        self._lanes.over(live)
-        self._last = self._lanes.live or self._last
+        self.lanes.over(live)
+        self._last = self.lanes.live or self._last
         self._core.release(live.lease, now)
 
     # -- how a call ends ----------------------------------------------------------------------------------------
 
     def _close_all(self, now: float) -> None:
-        while (live := self._lanes.live) is not None:
+        while (live := self.lanes.live) is not None:
             if not live.whole:
-                self._note(Dropped(self._at(now), live.number, "the call is over"))
+                self._note(entries.Dropped(self._at(now), live.number, "the call is over"))
             self._close(live, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
@@ -494,7 +441,7 @@ class Call:
         self._close_all(now)
         if self._broken is not None:
             error = interrupted(error, error.partial or self._broken, str(self.model))
-        self._note(Finished(self._at(now), type(error).__name__))
+        self._note(entries.Finished(self._at(now), type(error).__name__))
         self._operation.keep(error)
         error.trace = self.trace
         if error.partial is not None:
@@ -504,7 +451,7 @@ class Call:
     # -- small things -------------------------------------------------------------------------------------------
 
     def _attempt(self, number: int, called: str) -> Attempt:
-        live = self._lanes.told(number)
+        live = self.lanes.told(number)
         if live is None:
             raise LocalProtocolError(f"{called} came for attempt {number}, which is not on")
         return live
@@ -512,5 +459,5 @@ class Call:
     def _at(self, now: float) -> float:
         return self._journal.at(now)
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: entries.Entry) -> None:
         self._journal.note(entry)

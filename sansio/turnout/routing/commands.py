@@ -45,7 +45,7 @@ class Sleep:
 class Wait:
     """Nothing is left to begin: wait until an operation that was begun has its outcome, at most until `until`.
 
-    It comes only while `Call.overlapping`, where every Open and Read is an operation to begin beside the others.
+    It comes only while `Call.lanes` overlap, where every Open and Read is an operation to begin beside the others.
     """
 
     until: float

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
+from turnout.errors import BudgetExceeded
 from turnout.routing.admission import Admitted, Answer, ObstaclesPassed
 from turnout.routing.attempt import Candidate
 from turnout.routing.entries import QueueFull, Skipped, Waiting
@@ -82,16 +82,21 @@ class Field:
         self.plan.unusable(place)
         self.journal.note(Skipped(self.journal.at(now), str(self.candidates[place]), reason, place))
 
-    def too_dear(self, left: float) -> Iterator[tuple[int, str]]:
-        """The candidates that are not sure to stay within `left` of the call's budget, and why."""
+    def leave_out_too_dear(self, left: float, now: float) -> list[BudgetExceeded]:
+        """Leave out the candidates that are not sure to stay within `left` of the call's budget."""
+        errors = []
         for place in tuple(self.plan.left):
-            price = self.candidates[place].price
-            if price is None:
-                yield place, "its price is not known, and the call has a max_cost"
+            candidate = self.candidates[place]
+            dearest = candidate.price.at_most(*self.operation.size()) if candidate.price is not None else None
+            if dearest is None:
+                reason = "its price is not known, and the call has a max_cost"
+            elif dearest > left:
+                reason = f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
+            else:
                 continue
-            dearest = price.at_most(*self.operation.size())
-            if dearest > left:
-                yield place, f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
+            self.leave_out(place, reason, now)
+            errors.append(BudgetExceeded(f"{candidate}: {reason}"))
+        return errors
 
     # -- as admission sees it -----------------------------------------------------------------------------------
 

@@ -38,6 +38,10 @@ class Lanes:
             self.rival = attempt
         attempt.busy = self.overlapping
 
+    def is_on(self, number: int) -> bool:
+        """Whether what happens to this attempt is still of interest."""
+        return any(one is not None and one.number == number for one in (self.live, self.rival))
+
     def told(self, number: int) -> Attempt | None:
         """The attempt of this number, whose operation has an outcome now; None where it is not on."""
         attempt = self.live

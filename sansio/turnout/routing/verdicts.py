@@ -1,8 +1,8 @@
-"""The errors that end a call, made of the errors of its attempts."""
+"""The error that ends a call, made of the errors of its attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import attrs
 
 from turnout.chat import ChatResponse
 from turnout.errors import (
@@ -22,7 +22,60 @@ from turnout.routing.classify import FailureClass
 from turnout.routing.entries import Failed
 from turnout.routing.plan import Stop
 
-__all__ = ["all_failed", "deadline_exceeded", "failed_entry", "interrupted", "nobody_left", "turned_away"]
+__all__ = ["Failures", "failed_entry", "interrupted"]
+
+
+@attrs.define(eq=False)
+class Failures:
+    """What failed in one call so far.
+
+    errors  of its attempts, and of candidates that could not be asked, in order
+    tried   the places of the candidates that were asked
+    """
+
+    errors: list[TurnoutError] = attrs.field(factory=list)
+    tried: set[int] = attrs.field(factory=set)
+
+    @property
+    def last(self) -> TurnoutError | None:
+        return self.errors[-1] if self.errors else None
+
+    def all_failed(self) -> TurnoutError:
+        """With one candidate its own last error; of several, all."""
+        last = self.errors[-1]
+        if len(self.tried) <= 1:
+            return last
+        told = "; ".join(dict.fromkeys(str(error) for error in self.errors))
+        error = AllAttemptsFailed(f"all {len(self.tried)} candidates failed: {told}", errors=tuple(self.errors))
+        error.__cause__ = last
+        return error
+
+    def nobody_left(self) -> TurnoutError:
+        """No candidate may be tried any more."""
+        if self.errors and all(isinstance(error, BudgetExceeded) for error in self.errors):
+            told = "; ".join(str(error) for error in self.errors)
+            return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
+        return self.all_failed()
+
+    def turned_away(self, decision: Stop) -> TurnoutError:
+        """Every candidate is at a limit or resting, and the call is not to wait for them."""
+        if not decision.full and self.errors:
+            return self.all_failed()
+        kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
+        advice = (
+            "raise max_concurrency or the limits, or let calls wait with on_full='wait'"
+            if decision.full
+            else "let calls wait with on_exhausted='wait', or add a fallback"
+        )
+        error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
+        error.__cause__ = self.last
+        return error
+
+    def deadline_exceeded(self, seconds: float, phase: Phase, awaited: str) -> DeadlineExceeded:
+        """The caller's deadline passed; what failed before it is the cause."""
+        error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {awaited}", phase=phase)
+        error.__cause__ = self.last
+        return error
 
 
 def interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:
@@ -33,47 +86,6 @@ def interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: st
     failed = StreamFailed(f"{candidate}: the stream broke after content had come: {error}", partial=partial)
     failed.__cause__ = error
     return failed
-
-
-def all_failed(errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
-    """With one candidate its own last error; of several, all."""
-    last = errors[-1]
-    if candidates <= 1:
-        return last
-    told = "; ".join(dict.fromkeys(str(error) for error in errors))
-    error = AllAttemptsFailed(f"all {candidates} candidates failed: {told}", errors=tuple(errors))
-    error.__cause__ = last
-    return error
-
-
-def nobody_left(errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
-    """No candidate may be tried any more."""
-    if errors and all(isinstance(error, BudgetExceeded) for error in errors):
-        told = "; ".join(str(error) for error in errors)
-        return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
-    return all_failed(errors, candidates)
-
-
-def turned_away(decision: Stop, errors: Sequence[TurnoutError], candidates: int) -> TurnoutError:
-    """Every candidate is at a limit or resting, and the call is not to wait for them."""
-    if not decision.full and errors:
-        return all_failed(errors, candidates)
-    kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
-    advice = (
-        "raise max_concurrency or the limits, or let calls wait with on_full='wait'"
-        if decision.full
-        else "let calls wait with on_exhausted='wait', or add a fallback"
-    )
-    error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
-    error.__cause__ = errors[-1] if errors else None
-    return error
-
-
-def deadline_exceeded(seconds: float, phase: Phase, awaited: str, errors: Sequence[TurnoutError]) -> DeadlineExceeded:
-    """The caller's deadline passed; what failed before it is the cause."""
-    error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {awaited}", phase=phase)
-    error.__cause__ = errors[-1] if errors else None
-    return error
 
 
 def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None) -> Failed:

@@ -84,13 +84,13 @@ class Observer:
                 assert until <= self._deadline(call) + 1e-6, "no wait is longer than the deadline"
             case Wait():
                 assert self.world.concurrent, "only tasks can wait beside each other"
-                assert call.overlapping
+                assert call.lanes.overlapping
             case Finish(result, error):
                 assert result is None or error is None
                 assert all(mine.dropped for mine in self.tries[call]), "what began has ended"
         # A place is held from Open to Drop, and by a call that was just granted one.
         on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
-        owed = sum(len(other._lanes.drops) for other in self.began)
+        owed = sum(len(other.lanes.drops) for other in self.began)
         granted = sum(isinstance(other._field.granted, Admitted) for other in self.began)
         assert self.core.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
         if policy.max_concurrency is not None:
@@ -133,7 +133,7 @@ class Observer:
                 continue
             on = recent = 0
             for call, tries in self.tries.items():
-                owed = {mine.number for mine in call._lanes.drops}
+                owed = {mine.number for mine in call.lanes.drops}
                 for mine in tries:
                     if mine.provider == provider:
                         going = not mine.dropped and mine.number not in owed
@@ -159,7 +159,7 @@ class Observer:
                 for entry in call.trace.entries
                 if isinstance(entry, Started)
                 for mine in tries
-                if mine.number == entry.attempt and mine.number not in [owed.number for owed in call._lanes.drops]
+                if mine.number == entry.attempt and mine.number not in [owed.number for owed in call.lanes.drops]
             )
             assert probes == 1, "a half-open breaker lets one probe through"
 

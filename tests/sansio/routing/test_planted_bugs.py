@@ -151,7 +151,7 @@ def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
         if live.number == 2:
-            self._lanes.drops.pop()
+            self.lanes.drops.pop()
 
     patch.setattr(Call, "_close", close)
 
@@ -162,7 +162,7 @@ def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
 
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
-        self._lanes.drops.append(live)
+        self.lanes.drops.append(live)
 
     patch.setattr(Call, "_close", close)
 
