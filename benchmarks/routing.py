@@ -4,21 +4,30 @@ CPU time of this process, the least of several rounds, with no I/O. A call is be
 chunks and finished; then the same exchange is fed by hand, and the difference is the router's. A stream of one chunk
 tells the cost of a call, and what many chunks cost more tells the cost of a chunk. The candidates after the first are
 fallbacks that are never needed.
+
+A second table shows what a call costs a router that has seen many: one with limits, a breaker and latencies to keep,
+50 calls a second of its time, every tenth of them a failure of the first candidate.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import statistics
 import sys
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from benchmarks.measure import least_cpu, parser, positive, print_table
 from turnout.chat import ChatRequest, ModelConfig
+from turnout.errors import ConnectFailed
 from turnout.messages import Message
+from turnout.prices import Price
 from turnout.providers import create
 from turnout.routing.commands import Drop, Finish, Open, Read
 from turnout.routing.operations import Stream
+from turnout.routing.policy import Limit, Policy
 from turnout.routing.router import RouterCore
 
 CHUNK = (
@@ -37,9 +46,9 @@ def by_hand(request: ChatRequest, chunks: int) -> None:
     exchange.receive_end()
 
 
-def routed(core: RouterCore, request: ChatRequest, chunks: int) -> None:
-    call = core.start(Stream(request), 0.0)
-    now, left = 0.0, chunks
+def routed(core: RouterCore, request: ChatRequest, chunks: int, now: float = 0.0, *, failing: bool = False) -> None:
+    call = core.start(Stream(request), now)
+    left = chunks
     while True:
         command = call.next_command(now)
         match command:
@@ -51,6 +60,9 @@ def routed(core: RouterCore, request: ChatRequest, chunks: int) -> None:
                     call.receive_data(attempt, LAST, now)
                 else:
                     call.receive_end(attempt, now)
+            case Open(attempt) if failing:
+                failing = False
+                call.receive_failure(attempt, ConnectFailed("refused"), now)
             case Open(attempt):
                 call.receive_head(attempt, 200, (), now)
             case Drop():
@@ -65,9 +77,40 @@ def _costs(run: Callable[[int], None], given: argparse.Namespace) -> tuple[float
     return one, (many - one) / given.chunks
 
 
+def _at_least_100(text: str) -> int:
+    number = positive(text)
+    if number < 100:
+        raise argparse.ArgumentTypeError(f"{text} is less than 100")
+    return number
+
+
+def _after_many(given: argparse.Namespace) -> list[tuple[str, ...]]:
+    """µs for a call after so many others: the median of the last hundred, of which ten fail over."""
+    policy = Policy(
+        retries=0,
+        limits={"p0": Limit(max_concurrency=8, requests_per_minute=10_000, tokens_per_minute=10_000_000)},
+        prices={"m": Price(1.0, 2.0)},
+    )
+    core = RouterCore(policy, random.Random(0))
+    for name in ("p0", "p1"):
+        core.register(create("openai", name=name, api_key="k"))
+    request = ChatRequest(ModelConfig("p0", "m"), [Message.user("hello")], fallbacks=[ModelConfig("p1", "m")])
+    rows: list[tuple[str, ...]] = []
+    costs = deque[float](maxlen=100)
+    marks = [mark for mark in (100, 1_000, 10_000, 100_000) if mark <= given.calls]
+    for number in range(1, marks[-1] + 1):
+        begun = time.process_time()
+        routed(core, request, 1, number / 50, failing=number % 10 == 0)
+        costs.append(time.process_time() - begun)
+        if number in marks:
+            rows.append((f"{number:,}", f"{statistics.median(costs) * 1e6:.0f}"))
+    return rows
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("routing", __doc__, rounds=40)
     options.add_argument("--chunks", type=positive, default=400, help="chunks of the long stream (400)")
+    options.add_argument("--calls", type=_at_least_100, default=10_000, help="calls of the second table (10,000)")
     given = options.parse_args(arguments)
     rows = []
     for candidates in (1, 10, 100):
@@ -84,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append((str(candidates), *whole, *each))
     columns = ("candidates", "call, routed", "by hand", "added", "chunk, routed", "by hand", "added")
     print_table("µs of CPU for a call with one chunk, and for each further chunk", columns, rows)
+    print_table("µs of CPU for a call with one chunk, after many", ("calls before", "call, routed"), _after_many(given))
     return 0
 
 

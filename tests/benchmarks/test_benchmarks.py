@@ -18,7 +18,7 @@ SMALL = {
     "chunks": "--rounds 1 --chunks 20",
     "framing": "--rounds 1 --events 20 --large 1000000",
     "http1": "--rounds 1 --chunks 20 --exchanges 2",
-    "routing": "--rounds 1 --chunks 20",
+    "routing": "--rounds 1 --chunks 20 --calls 100",
 }
 
 
