@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 import attrs
 
+from benchmarks.own_process import own_process, wait_for_the_end
 from turnout_io.sandbox import Received, Sandbox
 
 __all__ = ["Server", "served", "words"]
@@ -37,24 +37,11 @@ def _serve(pipe: Connection, interval: float) -> None:
         for sandbox in (bursts, alone):
             sandbox.answer("openai", _answer)
         pipe.send(Server(bursts.url("openai"), alone.url("openai"), bursts.key("openai")))
-        with suppress(EOFError):  # the other end closes it when it is done
-            pipe.recv()
+        wait_for_the_end(pipe)
 
 
 @contextmanager
 def served(interval: float) -> Iterator[Server]:
     """`interval` is in seconds, between tokens that come one by one."""
-    # A fresh interpreter: a fork would share what this one has loaded and opened.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, interval), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield ours.recv()
-    finally:
-        ours.close()
-        process.join(10.0)
-        process.kill()  # no-op where it has ended
-        process.join()
-        process.close()
+    with own_process(_serve, interval) as server:
+        yield server

@@ -33,7 +33,7 @@ def names() -> list[str]:
 
 
 def test_every_benchmark_is_run_by_a_test() -> None:
-    assert names() == sorted([*SMALL, "crash_test", "peers_chat", "recordings"])
+    assert names() == sorted([*SMALL, "crash_test", "peers_chat", "recordings", "soak"])
 
 
 @pytest.mark.parametrize("name", names())
