@@ -19,6 +19,7 @@ SMALL = {
     "framing": "--rounds 1 --events 20 --large 1000000",
     "http1": "--rounds 1 --chunks 20 --exchanges 2",
     "routing": "--rounds 1 --chunks 20 --calls 100",
+    "simulate": "--rounds 1 --calls 50",
 }
 
 

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from turnout.simulation import read_scenario, simulate
 from turnout_io.cli import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox
 
@@ -55,3 +57,8 @@ def test_gemini_answers_when_openai_fails_or_has_no_key(program: str, tmp_path: 
 
 def test_the_table_of_providers_is_the_catalog() -> None:
     assert f"<!-- matrix -->\n{markdown_matrix()}\n" in README.read_text("utf-8")
+
+
+def test_the_simulated_outage_is_what_the_readme_shows() -> None:
+    outage = read_scenario(yaml.safe_load((README.parent / "scenarios" / "outage.yaml").read_text("utf-8")))
+    assert f"--trace calls.jsonl\n{simulate(outage)}\n```" in README.read_text("utf-8")

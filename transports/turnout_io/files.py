@@ -12,7 +12,7 @@ from typing import Any
 
 from turnout.settings import Settings, SettingsError
 
-__all__ = ["load_settings"]
+__all__ = ["load_settings", "read_yaml"]
 
 
 def load_settings(
@@ -30,7 +30,7 @@ def load_settings(
     Raises SettingsError where a file cannot be read or says what cannot be, FileNotFoundError where `path` is absent.
     """
     env = {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
-    return Settings.from_mapping(_read_yaml(Path(path)), env) if path is not None else Settings.from_env(env)
+    return Settings.from_mapping(read_yaml(Path(path)), env) if path is not None else Settings.from_env(env)
 
 
 def _read_dotenv(path: str | Path | None) -> dict[str, str]:
@@ -43,7 +43,8 @@ def _read_dotenv(path: str | Path | None) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """The mapping that a YAML file holds; an empty file holds an empty one. Raises SettingsError, OSError."""
     try:
         import yaml
     except ImportError:
@@ -58,5 +59,5 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, Mapping):
-        raise SettingsError(f"{path}: a mapping with `providers` and `runtime` was expected")
+        raise SettingsError(f"{path}: a mapping was expected, such as `providers: …`")
     return document

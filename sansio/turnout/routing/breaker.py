@@ -39,6 +39,7 @@ class Breaker:
     open_until: float = attrs.field(default=-math.inf, init=False)
     probing: bool = attrs.field(default=False, init=False)
     opened: int = attrs.field(default=0, init=False)  # times in a row, 0 while closed
+    openings: int = attrs.field(default=0, init=False)  # times that it opened and had been closed
     _opened_at: float = attrs.field(default=-math.inf, init=False)
     _in_a_row: int = attrs.field(default=0, init=False)
     _steps: deque[_Step] = attrs.field(factory=deque, init=False)
@@ -104,6 +105,7 @@ class Breaker:
             self._open(now, policy)
 
     def _open(self, now: float, policy: BreakerPolicy) -> None:
+        self.openings += not self.opened
         self.opened += 1
         self._opened_at = now
         # The exponent is bounded before it is used: 2.0 ** 5000 is an OverflowError.

@@ -77,6 +77,7 @@ class Health:
 
     candidate      provider/model
     state          closed: used as usual; open: left alone after failures; half-open: one probe may try it
+    openings       how many times it was closed and opened, so far
     rests_for      seconds until it may be asked again, for whatever reason; 0 where it may
     in_flight      attempts on it now
     first_content  seconds to its first content lately, None where it is not known
@@ -85,6 +86,7 @@ class Health:
 
     candidate: str
     state: BreakerState
+    openings: int
     rests_for: float
     in_flight: int
     first_content: float | None
@@ -97,6 +99,7 @@ def health_of(standing: Standing, now: float) -> Health:
     return Health(
         candidate=standing.key,
         state=breaker.state(now),
+        openings=breaker.openings,
         rests_for=max(0.0, until - now),
         in_flight=standing.in_flight,
         first_content=latency.first_content.value,

@@ -229,7 +229,7 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
         observer.newest.script = script
         return script
 
-    simulation = Simulation(core, network, observer, world.concurrent)
+    simulation = Simulation(core, network, observer, concurrent=world.concurrent)
     for planned in world.calls:
         models = [ModelConfig(f"p{number}", "m") for number in planned.candidates]
         request = ChatRequest(

@@ -105,12 +105,14 @@ class Simulation:
 
     network  gives the script of each exchange
     observe  is shown every command before it is done: (call, command, now)
+    finished is told of each call that is over, which is not kept then: for more calls than memory would hold
     concurrent  whether two attempts of one call can be on at once, as with a driver of tasks
     """
 
     core: RouterCore
     network: Callable[[HttpRequest, float], Script]
     observe: Callable[[Call, Command, float], None] | None = None
+    finished: Callable[[Outcome], None] | None = None
     concurrent: bool = False
     now: float = 0.0
     outcomes: list[Outcome] = attrs.field(factory=list, init=False)
@@ -127,13 +129,18 @@ class Simulation:
         def begin() -> None:
             call = self.core.start(operation, self.now, concurrent=self.concurrent, **options)
             outcome = Outcome(call, self.now)
-            self.outcomes.append(outcome)
+            if self.finished is None:
+                self.outcomes.append(outcome)
             self._outcome_of[call] = outcome
             if cancel_at is not None:
-                self._at(max(cancel_at, self.now), lambda: self._cancel(outcome))
+                self.at(max(cancel_at, self.now), lambda: self._cancel(outcome))
             self._advance(outcome)
 
-        self._at(at, begin)
+        self.at(at, begin)
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Plan something else to happen."""
+        heapq.heappush(self._agenda, (when, next(self._order), action))
 
     def run(self, until: float = math.inf) -> None:
         """Let time pass until nothing is left to happen, or until `until`."""
@@ -144,9 +151,6 @@ class Simulation:
             self._wake()
 
     # -- the driver ---------------------------------------------------------------------------------------------
-
-    def _at(self, when: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._agenda, (when, next(self._order), action))
 
     def _wake(self) -> None:
         while woken := self.core.take_woken():
@@ -169,7 +173,7 @@ class Simulation:
                 outcome.events += [(self.now, event) for event in told()]
                 self._advance(outcome)
 
-        self._at(when, happen)
+        self.at(when, happen)
 
     def _advance(self, outcome: Outcome) -> None:
         """Do what the call says until something has to be waited for."""
@@ -197,6 +201,9 @@ class Simulation:
                 case Finish():
                     outcome.finish = command
                     outcome.ended = self.now
+                    del self._outcome_of[call]
+                    if self.finished is not None:
+                        self.finished(outcome)
                     return
 
     def _open(self, outcome: Outcome, attempt: int, request: HttpRequest, timeouts: Timeouts) -> None:
@@ -252,4 +259,4 @@ class Simulation:
                 self._advance(outcome)
 
         if until < math.inf:
-            self._at(until, wake)
+            self.at(until, wake)

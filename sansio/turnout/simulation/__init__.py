@@ -1,0 +1,27 @@
+"""The routing policy on a virtual clock: the real router core, a scripted network, no socket and no waiting.
+
+    report = simulate(read_scenario(mapping))     a scenario: providers with speeds and faults, and calls that come
+    print(report)                                 who served, what it took, what was open
+
+`Simulation` is the engine below that, for tests of one's own policies call by call.
+"""
+
+from turnout.simulation.engine import Outcome, Script, Simulation
+from turnout.simulation.reading import read_scenario
+from turnout.simulation.report import Report
+from turnout.simulation.running import simulate
+from turnout.simulation.scenario import Arrivals, Fault, Scenario, SimulatedProvider, Spread
+
+__all__ = [
+    "Arrivals",
+    "Fault",
+    "Outcome",
+    "Report",
+    "Scenario",
+    "Script",
+    "SimulatedProvider",
+    "Simulation",
+    "Spread",
+    "read_scenario",
+    "simulate",
+]
