@@ -45,7 +45,7 @@ class Anthropic(Dialect):
     """A provider that speaks Anthropic's Messages (`turnout.providers.protocol.Provider`).
 
     This API wants a ceiling on every answer: where the request sets no `max_tokens`, it is
-    `turnout.providers.anthropic_request.ANSWER_TOKENS`, and room for thinking on top. Beta features are asked for
+    `turnout.providers.claude.ANSWER_TOKENS`, and room for thinking on top. Beta features are asked for
     with a header: `create("anthropic", headers={"anthropic-beta": "…"})`.
     """
 

@@ -3,8 +3,6 @@
 Source: the Messages API reference (platform.claude.com), and its guides on tool use, vision, PDF and thinking.
 
 - System and developer messages go to the system prompt, wherever they stood.
-- Neighbours of one role are one turn, and in it the tool results come first: all results for one assistant's turn have
-  to stand at the head of the next.
 - An assistant's turn that this family made gets back its thinking with the signatures, and its opaque blocks, each in
   its place. Nobody else's thinking is sent, nor this family's where its signature never came: it would be refused.
 - An `Opaque` of the type `tool_use` is no block but the place of one: the call of its id stands there, with the other
@@ -14,7 +12,6 @@ Source: the Messages API reference (platform.claude.com), and its guides on tool
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,24 +21,23 @@ import msgspec
 from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
+from turnout.providers.alternating import CallIds, Turns
 from turnout.providers.tool_arguments import arguments_object
 from turnout.providers.wire import Shape, decode_any
 
 __all__ = ["FAMILY", "begins_with_thinking", "conversation"]
 
 FAMILY = "anthropic"
-# What the API takes as the id of a tool call; other vendors use dots and colons, too.
-_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def conversation(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The blocks of the system prompt, and the turns. Raises CapabilityUnsupported for what cannot be said."""
-    turns = _Turns()
+    conversation = _Conversation()
     for message in request.messages:
-        turns.add(message)
-    if not turns.turns:
+        conversation.add(message)
+    if not conversation.turns.turns:
         raise CapabilityUnsupported(f"{request.model}: a system prompt alone cannot be sent; add a user's message")
-    return turns.system, turns.turns
+    return conversation.system, conversation.turns.turns
 
 
 def begins_with_thinking(message: Message) -> bool:
@@ -67,12 +63,10 @@ _HEAD = Shape(_Head)
 
 
 @attrs.define
-class _Turns:
+class _Conversation:
     system: list[dict[str, Any]] = attrs.field(factory=list)
-    turns: list[dict[str, Any]] = attrs.field(factory=list)
-    _results: int = 0  # how many tool results stand at the head of the last turn
-    _ids: dict[str, list[str]] = attrs.field(factory=dict)  # of calls, as they were given and as they are sent
-    _used: set[str] = attrs.field(factory=set)
+    turns: Turns = attrs.field(factory=Turns)
+    _ids: CallIds = attrs.field(factory=CallIds)
 
     def add(self, message: Message) -> None:
         extra = dict(message.extra)
@@ -80,33 +74,17 @@ class _Turns:
             case Role.SYSTEM | Role.DEVELOPER:
                 self.system += _marked([_system_block(part) for part in message.content if not _empty(part)], extra)
             case Role.TOOL:
-                self._turn("user", [self._tool_result(message) | extra], {}, result=True)
+                self.turns.add("user", [self._tool_result(message) | extra], {}, results=True)
             case Role.USER:
                 blocks = [_block(part) for part in message.content if not _empty(part)]
-                self._turn("user", _marked(blocks, _of_block(extra)), extra)
+                self.turns.add("user", _marked(blocks, _of_block(extra)), extra)
             case Role.ASSISTANT:
                 blocks = self._assistant_blocks(message)
-                self._turn("assistant", _marked(blocks, _of_block(extra)), extra)
-
-    def _turn(
-        self, role: str, blocks: list[dict[str, Any]], fields: Mapping[str, Any], *, result: bool = False
-    ) -> None:
-        if not blocks:
-            return  # an empty turn is refused
-        if not self.turns or self.turns[-1]["role"] != role:
-            self.turns.append({"role": role, "content": []})
-            self._results = 0
-        turn = self.turns[-1]
-        if result:
-            turn["content"][self._results : self._results] = blocks
-            self._results += len(blocks)
-        else:
-            turn["content"] += blocks
-        turn |= fields
+                self.turns.add("assistant", _marked(blocks, _of_block(extra)), extra)
 
     def _assistant_blocks(self, message: Message) -> list[dict[str, Any]]:
         own = message.origin == FAMILY
-        self._ids |= {call.id: [] for call in message.tool_calls}
+        self._ids.begin(message.tool_calls)
         calls = [(call.id, self._tool_use(call)) for call in message.tool_calls]
         blocks: list[Any] = []
         for part in message.content:
@@ -130,32 +108,14 @@ class _Turns:
     def _tool_use(self, call: ToolCall) -> dict[str, Any]:
         return {
             "type": "tool_use",
-            "id": self._new_id(call.id),
+            "id": self._ids.new(call.id),
             "name": call.name,
             "input": arguments_object(call),
             **call.extra,
         }
 
-    def _new_id(self, given: str) -> str:
-        """An id that this API takes: some vendors count their calls anew in each turn, but here none may come twice."""
-        wanted = made = _safe(given)
-        count = 1
-        while made in self._used:
-            count += 1
-            made = f"{wanted}_{count}"
-        self._used.add(made)
-        self._ids[given].append(made)
-        return made
-
-    def _known_id(self, given: str) -> str:
-        """What the call was named that this result is for; of several with one id, each gets a result in turn."""
-        ids = self._ids.get(given)
-        if not ids:
-            return _safe(given)
-        return ids.pop(0) if len(ids) > 1 else ids[0]
-
     def _tool_result(self, message: Message) -> dict[str, Any]:
-        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._known_id(message.tool_call_id or "")}
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._ids.known(message.tool_call_id or "")}
         content = [_block(part) for part in message.content if not _empty(part)]
         if content:
             result["content"] = content
@@ -172,10 +132,6 @@ def _opaque(part: Opaque, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
     if place is None:
         return []  # the call was taken out of the message since
     return [{**decode_any(part.json), **calls.pop(place)[1]}]
-
-
-def _safe(id: str) -> str:
-    return _NO_ID.sub("_", id)
 
 
 def _empty(part: Part) -> bool:
