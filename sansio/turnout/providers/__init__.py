@@ -70,6 +70,10 @@ def create(
             from turnout.providers.anthropic import Anthropic
 
             made = Anthropic(account)
+        case "cohere":
+            from turnout.providers.cohere import Cohere
+
+            made = Cohere(account)
     if settings:
         raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}")
     return made

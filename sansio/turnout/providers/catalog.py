@@ -253,6 +253,27 @@ ANTHROPIC = CatalogEntry(
     ),
 )
 
+COHERE = CatalogEntry(
+    name="cohere",
+    title="Cohere",
+    dialect="cohere",
+    base_url="https://api.cohere.com",
+    key_env=("COHERE_API_KEY", "CO_API_KEY"),
+    endpoint_env=("COHERE_ENDPOINT", "CO_API_URL"),
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    embedding_batch=96,
+    habits=Habits(stop_limit=5),
+    # A 498 is for a token that must not be said, in the request or in the answer.
+    error_codes=_codes((ContentFiltered, "498")),
+    models=(
+        # They do not think, and have no switch for it.
+        ModelRule(
+            pattern=r"command-(r|light|nightly)|command-a-(03|vision|translate)|c4ai-",
+            refuses=frozenset({"reasoning_effort"}),
+        ),
+    ),
+)
+
 OPENAI_COMPATIBLE = CatalogEntry(
     name="openai-compatible",
     title="Any OpenAI-compatible server",
@@ -278,6 +299,7 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
             GROQ,
             OLLAMA,
             ANTHROPIC,
+            COHERE,
             OPENAI_COMPATIBLE,
         )
     }

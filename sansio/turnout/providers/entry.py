@@ -34,7 +34,8 @@ class ModelRule:
     when_thinking  the same, only while a reasoning effort other than "none" is asked for
     one_of         settings of which it takes one at a time
     first_content  seconds that it may think unseen before its first content
-    thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit
+    thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit; or the
+                   field of its own that takes the effort
     thinking_off   how it is kept from it: by saying nothing (`omit`), by a word of the dialect, or `never`
     efforts        the reasoning efforts that it knows
     context_window tokens of prompt and answer together
@@ -47,7 +48,7 @@ class ModelRule:
     when_thinking: frozenset[str] = frozenset()
     one_of: tuple[str, ...] = ()
     first_content: float | None = None
-    thinking: Literal["budget", "adaptive"] = "adaptive"
+    thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoningConfig"] = "adaptive"
     thinking_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
     context_window: int | None = None
@@ -99,13 +100,13 @@ class CatalogEntry:
     option_env       other settings and their variables
     needs_key        whether it can be used without a key
     embedding_batch  texts in one embedding request
-    error_codes      its own codes, where they say more than what vendors share
+    error_codes      its own codes and statuses, where they say more than what vendors share
     models           what differs per model; the first rule that matches holds
     """
 
     name: str
     title: str
-    dialect: Literal["openai-chat", "gemini", "ollama", "anthropic"]
+    dialect: Literal["openai-chat", "gemini", "ollama", "anthropic", "cohere", "bedrock"]
     base_url: str
     key_env: tuple[str, ...] = ()
     endpoint_env: tuple[str, ...] = ()

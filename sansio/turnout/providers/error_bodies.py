@@ -5,7 +5,8 @@
 {"errors": {"message"}, "request_id"}                  ModelScope
 {"code", "message", "data"}   {"object": "error", …}   SiliconFlow, Cerebras, Mistral
 {"detail": "text"}   {"detail": [{"loc", "msg"}]}      Mistral, FastAPI servers
-{"message"}   {"id", "message", "error_type"}          Bedrock; Cohere
+{"message"}   {"__type", "Message"}                    Bedrock
+{"id", "message", "error_type"}                        Cohere
 "text"   [{"error": {…}}]                              SiliconFlow; Google without alt=sse
 HTML, plain text, nothing                              whatever stands before the provider
 """
@@ -21,7 +22,7 @@ import attrs
 
 from turnout.providers.wire import decode_any
 
-__all__ = ["ErrorFacts", "facts_of", "read_error_body"]
+__all__ = ["ErrorFacts", "aws_type", "facts_of", "read_error_body"]
 
 TEXT_LIMIT = 4_000
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -139,7 +140,7 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
             if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value <= 599:
                 yield str(value)  # GLM's and SiliconFlow's own numbers
             elif isinstance(value, str) and value.lower() not in _NO_CODES and not _is_http_number(value):
-                yield value
+                yield aws_type(value) if name == "__type" else value
     for name in ("innererror", "inner_error"):
         inner = error.get(name)
         if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
@@ -160,6 +161,11 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
         except (ValueError, RecursionError):
             return
         yield from behind.codes
+
+
+def aws_type(text: str) -> str:
+    """The name of an error of Amazon's without what stands around it: `namespace#ThrottlingException:http://…/`."""
+    return text.partition(":")[0].rpartition("#")[2]
 
 
 def _is_http_number(text: str) -> bool:

@@ -40,6 +40,8 @@ _REQUEST_IDS = (
 _LIMIT_FIELD = re.compile(
     r"x-ratelimit-(?P<what>limit|remaining|reset)(?:-(?P<of>[a-z0-9_-]+))?\Z"
     r"|(?:anthropic|modelscope)-(?:priority-|fast-)?ratelimit-(?P<of2>[a-z-]+)-(?P<what2>limit|remaining|reset)\Z"
+    # Cohere's trial keys: requests of one endpoint in a minute.
+    r"|x-trial-endpoint-call-(?P<what3>limit|remaining)\Z"
 )
 _REQUESTS = re.compile(r"(?:model-)?req(?:uests)?\b")
 _TOKENS = re.compile(r"(?:input-|output-)?tokens\b")
@@ -126,13 +128,14 @@ def request_id(headers: Headers) -> str | None:
 def _windows(headers: Headers, now: float | None) -> list[tuple[str, RateWindow]]:
     found: dict[str, dict[str, float]] = {}
     for name, value in headers:
-        if "ratelimit" not in name.lower():
+        lower = name.lower()
+        if "ratelimit" not in lower and "-call-" not in lower:
             continue
-        match = _LIMIT_FIELD.match(name.lower())
+        match = _LIMIT_FIELD.match(lower)
         if match is None:
             continue
         of = match["of"] or match["of2"] or ""
-        what = match["what"] or match["what2"]
+        what = match["what"] or match["what2"] or match["what3"]
         told = _seconds_until(value, now) if what == "reset" else duration_of(value)
         # -1 stands for "not said" (Azure), and so does a reset of 0; nothing left at all is a true 0.
         if told is not None and (told > 0 or (told == 0 and what == "remaining")):

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+import attrs
+
 from turnout.errors import (
     AuthenticationFailed,
     ContentFiltered,
@@ -26,7 +28,7 @@ from turnout.errors import (
     ServerError,
 )
 from turnout.http import Headers
-from turnout.providers.error_bodies import ErrorFacts, facts_of, read_error_body
+from turnout.providers.error_bodies import ErrorFacts, aws_type, facts_of, read_error_body
 from turnout.providers.hints import request_id, retry_after
 
 __all__ = [
@@ -43,7 +45,8 @@ __all__ = [
 
 ErrorClass = type[ProviderError]
 ErrorCodes = Mapping[str, ErrorClass]
-"""A provider's codes and types, in lower case, and what each means. They come before everything else."""
+"""A provider's codes and types, in lower case, and what each means: they come before everything else. A bare status
+("498") says what that status means with this provider, where its codes say nothing."""
 
 MESSAGE_LIMIT = 2_000
 BODY_LIMIT = 2_000
@@ -71,7 +74,7 @@ _CODES = _codes(
     (Overloaded, "overloaded_error queue_exceeded provider_overloaded"),
     (Overloaded, "modelnotreadyexception serviceunavailableexception"),
     # OpenRouter's budget of requests under way frees itself; its credits do not.
-    (RateLimited, "throttlingexception rate_limit_error openrouter_in_flight_budget"),
+    (RateLimited, "rate_limit_error openrouter_in_flight_budget"),
 )
 
 # What these say about an in-band error that has no status; beside a status they say nothing that it does not.
@@ -131,12 +134,13 @@ _CREDIT_TEXTS = re.compile(r"credit balance is too low|reached your specified (?
 _CLOSED_TEXTS = re.compile(r"\borganization has been disabled\b")
 _KEY_TEXTS = re.compile(
     r"incorrect api key|invalid api key|api key not valid|api key is invalid|missing authentication"
+    r"|make sure your api key is valid"
 )
 _MODEL_TEXTS = re.compile(
     r"model identifier is invalid|is not a valid model id|model not found|invalid model\b|no provider supported"
     r"|supported api model names are|\bmodel\b.{0,120}\b(?:does not exist|not found)"
 )
-_DAILY_TEXTS = re.compile(r"\bper[- ](?:day|week|month)\b|\bdaily\b|\b[rti]pd\b")
+_DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\bdaily\b|\b[rti]pd\b")
 
 
 def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None = None) -> ErrorClass:
@@ -146,6 +150,8 @@ def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None
         for name in names:
             if name in table:
                 return table[name]
+    if own is not None and str(status) in own:
+        return own[str(status)]
     text = facts.text.lower()
     plainly_invalid = any(_PLAINLY_INVALID.search(name) for name in names)
     if not plainly_invalid:
@@ -154,7 +160,8 @@ def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None
         # Together reports an overflow as 403.
         if (status in _OPEN or status == 403) and _CONTEXT_TEXTS.search(text):
             return ContextLengthExceeded
-        if status in _OPEN and _KEY_TEXTS.search(text):
+        # Bedrock answers 403 to a key that it does not know.
+        if (status in _OPEN or status == 403) and _KEY_TEXTS.search(text):
             return AuthenticationFailed
         if status in _OPEN and _CREDIT_TEXTS.search(text):
             return QuotaExceeded
@@ -195,6 +202,8 @@ def to_error(
     secrets = tuple(secrets)
     if facts.headers:
         headers = Headers((*headers, *facts.headers))
+    if (kind := headers.get("x-amzn-errortype")) is not None:
+        facts = attrs.evolve(facts, codes=(aws_type(kind), *facts.codes))
     told = facts.text or (f"an error with status {status} and no message" if status else "an error with no message")
     return classify_error(status, facts, own)(
         redact(told, secrets)[:MESSAGE_LIMIT],

@@ -35,6 +35,8 @@ BY_API = {
     "ollama.chat": "ollama",
     "ollama.generate": "ollama",
     "messages": "anthropic",
+    "cohere.chat": "cohere",
+    "converse": "bedrock",
 }
 BY_FOLDER = {
     "openai": "openai",
