@@ -33,7 +33,7 @@ def create(
     unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
     headers      to send with every request
     settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
-                 `vertex_project`, `vertex_location` and `access_token` (gemini)
+                 `vertex_project`, `vertex_location` and `access_token` (gemini), `region` and `auth` (bedrock)
 
     A provider without the key that it needs is made all the same: its status is not-configured, and says which
     variable is missing. Raises ValueError for a name or a setting that is not known.
@@ -74,6 +74,10 @@ def create(
             from turnout.providers.cohere import Cohere
 
             made = Cohere(account)
+        case "bedrock":
+            from turnout.providers.bedrock import Bedrock
+
+            made = Bedrock(account, **_taken(settings, "region", "auth"))
     if settings:
         raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}")
     return made

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import attrs
+
 from turnout.chat import Capability
 from turnout.errors import (
     AuthenticationFailed,
@@ -274,6 +276,46 @@ COHERE = CatalogEntry(
     ),
 )
 
+
+def _on_bedrock(rule: ModelRule) -> ModelRule:
+    """A rule of Claude's for its ids on Bedrock: behind its maker and a region, and before a version."""
+    pattern = rule.pattern.replace("$", r"(?=-v\d|$)")
+    return attrs.evolve(rule, pattern=rf".*\banthropic\.(?:{pattern})")
+
+
+BEDROCK = CatalogEntry(
+    name="bedrock",
+    title="Amazon Bedrock",
+    dialect="bedrock",
+    base_url="",  # of the user's region
+    key_env=("AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_API_KEY"),
+    endpoint_env=("BEDROCK_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    option_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
+    capabilities=ALL_CHAT | SEES | HEARS | READS,
+    habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
+    error_codes=_codes(
+        (ServerError, "modelerrorexception modelstreamerrorexception modeltimeoutexception internalserverexception"),
+    ),
+    # Sources: the guides of Amazon Nova 2 and of OpenAI's models on Bedrock; what the latter were seen to take.
+    models=(
+        *(_on_bedrock(rule) for rule in ANTHROPIC.models),
+        ModelRule(pattern=r".*\bamazon\.nova-2", thinking="reasoningConfig", efforts=("low", "medium", "high")),
+        ModelRule(
+            pattern=r".*\b(openai\.gpt-oss|moonshot(ai)?\.kimi)",
+            thinking="reasoning_effort",
+            thinking_off="never",
+            efforts=("low", "medium", "high"),
+        ),
+        ModelRule(
+            pattern=r".*\bopenai\.",
+            thinking="reasoning",
+            efforts=("low", "medium", "high", "xhigh", "max"),
+            first_content=180.0,
+        ),
+        ModelRule(pattern=r"", refuses=frozenset({"reasoning_effort"})),
+    ),
+)
+
 OPENAI_COMPATIBLE = CatalogEntry(
     name="openai-compatible",
     title="Any OpenAI-compatible server",
@@ -300,6 +342,7 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
             OLLAMA,
             ANTHROPIC,
             COHERE,
+            BEDROCK,
             OPENAI_COMPATIBLE,
         )
     }

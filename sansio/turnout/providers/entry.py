@@ -48,7 +48,7 @@ class ModelRule:
     when_thinking: frozenset[str] = frozenset()
     one_of: tuple[str, ...] = ()
     first_content: float | None = None
-    thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoningConfig"] = "adaptive"
+    thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
     thinking_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
     context_window: int | None = None
