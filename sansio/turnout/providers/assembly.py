@@ -120,6 +120,17 @@ class Assembly:
         self._open("opaque").json = json
         self.close_part()
 
+    def place(self) -> Callable[[bytes], None]:
+        """A place for an opaque piece that is not whole yet: what this gives is called with its JSON. Until then,
+        nothing stands there."""
+        run = self._open("opaque")
+        self.close_part()
+
+        def fill(json: bytes) -> None:
+            run.json = json
+
+        return fill
+
     def sign(self, kind: Literal["text", "reasoning"], signature: str) -> None:
         """Put a signature on the open part of this kind (a new, empty one where none is open), and close it."""
         run = self._run if self._run.kind == kind else self._open(kind)
@@ -256,7 +267,7 @@ class Assembly:
 
     def response(self) -> ChatResponse:
         """The answer as far as it came."""
-        parts = [run.part() for run in self._runs]
+        parts = [run.part() for run in self._runs if run.json or run.kind != "opaque"]
         replayed = self.replay() if self.replay is not None else None
         if replayed is not None:
             parts.append(Opaque(replayed))

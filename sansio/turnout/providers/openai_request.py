@@ -6,7 +6,7 @@ Source: the OpenAI API reference, "Create chat completion"; differences by vendo
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -30,7 +30,7 @@ from turnout.messages import (
 from turnout.providers.accepted import accepted_settings
 from turnout.providers.entry import Account
 
-__all__ = ["chat_body"]
+__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "tools_of"]
 
 # The settings of a ModelConfig that go into the body under their own names.
 _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
@@ -66,7 +66,7 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
             body["top_logprobs"] = model.logprobs
     if "reasoning_effort" in given:
         body |= _effort(given["reasoning_effort"], habits.effort)
-    body |= _tools(request, account)
+    body |= tools_of(request, account, _tool, _named)
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)
     return body | dict(model.extra), dropped
@@ -82,43 +82,60 @@ def _effort(effort: str, how: str) -> dict[str, Any]:
     return {"reasoning_effort": effort}
 
 
-def _tools(request: ChatRequest, account: Account) -> dict[str, Any]:
+def tools_of(
+    request: ChatRequest,
+    account: Account,
+    wire: Callable[[Tool], dict[str, Any]],
+    named: Callable[[str], dict[str, Any]],
+) -> dict[str, Any]:
+    """The fields of a body that are about tools; `wire` says a tool and `named` the choice of one."""
     if not request.tools:
         return {}
-    body: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    body: dict[str, Any] = {"tools": [wire(tool) for tool in request.tools]}
     choice = request.tool_choice
     if choice is not None:
         if choice.mode not in account.entry.habits.tool_choices:
             raise CapabilityUnsupported(f"{request.model}: does not take the tool choice {choice.mode!r}")
-        body["tool_choice"] = (
-            {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode
-        )
+        body["tool_choice"] = named(choice.name) if choice.name is not None else choice.mode
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     return body
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    return {"type": "function", "function": function_of(tool), **tool.extra}
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def function_of(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
     function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return {"type": "function", "function": function, **tool.extra}
+    return function
 
 
 def _response_format(request: ChatRequest, account: Account) -> dict[str, Any]:
+    schema = json_schema_of(request, account)
+    return {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": schema}
+
+
+def json_schema_of(request: ChatRequest, account: Account) -> dict[str, Any] | None:
+    """The schema of the answer with its name; None where just any JSON is asked for."""
     wanted = request.response_format
-    assert wanted is not None
-    if wanted.schema is None:
-        return {"type": "json_object"}
+    if wanted is None or wanted.schema is None:
+        return None
     if not account.entry.habits.json_schema:
         raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer, only ResponseFormat.json()")
     schema: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
     if wanted.description:
         schema["description"] = wanted.description
-    return {"type": "json_schema", "json_schema": schema}
+    return schema
 
 
 def _message(message: Message, account: Account) -> dict[str, Any]:
@@ -186,7 +203,7 @@ def _part(part: Part, account: Account) -> dict[str, Any]:
         case Text():
             return {"type": "text", "text": part.text, **part.extra}
         case Image():
-            url = part.url if part.url is not None else _data_url(part.data or b"", part.media_type)
+            url = part.url if part.url is not None else data_url(part.data or b"", part.media_type)
             image: dict[str, Any] = {"url": url}
             if part.detail is not None:
                 image["detail"] = part.detail
@@ -210,10 +227,10 @@ def _file(part: File, account: Account) -> dict[str, Any]:
         if account.entry.name != "openrouter":
             raise CapabilityUnsupported(f"{account.name}: takes a file by its bytes or its id, not by URL")
         return {"filename": part.filename or "file", "file_data": part.url}
-    return {"filename": part.filename or "file", "file_data": _data_url(part.data or b"", part.media_type)}
+    return {"filename": part.filename or "file", "file_data": data_url(part.data or b"", part.media_type)}
 
 
-def _data_url(data: bytes, media_type: str | None) -> str:
+def data_url(data: bytes, media_type: str | None) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
