@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for folder in sorted({folder for folder, _ in all_of} | set(unread)):
         cells = [f"{right[folder, kind]}/{all_of[folder, kind]}" if all_of[folder, kind] else "" for kind in KINDS]
         rows.append((folder, *cells, str(unread[folder] or "")))
-    title = "recordings read right, of all; `unread` are in dialects that Turnout does not speak yet"
+    title = "recordings read right, of all; `unread` are of surfaces that Turnout does not ask"
     print_table(title, ("provider", *KINDS, "unread"), rows)
     print(f"{right.total()} of {all_of.total()} as they should be, {unread.total()} unread")
     return 0 if right == all_of else 1

@@ -10,6 +10,7 @@ It reads no file and no environment. The shape of the file, camelCase or snake_c
       my-vllm:
         kind: openai-compatible           # which entry of the catalog; by default the one of the same name
         endpoint: http://10.0.0.7:8000/v1
+        api: responses                    # instead of chat completions, where it has both
     runtime:
       router: …                           # see `turnout.router_settings`
     routes: …
@@ -97,7 +98,7 @@ class Settings:
 
 
 # The fields of a provider's section that are not options of its own.
-_FIELDS = ("kind", "api_key", "endpoint", "base_url", "enabled", "disabled", "unsupported", "headers")
+_FIELDS = ("kind", "api", "api_key", "endpoint", "base_url", "enabled", "disabled", "unsupported", "headers")
 
 
 def _provider(name: str, section: Any, env: Mapping[str, str]) -> ProviderSettings:
@@ -114,7 +115,9 @@ def _provider(name: str, section: Any, env: Mapping[str, str]) -> ProviderSettin
     section = known_only(section, where, (*_FIELDS, *own_options))
     # The variables of a vendor are its own account's: a second account under another name must say its key itself.
     first = name == entry.name
-    options = {key: section[key] for key in ("unsupported", "headers", *own_options) if section.get(key) is not None}
+    options = {
+        key: section[key] for key in ("api", "unsupported", "headers", *own_options) if section.get(key) is not None
+    }
     if first:
         options = {**_from_env(entry, env), **options}
     enabled = section.get("enabled", True)

@@ -22,6 +22,7 @@ def create(
     name: str | None = None,
     api_key: str | None = None,
     endpoint: str | None = None,
+    api: Literal["chat", "responses"] = "chat",
     unsupported: Literal["raise", "drop"] = "raise",
     headers: Mapping[str, str] | None = None,
     **settings: Any,
@@ -30,6 +31,7 @@ def create(
 
     name         to register it under another name, so that one router can hold two accounts of one vendor
     endpoint     base URL, where it is not the vendor's usual one
+    api          of OpenAI's two ways to ask for an answer: `chat` completions, or `responses`
     unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
     headers      to send with every request
     settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
@@ -44,6 +46,8 @@ def create(
         entry = CATALOG[entry]
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
+    if api not in entry.apis:
+        raise ValueError(f"{entry.name} has no api {api!r}; it has {' and '.join(entry.apis)}")
     account = Account(
         entry=entry,
         name=name or entry.name,
@@ -54,10 +58,14 @@ def create(
     )
     # Each dialect is loaded when the first provider of it is made.
     match entry.dialect:
+        case "openai-chat" if api == "responses":
+            from turnout.providers.openai_responses import OpenAIResponses
+
+            made: Provider = OpenAIResponses(account)
         case "openai-chat":
             from turnout.providers.openai_chat import OpenAIChat
 
-            made: Provider = OpenAIChat(account)
+            made = OpenAIChat(account)
         case "gemini":
             from turnout.providers.gemini import Gemini
 

@@ -53,6 +53,7 @@ OPENAI = CatalogEntry(
         "project": ("OPENAI_PROJECT", "OPENAI_PROJECT_ID"),
         "api_version": ("OPENAI_API_VERSION",),
     },
+    apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
     embedding_batch=2048,
     habits=Habits(max_tokens="max_completion_tokens", developer=True, base64=True, refuses=frozenset({"top_k"})),
@@ -122,6 +123,7 @@ OPENROUTER = CatalogEntry(
     key_env=("OPENROUTER_API_KEY",),
     endpoint_env=("OPENROUTER_ENDPOINT", "OPENROUTER_BASE_URL"),
     option_env={"app_url": ("OPENROUTER_APP_URL",), "app_title": ("OPENROUTER_APP_TITLE",)},
+    apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
     habits=Habits(developer=True, effort="reasoning", replay="reasoning_details", base64=True),
 )
@@ -176,6 +178,7 @@ GROQ = CatalogEntry(
     base_url="https://api.groq.com/openai/v1",
     key_env=("GROQ_API_KEY",),
     endpoint_env=("GROQ_ENDPOINT", "GROQ_BASE_URL"),
+    apis=("chat", "responses"),
     capabilities=ALL_CHAT | SEES,
     habits=Habits(max_tokens="max_completion_tokens", refuses=frozenset({"logprobs", "top_k"})),
 )
@@ -324,6 +327,7 @@ OPENAI_COMPATIBLE = CatalogEntry(
     key_env=("OPENAI_COMPATIBLE_API_KEY",),
     endpoint_env=("OPENAI_COMPATIBLE_ENDPOINT",),
     needs_key=False,
+    apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
 )
 

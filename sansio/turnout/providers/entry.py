@@ -100,6 +100,7 @@ class CatalogEntry:
     option_env       other settings and their variables
     needs_key        whether it can be used without a key
     embedding_batch  texts in one embedding request
+    apis             of OpenAI's two ways to ask for an answer, those that it has
     error_codes      its own codes and statuses, where they say more than what vendors share
     models           what differs per model; the first rule that matches holds
     """
@@ -115,6 +116,7 @@ class CatalogEntry:
     capabilities: frozenset[Capability] = ALL_CHAT
     embedding_batch: int | None = None
     habits: Habits = Habits()
+    apis: tuple[Literal["chat", "responses"], ...] = ("chat",)
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: tuple[ModelRule, ...] = ()

@@ -24,6 +24,7 @@ from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 from turnout.providers.entry import Account
 from turnout.providers.openai_request import data_url
+from turnout.providers.openai_responses_wire import WORDS
 from turnout.providers.wire import Shape, decode_any
 
 __all__ = ["conversation", "family_of"]
@@ -111,7 +112,6 @@ class _Head(msgspec.Struct):
 
 
 _HEAD = Shape(_Head)
-_WORDS = {"output_text": "text", "refusal": "refusal"}
 
 
 @attrs.define
@@ -194,11 +194,11 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 def _spoken(kept: Any, words: list[Text | Refusal]) -> list[dict[str, Any]]:
-    """The parts of a message: as they came, with the words of today; where they do not fit any more, the words alone."""
+    """The parts of a message: as they came, with the words of today; where these do not fit, the words alone."""
     left = list(words)
     parts: list[dict[str, Any]] = []
     for part in kept if isinstance(kept, list) else ():
-        field = _WORDS.get(part.get("type") if isinstance(part, dict) else None)
+        field = WORDS.get(str(part.get("type")) if isinstance(part, dict) else "")
         if field is None:
             parts.append(part)
         elif left and isinstance(left[0], Text if field == "text" else Refusal):

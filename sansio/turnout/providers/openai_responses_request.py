@@ -78,7 +78,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 def _runs_there(tool: Tool) -> bool:
     """Whether it is one of the provider's own (`Tool("search", extra={"type": "web_search"})`), which has no name."""
-    return tool.extra.get("type", "function") != "function"
+    return bool(tool.extra.get("type", "function") != "function")
 
 
 def _named(request: ChatRequest, name: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from turnout.http import Headers
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import ErrorFacts, facts_of
-from turnout.providers.openai_responses_wire import Content, Item, StreamEvent, WholeResponse, usage_of
+from turnout.providers.openai_responses_wire import WORDS, Content, Item, StreamEvent, WholeResponse, usage_of
 from turnout.providers.wire import Shape, decode_any, encode
 
 __all__ = ["RESPONSE", "ResponseReader"]
@@ -166,9 +166,7 @@ class ResponseReader:
 
     # -- items --------------------------------------------------------------------------------------------------
 
-    def _item(
-        self, raw: bytes, place: int | None, whole: bool, events: list[Event], *, last: bool = False
-    ) -> None:
+    def _item(self, raw: bytes, place: int | None, whole: bool, events: list[Event], *, last: bool = False) -> None:
         item = _ITEM.decode(raw)
         if item is None or not item.type:
             self.assembly.skipped += 1
@@ -188,9 +186,10 @@ class ResponseReader:
                     self._cite(known, index, part.annotations)
                     self._weigh(known, index, part.logprobs)
         elif item.type == "reasoning":
-            for kind, parts in (("content", item.content), ("summary", item.summary)):
-                for index, part in enumerate(parts or ()):
-                    self._rest(known, kind, index, part.text, events)
+            for index, part in enumerate(item.content or ()):
+                self._rest(known, "content", index, part.text, events)
+            for index, part in enumerate(item.summary or ()):
+                self._rest(known, "summary", index, part.text, events)
         known.keep(_kept(item.type, raw))
 
     def _known(self, item: Item, place: int | None, last: bool) -> _OpenItem | None:
@@ -299,7 +298,7 @@ def _kept(kind: str, raw: bytes) -> bytes:
     content = fields.get("content")
     kept = []
     for part in content if isinstance(content, list) else ():
-        words = {"output_text": "text", "refusal": "refusal"}.get(part.get("type") if isinstance(part, dict) else None)
+        words = WORDS.get(str(part.get("type")) if isinstance(part, dict) else "")
         if words is None:
             kept.append(part)
         elif part.get(words):

@@ -11,7 +11,11 @@ import msgspec
 
 from turnout.chat import Usage
 
-__all__ = ["Content", "Item", "StreamEvent", "UsageWire", "WholeResponse", "usage_of"]
+__all__ = ["WORDS", "Content", "Item", "StreamEvent", "UsageWire", "WholeResponse", "usage_of"]
+
+
+# The parts of a message that are its words, and the field that holds them.
+WORDS = {"output_text": "text", "refusal": "refusal"}
 
 
 class InputDetails(msgspec.Struct, gc=False):

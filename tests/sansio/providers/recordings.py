@@ -49,6 +49,9 @@ BY_FOLDER = {
     "ollama": "ollama",
 }
 
+# The beginning of a stream of the Responses API.
+_FIRST_EVENT = b"event: response.created\n"
+
 CLASSES = {
     "content_filter": errors.ContentFiltered,
     "context_length": errors.ContextLengthExceeded,
@@ -81,6 +84,12 @@ class Recording:
         return str(self.expected["kind"])
 
     @property
+    def outcome(self) -> str:
+        """What it comes to; of one whose surface is not asked for, what it would come to."""
+        skipped = re.search(r"would be outcome ([a-z-]+)", self.expected["note"])
+        return skipped[1] if skipped else str(self.expected["outcome"])
+
+    @property
     def api(self) -> str:
         return str(self.expected["api"])
 
@@ -93,7 +102,9 @@ class Recording:
         response = self.content["response"]
         if "body_base64" in response:
             return base64.b64decode(response["body_base64"])
-        return str(response.get("body_text") or "").encode()
+        body = str(response.get("body_text") or "").encode()
+        # Two files hold the answers to four requests, one behind the other; what is expected is of the last of them.
+        return body[max(body.rfind(_FIRST_EVENT), 0) :] if self.api == "responses" else body
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -135,6 +146,9 @@ def provider_of(recording: Recording) -> Provider | None:
         own = "/v1beta/models" if name == "gemini" else "/api/"
         if name in ("gemini", "ollama") and own not in str(recording.content["request"]["url"]):
             name = "openai-compatible"
+    if recording.api == "responses":
+        name = BY_FOLDER.get(recording.folder, "openai-compatible")
+        return create(name, api_key="k-not-a-key", api="responses")
     name = BY_API.get(recording.api, name)
     if recording.expected["outcome"] == "skip" or name is None:
         return None
@@ -195,7 +209,7 @@ def differences(recording: Recording, seen: Seen) -> list[str]:
         if got != want and got not in recording.alternatives(field):
             wrong.append(f"{field}: {got!r} is not {want!r}")
 
-    outcome = expected["outcome"]
+    outcome = recording.outcome
     if isinstance(failure, errors.StreamTruncated):
         compare("outcome", "truncated", outcome)
     elif failure is not None:
