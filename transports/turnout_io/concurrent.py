@@ -25,7 +25,7 @@ from turnout.routing.operations import Chat, Embed, ListModels, Operation, Strea
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
-from turnout_io.router_base import RouterBase
+from turnout_io.router_base import LEAST_WAIT, RouterBase
 
 __all__ = ["AsyncChatStream", "AsyncRouter", "Group", "Run", "Runtime", "Waker", "authorised"]
 
@@ -212,7 +212,7 @@ class Run:
             match command:
                 case Read(attempt, until, idle):
                     try:
-                        data = await self._responses[attempt].read(min(idle, until - clock()))
+                        data = await self._responses[attempt].read(max(LEAST_WAIT, min(idle, until - clock())))
                     except (TransportError, RemoteProtocolError) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:

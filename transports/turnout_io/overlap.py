@@ -15,6 +15,7 @@ from turnout.events import Event
 from turnout.routing.call import Call
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
 from turnout_io.concurrent import AsyncRouter, Group, Run, Waker, authorised
+from turnout_io.router_base import LEAST_WAIT
 
 __all__ = ["OverlappingRun"]
 
@@ -55,11 +56,11 @@ class OverlappingRun(Run):
             command = call.next_command(clock())
             match command:
                 case Open(attempt) | Read(attempt):
-                    self._under_way[attempt] = group.start(partial(self._perform, command))
-                    if not call.lanes.overlapping:
+                    self._begin(group, command)
+                    if attempt in self._under_way and not call.lanes.overlapping:
                         await self._wait(math.inf)
                 case Wait(until):
-                    await self._wait(until - clock())
+                    await self._wait(max(0.0, until - clock()))
                 case Sleep(until):
                     await self._router._sleep(call, until)
                 case Drop(attempt):
@@ -77,6 +78,13 @@ class OverlappingRun(Run):
         self._under_way.clear()
         return True
 
+    def _begin(self, group: Group, command: Open | Read) -> None:
+        # Under way before it is begun: an eager task may be over when `start` returns.
+        self._under_way[command.attempt] = _nothing
+        cancel = group.start(partial(self._perform, command))
+        if command.attempt in self._under_way:
+            self._under_way[command.attempt] = cancel
+
     async def _wait(self, seconds: float) -> None:
         """Until an operation has its outcome."""
         self._waker = self._router._runtime.make_waker()
@@ -86,6 +94,8 @@ class OverlappingRun(Run):
     async def _perform(self, command: Open | Read) -> None:
         """One operation to its outcome, which is told unless the attempt was dropped meanwhile."""
         attempt = command.attempt
+        if attempt not in self._under_way:
+            return  # dropped before this task, which trio runs to its first checkpoint all the same, had its first turn
         try:
             match command:
                 case Open(_, request, timeouts):
@@ -96,7 +106,7 @@ class OverlappingRun(Run):
                     self._responses[attempt] = response
                     told = partial(self.call.receive_head, attempt, response.status, response.headers)
                 case Read(_, until, idle):
-                    data = await self._responses[attempt].read(min(idle, until - self._router._now()))
+                    data = await self._responses[attempt].read(max(LEAST_WAIT, min(idle, until - self._router._now())))
                     told = (
                         partial(self.call.receive_data, attempt, data)
                         if data
@@ -116,3 +126,7 @@ class OverlappingRun(Run):
     def _wake(self) -> None:
         if self._waker is not None:
             self._waker.set()
+
+
+def _nothing() -> None:
+    """Cancels what has not begun."""

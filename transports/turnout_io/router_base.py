@@ -19,7 +19,11 @@ from turnout.routing.routes import Route
 from turnout.routing.standing import Health, health_of
 from turnout.routing.trace import Trace
 
-__all__ = ["RouterBase"]
+__all__ = ["LEAST_WAIT", "RouterBase"]
+
+# Seconds. Time passes between a command and its obeying, and a transport is given no time that is over: to a socket,
+# 0 means not to wait at all, and less than that is an error.
+LEAST_WAIT = 0.001
 
 TransportT = TypeVar("TransportT")
 

@@ -1,0 +1,194 @@
+"""What a driver asks a transport to wait for, where time passes faster than commands are obeyed; and eager tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from turnout import ChatRequest, Message, ModelConfig
+from turnout.errors import DeadlineExceeded, TurnoutError
+from turnout.http import HttpRequest, Timeouts
+from turnout.providers import create
+from turnout.routing.policy import Hedge, Policy
+from turnout_io import asyncio as asyncio_driver
+from turnout_io import sync
+from turnout_io.base import HttpResponse, Transport
+from turnout_io.concurrent import Group
+from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.socket_transport import SocketTransport
+
+OPENAI = ModelConfig("openai", "gpt-4o-mini")
+GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
+REQUEST = ChatRequest(OPENAI, [Message.user("Say a few things about trains.")], fallbacks=[GEMINI])
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as server:
+        yield server
+
+
+class _Noting:
+    """A transport, and an answer of it, that note for how long they are asked to wait."""
+
+    def __init__(self, waits: list[float | None]) -> None:
+        self._waits = waits
+        self._transport: Transport = SocketTransport(trust_env=False)
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        self._waits += (timeouts.connect, timeouts.head)
+        return _NotingAnswer(self._transport.open(request, timeouts), self._waits)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _NotingAnswer:
+    def __init__(self, answer: HttpResponse, waits: list[float | None]) -> None:
+        self._answer = answer
+        self._waits = waits
+        self.status = answer.status
+        self.headers = answer.headers
+
+    def read(self, timeout: float | None) -> bytes:
+        self._waits.append(timeout)
+        return self._answer.read(timeout)
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _Hurried(sync.Router):
+    """A router on a machine so busy that a lot of time passes between any two looks at the clock."""
+
+    step = 0.0
+
+    def _now(self) -> float:
+        self._looks = getattr(self, "_looks", 0) + 1
+        return self._looks * self.step
+
+
+@pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3, 0.7, 0.9])
+def test_no_transport_is_given_time_that_is_over(step: float, sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(token_interval=0.001), Fault(stall=0.01, after=1), forever=True)
+    waits: list[float | None] = []
+    providers = [create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name)) for name in ("openai", "gemini")]
+    with _Hurried(providers, policy=Policy(timeout=1.0), transport=_Noting(waits), seed=0) as router:
+        router.step = step
+        for _ in range(4):
+            try:
+                router.chat(REQUEST, collect=True)
+            except TurnoutError as error:
+                assert isinstance(error, DeadlineExceeded), error
+    assert waits
+    assert all(wait is not None and wait > 0 for wait in waits), waits
+
+
+class _EagerGroup:
+    """Tasks that begin at once, in the caller's turn, as those of an eager task factory do since Python 3.12."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        steps: Coroutine[Any, Any, None] = _begin(operation)
+        try:
+            waited_for = steps.send(None)
+        except StopIteration:
+            return lambda: None
+        task = self._tasks.create_task(_go_on(steps, waited_for))
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
+
+
+async def _begin(operation: Callable[[], Awaitable[None]]) -> None:
+    await operation()
+
+
+async def _go_on(steps: Coroutine[Any, Any, None], waited_for: Any) -> None:
+    await _Rest(steps, waited_for)
+
+
+class _Rest:
+    """What is left of a coroutine that waits already."""
+
+    def __init__(self, steps: Coroutine[Any, Any, None], waited_for: Any) -> None:
+        self._steps = steps
+        self._waited_for = waited_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        while True:
+            try:
+                try:
+                    yield self._waited_for
+                except BaseException as error:
+                    self._waited_for = self._steps.throw(error)
+                else:
+                    self._waited_for = self._steps.send(None)
+            except StopIteration:
+                return
+
+
+class _EagerRuntime:
+    def __init__(self, usual: Any) -> None:
+        self.now, self.make_waker, self.shield = usual.now, usual.make_waker, usual.shield
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[Group]:
+        async with asyncio.TaskGroup() as tasks:
+            yield _EagerGroup(tasks)
+
+
+class _EagerRouter(asyncio_driver.Router):
+    _runtime = _EagerRuntime(asyncio_driver.Router._runtime)  # type: ignore[assignment]  # it is a `Runtime`, too
+
+
+class _AtOnce:
+    """An async transport that never has to wait: all that a blocking one does is done when it returns."""
+
+    def __init__(self) -> None:
+        self._transport = SocketTransport(trust_env=False)
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+        return _AnswerAtOnce(self._transport.open(request, timeouts))
+
+    async def aclose(self) -> None:
+        self._transport.close()
+
+
+class _AnswerAtOnce:
+    def __init__(self, answer: HttpResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        return self._answer.read(timeout)
+
+    async def aclose(self) -> None:
+        self._answer.close()
+
+
+@pytest.mark.parametrize("faults", list(itertools.product((Fault(), Fault(status=503), Fault(delay=0.02)), repeat=2)))
+def test_a_hedged_call_whose_tasks_are_over_as_soon_as_they_begin(faults: tuple[Fault, ...], sandbox: Sandbox) -> None:
+    providers = [create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name)) for name in ("openai", "gemini")]
+    policy = Policy(hedge=Hedge(after=0.0, budget=1.0), backoff=0.001, timeout=5.0)
+
+    async def main() -> None:
+        async with _EagerRouter(providers, policy=policy, transport=_AtOnce(), seed=0) as router:
+            for _ in range(3):
+                for provider, fault in zip(("openai", "gemini"), faults, strict=True):
+                    sandbox.script(provider, fault)
+                assert (await router.chat(REQUEST)).text
+                assert (await router.chat(REQUEST, collect=True)).text
+                assert not any(health.in_flight for health in router.health())
+
+    asyncio.run(main())
