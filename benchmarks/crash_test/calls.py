@@ -6,7 +6,7 @@ import asyncio
 import enum
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import attrs
 import trio
@@ -87,7 +87,7 @@ class Seen:
             case _:
                 pass
 
-    def over(self) -> Seen:
+    def over(self) -> Self:
         self.seconds = time.monotonic() - self.began
         return self
 

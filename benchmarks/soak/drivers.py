@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import attrs
 import trio
 
-from benchmarks.crash_test.calls import Seen
-from benchmarks.soak.judging import deadline_of, judge
+from benchmarks.soak.judging import Heard, deadline_of, judge
 from benchmarks.soak.mix import Act, Server, Wish, wishes
 from benchmarks.soak.profile import Profile
 from benchmarks.soak.resources import at_rest
@@ -31,6 +30,7 @@ from turnout_io.trio_transport import TrioTransport
 __all__ = ["DRIVERS", "Blocking", "Concurrent", "Driver", "soak"]
 
 _SHARE_WITH_A_PLACE = 0.95  # of the callers: a few wait for a place
+_STARTING = 0.25  # of a lap: to begin all at once would only show how long it takes to begin a thousand calls
 
 
 def _patience(profile: Profile) -> float:
@@ -50,10 +50,11 @@ class Blocking:
         router = sync.Router(server.providers(), policy=policy, transport=self.make_transport(), seed=0)
         restart = profile.policy("restart", places)
 
-        def work(until: float) -> None:
-            while time.monotonic() < until:
+        def work(begun: float, place: float) -> None:
+            time.sleep(place * profile.lap * _STARTING)
+            while time.monotonic() < begun + profile.lap:
                 wish = story.next_wish()
-                seen, left = Seen(), False
+                seen, left = Heard(), False
                 own = restart if wish.on_interrupt == "restart" else policy
                 try:
                     left = self._ask(router, wish, seen, profile, own)
@@ -67,8 +68,8 @@ class Blocking:
                 begun = time.monotonic()
                 # Daemons: one that hangs, which is a finding, must not keep the process.
                 crew = [
-                    threading.Thread(target=work, args=(begun + profile.lap,), daemon=True)
-                    for _ in range(profile.threads)
+                    threading.Thread(target=work, args=(begun, number / profile.threads), daemon=True)
+                    for number in range(profile.threads)
                 ]
                 for thread in crew:
                     thread.start()
@@ -81,7 +82,7 @@ class Blocking:
         story.closed(at_rest(router, story.calls, threading.active_count()))
 
     @staticmethod
-    def _ask(router: sync.Router, wish: Wish, seen: Seen, profile: Profile, policy: Any) -> bool:
+    def _ask(router: sync.Router, wish: Wish, seen: Heard, profile: Profile, policy: Any) -> bool:
         total = deadline_of(wish, profile)
         if wish.act in (Act.CHAT, Act.COLLECT):
             seen.response = router.chat(wish.request, collect=wish.act is Act.COLLECT, timeout=total, policy=policy)
@@ -112,7 +113,7 @@ class Concurrent:
     sleep: Callable[[float], Any]
     tasks: Callable[[], int]
     limited: Callable[[float, Callable[[], Awaitable[None]]], Awaitable[bool]]
-    together: Callable[[int, Callable[[], Awaitable[None]]], Awaitable[None]]
+    together: Callable[[int, Callable[[int], Awaitable[None]]], Awaitable[None]]
 
     def __call__(self, server: Server, profile: Profile, story: Story) -> None:
         self.run(lambda: self._main(server, profile, story))
@@ -123,7 +124,7 @@ class Concurrent:
         router = self.make_router(server.providers(), policy=policies["raise"], transport=self.make_transport(), seed=0)
 
         async def one(wish: Wish) -> None:
-            seen, left, cancelled = Seen(), False, False
+            seen, left, cancelled = Heard(), False, False
 
             async def ask() -> None:
                 nonlocal left
@@ -139,13 +140,14 @@ class Concurrent:
         async with router:
             story.lap_over(at_rest(router, 0, self.tasks()))
             for _ in range(profile.laps):
-                until = time.monotonic() + profile.lap
+                begun = time.monotonic()
 
-                async def work(until: float = until) -> None:
-                    while time.monotonic() < until:
+                async def work(number: int, begun: float = begun) -> None:
+                    await self.sleep(number / profile.streams * profile.lap * _STARTING)
+                    while time.monotonic() < begun + profile.lap:
                         await one(story.next_wish())
 
-                async def lap(work: Callable[[], Awaitable[None]] = work) -> None:
+                async def lap(work: Callable[[int], Awaitable[None]] = work) -> None:
                     await self.together(profile.streams, work)
 
                 if await self.limited(_patience(profile), lap):
@@ -154,7 +156,7 @@ class Concurrent:
                 story.lap_over(at_rest(router, story.calls, self.tasks()))
         story.closed(at_rest(router, story.calls, self.tasks()))
 
-    async def _ask(self, router: AsyncRouter, wish: Wish, seen: Seen, profile: Profile, policy: Any) -> bool:
+    async def _ask(self, router: AsyncRouter, wish: Wish, seen: Heard, profile: Profile, policy: Any) -> bool:
         total = profile.total
         if wish.act in (Act.CHAT, Act.COLLECT):
             collect = wish.act is Act.COLLECT
@@ -182,10 +184,10 @@ async def _trio_limited(seconds: float, deed: Callable[[], Awaitable[None]]) -> 
     return scope.cancelled_caught
 
 
-async def _trio_together(count: int, deed: Callable[[], Awaitable[None]]) -> None:
+async def _trio_together(count: int, deed: Callable[[int], Awaitable[None]]) -> None:
     async with trio.open_nursery() as nursery:
-        for _ in range(count):
-            nursery.start_soon(deed)
+        for number in range(count):
+            nursery.start_soon(deed, number)
 
 
 async def _asyncio_limited(seconds: float, deed: Callable[[], Awaitable[None]]) -> bool:
@@ -200,13 +202,13 @@ async def _asyncio_limited(seconds: float, deed: Callable[[], Awaitable[None]]) 
     return False
 
 
-async def _asyncio_together(count: int, deed: Callable[[], Awaitable[None]]) -> None:
-    async def run() -> None:
-        await deed()
+async def _asyncio_together(count: int, deed: Callable[[int], Awaitable[None]]) -> None:
+    async def run(number: int) -> None:
+        await deed(number)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(count):
-            group.create_task(run())
+        for number in range(count):
+            group.create_task(run(number))
 
 
 Driver: TypeAlias = Blocking | Concurrent

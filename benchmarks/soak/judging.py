@@ -11,8 +11,21 @@ from benchmarks.crash_test.calls import Seen
 from benchmarks.soak.mix import MODELS, Act, Wish, answer_of
 from benchmarks.soak.profile import Profile
 from turnout.errors import DeadlineExceeded, TurnoutError
+from turnout.events import Event, Restarted
 
-__all__ = ["Ending", "Judged", "judge"]
+__all__ = ["Ending", "Heard", "Judged", "deadline_of", "judge"]
+
+
+@attrs.define(eq=False)
+class Heard(Seen):
+    """What the caller of one call saw. `before` is the text that the last `Restarted` took back."""
+
+    before: str = ""
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Restarted):
+            self.before = self.text
+        super().take(event)
 
 
 class Ending(enum.StrEnum):
@@ -36,7 +49,7 @@ class Judged:
     wrong: tuple[str, ...] = ()
 
 
-def judge(wish: Wish, seen: Seen, profile: Profile, *, cancelled: bool = False, left: bool = False) -> Judged:
+def judge(wish: Wish, seen: Heard, profile: Profile, *, cancelled: bool = False, left: bool = False) -> Judged:
     """What one call came to. `cancelled` and `left` say that it ended because the caller wanted it to."""
     total = deadline_of(wish, profile)
     wrong = [*_wrong_in_text(wish, seen, profile)]
@@ -69,7 +82,7 @@ def _ending_of(error: TurnoutError) -> Ending:
     return Ending.PARTIAL if error.partial is not None else Ending.NOTHING
 
 
-def _wrong_in_text(wish: Wish, seen: Seen, profile: Profile) -> Iterator[str]:
+def _wrong_in_text(wish: Wish, seen: Heard, profile: Profile) -> Iterator[str]:
     """What was delivered is the beginning of what one provider said to this caller."""
     answers = [answer_of(model.provider, wish.number, profile.tokens) for model in MODELS]
     if not any(answer.startswith(seen.text) for answer in answers):
@@ -81,7 +94,7 @@ def _wrong_in_text(wish: Wish, seen: Seen, profile: Profile) -> Iterator[str]:
         yield f"the answer as far as it came is {text!r}, and {seen.text!r} was delivered"
 
 
-def _wrong_in_answer(wish: Wish, seen: Seen, profile: Profile) -> Iterator[str]:
+def _wrong_in_answer(wish: Wish, seen: Heard, profile: Profile) -> Iterator[str]:
     response = seen.response
     if response is None:
         yield "there is no answer"
@@ -96,7 +109,7 @@ def _wrong_in_answer(wish: Wish, seen: Seen, profile: Profile) -> Iterator[str]:
             yield f"the stream had {seen.ends} End events"
 
 
-def _wrong_in_error(wish: Wish, seen: Seen, error: TurnoutError, profile: Profile) -> Iterator[str]:
+def _wrong_in_error(wish: Wish, seen: Heard, error: TurnoutError, profile: Profile) -> Iterator[str]:
     partial = error.partial
     if partial is None:
         if seen.text:
@@ -104,7 +117,7 @@ def _wrong_in_error(wish: Wish, seen: Seen, error: TurnoutError, profile: Profil
     elif wish.act in (Act.CHAT, Act.COLLECT):
         if not any(answer_of(model.provider, wish.number, profile.tokens).startswith(partial.text) for model in MODELS):
             yield f"no provider said {partial.text!r}, which {type(error).__name__} has"
-    elif partial.text != seen.text:
+    elif partial.text != (seen.text or seen.before):  # what was taken back is the caller's, while nothing better came
         yield f"{type(error).__name__} has {partial.text!r}, and {seen.text!r} was delivered"
     if error.trace is None:
         yield f"{type(error).__name__} has no trace"

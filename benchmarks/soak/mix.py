@@ -33,7 +33,7 @@ _NUMBER = re.compile(rb"number (\d+),")
 
 def answer_of(provider: str, number: int, tokens: int) -> str:
     """What a provider says to the call of this number: a word is a token, and tells who said it to whom."""
-    return " ".join(f"{provider}-{number}-{place:02d}" for place in range(tokens))
+    return " ".join(f"{provider}{number}x{place:02d}" for place in range(tokens))
 
 
 class Act(enum.StrEnum):
@@ -101,7 +101,7 @@ def _faults(profile: Profile, seed: int) -> tuple[Fault, ...]:
         *(Fault() for _ in range(20)),
         *(Fault(gzip=True) for _ in range(2)),
         *(Fault(stall=profile.silence / 2, after=somewhere()) for _ in range(2)),
-        Fault(fragment=1),
+        Fault(fragment=40),
         Fault(garble=Garble.JSON, after=somewhere()),
         # A slow drip, which `total` ends.
         *(Fault(token_interval=profile.silence / 2) for _ in range(2)),

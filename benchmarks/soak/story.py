@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from benchmarks.crash_test.calls import Seen
-from benchmarks.soak.judging import Ending, Judged, deadline_of
+from benchmarks.soak.judging import Ending, Heard, Judged, deadline_of
 from benchmarks.soak.mix import Wish
 from benchmarks.soak.profile import Profile
 from benchmarks.soak.resources import Rest, sockets, wrong_in_growth, wrong_in_rest
@@ -44,7 +43,7 @@ class Story:
             self.under_way[wish.number] = time.monotonic()
             return wish
 
-    def take(self, wish: Wish, seen: Seen, judged: Judged) -> None:
+    def take(self, wish: Wish, seen: Heard, judged: Judged) -> None:
         with self.lock:
             del self.under_way[wish.number]
             self.endings[judged.ending] += 1

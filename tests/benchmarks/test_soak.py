@@ -9,10 +9,9 @@ from typing import Any
 import attrs
 import pytest
 
-from benchmarks.crash_test.calls import Seen
 from benchmarks.soak.__main__ import main
 from benchmarks.soak.drivers import Blocking, soak
-from benchmarks.soak.judging import Ending, judge
+from benchmarks.soak.judging import Ending, Heard, judge
 from benchmarks.soak.mix import MODELS, Act, Server, Wish, answer_of, served, wishes
 from benchmarks.soak.profile import FULL, QUICK
 from benchmarks.soak.resources import Rest, wrong_in_growth, wrong_in_rest
@@ -48,12 +47,12 @@ def error_with(error: TurnoutError, partial: str | None) -> TurnoutError:
     return error
 
 
-def wrong(seen: Seen, wish: Wish = WISH, how: str = "") -> tuple[str, ...]:
+def wrong(seen: Heard, wish: Wish = WISH, how: str = "") -> tuple[str, ...]:
     return judge(wish, seen, TINY, cancelled=how == "cancelled", left=how == "left").wrong
 
 
 def test_every_token_is_accounted_for() -> None:
-    right = Seen(text=WHOLE, ends=1, response=response(WHOLE))
+    right = Heard(text=WHOLE, ends=1, response=response(WHOLE))
     assert judge(WISH, right, TINY).ending is Ending.WHOLE
     assert not wrong(right)
     other = answer_of("gemini", 7, TINY.tokens)
@@ -75,23 +74,25 @@ def test_every_token_is_accounted_for() -> None:
 
 
 def test_an_error_has_the_part_that_came() -> None:
-    seen = Seen(text=PART, response=response(PART), error=error_with(StreamFailed("cut"), PART))
+    seen = Heard(text=PART, response=response(PART), error=error_with(StreamFailed("cut"), PART))
     assert judge(WISH, seen, TINY).ending is Ending.PARTIAL
     assert not wrong(seen)
     for partial in (None, PART[:-1], WHOLE, ""):
         assert wrong(attrs.evolve(seen, error=error_with(StreamFailed("cut"), partial))), partial
+    assert not wrong(attrs.evolve(seen, text="", before=PART))
+    assert wrong(attrs.evolve(seen, before=PART, text=PART[:5]))
     collected = attrs.evolve(WISH, act=Act.COLLECT)
-    assert not wrong(Seen(error=error_with(StreamFailed("cut"), PART)), collected)
-    assert wrong(Seen(error=error_with(StreamFailed("cut"), "x")), collected)
-    silent = Seen(error=StreamFailed("cut"))
+    assert not wrong(Heard(error=error_with(StreamFailed("cut"), PART)), collected)
+    assert wrong(Heard(error=error_with(StreamFailed("cut"), "x")), collected)
+    silent = Heard(error=StreamFailed("cut"))
     assert wrong(silent) == ("number 7 (read): StreamFailed has no trace",)
 
 
 @pytest.mark.parametrize("how", ["left", "cancelled"])
 def test_who_goes_early_has_the_beginning(how: str) -> None:
-    assert not wrong(Seen(text=PART, response=response(PART + WHOLE[20:30])), how=how)
-    assert wrong(Seen(text=PART[1:]), how=how)
-    assert wrong(Seen(text=PART, response=response(PART[:-1])), how=how)
+    assert not wrong(Heard(text=PART, response=response(PART + WHOLE[20:30])), how=how)
+    assert wrong(Heard(text=PART[1:]), how=how)
+    assert wrong(Heard(text=PART, response=response(PART[:-1])), how=how)
 
 
 def test_what_is_held_at_rest_is_found() -> None:
