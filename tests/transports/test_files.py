@@ -37,9 +37,7 @@ def test_files_may_be_absent_or_empty(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.yaml", environ={})
 
 
-@pytest.mark.parametrize(
-    ("text", "told"), [("a: [1", "line 1: this is not YAML"), ("- 1", "a mapping was expected")]
-)
+@pytest.mark.parametrize(("text", "told"), [("a: [1", "line 1: this is not YAML"), ("- 1", "a mapping was expected")])
 def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)

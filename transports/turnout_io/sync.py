@@ -146,10 +146,12 @@ class Router(RouterBase[Transport]):
 
     def _sleep(self, call: Call, until: float) -> None:
         waker = self._wakers[call] = threading.Event()
-        # Looked at only now: a place that was granted before the waker was there would wake nobody.
-        if not call.ready:
-            waker.wait(max(0.0, until - self._now()))
-        del self._wakers[call]
+        try:
+            # Looked at only now: a place that was granted before the waker was there would wake nobody.
+            if not call.ready:
+                waker.wait(max(0.0, until - self._now()))
+        finally:  # Ctrl-C comes here as anywhere
+            del self._wakers[call]
 
     def _wake(self) -> None:
         for call in self._core.take_woken():
