@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from turnout.providers import CATALOG
+from turnout.settings import Settings
 from turnout.simulation import read_scenario, simulate
 from turnout_io.cli import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox
@@ -62,3 +64,15 @@ def test_the_table_of_providers_is_the_catalog() -> None:
 def test_the_simulated_outage_is_what_the_readme_shows() -> None:
     outage = read_scenario(yaml.safe_load((README.parent / "scenarios" / "outage.yaml").read_text("utf-8")))
     assert f"--trace calls.jsonl\n{simulate(outage)}\n```" in README.read_text("utf-8")
+
+
+def test_the_examples_of_settings_name_every_provider() -> None:
+    """The first name of each variable, in the order of the catalog; and each provider of the configuration file."""
+    example = re.findall(r"^([A-Z0-9_]+)=", (README.parent / ".env.example").read_text("utf-8"), re.MULTILINE)
+    wanted = {names[0] for entry in CATALOG.values() for names in entry.option_env.values()}
+    wanted |= {entry.endpoint_env[0] for entry in CATALOG.values()}
+    wanted |= {entry.key_env[0] for entry in CATALOG.values() if entry.name != "ollama"}
+    assert set(example) == wanted
+    config = yaml.safe_load((README.parent / "config" / "default.yaml").read_text("utf-8"))
+    assert list(config["providers"]) == list(CATALOG)
+    assert Settings.from_mapping(config, {})

@@ -35,7 +35,8 @@ def create(
     unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
     headers      to send with every request
     settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
-                 `vertex_project`, `vertex_location` and `access_token` (gemini), `region` and `auth` (bedrock)
+                 `vertex_project`, `vertex_location` and `access_token` (gemini), `api_version` and
+                 `access_token` (azure), `region` and `auth` (bedrock)
 
     A provider without the key that it needs is made all the same: its status is not-configured, and says which
     variable is missing. Raises ValueError for a name or a setting that is not known.
@@ -58,10 +59,15 @@ def create(
     )
     # Each dialect is loaded when the first provider of it is made.
     match entry.dialect:
+        case "openai-chat" if "api_version" in entry.option_env:
+            from turnout.providers.openai_azure import AzureChat, AzureResponses
+
+            azure = AzureResponses if api == "responses" else AzureChat
+            made: Provider = azure(account, **_taken(settings, "api_version", "access_token"))
         case "openai-chat" if api == "responses":
             from turnout.providers.openai_responses import OpenAIResponses
 
-            made: Provider = OpenAIResponses(account)
+            made = OpenAIResponses(account)
         case "openai-chat":
             from turnout.providers.openai_chat import OpenAIChat
 
@@ -112,7 +118,6 @@ _HEADER_OF = {
 
 def _headers(entry: CatalogEntry, settings: dict[str, Any]) -> dict[str, str]:
     """The settings that are header fields, taken out of `settings`."""
-    settings.pop("api_version", None)  # it belongs to Azure's URLs; OpenAI's own has its version in the path
     return {
         _HEADER_OF[name]: value
         for name, value in _taken(settings, *(key for key in _HEADER_OF if key in entry.option_env)).items()

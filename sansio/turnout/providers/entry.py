@@ -72,6 +72,10 @@ class Habits:
     effort         how a reasoning effort is said: as `reasoning_effort`, as `reasoning: {effort}`, by switching
                    `thinking: {type}` or `enable_thinking` on or off, or not at all
     replay         the field in which it must get its reasoning back, where it must
+    names          settings that have another name here
+    logprobs       whether log probabilities are a flag and a number, or only the `count`
+    names_only_tools  whether a message may have a name only where it is a tool's result
+    call_id_length how many letters and digits the id of a call must be; None takes any id
     base64         whether it sends vectors in base64 when asked
     flat_text      whether text must be one string, not a list of parts
     """
@@ -85,6 +89,10 @@ class Habits:
     stop_limit: int | None = 4
     effort: Literal["reasoning_effort", "reasoning", "thinking", "enable_thinking", "none"] = "reasoning_effort"
     replay: Literal["reasoning_content", "reasoning_details", "none"] = "none"
+    names: Mapping[str, str] = attrs.field(factory=dict)
+    logprobs: Literal["flag", "count"] = "flag"
+    names_only_tools: bool = False
+    call_id_length: int | None = None
     base64: bool = False
     flat_text: bool = False
 

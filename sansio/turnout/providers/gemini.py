@@ -5,7 +5,7 @@ Source: the Gemini API reference (ai.google.dev) and that of Vertex AI (cloud.go
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +15,8 @@ from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo, Usa
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
-from turnout.http import Auth, Headers, HttpRequest
+from turnout.http import Headers, HttpRequest
+from turnout.providers.access_token import AccessToken, token_auth, token_fields
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import facts_of
@@ -64,7 +65,7 @@ class Gemini(Dialect):
 
     vertex_project: str | None = None
     vertex_location: str = "global"
-    access_token: str | Callable[[], str | Awaitable[str]] | None = attrs.field(default=None, repr=False)
+    access_token: AccessToken | None = attrs.field(default=None, repr=False)
     finish_reasons = FINISH_REASONS
 
     @property
@@ -125,7 +126,7 @@ class Gemini(Dialect):
             url = f"{self._vertex_endpoint()}/v1beta1/{where}:{verb}"
         else:
             url = f"{self.account.endpoint}/v1beta/models/{model}:{verb}"
-        auth = _bearer(self.access_token) if self._vertex and callable(self.access_token) else None
+        auth = token_auth(self.access_token) if self._vertex else None
         return self.asking("POST", url, body, stream=stream, auth=auth)
 
     def _vertex_endpoint(self) -> str:
@@ -135,9 +136,9 @@ class Gemini(Dialect):
         return f"https://{prefix}aiplatform.googleapis.com"
 
     def credentials(self) -> Iterable[tuple[str, str]]:
-        if not self._vertex:
+        if not self._vertex or self.access_token is None:
             return (("x-goog-api-key", self.account.api_key),) if self.account.api_key else ()
-        return () if callable(self.access_token) else (("Authorization", f"Bearer {self.access_token}"),)
+        return token_fields(self.access_token)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -304,21 +305,3 @@ def _predicted(predictions: list[Any] | None) -> list[list[float]] | None:
         return [prediction["embeddings"]["values"] for prediction in predictions] if predictions else None
     except (KeyError, TypeError):
         return None
-
-
-def _bearer(token: Callable[[], str | Awaitable[str]]) -> Auth:
-    def sign(request: HttpRequest) -> HttpRequest | Awaitable[HttpRequest]:
-        given = token()
-        if isinstance(given, str):
-            return _with_bearer(request, given)
-
-        async def awaited() -> HttpRequest:
-            return _with_bearer(request, await given)
-
-        return awaited()
-
-    return sign
-
-
-def _with_bearer(request: HttpRequest, token: str) -> HttpRequest:
-    return attrs.evolve(request, headers=Headers((*request.headers, ("Authorization", f"Bearer {token}"))))

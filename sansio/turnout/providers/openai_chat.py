@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -17,7 +18,7 @@ from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, Mo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
-from turnout.http import Headers, HttpRequest
+from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import facts_of
@@ -75,7 +76,7 @@ class OpenAIChat(Dialect):
         if self.account.entry.habits.base64:
             body["encoding_format"] = "base64"
         if request.dimensions is not None:
-            body["dimensions"] = request.dimensions
+            body[self.account.entry.habits.names.get("dimensions", "dimensions")] = request.dimensions
         asked = self._asking("POST", "/embeddings", body | dict(request.model.extra))
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
@@ -83,7 +84,16 @@ class OpenAIChat(Dialect):
         return self.collected(self._asking("GET", "/models", None), self._parse_models)
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        return self.asking(method, self.account.endpoint + path, body, stream=stream)
+        return self.asking(method, self.url(path, body), body, stream=stream, auth=self.auth)
+
+    @property
+    def auth(self) -> Auth | None:
+        """What signs a request just before it is sent, where there is no key to send."""
+        return None
+
+    def url(self, path: str, body: Mapping[str, Any] | None) -> str:
+        """Where a request with this body goes."""
+        return self.account.endpoint + path
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)

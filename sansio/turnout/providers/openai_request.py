@@ -6,6 +6,7 @@ Source: the OpenAI API reference, "Create chat completion"; differences by vendo
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -53,7 +54,7 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
         body["stream"] = True
         if habits.usage_option:
             body["stream_options"] = {"include_usage": True}
-    body |= {name: given[name] for name in _PLAIN if name in given}
+    body |= {habits.names.get(name, name): given[name] for name in _PLAIN if name in given}
     if "max_tokens" in given:
         body[habits.max_tokens] = given["max_tokens"]
     if "stop" in given:
@@ -61,9 +62,7 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
             raise CapabilityUnsupported(f"{model}: takes at most {habits.stop_limit} stop sequences")
         body["stop"] = list(model.stop)
     if "logprobs" in given:
-        body["logprobs"] = True
-        if model.logprobs:
-            body["top_logprobs"] = model.logprobs
+        body |= _logprobs(model.logprobs or 0, habits.logprobs)
     if "reasoning_effort" in given:
         body |= _effort(given["reasoning_effort"], habits.effort)
     body |= tools_of(request, account, _tool, _named)
@@ -82,6 +81,12 @@ def _effort(effort: str, how: str) -> dict[str, Any]:
     return {"reasoning_effort": effort}
 
 
+def _logprobs(alternatives: int, how: str) -> dict[str, Any]:
+    if how == "count":
+        return {"logprobs": max(1, alternatives)}
+    return {"logprobs": True, **({"top_logprobs": alternatives} if alternatives else {})}
+
+
 def tools_of(
     request: ChatRequest,
     account: Account,
@@ -94,7 +99,9 @@ def tools_of(
     body: dict[str, Any] = {"tools": [wire(tool) for tool in request.tools]}
     choice = request.tool_choice
     if choice is not None:
-        if choice.mode not in account.entry.habits.tool_choices:
+        rule = account.entry.rule(request.model.model_id)
+        forced = choice.mode in ("required", "named") and rule is not None and "tool_choice" in rule.refuses
+        if forced or choice.mode not in account.entry.habits.tool_choices:
             raise CapabilityUnsupported(f"{request.model}: does not take the tool choice {choice.mode!r}")
         body["tool_choice"] = named(choice.name) if choice.name is not None else choice.mode
     if request.parallel_tool_calls is not None:
@@ -147,12 +154,12 @@ def _message(message: Message, account: Account) -> dict[str, Any]:
         wire |= _assistant(message, account)
     elif role is Role.TOOL:
         wire |= {
-            "tool_call_id": message.tool_call_id,
+            "tool_call_id": _call_id(message.tool_call_id or "", account),
             "content": _text_only(message.content, "a tool's result"),
         }
     else:
         wire["content"] = _content(message.content, account)
-        if message.name is not None:
+        if message.name is not None and not account.entry.habits.names_only_tools:
             wire["name"] = message.name
     return wire | dict(message.extra)
 
@@ -166,7 +173,9 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     if refusal and not text:
         wire["refusal"] = refusal
     if message.tool_calls:
-        wire["tool_calls"] = [_tool_call(call, message.origin == account.entry.name) for call in message.tool_calls]
+        wire["tool_calls"] = [
+            _tool_call(call, message.origin == account.entry.name, account) for call in message.tool_calls
+        ]
     if message.origin == account.entry.name:
         if account.entry.habits.replay == "reasoning_content" and message.reasoning:
             wire["reasoning_content"] = message.reasoning
@@ -179,9 +188,9 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     return wire
 
 
-def _tool_call(call: ToolCall, own: bool) -> dict[str, Any]:
+def _tool_call(call: ToolCall, own: bool, account: Account) -> dict[str, Any]:
     wire: dict[str, Any] = {
-        "id": call.id,
+        "id": _call_id(call.id, account),
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments or "{}"},
     }
@@ -189,6 +198,14 @@ def _tool_call(call: ToolCall, own: bool) -> dict[str, Any]:
         # Google's OpenAI-shaped endpoint wants its thought signature back here.
         wire["extra_content"] = {"google": {"thought_signature": call.signature}}
     return wire | dict(call.extra)
+
+
+def _call_id(id: str, account: Account) -> str:
+    """The id as it is sent. One that would be refused is made anew, and the same for the call and its result."""
+    length = account.entry.habits.call_id_length
+    if length is None or (len(id) == length and id.isascii() and id.isalnum()):
+        return id
+    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=length).hexdigest()[:length]
 
 
 def _content(parts: tuple[Part, ...], account: Account) -> str | list[dict[str, Any]]:

@@ -47,6 +47,11 @@ BY_FOLDER = {
     "openrouter": "openrouter",
     "gemini": "gemini",
     "ollama": "ollama",
+    "mistral": "mistral",
+    "deepseek": "deepseek",
+    "azure": "azure",
+    "xai": "xai",
+    "together": "together",
 }
 
 # The beginning of a stream of the Responses API.

@@ -44,6 +44,12 @@ DEFAULTS = {
     "modelscope": "Qwen/Qwen3-8B",
     "groq": "llama-3.1-8b-instant",
     "anthropic": "claude-haiku-4-5",
+    "mistral": "mistral-small-latest",
+    "deepseek": "deepseek-chat",
+    "xai": "grok-3-mini",
+    "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "cohere": "command-r7b-12-2024",
+    "zai": "glm-4.5-flash",
 }
 
 

@@ -1,0 +1,261 @@
+"""The providers whose chat completions are OpenAI's, each with its habits."""
+
+from __future__ import annotations
+
+import attrs
+
+from turnout.errors import (
+    AuthenticationFailed,
+    ContentFiltered,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
+    ServerError,
+)
+from turnout.providers.catalog_parts import EMBEDS, HEARS, PENALTIES, READS, SAMPLING, SEES, codes
+from turnout.providers.entry import ALL_CHAT, CatalogEntry, Habits, ModelRule
+
+__all__ = [
+    "AZURE",
+    "CEREBRAS",
+    "DEEPSEEK",
+    "GLM4",
+    "GROQ",
+    "MISTRAL",
+    "MODELSCOPE",
+    "OPENAI",
+    "OPENAI_COMPATIBLE",
+    "OPENROUTER",
+    "SILICONFLOW",
+    "TOGETHER",
+    "XAI",
+    "ZAI",
+]
+
+OPENAI = CatalogEntry(
+    name="openai",
+    title="OpenAI",
+    dialect="openai-chat",
+    base_url="https://api.openai.com/v1",
+    key_env=("OPENAI_API_KEY",),
+    endpoint_env=("OPENAI_ENDPOINT", "OPENAI_BASE_URL"),
+    option_env={
+        "organization": ("OPENAI_ORG", "OPENAI_ORG_ID"),
+        "project": ("OPENAI_PROJECT", "OPENAI_PROJECT_ID"),
+    },
+    apis=("chat", "responses"),
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
+    embedding_batch=2048,
+    habits=Habits(max_tokens="max_completion_tokens", developer=True, base64=True, refuses=frozenset({"top_k"})),
+    models=(
+        # Always thinking: sampling is refused, and the first token may be minutes away.
+        ModelRule(
+            pattern=r"o\d|gpt-5(-(mini|nano|pro|codex)|-\d{4}|$)|gpt-5\.\d+-(pro|codex)",
+            refuses=SAMPLING,
+            first_content=180.0,
+        ),
+        ModelRule(pattern=r"gpt-5\.\d", when_thinking=SAMPLING, first_content=180.0),
+    ),
+)
+
+AZURE = attrs.evolve(
+    OPENAI,
+    name="azure",
+    title="Azure OpenAI",
+    base_url="",  # of the user's resource
+    key_env=("AZURE_OPENAI_API_KEY",),
+    endpoint_env=("AZURE_OPENAI_ENDPOINT",),
+    option_env={"api_version": ("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION")},
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
+)
+
+OPENROUTER = CatalogEntry(
+    name="openrouter",
+    title="OpenRouter",
+    dialect="openai-chat",
+    base_url="https://openrouter.ai/api/v1",
+    key_env=("OPENROUTER_API_KEY",),
+    endpoint_env=("OPENROUTER_ENDPOINT", "OPENROUTER_BASE_URL"),
+    option_env={"app_url": ("OPENROUTER_APP_URL",), "app_title": ("OPENROUTER_APP_TITLE",)},
+    apis=("chat", "responses"),
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
+    habits=Habits(developer=True, effort="reasoning", replay="reasoning_details", base64=True),
+)
+
+GROQ = CatalogEntry(
+    name="groq",
+    title="Groq",
+    dialect="openai-chat",
+    base_url="https://api.groq.com/openai/v1",
+    key_env=("GROQ_API_KEY",),
+    endpoint_env=("GROQ_ENDPOINT", "GROQ_BASE_URL"),
+    apis=("chat", "responses"),
+    capabilities=ALL_CHAT | SEES,
+    habits=Habits(max_tokens="max_completion_tokens", refuses=frozenset({"logprobs", "top_k"})),
+)
+
+CEREBRAS = CatalogEntry(
+    name="cerebras",
+    title="Cerebras",
+    dialect="openai-chat",
+    base_url="https://api.cerebras.ai/v1",
+    key_env=("CEREBRAS_API_KEY",),
+    endpoint_env=("CEREBRAS_ENDPOINT", "CEREBRAS_BASE_URL"),
+    capabilities=ALL_CHAT,
+    habits=Habits(max_tokens="max_completion_tokens", refuses=PENALTIES | {"top_k"}),
+)
+
+GLM4 = CatalogEntry(
+    name="glm4",
+    title="GLM (Zhipu BigModel)",
+    dialect="openai-chat",
+    base_url="https://open.bigmodel.cn/api/paas/v4",
+    key_env=("GLM4_API_KEY", "ZHIPUAI_API_KEY", "BIGMODEL_API_KEY"),
+    endpoint_env=("GLM4_ENDPOINT", "BIGMODEL_API_BASE"),
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    embedding_batch=64,
+    habits=Habits(
+        json_schema=False,
+        tool_choices=frozenset({"auto", "none"}),
+        stop_limit=1,
+        effort="thinking",
+        replay="reasoning_content",
+        refuses=PENALTIES | {"logprobs", "top_k"},
+    ),
+    error_codes=codes(
+        (AuthenticationFailed, "1000 1001 1002 1003 1004 1005"),
+        (PermissionDenied, "1110 1111 1112 1120 1121 1220 1309 1311 1313"),
+        (QuotaExceeded, "1113 1304 1308 1310"),
+        (ServerError, "1200 1230 1234"),
+        (InvalidRequest, "1210 1212 1213 1214 1215 1231"),
+        (NotFound, "1211 1221 1222"),
+        (ContextLengthExceeded, "1261"),
+        (ContentFiltered, "1301"),
+        (RateLimited, "1302 1303"),
+        (Overloaded, "1305 1312"),
+    ),
+)
+
+ZAI = attrs.evolve(
+    GLM4,
+    name="zai",
+    title="GLM, international (z.ai)",
+    base_url="https://api.z.ai/api/paas/v4",
+    key_env=("ZAI_API_KEY",),
+    endpoint_env=("ZAI_ENDPOINT", "ZAI_BASE_URL"),
+)
+
+SILICONFLOW = CatalogEntry(
+    name="siliconflow",
+    title="SiliconFlow",
+    dialect="openai-chat",
+    base_url="https://api.siliconflow.cn/v1",
+    key_env=("SILICONFLOW_API_KEY",),
+    endpoint_env=("SILICONFLOW_ENDPOINT", "SILICONFLOW_BASE_URL"),
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    embedding_batch=32,
+    habits=Habits(effort="enable_thinking", base64=True, refuses=frozenset({"logprobs"})),
+    error_codes=codes(
+        (NotFound, "20012"),
+        (AuthenticationFailed, "30014"),
+        (QuotaExceeded, "30001"),
+        (PermissionDenied, "30003"),
+        (Overloaded, "50505 50508"),
+    ),
+)
+
+MODELSCOPE = CatalogEntry(
+    name="modelscope",
+    title="ModelScope",
+    dialect="openai-chat",
+    base_url="https://api-inference.modelscope.cn/v1",
+    key_env=("MODELSCOPE_API_KEY", "MODELSCOPE_SDK_TOKEN"),
+    endpoint_env=("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_BASE"),
+    capabilities=ALL_CHAT | SEES,
+    habits=Habits(
+        effort="enable_thinking", flat_text=True, json_schema=False, refuses=PENALTIES | {"logprobs", "top_k"}
+    ),
+)
+
+MISTRAL = CatalogEntry(
+    name="mistral",
+    title="Mistral",
+    dialect="openai-chat",
+    base_url="https://api.mistral.ai/v1",
+    key_env=("MISTRAL_API_KEY",),
+    endpoint_env=("MISTRAL_ENDPOINT", "MISTRAL_BASE_URL"),
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    embedding_batch=32,
+    # It answers fields that it does not know with a 422, and wants ids of calls as its own are.
+    habits=Habits(
+        usage_option=False,
+        stop_limit=None,
+        names={"seed": "random_seed", "dimensions": "output_dimension"},
+        names_only_tools=True,
+        call_id_length=9,
+        refuses=frozenset({"logprobs", "top_k"}),
+    ),
+    models=(ModelRule(pattern=r"", prefill={"prefix": True}),),
+)
+
+DEEPSEEK = CatalogEntry(
+    name="deepseek",
+    title="DeepSeek",
+    dialect="openai-chat",
+    base_url="https://api.deepseek.com",
+    key_env=("DEEPSEEK_API_KEY",),
+    endpoint_env=("DEEPSEEK_ENDPOINT", "DEEPSEEK_BASE_URL"),
+    apis=("chat", "responses"),
+    habits=Habits(
+        json_schema=False,
+        stop_limit=16,
+        effort="thinking",
+        replay="reasoning_content",
+        refuses=frozenset({"top_k", "seed"}),
+    ),
+    models=(ModelRule(pattern=r"deepseek-reasoner", refuses=SAMPLING | {"tool_choice"}, first_content=180.0),),
+)
+
+XAI = CatalogEntry(
+    name="xai",
+    title="xAI",
+    dialect="openai-chat",
+    base_url="https://api.x.ai/v1",
+    key_env=("XAI_API_KEY",),
+    endpoint_env=("XAI_ENDPOINT", "XAI_BASE_URL"),
+    apis=("chat", "responses"),
+    capabilities=ALL_CHAT | SEES,
+    habits=Habits(refuses=frozenset({"top_k"})),
+    models=(
+        ModelRule(
+            pattern=r"grok-(3-mini|4|code|build)(?!.*non-reasoning)", refuses=PENALTIES | {"stop"}, first_content=180.0
+        ),
+    ),
+)
+
+TOGETHER = CatalogEntry(
+    name="together",
+    title="Together",
+    dialect="openai-chat",
+    base_url="https://api.together.xyz/v1",
+    key_env=("TOGETHER_API_KEY",),
+    endpoint_env=("TOGETHER_ENDPOINT", "TOGETHER_BASE_URL"),
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    habits=Habits(stop_limit=None, logprobs="count"),
+)
+
+OPENAI_COMPATIBLE = CatalogEntry(
+    name="openai-compatible",
+    title="Any OpenAI-compatible server",
+    dialect="openai-chat",
+    base_url="",  # wherever the user runs it
+    key_env=("OPENAI_COMPATIBLE_API_KEY",),
+    endpoint_env=("OPENAI_COMPATIBLE_ENDPOINT",),
+    needs_key=False,
+    apis=("chat", "responses"),
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
+)

@@ -1,0 +1,23 @@
+"""What the entries of the catalog are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from turnout.chat import Capability
+from turnout.errors import ProviderError
+
+__all__ = ["EMBEDS", "HEARS", "PENALTIES", "READS", "SAMPLING", "SEES", "codes"]
+
+EMBEDS = frozenset({Capability.EMBEDDINGS})
+SEES = frozenset({Capability.VISION})
+HEARS = frozenset({Capability.AUDIO})
+READS = frozenset({Capability.FILES})
+
+SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"})
+PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
+
+
+def codes(*groups: tuple[type[ProviderError], str]) -> Mapping[str, type[ProviderError]]:
+    """A provider's error codes, by the class that each means."""
+    return {code: kind for kind, names in groups for code in names.split()}

@@ -1,0 +1,189 @@
+"""What each vendor of OpenAI's shape wants otherwise, as it is in the request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.embeddings import EmbeddingRequest
+from turnout.errors import CapabilityUnsupported
+from turnout.http import HttpRequest
+from turnout.messages import Message, Role, Text, Tool, ToolCall, ToolChoice
+from turnout.providers import CATALOG, create
+from turnout.providers.protocol import Provider
+
+WEATHER = Tool("weather", parameters={"type": "object", "properties": {}})
+CALL = ToolCall(id="call_of_somebody_else", name="weather", arguments="{}")
+OWN = ToolCall(id="D681PevKs", name="weather", arguments="{}")
+
+
+def asked(provider: Provider, *messages: Message, model: str = "m", stream: bool = False, **fields: Any) -> HttpRequest:
+    settings = {name: fields.pop(name) for name in list(fields) if name in ModelConfig.__annotations__}
+    request = ChatRequest(ModelConfig(provider.name, model, **settings), messages or [Message.user("hi")], **fields)
+    return (provider.stream(request) if stream else provider.chat(request)).request
+
+
+def body(name: str, *messages: Message, **fields: Any) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(asked(create(name, api_key="k"), *messages, **fields).body)
+    return made
+
+
+# -- Mistral -----------------------------------------------------------------------------------------------------------
+
+
+def test_mistral_has_names_of_its_own() -> None:
+    sent = body("mistral", seed=7, max_tokens=5, stop=["a", "b", "c", "d", "e"], stream=True)
+    assert (sent["random_seed"], sent["max_tokens"], len(sent["stop"])) == (7, 5, 5)
+    assert not {"seed", "stream_options"} & set(sent)
+    request = EmbeddingRequest(ModelConfig("mistral", "mistral-embed"), ["x"], dimensions=8)
+    assert json.loads(create("mistral", api_key="k").embed(request).request.body) == {
+        "model": "mistral-embed",
+        "input": ["x"],
+        "output_dimension": 8,
+    }
+
+
+def test_mistral_gets_ids_as_its_own_are() -> None:
+    turn = Message(Role.ASSISTANT, (Text(""),), tool_calls=[CALL, OWN])
+    sent = body("mistral", Message.user("hi"), turn, Message.tool(CALL, "1"), Message.tool(OWN, "2"), tools=[WEATHER])
+    called = [call["id"] for call in sent["messages"][1]["tool_calls"]]
+    assert called == [message["tool_call_id"] for message in sent["messages"][2:]]
+    assert called[1] == OWN.id
+    assert all(len(id) == 9 and id.isalnum() for id in called)
+    assert len(set(called)) == 2
+
+
+def test_mistral_takes_names_with_tools_only() -> None:
+    assert "name" not in body("mistral", Message(Role.USER, "hi", name="ada"))["messages"][0]
+    assert body("openai", Message(Role.USER, "hi", name="ada"))["messages"][0]["name"] == "ada"
+
+
+# -- DeepSeek, xAI, Together -------------------------------------------------------------------------------------------
+
+
+def test_deepseek_gets_its_reasoning_back() -> None:
+    from turnout.messages import Thinking
+
+    turn = Message(Role.ASSISTANT, (Thinking("hm"), Text("")), tool_calls=[CALL], origin="deepseek")
+    sent = body("deepseek", Message.user("hi"), turn, Message.tool(CALL, "1"), tools=[WEATHER], reasoning_effort="high")
+    assert sent["messages"][1]["reasoning_content"] == "hm"
+    assert sent["thinking"] == {"type": "enabled"}
+    foreign = Message(Role.ASSISTANT, turn.content, tool_calls=[CALL], origin="openrouter")
+    sent = body("deepseek", Message.user("hi"), foreign, Message.tool(CALL, "1"), tools=[WEATHER])
+    assert "reasoning_content" not in sent["messages"][1]
+
+
+def test_deepseek_s_reasoner_chooses_its_tools_itself() -> None:
+    with pytest.raises(CapabilityUnsupported, match="does not take the tool choice 'required'"):
+        body("deepseek", model="deepseek-reasoner", tools=[WEATHER], tool_choice=ToolChoice("required"))
+    chosen = body("deepseek", model="deepseek-chat", tools=[WEATHER], tool_choice=ToolChoice("required"))
+    assert chosen["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize("setting", [{"presence_penalty": 0.5}, {"frequency_penalty": 0.5}, {"stop": "x"}])
+def test_grok_refuses_what_it_cannot_take_while_it_reasons(setting: dict[str, Any]) -> None:
+    with pytest.raises(CapabilityUnsupported, match=next(iter(setting))):
+        body("xai", model="grok-4-0709", **setting)
+    assert body("xai", model="grok-2-1212", **setting)
+    assert body("xai", model="grok-4-fast-non-reasoning", **setting)
+
+
+def test_together_counts_its_log_probabilities() -> None:
+    assert body("together", logprobs=3)["logprobs"] == 3
+    assert body("together", logprobs=0)["logprobs"] == 1
+    sent = body("openai", model="gpt-4o", logprobs=3)
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 3)
+
+
+def test_glm_has_two_houses() -> None:
+    assert asked(create("glm4", api_key="k")).url == "https://open.bigmodel.cn/api/paas/v4/chat/completions"
+    assert asked(create("zai", api_key="k")).url == "https://api.z.ai/api/paas/v4/chat/completions"
+    assert CATALOG["zai"].habits == CATALOG["glm4"].habits
+
+
+# -- Azure -------------------------------------------------------------------------------------------------------------
+
+RESOURCE = "https://acme.openai.azure.com"
+
+
+@pytest.mark.parametrize("endpoint", [RESOURCE, f"{RESOURCE}/", f"{RESOURCE}/openai", f"{RESOURCE}/openai/v1/"])
+@pytest.mark.parametrize(
+    ("api", "version", "path"),
+    [
+        ("chat", None, "/openai/v1/chat/completions"),
+        ("chat", "2024-10-21", "/openai/deployments/my%20model/chat/completions?api-version=2024-10-21"),
+        ("responses", None, "/openai/v1/responses"),
+        ("responses", "2025-04-01-preview", "/openai/responses?api-version=2025-04-01-preview"),
+    ],
+)
+def test_azure_is_asked_at_its_resource(endpoint: str, api: Any, version: str | None, path: str) -> None:
+    provider = create("azure", api_key="secret", endpoint=endpoint, api=api, api_version=version)
+    request = asked(provider, model="my model")
+    assert request.url == RESOURCE + path
+    assert request.headers.get("api-key") == "secret"
+    assert request.headers.get("authorization") is None
+    assert json.loads(request.body)["model"] == "my model"
+
+
+def test_azure_s_embeddings_and_models() -> None:
+    provider = create("azure", api_key="k", endpoint=RESOURCE, api_version="2024-10-21")
+    embedding = provider.embed(EmbeddingRequest(ModelConfig("azure", "ada"), ["x"])).request
+    assert embedding.url == f"{RESOURCE}/openai/deployments/ada/embeddings?api-version=2024-10-21"
+    assert provider.models().request.url == f"{RESOURCE}/openai/models?api-version=2024-10-21"
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_azure_takes_a_token_or_asks_for_one_each_time(api: Any) -> None:
+    provider = create("azure", endpoint=RESOURCE, api=api, access_token="t1")
+    assert asked(provider).headers.get("authorization") == "Bearer t1"
+    assert provider.missing_env == ()
+    tokens = iter(["t2", "t3"])
+    provider = create("azure", endpoint=RESOURCE, api=api, access_token=lambda: next(tokens))
+    for token in ("t2", "t3"):
+        request = asked(provider)
+        assert request.headers.get("authorization") is None
+        assert request.auth is not None
+        signed = request.auth(request)
+        assert isinstance(signed, HttpRequest)
+        assert signed.headers.get("authorization") == f"Bearer {token}"
+    assert "t1" not in repr(create("azure", endpoint=RESOURCE, access_token="t1"))
+
+
+def test_azure_says_what_is_missing() -> None:
+    assert create("azure").missing_env == ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")
+    assert create("azure", api_key="k", endpoint=RESOURCE).missing_env == ()
+    assert create("azure", access_token="t").missing_env == ("AZURE_OPENAI_ENDPOINT",)
+
+
+# -- what is known of models -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "prefill"),
+    [
+        ("anthropic", "claude-3-5-haiku-latest", {}),
+        ("anthropic", "claude-sonnet-4-20250514", {}),
+        ("anthropic", "claude-opus-4-5", {}),
+        ("anthropic", "claude-opus-4-6", None),
+        ("anthropic", "claude-sonnet-5", None),
+        ("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0", {}),
+        ("bedrock", "amazon.nova-pro-v1:0", None),
+        ("mistral", "mistral-large-latest", {"prefix": True}),
+        ("openai", "gpt-4o", None),
+    ],
+)
+def test_who_goes_on_from_a_prefilled_answer(provider: str, model: str, prefill: Any) -> None:
+    assert create(provider, api_key="k").facts(model).prefill == prefill
+
+
+def test_a_new_provider_is_one_short_entry() -> None:
+    import inspect
+
+    from turnout.providers import catalog_openai
+
+    source = inspect.getsource(catalog_openai)
+    entries = [part.split("\n)\n")[0] for part in source.split(" = CatalogEntry(")[1:]]
+    assert sum(entry.count("\n") + 2 <= 15 for entry in entries) >= 5
