@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self, assert_never
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
-from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
@@ -25,7 +25,7 @@ from turnout.routing.operations import Chat, Embed, ListModels, Operation, Strea
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
-from turnout_io.router_base import LEAST_WAIT, RouterBase
+from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures
 
 __all__ = ["AsyncChatStream", "AsyncRouter", "Group", "Run", "Runtime", "Waker", "authorised"]
 
@@ -223,7 +223,7 @@ class Run:
                 case Open(attempt, request, timeouts):
                     try:
                         response = await self._router._network().open(await authorised(request), timeouts)
-                    except (TransportError, RemoteProtocolError) as error:
+                    except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:
                         self._responses[attempt] = response
@@ -279,8 +279,9 @@ class Run:
 async def authorised(request: HttpRequest) -> HttpRequest:
     if request.auth is None:
         return request
-    signed = request.auth(request)
-    return await signed if inspect.isawaitable(signed) else signed
+    with auth_failures():
+        signed = request.auth(request)
+        return await signed if inspect.isawaitable(signed) else signed
 
 
 class AsyncChatStream:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
-from turnout.errors import RemoteProtocolError, TransportError
+from turnout.errors import AuthenticationFailed, RemoteProtocolError, TransportError
 from turnout.events import Event
 from turnout.routing.call import Call
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
@@ -112,7 +112,7 @@ class OverlappingRun(Run):
                         if data
                         else partial(self.call.receive_end, attempt)
                     )
-        except (TransportError, RemoteProtocolError) as error:
+        except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
             told = partial(self.call.receive_failure, attempt, error)
         except Exception as error:  # a user's own code, in a key that is made or a transport: the caller's to see
             self._raised = error

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
+from turnout.errors import AuthenticationFailed, TurnoutError
 from turnout.providers.protocol import Provider
 from turnout.routing.call import Call
 from turnout.routing.policy import Policy
@@ -26,6 +28,18 @@ __all__ = ["LEAST_WAIT", "RouterBase"]
 LEAST_WAIT = 0.001
 
 TransportT = TypeVar("TransportT")
+
+
+@contextlib.contextmanager
+def auth_failures() -> Iterator[None]:
+    """What a request's `auth` raises is a failure of that attempt: another candidate has other credentials."""
+    try:
+        yield
+    except TurnoutError:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise AuthenticationFailed(f"the credentials of this request could not be had: {told}") from error
 
 
 class RouterBase(Generic[TransportT]):

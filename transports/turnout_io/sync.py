@@ -20,7 +20,7 @@ from typing import Any, Self, assert_never
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
-from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
@@ -30,7 +30,7 @@ from turnout.routing.operations import Chat, Embed, ListModels, Operation, Strea
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
 from turnout_io.base import HttpResponse, Transport
-from turnout_io.router_base import LEAST_WAIT, RouterBase
+from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures
 
 __all__ = ["ChatStream", "Router"]
 
@@ -189,7 +189,7 @@ class Run:
                 case Open(attempt, request, timeouts):
                     try:
                         response = self._router._network().open(authorised(request), timeouts)
-                    except (TransportError, RemoteProtocolError) as error:
+                    except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:
                         self._responses[attempt] = response
@@ -238,7 +238,8 @@ class Run:
 def authorised(request: HttpRequest) -> HttpRequest:
     if request.auth is None:
         return request
-    signed = request.auth(request)
+    with auth_failures():
+        signed = request.auth(request)
     if inspect.isawaitable(signed):
         raise LocalProtocolError("the request's auth is awaitable; this router is for blocking code")
     return signed

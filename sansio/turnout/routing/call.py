@@ -286,6 +286,8 @@ class Call:
         if live.whole:
             self._close(live, now)  # the answer is whole; how its connection ends is of no interest
             return ()
+        if isinstance(error, ProviderError) and not error.provider:
+            error.provider = live.candidate.provider.name  # what signs requests does not know for whom
         if isinstance(error, TimedOut) and error.timer in (Timer.READ, Timer.HEAD, Timer.WRITE):
             return self._expire(live, now)
         return self._fail(live, error, (), now)

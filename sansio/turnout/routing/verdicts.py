@@ -92,6 +92,8 @@ def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, e
     """What the trace keeps of a failure: no message, for it may quote the prompt."""
     if isinstance(error, TransportError) and phase is Phase.SENT:
         phase = error.phase  # it alone knows whether the request had left; a head that came, came
+    if isinstance(error, ProviderError) and error.status is None and phase is Phase.SENT:
+        phase = Phase.NOT_SENT  # before a head, only what should have signed the request can say no
     told = error if isinstance(error, ProviderError) else ProviderError()
     name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
     return Failed(at, attempt, failure, phase, told.status, told.code, told.retry_after, name)

@@ -1,0 +1,85 @@
+"""Requests to Amazon Bedrock signed with AWS credentials (Signature Version 4), by botocore's own signer.
+
+    router.register(create("bedrock", region="eu-central-1", auth=SigV4()))
+
+`pip install "turnout[bedrock]"`. Not needed with a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`).
+Source: the AWS reference, "Create a signed AWS API request".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from turnout.errors import AuthenticationFailed
+from turnout.http import Headers, HttpRequest
+from turnout.origin import split_url
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+__all__ = ["SigV4"]
+
+_REGION = re.compile(r"bedrock(?:-runtime)?(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com")
+
+
+class SigV4:
+    """Signs each request just before it is sent, with what the AWS tools would use.
+
+    profile  of ~/.aws/config and ~/.aws/credentials; by default AWS_PROFILE, the variables, or the machine's own role
+    region   by default the one in the request's host, then the profile's
+    session  of botocore, where the credentials come from elsewhere
+    service  that is signed for
+
+    Credentials that expire are fetched anew as botocore does it, which may take a request to AWS. Where there are none,
+    or they cannot be had, the attempt fails with AuthenticationFailed, and the next candidate is asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        session: Session | None = None,
+        service: str = "bedrock",
+    ) -> None:
+        try:
+            from botocore.session import Session as Made
+        except ImportError:
+            raise ImportError('to sign requests to AWS, pip install "turnout[bedrock]"') from None
+        self._session = session if session is not None else Made(profile=profile)
+        self._region = region
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"SigV4(region={self._region!r}, service={self._service!r})"
+
+    def __call__(self, request: HttpRequest) -> HttpRequest:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise AuthenticationFailed(
+                    "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
+                    "or use a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK"
+                )
+            region = self._region or self._region_of(request)
+            # The content is what is signed; what a proxy or the transport may change is left out.
+            signed = [(name, value) for name, value in request.headers if name.lower() in ("accept", "content-type")]
+            wire: Any = AWSRequest(request.method, request.url, headers=dict(signed), data=request.body)
+            SigV4Auth(credentials.get_frozen_credentials(), self._service, region).add_auth(wire)
+        except BotoCoreError as error:
+            raise AuthenticationFailed(f"the AWS credentials cannot be used: {error}") from error
+        fresh = {name: value for name, value in wire.headers.items() if (name, value) not in signed}
+        kept = [(name, value) for name, value in request.headers if name.lower() not in {key.lower() for key in fresh}]
+        return HttpRequest(request.method, request.url, Headers((*kept, *fresh.items())), request.body)
+
+    def _region_of(self, request: HttpRequest) -> str:
+        found = _REGION.match(split_url(request.url)[0].host)
+        region = found[1] if found is not None else self._session.get_config_variable("region")
+        if not region:
+            raise AuthenticationFailed("no AWS region is known: set AWS_REGION, or give SigV4(region=…)")
+        return str(region)
