@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.sansio.providers.bodies import sse
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig
 from turnout.errors import (
     LocalProtocolError,
@@ -56,13 +57,6 @@ MEANT = st.builds(
     st.sampled_from(["stop", "length"]),
     st.none() | st.tuples(st.integers(0, 999), st.integers(0, 999)),
 )
-
-
-def sse(*documents: Any, newline: str = "\n", ascii: bool = True) -> bytes:
-    return "".join(
-        f"data: {document if isinstance(document, str) else json.dumps(document, ensure_ascii=ascii)}{newline * 2}"
-        for document in documents
-    ).encode()
 
 
 @st.composite
