@@ -150,7 +150,7 @@ class ToolCall:
     def parsed(self) -> Any:
         """The arguments as Python values; ValueError where they are not JSON (an answer cut at its length, say)."""
         try:
-            return json.loads(self.arguments)
+            return json.loads(self.arguments, strict=False)  # models write raw line breaks into their strings
         except ValueError as error:
             raise ValueError(
                 f"the arguments of tool call {self.name!r} are not JSON ({error}): {self.arguments[:200]!r}"

@@ -162,8 +162,11 @@ class Assembly:
         name: str | None = None,
         arguments: str | None = None,
         signature: str | None = None,
-    ) -> None:
-        """A fragment of a call that comes in pieces; "" and None mean that the fragment does not say."""
+    ) -> int:
+        """A fragment of a call that comes in pieces; "" and None mean that the fragment does not say.
+
+        Returns the place of its call among the calls of this answer.
+        """
         place = self._place(id or None, index, name or None)
         if place is None:
             place = len(self._calls)
@@ -183,6 +186,7 @@ class Assembly:
             events.append(ToolCallDelta(place, arguments or "", call.id, call.name))
         elif arguments:
             events.append(ToolCallDelta(place, arguments))
+        return place
 
     def tool_call(
         self,
@@ -246,7 +250,7 @@ class Assembly:
 
     def end(self, events: list[Event]) -> None:
         """The answer is whole: announce its calls, and its end."""
-        for place, call in enumerate(self._finished_calls()):
+        for place, call in enumerate(self.finished_calls()):
             events.append(ToolCallReady(place, call))
         events.append(
             End(
@@ -272,7 +276,7 @@ class Assembly:
         if replayed is not None:
             parts.append(Opaque(replayed))
         return ChatResponse(
-            message=Message(Role.ASSISTANT, tuple(parts), tool_calls=self._finished_calls(), origin=self.origin),
+            message=Message(Role.ASSISTANT, tuple(parts), tool_calls=self.finished_calls(), origin=self.origin),
             model=self.model,
             finish_reason=self.finish_reason,
             finish_raw=self.finish_raw,
@@ -286,7 +290,8 @@ class Assembly:
             raw=self.raw,
         )
 
-    def _finished_calls(self) -> tuple[ToolCall, ...]:
+    def finished_calls(self) -> tuple[ToolCall, ...]:
+        """The calls as far as they came, as the message has them."""
         cut = self.finish_map.get(self.finish_raw or "") is FinishReason.LENGTH
         calls = []
         for place, call in enumerate(self._calls):

@@ -24,7 +24,7 @@ from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.hints import rate_limit, request_id
-from turnout.providers.openai_request import chat_body
+from turnout.providers.openai_request import chat_body, tool_call
 from turnout.providers.openai_wire import Chunk, EmbeddingList, Message, ModelList, ToolCallFragment, usage_of
 from turnout.providers.protocol import ModelPage
 from turnout.providers.wire import Shape, decode_any, encode
@@ -156,6 +156,7 @@ class _Chunks:
     done: bool = False
     _usage_seen: bool = False
     _details: list[dict[str, Any]] = attrs.field(factory=list)
+    _custom: set[int] = attrs.field(factory=set)  # which of the calls are of tools that take free text
 
     def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
         if data.lstrip().startswith(b"[DONE]"):
@@ -273,10 +274,23 @@ class _Chunks:
                     last[key] = value
 
     def _replay(self) -> bytes | None:
-        return encode({"reasoning_details": self._details}) if self._details else None
+        replayed: dict[str, Any] = {}
+        if self._details:
+            replayed["reasoning_details"] = self._details
+        if self._custom:
+            calls, account = enumerate(self.assembly.finished_calls()), self.dialect.account
+            replayed["tool_calls"] = [tool_call(call, account, custom=place in self._custom) for place, call in calls]
+        return encode(replayed) if replayed else None
 
     def _tool_call(self, fragment: ToolCallFragment, events: list[Event]) -> None:
-        function = fragment.function
+        function, custom = fragment.function, fragment.custom
+        if custom is not None and function is None:
+            self.assembly.replay = self._replay
+            place = self.assembly.tool_fragment(
+                events, id=fragment.id, index=fragment.index, name=custom.name, arguments=custom.input
+            )
+            self._custom.add(place)
+            return
         arguments = function.arguments if function is not None else None
         if arguments is not None and not isinstance(arguments, str):
             arguments = json.dumps(arguments, ensure_ascii=False)

@@ -31,7 +31,7 @@ from turnout.messages import (
 from turnout.providers.accepted import accepted_settings
 from turnout.providers.entry import Account
 
-__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "tools_of"]
+__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "tool_call", "tools_of"]
 
 # The settings of a ModelConfig that go into the body under their own names.
 _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
@@ -173,9 +173,8 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     if refusal and not text:
         wire["refusal"] = refusal
     if message.tool_calls:
-        wire["tool_calls"] = [
-            _tool_call(call, message.origin == account.entry.name, account) for call in message.tool_calls
-        ]
+        own = message.origin == account.entry.name
+        wire["tool_calls"] = [tool_call(call, account, own=own) for call in message.tool_calls]
     if message.origin == account.entry.name:
         if account.entry.habits.replay == "reasoning_content" and message.reasoning:
             wire["reasoning_content"] = message.reasoning
@@ -188,9 +187,17 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     return wire
 
 
-def _tool_call(call: ToolCall, own: bool, account: Account) -> dict[str, Any]:
+def tool_call(call: ToolCall, account: Account, *, own: bool = True, custom: bool = False) -> dict[str, Any]:
+    """A call as it goes back.
+
+    own     whether this provider made it, and so may get back what only it understands
+    custom  whether it is of a tool that takes free text
+    """
+    id = _call_id(call.id, account)
+    if custom:
+        return {"id": id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     wire: dict[str, Any] = {
-        "id": _call_id(call.id, account),
+        "id": id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments or "{}"},
     }

@@ -19,10 +19,16 @@ class Function(msgspec.Struct, gc=False):
     arguments: Any = None  # text; an object from some servers
 
 
+class Custom(msgspec.Struct, gc=False):
+    name: str | None = None
+    input: str | None = None
+
+
 class ToolCallFragment(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    custom: Custom | None = None  # the call of a tool that takes free text
     extra_content: Any = None
 
 

@@ -54,6 +54,7 @@ class StreamReader:
     provider: str
     chunks: ChunkReader
     _parser: FrameParser[Any] | None = None
+    _blank: bytes = attrs.field(default=b"", init=False)  # what stood before the first byte that tells the framing
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
 
@@ -63,9 +64,11 @@ class StreamReader:
         parser = self._parser
         if parser is None:
             start = data.lstrip()
+            self._blank = _shortened(self._blank + data[: len(data) - len(start)])
             if not start:
-                return ()  # blank lines before the first event say nothing in either framing
+                return ()
             parser = self._parser = JsonArrayParser() if start.startswith(b"[") else SseParser()
+            data = self._blank + start
         frames = parser.receive_data(data)
         events: list[Event] = []
         if frames:
@@ -145,3 +148,13 @@ class StreamReader:
         self.chunks.flush(events)
         self.assembly.end(events)
         self.complete = True
+
+
+def _shortened(blank: bytes) -> bytes:
+    """Space before the first event, with one line end for all of its lines and one space for a beginning line.
+
+    That something stood there matters, for a byte order mark after it is none; how much does not, and a server may
+    send blank lines for minutes (DeepSeek).
+    """
+    begun = blank.replace(b"\r", b"\n").rpartition(b"\n")
+    return begun[1] + (b" " if begun[2] else b"")

@@ -13,7 +13,7 @@ __all__ = ["arguments_object"]
 def arguments_object(call: ToolCall) -> dict[str, Any]:
     """The arguments as an object; what is none (an answer that was cut, say) goes inside one, under `arguments`."""
     try:
-        document = json.loads(call.arguments or "{}")
+        document = json.loads(call.arguments or "{}", strict=False)  # models write raw line breaks into their strings
     except ValueError:
         document = None
     return document if isinstance(document, dict) else {"arguments": call.arguments}

@@ -256,6 +256,8 @@ JUNK = st.lists(
 @settings(deadline=None, max_examples=500)
 @example("gemini", b'data: "overloaded"\n\n', ())
 @example("openai", b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n', ())
+@example("openai", b"\n\xef\xbb\xbf", (1,))
+@example("openai", b' data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}', (1,))
 def test_any_bytes_give_events_or_a_typed_failure(name: str, body: bytes, cuts: tuple[int, ...]) -> None:
     seen = feed(name, body)
     failure = seen[2]

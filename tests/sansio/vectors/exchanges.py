@@ -73,7 +73,9 @@ def stream(
     return _played(lambda: create(name, api_key=KEY).stream(request), 200, headers, body)
 
 
-def chat(name: str, document: Any, headers: HeaderFields = (), request: ChatRequest | None = None) -> Seen[ChatResponse]:
+def chat(
+    name: str, document: Any, headers: HeaderFields = (), request: ChatRequest | None = None
+) -> Seen[ChatResponse]:
     request = request or asking(name)
     return _played(lambda: create(name, api_key=KEY).chat(request), 200, headers, _bytes(document))
 
