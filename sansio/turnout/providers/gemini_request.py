@@ -37,6 +37,8 @@ FAMILY = "gemini"
 FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 # Ids that were made here because the server sent none: they mean nothing to the server.
 _MADE_ID = re.compile(r"call_\d+_\d+\Z")
+# Gemma has a place for a system prompt from its fourth generation on; before that, one is refused.
+_NO_SYSTEM = re.compile(r"(?:models/)?gemma-(?:[123]n?-|\d+b)")
 _CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 _BUDGETS = {
     "none": 0,
@@ -126,14 +128,18 @@ def _thinking(model: ModelConfig) -> dict[str, Any] | None:
 
 def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The system's parts, and the turns: neighbours of one role are one turn, and tool results are a turn alone."""
-    system: list[dict[str, Any]] = []
+    instructing = (Role.SYSTEM, Role.DEVELOPER)
+    told = [part for message in request.messages if message.role in instructing for part in message.content]
+    system: list[dict[str, Any]] = [{"text": part.text} for part in told if isinstance(part, Text)]
     contents: list[dict[str, Any]] = []
     calls: dict[str, tuple[str, bool]] = {}
     newest = "gemini-3" in request.model.model_id
     kind = ""
+    if system and _NO_SYSTEM.match(request.model.model_id):
+        contents.append({"role": "user", "parts": system})
+        system, kind = [], "user"
     for message in request.messages:
-        if message.role in (Role.SYSTEM, Role.DEVELOPER):
-            system += [{"text": part.text} for part in message.content if isinstance(part, Text)]
+        if message.role in instructing:
             continue
         if message.role is Role.ASSISTANT:
             own = message.origin == FAMILY
