@@ -25,7 +25,15 @@ from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.hints import rate_limit, request_id
 from turnout.providers.openai_request import chat_body, tool_call
-from turnout.providers.openai_wire import Chunk, EmbeddingList, Message, ModelList, ToolCallFragment, usage_of
+from turnout.providers.openai_wire import (
+    Chunk,
+    Embedding,
+    EmbeddingList,
+    Message,
+    ModelList,
+    ToolCallFragment,
+    usage_of,
+)
 from turnout.providers.protocol import ModelPage
 from turnout.providers.wire import Shape, decode_any, encode
 
@@ -109,9 +117,8 @@ class OpenAIChat(Dialect):
         answer = self.decoded(_EMBEDDINGS, body)
         if answer.data is None:
             raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: no vectors came: {_shown(body)}")
-        entries = [entry.embedding for entry in sorted(answer.data, key=lambda entry: entry.index or 0)]
         return EmbeddingResponse(
-            vectors=_vectors(entries, request.model),
+            vectors=_vectors(_in_order(answer.data, request.model), request.model),
             model=request.model,
             usage=usage_of(answer.usage) if answer.usage is not None else Usage(source="absent"),
             served_model=answer.model,
@@ -308,6 +315,16 @@ def _google_signature(extra: object) -> str | None:
     google = extra.get("google") if isinstance(extra, dict) else None
     signature = google.get("thought_signature") if isinstance(google, dict) else None
     return signature if isinstance(signature, str) else None
+
+
+def _in_order(entries: list[Embedding], model: ModelConfig) -> list[str | list[float]]:
+    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
+    if any(entry.index is not None for entry in entries):
+        if len({entry.index or 0 for entry in entries}) != len(entries):
+            told = [entry.index for entry in entries[:8]]
+            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
+        entries = sorted(entries, key=lambda entry: entry.index or 0)
+    return [entry.embedding for entry in entries]
 
 
 def _vectors(entries: list[str | list[float]], model: ModelConfig) -> Vectors:

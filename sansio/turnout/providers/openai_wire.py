@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Chunk", "EmbeddingList", "Message", "ModelList", "ToolCallFragment", "UsageWire", "usage_of"]
+__all__ = ["Chunk", "Embedding", "EmbeddingList", "Message", "ModelList", "ToolCallFragment", "UsageWire", "usage_of"]
 
 from turnout.chat import Usage
 
