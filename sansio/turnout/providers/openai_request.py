@@ -172,10 +172,10 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     wire: dict[str, Any] = {"content": text if text or not message.tool_calls else None}
     if refusal and not text:
         wire["refusal"] = refusal
+    own = message.origin == account.entry.name
     if message.tool_calls:
-        own = message.origin == account.entry.name
         wire["tool_calls"] = [tool_call(call, account, own=own) for call in message.tool_calls]
-    if message.origin == account.entry.name:
+    if own:
         if account.entry.habits.replay == "reasoning_content" and message.reasoning:
             wire["reasoning_content"] = message.reasoning
         for part in message.content:

@@ -100,7 +100,7 @@ class World:
         return simulation.outcomes[-1]
 
 
-CAPS = [("openai", 2048), ("gemini", 100), ("glm4", 64), ("siliconflow", 32), ("cohere", 96)]
+CAPS = [("openai", 2048), ("gemini", 100), ("glm4", 64), ("siliconflow", 32), ("mistral", 32), ("cohere", 96)]
 
 
 def test_vector_89_fewer_vectors_than_texts() -> None:

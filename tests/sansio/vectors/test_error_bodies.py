@@ -52,9 +52,9 @@ def test_vector_84_three_megabytes_are_not_kept() -> None:
 def test_vector_85_azure_s_filter(inner: str) -> None:
     cause = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}
     told: dict[str, Any] = {"code": "content_filter", "message": "Filtered.", "param": "prompt", "status": 400}
-    assert type(refused("openai-compatible", 400, {"error": told | {inner: cause}})) is ContentFiltered
+    assert type(refused("azure", 400, {"error": told | {inner: cause}})) is ContentFiltered
     del told["code"]
-    assert type(refused("openai-compatible", 400, {"error": told | {inner: cause}})) is ContentFiltered
+    assert type(refused("azure", 400, {"error": told | {inner: cause}})) is ContentFiltered
 
 
 OVERFLOWS = [
@@ -72,7 +72,7 @@ OVERFLOWS = [
      "context length is only 8192 tokens, resulting in a maximum input length of 8092 tokens."),
     ("openai-compatible", 400, "Input is longer than the model's context length"),
     ("openai-compatible", 400, "input too long: 9001 input tokens, limit is 8192"),
-    ("openai-compatible", 403, "This model's maximum context length is 8193 tokens"),
+    ("together", 403, "This model's maximum context length is 8193 tokens"),
 ]  # fmt: skip
 
 

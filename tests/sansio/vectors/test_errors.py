@@ -177,7 +177,7 @@ def test_vector_80_an_error_s_code_as_a_string() -> None:
     ],
 )  # fmt: skip
 def test_vector_81_xai_s_403_is_about_content_or_access(body: Any, kind: Kind) -> None:
-    assert type(refused("openai-compatible", 403, body)) is kind
+    assert type(refused("xai", 403, body)) is kind
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,4 @@ def test_vector_82_modelscope_s_401_is_about_the_key_or_the_account(body: Any, k
 
 def test_vector_83_together_s_403_is_an_overflow() -> None:
     text = "The input is too long: this model's maximum context length is 8193 tokens."
-    assert (
-        type(refused("openai-compatible", 403, openai_error(None, "invalid_request_error", text)))
-        is ContextLengthExceeded
-    )
+    assert type(refused("together", 403, openai_error(None, "invalid_request_error", text))) is ContextLengthExceeded

@@ -71,14 +71,14 @@ def test_vector_24_usage_that_is_null_or_never_comes() -> None:
 
 
 def test_vector_25_an_empty_chunk_after_the_usage() -> None:
-    seen = stream("openai-compatible", sse(HELLO, finish(), {"choices": [], "usage": USAGE}, {"choices": []}, DONE))
+    seen = stream("xai", sse(HELLO, finish(), {"choices": [], "usage": USAGE}, {"choices": []}, DONE))
     assert seen.failure is None
     assert seen.result.usage == COUNTED
 
 
 def test_vector_26_what_a_side_chunk_leaves_empty_overwrites_nothing() -> None:
     side = {"id": "", "model": "", "object": "", "created": 0, "choices": [], "prompt_filter_results": [{}]}
-    seen = stream("openai-compatible", sse(side, HELLO, side, finish(), side, DONE))
+    seen = stream("azure", sse(side, HELLO, side, finish(), side, DONE))
     assert seen.failure is None
     assert (seen.result.response_id, seen.result.served_model) == ("chatcmpl-1", "served")
     assert seen.result.text == "Hello"
@@ -89,7 +89,7 @@ def test_vector_27_a_choice_without_a_delta_after_the_finish() -> None:
         "id": "",
         "choices": [{"index": 0, "finish_reason": None, "content_filter_offsets": {"check_offset": 9}}],
     }
-    seen = stream("openai-compatible", sse(HELLO, finish(), checked, DONE))
+    seen = stream("azure", sse(HELLO, finish(), checked, DONE))
     assert seen.failure is None
     assert (seen.result.text, seen.result.finish_raw) == ("Hello", "stop")
 
@@ -114,11 +114,9 @@ def test_vector_28_chunks_that_say_nothing(odd: Any) -> None:
 
 def test_vector_28_content_as_a_list() -> None:
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True}
-    seen = stream(
-        "openai-compatible", sse(delta(content=[thought]), delta(content=[{"type": "text", "text": "Hi"}]), finish())
-    )
+    seen = stream("mistral", sse(delta(content=[thought]), delta(content=[{"type": "text", "text": "Hi"}]), finish()))
     assert seen.events[:-1] == (Reasoning("hm"), Token("Hi"))
-    unary = chat("openai-compatible", whole(content=[thought, {"type": "text", "text": "Hi"}]))
+    unary = chat("mistral", whole(content=[thought, {"type": "text", "text": "Hi"}]))
     assert (unary.result.reasoning, unary.result.text) == ("hm", "Hi")
 
 
@@ -223,7 +221,5 @@ def test_vector_36_think_tags_are_text_and_stay_verbatim() -> None:
 
 
 def test_vector_37_text_beside_the_delta_is_not_told_twice() -> None:
-    seen = stream(
-        "openai-compatible", sse(choice(delta={"content": "Hello", "token_id": 9}, text="Hello"), finish(), DONE)
-    )
+    seen = stream("together", sse(choice(delta={"content": "Hello", "token_id": 9}, text="Hello"), finish(), DONE))
     assert seen.events[:-1] == (Token("Hello"),)
