@@ -172,7 +172,7 @@ def test_cancellation_ends_both_in_asyncio(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_an_error_in_the_user_s_code_is_theirs(sandbox: Sandbox, runtime: str) -> None:
+def test_a_token_that_cannot_be_had_moves_the_call_on(sandbox: Sandbox, runtime: str) -> None:
     class Lost(Exception):
         pass
 
@@ -186,8 +186,10 @@ def test_an_error_in_the_user_s_code_is_theirs(sandbox: Sandbox, runtime: str) -
         )  # fmt: skip
         router.register(vertex)
         request = ChatRequest(ModelConfig("vertex", "gemini-2.5-flash"), [Message.user("x")], fallbacks=[GEMINI])
-        with pytest.raises(Lost):
-            await router.chat(request)
+        reply = await router.chat(request)
+        assert reply.model == GEMINI
+        assert reply.trace is not None
+        assert "attempt 1: failed, authentication" in reply.trace.explain()
 
     run(runtime, sandbox, main)
 
