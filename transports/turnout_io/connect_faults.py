@@ -72,7 +72,7 @@ def _tls(fault: ssl.SSLError, where: str) -> str:
 
 def proxy_refused(proxy: str, status: int, target: str, *, authorized: bool) -> ConnectFailed:
     """The error for a proxy that answered CONNECT with a status other than 2xx."""
-    if status == 407 and authorized:
+    if status in (401, 407) and authorized:  # tinyproxy answers 401 to a password that is wrong
         told = f"the proxy {proxy} does not accept its user name and password"
     elif status == 407:
         told = f"the proxy {proxy} wants a user name and password: give them in its URL, http://user:password@host:port"
