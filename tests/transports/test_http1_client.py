@@ -1,12 +1,10 @@
-"""What the socket transports do beyond the rules of the seam: runs, forks, threads, expiry, environment, files."""
+"""What the socket transports do beyond the rules of the seam: runs, threads, expiry, environment, files."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import pathlib
 import threading
-import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -84,30 +82,6 @@ def test_a_response_can_be_closed_after_its_run(
         run(response.aclose)
         assert server.connections[0].closed_by_client.wait(5.0)
         run(transport.aclose)
-
-
-@pytest.mark.parametrize("factory", [SocketTransport, RequestsTransport])
-def test_a_forked_process_uses_connections_of_its_own(factory: Callable[[], Any]) -> None:
-    with ScriptedServer(MANY, MANY) as server:
-        transport = factory()
-        assert get(transport, server.url) == b"ok"
-        with warnings.catch_warnings():
-            # Python 3.12 warns of forks beside threads; here the only other thread is the server's.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            # Nothing but the request, and no way back into the test.
-            try:
-                os._exit(0 if get(transport, server.url) == b"ok" else 1)
-            except BaseException:
-                os._exit(2)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
-        assert len(server.connections) == 2
-        # The parent's connection is as it was.
-        assert get(transport, server.url) == b"ok"
-        assert len(server.connections) == 2
-        transport.close()
 
 
 def test_threads_share_the_pool() -> None:

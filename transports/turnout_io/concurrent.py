@@ -163,6 +163,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
     def _start(
         self, operation: Operation, timeout: float | None, total: float | None = None, policy: Policy | None = None
     ) -> Call:
+        self._notice_fork()
         return self._core.start(
             operation, self._now(), time.time(), timeout=timeout, total=total, policy=policy, concurrent=True
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 from collections.abc import Hashable
 
 from turnout.errors import TimedOut, Timer, TransportError, TurnoutError
@@ -18,6 +17,7 @@ from turnout.origin import Origin, split_url
 from turnout.pool import Pool
 from turnout_io.channels import Channel
 from turnout_io.dialing import dial
+from turnout_io.process_lock import ProcessLock
 from turnout_io.proxies import Proxy, proxy_for
 from turnout_io.socket_runtime import DeadlinePassed, Interrupted, SocketRuntime
 from turnout_io.tls import TlsSettings
@@ -46,7 +46,7 @@ class Http1Client:
         self._proxy = Proxy.parse(proxy) if proxy else None
         self._any_proxy = proxy != ""
         self._pool: Pool[Channel] = Pool(max_idle, max_idle, idle_expiry)
-        self._lock = threading.Lock()  # blocking callers may come from several threads
+        self._lock = ProcessLock()  # blocking callers may come from several threads
         self._token: object = None
         self._closed = False
 
@@ -86,10 +86,13 @@ class Http1Client:
         for channel in idle:
             channel.end() if ours else channel.close()
 
-    def give_back(self, key: Hashable, channel: Channel) -> None:
-        """Take a connection whose exchange is over."""
+    def give_back(self, key: Hashable, channel: Channel, token: object) -> None:
+        """Take a connection whose exchange is over. `token` is the runtime's at the time when it was opened."""
+        if token is not self.runtime.token():
+            channel.close()  # without a word to the peer: in a forked process, it is the parent's to speak
+            return
         with self._lock:
-            if self._closed or self._token is not self.runtime.token():
+            if self._closed or self._token is not token:
                 closing: tuple[Channel, ...] = (channel,)
             else:
                 closing = self._pool.give(key, channel, self.runtime.now())
@@ -204,6 +207,7 @@ class Http1Response:
         self._reading = False
         self._closed = False
         self._waited = True
+        self._token = client.runtime.token()
         self.status: int = exchange.status or 0
         self.headers: Headers = exchange.headers
         self._settle()
@@ -281,7 +285,7 @@ class Http1Response:
         if self._closed:
             return
         self._closed = True
-        if self._reading and self._channel is not None:
+        if self._reading and self._channel is not None and self._token is self._client.runtime.token():
             self._client.runtime.interrupt(self._channel.socket)
         else:
             self._drop()
@@ -292,7 +296,7 @@ class Http1Response:
             return
         if self._exchange.reusable:
             channel, self._channel = self._channel, None
-            self._client.give_back(self._key, channel)
+            self._client.give_back(self._key, channel, self._token)
         else:
             self._drop()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from turnout.routing.trace import Trace, TraceError
+from turnout_io.process_lock import ProcessLock
 
 __all__ = ["TraceRecorder", "read_traces"]
 
@@ -26,7 +26,7 @@ class TraceRecorder:
 
     def __init__(self, path: str | Path) -> None:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # closed by `close`
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def __call__(self, trace: Trace) -> None:
         """Write one line. Raises OSError, and ValueError after `close`."""

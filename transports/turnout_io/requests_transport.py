@@ -16,7 +16,6 @@ import contextlib
 import os
 import socket
 import ssl
-import threading
 from typing import Any
 
 import requests
@@ -25,6 +24,7 @@ import urllib3
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, Timeouts
 from turnout.origin import Origin, split_url
+from turnout_io.process_lock import ProcessLock
 from turnout_io.proxies import Proxy, proxy_for
 from turnout_io.requests_faults import open_fault, read_fault, root_cause
 from turnout_io.requests_session import PROGRESS, OwnSession, send_options
@@ -70,8 +70,8 @@ class RequestsTransport:
         self._proxy = Proxy.parse(proxy) if proxy else None
         self._any_proxy = proxy != ""
         self._own: OwnSession | None = None
-        self._process = 0
-        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._lock = ProcessLock()
 
     def __repr__(self) -> str:
         return f"RequestsTransport(session={self._given!r})" if self._given else "RequestsTransport()"
@@ -80,7 +80,7 @@ class RequestsTransport:
         """See `turnout_io.base.Transport.open`."""
         origin, _ = split_url(request.url)
         proxy = self._proxy_for(origin)
-        session = self._given if self._given is not None else self._own_session()
+        session = self._given_session(self._given) if self._given is not None else self._own_session()
         wanted = requests.Request(request.method, request.url, dict(_joined(request.headers)), data=request.body)
         try:
             prepared = session.prepare_request(wanted)
@@ -120,6 +120,14 @@ class RequestsTransport:
                 self._process = os.getpid()
             return self._own
 
+    def _given_session(self, session: requests.Session) -> requests.Session:
+        with self._lock:
+            if self._process != os.getpid():
+                for adapter in session.adapters.values():
+                    adapter.close()  # drops its connections; it is used again with new ones
+                self._process = os.getpid()
+            return session
+
     def _proxy_for(self, origin: Origin) -> Proxy | None:
         if self._proxy is not None:
             return self._proxy
@@ -146,6 +154,7 @@ class RequestsResponse:
         self._phase = Phase.HEAD
         self._ended = False
         self._closed = False
+        self._process = os.getpid()
         self._failure: TurnoutError | None = None
         self.status: int = response.status_code
         self.headers = Headers((str(name), str(value)) for name, value in self._raw.headers.iteritems())
@@ -200,7 +209,8 @@ class RequestsResponse:
             self._raw.read1(1, decode_content=False)
             self._raw.release_conn()
             return
-        if self._socket is not None:
+        # A forked process lets go of its copy of the socket: to shut that down would end the parent's connection.
+        if self._socket is not None and self._process == os.getpid():
             # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.
             with contextlib.suppress(OSError):  # where it is down already
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import random
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -20,6 +20,7 @@ from turnout.routing.router import RouterCore
 from turnout.routing.routes import Route
 from turnout.routing.standing import Health, health_of
 from turnout.routing.trace import Trace
+from turnout_io.process_lock import ProcessLock
 
 __all__ = ["LEAST_WAIT", "RouterBase"]
 
@@ -65,7 +66,10 @@ class RouterBase(Generic[TransportT]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         # One lock for every driver: an async router is driven by one thread, where it costs next to nothing.
-        self._core = RouterCore(policy or Policy(), random.Random(seed), threading.Lock())
+        self._core = RouterCore(policy or Policy(), random.Random(seed), ProcessLock())
+        self._seed = seed
+        self._process = os.getpid()
+        self._forked = ProcessLock()
         if transport is not None:
             self._check(transport)
         self._transport = transport
@@ -133,6 +137,18 @@ class RouterBase(Generic[TransportT]):
     def _now(self) -> float:
         """The driver's monotonic clock, in seconds."""
         raise NotImplementedError
+
+    def _notice_fork(self) -> None:
+        """In a forked process, part with the parent's calls. Called before a call begins."""
+        if self._process == os.getpid():
+            return
+        with self._forked:
+            if self._process != os.getpid():
+                self._core.part_with_calls()
+                if self._seed is None:
+                    # Else all the workers of one parent would draw the same waits, and come back at once.
+                    self._core.rng = random.Random()
+                self._process = os.getpid()
 
     def _tell(self, call: Call) -> None:
         """The call is over and owes nothing more."""

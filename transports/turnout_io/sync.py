@@ -30,6 +30,7 @@ from turnout.routing.operations import Chat, Embed, ListModels, Operation, Strea
 from turnout.routing.policy import Policy
 from turnout.routing.trace import Trace
 from turnout_io.base import HttpResponse, Transport
+from turnout_io.process_lock import ProcessLock
 from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures
 
 __all__ = ["ChatStream", "Router"]
@@ -48,7 +49,7 @@ class Router(RouterBase[Transport]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._wakers: dict[Call, threading.Event] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -125,6 +126,7 @@ class Router(RouterBase[Transport]):
     def _start(
         self, operation: Operation, timeout: float | None, total: float | None = None, policy: Policy | None = None
     ) -> Call:
+        self._notice_fork()
         return self._core.start(
             operation, self._now(), time.time(), timeout=timeout, total=total, policy=policy, concurrent=False
         )

@@ -225,6 +225,15 @@ class RouterCore:
             call.refuse(unknown or _no_candidate(refusals), now)
         return call
 
+    def part_with_calls(self) -> None:
+        """Give up every call that is under way, in a forked process: they are the parent's, and go on there.
+
+        What was learnt of the candidates goes with them. A call that is ended here all the same gives its place back
+        to what it was taken from, and so to nobody.
+        """
+        with self._lock:
+            self._admission = Admission(self.policy)
+
     def _candidate(self, provider: Provider, model: ModelConfig, policy: Policy) -> Candidate:
         return Candidate(model, provider, self._standing(provider, model), by_model(policy.prices, model))
 
