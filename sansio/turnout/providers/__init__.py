@@ -6,6 +6,7 @@ router.register(provider)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -52,7 +53,7 @@ def create(
     account = Account(
         entry=entry,
         name=name or entry.name,
-        endpoint=_endpoint(endpoint or entry.base_url),
+        endpoint=_endpoint(endpoint or entry.base_url, entry.dialect),
         api_key=api_key.strip() if api_key and api_key.strip() else None,
         headers={**entry.headers, **_headers(entry, settings), **(headers or {})},
         unsupported=unsupported,
@@ -97,15 +98,20 @@ def create(
     return made
 
 
-def _endpoint(text: str) -> str:
-    """An endpoint as a base URL: `OLLAMA_HOST` is often only a host and a port."""
+_OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
+
+
+def _endpoint(text: str, dialect: str) -> str:
+    """An endpoint as a base URL: `OLLAMA_HOST` is often only a host and a port, and others' only a host."""
     text = text.strip().rstrip("/")
-    if text and "://" not in text:
-        text = f"http://{text.replace('0.0.0.0', '127.0.0.1')}"
-        host = text.removeprefix("http://")
-        if ":" not in host and "/" not in host:
-            text += ":11434"
-    return text
+    if not text or "://" in text:
+        return text
+    host, slash, path = text.replace("0.0.0.0", "127.0.0.1").partition("/")
+    name, colon, _ = (host, "", "") if host.endswith("]") else host.partition(":")
+    own = dialect == "ollama" or _OWN_HOST.fullmatch(name)
+    if dialect == "ollama" and not colon and not slash:
+        host += ":11434"
+    return f"{'http' if own else 'https'}://{host}{slash}{path}"
 
 
 _HEADER_OF = {

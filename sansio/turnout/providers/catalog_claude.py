@@ -34,12 +34,14 @@ ANTHROPIC = CatalogEntry(
         ModelRule(
             pattern=r"claude-(2|instant|3-(opus|sonnet|haiku)|3-5)",
             prefill={},
+            context_window=200_000,
             refuses=frozenset({"reasoning_effort", "response_format"}),
             thinking_off="omit",
         ),
         ModelRule(
             pattern=r"claude-3-7|claude-(opus|sonnet)-4(-0|-20\d{6})?$",
             prefill={},
+            context_window=200_000,
             refuses=frozenset({"response_format"}),
             when_thinking=frozenset({"temperature", "top_k"}),
             thinking="budget",
@@ -48,6 +50,7 @@ ANTHROPIC = CatalogEntry(
         ModelRule(
             pattern=r"claude-(opus|sonnet|haiku)-4-[0-5]",
             prefill={},
+            context_window=200_000,
             when_thinking=frozenset({"temperature", "top_k"}),
             one_of=("temperature", "top_p"),
             thinking="budget",

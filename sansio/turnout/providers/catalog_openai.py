@@ -67,10 +67,12 @@ AZURE = attrs.evolve(
     name="azure",
     title="Azure OpenAI",
     base_url="",  # of the user's resource
-    key_env=("AZURE_OPENAI_API_KEY",),
-    endpoint_env=("AZURE_OPENAI_ENDPOINT",),
+    key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+    endpoint_env=("AZURE_OPENAI_ENDPOINT", "AZURE_ENDPOINT"),
     option_env={"api_version": ("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION")},
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
+    # By the name of the deployment, which most people call after its model. Mistral's refuse the newer ceiling.
+    models=(ModelRule(pattern=r"(mi|mini|code|pix)stral", max_tokens="max_tokens"), *OPENAI.models),
 )
 
 OPENROUTER = CatalogEntry(
@@ -122,7 +124,7 @@ GLM4 = CatalogEntry(
         json_schema=False,
         tool_choices=frozenset({"auto", "none"}),
         stop_limit=1,
-        effort="thinking",
+        effort="thinking_and_effort",
         replay="reasoning_content",
         refuses=PENALTIES | {"logprobs", "top_k"},
     ),
@@ -137,6 +139,11 @@ GLM4 = CatalogEntry(
         (ContentFiltered, "1301"),
         (RateLimited, "1302 1303"),
         (Overloaded, "1305 1312"),
+    ),
+    models=(
+        ModelRule(pattern=r"glm-5\.2"),
+        ModelRule(pattern=r"glm-5\.3", thinking_off="never", efforts=("low", "high", "max")),
+        ModelRule(pattern=r"", efforts=()),
     ),
 )
 
@@ -197,7 +204,6 @@ MISTRAL = CatalogEntry(
         names={"seed": "random_seed", "dimensions": "output_dimension"},
         names_only_tools=True,
         call_id_length=9,
-        refuses=frozenset({"logprobs", "top_k"}),
     ),
     models=(ModelRule(pattern=r"", prefill={"prefix": True}),),
 )
@@ -213,12 +219,25 @@ DEEPSEEK = CatalogEntry(
     habits=Habits(
         json_schema=False,
         stop_limit=16,
-        effort="thinking",
-        replay="reasoning_content",
+        effort="thinking_and_effort",
+        replay="reasoning_content_of_calls",
+        prefill_path="/beta",
         refuses=frozenset({"top_k", "seed"}),
     ),
-    models=(ModelRule(pattern=r"deepseek-reasoner", refuses=SAMPLING | {"tool_choice"}, first_content=180.0),),
+    models=(
+        ModelRule(pattern=r"deepseek-reasoner", refuses=SAMPLING | {"tool_choice"}, efforts=(), first_content=180.0),
+        ModelRule(
+            pattern=r"deepseek-v[4-9]",
+            when_thinking=frozenset({"logprobs", "tool_choice"}),
+            efforts=("high", "max"),
+            context_window=1_000_000,
+            prefill={"prefix": True},
+        ),
+        ModelRule(pattern=r"", when_thinking=frozenset({"tool_choice"}), efforts=(), prefill={"prefix": True}),
+    ),
 )
+
+_XAI_THINKING = PENALTIES | {"stop"}
 
 XAI = CatalogEntry(
     name="xai",
@@ -231,8 +250,19 @@ XAI = CatalogEntry(
     capabilities=ALL_CHAT | SEES,
     habits=Habits(refuses=frozenset({"top_k"})),
     models=(
+        ModelRule(pattern=r"grok-([23](?!-mini)|.*non-reasoning)", refuses=frozenset({"reasoning_effort"})),
+        ModelRule(pattern=r"grok-3-mini", refuses=_XAI_THINKING, efforts=("low", "high"), first_content=180.0),
+        # They think as much as they see fit, and refuse to be told how much.
         ModelRule(
-            pattern=r"grok-(3-mini|4|code|build)(?!.*non-reasoning)", refuses=PENALTIES | {"stop"}, first_content=180.0
+            pattern=r"grok-(4$|4-|4\.20|code|build)", refuses=_XAI_THINKING | {"reasoning_effort"}, first_content=180.0
+        ),
+        ModelRule(pattern=r"grok-4\.3", when_thinking=_XAI_THINKING, efforts=("low", "medium", "high", "xhigh")),
+        ModelRule(
+            pattern=r"grok-",
+            refuses=_XAI_THINKING,
+            thinking_off="never",
+            efforts=("low", "medium", "high"),
+            first_content=180.0,
         ),
     ),
 )

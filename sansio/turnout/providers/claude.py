@@ -103,6 +103,8 @@ def _effort_refused(
         return None
     if effort == "none":
         return "it cannot stop thinking" if rule.thinking_off == "never" else None
+    if request.messages[-1].role is Role.ASSISTANT:
+        return "it goes on from the beginning of an answer without thinking"
     if effort not in rule.efforts:
         return f"{effort!r}: it knows {', '.join(rule.efforts)}"
     if rule.thinking == "budget":

@@ -38,6 +38,7 @@ class ModelRule:
                    field of its own that takes the effort
     thinking_off   how it is kept from it: by saying nothing (`omit`), by a word of the dialect, or `never`
     efforts        the reasoning efforts that it knows
+    max_tokens     the name of its answer's ceiling, where it is not the provider's usual one
     context_window tokens of prompt and answer together
     prefill        what an assistant message that it shall go on from must carry besides its text; None where it does
                    not go on from one
@@ -51,6 +52,7 @@ class ModelRule:
     thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
     thinking_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
     context_window: int | None = None
     prefill: Mapping[str, Any] | None = None
 
@@ -70,8 +72,11 @@ class Habits:
     tool_choices   the modes of `tool_choice` that it takes
     stop_limit     how many stop sequences it takes
     effort         how a reasoning effort is said: as `reasoning_effort`, as `reasoning: {effort}`, by switching
-                   `thinking: {type}` or `enable_thinking` on or off, or not at all
-    replay         the field in which it must get its reasoning back, where it must
+                   `thinking: {type}` or `enable_thinking` on or off, by the former with the effort beside it where
+                   the model knows that one, or not at all
+    replay         the field in which it must get its reasoning back, where it must: with every answer of its own, or
+                   with all those of the turns that called tools
+    prefill_path   goes before the path of a chat whose last message is the beginning of the answer
     names          settings that have another name here
     logprobs       whether log probabilities are a flag and a number, or only the `count`
     names_only_tools  whether a message may have a name only where it is a tool's result
@@ -87,8 +92,11 @@ class Habits:
     json_schema: bool = True
     tool_choices: frozenset[str] = frozenset({"auto", "none", "required", "named"})
     stop_limit: int | None = 4
-    effort: Literal["reasoning_effort", "reasoning", "thinking", "enable_thinking", "none"] = "reasoning_effort"
-    replay: Literal["reasoning_content", "reasoning_details", "none"] = "none"
+    effort: Literal["reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"] = (
+        "reasoning_effort"
+    )
+    replay: Literal["reasoning_content", "reasoning_content_of_calls", "reasoning_details", "none"] = "none"
+    prefill_path: str = ""
     names: Mapping[str, str] = attrs.field(factory=dict)
     logprobs: Literal["flag", "count"] = "flag"
     names_only_tools: bool = False

@@ -21,6 +21,7 @@ from turnout.events import Event
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
+from turnout.providers.echo import Echo, prefill_of
 from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.hints import rate_limit, request_id
@@ -69,13 +70,17 @@ class OpenAIChat(Dialect):
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         body, dropped = chat_body(request, self.account, stream=False)
-        asked = self._asking("POST", "/chat/completions", body)
+        asked = self._asking("POST", self._chat_path(request), body)
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         body, dropped = chat_body(request, self.account, stream=True)
-        asked = self._asking("POST", "/chat/completions", body, stream=True)
-        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), dropped=dropped)
+        asked = self._asking("POST", self._chat_path(request), body, stream=True)
+
+        def make_chunks(assembly: Assembly, headers: Headers) -> _Chunks:
+            return _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+
+        return self.streamed(asked, request, make_chunks, dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         if Capability.EMBEDDINGS not in self.capabilities:
@@ -94,6 +99,10 @@ class OpenAIChat(Dialect):
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         return self.asking(method, self.url(path, body), body, stream=stream, auth=self.auth)
 
+    def _chat_path(self, request: ChatRequest) -> str:
+        before = self.account.entry.habits.prefill_path if prefill_of(request) else ""
+        return f"{before}/chat/completions"
+
     @property
     def auth(self) -> Auth | None:
         """What signs a request just before it is sent, where there is no key to send."""
@@ -106,7 +115,9 @@ class OpenAIChat(Dialect):
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
         chunk = self.decoded(_CHUNK, body)
-        failure = _Chunks(self, assembly, headers).take(chunk, body, [])
+        reader = _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+        failure = reader.take(chunk, body, [])
+        reader.flush([])
         if failure is not None:
             raise failure
         if not chunk.choices:
@@ -136,7 +147,7 @@ class OpenAIChat(Dialect):
                 ModelInfo(
                     entry.id,
                     self.name,
-                    context_window=entry.context_window or entry.context_length,
+                    context_window=entry.window,
                     max_output_tokens=entry.max_completion_tokens,
                     owned_by=entry.owned_by,
                 )
@@ -160,6 +171,7 @@ class _Chunks:
     dialect: OpenAIChat
     assembly: Assembly
     headers: Headers
+    echo: Echo
     done: bool = False
     _usage_seen: bool = False
     _details: list[dict[str, Any]] = attrs.field(factory=list)
@@ -185,7 +197,8 @@ class _Chunks:
         return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
 
     def flush(self, events: list[Event]) -> None:
-        """Nothing is held back."""
+        if self.assembly.finish_raw is not None:
+            self.assembly.text(self.echo.rest(), events)
 
     def take(self, chunk: Chunk, data: bytes, events: list[Event]) -> ProviderError | None:
         """Put one chunk, or a whole answer, into the assembly."""
@@ -233,7 +246,7 @@ class _Chunks:
             self._reasoning_details(message.reasoning_details, not reasoning, events)
         if content:
             if isinstance(content, str):
-                assembly.text(content, events)
+                assembly.text(self.echo.pass_on(content), events)
             else:
                 for part in content:
                     self._content_part(part, events)
@@ -248,11 +261,11 @@ class _Chunks:
     def _content_part(self, part: object, events: list[Event]) -> None:
         """A part where a string is usual (Mistral): text, or thinking with its own parts."""
         if isinstance(part, str):
-            self.assembly.text(part, events)
+            self.assembly.text(self.echo.pass_on(part), events)
         elif isinstance(part, dict):
             text, thinking = part.get("text"), part.get("thinking")
             if isinstance(text, str):
-                self.assembly.text(text, events)
+                self.assembly.text(self.echo.pass_on(text), events)
             for piece in thinking if isinstance(thinking, list) else ():
                 if isinstance(piece, dict) and isinstance(piece.get("text"), str):
                     self.assembly.reasoning(piece["text"], events)

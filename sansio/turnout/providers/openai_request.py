@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from turnout.chat import ChatRequest
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import (
     Audio,
@@ -29,7 +29,8 @@ from turnout.messages import (
     ToolCall,
 )
 from turnout.providers.accepted import accepted_settings
-from turnout.providers.entry import Account
+from turnout.providers.echo import prefill_of
+from turnout.providers.entry import Account, Habits, ModelRule
 
 __all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "tool_call", "tools_of"]
 
@@ -44,19 +45,22 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model, habits = request.model, account.entry.habits
-    hushed = {"reasoning_effort": ""} if habits.effort == "none" else {}
-    given, dropped = accepted_settings(model, account, hushed)
+    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    prefilled = bool(prefill_of(request))
+    given, dropped = accepted_settings(model, account, _refused_effort(model, habits, rule, prefilled))
     body: dict[str, Any] = {
         "model": model.model_id,
         "messages": [_message(message, account) for message in request.messages],
     }
+    if habits.replay == "reasoning_content_of_calls":
+        _replay_reasoning_of_calls(body["messages"], request, account)
     if stream:
         body["stream"] = True
         if habits.usage_option:
             body["stream_options"] = {"include_usage": True}
     body |= {habits.names.get(name, name): given[name] for name in _PLAIN if name in given}
     if "max_tokens" in given:
-        body[habits.max_tokens] = given["max_tokens"]
+        body[rule.max_tokens or habits.max_tokens] = given["max_tokens"]
     if "stop" in given:
         if habits.stop_limit is not None and len(model.stop) > habits.stop_limit:
             raise CapabilityUnsupported(f"{model}: takes at most {habits.stop_limit} stop sequences")
@@ -64,18 +68,38 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     if "logprobs" in given:
         body |= _logprobs(model.logprobs or 0, habits.logprobs)
     if "reasoning_effort" in given:
-        body |= _effort(given["reasoning_effort"], habits.effort)
+        body |= _effort(given["reasoning_effort"], habits.effort, rule)
+    elif prefilled and habits.effort.startswith("thinking"):
+        body |= _effort("none", habits.effort, rule)  # else it would think first, and then begin anew
     body |= tools_of(request, account, _tool, _named)
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)
     return body | dict(model.extra), dropped
 
 
-def _effort(effort: str, how: str) -> dict[str, Any]:
+def _refused_effort(model: ModelConfig, habits: Habits, rule: ModelRule, prefilled: bool) -> dict[str, str]:
+    """The effort, where this model does not take the one that is asked for, with the reason."""
+    effort = model.reasoning_effort
+    if effort is None:
+        return {}
+    if habits.effort == "none":
+        return {"reasoning_effort": ""}
+    if effort == "none":
+        return {"reasoning_effort": "it cannot stop thinking"} if rule.thinking_off == "never" else {}
+    if prefilled and habits.effort.startswith("thinking"):
+        return {"reasoning_effort": "it goes on from the beginning of an answer without thinking"}
+    if habits.effort == "reasoning_effort" and effort not in rule.efforts:
+        return {"reasoning_effort": f"{effort!r}: it knows {', '.join(rule.efforts)}"}
+    return {}
+
+
+def _effort(effort: str, how: str, rule: ModelRule) -> dict[str, Any]:
     if how == "reasoning":
         return {"reasoning": {"effort": effort}}
-    if how == "thinking":
-        return {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+    if how.startswith("thinking"):
+        switch = {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+        said = how == "thinking_and_effort" and effort in rule.efforts
+        return switch | ({"reasoning_effort": effort} if said else {})
     if how == "enable_thinking":
         return {"enable_thinking": effort != "none"}
     return {"reasoning_effort": effort}
@@ -99,14 +123,22 @@ def tools_of(
     body: dict[str, Any] = {"tools": [wire(tool) for tool in request.tools]}
     choice = request.tool_choice
     if choice is not None:
-        rule = account.entry.rule(request.model.model_id)
-        forced = choice.mode in ("required", "named") and rule is not None and "tool_choice" in rule.refuses
-        if forced or choice.mode not in account.entry.habits.tool_choices:
+        if choice.mode not in account.entry.habits.tool_choices or _refuses_force(request, account):
             raise CapabilityUnsupported(f"{request.model}: does not take the tool choice {choice.mode!r}")
         body["tool_choice"] = named(choice.name) if choice.name is not None else choice.mode
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     return body
+
+
+def _refuses_force(request: ChatRequest, account: Account) -> bool:
+    """Whether the request forces a tool on a model that cannot be made to call one."""
+    model, choice = request.model, request.tool_choice
+    rule = account.entry.rule(model.model_id)
+    if rule is None or choice is None or choice.mode not in ("required", "named"):
+        return False
+    thinks = model.reasoning_effort not in (None, "none")
+    return "tool_choice" in rule.refuses or (thinks and "tool_choice" in rule.when_thinking)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -205,6 +237,25 @@ def tool_call(call: ToolCall, account: Account, *, own: bool = True, custom: boo
         # Google's OpenAI-shaped endpoint wants its thought signature back here.
         wire["extra_content"] = {"google": {"thought_signature": call.signature}}
     return wire | dict(call.extra)
+
+
+def _replay_reasoning_of_calls(wires: list[dict[str, Any]], request: ChatRequest, account: Account) -> None:
+    """Put the reasoning on the assistant's messages of the turns that called tools, and on no others.
+
+    A turn is what stands between two messages of the user. In one with calls DeepSeek refuses a message without its
+    reasoning, also one that another model made, which has none: an empty one is taken. In a turn without calls it
+    passes reasoning over, and its first endpoint for it refused it.
+    """
+    turn: list[int] = []
+    for place, message in enumerate((*request.messages, Message.user("-"))):
+        if message.role is Role.ASSISTANT:
+            turn.append(place)
+        elif message.role is Role.USER:
+            if any(request.messages[one].tool_calls for one in turn):
+                for one in turn:
+                    own = request.messages[one].origin == account.entry.name
+                    wires[one]["reasoning_content"] = request.messages[one].reasoning if own else ""
+            turn = []
 
 
 def _call_id(id: str, account: Account) -> str:

@@ -110,7 +110,14 @@ class ModelEntry(msgspec.Struct, gc=False):
     owned_by: str | None = None
     context_window: int | None = None
     context_length: int | None = None
+    max_context_length: int | None = None
+    max_model_len: int | None = None
     max_completion_tokens: int | None = None
+
+    @property
+    def window(self) -> int | None:
+        """By the names of Groq, of OpenRouter and Together, of Mistral, and of vLLM."""
+        return self.context_window or self.context_length or self.max_context_length or self.max_model_len
 
 
 class ModelList(msgspec.Struct, gc=False):

@@ -119,7 +119,7 @@ _CONTENT_TEXTS = re.compile(
     r"|violating our usage policy|failed check: safety_check|blocked by content filtering policy"
 )
 _CONTEXT_TEXTS = re.compile(
-    r"maximum context length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
+    r"maximum (?:context|prompt) length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
     r"|prompt is too long|prompt too long|input is too long|input too long|too many tokens"
     r"|longer than the model's context length|input tokens exceed the configured limit"
     r"|exceeds the available context size"
@@ -138,7 +138,7 @@ _KEY_TEXTS = re.compile(
 )
 _MODEL_TEXTS = re.compile(
     r"model identifier is invalid|is not a valid model id|model not found|invalid model\b|no provider supported"
-    r"|supported api model names are|\bmodel\b.{0,120}\b(?:does not exist|not found)"
+    r"|supported api model names are|model not exist\b|\bmodel\b.{0,120}\b(?:does not exist|not found)"
 )
 _DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\bdaily\b|\b[rti]pd\b")
 

@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import CapabilityUnsupported
+from turnout.events import Event, Token
 from turnout.http import HttpRequest
-from turnout.messages import Message, Role, Text, Tool, ToolCall, ToolChoice
+from turnout.messages import Message, Role, Text, Thinking, Tool, ToolCall, ToolChoice
 from turnout.providers import CATALOG, create
 from turnout.providers.protocol import Provider
 
@@ -65,15 +68,63 @@ def test_mistral_takes_names_with_tools_only() -> None:
 
 
 def test_deepseek_gets_its_reasoning_back() -> None:
-    from turnout.messages import Thinking
-
     turn = Message(Role.ASSISTANT, (Thinking("hm"), Text("")), tool_calls=[CALL], origin="deepseek")
     sent = body("deepseek", Message.user("hi"), turn, Message.tool(CALL, "1"), tools=[WEATHER], reasoning_effort="high")
     assert sent["messages"][1]["reasoning_content"] == "hm"
     assert sent["thinking"] == {"type": "enabled"}
     foreign = Message(Role.ASSISTANT, turn.content, tool_calls=[CALL], origin="openrouter")
     sent = body("deepseek", Message.user("hi"), foreign, Message.tool(CALL, "1"), tools=[WEATHER])
-    assert "reasoning_content" not in sent["messages"][1]
+    assert sent["messages"][1]["reasoning_content"] == "", "one must be there in a turn with calls, whoever made it"
+
+
+def test_deepseek_gets_no_reasoning_of_turns_without_calls() -> None:
+    def said(text: str, *calls: ToolCall) -> Message:
+        return Message(Role.ASSISTANT, (Thinking(f"about {text}"), Text(text)), tool_calls=calls, origin="deepseek")
+
+    first = [Message.user("hi"), said("hello")]
+    second = [Message.user("the weather?"), said("let me see", CALL), Message.tool(CALL, "1"), said("it rains")]
+    sent = body("deepseek", *first, *second, Message.user("thanks"), said("welcome"), Message.user("bye"))
+    told = [message.get("reasoning_content") for message in sent["messages"] if message["role"] == "assistant"]
+    assert told == [None, "about let me see", "about it rains", None]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "effort", "sent"),
+    [
+        ("deepseek", "deepseek-v4-pro", "none", {"thinking": {"type": "disabled"}}),
+        ("deepseek", "deepseek-v4-pro", "low", {"thinking": {"type": "enabled"}}),
+        ("deepseek", "deepseek-v4-pro", "max", {"thinking": {"type": "enabled"}, "reasoning_effort": "max"}),
+        ("deepseek", "deepseek-chat", "max", {"thinking": {"type": "enabled"}}),
+        ("glm4", "glm-4.6", "high", {"thinking": {"type": "enabled"}}),
+        ("zai", "glm-5.2", "minimal", {"thinking": {"type": "enabled"}, "reasoning_effort": "minimal"}),
+        ("mistral", "mistral-small-latest", "none", {"reasoning_effort": "none"}),
+        ("xai", "grok-4.3", "none", {"reasoning_effort": "none"}),
+        ("xai", "grok-3-mini", "high", {"reasoning_effort": "high"}),
+        ("xai", "grok-3", None, {}),
+    ],
+)
+def test_an_effort_is_said_in_each_vendor_s_words(provider: str, model: str, effort: str, sent: dict[str, Any]) -> None:
+    said = body(provider, model=model, reasoning_effort=effort)
+    assert {name: said[name] for name in ("thinking", "reasoning_effort") if name in said} == sent
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "effort"),
+    [
+        ("zai", "glm-5.3", "none"),
+        ("xai", "grok-code-fast-1", "low"),
+        ("xai", "grok-3", "low"),
+        ("xai", "grok-3-mini", "medium"),
+        ("xai", "grok-4.5", "none"),
+    ],
+)
+def test_an_effort_that_a_model_refuses_is_said_or_dropped(provider: str, model: str, effort: str) -> None:
+    with pytest.raises(CapabilityUnsupported, match="reasoning_effort"):
+        body(provider, model=model, reasoning_effort=effort)
+    dropped = json.loads(
+        asked(create(provider, api_key="k", unsupported="drop"), model=model, reasoning_effort=effort).body
+    )
+    assert not {"thinking", "reasoning_effort"} & set(dropped)
 
 
 def test_deepseek_s_reasoner_chooses_its_tools_itself() -> None:
@@ -158,6 +209,93 @@ def test_azure_says_what_is_missing() -> None:
     assert create("azure", access_token="t").missing_env == ("AZURE_OPENAI_ENDPOINT",)
 
 
+def test_azure_says_the_ceiling_as_the_model_wants_it() -> None:
+    def ceiling(model: str) -> set[str]:
+        sent = json.loads(asked(create("azure", api_key="k", endpoint=RESOURCE), model=model, max_tokens=5).body)
+        return {name for name in sent if name.startswith("max_")}
+
+    assert ceiling("gpt-4o") == {"max_completion_tokens"}
+    assert ceiling("mistral-large-2411") == ceiling("Codestral-2501".lower()) == {"max_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "url"),
+    [
+        ("azure", "acme.openai.azure.com", "https://acme.openai.azure.com/openai/v1/chat/completions"),
+        ("openai", "gateway.example/v1", "https://gateway.example/v1/chat/completions"),
+        ("openai-compatible", "localhost:8000/v1", "http://localhost:8000/v1/chat/completions"),
+        ("openai-compatible", "10.0.0.7:8000/v1", "http://10.0.0.7:8000/v1/chat/completions"),
+        ("openai-compatible", "gpu-box:8000/v1", "http://gpu-box:8000/v1/chat/completions"),
+        ("openai-compatible", "[::1]:8000/v1", "http://[::1]:8000/v1/chat/completions"),
+        ("ollama", "0.0.0.0", "http://127.0.0.1:11434/api/chat"),
+        ("ollama", "gpu.example", "http://gpu.example:11434/api/chat"),
+    ],
+)
+def test_an_endpoint_may_lack_its_scheme(name: str, endpoint: str, url: str) -> None:
+    assert asked(create(name, api_key="k", endpoint=endpoint)).url == url
+
+
+# -- the beginning of an answer ----------------------------------------------------------------------------------------
+
+BEGUN = Message(Role.ASSISTANT, "One, two", extra={"prefix": True})
+
+
+def test_deepseek_goes_on_at_a_path_of_its_own_and_without_thinking() -> None:
+    request = asked(create("deepseek", api_key="k"), Message.user("Count."), BEGUN, model="deepseek-v4-pro")
+    assert request.url == "https://api.deepseek.com/beta/chat/completions"
+    sent = json.loads(request.body)
+    assert sent["messages"][-1] == {"role": "assistant", "content": "One, two", "prefix": True}
+    assert sent["thinking"] == {"type": "disabled"}
+    with pytest.raises(CapabilityUnsupported, match="without thinking"):
+        body("deepseek", Message.user("Count."), BEGUN, model="deepseek-v4-pro", reasoning_effort="high")
+
+
+@given(st.lists(st.sampled_from(["One", ", ", "two", "One, two", ", three", "O", ""]), max_size=6), st.booleans())
+def test_a_beginning_that_is_repeated_is_told_once(deltas: list[str], finished: bool) -> None:
+    exchange = create("mistral", api_key="k").stream(
+        ChatRequest(ModelConfig("mistral", "m"), (Message.user("Count."), BEGUN))
+    )
+    exchange.receive_head(200, [("content-type", "text/event-stream")])
+    chunks = [{"choices": [{"index": 0, "delta": {"content": delta}}]} for delta in deltas]
+    if finished:
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    events: list[Event] = []
+    for chunk in chunks:
+        events += exchange.receive_data(f"data: {json.dumps(chunk)}\n\n".encode())
+    events += exchange.receive_end()
+    text = "".join(event.delta for event in events if isinstance(event, Token))
+    said = "".join(deltas)
+    if said.startswith(BEGUN.text):
+        assert text == said[len(BEGUN.text) :]
+    elif BEGUN.text.startswith(said) and not finished:
+        assert text == "", "it broke off while it repeated"
+    else:
+        assert text == said
+    assert exchange.result.text == text
+    assert (exchange.failure is None) == finished
+
+
+def test_a_whole_answer_has_its_beginning_once() -> None:
+    exchange = create("mistral", api_key="k").chat(
+        ChatRequest(ModelConfig("mistral", "m"), (Message.user("Count."), BEGUN))
+    )
+    message = {"role": "assistant", "content": "One, two, three"}
+    exchange.receive_head(200, [])
+    exchange.receive_data(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    exchange.receive_end()
+    assert exchange.result.text == ", three"
+
+
+def test_claude_goes_on_without_thinking() -> None:
+    begun = Message(Role.ASSISTANT, "One, two")
+    with pytest.raises(CapabilityUnsupported, match="without thinking"):
+        body("anthropic", Message.user("Count."), begun, model="claude-haiku-4-5", reasoning_effort="low")
+    assert body("anthropic", Message.user("Count."), begun, model="claude-haiku-4-5")["messages"][-1] == {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "One, two"}],
+    }
+
+
 # -- what is known of models -------------------------------------------------------------------------------------------
 
 
@@ -172,6 +310,8 @@ def test_azure_says_what_is_missing() -> None:
         ("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0", {}),
         ("bedrock", "amazon.nova-pro-v1:0", None),
         ("mistral", "mistral-large-latest", {"prefix": True}),
+        ("deepseek", "deepseek-chat", {"prefix": True}),
+        ("deepseek", "deepseek-reasoner", None),
         ("openai", "gpt-4o", None),
     ],
 )

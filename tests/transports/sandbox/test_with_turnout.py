@@ -42,6 +42,12 @@ MODELS = {
     "cerebras": "gpt-oss-120b",
     "modelscope": "Qwen/Qwen2.5-72B-Instruct",
     "groq": "llama-3.3-70b-versatile",
+    "mistral": "mistral-small-latest",
+    "deepseek": "deepseek-v4-flash",
+    "azure": "gpt-4o-mini",
+    "xai": "grok-4.3",
+    "together": "openai/gpt-oss-120b",
+    "zai": "glm-4.6",
     "ollama": "llama3.2",
     "anthropic": "claude-haiku-4-5",
     "openai-compatible": "local-model",
@@ -71,11 +77,14 @@ def so_far(stream: ChatStream) -> ChatResponse:
     return stream.response
 
 
+NOT_PLAYED = {"cohere", "bedrock"}  # the sandbox does not speak their dialects
+
+
 def test_every_provider_of_the_catalog_is_played(sandbox: Sandbox, router: Router) -> None:
-    assert set(CATALOG) <= set(sandbox.providers)
-    assert set(MODELS) == set(CATALOG)
-    assert {status.provider for status in router.statuses() if status.status == "available"} == set(CATALOG)
-    for entry in CATALOG.values():
+    assert set(CATALOG) - set(sandbox.providers) == NOT_PLAYED
+    assert set(MODELS) == set(CATALOG) - NOT_PLAYED
+    assert {status.provider for status in router.statuses() if status.status == "available"} == set(MODELS)
+    for entry in (CATALOG[name] for name in MODELS):
         assert set(sandbox.environ()) & set(entry.key_env)
         assert set(sandbox.environ()) & set(entry.endpoint_env)
 
@@ -116,7 +125,7 @@ def test_a_round_of_tools(router: Router, provider: str, streamed: bool) -> None
     assert "result of get_weather; result of get_stock" in said
 
 
-@pytest.mark.parametrize("provider", sorted(set(MODELS) - {"openai"}))  # OpenAI never shows its reasoning here
+@pytest.mark.parametrize("provider", sorted(set(MODELS) - {"openai", "azure"}))  # these never show their reasoning here
 def test_reasoning_is_told(router: Router, provider: str) -> None:
     request = ChatRequest(ModelConfig(provider, MODELS[provider], reasoning_effort="low"), (Message.user(PROMPT),))
     with router.stream(request) as stream:
@@ -140,6 +149,10 @@ EMBEDDERS = {
     "glm4": "embedding-3",
     "openrouter": "openai/text-embedding-3-small",
     "siliconflow": "BAAI/bge-m3",
+    "zai": "embedding-3",
+    "mistral": "mistral-embed",
+    "azure": "text-embedding-3-small",
+    "together": "BAAI/bge-large-en-v1.5",
     "ollama": "nomic-embed-text",
     "openai-compatible": "local-embedding-model",
 }

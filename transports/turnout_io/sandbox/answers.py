@@ -46,6 +46,7 @@ class Asked:
     choice          "auto", "none" or "required"; or `forced` names the one tool to call
     schema          what a structured answer must match; {} for any JSON; None for plain text
     thinking        whether reasoning is wanted; `shown` whether its text may be told
+    beginning       text that the answer is to begin with; `repeats` whether the answer says it again
     max_tokens      of reasoning and text together; None is no limit
     prompt_tokens   how much the whole request counts for
     """
@@ -61,6 +62,8 @@ class Asked:
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
     thinking: bool = False
+    beginning: str = ""
+    repeats: bool = False
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
 
@@ -171,8 +174,10 @@ def _names(prompt: str, tool: str) -> bool:
 def _turn(asked: Asked, answer: Answer) -> Turn:
     text = answer.text
     ends = [place for stop in asked.stop if stop and (place := text.find(stop)) >= 0]
-    text = text[: min(ends)] if ends else text
+    text = (text[: min(ends)] if ends else text).removeprefix(asked.beginning)
     reasoning, pieces = pieces_of(answer.reasoning), pieces_of(text)
+    if asked.repeats:
+        pieces = pieces_of(asked.beginning) + pieces
     called = sum(len(pieces_of(call.text)) + 1 for call in answer.tool_calls)
     finish = "tool_calls" if answer.tool_calls else "stop"
     if asked.max_tokens is not None and len(reasoning) + len(pieces) + called > asked.max_tokens:

@@ -58,6 +58,13 @@ def read_messages_request(body: Mapping[str, Any]) -> Asked:
         raise _invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
+    if messages.last_role == "assistant" and (thinking or messages.last_text[-1:].isspace()):
+        raise _invalid(
+            "Expected `thinking` or `redacted_thinking`, but found `text`. When `thinking` is enabled, a final "
+            "`assistant` message must start with a thinking block."
+            if thinking
+            else "messages: final assistant content cannot end with trailing whitespace"
+        )
     tools = _tools(body.get("tools"))
     choice, forced, parallel = _choice(body.get("tool_choice"), tools)
     if thinking and choice == "required":
@@ -78,6 +85,7 @@ def read_messages_request(body: Mapping[str, Any]) -> Asked:
         parallel=parallel,
         schema=_schema(body.get("output_config")),
         thinking=thinking,
+        beginning=messages.last_text if messages.last_role == "assistant" else "",
         max_tokens=limit,
         stop=tuple(body.get("stop_sequences") or ()),
     )
@@ -152,6 +160,7 @@ class _Messages:
     results: list[str] = attrs.field(factory=list)
     tokens: int = 0
     last_role: str = ""
+    last_text: str = ""
     _open: set[str] = attrs.field(factory=set)
 
     def read(self, messages: object) -> None:
@@ -191,8 +200,9 @@ class _Messages:
         if asked:
             self._open = asked
             raise _invalid(self._unanswered(index - 1))
+        self.last_text = "".join(texts)
         if role == "user" and not self.results:
-            self.prompt = "".join(texts)
+            self.prompt = self.last_text
 
     def _block(self, block: Mapping[str, Any], spot: str, texts: list[str], asked: set[str]) -> None:
         match block["type"]:

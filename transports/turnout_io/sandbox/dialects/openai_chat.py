@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from turnout_io.sandbox.answers import Asked, compose
-from turnout_io.sandbox.dialects.base import Context, dumps, sse, token_of
+from turnout_io.sandbox.dialects.base import Context, dumps, sse, string_of, token_of
 from turnout_io.sandbox.dialects.openai_embeddings import EmbeddingRules, embed
 from turnout_io.sandbox.dialects.openai_errors import ErrorBook, Told
 from turnout_io.sandbox.dialects.openai_requests import Rules, read_chat
@@ -42,6 +42,8 @@ class OpenAIChat:
     check       more rules of the provider on a request that is otherwise well formed; raises Refused
     headers     the fields of every response
     error_event the name of the event that holds an error inside a stream; "" where it has none
+    prefix      whether a last message of the assistant must be marked as a prefix, and is gone on from
+    repeats     whether the answer says that prefix again
     """
 
     name: str
@@ -58,6 +60,8 @@ class OpenAIChat:
     open_models: bool = False  # the list of models needs no key
     needs_key: bool = True
     error_event: str = ""
+    prefix: bool = False
+    repeats: bool = False
 
     def respond(self, received: Received, context: Context) -> Response:
         path = received.path.removeprefix(self.base)
@@ -108,6 +112,8 @@ class OpenAIChat:
     def _chat(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
         asked = attrs.evolve(read_chat(body, self.rules), thinking=self.thinks(body))
         self.check(body, asked)
+        if self.prefix:
+            asked = attrs.evolve(asked, beginning=_prefix(body["messages"]), repeats=self.repeats)
         if not context.knows(asked.model):
             raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
         if "embed" in asked.model.lower():
@@ -155,9 +161,12 @@ class OpenAIChat:
             answer.pop("usage")
         return self._json(answer, context)
 
-    def _model_list(self, context: Context) -> dict[str, Any]:
+    def _model_list(self, context: Context) -> Any:
+        return {"object": "list", "data": self.listed(context)}
+
+    def listed(self, context: Context) -> list[dict[str, Any]]:
         known = self.models if context.models is None else tuple(sorted(context.models))
-        return {"object": "list", "data": [self._model(model, context) for model in known]}
+        return [self._model(model, context) for model in known]
 
     def _model(self, model: str, context: Context) -> dict[str, Any]:
         return {"id": model, "object": "model", "created": 1735689600, "owned_by": self.name}
@@ -166,6 +175,20 @@ class OpenAIChat:
         return Unary(
             200, (("content-type", "application/json"), *self.headers(context)), dumps(value).encode("utf-8", "replace")
         )
+
+
+def _prefix(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The beginning of the answer that the last message gives. Raises Refused for one that is not marked as that."""
+    last = messages[-1]
+    if last.get("role") != "assistant":
+        return ""
+    if not last.get("prefix"):
+        raise Refused(
+            ErrorKind.INVALID,
+            "Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant",
+            param="messages",
+        )
+    return string_of(last.get("content"))
 
 
 def _object_of(received: Received) -> Mapping[str, Any]:

@@ -37,6 +37,7 @@ def native_dimensions(model: str) -> int:
 class EmbeddingRules:
     """batch: most inputs a request; tokens: most tokens an input; base64: whether that encoding is known here."""
 
+    size_field: str = "dimensions"  # what it is called here
     batch: int = 2048
     tokens: int = 8192
     base64: bool = True
@@ -116,15 +117,14 @@ def _inputs(value: object, rules: EmbeddingRules) -> list[str]:
 
 
 def _dimensions(body: Mapping[str, Any], rules: EmbeddingRules, model: str, native: int) -> int:
-    wanted = body.get("dimensions")
+    name = rules.size_field
+    wanted = body.get(name)
     if wanted is None:
         return native
     allowed = rules.sizes is None or wanted in rules.sizes
     resizable = not rules.resizable or re.search(rules.resizable, model)
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 < wanted <= native or not allowed:
-        raise Refused(
-            ErrorKind.INVALID, f"Invalid value for 'dimensions': this model gives up to {native}.", param="dimensions"
-        )
+        raise Refused(ErrorKind.INVALID, f"Invalid value for '{name}': this model gives up to {native}.", param=name)
     if not resizable:
-        raise Refused(ErrorKind.INVALID, "This model does not support specifying dimensions.", param="dimensions")
+        raise Refused(ErrorKind.INVALID, "This model does not support specifying dimensions.", param=name)
     return wanted

@@ -35,6 +35,7 @@ class Rules:
     hot            highest temperature
     window         tokens that a prompt may have
     part_types     content parts of user messages
+    choices        words of tool_choice
     any_choice     False where tool_choice is taken for "auto" whatever it says
     needs_user     a conversation without a user message is refused
     """
@@ -47,6 +48,7 @@ class Rules:
     hot: float = 2.0
     window: int = 128_000
     part_types: frozenset[str] = frozenset({"text", "image_url"})
+    choices: frozenset[str] = frozenset({"none", "auto", "required"})
     any_choice: bool = True
     needs_user: bool = False
     says_json: bool = False  # json_object needs the word in a message
@@ -63,7 +65,7 @@ def read_chat(body: Mapping[str, Any], rules: Rules) -> Asked:
     if rules.needs_user and not read.has_user:
         raise Refused(ErrorKind.INVALID, "messages must hold one of the user", param="messages")
     tools = _tools(body)
-    choice, forced = _choice(body, tools) if rules.any_choice else ("auto", None)
+    choice, forced = _choice(body, tools, rules) if rules.any_choice else ("auto", None)
     _check_sampling(body, rules)
     schema = _schema(body, rules, read.text)
     stream = body.get("stream")
@@ -203,7 +205,7 @@ def _tool(tool: object, index: int) -> ToolSpec:
     return ToolSpec(name, schema or {})
 
 
-def _choice(body: Mapping[str, Any], tools: Sequence[ToolSpec]) -> tuple[str, str | None]:
+def _choice(body: Mapping[str, Any], tools: Sequence[ToolSpec], rules: Rules) -> tuple[str, str | None]:
     choice = body.get("tool_choice")
     if choice is None:
         return "auto", None
@@ -214,14 +216,14 @@ def _choice(body: Mapping[str, Any], tools: Sequence[ToolSpec]) -> tuple[str, st
             param="tool_choice",
         )
     if isinstance(choice, str):
-        if choice not in ("none", "auto", "required"):
+        if choice not in rules.choices:
             raise Refused(
                 ErrorKind.INVALID,
-                f"Invalid value: '{choice}'. Supported values are: 'none', 'auto' and 'required'.",
+                f"Invalid value: '{choice}'. Supported values are: {', '.join(sorted(rules.choices))}.",
                 param="tool_choice",
                 code="invalid_value",
             )
-        return choice, None
+        return ("required" if choice == "any" else choice), None
     function = choice.get("function") if isinstance(choice, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
     if name not in [tool.name for tool in tools]:

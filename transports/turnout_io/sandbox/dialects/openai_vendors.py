@@ -7,13 +7,20 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from turnout_io.sandbox.answers import Asked
 from turnout_io.sandbox.dialects import openai_errors, openai_kin
+from turnout_io.sandbox.dialects.azure import AzureChat, AzureShape, azure_errors, azure_headers
 from turnout_io.sandbox.dialects.base import Context, token_of
+from turnout_io.sandbox.dialects.deepseek import DEEPSEEK
+from turnout_io.sandbox.dialects.mistral import MISTRAL
 from turnout_io.sandbox.dialects.openai_chat import OpenAIChat, request_id
 from turnout_io.sandbox.dialects.openai_embeddings import EmbeddingRules
 from turnout_io.sandbox.dialects.openai_requests import Rules
 from turnout_io.sandbox.dialects.openai_shape import OpenAIShape
+from turnout_io.sandbox.dialects.together import TOGETHER
+from turnout_io.sandbox.dialects.xai import XAI
 from turnout_io.sandbox.refusals import ErrorKind, Refused
 from turnout_io.sandbox.responses import Fields
 
@@ -196,52 +203,73 @@ def _check_modelscope(body: Mapping[str, Any], asked: Asked) -> None:
 
 _VISION = frozenset({"text", "image_url", "video_url", "audio_url", "file_url", "input_audio", "file"})
 
+_OPENAI_CHAT = OpenAIChat(
+    name="openai",
+    base="/v1",
+    models=("gpt-4o-mini", "gpt-4o", "gpt-5-mini", "text-embedding-3-small", "text-embedding-3-large"),
+    shape=OpenAIShape,
+    errors=openai_errors.openai_errors,
+    rules=Rules(
+        roles=frozenset({"developer", "system", "user", "assistant", "tool"}),
+        parameters=_OPENAI,
+        part_types=frozenset({"text", "image_url", "input_audio", "file"}),
+        says_json=True,
+        strict_schemas=True,
+    ),
+    embeddings=EmbeddingRules(resizable="text-embedding-3"),
+    thinks=_openai_thinks,
+    check=_check_openai,
+    headers=_openai_headers,
+    stream_type="text/event-stream; charset=utf-8",
+)
+
+_GLM = OpenAIChat(
+    name="glm4",
+    base="/api/paas/v4",
+    models=("glm-4.6", "glm-4.5-air", "glm-4.5-flash", "embedding-3", "embedding-2"),
+    shape=openai_kin.GlmShape,
+    errors=openai_errors.glm_errors,
+    rules=Rules(
+        stops=1,
+        hot=1.0,
+        part_types=_VISION,
+        any_choice=False,
+        needs_user=True,
+        formats=frozenset({"text", "json_object"}),
+    ),
+    embeddings=EmbeddingRules(
+        batch=64,
+        tokens=3072,
+        base64=False,
+        sizes=frozenset({256, 512, 1024, 2048}),
+        resizable="embedding-3",
+        counts_completion=True,
+    ),
+    thinks=_glm_thinks,
+    headers=_glm_headers,
+    stream_type="text/event-stream;charset=UTF-8",
+)
+
 OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
-    OpenAIChat(
-        name="openai",
-        base="/v1",
-        models=("gpt-4o-mini", "gpt-4o", "gpt-5-mini", "text-embedding-3-small", "text-embedding-3-large"),
-        shape=OpenAIShape,
-        errors=openai_errors.openai_errors,
-        rules=Rules(
-            roles=frozenset({"developer", "system", "user", "assistant", "tool"}),
-            parameters=_OPENAI,
-            part_types=frozenset({"text", "image_url", "input_audio", "file"}),
-            says_json=True,
-            strict_schemas=True,
-        ),
-        embeddings=EmbeddingRules(resizable="text-embedding-3"),
-        thinks=_openai_thinks,
+    _OPENAI_CHAT,
+    _GLM,
+    attrs.evolve(_GLM, name="zai"),
+    AzureChat(
+        name="azure",
+        base="/openai/v1",
+        models=_OPENAI_CHAT.models,
+        shape=AzureShape,
+        errors=azure_errors,
+        rules=attrs.evolve(_OPENAI_CHAT.rules, part_types=frozenset({"text", "image_url", "input_audio"})),
+        embeddings=_OPENAI_CHAT.embeddings,
+        thinks=_OPENAI_CHAT.thinks,
         check=_check_openai,
-        headers=_openai_headers,
-        stream_type="text/event-stream; charset=utf-8",
+        headers=azure_headers,
     ),
-    OpenAIChat(
-        name="glm4",
-        base="/api/paas/v4",
-        models=("glm-4.6", "glm-4.5-air", "glm-4.5-flash", "embedding-3", "embedding-2"),
-        shape=openai_kin.GlmShape,
-        errors=openai_errors.glm_errors,
-        rules=Rules(
-            stops=1,
-            hot=1.0,
-            part_types=_VISION,
-            any_choice=False,
-            needs_user=True,
-            formats=frozenset({"text", "json_object"}),
-        ),
-        embeddings=EmbeddingRules(
-            batch=64,
-            tokens=3072,
-            base64=False,
-            sizes=frozenset({256, 512, 1024, 2048}),
-            resizable="embedding-3",
-            counts_completion=True,
-        ),
-        thinks=_glm_thinks,
-        headers=_glm_headers,
-        stream_type="text/event-stream;charset=UTF-8",
-    ),
+    DEEPSEEK,
+    MISTRAL,
+    TOGETHER,
+    XAI,
     OpenAIChat(
         name="openrouter",
         base="/api/v1",

@@ -1,0 +1,102 @@
+"""A stream that breaks is gone on from, over real sockets: by the same model, or by another that can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import trio as trio_lib
+
+from turnout.chat import ChatRequest, FinishReason, ModelConfig
+from turnout.errors import StreamFailed, StreamTruncated
+from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.sync import Router
+from turnout_io.trio import Router as TrioRouter
+
+COUNTED = "One, two, three, four, five, six, seven, eight"
+GOERS_ON = {
+    "anthropic": "claude-haiku-4-5",
+    "mistral": "mistral-small-latest",
+    "deepseek": "deepseek-v4-flash",
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        for provider in running.providers:
+            running.answer(provider, COUNTED)
+        yield running
+
+
+def asking(*models: tuple[str, str]) -> ChatRequest:
+    first, *rest = (ModelConfig(provider, model) for provider, model in models)
+    return ChatRequest(first, "Count to eight.", fallbacks=rest)
+
+
+def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[str, ModelConfig, FinishReason]:
+    """The tokens that came, who answered, and how it ended. Nothing may be taken back on the way."""
+    settings = {"on_interrupt": "resume", "retries": retries, "backoff": 0}
+    router = Router.from_env(environ=sandbox.environ(), dotenv=None, **settings)
+    with router, router.stream(request) as stream:
+        events = list(stream)
+    assert not [event for event in events if event.type == "restarted"]
+    assert stream.response is not None
+    text = "".join(event.delta for event in events if event.type == "token")
+    assert stream.response.text == text
+    return text, stream.response.model, stream.response.finish_reason
+
+
+@pytest.mark.parametrize("cut", ["end", "reset", "error"])
+@pytest.mark.parametrize("provider", GOERS_ON)
+def test_another_goes_on_from_what_came(sandbox: Sandbox, provider: str, cut: str) -> None:
+    sandbox.script("openai", Fault(cut=cut, after=5, error="overloaded" if cut == "error" else None))
+    request = asking(("openai", "gpt-4o-mini"), (provider, GOERS_ON[provider]))
+    text, model, finish = streamed(sandbox, request)
+    assert (text, model.provider, finish) == (COUNTED, provider, FinishReason.STOP)
+    asked = sandbox.requests_to(provider)[0].body["messages"][-1]
+    assert asked["role"] == "assistant"
+    begun = asked["content"] if isinstance(asked["content"], str) else asked["content"][0]["text"]
+    assert COUNTED.startswith(begun)
+    assert len(begun) > len("One, two")
+    assert asked.get("prefix") is (None if provider == "anthropic" else True)
+
+
+@pytest.mark.parametrize("provider", GOERS_ON)
+def test_the_same_model_goes_on_after_each_break(sandbox: Sandbox, provider: str) -> None:
+    sandbox.script(provider, Fault(cut="reset", after=5), Fault(cut="end", after=9 if provider == "mistral" else 3))
+    text, model, finish = streamed(sandbox, asking((provider, GOERS_ON[provider])), retries=3)
+    assert (text, model.provider, finish) == (COUNTED, provider, FinishReason.STOP)
+    assert len(sandbox.requests_to(provider)) == 3
+
+
+def test_a_repetition_that_breaks_off_tells_nothing_twice(sandbox: Sandbox) -> None:
+    """Mistral repeats the beginning; here it breaks off before it has come to its end."""
+    sandbox.script("mistral", Fault(cut="reset", after=8), Fault(cut="reset", after=3))
+    text, _, finish = streamed(sandbox, asking(("mistral", "mistral-small-latest")), retries=3)
+    assert (text, finish) == (COUNTED, FinishReason.STOP)
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-sonnet-5"])
+def test_a_model_that_cannot_is_not_asked_to(sandbox: Sandbox, model: str) -> None:
+    sandbox.script("openai", Fault(cut="reset", after=5))
+    with pytest.raises((StreamFailed, StreamTruncated)) as caught:
+        streamed(sandbox, asking(("openai", "gpt-4o-mini"), ("anthropic", model)))
+    assert caught.value.partial is not None
+    assert COUNTED.startswith(caught.value.partial.text)
+    assert caught.value.partial.text
+    assert not sandbox.requests_to("anthropic")
+
+
+def test_it_is_the_same_on_trio(sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(cut="reset", after=5))
+
+    async def told() -> str:
+        async with TrioRouter.from_env(
+            environ=sandbox.environ(), dotenv=None, on_interrupt="resume", retries=0
+        ) as router:
+            request = asking(("openai", "gpt-4o-mini"), ("mistral", "mistral-small-latest"))
+            async with router.stream(request) as stream:
+                return "".join([event.delta async for event in stream if event.type == "token"])
+
+    assert trio_lib.run(told) == COUNTED
