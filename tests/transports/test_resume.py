@@ -36,8 +36,8 @@ def asking(*models: tuple[str, str]) -> ChatRequest:
 
 def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[str, ModelConfig, FinishReason]:
     """The tokens that came, who answered, and how it ended. Nothing may be taken back on the way."""
-    settings = {"on_interrupt": "resume", "retries": retries, "backoff": 0}
-    router = Router.from_env(environ=sandbox.environ(), dotenv=None, **settings)
+    environ = sandbox.environ()
+    router = Router.from_env(environ=environ, dotenv=None, on_interrupt="resume", retries=retries, backoff=0)
     with router, router.stream(request) as stream:
         events = list(stream)
     assert not [event for event in events if event.type == "restarted"]

@@ -1,4 +1,4 @@
-"""DeepSeek as the sandbox plays it: reasoning must come back with its calls, and beginnings have a path of their own."""
+"""DeepSeek as the sandbox plays it: reasoning comes back with its calls, and beginnings have their own path."""
 
 from __future__ import annotations
 
