@@ -69,7 +69,7 @@ AZURE = attrs.evolve(
     base_url="",  # of the user's resource
     key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
     endpoint_env=("AZURE_OPENAI_ENDPOINT", "AZURE_ENDPOINT"),
-    option_env={"api_version": ("AZURE_OPENAI_API_VERSION", "OPENAI_API_VERSION")},
+    option_env={"api_version": ("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION")},
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
     # By the name of the deployment, which most people call after its model. Mistral's refuse the newer ceiling.
     models=(ModelRule(pattern=r"(mi|mini|code|pix)stral", max_tokens="max_tokens"), *OPENAI.models),
