@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 import attrs
 import trio
 
-from benchmarks.soak.judging import Heard, deadline_of, judge
+from benchmarks.soak.judging import Heard, deadline_of
 from benchmarks.soak.mix import Act, Server, Wish, wishes
 from benchmarks.soak.profile import Profile
 from benchmarks.soak.resources import at_rest
+from benchmarks.soak.stalls import Stalls
 from benchmarks.soak.story import IDLE, Story
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
@@ -60,7 +61,7 @@ class Blocking:
                     left = self._ask(router, wish, seen, profile, own)
                 except Exception as error:
                     seen.error = error  # judged with the rest: only some errors are right
-                story.take(wish, seen.over(), judge(wish, seen, profile, left=left))
+                story.take(wish, seen, left=left)
 
         with router:
             story.lap_over(at_rest(router, 0, threading.active_count()))
@@ -135,7 +136,7 @@ class Concurrent:
 
             seconds = wish.seconds if wish.act is Act.CANCEL else math.inf
             cancelled = await self.limited(seconds, ask)
-            story.take(wish, seen.over(), judge(wish, seen, profile, cancelled=cancelled, left=left))
+            story.take(wish, seen, cancelled=cancelled, left=left)
 
         async with router:
             story.lap_over(at_rest(router, 0, self.tasks()))
@@ -239,6 +240,7 @@ DRIVERS: dict[str, Driver] = {
 
 def soak(driver: Driver, server: Server, profile: Profile, seed: int) -> Story:
     """All laps of one driver; what came of them."""
-    story = Story(profile, wishes(profile, seed))
-    driver(server, profile, story)
+    with Stalls() as stalls:
+        story = Story(profile, wishes(profile, seed), stalls)
+        driver(server, profile, story)
     return story

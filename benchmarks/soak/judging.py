@@ -49,11 +49,17 @@ class Judged:
     wrong: tuple[str, ...] = ()
 
 
-def judge(wish: Wish, seen: Heard, profile: Profile, *, cancelled: bool = False, left: bool = False) -> Judged:
-    """What one call came to. `cancelled` and `left` say that it ended because the caller wanted it to."""
+def judge(
+    wish: Wish, seen: Heard, profile: Profile, *, cancelled: bool = False, left: bool = False, stalled: float = 0.0
+) -> Judged:
+    """What one call came to.
+
+    cancelled, left   it ended because the caller wanted it to
+    stalled           seconds of it for which the whole process stood still
+    """
     total = deadline_of(wish, profile)
     wrong = [*_wrong_in_text(wish, seen, profile)]
-    if seen.seconds > total + profile.grace:
+    if seen.seconds > total + profile.grace + stalled:
         wrong.append(f"it took {seen.seconds:.2f} s, where {total:g} s were given")
     if cancelled:
         ending = Ending.CANCELLED

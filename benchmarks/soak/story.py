@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import attrs
 
-from benchmarks.soak.judging import Ending, Heard, Judged, deadline_of
+from benchmarks.soak.judging import Ending, Heard, deadline_of, judge
 from benchmarks.soak.mix import Wish
 from benchmarks.soak.profile import Profile
 from benchmarks.soak.resources import Rest, sockets, wrong_in_growth, wrong_in_rest
+from benchmarks.soak.stalls import Stalls
 
 __all__ = ["IDLE", "Story"]
 
@@ -26,11 +27,12 @@ class Story:
 
     profile: Profile
     source: Iterator[Wish]
+    stalls: Stalls
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     calls: int = 0
     tokens: int = 0
     peak_sockets: int = 0
-    longest: float = 0.0  # seconds that a call took beyond its deadline
+    longest: float = 0.0  # seconds that a call took beyond its deadline, stalls left out
     endings: Counter[Ending] = attrs.field(factory=Counter)
     rests: list[Rest] = attrs.field(factory=list)
     findings: list[str] = attrs.field(factory=list)
@@ -43,12 +45,16 @@ class Story:
             self.under_way[wish.number] = time.monotonic()
             return wish
 
-    def take(self, wish: Wish, seen: Heard, judged: Judged) -> None:
+    def take(self, wish: Wish, seen: Heard, *, cancelled: bool = False, left: bool = False) -> None:
+        """A call is over."""
+        seen.over()
+        stalled = self.stalls.since(seen.began)
+        judged = judge(wish, seen, self.profile, cancelled=cancelled, left=left, stalled=stalled)
         with self.lock:
             del self.under_way[wish.number]
             self.endings[judged.ending] += 1
             self.tokens += len(seen.text.split())
-            self.longest = max(self.longest, seen.seconds - deadline_of(wish, self.profile))
+            self.longest = max(self.longest, seen.seconds - deadline_of(wish, self.profile) - stalled)
             self.findings += judged.wrong
             if self.calls % 20 == 0:
                 self.peak_sockets = max(self.peak_sockets, sockets())

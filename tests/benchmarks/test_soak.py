@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmarks.soak.judging import Ending, Heard, judge
 from benchmarks.soak.mix import MODELS, Act, Server, Wish, answer_of, served, wishes
 from benchmarks.soak.profile import FULL, QUICK
 from benchmarks.soak.resources import Rest, wrong_in_growth, wrong_in_rest
+from benchmarks.soak.stalls import Stalls
 from turnout.chat import ChatResponse, FinishReason
 from turnout.errors import DeadlineExceeded, StreamFailed, TurnoutError
 from turnout.http import HttpRequest, Timeouts
@@ -71,6 +73,18 @@ def test_every_token_is_accounted_for() -> None:
     ]
     for change in changes:
         assert wrong(attrs.evolve(right, **change)), change
+
+
+def test_a_machine_that_stood_still_is_nobodys_fault() -> None:
+    with Stalls() as stalls:
+        begun = time.monotonic()
+        assert stalls.since(begun) < 0.5
+        stalls._noted.append((begun + 1.0, 2.0))
+        stalls._noted.append((begun - 1.0, 4.0))
+        assert 2.0 <= stalls.since(begun) < 2.5
+    late = Heard(text=WHOLE, ends=1, response=response(WHOLE), seconds=TINY.total + TINY.grace + 1.0)
+    assert wrong(late)
+    assert not judge(WISH, late, TINY, stalled=2.0).wrong
 
 
 def test_an_error_has_the_part_that_came() -> None:

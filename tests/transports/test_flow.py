@@ -82,7 +82,7 @@ def read(driver: str, endpoint: str, after_first: Callable[[], None]) -> Flow:
 async def _read_async(driver: str, provider: Provider, after_first: Callable[[], None], flow: Flow) -> None:
     on_trio = driver == "trio"
     router: AsyncRouter = (trio_driver.Router if on_trio else asyncio_driver.Router)([provider])
-    in_thread: Callable[..., Awaitable[None]] = trio.to_thread.run_sync if on_trio else asyncio.to_thread
+    in_thread: Callable[..., Awaitable[Any]] = trio.to_thread.run_sync if on_trio else asyncio.to_thread
     pause: Callable[[float], Awaitable[None]] = trio.sleep if on_trio else asyncio.sleep
     reading = True
 
