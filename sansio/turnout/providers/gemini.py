@@ -53,6 +53,7 @@ _ANSWER = Shape(Answer)
 _PART = Shape(Part)
 _EMBEDDINGS = Shape(Embeddings)
 _MODELS = Shape(Models)
+_UNCOUNTED = UsageWire()
 
 
 @attrs.frozen
@@ -167,10 +168,11 @@ class Gemini(Dialect):
         except (ValueError, TypeError) as error:
             raise RemoteProtocolError(f"{request.model}: the vectors cannot be read: {error}") from None
         told = answer.usageMetadata
+        tokens = told.promptTokenCount if told is not None else None
         return EmbeddingResponse(
             vectors=made,
             model=request.model,
-            usage=Usage(prompt_tokens=told.promptTokenCount) if told is not None else Usage(source="absent"),
+            usage=Usage(prompt_tokens=tokens) if tokens is not None else Usage(source="absent"),
             request_id=request_id(headers),
         )
 
@@ -284,6 +286,8 @@ class _Chunks:
 
     def _usage(self, told: UsageWire) -> None:
         """Counters are cumulative and come and go: the last one that was told counts, each for itself."""
+        if told == _UNCOUNTED:
+            return
         known = self.assembly.usage
         thoughts = told.thoughtsTokenCount if told.thoughtsTokenCount is not None else known.reasoning_tokens
         answer = told.candidatesTokenCount

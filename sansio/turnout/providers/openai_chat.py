@@ -208,8 +208,8 @@ class _Chunks:
             assembly.response_id = chunk.id or None
         if assembly.served_model is None:
             assembly.served_model = chunk.model or None
-        if chunk.usage is not None:
-            assembly.usage = usage_of(chunk.usage)
+        if chunk.usage is not None and (told := usage_of(chunk.usage)).source == "reported":
+            assembly.usage = told
             self._usage_seen = True
         if chunk.citations:
             assembly.citations = list(chunk.citations)

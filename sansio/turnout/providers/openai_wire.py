@@ -126,7 +126,7 @@ class ModelList(msgspec.Struct, gc=False):
 
 
 def usage_of(wire: UsageWire) -> Usage:
-    """The usage in our words.
+    """The usage in our words; absent where it counts neither the prompt nor the completion.
 
     Where the total says that the completion leaves reasoning out (xAI), reasoning is added to it.
     """
@@ -135,6 +135,8 @@ def usage_of(wire: UsageWire) -> Usage:
     completion = wire.completion_tokens
     if reasoning and completion is not None and wire.total_tokens == (wire.prompt_tokens or 0) + completion + reasoning:
         completion += reasoning
+    if wire.prompt_tokens is None and completion is None:
+        return Usage(source="absent")
     cached = details.cached_tokens if details is not None else None
     for other in (wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.num_cached_tokens):
         cached = other if cached is None else cached
