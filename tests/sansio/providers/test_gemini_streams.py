@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.gemini_answers import ANSWERS, BLOCKED, ERRORS, GROUNDING, Answer
 from tests.sansio.providers.playing import CUTS, feed, read, sent_back
 from turnout.chat import ChatResponse, FinishReason, Usage
@@ -107,3 +108,24 @@ def test_a_blocked_prompt(document: dict[str, Any], answer: Answer, cuts: tuple[
         assert result.finish_raw == document["promptFeedback"]["blockReason"]
         counted = Usage(prompt_tokens=7) if "usageMetadata" in document else Usage(source="absent")
         assert result.usage == counted
+
+
+def test_a_path_that_contradicts_what_came_changes_nothing() -> None:
+    def piece(path: str, **value: Any) -> dict[str, Any]:
+        call = {"partialArgs": [{"jsonPath": path, **value}], "willContinue": True}
+        return {"candidates": [{"content": {"parts": [{"functionCall": call}]}}]}
+
+    begun = {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "willContinue": True}}]}}]}
+    wrong = [piece("$.a.z", boolValue=True), piece("$.a[99999]", numberValue=1), piece("$", stringValue="x")]
+    body = sse(begun, piece("$.a[0].b", stringValue="y"), piece("$['k']", nullValue=None), *wrong)
+    heard = feed("gemini", body + sse({"candidates": [{"finishReason": "STOP"}]}))
+    assert heard.failure is None
+    assert heard.result.tool_calls[0].parsed() == {"a": [{"b": "y"}], "k": None}
+
+
+def test_a_part_that_is_no_object_is_passed_over_and_counted() -> None:
+    parts = [{"text": "a"}, "odd", 5, {"text": "b"}]
+    heard = feed("gemini", sse({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}))
+    assert (heard.result.text, heard.result.message.origin) == ("ab", "gemini")
+    assert isinstance(heard.events[-1], End)
+    assert heard.events[-1].skipped == 2
