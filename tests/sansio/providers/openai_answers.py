@@ -267,7 +267,10 @@ def chunks(draw: st.DrawFn, made: list[dict[str, Any]], finish: str, counted: Co
             after.append({**shared, "choices": None if how == "null choices" else [], "usage": usage})
             if draw(st.booleans()):
                 after.append({**shared, "choices": []})  # xAI
-    return [*before, end, *after], opened
+    sent = [*before, end, *after]
+    if len(sent) > 1 and draw(st.sampled_from([True, False])):
+        sent[-1] |= {"id": "stub", "model": ""}  # Groq's compound systems
+    return sent, opened
 
 
 @st.composite
