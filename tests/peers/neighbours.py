@@ -86,13 +86,14 @@ class Asked:
     stream: bool = False
     calls: int = 1
     question: str = QUESTION
+    model: str = "llama-3.1-8b-instant"
     options: Mapping[str, Any] = attrs.field(factory=dict)
     before: Callable[[], None] = lambda: None
     policy: Policy = Policy(timeout=30, retries=0)
 
     @property
     def request(self) -> ChatRequest:
-        return ChatRequest("groq/llama-3.1-8b-instant", self.question)
+        return ChatRequest(f"groq/{self.model}", self.question)
 
     def providers(self) -> list[Any]:
         return [create("groq", api_key="sandbox-groq-key", endpoint=self.endpoint)]
