@@ -155,11 +155,11 @@ def things(draw: st.DrawFn) -> list[Said]:
             named: dict[str, Any] = {"name": draw(st.sampled_from(["f", "g"]))} | ({"id": id} if id is not None else {})
             args = draw(ARGUMENTS if kind == "call" else PLACED)
             told: dict[str, Any] = {"args": args} if args or draw(st.sampled_from([True, False])) else {}
-            call = {"functionCall": named | told, **signed}
+            call: dict[str, Any] = {"functionCall": named | told, **signed}
             sent = [call]
             if kind == "pieces":
-                sent = [{"functionCall": each} for each in draw(call_in_pieces(named, args))]
-                sent[0] |= signed
+                first, *rest = ({"functionCall": each} for each in draw(call_in_pieces(named, args)))
+                sent = [{**first, **signed}, *rest]
             said.append(Said(sent, [call]))
     return said
 
