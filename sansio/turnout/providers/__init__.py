@@ -13,8 +13,20 @@ from typing import Any, Literal
 from turnout.providers.catalog import CATALOG
 from turnout.providers.entry import Account, CatalogEntry, Habits, ModelRule
 from turnout.providers.protocol import Exchange, Provider
+from turnout.providers.schema_subset import SchemaSubset, SchemaUnsupported
 
-__all__ = ["CATALOG", "Account", "CatalogEntry", "Exchange", "Habits", "ModelRule", "Provider", "create"]
+__all__ = [
+    "CATALOG",
+    "Account",
+    "CatalogEntry",
+    "Exchange",
+    "Habits",
+    "ModelRule",
+    "Provider",
+    "SchemaSubset",
+    "SchemaUnsupported",
+    "create",
+]
 
 
 def create(

@@ -15,6 +15,7 @@ from turnout.messages import Tool
 from turnout.providers.anthropic_turns import begins_with_thinking, conversation
 from turnout.providers.claude import ANSWER_TOKENS, accepted_by_claude, adaptive_effort, merged_thinking, thinking_for
 from turnout.providers.entry import Account, ModelRule
+from turnout.providers.schema_subset import answer_schema, held_tool
 
 __all__ = ["messages_body"]
 
@@ -47,30 +48,30 @@ def messages_body(request: ChatRequest, account: Account, *, stream: bool) -> tu
         body["stop_sequences"] = list(model.stop)
     if thinking is not None:
         body["thinking"] = thinking
-    output = _output_config(request, adaptive_effort(given, rule), rule)
+    output = _output_config(request, account, adaptive_effort(given, rule), rule)
     if isinstance(extra.get("output_config"), Mapping):
         output |= extra.pop("output_config")
     if output:
         body["output_config"] = output
-    body |= _tools(request, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
+    body |= _tools(request, account, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
     return body | extra, dropped
 
 
-def _output_config(request: ChatRequest, effort: str | None, rule: ModelRule) -> dict[str, Any]:
+def _output_config(request: ChatRequest, account: Account, effort: str | None, rule: ModelRule) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if effort is not None:
         config["effort"] = effort
     if request.response_format is not None:
-        config["format"] = _format(request.response_format, request.model, rule)
+        config["format"] = _format(request.response_format, request.model, account, rule)
     return config
 
 
-def _format(wanted: ResponseFormat, model: ModelConfig, rule: ModelRule) -> dict[str, Any]:
+def _format(wanted: ResponseFormat, model: ModelConfig, account: Account, rule: ModelRule) -> dict[str, Any]:
     if wanted.schema is None:
         raise CapabilityUnsupported(f"{model}: takes a JSON Schema for its answer; it has no mode for just any JSON")
     if "response_format" in rule.refuses:
         raise CapabilityUnsupported(f"{model}: takes no JSON Schema for its answer")
-    schema = dict(wanted.schema)
+    schema = dict(answer_schema(wanted.schema, account.entry.schemas, model))
     if wanted.description is not None:
         schema.setdefault("description", wanted.description)
     return {"type": "json_schema", "schema": schema}
@@ -79,10 +80,12 @@ def _format(wanted: ResponseFormat, model: ModelConfig, rule: ModelRule) -> dict
 # -- tools ----------------------------------------------------------------------------------------------------------
 
 
-def _tools(request: ChatRequest, rule: ModelRule, *, thinks: bool) -> dict[str, Any]:
+def _tools(request: ChatRequest, account: Account, rule: ModelRule, *, thinks: bool) -> dict[str, Any]:
     if not request.tools:
         return {}
-    body: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    body: dict[str, Any] = {
+        "tools": [_tool(held_tool(tool, account.entry.schemas, request.model)) for tool in request.tools]
+    }
     choice = request.tool_choice
     wire: dict[str, Any] = {}
     if choice is not None:

@@ -17,6 +17,7 @@ from turnout.providers.accepted import accepted_settings
 from turnout.providers.bedrock_turns import Conversation, begins_with_thinking, family_of, with_cache_point
 from turnout.providers.claude import ANSWER_TOKENS, accepted_by_claude, adaptive_effort, merged_thinking, thinking_for
 from turnout.providers.entry import Account, ModelRule
+from turnout.providers.schema_subset import answer_schema, held_tool
 from turnout.providers.wire import encode
 
 __all__ = ["converse_body"]
@@ -58,9 +59,9 @@ def converse_body(request: ChatRequest, account: Account) -> tuple[dict[str, Any
         body["system"] = conversation.system
     if inference:
         body["inferenceConfig"] = inference
-    body |= _tools(request, rule, called=conversation.called, thinks=thinks)
+    body |= _tools(request, account, rule, called=conversation.called, thinks=thinks)
     if request.response_format is not None:
-        body["outputConfig"] = {"textFormat": _text_format(request, rule)}
+        body["outputConfig"] = {"textFormat": _text_format(request, account, rule)}
         if isinstance(extra.get("outputConfig"), Mapping):
             body["outputConfig"] |= extra.pop("outputConfig")
     if additional:
@@ -114,7 +115,7 @@ def _effort(effort: str, rule: ModelRule) -> dict[str, Any]:
 # -- tools and structured answers -----------------------------------------------------------------------------------
 
 
-def _tools(request: ChatRequest, rule: ModelRule, *, called: bool, thinks: bool) -> dict[str, Any]:
+def _tools(request: ChatRequest, account: Account, rule: ModelRule, *, called: bool, thinks: bool) -> dict[str, Any]:
     model, choice = request.model, request.tool_choice
     mode = choice.mode if choice is not None else "auto"
     if not request.tools or mode == "none":
@@ -124,7 +125,8 @@ def _tools(request: ChatRequest, rule: ModelRule, *, called: bool, thinks: bool)
                 f"{model}: a conversation in which tools were called needs the tools again, and may call them"
             )
         return {}
-    config: dict[str, Any] = {"tools": [wire for tool in request.tools for wire in _tool(tool)]}
+    held = [held_tool(tool, account.entry.schemas, model) for tool in request.tools]
+    config: dict[str, Any] = {"tools": [wire for tool in held for wire in _tool(tool)]}
     if mode in ("required", "named"):
         if "tool_choice" in rule.refuses:
             raise CapabilityUnsupported(f"{model}: cannot be made to call a tool; leave it the choice")
@@ -149,7 +151,7 @@ def _tool(tool: Tool) -> list[dict[str, Any]]:
     return with_cache_point({"toolSpec": spec | extra}, tool.extra)
 
 
-def _text_format(request: ChatRequest, rule: ModelRule) -> dict[str, Any]:
+def _text_format(request: ChatRequest, account: Account, rule: ModelRule) -> dict[str, Any]:
     wanted = request.response_format
     if wanted is None or wanted.schema is None:
         raise CapabilityUnsupported(
@@ -157,7 +159,8 @@ def _text_format(request: ChatRequest, rule: ModelRule) -> dict[str, Any]:
         )
     if "response_format" in rule.refuses:
         raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer")
-    schema: dict[str, Any] = {"schema": encode(wanted.schema).decode(), "name": wanted.name}
+    held = answer_schema(wanted.schema, account.entry.schemas, request.model)
+    schema: dict[str, Any] = {"schema": encode(held).decode(), "name": wanted.name}
     if wanted.description is not None:
         schema["description"] = wanted.description
     return {"type": "json_schema", "structure": {"jsonSchema": schema}}

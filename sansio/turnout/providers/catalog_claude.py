@@ -10,6 +10,7 @@ from turnout.errors import (
 )
 from turnout.providers.catalog_parts import HEARS, PENALTIES, READS, SEES, codes
 from turnout.providers.entry import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.schema_subsets import ANTHROPIC_SCHEMAS
 
 __all__ = ["ANTHROPIC", "BEDROCK"]
 
@@ -22,6 +23,7 @@ ANTHROPIC = CatalogEntry(
     base_url="https://api.anthropic.com",
     key_env=("ANTHROPIC_API_KEY",),
     endpoint_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
+    schemas=ANTHROPIC_SCHEMAS,
     capabilities=ALL_CHAT | SEES | READS,
     habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
     headers={"anthropic-version": "2023-06-01"},
@@ -96,6 +98,7 @@ BEDROCK = CatalogEntry(
     key_env=("AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_API_KEY"),
     endpoint_env=("BEDROCK_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
     option_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
+    schemas=ANTHROPIC_SCHEMAS,
     capabilities=ALL_CHAT | SEES | HEARS | READS,
     habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
     error_codes=codes(

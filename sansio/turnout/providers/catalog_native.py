@@ -7,6 +7,7 @@ from turnout.errors import (
 )
 from turnout.providers.catalog_parts import EMBEDS, HEARS, READS, SEES, codes
 from turnout.providers.entry import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.schema_subsets import GEMINI_SCHEMAS
 
 __all__ = ["COHERE", "GEMINI", "OLLAMA"]
 
@@ -21,6 +22,7 @@ GEMINI = CatalogEntry(
         "vertex_project": ("VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"),
         "vertex_location": ("VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"),
     },
+    schemas=GEMINI_SCHEMAS,
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
     embedding_batch=100,
     models=(ModelRule(pattern=r"gemini-(2\.5|3).*pro", first_content=180.0),),

@@ -18,6 +18,7 @@ from turnout.errors import (
 )
 from turnout.providers.catalog_parts import EMBEDS, HEARS, PENALTIES, READS, SAMPLING, SEES, codes
 from turnout.providers.entry import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.schema_subsets import CEREBRAS_SCHEMAS, GROQ_SCHEMAS, OPENAI_SCHEMAS
 
 __all__ = [
     "AZURE",
@@ -48,6 +49,7 @@ OPENAI = CatalogEntry(
         "project": ("OPENAI_PROJECT", "OPENAI_PROJECT_ID"),
     },
     apis=("chat", "responses"),
+    schemas=OPENAI_SCHEMAS,
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
     embedding_batch=2048,
     habits=Habits(max_tokens="max_completion_tokens", developer=True, base64=True, refuses=frozenset({"top_k"})),
@@ -96,6 +98,7 @@ GROQ = CatalogEntry(
     key_env=("GROQ_API_KEY",),
     endpoint_env=("GROQ_ENDPOINT", "GROQ_BASE_URL"),
     apis=("chat", "responses"),
+    schemas=GROQ_SCHEMAS,
     capabilities=ALL_CHAT | SEES,
     habits=Habits(max_tokens="max_completion_tokens", refuses=frozenset({"logprobs", "top_k"})),
 )
@@ -107,6 +110,7 @@ CEREBRAS = CatalogEntry(
     base_url="https://api.cerebras.ai/v1",
     key_env=("CEREBRAS_API_KEY",),
     endpoint_env=("CEREBRAS_ENDPOINT", "CEREBRAS_BASE_URL"),
+    schemas=CEREBRAS_SCHEMAS,
     capabilities=ALL_CHAT,
     habits=Habits(max_tokens="max_completion_tokens", refuses=PENALTIES | {"top_k"}),
 )

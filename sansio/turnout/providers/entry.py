@@ -10,6 +10,7 @@ import attrs
 
 from turnout.chat import Capability
 from turnout.errors import ProviderError
+from turnout.providers.schema_subset import SchemaSubset
 
 __all__ = ["Account", "CatalogEntry", "Habits", "ModelRule"]
 
@@ -116,6 +117,7 @@ class CatalogEntry:
     option_env       other settings and their variables
     needs_key        whether it can be used without a key
     embedding_batch  texts in one embedding request
+    schemas          the part of JSON Schema that it holds answers and calls to; None takes what it is given
     apis             of OpenAI's two ways to ask for an answer, those that it has
     error_codes      its own codes and statuses, where they say more than what vendors share
     models           what differs per model; the first rule that matches holds
@@ -132,6 +134,7 @@ class CatalogEntry:
     capabilities: frozenset[Capability] = ALL_CHAT
     embedding_batch: int | None = None
     habits: Habits = Habits()
+    schemas: SchemaSubset | None = None
     apis: tuple[Literal["chat", "responses"], ...] = ("chat",)
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)

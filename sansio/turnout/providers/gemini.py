@@ -82,12 +82,16 @@ class Gemini(Dialect):
         return self.vertex_project is not None and self.access_token is not None
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        asked = self._post(request.model.model_id, "generateContent", generate_body(request))
+        asked = self._post(
+            request.model.model_id, "generateContent", generate_body(request, self.account.entry.schemas)
+        )
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         verb = "streamGenerateContent?alt=sse"
-        asked = self._post(request.model.model_id, verb, generate_body(request), stream=True)
+        asked = self._post(
+            request.model.model_id, verb, generate_body(request, self.account.entry.schemas), stream=True
+        )
         return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts))
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:

@@ -28,6 +28,7 @@ from turnout.messages import (
     Text,
     Thinking,
 )
+from turnout.providers.schema_subset import SchemaSubset, answer_schema
 from turnout.providers.tool_arguments import arguments_object
 
 __all__ = ["FAMILY", "generate_body"]
@@ -59,7 +60,7 @@ _LEVELS = {
 }
 
 
-def generate_body(request: ChatRequest) -> dict[str, Any]:
+def generate_body(request: ChatRequest, schemas: SchemaSubset | None) -> dict[str, Any]:
     """The body. Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model."""
     model = request.model
     system, contents = _contents(request)
@@ -73,7 +74,7 @@ def generate_body(request: ChatRequest) -> dict[str, Any]:
             if request.tool_choice.name is not None:
                 config["allowedFunctionNames"] = [request.tool_choice.name]
             body["toolConfig"] = {"functionCallingConfig": config}
-    generation = _generation(request)
+    generation = _generation(request, schemas)
     extra = dict(model.extra)
     own = extra.pop("generationConfig", None)
     if isinstance(own, Mapping):
@@ -90,8 +91,9 @@ def _declaration(tool: Any) -> dict[str, Any]:
     return declaration | dict(tool.extra)
 
 
-def _generation(request: ChatRequest) -> dict[str, Any]:
+def _generation(request: ChatRequest, schemas: SchemaSubset | None) -> dict[str, Any]:
     model, wanted = request.model, request.response_format
+    schema = wanted.schema if wanted is not None else None
     config = {
         "temperature": model.temperature,
         "topP": model.top_p,
@@ -104,7 +106,7 @@ def _generation(request: ChatRequest) -> dict[str, Any]:
         "responseLogprobs": True if model.logprobs is not None else None,
         "logprobs": model.logprobs or None,
         "responseMimeType": "application/json" if wanted is not None else None,
-        "responseJsonSchema": wanted.schema if wanted is not None else None,
+        "responseJsonSchema": answer_schema(schema, schemas, model) if schema is not None else None,
         "thinkingConfig": _thinking(model),
     }
     return {name: value for name, value in config.items() if value is not None}

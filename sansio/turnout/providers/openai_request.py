@@ -31,6 +31,7 @@ from turnout.messages import (
 from turnout.providers.accepted import accepted_settings
 from turnout.providers.echo import prefill_of
 from turnout.providers.entry import Account, Habits, ModelRule
+from turnout.providers.schema_subset import answer_schema, held_tool
 
 __all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "tool_call", "tools_of"]
 
@@ -120,7 +121,9 @@ def tools_of(
     """The fields of a body that are about tools; `wire` says a tool and `named` the choice of one."""
     if not request.tools:
         return {}
-    body: dict[str, Any] = {"tools": [wire(tool) for tool in request.tools]}
+    body: dict[str, Any] = {
+        "tools": [wire(held_tool(tool, account.entry.schemas, request.model)) for tool in request.tools]
+    }
     choice = request.tool_choice
     if choice is not None:
         if choice.mode not in account.entry.habits.tool_choices or _refuses_force(request, account):
@@ -171,7 +174,8 @@ def json_schema_of(request: ChatRequest, account: Account) -> dict[str, Any] | N
         return None
     if not account.entry.habits.json_schema:
         raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer, only ResponseFormat.json()")
-    schema: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    held = answer_schema(wanted.schema, account.entry.schemas if wanted.strict else None, request.model)
+    schema: dict[str, Any] = {"name": wanted.name, "schema": held, "strict": wanted.strict}
     if wanted.description:
         schema["description"] = wanted.description
     return schema

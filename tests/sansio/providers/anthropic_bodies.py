@@ -15,7 +15,12 @@ from turnout.providers import create
 
 HAIKU, OPUS, NEWEST = "claude-haiku-4-5", "claude-opus-4-6", "claude-opus-5-5"
 CACHED = {"cache_control": {"type": "ephemeral"}}
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 TOOLS = (Tool("weather", "The weather.", SCHEMA, strict=True, extra=CACHED), Tool("clock"))
 CALLS = (ToolCall("call_1_0", "weather", '{"city": "Oslo"}'), ToolCall("srv-2", "clock", ""))
 SDK: dict[bool, TypeAdapter[Any]] = {

@@ -29,7 +29,12 @@ from turnout.messages import (
 from turnout.providers import create
 
 PNG = Image(data=b"png", media_type="image/png", detail="low")
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 TOOLS = (Tool("weather", "The weather.", SCHEMA, strict=True), Tool("clock"))
 CALLS = (ToolCall("call_1_0", "weather", '{"city": "Oslo"}'), ToolCall("srv-2", "clock", ""))
 
