@@ -23,7 +23,8 @@ from turnout.providers import create
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string", "description": "Where"}, "days": {"type": "integer"}},
-    "required": ["city"],
+    "required": ["city", "days"],
+    "additionalProperties": False,
 }
 TOOLS = (Tool("weather", "The weather.", SCHEMA), Tool("clock", "The time."))
 MODELS = {
