@@ -18,7 +18,7 @@ from turnout.providers.openai_responses_items import conversation
 __all__ = ["response_body"]
 
 # Settings that chat completions have and this API does not.
-_UNKNOWN_HERE = dict.fromkeys(
+_UNKNOWN_HERE: dict[str, str] = dict.fromkeys(
     ("top_k", "seed", "presence_penalty", "frequency_penalty", "stop"), "the Responses API has none"
 )
 # Fields of `extra` that are laid over ours one by one, for each holds several settings.
