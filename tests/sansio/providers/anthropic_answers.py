@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
 import attrs
 from hypothesis import strategies as st
 
+from tests.sansio.providers import playing
+from tests.sansio.providers.playing import ARGUMENTS, TEXT, Heard, pieces
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig
-from turnout.errors import TurnoutError
-from turnout.events import Event
 from turnout.messages import Message
 from turnout.providers import create
-from turnout.providers.exchange import HttpExchange
 
 MODEL = ModelConfig("anthropic", "claude-opus-4-6")
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-INPUT = st.dictionaries(TEXT, st.none() | TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=3)
 CITATION = {"type": "web_search_result_location", "url": "https://x.test", "encrypted_index": "Eo8", "cited_text": "c"}
 USAGE = {"input_tokens": 11, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 5, "output_tokens": 17}
 
@@ -29,7 +25,7 @@ def block(type: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
 
 def calls(type: str, prefix: str) -> st.SearchStrategy[dict[str, Any]]:
     ids = st.uuids().map(lambda made: f"{prefix}_{made.hex}")
-    return block(type, id=ids, name=st.sampled_from(["f", "g"]), input=INPUT)
+    return block(type, id=ids, name=st.sampled_from(["f", "g"]), input=ARGUMENTS)
 
 
 CALLERS = st.sampled_from([{"type": "direct"}, {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}])
@@ -72,12 +68,6 @@ def whole(blocks: list[dict[str, Any]], stop: str | None = "end_turn") -> dict[s
         "stop_sequence": None,
         "usage": USAGE,
     }
-
-
-@st.composite
-def pieces(draw: st.DrawFn, text: str) -> list[str]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
-    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
 @st.composite
@@ -141,43 +131,14 @@ class Answer:
 ANSWERS = st.tuples(BLOCKS, st.sampled_from(sorted(STOPS))).flatmap(
     lambda pair: st.builds(Answer, st.just(pair[0]), st.just(pair[1]), streamed(*pair))
 )
-CUTS = st.lists(st.integers(0, 4000), max_size=6).map(tuple)
 
 
-def exchange_of(stream: bool) -> HttpExchange[ChatResponse]:
-    provider = create("anthropic", api_key="k")
-    request = ChatRequest(MODEL, [Message.user("x")])
-    exchange = provider.stream(request) if stream else provider.chat(request)
-    assert isinstance(exchange, HttpExchange)
-    return exchange
-
-
-def feed(body: bytes, cuts: tuple[int, ...] = ()) -> tuple[list[Event], ChatResponse, TurnoutError | None]:
-    exchange = exchange_of(stream=True)
-    exchange.receive_head(200, [("content-type", "text/event-stream")])
-    events: list[Event] = []
-    edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
-    for start, end in itertools.pairwise(edges):
-        events += exchange.receive_data(body[start:end])
-    events += exchange.receive_end()
-    return events, exchange.result, exchange.failure
+def feed(body: bytes, cuts: tuple[int, ...] = ()) -> Heard:
+    return playing.feed("anthropic", body, cuts, model=MODEL.model_id)
 
 
 def read(document: Any) -> ChatResponse:
-    exchange = exchange_of(stream=False)
-    exchange.receive_head(200, [])
-    exchange.receive_data(json.dumps(document).encode())
-    exchange.receive_end()
-    if exchange.failure is not None:
-        raise exchange.failure
-    return exchange.result
-
-
-def agreed(seen: tuple[list[Event], ChatResponse, TurnoutError | None]) -> Any:
-    """What every cut has to agree on. A delta of the wire is one event however it is cut, so events are, too."""
-    events, result, failure = seen
-    told = (type(failure).__name__, str(failure)) if failure is not None else None
-    return events, attrs.evolve(result, raw=None), told
+    return playing.read("anthropic", document, model=MODEL.model_id)
 
 
 def sent_back(message: Message) -> list[dict[str, Any]]:

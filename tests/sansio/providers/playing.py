@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -17,7 +17,19 @@ from turnout.messages import Message
 from turnout.providers import create
 from turnout.providers.exchange import HttpExchange
 
-__all__ = ["ARGUMENTS", "CUTS", "TEXT", "Heard", "exchange_of", "feed", "interleaved", "pieces", "read", "sent_back"]
+__all__ = [
+    "ARGUMENTS",
+    "CUTS",
+    "TEXT",
+    "Heard",
+    "agreed",
+    "exchange_of",
+    "feed",
+    "interleaved",
+    "pieces",
+    "read",
+    "sent_back",
+]
 
 T = TypeVar("T")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -25,8 +37,7 @@ ARGUMENTS = st.dictionaries(TEXT, st.none() | TEXT | st.integers() | st.lists(st
 CUTS = st.lists(st.integers(0, 4000), max_size=6).map(tuple)
 
 
-@attrs.frozen
-class Heard:
+class Heard(NamedTuple):
     """What a client made of a stream."""
 
     events: tuple[Event, ...]
@@ -37,6 +48,10 @@ class Heard:
         """What every cut has to agree on. A delta of the wire is one event however it is cut, so events are, too."""
         told = (type(self.failure).__name__, str(self.failure)) if self.failure is not None else None
         return self.events, attrs.evolve(self.result, raw=None), told
+
+
+def agreed(heard: Heard) -> Any:
+    return heard.agreed()
 
 
 @st.composite
@@ -54,16 +69,25 @@ def interleaved(draw: st.DrawFn, *rows: Sequence[T]) -> list[T]:
     return [next(queues[place]) for place in turns]
 
 
-def exchange_of(name: str, *, stream: bool) -> HttpExchange[ChatResponse]:
-    provider = create(name, api_key="k")
-    request = ChatRequest(ModelConfig(name, "m"), [Message.user("x")])
+def exchange_of(name: str, *, stream: bool, model: str = "m", **settings: Any) -> HttpExchange[ChatResponse]:
+    """The exchange for a small question; `settings` are of the provider."""
+    provider = create(name, api_key="k", **settings)
+    request = ChatRequest(ModelConfig(name, model), [Message.user("x")])
     exchange = provider.stream(request) if stream else provider.chat(request)
     assert isinstance(exchange, HttpExchange)
     return exchange
 
 
-def feed(name: str, body: bytes, cuts: tuple[int, ...] = (), headers: tuple[tuple[str, str], ...] = ()) -> Heard:
-    exchange = exchange_of(name, stream=True)
+def feed(
+    name: str,
+    body: bytes,
+    cuts: tuple[int, ...] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    model: str = "m",
+    **settings: Any,
+) -> Heard:
+    exchange = exchange_of(name, stream=True, model=model, **settings)
     exchange.receive_head(200, headers)
     events: list[Event] = []
     edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
@@ -73,10 +97,18 @@ def feed(name: str, body: bytes, cuts: tuple[int, ...] = (), headers: tuple[tupl
     return Heard(tuple(events), exchange.result, exchange.failure)
 
 
-def read(name: str, document: Any) -> ChatResponse:
+def read(
+    name: str,
+    document: Any,
+    status: int = 200,
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    model: str = "m",
+    **settings: Any,
+) -> ChatResponse:
     """The answer that is no stream. Raises the error that it tells of."""
-    exchange = exchange_of(name, stream=False)
-    exchange.receive_head(200, [])
+    exchange = exchange_of(name, stream=False, model=model, **settings)
+    exchange.receive_head(status, headers)
     exchange.receive_data(json.dumps(document).encode())
     exchange.receive_end()
     if exchange.failure is not None:

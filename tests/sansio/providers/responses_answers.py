@@ -9,16 +9,14 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
+from tests.sansio.providers import playing
+from tests.sansio.providers.playing import ARGUMENTS, TEXT, Heard, pieces
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
-from turnout.errors import TurnoutError
-from turnout.events import Event
 from turnout.messages import Message
 from turnout.providers import create
 from turnout.providers.exchange import HttpExchange
 
 MODEL = ModelConfig("openai", "gpt-5.1")
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-ARGUMENTS = st.dictionaries(TEXT, st.none() | TEXT | st.integers() | st.booleans(), max_size=3)
 CITATION = {"type": "url_citation", "url": "https://x.test", "title": "t", "start_index": 0, "end_index": 1}
 USAGE = {
     "input_tokens": 19,
@@ -89,12 +87,6 @@ def whole(items: list[dict[str, Any]], end: str = "completed") -> dict[str, Any]
         "output": items,
         "usage": USAGE,
     }
-
-
-@st.composite
-def pieces(draw: st.DrawFn, text: str) -> list[str]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
-    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
 @st.composite
@@ -186,43 +178,18 @@ class Answer:
 ANSWERS = st.tuples(ITEMS, st.sampled_from(sorted(ENDS))).flatmap(
     lambda pair: st.builds(Answer, st.just(pair[0]), st.just(pair[1]), streamed(*pair))
 )
-CUTS = st.lists(st.integers(0, 6000), max_size=6).map(tuple)
 
 
 def exchange_of(stream: bool) -> HttpExchange[ChatResponse]:
-    provider = create("openai", api_key="k", api="responses")
-    request = ChatRequest(MODEL, [Message.user("x")])
-    exchange = provider.stream(request) if stream else provider.chat(request)
-    assert isinstance(exchange, HttpExchange)
-    return exchange
+    return playing.exchange_of("openai", stream=stream, model=MODEL.model_id, api="responses")
 
 
-def feed(body: bytes, cuts: tuple[int, ...] = ()) -> tuple[list[Event], ChatResponse, TurnoutError | None]:
-    exchange = exchange_of(stream=True)
-    exchange.receive_head(200, [("content-type", "text/event-stream")])
-    events: list[Event] = []
-    edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
-    for start, end in itertools.pairwise(edges):
-        events += exchange.receive_data(body[start:end])
-    events += exchange.receive_end()
-    return events, exchange.result, exchange.failure
+def feed(body: bytes, cuts: tuple[int, ...] = ()) -> Heard:
+    return playing.feed("openai", body, cuts, model=MODEL.model_id, api="responses")
 
 
 def read(document: Any) -> ChatResponse:
-    exchange = exchange_of(stream=False)
-    exchange.receive_head(200, [])
-    exchange.receive_data(json.dumps(document).encode())
-    exchange.receive_end()
-    if exchange.failure is not None:
-        raise exchange.failure
-    return exchange.result
-
-
-def agreed(seen: tuple[list[Event], ChatResponse, TurnoutError | None]) -> Any:
-    """What every cut has to agree on."""
-    events, result, failure = seen
-    told = (type(failure).__name__, str(failure)) if failure is not None else None
-    return events, attrs.evolve(result, raw=None), told
+    return playing.read("openai", document, model=MODEL.model_id, api="responses")
 
 
 def sent_back(message: Message) -> list[dict[str, Any]]:

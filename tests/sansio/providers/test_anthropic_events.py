@@ -57,7 +57,7 @@ def test_counters_hold_until_they_are_told_again() -> None:
 def test_a_call_that_comes_whole_in_its_start() -> None:
     body = start(0, type="tool_use", id="t", name="f", input={"a": 1}) + event("content_block_stop", index=0)
     events, result, _ = feed(body + stop("tool_use"))
-    assert events[:2] == [ToolCallDelta(0, "", "t", "f"), ToolCallDelta(0, '{"a": 1}')]
+    assert list(events[:2]) == [ToolCallDelta(0, "", "t", "f"), ToolCallDelta(0, '{"a": 1}')]
     assert result.tool_calls[0].parsed() == {"a": 1}
 
 

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from tests.sansio.providers.anthropic_answers import (
     ANSWERS,
-    CUTS,
     STOPS,
     USAGE,
     Answer,
-    agreed,
     as_input,
     event,
     feed,
@@ -23,6 +21,7 @@ from tests.sansio.providers.anthropic_answers import (
     sent_back,
     whole,
 )
+from tests.sansio.providers.playing import CUTS, agreed
 from tests.sansio.providers.recordings import ROOT, Recording, play, provider_of, recordings
 from turnout.chat import FinishReason
 from turnout.errors import Overloaded, ProviderError, RateLimited, RemoteProtocolError, ServerError, StreamTruncated
@@ -87,7 +86,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert (failure.message, failure.code, failure.request_id) == ("busy", kind, "req_1")
     assert result.finish_reason is FinishReason.ERROR
     told, cut, _ = feed(before)
-    assert events == [each for each in told if not isinstance(each, End | ToolCallReady)]
+    assert list(events) == [each for each in told if not isinstance(each, End | ToolCallReady)]
     assert (result.text, result.reasoning, result.tool_calls) == (cut.text, cut.reasoning, cut.tool_calls)
     assert agreed(feed(before + error)) == agreed(seen)
 

@@ -4,7 +4,6 @@ is what the service's own model takes."""
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 from typing import Any
 
@@ -17,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sansio.framing.test_eventstream import encode, string_header
+from tests.sansio.providers import playing
+from tests.sansio.providers.playing import ARGUMENTS, CUTS, TEXT, Heard, agreed, pieces
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig, ResponseFormat
 from turnout.errors import (
     InvalidRequest,
@@ -26,23 +27,20 @@ from turnout.errors import (
     RemoteProtocolError,
     ServerError,
     StreamTruncated,
-    TurnoutError,
 )
-from turnout.events import End, Event, Token
+from turnout.events import End, Token
 from turnout.messages import File, Image, Message, Role, Text, Tool, ToolCall, ToolChoice
 from turnout.providers import create
-from turnout.providers.exchange import HttpExchange
 
 MODEL = ModelConfig("bedrock", "eu.anthropic.claude-haiku-4-5-20251001-v1:0")
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda text: bool(text.strip()))
-INPUT = st.dictionaries(TEXT, st.none() | TEXT | st.integers(), max_size=3)
+WORDS = TEXT.filter(lambda text: bool(text.strip()))  # blank text is left out of a turn
 IDS = st.uuids().map(lambda made: f"tooluse_{made.hex}")
 BLOCKS = st.lists(
-    TEXT.map(lambda text: {"text": text})
-    | st.fixed_dictionaries({"toolUseId": IDS, "name": st.sampled_from(["f", "g"]), "input": INPUT}).map(
+    WORDS.map(lambda text: {"text": text})
+    | st.fixed_dictionaries({"toolUseId": IDS, "name": st.sampled_from(["f", "g"]), "input": ARGUMENTS}).map(
         lambda call: {"toolUse": call}
     )
-    | st.fixed_dictionaries({"text": TEXT, "signature": TEXT}).map(
+    | st.fixed_dictionaries({"text": WORDS, "signature": WORDS}).map(
         lambda told: {"reasoningContent": {"reasoningText": told}}
     )
     | st.binary(min_size=1, max_size=9).map(
@@ -70,12 +68,6 @@ def frame(kind: str, payload: Any, *, message: str = "event") -> bytes:
     name = ":exception-type" if message == "exception" else ":event-type"
     headers = string_header(name, kind) + string_header(":content-type", "application/json")
     return encode(headers + string_header(":message-type", message), json.dumps(payload).encode())
-
-
-@st.composite
-def pieces(draw: st.DrawFn, text: str) -> list[str]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
-    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
 @st.composite
@@ -127,48 +119,20 @@ class Answer:
 ANSWERS = st.tuples(BLOCKS, st.sampled_from(sorted(STOPS))).flatmap(
     lambda pair: st.builds(Answer, st.just(pair[0]), st.just(pair[1]), streamed(*pair))
 )
-CUTS = st.lists(st.integers(0, 4000), max_size=6).map(tuple)
+PLACE: dict[str, Any] = {"model": MODEL.model_id, "region": "eu-central-1"}
 
 
-def exchange_of(
-    *messages: Message, stream: bool = False, model: ModelConfig = MODEL, **fields: Any
-) -> HttpExchange[ChatResponse]:
-    provider = create("bedrock", api_key="k", region="eu-central-1")
-    request = ChatRequest(model, messages or [Message.user("x")], **fields)
-    exchange = provider.stream(request) if stream else provider.chat(request)
-    assert isinstance(exchange, HttpExchange)
-    return exchange
+def feed(body: bytes, cuts: tuple[int, ...] = ()) -> Heard:
+    return playing.feed("bedrock", body, cuts, **PLACE)
 
 
-def feed(body: bytes, cuts: tuple[int, ...] = ()) -> tuple[list[Event], ChatResponse, TurnoutError | None]:
-    exchange = exchange_of(stream=True)
-    exchange.receive_head(200, [("content-type", "application/vnd.amazon.eventstream")])
-    events: list[Event] = []
-    edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
-    for start, end in itertools.pairwise(edges):
-        events += exchange.receive_data(body[start:end])
-    events += exchange.receive_end()
-    return events, exchange.result, exchange.failure
-
-
-def read(document: Any, status: int = 200, headers: list[tuple[str, str]] | None = None) -> ChatResponse:
-    exchange = exchange_of()
-    exchange.receive_head(status, headers or [])
-    exchange.receive_data(json.dumps(document).encode())
-    exchange.receive_end()
-    if exchange.failure is not None:
-        raise exchange.failure
-    return exchange.result
-
-
-def agreed(seen: tuple[list[Event], ChatResponse, TurnoutError | None]) -> Any:
-    events, result, failure = seen
-    told = (type(failure).__name__, str(failure)) if failure is not None else None
-    return events, attrs.evolve(result, raw=None), told
+def read(document: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> ChatResponse:
+    return playing.read("bedrock", document, status, headers, **PLACE)
 
 
 def sent(*messages: Message, **fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(exchange_of(*messages, **fields).request.body)
+    request = ChatRequest(fields.pop("model", MODEL), messages or [Message.user("x")], **fields)
+    body: dict[str, Any] = json.loads(create("bedrock", api_key="k", region="eu-central-1").chat(request).request.body)
     return body
 
 
@@ -355,6 +319,6 @@ def test_what_came_is_taken_when_it_goes_back(answer: Answer) -> None:
 )
 def test_errors_are_told_by_their_header(status: int, kind: str, message: str, error: type[ProviderError]) -> None:
     with pytest.raises(ProviderError) as caught:
-        read({"message": message}, status, [("x-amzn-errortype", kind)])
+        read({"message": message}, status, (("x-amzn-errortype", kind),))
     assert type(caught.value) is error
     assert caught.value.message == message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -13,6 +12,8 @@ from cohere.types import ChatMessageV2, ResponseFormatV2, ToolV2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sansio.providers import playing
+from tests.sansio.providers.playing import ARGUMENTS, CUTS, TEXT, Heard, agreed, pieces
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig, ResponseFormat
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import (
@@ -25,14 +26,11 @@ from turnout.errors import (
     StreamTruncated,
     TurnoutError,
 )
-from turnout.events import End, Event, Token
+from turnout.events import End, Token
 from turnout.messages import Image, Message, Role, Text, Tool, ToolCall, ToolChoice
 from turnout.providers import create
-from turnout.providers.exchange import HttpExchange
 
 MODEL = ModelConfig("cohere", "command-a-reasoning-08-2025")
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-ARGUMENTS = st.dictionaries(TEXT, st.none() | TEXT | st.integers(), max_size=3)
 CITATION = {"start": 0, "end": 3, "text": "abc", "sources": [{"type": "document", "id": "d"}]}
 PARTS = st.lists(
     TEXT.map(lambda text: {"type": "text", "text": text})
@@ -62,12 +60,6 @@ USAGE = {"billed_units": {"input_tokens": 2, "output_tokens": 3}, "tokens": {"in
 def event(kind: str, *, newline: str = "\n", **fields: Any) -> bytes:
     data = json.dumps({"type": kind, **fields}, ensure_ascii=False)
     return f"event: {kind}{newline}data: {data}{newline * 2}".encode()
-
-
-@st.composite
-def pieces(draw: st.DrawFn, text: str) -> list[str]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
-    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
 @attrs.frozen
@@ -136,48 +128,19 @@ def streamed(draw: st.DrawFn, meant: Meant) -> list[bytes]:
 
 
 ANSWERS = MEANT.flatmap(lambda meant: st.tuples(st.just(meant), streamed(meant)))
-CUTS = st.lists(st.integers(0, 4000), max_size=6).map(tuple)
 
 
-def exchange_of(
-    *messages: Message, stream: bool = False, model: ModelConfig = MODEL, **fields: Any
-) -> HttpExchange[ChatResponse]:
-    provider = create("cohere", api_key="k")
-    request = ChatRequest(model, messages or [Message.user("x")], **fields)
-    exchange = provider.stream(request) if stream else provider.chat(request)
-    assert isinstance(exchange, HttpExchange)
-    return exchange
-
-
-def feed(body: bytes, cuts: tuple[int, ...] = ()) -> tuple[list[Event], ChatResponse, TurnoutError | None]:
-    exchange = exchange_of(stream=True)
-    exchange.receive_head(200, [("content-type", "text/event-stream")])
-    events: list[Event] = []
-    edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
-    for start, end in itertools.pairwise(edges):
-        events += exchange.receive_data(body[start:end])
-    events += exchange.receive_end()
-    return events, exchange.result, exchange.failure
+def feed(body: bytes, cuts: tuple[int, ...] = ()) -> Heard:
+    return playing.feed("cohere", body, cuts, model=MODEL.model_id)
 
 
 def read(document: Any, status: int = 200) -> ChatResponse:
-    exchange = exchange_of()
-    exchange.receive_head(status, [])
-    exchange.receive_data(json.dumps(document).encode())
-    exchange.receive_end()
-    if exchange.failure is not None:
-        raise exchange.failure
-    return exchange.result
-
-
-def agreed(seen: tuple[list[Event], ChatResponse, TurnoutError | None]) -> Any:
-    events, result, failure = seen
-    told = (type(failure).__name__, str(failure)) if failure is not None else None
-    return events, attrs.evolve(result, raw=None), told
+    return playing.read("cohere", document, status, model=MODEL.model_id)
 
 
 def sent(*messages: Message, **fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(exchange_of(*messages, **fields).request.body)
+    request = ChatRequest(fields.pop("model", MODEL), messages or [Message.user("x")], **fields)
+    body: dict[str, Any] = json.loads(create("cohere", api_key="k").chat(request).request.body)
     return body
 
 

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sansio.providers.playing import CUTS, agreed
 from tests.sansio.providers.responses_answers import (
     ANSWERS,
-    CUTS,
     Answer,
-    agreed,
     event,
     exchange_of,
     feed,
