@@ -24,7 +24,6 @@ SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string", "description": "Where"}, "days": {"type": "integer"}},
     "required": ["city", "days"],
-    "additionalProperties": False,
 }
 TOOLS = (Tool("weather", "The weather.", SCHEMA), Tool("clock", "The time."))
 MODELS = {
