@@ -72,19 +72,20 @@ def create(
     )
     # Each dialect is loaded when the first provider of it is made.
     match entry.dialect:
-        case "openai-chat" if "api_version" in entry.option_env:
-            from turnout.providers.openai_azure import AzureChat, AzureResponses
-
-            azure = AzureResponses if api == "responses" else AzureChat
-            made: Provider = azure(account, **_taken(settings, "api_version", "access_token"))
-        case "openai-chat" if api == "responses":
-            from turnout.providers.openai_responses import OpenAIResponses
-
-            made = OpenAIResponses(account)
         case "openai-chat":
-            from turnout.providers.openai_chat import OpenAIChat
+            site = None
+            if "api_version" in entry.option_env:
+                from turnout.providers.openai_azure import AzureResource
 
-            made = OpenAIChat(account)
+                site = AzureResource(account, **_taken(settings, "api_version", "access_token"))
+            if api == "responses":
+                from turnout.providers.openai_responses import OpenAIResponses
+
+                made: Provider = OpenAIResponses(account, site)
+            else:
+                from turnout.providers.openai_chat import OpenAIChat
+
+                made = OpenAIChat(account, site)
         case "gemini":
             from turnout.providers.gemini import Gemini
 

@@ -16,75 +16,43 @@ import attrs
 from turnout.http import Auth
 from turnout.providers.access_token import AccessToken, token_auth, token_fields
 from turnout.providers.entry import Account
-from turnout.providers.openai_chat import OpenAIChat
-from turnout.providers.openai_responses import OpenAIResponses
 
-__all__ = ["AzureChat", "AzureResponses"]
+__all__ = ["AzureResource"]
 
 # What is asked of a deployment; all else is asked of the resource.
 _OF_DEPLOYMENTS = frozenset({"/chat/completions", "/embeddings"})
 
 
-def _url(account: Account, api_version: str | None, path: str, body: Mapping[str, Any] | None) -> str:
-    resource = account.endpoint.removesuffix("/v1").removesuffix("/openai")
-    if api_version is None:
-        return f"{resource}/openai/v1{path}"
-    where = f"/deployments/{quote(str(body['model']), safe='')}" if body is not None and path in _OF_DEPLOYMENTS else ""
-    return f"{resource}/openai{where}{path}?api-version={quote(api_version, safe='')}"
-
-
-def _credentials(account: Account, token: AccessToken | None) -> Iterable[tuple[str, str]]:
-    if token is not None:
-        return token_fields(token)
-    return (("api-key", account.api_key),) if account.api_key else ()
-
-
-def _missing(account: Account, token: AccessToken | None) -> tuple[str, ...]:
-    return tuple(name for name in account.missing_env if token is None or name not in account.entry.key_env)
-
-
 @attrs.frozen
-class AzureChat(OpenAIChat):
-    """Chat completions and embeddings of an Azure resource (`turnout.providers.protocol.Provider`).
+class AzureResource:
+    """Where OpenAI's models are asked at Azure, and by whose leave (`turnout.providers.openai_chat.Site`).
 
     access_token  of Microsoft Entra ID, or a function that gives one just before each request is sent; else the key
     """
 
+    account: Account
     api_version: str | None = None
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        return _missing(self.account, self.access_token)
+        missing, keys = self.account.missing_env, self.account.entry.key_env
+        return tuple(name for name in missing if self.access_token is None or name not in keys)
 
     @property
     def auth(self) -> Auth | None:
         return token_auth(self.access_token)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
-        return _credentials(self.account, self.access_token)
+        if self.access_token is not None:
+            return token_fields(self.access_token)
+        return (("api-key", self.account.api_key),) if self.account.api_key else ()
 
     def url(self, path: str, body: Mapping[str, Any] | None) -> str:
-        return _url(self.account, self.api_version, path, body)
-
-
-@attrs.frozen
-class AzureResponses(OpenAIResponses):
-    """The Responses of an Azure resource, asked in the same way."""
-
-    api_version: str | None = None
-    access_token: AccessToken | None = attrs.field(default=None, repr=False)
-
-    @property
-    def missing_env(self) -> tuple[str, ...]:
-        return _missing(self.account, self.access_token)
-
-    @property
-    def auth(self) -> Auth | None:
-        return token_auth(self.access_token)
-
-    def credentials(self) -> Iterable[tuple[str, str]]:
-        return _credentials(self.account, self.access_token)
-
-    def url(self, path: str, body: Mapping[str, Any] | None) -> str:
-        return _url(self.account, self.api_version, path, body)
+        resource = self.account.endpoint.removesuffix("/v1").removesuffix("/openai")
+        if self.api_version is None:
+            return f"{resource}/openai/v1{path}"
+        where = ""
+        if body is not None and path in _OF_DEPLOYMENTS:
+            where = f"/deployments/{quote(str(body['model']), safe='')}"
+        return f"{resource}/openai{where}{path}?api-version={quote(self.api_version, safe='')}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import attrs
 
@@ -38,7 +38,7 @@ from turnout.providers.openai_wire import (
 from turnout.providers.protocol import ModelPage
 from turnout.providers.wire import Shape, decode_any, encode
 
-__all__ = ["FINISH_REASONS", "OpenAIChat"]
+__all__ = ["FINISH_REASONS", "OpenAIChat", "Site"]
 
 FINISH_REASONS = {
     "stop": FinishReason.STOP,
@@ -62,11 +62,44 @@ _EMBEDDINGS = Shape(EmbeddingList)
 _MODELS = Shape(ModelList)
 
 
+class Site(Protocol):
+    """Where OpenAI's models are asked but at OpenAI's, and what that wants to be shown.
+
+    missing_env  the variables whose absence makes it not-configured
+    auth         signs each request just before it is sent
+    """
+
+    @property
+    def missing_env(self) -> tuple[str, ...]: ...
+
+    @property
+    def auth(self) -> Auth | None: ...
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        """The header fields that carry the key."""
+        ...
+
+    def url(self, path: str, body: Mapping[str, Any] | None) -> str:
+        """Where a request with this path and body goes."""
+        ...
+
+
 @attrs.frozen
 class OpenAIChat(Dialect):
-    """A provider that speaks chat completions (`turnout.providers.protocol.Provider`)."""
+    """A provider that speaks chat completions (`turnout.providers.protocol.Provider`).
 
+    site  where it is asked, if that is not under the account's endpoint with its key as a bearer token
+    """
+
+    site: Site | None = None
     finish_reasons = FINISH_REASONS
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return self.site.missing_env if self.site is not None else self.account.missing_env
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        return self.site.credentials() if self.site is not None else super().credentials()
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         body, dropped = chat_body(request, self.account, stream=False)
@@ -97,20 +130,13 @@ class OpenAIChat(Dialect):
         return self.collected(self._asking("GET", "/models", None), self._parse_models)
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        return self.asking(method, self.url(path, body), body, stream=stream, auth=self.auth)
+        url = self.site.url(path, body) if self.site is not None else self.account.endpoint + path
+        auth = self.site.auth if self.site is not None else None
+        return self.asking(method, url, body, stream=stream, auth=auth)
 
     def _chat_path(self, request: ChatRequest) -> str:
         before = self.account.entry.habits.prefill_path if prefill_of(request) else ""
         return f"{before}/chat/completions"
-
-    @property
-    def auth(self) -> Auth | None:
-        """What signs a request just before it is sent, where there is no key to send."""
-        return None
-
-    def url(self, path: str, body: Mapping[str, Any] | None) -> str:
-        """Where a request with this body goes."""
-        return self.account.endpoint + path
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
