@@ -18,7 +18,7 @@ It reads no file and no environment. The shape of the file, camelCase or snake_c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -36,19 +36,23 @@ __all__ = ["ProviderSettings", "Settings", "SettingsError"]
 class ProviderSettings:
     """How one provider is to be made.
 
-    kind     the entry of the catalog
+    entry    of the catalog, or of the user's own
     options  what `turnout.providers.create` takes besides
     """
 
     name: str
-    kind: str
+    entry: CatalogEntry
     api_key: str | None = attrs.field(default=None, repr=False)
     endpoint: str | None = None
     enabled: bool = True
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=lambda options: repr(sorted(options)))
 
+    @property
+    def kind(self) -> str:
+        return self.entry.name
+
     def build(self) -> Provider:
-        return create(self.kind, name=self.name, api_key=self.api_key, endpoint=self.endpoint, **self.options)
+        return create(self.entry, name=self.name, api_key=self.api_key, endpoint=self.endpoint, **self.options)
 
 
 @attrs.frozen(kw_only=True)
@@ -65,17 +69,23 @@ class Settings:
     routes: tuple[Route, ...] = ()
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Every provider of the catalog, with what the variables say."""
-        return cls.from_mapping({}, env)
+    def from_env(cls, env: Mapping[str, str], entries: Iterable[CatalogEntry] = ()) -> Settings:
+        """Every provider of the catalog, and of `entries` of your own, with what the variables say."""
+        return cls.from_mapping({}, env, entries)
 
     @classmethod
-    def from_mapping(cls, config: Mapping[str, Any], env: Mapping[str, str]) -> Settings:
-        """What a configuration says, completed from the variables. Raises SettingsError."""
+    def from_mapping(
+        cls, config: Mapping[str, Any], env: Mapping[str, str], entries: Iterable[CatalogEntry] = ()
+    ) -> Settings:
+        """What a configuration says, completed from the variables. Raises SettingsError.
+
+        entries  of your own, known beside those of the catalog, or in the place of one of the same name
+        """
+        catalog = {**CATALOG, **{entry.name: entry for entry in entries}}
         config = known_only(config, "", ("providers", "runtime", "routes", "version"))
         named = mapping_of(config.get("providers"), "providers")
-        providers = [_provider(name, section, env) for name, section in named.items()]
-        providers += [_provider(name, {}, env) for name in CATALOG if name not in named]
+        providers = [_provider(name, section, env, catalog) for name, section in named.items()]
+        providers += [_provider(name, {}, env, catalog) for name in catalog if name not in named]
         runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
         router = read_policy(expand(mapping_of(runtime.get("router"), "runtime.router"), env), "runtime.router")
         routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env), router)
@@ -101,16 +111,16 @@ class Settings:
 _FIELDS = ("kind", "api", "api_key", "endpoint", "base_url", "enabled", "disabled", "unsupported", "headers")
 
 
-def _provider(name: str, section: Any, env: Mapping[str, str]) -> ProviderSettings:
+def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, CatalogEntry]) -> ProviderSettings:
     where = f"providers.{name}"
     section = {snake_case(key): value for key, value in mapping_of(expand(section, env), where).items()}
     kind = section.get("kind", name)
-    if kind not in CATALOG:
+    if kind not in catalog:
         raise SettingsError(
-            f"{where}: no provider named {kind!r} is in the catalog{nearest(str(kind), list(CATALOG))}; "
+            f"{where}: no provider named {kind!r} is in the catalog{nearest(str(kind), list(catalog))}; "
             "an OpenAI-compatible server is kind: openai-compatible"
         )
-    entry = CATALOG[kind]
+    entry = catalog[kind]
     own_options = (*entry.option_env, "access_token")
     section = known_only(section, where, (*_FIELDS, *own_options))
     # The variables of a vendor are its own account's: a second account under another name must say its key itself.
@@ -127,7 +137,7 @@ def _provider(name: str, section: Any, env: Mapping[str, str]) -> ProviderSettin
             raise SettingsError(f"{where}.{key}: true or false was expected, not {value!r}")
     return ProviderSettings(
         name=name,
-        kind=kind,
+        entry=entry,
         api_key=text_of(section.get("api_key"), f"{where}.apiKey") or (_first(entry.key_env, env) if first else None),
         endpoint=text_of(section.get("endpoint") or section.get("base_url"), f"{where}.endpoint")
         or (_first(entry.endpoint_env, env) if first else None),

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 import yaml
 
-from turnout.providers import CATALOG
+from turnout.providers import CATALOG, CatalogEntry, Habits, ModelRule
 from turnout.settings import Settings
 from turnout.simulation import read_scenario, simulate
 from turnout_io.cli import markdown_matrix
@@ -39,7 +40,30 @@ def run(program: str, environ: dict[str, str], tmp_path: Path) -> str:
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        assert run(program, sandbox.environ(), tmp_path).strip()
+        acme = {"ACME_API_KEY": "k", "ACME_ENDPOINT": sandbox.url("openai-compatible")}
+        assert run(program, {**sandbox.environ(), **acme}, tmp_path).strip()
+
+
+def test_a_new_vendor_is_one_entry_of_under_fifteen_lines(tmp_path: Path) -> None:
+    """The README's entry is asked as it says, and every field that the README names is there."""
+    (program,) = (program for program in PROGRAMS if "acme" in program)
+    (entry,) = re.findall(r"acme = CatalogEntry\(\n.*?\n\)\n", program, re.DOTALL)
+    assert entry.count("\n") < 15
+    with Sandbox() as sandbox:
+        acme = {"ACME_API_KEY": "secret", "ACME_ENDPOINT": sandbox.url("openai-compatible")}
+        assert "track" in run(program, acme, tmp_path)
+        (request,) = sandbox.requests
+    assert request.headers["authorization"] == "Bearer secret"
+    assert {name: request.body[name] for name in ("model", "max_completion_tokens", "random_seed")} == {
+        "model": "acme-1",
+        "max_completion_tokens": 50,
+        "random_seed": 7,
+    }
+    kinds = {"Habits": Habits, "ModelRule": ModelRule, "CatalogEntry": CatalogEntry}
+    told = re.findall(r"`(Habits|ModelRule|CatalogEntry)\.(\w+)`", README.read_text("utf-8"))
+    assert len(told) > 10
+    for kind, field in told:
+        assert field in attrs.fields_dict(kinds[kind]), f"{kind}.{field}"
 
 
 def test_there_are_programs_for_each_kind_of_user() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.chat import ModelConfig
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.prices import Price
-from turnout.providers import CATALOG
+from turnout.providers import CATALOG, CatalogEntry
 from turnout.router_settings import _POLICY
 from turnout.routing.classify import Action, FailureClass
 from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy
@@ -69,6 +69,25 @@ def test_the_environment_alone_configures_every_provider() -> None:
     assert missing["openai"] == ("OPENAI_API_KEY",)
     assert missing["openai-compatible"] == ("OPENAI_COMPATIBLE_ENDPOINT",)
     assert Settings.from_env({}).policy() == Policy()
+
+
+def test_entries_of_one_s_own_are_as_those_of_the_catalog() -> None:
+    acme = CatalogEntry(
+        name="acme", title="Acme", dialect="openai-chat", base_url="https://a.test/v1", key_env=("ACME_KEY",)
+    )
+    here = attrs.evolve(CATALOG["groq"], base_url="https://groq.test/v1")
+    config = {"providers": {"acme-eu": {"kind": "acme", "apiKey": "k2", "endpoint": "https://eu.test/v1"}}}
+    settings = Settings.from_mapping(config, {"ACME_KEY": "k1"}, [acme, here])
+    made = {provider.name: provider.build() for provider in settings.providers}
+    assert set(made) == {*CATALOG, "acme", "acme-eu"}
+    request = ChatRequest("acme/m", "hi")
+    for name, url, key in (("acme", "https://a.test/v1", "k1"), ("acme-eu", "https://eu.test/v1", "k2")):
+        asked = made[name].chat(request).request
+        assert (asked.url, asked.headers.get("authorization")) == (f"{url}/chat/completions", f"Bearer {key}")
+    assert made["groq"].chat(request).request.url.startswith("https://groq.test/v1")
+    assert "acme" not in CATALOG
+    with pytest.raises(SettingsError, match="no provider named 'acme'"):
+        Settings.from_mapping(config, {})
 
 
 def test_a_second_account_does_not_take_the_first_one_s_key() -> None:

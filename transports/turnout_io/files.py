@@ -6,10 +6,11 @@ The process's variables come before those of `.env`. Nothing is written into `os
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from turnout.providers import CatalogEntry
 from turnout.settings import Settings, SettingsError
 
 __all__ = ["load_settings", "read_yaml"]
@@ -20,17 +21,19 @@ def load_settings(
     *,
     dotenv: str | Path | None = ".env",
     environ: Mapping[str, str] | None = None,
+    entries: Iterable[CatalogEntry] = (),
 ) -> Settings:
     """Read the settings.
 
     path     a YAML file (see `turnout.settings`); None for the environment alone
     dotenv   a file of variables; it may be absent; None reads none
     environ  instead of the process's variables
+    entries  providers of your own, known beside those of the catalog
 
     Raises SettingsError where a file cannot be read or says what cannot be, FileNotFoundError where `path` is absent.
     """
     env = {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
-    return Settings.from_mapping(read_yaml(Path(path)), env) if path is not None else Settings.from_env(env)
+    return Settings.from_mapping(read_yaml(Path(path)) if path is not None else {}, env, entries)
 
 
 def _read_dotenv(path: str | Path | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import AuthenticationFailed, TurnoutError
+from turnout.providers.entry import CatalogEntry
 from turnout.providers.protocol import Provider
 from turnout.routing.call import Call
 from turnout.routing.policy import Policy
@@ -85,13 +86,15 @@ class RouterBase(Generic[TransportT]):
         environ: Mapping[str, str] | None = None,
         transport: TransportT | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        entries: Iterable[CatalogEntry] = (),
         **overrides: Any,
     ) -> Self:
         """A router over every provider of the catalog, with keys and endpoints from the environment and `dotenv`.
 
-        `overrides` are fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
+        `entries` are providers of your own, known beside those of the catalog; `overrides` are fields of `Policy`:
+        `Router.from_env(max_concurrency=16, timeout=30)`.
         """
-        return cls._from_files(None, dotenv, environ, transport, on_trace, overrides)
+        return cls._from_files(None, dotenv, environ, transport, on_trace, entries, overrides)
 
     @classmethod
     def from_config(
@@ -102,10 +105,11 @@ class RouterBase(Generic[TransportT]):
         environ: Mapping[str, str] | None = None,
         transport: TransportT | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        entries: Iterable[CatalogEntry] = (),
         **overrides: Any,
     ) -> Self:
         """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
-        return cls._from_files(path, dotenv, environ, transport, on_trace, overrides)
+        return cls._from_files(path, dotenv, environ, transport, on_trace, entries, overrides)
 
     @classmethod
     def _from_files(
@@ -115,11 +119,12 @@ class RouterBase(Generic[TransportT]):
         environ: Mapping[str, str] | None,
         transport: TransportT | None,
         on_trace: Callable[[Trace], None] | None,
+        entries: Iterable[CatalogEntry],
         overrides: Mapping[str, Any],
     ) -> Self:
         from turnout_io.files import load_settings
 
-        settings = load_settings(path, dotenv=dotenv, environ=environ)
+        settings = load_settings(path, dotenv=dotenv, environ=environ, entries=entries)
         router = cls(policy=settings.policy(**overrides), transport=transport, on_trace=on_trace)
         for provider, enabled in settings.build_providers():
             router.register(provider, enabled=enabled)
