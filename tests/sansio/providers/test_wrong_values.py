@@ -1,0 +1,152 @@
+"""Fields of every dialect with values of any type in them: they are read, or passed over, and nothing breaks.
+
+What came can be sent back, too, whatever it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sansio.providers.bodies import ndjson, sse
+from tests.sansio.providers.playing import CUTS, feed, read, sent_back
+from turnout.errors import ProviderError, RemoteProtocolError, StreamTruncated
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 2.0, 2**70, "", "x", "error", "{}", "[1]"]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["text", "x", "type"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+def mostly(value: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(value, value, value, value, JSON)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object with any of these fields; any value may be something else, and so may the object."""
+    return mostly(st.fixed_dictionaries({}, optional={name: mostly(value) for name, value in fields.items()}))
+
+
+def several(item: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(item, max_size=2)
+
+
+TEXT = st.just("text")
+COUNT = st.integers(0, 9) | st.just(3.0)
+USAGE = some(
+    prompt_tokens=COUNT,
+    completion_tokens=COUNT,
+    total_tokens=COUNT,
+    prompt_tokens_details=some(cached_tokens=COUNT),
+    completion_tokens_details=some(reasoning_tokens=COUNT),
+)
+ERROR = some(message=TEXT, code=st.sampled_from([429, "503", "invalid_api_key"]), type=TEXT, metadata=some(raw=TEXT))
+MESSAGE = some(
+    role=TEXT,
+    content=TEXT | several(some(type=TEXT, text=TEXT, thinking=several(some(text=TEXT)))),
+    reasoning=TEXT,
+    reasoning_content=TEXT,
+    reasoning_details=several(some(type=TEXT, text=TEXT, index=COUNT, summary=TEXT, data=TEXT)),
+    refusal=TEXT,
+    annotations=several(JSON),
+    tool_calls=several(
+        some(
+            index=COUNT,
+            id=TEXT,
+            function=some(name=TEXT, arguments=TEXT),
+            custom=some(name=TEXT, input=TEXT),
+            extra_content=some(google=some(thought_signature=TEXT)),
+        )
+    ),
+)
+CHOICE = some(index=COUNT, delta=MESSAGE, message=MESSAGE, finish_reason=TEXT, logprobs=JSON, error=ERROR)
+CHUNK = some(
+    id=TEXT,
+    model=TEXT,
+    choices=several(CHOICE),
+    usage=USAGE,
+    x_groq=some(usage=USAGE, error=ERROR),
+    citations=several(JSON),
+    message=TEXT,
+    error=st.none() | ERROR,
+)
+PIECE = some(
+    jsonPath=st.sampled_from(["$.a", "$.a[0]", "$.a.b", "$", "$['x']", "a"]), stringValue=TEXT, numberValue=COUNT
+)
+PART = some(
+    text=TEXT,
+    thought=st.booleans(),
+    thoughtSignature=TEXT,
+    functionCall=some(id=TEXT, name=TEXT, args=some(x=JSON), partialArgs=several(PIECE), willContinue=st.booleans()),
+    inlineData=JSON,
+)
+ANSWER = some(
+    candidates=several(
+        some(
+            content=some(parts=several(PART), role=TEXT),
+            finishReason=st.sampled_from(["STOP", 1]),
+            index=COUNT,
+            groundingMetadata=JSON,
+            logprobsResult=JSON,
+        )
+    ),
+    promptFeedback=some(blockReason=TEXT),
+    usageMetadata=some(promptTokenCount=COUNT, candidatesTokenCount=COUNT, thoughtsTokenCount=COUNT),
+    modelVersion=TEXT,
+    error=st.none() | ERROR,
+)
+LINE = some(
+    model=TEXT,
+    message=some(
+        content=TEXT,
+        thinking=TEXT,
+        tool_calls=several(some(id=TEXT, function=some(name=TEXT, arguments=some(x=JSON)))),
+    ),
+    response=TEXT,
+    done=st.booleans(),
+    done_reason=TEXT,
+    prompt_eval_count=COUNT,
+    eval_count=COUNT,
+    logprobs=JSON,
+    error=st.none() | TEXT,
+)
+Body = Callable[[Sequence[Any]], bytes]
+DIALECTS: dict[str, tuple[st.SearchStrategy[Any], Body]] = {
+    "openai-compatible": (CHUNK, lambda documents: sse(*documents)),
+    "openrouter": (CHUNK, lambda documents: sse(*documents, event="error")),
+    "gemini": (ANSWER, lambda documents: sse(*documents, newline="\r\n")),
+    "ollama": (LINE, lambda documents: ndjson(*documents)),
+}
+REFUSED = (ProviderError, RemoteProtocolError, StreamTruncated)
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+@given(st.data(), CUTS)
+@settings(deadline=None, max_examples=400)
+def test_a_stream_with_anything_in_it(name: str, data: st.DataObject, cuts: tuple[int, ...]) -> None:
+    document, body = DIALECTS[name]
+    sent = body(data.draw(st.lists(document, max_size=4)))
+    heard = feed(name, sent)
+    assert heard.failure is None or isinstance(heard.failure, REFUSED)
+    assert feed(name, sent, cuts).agreed() == heard.agreed()
+    sent_back(name, heard.result.message)
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+@given(st.data())
+@settings(deadline=None, max_examples=400)
+def test_a_document_with_anything_in_it(name: str, data: st.DataObject) -> None:
+    try:
+        result = read(name, data.draw(DIALECTS[name][0]))
+    except REFUSED:
+        return
+    sent_back(name, result.message)
+    json.dumps(result.citations)
