@@ -42,6 +42,8 @@ _LIMIT_FIELD = re.compile(
     r"|(?:anthropic|modelscope)-(?:priority-|fast-)?ratelimit-(?P<of2>[a-z-]+)-(?P<what2>limit|remaining|reset)\Z"
     # Cohere's trial keys: requests of one endpoint in a minute.
     r"|x-trial-endpoint-call-(?P<what3>limit|remaining)\Z"
+    # Anthropic's OpenAI-shaped endpoint leaves the word "limit" out.
+    r"|x-ratelimit-(?P<of4>requests|tokens)\Z"
 )
 _REQUESTS = re.compile(r"(?:model-)?req(?:uests)?\b")
 _TOKENS = re.compile(r"(?:input-|output-)?tokens\b")
@@ -134,8 +136,8 @@ def _windows(headers: Headers, now: float | None) -> list[tuple[str, RateWindow]
         match = _LIMIT_FIELD.match(lower)
         if match is None:
             continue
-        of = match["of"] or match["of2"] or ""
-        what = match["what"] or match["what2"] or match["what3"]
+        of = match["of"] or match["of2"] or match["of4"] or ""
+        what = match["what"] or match["what2"] or match["what3"] or "limit"
         told = _seconds_until(value, now) if what == "reset" else duration_of(value)
         # -1 stands for "not said" (Azure), and so does a reset of 0; nothing left at all is a true 0.
         if told is not None and (told > 0 or (told == 0 and what == "remaining")):
