@@ -204,7 +204,7 @@ def check_words(made: Mapping[str, Any], subset: SchemaSubset) -> None:
 
 @pytest.mark.parametrize("provider", SUBSETS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=tuple(HealthCheck.__members__.values()))
 def test_what_is_said_demands_the_same(provider: str, data: st.DataObject) -> None:
     subset = SUBSETS[provider]
     schema = data.draw(ROOTS)
