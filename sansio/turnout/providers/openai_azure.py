@@ -7,9 +7,10 @@ the URLs of the time before that, which have the deployment in them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import attrs
 
@@ -19,6 +20,8 @@ from turnout.providers.entry import Account
 
 __all__ = ["AzureResource"]
 
+# The portal shows a deployment's whole URL, with its `api-version`: the resource is what comes before.
+_SURFACE = re.compile(r"(?<=[^/])/openai(/.*)?\Z")
 # What is asked of a deployment; all else is asked of the resource.
 _OF_DEPLOYMENTS = frozenset({"/chat/completions", "/embeddings"})
 
@@ -49,10 +52,12 @@ class AzureResource:
         return (("api-key", self.account.api_key),) if self.account.api_key else ()
 
     def url(self, path: str, body: Mapping[str, Any] | None) -> str:
-        resource = self.account.endpoint.removesuffix("/v1").removesuffix("/openai")
-        if self.api_version is None:
+        resource, _, query = self.account.endpoint.partition("?")
+        resource = _SURFACE.sub("", resource.rstrip("/"))
+        version = self.api_version or dict(parse_qsl(query)).get("api-version")
+        if version is None or version == "v1":
             return f"{resource}/openai/v1{path}"
         where = ""
         if body is not None and path in _OF_DEPLOYMENTS:
             where = f"/deployments/{quote(str(body['model']), safe='')}"
-        return f"{resource}/openai{where}{path}?api-version={quote(self.api_version, safe='')}"
+        return f"{resource}/openai{where}{path}?api-version={quote(version, safe='')}"

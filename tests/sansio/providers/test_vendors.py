@@ -179,6 +179,23 @@ def test_azure_is_asked_at_its_resource(endpoint: str, api: Any, version: str | 
     assert json.loads(request.body)["model"] == "my model"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "version", "url"),
+    [
+        (
+            f"{RESOURCE}/openai/deployments/other/chat/completions?api-version=2024-10-21",
+            None,
+            f"{RESOURCE}/openai/deployments/m/chat/completions?api-version=2024-10-21",
+        ),
+        (f"{RESOURCE}/openai/v1/chat/completions", None, f"{RESOURCE}/openai/v1/chat/completions"),
+        (f"{RESOURCE}/?api-version=2024-10-21", "v1", f"{RESOURCE}/openai/v1/chat/completions"),
+        ("https://gateway.test/openai-eu", None, "https://gateway.test/openai-eu/openai/v1/chat/completions"),
+    ],
+)
+def test_azure_s_endpoint_may_be_what_its_portal_shows(endpoint: str, version: str | None, url: str) -> None:
+    assert asked(create("azure", api_key="k", endpoint=endpoint, api_version=version)).url == url
+
+
 def test_azure_s_embeddings_and_models() -> None:
     provider = create("azure", api_key="k", endpoint=RESOURCE, api_version="2024-10-21")
     embedding = provider.embed(EmbeddingRequest(ModelConfig("azure", "ada"), ["x"])).request
