@@ -7,6 +7,7 @@ import sys
 import click
 
 from turnout.chat import Capability, ProviderStatus
+from turnout.providers.entry import CatalogEntry
 from turnout_io.cli.options import CONFIG, ENV_FILE
 from turnout_io.cli.outcome import one_line
 from turnout_io.cli.user_router import user_router
@@ -61,7 +62,13 @@ def markdown_matrix() -> str:
         f"|---|---|{'---|' * len(_COLUMNS)}---|",
     ]
     for entry in CATALOG.values():
-        cells = ["✓" if capability in entry.capabilities else "" for capability in _COLUMNS]
+        cells = [_cell(entry, capability) for capability in _COLUMNS]
         key = f"`{entry.key_env[0]}`" if entry.needs_key else "none"
         lines.append(f"| {entry.title} | `{entry.name}` | {' | '.join(cells)} | {key} |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(entry: CatalogEntry, capability: Capability) -> str:
+    if capability not in entry.capabilities:
+        return ""
+    return "any" if capability is Capability.JSON and not entry.habits.json_schema else "✓"
