@@ -14,6 +14,7 @@ from turnout_io.sandbox.dialects.base import Context, dumps, sse, string_of, tok
 from turnout_io.sandbox.dialects.openai_embeddings import EmbeddingRules, embed
 from turnout_io.sandbox.dialects.openai_errors import ErrorBook, Told
 from turnout_io.sandbox.dialects.openai_requests import Rules, read_chat
+from turnout_io.sandbox.dialects.openai_responses import ResponseAnswer, as_chat
 from turnout_io.sandbox.dialects.openai_shape import Shape
 from turnout_io.sandbox.received import Received
 from turnout_io.sandbox.refusals import ErrorKind, Refused
@@ -41,6 +42,7 @@ class OpenAIChat:
     thinks      whether a request makes the model think
     check       more rules of the provider on a request that is otherwise well formed; raises Refused
     headers     the fields of every response
+    responses   whether it has the Responses API beside chat completions
     error_event the name of the event that holds an error inside a stream; "" where it has none
     prefix      whether a last message of the assistant must be marked as a prefix, and is gone on from
     repeats     whether the answer says that prefix again
@@ -60,12 +62,15 @@ class OpenAIChat:
     open_models: bool = False  # the list of models needs no key
     needs_key: bool = True
     error_event: str = ""
+    responses: bool = False
     prefix: bool = False
     repeats: bool = False
 
     def respond(self, received: Received, context: Context) -> Response:
         path = received.path.removeprefix(self.base)
         known = {"/chat/completions": "POST", "/embeddings": "POST", "/models": "GET"}
+        if self.responses:
+            known["/responses"] = "POST"
         if self.embeddings is None:
             del known["/embeddings"]
         one_model = path.startswith("/models/")
@@ -88,6 +93,8 @@ class OpenAIChat:
         body = _object_of(received)
         if path == "/embeddings":
             return self._embeddings(body, context)
+        if path == "/responses":
+            return self._respond(received, body, context)
         return self._chat(received, body, context)
 
     def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
@@ -108,6 +115,27 @@ class OpenAIChat:
         if context.key is not None and key != context.key:
             shown = f"{key[:4]}{'*' * 8}{key[-4:]}" if len(key) > 12 else "*" * 8
             raise Refused(ErrorKind.AUTH, f"Incorrect API key provided: {shown}.")
+
+    def _respond(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
+        chat = as_chat(body)
+        asked = attrs.evolve(read_chat(chat, self.rules), thinking=self.thinks(chat))
+        self.check(chat, asked)
+        if not context.knows(asked.model):
+            raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
+        turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
+        answer = ResponseAnswer(turn, asked.model, context)
+        if not asked.stream:
+            return self._json(answer.whole(), context)
+        told = self._told(Refused(context.stream_error(), model=asked.model), context, None)
+        return Stream(
+            headers=(("content-type", "text/event-stream; charset=utf-8"), *self.headers(context)),
+            opening=answer.opening(),
+            tokens=answer.tokens(),
+            closing=answer.closing(),
+            done=b"",
+            broken=b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","del\n\n',
+            error=(answer.failed(_error_of(told)),),
+        )
 
     def _chat(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
         asked = attrs.evolve(read_chat(body, self.rules), thinking=self.thinks(body))
@@ -189,6 +217,13 @@ def _prefix(messages: Sequence[Mapping[str, Any]]) -> str:
             param="messages",
         )
     return string_of(last.get("content"))
+
+
+def _error_of(told: Told) -> dict[str, Any]:
+    """The error of a response that failed: a code and a message."""
+    error = told.in_stream.get("error")
+    error = error if isinstance(error, Mapping) else told.in_stream
+    return {"code": error.get("code") or error.get("type") or "server_error", "message": error.get("message")}
 
 
 def _object_of(received: Received) -> Mapping[str, Any]:

@@ -220,6 +220,7 @@ _OPENAI_CHAT = OpenAIChat(
     thinks=_openai_thinks,
     check=_check_openai,
     headers=_openai_headers,
+    responses=True,
     stream_type="text/event-stream; charset=utf-8",
 )
 
