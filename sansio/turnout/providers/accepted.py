@@ -38,9 +38,9 @@ def accepted_settings(
     rule = account.entry.rule(model.model_id)
     refused = {*account.entry.habits.refuses, *also_refused}
     if rule is not None:
-        refused |= rule.refuses
-        if model.reasoning_effort not in (None, "none") and "reasoning_effort" not in refused | rule.refuses:
-            refused |= rule.when_thinking
+        # An effort that is not taken makes no model think.
+        taken = "reasoning_effort" not in refused | rule.refuses
+        refused |= rule.refused_at(model.reasoning_effort if taken else None)
     given = {name: value for name in _SETTINGS if (value := getattr(model, name)) not in (None, ())}
     dropped = tuple(name for name in given if name in refused)
     if dropped and account.unsupported == "raise":

@@ -60,6 +60,15 @@ OPENAI = CatalogEntry(
             refuses=SAMPLING,
             first_content=180.0,
         ),
+        # From 5.5 on they think unless told not to.
+        ModelRule(
+            pattern=r"gpt-5\.[6-9]",
+            when_thinking=SAMPLING,
+            thinks=True,
+            efforts=("low", "medium", "high", "xhigh", "max"),
+            first_content=180.0,
+        ),
+        ModelRule(pattern=r"gpt-5\.5", when_thinking=SAMPLING, thinks=True, first_content=180.0),
         ModelRule(pattern=r"gpt-5\.\d", when_thinking=SAMPLING, first_content=180.0),
     ),
 )
@@ -233,6 +242,7 @@ DEEPSEEK = CatalogEntry(
         ModelRule(
             pattern=r"deepseek-v[4-9]",
             when_thinking=frozenset({"logprobs", "tool_choice"}),
+            thinks=True,
             efforts=("high", "max"),
             context_window=1_000_000,
             prefill={"prefix": True},

@@ -32,7 +32,8 @@ class ModelRule:
 
     refuses        settings that the model answers with an error; also `response_format` (a JSON Schema for its answer)
                    and `tool_choice` (a forced one)
-    when_thinking  the same, only while a reasoning effort other than "none" is asked for
+    when_thinking  the same, only while it thinks: at a reasoning effort other than "none", or unasked where it `thinks`
+    thinks         whether it thinks unless it is told not to
     one_of         settings of which it takes one at a time
     first_content  seconds that it may think unseen before its first content
     thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit; or the
@@ -48,6 +49,7 @@ class ModelRule:
     pattern: str
     refuses: frozenset[str] = frozenset()
     when_thinking: frozenset[str] = frozenset()
+    thinks: bool = False
     one_of: tuple[str, ...] = ()
     first_content: float | None = None
     thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
@@ -56,6 +58,11 @@ class ModelRule:
     max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
     context_window: int | None = None
     prefill: Mapping[str, Any] | None = None
+
+    def refused_at(self, effort: str | None) -> frozenset[str]:
+        """What it refuses at this reasoning effort; None is not to say one."""
+        thinking = self.thinks if effort is None else effort != "none"
+        return self.refuses | self.when_thinking if thinking else self.refuses
 
     def matches(self, model_id: str) -> bool:
         return re.match(self.pattern, model_id) is not None

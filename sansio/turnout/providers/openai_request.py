@@ -33,7 +33,7 @@ from turnout.providers.echo import prefill_of
 from turnout.providers.entry import Account, Habits, ModelRule
 from turnout.providers.schema_subset import answer_schema, held_tool
 
-__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "tool_call", "tools_of"]
+__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "refused_effort", "tool_call", "tools_of"]
 
 # The settings of a ModelConfig that go into the body under their own names.
 _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
@@ -48,7 +48,7 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     model, habits = request.model, account.entry.habits
     rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
     prefilled = bool(prefill_of(request))
-    given, dropped = accepted_settings(model, account, _refused_effort(model, habits, rule, prefilled))
+    given, dropped = accepted_settings(model, account, refused_effort(model, habits, rule, prefilled=prefilled))
     body: dict[str, Any] = {
         "model": model.model_id,
         "messages": [_message(message, account) for message in request.messages],
@@ -78,7 +78,7 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     return body | dict(model.extra), dropped
 
 
-def _refused_effort(model: ModelConfig, habits: Habits, rule: ModelRule, prefilled: bool) -> dict[str, str]:
+def refused_effort(model: ModelConfig, habits: Habits, rule: ModelRule, *, prefilled: bool) -> dict[str, str]:
     """The effort, where this model does not take the one that is asked for, with the reason."""
     effort = model.reasoning_effort
     if effort is None:
@@ -140,8 +140,7 @@ def _refuses_force(request: ChatRequest, account: Account) -> bool:
     rule = account.entry.rule(model.model_id)
     if rule is None or choice is None or choice.mode not in ("required", "named"):
         return False
-    thinks = model.reasoning_effort not in (None, "none")
-    return "tool_choice" in rule.refuses or (thinks and "tool_choice" in rule.when_thinking)
+    return "tool_choice" in rule.refused_at(model.reasoning_effort)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 from turnout.chat import ChatRequest
 from turnout.messages import Tool
 from turnout.providers.accepted import accepted_settings
-from turnout.providers.entry import Account
-from turnout.providers.openai_request import function_of, json_schema_of, tools_of
+from turnout.providers.entry import Account, ModelRule
+from turnout.providers.openai_request import function_of, json_schema_of, refused_effort, tools_of
 from turnout.providers.openai_responses_items import conversation
 
 __all__ = ["response_body"]
@@ -32,7 +32,9 @@ def response_body(request: ChatRequest, account: Account, *, stream: bool) -> tu
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model = request.model
-    given, dropped = accepted_settings(model, account, _UNKNOWN_HERE)
+    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    effort = refused_effort(model, account.entry.habits, rule, prefilled=False)
+    given, dropped = accepted_settings(model, account, {**_UNKNOWN_HERE, **effort})
     extra = dict(model.extra)
     stored = bool(extra.get("store"))
     instructions, items = conversation(request, account, stored=stored)

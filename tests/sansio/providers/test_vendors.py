@@ -134,6 +134,32 @@ def test_deepseek_s_reasoner_chooses_its_tools_itself() -> None:
     assert chosen["tool_choice"] == "required"
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "fields"),
+    [
+        ("deepseek", "deepseek-v4-pro", {"tools": [WEATHER], "tool_choice": ToolChoice.named("weather")}),
+        ("deepseek", "deepseek-v4-pro", {"logprobs": 2}),
+        ("openai", "gpt-5.6", {"temperature": 0.2}),
+        ("openai", "gpt-5.5", {"top_p": 0.2}),
+    ],
+)
+def test_models_that_think_unless_told_refuse_the_same_unasked(
+    provider: str, model: str, fields: dict[str, Any]
+) -> None:
+    for effort in (None, "high"):
+        with pytest.raises(CapabilityUnsupported):
+            body(provider, model=model, reasoning_effort=effort, **fields)
+    assert body(provider, model=model, reasoning_effort="none", **fields)
+
+
+def test_the_newest_of_openai_s_models_knows_no_minimal_effort() -> None:
+    with pytest.raises(CapabilityUnsupported, match="it knows low, medium, high, xhigh, max"):
+        body("openai", model="gpt-5.6-sol", reasoning_effort="minimal")
+    with pytest.raises(CapabilityUnsupported, match="it knows low, medium, high, xhigh, max"):
+        asked(create("openai", api_key="k", api="responses"), model="gpt-5.6-sol", reasoning_effort="minimal")
+    assert body("openai", model="gpt-5.2", reasoning_effort="minimal")["reasoning_effort"] == "minimal"
+
+
 @pytest.mark.parametrize("setting", [{"presence_penalty": 0.5}, {"frequency_penalty": 0.5}, {"stop": "x"}])
 def test_grok_refuses_what_it_cannot_take_while_it_reasons(setting: dict[str, Any]) -> None:
     with pytest.raises(CapabilityUnsupported, match=next(iter(setting))):
