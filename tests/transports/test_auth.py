@@ -249,6 +249,8 @@ def test_the_region_is_the_host_s_or_the_profile_s(monkeypatch: pytest.MonkeyPat
     for url, region in (
         ("https://bedrock-runtime.ap-southeast-2.amazonaws.com/model/m/converse", "ap-southeast-2"),
         ("https://bedrock.us-west-2.amazonaws.com/foundation-models", "us-west-2"),
+        ("https://bedrock-runtime.us-west-2.api.aws/model/m/converse", "us-west-2"),
+        ("https://vpce-1a-2b.bedrock-runtime.eu-west-1.vpce.amazonaws.com/model/m/converse", "eu-west-1"),
     ):
         signed = signer(HttpRequest("POST", url))
         assert f"/{region}/bedrock/" in (signed.headers.get("authorization") or "")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SigV4"]
 
-_REGION = re.compile(r"bedrock(?:-runtime)?(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com")
+# Of the public endpoints, those in a private network, and the dual-stack ones.
+_REGION = re.compile(r"bedrock(?:-runtime)?(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)")
 
 
 class SigV4:
@@ -78,7 +79,7 @@ class SigV4:
         return HttpRequest(request.method, request.url, Headers((*kept, *fresh.items())), request.body)
 
     def _region_of(self, request: HttpRequest) -> str:
-        found = _REGION.match(split_url(request.url)[0].host)
+        found = _REGION.search(split_url(request.url)[0].host)
         region = found[1] if found is not None else self._session.get_config_variable("region")
         if not region:
             raise AuthenticationFailed("no AWS region is known: set AWS_REGION, or give SigV4(region=…)")

@@ -178,10 +178,9 @@ class Stream(Chat):
         if self._so_far is not None:
             prefill = provider.facts(model.model_id).prefill or {}
             text = self._so_far.text
-            if model.max_tokens is not None:
-                request = request.for_model(
-                    attrs.evolve(model, max_tokens=max(1, model.max_tokens - text_tokens(text)))
-                )
+            # What has been said was said without thinking, and those that go on from it refuse to begin now.
+            left = max(1, model.max_tokens - text_tokens(text)) if model.max_tokens is not None else None
+            request = request.for_model(attrs.evolve(model, max_tokens=left, reasoning_effort=None))
             request = attrs.evolve(request, messages=(*request.messages, Message(Role.ASSISTANT, text, extra=prefill)))
         return provider.stream(request)
 

@@ -144,6 +144,7 @@ def test_a_structured_answer(router: Router, provider: str) -> None:
 
 
 EMBEDDERS = {
+    "cohere": "embed-v4.0",
     "openai": "text-embedding-3-small",
     "gemini": "gemini-embedding-001",
     "glm4": "embedding-3",

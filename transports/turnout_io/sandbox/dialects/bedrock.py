@@ -82,7 +82,10 @@ class Bedrock:
     def _converse(self, received: Received, context: Context, model: str, *, stream: bool) -> Response:
         if not isinstance(received.body, Mapping):
             raise Refused(ErrorKind.INVALID, "The body of the request is not a JSON object.")
-        asked = _asked(received.body, model)
+        try:
+            asked = _asked(received.body, model)
+        except (AttributeError, KeyError, TypeError, ValueError) as fault:
+            raise Refused(ErrorKind.INVALID, f"The body of the request is malformed: {fault}") from None
         if not context.knows(model):
             raise Refused(ErrorKind.NO_SUCH_MODEL, model=model)
         answer = _Answer(compose(asked, received, context.scripted, f"{self.name}/{model}"), context)
@@ -104,7 +107,7 @@ class Bedrock:
 def _let_in(received: Received, context: Context) -> None:
     given = received.headers.get("authorization", "")
     if given.startswith("AWS4-HMAC-SHA256 "):
-        return  # a signature is for AWS to check
+        return  # whatever it says: only AWS can check a signature, and tells what is wrong with it
     key = given.removeprefix("Bearer ")
     if not key:
         raise Refused(ErrorKind.AUTH, "Missing Authentication Token")

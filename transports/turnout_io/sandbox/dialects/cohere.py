@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from turnout_io.sandbox.answers import Asked, Turn, compose
-from turnout_io.sandbox.dialects.base import Context, dumps, string_of, token_of
+from turnout_io.sandbox.dialects.base import Context, dumps, string_of, token_of, whole_number
 from turnout_io.sandbox.dialects.openai_embeddings import native_dimensions
 from turnout_io.sandbox.dialects.openai_requests import Rules, read_chat
 from turnout_io.sandbox.prose import pieces_of, words_in
@@ -110,7 +110,8 @@ def _asked(body: Mapping[str, Any]) -> Asked:
         raise Refused(ErrorKind.INVALID, "invalid tool_choice: one of NONE, REQUIRED is expected")
     messages = body.get("messages")
     wanted = body.get("response_format")
-    schema = wanted.get("json_schema", {}) if isinstance(wanted, Mapping) else None
+    as_json = isinstance(wanted, Mapping) and wanted.get("type") == "json_object"
+    schema = wanted.get("json_schema", {}) if isinstance(wanted, Mapping) and as_json else None
     if schema is not None and body.get("tools"):
         raise Refused(ErrorKind.INVALID, "response_format is not supported with tools")
     thinking = body.get("thinking")
@@ -146,11 +147,11 @@ def _embed(body: Mapping[str, Any], context: Context) -> Unary:
         raise Refused(ErrorKind.INVALID, "texts must be a list of strings with at least one element")
     if len(texts) > 96:
         raise Refused(ErrorKind.INVALID, "total number of texts must be at most 96")
-    if body.get("input_type") not in _PURPOSES:
+    if str(body.get("input_type")) not in _PURPOSES:
         raise Refused(ErrorKind.INVALID, "valid input_type must be provided with the provided model")
     native = native_dimensions(model)
-    size = body.get("output_dimension") or native
-    vectors = [as_floats(vector_of(model, text, int(size), native)) for text in texts]
+    size = whole_number(body, "output_dimension") or native
+    vectors = [as_floats(vector_of(model, text, min(size, native), native)) for text in texts]
     tokens = sum(words_in(text) for text in texts)
     meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}}
     return _unary(200, {"id": _uuid(context), "embeddings": {"float": vectors}, "texts": texts, "meta": meta})

@@ -116,9 +116,18 @@ class OpenAIChat:
             shown = f"{key[:4]}{'*' * 8}{key[-4:]}" if len(key) > 12 else "*" * 8
             raise Refused(ErrorKind.AUTH, f"Incorrect API key provided: {shown}.")
 
+    def _read(
+        self, body: Mapping[str, Any], put: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    ) -> tuple[Mapping[str, Any], Asked]:
+        """The body, put in the words of chat completions, and what it asks for. Raises Refused."""
+        try:
+            chat = put(body)
+            return chat, attrs.evolve(read_chat(chat, self.rules), thinking=self.thinks(chat))
+        except (AttributeError, KeyError, TypeError, ValueError) as fault:
+            raise Refused(ErrorKind.INVALID, f"The JSON body of the request is malformed: {fault}") from None
+
     def _respond(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
-        chat = as_chat(body)
-        asked = attrs.evolve(read_chat(chat, self.rules), thinking=self.thinks(chat))
+        chat, asked = self._read(body, as_chat)
         self.check(chat, asked)
         if not context.knows(asked.model):
             raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
@@ -138,7 +147,7 @@ class OpenAIChat:
         )
 
     def _chat(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
-        asked = attrs.evolve(read_chat(body, self.rules), thinking=self.thinks(body))
+        body, asked = self._read(body)
         self.check(body, asked)
         if self.prefix:
             asked = attrs.evolve(asked, beginning=_prefix(body["messages"]), repeats=self.repeats)

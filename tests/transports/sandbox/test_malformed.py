@@ -1,0 +1,89 @@
+"""Requests that are malformed in any place are refused as the provider would, and are never the sandbox's own fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from turnout_io.sandbox import Sandbox
+
+TOOL = {"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+RIGHT: dict[tuple[str, str], dict[str, Any]] = {
+    ("bedrock", "/model/m/converse"): {
+        "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+        "system": [{"text": "x"}],
+        "inferenceConfig": {"maxTokens": 9},
+        "toolConfig": {"tools": [TOOL], "toolChoice": {"tool": {"name": "f"}}},
+    },
+    ("cohere", "/v2/chat"): {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [FUNCTION],
+        "stop_sequences": ["x"],
+    },
+    ("cohere", "/v2/embed"): {"model": "m", "texts": ["x"], "input_type": "search_query", "output_dimension": 8},
+    ("openai", "/v1/chat/completions"): {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+        "tools": [FUNCTION],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "response_format": {"type": "text"},
+    },
+    ("openai", "/v1/responses"): {
+        "model": "gpt-4o-mini",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        "text": {"format": {"type": "text"}},
+    },
+}
+ODD: st.SearchStrategy[Any] = st.sampled_from([None, 7, "x", [], {}, [1], {"a": 1}, True, [[]], [{}]])
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(check_keys=False) as server:
+        yield server
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+def changed(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    if not path:
+        return odd
+    copy = json.loads(json.dumps(value))
+    spot = copy
+    for key in path[:-1]:
+        spot = spot[key]
+    spot[path[-1]] = odd
+    return copy
+
+
+@pytest.mark.parametrize(("provider", "path"), RIGHT)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_malformed_is_refused(sandbox: Sandbox, provider: str, path: str, data: st.DataObject) -> None:
+    right = RIGHT[provider, path]
+    body = changed(right, data.draw(st.sampled_from(places(right))), data.draw(ODD))
+    origin = sandbox.url(provider).split(f"/{provider}")[0]
+    answer = requests.post(f"{origin}/{provider}{path}", json=body, headers={"authorization": "Bearer k"}, timeout=10)
+    assert answer.status_code < 500, answer.text
+    assert isinstance(answer.json(), dict)
+
+
+@pytest.mark.parametrize(("provider", "path"), RIGHT)
+def test_what_is_right_is_answered(sandbox: Sandbox, provider: str, path: str) -> None:
+    origin = sandbox.url(provider).split(f"/{provider}")[0]
+    answer = requests.post(
+        f"{origin}/{provider}{path}", json=RIGHT[provider, path], headers={"authorization": "Bearer k"}, timeout=10
+    )
+    assert answer.status_code == 200, answer.text
