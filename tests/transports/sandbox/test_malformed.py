@@ -13,14 +13,26 @@ from hypothesis import strategies as st
 
 from turnout_io.sandbox import Sandbox
 
-TOOL = {"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}
-FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+SCHEMA = {"type": "object", "properties": {"c": {"type": "string"}}, "required": ["c"]}
+TOOL = {"toolSpec": {"name": "f", "inputSchema": {"json": SCHEMA}}}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
 RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("bedrock", "/model/m/converse"): {
         "messages": [{"role": "user", "content": [{"text": "hi"}]}],
         "system": [{"text": "x"}],
         "inferenceConfig": {"maxTokens": 9},
         "toolConfig": {"tools": [TOOL], "toolChoice": {"tool": {"name": "f"}}},
+    },
+    ("anthropic", "/v1/messages"): {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]},
+        ],
+        "tools": [{"name": "f", "input_schema": SCHEMA}],
+        "tool_choice": {"type": "tool", "name": "f"},
     },
     ("cohere", "/v2/chat"): {
         "model": "m",
@@ -39,10 +51,12 @@ RIGHT: dict[tuple[str, str], dict[str, Any]] = {
     ("openai", "/v1/responses"): {
         "model": "gpt-4o-mini",
         "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
-        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        "tools": [{"type": "function", "name": "f", "parameters": SCHEMA}],
+        "tool_choice": {"type": "function", "name": "f"},
         "text": {"format": {"type": "text"}},
     },
 }
+HEADERS = {"authorization": "Bearer k", "anthropic-version": "2023-06-01"}
 ODD: st.SearchStrategy[Any] = st.sampled_from([None, 7, "x", [], {}, [1], {"a": 1}, True, [[]], [{}]])
 
 
@@ -75,7 +89,7 @@ def test_what_is_malformed_is_refused(sandbox: Sandbox, provider: str, path: str
     right = RIGHT[provider, path]
     body = changed(right, data.draw(st.sampled_from(places(right))), data.draw(ODD))
     origin = sandbox.url(provider).split(f"/{provider}")[0]
-    answer = requests.post(f"{origin}/{provider}{path}", json=body, headers={"authorization": "Bearer k"}, timeout=10)
+    answer = requests.post(f"{origin}/{provider}{path}", json=body, headers=HEADERS, timeout=10)
     assert answer.status_code < 500, answer.text
     assert isinstance(answer.json(), dict)
 
@@ -83,7 +97,5 @@ def test_what_is_malformed_is_refused(sandbox: Sandbox, provider: str, path: str
 @pytest.mark.parametrize(("provider", "path"), RIGHT)
 def test_what_is_right_is_answered(sandbox: Sandbox, provider: str, path: str) -> None:
     origin = sandbox.url(provider).split(f"/{provider}")[0]
-    answer = requests.post(
-        f"{origin}/{provider}{path}", json=RIGHT[provider, path], headers={"authorization": "Bearer k"}, timeout=10
-    )
+    answer = requests.post(f"{origin}/{provider}{path}", json=RIGHT[provider, path], headers=HEADERS, timeout=10)
     assert answer.status_code == 200, answer.text

@@ -114,8 +114,11 @@ class Sandbox:
         return f"sandbox-{provider}-key"
 
     def environ(self) -> dict[str, str]:
-        """Variables that point every provider of the catalog at this sandbox: NAME_API_KEY and NAME_ENDPOINT."""
-        variables: dict[str, str] = {}
+        """Variables that point every provider of the catalog at this sandbox: NAME_API_KEY and NAME_ENDPOINT.
+
+        AWS_REGION is among them, for AWS's own programs ask nothing without one.
+        """
+        variables = {"AWS_REGION": "us-east-1"}
         for name in PROVIDERS:
             prefix = name.upper().replace("-", "_")
             variables[f"{prefix}_API_KEY"] = self.key(name)

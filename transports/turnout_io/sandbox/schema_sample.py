@@ -135,7 +135,7 @@ class _Sampler:
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
         required = schema.get("required")
-        needed = set(required) if isinstance(required, Sequence) else set()
+        needed = required if isinstance(required, Sequence) else ()
         if not isinstance(properties, Mapping):
             return {}
         return {

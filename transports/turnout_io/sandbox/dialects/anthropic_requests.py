@@ -148,7 +148,7 @@ def _choice(choice: object, tools: tuple[ToolSpec, ...]) -> tuple[str, str | Non
         raise _invalid("tool_choice may only be specified while providing tools")
     parallel = choice.get("disable_parallel_tool_use") is not True
     if kind == "tool":
-        if choice.get("name") not in {tool.name for tool in tools}:
+        if choice.get("name") not in [tool.name for tool in tools]:
             raise _invalid(f"Tool '{choice.get('name')}' not found in provided tools")
         return "required", str(choice["name"]), parallel
     return {"auto": "auto", "none": "none", "any": "required"}[str(kind)], None, parallel
@@ -178,7 +178,7 @@ class _Messages:
         return f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}."
 
     def _take(self, message: object, index: int) -> None:
-        role = message.get("role") if isinstance(message, Mapping) else None
+        role = str(message.get("role")) if isinstance(message, Mapping) else ""
         if not isinstance(message, Mapping) or role not in _BLOCKS:
             raise _invalid(f'messages: Unexpected role "{role}". Allowed roles are "user" or "assistant".')
         content = message.get("content")
@@ -194,7 +194,7 @@ class _Messages:
         texts: list[str] = []
         for number, block in enumerate(blocks):
             spot = f"messages.{index}.content.{number}"
-            if block.get("type") not in _BLOCKS[role]:
+            if str(block.get("type")) not in _BLOCKS[role]:
                 raise _invalid(f"{spot}.type: Input tag '{block.get('type')}' does not match any of the expected tags")
             self._block(block, spot, texts, asked)
         if asked:
@@ -217,7 +217,7 @@ class _Messages:
                 self._open.add(block["id"])
                 self.tokens += words_in(json.dumps(block["input"]))
             case "tool_result":
-                if block.get("tool_use_id") not in asked:
+                if str(block.get("tool_use_id")) not in asked:
                     raise _invalid(
                         f"{spot}: unexpected `tool_use_id` found in `tool_result` blocks: {block.get('tool_use_id')}. "
                         "Each `tool_result` block must have a corresponding `tool_use` block in the previous message."

@@ -18,6 +18,7 @@ _NATIVE = (
     (r"text-embedding-3-large", 3072),
     (r"text-embedding-(3-small|ada-002)", 1536),
     (r"gemini-embedding", 3072),
+    (r"embed-v4", 1536),
     (r"text-embedding-004|embedding-001", 768),
     (r"qwen3-embedding[-:]?8b", 4096),
     (r"qwen3-embedding[-:]?4b", 2560),
