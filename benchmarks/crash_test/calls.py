@@ -16,7 +16,7 @@ from turnout.errors import TurnoutError
 from turnout.events import End, Event, Restarted, Token
 from turnout.providers.protocol import Provider
 from turnout.routing.policy import OnInterrupt, Policy
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver

@@ -16,7 +16,7 @@ from benchmarks.crash_test.stage import Stage
 from benchmarks.crash_test.verdicts import Expected, judge
 from turnout.chat import ModelConfig
 from turnout.errors import InvalidRequest
-from turnout.routing.entries import Retrying
+from turnout.trace.entries import Retrying
 from turnout_io.sandbox import Fault
 
 __all__ = ["SCENARIOS", "Scenario"]

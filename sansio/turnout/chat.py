@@ -13,7 +13,7 @@ from turnout._validation import as_tuple, deep_copy, instance, instances, intege
 from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
 
 if TYPE_CHECKING:
-    from turnout.routing.trace import Trace
+    from turnout.trace import Trace
 
 __all__ = [
     "Capability",

@@ -13,7 +13,7 @@ from turnout._validation import as_tuple, instances, integer, non_empty
 from turnout.chat import ModelConfig, RateLimit, Usage
 
 if TYPE_CHECKING:
-    from turnout.routing.trace import Trace
+    from turnout.trace import Trace
 
     FloatView = memoryview[float]
 else:

@@ -6,13 +6,14 @@ says what failed, where, and what the reader can do; it never holds a key.
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING
+
+from turnout.failures import Phase, Timer
 
 if TYPE_CHECKING:
     from turnout.chat import ChatResponse
     from turnout.embeddings import Vectors
-    from turnout.routing.trace import Trace
+    from turnout.trace import Trace
 
 __all__ = [
     "AllAttemptsFailed",
@@ -48,26 +49,6 @@ __all__ = [
     "TransportError",
     "TurnoutError",
 ]
-
-
-class Phase(enum.StrEnum):
-    """How far an attempt had come: what may have been processed on the other side depends on it."""
-
-    NOT_SENT = "not-sent"  # no byte of the request left; repeating is always safe
-    SENT = "sent"  # some or all of the request left, nothing came back
-    HEAD = "head"  # a status came, nothing of the body
-    BODY = "body"  # some of the body came
-
-
-class Timer(enum.StrEnum):
-    """Which timer of one attempt ran out (DESIGN: timers are decided in the core)."""
-
-    CONNECT = "connect"
-    WRITE = "write"
-    HEAD = "head"
-    READ = "read"  # what a transport reports for one `read`; the core says which timer that was
-    FIRST_CONTENT = "first-content"
-    IDLE = "idle"
 
 
 class TurnoutError(Exception):

@@ -21,7 +21,7 @@ from turnout.chat import ChatResponse, FinishReason
 from turnout.errors import DeadlineExceeded, StreamFailed, TurnoutError
 from turnout.http import HttpRequest, Timeouts
 from turnout.messages import Message
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io.base import HttpResponse
 from turnout_io.socket_transport import SocketTransport
 

@@ -20,8 +20,8 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.messages import Message
-from turnout.routing.entries import Started
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
+from turnout.trace.entries import Started
 
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, TurnoutError)]
 

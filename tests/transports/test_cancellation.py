@@ -17,7 +17,7 @@ from tests.transports.stepping import Moment, cancelled_at, tasks_now
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.providers import create
 from turnout.routing.policy import Hedge, Policy
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import trio as trio_driver
 from turnout_io.concurrent import AsyncRouter
@@ -164,7 +164,7 @@ def test_at_every_await(case: Case, moment: Moment, runtime: str, sandbox: Sandb
             result = await cancelled_at(runtime, step, moment, lambda: case.deed(router))
             results.append(result)
             assert not any(health.in_flight for health in router.health()), "a place is held"
-            assert router._core.waiting == 0, "a call still waits for a place"
+            assert router._core.places.waiting == 0, "a call still waits for a place"
             assert not router._wakers, "a call can still be woken"
             if case.deed is not queue:
                 assert len(traces) - told == 1, "a call is told of twice, or not at all"

@@ -50,7 +50,7 @@ def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[
             environ=sandbox.environ(), dotenv=None, hedge=policy.hedge, timeout=policy.timeout, retries=0
         ) as router:
             await main(router)
-            assert router._core.in_flight == 0
+            assert router._core.places.in_flight == 0
 
     start(whole)
     assert sandbox.wait(lambda server: server.open_connections == 0)

@@ -19,7 +19,7 @@ import turnout_io.asyncio as asyncio_driver
 import turnout_io.trio as trio_driver
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
-from turnout.routing.trace import Trace, TraceError
+from turnout.trace import Trace, TraceError
 from turnout_io.concurrent import AsyncRouter
 from turnout_io.recorder import TraceRecorder, read_traces
 from turnout_io.sandbox import Fault, Sandbox

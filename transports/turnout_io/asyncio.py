@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from turnout.routing.policy import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.concurrent import AsyncChatStream, AsyncRouter
+from turnout_io.overlap import OverlappingRun
 
 __all__ = ["ChatStream", "Router"]
 
@@ -86,6 +87,7 @@ class Router(AsyncRouter):
     """Routes requests over its providers, on asyncio. The transport is asyncio and h11 where none is given."""
 
     _runtime = _AsyncioRuntime()
+    _overlapping = OverlappingRun
 
     @staticmethod
     def _make_transport(policy: Policy) -> AsyncTransport:

@@ -21,9 +21,10 @@ from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
 from turnout.routing.call import Call
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.field import Field
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures
 
@@ -71,6 +72,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
 
     _blocking = False
     _runtime: Runtime
+    _overlapping: type[Run]  # for calls that may have two attempts at once
     _make_transport: Callable[[Policy], AsyncTransport]
 
     def __init__(
@@ -83,7 +85,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
-        self._wakers: dict[Call, Waker] = {}
+        self._wakers: dict[Field, Waker] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -154,11 +156,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         return run.outcome()
 
     def _drive(self, call: Call) -> Run:
-        if not call.may_overlap:
-            return Run(self, call)
-        from turnout_io.overlap import OverlappingRun
-
-        return OverlappingRun(self, call)
+        return self._overlapping(self, call) if call.may_overlap else Run(self, call)
 
     def _start(
         self, operation: Operation, timeout: float | None, total: float | None = None, policy: Policy | None = None
@@ -180,17 +178,17 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         await self._runtime.shield(response.aclose)
 
     async def _sleep(self, call: Call, until: float) -> None:
-        waker = self._wakers[call] = self._runtime.make_waker()
+        waker = self._wakers[call.field] = self._runtime.make_waker()
         try:
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
                 await waker.wait(max(0.0, until - self._now()))
         finally:
-            del self._wakers[call]
+            del self._wakers[call.field]
 
     def _wake(self) -> None:
-        for call in self._core.take_woken():
-            waker = self._wakers.get(call)
+        for field in self._core.places.take_woken():
+            waker = self._wakers.get(field)
             if waker is not None:
                 waker.set()
 

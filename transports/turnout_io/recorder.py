@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from turnout.routing.trace import Trace, TraceError
+from turnout.trace import Trace, TraceError
 from turnout_io.process_lock import ProcessLock
 
 __all__ = ["TraceRecorder", "read_traces"]

@@ -20,7 +20,7 @@ from turnout.routing.policy import Policy
 from turnout.routing.router import RouterCore
 from turnout.routing.routes import Route
 from turnout.routing.standing import Health, health_of
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io.process_lock import ProcessLock
 
 __all__ = ["LEAST_WAIT", "RouterBase"]
@@ -149,7 +149,7 @@ class RouterBase(Generic[TransportT]):
             return
         with self._forked:
             if self._process != os.getpid():
-                self._core.part_with_calls()
+                self._core.places.part_with_calls()
                 if self._seed is None:
                     # Else all the workers of one parent would draw the same waits, and come back at once.
                     self._core.rng = random.Random()
@@ -178,7 +178,7 @@ class RouterBase(Generic[TransportT]):
     def health(self) -> tuple[Health, ...]:
         """How each candidate stands that was asked so far."""
         now = self._now()
-        return tuple(health_of(standing, now) for standing in self._core.standings().values())
+        return tuple(health_of(standing, now) for standing in self._core.places.standings().values())
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """The status of every registered provider."""

@@ -26,9 +26,10 @@ from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
 from turnout.routing.call import Call
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.field import Field
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io.base import HttpResponse, Transport
 from turnout_io.process_lock import ProcessLock
 from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures
@@ -50,7 +51,7 @@ class Router(RouterBase[Transport]):
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._lock = ProcessLock()
-        self._wakers: dict[Call, threading.Event] = {}
+        self._wakers: dict[Field, threading.Event] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -147,17 +148,17 @@ class Router(RouterBase[Transport]):
         response.close()
 
     def _sleep(self, call: Call, until: float) -> None:
-        waker = self._wakers[call] = threading.Event()
+        waker = self._wakers[call.field] = threading.Event()
         try:
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
                 waker.wait(max(0.0, until - self._now()))
         finally:  # Ctrl-C comes here as anywhere
-            del self._wakers[call]
+            del self._wakers[call.field]
 
     def _wake(self) -> None:
-        for call in self._core.take_woken():
-            waker = self._wakers.get(call)
+        for field in self._core.places.take_woken():
+            waker = self._wakers.get(field)
             if waker is not None:
                 waker.set()
 

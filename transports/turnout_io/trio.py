@@ -20,6 +20,7 @@ import trio
 from turnout.routing.policy import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.concurrent import AsyncChatStream, AsyncRouter
+from turnout_io.overlap import OverlappingRun
 
 __all__ = ["ChatStream", "Router"]
 
@@ -85,6 +86,7 @@ class Router(AsyncRouter):
     """Routes requests over its providers, on trio. The transport is trio and h11 where none is given."""
 
     _runtime = _TrioRuntime()
+    _overlapping = OverlappingRun
 
     @staticmethod
     def _make_transport(policy: Policy) -> AsyncTransport:

@@ -15,7 +15,7 @@ from turnout.messages import Tool
 from turnout.providers.anthropic_turns import begins_with_thinking, conversation
 from turnout.providers.claude import ANSWER_TOKENS, accepted_by_claude, adaptive_effort, merged_thinking, thinking_for
 from turnout.providers.entry import Account, ModelRule
-from turnout.providers.schema_subset import answer_schema, held_tool
+from turnout.providers.held_schemas import answer_schema, held_tool
 
 __all__ = ["messages_body"]
 

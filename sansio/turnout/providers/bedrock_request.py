@@ -17,7 +17,7 @@ from turnout.providers.accepted import accepted_settings
 from turnout.providers.bedrock_turns import Conversation, begins_with_thinking, family_of, with_cache_point
 from turnout.providers.claude import ANSWER_TOKENS, accepted_by_claude, adaptive_effort, merged_thinking, thinking_for
 from turnout.providers.entry import Account, ModelRule
-from turnout.providers.schema_subset import answer_schema, held_tool
+from turnout.providers.held_schemas import answer_schema, held_tool
 from turnout.providers.wire import encode
 
 __all__ = ["converse_body"]

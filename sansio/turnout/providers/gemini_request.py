@@ -28,7 +28,8 @@ from turnout.messages import (
     Text,
     Thinking,
 )
-from turnout.providers.schema_subset import SchemaSubset, answer_schema
+from turnout.providers.held_schemas import answer_schema
+from turnout.providers.schema_subset import SchemaSubset
 from turnout.providers.tool_arguments import arguments_object
 
 __all__ = ["FAMILY", "generate_body"]

@@ -31,7 +31,7 @@ from turnout.messages import (
 from turnout.providers.accepted import accepted_settings
 from turnout.providers.echo import prefill_of
 from turnout.providers.entry import Account, Habits, ModelRule
-from turnout.providers.schema_subset import answer_schema, held_tool
+from turnout.providers.held_schemas import answer_schema, held_tool
 
 __all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "refused_effort", "tool_call", "tools_of"]
 

@@ -23,14 +23,19 @@ from turnout.providers.schema_keywords import (
 from turnout.providers.schema_subset import SchemaSubset, SchemaUnsupported
 from turnout.providers.wire import encode
 
-__all__ = ["Saying"]
+__all__ = ["say"]
 
 _BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
 _MOST_INLINED = 10_000  # a small schema whose references fan out can be endless without being recursive
 
 
+def say(schema: Mapping[str, Any], subset: SchemaSubset, what: str) -> dict[str, Any]:
+    """The schema in the provider's words. `what` names it in errors. Raises SchemaUnsupported."""
+    return _Saying(subset, schema, what).whole()
+
+
 @attrs.define
-class Saying:
+class _Saying:
     """One schema on its way into a subset.
 
     what  names it in errors, as "openai/gpt-4o: the schema of the answer"

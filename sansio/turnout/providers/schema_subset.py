@@ -10,16 +10,13 @@ it then allows it had allowed before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
-from turnout.chat import ModelConfig
 from turnout.errors import CapabilityUnsupported
-from turnout.messages import Tool
 
-__all__ = ["SchemaSubset", "SchemaUnsupported", "answer_schema", "held_tool"]
+__all__ = ["SchemaSubset", "SchemaUnsupported"]
 
 
 class SchemaUnsupported(CapabilityUnsupported):
@@ -69,25 +66,3 @@ class SchemaSubset:
     depth: int | None = None
     properties: int | None = None
     length: int | None = None
-
-    def say(self, schema: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """The schema in the provider's words. `what` names it in errors. Raises SchemaUnsupported."""
-        from turnout.providers.schema_saying import Saying
-
-        return Saying(self, schema, what).whole()
-
-
-def answer_schema(schema: Mapping[str, Any], subset: SchemaSubset | None, model: ModelConfig) -> Mapping[str, Any]:
-    """The schema of an answer as the provider takes it; None takes any. Raises SchemaUnsupported."""
-    return schema if subset is None else subset.say(schema, f"{model}: the schema of the answer")
-
-
-def held_tool(tool: Tool, subset: SchemaSubset | None, model: ModelConfig) -> Tool:
-    """The tool with its parameters as the provider takes them, where it must hold calls to them.
-
-    Raises SchemaUnsupported.
-    """
-    if subset is None or not tool.strict:
-        return tool
-    parameters = {"type": "object", "properties": {}, **tool.parameters}
-    return attrs.evolve(tool, parameters=subset.say(parameters, f"{model}: the parameters of tool {tool.name!r}"))

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-from turnout.chat import ChatResponse, ModelConfig
+from turnout.chat import ChatResponse
 from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
 from turnout.http import Timeouts
-from turnout.prices import Price
-from turnout.providers.protocol import Exchange, Provider
+from turnout.providers.protocol import Exchange
+from turnout.routing.admission import Admitted
+from turnout.routing.candidate import Candidate
 from turnout.routing.commands import Open, Read
+from turnout.routing.operations import Operation
 from turnout.routing.policy import Hedge, Timers
-from turnout.routing.standing import Lease, Standing
+from turnout.routing.standing import Lease
 
-if TYPE_CHECKING:
-    from turnout.routing.admission import Admitted
-    from turnout.routing.operations import Operation
-
-__all__ = ["Attempt", "Candidate"]
-
-
-@attrs.frozen
-class Candidate:
-    """A model that may answer, and the provider that offers it.
-
-    standing  what all calls share of it
-    """
-
-    model: ModelConfig
-    provider: Provider
-    standing: Standing
-    price: Price | None = None
-
-    def __str__(self) -> str:
-        return str(self.model)
+__all__ = ["Attempt"]
 
 
 @attrs.define(eq=False)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -28,23 +27,21 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.events import Event, Restarted
-from turnout.routing import entries
+from turnout.failures import FailureClass
 from turnout.routing.admission import Admitted
 from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt
-from turnout.routing.classify import Action, FailureClass, classify
+from turnout.routing.classify import Action, classify
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
 from turnout.routing.field import Field
 from turnout.routing.journal import Journal
 from turnout.routing.lanes import Lanes
 from turnout.routing.operations import Operation
+from turnout.routing.places import Places
 from turnout.routing.plan import Again, Next, Plan, Stop
 from turnout.routing.policy import Policy
-from turnout.routing.trace import Trace
 from turnout.routing.verdicts import Failures, failed_entry, interrupted
-
-if TYPE_CHECKING:
-    from turnout.routing.router import RouterCore
+from turnout.trace import Trace, entries
 
 __all__ = ["Call"]
 
@@ -55,12 +52,13 @@ _NO_USAGE = Usage(source="absent")
 class Call:
     """One call of a router. Made by `RouterCore.start`.
 
+    field  its candidates and its way to a place; a driver knows it by this when a place is granted
     lanes  its attempts that are on; while they overlap, each Open and Read is an operation to begin
     """
 
-    _core: RouterCore
+    _places: Places[Field]
     _operation: Operation
-    _field: Field
+    field: Field
     _policy: Policy
     _journal: Journal
     _deadline: float
@@ -82,7 +80,7 @@ class Call:
 
     @property
     def _plan(self) -> Plan:
-        return self._field.plan
+        return self.field.plan
 
     # -- what the caller may ask --------------------------------------------------------------------------------
 
@@ -103,7 +101,7 @@ class Call:
     @property
     def ready(self) -> bool:
         """Whether it was let in or turned away while it waited: a Sleep is then over, whatever its time."""
-        return self._field.granted is not None
+        return self.field.granted is not None
 
     @property
     def may_overlap(self) -> bool:
@@ -153,7 +151,7 @@ class Call:
 
     def _advance(self, now: float) -> Command | None:
         """No attempt is on: begin the next, wait, or give up."""
-        field = self._field
+        field = self.field
         if now >= self._deadline:
             awaited = "waiting for a place in the router" if field.queued else "no attempt was on"
             seconds = self._deadline - self._journal.started
@@ -176,14 +174,14 @@ class Call:
 
     def _open(self, admitted: Admitted, now: float, *, hedge: bool = False) -> Command | None:
         place, lease = admitted.choice.place, admitted.lease
-        field = self._field
+        field = self.field
         candidate = field.candidates[place]
         self._failures.tried.add(place)
         try:
             exchange = self._operation.begin(candidate.provider, candidate.model)
         except TurnoutError as error:
             # It cannot be put into this dialect, and nothing was sent: another candidate may take it.
-            self._core.release(lease, now)
+            self._places.release(lease, now)
             self._failures.errors.append(error)
             field.leave_out(place, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
@@ -214,7 +212,7 @@ class Call:
             return command
         if hedge is not None and now >= lanes.rival_at:
             lanes.rival_at = math.inf
-            admitted = self._core.beside(self._field, hedge, live.place, now) if now < self._deadline else None
+            admitted = self._places.beside(self.field, live.place, now) if now < self._deadline else None
             if admitted is not None:
                 return self._open(admitted, now, hedge=True)
         return Wait(lanes.rival_at)
@@ -225,7 +223,7 @@ class Call:
         self._last = winner
         if loser is not None:
             self._note(entries.Dropped(self._at(now), loser.number, "another was faster"))
-            self._core.release(loser.lease, now)
+            self._places.release(loser.lease, now)
 
     # -- what happened ------------------------------------------------------------------------------------------
 
@@ -298,7 +296,7 @@ class Call:
 
     def cancel(self, now: float) -> None:
         """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
-        self._field.withdraw(now)
+        self.field.withdraw(now)
         self._close_all(now)
         if self._finish is None:
             self._note(entries.Finished(self._at(now), "cancelled by the caller"))
@@ -313,7 +311,7 @@ class Call:
         if self.lanes.overlapping:
             self._overtake(live, now)
         self._note(entries.Content(self._at(now), live.number))
-        self._core.content_came(live.lease, now)
+        self._places.content_came(live.lease, now)
         if self._operation.delivers:
             self._committed = True
             self._deadline = self._total
@@ -336,7 +334,7 @@ class Call:
             return self._fail(live, error, (), now)
         usage: Usage = getattr(fresh, "usage", _NO_USAGE)
         self._spent += usage.cost or 0.0
-        self._core.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None))
+        self._places.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None))
         skipped = getattr(live.exchange, "skipped", 0)
         self._note(entries.Ended(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
         if last:
@@ -376,7 +374,7 @@ class Call:
         kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
         self._failures.errors.append(kept)
         rule = self._policy.rule(failure, live.candidate.provider.name)
-        self._core.failed(live.lease, now, rule, entry.retry_after)
+        self._places.failed(live.lease, now, rule, entry.retry_after)
         self._close(live, now)
         at, place = self._at(now), live.place
         if not self._committed:
@@ -413,7 +411,7 @@ class Call:
         self._note(entries.MovedOn(at, candidate, decision.reason))
         if isinstance(decision, Next):
             for place in decision.dropped:
-                self._note(entries.Skipped(at, str(self._field.candidates[place]), entries.NO_LARGER))
+                self._note(entries.Skipped(at, str(self.field.candidates[place]), entries.NO_LARGER))
         elif decision.final or self.lanes.live is None:  # else the attempt beside it may still bring the answer
             self._stop(self._failures.errors[-1] if decision.final else self._failures.all_failed(), now)
 
@@ -428,7 +426,7 @@ class Call:
     def _close(self, live: Attempt, now: float) -> None:
         self.lanes.over(live)
         self._last = self.lanes.live or self._last
-        self._core.release(live.lease, now)
+        self._places.release(live.lease, now)
 
     # -- how a call ends ----------------------------------------------------------------------------------------
 
@@ -439,7 +437,7 @@ class Call:
             self._close(live, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
-        self._field.withdraw(now)
+        self.field.withdraw(now)
         self._close_all(now)
         if self._broken is not None:
             error = interrupted(error, error.partial or self._broken, str(self.model))

@@ -9,30 +9,9 @@ from types import MappingProxyType
 import attrs
 
 from turnout import errors
+from turnout.failures import FailureClass
 
-__all__ = ["RULES", "Action", "FailureClass", "Rule", "classify"]
-
-
-class FailureClass(enum.StrEnum):
-    CONNECT = "connect"
-    STALE = "stale"
-    SILENT = "silent"
-    DISCONNECTED = "disconnected"
-    STALLED = "stalled"
-    TRUNCATED = "truncated"
-    PROTOCOL = "protocol"
-    AUTHENTICATION = "authentication"
-    PERMISSION = "permission"
-    QUOTA = "quota"
-    NOT_FOUND = "not-found"
-    CONTEXT_LENGTH = "context-length"
-    CONTENT_FILTER = "content-filter"
-    INVALID_REQUEST = "invalid-request"
-    UNSUPPORTED = "unsupported"
-    RATE_LIMIT = "rate-limit"
-    OVERLOADED = "overloaded"
-    SERVER = "server"
-    TRANSPORT = "transport"
+__all__ = ["RULES", "Action", "Rule", "classify"]
 
 
 class Action(enum.StrEnum):

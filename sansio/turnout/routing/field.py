@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import attrs
 
 from turnout.errors import BudgetExceeded
 from turnout.routing.admission import Admitted, Answer, ObstaclesPassed
-from turnout.routing.attempt import Candidate
-from turnout.routing.entries import QueueFull, Skipped, Waiting
+from turnout.routing.candidate import Candidate
 from turnout.routing.journal import Journal
 from turnout.routing.operations import Operation
+from turnout.routing.places import Places
 from turnout.routing.plan import Hold, Obstacle, Plan, Stop, Try
 from turnout.routing.standing import Standing
-
-if TYPE_CHECKING:
-    from turnout.routing.call import Call
-    from turnout.routing.router import RouterCore
+from turnout.trace.entries import QueueFull, Skipped, Waiting
 
 __all__ = ["Field"]
 
@@ -27,17 +23,15 @@ __all__ = ["Field"]
 class Field:
     """Seeks a place for a call, and waits for one (`turnout.routing.admission.Applicant`).
 
-    call     whose field it is; the core names it when a place is granted
     granted  what it was told while it waited, until it takes note: its place, or that there is none to wait for
     queued   whether it waits in the core's queue
     """
 
-    core: RouterCore
+    places: Places[Field]
     candidates: tuple[Candidate, ...]
     operation: Operation
     plan: Plan
     journal: Journal
-    call: Call = attrs.field(init=False)
     granted: Answer | None = attrs.field(default=None, init=False)
     queued: bool = attrs.field(default=False, init=False)
     _waits_until: float = attrs.field(default=-math.inf, init=False)
@@ -46,7 +40,7 @@ class Field:
         """A place now; the time until which to wait for one; or why there is none to wait for."""
         if self.queued and self.granted is None and now < self._waits_until:
             return self._waits_until
-        answer = self.core.ask(self, now)
+        answer = self.places.ask(self, now)
         self.granted = None
         if isinstance(answer, Admitted):
             self.queued = False
@@ -72,10 +66,10 @@ class Field:
         """Leave the queue; a place that was granted meanwhile is passed on."""
         if self.queued:
             self.queued = False
-            self.core.withdraw(self)
+            self.places.withdraw(self)
         granted, self.granted = self.granted, None
         if isinstance(granted, Admitted):
-            self.core.release(granted.lease, now)
+            self.places.release(granted.lease, now)
 
     def leave_out(self, place: int, reason: str, now: float) -> None:
         """This candidate cannot be asked at all."""

@@ -6,9 +6,9 @@ import math
 
 import attrs
 
-from turnout.routing.entries import Entry, Passed
 from turnout.routing.plan import Obstacle
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
+from turnout.trace.entries import Entry, Passed
 
 __all__ = ["Journal"]
 

@@ -15,8 +15,9 @@ from typing import Literal, TypeAlias
 import attrs
 
 from turnout.errors import Phase
+from turnout.failures import FailureClass
 from turnout.routing.backoff import backoff_seconds
-from turnout.routing.classify import Action, FailureClass
+from turnout.routing.classify import Action
 from turnout.routing.policy import Policy
 
 __all__ = ["Again", "Candidacy", "Decision", "Hold", "Next", "Obstacle", "Plan", "Stop", "Try"]

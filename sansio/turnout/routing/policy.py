@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from turnout._validation import integer, number, one_of
+from turnout.failures import FailureClass
 from turnout.prices import Price
-from turnout.routing.classify import RULES, Action, FailureClass, Rule
+from turnout.routing.classify import RULES, Action, Rule
 
 __all__ = ["BreakerPolicy", "Hedge", "Limit", "OnExhausted", "OnFull", "OnInterrupt", "Policy", "Replay", "Timers"]
 

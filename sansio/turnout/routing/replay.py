@@ -17,11 +17,12 @@ from typing import Any
 import attrs
 
 from turnout.errors import Phase
-from turnout.routing.classify import Action, FailureClass, Rule
-from turnout.routing.entries import NO_LARGER, Entry, MovedOn, Retrying, Skipped, Waiting
+from turnout.failures import FailureClass
+from turnout.routing.classify import Action, Rule
 from turnout.routing.plan import Again, Candidacy, Hold, Next, Obstacle, Plan, Stop, Try
 from turnout.routing.policy import Policy
-from turnout.routing.trace import TraceError, check_version
+from turnout.trace import TraceError, check_version
+from turnout.trace.entries import NO_LARGER, Entry, MovedOn, Retrying, Skipped, Waiting
 
 __all__ = ["replay", "rules_of"]
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import attrs
 
-from turnout.chat import ROUTE, Capability, ChatRequest, ModelConfig, ProviderStatus, RateLimit, Usage
+from turnout.chat import ROUTE, Capability, ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import (
     CapabilityUnsupported,
@@ -25,27 +24,22 @@ from turnout.errors import (
 )
 from turnout.prices import by_model
 from turnout.providers.protocol import ModelFacts, Provider
-from turnout.routing.admission import Admission, Admitted, Answer
-from turnout.routing.attempt import Candidate
 from turnout.routing.call import Call
-from turnout.routing.classify import Rule
-from turnout.routing.entries import Arranged, Skipped
+from turnout.routing.candidate import Candidate
 from turnout.routing.field import Field
 from turnout.routing.journal import Journal
 from turnout.routing.operations import Chat, Embed, Operation
+from turnout.routing.places import Places
 from turnout.routing.plan import Candidacy, Plan
-from turnout.routing.policy import Hedge, Policy
+from turnout.routing.policy import Policy
 from turnout.routing.replay import rules_of
 from turnout.routing.routes import Choice, Measured, Route
-from turnout.routing.standing import Lease, Standing
+from turnout.routing.standing import Standing
 from turnout.routing.strategies import arranged
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
+from turnout.trace.entries import Arranged, Skipped
 
 __all__ = ["RouterCore"]
-
-
-# How many second attempts may be saved up by calls that needed none.
-HEDGES = 10.0
 
 
 @attrs.frozen
@@ -58,8 +52,9 @@ class _Registered:
 class RouterCore:
     """The shared half of a router, pure. A driver starts calls on it and obeys their commands.
 
-    rng   the only source of chance; each call draws its own seed from it
-    lock  held around changes of shared state, where several threads drive
+    rng     the only source of chance; each call draws its own seed from it
+    lock    held around changes of shared state, where several threads drive
+    places  what its calls ask for, wait for, and give back
     """
 
     policy: Policy = attrs.field(factory=Policy)
@@ -68,11 +63,10 @@ class RouterCore:
     _providers: dict[str, _Registered] = attrs.field(factory=dict, init=False)
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _turns: dict[str, int] = attrs.field(factory=dict, init=False)
-    _hedges: float = attrs.field(default=1.0, init=False)  # that may be had now
-    _admission: Admission[Field] = attrs.field(init=False)
+    places: Places[Field] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._admission = Admission(self.policy)
+        self.places = Places(self.policy, self._lock)
 
     # -- providers ----------------------------------------------------------------------------------------------
 
@@ -87,7 +81,7 @@ class RouterCore:
                     "give the new one another name, or register it with replace=True"
                 )
             self._providers[provider.name] = _Registered(provider, enabled)
-            self._admission.forget(provider.name)
+        self.places.forget(provider.name)
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route under its name. ValueError where the name is taken and `replace` is not given."""
@@ -178,8 +172,6 @@ class RouterCore:
         """
         with self._lock:
             seed = self.rng.getrandbits(48)
-            if self.policy.hedge is not None:
-                self._hedges = min(HEDGES, self._hedges + self.policy.hedge.budget)
         asked = operation.candidates
         models, entries, own = self._expanded(operation, asked, random.Random(seed))
         policy = policy or own or self.policy
@@ -218,33 +210,22 @@ class RouterCore:
         trace.rules = rules_of(policy, candidacies)
         journal = Journal(trace, now)
         plan = Plan(candidacies, policy, deadline, seed)
-        field = Field(self, tuple(candidates), operation, plan, journal)
-        call = Call(self, operation, field, policy, journal, now + deadline, whole, concurrent)
-        field.call = call
+        self.places.call_begins()
+        field = Field(self.places, tuple(candidates), operation, plan, journal)
+        call = Call(self.places, operation, field, policy, journal, now + deadline, whole, concurrent)
         if unknown is not None or not candidates:
             call.refuse(unknown or _no_candidate(refusals), now)
         return call
-
-    def part_with_calls(self) -> None:
-        """Give up every call that is under way, in a forked process: they are the parent's, and go on there.
-
-        What was learnt of the candidates goes with them. A call that is ended here all the same gives its place back
-        to what it was taken from, and so to nobody.
-        """
-        with self._lock:
-            self._admission = Admission(self.policy)
 
     def _candidate(self, provider: Provider, model: ModelConfig, policy: Policy) -> Candidate:
         return Candidate(model, provider, self._standing(provider, model), by_model(policy.prices, model))
 
     def _standing(self, provider: Provider | None, model: ModelConfig) -> Standing:
         key = str(model)
-        standing = self._admission.known(key)
+        standing = self.places.known(key)
         if standing is None:
-            # A provider of the user's own is asked before the lock is taken.
             facts = provider.facts(model.model_id) if provider is not None else ModelFacts()
-            with self._lock:
-                standing = self._admission.standing(model.provider, key, facts)
+            standing = self.places.standing(model.provider, key, facts)
         return standing
 
     # -- routes -------------------------------------------------------------------------------------------------
@@ -285,67 +266,6 @@ class RouterCore:
             standing.latency.first_content.value,
             price.at_most(1000, 200) if price is not None else None,
         )
-
-    # -- places -------------------------------------------------------------------------------------------------
-
-    def ask(self, field: Field, now: float) -> Answer:
-        """A place for one attempt: at once, in the order of the queue, or not at all."""
-        with self._lock:
-            return self._admission.ask(field, now)
-
-    def beside(self, field: Field, hedge: Hedge, place: int, now: float) -> Admitted | None:
-        """A place for a second attempt of one call, where the budget of such attempts allows it."""
-        with self._lock:
-            if self._hedges < 1.0:
-                return None
-            admitted = self._admission.beside(field, place, now)
-            if admitted is not None:
-                self._hedges -= 1.0
-            return admitted
-
-    def release(self, lease: Lease, now: float) -> None:
-        """An attempt is over: its place goes to the call that has waited longest for it."""
-        with self._lock:
-            self._admission.release(lease, now)
-
-    def withdraw(self, field: Field) -> None:
-        """The call waits no longer."""
-        with self._lock:
-            self._admission.withdraw(field)
-
-    def content_came(self, lease: Lease, now: float) -> None:
-        with self._lock:
-            lease.content_came(now)
-
-    def succeeded(self, lease: Lease, now: float, usage: Usage, told: RateLimit | None) -> None:
-        with self._lock:
-            lease.succeeded(now, tokens=usage.total_tokens, answer=usage.completion_tokens, told=told)
-
-    def failed(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
-        with self._lock:
-            lease.failed(now, rule, retry_after)
-
-    def take_woken(self) -> tuple[Call, ...]:
-        """The calls that were granted a place since the last time: the driver wakes them from their Sleep."""
-        if not self._admission.woken:
-            return ()
-        with self._lock:
-            return tuple(field.call for field in self._admission.take_woken())
-
-    @property
-    def in_flight(self) -> int:
-        """Places that are held now."""
-        return self._admission.whole.in_flight
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for a place."""
-        return self._admission.waiting
-
-    def standings(self) -> Mapping[str, Standing]:
-        """What is known of each candidate that was asked for so far, by `provider/model`."""
-        with self._lock:
-            return {standing.key: standing for standing in self._admission.standings()}
 
 
 def _score(strategy: str, measured: Measured) -> float | None:

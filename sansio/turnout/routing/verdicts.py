@@ -18,9 +18,9 @@ from turnout.errors import (
     TransportError,
     TurnoutError,
 )
-from turnout.routing.classify import FailureClass
-from turnout.routing.entries import Failed
+from turnout.failures import FailureClass
 from turnout.routing.plan import Stop
+from turnout.trace.entries import Failed
 
 __all__ = ["Failures", "failed_entry", "interrupted"]
 

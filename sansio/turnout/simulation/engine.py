@@ -31,6 +31,7 @@ from turnout.events import Event
 from turnout.http import HttpRequest, Timeouts
 from turnout.routing.call import Call
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.field import Field
 from turnout.routing.operations import Operation
 from turnout.routing.router import RouterCore
 
@@ -118,8 +119,8 @@ class Simulation:
     outcomes: list[Outcome] = attrs.field(factory=list, init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list, init=False)
     _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
-    _outcome_of: dict[Call, Outcome] = attrs.field(factory=dict, init=False)
-    _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
+    _outcome_of: dict[Field, Outcome] = attrs.field(factory=dict, init=False)
+    _asleep: dict[Field, object] = attrs.field(factory=dict, init=False)
     _connections: dict[tuple[Call, int], _Connection] = attrs.field(factory=dict, init=False)
     _on: set[tuple[Call, int]] = attrs.field(factory=set, init=False)
 
@@ -131,7 +132,7 @@ class Simulation:
             outcome = Outcome(call, self.now)
             if self.finished is None:
                 self.outcomes.append(outcome)
-            self._outcome_of[call] = outcome
+            self._outcome_of[call.field] = outcome
             if cancel_at is not None:
                 self.at(max(cancel_at, self.now), lambda: self._cancel(outcome))
             self._advance(outcome)
@@ -153,14 +154,14 @@ class Simulation:
     # -- the driver ---------------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        while woken := self.core.take_woken():
-            for call in woken:
-                if self._asleep.pop(call, None) is not None:
-                    self._advance(self._outcome_of[call])
+        while woken := self.core.places.take_woken():
+            for field in woken:
+                if self._asleep.pop(field, None) is not None:
+                    self._advance(self._outcome_of[field])
 
     def _cancel(self, outcome: Outcome) -> None:
         if outcome.finish is None:
-            self._asleep.pop(outcome.call, None)
+            self._asleep.pop(outcome.call.field, None)
             outcome.call.cancel(self.now)
             self._advance(outcome)
 
@@ -169,7 +170,7 @@ class Simulation:
 
         def happen() -> None:
             if (outcome.call, attempt) in self._on:
-                self._asleep.pop(outcome.call, None)
+                self._asleep.pop(outcome.call.field, None)
                 outcome.events += [(self.now, event) for event in told()]
                 self._advance(outcome)
 
@@ -201,7 +202,7 @@ class Simulation:
                 case Finish():
                     outcome.finish = command
                     outcome.ended = self.now
-                    del self._outcome_of[call]
+                    del self._outcome_of[call.field]
                     if self.finished is not None:
                         self.finished(outcome)
                     return
@@ -250,12 +251,12 @@ class Simulation:
 
     def _sleep(self, outcome: Outcome, until: float) -> None:
         token = object()
-        self._asleep[outcome.call] = token
+        self._asleep[outcome.call.field] = token
 
         def wake() -> None:
             # Another Sleep of the same call, or a wake by the core, has made this one void.
-            if self._asleep.get(outcome.call) is token:
-                del self._asleep[outcome.call]
+            if self._asleep.get(outcome.call.field) is token:
+                del self._asleep[outcome.call.field]
                 self._advance(outcome)
 
         if until < math.inf:

@@ -9,15 +9,15 @@ import attrs
 
 from turnout.chat import ChatRequest
 from turnout.messages import Message
-from turnout.routing.entries import Answered, Broken, Content, Ended, Failed, Started
 from turnout.routing.operations import Chat, Operation, Stream
 from turnout.routing.router import RouterCore
-from turnout.routing.trace import Trace
 from turnout.simulation.dialect import TOKEN, SimulatedDialect
 from turnout.simulation.engine import Outcome, Simulation
 from turnout.simulation.network import SimulatedNetwork
 from turnout.simulation.report import CandidateReport, Quantiles, Report, Span
 from turnout.simulation.scenario import Scenario
+from turnout.trace import Trace
+from turnout.trace.entries import Answered, Broken, Content, Ended, Failed, Started
 
 __all__ = ["simulate"]
 
@@ -76,7 +76,7 @@ class _Run:
         self._look(0)
         world.run()
         report.seconds = round(world.now, 6)
-        for key, standing in self.core.standings().items():
+        for key, standing in self.core.places.standings().items():
             report.candidates[key].openings = standing.breaker.openings
         report.first_content = Quantiles.of(self._first)
         report.whole = Quantiles.of(self._whole)
@@ -168,7 +168,7 @@ class _Run:
         """See who is left alone now, and come again."""
         now, report, scenario = self.world.now, self.report, self.scenario
         span = report.timeline[number // LOOKS]
-        for key, standing in self.core.standings().items():
+        for key, standing in self.core.places.standings().items():
             breaker = standing.breaker
             if now < max(breaker.cool_until, breaker.open_until) or breaker.state(now) != "closed":
                 span.resting[key] = round(span.resting.get(key, 0.0) + 1 / LOOKS, 6)

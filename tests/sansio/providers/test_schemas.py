@@ -17,6 +17,7 @@ from turnout.errors import CapabilityUnsupported
 from turnout.messages import Message, Tool
 from turnout.providers import CATALOG, create
 from turnout.providers.schema_keywords import LISTS, MAPPINGS, ONE
+from turnout.providers.schema_saying import say
 from turnout.providers.schema_subset import SchemaSubset, SchemaUnsupported
 
 SUBSETS = {name: entry.schemas for name, entry in CATALOG.items() if entry.schemas is not None}
@@ -25,7 +26,7 @@ SCALARS = st.none() | st.booleans() | st.integers(-3, 9) | st.sampled_from(["", 
 
 
 def said(schema: Mapping[str, Any], provider: str) -> dict[str, Any]:
-    return SUBSETS[provider].say(schema, "the schema")
+    return say(schema, SUBSETS[provider], "the schema")
 
 
 # -- any schema, any instance ------------------------------------------------------------------------------------------
@@ -327,7 +328,7 @@ def test_where_references_are_not_taken_they_are_put_in_place() -> None:
     subset = SchemaSubset(keywords=frozenset({"type", "properties", "items"}), references="inline")
     definitions = {"row": {"type": "array", "items": {"$ref": "#/$defs/text"}}, "text": TEXT}
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/row"}}, "$defs": definitions}
-    assert subset.say(schema, "it") == {"type": "object", "properties": {"a": ROW}}
+    assert say(schema, subset, "it") == {"type": "object", "properties": {"a": ROW}}
     fans: dict[str, Any] = {
         "$defs": {"d0": {"type": "string"}},
         "type": "object",
@@ -337,7 +338,7 @@ def test_where_references_are_not_taken_they_are_put_in_place() -> None:
         to = {"$ref": f"#/$defs/d{level - 1}"}
         fans["$defs"][f"d{level}"] = {"type": "object", "properties": {"x": to, "y": to}}
     with pytest.raises(SchemaUnsupported, match="fan out"):
-        subset.say(fans, "it")
+        say(fans, subset, "it")
 
 
 def test_size_has_its_limits() -> None:

@@ -22,7 +22,10 @@ from turnout.routing.admission import Admitted
 from turnout.routing.call import Call
 from turnout.routing.classify import RULES
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
-from turnout.routing.entries import (
+from turnout.routing.operations import Chat, Stream
+from turnout.routing.router import RouterCore
+from turnout.simulation import Outcome, Script, Simulation
+from turnout.trace.entries import (
     Answered,
     Broken,
     Content,
@@ -36,9 +39,6 @@ from turnout.routing.entries import (
     Started,
     Waiting,
 )
-from turnout.routing.operations import Chat, Stream
-from turnout.routing.router import RouterCore
-from turnout.simulation import Outcome, Script, Simulation
 
 
 @attrs.define(eq=False)
@@ -91,8 +91,8 @@ class Observer:
         # A place is held from Open to Drop, and by a call that was just granted one.
         on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
         owed = sum(len(other.lanes.drops) for other in self.began)
-        granted = sum(isinstance(other._field.granted, Admitted) for other in self.began)
-        assert self.core.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
+        granted = sum(isinstance(other.field.granted, Admitted) for other in self.began)
+        assert self.core.places.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
         if policy.max_concurrency is not None:
             assert len(on) - owed <= policy.max_concurrency, "the router is never over its limit"
 
@@ -165,16 +165,16 @@ class Observer:
 
     def _fair(self, call: Call, place: int, now: float) -> None:
         """Nobody who has waited longer for the same candidate, with as large a request, is still waiting."""
-        model = call._field.candidates[place].model
+        model = call.field.candidates[place].model
         for other in self.began:
             entries = other.trace.entries
-            if other is call or other.finished or other._field.granted is not None or not entries:
+            if other is call or other.finished or other.field.granted is not None or not entries:
                 continue
-            waits = isinstance(entries[-1], Waiting) and other._field.queued
+            waits = isinstance(entries[-1], Waiting) and other.field.queued
             mine = [entry for entry in call.trace.entries if isinstance(entry, Waiting)]
             since = self.began[call] + (mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():
-                if other._field.candidates[left].model == model:
+                if other.field.candidates[left].model == model:
                     assert self.began[other] + entries[-1].at >= since, "who has waited longest is served first"
 
     def _read_facts(self, call: Call) -> None:
@@ -249,8 +249,8 @@ def check_world(world: World) -> None:
         assert outcome.finish is not None, "every call finishes"
         check_outcome(outcome, observer)
         check_story(outcome, len(observer.tries[outcome.call]))
-    assert simulation.core.in_flight == 0, "leases equal opens minus drops"
-    assert simulation.core.waiting == 0, "nobody is left waiting"
+    assert simulation.core.places.in_flight == 0, "leases equal opens minus drops"
+    assert simulation.core.places.waiting == 0, "nobody is left waiting"
 
 
 def check_outcome(outcome: Outcome, observer: Observer) -> None:

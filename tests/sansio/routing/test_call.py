@@ -28,10 +28,11 @@ from turnout.errors import (
     TimedOut,
     Timer,
 )
+from turnout.failures import FailureClass
 from turnout.http import HttpRequest
 from turnout.messages import Image, Message
 from turnout.routing.backoff import backoff_seconds
-from turnout.routing.classify import RULES, FailureClass, classify
+from turnout.routing.classify import RULES, classify
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy, Timers
@@ -284,7 +285,7 @@ def test_cancelled_calls_are_over_at_once() -> None:
         outcome = world.run(cancel_at=at)
         assert outcome.finish == Finish()
         assert outcome.ended == at
-        assert world.core.in_flight == 0
+        assert world.core.places.in_flight == 0
 
 
 def test_places_are_given_in_order_and_passed_on() -> None:
@@ -295,7 +296,7 @@ def test_places_are_given_in_order_and_passed_on() -> None:
     world.simulation.run()
     assert [now for _, now in world.asked] == pytest.approx([0.0, 1.0, 2.0])
     assert [outcome.error for outcome in world.simulation.outcomes] == [None] * 4
-    assert world.core.in_flight == 0
+    assert world.core.places.in_flight == 0
     _, waited, *_ = world.simulation.outcomes[2].call.trace.entries
     assert waited.kind == "waiting"
 
@@ -314,7 +315,7 @@ def test_waiting_for_a_place_ends_with_the_deadline() -> None:
     assert isinstance(outcome.error, DeadlineExceeded)
     assert "waiting for a place" in str(outcome.error)
     assert outcome.ended == 2.0
-    assert world.core.in_flight == 0
+    assert world.core.places.in_flight == 0
 
 
 def test_wrong_calls_change_nothing() -> None:
@@ -402,7 +403,7 @@ def test_what_a_dialect_cannot_say_moves_on() -> None:
     alone = World([GOOD])
     alone.core.register(Mute("p0"), replace=True)
     assert isinstance(alone.run().error, CapabilityUnsupported)
-    assert alone.core.in_flight == 0
+    assert alone.core.places.in_flight == 0
 
 
 def vectors(*rows: list[float]) -> Script:

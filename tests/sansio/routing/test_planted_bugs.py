@@ -14,17 +14,18 @@ from hypothesis.errors import FlakyFailure
 
 from tests.sansio.routing.observer import check_world
 from tests.sansio.routing.worlds import World, worlds
-from turnout.routing.admission import Admission
+from turnout.routing.admission import Admission, Admitted
 from turnout.routing.breaker import Breaker
 from turnout.routing.call import Call
 from turnout.routing.commands import Sleep
-from turnout.routing.entries import Answered, MovedOn, Started
+from turnout.routing.field import Field
 from turnout.routing.lanes import Lanes
 from turnout.routing.limits import Gate, Window
+from turnout.routing.places import Places
 from turnout.routing.plan import Again, Plan
-from turnout.routing.router import RouterCore
 from turnout.routing.standing import Lease
 from turnout.simulation import Simulation
+from turnout.trace.entries import Answered, MovedOn, Started
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[Plant, str]] = {}
@@ -220,10 +221,10 @@ def the_loser_is_never_dropped(patch: pytest.MonkeyPatch) -> None:
 
 @bug("hedges keep to their budget")
 def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
-    def beside(self: RouterCore, field: Any, hedge: Any, place: int, now: float) -> Any:
+    def beside(self: Places[Field], field: Field, place: int, now: float) -> Admitted | None:
         return self._admission.beside(field, place, now)
 
-    patch.setattr(RouterCore, "beside", beside)
+    patch.setattr(Places, "beside", beside)
 
 
 @bug("asked too often")

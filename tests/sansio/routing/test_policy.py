@@ -439,5 +439,5 @@ def test_a_deadline_is_nobody_s_fault() -> None:
     world = World([Script(head=500.0)], breaker=BreakerPolicy(consecutive=1))
     outcome = world.run(Chat(world.request()), timeout=2.0)
     assert isinstance(outcome.error, DeadlineExceeded)
-    (standing,) = world.core.standings().values()
+    (standing,) = world.core.places.standings().values()
     assert standing.breaker.state(2.0) == "closed"

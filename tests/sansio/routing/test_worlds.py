@@ -12,8 +12,8 @@ from tests.sansio.routing.observer import check_world, drive
 from tests.sansio.routing.worlds import PlannedCall, World, worlds
 from turnout.routing.policy import Policy
 from turnout.routing.replay import replay
-from turnout.routing.trace import Trace
 from turnout.simulation import Script
+from turnout.trace import Trace
 
 
 @given(worlds())

@@ -16,9 +16,9 @@ from turnout.chat import ModelConfig
 from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
 from turnout.routing.replay import replay
 from turnout.routing.routes import Choice, Route
-from turnout.routing.trace import Trace
 from turnout.simulation import Arrivals, Fault, Report, Scenario, SimulatedProvider, Spread, read_scenario, simulate
 from turnout.simulation.scenario import FaultKind
+from turnout.trace import Trace
 
 SCENARIOS = Path(__file__).resolve().parents[3] / "scenarios"
 A, B = ModelConfig("a", "m"), ModelConfig("b", "m")

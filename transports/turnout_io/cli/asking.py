@@ -11,7 +11,7 @@ import click
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.messages import Message
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
 from turnout_io.cli.options import CONFIG, ENV_FILE, EXPLAIN, JSON, MODELS, TIMEOUT
 from turnout_io.cli.outcome import one_line
 from turnout_io.cli.user_router import default_models, user_router

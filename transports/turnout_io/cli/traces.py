@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import click
 
-from turnout.routing.entries import Answered
 from turnout.routing.replay import replay as decided_again
-from turnout.routing.trace import Trace
+from turnout.trace import Trace
+from turnout.trace.entries import Answered
 from turnout_io.cli.outcome import CallFailed, one_line
 from turnout_io.recorder import read_traces
 

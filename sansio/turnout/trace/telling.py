@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnout.routing.entries import (
+from turnout.trace.entries import (
     Answered,
     Arranged,
     Broken,

@@ -12,10 +12,9 @@ from typing import Any, Self, get_args
 
 import attrs
 
-from turnout.errors import Phase
-from turnout.routing.classify import FailureClass
-from turnout.routing.entries import Ended, Entry, Failed, Started
-from turnout.routing.telling import told
+from turnout.failures import FailureClass, Phase
+from turnout.trace.entries import Ended, Entry, Failed, Started
+from turnout.trace.telling import told
 
 __all__ = ["VERSION", "Trace", "TraceError"]
 

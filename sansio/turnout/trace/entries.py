@@ -9,8 +9,7 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
-from turnout.errors import Phase
-from turnout.routing.classify import FailureClass
+from turnout.failures import FailureClass, Phase
 
 __all__ = [
     "NO_LARGER",

@@ -1,0 +1,130 @@
+"""The places of one router, guarded by its lock, and the budget of second attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Generic
+
+import attrs
+
+from turnout.chat import RateLimit, Usage
+from turnout.providers.protocol import ModelFacts
+from turnout.routing.admission import Admission, Admitted, Answer, ApplicantT
+from turnout.routing.classify import Rule
+from turnout.routing.policy import Policy
+from turnout.routing.standing import Lease, Standing
+
+__all__ = ["Places"]
+
+
+# How many second attempts may be saved up by calls that needed none.
+HEDGES = 10.0
+
+
+@attrs.define(eq=False)
+class Places(Generic[ApplicantT]):
+    """Who may begin an attempt, who waits for that, and how each candidate stands after it."""
+
+    _policy: Policy
+    _lock: AbstractContextManager[Any]
+    _admission: Admission[ApplicantT] = attrs.field(init=False)
+    _hedges: float = attrs.field(default=1.0, init=False)  # that may be had now
+
+    def __attrs_post_init__(self) -> None:
+        self._admission = Admission(self._policy)
+
+    def part_with_calls(self) -> None:
+        """Give up every call that is under way, in a forked process: they are the parent's, and go on there.
+
+        What was learnt of the candidates goes with them. A call that is ended here all the same gives its place back
+        to what it was taken from, and so to nobody.
+        """
+        with self._lock:
+            self._admission = Admission(self._policy)
+
+    # -- a place for an attempt ---------------------------------------------------------------------------------
+
+    def call_begins(self) -> None:
+        """Each call adds its share to the budget of second attempts."""
+        hedge = self._policy.hedge
+        if hedge is not None:
+            with self._lock:
+                self._hedges = min(HEDGES, self._hedges + hedge.budget)
+
+    def ask(self, applicant: ApplicantT, now: float) -> Answer:
+        """A place for one attempt: at once, in the order of the queue, or not at all."""
+        with self._lock:
+            return self._admission.ask(applicant, now)
+
+    def beside(self, applicant: ApplicantT, place: int, now: float) -> Admitted | None:
+        """A place for a second attempt of one call, where the budget of such attempts allows it."""
+        with self._lock:
+            if self._hedges < 1.0:
+                return None
+            admitted = self._admission.beside(applicant, place, now)
+            if admitted is not None:
+                self._hedges -= 1.0
+            return admitted
+
+    def release(self, lease: Lease, now: float) -> None:
+        """An attempt is over: its place goes to the call that has waited longest for it."""
+        with self._lock:
+            self._admission.release(lease, now)
+
+    def withdraw(self, applicant: ApplicantT) -> None:
+        """The call waits no longer."""
+        with self._lock:
+            self._admission.withdraw(applicant)
+
+    def take_woken(self) -> tuple[ApplicantT, ...]:
+        """Those that were granted a place since the last time: the driver wakes their calls from their Sleep."""
+        if not self._admission.woken:
+            return ()
+        with self._lock:
+            return self._admission.take_woken()
+
+    @property
+    def in_flight(self) -> int:
+        """Places that are held now."""
+        return self._admission.whole.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place."""
+        return self._admission.waiting
+
+    # -- what an attempt showed of its candidate ----------------------------------------------------------------
+
+    def content_came(self, lease: Lease, now: float) -> None:
+        with self._lock:
+            lease.content_came(now)
+
+    def succeeded(self, lease: Lease, now: float, usage: Usage, told: RateLimit | None) -> None:
+        with self._lock:
+            lease.succeeded(now, tokens=usage.total_tokens, answer=usage.completion_tokens, told=told)
+
+    def failed(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
+        with self._lock:
+            lease.failed(now, rule, retry_after)
+
+    # -- how the candidates stand -------------------------------------------------------------------------------
+
+    def known(self, key: str) -> Standing | None:
+        """The standing of the candidate `provider/model`, where it has one."""
+        return self._admission.known(key)
+
+    def standing(self, provider: str, key: str, facts: ModelFacts) -> Standing:
+        """The standing of a candidate, made where it has none."""
+        with self._lock:
+            return self._admission.standing(provider, key, facts)
+
+    def forget(self, provider: str) -> None:
+        """What was known of this provider's candidates: another is in its place."""
+        with self._lock:
+            self._admission.forget(provider)
+
+    def standings(self) -> Mapping[str, Standing]:
+        """What is known of each candidate that was asked for so far, by `provider/model`."""
+        with self._lock:
+            return {standing.key: standing for standing in self._admission.standings()}

@@ -1,0 +1,5 @@
+"""The account of one call: every fact that came in, and every decision that was made of them."""
+
+from turnout.trace.trace import VERSION, Trace, TraceError, check_version
+
+__all__ = ["VERSION", "Trace", "TraceError", "check_version"]
