@@ -12,7 +12,7 @@ import trio
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ResponseFormat
 from turnout.errors import AuthenticationFailed, InvalidRequest, RateLimited, StreamFailed, StreamTruncated
 from turnout.messages import Message, Tool
-from turnout.providers import create
+from turnout.providers import CATALOG, create
 from turnout.providers.protocol import Provider
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.sync import ChatStream, Router
@@ -25,6 +25,15 @@ SCHEMA = {
     "additionalProperties": False,
 }
 WEATHER = Tool("get_weather", "The weather", SCHEMA)
+OFFERED = {
+    "openai": "gpt-4o-mini",
+    "azure": "gpt-4o-mini",
+    "xai": "grok-4.3",
+    "deepseek": "deepseek-v4-flash",
+    "groq": "openai/gpt-oss-120b",
+    "openrouter": "openai/gpt-4o-mini",
+    "openai-compatible": "local-model",
+}
 QUESTION = Message.user("How is the weather in Oslo?")
 
 
@@ -34,13 +43,17 @@ def sandbox() -> Iterator[Sandbox]:
         yield server
 
 
-def openai(sandbox: Sandbox, key: str | None = None) -> Provider:
-    return create("openai", api="responses", api_key=key or sandbox.key("openai"), endpoint=sandbox.url("openai"))
+def test_every_provider_that_offers_it_is_played() -> None:
+    assert set(OFFERED) == {entry.name for entry in CATALOG.values() if "responses" in entry.apis}
+
+
+def openai(sandbox: Sandbox, key: str | None = None, name: str = "openai") -> Provider:
+    return create(name, api="responses", api_key=key or sandbox.key(name), endpoint=sandbox.url(name))
 
 
 @pytest.fixture
 def router(sandbox: Sandbox) -> Iterator[Router]:
-    with Router([openai(sandbox)]) as made:
+    with Router([openai(sandbox, name=name) for name in OFFERED]) as made:
         yield made
 
 
@@ -52,14 +65,15 @@ def read(stream: ChatStream) -> ChatResponse:
     return stream.response
 
 
-def test_whole_and_streamed_answers_are_equal(router: Router) -> None:
-    request = ChatRequest("openai/gpt-4o-mini", "Tell me of railways")
+@pytest.mark.parametrize("provider", OFFERED)
+def test_whole_and_streamed_answers_are_equal(router: Router, provider: str) -> None:
+    request = ChatRequest(f"{provider}/{OFFERED[provider]}", "Tell me of railways")
     whole, streamed = router.chat(request), read(router.stream(request))
     assert whole.text == streamed.text
     assert "railways" in whole.text
     assert whole.finish_reason is streamed.finish_reason is FinishReason.STOP
     assert whole.usage == streamed.usage
-    assert whole.served_model == streamed.served_model == "gpt-4o-mini"
+    assert whole.served_model == streamed.served_model == OFFERED[provider]
 
 
 @pytest.mark.parametrize("stream", [False, True])

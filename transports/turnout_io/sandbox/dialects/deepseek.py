@@ -137,4 +137,5 @@ DEEPSEEK = DeepSeekChat(
     rules=Rules(stops=16, window=1_048_565, part_types=frozenset({"text"}), formats=frozenset({"text", "json_object"})),
     thinks=_thinks,
     check=_check,
+    responses=True,
 )

@@ -266,6 +266,7 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
         thinks=_OPENAI_CHAT.thinks,
         check=_check_openai,
         headers=azure_headers,
+        responses=True,
     ),
     DEEPSEEK,
     MISTRAL,
@@ -281,6 +282,7 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
         embeddings=EmbeddingRules(priced=True),
         thinks=_openrouter_thinks,
         headers=_openrouter_headers,
+        responses=True,
         open_models=True,
     ),
     OpenAIChat(
@@ -334,6 +336,7 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
         check=_check_groq,
         headers=_groq_headers,
         error_event="error",
+        responses=True,
     ),
     OpenAIChat(
         name="openai-compatible",
@@ -345,5 +348,6 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
         embeddings=EmbeddingRules(),
         thinks=_effort,
         needs_key=False,
+        responses=True,
     ),
 )

@@ -112,4 +112,5 @@ XAI = OpenAIChat(
     thinks=_thinks,
     check=_check,
     headers=_headers,
+    responses=True,
 )
