@@ -140,7 +140,8 @@ class MessageReader:
             self.assembly.skipped += 1
             return
         assembly, kind = self.assembly, block.type
-        if index in self._open:
+        again = index in self._open
+        if again:
             self._stop(index, events)
         if kind != "tool_use":
             self._put_places()
@@ -156,7 +157,7 @@ class MessageReader:
             if block.signature:
                 assembly.sign("reasoning", block.signature)
         elif kind == "tool_use":
-            assembly.tool_fragment(events, id=block.id, index=index, name=block.name)
+            assembly.tool_fragment(events, id=block.id, index=index, name=block.name, begins=not again)
             self._remember_place(raw)
 
     def _delta(self, index: int | None, delta: Delta, data: bytes, events: list[Event]) -> None:

@@ -162,12 +162,15 @@ class Assembly:
         name: str | None = None,
         arguments: str | None = None,
         signature: str | None = None,
+        begins: bool = False,
     ) -> int:
         """A fragment of a call that comes in pieces; "" and None mean that the fragment does not say.
 
+        begins  the protocol says that a call begins here: it is a new one, even with the id of another
+
         Returns the place of its call among the calls of this answer.
         """
-        place = self._place(id or None, index, name or None)
+        place = None if begins else self._place(id or None, index, name or None)
         if place is None:
             place = len(self._calls)
             call = _Call(index, id or None, name or None)

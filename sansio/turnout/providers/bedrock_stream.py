@@ -209,7 +209,9 @@ class ConverseReader:
         elif block.tool_use is not None and block.tool_use.type != "server_tool_use":
             call = block.tool_use
             arguments = bytes(call.input).decode("utf-8", "replace") if call.input is not None else ""
-            assembly.tool_fragment(events, id=call.tool_use_id, index=index, name=call.name, arguments=arguments)
+            assembly.tool_fragment(
+                events, id=call.tool_use_id, index=index, name=call.name, arguments=arguments, begins=True
+            )
         elif block.reasoning_content is not None and block.reasoning_content.redacted_content is None:
             told = block.reasoning_content.reasoning_text or block.reasoning_content
             assembly.reasoning(told.text or "", events)
@@ -237,6 +239,7 @@ class ConverseReader:
                     id=id if isinstance(id, str) else None,
                     index=index,
                     name=name if isinstance(name, str) else None,
+                    begins=True,
                 )
             else:
                 self._open[index] = _OpenBlock(kind, fields)

@@ -131,12 +131,15 @@ class Cohere(Dialect):
         return ModelPage(tuple(infos), answer.next_page_token or None)
 
 
-def _vectors(told: ByType) -> Vectors:
-    """The vectors as floats, or as the floats' bytes. Raises ValueError where neither came."""
-    if told.floats is not None:
-        return Vectors.of(told.floats)
+def _vectors(told: ByType | list[list[float]]) -> Vectors:
+    """The vectors as numbers, or as the floats' bytes. Raises ValueError where neither came."""
+    if isinstance(told, list):
+        return Vectors.of(told)  # where no type was asked for (version 1)
+    for numbers in (told.floats, told.int8, told.uint8):
+        if numbers is not None:
+            return Vectors.of(numbers)
     if told.base64 is None:
-        raise ValueError("they are neither float nor base64")
+        raise ValueError("they are neither numbers nor base64")
     try:
         packed = [base64.b64decode(row, validate=True) for row in told.base64]
     except binascii.Error as error:
@@ -183,7 +186,7 @@ class _Events:
                 self._plan(delta.message.tool_plan if delta.message is not None else None, events)
             case "tool-call-start" | "tool-call-delta":
                 if delta.message is not None and delta.message.tool_calls is not None:
-                    self._fragment(delta.message.tool_calls, chunk.index, events)
+                    self._fragment(delta.message.tool_calls, chunk.index, events, begins=kind == "tool-call-start")
             case "citation-start":
                 self._cite(delta.message.citations if delta.message is not None else None)
             case "message-start":
@@ -219,7 +222,7 @@ class _Events:
                 self._part(bytes(raw), events)
             self._plan(message.tool_plan, events)
             for place, call in enumerate(message.tool_calls or ()):
-                self._fragment(call, place, events)
+                self._fragment(call, place, events, begins=True)
             self._cite(message.citations)
         if answer.logprobs:
             assembly.logprobs.append(answer.logprobs)
@@ -271,7 +274,7 @@ class _Events:
         self.assembly.annotate({PLAN: True})
         self._planning = True
 
-    def _fragment(self, call: ToolCallWire, index: int | None, events: list[Event]) -> None:
+    def _fragment(self, call: ToolCallWire, index: int | None, events: list[Event], *, begins: bool) -> None:
         function = call.function
         self.assembly.tool_fragment(
             events,
@@ -279,6 +282,7 @@ class _Events:
             index=index,
             name=function.name if function is not None else None,
             arguments=function.arguments if function is not None else None,
+            begins=begins,
         )
 
     def _cite(self, told: Any) -> None:

@@ -83,6 +83,8 @@ class StreamEvent(msgspec.Struct, gc=False):
 
 class ByType(msgspec.Struct, gc=False):
     floats: list[list[float]] | None = msgspec.field(default=None, name="float")
+    int8: list[list[float]] | None = None
+    uint8: list[list[float]] | None = None
     base64: list[str] | None = None
 
 
@@ -91,7 +93,7 @@ class Meta(msgspec.Struct, gc=False):
 
 
 class Embeddings(msgspec.Struct, gc=False):
-    embeddings: ByType | None = None
+    embeddings: ByType | list[list[float]] | None = None
     meta: Meta | None = None
     error: Any = None
 

@@ -8,6 +8,7 @@
 {"message"}   {"__type", "Message"}                    Bedrock
 {"id", "message", "error_type"}                        Cohere
 "text"   [{"error": {…}}]                              SiliconFlow; Google without alt=sse
+{"base_resp": {"status_code", "status_msg"}}           MiniMax
 HTML, plain text, nothing                              whatever stands before the provider
 """
 
@@ -37,8 +38,18 @@ _CODE_FIELDS = (
     "reason",
     "limit_source",
     "error_code",
+    "status_code",
     "__type",
     "name",
+)
+_MESSAGE_FIELDS = (
+    "message",
+    "Message",
+    "msg",
+    "detail",
+    "error_description",
+    "error_msg",
+    "status_msg",
 )
 _NO_CODES = frozenset({"", "error", "none", "null"})
 
@@ -84,7 +95,7 @@ def facts_of(value: Any) -> ErrorFacts:
     if not isinstance(value, Mapping):
         words = value if isinstance(value, str) else ""
         return ErrorFacts(message=words, text=words)
-    inner = next((value[name] for name in ("error", "errors") if value.get(name)), None)
+    inner = next((value[name] for name in ("error", "errors") if value.get(name)), None) or _told_by_minimax(value)
     if isinstance(inner, list) and inner:
         inner = inner[0]
     error: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
@@ -106,8 +117,14 @@ def facts_of(value: Any) -> ErrorFacts:
     )
 
 
+def _told_by_minimax(value: Mapping[str, Any]) -> Any:
+    """MiniMax puts the outcome beside every answer, and 0 is success."""
+    outcome = value.get("base_resp")
+    return outcome if isinstance(outcome, Mapping) and outcome.get("status_code") else None
+
+
 def _message_of(layer: Mapping[str, Any]) -> str:
-    for name in ("message", "Message", "msg", "detail", "error_description"):
+    for name in _MESSAGE_FIELDS:
         if text := _text_of(layer.get(name)):
             return text
     return ""
@@ -174,7 +191,7 @@ def _is_http_number(text: str) -> bool:
 
 def _status_of(layers: list[Mapping[str, Any]]) -> int | None:
     for layer in layers:
-        for name in ("status_code", "code", "status"):
+        for name in ("status_code", "code", "status", "http_status_code"):
             value = layer.get(name)
             if isinstance(value, str) and _is_http_number(value):
                 value = int(value)

@@ -23,7 +23,16 @@ from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.gemini_partial_args import PartialArguments
 from turnout.providers.gemini_request import FAMILY, generate_body
-from turnout.providers.gemini_wire import Answer, Candidate, Embeddings, FunctionCall, Models, Part, UsageWire
+from turnout.providers.gemini_wire import (
+    Answer,
+    Candidate,
+    Embeddings,
+    FunctionCall,
+    Models,
+    Part,
+    UsageWire,
+    Values,
+)
 from turnout.providers.hints import request_id
 from turnout.providers.protocol import ModelPage
 from turnout.providers.wire import Shape, decode_any
@@ -54,6 +63,8 @@ _PART = Shape(Part)
 _EMBEDDINGS = Shape(Embeddings)
 _MODELS = Shape(Models)
 _UNCOUNTED = UsageWire()
+# What a part may have beside the one field that makes it a part.
+_BESIDE = frozenset({"thought", "thoughtSignature"})
 
 
 @attrs.frozen
@@ -164,15 +175,19 @@ class Gemini(Dialect):
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
         answer = self.document(_EMBEDDINGS, body, headers)
         rows = answer.embeddings or ([answer.embedding] if answer.embedding is not None else None)
-        vectors = [row.values or [] for row in rows] if rows is not None else _predicted(answer.predictions)
-        if vectors is None:
+        if rows is None and answer.predictions:
+            rows = [prediction.embeddings or Values() for prediction in answer.predictions]
+        if rows is None:
             raise RemoteProtocolError(f"{request.model}: no vectors came")
         try:
-            made = Vectors.of(vectors)
+            made = Vectors.of([row.values or [] for row in rows])
         except (ValueError, TypeError) as error:
             raise RemoteProtocolError(f"{request.model}: the vectors cannot be read: {error}") from None
         told = answer.usageMetadata
         tokens = told.promptTokenCount if told is not None else None
+        counts = [row.statistics.token_count for row in rows if row.statistics is not None]
+        if tokens is None and len(counts) == len(rows) and None not in counts:
+            tokens = sum(count for count in counts if count is not None)
         return EmbeddingResponse(
             vectors=made,
             model=request.model,
@@ -272,6 +287,11 @@ class _Chunks:
             assembly.close_part()
             put(part.text, events)
             assembly.sign("reasoning" if part.thought else "text", signature)
+        elif set(decode_any(raw)) <= _BESIDE:
+            # Nothing but a signature, or not even that: Gemini refuses to get such a part back.
+            if signature is not None:
+                assembly.close_part()
+                assembly.sign("reasoning" if part.thought else "text", signature)
         else:
             assembly.opaque(raw)
 
@@ -305,11 +325,3 @@ class _Chunks:
             ),
             reasoning_tokens=thoughts,
         )
-
-
-def _predicted(predictions: list[Any] | None) -> list[list[float]] | None:
-    """Vertex AI's `predict`: predictions[].embeddings.values."""
-    try:
-        return [prediction["embeddings"]["values"] for prediction in predictions] if predictions else None
-    except (KeyError, TypeError):
-        return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Answer", "Candidate", "Embeddings", "FunctionCall", "Models", "Part", "UsageWire"]
+__all__ = ["Answer", "Candidate", "Embeddings", "FunctionCall", "Models", "Part", "UsageWire", "Values"]
 
 
 class FunctionCall(msgspec.Struct, gc=False):
@@ -60,14 +60,23 @@ class Answer(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class Statistics(msgspec.Struct, gc=False):
+    token_count: int | None = None
+
+
 class Values(msgspec.Struct, gc=False):
     values: list[float] | None = None
+    statistics: Statistics | None = None  # from Vertex AI
+
+
+class Prediction(msgspec.Struct, gc=False):
+    embeddings: Values | None = None
 
 
 class Embeddings(msgspec.Struct, gc=False):
     embeddings: list[Values] | None = None
     embedding: Values | None = None
-    predictions: list[Any] | None = None
+    predictions: list[Prediction] | None = None  # what Vertex AI's `predict` answers
     usageMetadata: UsageWire | None = None  # noqa: N815
     error: Any = None
 

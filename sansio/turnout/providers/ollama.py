@@ -150,9 +150,9 @@ class Ollama(Dialect):
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
         answer = self.document(_MODELS, body, headers)
-        if answer.models is None:
+        if answer.models is None and b'"models"' not in body:  # a list of nothing is null
             raise RemoteProtocolError(f"{self.name}: no model list came")
-        names = (model.model or model.name for model in answer.models)
+        names = (model.model or model.name for model in answer.models or ())
         return ModelPage(tuple(ModelInfo(name, self.name) for name in names if name))
 
 

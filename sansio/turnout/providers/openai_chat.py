@@ -142,12 +142,13 @@ class OpenAIChat(Dialect):
         assembly = self.assembly(request, headers)
         chunk = self.decoded(_CHUNK, body)
         reader = _Chunks(self, assembly, headers, Echo(prefill_of(request)))
-        failure = reader.take(chunk, body, [])
+        failure = reader.take(chunk, body, [], whole=True)
         reader.flush([])
         if failure is not None:
             raise failure
         if not chunk.choices:
-            raise RemoteProtocolError(f"{request.model}: the answer has no choices: {_shown(body)}")
+            told = self._told(body, headers)
+            raise told or RemoteProtocolError(f"{request.model}: the answer has no choices: {_shown(body)}")
         return assembly.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
@@ -166,7 +167,7 @@ class OpenAIChat(Dialect):
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
         # Together answers with the bare list.
         answer = self.decoded(_MODELS, b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
-        if answer.data is None:
+        if answer.data is None and answer.object != "list":  # a list of nothing is null to Ollama
             raise self._told(body, headers) or RemoteProtocolError(f"{self.name}: no model list came: {_shown(body)}")
         return ModelPage(
             tuple(
@@ -177,7 +178,7 @@ class OpenAIChat(Dialect):
                     max_output_tokens=entry.max_completion_tokens,
                     owned_by=entry.owned_by,
                 )
-                for entry in answer.data
+                for entry in answer.data or ()
                 if entry.id
             )
         )
@@ -218,7 +219,7 @@ class _Chunks:
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         if isinstance(document, dict) and document.get("choices"):
             chunk = _CHUNK.fit(document)
-            return self.take(chunk, data, events) if chunk is not None else None
+            return self.take(chunk, data, events, whole=True) if chunk is not None else None
         facts = facts_of(document)
         return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
 
@@ -226,7 +227,7 @@ class _Chunks:
         if self.assembly.finish_raw is not None:
             self.assembly.text(self.echo.rest(), events)
 
-    def take(self, chunk: Chunk, data: bytes, events: list[Event]) -> ProviderError | None:
+    def take(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
         """Put one chunk, or a whole answer, into the assembly."""
         assembly = self.assembly
         assembly.raw = data
@@ -243,10 +244,12 @@ class _Chunks:
         for choice in chunk.choices or ():
             if choice.index:
                 continue
-            message = choice.delta or choice.message
+            # Perplexity sends both: beside each delta the answer so far, and beside the whole answer an empty delta.
+            message = (choice.message or choice.delta) if whole else (choice.delta or choice.message)
             if message is not None:
-                self._message(message, events)
-            assembly.finish(choice.finish_reason)
+                self._message(message, events, whole)
+            if choice.finish_reason is not None:
+                assembly.finish(choice.finish_reason, _filtered(choice.finish_reason))
             if choice.logprobs:
                 assembly.logprobs.append(choice.logprobs)
             error = error or choice.error
@@ -257,12 +260,13 @@ class _Chunks:
             error = error or groq.error
         if error:
             return self.dialect.error(facts_of({"error": error, "code": chunk.code}), self.headers, data)
-        if chunk.choices is None and chunk.message and chunk.usage is None:
-            # A flat error: SiliconFlow, DashScope and Cerebras have no envelope.
-            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+        if chunk.choices is None and not whole:
+            # A flat error: SiliconFlow, DashScope, Cerebras and many gateways have no envelope.
+            facts = facts_of(decode_any(data))
+            return self.dialect.error(facts, self.headers, data) if facts.message else None
         return None
 
-    def _message(self, message: Message, events: list[Event]) -> None:
+    def _message(self, message: Message, events: list[Event], whole: bool) -> None:
         assembly = self.assembly
         content = message.content
         reasoning = message.reasoning_content or message.reasoning
@@ -273,30 +277,44 @@ class _Chunks:
         if content:
             if isinstance(content, str):
                 assembly.text(self.echo.pass_on(content), events)
-            else:
+            elif isinstance(content, list):
                 for part in content:
                     self._content_part(part, events)
+            elif "type" in content:
+                self._content_part(content, events)
+            else:
+                # The JSON that was asked for, as it is and not as text.
+                assembly.text(self.echo.pass_on(json.dumps(content, ensure_ascii=False)), events)
         if message.refusal:
             assembly.refusal(message.refusal)
         if message.tool_calls:
             for fragment in message.tool_calls:
-                self._tool_call(fragment, events)
+                self._tool_call(fragment, events, whole)
+        elif message.function_call is not None:
+            self._tool_call(ToolCallFragment(index=0, function=message.function_call), events, whole)
         if message.annotations:
             assembly.citations += message.annotations
 
     def _content_part(self, part: object, events: list[Event]) -> None:
-        """A part where a string is usual (Mistral): text, or thinking with its own parts."""
+        """A part where a string is usual: text, a refusal, or thinking with its own parts (Mistral, Databricks)."""
         if isinstance(part, str):
             self.assembly.text(self.echo.pass_on(part), events)
-        elif isinstance(part, dict):
-            text, thinking = part.get("text"), part.get("thinking")
-            if isinstance(text, str):
-                self.assembly.text(self.echo.pass_on(text), events)
-            for piece in thinking if isinstance(thinking, list) else ():
-                if isinstance(piece, dict) and isinstance(piece.get("text"), str):
-                    self.assembly.reasoning(piece["text"], events)
-            if isinstance(thinking, str):
-                self.assembly.reasoning(thinking, events)
+            return
+        if not isinstance(part, dict):
+            return
+        if isinstance(part.get("refusal"), str):
+            self.assembly.refusal(part["refusal"])
+        thinks = part.get("type") in ("thinking", "reasoning")
+        for name in ("text", "thinking", "summary"):
+            told = part.get(name)
+            for piece in told if isinstance(told, list) else (told,):
+                text = piece.get("text") if isinstance(piece, dict) else piece
+                if not isinstance(text, str):
+                    continue
+                if thinks or name != "text":
+                    self.assembly.reasoning(text, events)
+                else:
+                    self.assembly.text(self.echo.pass_on(text), events)
 
     def _reasoning_details(self, details: list[Any], tell: bool, events: list[Event]) -> None:
         """OpenRouter's structured reasoning: kept for the next turn, told only where no plain field told it."""
@@ -328,12 +346,12 @@ class _Chunks:
             replayed["tool_calls"] = [tool_call(call, account, custom=place in self._custom) for place, call in calls]
         return encode(replayed) if replayed else None
 
-    def _tool_call(self, fragment: ToolCallFragment, events: list[Event]) -> None:
+    def _tool_call(self, fragment: ToolCallFragment, events: list[Event], whole: bool) -> None:
         function, custom = fragment.function, fragment.custom
         if custom is not None and function is None:
             self.assembly.replay = self._replay
             place = self.assembly.tool_fragment(
-                events, id=fragment.id, index=fragment.index, name=custom.name, arguments=custom.input
+                events, id=fragment.id, index=fragment.index, name=custom.name, arguments=custom.input, begins=whole
             )
             self._custom.add(place)
             return
@@ -347,7 +365,14 @@ class _Chunks:
             name=function.name if function is not None else None,
             arguments=arguments,
             signature=_google_signature(fragment.extra_content),
+            begins=whole,
         )
+
+
+def _filtered(finish_reason: str | int) -> FinishReason | None:
+    """Gemini's OpenAI-shaped endpoint says what was wrong behind the word: "content_filter: PROHIBITED_CONTENT"."""
+    told = isinstance(finish_reason, str) and finish_reason.startswith("content_filter:")
+    return FinishReason.CONTENT_FILTER if told else None
 
 
 def _google_signature(extra: object) -> str | None:

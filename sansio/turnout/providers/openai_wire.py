@@ -35,12 +35,13 @@ class ToolCallFragment(msgspec.Struct, gc=False):
 class Message(msgspec.Struct, gc=False):
     """A delta of a stream, or the whole message."""
 
-    content: str | list[Any] | None = None
+    content: str | list[Any] | dict[str, Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCallFragment] | None = None
+    function_call: Function | None = None  # the one call of the time before tools
     annotations: list[Any] | None = None
 
 
@@ -90,7 +91,6 @@ class Chunk(msgspec.Struct, gc=False):
     x_groq: XGroq | None = None
     citations: list[Any] | None = None
     code: Any = None
-    message: Any = None
 
 
 class Embedding(msgspec.Struct, gc=False):
@@ -121,6 +121,7 @@ class ModelEntry(msgspec.Struct, gc=False):
 
 
 class ModelList(msgspec.Struct, gc=False):
+    object: str | None = None
     data: list[ModelEntry] | None = None
     error: Any = None
 

@@ -138,6 +138,7 @@ _KEY_TEXTS = re.compile(
 )
 _MODEL_TEXTS = re.compile(
     r"model identifier is invalid|is not a valid model id|model not found|invalid model\b|no provider supported"
+    r"|on-demand throughput isn.t supported"  # Bedrock: the model is reached by an inference profile alone
     r"|supported api model names are|model not exist\b|\bmodel\b.{0,120}\b(?:does not exist|not found)"
 )
 _DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\bdaily\b|\b[rti]pd\b")

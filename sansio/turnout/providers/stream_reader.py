@@ -129,6 +129,8 @@ class StreamReader:
 
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
         """Lines that are no event stream: JSON that came instead of a stream, or after it."""
+        # llama.cpp and others tell an error in a field of that name.
+        stray = stray.strip().removeprefix(b"error:")
         try:
             document = decode_any(stray)
         except ValueError:

@@ -22,6 +22,7 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 # RecursionError: nesting deeper than the interpreter's stack. ValueError: bad JSON, bad UTF-8, digits without end.
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+_DIGITS = re.compile(r"[0-9]{1,19}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BOM = b"\xef\xbb\xbf"
 
@@ -125,6 +126,8 @@ def _fit(value: Any, kind: Any) -> Any:
             return UNFIT
         (item_kind,) = get_args(kind)
         return [fitted for item in value if (fitted := _fit(item, item_kind)) is not UNFIT]
+    if origin is dict:
+        return value if isinstance(value, dict) else UNFIT
     if kind is int or kind is float:
         return _fit_number(value, kind)
     if kind is types.NoneType:
@@ -141,6 +144,8 @@ def _fit_first(value: Any, kinds: Iterable[Any]) -> Any:
 
 
 def _fit_number(value: Any, kind: type[int] | type[float]) -> Any:
+    if isinstance(value, str) and _DIGITS.match(value):
+        value = int(value)  # how the JSON of protocol buffers writes a 64-bit number
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return UNFIT
     if kind is int and value != int(value):

@@ -322,3 +322,10 @@ def test_errors_are_told_by_their_header(status: int, kind: str, message: str, e
         read({"message": message}, status, (("x-amzn-errortype", kind),))
     assert type(caught.value) is error
     assert caught.value.message == message
+
+
+def test_a_call_s_beginning_may_hold_the_half_of_a_pair() -> None:
+    # Which the strict decoder refuses, so that the event is read again.
+    start = {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f\ud83d"}}}
+    heard = feed(frame("contentBlockStart", start) + frame("messageStop", {"stopReason": "tool_use"}))
+    assert [(call.id, call.name) for call in heard.result.tool_calls] == [("t", "f\ufffd")]

@@ -1,0 +1,225 @@
+"""Answers that say what the reference says, in another way: each was met at some server, and none loses anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.sansio.providers.bodies import sse
+from tests.sansio.providers.playing import feed, read
+from turnout.chat import ChatResponse, FinishReason, ModelConfig
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError
+from turnout.messages import Opaque, Text
+from turnout.providers import create
+from turnout.providers.protocol import ModelPage
+
+SERVER = "openai-compatible"
+
+
+def said(finish: str | None = "stop", **message: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}]}
+
+
+def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+
+
+def calls_of(response: ChatResponse) -> list[tuple[str, str, str]]:
+    return [(call.id, call.name, call.arguments) for call in response.tool_calls]
+
+
+def embedded(name: str, document: Any, texts: int = 1) -> EmbeddingResponse:
+    exchange = create(name, api_key="k").embed(EmbeddingRequest(ModelConfig(name, "m"), ["text"] * texts))
+    exchange.receive_head(200, ())
+    exchange.receive_data(json.dumps(document).encode())
+    exchange.receive_end()
+    assert exchange.failure is None
+    return exchange.result
+
+
+def listed(name: str, document: Any) -> ModelPage:
+    exchange = create(name, api_key="k").models()
+    exchange.receive_head(200, ())
+    exchange.receive_data(json.dumps(document).encode())
+    exchange.receive_end()
+    if exchange.failure is not None:
+        raise exchange.failure
+    return exchange.result
+
+
+# -- chat completions ---------------------------------------------------------------------------------------------
+
+
+def test_an_empty_delta_beside_the_message_is_nothing() -> None:
+    answer = said(content="Rust")
+    answer["choices"][0]["delta"] = {"role": "assistant", "content": ""}
+    assert read(SERVER, answer).text == "Rust"
+    # In the stream it is the other way: the message is all that came so far.
+    chunks = [delta(content="Ru"), delta("stop", content="st")]
+    for chunk, so_far in zip(chunks, ("Ru", "Rust"), strict=True):
+        chunk["choices"][0]["message"] = {"role": "assistant", "content": so_far}
+    assert feed(SERVER, sse(*chunks, "[DONE]")).result.text == "Rust"
+
+
+def test_the_function_call_of_old_is_a_call() -> None:
+    whole = read(SERVER, said("function_call", content=None, function_call={"name": "add", "arguments": '{"a": 1}'}))
+    assert [call.name for call in whole.tool_calls] == ["add"]
+    streamed = feed(
+        SERVER,
+        sse(
+            delta(content=None, function_call={"name": "add", "arguments": ""}),
+            delta(function_call={"arguments": '{"a"'}),
+            delta(function_call={"arguments": ": 1}"}),
+            delta("function_call"),
+            "[DONE]",
+        ),
+    ).result
+    assert calls_of(streamed) == calls_of(whole)
+    assert whole.finish_reason is streamed.finish_reason is FinishReason.TOOL_CALLS
+
+
+def test_calls_of_a_whole_answer_are_apart_whatever_their_ids() -> None:
+    functions = [{"name": "add", "arguments": "{}"}, {"name": "add", "arguments": '{"b": 2}'}]
+    for same in ({"id": "c"}, {"id": "", "index": 0}, {"index": 0}):
+        calls = read(SERVER, said(content=None, tool_calls=[{**same, "function": each} for each in functions]))
+        assert [call.arguments for call in calls.tool_calls] == ["{}", '{"b": 2}']
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning", "refusal"),
+    [
+        ([{"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}, {"text": "a"}], "a", "hm", None),
+        ([{"type": "reasoning", "text": "hm"}, "a"], "a", "hm", None),
+        ([{"type": "refusal", "refusal": "no"}], "", "", "no"),
+        ({"type": "text", "text": "a"}, "a", "", None),
+        ({"answer": 42}, '{"answer": 42}', "", None),
+    ],
+)
+def test_content_is_not_always_a_string(content: Any, text: str, reasoning: str, refusal: str | None) -> None:
+    whole = read(SERVER, said(content=content))
+    streamed = feed(SERVER, sse(delta("stop", content=content), "[DONE]")).result
+    for response in (whole, streamed):
+        assert (response.text, response.reasoning, response.refusal) == (text, reasoning, refusal)
+
+
+def test_what_was_filtered_may_stand_behind_the_word() -> None:
+    blocked = {"choices": [{"index": 0, "finish_reason": "content_filter: PROHIBITED_CONTENT"}]}
+    for response in (read(SERVER, blocked), feed(SERVER, sse(blocked, "[DONE]")).result):
+        assert response.finish_reason is FinishReason.CONTENT_FILTER
+        assert response.finish_raw == "content_filter: PROHIBITED_CONTENT"
+
+
+def test_counts_may_be_written_as_text() -> None:
+    answer = {**said(content="a"), "usage": {"prompt_tokens": "12", "completion_tokens": 3, "total_tokens": ""}}
+    usage = read(SERVER, answer).usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (12, 3)
+
+
+FLAT: list[tuple[dict[str, Any], str, int | None]] = [
+    ({"code": 500, "msg": "404 NOT_FOUND", "success": False}, "404 NOT_FOUND", 500),
+    ({"detail": "worker died"}, "worker died", None),
+    (
+        {"choices": None, "usage": {}, "base_resp": {"status_code": 1013, "status_msg": "internal"}},
+        "internal (1013)",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "words", "status"), FLAT)
+def test_an_answer_without_choices_is_the_error_that_it_tells(
+    document: dict[str, Any], words: str, status: int | None
+) -> None:
+    with pytest.raises(ServerError) as raised:
+        read(SERVER, document)
+    assert words in str(raised.value)
+    assert raised.value.status == status
+    failure = feed(SERVER, sse(delta(content="a"), document)).failure
+    assert isinstance(failure, ServerError)
+    assert str(failure) == str(raised.value)
+
+
+def test_success_beside_no_answer_is_no_error_of_the_provider() -> None:
+    with pytest.raises(RemoteProtocolError):
+        read(SERVER, {"choices": None, "base_resp": {"status_code": 0, "status_msg": "success"}})
+
+
+@pytest.mark.parametrize("cuts", [(), (3, 70, 90)])
+def test_an_error_may_be_a_field_of_the_event_stream(cuts: tuple[int, ...]) -> None:
+    told = b'error: {"code": 500, "message": "slot is gone", "type": "server_error"}\n\n'
+    heard = feed(SERVER, sse(delta(content="a")) + told, cuts)
+    assert heard.result.text == "a"
+    assert isinstance(heard.failure, ServerError)
+    assert heard.failure.status == 500
+
+
+# -- the other dialects -------------------------------------------------------------------------------------------
+
+
+def test_a_call_begins_where_the_protocol_says_so_even_with_the_id_of_another() -> None:
+    uses = [{"type": "tool_use", "id": "t", "name": "add", "input": {"a": place}} for place in range(2)]
+    assert len(read("anthropic", {"content": uses, "stop_reason": "tool_use"}).tool_calls) == 2
+    blocks = [{"toolUse": {"toolUseId": "t", "name": "add", "input": {"a": place}}} for place in range(2)]
+    answer = {"output": {"message": {"content": blocks}}, "stopReason": "tool_use"}
+    assert len(read("bedrock", answer, region="us-east-1").tool_calls) == 2
+    calls = [{"id": "t", "function": {"name": "add", "arguments": "{}"}} for _ in range(2)]
+    assert len(read("cohere", {"message": {"tool_calls": calls}, "finish_reason": "TOOL_CALL"}).tool_calls) == 2
+    events: list[dict[str, Any]] = []
+    for place, use in enumerate(uses):
+        events.append({"type": "content_block_start", "index": place, "content_block": {**use, "input": {}}})
+        piece = {"type": "input_json_delta", "partial_json": json.dumps(use["input"])}
+        events.append({"type": "content_block_delta", "index": place, "delta": piece})
+        events.append({"type": "content_block_stop", "index": place})
+    end = ({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}, {"type": "message_stop"})
+    streamed = feed("anthropic", sse(*events, *end)).result
+    assert [call.arguments for call in streamed.tool_calls] == ['{"a": 0}', '{"a": 1}']
+
+
+def test_a_part_of_gemini_s_that_holds_nothing_is_not_sent_back() -> None:
+    parts = [{"text": "a"}, {}, {"thoughtSignature": "c2ln"}, {"inlineData": {"data": "AA==", "mimeType": "image/png"}}]
+    answer = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    kept = read("gemini", answer).message.content
+    assert kept[:2] == (Text("a"), Text("", signature="c2ln"))
+    assert [type(part) for part in kept[2:]] == [Opaque]
+
+
+def test_a_list_of_no_models_may_be_null() -> None:
+    assert listed("ollama", {"models": None}).models == ()
+    assert listed(SERVER, {"object": "list", "data": None}).models == ()
+    with pytest.raises(RemoteProtocolError):
+        listed("ollama", {"version": "0.5"})
+    with pytest.raises(RemoteProtocolError):
+        listed(SERVER, {"version": "0.5"})
+
+
+def test_vertex_ai_counts_the_tokens_of_each_text() -> None:
+    rows = [{"embeddings": {"values": [1.0, 2.0], "statistics": {"token_count": count}}} for count in (3, 4)]
+    answer = embedded("gemini", {"predictions": rows}, 2)
+    assert answer.vectors.tolist() == [[1.0, 2.0], [1.0, 2.0]]
+    assert answer.usage.prompt_tokens == 7
+
+
+@pytest.mark.parametrize("rows", [[[0.5, -1.0]], {"float": [[0.5, -1.0]]}])
+def test_cohere_s_vectors_have_a_type_or_none(rows: Any) -> None:
+    assert embedded("cohere", {"embeddings": rows}).vectors.tolist() == [[0.5, -1.0]]
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+def test_cohere_s_vectors_of_small_numbers(kind: str) -> None:
+    assert embedded("cohere", {"embeddings": {kind: [[7, 12]]}}).vectors.tolist() == [[7.0, 12.0]]
+
+
+def test_a_model_that_needs_a_profile_is_not_to_be_found_there() -> None:
+    told = "Invocation of model ID x.y-v1:0 with on-demand throughput isn’t supported. Retry with an inference profile."
+    with pytest.raises(NotFound):
+        read("bedrock", {"message": told}, 400, region="us-east-1")
+
+
+@pytest.mark.parametrize("body", [{"error_code": 17, "error_msg": "daily"}, {"status": "failure", "message": "x"}])
+def test_errors_of_gateways_have_words(body: dict[str, Any]) -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(SERVER, body, 400)
+    assert raised.value.message in ("daily", "x")
