@@ -26,6 +26,8 @@ ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
 BLOCK: Final = 4096
 # Bytes that are decoded at a time: what is held besides what the reader keeps.
 _PIECE: Final = 65536
+# With it another member of a gzip body begins (RFC 1952, section 2.2); what begins otherwise is padding.
+_MAGIC: Final = b"\x1f\x8b"
 
 
 @attrs.frozen(kw_only=True)
@@ -49,17 +51,19 @@ _USUAL = Expansion()
 class ContentDecoder:
     """One compressed body. `encoding` is one of `ENCODINGS`; deflate comes with or without the zlib head.
 
-    `failure` stands once the body is broken or has grown out of bounds; `finished` once its compressed end has come.
+    `failure` stands once the body is broken or has grown out of bounds; `finished` once its compressed end has come,
+    and no further member of a gzip body has begun.
     """
 
     def __init__(self, encoding: str, bounds: Expansion = _USUAL) -> None:
-        self.finished = False
         self.failure: RemoteProtocolError | None = None
         self._name = encoding
         self._bounds = bounds
         # 47 takes a gzip or a zlib head; a raw deflate stream has none and is tried once the head has failed.
         self._zlib = zlib.decompressobj(47)
         self._begun = b"" if encoding == "deflate" else None
+        self._behind: bytes | None = None  # after the end of a member, what came so far; None within one
+        self._padding = False
         self._taken = 0
         self._given = 0
 
@@ -74,12 +78,11 @@ class ContentDecoder:
             if data[0] & 15 != 8 or int.from_bytes(data[:2]) % 31:
                 self._zlib = zlib.decompressobj(-15)
         start = 0
-        # What follows the end of the compressed stream is padding, and says nothing.
-        while start < len(data) and self.failure is None and not self.finished:
+        while start < len(data) and self.failure is None and not self._padding:
             block = data[start : start + BLOCK - self._taken % BLOCK]
             start += len(block)
             self._taken += len(block)
-            for piece in self._inflate(block):
+            for piece in self._inflate(self._member(block)):
                 room = self._bounds.limit - self._given
                 self._given += len(piece)
                 if len(piece) > room:
@@ -92,7 +95,33 @@ class ContentDecoder:
             if self._taken % BLOCK == 0 and self._given > self._bounds.free + self._bounds.ratio * self._taken:
                 self._fail(f"grows to more than {self._bounds.ratio} times its size when it is decoded")
 
+    @property
+    def finished(self) -> bool:
+        return self._behind is not None
+
+    def _member(self, data: bytes) -> bytes:
+        """What of `data` is to be inflated; nothing where it is padding, or may yet be."""
+        if self._behind is None:
+            return data
+        behind = self._behind = self._behind + data
+        if self._name == "deflate" or not _MAGIC.startswith(behind[:2]):
+            self._padding = True
+        elif len(behind) >= 2:
+            self._behind = None
+            self._zlib = zlib.decompressobj(31)
+            return behind
+        return b""
+
     def _inflate(self, block: bytes) -> Iterator[bytes]:
+        """Member by member: what is left of a block behind the end of one begins the next."""
+        while block and self.failure is None:
+            yield from self._inflate_member(block)
+            if not self._zlib.eof:
+                return
+            self._behind = b""
+            block = self._member(self._zlib.unused_data)
+
+    def _inflate_member(self, block: bytes) -> Iterator[bytes]:
         while True:
             before = self._zlib.copy()
             try:
@@ -101,10 +130,8 @@ class ContentDecoder:
                 yield from self._inflate_slowly(before, block)
                 return
             yield piece
-            if self._zlib.eof:
-                self.finished = True
-                return
-            if len(piece) < _PIECE:  # else zlib may hold more, even where it has taken the whole block
+            # With less than was asked for, zlib holds nothing back; else it may, though it has taken the whole block.
+            if self._zlib.eof or len(piece) < _PIECE:
                 return
             block = self._zlib.unconsumed_tail
 

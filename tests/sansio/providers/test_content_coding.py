@@ -11,6 +11,7 @@ import time
 import tracemalloc
 import zlib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,40 @@ def test_what_a_provider_really_sends_is_taken() -> None:
     assert len(body) > 8 * MIB
     packed = gzip.compress(body)
     assert decoded(ContentDecoder("gzip"), packed) == (body, None)
+
+
+@given(
+    st.lists(st.binary(max_size=200), min_size=1, max_size=5),
+    st.sampled_from([b"", b"\x00", b"\x00" * 700, b"\x1f", b"\x1fx", b"padding"]),
+    st.lists(st.integers(0, 1500), max_size=6).map(tuple),
+)
+def test_every_member_of_a_gzip_body_counts_and_padding_does_not(
+    bodies: list[bytes], padding: bytes, cuts: tuple[int, ...]
+) -> None:
+    """RFC 1952, section 2.2: a file is a series of members."""
+    packed = b"".join(map(gzip.compress, bodies)) + padding
+    decoder = ContentDecoder("gzip")
+    assert decoded(decoder, packed, cuts) == (b"".join(bodies), None)
+    assert decoder.finished
+
+
+@pytest.mark.parametrize("wbits", [31, 15, -15])
+def test_what_zlib_holds_back_comes_too(wbits: int) -> None:
+    """It gives no more at a time than it is asked for, and may have taken all of its input by then."""
+    packer = zlib.compressobj(wbits=wbits)
+    packed = packer.compress(b"a" * 66_000) + packer.flush()
+    encoding = "gzip" if wbits == 31 else "deflate"
+    for end in range(2, len(packed)):
+        in_bytes = decoded(ContentDecoder(encoding), packed[:end], tuple(range(end)))
+        assert decoded(ContentDecoder(encoding), packed[:end]) == in_bytes
+
+
+def test_a_member_that_breaks_off_is_not_the_end() -> None:
+    first, second = gzip.compress(b"one, "), gzip.compress(b"two, three")
+    for end in range(2, len(second)):
+        decoder = ContentDecoder("gzip")
+        got, told = decoded(decoder, first + second[:end])
+        assert (got.startswith(b"one, "), told, decoder.finished) == (True, None, False)
 
 
 TIGHT = Expansion(limit=60_000, free=3_000, ratio=20)
