@@ -62,14 +62,17 @@ def _codes(*groups: tuple[ErrorClass, str]) -> ErrorCodes:
 # Shared by many vendors, or so telling that no other could mean something else by them.
 _CODES = _codes(
     (ContentFiltered, "content_filter content_policy_violation responsibleaipolicyviolation cyber_policy"),
+    (ContentFiltered, "data_inspection_failed datainspectionfailed"),
     (ContextLengthExceeded, "context_length_exceeded exceed_context_size_error too_many_tokens token_limit_reached"),
+    (ContextLengthExceeded, "tokens_limit_reached model_max_prompt_tokens_exceeded"),
     (AuthenticationFailed, "invalid_api_key wrong_api_key api_key_invalid authentication_error authentication"),
     (AuthenticationFailed, "invalidsignatureexception unrecognizedclientexception expiredtokenexception"),
     (AuthenticationFailed, "missingauthenticationtokenexception incompletesignatureexception"),
     (QuotaExceeded, "insufficient_quota billing_hard_limit_reached billing_not_active billing_error"),
     (QuotaExceeded, "payment_required openrouter_credits openrouter_key_limit servicequotaexceededexception"),
+    (QuotaExceeded, "exceeded_current_quota_error arrearage"),
     (NotFound, "model_not_found not_found_error invalid_model deploymentnotfound model_decommissioned"),
-    (NotFound, "resourcenotfoundexception"),
+    (NotFound, "resourcenotfoundexception unknown_model model_not_supported"),
     (PermissionDenied, "permission_error permission_denied accessdeniedexception failed_precondition"),
     (Overloaded, "overloaded_error queue_exceeded provider_overloaded"),
     (Overloaded, "modelnotreadyexception serviceunavailableexception"),
@@ -117,14 +120,17 @@ _OPEN = frozenset({None, 200, 400, 413, 422})
 _CONTENT_TEXTS = re.compile(
     r"content violates usage guidelines|content management policy|rejected as a result of (?:the|our) safety system"
     r"|violating our usage policy|failed check: safety_check|blocked by content filtering policy"
+    r"|may contain inappropriate content"
 )
 _CONTEXT_TEXTS = re.compile(
     r"maximum (?:context|prompt) length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
-    r"|prompt is too long|prompt too long|input is too long|input too long|too many tokens"
-    r"|longer than the model's context length|input tokens exceed the configured limit"
+    r"|prompt is too long|prompt too long|input is too long|input too long|too many (?:input )?tokens"
+    r"|(?:longer|greater) than the (?:model's )?context length|input tokens exceed the configured limit"
     r"|exceeds the available context size"
     r"|exceeds the context length|exceeds the maximum number of tokens allowed|current length is .{1,40} while limit is"
-    r"|must be less than max_seq_len|maximum input length"
+    r"|must be less than max_seq_len|maximum input length|input length .{1,20} exceeds the maximum"
+    r"|token count .{1,20} (?:but model only supports up to|exceeds the limit)|range of input length should be"
+    r"|`inputs` tokens \+ `max_new_tokens` must be|`inputs` must have less than|exceeded model token limit"
 )
 # ModelScope answers 401 to a good key whose account lacks something.
 _UNBOUND_TEXTS = re.compile(r"bind your alibaba cloud account")
@@ -137,7 +143,8 @@ _KEY_TEXTS = re.compile(
     r"|make sure your api key is valid"
 )
 _MODEL_TEXTS = re.compile(
-    r"model identifier is invalid|is not a valid model id|model not found|invalid model\b|no provider supported"
+    r"model identifier is invalid|could not resolve the foundation model|is not a valid model id|model not found"
+    r"|invalid model\b|no provider supported"
     r"|on-demand throughput isn.t supported"  # Bedrock: the model is reached by an inference profile alone
     r"|supported api model names are|model not exist\b|\bmodel\b.{0,120}\b(?:does not exist|not found)"
 )

@@ -1,0 +1,77 @@
+"""What errors mean that no vendor of the catalog sends, but servers and gateways that speak their dialects do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sansio.providers.playing import read
+from turnout.errors import (
+    ContentFiltered,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+    ProviderError,
+    QuotaExceeded,
+)
+
+
+def refused(status: int, message: str, **fields: Any) -> ProviderError:
+    with pytest.raises(ProviderError) as raised:
+        read("openai-compatible", {"error": {"message": message, **fields}}, status)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        # Text Generation Inference, and who runs it
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 and 20"),
+        (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 3000"),
+        # Vertex AI
+        (400, "Unable to submit request because the input token count is 38000 but model only supports up to 32768."),
+        # Amazon's own models
+        (400, "Too many input tokens. Max input tokens: 8192, request input token count: 9000"),
+        # Moonshot, Alibaba, Volcano
+        (400, "Invalid request: Your request exceeded model token limit: 8192"),
+        (400, "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]"),
+        (400, "Input length 203743 exceeds the maximum length 202752"),
+        # LM Studio, GitHub's Copilot
+        (400, "The number of tokens to keep from the initial prompt is greater than the context length."),
+        (400, "prompt token count of 70000 exceeds the limit of 64000"),
+    ],
+)
+def test_too_much_text_in_many_words(status: int, message: str) -> None:
+    assert type(refused(status, message)) is ContextLengthExceeded
+    # A code that says what is wrong is believed, and so is a status.
+    assert type(refused(status, message, code="invalid_value")) is InvalidRequest
+    assert type(refused(500, message)) is not ContextLengthExceeded
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (413, "tokens_limit_reached", ContextLengthExceeded),
+        (400, "model_max_prompt_tokens_exceeded", ContextLengthExceeded),
+        (400, "data_inspection_failed", ContentFiltered),
+        (400, "DataInspectionFailed", ContentFiltered),
+        (400, "unknown_model", NotFound),
+        (400, "model_not_supported", NotFound),
+        (429, "exceeded_current_quota_error", QuotaExceeded),
+        (400, "Arrearage", QuotaExceeded),
+    ],
+)
+def test_codes_of_gateways(status: int, code: str, kind: type[ProviderError]) -> None:
+    assert type(refused(status, "no", code=code)) is kind
+    assert type(refused(status, "no", type=code)) is kind
+
+
+def test_content_that_was_inspected() -> None:
+    told = "<400> InternalError.Algo.DataInspectionFailed: Input text data may contain inappropriate content."
+    assert type(refused(400, told, code="invalid_parameter_error")) is ContentFiltered
+
+
+def test_a_model_that_amazon_does_not_know() -> None:
+    told = "Could not resolve the foundation model from the provided model identifier."
+    assert type(refused(400, told)) is NotFound
