@@ -271,7 +271,8 @@ class _Chunks:
         content = message.content
         reasoning = message.reasoning_content or message.reasoning
         if reasoning:
-            assembly.reasoning(reasoning, events)
+            for text in (reasoning,) if isinstance(reasoning, str) else _texts(reasoning):
+                assembly.reasoning(text, events)
         if message.reasoning_details:
             self._reasoning_details(message.reasoning_details, not reasoning, events)
         if content:
@@ -306,11 +307,7 @@ class _Chunks:
             self.assembly.refusal(part["refusal"])
         thinks = part.get("type") in ("thinking", "reasoning")
         for name in ("text", "thinking", "summary"):
-            told = part.get(name)
-            for piece in told if isinstance(told, list) else (told,):
-                text = piece.get("text") if isinstance(piece, dict) else piece
-                if not isinstance(text, str):
-                    continue
+            for text in _texts(part.get(name)):
                 if thinks or name != "text":
                     self.assembly.reasoning(text, events)
                 else:
@@ -367,6 +364,16 @@ class _Chunks:
             signature=_google_signature(fragment.extra_content),
             begins=whole,
         )
+
+
+def _texts(told: object) -> list[str]:
+    """The texts of what is one, or a list of parts that have one each."""
+    pieces = (piece.get("text") if isinstance(piece, dict) else piece for piece in _listed(told))
+    return [piece for piece in pieces if isinstance(piece, str)]
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _filtered(finish_reason: str | int) -> FinishReason | None:

@@ -36,8 +36,8 @@ class Message(msgspec.Struct, gc=False):
     """A delta of a stream, or the whole message."""
 
     content: str | list[Any] | dict[str, Any] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+    reasoning_content: str | list[Any] | None = None
+    reasoning: str | list[Any] | None = None
     reasoning_details: list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCallFragment] | None = None

@@ -118,7 +118,12 @@ class StreamReader:
             try:
                 failure = chunks.read(frame.event if type(frame) is SseEvent else "", data, told)
             except ValueError:
-                self.assembly.skipped += 1
+                if type(frame) is SseEvent and _several(data):
+                    self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
+                    if self.complete:
+                        return
+                else:
+                    self.assembly.skipped += 1
                 continue
             if failure is not None and self.failure is None:
                 self._fail(failure)
@@ -150,6 +155,18 @@ class StreamReader:
         self.chunks.flush(events)
         self.assembly.end(events)
         self.complete = True
+
+
+def _several(data: bytes) -> bool:
+    """Whether these are the data lines of several events, between which a server forgot the empty lines."""
+    first, _, more = data.partition(b"\n")
+    if not more:
+        return False
+    try:
+        decode_any(first)
+    except ValueError:
+        return False
+    return True
 
 
 def _shortened(blank: bytes) -> bytes:

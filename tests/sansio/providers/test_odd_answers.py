@@ -11,7 +11,7 @@ from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.playing import feed, read
 from turnout.chat import ChatResponse, FinishReason, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
-from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError
+from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError, StreamTruncated
 from turnout.messages import Opaque, Text
 from turnout.providers import create
 from turnout.providers.protocol import ModelPage
@@ -105,6 +105,13 @@ def test_content_is_not_always_a_string(content: Any, text: str, reasoning: str,
         assert (response.text, response.reasoning, response.refusal) == (text, reasoning, refusal)
 
 
+@pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
+def test_reasoning_may_be_in_parts(key: str) -> None:
+    parts = [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]
+    for response in (read(SERVER, said(**{key: parts})), feed(SERVER, sse(delta("stop", **{key: parts}))).result):
+        assert response.reasoning == "hm"
+
+
 def test_what_was_filtered_may_stand_behind_the_word() -> None:
     blocked = {"choices": [{"index": 0, "finish_reason": "content_filter: PROHIBITED_CONTENT"}]}
     for response in (read(SERVER, blocked), feed(SERVER, sse(blocked, "[DONE]")).result):
@@ -154,6 +161,18 @@ def test_an_error_may_be_a_field_of_the_event_stream(cuts: tuple[int, ...]) -> N
     assert heard.result.text == "a"
     assert isinstance(heard.failure, ServerError)
     assert heard.failure.status == 500
+
+
+@pytest.mark.parametrize("cuts", [(), (3, 70, 90, 200)])
+def test_the_empty_lines_between_events_may_be_missing(cuts: tuple[int, ...]) -> None:
+    whole = sse(delta(content="a"), delta(content="b"), delta("stop"), "[DONE]")
+    heard = feed(SERVER, whole.replace(b"\n\n", b"\n"), cuts)
+    assert heard.failure is None
+    assert heard.agreed() == feed(SERVER, whole).agreed()
+    # Where it breaks off, what was whole is there, and one event was not to be read.
+    cut = feed(SERVER, whole.replace(b"\n\n", b"\n")[: whole.index(b"stop") - 4], cuts)
+    assert isinstance(cut.failure, StreamTruncated)
+    assert (cut.result.text, [event.type for event in cut.events]) == ("ab", ["token", "token"])
 
 
 # -- the other dialects -------------------------------------------------------------------------------------------
