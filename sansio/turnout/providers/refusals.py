@@ -136,7 +136,10 @@ _CONTEXT_TEXTS = re.compile(
 _UNBOUND_TEXTS = re.compile(r"bind your alibaba cloud account")
 # Anthropic answers 400 where others answer 402: its credit is used up, or a limit that its owner set; and where the
 # whole account was closed.
-_CREDIT_TEXTS = re.compile(r"credit balance is too low|reached your specified (?:workspace )?api usage limits")
+_CREDIT_TEXTS = re.compile(
+    r"credit balance is too low|reached your specified (?:workspace )?api usage limits"
+    r"|insufficient (?:account )?balance|balance is insufficient"  # MiniMax, in a 200
+)
 _CLOSED_TEXTS = re.compile(r"\borganization has been disabled\b")
 _KEY_TEXTS = re.compile(
     r"incorrect api key|invalid api key|api key not valid|api key is invalid|missing authentication"

@@ -107,8 +107,8 @@ def test_content_is_not_always_a_string(content: Any, text: str, reasoning: str,
 
 @pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
 def test_reasoning_may_be_in_parts(key: str) -> None:
-    parts = [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]
-    for response in (read(SERVER, said(**{key: parts})), feed(SERVER, sse(delta("stop", **{key: parts}))).result):
+    parts: dict[str, Any] = {key: [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]}
+    for response in (read(SERVER, said(**parts)), feed(SERVER, sse(delta("stop", **parts))).result):
         assert response.reasoning == "hm"
 
 

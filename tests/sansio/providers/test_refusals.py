@@ -72,6 +72,13 @@ def test_content_that_was_inspected() -> None:
     assert type(refused(400, told, code="invalid_parameter_error")) is ContentFiltered
 
 
+def test_no_money_left_told_beside_no_answer() -> None:
+    told = {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+    with pytest.raises(QuotaExceeded) as raised:
+        read("openai-compatible", told)
+    assert raised.value.code == "1008"
+
+
 def test_a_model_that_amazon_does_not_know() -> None:
     told = "Could not resolve the foundation model from the provided model identifier."
     assert type(refused(400, told)) is NotFound
