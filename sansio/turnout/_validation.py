@@ -16,42 +16,51 @@ def where(instance: object, attribute: attrs.Attribute[Any]) -> str:
     return f"{type(instance).__name__}.{attribute.name}"
 
 
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _a(kind: type) -> str:
+    name = kind.__name__
+    return f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
+
+
 def non_empty(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """A string with something other than white space in it."""
     if not isinstance(value, str):
-        raise TypeError(f"{where(instance, attribute)} must be a str, not {type(value).__name__}")
+        raise TypeError(f"{where(instance, attribute)} must be a str, not {_kind(value)}")
     if not value.strip():
         raise ValueError(f"{where(instance, attribute)} must not be empty")
 
 
 def string(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{where(instance, attribute)} must be a str, not {type(value).__name__}")
+        raise TypeError(f"{where(instance, attribute)} must be a str, not {_kind(value)}")
 
 
 def number(
     low: float | None = None, high: float | None = None, *, above: float | None = None
 ) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """A finite number or None, within the bounds; `above` is an open lower bound."""
+    """A finite number within the bounds; `above` is an open lower bound. None where that is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is None:
+        if value is None and attribute.default is None:
             return
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{where(instance, attribute)} must be a number, not {type(value).__name__}")
+            raise TypeError(f"{where(instance, attribute)} must be a number, not {_kind(value)}")
         _check_range(instance, attribute, value, low, high, above)
 
     return validate
 
 
 def integer(low: int | None = None, high: int | None = None) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """A whole number or None, within the bounds."""
+    """A whole number within the bounds. None where that is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is None:
+        if value is None and attribute.default is None:
             return
         if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{where(instance, attribute)} must be an int, not {type(value).__name__}")
+            raise TypeError(f"{where(instance, attribute)} must be an int, not {_kind(value)}")
         _check_range(instance, attribute, value, low, high, None)
 
     return validate
@@ -87,11 +96,26 @@ def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 
 def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """One of this kind."""
+    """One of this kind. None where that is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not isinstance(value, kind):
-            raise TypeError(f"{where(instance, attribute)} must be a {kind.__name__}, not {type(value).__name__}")
+        if not isinstance(value, kind) and not (value is None and attribute.default is None):
+            raise TypeError(f"{where(instance, attribute)} must be {_a(kind)}, not {_kind(value)}")
+
+    return validate
+
+
+def mapping_to(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A mapping from names to this kind. One that is no dict may make up its items when it is asked: it is trusted."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{where(instance, attribute)} must be a mapping, not {_kind(value)}")
+        for key, item in value.items() if isinstance(value, dict) else ():
+            if not isinstance(key, str):
+                raise TypeError(f"{where(instance, attribute)} must have names as keys, not {_kind(key)}")
+            if not isinstance(item, kind):
+                raise TypeError(f"{where(instance, attribute)}[{key!r}] must be {_a(kind)}, not {_kind(item)}")
 
     return validate
 
@@ -102,8 +126,8 @@ def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Iterable[object]) -> None:
         for place, item in enumerate(value):
             if not isinstance(item, kinds):
-                wanted = " or ".join(kind.__name__ for kind in kinds)
-                raise TypeError(f"{where(instance, attribute)}[{place}] must be a {wanted}, not {type(item).__name__}")
+                wanted = " or ".join(_a(kind) for kind in kinds)
+                raise TypeError(f"{where(instance, attribute)}[{place}] must be {wanted}, not {_kind(item)}")
 
     return validate
 
@@ -113,7 +137,7 @@ def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise TypeError(f"expected a mapping, not {type(value).__name__}")
+        raise TypeError(f"expected a mapping, not {_kind(value)}")
     return copy.deepcopy(dict(value))
 
 
@@ -122,5 +146,5 @@ def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...]:
     if value is None:
         return ()
     if isinstance(value, str | bytes | Mapping):
-        raise TypeError(f"expected a list or tuple, not {type(value).__name__}")
+        raise TypeError(f"expected a list or tuple, not {_kind(value)}")
     return tuple(value)

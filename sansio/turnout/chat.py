@@ -85,7 +85,8 @@ class ModelConfig:
     logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
     reasoning_effort: str | None = attrs.field(default=None, kw_only=True)
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
-    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+    # Left out of the hash, which a mapping has not, so that a model can be a key.
+    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True, hash=False)
 
     @classmethod
     def parse(cls, text: str, **settings: Any) -> ModelConfig:
@@ -138,12 +139,12 @@ class ResponseFormat:
         return cls()
 
 
-def _model(value: ModelConfig | str) -> ModelConfig:
+def as_model(value: ModelConfig | str) -> ModelConfig:
     return ModelConfig.parse(value) if isinstance(value, str) else value
 
 
-def _models(value: Iterable[ModelConfig | str] | None) -> tuple[ModelConfig, ...]:
-    return tuple(map(_model, as_tuple(value)))
+def as_models(value: Iterable[ModelConfig | str] | None) -> tuple[ModelConfig, ...]:
+    return tuple(map(as_model, as_tuple(value)))
 
 
 def _messages(value: Iterable[Message] | str) -> tuple[Message, ...]:
@@ -160,15 +161,15 @@ class ChatRequest:
     metadata   the caller's own labels; they stay in the trace and are sent to nobody
     """
 
-    model: ModelConfig = attrs.field(converter=_model, validator=instance(ModelConfig))
+    model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
     messages: tuple[Message, ...] = attrs.field(converter=_messages, validator=instances(Message))
     fallbacks: tuple[ModelConfig, ...] = attrs.field(
-        default=(), converter=_models, validator=instances(ModelConfig), kw_only=True
+        default=(), converter=as_models, validator=instances(ModelConfig), kw_only=True
     )
     tools: tuple[Tool, ...] = attrs.field(default=(), converter=as_tuple, validator=instances(Tool), kw_only=True)
-    tool_choice: ToolChoice | None = attrs.field(default=None, kw_only=True)
+    tool_choice: ToolChoice | None = attrs.field(default=None, validator=instance(ToolChoice), kw_only=True)
     parallel_tool_calls: bool | None = attrs.field(default=None, kw_only=True)
-    response_format: ResponseFormat | None = attrs.field(default=None, kw_only=True)
+    response_format: ResponseFormat | None = attrs.field(default=None, validator=instance(ResponseFormat), kw_only=True)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
 
     def __attrs_post_init__(self) -> None:

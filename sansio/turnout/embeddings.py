@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from turnout._validation import as_tuple, instances, integer, non_empty
-from turnout.chat import ModelConfig, RateLimit, Usage
+from turnout._validation import as_tuple, instance, instances, integer, non_empty
+from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
 
 if TYPE_CHECKING:
     from turnout.trace import Trace
@@ -140,6 +140,7 @@ def _inputs(value: str | Iterable[str]) -> tuple[str, ...]:
 class EmbeddingRequest:
     """Texts to turn into vectors, in order. Over a provider's cap they are split and joined again.
 
+    model       a `ModelConfig`, or its name as `openai/text-embedding-3-small`
     dimensions  ask for vectors of this length, where the model can
     purpose     what the vectors are for: "query", "document", or a provider's own word; some models want to know
     fallbacks   other places of the *same* model: they are tried only if `family` is given, for vectors of another
@@ -147,12 +148,12 @@ class EmbeddingRequest:
     family      the caller's word that `model` and `fallbacks` give the same vectors, for example "bge-m3"
     """
 
-    model: ModelConfig = attrs.field(validator=attrs.validators.instance_of(ModelConfig))
+    model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
     input: tuple[str, ...] = attrs.field(converter=_inputs, validator=instances(str))
     dimensions: int | None = attrs.field(default=None, kw_only=True, validator=integer(1))
     purpose: str | None = attrs.field(default=None, kw_only=True)
     fallbacks: tuple[ModelConfig, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=instances(ModelConfig), kw_only=True
+        default=(), converter=as_models, validator=instances(ModelConfig), kw_only=True
     )
     family: str | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(non_empty))
 

@@ -87,6 +87,8 @@ NONSENSE: list[tuple[str, Callable[[], object]]] = [
         lambda: ChatRequest(MODEL, HELLO, tools=(TOOL,), tool_choice=ToolChoice.named("other")),
     ),
     ("ChatRequest.fallbacks[0]", lambda: ChatRequest(MODEL, HELLO, fallbacks=(3,))),  # type: ignore[arg-type]  # what is tested
+    ("ChatRequest.tool_choice", lambda: ChatRequest(MODEL, HELLO, tool_choice="auto")),  # type: ignore[arg-type]  # tested
+    ("ChatRequest.response_format", lambda: ChatRequest(MODEL, HELLO, response_format={})),  # type: ignore[arg-type]  # tested
     ("ResponseFormat.name", lambda: ResponseFormat({}, name="")),
     ("EmbeddingRequest.input", lambda: EmbeddingRequest(MODEL, ())),
     ("EmbeddingRequest.input[1]", lambda: EmbeddingRequest(MODEL, ("a", ""))),
@@ -116,6 +118,12 @@ def test_parse_splits_on_the_first_slash_only(model_id: str) -> None:
     assert str(model) == f"groq/{model_id}"
 
 
+def test_a_model_can_be_a_key() -> None:
+    model = ModelConfig("p", "m", extra={"user": {"id": 3}})
+    assert {model: 1}[ModelConfig("p", "m", extra={"user": {"id": 3}})] == 1
+    assert len({model, ModelConfig("p", "m")}) == 2
+
+
 def test_one_stop_sequence_is_a_tuple_of_one() -> None:
     assert ModelConfig("p", "m", stop="END").stop == ("END",)
 
@@ -133,6 +141,9 @@ def test_models_and_a_lone_question_may_be_text() -> None:
         [Message.user("Why?")],
         fallbacks=[ModelConfig.route("fast"), MODEL],
     )
+    embedding = EmbeddingRequest("ollama/bge-m3", "Why?", fallbacks=["siliconflow/BAAI/bge-m3"], family="bge-m3")
+    assert embedding.model == ModelConfig("ollama", "bge-m3")
+    assert embedding.fallbacks == (ModelConfig("siliconflow", "BAAI/bge-m3"),)
     for wrong in ("gpt-4o", 3):
         with pytest.raises((ValueError, TypeError), match=r"written provider/model|ChatRequest\.model"):
             ChatRequest(wrong, "Why?")  # type: ignore[arg-type]  # what is tested

@@ -74,6 +74,8 @@ class RouterBase(Generic[TransportT]):
         if transport is not None:
             self._check(transport)
         self._transport = transport
+        if on_trace is not None and not callable(on_trace):
+            raise TypeError(f"on_trace must be a function of a Trace, not {type(on_trace).__name__}")
         self._on_trace = on_trace
         for provider in providers:
             self.register(provider)
@@ -85,6 +87,7 @@ class RouterBase(Generic[TransportT]):
         dotenv: str | Path | None = ".env",
         environ: Mapping[str, str] | None = None,
         transport: TransportT | None = None,
+        seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
         entries: Iterable[CatalogEntry] = (),
         **overrides: Any,
@@ -94,7 +97,7 @@ class RouterBase(Generic[TransportT]):
         `entries` are providers of your own, known beside those of the catalog; `overrides` are fields of `Policy`:
         `Router.from_env(max_concurrency=16, timeout=30)`.
         """
-        return cls._from_files(None, dotenv, environ, transport, on_trace, entries, overrides)
+        return cls._from_files(None, dotenv, environ, transport, seed, on_trace, entries, overrides)
 
     @classmethod
     def from_config(
@@ -104,12 +107,13 @@ class RouterBase(Generic[TransportT]):
         dotenv: str | Path | None = ".env",
         environ: Mapping[str, str] | None = None,
         transport: TransportT | None = None,
+        seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
         entries: Iterable[CatalogEntry] = (),
         **overrides: Any,
     ) -> Self:
         """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
-        return cls._from_files(path, dotenv, environ, transport, on_trace, entries, overrides)
+        return cls._from_files(path, dotenv, environ, transport, seed, on_trace, entries, overrides)
 
     @classmethod
     def _from_files(
@@ -118,6 +122,7 @@ class RouterBase(Generic[TransportT]):
         dotenv: str | Path | None,
         environ: Mapping[str, str] | None,
         transport: TransportT | None,
+        seed: int | None,
         on_trace: Callable[[Trace], None] | None,
         entries: Iterable[CatalogEntry],
         overrides: Mapping[str, Any],
@@ -125,7 +130,7 @@ class RouterBase(Generic[TransportT]):
         from turnout_io.files import load_settings
 
         settings = load_settings(path, dotenv=dotenv, environ=environ, entries=entries)
-        router = cls(policy=settings.policy(**overrides), transport=transport, on_trace=on_trace)
+        router = cls(policy=settings.policy(**overrides), transport=transport, seed=seed, on_trace=on_trace)
         for provider, enabled in settings.build_providers():
             router.register(provider, enabled=enabled)
         for route in settings.routes:

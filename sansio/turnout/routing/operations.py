@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from turnout._validation import instance
 from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import RemoteProtocolError, TurnoutError
@@ -97,7 +98,7 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
 class Chat:
     """An answer in one piece. With `collect` it streams on the wire, so that silence is noticed sooner."""
 
-    request: ChatRequest
+    request: ChatRequest = attrs.field(validator=instance(ChatRequest))
     collect: bool = False
     name: str = attrs.field(default="chat", init=False)
     delivers: bool = attrs.field(default=False, init=False)
@@ -192,7 +193,7 @@ class Embed:
     Where one fails for good and another place of the same family takes over, it goes on from there.
     """
 
-    request: EmbeddingRequest
+    request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest))
     name: str = attrs.field(default="embed", init=False)
     streams: bool = attrs.field(default=False, init=False)
     delivers: bool = attrs.field(default=False, init=False)

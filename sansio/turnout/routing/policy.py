@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import integer, number, one_of
+from turnout._validation import instance, integer, mapping_to, number, one_of
 from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.routing.classify import RULES, Action, Rule
@@ -150,7 +150,7 @@ class Policy:
     """
 
     timeout: float = _seconds(60.0)
-    timers: Timers = attrs.field(factory=Timers, validator=attrs.validators.instance_of(Timers))
+    timers: Timers = attrs.field(factory=Timers, validator=instance(Timers))
     retries: int = attrs.field(default=2, validator=integer(0))
     max_attempts: int = attrs.field(default=10, validator=integer(1))
     backoff: float = attrs.field(default=0.5, validator=number(0))
@@ -163,13 +163,15 @@ class Policy:
     on_exhausted: OnExhausted = _one_of("try", "wait", "fail")
     on_full: OnFull = _one_of("wait", "reject")
     max_cost: float | None = attrs.field(default=None, validator=number(0))
-    prices: Mapping[str, Price] = attrs.field(factory=dict, converter=_copied)
-    context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied)
-    hedge: Hedge | None = None
+    prices: Mapping[str, Price] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Price))
+    context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(int))
+    hedge: Hedge | None = attrs.field(default=None, validator=instance(Hedge))
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
     max_waiting: int | None = attrs.field(default=None, validator=integer(0))
-    limits: Mapping[str, Limit] = attrs.field(factory=dict, converter=_copied)
-    breaker: BreakerPolicy | None = attrs.field(factory=BreakerPolicy)
+    limits: Mapping[str, Limit] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Limit))
+    breaker: BreakerPolicy | None = attrs.field(
+        factory=BreakerPolicy, validator=attrs.validators.optional(instance(BreakerPolicy))
+    )
 
     def rule(self, failure: FailureClass, provider: str) -> Rule:
         """What a failure leads to with this provider."""

@@ -7,6 +7,7 @@ never while it parses, encodes or runs somebody else's code.
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from contextlib import AbstractContextManager
 from typing import Any, Literal
@@ -72,6 +73,8 @@ class RouterCore:
 
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
         """Add a provider under its name. ValueError where the name is taken and `replace` is not given."""
+        if not isinstance(getattr(provider, "name", None), str):
+            raise TypeError(f"a router takes providers, as turnout.providers.create makes them, not {provider!r}")
         if provider.name == ROUTE:
             raise ValueError(f"the name {ROUTE!r} is kept for routes; give the provider another")
         with self._lock:
@@ -85,6 +88,8 @@ class RouterCore:
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route under its name. ValueError where the name is taken and `replace` is not given."""
+        if not isinstance(route, Route):
+            raise TypeError(f"a router takes a Route, not {route!r}")
         with self._lock:
             if route.name in self._routes and not replace:
                 raise ValueError(f"a route named {route.name!r} is there already; add it with replace=True")
@@ -170,6 +175,10 @@ class RouterCore:
         policy      the rules for this call, where they are not the router's
         concurrent  whether the driver can have two attempts on at once
         """
+        _check_seconds("timeout", timeout)
+        _check_seconds("total", total)
+        if policy is not None and not isinstance(policy, Policy):
+            raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
         with self._lock:
             seed = self.rng.getrandbits(48)
         asked = operation.candidates
@@ -266,6 +275,16 @@ class RouterCore:
             standing.latency.first_content.value,
             price.at_most(1000, 200) if price is not None else None,
         )
+
+
+def _check_seconds(name: str, value: object) -> None:
+    """What a caller has left may be nothing; only what is no time at all is refused."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if math.isnan(value):
+        raise ValueError(f"{name} must be a number of seconds, not {value}")
 
 
 def _score(strategy: str, measured: Measured) -> float | None:

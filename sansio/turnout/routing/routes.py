@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import as_tuple, instances, integer, non_empty, number
-from turnout.chat import ModelConfig
+from turnout._validation import as_tuple, instance, instances, integer, non_empty, number
+from turnout.chat import ModelConfig, as_model
 from turnout.routing.policy import Policy
 
 __all__ = ["Choice", "Measured", "Route", "Strategy"]
@@ -20,13 +20,13 @@ __all__ = ["Choice", "Measured", "Route", "Strategy"]
 
 @attrs.frozen
 class Choice:
-    """One model of a route.
+    """One model of a route, a `ModelConfig` or its name.
 
     weight  its share of the calls, where the strategy is `weighted`
     level   0 is tried first; a higher one only once all below it are used up
     """
 
-    model: ModelConfig = attrs.field(validator=attrs.validators.instance_of(ModelConfig))
+    model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
     weight: float = attrs.field(default=1.0, kw_only=True, validator=number(0))
     level: int = attrs.field(default=0, kw_only=True, validator=integer(0))
 
@@ -54,8 +54,8 @@ Strategy: TypeAlias = Literal["ordered", "weighted", "round-robin", "least-busy"
 STRATEGIES = ("ordered", "weighted", "round-robin", "least-busy", "lowest-latency", "cheapest")
 
 
-def _choices(value: Iterable[Choice | ModelConfig]) -> tuple[Choice, ...]:
-    return tuple(Choice(item) if isinstance(item, ModelConfig) else item for item in as_tuple(value))
+def _choices(value: Iterable[Choice | ModelConfig | str]) -> tuple[Choice, ...]:
+    return tuple(Choice(item) if isinstance(item, ModelConfig | str) else item for item in as_tuple(value))
 
 
 def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: object) -> None:
@@ -67,7 +67,7 @@ def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: obj
 class Route:
     """Models under one name, and how to choose among those of one level.
 
-    choices   `Choice`s, or plain models, which are then equal
+    choices   `Choice`s, or plain models or their names, which are then equal
     strategy  ordered, weighted, round-robin, least-busy, lowest-latency, cheapest, or a function of your own
     policy    the rules of calls over this route, where they are not the router's
     """
@@ -75,7 +75,7 @@ class Route:
     name: str = attrs.field(validator=non_empty)
     choices: tuple[Choice, ...] = attrs.field(converter=_choices, validator=instances(Choice))
     strategy: Strategy = attrs.field(default="ordered", validator=_strategy)
-    policy: Policy | None = attrs.field(default=None, kw_only=True)
+    policy: Policy | None = attrs.field(default=None, validator=instance(Policy), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.choices:

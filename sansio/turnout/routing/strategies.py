@@ -71,8 +71,10 @@ def _sorted(places: list[int], keys: Sequence[float], rng: random.Random | None 
     return [places[index] for index in sorted(range(len(places)), key=lambda index: (keys[index], ties[index]))]
 
 
-def _custom(returned: Iterable[object], places: list[int]) -> list[int]:
+def _custom(returned: object, places: list[int]) -> list[int]:
     """What a user's function said: each place at most once; those it leaves out come last, in their order."""
+    if not isinstance(returned, Iterable):
+        raise TypeError(f"the route's strategy returned {returned!r}; it must return places among its choices")
     chosen = list(dict.fromkeys(returned))
     wrong = [place for place in chosen if not isinstance(place, int) or not 0 <= place < len(places)]
     if wrong:

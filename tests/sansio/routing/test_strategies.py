@@ -93,6 +93,8 @@ def test_a_function_of_the_user_s_own() -> None:
     rng = random.Random(1)
     assert arranged(lambda given: [2], measured, 0, rng) == [2, 0, 1]
     assert arranged(lambda given: iter([1, 0]), measured, 0, rng) == [1, 0, 2]
+    with pytest.raises(TypeError, match="returned None; it must return places"):
+        arranged(lambda given: None, measured, 0, rng)  # type: ignore[arg-type, return-value]  # what is tested
     with pytest.raises(ValueError, match="no place among its 3 choices"):
         arranged(lambda given: [7], measured, 0, rng)
 
