@@ -21,6 +21,9 @@ from turnout.routing.standing import Lease, Standing
 __all__ = ["Admission", "Admitted", "Answer", "Applicant", "ObstaclesPassed"]
 
 
+# Candidates that are remembered before those at rest are forgotten. One takes about 2.5 kB.
+CROWD = 1000
+
 # What stood in the way, candidate by candidate.
 ObstaclesPassed: TypeAlias = tuple[tuple[int, Obstacle], ...]
 
@@ -69,6 +72,7 @@ class Admission(Generic[ApplicantT]):
     _standings: dict[str, Standing] = attrs.field(factory=dict, init=False)
     _queue: dict[ApplicantT, None] = attrs.field(factory=dict, init=False)
     woken: list[ApplicantT] = attrs.field(factory=list, init=False)
+    _crowded: int = attrs.field(default=CROWD, init=False)
     _changed: bool = attrs.field(default=False, init=False)
     _look_again: float = attrs.field(default=float("inf"), init=False)
 
@@ -96,6 +100,12 @@ class Admission(Generic[ApplicantT]):
         """Another provider has taken over the name: what was known of the models of the one before is void."""
         for key in [key for key, standing in self._standings.items() if standing.gates[1].name == provider]:
             del self._standings[key]
+
+    def tidy(self, now: float) -> None:
+        """Forget candidates at rest once there are many: users may name models without end."""
+        if len(self._standings) >= self._crowded:
+            self._standings = {key: standing for key, standing in self._standings.items() if not standing.at_rest(now)}
+            self._crowded = max(CROWD, 2 * len(self._standings))
 
     def standings(self) -> Iterable[Standing]:
         return tuple(self._standings.values())

@@ -45,12 +45,13 @@ class Places(Generic[ApplicantT]):
 
     # -- a place for an attempt ---------------------------------------------------------------------------------
 
-    def call_begins(self) -> None:
+    def call_begins(self, now: float) -> None:
         """Each call adds its share to the budget of second attempts."""
         hedge = self._policy.hedge
-        if hedge is not None:
-            with self._lock:
+        with self._lock:
+            if hedge is not None:
                 self._hedges = min(HEDGES, self._hedges + hedge.budget)
+            self._admission.tidy(now)
 
     def ask(self, applicant: ApplicantT, now: float) -> Answer:
         """A place for one attempt: at once, in the order of the queue, or not at all."""

@@ -181,6 +181,7 @@ class RouterCore:
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
         with self._lock:
             seed = self.rng.getrandbits(48)
+        self.places.call_begins(now)
         asked = operation.candidates
         models, entries, own = self._expanded(operation, asked, random.Random(seed))
         policy = policy or own or self.policy
@@ -219,7 +220,6 @@ class RouterCore:
         trace.rules = rules_of(policy, candidacies)
         journal = Journal(trace, now)
         plan = Plan(candidacies, policy, deadline, seed)
-        self.places.call_begins()
         field = Field(self.places, tuple(candidates), operation, plan, journal)
         call = Call(self.places, operation, field, policy, journal, now + deadline, whole, concurrent)
         if unknown is not None or not candidates:

@@ -14,6 +14,7 @@ from turnout.routing.classify import Rule
 from turnout.routing.latency import Latency
 from turnout.routing.limits import Gate, Pace, Ticket
 from turnout.routing.plan import Obstacle
+from turnout.routing.policy import Limit
 
 __all__ = ["Health", "Lease", "Standing", "health_of"]
 
@@ -61,6 +62,12 @@ class Standing:
             return Obstacle("paced", wait)
         blocked = self.breaker.blocked(now)
         return Obstacle(*blocked) if blocked is not None else None
+
+    def at_rest(self, now: float) -> bool:
+        """Whether nothing is under way, and nothing is known that would keep a call away or is to be kept to."""
+        paced = now < self.requests.until or now < self.tokens.until
+        held = self.in_flight or self.gates[-1].limit != Limit()
+        return not (paced or held or self.breaker.opened or self.breaker.blocked(now))
 
     def begin(self, size: Size, now: float) -> Lease:
         """One more attempt: its places and allowances are taken in one step."""

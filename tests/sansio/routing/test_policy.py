@@ -435,6 +435,19 @@ def test_costs_are_on_the_answer_and_in_the_trace() -> None:
     assert isinstance(outcome.events[-1][1], End)
 
 
+def test_names_without_end_fill_no_memory_and_what_matters_is_kept() -> None:
+    world = World(
+        [Script(status=429, headers=(("retry-after", "900"),))], [GOOD], limits={"p1/kept": Limit(max_concurrency=1)}
+    )
+    world.run(Stream(ChatRequest("p0/cooling", "x")))
+    world.run(Stream(ChatRequest("p1/kept", "x")))
+    for number in range(5000):
+        world.run(Stream(ChatRequest(f"p1/m{number}", "x")))
+    standings = world.core.places.standings()
+    assert len(standings) <= 1001
+    assert {"p0/cooling", "p1/kept"} <= set(standings)
+
+
 def test_a_deadline_is_nobody_s_fault() -> None:
     world = World([Script(head=500.0)], breaker=BreakerPolicy(consecutive=1))
     outcome = world.run(Chat(world.request()), timeout=2.0)
