@@ -66,6 +66,7 @@ class _OpenItem:
     voice      of reasoning: whether its summary is told, or its content; never both, for they say the same
     cited      how many annotations of each part were taken
     weighed    the parts whose log probabilities were taken
+    called     of a call: whether anything of it is in the assembly
     """
 
     number: int
@@ -75,6 +76,7 @@ class _OpenItem:
     voice: Kind | None = None
     cited: dict[int, int] = attrs.field(factory=dict)
     weighed: set[int] = attrs.field(factory=set)
+    called: bool = False
     whole: bool = False
 
 
@@ -222,7 +224,9 @@ class ResponseReader:
         return known or self._open(_ITEM_OF[kind], place, chunk.item_id)
 
     def _call(self, item: _OpenItem, wire: Item, whole: bool, events: list[Event]) -> None:
-        self.assembly.tool_fragment(events, id=wire.call_id or wire.id, index=item.number, name=wire.name)
+        id, begins = wire.call_id or wire.id, not item.called
+        self.assembly.tool_fragment(events, id=id, index=item.number, name=wire.name, begins=begins)
+        item.called = True
         if whole:
             self._rest(item, "arguments", 0, _arguments(wire.arguments), events)
 
@@ -237,6 +241,7 @@ class ResponseReader:
         assembly = self.assembly
         if kind == "arguments":
             assembly.tool_fragment(events, index=item.number, arguments=delta)
+            item.called = True
             return
         at = (item.number, kind, index)
         if self._at != at:

@@ -197,6 +197,18 @@ def test_a_call_begins_where_the_protocol_says_so_even_with_the_id_of_another() 
     assert [call.arguments for call in streamed.tool_calls] == ['{"a": 0}', '{"a": 1}']
 
 
+def test_calls_of_responses_may_have_one_id() -> None:
+    items = [
+        {"type": "function_call", "id": f"fc{place}", "call_id": "t", "name": "add", "arguments": f'{{"a": {place}}}'}
+        for place in range(2)
+    ]
+    whole = read("openai", {"status": "completed", "output": items}, api="responses")
+    events = [{"type": "response.output_item.done", "output_index": at, "item": item} for at, item in enumerate(items)]
+    end = {"type": "response.completed", "response": {"status": "completed", "output": items}}
+    for response in (whole, feed("openai", sse(*events, end), api="responses").result):
+        assert [call.arguments for call in response.tool_calls] == ['{"a": 0}', '{"a": 1}']
+
+
 def test_a_part_of_gemini_s_that_holds_nothing_is_not_sent_back() -> None:
     parts = [{"text": "a"}, {}, {"thoughtSignature": "c2ln"}, {"inlineData": {"data": "AA==", "mimeType": "image/png"}}]
     answer = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,15 @@ from hypothesis import strategies as st
 from tests.sansio.providers.bodies import ndjson, sse
 from tests.sansio.providers.playing import CUTS, feed, read, sent_back
 from turnout.errors import ProviderError, RemoteProtocolError, StreamTruncated
+from turnout.providers import (
+    anthropic_wire,
+    bedrock_wire,
+    cohere_wire,
+    gemini_wire,
+    openai_responses_wire,
+    openai_wire,
+)
+from turnout.providers.wire import Shape
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 2.0, 2**70, "", "x", "error", "{}", "[1]"]),
@@ -49,14 +59,17 @@ USAGE = some(
     completion_tokens_details=some(reasoning_tokens=COUNT),
 )
 ERROR = some(message=TEXT, code=st.sampled_from([429, "503", "invalid_api_key"]), type=TEXT, metadata=some(raw=TEXT))
+TOLD = several(some(text=TEXT))
+CONTENT = some(type=TEXT | st.just("reasoning"), text=TEXT, thinking=TOLD, summary=TOLD, refusal=TEXT)
 MESSAGE = some(
     role=TEXT,
-    content=TEXT | several(some(type=TEXT, text=TEXT, thinking=several(some(text=TEXT)))),
-    reasoning=TEXT,
-    reasoning_content=TEXT,
+    content=TEXT | CONTENT | several(CONTENT),
+    reasoning=TEXT | TOLD,
+    reasoning_content=TEXT | TOLD,
     reasoning_details=several(some(type=TEXT, text=TEXT, index=COUNT, summary=TEXT, data=TEXT)),
     refusal=TEXT,
     annotations=several(JSON),
+    function_call=some(name=TEXT, arguments=TEXT),
     tool_calls=several(
         some(
             index=COUNT,
@@ -76,6 +89,7 @@ CHUNK = some(
     x_groq=some(usage=USAGE, error=ERROR),
     citations=several(JSON),
     message=TEXT,
+    base_resp=some(status_code=COUNT, status_msg=TEXT),
     error=st.none() | ERROR,
 )
 PIECE = some(
@@ -125,6 +139,13 @@ DIALECTS: dict[str, tuple[st.SearchStrategy[Any], Body]] = {
     "gemini": (ANSWER, lambda documents: sse(*documents, newline="\r\n")),
     "ollama": (LINE, lambda documents: ndjson(*documents)),
 }
+# The shapes of every dialect, each for itself.
+SHAPES = [
+    (kind, fields)
+    for module in (anthropic_wire, bedrock_wire, cohere_wire, gemini_wire, openai_responses_wire, openai_wire)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and (fields := msgspec.structs.fields(kind))
+]
 REFUSED = (ProviderError, RemoteProtocolError, StreamTruncated)
 
 
@@ -150,3 +171,11 @@ def test_a_document_with_anything_in_it(name: str, data: st.DataObject) -> None:
         return
     sent_back(name, result.message)
     json.dumps(result.citations)
+
+
+@pytest.mark.parametrize(("kind", "fields"), SHAPES, ids=[f"{kind.__module__}.{kind.__name__}" for kind, _ in SHAPES])
+@given(st.data())
+@settings(deadline=None, max_examples=25)
+def test_a_shape_takes_any_values(kind: Any, fields: Any, data: st.DataObject) -> None:
+    document = data.draw(st.fixed_dictionaries({}, optional={field.encode_name: JSON for field in fields}))
+    assert isinstance(Shape(kind).decode_leniently(json.dumps(document).encode()), kind)
