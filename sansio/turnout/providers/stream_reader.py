@@ -109,6 +109,8 @@ class StreamReader:
     def _read_frames(self, frames: Sequence[SseEvent | JsonText], events: list[Event]) -> None:
         chunks = self.chunks
         for frame in frames:
+            if self._over():
+                return
             data = frame.data
             if not data or data.isspace():
                 continue
@@ -120,8 +122,6 @@ class StreamReader:
             except ValueError:
                 if type(frame) is SseEvent and _several(data):
                     self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
-                    if self.complete:
-                        return
                 else:
                     self.assembly.skipped += 1
                 continue
@@ -131,6 +131,10 @@ class StreamReader:
                 if self.failure is None:
                     self._end(events)
                 return
+
+    def _over(self) -> bool:
+        """Whether the last word was said, be it after an error: what is behind it is not read."""
+        return self.chunks.done
 
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
         """Lines that are no event stream: JSON that came instead of a stream, or after it."""

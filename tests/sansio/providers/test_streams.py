@@ -48,6 +48,14 @@ def test_a_body_that_breaks_off_is_never_taken_for_more_than_came(sent: Sent, at
     assert feed(name, body[:at], cuts).agreed() == heard.agreed()
 
 
+@pytest.mark.parametrize("cuts", [(), (25,), (40,), (25, 40)])
+def test_after_an_error_nothing_behind_the_last_word_is_read(cuts: tuple[int, ...]) -> None:
+    body = b'{"error": "it broke"}\n{"done": true}\n{"message": {"content": "more"}}\n'
+    heard = feed("ollama", body, cuts)
+    assert isinstance(heard.failure, ProviderError)
+    assert heard.result.text == ""
+
+
 JUNK = st.lists(
     st.sampled_from(
         [b"data: ", b"\n", b"\n\n", b"\r", b"{", b"}", b"[", b"]", b'"', b'{"choices":[{"delta":{"content":"a"}}]}',
