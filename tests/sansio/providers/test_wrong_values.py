@@ -132,11 +132,96 @@ LINE = some(
     logprobs=JSON,
     error=st.none() | TEXT,
 )
+BLOCK = some(
+    type=st.sampled_from(["text", "thinking", "redacted_thinking", "tool_use", "server_tool_use", "odd"]),
+    text=TEXT,
+    thinking=TEXT,
+    signature=TEXT,
+    id=TEXT,
+    name=TEXT,
+    input=some(x=JSON),
+    citations=several(JSON),
+)
+END = {"stop_reason": st.sampled_from(["end_turn", "tool_use"]), "stop_details": some(explanation=TEXT)}
+COUNTS = some(input_tokens=COUNT, output_tokens=COUNT, cache_read_input_tokens=COUNT)
+BODY: dict[str, st.SearchStrategy[Any]] = {
+    "id": TEXT,
+    "model": TEXT,
+    "content": several(BLOCK),
+    "usage": COUNTS,
+    "error": st.none() | ERROR,
+    **END,
+}
+MESSAGE_EVENT = some(
+    type=st.sampled_from(
+        [
+            "message_start",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+            "message",
+            "error",
+            "ping",
+        ]
+    ),
+    index=COUNT,
+    delta=some(
+        type=st.sampled_from(["text_delta", "thinking_delta", "signature_delta", "input_json_delta", "odd"]),
+        text=TEXT,
+        thinking=TEXT,
+        signature=TEXT,
+        partial_json=st.sampled_from(["{}", "{", "1"]),
+        citation=JSON,
+        **END,
+    ),
+    content_block=BLOCK,
+    message=some(**BODY),
+    **BODY,
+)
+CALL = some(id=TEXT, function=some(name=TEXT, arguments=TEXT))
+COHERE_PART = some(type=st.sampled_from(["text", "thinking", "odd"]), text=TEXT, thinking=TEXT)
+COHERE_MESSAGE = some(
+    content=COHERE_PART | several(COHERE_PART),
+    tool_plan=TEXT,
+    tool_calls=CALL | several(CALL),
+    citations=JSON | several(JSON),
+)
+COHERE_END: dict[str, st.SearchStrategy[Any]] = {
+    "finish_reason": TEXT,
+    "usage": some(billed_units=COUNTS, tokens=COUNTS, cached_tokens=COUNT),
+    "error": st.none() | ERROR,
+}
+COHERE_EVENT = some(
+    type=st.sampled_from(
+        [
+            "message-start",
+            "content-start",
+            "content-delta",
+            "content-end",
+            "tool-plan-delta",
+            "tool-call-start",
+            "tool-call-delta",
+            "citation-start",
+            "message-end",
+            "error",
+        ]
+    ),
+    id=TEXT,
+    index=COUNT,
+    delta=some(message=COHERE_MESSAGE, **COHERE_END),
+    message=COHERE_MESSAGE,
+    logprobs=JSON,
+    **COHERE_END,
+)
 Body = Callable[[Sequence[Any]], bytes]
 DIALECTS: dict[str, tuple[st.SearchStrategy[Any], Body]] = {
     "openai-compatible": (CHUNK, lambda documents: sse(*documents)),
     "openrouter": (CHUNK, lambda documents: sse(*documents, event="error")),
     "gemini": (ANSWER, lambda documents: sse(*documents, newline="\r\n")),
+    "anthropic": (MESSAGE_EVENT, lambda documents: sse(*documents)),
+    "cohere": (COHERE_EVENT, lambda documents: sse(*documents)),
     "ollama": (LINE, lambda documents: ndjson(*documents)),
 }
 # The shapes of every dialect, each for itself.
