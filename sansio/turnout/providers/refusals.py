@@ -180,8 +180,11 @@ def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None
             return PermissionDenied
     if status == 401 and _UNBOUND_TEXTS.search(text):
         return PermissionDenied
-    if status == 429 and (any("perday" in name for name in names) or _DAILY_TEXTS.search(text)):
-        return QuotaExceeded
+    if status == 429:
+        # Groq and OpenRouter tell of a day's allowance as of any other limit, and so does this.
+        plainly_a_rate = "rate limit exceeded" in text or any("rate_limit" in name for name in names)
+        daily = any("perday" in name for name in names) or (not plainly_a_rate and _DAILY_TEXTS.search(text))
+        return QuotaExceeded if daily else RateLimited
     if status == 413 and "rate_limit_exceeded" in names:
         return QuotaExceeded  # Groq: one request above the plan's tokens a minute; no wait makes it fit
     if not plainly_invalid and status in (None, 200, 400) and _MODEL_TEXTS.search(text):

@@ -81,6 +81,25 @@ def test_vector_78_siliconflow_s_bare_and_flat_errors(status: int, body: Any, ki
 
 
 @pytest.mark.parametrize(
+    ("provider", "error"),
+    [
+        (
+            "groq",
+            {
+                "message": "Rate limit reached for model `m` on tokens per day (TPD): Limit 500000, Used 499999. "
+                "Please try again in 7m31.5s.",
+                "type": "tokens",
+                "code": "rate_limit_exceeded",
+            },
+        ),
+        ("openrouter", {"message": "Rate limit exceeded: free-models-per-day. Add 10 credits", "code": 429}),
+    ],
+)
+def test_a_daily_limit_that_is_told_as_a_rate_is_one(provider: str, error: dict[str, Any]) -> None:
+    assert type(refused(provider, 429, error)) is RateLimited
+
+
+@pytest.mark.parametrize(
     ("code", "type_", "message", "kind"),
     [
         ("queue_exceeded", "too_many_requests_error", "We're experiencing high traffic right now!", Overloaded),
