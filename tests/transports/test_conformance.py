@@ -97,19 +97,26 @@ def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
     assert result.outcome is Outcome.PASSED, result.detail
 
 
-def test_the_table_tells_rule_result_and_guarantee() -> None:
+def test_the_table_tells_rule_verdict_and_what_there_is_to_say() -> None:
     results = [
-        Result("a.rule", "", Outcome.PASSED, Guarantee.PER_READ),
-        Result("another.rule", "", Outcome.FAILED, None, "why"),
-        Result("third", "", Outcome.SKIPPED, None, "because"),
+        Result("a.rule", "what it says", Outcome.PASSED, Guarantee.EXACT),
+        Result("another.rule", "what it says", Outcome.PASSED, Guarantee.PER_READ),
+        Result("third", "what it says", Outcome.FAILED, None, "what was found"),
+        Result("fourth", "what it says", Outcome.SKIPPED, None, "because"),
+        Result("fifth", "what it says", Outcome.PASSED, Guarantee.NONE),
     ]
-    assert render(results).splitlines() == [
-        "rule          result   guarantee",
-        "a.rule        passed   per read",
-        "another.rule  failed              why",
-        "third         skipped             because",
-        "1 passed, 1 failed, 1 skipped",
+    assert render(results).splitlines()[:7] == [
+        "rule          verdict",
+        "a.rule        kept",
+        "another.rule  per read  what it says",
+        "third         broken    what it says; what was found",
+        "fourth        skipped   what it says; because",
+        "fifth         not kept  what it says",
+        "",
     ]
+    assert [line[:12].strip() for line in render(results).splitlines()[7:]] == [
+        "1 kept", "1 per read", "1 not kept", "1 broken", "1 skipped",
+    ]  # fmt: skip
 
 
 def test_tables_of_markdown_tell_the_same() -> None:
@@ -120,7 +127,7 @@ def test_tables_of_markdown_tell_the_same() -> None:
     assert rules_table(results).splitlines() == [
         "| rule | what it says | `A` | `B` |",
         "| --- | --- | --- | --- |",
-        "| `a.rule` | a\\|b | exact | **broken** |",
+        "| `a.rule` | a\\|b | kept | **broken** |",
         "| `b` | is kept | per body | – |",
     ]
     assert summary_table(results).splitlines()[2:] == ["| `A` | 1 | `b` (per body) | 0 |", "| `B` | 0 | – | 1 |"]
@@ -137,16 +144,25 @@ def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("arguments", "says"),
     [
-        ("no_such_module_here:X", "No module named"),
-        ("turnout_io.base", "as module:name"),
-        ("turnout_io.base:Nope", "as module:name"),
+        ([], "name a factory as module:name, or give --all"),
+        (["no_such_module_here:X"], "No module named 'no_such_module_here'"),
+        (["turnout_io.base"], "as module:name, such as my_module:MyTransport"),
+        (["turnout_io.base:Nope"], "turnout_io.base has no Nope"),
+        (["turnout_io.base:__all__"], "__all__ cannot be called"),
+        (["turnout_io.testing:ReplayTransport"], "calling it without arguments makes no transport: TypeError"),
+        (["builtins:dict"], "has no method `open`"),
+        (["turnout_io.trio_transport:TrioTransport"], "say what it runs on, with --runtime trio or --runtime asyncio"),
     ],
 )
-def test_what_cannot_be_checked_is_said_in_a_line(name: str, says: str) -> None:
-    with pytest.raises(SystemExit, match=says):
-        main([name])
+def test_what_cannot_be_checked_is_said_in_a_line(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_rules_are_named_once() -> None:

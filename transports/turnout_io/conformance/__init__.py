@@ -11,6 +11,7 @@ test framework. The server is there for other uses too: `turnout_io.conformance.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from turnout_io.conformance.checks import ALL_CHECKS, check_async_transport, check_transport
@@ -27,20 +28,29 @@ __all__ = [
     "render",
 ]
 
+LEGEND = {
+    "kept": "as the rule says",
+    "per read": "each wait on the socket is bounded, not their sum: a slow drip stretches the timer",
+    "per body": "the time that the first read of a body was given holds for all its reads",
+    "not kept": "and a router can bear that",
+    "broken": "a router cannot work with that",
+    "skipped": "about something that this transport does not do, or that cannot be checked here",
+}
+
 
 def render(results: Iterable[Result]) -> str:
-    """The results as a table: rule, result, guarantee, and what there is to say."""
-    rows = [
-        (result.rule, result.outcome.value, result.guarantee.value if result.guarantee else "", result.detail)
-        for result in results
+    """The results as a table: rule, verdict, and where there is more to say, what the rule says and what was found."""
+    results = list(results)
+    widths = [max(map(len, column)) for column in (("rule", *(result.rule for result in results)), LEGEND)]
+    lines = [f"{'rule'.ljust(widths[0])}  verdict"]
+    for result in results:
+        line = f"{result.rule.ljust(widths[0])}  {result.verdict.ljust(widths[1])}"
+        if result.verdict != "kept":
+            line += "  " + "; ".join(filter(None, (result.description, result.detail)))
+        lines.append(line.rstrip())
+    found = Counter(result.verdict for result in results)
+    lines += [
+        "",
+        *(f"{found[word]:>3} {word.ljust(widths[1])}  {told}" for word, told in LEGEND.items() if found[word]),
     ]
-    header = ("rule", "result", "guarantee", "")
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
-        for row in (header, *rows)
-    ]
-    passed, failed, skipped = (
-        sum(row[1] == outcome for row in rows) for outcome in (Outcome.PASSED, Outcome.FAILED, Outcome.SKIPPED)
-    )
-    return "\n".join([*lines, f"{passed} passed, {failed} failed, {skipped} skipped"])
+    return "\n".join(lines)

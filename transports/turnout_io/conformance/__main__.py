@@ -27,43 +27,64 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m turnout_io.conformance", description=__doc__)
     parser.add_argument("factory", nargs="?", help="what makes the transport, as module:name")
     parser.add_argument("--all", action="store_true", help="check the transports that come with this package")
-    parser.add_argument("--runtime", choices=["trio", "asyncio"], default="trio", help="for an async transport")
+    parser.add_argument("--runtime", choices=["trio", "asyncio"], help="what an async transport runs on")
     parser.add_argument("--markdown", action="store_true", help="print one table of all that was checked")
     options = parser.parse_args(arguments)
-    if not options.all and not options.factory:
+    if options.all == bool(options.factory):
         parser.error("name a factory as module:name, or give --all")
     subjects = SHIPPED if options.all else ((options.factory, options.runtime),)
     found: dict[str, list[Result]] = {}
     for name, runtime in subjects:
-        results = found[name.rpartition(":")[2]] = list(_check(_import(name), runtime))
+        try:
+            results = list(_check(name, runtime))
+        except _Unusable as error:
+            parser.error(f"{name}: {error}")
+        found[name.rpartition(":")[2]] = results
         if not options.markdown:
-            print(f"{name}\n{render(results)}\n")
+            print(f"{name}{f' on {runtime}' if runtime not in (None, 'blocking') else ''}\n{render(results)}\n")
     if options.markdown:
         print(f"{summary_table(found)}\n\n{rules_table(found)}")
     return 1 if any(result.outcome is Outcome.FAILED for results in found.values() for result in results) else 0
 
 
+class _Unusable(Exception):
+    """What was named makes no transport that could be checked. The message says why."""
+
+
 def _import(name: str) -> Callable[..., Any]:
-    """What makes the transport. Raises SystemExit with a line that says what is wrong."""
+    """What makes the transport."""
     module, _, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
-        factory = getattr(importlib.import_module(module), attribute, None)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise SystemExit(f"{name}: {error}") from error
+        raise _Unusable(str(error)) from error
     finally:
         sys.path.remove("")
+    if not attribute:
+        raise _Unusable("give what makes the transport as module:name, such as my_module:MyTransport")
+    factory = getattr(imported, attribute, None)
     if not callable(factory):
-        raise SystemExit(f"{name}: give what makes the transport as module:name, such as my_module:MyTransport")
+        told = f"{module} has no {attribute}" if factory is None else f"{attribute} cannot be called"
+        raise _Unusable(f"{told}; give what makes the transport as module:name")
     made: Callable[..., Any] = factory
     return made
 
 
-def _check(factory: Callable[..., Any], runtime: str) -> Iterator[Result]:
+def _check(name: str, runtime: str | None) -> Iterator[Result]:
     """An async transport is known by its `open`."""
-    if inspect.iscoroutinefunction(getattr(factory(), "open", None)):
-        return check_async_transport(factory, runtime)
-    return check_transport(factory)
+    factory = _import(name)
+    try:
+        opening = getattr(factory(), "open", None)
+    except Exception as error:
+        raise _Unusable(f"calling it without arguments makes no transport: {type(error).__name__}: {error}") from error
+    if not callable(opening):
+        raise _Unusable("what it makes has no method `open`; `turnout_io.base` says what a transport is")
+    if not inspect.iscoroutinefunction(opening):
+        return check_transport(factory)
+    if runtime is None:
+        raise _Unusable("this is an async transport; say what it runs on, with --runtime trio or --runtime asyncio")
+    return check_async_transport(factory, runtime)
 
 
 if __name__ == "__main__":

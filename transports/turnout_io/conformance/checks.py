@@ -40,18 +40,21 @@ ALL_CHECKS: tuple[Check, ...] = tuple(
 )
 
 
-def check_transport(factory: Callable[..., Transport], rules: Iterable[Check] = ALL_CHECKS) -> Iterator[Result]:
+def check_transport(factory: Callable[..., Transport], rules: Iterable[Check] | None = None) -> Iterator[Result]:
     """Check a blocking transport: one result for each rule, as it comes.
 
     factory  makes a transport. It is called without arguments, and for some rules with the settings that it takes by
-             name: `ca_file`, `client_cert`, `proxy`. Rules whose settings it does not take are skipped.
+             name: `ca_file` (a path, of a PEM file), `client_cert` (a path, of a PEM file with certificate and key) and
+             `proxy` (a URL, with user and password in it where there are any). Rules whose settings it does not take
+             are skipped.
+    rules    those of `ALL_CHECKS` to check; None for all
     """
-    for check in rules:
+    for check in ALL_CHECKS if rules is None else rules:
         yield _run(check, factory, BlockingSubject, lambda deed: run_blocking(deed()), cancels=False)
 
 
 def check_async_transport(
-    factory: Callable[..., AsyncTransport], runtime: str = "trio", rules: Iterable[Check] = ALL_CHECKS
+    factory: Callable[..., AsyncTransport], runtime: str, rules: Iterable[Check] | None = None
 ) -> Iterator[Result]:
     """Check an async transport under `runtime`, "trio" or "asyncio"; else like `check_transport`."""
     wrap: Callable[[Any], Subject]
@@ -66,7 +69,7 @@ def check_async_transport(
         wrap, run = AsyncioSubject, lambda deed: asyncio.run(deed())
     else:
         raise ValueError(f'the runtime is "trio" or "asyncio", not {runtime!r}')
-    for check in rules:
+    for check in ALL_CHECKS if rules is None else rules:
         yield _run(check, factory, wrap, run, cancels=True)
 
 

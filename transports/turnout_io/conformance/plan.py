@@ -11,6 +11,7 @@ import attrs
 
 from turnout.errors import TurnoutError
 from turnout.http import HttpRequest, Timeouts
+from turnout_io.conformance.server import Connection
 from turnout_io.conformance.subject import Response, Subject
 
 __all__ = [
@@ -36,7 +37,7 @@ class Guarantee(enum.StrEnum):
     EXACT = "exact"
     PER_READ = "per read"  # for each wait on the socket, so that a slow drip stretches it
     PER_BODY = "per body"  # once for all reads of one body: what the first of them was told
-    NONE = "none"
+    NONE = "none"  # not kept, in a way that a router can bear
 
 
 class DoesNotApply(Exception):
@@ -59,6 +60,19 @@ class Result:
     guarantee: Guarantee | None = None
     detail: str = ""
 
+    @property
+    def verdict(self) -> str:
+        """In a word or two: kept, per read, per body, not kept, broken or skipped."""
+        if self.outcome is not Outcome.PASSED:
+            return "broken" if self.outcome is Outcome.FAILED else "skipped"
+        match self.guarantee:
+            case None | Guarantee.EXACT:
+                return "kept"
+            case Guarantee.NONE:
+                return "not kept"
+            case _:
+                return self.guarantee.value
+
 
 @attrs.define(eq=False)
 class Bench:
@@ -68,6 +82,11 @@ class Bench:
     """
 
     make: Callable[..., Subject]
+
+    async def client_closed(self, subject: Subject, connection: Callable[[], Connection]) -> None:
+        """Wait for the peer's end of a connection. Raises AssertionError where it does not come."""
+        closed = await subject.beside(lambda: connection().closed_by_client.wait(5.0))
+        assert closed, "the connection was not closed"
 
     async def fetch(
         self,

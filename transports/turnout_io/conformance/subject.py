@@ -41,6 +41,10 @@ class Subject(Protocol):
 
     async def close(self) -> None: ...
 
+    async def beside(self, wait: Callable[[], T]) -> T:
+        """Run what blocks, while what the transport left to its event loop goes on."""
+        ...
+
     async def together(self, *deeds: Deed[T]) -> list[T]:
         """Run all at once; their results in order."""
         ...
@@ -94,6 +98,9 @@ class BlockingSubject:
     async def close(self) -> None:
         self._transport.close()
 
+    async def beside(self, wait: Callable[[], T]) -> T:
+        return wait()
+
     async def together(self, *deeds: Deed[T]) -> list[T]:
         with concurrent.futures.ThreadPoolExecutor(len(deeds)) as pool:
             return list(pool.map(lambda deed: run_blocking(deed()), deeds))
@@ -137,6 +144,11 @@ class _AsyncSubject:
 class TrioSubject(_AsyncSubject):
     """An async transport under trio."""
 
+    async def beside(self, wait: Callable[[], T]) -> T:
+        import trio
+
+        return await trio.to_thread.run_sync(wait)
+
     async def together(self, *deeds: Deed[T]) -> list[T]:
         import trio
 
@@ -160,6 +172,11 @@ class TrioSubject(_AsyncSubject):
 
 class AsyncioSubject(_AsyncSubject):
     """An async transport under asyncio."""
+
+    async def beside(self, wait: Callable[[], T]) -> T:
+        import asyncio
+
+        return await asyncio.to_thread(wait)
 
     async def together(self, *deeds: Deed[T]) -> list[T]:
         import asyncio
