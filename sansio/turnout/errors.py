@@ -88,10 +88,16 @@ class TransportError(TurnoutError):
 
 
 class ConnectFailed(TransportError):
-    """No connection: refused, unreachable, no such host, bad certificate, proxy refused. Nothing was sent."""
+    """No connection: refused, unreachable, no such host, bad certificate, proxy refused. Nothing was sent.
 
-    def __init__(self, message: str = "", *, phase: Phase = Phase.NOT_SENT) -> None:
+    reason  in a word, for traces: refused, closed, name (none is known), route, silence, certificate, tls (that it is
+            not spoken), proxy (it made no connection), proxy-refused (it will make none), or "" where it is another.
+            What waiting does not mend (certificate, tls, proxy-refused) is not tried again.
+    """
+
+    def __init__(self, message: str = "", *, reason: str = "", phase: Phase = Phase.NOT_SENT) -> None:
         super().__init__(message, phase=phase)
+        self.reason = reason
 
 
 class TimedOut(TransportError):

@@ -14,6 +14,7 @@ class FailureClass(enum.StrEnum):
     """What kind of failure it was. What the policy does about each is a table (`turnout.routing.classify.RULES`)."""
 
     CONNECT = "connect"
+    SETUP = "setup"  # no connection, for a reason that waiting does not mend: a bad certificate, a proxy that refuses
     STALE = "stale"
     SILENT = "silent"
     DISCONNECTED = "disconnected"

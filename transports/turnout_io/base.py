@@ -22,10 +22,10 @@ connection kept from an earlier request died before a byte of the answer. A tran
 defaults. The errors of `read` need say nothing of this: whoever reads knows what came.
 
 What HTTP asks for besides: `Host`; `Content-Length`, also where it is 0 and the method is POST; names and values as
-they were given, in order, and a request with a line break in one of them refused; interim answers passed over; a head
-that grows without end refused. `timeouts` and `timeout` are in seconds, and None is no bound. Messages name the host, or
-the proxy, and show no password; a proxy that refuses, breaks or is not there is a `ConnectFailed`. `close` from another
-thread or task ends a `read` that waits. A host with several addresses is tried at each.
+they were given, in order, and a request with a line break in one of them refused; interim answers passed over; a
+head that grows without end refused. `timeouts` and `timeout` are in seconds, and None is no bound. Messages name the
+host or the proxy, and show no password; a proxy that refuses, breaks or is not there is `ConnectFailed`. `close` from
+another thread or task ends a `read` that waits. A host with several addresses is tried at each.
 
 A transport need not keep connections for reuse. One that does must drop a connection over which more came than the
 answer, or the next answer is somebody else's.

@@ -20,26 +20,29 @@ _UNKNOWN_ISSUER = (2, 20, 21)
 def connect_failed(origin: Origin, fault: OSError, *, proxy: str | None = None) -> ConnectFailed:
     """The error for `fault`, met on the way to `origin`; `proxy` names the proxy where it stood in between."""
     where = origin.authority if proxy is None else f"the proxy {proxy}"
+    reason = ""
     match fault:
         case socket.gaierror():
+            reason = "name"
             told = f"no address is known for {where} ({fault.strerror}): check the host name and this machine's DNS"
         case ssl.SSLCertVerificationError():
-            told = _certificate(fault, where, origin.host)
+            reason, told = "certificate", _certificate(fault, where, origin.host)
         case ssl.SSLError():
-            told = _tls(fault, where)
+            reason, told = _tls(fault, where)
         case ConnectionRefusedError():
+            reason = "refused"
             told = f"{where} refused the connection: check that the server runs and that the port is right"
         case ConnectionResetError() | BrokenPipeError() | ConnectionAbortedError():
-            told = f"{where} closed the connection while it was being set up"
+            reason, told = "closed", f"{where} closed the connection while it was being set up"
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):
-            told = f"there is no route to {where} ({fault.strerror}): check this machine's network"
+            reason, told = "route", f"there is no route to {where} ({fault.strerror}): check this machine's network"
         case OSError(errno=errno.ETIMEDOUT):
-            told = f"{where} did not answer: check the address, and firewalls on the way"
+            reason, told = "silence", f"{where} did not answer: check the address, and firewalls on the way"
         case OSError(errno=errno.EMFILE | errno.ENFILE):
             told = f"no connection to {where}: this process has too many open files ({fault.strerror})"
         case _:
             told = f"no connection to {where}: {fault}"
-    return ConnectFailed(told)
+    return ConnectFailed(told, reason=reason)
 
 
 def _certificate(fault: ssl.SSLCertVerificationError, where: str, host: str) -> str:
@@ -59,19 +62,21 @@ def _certificate(fault: ssl.SSLCertVerificationError, where: str, host: str) -> 
     return f"the certificate of {where} was not accepted: {fault.verify_message}"
 
 
-def _tls(fault: ssl.SSLError, where: str) -> str:
-    reason = getattr(fault, "reason", None) or str(fault)  # OpenSSL alone sets it
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
-        return f"{where} does not speak TLS: should the URL begin with http://, or is the port another one?"
+def _tls(fault: ssl.SSLError, where: str) -> tuple[str, str]:
+    """The reason and the message."""
+    code = getattr(fault, "reason", None) or str(fault)  # OpenSSL alone sets it
+    if code in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+        return "tls", f"{where} does not speak TLS: should the URL begin with http://, or is the port another one?"
     if isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return f"{where} closed the connection during the TLS handshake"
-    if "CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason:
-        return f"{where} wants a client certificate: name one as client_cert ({reason})"
-    return f"the TLS handshake with {where} failed: {reason}"
+        return "closed", f"{where} closed the connection during the TLS handshake"
+    if "CERTIFICATE_REQUIRED" in code or "BAD_CERTIFICATE" in code:
+        return "certificate", f"{where} wants a client certificate: name one as client_cert ({code})"
+    return "tls", f"the TLS handshake with {where} failed: {code}"
 
 
 def proxy_refused(proxy: str, status: int, target: str, *, authorized: bool) -> ConnectFailed:
     """The error for a proxy that answered CONNECT with a status other than 2xx."""
+    reason = "proxy-refused" if 400 <= status < 500 else "proxy"
     if status in (401, 407) and authorized:  # tinyproxy answers 401 to a password that is wrong
         told = f"the proxy {proxy} does not accept its user name and password"
     elif status == 407:
@@ -80,4 +85,4 @@ def proxy_refused(proxy: str, status: int, target: str, *, authorized: bool) -> 
         told = f"the proxy {proxy} does not allow connections to {target}"
     else:
         told = f"the proxy {proxy} made no connection to {target}: it answered with status {status}"
-    return ConnectFailed(told)
+    return ConnectFailed(told, reason=reason)

@@ -175,10 +175,14 @@ async def _tunnel(
         elif not await runtime.wait((channel.socket,), (), deadline):
             raise DeadlinePassed
     if exchange.failure is not None:
-        raise ConnectFailed(f"the proxy {proxy} made no connection to {origin.authority}: {exchange.failure}")
+        raise ConnectFailed(
+            f"the proxy {proxy} made no connection to {origin.authority}: {exchange.failure}", reason="proxy"
+        )
     if exchange.status is None or not 200 <= exchange.status < 300:
         raise proxy_refused(
             str(proxy), exchange.status or 0, origin.authority, authorized=proxy.authorization is not None
         )
     if exchange.surplus:
-        raise ConnectFailed(f"the proxy {proxy} sent bytes of its own into the connection to {origin.authority}")
+        raise ConnectFailed(
+            f"the proxy {proxy} sent bytes of its own into the connection to {origin.authority}", reason="proxy"
+        )

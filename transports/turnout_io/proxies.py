@@ -62,7 +62,8 @@ class Proxy:
         if self.scheme not in _DEFAULT_PORTS:
             raise ConnectFailed(
                 f"the proxy {self} is a {self.scheme} proxy, and this transport speaks HTTP proxies only: "
-                "set HTTPS_PROXY to an http:// URL, or use the requests transport with PySocks installed"
+                "set HTTPS_PROXY to an http:// URL, or use the requests transport with PySocks installed",
+                reason="proxy-refused",
             )
         return Origin(self.scheme, self.host, self.port)
 

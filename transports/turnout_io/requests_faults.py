@@ -88,7 +88,10 @@ def _connect_fault(causes: list[BaseException], origin: Origin, proxy: Proxy | N
     if root is not None:
         return connect_failed(origin, root, proxy=through)
     if any(isinstance(cause, requests.exceptions.InvalidSchema) for cause in causes):
-        return ConnectFailed(f"the proxy {proxy} cannot be used: {causes[0]}")
+        told = str(causes[0])
+        if "SOCKS" in told:
+            told += '; pip install "requests[socks]"'
+        return ConnectFailed(f"the proxy {proxy} cannot be used: {told}", reason="proxy-refused")
     return ConnectFailed(f"no connection to {through or origin.authority}: {type(causes[-1]).__name__}")
 
 

@@ -138,8 +138,11 @@ class RouterBase(Generic[TransportT]):
         return router
 
     def _check(self, transport: TransportT) -> None:
-        """Refuse a transport of the other kind at once: its error would come late, and say nothing."""
-        blocking = not inspect.iscoroutinefunction(getattr(transport, "open", None))
+        """Refuse at once what is no transport, or one of the other kind: its error would come late, and say nothing."""
+        opening = getattr(transport, "open", None)
+        if not callable(opening):
+            raise TypeError(f"{type(transport).__name__} is no transport: it has no method `open` (turnout_io.base)")
+        blocking = not inspect.iscoroutinefunction(opening)
         if blocking != self._blocking:
             kind, wanted = ("blocking", "an async") if blocking else ("async", "a blocking")
             raise TypeError(f"{type(transport).__name__} is {kind}; {type(self).__module__} needs {wanted} transport")

@@ -239,6 +239,13 @@ def error_reader(
     """The `read_error` of an exchange with this provider."""
 
     def read(status: int, headers: Headers, body: bytes) -> ProviderError:
+        if status == 407:  # a provider never says this
+            return AuthenticationFailed(
+                "a proxy on the way wants a user name and password: give them in its URL, "
+                "http://user:password@host:port",
+                status=status,
+                provider=provider,
+            )
         if 300 <= status < 400:
             # Without its query, which may hold what was meant for the other place alone.
             where = (headers.get("location") or "").partition("?")[0] or "an address that it does not name"

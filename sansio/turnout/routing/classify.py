@@ -48,6 +48,7 @@ class Rule:
 RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     {
         FailureClass.CONNECT: Rule(Action.RETRY, health=True),
+        FailureClass.SETUP: Rule(Action.MOVE_ON, health=True),
         FailureClass.STALE: Rule(Action.RETRY),
         FailureClass.SILENT: Rule(Action.MOVE_ON, health=True),
         FailureClass.DISCONNECTED: Rule(Action.RETRY, health=True),
@@ -89,11 +90,15 @@ _CLASSES: tuple[tuple[type[errors.TurnoutError], FailureClass], ...] = (
     (errors.CapabilityUnsupported, FailureClass.UNSUPPORTED),
 )
 
+_SETUP = frozenset({"certificate", "tls", "proxy-refused"})
+
 
 def classify(error: errors.TurnoutError) -> FailureClass:
     """The class of a failure, by the error's type (whose making is the dialect's: status and code, text last)."""
     if isinstance(error, errors.Disconnected) and error.reused:
         return FailureClass.STALE
+    if isinstance(error, errors.ConnectFailed) and error.reason in _SETUP:
+        return FailureClass.SETUP
     if isinstance(error, errors.TimedOut):
         if error.timer is errors.Timer.CONNECT:
             return FailureClass.CONNECT

@@ -9,6 +9,7 @@ from turnout.errors import (
     AllAttemptsFailed,
     BudgetExceeded,
     ConcurrencyExceeded,
+    ConnectFailed,
     DeadlineExceeded,
     Phase,
     ProviderError,
@@ -96,4 +97,5 @@ def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, e
         phase = Phase.NOT_SENT  # before a head, only what should have signed the request can say no
     told = error if isinstance(error, ProviderError) else ProviderError()
     name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
-    return Failed(at, attempt, failure, phase, told.status, told.code, told.retry_after, name)
+    code = error.reason or None if isinstance(error, ConnectFailed) else told.code
+    return Failed(at, attempt, failure, phase, told.status, code, told.retry_after, name)

@@ -216,7 +216,7 @@ class Simulation:
             error: TurnoutError = TimedOut("connect", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
             when = min(connect_limit, head_limit)
         elif script.refused:
-            error, when = ConnectFailed("refused"), script.connect
+            error, when = ConnectFailed("refused", reason="refused"), script.connect
         elif script.connect + script.head > head_limit:
             error, when = TimedOut("head", timer=Timer.HEAD), head_limit
         elif script.reset != "no":

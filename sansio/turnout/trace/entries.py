@@ -132,7 +132,11 @@ class Content:
 
 @attrs.frozen
 class Failed:
-    """An attempt failed. `phase` is how far it had come: what may have been processed."""
+    """An attempt failed.
+
+    phase  how far it had come: what may have been processed
+    code   the provider's own, or why there was no connection (`turnout.errors.ConnectFailed.reason`)
+    """
 
     kind: ClassVar[str] = "failed"
     at: float

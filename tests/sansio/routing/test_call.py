@@ -15,10 +15,12 @@ from turnout.errors import (
     AllAttemptsFailed,
     CapabilityUnsupported,
     ConcurrencyExceeded,
+    ConnectFailed,
     DeadlineExceeded,
     Disconnected,
     LocalProtocolError,
     MissingCredentials,
+    Phase,
     ProviderNotRegistered,
     ProviderUnavailable,
     RemoteProtocolError,
@@ -32,11 +34,12 @@ from turnout.failures import FailureClass
 from turnout.http import HttpRequest
 from turnout.messages import Image, Message
 from turnout.routing.backoff import backoff_seconds
-from turnout.routing.classify import RULES, classify
+from turnout.routing.classify import RULES, Action, classify
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
 from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.policy import Policy, Timers
 from turnout.routing.router import RouterCore
+from turnout.routing.verdicts import failed_entry
 from turnout.simulation import Outcome, Script, Simulation
 
 GOOD = Script(body=((0.0, lines("tone", "ttwo", "f")),))
@@ -349,7 +352,7 @@ def test_a_backoff_sleeps_no_longer_than_the_deadline() -> None:
     core = World([GOOD], backoff=4.0).core
     call = core.start(Stream(World([GOOD]).request()), 0.0, timeout=9.0)
     call.next_command(0.0)
-    call.receive_failure(1, errors.ConnectFailed("refused"), 0.0)
+    call.receive_failure(1, ConnectFailed("refused"), 0.0)
     assert isinstance(call.next_command(0.0), Drop)
     sleep = call.next_command(0.0)
     assert isinstance(sleep, Sleep)
@@ -390,6 +393,17 @@ def test_candidates_that_cannot_be_asked_are_skipped_with_their_reason() -> None
         core.register(LineProvider("off"))
     core.register(LineProvider("off"), replace=True)
     assert core.provider_plan(EmbeddingRequest(models[1], "x"))[0].status == "available"
+
+
+@pytest.mark.parametrize("reason", ["", "name", "refused", "certificate", "tls", "proxy", "proxy-refused"])
+def test_no_connection_that_waiting_does_not_mend_is_not_tried_again(reason: str) -> None:
+    lasting = reason in ("certificate", "tls", "proxy-refused")
+    failure = classify(ConnectFailed("no", reason=reason))
+    assert failure is (FailureClass.SETUP if lasting else FailureClass.CONNECT)
+    assert RULES[failure].action is (Action.MOVE_ON if lasting else Action.RETRY)
+    assert RULES[failure].health
+    entry = failed_entry(0.0, 1, failure, Phase.SENT, ConnectFailed("no", reason=reason))
+    assert (entry.code, entry.phase) == (reason or None, Phase.NOT_SENT)
 
 
 def test_what_a_dialect_cannot_say_moves_on() -> None:

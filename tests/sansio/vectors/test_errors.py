@@ -216,3 +216,9 @@ def test_vector_82_modelscope_s_401_is_about_the_key_or_the_account(body: Any, k
 def test_vector_83_together_s_403_is_an_overflow() -> None:
     text = "The input is too long: this model's maximum context length is 8193 tokens."
     assert type(refused("together", 403, openai_error(None, "invalid_request_error", text))) is ContextLengthExceeded
+
+
+def test_a_proxy_that_wants_a_password_says_what_to_do() -> None:
+    error = refused("ollama", 407, "<html>Proxy Authentication Required</html>")
+    assert type(error) is AuthenticationFailed
+    assert "a proxy on the way wants a user name and password" in str(error)

@@ -193,7 +193,13 @@ def _head(status: int, fields: Fields, fault: Fault, *, keep_alive: bool, chunke
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
+# In which a provider asks for a wait.
+_RETRY_HINTS = frozenset({"retry-after", "retry-after-ms"})
+
+
 def _merged(fields: Fields, over: Fields) -> Fields:
     """`fields`, those named in `over` replaced; repeated names in either are kept."""
     names = {name.lower() for name, _ in over}
+    if names & _RETRY_HINTS:
+        names |= _RETRY_HINTS  # one of them alone would be overruled by a vendor's own other
     return tuple(pair for pair in fields if pair[0].lower() not in names) + over

@@ -171,6 +171,8 @@ def _fault_out(fault: TransportFault) -> dict[str, object]:
         told["timer"] = fault.timer.value
     if isinstance(fault, Disconnected):
         told["reused"] = fault.reused
+    if isinstance(fault, ConnectFailed) and fault.reason:
+        told["reason"] = fault.reason
     return told
 
 
@@ -233,7 +235,7 @@ def _fault_in(told: Mapping[str, Any]) -> TransportFault:
     name: _Name = told["error"]
     match name:
         case "ConnectFailed":
-            return ConnectFailed(message, phase=Phase(told["phase"]))
+            return ConnectFailed(message, reason=str(told.get("reason", "")), phase=Phase(told["phase"]))
         case "TimedOut":
             return TimedOut(message, timer=Timer(told["timer"]), phase=Phase(told["phase"]))
         case "Disconnected":

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from turnout.errors import LocalProtocolError
 from turnout.http import SECRET_HEADERS, SECRET_QUERY, Headers, HttpRequest, shown_url
@@ -46,7 +46,8 @@ class Redaction:
         found = set(self._values)
         for request in requests:
             values = [value for name, value in request.headers if self._is_secret(name, of_request=True)]
-            values += [value for name, value in _PARAMETER.findall(request.url) if name.lower() in SECRET_QUERY]
+            shown = [value for name, value in _PARAMETER.findall(request.url) if name.lower() in SECRET_QUERY]
+            values += [*shown, *map(unquote, shown), *map(unquote_plus, shown)]
             for value in values:
                 words = [word for part in re.split(r"[\s,;]+", value) for word in (part, part.partition("=")[2])]
                 found.update(word for word in (value, *words) if len(word) >= _LEAST)
@@ -138,9 +139,9 @@ def _forms(value: str) -> Iterable[str]:
         yield escaped
         yield escaped.replace("/", "\\/")
     encoded = value.encode("utf-8", "surrogatepass")
-    yield quote(encoded, safe="")
-    yield quote(encoded)
-    yield quote_plus(encoded)
+    for quoted in (quote(encoded, safe=""), quote(encoded), quote_plus(encoded)):
+        yield quoted
+        yield re.sub("%..", lambda found: found[0].lower(), quoted)  # both are written
 
 
 def _strings(values: Iterable[str], what: str) -> Iterable[str]:
