@@ -112,7 +112,7 @@ def _wrong_in_interruption(stage: Stage, seen: Seen, error: StreamInterrupted) -
         yield f"what was delivered is no beginning of the answer: {seen.text!r}"
     if seen.ends:
         yield "an End came before the error"
-    if error.trace is None:
+    if not error.trace.operation:
         yield f"{type(error).__name__} has no trace"
 
 

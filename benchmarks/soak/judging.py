@@ -125,5 +125,5 @@ def _wrong_in_error(wish: Wish, seen: Heard, error: TurnoutError, profile: Profi
             yield f"no provider said {partial.text!r}, which {type(error).__name__} has"
     elif partial.text != (seen.text or seen.before):  # what was taken back is the caller's, while nothing better came
         yield f"{type(error).__name__} has {partial.text!r}, and {seen.text!r} was delivered"
-    if error.trace is None:
+    if not error.trace.operation:
         yield f"{type(error).__name__} has no trace"

@@ -259,7 +259,6 @@ class ChatResponse:
     logprobs       the provider's log probabilities, in its own shape
     citations      the provider's sources, in its own shape
     raw            the provider's own JSON: the whole body of a unary answer, the last event of a stream
-    trace          how the answer was come by
     """
 
     message: Message
@@ -274,7 +273,16 @@ class ChatResponse:
     logprobs: Any = None
     citations: tuple[Any, ...] = ()
     raw: bytes | None = attrs.field(default=None, repr=False)
-    trace: Trace | None = attrs.field(default=None, repr=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False)
+
+    @property
+    def trace(self) -> Trace:
+        """How the answer was come by; `Trace()` where no router was asked."""
+        if self._trace is None:
+            from turnout.trace import Trace  # it costs some milliseconds, and few want it
+
+            return Trace()
+        return self._trace
 
     @property
     def text(self) -> str:

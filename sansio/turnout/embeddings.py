@@ -183,4 +183,13 @@ class EmbeddingResponse:
     served_model: str | None = None
     request_id: str | None = None
     rate_limit: RateLimit | None = None
-    trace: Trace | None = attrs.field(default=None, repr=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False)
+
+    @property
+    def trace(self) -> Trace:
+        """How the vectors were come by; `Trace()` where no router was asked."""
+        if self._trace is None:
+            from turnout.trace import Trace  # it costs some milliseconds, and few want it
+
+            return Trace()
+        return self._trace

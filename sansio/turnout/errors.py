@@ -54,12 +54,11 @@ __all__ = [
 class TurnoutError(Exception):
     """Base of every error that Turnout raises on purpose.
 
-    trace    on every error that ends a call of a router: what was tried, and why it went as it did
     partial  on an error that ends a call after content had come, the answer as far as it came, with its usage
     vectors  on an error that ends an embedding call, the vectors that had come before it failed for good
     """
 
-    trace: Trace | None = None
+    _trace: Trace | None = None
     partial: ChatResponse | None = None
     vectors: Vectors | None = None
 
@@ -69,6 +68,19 @@ class TurnoutError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+    @property
+    def trace(self) -> Trace:
+        """On every error that ends a call of a router, what was tried and why it went as it did; else `Trace()`."""
+        if self._trace is None:
+            from turnout.trace import Trace  # it costs some milliseconds, and few want it
+
+            return Trace()
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Trace) -> None:
+        self._trace = trace
 
 
 class LocalProtocolError(TurnoutError):

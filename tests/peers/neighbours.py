@@ -111,7 +111,6 @@ def _blocking(transport: Callable[..., Any]) -> Callable[[Asked], list[ChatRespo
                     continue
                 with router.stream(asked.request) as stream:
                     told = "".join(event.delta for event in stream if event.type == "token")
-                    assert stream.response is not None
                     assert told == stream.response.text
                     replies.append(stream.response)
         return replies

@@ -35,7 +35,6 @@ def test_every_error_pickles_with_all_it_carries(kind: type[TurnoutError]) -> No
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert again.message == "what failed"
-    assert again.trace is not None
     assert again.trace.to_dict() == error.trace.to_dict()
     assert again.vectors == error.vectors
     assert again.__dict__["detail"] == "kept"
@@ -63,3 +62,8 @@ def test_errors_of_several_attempts_are_kept_in_order() -> None:
     assert AllAttemptsFailed().last is None
     assert MissingCredentials("x", missing_env=("A",)).missing_env == ("A",)
     assert TurnoutError().message == ""
+
+
+def test_an_error_of_no_call_has_a_trace_of_nothing() -> None:
+    assert TurnoutError("x").trace.entries == []
+    assert TurnoutError("x").trace.explain() == "nothing was tried"

@@ -99,7 +99,6 @@ def test_credentials_that_cannot_be_had_move_the_call_on(driver: str, sandbox: S
             [azure(token), groq(sandbox)], ChatRequest("azure/gpt-4o", QUESTION, fallbacks=["groq/llama"])
         )
         assert reply.model.provider == "groq"
-        assert reply.trace is not None
         told = reply.trace.explain()
         assert "failed, authentication, phase not-sent" in told
         assert "refresh" not in told

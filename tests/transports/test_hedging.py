@@ -72,7 +72,6 @@ def test_the_faster_of_two_answers(sandbox: Sandbox, runtime: str, way: str) -> 
         else:
             response = await router.chat(ask(), collect=way == "collect")
         assert response.model == GEMINI
-        assert response.trace is not None
         told = response.trace.explain()
         assert "beside the slow one" in told
         assert "attempt 1: dropped, another was faster" in told
@@ -89,7 +88,6 @@ def test_the_first_may_still_win(sandbox: Sandbox, runtime: str) -> None:
         async with router.stream(ask()) as stream:
             assert stream.model == OPENAI
             assert [event async for event in stream][-1].done
-        assert stream.trace is not None
         assert "attempt 2: dropped, another was faster" in stream.trace.explain()
 
     run(runtime, sandbox, main)
@@ -100,7 +98,6 @@ def test_a_quick_answer_needs_no_second(sandbox: Sandbox, runtime: str) -> None:
     async def main(router: AsyncRouter) -> None:
         async with router.stream(ask()) as stream:
             assert [event async for event in stream][-1].done
-        assert stream.trace is not None
         assert stream.trace.attempts == 1
 
     run(runtime, sandbox, main, Policy(hedge=Hedge(after=5.0)))
@@ -115,7 +112,6 @@ def test_a_slow_failure_leaves_the_second_to_answer(sandbox: Sandbox, runtime: s
     async def main(router: AsyncRouter) -> None:
         response = await router.chat(ask(), collect=True)
         assert response.model == GEMINI
-        assert response.trace is not None
         assert response.trace.attempts == 2
 
     run(runtime, sandbox, main)
@@ -141,7 +137,6 @@ def test_the_deadline_ends_both(sandbox: Sandbox, runtime: str) -> None:
     async def main(router: AsyncRouter) -> None:
         with pytest.raises((DeadlineExceeded, AllAttemptsFailed)) as caught:
             await router.chat(ask(), timeout=0.3)
-        assert caught.value.trace is not None
         assert caught.value.trace.attempts == 2
 
     run(runtime, sandbox, main)
@@ -188,7 +183,6 @@ def test_a_token_that_cannot_be_had_moves_the_call_on(sandbox: Sandbox, runtime:
         request = ChatRequest(ModelConfig("vertex", "gemini-2.5-flash"), [Message.user("x")], fallbacks=[GEMINI])
         reply = await router.chat(request)
         assert reply.model == GEMINI
-        assert reply.trace is not None
         assert "attempt 1: failed, authentication" in reply.trace.explain()
 
     run(runtime, sandbox, main)
@@ -199,5 +193,4 @@ def test_the_blocking_router_has_one_attempt_at_a_time(sandbox: Sandbox) -> None
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, hedge=SOON.hedge) as router:
         response = router.chat(ask())
     assert response.model == OPENAI
-    assert response.trace is not None
     assert response.trace.attempts == 1

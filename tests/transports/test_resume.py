@@ -41,7 +41,6 @@ def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[
     with router, router.stream(request) as stream:
         events = list(stream)
     assert not [event for event in events if event.type == "restarted"]
-    assert stream.response is not None
     text = "".join(event.delta for event in events if event.type == "token")
     assert stream.response.text == text
     return text, stream.response.model, stream.response.finish_reason

@@ -192,7 +192,6 @@ def test_each_transport_says_what_is_wrong(name: str, driver: str, tmp_path: Pat
         with pytest.raises(wrong.error) as caught:
             DRIVERS[driver](Asked(endpoint=wrong.endpoint, options=options, model=wrong.model))
         right(str(caught.value), wrong)
-        assert caught.value.trace is not None
         told = caught.value.trace.explain()
         assert SECRET not in told
         if isinstance(caught.value, ConnectFailed):

@@ -50,7 +50,7 @@ def blocking(router: sync.Router) -> None:
     assert_type(reply.tool_calls, tuple[ToolCall, ...])
     assert_type(router.embed(EmbeddingRequest(request.model, "text")), EmbeddingResponse)
     with router.stream(request) as stream:
-        assert_type(stream.model, ModelConfig | None)
+        assert_type(stream.model, ModelConfig)
         for event in stream:
             assert_type(told(event), str)
 

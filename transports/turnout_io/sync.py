@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, assert_never
+from typing import Any, NoReturn, Self, assert_never
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
@@ -268,24 +268,24 @@ class ChatStream:
         self._closed = False
 
     @property
-    def model(self) -> ModelConfig | None:
-        """Who answers; None before the stream was entered."""
-        return self._run.call.model if self._run is not None else None
+    def model(self) -> ModelConfig:
+        """Who answers. Raises LocalProtocolError before the stream was entered."""
+        model = self._run.call.model if self._run is not None else None
+        return model if model is not None else _not_entered()
 
     @property
-    def response(self) -> ChatResponse | None:
-        """The answer as far as it came, at any time."""
-        if self._run is None:
-            return None
-        finish = self._run.finish
+    def response(self) -> ChatResponse:
+        """The answer as far as it came, at any time. Raises LocalProtocolError before the stream was entered."""
+        finish = self._run.finish if self._run is not None else None
         if finish is not None and isinstance(finish.result, ChatResponse):
             return finish.result
-        return self._run.call.response
+        response = self._run.call.response if self._run is not None else None
+        return response if response is not None else _not_entered()
 
     @property
-    def trace(self) -> Trace | None:
-        """What was tried, and why; None before the stream was entered."""
-        return self._run.call.trace if self._run is not None else None
+    def trace(self) -> Trace:
+        """What was tried, and why."""
+        return self._run.call.trace if self._run is not None else Trace()
 
     def __enter__(self) -> Self:
         self._enter()
@@ -339,9 +339,13 @@ class ChatStream:
     def __del__(self) -> None:
         if self._run is not None and not self._closed:
             warnings.warn(
-                f"a stream of {self.model} was dropped on the floor; use it in a `with` block",
+                f"a stream of {self._run.call.model} was dropped on the floor; use it in a `with` block",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
             self.close()
+
+
+def _not_entered() -> NoReturn:
+    raise LocalProtocolError("nothing of the answer has come: enter the stream, with `with`, first")

@@ -34,7 +34,7 @@ def check_version(recorded: Mapping[str, Any]) -> None:
 
 @attrs.define(eq=False)
 class Trace:
-    """The entries of one call in their order; `at` is in seconds from the call's start.
+    """The entries of one call in their order; `at` is in seconds from the call's start. `Trace()` is that of no call.
 
     operation   chat, stream, embed or models
     candidates  every model that the request names, in its order
@@ -46,8 +46,8 @@ class Trace:
                 candidates' providers and windows
     """
 
-    operation: str
-    candidates: tuple[str, ...]
+    operation: str = ""
+    candidates: tuple[str, ...] = ()
     started_at: float | None = None
     seed: int = 0
     deadline: float = math.inf
@@ -101,6 +101,8 @@ class Trace:
 
     def explain(self) -> str:
         """The same for a person: one line an entry, with seconds from the start."""
+        if not self.operation:
+            return "nothing was tried"
         lines = [f"{self.operation} over {', '.join(self.candidates)}"]
         lines += [f"{entry.at:8.3f} s  {told(entry)}" for entry in self.entries]
         return "\n".join(lines)

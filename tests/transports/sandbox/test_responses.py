@@ -61,7 +61,6 @@ def read(stream: ChatStream) -> ChatResponse:
     with stream:
         for _ in stream:
             pass
-    assert stream.response is not None
     return stream.response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 from hypothesis import given
@@ -14,13 +15,10 @@ KEYS = st.text("abAB01+/=_-. %&é", min_size=8, max_size=30).filter(lambda key: 
 
 
 @given(KEYS, st.sampled_from([quote, quote_plus, lambda key: quote(key, safe="")]))
-def test_a_key_that_a_url_encodes_is_found_as_it_is_and_encoded(key: str, encode: object) -> None:
-    assert callable(encode)
+def test_a_key_that_a_url_encodes_is_found_as_it_is_and_encoded(key: str, encode: Callable[[str], str]) -> None:
     encoded = encode(key)
-    if "&" in encoded:
-        encoded = quote(key, safe="")
     redaction = Redaction().with_credentials_of(HttpRequest("GET", f"https://api.test/v1?key={encoded}&a=b"))
-    for form in (key, encoded, quote(key, safe=""), quote(key, safe="").lower() if key.islower() else key):
+    for form in (key, encoded, quote(key, safe="")):
         assert redaction.text(f"no such key: {form}!") == f"no such key: {REMOVED}!"
     assert redaction.request(HttpRequest("GET", f"https://api.test/v1?key={encoded}")).url.endswith(f"key={REMOVED}")
 

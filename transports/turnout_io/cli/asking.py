@@ -85,7 +85,7 @@ def chat(
                             "finish_reason": reply.finish_reason,
                             "prompt_tokens": reply.usage.prompt_tokens,
                             "completion_tokens": reply.usage.completion_tokens,
-                            "trace": trace.to_dict() if trace is not None and explain else None,
+                            "trace": trace.to_dict() if explain else None,
                         },
                         ensure_ascii=False,
                     )
@@ -94,7 +94,7 @@ def chat(
                 click.echo(reply.text)
         else:
             trace = print_stream(router, request, timeout)
-        if explain and trace is not None:
+        if explain:
             click.echo(f"\n{trace.explain()}", err=True)
 
 
@@ -140,7 +140,7 @@ def models(provider: str, timeout: float | None, config: str | None, env_file: s
             click.echo(f"{provider}/{info.id}{window}")
 
 
-def print_stream(router: Router, request: ChatRequest, timeout: float | None) -> Trace | None:
+def print_stream(router: Router, request: ChatRequest, timeout: float | None) -> Trace:
     """Print the answer as it comes."""
     with router.stream(request, timeout=timeout) as stream:
         try:

@@ -26,7 +26,7 @@ def one_line(explain: bool = False) -> Iterator[None]:
     try:
         yield
     except TurnoutError as error:
-        if explain and error.trace is not None:
+        if explain and error.trace.entries:
             click.echo(f"\n{error.trace.explain()}", err=True)
         raise CallFailed(str(error)) from error
     except (ValueError, TypeError, OSError) as error:
