@@ -40,3 +40,8 @@ def test_auth_is_no_part_of_what_a_request_is() -> None:
     signed = HttpRequest("GET", "https://x.test/", auth=lambda request: request)
     assert plain == signed
     assert "auth" not in repr(signed)
+
+
+def test_a_dict_is_no_list_of_fields() -> None:
+    with pytest.raises(TypeError, match=r"give its items\(\)"):
+        Headers({"a": "b"})  # type: ignore[arg-type]  # what is tested
