@@ -44,4 +44,4 @@ def test_auth_is_no_part_of_what_a_request_is() -> None:
 
 def test_a_dict_is_no_list_of_fields() -> None:
     with pytest.raises(TypeError, match=r"give its items\(\)"):
-        Headers({"a": "b"})  # type: ignore[arg-type]  # what is tested
+        Headers({"a": "b"})  # type: ignore[dict-item]  # what is tested
