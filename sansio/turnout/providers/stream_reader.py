@@ -109,8 +109,8 @@ class StreamReader:
     def _read_frames(self, frames: Sequence[SseEvent | JsonText], events: list[Event]) -> None:
         chunks = self.chunks
         for frame in frames:
-            if self._over():
-                return
+            if chunks.done:
+                return  # the last word was said, be it after an error: what is behind it is not read
             data = frame.data
             if not data or data.isspace():
                 continue
@@ -131,10 +131,6 @@ class StreamReader:
                 if self.failure is None:
                     self._end(events)
                 return
-
-    def _over(self) -> bool:
-        """Whether the last word was said, be it after an error: what is behind it is not read."""
-        return self.chunks.done
 
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
         """Lines that are no event stream: JSON that came instead of a stream, or after it."""
