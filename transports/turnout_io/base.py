@@ -19,7 +19,8 @@ Rules:
 What the errors of `open` say decides whether a request may be sent again. `ConnectFailed`, and `TimedOut` with
 `timer=Timer.CONNECT, phase=Phase.NOT_SENT`, promise that no byte of it left; `Disconnected(reused=True)` says that a
 connection kept from an earlier request died before a byte of the answer. A transport that cannot know says less: their
-defaults. The errors of `read` need say nothing of this: whoever reads knows what came.
+defaults. `ConnectFailed` may say why in a word (`reason`): with "certificate", "tls" or "proxy-refused" it is not tried
+again. The errors of `read` need say nothing of this: whoever reads knows what came.
 
 What HTTP asks for besides: `Host`; `Content-Length`, also where it is 0 and the method is POST; names and values as
 they were given, in order, and a request with a line break in one of them refused; interim answers passed over; a
