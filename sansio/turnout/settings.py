@@ -52,7 +52,12 @@ class ProviderSettings:
         return self.entry.name
 
     def build(self) -> Provider:
-        return create(self.entry, name=self.name, api_key=self.api_key, endpoint=self.endpoint, **self.options)
+        """The provider. Raises SettingsError."""
+        try:
+            return create(self.entry, name=self.name, api_key=self.api_key, endpoint=self.endpoint, **self.options)
+        except ValueError as error:
+            variables = f" (or {', '.join(self.entry.endpoint_env)})" if self.entry.endpoint_env else ""
+            raise SettingsError(f"providers.{self.name}{variables}: {error}") from error
 
 
 @attrs.frozen(kw_only=True)

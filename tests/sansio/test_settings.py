@@ -235,3 +235,24 @@ def test_variables_are_expanded_everywhere() -> None:
 def test_camel_case_is_snake_case(name: str) -> None:
     first, *others = name.split("_")
     assert snake_case(first + "".join(word.capitalize() for word in others)) == name
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ("not a url", "holds a character that no host name has"),
+        ("ftp://x/y", "must begin with http:// or https://"),
+        ("http://", "names no host"),
+        ("http://h:99999/v1", "Port out of range"),
+        ("http://ada:secret@h/v1", "holds a user name or password"),
+        ("https://h/v1?key=secret", "without a query"),
+        ("https://h/v1#part", "without a query"),
+    ],
+)
+def test_an_endpoint_that_is_no_base_url_is_refused_before_anything_is_asked(endpoint: str, told: str) -> None:
+    settings = Settings.from_mapping({}, {"OPENAI_ENDPOINT": endpoint})
+    with pytest.raises(SettingsError) as caught:
+        settings.build_providers()
+    assert str(caught.value).startswith("providers.openai (or OPENAI_ENDPOINT")
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)

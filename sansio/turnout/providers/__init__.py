@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from turnout.errors import LocalProtocolError
+from turnout.origin import split_url
 from turnout.providers.catalog import CATALOG
 from turnout.providers.entry import Account, CatalogEntry, Habits, ModelRule
 from turnout.providers.protocol import Exchange, Provider
@@ -52,7 +54,7 @@ def create(
                  `access_token` (azure), `region` and `auth` (bedrock)
 
     A provider without the key that it needs is made all the same: its status is not-configured, and says which
-    variable is missing. Raises ValueError for a name or a setting that is not known.
+    variable is missing. Raises ValueError for a name or a setting that is not known, and an endpoint that is no URL.
     """
     if isinstance(entry, str):
         if entry not in CATALOG:
@@ -65,7 +67,7 @@ def create(
     account = Account(
         entry=entry,
         name=name or entry.name,
-        endpoint=_endpoint(endpoint or entry.base_url, entry.dialect),
+        endpoint=_endpoint(endpoint, entry) if endpoint else entry.base_url,
         api_key=api_key.strip() if api_key and api_key.strip() else None,
         headers={**entry.headers, **_headers(entry, settings), **(headers or {})},
         unsupported=unsupported,
@@ -114,11 +116,25 @@ def create(
 _OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
 
 
-def _endpoint(text: str, dialect: str) -> str:
-    """An endpoint as a base URL: `OLLAMA_HOST` is often only a host and a port, and others' only a host."""
-    text = text.strip().rstrip("/")
-    if not text or "://" in text:
-        return text
+def _endpoint(given: str, entry: CatalogEntry) -> str:
+    """A user's endpoint as a base URL. Raises ValueError where it is none."""
+    url = given.strip()
+    url = (url if "://" in url else _with_scheme(url, entry.dialect)).rstrip("/")
+    try:
+        split_url(url)
+    except LocalProtocolError as error:
+        raise ValueError(
+            f"the endpoint of {entry.name} must be a URL such as https://api.example.com/v1: {error.message}"
+        ) from None
+    # Azure's portal shows a whole request, with the version in its query.
+    if "api_version" not in entry.option_env and ("?" in url or "#" in url):
+        raise ValueError(f"the endpoint of {entry.name} must be a base URL, without a query: paths are put behind it")
+    return url
+
+
+def _with_scheme(text: str, dialect: str) -> str:
+    """`OLLAMA_HOST` is often only a host and a port, and others' only a host."""
+    text = text.rstrip("/")
     host, slash, path = text.replace("0.0.0.0", "127.0.0.1").partition("/")
     name, colon, _ = (host, "", "") if host.endswith("]") else host.partition(":")
     own = dialect == "ollama" or _OWN_HOST.fullmatch(name)

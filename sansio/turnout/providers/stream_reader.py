@@ -109,8 +109,9 @@ class StreamReader:
     def _read_frames(self, frames: Sequence[SseEvent | JsonText], events: list[Event]) -> None:
         chunks = self.chunks
         for frame in frames:
-            if chunks.done:
-                return  # the last word was said, be it after an error: what is behind it is not read
+            over = chunks.done  # the last word was said, be it after an error: what is behind it is not read
+            if over:
+                return
             data = frame.data
             if not data or data.isspace():
                 continue
