@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from turnout._no_trace import or_nothing
 from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
 from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
 
@@ -278,11 +279,7 @@ class ChatResponse:
     @property
     def trace(self) -> Trace:
         """How the answer was come by; `Trace()` where no router was asked."""
-        if self._trace is None:
-            from turnout.trace import Trace  # it costs some milliseconds, and few want it
-
-            return Trace()
-        return self._trace
+        return or_nothing(self._trace)
 
     @property
     def text(self) -> str:

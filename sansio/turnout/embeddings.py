@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
+from turnout._no_trace import or_nothing
 from turnout._validation import as_tuple, instance, instances, integer, non_empty
 from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
 
@@ -188,8 +189,4 @@ class EmbeddingResponse:
     @property
     def trace(self) -> Trace:
         """How the vectors were come by; `Trace()` where no router was asked."""
-        if self._trace is None:
-            from turnout.trace import Trace  # it costs some milliseconds, and few want it
-
-            return Trace()
-        return self._trace
+        return or_nothing(self._trace)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from turnout._no_trace import or_nothing
 from turnout.failures import Phase, Timer
 
 if TYPE_CHECKING:
@@ -72,11 +73,7 @@ class TurnoutError(Exception):
     @property
     def trace(self) -> Trace:
         """On every error that ends a call of a router, what was tried and why it went as it did; else `Trace()`."""
-        if self._trace is None:
-            from turnout.trace import Trace  # it costs some milliseconds, and few want it
-
-            return Trace()
-        return self._trace
+        return or_nothing(self._trace)
 
     @trace.setter
     def trace(self, trace: Trace) -> None:
