@@ -12,7 +12,7 @@ from turnout.chat import RateLimit, Usage
 from turnout.providers.protocol import ModelFacts
 from turnout.routing.admission import Admission, Admitted, Answer, ApplicantT
 from turnout.routing.classify import Rule
-from turnout.routing.policy import Policy
+from turnout.routing.policy import Hedge, Policy
 from turnout.routing.standing import Lease, Standing
 
 __all__ = ["Places"]
@@ -45,9 +45,8 @@ class Places(Generic[ApplicantT]):
 
     # -- a place for an attempt ---------------------------------------------------------------------------------
 
-    def call_begins(self, now: float) -> None:
-        """Each call adds its share to the budget of second attempts."""
-        hedge = self._policy.hedge
+    def call_begins(self, hedge: Hedge | None, now: float) -> None:
+        """A call that may hedge adds its share to the budget of second attempts."""
         with self._lock:
             if hedge is not None:
                 self._hedges = min(HEDGES, self._hedges + hedge.budget)

@@ -181,10 +181,10 @@ class RouterCore:
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
         with self._lock:
             seed = self.rng.getrandbits(48)
-        self.places.call_begins(now)
         asked = operation.candidates
         models, entries, own = self._expanded(operation, asked, random.Random(seed))
         policy = policy or own or self.policy
+        self.places.call_begins(policy.hedge, now)
         bounds = [policy.timeout, asked[0].timeout, timeout]
         seconds = min(bound for bound in bounds if bound is not None)
         whole = now + total if total is not None else float("inf")

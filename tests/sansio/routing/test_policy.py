@@ -370,6 +370,14 @@ def test_a_hedge_may_learn_when_it_is_worth_it() -> None:
     assert outcome.ended - began < 1.0
 
 
+def test_calls_that_may_hedge_save_up_for_it_whoever_says_that_they_may() -> None:
+    world = World([Script(head=9.0, body=GOOD.body)], [Script(head=0.1, body=GOOD.body)], breaker=None)
+    world.simulation.concurrent = True
+    hedging = Policy(hedge=Hedge(after=0.5, budget=0.5))
+    quick = [world.run(policy=hedging).result.model.provider == "p1" for _ in range(20)]
+    assert 10 <= sum(quick) <= 12  # one in two, and what was saved up before
+
+
 # -- routes --------------------------------------------------------------------------------------------------------
 
 
