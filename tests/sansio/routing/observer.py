@@ -23,6 +23,7 @@ from turnout.routing.call import Call
 from turnout.routing.classify import RULES
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.operations import Chat, Stream
+from turnout.routing.policy import Policy
 from turnout.routing.router import RouterCore
 from turnout.simulation import Outcome, Script, Simulation
 from turnout.trace.entries import (
@@ -65,7 +66,6 @@ class Observer:
     _read: dict[Call, int] = attrs.field(factory=lambda: defaultdict(int))
 
     def __call__(self, call: Call, command: Command, now: float) -> None:
-        policy = self.world.policy
         self.began.setdefault(call, now)
         self._read_facts(call)
         match command:
@@ -93,11 +93,15 @@ class Observer:
         owed = sum(len(other.lanes.drops) for other in self.began)
         granted = sum(isinstance(other.field.granted, Admitted) for other in self.began)
         assert self.core.places.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
-        if policy.max_concurrency is not None:
-            assert len(on) - owed <= policy.max_concurrency, "the router is never over its limit"
+        most = self.world.policy.max_concurrency
+        assert most is None or len(on) - owed <= most, "the router is never over its limit"
+
+    def policy_of(self, call: Call) -> Policy:
+        """The rules of a call; those of places, limits and breakers are the router's, whatever it says of them."""
+        return self.world.calls[call.trace.metadata["number"]].policy or self.world.policy
 
     def _opened(self, call: Call, command: Open, now: float) -> None:
-        policy, tries = self.world.policy, self.tries[call]
+        policy, tries = self.policy_of(call), self.tries[call]
         assert command.attempt not in [mine.number for mine in tries], "an attempt is opened once"
         assert not call.committed, "nothing is opened while content stands"
         broke = any(isinstance(entry, Broken) for entry in call.trace.entries)
@@ -115,16 +119,17 @@ class Observer:
         assert started.candidate == f"{provider}/m", "the trace names who is asked"
         if started.hedge:
             assert self.world.concurrent
-            hedge = policy.hedge
-            assert hedge is not None
+            assert policy.hedge is not None
+            saved = sum(hedge.budget for hedge in (self.policy_of(other).hedge for other in self.began) if hedge)
             hedges = sum(
                 entry.hedge for other in self.began for entry in other.trace.entries if isinstance(entry, Started)
             )
-            assert hedges <= 1 + hedge.budget * len(self.began), "hedges keep to their budget"
+            assert hedges <= 1 + saved + 1e-9, "hedges keep to their budget"
             assert len([mine for mine in tries if not mine.dropped]) == 2, "a hedge is beside another"
         self._within_limits(provider, now)
-        self._rested(started, now)
-        self._fair(call, started.place, now)
+        self._rested(call, started, now)
+        if not started.forced:  # else it asks one that others give time to rest, and takes nothing from them
+            self._fair(call, started.place, now)
 
     def _within_limits(self, provider: str, now: float) -> None:
         for key in (provider, f"{provider}/m"):
@@ -142,7 +147,7 @@ class Observer:
             assert limit.max_concurrency is None or on <= limit.max_concurrency, f"{key} is over its limit"
             assert limit.requests_per_minute is None or recent <= limit.requests_per_minute, f"{key} is asked too often"
 
-    def _rested(self, started: Started, now: float) -> None:
+    def _rested(self, call: Call, started: Started, now: float) -> None:
         """With a breaker that opens at the first failure it is plain when a candidate must be left alone."""
         breaker = self.world.policy.breaker
         if breaker is None or breaker.consecutive != 1:
@@ -151,15 +156,15 @@ class Observer:
         if last is not None:
             assert started.forced, "nothing opens on an open breaker, unless there is no other"
         if started.forced:
-            assert self.world.policy.on_exhausted == "try"
+            assert self.policy_of(call).on_exhausted == "try"
         elif started.probe:
             probes = sum(
                 entry.probe and entry.candidate == started.candidate and not mine.dropped
-                for call, tries in self.tries.items()
-                for entry in call.trace.entries
+                for other, tries in self.tries.items()
+                for entry in other.trace.entries
                 if isinstance(entry, Started)
                 for mine in tries
-                if mine.number == entry.attempt and mine.number not in [owed.number for owed in call.lanes.drops]
+                if mine.number == entry.attempt and mine.number not in [owed.number for owed in other.lanes.drops]
             )
             assert probes == 1, "a half-open breaker lets one probe through"
 
@@ -203,7 +208,7 @@ class Observer:
     def _deadline(self, call: Call) -> float:
         broken = [entry.deadline for entry in call.trace.entries if isinstance(entry, Broken)]
         timeout = call.trace.metadata["timeout"]
-        own = min(self.world.policy.timeout, timeout if timeout is not None else math.inf)
+        own = min(self.policy_of(call).timeout, timeout if timeout is not None else math.inf)
         return self.began[call] + (broken[-1] if broken else own)
 
     def _of(self, call: Call, attempt: int) -> Try:
@@ -230,13 +235,13 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
         return script
 
     simulation = Simulation(core, network, observer, concurrent=world.concurrent)
-    for planned in world.calls:
+    for number, planned in enumerate(world.calls):
         models = [ModelConfig(f"p{number}", "m") for number in planned.candidates]
-        request = ChatRequest(
-            models[0], (Message.user("hello"),), fallbacks=models[1:], metadata={"timeout": planned.timeout}
-        )
+        labels = {"timeout": planned.timeout, "number": number}
+        request = ChatRequest(models[0], (Message.user("hello"),), fallbacks=models[1:], metadata=labels)
         operation = Stream(request) if planned.kind == "stream" else Chat(request, planned.kind == "collect")
-        simulation.call(operation, at=planned.at, cancel_at=planned.cancel_at, timeout=planned.timeout)
+        options: dict[str, Any] = {"timeout": planned.timeout, "policy": planned.policy}
+        simulation.call(operation, at=planned.at, cancel_at=planned.cancel_at, **options)
     simulation.run(until=3600.0)
     return simulation, observer
 
@@ -255,7 +260,7 @@ def check_world(world: World) -> None:
 
 def check_outcome(outcome: Outcome, observer: Observer) -> None:
     """What the caller got is what was sent, all of it, and told rightly."""
-    call, finish, policy = outcome.call, outcome.finish, observer.world.policy
+    call, finish, policy = outcome.call, outcome.finish, observer.policy_of(outcome.call)
     assert finish is not None
     events = [event for _, event in outcome.events]
     segments: list[list[Event]] = [[]]
@@ -295,7 +300,7 @@ def check_prefixes(segments: list[list[Event]], call: Call, observer: Observer) 
     ]
     for segment in segments:
         text = text_of(segment)
-        if observer.world.policy.on_interrupt == "resume":
+        if observer.policy_of(call).on_interrupt == "resume":
             assert is_made_of_prefixes(text, sent), "what was delivered was sent"
         elif text:
             assert any(whole.startswith(text) for whole in sent), "what was delivered was sent"

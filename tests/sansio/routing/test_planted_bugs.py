@@ -227,7 +227,7 @@ def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Places, "beside", beside)
 
 
-@bug("asked too often")
+@bug("over its limit")
 def a_hedge_overlooks_the_limits(patch: pytest.MonkeyPatch) -> None:
     real = Plan.beside
     patch.setattr(Plan, "beside", lambda self, place, look: real(self, place, lambda other: None))

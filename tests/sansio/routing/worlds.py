@@ -54,6 +54,7 @@ class PlannedCall:
     cancel_at: float | None
     timeout: float | None
     candidates: tuple[int, ...]
+    policy: Policy | None = None  # its own, where it has one
 
 
 @attrs.frozen
@@ -99,6 +100,7 @@ def worlds(draw: st.DrawFn) -> World:
                 draw(st.sampled_from([None, None, None, at, at + 0.3, at + 4.0])),
                 draw(st.sampled_from([None, None, 1.0, 10.0])),
                 tuple(draw(st.permutations(range(candidates)))),
+                draw(st.none() | st.none() | policies()),
             )
         )
     return World(
