@@ -7,6 +7,7 @@ broadcast: a newcomer is looked at only after everybody who waits.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -53,7 +54,9 @@ class Applicant(Protocol):
         """Whom it would ask beside the attempt on `place`."""
         ...
 
-    def size(self) -> int: ...
+    def size(self, place: int) -> int:
+        """Tokens that a request to the candidate at `place` may come to."""
+        ...
 
 
 ApplicantT = TypeVar("ApplicantT", bound=Applicant)
@@ -120,12 +123,14 @@ class Admission(Generic[ApplicantT]):
             self._changed |= call in self._queue  # its time has come, and that of those before it may have
             self._let_in(now)
         if call.granted is not None:
-            return call.granted
+            # Taken here, under the lock: what is granted from now on is another answer.
+            granted, call.granted = call.granted, None
+            return granted
         decision, passed, standing = call.apply(now)
         if isinstance(decision, Try):
             assert standing is not None
             self._queue.pop(call, None)
-            return Admitted(decision, passed, standing.begin(call.size, now))
+            return Admitted(decision, passed, standing.begin(partial(call.size, decision.place), now))
         if isinstance(decision, Hold) and call not in self._queue:
             bound = self.policy.max_waiting
             if bound is not None and len(self._queue) >= bound:
@@ -143,7 +148,7 @@ class Admission(Generic[ApplicantT]):
             return None
         choice, standing = call.beside(place, now)
         return (
-            Admitted(choice, (), standing.begin(call.size, now))
+            Admitted(choice, (), standing.begin(partial(call.size, choice.place), now))
             if choice is not None and standing is not None
             else None
         )
@@ -176,7 +181,7 @@ class Admission(Generic[ApplicantT]):
             if isinstance(decision, Try):
                 assert standing is not None
                 del self._queue[call]
-                call.granted = Admitted(decision, passed, standing.begin(call.size, now))
+                call.granted = Admitted(decision, passed, standing.begin(partial(call.size, decision.place), now))
                 self.woken.append(call)
             elif isinstance(decision, Hold):
                 self._look_at(passed, now)

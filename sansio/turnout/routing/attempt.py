@@ -15,7 +15,7 @@ from turnout.routing.admission import Admitted
 from turnout.routing.candidate import Candidate
 from turnout.routing.commands import Open, Read
 from turnout.routing.operations import Operation
-from turnout.routing.policy import Hedge, Timers
+from turnout.routing.policy import Hedge, Policy
 from turnout.routing.standing import Lease
 
 __all__ = ["Attempt"]
@@ -33,7 +33,10 @@ class Attempt:
     idle_left   seconds of silence that it still has, once content flows
     steady      the Read that is asked for again and again while content flows
     flowing     whether content has come
+    hurried     whether the call leaves it less time than its own timers do, and less than its candidate takes lately:
+                that nothing came in it says nothing against the candidate
     whole       whether the answer is whole; only its HTTP body has still to end
+    billed      whether what its answer costs has been counted
     busy        whether an operation on it was begun beside another's, and has no outcome yet
     """
 
@@ -47,11 +50,14 @@ class Attempt:
     content_by: float
     idle_left: float
     steady: Read
+    hurried: bool = False
     phase: Phase = Phase.SENT
     flowing: bool = False
     whole: bool = False
+    billed: bool = False
     busy: bool = False
     read_at: float = 0.0
+    head_at: float = 0.0
 
     @classmethod
     def begun(
@@ -61,18 +67,23 @@ class Attempt:
         candidate: Candidate,
         exchange: Exchange[Any],
         operation: Operation,
-        timers: Timers,
+        policy: Policy,
         budget: float,
         until: float,
         now: float,
     ) -> tuple[Attempt, Open]:
         """The attempt, and the command that opens it; all its timers are cut to `budget` seconds."""
+        timers, standing = policy.timers, candidate.standing
         if operation.streams:
-            own = candidate.standing.facts.first_content
-            head = min(timers.head, budget)
-            first_content = min(own if own is not None else timers.first_content, budget)
+            own = standing.facts.first_content
+            usual = own if own is not None else timers.first_content
+            head, first_content = min(timers.head, budget), min(usual, budget)
         else:
+            usual = math.inf
             head = first_content = budget
+        if policy.attempt_timeout is not None:
+            usual = min(usual, policy.attempt_timeout)
+        takes = standing.latency.first_content.value
         attempt = cls(
             number,
             admitted.choice.place,
@@ -84,6 +95,7 @@ class Attempt:
             now + first_content,
             timers.idle,
             Read(number, until, timers.idle),
+            hurried=first_content < usual and takes is not None and takes >= first_content,
         )
         return attempt, Open(number, exchange.request, Timeouts(connect=min(timers.connect, budget), head=head))
 

@@ -60,6 +60,11 @@ class Breaker:
                 return "probing", math.inf  # until that probe has its outcome
         return None
 
+    def rests_for(self, now: float) -> float:
+        """Seconds until it may be asked again, as far as time alone decides that; 0 where it may."""
+        until = max(self.cool_until, self.open_until) if self.opened else self.cool_until
+        return max(0.0, until - now)
+
     def begin(self, now: float) -> bool:
         """An attempt begins. True where it is the probe."""
         if self.opened and not self.probing and now >= self.open_until:

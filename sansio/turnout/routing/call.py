@@ -34,7 +34,7 @@ from turnout.routing.attempt import Attempt
 from turnout.routing.classify import Action, classify
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
 from turnout.routing.field import Field
-from turnout.routing.journal import Journal
+from turnout.routing.journal import TICK, Journal
 from turnout.routing.lanes import Lanes
 from turnout.routing.operations import Operation
 from turnout.routing.places import Places
@@ -46,6 +46,8 @@ from turnout.trace import Trace, entries
 __all__ = ["Call"]
 
 _NO_USAGE = Usage(source="absent")
+# Timers of a transport that ran out while something was awaited which the core times, too.
+_SILENCE = frozenset({Timer.READ, Timer.HEAD, Timer.WRITE})
 
 
 @attrs.define(eq=False)
@@ -69,7 +71,6 @@ class Call:
     _committed: bool = attrs.field(default=False, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
     _failures: Failures = attrs.field(factory=Failures, init=False)
-    _spent: float = attrs.field(default=0.0, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
     _broken: ChatResponse | None = attrs.field(default=None, init=False)  # of the newest answer that broke
 
@@ -106,7 +107,7 @@ class Call:
     @property
     def may_overlap(self) -> bool:
         """Whether two attempts may ever be on at once in this call."""
-        return self._concurrent and self._policy.hedge is not None and len(self._plan.left) > 1
+        return self._concurrent and self._plan.may_overlap
 
     @property
     def settled(self) -> bool:
@@ -152,7 +153,7 @@ class Call:
     def _advance(self, now: float) -> Command | None:
         """No attempt is on: begin the next, wait, or give up."""
         field = self.field
-        if now >= self._deadline:
+        if self._is_over(now):
             awaited = "waiting for a place in the router" if field.queued else "no attempt was on"
             seconds = self._deadline - self._journal.started
             self._stop(self._failures.deadline_exceeded(seconds, Phase.NOT_SENT, f"while {awaited}"), now)
@@ -160,7 +161,7 @@ class Call:
         if now < self._not_before:
             return Sleep(min(self._not_before, self._deadline))
         if self._policy.max_cost is not None and not field.queued:
-            self._failures.errors += field.leave_out_too_dear(self._policy.max_cost - self._spent, now)
+            self._failures.errors += field.leave_out_too_dear(now)
         if not self._plan.left:
             self._stop(self._failures.nobody_left(), now)
             return None
@@ -190,9 +191,9 @@ class Call:
         number = self._plan.attempts
         until = self._total if self._operation.delivers else self._deadline
         attempt, command = Attempt.begun(
-            number, admitted, candidate, exchange, self._operation, self._policy.timers, budget, until, now
+            number, admitted, candidate, exchange, self._operation, self._policy, budget, until, now
         )
-        alone = not self.may_overlap or len(self._plan.left) < 2 or self._broken is not None
+        alone = not self.may_overlap or self._broken is not None
         self.lanes.began(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
         self._last = self.lanes.live
         dropped = tuple(getattr(exchange, "dropped", ()))
@@ -212,7 +213,7 @@ class Call:
             return command
         if hedge is not None and now >= lanes.rival_at:
             lanes.rival_at = math.inf
-            admitted = self._places.beside(self.field, live.place, now) if now < self._deadline else None
+            admitted = self._places.beside(self.field, live.place, now) if not self._is_over(now) else None
             if admitted is not None:
                 return self._open(admitted, now, hedge=True)
         return Wait(lanes.rival_at)
@@ -223,6 +224,8 @@ class Call:
         self._last = winner
         if loser is not None:
             self._note(entries.Dropped(self._at(now), loser.number, "another was faster"))
+            self.field.bill.broken_off(loser)
+            self._places.overtaken(loser.lease, now)
             self._places.release(loser.lease, now)
 
     # -- what happened ------------------------------------------------------------------------------------------
@@ -234,7 +237,7 @@ class Call:
         if live.phase is not Phase.SENT:
             raise LocalProtocolError(f"receive_head came twice for attempt {attempt}")
         live.exchange.receive_head(status, headers)
-        live.phase = Phase.HEAD
+        live.phase, live.head_at = Phase.HEAD, now
         self._note(entries.Head(self._at(now), attempt, status))
         if live.exchange.failure is not None:
             return self._fail(live, live.exchange.failure, (), now)
@@ -286,7 +289,7 @@ class Call:
             return ()
         if isinstance(error, ProviderError) and not error.provider:
             error.provider = live.candidate.provider.name  # what signs requests does not know for whom
-        if isinstance(error, TimedOut) and error.timer in (Timer.READ, Timer.HEAD, Timer.WRITE):
+        if isinstance(error, TimedOut) and (self._is_over(now) or error.timer in _SILENCE):
             return self._expire(live, now)
         return self._fail(live, error, (), now)
 
@@ -311,18 +314,20 @@ class Call:
         if self.lanes.overlapping:
             self._overtake(live, now)
         self._note(entries.Content(self._at(now), live.number))
-        self._places.content_came(live.lease, now)
+        # What the head said of limits is learnt now, for the calls that begin before this answer has ended.
+        told = live.partial() if live.streams else None
+        self._places.content_came(live.lease, now, told.rate_limit if told is not None else None, live.head_at)
         if self._operation.delivers:
             self._committed = True
             self._deadline = self._total
 
     def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """The exchange has its answer whole."""
-        if self.lanes.overlapping:
-            self._overtake(live, now)
         provider = live.candidate.provider.name
         came = live.exchange.result
         fresh = priced(came, live.candidate.price)
+        usage: Usage = getattr(fresh, "usage", _NO_USAGE)
+        self.field.bill.complete(live, usage)
         filtered = refusal(fresh, provider) if not self._committed else None
         goes_elsewhere = self._policy.rule(FailureClass.CONTENT_FILTER, provider).action is not Action.STOP
         if filtered is not None and goes_elsewhere:
@@ -332,9 +337,9 @@ class Call:
             last = self._operation.accept(result)
         except RemoteProtocolError as error:
             return self._fail(live, error, (), now)
-        usage: Usage = getattr(fresh, "usage", _NO_USAGE)
-        self._spent += usage.cost or 0.0
-        self._places.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None))
+        if self.lanes.overlapping:
+            self._overtake(live, now)
+        self._places.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None), live.head_at)
         skipped = getattr(live.exchange, "skipped", 0)
         self._note(entries.Ended(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
         if last:
@@ -348,7 +353,7 @@ class Call:
 
     def _expire(self, live: Attempt, now: float) -> tuple[Event, ...]:
         """A timer ran out on `live`: say which, by what was being waited for."""
-        if now < self._deadline:
+        if not self._is_over(now):
             return self._fail(live, live.timed_out(), (), now)
         # The caller's own deadline is nobody's fault, so the candidate's health does not suffer.
         self._note(failed_entry(self._at(now), live.number, FailureClass.SILENT, live.phase, None))
@@ -373,7 +378,10 @@ class Call:
         partial = self._partial(live) if live.flowing or events else None
         kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
         self._failures.errors.append(kept)
+        self.field.bill.failed(live, failure, entry.phase, error)
         rule = self._policy.rule(failure, live.candidate.provider.name)
+        if live.hurried and isinstance(error, TimedOut):
+            rule = attrs.evolve(rule, health=False)
         self._places.failed(live.lease, now, rule, entry.retry_after)
         self._close(live, now)
         at, place = self._at(now), live.place
@@ -383,11 +391,11 @@ class Call:
             return ()
         mode = self._policy.on_interrupt
         self._broken = partial
-        if mode == "raise" or (mode == "resume" and not self._operation.go_on(partial, live.candidate)):
+        if mode == "raise" or (mode == "resume" and not self._operation.go_on(partial)):
             self._stop(kept, now)
             return events
         # The deadline of the first content begins anew; `total` holds as before.
-        self._deadline = min(now + self._policy.timeout, self._total)
+        self._deadline = min(now + self.trace.deadline, self._total)
         self._plan.deadline = round(self._deadline - self._journal.started, 6)
         self._note(entries.Broken(at, live.number, mode, self._plan.deadline))
         decision = self._plan.broke(place, failure, entry.retry_after, entry.phase, at, resume=mode == "resume")
@@ -404,10 +412,10 @@ class Call:
         """What the plan decided after a failure."""
         candidate, at = str(failed.candidate), self._at(now)
         if isinstance(decision, Again):
-            self._not_before = now + decision.wait
+            # Another attempt that failed beside this one may have to wait for longer.
+            self._not_before = max(self._not_before, now + decision.wait)
             self._note(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
             return
-        self._not_before = -math.inf
         self._note(entries.MovedOn(at, candidate, decision.reason))
         if isinstance(decision, Next):
             for place in decision.dropped:
@@ -455,6 +463,10 @@ class Call:
         if live is None:
             raise LocalProtocolError(f"{called} came for attempt {number}, which is not on")
         return live
+
+    def _is_over(self, now: float) -> bool:
+        """Whether the deadline has passed, as near as the trace tells times: less than that is nobody's to use."""
+        return now > self._deadline - TICK
 
     def _at(self, now: float) -> float:
         return self._journal.at(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from turnout.chat import ChatRequest
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.messages import Audio, File, Image, Message, Refusal, Text, Thinking
 
 __all__ = ["completion_tokens", "embedding_tokens", "prompt_tokens", "text_tokens"]
@@ -17,7 +17,7 @@ PER_MESSAGE = 4
 # A large image at OpenAI's high detail costs 765 to 1,105 tokens (its guide to images and vision); others cost less.
 PER_IMAGE = 1_100
 PER_FILE = 3_000
-# What an answer is taken to be where the request sets no ceiling.
+# What an answer is taken to be where its model is given no ceiling.
 DEFAULT_COMPLETION = 1_000
 
 
@@ -57,9 +57,9 @@ def prompt_tokens(request: ChatRequest) -> int:
     return total
 
 
-def completion_tokens(request: ChatRequest) -> int:
+def completion_tokens(model: ModelConfig) -> int:
     """The answer's tokens: its ceiling where there is one."""
-    return request.model.max_tokens or DEFAULT_COMPLETION
+    return model.max_tokens or DEFAULT_COMPLETION
 
 
 def embedding_tokens(texts: Iterable[str]) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import attrs
 
 from turnout.errors import BudgetExceeded
 from turnout.routing.admission import Admitted, Answer, ObstaclesPassed
+from turnout.routing.bill import Bill
 from turnout.routing.candidate import Candidate
 from turnout.routing.journal import Journal
 from turnout.routing.operations import Operation
@@ -18,12 +20,16 @@ from turnout.trace.entries import QueueFull, Skipped, Waiting
 
 __all__ = ["Field"]
 
+# Seconds; three years. A cooldown may be given as any number, and the rounding of waits keeps to what is sure to fit.
+LONGEST_WAIT = 1e8
+
 
 @attrs.define(eq=False)
 class Field:
     """Seeks a place for a call, and waits for one (`turnout.routing.admission.Applicant`).
 
-    granted  what it was told while it waited, until it takes note: its place, or that there is none to wait for
+    granted  what it was told while it waited, until it asks again: its place, or that there is none to wait for; set
+             and taken under the lock of `places`
     queued   whether it waits in the core's queue
     """
 
@@ -31,6 +37,7 @@ class Field:
     candidates: tuple[Candidate, ...]
     operation: Operation
     plan: Plan
+    bill: Bill
     journal: Journal
     granted: Answer | None = attrs.field(default=None, init=False)
     queued: bool = attrs.field(default=False, init=False)
@@ -41,7 +48,6 @@ class Field:
         if self.queued and self.granted is None and now < self._waits_until:
             return self._waits_until
         answer = self.places.ask(self, now)
-        self.granted = None
         if isinstance(answer, Admitted):
             self.queued = False
             self._pass_over(answer.passed, now)
@@ -76,38 +82,34 @@ class Field:
         self.plan.unusable(place)
         self.journal.note(Skipped(self.journal.at(now), str(self.candidates[place]), reason, place))
 
-    def leave_out_too_dear(self, left: float, now: float) -> list[BudgetExceeded]:
-        """Leave out the candidates that are not sure to stay within `left` of the call's budget."""
+    def leave_out_too_dear(self, now: float) -> list[BudgetExceeded]:
+        """Leave out the candidates that are not sure to stay within the call's budget."""
         errors = []
         for place in tuple(self.plan.left):
-            candidate = self.candidates[place]
-            dearest = candidate.price.at_most(*self.operation.size()) if candidate.price is not None else None
-            if dearest is None:
-                reason = "its price is not known, and the call has a max_cost"
-            elif dearest > left:
-                reason = f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost"
-            else:
-                continue
-            self.leave_out(place, reason, now)
-            errors.append(BudgetExceeded(f"{candidate}: {reason}"))
+            reason = self.bill.too_dear(self.candidates[place])
+            if reason is not None:
+                self.leave_out(place, reason, now)
+                errors.append(BudgetExceeded(f"{self.candidates[place]}: {reason}"))
         return errors
 
     # -- as admission sees it -----------------------------------------------------------------------------------
 
-    def size(self) -> int:
-        """Tokens that the next request may come to."""
-        return sum(self.operation.size())
+    def size(self, place: int) -> int:
+        """Tokens that a request to the candidate at `place` may come to."""
+        return sum(self.operation.size(self.candidates[place]))
 
     def apply(self, now: float) -> tuple[Try | Hold | Stop, ObstaclesPassed, Standing | None]:
         """What the plan says now, what stood in the way, and the standing of the candidate that it would try."""
         passed: list[tuple[int, Obstacle]] = []
 
         def look(place: int) -> Obstacle | None:
-            obstacle = self.candidates[place].standing.obstacle(self.size, now)
+            obstacle = self._obstacle(place, now)
             if obstacle is not None:
                 # Rounded as the trace keeps it, so that a replay sees what was seen here; and upwards, so that the
                 # obstacle is gone when its time has come.
-                wait = math.ceil(obstacle.wait * 1e6 + 1) / 1e6 if obstacle.wait < math.inf else math.inf
+                wait = math.inf
+                if obstacle.wait < math.inf:
+                    wait = math.ceil(min(obstacle.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6
                 obstacle = Obstacle(obstacle.state, wait)
                 passed.append((place, obstacle))
             return obstacle
@@ -119,8 +121,16 @@ class Field:
     def beside(self, place: int, now: float) -> tuple[Try | None, Standing | None]:
         """Whom to ask beside an attempt on `place` that is slow."""
         candidates = self.candidates
-        choice = self.plan.beside(place, lambda other: candidates[other].standing.obstacle(self.size, now))
+
+        def free(other: int) -> bool:
+            dear = self.bill.too_dear(candidates[other], candidates[place])
+            return dear is None and self._obstacle(other, now) is None
+
+        choice = self.plan.beside(place, free)
         return choice, candidates[choice.place].standing if choice is not None else None
+
+    def _obstacle(self, place: int, now: float) -> Obstacle | None:
+        return self.candidates[place].standing.obstacle(partial(self.size, place), now)
 
     def _pass_over(self, passed: ObstaclesPassed, now: float) -> None:
         for place, obstacle in passed:

@@ -10,7 +10,10 @@ from turnout.routing.plan import Obstacle
 from turnout.trace import Trace
 from turnout.trace.entries import Entry, Passed
 
-__all__ = ["Journal"]
+__all__ = ["TICK", "Journal"]
+
+# The times of a trace are kept to this many seconds.
+TICK = 1e-6
 
 
 @attrs.define(eq=False)

@@ -50,6 +50,15 @@ class Latency:
         self.first_content.add(seconds, now)
         self._recent.append(seconds)
 
+    def no_content_for(self, seconds: float, now: float) -> None:
+        """An attempt was given up with no content after `seconds`: it would have taken longer.
+
+        Left out, the slow ones that a hedge overtook would be missing, and the quantile would fall from hedge to hedge.
+        """
+        self._recent.append(seconds)
+        if seconds > (self.first_content.value or 0.0):
+            self.first_content.add(seconds, now)
+
     def ended(self, seconds: float, tokens: int | None, now: float) -> None:
         """The rest of an answer took `seconds` for `tokens`."""
         if tokens and seconds > 0:

@@ -7,12 +7,14 @@ from collections import deque
 
 import attrs
 
-from turnout.chat import RateLimit, RateWindow
+from turnout.chat import RateWindow
 from turnout.routing.policy import Limit
 
 __all__ = ["Gate", "Pace", "Window"]
 
 MINUTE = 60.0
+# A reset that is further off is an instant taken for a duration, or a slip: we look again after a day.
+LONGEST_RESET = 86_400.0
 # What was taken within this time shares one entry, and is given up with the last of it: never over the limit, and
 # memory that does not grow with the rate.
 GRAIN = 0.25
@@ -88,13 +90,20 @@ class Pace:
 
     remaining: float = math.inf
     until: float = -math.inf
+    _told_at: float = -math.inf
 
-    def learn(self, window: RateWindow | None, now: float, in_flight: int) -> None:
-        """Take over what an answer said; `in_flight` others may not have been counted in it yet."""
+    def learn(self, window: RateWindow | None, told_at: float, in_flight: int) -> None:
+        """Take over what a head said that came at `told_at`; `in_flight` others may not have been counted in it yet.
+
+        The answer of an older head may end later: what it said is old news then.
+        """
         if window is None or window.remaining is None or window.reset is None or window.reset <= 0:
             return
+        if told_at < self._told_at:
+            return
+        self._told_at = told_at
         self.remaining = max(0.0, window.remaining - in_flight)
-        self.until = now + window.reset
+        self.until = told_at + min(window.reset, LONGEST_RESET)
 
     def wait(self, amount: float, now: float) -> float:
         if now >= self.until or amount <= self.remaining:
@@ -169,10 +178,3 @@ class Ticket:
             used = 0 if give_back else used
             if used is not None:
                 gate._tokens.correct(self.tokens_taken, used - self.tokens)
-
-
-def learnt(requests: Pace, tokens: Pace, told: RateLimit | None, now: float, in_flight: int) -> None:
-    """Take over what an answer's headers said of both limits."""
-    if told is not None:
-        requests.learn(told.requests, now, in_flight)
-        tokens.learn(told.tokens, now, 0)

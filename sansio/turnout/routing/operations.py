@@ -46,15 +46,19 @@ class Operation(Protocol):
     @property
     def needs(self) -> frozenset[Capability]: ...
 
-    def size(self) -> tuple[int, int]:
-        """Tokens of the next request and of its answer, estimated."""
+    def size(self, candidate: Candidate) -> tuple[int, int]:
+        """Tokens of the next request to this candidate and of its answer, estimated."""
+        ...
+
+    def rest(self, candidate: Candidate) -> tuple[int, int]:
+        """The same of all that is still to be had, where that takes several requests."""
         ...
 
     def begin(self, provider: Provider, model: ModelConfig) -> Exchange[Any]:
         """A fresh exchange for what is still to be had."""
         ...
 
-    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+    def go_on(self, partial: ChatResponse | None) -> bool:
         """Whether the answer can be gone on with where it broke off; if so, the next exchange will do that."""
         ...
 
@@ -103,7 +107,7 @@ class Chat:
     name: str = attrs.field(default="chat", init=False)
     delivers: bool = attrs.field(default=False, init=False)
     _response: ChatResponse | None = attrs.field(default=None, init=False)
-    _size: tuple[int, int] | None = attrs.field(default=None, init=False)
+    _prompt: int | None = attrs.field(default=None, init=False)
 
     @property
     def streams(self) -> bool:
@@ -122,12 +126,15 @@ class Chat:
         wire = Capability.STREAM if self.streams else Capability.CHAT
         return frozenset({wire, *_chat_needs(self.request)})
 
-    def size(self) -> tuple[int, int]:
-        if self._size is None:
-            self._size = prompt_tokens(self.request), completion_tokens(self.request)
-        return self._size
+    def size(self, candidate: Candidate) -> tuple[int, int]:
+        if self._prompt is None:
+            self._prompt = prompt_tokens(self.request)
+        return self._prompt, completion_tokens(candidate.model)
 
-    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+    def rest(self, candidate: Candidate) -> tuple[int, int]:
+        return self.size(candidate)
+
+    def go_on(self, partial: ChatResponse | None) -> bool:
         return False  # nothing has reached the caller, so it can begin anew
 
     def joined(self, result: ChatResponse) -> ChatResponse:
@@ -160,7 +167,17 @@ class Stream(Chat):
     def streams(self) -> bool:
         return True
 
-    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+    def size(self, candidate: Candidate) -> tuple[int, int]:
+        prompt, completion = super().size(candidate)
+        said = self._said
+        return prompt + said, max(1, completion - said)
+
+    @property
+    def _said(self) -> int:
+        """Tokens of what has been said and is gone on with."""
+        return text_tokens(self._so_far.text) if self._so_far is not None else 0
+
+    def go_on(self, partial: ChatResponse | None) -> bool:
         """Only plain text can be prefilled, and most models refuse a prefill that ends in white space."""
         plain = partial is not None and all(isinstance(part, Text) for part in partial.message.content)
         if partial is None or not plain or partial.tool_calls or self.request.response_format is not None:
@@ -180,7 +197,7 @@ class Stream(Chat):
             prefill = provider.facts(model.model_id).prefill or {}
             text = self._so_far.text
             # What has been said was said without thinking, and those that go on from it refuse to begin now.
-            left = max(1, model.max_tokens - text_tokens(text)) if model.max_tokens is not None else None
+            left = max(1, model.max_tokens - self._said) if model.max_tokens is not None else None
             request = request.for_model(attrs.evolve(model, max_tokens=left, reasoning_effort=None))
             request = attrs.evolve(request, messages=(*request.messages, Message(Role.ASSISTANT, text, extra=prefill)))
         return provider.stream(request)
@@ -213,18 +230,25 @@ class Embed:
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.EMBEDDINGS})
 
-    def size(self) -> tuple[int, int]:
+    def size(self, candidate: Candidate) -> tuple[int, int]:
+        return embedding_tokens(self._next(candidate.provider)), 0
+
+    def rest(self, candidate: Candidate) -> tuple[int, int]:
         return embedding_tokens(self.request.input[self._done :]), 0
 
-    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+    def _next(self, provider: Provider) -> tuple[str, ...]:
+        """The texts of the next request."""
+        cap = provider.embedding_batch or len(self.request.input)
+        return self.request.input[self._done : self._done + cap]
+
+    def go_on(self, partial: ChatResponse | None) -> bool:
         return False
 
     def joined(self, result: EmbeddingResponse) -> EmbeddingResponse:
         return result
 
     def begin(self, provider: Provider, model: ModelConfig) -> Exchange[EmbeddingResponse]:
-        cap = provider.embedding_batch or len(self.request.input)
-        texts = self.request.input[self._done : self._done + cap]
+        texts = self._next(provider)
         self._asked = len(texts)
         return provider.embed(attrs.evolve(self.request.for_model(model), input=texts))
 
@@ -280,10 +304,13 @@ class ListModels:
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.MODELS})
 
-    def size(self) -> tuple[int, int]:
+    def size(self, candidate: Candidate) -> tuple[int, int]:
         return 0, 0
 
-    def go_on(self, partial: ChatResponse | None, candidate: Candidate) -> bool:
+    def rest(self, candidate: Candidate) -> tuple[int, int]:
+        return 0, 0
+
+    def go_on(self, partial: ChatResponse | None) -> bool:
         return False
 
     def joined(self, result: ModelPage) -> ModelPage:

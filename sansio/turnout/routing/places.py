@@ -96,13 +96,21 @@ class Places(Generic[ApplicantT]):
 
     # -- what an attempt showed of its candidate ----------------------------------------------------------------
 
-    def content_came(self, lease: Lease, now: float) -> None:
+    def content_came(self, lease: Lease, now: float, told: RateLimit | None, told_at: float) -> None:
+        """`told` is what its head, which came at `told_at`, said of the provider's limits."""
         with self._lock:
             lease.content_came(now)
+            lease.told(told, told_at)
 
-    def succeeded(self, lease: Lease, now: float, usage: Usage, told: RateLimit | None) -> None:
+    def succeeded(self, lease: Lease, now: float, usage: Usage, told: RateLimit | None, told_at: float) -> None:
         with self._lock:
-            lease.succeeded(now, tokens=usage.total_tokens, answer=usage.completion_tokens, told=told)
+            lease.succeeded(now, tokens=usage.total_tokens, answer=usage.completion_tokens)
+            lease.told(told, told_at)
+
+    def overtaken(self, lease: Lease, now: float) -> None:
+        """Another attempt of the same call was faster, and this one is over."""
+        with self._lock:
+            lease.overtaken(now)
 
     def failed(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
         with self._lock:

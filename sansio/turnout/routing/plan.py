@@ -143,11 +143,13 @@ class Plan:
         if not obstacles:
             return Stop("no candidate is left")
         policy = self.policy
-        wait = min(obstacle.wait for _, obstacle in obstacles)
+        waits = [obstacle.wait for _, obstacle in obstacles]
+        wait = min(waits)
         resting = [place for place, obstacle in obstacles if not obstacle.limit]
         limits = len(obstacles) > len(resting)
         if policy.on_full == "wait" if limits else policy.on_exhausted == "wait":
-            if wait < math.inf and at + wait >= self.deadline:
+            # Where any may be free at any moment (inf), no other's long rest is a reason to give up.
+            if max(waits) < math.inf and at + wait >= self.deadline:
                 return Stop(f"the first candidate is free again in {wait:.3g} s, after the deadline", full=limits)
             states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
             return Hold(at + wait, f"every candidate is {states}")
@@ -156,22 +158,30 @@ class Plan:
         states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
         return Stop(f"every candidate is {states}", full=limits)
 
-    def beside(self, place: int, look: Look) -> Try | None:
-        """Whom to ask while the attempt on `place` is slow: another, with nothing in its way."""
+    @property
+    def may_overlap(self) -> bool:
+        """Whether two attempts may be on at once: there are two to ask, and asking twice is allowed."""
+        policy = self.policy
+        return policy.hedge is not None and policy.replay == "safe" and len(self.left) > 1
+
+    def beside(self, place: int, free: Callable[[int], bool]) -> Try | None:
+        """Whom to ask while the attempt on `place` is slow: another that is free."""
         if self.attempts >= self.policy.max_attempts:
             return None
-        return next((Try(other) for other in self.left if other != place and look(other) is None), None)
+        return next((Try(other) for other in self.left if other != place and free(other)), None)
 
     def began(self) -> None:
         self.attempts += 1
 
     def time_for_attempt(self, at: float) -> float:
-        """Seconds that an attempt begun now may take: all that is left, less a reserve for other candidates."""
-        left = max(0.0, self.deadline - at)
-        if len(self.left) > 1:
-            left *= 1.0 - self.policy.reserve
-        own = self.policy.attempt_timeout
+        """Seconds that an attempt begun now may take."""
+        own, left = self.policy.attempt_timeout, self._time_left(at)
         return left if own is None else min(left, own)
+
+    def _time_left(self, at: float) -> float:
+        """Seconds for one candidate, waits included: all that is left, less a reserve for the others."""
+        left = max(0.0, self.deadline - at)
+        return left * (1.0 - self.policy.reserve) if len(self.left) > 1 else left
 
     def unusable(self, place: int) -> None:
         """This candidate cannot be asked at all."""
@@ -186,22 +196,26 @@ class Plan:
             self._stale += 1
             if self._stale <= FREE_STALE:
                 return Again(0.0, "its kept-alive connection had been closed while idle")
-        policy = self.policy
-        retrying = policy.rule(failure, self.candidates[place].provider).action is Action.RETRY
-        used = self._retries.get(place, 0)
-        if retrying and used < policy.retries:
-            wait = backoff_seconds(used + 1, retry_after, policy, self._chance())
-            if wait < self.time_for_attempt(at):
-                self._retries[place] = used + 1
-                return Again(wait, f"{failure.value}, retry {used + 1} of {policy.retries}")
-            reason = f"{failure.value}, and a wait of {wait:.3g} s is longer than the time left for it"
-        elif retrying:
-            reason = f"{failure.value}, and its {policy.retries} retries are used"
-        else:
-            reason = f"{failure.value} does not pass by trying again"
+        again = self._again(place, failure, retry_after, at)
+        if isinstance(again, Again):
+            return again
         self.left.remove(place)
         dropped = self._no_larger(place) if failure is FailureClass.CONTEXT_LENGTH else ()
-        return Next(reason, dropped)
+        return Next(again, dropped)
+
+    def _again(self, place: int, failure: FailureClass, retry_after: float | None, at: float) -> Again | str:
+        """Another try of the same candidate, or why there is none."""
+        policy = self.policy
+        if policy.rule(failure, self.candidates[place].provider).action is not Action.RETRY:
+            return f"{failure.value} does not pass by trying again"
+        used = self._retries.get(place, 0)
+        if used >= policy.retries:
+            return f"{failure.value}, and its {policy.retries} retries are used"
+        wait = backoff_seconds(used + 1, retry_after, policy, self._chance())
+        if not wait < self._time_left(at):
+            return f"{failure.value}, and a wait of {wait:.3g} s is longer than the time left for it"
+        self._retries[place] = used + 1
+        return Again(wait, f"{failure.value}, retry {used + 1} of {policy.retries}")
 
     def broke(
         self, place: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float, *, resume: bool
@@ -216,10 +230,10 @@ class Plan:
         if others:
             self.left = others
             return Next(f"{failure.value} in the middle of the answer")
-        wait = backoff_seconds(1, retry_after, self.policy, self._chance())
-        if not self.left or wait >= self.time_for_attempt(at):
-            return Stop("no candidate can go on from there" if resume else f"{failure.value}, and nobody else is left")
-        return Again(wait, f"{failure.value} in the middle of the answer, and nobody else is left")
+        if not self.left:
+            return Stop("no candidate can go on from there")
+        again = self._again(place, failure, retry_after, at)
+        return again if isinstance(again, Again) else Stop(again)
 
     def _barred(self, place: int, failure: FailureClass, phase: Phase) -> Stop | None:
         """Why nothing may follow this failure, whoever is left."""

@@ -121,7 +121,10 @@ class _Replay:
                     yield from _compare(entry, decision)
             case "started" if entry["hedge"]:
                 first = max(self._started)
-                chosen = plan.beside(self._started[first]["place"], lambda other: self._unless(other, entry["place"]))
+                # What was in the way of those before the one that was chosen is not recorded, only that it was.
+                order = plan.left
+                free = set(order[order.index(entry["place"]) :])
+                chosen = plan.beside(self._started[first]["place"], free.__contains__)
                 yield from _compare(entry, {**entry, "place": chosen.place} if chosen is not None else None)
                 self._started[entry["attempt"]] = entry
                 plan.began()
@@ -156,11 +159,6 @@ class _Replay:
                 decision = self._choose(at)
                 if not isinstance(decision, Stop):
                     yield from _compare(entry, decision)
-
-    def _unless(self, place: int, chosen: int) -> Obstacle | None:
-        """What was in the way of the candidates before the one that was chosen is not recorded, only that it was."""
-        order = self.plan.left
-        return None if order.index(place) >= order.index(chosen) else Obstacle("full", math.inf)
 
     def _choose(self, at: float) -> Try | Hold | Stop:
         passed, self._passed = self._passed, {}

@@ -25,6 +25,7 @@ from turnout.errors import (
 )
 from turnout.prices import by_model
 from turnout.providers.protocol import ModelFacts, Provider
+from turnout.routing.bill import Bill
 from turnout.routing.call import Call
 from turnout.routing.candidate import Candidate
 from turnout.routing.field import Field
@@ -102,7 +103,7 @@ class RouterCore:
     def provider_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Who would be asked for this request, in order, and why some would be skipped."""
         operation = Chat(request) if isinstance(request, ChatRequest) else Embed(request)
-        models, _, _ = self._expanded(operation, operation.candidates, random.Random(0))
+        models, _, _ = self._expanded(operation.candidates, random.Random(0), takes_turn=False)
         plan = []
         for place, model in enumerate(models):
             registered = self._registered(model)
@@ -182,7 +183,7 @@ class RouterCore:
         with self._lock:
             seed = self.rng.getrandbits(48)
         asked = operation.candidates
-        models, entries, own = self._expanded(operation, asked, random.Random(seed))
+        models, entries, own = self._expanded(asked, random.Random(seed))
         policy = policy or own or self.policy
         self.places.call_begins(policy.hedge, now)
         bounds = [policy.timeout, asked[0].timeout, timeout]
@@ -220,7 +221,8 @@ class RouterCore:
         trace.rules = rules_of(policy, candidacies)
         journal = Journal(trace, now)
         plan = Plan(candidacies, policy, deadline, seed)
-        field = Field(self.places, tuple(candidates), operation, plan, journal)
+        bill = Bill(operation, policy.max_cost)
+        field = Field(self.places, tuple(candidates), operation, plan, bill, journal)
         call = Call(self.places, operation, field, policy, journal, now + deadline, whole, concurrent)
         if unknown is not None or not candidates:
             call.refuse(unknown or _no_candidate(refusals), now)
@@ -240,7 +242,7 @@ class RouterCore:
     # -- routes -------------------------------------------------------------------------------------------------
 
     def _expanded(
-        self, operation: Operation, models: tuple[ModelConfig, ...], rng: random.Random
+        self, models: tuple[ModelConfig, ...], rng: random.Random, *, takes_turn: bool = True
     ) -> tuple[list[ModelConfig], list[Arranged], Policy | None]:
         """The models with each route replaced by its own, in the order of trying, and the first route's policy."""
         expanded: list[ModelConfig] = []
@@ -254,7 +256,8 @@ class RouterCore:
             if place == 0:
                 policy = route.policy
             with self._lock:
-                turn = self._turns[route.name] = self._turns.get(route.name, -1) + 1
+                turn = self._turns.get(route.name, 0)
+                self._turns[route.name] = turn + takes_turn
             measured = [self._measured(choice, policy or self.policy) for choice in route.choices]
             order = arranged(route.strategy, measured, turn, rng)
             ordered = [model.over(route.choices[index].model) for index in order]

@@ -102,12 +102,11 @@ class Health:
 
 def health_of(standing: Standing, now: float) -> Health:
     breaker, latency = standing.breaker, standing.latency
-    until = max(breaker.cool_until, breaker.open_until)
     return Health(
         candidate=standing.key,
         state=breaker.state(now),
         openings=breaker.openings,
-        rests_for=max(0.0, until - now),
+        rests_for=breaker.rests_for(now),
         in_flight=standing.in_flight,
         first_content=latency.first_content.value,
         per_token=latency.per_token.value,
@@ -126,6 +125,7 @@ class Lease:
     probe: bool
     tickets: tuple[Ticket, ...]
     content_at: float | None = attrs.field(default=None, init=False)
+    _told: bool = attrs.field(default=False, init=False)
     _judged: bool = attrs.field(default=False, init=False)
     _used: int | None = attrs.field(default=None, init=False)
 
@@ -133,12 +133,19 @@ class Lease:
         self.content_at = now
         self.standing.latency.content_came(now - self.began, now)
 
-    def succeeded(self, now: float, *, tokens: int | None, answer: int | None, told: RateLimit | None) -> None:
+    def told(self, limits: RateLimit | None, at: float) -> None:
+        """What the head that came at `at` said of the provider's limits. The first word holds."""
+        if limits is not None and not self._told:
+            self._told = True
+            standing = self.standing
+            standing.requests.learn(limits.requests, at, standing.in_flight - 1)
+            standing.tokens.learn(limits.tokens, at, 0)
+
+    def succeeded(self, now: float, *, tokens: int | None, answer: int | None) -> None:
         """The answer came whole.
 
         tokens  what it came to in all, where its usage says so
         answer  of these, the answer's
-        told    what the answer's headers said of the provider's limits
         """
         standing = self.standing
         if not self._judged:
@@ -149,10 +156,10 @@ class Lease:
             self.content_came(now)
         else:
             standing.latency.ended(now - self.content_at, answer, now)
-        if told is not None:
-            others = standing.in_flight - 1
-            standing.requests.learn(told.requests, now, others)
-            standing.tokens.learn(told.tokens, now, 0)
+
+    def overtaken(self, now: float) -> None:
+        """Another attempt of the same call was faster."""
+        self.standing.latency.no_content_for(now - self.began, now)
 
     def failed(self, now: float, rule: Rule, retry_after: float | None) -> None:
         standing, breaker = self.standing, self.standing.breaker

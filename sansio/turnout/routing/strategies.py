@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import operator
 import random
 from collections.abc import Iterable, Sequence
 
@@ -32,12 +34,11 @@ def _level(strategy: Strategy, places: list[int], measured: list[Measured], turn
             return places
         case "weighted":
             # The order of a weighted draw without replacement is that of u ** (1 / weight), drawn for each
-            # (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006). A weight of 0 comes last.
-            keys = [
-                rng.random() ** (1.0 / item.choice.weight) if item.choice.weight > 0 else -rng.random()
-                for item in measured
-            ]
-            return _sorted(places, [-key for key in keys])
+            # (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006), or of its logarithm, which
+            # keeps small weights apart where the power is 0. A weight of 0 comes last, among its like by chance.
+            heaviest = max(item.choice.weight for item in measured)
+            shares = [item.choice.weight / heaviest if heaviest > 0 else 0.0 for item in measured]
+            return _sorted(places, [rng.expovariate(share) if share > 0 else math.inf for share in shares], rng)
         case "round-robin":
             first = turn % len(places)
             return places[first:] + places[:first]
@@ -75,12 +76,18 @@ def _custom(returned: object, places: list[int]) -> list[int]:
     """What a user's function said: each place at most once; those it leaves out come last, in their order."""
     if not isinstance(returned, Iterable):
         raise TypeError(f"the route's strategy returned {returned!r}; it must return places among its choices")
-    chosen = list(dict.fromkeys(returned))
-    wrong = [place for place in chosen if not isinstance(place, int) or not 0 <= place < len(places)]
-    if wrong:
-        raise ValueError(
-            f"the route's strategy returned {wrong[0]!r}, which is no place among its {len(places)} choices"
-        )
-    order = [index for index in chosen if isinstance(index, int)]
-    order += [index for index in range(len(places)) if index not in order]
+    order: dict[int, None] = {}
+    for place in returned:
+        try:
+            index = operator.index(place)  # the whole numbers of other libraries are places, too
+        except TypeError:
+            index = -1
+        if not 0 <= index < len(places):
+            raise ValueError(
+                f"the route's strategy returned {place!r}, which is no place among its {len(places)} choices"
+            )
+        order[index] = None
+        if len(order) == len(places):
+            break  # all have their place, whatever else it may say
+    order |= dict.fromkeys(range(len(places)))
     return [places[index] for index in order]

@@ -25,6 +25,8 @@ from turnout.trace.entries import Failed
 
 __all__ = ["Failures", "failed_entry", "interrupted"]
 
+LONGEST_RETRY_AFTER = 86_400.0
+
 
 @attrs.define(eq=False)
 class Failures:
@@ -98,4 +100,11 @@ def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, e
     told = error if isinstance(error, ProviderError) else ProviderError()
     name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
     code = error.reason or None if isinstance(error, ConnectFailed) else told.code
-    return Failed(at, attempt, failure, phase, told.status, code, told.retry_after, name)
+    return Failed(at, attempt, failure, phase, told.status, code, _believed(told.retry_after), name)
+
+
+def _believed(retry_after: float | None) -> float | None:
+    """What a provider asks for, as long as that is a time at all; beyond a day it is an instant, or a slip."""
+    if retry_after is None or not retry_after > 0:
+        return None
+    return min(retry_after, LONGEST_RETRY_AFTER)

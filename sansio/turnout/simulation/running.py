@@ -170,7 +170,7 @@ class _Run:
         span = report.timeline[number // LOOKS]
         for key, standing in self.core.places.standings().items():
             breaker = standing.breaker
-            if now < max(breaker.cool_until, breaker.open_until) or breaker.state(now) != "closed":
+            if breaker.rests_for(now) or breaker.state(now) != "closed":
                 span.resting[key] = round(span.resting.get(key, 0.0) + 1 / LOOKS, 6)
         following = number + 1
         if following < scenario.bins * LOOKS:
