@@ -33,6 +33,7 @@ from turnout.routing.answers import priced, refusal, with_usage
 from turnout.routing.attempt import Attempt
 from turnout.routing.classify import Action, classify
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
+from turnout.routing.delivery import Delivery
 from turnout.routing.field import Field
 from turnout.routing.journal import TICK, Journal
 from turnout.routing.lanes import Lanes
@@ -68,11 +69,10 @@ class Call:
     _concurrent: bool = False
     lanes: Lanes = attrs.field(factory=Lanes, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
-    _committed: bool = attrs.field(default=False, init=False)
+    _delivery: Delivery = attrs.field(init=False, default=attrs.Factory(lambda call: Delivery(call._operation), True))
     _not_before: float = attrs.field(default=-math.inf, init=False)
     _failures: Failures = attrs.field(factory=Failures, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
-    _broken: ChatResponse | None = attrs.field(default=None, init=False)  # of the newest answer that broke
 
     @property
     def trace(self) -> Trace:
@@ -93,7 +93,7 @@ class Call:
     @property
     def committed(self) -> bool:
         """Whether content has reached the caller that still stands."""
-        return self._committed
+        return self._delivery.committed
 
     @property
     def finished(self) -> bool:
@@ -118,11 +118,7 @@ class Call:
     @property
     def response(self) -> ChatResponse | None:
         """The answer of the newest attempt as far as it came, at any time; None before its head."""
-        attempt = self._last
-        if attempt is None or attempt.phase in (Phase.NOT_SENT, Phase.SENT):
-            return self._broken
-        partial = self._partial(attempt)
-        return attrs.evolve(partial, trace=self.trace) if partial is not None else None
+        return self._delivery.so_far(self._last, self.trace)
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -193,7 +189,7 @@ class Call:
         attempt, command = Attempt.begun(
             number, admitted, candidate, exchange, self._operation, self._policy, budget, until, now
         )
-        alone = not self.may_overlap or self._broken is not None
+        alone = not self.may_overlap or self._delivery.broken is not None
         self.lanes.began(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
         self._last = self.lanes.live
         dropped = tuple(getattr(exchange, "dropped", ()))
@@ -299,7 +295,6 @@ class Call:
 
     def cancel(self, now: float) -> None:
         """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
-        self.field.withdraw(now)
         self._close_all(now)
         if self._finish is None:
             self._note(entries.Finished(self._at(now), "cancelled by the caller"))
@@ -318,19 +313,18 @@ class Call:
         told = live.partial() if live.streams else None
         self._places.content_came(live.lease, now, told.rate_limit if told is not None else None, live.head_at)
         if self._operation.delivers:
-            self._committed = True
+            self._delivery.committed = True
             self._deadline = self._total
 
     def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """The exchange has its answer whole."""
-        provider = live.candidate.provider.name
-        came = live.exchange.result
+        provider, came = live.candidate.provider.name, live.exchange.result
         fresh = priced(came, live.candidate.price)
         usage: Usage = getattr(fresh, "usage", _NO_USAGE)
         self.field.bill.complete(live, usage)
-        filtered = refusal(fresh, provider) if not self._committed else None
-        goes_elsewhere = self._policy.rule(FailureClass.CONTENT_FILTER, provider).action is not Action.STOP
-        if filtered is not None and goes_elsewhere:
+        filtered = refusal(fresh, provider)
+        rule = self._policy.rule(FailureClass.CONTENT_FILTER, provider)
+        if filtered is not None and not self.committed and rule.action is not Action.STOP:
             return self._fail(live, filtered, (), now)
         result = self._operation.joined(fresh)
         try:
@@ -357,17 +351,13 @@ class Call:
             return self._fail(live, live.timed_out(), (), now)
         # The caller's own deadline is nobody's fault, so the candidate's health does not suffer.
         self._note(failed_entry(self._at(now), live.number, FailureClass.SILENT, live.phase, None))
-        partial = self._partial(live) if live.flowing else None
+        partial = self._delivery.partial(live) if live.flowing else None
         seconds = self._deadline - self._journal.started
         awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
         error = self._failures.deadline_exceeded(seconds, live.phase, awaited)
-        candidate = str(live.candidate)
+        error.partial = partial
         self._close(live, now)
-        if self._committed:
-            self._stop(interrupted(error, partial, candidate), now)
-        else:
-            error.partial = partial
-            self._stop(error, now)
+        self._stop(interrupted(error, partial, str(live.candidate)) if self.committed else error, now)
         return ()
 
     def _fail(self, live: Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
@@ -375,7 +365,7 @@ class Call:
         failure = classify(error)
         entry = failed_entry(self._at(now), live.number, failure, live.phase, error)
         self._note(entry)
-        partial = self._partial(live) if live.flowing or events else None
+        partial = self._delivery.partial(live) if live.flowing or events else None
         kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
         self._failures.errors.append(kept)
         self.field.bill.failed(live, failure, entry.phase, error)
@@ -385,12 +375,12 @@ class Call:
         self._places.failed(live.lease, now, rule, entry.retry_after)
         self._close(live, now)
         at, place = self._at(now), live.place
-        if not self._committed:
+        if not self.committed:
             # What came before the fault is withheld, for another attempt begins from the start.
             self._follow(live, self._plan.failed(place, failure, entry.retry_after, entry.phase, at), now)
             return ()
         mode = self._policy.on_interrupt
-        self._broken = partial
+        self._delivery.broken = partial
         if mode == "raise" or (mode == "resume" and not self._operation.go_on(partial)):
             self._stop(kept, now)
             return events
@@ -403,7 +393,7 @@ class Call:
             self._stop(kept, now)
             return events
         self._follow(live, decision, now)
-        self._committed = False
+        self._delivery.committed = False
         if mode == "resume":
             return events
         return (*events, Restarted(self._plan.attempts + 1, partial))
@@ -423,14 +413,6 @@ class Call:
         elif decision.final or self.lanes.live is None:  # else the attempt beside it may still bring the answer
             self._stop(self._failures.errors[-1] if decision.final else self._failures.all_failed(), now)
 
-    def _partial(self, attempt: Attempt) -> ChatResponse | None:
-        """The answer as far as it came, with what an earlier attempt had brought of it."""
-        partial = attempt.partial()
-        if partial is None:
-            return None
-        joined: ChatResponse = self._operation.joined(partial)
-        return joined
-
     def _close(self, live: Attempt, now: float) -> None:
         self.lanes.over(live)
         self._last = self.lanes.live or self._last
@@ -439,24 +421,17 @@ class Call:
     # -- how a call ends ----------------------------------------------------------------------------------------
 
     def _close_all(self, now: float) -> None:
+        self.field.withdraw(now)
         while (live := self.lanes.live) is not None:
             if not live.whole:
                 self._note(entries.Dropped(self._at(now), live.number, "the call is over"))
             self._close(live, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
-        self.field.withdraw(now)
         self._close_all(now)
-        if self._broken is not None:
-            error = interrupted(error, error.partial or self._broken, str(self.model))
+        error = self._delivery.sealed(error, self.model, self.trace)
         self._note(entries.Finished(self._at(now), type(error).__name__))
-        self._operation.keep(error)
-        error.trace = self.trace
-        if error.partial is not None:
-            error.partial = attrs.evolve(error.partial, trace=self.trace)
         self._finish = Finish(error=error)
-
-    # -- small things -------------------------------------------------------------------------------------------
 
     def _attempt(self, number: int, called: str) -> Attempt:
         live = self.lanes.told(number)

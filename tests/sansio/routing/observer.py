@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ import attrs
 from tests.sansio.routing.line_dialect import LineProvider, text_of
 from tests.sansio.routing.worlds import World
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
-from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, StreamInterrupted
+from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, Phase, StreamInterrupted
 from turnout.events import Event, Restarted
 from turnout.http import HttpRequest
 from turnout.messages import Message
@@ -62,6 +63,7 @@ class Observer:
     tries: dict[Call, list[Try]] = attrs.field(factory=lambda: defaultdict(list))
     began: dict[Call, float] = attrs.field(factory=dict)
     failures: dict[str, list[tuple[float, float]]] = attrs.field(factory=lambda: defaultdict(list))
+    slowest: dict[str, float] = attrs.field(factory=dict)  # seconds that content took, at the most
     newest: Try | None = None
     _read: dict[Call, int] = attrs.field(factory=lambda: defaultdict(int))
 
@@ -126,10 +128,25 @@ class Observer:
             )
             assert hedges <= 1 + saved + 1e-9, "hedges keep to their budget"
             assert len([mine for mine in tries if not mine.dropped]) == 2, "a hedge is beside another"
+        self._repeats(call, started, now)
         self._within_limits(provider, now)
         self._rested(call, started, now)
         if not started.forced:  # else it asks one that others give time to rest, and takes nothing from them
             self._fair(call, started.place, now)
+
+    def _repeats(self, call: Call, started: Started, now: float) -> None:
+        """What may be asked for again, and from when on."""
+        entries = call.trace.entries
+        failed = {entry.attempt: entry for entry in entries if isinstance(entry, Failed)}
+        for earlier in entries:
+            if not isinstance(earlier, Started) or earlier.attempt == started.attempt:
+                continue
+            failure = failed.get(earlier.attempt)
+            if self.policy_of(call).replay == "only_if_unsent":
+                unsent = failure is not None and failure.phase is Phase.NOT_SENT
+                assert unsent, "nothing is repeated that may have been processed"
+            if failure is not None and failure.retry_after is not None and earlier.place == started.place:
+                assert now >= self.began[call] + failure.at + failure.retry_after - 1e-6, "Retry-After is a floor"
 
     def _within_limits(self, provider: str, now: float) -> None:
         for key in (provider, f"{provider}/m"):
@@ -194,8 +211,13 @@ class Observer:
                 since = self.began[call] + started[entry.attempt].at
                 # One that was under way before the breaker opened tells nothing that is not known.
                 known = any(earlier <= at < until or since < earlier for earlier, until in self.failures[key])
-                if RULES[entry.failure].health and not known:
+                # Nor does silence that was cut short, where content has taken as long before.
+                sure = entry.error != "TimedOut" or at - since > self.slowest.get(key, -1.0)
+                if RULES[entry.failure].health and not known and sure:
                     self.failures[key].append((at, at + breaker.open_for - 1e-5))
+            if isinstance(entry, Content | Dropped | Ended):
+                key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
+                self.slowest[key] = max(self.slowest.get(key, -1.0), took)
             if isinstance(entry, Ended):
                 key, since = started[entry.attempt].candidate, self.began[call] + started[entry.attempt].at
                 if all(since >= earlier for earlier, _ in self.failures[key]):
@@ -235,6 +257,12 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
         return script
 
     simulation = Simulation(core, network, observer, concurrent=world.concurrent)
+
+    def leap(seconds: float) -> None:
+        simulation.now += seconds
+
+    for at, seconds in world.leaps:
+        simulation.at(at, partial(leap, seconds))
     for number, planned in enumerate(world.calls):
         models = [ModelConfig(f"p{number}", "m") for number in planned.candidates]
         labels = {"timeout": planned.timeout, "number": number}
@@ -287,7 +315,8 @@ def check_outcome(outcome: Outcome, observer: Observer) -> None:
             told = sorted(got.text + got.reasoning)
             assert told in [sorted(text_of(segment)) for segment in segments[-2:]], "nothing received is lost"
     if not events and not isinstance(finish.error, ConcurrencyExceeded):
-        assert outcome.ended <= outcome.began + policy.timeout + policy.timers.linger + 1e-6
+        late = sum(seconds for _, seconds in observer.world.leaps)
+        assert outcome.ended <= outcome.began + policy.timeout + policy.timers.linger + late + 1e-6
     if isinstance(finish.error, DeadlineExceeded):
         assert outcome.ended >= outcome.began
 

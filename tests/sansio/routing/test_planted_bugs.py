@@ -100,7 +100,7 @@ def content_does_not_commit(patch: pytest.MonkeyPatch) -> None:
     def flow(self: Call, live: Any, now: float) -> None:
         deadline = self._deadline
         real(self, live, now)
-        self._committed, self._deadline = False, deadline
+        self._delivery.committed, self._deadline = False, deadline
 
     patch.setattr(Call, "_flow", flow)
 
@@ -125,6 +125,7 @@ def the_partial_answer_is_forgotten(patch: pytest.MonkeyPatch) -> None:
         return real(error, empty, candidate)
 
     patch.setattr("turnout.routing.call.interrupted", interrupted)
+    patch.setattr("turnout.routing.delivery.interrupted", interrupted)
 
 
 @bug("every call finishes")
@@ -230,7 +231,23 @@ def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
 @bug("over its limit")
 def a_hedge_overlooks_the_limits(patch: pytest.MonkeyPatch) -> None:
     real = Plan.beside
-    patch.setattr(Plan, "beside", lambda self, place, look: real(self, place, lambda other: None))
+    patch.setattr(Plan, "beside", lambda self, place, free: real(self, place, lambda other: True))
+
+
+@bug("may have been processed")
+def a_hedge_repeats_what_was_sent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Plan, "may_overlap", property(lambda self: self.policy.hedge is not None))
+
+
+@bug("is a floor")
+def a_failure_beside_another_shortens_its_wait(patch: pytest.MonkeyPatch) -> None:
+    real = Call._follow
+
+    def follow(self: Call, failed: Any, decision: Any, now: float) -> None:
+        self._not_before = -math.inf
+        real(self, failed, decision, now)
+
+    patch.setattr(Call, "_follow", follow)
 
 
 def forget(patch: pytest.MonkeyPatch, kind: type) -> None:

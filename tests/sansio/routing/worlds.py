@@ -13,6 +13,7 @@ from turnout.simulation import Script
 
 DELAYS = st.sampled_from([0.0, 0.0, 0.01, 0.5, 3.0, 20.0])
 LINES = st.sampled_from(["ta", "tb", "r?", "c", "x", "e500", "e429", "?"])
+LEAPS = st.lists(st.tuples(st.sampled_from([0.1, 1.0, 6.0]), st.sampled_from([0.3, 5.0, 100.0])), max_size=2)
 LIMITS = st.builds(
     Limit,
     max_concurrency=st.sampled_from([None, 1, 2]),
@@ -64,6 +65,7 @@ class World:
     calls: tuple[PlannedCall, ...]
     policy: Policy
     concurrent: bool = False
+    leaps: tuple[tuple[float, float], ...] = ()  # when the clock leaps forward, as after a sleep, and how far
 
 
 @st.composite
@@ -109,4 +111,5 @@ def worlds(draw: st.DrawFn) -> World:
         tuple(calls),
         draw(policies()),
         draw(st.booleans()),
+        tuple(draw(LEAPS)),
     )
