@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,10 +14,10 @@ from typing import Any
 import pytest
 
 from turnout import ChatRequest, Message, ModelConfig
-from turnout.errors import DeadlineExceeded, TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.errors import DeadlineExceeded, ServerError, TimedOut, Timer, TurnoutError
+from turnout.http import Headers, HttpRequest, Timeouts
 from turnout.providers import create
-from turnout.routing.policy import Hedge, Policy
+from turnout.routing.policy import BreakerPolicy, Hedge, Policy, Timers
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport
@@ -87,6 +90,75 @@ def test_no_transport_is_given_time_that_is_over(step: float, sandbox: Sandbox) 
                 assert isinstance(error, DeadlineExceeded), error
     assert waits
     assert all(wait is not None and wait > 0 for wait in waits), waits
+
+
+class _Held:
+    """The first is refused. The second is whole as soon as `go` is set, but does not end before `over` is."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.probed, self.go, self.over = threading.Event(), threading.Event(), threading.Event()
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        self.asked += 1
+        if self.asked == 1:
+            return _HeldAnswer(500, [])
+        body = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+        if self.asked > 2:
+            return _HeldAnswer(200, [(None, body)])
+        self.probed.set()
+        return _HeldAnswer(200, [(self.go, body), (self.over, b"")])
+
+    def close(self) -> None: ...
+
+
+class _HeldAnswer:
+    headers = Headers([("content-type", "text/event-stream")])
+
+    def __init__(self, status: int, pieces: list[tuple[threading.Event | None, bytes]]) -> None:
+        self.status = status
+        self._pieces = pieces
+
+    def read(self, timeout: float | None) -> bytes:
+        if not self._pieces:
+            return b""
+        held, piece = self._pieces.pop(0)
+        if held is not None and not held.wait(timeout):
+            raise TimedOut("held for too long", timer=Timer.READ)
+        return piece
+
+    def close(self) -> None: ...
+
+
+def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None:
+    transport = _Held()
+    policy = Policy(
+        retries=0,
+        on_exhausted="wait",
+        breaker=BreakerPolicy(consecutive=1, open_for=0.01),
+        timers=Timers(linger=30.0),
+    )
+    answers: list[str] = []
+    with sync.Router([create("openai", api_key="k")], policy=policy, transport=transport) as router:
+
+        def ask() -> None:
+            answers.append(router.chat(ChatRequest(OPENAI, "hi"), collect=True).text)
+
+        with pytest.raises(ServerError):
+            router.chat(ChatRequest(OPENAI, "hi"), collect=True)
+        probe, waiting = threading.Thread(target=ask), threading.Thread(target=ask)
+        probe.start()
+        assert transport.probed.wait(10.0)
+        waiting.start()
+        until = time.monotonic() + 10.0
+        while not router._core.places.waiting and time.monotonic() < until:
+            os.sched_yield()
+        transport.go.set()
+        waiting.join(10.0)
+        assert answers == ["Hello"], "the probe is still under way"
+        transport.over.set()
+        probe.join(10.0)
+        assert answers == ["Hello"] * 2
 
 
 class _EagerGroup:

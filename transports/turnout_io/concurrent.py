@@ -208,6 +208,7 @@ class Run:
         clock = self._router._now
         while True:
             command = call.next_command(clock())
+            self._router._wake()
             match command:
                 case Read(attempt, until, idle):
                     try:
@@ -241,6 +242,7 @@ class Run:
                 case _:
                     assert_never(command)
             if events:
+                self._router._wake()
                 return events
 
     async def close(self) -> None:

@@ -54,6 +54,7 @@ class OverlappingRun(Run):
                 if call.settled:
                     return False
             command = call.next_command(clock())
+            self._router._wake()
             match command:
                 case Open(attempt) | Read(attempt):
                     self._begin(group, command)

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
+from turnout.chat import RateLimit
 from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
@@ -151,6 +152,11 @@ class HttpExchange(Generic[ResultT]):
     def skipped(self) -> int:
         """How many events of the answer could not be read and were passed over."""
         return getattr(self._reader, "skipped", 0)
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the head of a stream says of the provider's limits."""
+        return getattr(self._reader, "rate_limit", None)
 
     @property
     def result(self) -> ResultT:

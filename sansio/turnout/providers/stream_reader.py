@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from turnout.chat import ChatResponse
+from turnout.chat import ChatResponse, RateLimit
 from turnout.errors import RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.framing.json_array import JsonArrayParser
@@ -101,6 +101,10 @@ class StreamReader:
     @property
     def skipped(self) -> int:
         return self.assembly.skipped
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        return self.assembly.rate_limit
 
     @property
     def result(self) -> ChatResponse:

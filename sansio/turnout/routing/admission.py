@@ -160,6 +160,10 @@ class Admission(Generic[ApplicantT]):
     def release(self, lease: Lease, now: float) -> None:
         """An attempt is over; its place goes to whoever has waited longest for it."""
         lease.release()
+        self.look_again(now)
+
+    def look_again(self, now: float) -> None:
+        """Something is known of a candidate that was not, and may let in those who wait."""
         self._changed = True
         if self._queue:
             self._let_in(now)

@@ -310,8 +310,7 @@ class Call:
             self._overtake(live, now)
         self._note(entries.Content(self._at(now), live.number))
         # What the head said of limits is learnt now, for the calls that begin before this answer has ended.
-        told = live.partial() if live.streams else None
-        self._places.content_came(live.lease, now, told.rate_limit if told is not None else None, live.head_at)
+        self._places.content_came(live.lease, now, getattr(live.exchange, "rate_limit", None), live.head_at)
         if self._operation.delivers:
             self._delivery.committed = True
             self._deadline = self._total
@@ -370,7 +369,7 @@ class Call:
         self._failures.errors.append(kept)
         self.field.bill.failed(live, failure, entry.phase, error)
         rule = self._policy.rule(failure, live.candidate.provider.name)
-        if live.hurried and isinstance(error, TimedOut):
+        if live.hurried and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
             rule = attrs.evolve(rule, health=False)
         self._places.failed(live.lease, now, rule, entry.retry_after)
         self._close(live, now)

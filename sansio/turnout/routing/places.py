@@ -106,6 +106,7 @@ class Places(Generic[ApplicantT]):
         with self._lock:
             lease.succeeded(now, tokens=usage.total_tokens, answer=usage.completion_tokens)
             lease.told(told, told_at)
+            self._admission.look_again(now)
 
     def overtaken(self, lease: Lease, now: float) -> None:
         """Another attempt of the same call was faster, and this one is over."""

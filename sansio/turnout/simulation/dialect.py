@@ -71,6 +71,10 @@ class _Reader:
         return ()
 
     @property
+    def rate_limit(self) -> RateLimit | None:
+        return self.assembly.rate_limit
+
+    @property
     def result(self) -> ChatResponse:
         return self.assembly.response()
 

@@ -211,10 +211,10 @@ class Observer:
                 since = self.began[call] + started[entry.attempt].at
                 # One that was under way before the breaker opened tells nothing that is not known.
                 known = any(earlier <= at < until or since < earlier for earlier, until in self.failures[key])
-                # Nor does silence that was cut short, where content has taken as long before.
+                # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since > self.slowest.get(key, -1.0)
-                if RULES[entry.failure].health and not known and sure:
-                    self.failures[key].append((at, at + breaker.open_for - 1e-5))
+                if RULES[entry.failure].health and not known:
+                    self.failures[key].append((at, at + breaker.open_for - 1e-5 if sure else at))
             if isinstance(entry, Content | Dropped | Ended):
                 key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
                 self.slowest[key] = max(self.slowest.get(key, -1.0), took)

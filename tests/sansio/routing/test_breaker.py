@@ -123,3 +123,14 @@ def test_growth_does_not_overflow(opened: int) -> None:
     breaker._opened_at = breaker.open_until = 0.0
     breaker.failed(1.0, began=1.0, probe=True)
     assert breaker.open_until == 121.0
+
+
+def test_one_that_was_closed_by_an_answer_rests_no_longer() -> None:
+    """Asked although it was open, for there was no other, and it answered."""
+    breaker = Breaker(BreakerPolicy(consecutive=1, open_for=100.0))
+    breaker.failed(0.0, began=0.0, probe=False)
+    assert breaker.rests_for(1.0) == 99.0
+    breaker.succeeded(2.0, began=1.0, probe=False)
+    assert breaker.rests_for(2.0) == 0.0
+    breaker.cool_down(9.0)
+    assert breaker.rests_for(2.0) == 7.0

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import copy
+import math
+import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.chat import RateWindow
+from turnout.chat import ChatRequest, RateWindow
+from turnout.http import HttpRequest
+from turnout.providers import create
 from turnout.routing.limits import Gate, Pace, Window
-from turnout.routing.policy import Limit
+from turnout.routing.operations import Stream
+from turnout.routing.policy import Limit, Policy
+from turnout.routing.router import RouterCore
+from turnout.simulation import Script, Simulation
 
 # Sums of these are exact in binary, so that no rounding blurs the edges.
 TIMES = st.sampled_from([0.0, 1 / 64, 0.1875, 0.3125, 1.0, 7.5, 30.0, 61.0])
@@ -78,6 +86,20 @@ def test_a_pace_is_learnt_and_forgotten() -> None:
         assert pace.wait(1, 20.0) == 0.0
 
 
+def test_what_an_older_answer_said_is_old_news_when_it_ends_later() -> None:
+    pace = Pace()
+    pace.learn(RateWindow(remaining=0, reset=30.0), 5.0, 0)
+    pace.learn(RateWindow(remaining=100, reset=30.0), 1.0, 0)
+    assert pace.wait(1, 6.0) == 29.0
+
+
+@pytest.mark.parametrize("reset", [1e12, math.inf])
+def test_a_reset_that_is_no_duration_is_looked_at_again_after_a_day(reset: float) -> None:
+    pace = Pace()
+    pace.learn(RateWindow(remaining=0, reset=reset), 0.0, 0)
+    assert pace.wait(1, 0.0) == 86_400.0
+
+
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([None, 0, 10, 500]), st.booleans()), max_size=20))
 def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple[bool, int | None, bool]]) -> None:
     gate = Gate("p", Limit(max_concurrency=3, requests_per_minute=10**6, tokens_per_minute=10**9))
@@ -94,3 +116,24 @@ def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple
     assert gate._requests.taken(0.0) == count
     assert gate._tokens is not None
     assert gate._tokens.taken(0.0) == used
+
+
+def test_what_a_head_says_holds_from_the_first_content_on() -> None:
+    """The answer takes 10 s; its head said that there is no more before 20 s. A call at 5 s waits for that."""
+    content = b'data: {"choices":[{"delta":{"content":"one"}}]}\n\n'
+    rest = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    told = (("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "20s"))
+    script = Script(headers=told, body=((1.0, content), (9.0, rest)))
+    core = RouterCore(Policy(), random.Random(1))
+    core.register(create("openai", api_key="k"))
+    asked = []
+
+    def network(request: HttpRequest, now: float) -> Script:
+        asked.append(now)
+        return script
+
+    simulation = Simulation(core, network)
+    for at in (0.0, 5.0):
+        simulation.call(Stream(ChatRequest("openai/m", "x")), at=at)
+    simulation.run()
+    assert asked == pytest.approx([0.0, 20.0], abs=1e-5)

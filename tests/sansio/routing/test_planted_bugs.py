@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis.errors import FlakyFailure
 from tests.sansio.routing.observer import check_world
 from tests.sansio.routing.worlds import World, worlds
 from turnout.routing.admission import Admission, Admitted
+from turnout.routing.backoff import backoff_seconds
 from turnout.routing.breaker import Breaker
 from turnout.routing.call import Call
 from turnout.routing.commands import Sleep
@@ -23,6 +25,7 @@ from turnout.routing.lanes import Lanes
 from turnout.routing.limits import Gate, Window
 from turnout.routing.places import Places
 from turnout.routing.plan import Again, Plan
+from turnout.routing.policy import Policy
 from turnout.routing.standing import Lease
 from turnout.simulation import Simulation
 from turnout.trace.entries import Answered, MovedOn, Started
@@ -240,14 +243,13 @@ def a_hedge_repeats_what_was_sent(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug("is a floor")
-def a_failure_beside_another_shortens_its_wait(patch: pytest.MonkeyPatch) -> None:
-    real = Call._follow
+def nobody_heeds_what_was_asked_for(patch: pytest.MonkeyPatch) -> None:
+    real = backoff_seconds
 
-    def follow(self: Call, failed: Any, decision: Any, now: float) -> None:
-        self._not_before = -math.inf
-        real(self, failed, decision, now)
+    def hasty(retry: int, retry_after: float | None, policy: Policy, rng: random.Random) -> float:
+        return real(retry, None, policy, rng)
 
-    patch.setattr(Call, "_follow", follow)
+    patch.setattr("turnout.routing.plan.backoff_seconds", hasty)
 
 
 def forget(patch: pytest.MonkeyPatch, kind: type) -> None:

@@ -2,178 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from typing import Any
 
 import pytest
 
-from tests.sansio.routing.line_dialect import LineProvider, lines, text_of
-from turnout.chat import Capability, ChatRequest, ModelConfig, ResponseFormat
+from tests.sansio.routing.line_dialect import LineProvider
+from tests.sansio.routing.small_worlds import DOWN, GOOD, World
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import (
-    AllAttemptsFailed,
-    BudgetExceeded,
     ConcurrencyExceeded,
     ContextLengthExceeded,
     DeadlineExceeded,
     ProviderNotRegistered,
     ProviderUnavailable,
     ServerError,
-    StreamFailed,
-    StreamInterrupted,
 )
-from turnout.events import End, Restarted
-from turnout.http import HttpRequest
-from turnout.messages import Message
-from turnout.prices import Price
-from turnout.providers.protocol import ModelFacts
-from turnout.routing.operations import Chat, Operation, Stream
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy
+from turnout.routing.commands import Open
+from turnout.routing.operations import Chat, Stream
+from turnout.routing.policy import BreakerPolicy, Limit, Policy
+from turnout.routing.replay import replay
 from turnout.routing.router import RouterCore
 from turnout.routing.routes import Choice, Route
-from turnout.simulation import Outcome, Script, Simulation
-
-GOOD = Script(body=((0.0, lines("tone", "ttwo", "f")),))
-CUT = Script(body=((0.0, lines("tone")), (0.1, lines("ttwo"))), end="cut")
-DOWN = Script(status=500)
-
-
-class World:
-    """Providers p0, p1, … with a script for each of their exchanges; the last script is played again and again."""
-
-    def __init__(self, *scripts: list[Script], facts: dict[int, ModelFacts] | None = None, **policy: Any) -> None:
-        self.core = RouterCore(Policy(**policy), random.Random(1))
-        for number in range(len(scripts)):
-            known = (facts or {}).get(number, ModelFacts())
-            self.core.register(LineProvider(f"p{number}", known=known))
-        self.left = {f"p{number}.test": list(mine) for number, mine in enumerate(scripts)}
-        self.asked: list[tuple[str, float]] = []
-        self.simulation = Simulation(self.core, self.answer)
-
-    def answer(self, request: HttpRequest, now: float) -> Script:
-        host = request.url.split("/")[2]
-        self.asked.append((host.removesuffix(".test"), now))
-        mine = self.left[host]
-        return mine.pop(0) if len(mine) > 1 else mine[0]
-
-    def request(self, *places: int, **options: Any) -> ChatRequest:
-        models = [ModelConfig(f"p{number}", "m") for number in places or range(len(self.left))]
-        return ChatRequest(models[0], "x", fallbacks=models[1:], **options)
-
-    def run(self, operation: Operation | None = None, *, at: float | None = None, **options: Any) -> Outcome:
-        when = self.simulation.now if at is None else at
-        self.simulation.call(operation or Stream(self.request()), at=when, **options)
-        self.simulation.run()
-        return self.simulation.outcomes[-1]
-
-    @property
-    def who(self) -> list[str]:
-        return [name for name, _ in self.asked]
-
-
-def texts(outcome: Outcome) -> list[str]:
-    """What was delivered, from restart to restart."""
-    parts = [""]
-    for _, event in outcome.events:
-        if isinstance(event, Restarted):
-            parts.append("")
-        else:
-            parts[-1] += text_of([event])
-    return parts
-
-
-# -- streams that break ---------------------------------------------------------------------------------------------
-
-
-def test_a_broken_stream_restarts_elsewhere_where_it_may() -> None:
-    world = World([CUT], [GOOD], on_interrupt="restart")
-    outcome = world.run()
-    assert texts(outcome) == ["onetwo", "onetwo"]
-    restarted = next(event for _, event in outcome.events if isinstance(event, Restarted))
-    assert restarted.attempt == 2
-    assert restarted.partial is not None
-    assert restarted.partial.text == "onetwo"
-    assert outcome.result.model.provider == "p1"
-    assert world.who == ["p0", "p1"]
-
-
-def test_a_lone_candidate_restarts_itself() -> None:
-    world = World([CUT, GOOD], on_interrupt="restart")
-    assert texts(world.run()) == ["onetwo", "onetwo"]
-    assert world.asked[1][1] > world.asked[0][1] + 0.1, "after a wait"
-
-
-def test_a_restart_that_fails_in_the_end_has_the_partial_answer() -> None:
-    world = World([CUT], [DOWN], on_interrupt="restart", retries=0)
-    outcome = world.run()
-    assert isinstance(outcome.error, StreamFailed)
-    assert outcome.error.partial is not None
-    assert outcome.error.partial.text == "onetwo"
-    assert isinstance(outcome.error.__cause__, AllAttemptsFailed)
-
-
-def test_a_restart_has_a_deadline_of_its_own() -> None:
-    slow = Script(body=((0.0, lines("tone")), (50.0, lines("ttwo"))), end="cut")
-    world = World([slow], [GOOD], on_interrupt="restart", timeout=20.0)
-    assert world.run().error is None
-    late = World([slow], [Script(head=500.0)], on_interrupt="restart", timeout=20.0)
-    outcome = late.run()
-    assert isinstance(outcome.error, StreamInterrupted)
-    assert outcome.ended == pytest.approx(50.0 + 20.0)
-
-
-def test_a_total_bounds_restarts_too() -> None:
-    world = World([CUT], [Script(head=500.0)], on_interrupt="restart")
-    outcome = world.run(total=7.0)
-    assert outcome.ended == pytest.approx(7.0)
-    assert isinstance(outcome.error, StreamInterrupted)
-
-
-def test_a_model_that_can_goes_on_where_the_answer_broke() -> None:
-    rest = Script(body=((0.0, lines("tthree", "f")),))
-    world = World([CUT], [GOOD], [rest], facts={2: ModelFacts(prefill={})}, on_interrupt="resume")
-    outcome = world.run()
-    assert texts(outcome) == ["onetwothree"]
-    assert outcome.result.text == "onetwothree"
-    assert outcome.result.model.provider == "p2"
-    assert world.who == ["p0", "p2"], "the one in between cannot"
-
-
-@pytest.mark.parametrize(
-    ("script", "options"),
-    [
-        (CUT, {"response_format": ResponseFormat.json()}),
-        (Script(body=((0.0, lines("rhm", "tone")),), end="cut"), {}),
-        (Script(body=((0.0, lines("tone ")),), end="cut"), {}),
-    ],
-    ids=["structured", "reasoning", "ends in white space"],
-)
-def test_what_cannot_be_gone_on_with_is_raised(script: Script, options: dict[str, Any]) -> None:
-    world = World([script], [GOOD], facts={1: ModelFacts(prefill={})}, on_interrupt="resume")
-    for number in range(2):
-        provider = LineProvider(f"p{number}", known=ModelFacts(prefill={}))
-        provider.capabilities = provider.capabilities | {Capability.JSON}
-        world.core.register(provider, replace=True)
-    outcome = world.run(Stream(world.request(**options)))
-    assert isinstance(outcome.error, StreamInterrupted)
-    assert world.who == ["p0"]
-
-
-def test_a_resumed_answer_keeps_to_its_ceiling_and_adds_up_its_usage() -> None:
-    seen: list[Any] = []
-
-    class Counting(LineProvider):
-        def stream(self, request: ChatRequest) -> Any:
-            seen.append(request)
-            return super().stream(request)
-
-    world = World([CUT], [Script(body=((0.0, lines("tthree", "f")),))], on_interrupt="resume")
-    world.core.register(Counting("p1", known=ModelFacts(prefill={"prefix": True})), replace=True)
-    models = [ModelConfig("p0", "m", max_tokens=100), ModelConfig("p1", "m", max_tokens=100)]
-    world.run(Stream(ChatRequest(models[0], "x", fallbacks=models[1:])))
-    (resumed,) = seen
-    assert resumed.messages[-1] == Message("assistant", "onetwo", extra={"prefix": True})
-    assert resumed.model.max_tokens == 98
-
+from turnout.simulation import Script
 
 # -- who is repeated -----------------------------------------------------------------------------------------------
 
@@ -197,6 +50,22 @@ def test_an_attempt_has_a_time_of_its_own() -> None:
     world = World([Script(head=100.0)], [GOOD], attempt_timeout=3.0)
     world.run(Chat(world.request()))
     assert world.asked[1] == ("p1", 3.0)
+
+
+def test_the_time_of_an_attempt_does_not_bound_the_wait_for_it() -> None:
+    world = World([Script(status=429, headers=(("retry-after", "5"),)), GOOD], attempt_timeout=4.0)
+    assert world.run().error is None
+    assert world.asked[1][1] >= 5.0
+
+
+@pytest.mark.parametrize("asked_for", ["1e305", "inf", "nan", "-1"])
+def test_a_retry_after_that_is_no_time_is_survived(asked_for: str) -> None:
+    limited = Script(status=429, headers=(("retry-after", asked_for),))
+    world = World([limited], [GOOD], retries=1)
+    for at in (0.0, 1.0):
+        outcome = world.run(at=at)
+        assert outcome.result.model.provider == "p1"
+        assert replay(json.loads(json.dumps(outcome.call.trace.to_dict(), allow_nan=False))) == ()
 
 
 # -- breakers and cooldowns ----------------------------------------------------------------------------------------
@@ -317,22 +186,6 @@ def test_what_failed_is_not_held_against_the_minute() -> None:
 # -- money, windows, filters ---------------------------------------------------------------------------------------
 
 
-def test_a_candidate_that_may_cost_too_much_is_skipped() -> None:
-    prices = {"p0/m": Price(100.0, 100.0), "p1/m": Price(0.1, 0.1)}
-    world = World([GOOD], [GOOD], prices=prices, max_cost=0.01)
-    outcome = world.run()
-    assert outcome.result.model.provider == "p1"
-    assert "left of max_cost" in outcome.call.trace.explain()
-
-
-def test_no_candidate_within_the_budget_is_an_error_before_sending() -> None:
-    world = World([GOOD], [GOOD], prices={"p0/m": Price(100.0, 100.0)}, max_cost=0.01)
-    outcome = world.run()
-    assert isinstance(outcome.error, BudgetExceeded)
-    assert "its price is not known" in str(outcome.error)
-    assert world.asked == []
-
-
 def test_a_context_overflow_moves_to_a_larger_window_only() -> None:
     class Overflowing(LineProvider):
         def _read_error(self, status: int, headers: Any, body: bytes) -> Any:
@@ -352,30 +205,6 @@ def test_routing_around_a_content_filter_is_the_caller_s_choice() -> None:
     assert World([blocked], [GOOD]).run().error is not None
     world = World([blocked], [GOOD], rules={"content-filter": "move-on"})
     assert world.run().result.model.provider == "p1"
-
-
-# -- hedging in the core -------------------------------------------------------------------------------------------
-
-
-def test_a_hedge_may_learn_when_it_is_worth_it() -> None:
-    quick = Script(head=0.1, body=GOOD.body)
-    slow = Script(head=9.0, body=GOOD.body)
-    world = World([quick] * 20 + [slow], [quick], hedge=Hedge(quantile=0.9, budget=0.5))
-    world.simulation.concurrent = True
-    for _ in range(20):
-        world.run()
-    began = world.simulation.now
-    outcome = world.run()
-    assert outcome.result.model.provider == "p1"
-    assert outcome.ended - began < 1.0
-
-
-def test_calls_that_may_hedge_save_up_for_it_whoever_says_that_they_may() -> None:
-    world = World([Script(head=9.0, body=GOOD.body)], [Script(head=0.1, body=GOOD.body)], breaker=None)
-    world.simulation.concurrent = True
-    hedging = Policy(hedge=Hedge(after=0.5, budget=0.5))
-    quick = [world.run(policy=hedging).result.model.provider == "p1" for _ in range(20)]
-    assert 10 <= sum(quick) <= 12  # one in two, and what was saved up before
 
 
 # -- routes --------------------------------------------------------------------------------------------------------
@@ -434,15 +263,6 @@ def test_the_faster_is_preferred_once_it_is_known() -> None:
     assert world.who.count("p0") <= 1
 
 
-def test_costs_are_on_the_answer_and_in_the_trace() -> None:
-    # The dialect of lines tells no usage: a cost is then not known, and not made up.
-    world = World([GOOD], prices={"m": Price(1.0, 2.0)})
-    outcome = world.run()
-    assert outcome.result.usage.cost is None
-    assert outcome.call.trace.cost is None
-    assert isinstance(outcome.events[-1][1], End)
-
-
 def test_names_without_end_fill_no_memory_and_what_matters_is_kept() -> None:
     world = World(
         [Script(status=429, headers=(("retry-after", "900"),))], [GOOD], limits={"p1/kept": Limit(max_concurrency=1)}
@@ -462,3 +282,85 @@ def test_a_deadline_is_nobody_s_fault() -> None:
     assert isinstance(outcome.error, DeadlineExceeded)
     (standing,) = world.core.places.standings().values()
     assert standing.breaker.state(2.0) == "closed"
+
+
+def test_a_deadline_while_connecting_is_nobody_s_fault_either() -> None:
+    world = World([Script(connect=math.inf)], breaker=BreakerPolicy(consecutive=1))
+    outcome = world.run(timeout=1.0)
+    assert isinstance(outcome.error, DeadlineExceeded)
+    (standing,) = world.core.places.standings().values()
+    assert standing.breaker.state(1.0) == "closed"
+
+
+def test_calls_in_a_hurry_say_nothing_against_those_who_take_their_time() -> None:
+    """Where content takes 1 s as it always did, a caller who gives 0.5 s opens no breaker for the others."""
+    steady = Script(head=1.0, body=GOOD.body)
+    world = World([steady], [steady])
+    for _ in range(3):
+        assert world.run(Chat(world.request())).error is None
+    for _ in range(10):
+        assert world.run(Chat(world.request()), timeout=0.5).error is not None
+    now = world.simulation.now
+    assert [standing.breaker.state(now) for standing in world.core.places.standings().values()] == ["closed"] * 2
+
+
+def test_silence_counts_where_content_came_sooner_before() -> None:
+    world = World([GOOD, Script(head=500.0)], [GOOD], breaker=BreakerPolicy(consecutive=1))
+    world.run()
+    world.run(timeout=2.0)
+    assert world.core.places.standings()["p0/m"].breaker.state(world.simulation.now) == "open"
+
+
+def test_whom_waiting_may_let_in_at_any_moment_is_waited_for() -> None:
+    """p1 rests for longer than the call has, but p0 is only busy with another call."""
+    busy = Script(head=5.0, body=GOOD.body)
+    resting = Script(status=429, headers=(("retry-after", "900"),))
+    world = World([busy], [resting], limits={"p0": Limit(max_concurrency=1)}, retries=0)
+    world.simulation.call(Stream(world.request(1, 0)))
+    world.simulation.call(Stream(world.request(0, 1)), at=1.0)
+    world.simulation.run()
+    outcome = world.simulation.outcomes[1]
+    assert outcome.error is None, outcome.call.trace.explain()
+    assert [at for name, at in world.asked if name == "p0"] == pytest.approx([0.0, 5.0])
+
+
+def test_who_waits_for_a_probe_is_let_in_by_its_answer_and_before_newcomers() -> None:
+    """The probe's answer is whole at 3.5, its body has not ended; a call that came at 3.0 waits, one comes at 3.6."""
+    lingering = Script(head=1.0, body=GOOD.body, end="silent")
+    breaker = BreakerPolicy(consecutive=1, open_for=2.0)
+    world = World([DOWN, lingering, GOOD], retries=0, on_exhausted="wait", breaker=breaker)
+    world.run()
+    for at in (2.5, 3.0, 3.6):
+        world.simulation.call(Stream(world.request()), at=at)
+    world.simulation.run()
+    assert [at for _, at in world.asked[2:]] == pytest.approx([3.5, 3.6])
+
+
+def test_to_look_at_the_plan_takes_nobody_s_turn() -> None:
+    world = World([GOOD], [GOOD])
+    world.core.add_route(Route("both", ["p0/m", "p1/m"], "round-robin"))
+    request = ChatRequest("route/both", "x")
+    for _ in range(4):
+        world.core.provider_plan(request)
+        world.run(Stream(request))
+    assert world.who == ["p0", "p1", "p0", "p1"]
+
+
+def test_what_is_granted_while_a_call_asks_is_not_lost() -> None:
+    """Another thread gives back its place between the asking and the taking note of the answer."""
+    then: list[Any] = []
+
+    class Lock:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            while then:
+                then.pop()()
+
+    core = RouterCore(Policy(max_concurrency=1), random.Random(1), Lock())
+    core.register(LineProvider("p0"))
+    first, second = (core.start(Stream(ChatRequest("p0/m", "x")), 0.0) for _ in range(2))
+    assert isinstance(first.next_command(0.0), Open)
+    then.append(lambda: first.cancel(0.0))
+    command = second.next_command(0.0)
+    assert second.ready or isinstance(command, Open)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,6 +60,22 @@ def test_weights_are_shares() -> None:
     firsts = Counter(arranged("weighted", measured, 0, rng)[0] for _ in range(4000))
     assert firsts[2] == 0
     assert 0.70 < firsts[0] / 4000 < 0.80
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-300, 1e-8, 1e8, 1e300])
+def test_weights_are_shares_whatever_their_unit(unit: float) -> None:
+    measured = simple(weight=[3.0 * unit, unit])
+    rng = random.Random(1)
+    firsts = Counter(arranged("weighted", measured, 0, rng)[0] for _ in range(4000))
+    assert 0.70 < firsts[0] / 4000 < 0.80
+
+
+def test_those_of_no_weight_come_last_in_no_fixed_order() -> None:
+    measured = simple(weight=[0.0, 0.0, 1.0])
+    rng = random.Random(1)
+    orders = Counter(tuple(arranged("weighted", measured, 0, rng)) for _ in range(1000))
+    assert set(orders) == {(2, 0, 1), (2, 1, 0)}
+    assert min(orders.values()) > 400
 
 
 def test_turns_go_round() -> None:
@@ -138,3 +156,20 @@ def test_an_unknown_candidate_is_tried_before_it_is_judged() -> None:
         latency.content_came(number / 100, 3.0)
     assert latency.quantile(0.95) == pytest.approx(0.95)
     assert latency.quantile(0.5) == pytest.approx(0.5)
+
+
+def test_a_user_s_function_may_give_the_whole_numbers_of_other_libraries() -> None:
+    class Int64:
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        def __index__(self) -> int:
+            return self.value
+
+    order: Any = [Int64(2), Int64(0)]  # as an untyped library gives them
+    assert arranged(lambda _: order, simple(weight=[1.0, 1.0, 1.0]), 0, random.Random(1)) == [2, 0, 1]
+
+
+def test_a_user_s_function_may_go_on_for_ever() -> None:
+    measured = simple(weight=[1.0, 1.0, 1.0])
+    assert arranged(lambda _: itertools.cycle([1, 2, 0]), measured, 0, random.Random(1)) == [1, 2, 0]

@@ -1,0 +1,69 @@
+"""A second candidate beside a slow one, on a virtual clock."""
+
+from __future__ import annotations
+
+from tests.sansio.routing.small_worlds import GOOD, World
+from turnout.routing.policy import Hedge, Policy
+from turnout.simulation import Script
+
+ALWAYS = Hedge(after=1.0, budget=1.0)
+
+
+def test_a_hedge_may_learn_when_it_is_worth_it() -> None:
+    quick = Script(head=0.1, body=GOOD.body)
+    slow = Script(head=9.0, body=GOOD.body)
+    world = World([quick] * 20 + [slow], [quick], hedge=Hedge(quantile=0.9, budget=0.5), concurrent=True)
+    for _ in range(20):
+        world.run()
+    began = world.simulation.now
+    outcome = world.run()
+    assert outcome.result.model.provider == "p1"
+    assert outcome.ended - began < 1.0
+
+
+def test_calls_that_may_hedge_save_up_for_it_whoever_says_that_they_may() -> None:
+    slow, quick = Script(head=9.0, body=GOOD.body), Script(head=0.1, body=GOOD.body)
+    world = World([slow], [quick], breaker=None, concurrent=True)
+    hedging = Policy(hedge=Hedge(after=0.5, budget=0.5))
+    by_hedge = [world.run(policy=hedging).result.model.provider == "p1" for _ in range(20)]
+    assert 10 <= sum(by_hedge) <= 12  # one in two, and what was saved up before
+
+
+def test_what_may_not_be_repeated_is_not_hedged() -> None:
+    slow = Script(head=5.0, body=GOOD.body)
+    world = World([slow], [GOOD], hedge=ALWAYS, replay="only_if_unsent", concurrent=True)
+    assert world.run().error is None
+    assert world.who == ["p0"]
+
+
+def test_a_retry_after_holds_whatever_fails_beside_it() -> None:
+    """p0 asks for 3 s at 1.5; p1, begun at 1.0, fails at 2.0: p0 is not asked before 4.5 for all that."""
+    limited = Script(head=1.5, status=429, headers=(("retry-after", "3"),))
+    world = World([limited, GOOD], [Script(head=1.0, status=401)], hedge=ALWAYS, concurrent=True)
+    outcome = world.run()
+    assert outcome.error is None
+    assert world.who == ["p0", "p1", "p0"]
+    assert world.asked[2][1] >= 4.5, outcome.call.trace.explain()
+
+
+def test_each_of_two_that_fail_has_its_own_wait() -> None:
+    first = Script(head=1.5, status=503, headers=(("retry-after", "5"),))
+    second = Script(head=1.0, status=503, headers=(("retry-after", "2"),))
+    world = World([first, GOOD], [second, GOOD], hedge=ALWAYS, concurrent=True)
+    outcome = world.run()
+    assert outcome.error is None
+    asked = world.asked[2:]
+    assert asked
+    assert all(at >= (6.5 if name == "p0" else 4.0) for name, at in asked), outcome.call.trace.explain()
+
+
+def test_those_that_were_overtaken_count_as_slow() -> None:
+    """Were only the answers counted that came first, the quantile would fall with each hedge."""
+    quick, slow = Script(head=0.1, body=GOOD.body), Script(head=9.0, body=GOOD.body)
+    world = World([quick] * 20 + [slow] * 20, [quick], hedge=Hedge(quantile=0.9, budget=1.0), concurrent=True)
+    for _ in range(40):
+        world.run()
+    latency = world.core.places.standings()["p0/m"].latency
+    quantile = latency.quantile(0.9)
+    assert quantile is not None
+    assert quantile > 0.15, "each hedge shows that it takes longer than was thought"
