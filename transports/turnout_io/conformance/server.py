@@ -26,6 +26,7 @@ __all__ = [
     "Gate",
     "Hold",
     "Pause",
+    "Receive",
     "ReceivedRequest",
     "Request",
     "Reset",
@@ -43,6 +44,11 @@ class Request:
     """Read a request and note it. `body=False` leaves the body unread."""
 
     body: bool = True
+
+
+@attrs.frozen
+class Receive:
+    """Wait for the first bytes, whatever they are, and pass over them."""
 
 
 @attrs.frozen
@@ -92,7 +98,7 @@ class StartTls:
     context: ssl.SSLContext
 
 
-Step: TypeAlias = Request | Send | Pause | Gate | Hold | End | Reset | StartTls
+Step: TypeAlias = Request | Receive | Send | Pause | Gate | Hold | End | Reset | StartTls
 
 
 @attrs.frozen
@@ -221,6 +227,9 @@ class ScriptedServer:
                 request = wire.read_request(connection.number, body=step.body)
                 with self._lock:
                     self.requests.append(request)
+            case Receive():
+                if not wire.socket.recv(65536):
+                    raise _ClientGone
             case Send():
                 size = step.each or max(1, len(step.data))
                 for at in range(0, len(step.data), size):
