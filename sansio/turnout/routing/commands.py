@@ -36,7 +36,7 @@ class Read:
 
 @attrs.frozen
 class Sleep:
-    """Do nothing until the monotonic time `until`, or until the core names this call in `take_woken()`."""
+    """Do nothing until the monotonic time `until`, or until `RouterCore.places.take_woken()` has the call's `field`."""
 
     until: float
 
