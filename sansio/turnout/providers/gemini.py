@@ -148,8 +148,14 @@ class Gemini(Dialect):
     def _vertex_endpoint(self) -> str:
         if self.account.endpoint != self.account.entry.base_url:
             return self.account.endpoint
-        prefix = "" if self.vertex_location == "global" else f"{self.vertex_location}-"
-        return f"https://{prefix}aiplatform.googleapis.com"
+        match self.vertex_location:
+            case "global":
+                host = "aiplatform"
+            case "us" | "eu" as whole:  # places that span several regions
+                host = f"aiplatform.{whole}.rep"
+            case region:
+                host = f"{region}-aiplatform"
+        return f"https://{host}.googleapis.com"
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         if not self._vertex or self.access_token is None:

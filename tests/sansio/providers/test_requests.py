@@ -386,6 +386,23 @@ def test_vertex_takes_a_token_and_a_project() -> None:
         provider.models()
 
 
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("global", "aiplatform.googleapis.com"),
+        ("europe-west1", "europe-west1-aiplatform.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+    ],
+)
+def test_vertex_has_a_host_for_each_kind_of_location(location: str, host: str) -> None:
+    provider = create("gemini", vertex_project="proj", vertex_location=location, access_token="tok")
+    request = ChatRequest(ModelConfig("p", "gemini-2.5-flash"), [Message.user("x")])
+    assert provider.chat(request).request.url.startswith(
+        f"https://{host}/v1beta1/projects/proj/locations/{location}/publishers/"
+    )
+
+
 def test_ollama_s_body() -> None:
     request = conversation(
         temperature=0.5, max_tokens=9, stop="END", extra={"keep_alive": 0, "options": {"num_ctx": 8}}
