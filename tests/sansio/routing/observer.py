@@ -194,10 +194,10 @@ class Observer:
                 continue
             waits = isinstance(entries[-1], Waiting) and other.field.queued
             mine = [entry for entry in call.trace.entries if isinstance(entry, Waiting)]
-            since = self.began[call] + (mine[-1].at if mine else 0.0)
+            since = self._when(call, mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():
                 if other.field.candidates[left].model == model:
-                    assert self.began[other] + entries[-1].at >= since, "who has waited longest is served first"
+                    assert self._when(other, entries[-1].at) >= since, "who has waited longest is served first"
 
     def _read_facts(self, call: Call) -> None:
         """Take down the failures that speak against a candidate's health."""
@@ -206,9 +206,8 @@ class Observer:
         started = {entry.attempt: entry for entry in entries if isinstance(entry, Started)}
         for entry in entries[self._read[call] :]:
             if isinstance(entry, Failed) and breaker is not None and entry.error != "DeadlineExceeded":
-                at = self.began[call] + entry.at
+                at, since = self._when(call, entry.at), self._when(call, started[entry.attempt].at)
                 key = started[entry.attempt].candidate
-                since = self.began[call] + started[entry.attempt].at
                 # One that was under way before the breaker opened tells nothing that is not known.
                 known = any(earlier <= at < until or since < earlier for earlier, until in self.failures[key])
                 # Silence that was cut short may say nothing, where content has taken as long before.
@@ -219,10 +218,14 @@ class Observer:
                 key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
                 self.slowest[key] = max(self.slowest.get(key, -1.0), took)
             if isinstance(entry, Ended):
-                key, since = started[entry.attempt].candidate, self.began[call] + started[entry.attempt].at
+                key, since = started[entry.attempt].candidate, self._when(call, started[entry.attempt].at)
                 if all(since >= earlier for earlier, _ in self.failures[key]):
                     self.failures[key].clear()
         self._read[call] = len(entries)
+
+    def _when(self, call: Call, at: float) -> float:
+        """The time of an entry. A trace counts in microseconds: what is nearer to each other happened at once."""
+        return round(self.began[call] + at, 5)
 
     def _contents(self, call: Call) -> set[int]:
         return {entry.attempt for entry in call.trace.entries if isinstance(entry, Content)}
