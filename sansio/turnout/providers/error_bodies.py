@@ -154,6 +154,8 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
     for layer in layers:
         for name in _CODE_FIELDS:
             value = layer.get(name)
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)  # some gateways write every number as a fraction
             if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value <= 599:
                 yield str(value)  # GLM's and SiliconFlow's own numbers
             elif isinstance(value, str) and value.lower() not in _NO_CODES and not _is_http_number(value):
@@ -195,8 +197,8 @@ def _status_of(layers: list[Mapping[str, Any]]) -> int | None:
             value = layer.get(name)
             if isinstance(value, str) and _is_http_number(value):
                 value = int(value)
-            if isinstance(value, int) and 400 <= value <= 599:
-                return value
+            if isinstance(value, int | float) and 400 <= value <= 599:
+                return int(value)
     return None
 
 

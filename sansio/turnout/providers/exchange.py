@@ -118,9 +118,8 @@ class HttpExchange(Generic[ResultT]):
         events: list[Event] = []
         for piece in self._decoder.decode(data):
             events += self._reader.receive_data(piece)
-            if self._reader.failure is not None:
-                return tuple(events)
-        if self._decoder.failure is not None:
+        # What the provider told of itself says more than that its body broke off after it.
+        if self._decoder.failure is not None and self._reader.failure is None:
             self._fail(self._decoder.failure)
         return tuple(events)
 
@@ -132,7 +131,8 @@ class HttpExchange(Generic[ResultT]):
         if self._reader is None:
             self._fail(self._read_error(self.status, self.headers, b"".join(self._error_body)))
             return ()
-        if self._decoder is not None and not self._decoder.finished and not self._reader.complete:
+        unfinished = self._decoder is not None and not self._decoder.finished
+        if unfinished and not self._reader.complete and self._reader.failure is None:
             self._fail(RemoteProtocolError("the compressed body ended before its end"))
             return ()
         self.state = State.ENDED

@@ -149,6 +149,15 @@ def test_an_answer_without_choices_is_the_error_that_it_tells(
     assert str(failure) == str(raised.value)
 
 
+def test_numbers_of_errors_may_be_written_as_fractions() -> None:
+    with pytest.raises(NotFound) as raised:
+        read(SERVER, {"error": {"message": "no", "code": 404.0}})
+    assert (raised.value.status, raised.value.code) == (404, None)
+    with pytest.raises(ProviderError) as raised_own:
+        read(SERVER, {"error": {"message": "no", "code": 1305.0}}, 429)
+    assert raised_own.value.code == "1305"
+
+
 def test_success_beside_no_answer_is_no_error_of_the_provider() -> None:
     with pytest.raises(RemoteProtocolError):
         read(SERVER, {"choices": None, "base_resp": {"status_code": 0, "status_msg": "success"}})

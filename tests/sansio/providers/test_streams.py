@@ -5,6 +5,7 @@ Also: any bytes at all give events or a typed failure, whole or cut, and never a
 
 from __future__ import annotations
 
+import gzip
 import zlib
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.sansio.providers import anthropic_answers, gemini_answers, ollama_answers, openai_answers
 from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.playing import CUTS, exchange_of, feed
-from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, StreamTruncated
+from turnout.errors import LocalProtocolError, Overloaded, ProviderError, RemoteProtocolError, StreamTruncated
 from turnout.events import Token
 
 NAMES = st.sampled_from(["openai", "gemini", "ollama", "anthropic", "cohere", "bedrock"])
@@ -106,6 +107,21 @@ def test_a_broken_compressed_body_keeps_what_stood_before_the_break() -> None:
     cut = feed("openai", packed[:-4], (), (("content-encoding", "gzip"),))
     assert cut.events == (Token("kept"),)
     assert cut.failure is not None
+
+
+@pytest.mark.parametrize("cuts", [(), (60,), (20, 40, 60, 80, 100, 120)])
+def test_an_error_told_in_a_compressed_stream_is_that_error(cuts: tuple[int, ...]) -> None:
+    body = sse(
+        {"choices": [{"delta": {"content": "kept"}}]},
+        {"error": {"message": "the engine fell over", "code": 503}},
+        {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}},
+    )
+    for rest in (b"", b"data: [DONE]\n\n"):
+        told = feed("openai", body + rest)
+        assert isinstance(told.failure, Overloaded)
+        assert told.result.usage.completion_tokens == 2
+        packed = gzip.compress(body + rest)
+        assert feed("openai", packed, cuts, (("content-encoding", "gzip"),)).agreed() == told.agreed()
 
 
 def test_an_encoding_that_was_not_asked_for_is_a_clear_error() -> None:
