@@ -1,6 +1,11 @@
-"""One profile for the property tests: no deadline for one example, for a shared machine stalls at times."""
+"""Profiles for the property tests: none has a deadline for one example, for a shared machine stalls at times.
+
+`pytest` draws anew at each run, and so goes on searching. `pytest --hypothesis-profile=repeatable` draws the same each
+time: what it says of a change is about the change.
+"""
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared-machine")
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("searching"), derandomize=True)
+settings.load_profile("searching")
