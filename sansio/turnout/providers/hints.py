@@ -80,8 +80,9 @@ def retry_after(
 ) -> float | None:
     """Seconds that the provider asks to wait, more than 0, or None.
 
-    `retry-after-ms`, else `retry-after`, else a google.rpc.RetryInfo among the body's `details`; on a 429 else the
-    reset of a limit that is used up; else a wait that the message tells. 0 and less are placeholders (Azure).
+    `retry-after-ms`, else `retry-after`, else a google.rpc.RetryInfo among the body's `details`; else a wait that the
+    message tells; on a 429 else the reset of a limit that is used up, which comes last because it says when the whole
+    limit is there again (OpenAI). 0 and less are placeholders (Azure).
     """
     now = server_time(headers)
     milliseconds = _positive(duration_of(headers.get("retry-after-ms") or ""))
@@ -95,18 +96,17 @@ def retry_after(
         told = _positive(duration_of(delay)) if isinstance(delay, str) else None
         if told is not None:
             return told
-    if status == 429:
-        resets = [
-            window.reset
-            for _, window in _windows(headers, now)
-            if window.remaining is not None and window.remaining <= 0 and window.reset is not None
-        ]
-        if resets:
-            return max(resets)
-        lone = _positive(_seconds_until(headers.get("x-ratelimit-reset") or "", now))
-        if lone is not None:
-            return lone
-    return _retry_in_text(message) if status in _WAITING else None
+    told = _retry_in_text(message) if status in _WAITING else None
+    if told is not None or status != 429:
+        return told
+    resets = [
+        window.reset
+        for _, window in _windows(headers, now)
+        if window.remaining is not None and window.remaining <= 0 and window.reset is not None
+    ]
+    if resets:
+        return max(resets)
+    return _positive(_seconds_until(headers.get("x-ratelimit-reset") or "", now))
 
 
 def rate_limit(headers: Headers) -> RateLimit | None:

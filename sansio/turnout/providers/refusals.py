@@ -121,6 +121,7 @@ _CONTENT_TEXTS = re.compile(
     r"content violates usage guidelines|content management policy|rejected as a result of (?:the|our) safety system"
     r"|violating our usage policy|failed check: safety_check|blocked by content filtering policy"
     r"|may contain inappropriate content"
+    r"|content exists risk"  # DeepSeek
 )
 _CONTEXT_TEXTS = re.compile(
     r"maximum (?:context|prompt) length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
@@ -130,7 +131,8 @@ _CONTEXT_TEXTS = re.compile(
     r"|exceeds the context length|exceeds the maximum number of tokens allowed|current length is .{1,40} while limit is"
     r"|must be less than max_seq_len|maximum input length|input length .{1,20} exceeds the maximum"
     r"|token count .{1,20} (?:but model only supports up to|exceeds the limit)|range of input length should be"
-    r"|`inputs` tokens \+ `max_new_tokens` must be|`inputs` must have less than|exceeded model token limit"
+    r"|`inputs` tokens \+ `max_new_tokens` must be|inputs?`? must have less than|exceeded model token limit"
+    r"|when context the overflows"  # LM Studio, word for word
 )
 # ModelScope answers 401 to a good key whose account lacks something.
 _UNBOUND_TEXTS = re.compile(r"bind your alibaba cloud account")
@@ -151,7 +153,7 @@ _MODEL_TEXTS = re.compile(
     r"|on-demand throughput isn.t supported"  # Bedrock: the model is reached by an inference profile alone
     r"|supported api model names are|model not exist\b|\bmodel\b.{0,120}\b(?:does not exist|not found)"
 )
-_DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\bdaily\b|\b[rti]pd\b")
+_DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\b(?:daily|weekly|monthly)\b|\b[rti]pd\b|\btoday's\b")
 
 
 def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None = None) -> ErrorClass:
@@ -163,6 +165,8 @@ def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None
                 return table[name]
     if own is not None and str(status) in own:
         return own[str(status)]
+    if status == 400 and "throttlingexception" in names:
+        status = 429  # as Amazon's list of common errors has it
     text = facts.text.lower()
     plainly_invalid = any(_PLAINLY_INVALID.search(name) for name in names)
     if not plainly_invalid:

@@ -280,6 +280,15 @@ def test_a_429_waits_for_what_is_used_up(provider: str, fields: dict[str, str], 
     assert failure.retry_after == (None if seconds is None else pytest.approx(seconds))
 
 
+def test_the_wait_that_a_refusal_tells_is_nearer_than_that_of_a_limit_as_a_whole() -> None:
+    # OpenAI's resets say when a limit is whole again; one request fits long before.
+    fields = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "58.9s"}
+    told = {"error": {"message": "Limit 3, Used 3, Requested 1. Please try again in 20s."}}
+    failure = answered("openai", 429, fields, told).failure
+    assert isinstance(failure, RateLimited)
+    assert failure.retry_after == 20.0
+
+
 def test_other_failures_do_not_wait_for_limits() -> None:
     fields = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "60s"}
     failure = answered("openai", 500, fields, {"error": {"message": "oh"}}).failure

@@ -14,6 +14,7 @@ from turnout.errors import (
     NotFound,
     ProviderError,
     QuotaExceeded,
+    RateLimited,
 )
 
 
@@ -40,6 +41,9 @@ def refused(status: int, message: str, **fields: Any) -> ProviderError:
         # LM Studio, GitHub's Copilot
         (400, "The number of tokens to keep from the initial prompt is greater than the context length."),
         (400, "prompt token count of 70000 exceeds the limit of 64000"),
+        (400, "Trying to keep the first 9000 tokens when context the overflows. It is loaded with only 4096 tokens."),
+        # SiliconFlow's embeddings
+        (413, "input must have less than 512 tokens"),
     ],
 )
 def test_too_much_text_in_many_words(status: int, message: str) -> None:
@@ -72,11 +76,33 @@ def test_content_that_was_inspected() -> None:
     assert type(refused(400, told, code="invalid_parameter_error")) is ContentFiltered
 
 
+@pytest.mark.parametrize("used_up", ["today's quota", "your weekly usage limit", "the monthly allowance"])
+def test_an_allowance_that_no_short_wait_brings_back(used_up: str) -> None:
+    assert type(refused(429, f"You have exceeded {used_up}.")) is QuotaExceeded
+
+
+def test_deepseek_says_so_of_content_that_it_refuses() -> None:
+    assert type(refused(400, "Content Exists Risk", type="invalid_request_error")) is ContentFiltered
+
+
 def test_no_money_left_told_beside_no_answer() -> None:
     told = {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
     with pytest.raises(QuotaExceeded) as raised:
         read("openai-compatible", told)
     assert raised.value.code == "1008"
+
+
+def throttled(status: int, message: str) -> ProviderError:
+    fields = (("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/coral/"),)
+    with pytest.raises(ProviderError) as raised:
+        read("bedrock", {"message": message}, status, fields, region="us-east-1")
+    return raised.value
+
+
+@pytest.mark.parametrize("status", [400, 429])
+def test_amazon_throttles_with_either_status(status: int) -> None:
+    assert type(throttled(status, "Rate exceeded")) is RateLimited
+    assert type(throttled(status, "Too many tokens per day, please wait before trying again.")) is QuotaExceeded
 
 
 def test_a_model_that_amazon_does_not_know() -> None:
