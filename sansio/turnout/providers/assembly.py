@@ -52,7 +52,6 @@ class _Run:
 class _Call:
     """A tool call as far as it came."""
 
-    index: object
     id: str | None
     name: str | None = None
     pieces: list[str] = attrs.field(factory=list)
@@ -94,6 +93,9 @@ class Assembly:
     _runs: list[_Run] = attrs.field(factory=list, init=False)
     _run: _Run = attrs.field(default=_CLOSED, init=False)
     _calls: list[_Call] = attrs.field(factory=list, init=False)
+    # The place of the newest call of each id, and of each index.
+    _by_id: dict[str, int] = attrs.field(factory=dict, init=False)
+    _by_index: dict[int, int] = attrs.field(factory=dict, init=False)
 
     # -- content ------------------------------------------------------------------------------------------------
 
@@ -158,7 +160,7 @@ class Assembly:
         events: list[Event],
         *,
         id: str | None = None,
-        index: object = None,
+        index: int | None = None,
         name: str | None = None,
         arguments: str | None = None,
         signature: str | None = None,
@@ -172,14 +174,15 @@ class Assembly:
         """
         place = None if begins else self._place(id or None, index, name or None)
         if place is None:
-            place = len(self._calls)
-            call = _Call(index, id or None, name or None)
-            self._calls.append(call)
+            call = _Call(id or None, name or None)
+            place = self._begin(call, index)
             announce = True
         else:
             call = self._calls[place]
             announce = bool((name and not call.name) or (id and not call.id))
-            call.id = call.id or id or None
+            if id and not call.id:
+                call.id = id
+                self._by_id[id] = place
             call.name = call.name or name or None
         if signature:
             call.signature = signature
@@ -201,9 +204,8 @@ class Assembly:
         signature: str | None = None,
     ) -> None:
         """A call that comes whole: always a new one."""
-        call = _Call(None, id or None, name, [arguments], signature)
-        self._calls.append(call)
-        events.append(ToolCallDelta(len(self._calls) - 1, arguments, call.id, name))
+        call = _Call(id or None, name, [arguments], signature)
+        events.append(ToolCallDelta(self._begin(call), arguments, call.id, name))
 
     @property
     def calls(self) -> int:
@@ -214,21 +216,25 @@ class Assembly:
         """Whether anything of an answer came."""
         return bool(self._runs or self._calls)
 
-    def _place(self, id: str | None, index: object, name: str | None) -> int | None:
-        newest_first = range(len(self._calls) - 1, -1, -1)
-        if id is not None:
-            for place in newest_first:
-                if self._calls[place].id == id:
-                    return place
-            # An id that comes late belongs to the call of its index that has none yet.
-            if index is not None:
-                for place in newest_first:
-                    if self._calls[place].index == index:
-                        return None if self._calls[place].id else place
-            return None
+    def _begin(self, call: _Call, index: int | None = None) -> int:
+        """The place of a call that is new."""
+        place = len(self._calls)
+        self._calls.append(call)
+        if call.id is not None:
+            self._by_id[call.id] = place
         if index is not None:
-            return next((place for place in newest_first if self._calls[place].index == index), None)
-        if name is not None or not self._calls:
+            self._by_index[index] = place
+        return place
+
+    def _place(self, id: str | None, index: int | None, name: str | None) -> int | None:
+        """The place of the call that a fragment belongs to; None where it begins one."""
+        if id is not None and id in self._by_id:
+            return self._by_id[id]
+        if index is not None:
+            place = self._by_index.get(index)
+            # An id that comes late belongs to the call of its index that has none yet.
+            return None if place is None or (id and self._calls[place].id) else place
+        if id is not None or name is not None or not self._calls:
             return None
         return len(self._calls) - 1
 

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.openai_answers import ANSWERS, DETAIL, ERRORS, Answer
 from tests.sansio.providers.playing import CUTS, feed, read, sent_back
 from turnout.chat import ChatResponse, FinishReason
@@ -124,3 +125,10 @@ def test_events_that_cannot_be_read_are_passed_over_and_counted(
     assert_said(answer, heard.result)
     assert isinstance(heard.events[-1], End)
     assert heard.events[-1].skipped == len(broken)
+
+
+def test_each_of_many_calls_costs_as_much_as_the_first() -> None:
+    many = 50_000  # to look for the call of each fragment among all of them would take minutes
+    pieces = [{"index": place, "id": f"c{place}", "function": {"name": "f", "arguments": "{}"}} for place in range(many)]
+    told = sse(*({"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces), "[DONE]")
+    assert len(feed("openai", told).result.tool_calls) == many
