@@ -19,7 +19,7 @@ from turnout.providers.anthropic_wire import Block, Delta, StopDetails, StreamEv
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import facts_of
-from turnout.providers.wire import Shape, decode_any, encode
+from turnout.providers.wire import Shape, decode_any, encode, raw_bytes
 
 __all__ = ["MESSAGE", "MessageReader"]
 
@@ -81,8 +81,8 @@ class MessageReader:
                 if chunk.delta is not None:
                     self._delta(chunk.index, chunk.delta, data, events)
             case "content_block_start":
-                if chunk.content_block is not None:
-                    self._start(chunk.index, bytes(chunk.content_block), events)
+                if block := raw_bytes(chunk.content_block):
+                    self._start(chunk.index, block, events)
             case "content_block_stop":
                 self._stop(chunk.index, events)
             case "message_start":
@@ -149,7 +149,7 @@ class MessageReader:
         self._at = index
         citations = list(block.citations or ()) if kind == "text" else []
         assembly.citations += citations
-        self._open[index] = _OpenBlock(kind, raw, bytes(block.input) if block.input is not None else None, citations)
+        self._open[index] = _OpenBlock(kind, raw, raw_bytes(block.input), citations)
         if kind == "text":
             assembly.text(block.text or "", events)
         elif kind == "thinking":

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from turnout.providers.wire import NULL
+
 __all__ = ["Block", "Delta", "Models", "StreamEvent", "UsageWire", "WholeMessage"]
 
 
@@ -35,7 +37,7 @@ class Block(msgspec.Struct, gc=False):
     text: str | None = None
     thinking: str | None = None
     signature: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = NULL
     citations: list[Any] | None = None
 
 
@@ -69,7 +71,7 @@ class StreamEvent(msgspec.Struct, gc=False):
     type: str | None = None
     index: int | None = None
     delta: Delta | None = None
-    content_block: msgspec.Raw | None = None
+    content_block: msgspec.Raw = NULL
     message: WholeMessage | None = None
     usage: UsageWire | None = None
     error: Any = None

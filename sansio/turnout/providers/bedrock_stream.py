@@ -19,10 +19,10 @@ from turnout.framing.parser import FrameParser
 from turnout.framing.sse import SseEvent
 from turnout.http import Headers
 from turnout.providers.assembly import Assembly
-from turnout.providers.bedrock_wire import Answer, Block, Delta, Reasoning, StreamEvent, ToolUse, Trace, UsageWire
+from turnout.providers.bedrock_wire import Answer, Block, Delta, Reasoning, StreamEvent, Trace, UsageWire
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import aws_type, facts_of
-from turnout.providers.wire import Shape, decode_any, encode
+from turnout.providers.wire import Shape, decode_any, encode, raw_bytes, raw_text
 
 __all__ = ["ANSWER", "ConverseFrames", "ConverseReader"]
 
@@ -208,7 +208,7 @@ class ConverseReader:
             assembly.text(block.text, events)
         elif block.tool_use is not None and block.tool_use.type != "server_tool_use":
             call = block.tool_use
-            arguments = bytes(call.input).decode("utf-8", "replace") if call.input is not None else ""
+            arguments = (raw_bytes(call.input) or b"").decode("utf-8", "replace")
             assembly.tool_fragment(
                 events, id=call.tool_use_id, index=index, name=call.name, arguments=arguments, begins=True
             )
@@ -254,7 +254,7 @@ class ConverseReader:
             wire = decode_any(data)["delta"]
             block.extend(wire.get(block.kind) if isinstance(wire, dict) else None)
         elif delta.tool_use is not None:
-            assembly.tool_fragment(events, index=index, arguments=_piece(delta.tool_use))
+            assembly.tool_fragment(events, index=index, arguments=raw_text(delta.tool_use.input))
         elif delta.reasoning_content is not None:
             self._reasoning(index, delta.reasoning_content, events)
         elif delta.citation:
@@ -296,14 +296,6 @@ class ConverseReader:
             cached_tokens=told.cache_read_input_tokens,
             cache_write_tokens=told.cache_write_input_tokens,
         )
-
-
-def _piece(call: ToolUse) -> str:
-    """A piece of the arguments' text; where a whole object came in its place, that."""
-    if call.input is None:
-        return ""
-    value = decode_any(bytes(call.input))
-    return value if isinstance(value, str) else bytes(call.input).decode("utf-8", "replace")
 
 
 def _joined(pieces: list[str]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from turnout.providers.wire import NULL
+
 __all__ = ["Answer", "Block", "Delta", "FoundationModels", "InferenceProfiles", "StreamEvent", "UsageWire"]
 
 
@@ -18,7 +20,7 @@ class ToolUse(msgspec.Struct, gc=False, rename="camel"):
     tool_use_id: str | None = None
     name: str | None = None
     type: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = NULL
 
 
 class ReasoningText(msgspec.Struct, gc=False, rename="camel"):

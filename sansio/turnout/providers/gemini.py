@@ -35,7 +35,7 @@ from turnout.providers.gemini_wire import (
 )
 from turnout.providers.hints import request_id
 from turnout.providers.protocol import ModelPage
-from turnout.providers.wire import Shape, decode_any
+from turnout.providers.wire import Shape, decode_any, raw_bytes
 
 __all__ = ["FINISH_REASONS", "Gemini"]
 
@@ -305,7 +305,7 @@ class _Chunks:
         if call.name:
             self.flush(events)
             if not (call.willContinue or call.partialArgs):
-                arguments = bytes(call.args).decode("utf-8", "replace") if call.args is not None else "{}"
+                arguments = (raw_bytes(call.args) or b"{}").decode("utf-8", "replace")
                 self.assembly.tool_call(events, name=call.name, arguments=arguments, id=call.id, signature=signature)
                 return
             self._open = PartialArguments(call.name, call.id, signature)

@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 
+from turnout.providers.wire import NULL
+
 __all__ = ["Answer", "Candidate", "Embeddings", "FunctionCall", "Models", "Part", "UsageWire", "Values"]
 
 
 class FunctionCall(msgspec.Struct, gc=False):
     id: str | None = None
     name: str | None = None
-    args: msgspec.Raw | None = None
+    args: msgspec.Raw = NULL
     partialArgs: list[Any] | None = None  # noqa: N815 - the name on the wire
     willContinue: bool | None = None  # noqa: N815
 

@@ -6,7 +6,6 @@ Source: Ollama's API documentation (docs/api.md in its repository).
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import attrs
@@ -25,7 +24,7 @@ from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.protocol import ModelPage
 from turnout.providers.tool_arguments import arguments_object
-from turnout.providers.wire import Shape
+from turnout.providers.wire import NULL, Shape, raw_text
 
 __all__ = ["FAMILY", "FINISH_REASONS", "Ollama"]
 
@@ -36,7 +35,7 @@ _EFFORTS = ("low", "medium", "high", "max")
 
 class _Function(msgspec.Struct, gc=False):
     name: str | None = None
-    arguments: Any = None
+    arguments: msgspec.Raw = NULL
 
 
 class _ToolCall(msgspec.Struct, gc=False):
@@ -203,9 +202,9 @@ class _Chunks:
         function = call.function
         if function is None or not function.name:
             return
-        arguments = function.arguments
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments if arguments is not None else {}, ensure_ascii=False)
+        arguments = raw_text(function.arguments)
+        if arguments is None:
+            arguments = "{}"
         self.assembly.tool_call(events, name=function.name, arguments=arguments, id=call.id)
 
 

@@ -26,7 +26,7 @@ from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import ErrorFacts, facts_of
 from turnout.providers.openai_responses_wire import WORDS, Content, Item, StreamEvent, WholeResponse, usage_of
-from turnout.providers.wire import Shape, decode_any, encode
+from turnout.providers.wire import Shape, decode_any, encode, raw_bytes
 
 __all__ = ["RESPONSE", "ResponseReader"]
 
@@ -116,8 +116,8 @@ class ResponseReader:
             if chunk.part is not None and (part := _OF_PART.get(chunk.part.type or "")) is not None:
                 self._rest(self._item_of(chunk, part), part, _index(chunk), _words(chunk.part, part), events)
         elif kind in ("response.output_item.added", "response.output_item.done"):
-            if chunk.item is not None:
-                self._item(bytes(chunk.item), chunk.output_index, kind.endswith("done"), events)
+            if raw := raw_bytes(chunk.item):
+                self._item(raw, chunk.output_index, kind.endswith("done"), events)
         elif kind == "response.output_text.annotation.added":
             if chunk.annotation:
                 item, index = self._item_of(chunk, "text"), _index(chunk)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from turnout.chat import Usage
+from turnout.providers.wire import NULL
 
 __all__ = ["WORDS", "Content", "Item", "StreamEvent", "UsageWire", "WholeResponse", "usage_of"]
 
@@ -82,7 +83,7 @@ class StreamEvent(msgspec.Struct, gc=False):
     arguments: Any = None
     logprobs: list[Any] | None = None
     annotation: Any = None
-    item: msgspec.Raw | None = None
+    item: msgspec.Raw = NULL
     part: Content | None = None
     response: WholeResponse | None = None
     error: Any = None

@@ -7,6 +7,7 @@ usual. Whatever it refuses is decoded again by the standard library, and a field
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -16,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-__all__ = ["Shape", "decode_any", "encode"]
+__all__ = ["NULL", "Shape", "decode_any", "encode", "raw_bytes", "raw_text"]
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -25,6 +26,10 @@ UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _DIGITS = re.compile(r"[0-9]{1,19}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BOM = b"\xef\xbb\xbf"
+
+
+NULL: Final = msgspec.Raw(b"null")
+"""What a field of raw JSON holds where it is absent: with `Raw | None` msgspec would take nothing but null."""
 
 
 class _Unfit:
@@ -62,6 +67,21 @@ class Shape(Generic[StructT]):
         """A JSON value that is decoded already, made to fit."""
         fitted = _fit(value, self._type)
         return None if fitted is UNFIT else fitted
+
+
+def raw_bytes(value: msgspec.Raw) -> bytes | None:
+    """The JSON of a field as it came, None where it is null or absent."""
+    given = bytes(value)
+    return None if given == b"null" else given
+
+
+def raw_text(value: msgspec.Raw) -> str | None:
+    """The text of a field that is a string with JSON in it, or that JSON itself, which then stays as it was written."""
+    given = raw_bytes(value)
+    if given is None:
+        return None
+    text = decode_any(given) if given.startswith(b'"') else None
+    return text if isinstance(text, str) else given.decode("utf-8", "replace")
 
 
 def decode_any(data: bytes) -> Any:
@@ -153,11 +173,16 @@ def _fit_number(value: Any, kind: type[int] | type[float]) -> Any:
     return kind(value)
 
 
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)  # which works the annotations out anew each time
+
+
 def _fit_struct(value: Any, kind: type[msgspec.Struct]) -> Any:
     if not isinstance(value, dict):
         return UNFIT
     fields = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         if field.encode_name in value:
             fitted = _fit(value[field.encode_name], field.type)
             if fitted is not UNFIT:

@@ -106,10 +106,10 @@ def read(
     model: str = "m",
     **settings: Any,
 ) -> ChatResponse:
-    """The answer that is no stream. Raises the error that it tells of."""
+    """The answer that is no stream: a document, or the bytes of one. Raises the error that it tells of."""
     exchange = exchange_of(name, stream=False, model=model, **settings)
     exchange.receive_head(status, headers)
-    exchange.receive_data(json.dumps(document).encode())
+    exchange.receive_data(document if isinstance(document, bytes) else json.dumps(document).encode())
     exchange.receive_end()
     if exchange.failure is not None:
         raise exchange.failure

@@ -263,3 +263,20 @@ def test_errors_of_gateways_have_words(body: dict[str, Any]) -> None:
     with pytest.raises(ProviderError) as raised:
         read(SERVER, body, 400)
     assert raised.value.message in ("daily", "x")
+
+
+ARGUMENTS = '{"n":1.50,  "b":12345678901234567890123, "a":"\\u00e9\\ud83d\\ude80"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("gemini", '{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":%s}}]}}]}'),
+        ("ollama", '{"message":{"tool_calls":[{"function":{"name":"f","arguments":%s}}]},"done":true}'),
+        ("anthropic", '{"content":[{"type":"tool_use","id":"t","name":"f","input":%s}],"stop_reason":"tool_use"}'),
+        ("bedrock", '{"output":{"message":{"content":[{"toolUse":{"toolUseId":"t","name":"f","input":%s}}]}}}'),
+    ],
+)
+def test_arguments_that_are_no_string_stay_as_they_were_written(name: str, document: str) -> None:
+    (call,) = read(name, (document % ARGUMENTS).encode()).tool_calls
+    assert call.arguments == ARGUMENTS

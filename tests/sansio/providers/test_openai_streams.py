@@ -129,6 +129,8 @@ def test_events_that_cannot_be_read_are_passed_over_and_counted(
 
 def test_each_of_many_calls_costs_as_much_as_the_first() -> None:
     many = 50_000  # to look for the call of each fragment among all of them would take minutes
-    pieces = [{"index": place, "id": f"c{place}", "function": {"name": "f", "arguments": "{}"}} for place in range(many)]
+    pieces = [
+        {"index": place, "id": f"c{place}", "function": {"name": "f", "arguments": "{}"}} for place in range(many)
+    ]
     told = sse(*({"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces), "[DONE]")
     assert len(feed("openai", told).result.tool_calls) == many

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -264,3 +264,12 @@ def test_a_document_with_anything_in_it(name: str, data: st.DataObject) -> None:
 def test_a_shape_takes_any_values(kind: Any, fields: Any, data: st.DataObject) -> None:
     document = data.draw(st.fixed_dictionaries({}, optional={field.encode_name: JSON for field in fields}))
     assert isinstance(Shape(kind).decode_leniently(json.dumps(document).encode()), kind)
+
+
+@pytest.mark.parametrize(("kind", "fields"), SHAPES, ids=[f"{kind.__module__}.{kind.__name__}" for kind, _ in SHAPES])
+def test_raw_json_is_taken_as_it_came(kind: Any, fields: Any) -> None:
+    """And not by the lenient path, which is slow and writes it anew."""
+    for field in fields:
+        if field.type is msgspec.Raw or msgspec.Raw in get_args(field.type):
+            document = b'{"%s": {"n": 1.50,  "m": []}}' % field.encode_name.encode()
+            assert bytes(getattr(msgspec.json.decode(document, type=kind), field.name)) == b'{"n": 1.50,  "m": []}'
