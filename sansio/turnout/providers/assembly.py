@@ -57,6 +57,7 @@ class _Call:
     pieces: list[str] = attrs.field(factory=list)
     signature: str | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+    free_text: bool = False
 
 
 _CLOSED = _Run("opaque")
@@ -165,16 +166,18 @@ class Assembly:
         arguments: str | None = None,
         signature: str | None = None,
         begins: bool = False,
+        free_text: bool = False,
     ) -> int:
         """A fragment of a call that comes in pieces; "" and None mean that the fragment does not say.
 
-        begins  the protocol says that a call begins here: it is a new one, even with the id of another
+        begins     the protocol says that a call begins here: it is a new one, even with the id of another
+        free_text  the tool takes text and no JSON: what came is what is meant, also where it is nothing
 
         Returns the place of its call among the calls of this answer.
         """
         place = None if begins else self._place(id or None, index, name or None)
         if place is None:
-            call = _Call(id or None, name or None)
+            call = _Call(id or None, name or None, free_text=free_text)
             place = self._begin(call, index)
             announce = True
         else:
@@ -306,7 +309,8 @@ class Assembly:
         for place, call in enumerate(self._calls):
             arguments = "".join(call.pieces)
             # No arguments at all are an empty object, but for an answer that was cut: there they never came.
-            if arguments.strip() in ("", "null") and not (cut and not arguments):
+            empty = arguments.strip() in ("", "null") and not call.free_text
+            if empty and not (cut and not arguments):
                 arguments = "{}"
             calls.append(
                 ToolCall(

@@ -262,7 +262,7 @@ XAI = CatalogEntry(
     endpoint_env=("XAI_ENDPOINT", "XAI_BASE_URL"),
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | SEES,
-    habits=Habits(refuses=frozenset({"top_k"})),
+    habits=Habits(refuses=frozenset({"top_k"}), custom_calls=False),
     models=(
         ModelRule(pattern=r"grok-([23](?!-mini)|.*non-reasoning)", refuses=frozenset({"reasoning_effort"})),
         ModelRule(pattern=r"grok-3-mini", refuses=_XAI_THINKING, efforts=("low", "high"), first_content=180.0),

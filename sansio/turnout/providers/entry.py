@@ -91,6 +91,7 @@ class Habits:
     call_id_length how many letters and digits the id of a call must be; None takes any id
     base64         whether it sends vectors in base64 when asked
     flat_text      whether text must be one string, not a list of parts
+    custom_calls   whether a `custom_tool_call` of Responses is for the caller's tool: xAI tells so of its own searches
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -111,6 +112,7 @@ class Habits:
     call_id_length: int | None = None
     base64: bool = False
     flat_text: bool = False
+    custom_calls: bool = True
 
 
 @attrs.frozen(kw_only=True)

@@ -348,7 +348,13 @@ class _Chunks:
         if custom is not None and function is None:
             self.assembly.replay = self._replay
             place = self.assembly.tool_fragment(
-                events, id=fragment.id, index=fragment.index, name=custom.name, arguments=custom.input, begins=whole
+                events,
+                id=fragment.id,
+                index=fragment.index,
+                name=custom.name,
+                arguments=custom.input,
+                begins=whole,
+                free_text=True,
             )
             self._custom.add(place)
             return

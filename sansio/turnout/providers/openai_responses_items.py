@@ -3,9 +3,9 @@
 Source: the OpenAI API reference, "Create a model response", and its guides on conversation state and reasoning.
 
 - A system prompt that leads the conversation is its instructions; those that stand elsewhere are items in their places.
-- A function call is an item of its own, and so is its result.
+- A call is an item of its own, and so is its result; those of tools that take free text are other ones.
 - An assistant's turn that this family made gets back every item that it was made of, in its place: the `Opaque` of a
-  message or a function call is the place of one, and its words or its call are those that the turn holds now; all
+  message or a call is the place of one, and its words or its call are those that the turn holds now; all
   others are sent as they came. Nobody else's are sent.
 - Reasoning that the provider cannot read again is left out: with neither its encrypted content nor its text it is only
   the name of something that was not stored. So is reasoning that nothing follows, which is refused.
@@ -48,12 +48,18 @@ def conversation(
     if first.role is Role.SYSTEM and len(messages) > 1 and not first.extra and _plain(first.content):
         instructions, messages = first.text, messages[1:]
     items: list[dict[str, Any] | msgspec.Raw] = []
+    custom: set[str | None] = set()  # the ids of calls of tools that take free text
     for message in messages:
         match message.role:
             case Role.ASSISTANT:
-                items += _assistant(message, account, stored)
+                turn = _assistant(message, account, stored)
+                custom |= {
+                    one["call_id"] for one in turn if isinstance(one, dict) and one.get("type") == "custom_tool_call"
+                }
+                items += turn
             case Role.TOOL:
-                output = {"type": "function_call_output", "call_id": message.tool_call_id}
+                kind = "custom_tool_call" if message.tool_call_id in custom else "function_call"
+                output = {"type": f"{kind}_output", "call_id": message.tool_call_id}
                 items.append({**output, "output": _content(message.content, account), **message.extra})
             case Role.SYSTEM | Role.DEVELOPER | Role.USER:
                 role = message.role
@@ -107,6 +113,7 @@ class _Head(msgspec.Struct):
     type: str = ""
     call_id: str | None = None
     id: str | None = None
+    name: str | None = None
     encrypted_content: str | None = None
     content: list[Any] | None = None
 
@@ -175,12 +182,13 @@ def _opaque(part: Opaque, turn: _Turn, calls: list[ToolCall], stored: bool) -> N
         case "message":
             turn.end_message()
             turn.place = decode_any(part.json)
-        case "function_call":
+        # One that still has its name is no place but the whole: the call of a tool that runs at the provider.
+        case "function_call" | "custom_tool_call" if head.name is None:
             called = head.call_id or head.id
             call = next((call for call in calls if call.id == called), None)
             if call is not None:  # else it was taken out of the message since
                 calls.remove(call)
-                turn.add({**decode_any(part.json), **_call(call)})
+                turn.add({**decode_any(part.json), **_call(call, custom=head.type == "custom_tool_call")})
         case "reasoning":
             if stored or head.encrypted_content or head.content:
                 turn.add(msgspec.Raw(part.json), reasoning=True)
@@ -188,7 +196,10 @@ def _opaque(part: Opaque, turn: _Turn, calls: list[ToolCall], stored: bool) -> N
             turn.add(msgspec.Raw(part.json))
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall, *, custom: bool = False) -> dict[str, Any]:
+    if custom:
+        told = {"call_id": call.id, "name": call.name, "input": call.arguments}
+        return {"type": "custom_tool_call", **told, **call.extra}
     arguments = call.arguments or "{}"
     return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments, **call.extra}
 

@@ -74,18 +74,23 @@ def _reasons(request: ChatRequest, account: Account) -> bool:
 def _tool(tool: Tool) -> dict[str, Any]:
     if _runs_there(tool):
         return dict(tool.extra)
+    if tool.extra.get("type") == "custom":
+        told = {"description": tool.description} if tool.description else {}
+        return {"name": tool.name, **told, **tool.extra}
     # Here a tool is strict unless it is said not to be, which makes every parameter a required one.
     return {"type": "function", "strict": False, **function_of(tool), **tool.extra}
 
 
 def _runs_there(tool: Tool) -> bool:
     """Whether it is one of the provider's own (`Tool("search", extra={"type": "web_search"})`), which has no name."""
-    return bool(tool.extra.get("type", "function") != "function")
+    return tool.extra.get("type", "function") not in ("function", "custom")
 
 
 def _named(request: ChatRequest, name: str) -> dict[str, Any]:
     tool = next(tool for tool in request.tools if tool.name == name)
-    return {"type": tool.extra["type"]} if _runs_there(tool) else {"type": "function", "name": name}
+    if _runs_there(tool):
+        return {"type": tool.extra["type"]}
+    return {"type": tool.extra.get("type", "function"), "name": name}
 
 
 def _format(request: ChatRequest, account: Account) -> dict[str, Any]:

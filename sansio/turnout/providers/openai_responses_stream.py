@@ -7,7 +7,7 @@ four times: in deltas, at the end of their part, at the end of their item, and i
 already is not told again, and what a later place adds is told there: a server that sends no deltas loses nothing.
 
 Every item leaves an opaque piece in the message, in its place, for the next turn must hold it unchanged: of a message
-and a function call all but what parts and calls of the vocabulary hold (`turnout.providers.openai_responses_items`),
+and a call all but what parts and calls of the vocabulary hold (`turnout.providers.openai_responses_items`),
 of all others the whole.
 """
 
@@ -25,7 +25,7 @@ from turnout.http import Headers
 from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import ErrorFacts, facts_of
-from turnout.providers.openai_responses_wire import WORDS, Content, Item, StreamEvent, WholeResponse, usage_of
+from turnout.providers.openai_responses_wire import CALLS, WORDS, Content, Item, StreamEvent, WholeResponse, usage_of
 from turnout.providers.wire import Shape, decode_any, encode, raw_bytes
 
 __all__ = ["RESPONSE", "ResponseReader"]
@@ -34,7 +34,7 @@ RESPONSE = Shape(WholeResponse)
 _EVENT = Shape(StreamEvent)
 _ITEM = Shape(Item)
 
-Kind = Literal["text", "refusal", "summary", "content", "arguments"]
+Kind = Literal["text", "refusal", "summary", "content", "arguments", "input"]
 # What is known of an item by a delta for it, where its beginning did not come.
 _ITEM_OF: dict[Kind, str] = {
     "text": "message",
@@ -42,6 +42,7 @@ _ITEM_OF: dict[Kind, str] = {
     "summary": "reasoning",
     "content": "reasoning",
     "arguments": "function_call",
+    "input": "custom_tool_call",
 }
 _DELTAS: dict[str, Kind] = {
     "response.output_text.delta": "text",
@@ -49,10 +50,14 @@ _DELTAS: dict[str, Kind] = {
     "response.reasoning_summary_text.delta": "summary",
     "response.reasoning_text.delta": "content",
     "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "input",
 }
 _ENDS: dict[str, Kind] = {f"{name.removesuffix('delta')}done": kind for name, kind in _DELTAS.items()}
 _OF_PART: dict[str, Kind] = {"output_text": "text", "refusal": "refusal", "reasoning_text": "content"}
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+_TERMINAL = frozenset(
+    # The last is OpenRouter's word for any end: the response has a status of its own.
+    {"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"}
+)
 _FAILED = frozenset({"failed", "cancelled"})
 
 
@@ -101,7 +106,7 @@ class ResponseReader:
             raise ValueError("no JSON object")
         kind = chunk.type or event
         delta = _DELTAS.get(kind)
-        if delta is not None:
+        if delta is not None and self._for_the_caller(_ITEM_OF[delta]):
             if chunk.delta:
                 self._tell(self._item_of(chunk, delta), delta, _index(chunk), chunk.delta, events)
             if chunk.logprobs:
@@ -110,7 +115,7 @@ class ResponseReader:
             return None
         if chunk.error or kind == "error":
             return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
-        if kind in _ENDS:
+        if kind in _ENDS and self._for_the_caller(_ITEM_OF[_ENDS[kind]]):
             self._end_of_part(chunk, _ENDS[kind], events)
         elif kind == "response.content_part.added":
             if chunk.part is not None and (part := _OF_PART.get(chunk.part.type or "")) is not None:
@@ -129,7 +134,7 @@ class ResponseReader:
                 self._life(chunk.response)
                 return None
             self.done = True
-            chunk.response.status = chunk.response.status or kind.removeprefix("response.")
+            chunk.response.status = chunk.response.status or _status_of(kind)
             return self.take(chunk.response, data, events)
         return None
 
@@ -176,7 +181,8 @@ class ResponseReader:
         known = self._known(item, place, last)
         if known is None or known.kind != item.type or (known.whole and not whole):
             known = self._open(item.type, item.id if place is None or last else place, item.id)
-        if item.type == "function_call":
+        mine = self._for_the_caller(item.type)
+        if item.type in CALLS and mine:
             self._call(known, item, whole, events)
         if not whole or known.whole:
             return
@@ -192,7 +198,11 @@ class ResponseReader:
                 self._rest(known, "content", index, part.text, events)
             for index, part in enumerate(item.summary or ()):
                 self._rest(known, "summary", index, part.text, events)
-        known.keep(_kept(item.type, raw))
+        known.keep(_kept(item.type, raw) if mine else raw)
+
+    def _for_the_caller(self, kind: str) -> bool:
+        """Not so are the calls of tools that run at the provider."""
+        return kind != "custom_tool_call" or self.dialect.account.entry.habits.custom_calls
 
     def _known(self, item: Item, place: int | None, last: bool) -> _OpenItem | None:
         """By its place first, for some servers invent a new id for each event. In the terminal event by its id, for
@@ -224,10 +234,14 @@ class ResponseReader:
         return known or self._open(_ITEM_OF[kind], place, chunk.item_id)
 
     def _call(self, item: _OpenItem, wire: Item, whole: bool, events: list[Event]) -> None:
-        id, begins = wire.call_id or wire.id, not item.called
-        self.assembly.tool_fragment(events, id=id, index=item.number, name=wire.name, begins=begins)
+        id, begins, free_text = wire.call_id or wire.id, not item.called, wire.type == "custom_tool_call"
+        self.assembly.tool_fragment(
+            events, id=id, index=item.number, name=wire.name, begins=begins, free_text=free_text
+        )
         item.called = True
-        if whole:
+        if whole and free_text:
+            self._rest(item, "input", 0, wire.input, events)
+        elif whole:
             self._rest(item, "arguments", 0, _arguments(wire.arguments), events)
 
     # -- words --------------------------------------------------------------------------------------------------
@@ -239,8 +253,8 @@ class ResponseReader:
                 return
         item.told.setdefault((kind, index), []).append(delta)
         assembly = self.assembly
-        if kind == "arguments":
-            assembly.tool_fragment(events, index=item.number, arguments=delta)
+        if kind in ("arguments", "input"):
+            assembly.tool_fragment(events, index=item.number, arguments=delta, free_text=kind == "input")
             item.called = True
             return
         at = (item.number, kind, index)
@@ -264,8 +278,9 @@ class ResponseReader:
 
     def _end_of_part(self, chunk: StreamEvent, kind: Kind, events: list[Event]) -> None:
         item, index = self._item_of(chunk, kind), _index(chunk)
-        if kind == "arguments":
-            self._rest(item, kind, index, _arguments(chunk.arguments), events)
+        if kind in ("arguments", "input"):
+            whole = chunk.input if kind == "input" else _arguments(chunk.arguments)
+            self._rest(item, kind, index, whole, events)
             return
         self._rest(item, kind, index, chunk.refusal if kind == "refusal" else chunk.text, events)
         self._weigh(item, index, chunk.logprobs)
@@ -289,17 +304,22 @@ def _words(part: Content, kind: Kind) -> str | None:
     return part.refusal if kind == "refusal" else part.text
 
 
+def _status_of(terminal: str) -> str:
+    name = terminal.removeprefix("response.")
+    return "completed" if name == "done" else name
+
+
 def _arguments(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _kept(kind: str, raw: bytes) -> bytes:
     """What of an item its place in the message keeps."""
-    if kind not in ("message", "function_call"):
+    if kind != "message" and kind not in CALLS:
         return raw
     fields = decode_any(raw)
-    if kind == "function_call":
-        return encode({name: value for name, value in fields.items() if name not in ("name", "arguments")})
+    if kind in CALLS:
+        return encode({name: value for name, value in fields.items() if name not in ("name", CALLS[kind])})
     content = fields.get("content")
     kept = []
     for part in content if isinstance(content, list) else ():

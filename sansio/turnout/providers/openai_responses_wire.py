@@ -12,11 +12,13 @@ import msgspec
 from turnout.chat import Usage
 from turnout.providers.wire import NULL
 
-__all__ = ["WORDS", "Content", "Item", "StreamEvent", "UsageWire", "WholeResponse", "usage_of"]
+__all__ = ["CALLS", "WORDS", "Content", "Item", "StreamEvent", "UsageWire", "WholeResponse", "usage_of"]
 
 
 # The parts of a message that are its words, and the field that holds them.
 WORDS = {"output_text": "text", "refusal": "refusal"}
+# The items that are calls of the caller's tools, and the field that holds what the tool gets.
+CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 
 
 class InputDetails(msgspec.Struct, gc=False):
@@ -51,6 +53,7 @@ class Item(msgspec.Struct, gc=False):
     call_id: str | None = None
     name: str | None = None
     arguments: Any = None  # text; an object from some servers
+    input: str | None = None  # of a tool that takes free text
     content: list[Content] | None = None
     summary: list[Content] | None = None
 
@@ -81,6 +84,7 @@ class StreamEvent(msgspec.Struct, gc=False):
     text: str | None = None
     refusal: str | None = None
     arguments: Any = None
+    input: str | None = None
     logprobs: list[Any] | None = None
     annotation: Any = None
     item: msgspec.Raw = NULL

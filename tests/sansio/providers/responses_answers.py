@@ -51,6 +51,14 @@ CALL = item(
     arguments=ARGUMENTS.map(json.dumps),
     status=st.just("completed"),
 )
+CUSTOM = item(
+    "custom_tool_call",
+    id=ids("ctc"),
+    call_id=ids("call"),
+    name=st.just("code"),
+    input=TEXT | st.just(""),
+    status=st.just("completed"),
+)
 REASONING = item(
     "reasoning",
     id=ids("rs"),
@@ -65,7 +73,7 @@ OPEN_REASONING = item(
 )
 SEARCH = item("web_search_call", id=ids("ws"), status=st.just("completed"), action=st.just({"query": "q"}))
 INVENTED = item("something_new", id=ids("new"), payload=TEXT)
-ITEMS = st.lists(MESSAGE | CALL | REASONING | OPEN_REASONING | SEARCH | INVENTED, max_size=5)
+ITEMS = st.lists(MESSAGE | CALL | CUSTOM | REASONING | OPEN_REASONING | SEARCH | INVENTED, max_size=5)
 
 # How an answer ends: its status, and why it is incomplete.
 ENDS = {"completed": None, "max_output_tokens": "incomplete", "content_filter": "incomplete", "later": "incomplete"}
@@ -114,7 +122,7 @@ def streamed(draw: st.DrawFn, items: list[dict[str, Any]], end: str) -> list[byt
     say("response.in_progress", response=life)
     for place, meant in enumerate(items):
         where = {"output_index": place, "item_id": meant["id"]}
-        early = {"content": [], "summary": [], "arguments": "", "encrypted_content": ""}
+        early = {"content": [], "summary": [], "arguments": "", "input": "", "encrypted_content": ""}
         begun = {name: early.get(name, value) for name, value in meant.items()}
         say("response.output_item.added", output_index=place, item={**begun, "status": "in_progress"})
         if meant["type"] == "message":
@@ -143,8 +151,10 @@ def streamed(draw: st.DrawFn, items: list[dict[str, Any]], end: str) -> list[byt
                 words("reasoning_text", part["text"], **where, content_index=index)
         elif meant["type"] == "function_call":
             words("function_call_arguments", meant["arguments"], "arguments", **where)
+        elif meant["type"] == "custom_tool_call":
+            words("custom_tool_call_input", meant["input"], "input", **where)
         say("response.output_item.done", output_index=place, item=meant)
-    status = ENDS[end] or end
+    status = draw(st.sampled_from([ENDS[end] or end, "done"]))
     last = whole(items if draw(st.booleans()) else [], end)
     events.append(event(f"response.{status}", newline=newline, response=last))
     return events
@@ -171,8 +181,8 @@ class Answer:
             told += "".join(part["text"] for part in one.get("content") or one["summary"])
         return told
 
-    def of(self, type: str) -> list[dict[str, Any]]:
-        return [one for one in self.items if one["type"] == type]
+    def of(self, *types: str) -> list[dict[str, Any]]:
+        return [one for one in self.items if one["type"] in types]
 
 
 ANSWERS = st.tuples(ITEMS, st.sampled_from(sorted(ENDS))).flatmap(

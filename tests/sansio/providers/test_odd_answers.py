@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sansio.providers.bodies import sse
-from tests.sansio.providers.playing import feed, read
+from tests.sansio.providers.playing import feed, read, sent_back
 from turnout.chat import ChatResponse, FinishReason, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError, StreamTruncated
@@ -79,6 +79,19 @@ def test_the_function_call_of_old_is_a_call() -> None:
     ).result
     assert calls_of(streamed) == calls_of(whole)
     assert whole.finish_reason is streamed.finish_reason is FinishReason.TOOL_CALLS
+
+
+@pytest.mark.parametrize("text", ["print(7)", "", " ", "null"])
+def test_the_free_text_of_a_call_is_taken_as_it_is(text: str) -> None:
+    call = {"index": 0, "id": "c", "type": "custom", "custom": {"name": "code", "input": text}}
+    whole = read(SERVER, said("tool_calls", content=None, tool_calls=[call]))
+    begun = {**call, "custom": {"name": "code", "input": ""}}
+    rest = {"index": 0, "custom": {"input": text}}
+    streamed = feed(SERVER, sse(delta(tool_calls=[begun]), delta("tool_calls", tool_calls=[rest]))).result
+    for response in (whole, streamed):
+        assert calls_of(response) == [("c", "code", text)]
+        (back,) = sent_back(SERVER, response.message)["messages"][1]["tool_calls"]
+        assert back["custom"] == {"name": "code", "input": text}
 
 
 def test_calls_of_a_whole_answer_are_apart_whatever_their_ids() -> None:

@@ -210,6 +210,24 @@ def test_the_items_of_an_answer_go_back_as_they_came() -> None:
     of_the_sdk(body)
 
 
+def test_a_tool_that_takes_free_text_is_called_and_answered() -> None:
+    code = Tool("code", "Runs Python.", extra={"type": "custom", "format": {"type": "text"}})
+    called = {"id": "ctc_1", "type": "custom_tool_call", "call_id": "call_2", "name": "code", "input": "print(7)"}
+    reply = answer({**ANSWER, "output": [*list(ANSWER["output"]), called]})
+    assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [
+        ("call_1", "weather", '{"city": "Oslo"}'),
+        ("call_2", "code", "print(7)"),
+    ]
+    results = [Message.tool(call, "12") for call in reply.tool_calls]
+    choice = ToolChoice.named("code")
+    body = sent(Message.user("hi"), reply.message, *results, tools=[WEATHER, code], tool_choice=choice)
+    assert body["input"][4] == called
+    assert [item["type"] for item in body["input"][5:]] == ["function_call_output", "custom_tool_call_output"]
+    assert body["tools"][1] == {"name": "code", "description": "Runs Python.", **code.extra}
+    assert body["tool_choice"] == {"type": "custom", "name": "code"}
+    of_the_sdk(body)
+
+
 def test_nothing_foreign_is_sent_either_way() -> None:
     reply = answer()
     request = ChatRequest("groq/m", [Message.user("hi"), reply.message, Message.tool(reply.tool_calls[0], "12")])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sansio.providers import playing
 from tests.sansio.providers.playing import CUTS, agreed
 from tests.sansio.providers.responses_answers import (
     ANSWERS,
@@ -19,7 +21,7 @@ from tests.sansio.providers.responses_answers import (
     sent_back,
     whole,
 )
-from turnout.chat import FinishReason
+from turnout.chat import ChatRequest, FinishReason, ModelConfig
 from turnout.errors import (
     ContextLengthExceeded,
     ProviderError,
@@ -31,6 +33,8 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.events import End, Event, Reasoning, Token, ToolCallReady
+from turnout.messages import Message
+from turnout.providers import create
 
 REASONS = {
     "completed": FinishReason.STOP,
@@ -55,9 +59,9 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert failure is None
     assert result.text == answer.text
     assert result.reasoning == answer.reasoning
-    calls = answer.of("function_call")
+    calls = answer.of("function_call", "custom_tool_call")
     assert [(call.id, call.name, call.arguments) for call in result.tool_calls] == [
-        (call["call_id"], call["name"], call["arguments"]) for call in calls
+        (call["call_id"], call["name"], call["arguments" if "arguments" in call else "input"]) for call in calls
     ]
     assert result.finish_raw == answer.end
     reason = REASONS[answer.end]
@@ -151,15 +155,31 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
     max_leaves=4,
 )
-FIELDS = ["item", "part", "response", "delta", "output_index", "content_index", "item_id", "text", "arguments", "error"]
+FIELDS = [
+    "item",
+    "part",
+    "response",
+    "delta",
+    "output_index",
+    "content_index",
+    "item_id",
+    "text",
+    "arguments",
+    "input",
+    "error",
+]
 NESTED = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from(["message", "function_call", "reasoning", "output_text", "refusal", "odd"]) | JSON,
+        "type": st.sampled_from(
+            ["message", "function_call", "custom_tool_call", "reasoning", "output_text", "refusal", "odd"]
+        )
+        | JSON,
         "id": JSON,
         "call_id": JSON,
         "name": JSON,
         "arguments": JSON,
+        "input": JSON,
         "content": JSON | st.lists(st.fixed_dictionaries({"type": st.just("output_text"), "text": JSON}), max_size=2),
         "summary": JSON,
         "output": JSON,
@@ -181,8 +201,11 @@ NAMES = st.sampled_from(
         "response.reasoning_summary_text.delta",
         "response.function_call_arguments.delta",
         "response.function_call_arguments.done",
+        "response.custom_tool_call_input.delta",
+        "response.custom_tool_call_input.done",
         "response.output_text.annotation.added",
         "response.completed",
+        "response.done",
         "response.failed",
         "error",
         "odd",
@@ -221,6 +244,31 @@ def test_arguments_may_be_an_object() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": {"a": 1}}
     (read_call,) = read(whole([call])).tool_calls
     assert read_call.parsed() == {"a": 1}
+
+
+def test_a_search_of_xai_s_own_is_no_call() -> None:
+    search = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "xs_1", "name": "x_keyword_search", "input": "{}"}
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "content": [{"type": "output_text", "text": "Found.", "annotations": []}],
+    }
+    where: dict[str, Any] = {"output_index": 0, "item_id": "ctc_1"}
+    parts = [
+        event("response.output_item.added", output_index=0, item={**search, "input": ""}),
+        event("response.custom_tool_call_input.delta", delta="{}", **where),
+        event("response.custom_tool_call_input.done", input="{}", **where),
+        event("response.output_item.done", output_index=0, item=search),
+        event("response.completed", response=whole([search, message])),
+    ]
+    streamed = playing.feed("xai", b"".join(parts), api="responses")
+    assert [each.type for each in streamed.events] == ["token", "end"]
+    for result in (streamed.result, playing.read("xai", whole([search, message]), api="responses")):
+        assert (result.text, result.tool_calls, result.finish_reason) == ("Found.", (), FinishReason.STOP)
+        exchange = create("xai", api_key="k", api="responses").chat(
+            ChatRequest(ModelConfig("xai", "m"), [Message.user("x"), result.message])
+        )
+        assert json.loads(exchange.request.body)["input"][1] == search
 
 
 def test_events_come_as_soon_as_their_bytes() -> None:
