@@ -395,11 +395,12 @@ def _google_signature(extra: object) -> str | None:
 
 
 def _in_order(entries: list[Embedding], model: ModelConfig) -> list[str | list[float]]:
-    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
-    if any(entry.index is not None for entry in entries):
-        if len({entry.index or 0 for entry in entries}) != len(entries):
-            told = [entry.index for entry in entries[:8]]
-            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
+    """By their index, where it is told; a 0 may be left out, and where all are one (seen at servers that never set it)
+    nothing is told. Vectors in a wrong order would be found by nobody."""
+    if len(told := {entry.index or 0 for entry in entries}) > 1:
+        if len(told) != len(entries):
+            first = [entry.index for entry in entries[:8]]
+            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {first}")
         entries = sorted(entries, key=lambda entry: entry.index or 0)
     return [entry.embedding for entry in entries]
 
@@ -412,7 +413,10 @@ def _vectors(entries: list[str | list[float]], model: ModelConfig) -> Vectors:
             if len({len(vector) for vector in packed}) != 1 or len(packed[0]) % 4 or not packed[0]:
                 raise ValueError("vectors of one answer have different or odd lengths")
             return Vectors.from_little_endian(b"".join(packed), len(packed[0]) // 4)
-        return Vectors.of([entry for entry in entries if not isinstance(entry, str)])
+        rows = [entry for entry in entries if not isinstance(entry, str)]
+        if len(rows) != len(entries):
+            raise ValueError("one of them is missing, or is no list of numbers")
+        return Vectors.of(rows)
     except (ValueError, binascii.Error) as error:
         raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
 

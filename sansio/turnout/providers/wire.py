@@ -145,7 +145,9 @@ def _fit(value: Any, kind: Any) -> Any:
         if not isinstance(value, list):
             return UNFIT
         (item_kind,) = get_args(kind)
-        return [fitted for item in value if (fitted := _fit(item, item_kind)) is not UNFIT]
+        fitted = [each for item in value if (each := _fit(item, item_kind)) is not UNFIT]
+        # A vector that lacks one of its numbers is another vector.
+        return UNFIT if item_kind is float and len(fitted) != len(value) else fitted
     if origin is dict:
         return value if isinstance(value, dict) else UNFIT
     if kind is int or kind is float:

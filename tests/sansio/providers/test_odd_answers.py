@@ -14,7 +14,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError, StreamTruncated
 from turnout.messages import Opaque, Text
 from turnout.providers import create
-from turnout.providers.protocol import ModelPage
+from turnout.providers.protocol import Exchange, ModelPage
 
 SERVER = "openai-compatible"
 
@@ -31,11 +31,16 @@ def calls_of(response: ChatResponse) -> list[tuple[str, str, str]]:
     return [(call.id, call.name, call.arguments) for call in response.tool_calls]
 
 
-def embedded(name: str, document: Any, texts: int = 1) -> EmbeddingResponse:
+def embedding(name: str, document: Any, texts: int = 1) -> Exchange[EmbeddingResponse]:
     exchange = create(name, api_key="k").embed(EmbeddingRequest(ModelConfig(name, "m"), ["text"] * texts))
     exchange.receive_head(200, ())
     exchange.receive_data(json.dumps(document).encode())
     exchange.receive_end()
+    return exchange
+
+
+def embedded(name: str, document: Any, texts: int = 1) -> EmbeddingResponse:
+    exchange = embedding(name, document, texts)
     assert exchange.failure is None
     return exchange.result
 
@@ -246,6 +251,21 @@ def test_a_list_of_no_models_may_be_null() -> None:
         listed("ollama", {"version": "0.5"})
     with pytest.raises(RemoteProtocolError):
         listed(SERVER, {"version": "0.5"})
+
+
+def test_one_index_for_all_vectors_tells_no_order() -> None:
+    rows = [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]
+    assert [vector.tolist() for vector in embedded(SERVER, {"data": rows}, 2).vectors] == [[1.0], [2.0]]
+    rows.append({"index": 1, "embedding": [3.0]})
+    assert isinstance(embedding(SERVER, {"data": rows}, 3).failure, RemoteProtocolError)
+
+
+@pytest.mark.parametrize("row", [None, [0.5, None], [0.5, "x"], [[0.5]], {}, ""])
+def test_a_vector_that_is_none_is_never_left_out_in_silence(row: Any) -> None:
+    for rows in ([row], [row, [0.5, 0.25]], [[0.5, 0.25], row]):
+        failure = embedding(SERVER, {"data": [{"embedding": one} for one in rows]}, len(rows)).failure
+        assert isinstance(failure, RemoteProtocolError)
+        assert "vectors" in str(failure)
 
 
 def test_vertex_ai_counts_the_tokens_of_each_text() -> None:
