@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from turnout._stored import as_mapping, each, from_plain, to_plain
 from turnout._validation import as_tuple, deep_copy, instances, non_empty, string, where
 
 __all__ = [
@@ -130,6 +131,7 @@ class Opaque:
 
 Part: TypeAlias = Text | Thinking | Refusal | Image | Audio | File | Opaque
 _PARTS = (Text, Thinking, Refusal, Image, Audio, File, Opaque)
+_BY_NAME: dict[str, type[Part]] = {kind.__name__.lower(): kind for kind in _PARTS}
 
 
 @attrs.frozen
@@ -283,3 +285,29 @@ class Message:
     def reasoning(self) -> str:
         """The thinking parts joined, verbatim."""
         return "".join(part.text for part in self.content if isinstance(part, Thinking))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, to store a conversation and go on with it. What a provider must get back is there."""
+        plain = to_plain(self)
+        plain["role"] = str(self.role)
+        if self.content:
+            plain["content"] = [{"type": type(part).__name__.lower(), **to_plain(part)} for part in self.content]
+        if self.tool_calls:
+            plain["tool_calls"] = [to_plain(call) for call in self.tool_calls]
+        return plain
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Message:
+        """The message that gave this `to_dict`, also by way of JSON. ValueError says where something does not fit."""
+        plain = as_mapping(stored, "the message")
+        if not isinstance(plain.get("content"), str):
+            plain["content"] = [_part(*told) for told in each(plain, "content")]
+        plain["tool_calls"] = [from_plain(ToolCall, *told) for told in each(plain, "tool_calls")]
+        return from_plain(cls, plain, "the message")
+
+
+def _part(plain: dict[str, Any], where: str) -> Part:
+    kind = _BY_NAME.get(str(name := plain.pop("type", None)))
+    if kind is None:
+        raise ValueError(f"{where}.type must be one of {', '.join(_BY_NAME)}, not {name!r}")
+    return from_plain(kind, plain, where)

@@ -117,6 +117,8 @@ def read(
 
 
 def sent_back(name: str, message: Message) -> Any:
-    """The body of the next request, with this answer in it."""
+    """The body of the next request, with this answer in it, which was stored in between."""
+    stored = json.dumps(message.to_dict())
+    assert Message.from_dict(json.loads(stored)) == message
     request = ChatRequest(ModelConfig(name, "m"), [Message.user("x"), message])
     return json.loads(create(name, api_key="k").chat(request).request.body)
