@@ -68,7 +68,7 @@ class _Saying:
             said["$defs"] = self._defs
         limit = self.subset.length
         if limit is not None and (length := len(encode(said).decode())) > limit:
-            self._refuse("$schema", "#", f"it is {length:,} characters long, and may be {limit:,}")
+            self._refuse("", "#", f"it is {length:,} characters long, and may be {limit:,}")
         return said
 
     def _say(self, schema: Any, pointer: str, depth: int) -> dict[str, Any]:
@@ -301,10 +301,9 @@ class _Saying:
             self._refuse(keyword, pointer, f"more than {limit:,} {what}")
 
     def _refuse(self, keyword: str, pointer: str, why: str = "") -> NoReturn:
+        what = f"{self.what}: `{keyword}` at {pointer}" if keyword else self.what
         reason = f": {why}" if why else ""
-        raise SchemaUnsupported(
-            f"{self.what}: `{keyword}` at {pointer} cannot be held to{reason}", keyword=keyword, pointer=pointer
-        )
+        raise SchemaUnsupported(f"{what} cannot be held to{reason}", keyword=keyword, pointer=pointer)
 
 
 def _escaped(name: str) -> str:

@@ -22,7 +22,7 @@ __all__ = ["SchemaSubset", "SchemaUnsupported"]
 class SchemaUnsupported(CapabilityUnsupported):
     """A schema that a provider cannot hold its answers to.
 
-    keyword  what it does not take
+    keyword  what it does not take; "" where that is the schema as a whole
     pointer  where that stands: a JSON pointer into the user's schema, as `#/properties/age`
     """
 
