@@ -27,6 +27,7 @@ from turnout.providers.cohere_wire import (
     Embeddings,
     Models,
     StreamEvent,
+    Tokens,
     ToolCallWire,
     UsageWire,
 )
@@ -312,17 +313,21 @@ class _Events:
 
 
 _NOTHING = Delta()
+_UNCOUNTED = Tokens()
 
 
 def _usage(told: UsageWire) -> Usage:
-    """The tokens that the model saw and made; where those are not told, the ones that are billed."""
-    tokens, billed = told.tokens, told.billed_units
-    counted = tokens if tokens is not None else billed
-    if counted is None:
+    """The tokens that the model saw and made; each count that is not told is the one that is billed."""
+    tokens, billed = told.tokens or _UNCOUNTED, told.billed_units or _UNCOUNTED
+    if told.tokens is None and told.billed_units is None:
         return Usage(source="absent")
+
+    def first(count: int | None, other: int | None) -> int | None:
+        return count if count is not None else other
+
     return Usage(
-        prompt_tokens=counted.input_tokens,
-        completion_tokens=counted.output_tokens,
+        prompt_tokens=first(tokens.input_tokens, billed.input_tokens),
+        completion_tokens=first(tokens.output_tokens, billed.output_tokens),
         cached_tokens=told.cached_tokens,
-        reasoning_tokens=counted.reasoning_tokens,
+        reasoning_tokens=first(tokens.reasoning_tokens, billed.reasoning_tokens),
     )

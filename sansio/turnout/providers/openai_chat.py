@@ -252,6 +252,8 @@ class _Chunks:
                 assembly.finish(choice.finish_reason, _filtered(choice.finish_reason))
             if choice.logprobs:
                 assembly.logprobs.append(choice.logprobs)
+            if choice.usage is not None and not self._usage_seen:
+                assembly.usage = usage_of(choice.usage)
             error = error or choice.error
         groq = chunk.x_groq
         if groq is not None:

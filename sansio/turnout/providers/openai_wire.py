@@ -45,15 +45,6 @@ class Message(msgspec.Struct, gc=False):
     annotations: list[Any] | None = None
 
 
-class Choice(msgspec.Struct, gc=False):
-    index: int | None = None
-    delta: Message | None = None
-    message: Message | None = None
-    finish_reason: str | int | None = None
-    logprobs: Any = None
-    error: Any = None
-
-
 class PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -72,6 +63,16 @@ class UsageWire(msgspec.Struct, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     num_cached_tokens: int | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    index: int | None = None
+    delta: Message | None = None
+    message: Message | None = None
+    finish_reason: str | int | None = None
+    logprobs: Any = None
+    usage: UsageWire | None = None  # Moonshot's place for it
+    error: Any = None
 
 
 class XGroq(msgspec.Struct, gc=False):

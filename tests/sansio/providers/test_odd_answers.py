@@ -143,6 +143,16 @@ def test_counts_may_be_written_as_text() -> None:
     assert (usage.prompt_tokens, usage.completion_tokens) == (12, 3)
 
 
+def test_usage_may_stand_in_the_choice() -> None:
+    """Moonshot's streams; where the chunk has a usage of its own, too, that one counts."""
+    chunk = delta("stop")
+    chunk["choices"][0]["usage"] = {"prompt_tokens": 7, "completion_tokens": 2, "cached_tokens": 4}
+    usage = feed(SERVER, sse(delta(content="a"), chunk, "[DONE]")).result.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (7, 2, 4)
+    both = [{**chunk, "usage": {"prompt_tokens": 8, "completion_tokens": 3}}, chunk]
+    assert feed(SERVER, sse(*both, "[DONE]")).result.usage.prompt_tokens == 8
+
+
 FLAT: list[tuple[dict[str, Any], str, int | None]] = [
     ({"code": 500, "msg": "404 NOT_FOUND", "success": False}, "404 NOT_FOUND", 500),
     ({"detail": "worker died"}, "worker died", None),
@@ -273,6 +283,13 @@ def test_vertex_ai_counts_the_tokens_of_each_text() -> None:
     answer = embedded("gemini", {"predictions": rows}, 2)
     assert answer.vectors.tolist() == [[1.0, 2.0], [1.0, 2.0]]
     assert answer.usage.prompt_tokens == 7
+
+
+def test_each_count_of_cohere_s_that_is_not_told_is_the_billed_one() -> None:
+    usage = {"billed_units": {"input_tokens": 5, "output_tokens": 3}, "tokens": {"input_tokens": 70}}
+    answer = {"message": {"content": [{"type": "text", "text": "a"}]}, "finish_reason": "COMPLETE", "usage": usage}
+    told = read("cohere", answer).usage
+    assert (told.prompt_tokens, told.completion_tokens) == (70, 3)
 
 
 @pytest.mark.parametrize("rows", [[[0.5, -1.0]], {"float": [[0.5, -1.0]]}])
