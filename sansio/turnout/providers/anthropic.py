@@ -80,9 +80,11 @@ class Anthropic(Dialect):
         return self.asking(method, self.account.endpoint.removesuffix("/v1") + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        message = self.document(MESSAGE, body, headers)
         assembly = self.assembly(request, headers)
         chunks = MessageReader(self, assembly, headers)
+        if (streamed := self.read_stream(body, assembly, chunks)) is not None:
+            return streamed
+        message = self.document(MESSAGE, body, headers)
         chunks.take(message, [])
         chunks.flush([])
         assembly.raw = body

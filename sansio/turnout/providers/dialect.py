@@ -135,6 +135,23 @@ class Dialect:
             raise RemoteProtocolError(f"{self.name}: the answer is no JSON object: {shown!r}")
         return answer
 
+    def read_stream(self, body: bytes, assembly: Assembly, chunks: ChunkReader) -> ChatResponse | None:
+        """The answer where a server streams that was not asked to (some know nothing else); None where it does not.
+
+        Raises ProviderError for an error that the stream tells of, RemoteProtocolError where it breaks off.
+        """
+        if not body.lstrip().startswith((b"data:", b"event:", b":")):
+            return None
+        reader = StreamReader(assembly, self.name, chunks)
+        reader.receive_data(body)
+        reader.receive_end()
+        failure = reader.failure
+        if failure is None:
+            return reader.result
+        if isinstance(failure, ProviderError | RemoteProtocolError):
+            raise failure
+        raise RemoteProtocolError(str(failure))
+
     def document(self, shape: Shape[Any], body: bytes, headers: Headers) -> Any:
         """The same, of a shape with a field `error`; raises the error that it tells of, if it does."""
         answer = self.decoded(shape, body)

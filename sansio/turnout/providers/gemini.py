@@ -167,6 +167,8 @@ class Gemini(Dialect):
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
         chunks = _Chunks(self, assembly, headers)
+        if (streamed := self.read_stream(body, assembly, chunks)) is not None:
+            return streamed
         try:
             failure = chunks.read("", body, [])
         except ValueError as error:

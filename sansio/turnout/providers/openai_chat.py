@@ -140,8 +140,10 @@ class OpenAIChat(Dialect):
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
-        chunk = self.decoded(_CHUNK, body)
         reader = _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+        if (streamed := self.read_stream(body, assembly, reader)) is not None:
+            return streamed
+        chunk = self.decoded(_CHUNK, body)
         failure = reader.take(chunk, body, [], whole=True)
         reader.flush([])
         if failure is not None:

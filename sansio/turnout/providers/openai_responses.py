@@ -60,8 +60,11 @@ class OpenAIResponses(OpenAIChat):
 
     def _parse_response(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
+        reader = ResponseReader(self, assembly, headers)
+        if (streamed := self.read_stream(body, assembly, reader)) is not None:
+            return streamed
         response = self.decoded(RESPONSE, body)
-        failure = ResponseReader(self, assembly, headers).take(response, body, [])
+        failure = reader.take(response, body, [])
         if failure is not None:
             raise failure
         if response.output is None:

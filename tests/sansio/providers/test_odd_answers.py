@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.sansio.providers.bodies import sse
-from tests.sansio.providers.playing import feed, read, sent_back
+from tests.sansio.providers.playing import exchange_of, feed, read, sent_back
 from turnout.chat import ChatResponse, FinishReason, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError, StreamTruncated
 from turnout.messages import Opaque, Text
 from turnout.providers import create
+from turnout.providers.exchange import HttpExchange
 from turnout.providers.protocol import Exchange, ModelPage
 
 SERVER = "openai-compatible"
@@ -141,6 +142,38 @@ def test_counts_may_be_written_as_text() -> None:
     answer = {**said(content="a"), "usage": {"prompt_tokens": "12", "completion_tokens": 3, "total_tokens": ""}}
     usage = read(SERVER, answer).usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (12, 3)
+
+
+def unary(name: str, body: bytes, **settings: Any) -> HttpExchange[ChatResponse]:
+    exchange = exchange_of(name, stream=False, **settings)
+    exchange.receive_head(200, ())
+    exchange.receive_data(body)
+    exchange.receive_end()
+    return exchange
+
+
+def test_a_server_that_only_streams_is_understood() -> None:
+    chunks = sse(delta(content="a"), delta("stop", content="b"), {"choices": [], "usage": {"prompt_tokens": 3}})
+    for body in (chunks, b": wait\n\n" + chunks + sse("[DONE]"), b"\r\n" + chunks.replace(b"\n", b"\r\n")):
+        exchange = unary(SERVER, body)
+        assert exchange.failure is None
+        assert (exchange.result.text, exchange.result.usage.prompt_tokens) == ("ab", 3)
+    told = unary(SERVER, sse(delta(content="a"), {"error": {"message": "gone", "code": 503}})).failure
+    assert isinstance(told, ProviderError)
+    assert told.status == 503
+    cut = unary(SERVER, sse(delta(content="a"))).failure
+    assert isinstance(cut, RemoteProtocolError)
+    assert "incomplete" in str(cut)
+
+
+def test_so_it_is_in_the_other_dialects_of_event_streams() -> None:
+    message = {"type": "message_start", "message": {"content": [{"type": "text", "text": "a"}]}}
+    assert unary("anthropic", sse(message, {"type": "message_stop"})).result.text == "a"
+    items = [{"type": "message", "content": [{"type": "output_text", "text": "a"}]}]
+    done = {"type": "response.completed", "response": {"status": "completed", "output": items}}
+    assert unary("openai", sse(done), api="responses").result.text == "a"
+    parts = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]}
+    assert unary("gemini", sse(parts)).result.text == "a"
 
 
 def test_usage_may_stand_in_the_choice() -> None:
