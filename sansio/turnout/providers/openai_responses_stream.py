@@ -72,6 +72,7 @@ class _OpenItem:
     cited      how many annotations of each part were taken
     weighed    the parts whose log probabilities were taken
     called     of a call: whether anything of it is in the assembly
+    claimed    whether the terminal event told of it, too
     """
 
     number: int
@@ -83,6 +84,7 @@ class _OpenItem:
     weighed: set[int] = attrs.field(factory=set)
     called: bool = False
     whole: bool = False
+    claimed: bool = False
 
 
 @attrs.define(eq=False)
@@ -95,6 +97,7 @@ class ResponseReader:
     done: bool = False
     _items: dict[object, _OpenItem] = attrs.field(factory=dict)  # by the place in the output, else by id
     _ids: dict[str, _OpenItem] = attrs.field(factory=dict)
+    _unplaced: list[_OpenItem] = attrs.field(factory=list)  # those with neither: an event is for the last of a kind
     _count: int = 0
     _at: object = None
 
@@ -128,14 +131,14 @@ class ResponseReader:
                 item, index = self._item_of(chunk, "text"), _index(chunk)
                 item.cited[index] = item.cited.get(index, 0) + 1
                 self.assembly.citations.append(chunk.annotation)
+        elif kind in _TERMINAL:
+            self.done = True
+            response = chunk.response if chunk.response is not None else WholeResponse()
+            response.status = response.status or _status_of(kind)
+            return self.take(response, data, events)
         elif chunk.response is not None and kind.startswith("response."):
             self.assembly.raw = data
-            if kind not in _TERMINAL:
-                self._life(chunk.response)
-                return None
-            self.done = True
-            chunk.response.status = chunk.response.status or _status_of(kind)
-            return self.take(chunk.response, data, events)
+            self._life(chunk.response)
         return None
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
@@ -178,9 +181,10 @@ class ResponseReader:
         if item is None or not item.type:
             self.assembly.skipped += 1
             return
-        known = self._known(item, place, last)
+        known = self._known(item, place, whole, last)
         if known is None or known.kind != item.type or (known.whole and not whole):
             known = self._open(item.type, item.id if place is None or last else place, item.id)
+        known.claimed = known.claimed or last
         mine = self._for_the_caller(item.type)
         if item.type in CALLS and mine:
             self._call(known, item, whole, events)
@@ -204,14 +208,19 @@ class ResponseReader:
         """Not so are the calls of tools that run at the provider."""
         return kind != "custom_tool_call" or self.dialect.account.entry.habits.custom_calls
 
-    def _known(self, item: Item, place: int | None, last: bool) -> _OpenItem | None:
+    def _known(self, item: Item, place: int | None, whole: bool, last: bool) -> _OpenItem | None:
         """By its place first, for some servers invent a new id for each event. In the terminal event by its id, for
         some leave items out of the stream; and there, too, some ids are new."""
         by_id = self._ids.get(item.id or "")
-        if place is None:
-            return by_id
-        by_place = self._items.get(place)
-        return by_id or by_place if last else by_place
+        if last:
+            unclaimed = (one for one in self._unplaced if one.kind == item.type and not one.claimed)
+            return by_id or self._items.get(place) or next(unclaimed, None)
+        if place is not None:
+            return self._items.get(place)
+        return by_id or (self._unplaced_of(item.type or "") if whole and item.id is None else None)
+
+    def _unplaced_of(self, kind: str) -> _OpenItem | None:
+        return next((one for one in reversed(self._unplaced) if one.kind == kind and not one.whole), None)
 
     def _open(self, kind: str, place: object, id: str | None) -> _OpenItem:
         self.assembly.close_part()
@@ -221,14 +230,17 @@ class ResponseReader:
         if kind == "message":
             # A place without more: where this message never ends, its words are still not those of the one before.
             item.keep(b'{"type":"message"}')
-        self._items[place if place is not None else object()] = item
+        if place is not None:
+            self._items[place] = item
+        else:
+            self._unplaced.append(item)
         if id is not None:
             self._ids[id] = item
         return item
 
     def _item_of(self, chunk: StreamEvent, kind: Kind) -> _OpenItem:
         place = chunk.output_index if chunk.output_index is not None else chunk.item_id
-        known = self._items.get(place)
+        known = self._items.get(place) if place is not None else self._unplaced_of(_ITEM_OF[kind])
         if known is None and chunk.item_id is not None:
             known = self._ids.get(chunk.item_id)
         return known or self._open(_ITEM_OF[kind], place, chunk.item_id)

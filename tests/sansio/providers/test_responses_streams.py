@@ -246,6 +246,44 @@ def test_arguments_may_be_an_object() -> None:
     assert read_call.parsed() == {"a": 1}
 
 
+ITEM = {"type": "function_call", "call_id": "c", "name": "f"}
+SPOKEN = {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("output", [None, [], [SPOKEN, {**ITEM, "arguments": '{"a": 1}'}]])
+def test_items_without_a_place_and_an_id_are_the_last_of_their_kind(ended: bool, output: Any) -> None:
+    last: dict[str, Any] = {} if output is None else {"response": whole(output)}
+    parts = [
+        *(event("response.output_text.delta", delta=delta) for delta in ("Hel", "lo")),
+        event("response.output_item.added", item=ITEM),
+        *(event("response.function_call_arguments.delta", delta=delta) for delta in ('{"a"', ": 1}")),
+        event("response.output_item.done", item={**ITEM, "arguments": '{"a": 1}'}) if ended else b"",
+        event("response.completed", **last),
+    ]
+    _, result, failure = feed(b"".join(parts))
+    assert failure is None
+    assert result.text == "Hello"
+    assert [(call.id, call.name, call.arguments) for call in result.tool_calls] == [("c", "f", '{"a": 1}')]
+    assert result.finish_raw == "completed"
+
+
+def test_two_calls_without_a_place_stay_two() -> None:
+    parts = []
+    calls = [{**ITEM, "arguments": '{"a": 1}'}, {**ITEM, "call_id": "d", "arguments": '{"b": 2}'}]
+    for call in calls:
+        parts += [
+            event("response.output_item.added", item={**call, "arguments": ""}),
+            event("response.function_call_arguments.delta", delta=call["arguments"]),
+            event("response.output_item.done", item=call),
+        ]
+    for result in (
+        feed(b"".join([*parts, event("response.completed", response=whole(calls))])).result,
+        feed(event("response.completed", response=whole(calls))).result,
+    ):
+        assert [(call.id, call.arguments) for call in result.tool_calls] == [("c", '{"a": 1}'), ("d", '{"b": 2}')]
+
+
 def test_a_search_of_xai_s_own_is_no_call() -> None:
     search = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "xs_1", "name": "x_keyword_search", "input": "{}"}
     message = {
