@@ -399,12 +399,11 @@ def _google_signature(extra: object) -> str | None:
 
 
 def _in_order(entries: list[Embedding], model: ModelConfig) -> list[str | list[float]]:
-    """By their index, where it is told; a 0 may be left out, and where all are one (seen at servers that never set it)
-    nothing is told. Vectors in a wrong order would be found by nobody."""
-    if len(told := {entry.index or 0 for entry in entries}) > 1:
-        if len(told) != len(entries):
-            first = [entry.index for entry in entries[:8]]
-            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {first}")
+    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
+    if any(entry.index is not None for entry in entries):
+        if len({entry.index or 0 for entry in entries}) != len(entries):
+            told = [entry.index for entry in entries[:8]]
+            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
         entries = sorted(entries, key=lambda entry: entry.index or 0)
     return [entry.embedding for entry in entries]
 

@@ -296,13 +296,6 @@ def test_a_list_of_no_models_may_be_null() -> None:
         listed(SERVER, {"version": "0.5"})
 
 
-def test_one_index_for_all_vectors_tells_no_order() -> None:
-    rows = [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]
-    assert [vector.tolist() for vector in embedded(SERVER, {"data": rows}, 2).vectors] == [[1.0], [2.0]]
-    rows.append({"index": 1, "embedding": [3.0]})
-    assert isinstance(embedding(SERVER, {"data": rows}, 3).failure, RemoteProtocolError)
-
-
 @pytest.mark.parametrize("row", [None, [0.5, None], [0.5, "x"], [[0.5]], {}, ""])
 def test_a_vector_that_is_none_is_never_left_out_in_silence(row: Any) -> None:
     for rows in ([row], [row, [0.5, 0.25]], [[0.5, 0.25], row]):
