@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from turnout.chat import RateLimit, RateWindow
 from turnout.http import Headers
 
-__all__ = ["duration_of", "rate_limit", "request_id", "retry_after", "server_time"]
+__all__ = ["day_used_up", "duration_of", "rate_limit", "request_id", "retry_after", "server_time"]
 
 # Go's time.Duration text; "ms" must be tried before "m". Python's `\d` knows other scripts' digits: not meant here.
 _PIECE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|us|µs|ns|h|m|s)")
@@ -45,6 +45,8 @@ _LIMIT_FIELD = re.compile(
     # Anthropic's OpenAI-shaped endpoint leaves the word "limit" out.
     r"|x-ratelimit-(?P<of4>requests|tokens)\Z"
 )
+# ModelScope's limits are of a day: of the account, and of one model.
+_OF_A_DAY = re.compile(r"modelscope-ratelimit-(?:model-)?requests-remaining\Z")
 _REQUESTS = re.compile(r"(?:model-)?req(?:uests)?\b")
 _TOKENS = re.compile(r"(?:input-|output-)?tokens\b")
 
@@ -120,6 +122,11 @@ def rate_limit(headers: Headers) -> RateLimit | None:
         return None
     windows = {kind: window for kind, (_, window) in tightest.items()}
     return RateLimit(requests=windows.get("requests"), tokens=windows.get("tokens"))
+
+
+def day_used_up(headers: Headers) -> bool:
+    """Whether the fields say that nothing is left of a day's allowance."""
+    return any(_OF_A_DAY.match(name.lower()) and duration_of(value) == 0 for name, value in headers)
 
 
 def request_id(headers: Headers) -> str | None:

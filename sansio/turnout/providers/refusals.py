@@ -29,7 +29,7 @@ from turnout.errors import (
 )
 from turnout.http import Headers
 from turnout.providers.error_bodies import ErrorFacts, aws_type, facts_of, read_error_body
-from turnout.providers.hints import request_id, retry_after
+from turnout.providers.hints import day_used_up, request_id, retry_after
 
 __all__ = [
     "ErrorClass",
@@ -223,7 +223,10 @@ def to_error(
     if (kind := headers.get("x-amzn-errortype")) is not None:
         facts = attrs.evolve(facts, codes=(aws_type(kind), *facts.codes))
     told = facts.text or (f"an error with status {status} and no message" if status else "an error with no message")
-    return classify_error(status, facts, own)(
+    meaning = classify_error(status, facts, own)
+    if meaning is RateLimited and day_used_up(headers):
+        meaning = QuotaExceeded
+    return meaning(
         redact(told, secrets)[:MESSAGE_LIMIT],
         status=status,
         code=redact(facts.codes[0], secrets)[:CODE_LIMIT] if facts.codes else None,

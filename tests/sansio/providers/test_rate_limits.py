@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.chat import ChatRequest, RateLimit, RateWindow
-from turnout.errors import ProviderError, RateLimited
+from turnout.errors import ProviderError, QuotaExceeded, RateLimited
 from turnout.http import Headers
 from turnout.providers import create
 from turnout.providers.hints import rate_limit, retry_after
@@ -287,6 +287,16 @@ def test_the_wait_that_a_refusal_tells_is_nearer_than_that_of_a_limit_as_a_whole
     failure = answered("openai", 429, fields, told).failure
     assert isinstance(failure, RateLimited)
     assert failure.retry_after == 20.0
+
+
+@pytest.mark.parametrize("of", ["", "model-"])
+def test_modelscope_counts_days(of: str) -> None:
+    def refused(left: str) -> object:
+        fields = {"modelscope-ratelimit-requests-remaining": "9", f"modelscope-ratelimit-{of}requests-remaining": left}
+        return type(answered("modelscope", 429, fields, {"errors": {"message": "slow down"}}).failure)
+
+    assert refused("0") is QuotaExceeded
+    assert refused("3") is RateLimited  # too many at once
 
 
 def test_other_failures_do_not_wait_for_limits() -> None:
