@@ -21,6 +21,7 @@ from turnout.providers.assembly import Assembly
 from turnout.providers.dialect import Dialect
 from turnout.providers.error_bodies import facts_of
 from turnout.providers.exchange import HttpExchange
+from turnout.providers.gemini_embeddings import embed_body
 from turnout.providers.gemini_partial_args import PartialArguments
 from turnout.providers.gemini_request import FAMILY, generate_body
 from turnout.providers.gemini_wire import (
@@ -55,7 +56,6 @@ FINISH_REASONS = {
     **dict.fromkeys(_FILTERED, FinishReason.CONTENT_FILTER),
     **dict.fromkeys(_BROKEN, FinishReason.ERROR),
 }
-_PURPOSES = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
 
 
 _ANSWER = Shape(Answer)
@@ -107,23 +107,8 @@ class Gemini(Dialect):
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         model_id = request.model.model_id.removeprefix("models/")
-        purpose = _PURPOSES.get(request.purpose or "", request.purpose)
-        if self._vertex:
-            instances = [{"content": text} | ({"task_type": purpose} if purpose else {}) for text in request.input]
-            body: dict[str, Any] = {"instances": instances}
-            if request.dimensions is not None:
-                body["parameters"] = {"outputDimensionality": request.dimensions}
-            verb = "predict"
-        else:
-            options: dict[str, Any] = {}
-            if purpose:
-                options["taskType"] = purpose
-            if request.dimensions is not None:
-                options["outputDimensionality"] = request.dimensions
-            parts = ({"model": f"models/{model_id}", "content": {"parts": [{"text": text}]}} for text in request.input)
-            body = {"requests": [part | options for part in parts]}
-            verb = "batchEmbedContents"
-        asked = self._post(model_id, verb, body | dict(request.model.extra))
+        verb, body = embed_body(request, model_id, vertex=self._vertex)
+        asked = self._post(model_id, verb, body)
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:

@@ -41,6 +41,10 @@ FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 _MADE_ID = re.compile(r"call_\d+_\d+\Z")
 # Gemma has a place for a system prompt from its fourth generation on; before that, one is refused.
 _NO_SYSTEM = re.compile(r"(?:models/)?gemma-(?:[123]n?-|\d+b)")
+# From the third generation on, which the names without a number mean by now, a call must carry a signature.
+_SIGNS_CALLS = re.compile(r"(?:models/)?gemini-(?:[3-9]|\d\d|[a-z-]+-latest)")
+# These always think more than minimally.
+_NO_MINIMAL = re.compile(r"(?:models/)?gemini-(?:3(?:\.\d+)?-pro|3\.7-flash)")
 _CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 _BUDGETS = {
     "none": 0,
@@ -51,6 +55,7 @@ _BUDGETS = {
     "xhigh": 32768,
     "max": 32768,
 }
+_FLASH_BUDGET = 24576  # the largest that the smaller models of the 2.5 family take
 _LEVELS = {
     "minimal": "MINIMAL",
     "low": "LOW",
@@ -123,9 +128,12 @@ def _thinking(model: ModelConfig) -> dict[str, Any] | None:
             raise CapabilityUnsupported(f"{model}: cannot stop thinking; leave reasoning_effort out, or set it lower")
         if effort not in _BUDGETS:
             raise CapabilityUnsupported(f"{model}: reasoning_effort is one of {', '.join(_BUDGETS)}, not {effort!r}")
-        return {"thinkingBudget": _BUDGETS[effort], "includeThoughts": effort != "none"}
+        budget = _BUDGETS[effort] if "pro" in model.model_id else min(_BUDGETS[effort], _FLASH_BUDGET)
+        return {"thinkingBudget": budget, "includeThoughts": effort != "none"}
     if effort not in _LEVELS:
         raise CapabilityUnsupported(f"{model}: reasoning_effort is one of {', '.join(_LEVELS)}, not {effort!r}")
+    if effort == "minimal" and _NO_MINIMAL.match(model.model_id):
+        effort = "low"
     return {"thinkingLevel": _LEVELS[effort], "includeThoughts": True}
 
 
@@ -136,7 +144,7 @@ def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str
     system: list[dict[str, Any]] = [{"text": part.text} for part in told if isinstance(part, Text)]
     contents: list[dict[str, Any]] = []
     calls: dict[str, tuple[str, bool]] = {}
-    newest = "gemini-3" in request.model.model_id
+    newest = _SIGNS_CALLS.match(request.model.model_id) is not None
     kind = ""
     if system and _NO_SYSTEM.match(request.model.model_id):
         contents.append({"role": "user", "parts": system})
@@ -161,8 +169,9 @@ def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str
         else:
             contents.append({"role": role, "parts": parts})
         kind = this
-    if not contents:
-        contents.append({"role": "user", "parts": [{"text": " "}]})  # a system instruction alone is refused
+    if not contents or contents[0]["role"] == "model":
+        # A system instruction alone is refused, and so is a model that speaks first.
+        contents.insert(0, {"role": "user", "parts": [{"text": " "}]})
     return system, contents
 
 

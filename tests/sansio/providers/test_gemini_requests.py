@@ -1,0 +1,81 @@
+"""What Gemini's models are asked differently from one another, and at Vertex AI."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.embeddings import EmbeddingRequest
+from turnout.errors import CapabilityUnsupported
+from turnout.messages import Message, Role, Text, ToolCall
+from turnout.providers import create
+
+
+def body(model_id: str, *messages: Message, **settings: Any) -> Any:
+    request = ChatRequest(ModelConfig("gemini", model_id, **settings), messages or [Message.user("x")])
+    return json.loads(create("gemini", api_key="k").chat(request).request.body)
+
+
+def test_vertex_embeds_with_the_method_that_the_model_knows() -> None:
+    provider = create("gemini", vertex_project="proj", access_token="tok")
+
+    def embed(model_id: str, *texts: str, **options: Any) -> tuple[str, Any]:
+        asked = provider.embed(EmbeddingRequest(ModelConfig("p", model_id), texts, **options)).request
+        return asked.url.rpartition("/")[2], json.loads(asked.body)
+
+    first, second = ({"content": {"parts": [{"text": text}]}} for text in "ab")
+    assert embed("gemini-embedding-2", "a") == ("gemini-embedding-2:embedContent", first)
+    assert embed("gemini-embedding-2", "a", "b") == (
+        "gemini-embedding-2:batchEmbedContents",
+        {"requests": [first, second]},
+    )
+    config = {"embedContentConfig": {"taskType": "RETRIEVAL_DOCUMENT", "outputDimensionality": 3}}
+    assert embed("gemini-embedding-001", "a", purpose="document", dimensions=3)[1] == first | config
+    assert embed("text-embedding-005", "a", "b")[0] == "text-embedding-005:predict"
+    assert embed("multilingual-e5-small-maas", "a")[0] == "multilingual-e5-small-maas:embedContent"
+    with pytest.raises(CapabilityUnsupported, match="one text at a time"):
+        embed("multilingual-e5-small-maas", "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "effort", "sent"),
+    [
+        ("gemini-2.5-flash", "max", {"thinkingBudget": 24_576}),
+        ("gemini-2.5-flash-lite", "xhigh", {"thinkingBudget": 24_576}),
+        ("gemini-2.5-pro", "max", {"thinkingBudget": 32_768}),
+        ("gemini-3-pro-preview", "minimal", {"thinkingLevel": "LOW"}),
+        ("gemini-3.1-pro", "minimal", {"thinkingLevel": "LOW"}),
+        ("models/gemini-3.7-flash", "minimal", {"thinkingLevel": "LOW"}),
+        ("gemini-3-flash-preview", "minimal", {"thinkingLevel": "MINIMAL"}),
+    ],
+)
+def test_an_effort_stays_within_what_the_model_knows(model_id: str, effort: str, sent: dict[str, Any]) -> None:
+    said = body(model_id, reasoning_effort=effort)["generationConfig"]["thinkingConfig"]
+    assert said == {**sent, "includeThoughts": True}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "wanted"),
+    [
+        ("gemini-2.5-pro", False),
+        ("gemini-3-flash-preview", True),
+        ("gemini-flash-latest", True),
+        ("models/gemini-flash-lite-latest", True),
+        ("gemini-4-pro", True),
+    ],
+)
+def test_a_call_of_another_model_has_a_signature_where_one_must_be(model_id: str, wanted: bool) -> None:
+    call = ToolCall(id="c", name="weather", arguments="{}")
+    turn = Message(Role.ASSISTANT, (), tool_calls=[call])
+    sent = body(model_id, Message.user("x"), turn, Message.tool(call, "rain"))["contents"][1]["parts"][0]
+    assert ("thoughtSignature" in sent) is wanted
+
+
+def test_a_conversation_begins_with_the_user() -> None:
+    turn = Message(Role.ASSISTANT, (Text("Hello, who is there?"),))
+    contents = body("gemini-2.5-flash", turn, Message.user("me"))["contents"]
+    assert [content["role"] for content in contents] == ["user", "model", "user"]
+    assert contents[0]["parts"] == [{"text": " "}]
