@@ -56,8 +56,12 @@ OPENAI = CatalogEntry(
     models=(
         # Always thinking: sampling is refused, and the first token may be minutes away.
         ModelRule(
-            pattern=r"o\d|gpt-5(-(mini|nano|pro|codex)|-\d{4}|$)|gpt-5\.\d+-(pro|codex)",
+            pattern=r"o3(?!-mini)|o4-mini", refuses=SAMPLING | {"stop"}, thinking_off="never", first_content=180.0
+        ),
+        ModelRule(
+            pattern=r"o\d|gpt-5(-(mini|nano|pro|codex)|-\d{4}|$)|gpt-5\.\d+-(pro|codex)|gpt-5\.[1-3]-chat",
             refuses=SAMPLING,
+            thinking_off="never",
             first_content=180.0,
         ),
         # From 5.5 on they think unless told not to.
@@ -99,6 +103,8 @@ OPENROUTER = CatalogEntry(
     habits=Habits(developer=True, effort="reasoning", replay="reasoning_details", base64=True),
 )
 
+_GPT_OSS = ModelRule(pattern=r"(openai/)?gpt-oss", thinking_off="never", efforts=("low", "medium", "high"))
+
 GROQ = CatalogEntry(
     name="groq",
     title="Groq",
@@ -109,7 +115,12 @@ GROQ = CatalogEntry(
     apis=("chat", "responses"),
     schemas=GROQ_SCHEMAS,
     capabilities=ALL_CHAT | SEES,
-    habits=Habits(max_tokens="max_completion_tokens", refuses=frozenset({"logprobs", "top_k"})),
+    habits=Habits(max_tokens="max_completion_tokens", names_only_tools=True, refuses=frozenset({"logprobs", "top_k"})),
+    models=(
+        _GPT_OSS,
+        ModelRule(pattern=r"qwen/qwen3\.8", efforts=("default", "low", "medium", "high")),
+        ModelRule(pattern=r"qwen/qwen3", efforts=("default",)),
+    ),
 )
 
 CEREBRAS = CatalogEntry(
@@ -122,6 +133,7 @@ CEREBRAS = CatalogEntry(
     schemas=CEREBRAS_SCHEMAS,
     capabilities=ALL_CHAT,
     habits=Habits(max_tokens="max_completion_tokens", refuses=PENALTIES | {"top_k"}),
+    models=(_GPT_OSS,),
 )
 
 GLM4 = CatalogEntry(
@@ -199,6 +211,8 @@ MODELSCOPE = CatalogEntry(
     habits=Habits(
         effort="enable_thinking", flat_text=True, json_schema=False, refuses=PENALTIES | {"logprobs", "top_k"}
     ),
+    # Not those that can only think, or never do, which say so at the end of their names.
+    models=(ModelRule(pattern=r"Qwen/Qwen3(\.\d+)?-\d[\d.]*B(-A\d+B)?$", only_streams_thinking=True),),
 )
 
 MISTRAL = CatalogEntry(

@@ -34,6 +34,7 @@ class ModelRule:
                    and `tool_choice` (a forced one)
     when_thinking  the same, only while it thinks: at a reasoning effort other than "none", or unasked where it `thinks`
     thinks         whether it thinks unless it is told not to
+    only_streams_thinking  whether it thinks in streams only, and elsewhere must be told not to
     one_of         settings of which it takes one at a time
     first_content  seconds that it may think unseen before its first content
     thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit; or the
@@ -50,6 +51,7 @@ class ModelRule:
     refuses: frozenset[str] = frozenset()
     when_thinking: frozenset[str] = frozenset()
     thinks: bool = False
+    only_streams_thinking: bool = False
     one_of: tuple[str, ...] = ()
     first_content: float | None = None
     thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"

@@ -48,7 +48,11 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     model, habits = request.model, account.entry.habits
     rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
     prefilled = bool(prefill_of(request))
-    given, dropped = accepted_settings(model, account, refused_effort(model, habits, rule, prefilled=prefilled))
+    refused = refused_effort(model, habits, rule, prefilled=prefilled)
+    unthinking = rule.only_streams_thinking and not stream
+    if unthinking and model.reasoning_effort not in (None, "none"):
+        refused = {"reasoning_effort": "it thinks in streams only"}
+    given, dropped = accepted_settings(model, account, refused)
     body: dict[str, Any] = {
         "model": model.model_id,
         "messages": [_message(message, account) for message in request.messages],
@@ -70,8 +74,9 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
         body |= _logprobs(model.logprobs or 0, habits.logprobs)
     if "reasoning_effort" in given:
         body |= _effort(given["reasoning_effort"], habits.effort, rule)
-    elif prefilled and habits.effort.startswith("thinking"):
-        body |= _effort("none", habits.effort, rule)  # else it would think first, and then begin anew
+    elif unthinking or (prefilled and habits.effort.startswith("thinking")):
+        # Else it would refuse the request; and of an answer that was begun, think first and then begin anew.
+        body |= _effort("none", habits.effort, rule)
     body |= tools_of(request, account, _tool, _named)
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)

@@ -59,6 +59,30 @@ def test_mistral_gets_ids_as_its_own_are() -> None:
     assert len(set(called)) == 2
 
 
+def test_groq_takes_no_names() -> None:
+    assert body("groq", Message(Role.USER, (Text("hi"),), name="Ada"))["messages"] == [
+        {"role": "user", "content": "hi"}
+    ]
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-32B", "Qwen/Qwen3-235B-A22B", "Qwen/Qwen3.5-27B"])
+def test_modelscope_s_qwen_thinks_in_streams_only(model: str) -> None:
+    assert body("modelscope", model=model)["enable_thinking"] is False
+    assert body("modelscope", model=model, reasoning_effort="none")["enable_thinking"] is False
+    assert "enable_thinking" not in body("modelscope", model=model, stream=True)
+    assert body("modelscope", model=model, reasoning_effort="high", stream=True)["enable_thinking"] is True
+    with pytest.raises(CapabilityUnsupported, match="thinks in streams only"):
+        body("modelscope", model=model, reasoning_effort="high")
+    dropping = create("modelscope", api_key="k", unsupported="drop")
+    assert json.loads(asked(dropping, model=model, reasoning_effort="high").body)["enable_thinking"] is False
+    assert body("modelscope", model=model, extra={"enable_thinking": True})["enable_thinking"] is True
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-235B-A22B-Thinking-2507", "Qwen/Qwen3-30B-A3B-Instruct-2507"])
+def test_modelscope_s_models_of_one_mind_are_told_nothing(model: str) -> None:
+    assert "enable_thinking" not in body("modelscope", model=model)
+
+
 def test_mistral_takes_names_with_tools_only() -> None:
     assert "name" not in body("mistral", Message(Role.USER, "hi", name="ada"))["messages"][0]
     assert body("openai", Message(Role.USER, "hi", name="ada"))["messages"][0]["name"] == "ada"
@@ -101,6 +125,11 @@ def test_deepseek_gets_no_reasoning_of_turns_without_calls() -> None:
         ("xai", "grok-4.3", "none", {"reasoning_effort": "none"}),
         ("xai", "grok-3-mini", "high", {"reasoning_effort": "high"}),
         ("xai", "grok-3", None, {}),
+        ("groq", "openai/gpt-oss-120b", "high", {"reasoning_effort": "high"}),
+        ("groq", "qwen/qwen3-32b", "none", {"reasoning_effort": "none"}),
+        ("groq", "qwen/qwen3-32b", "default", {"reasoning_effort": "default"}),
+        ("groq", "qwen/qwen3.8-27b", "low", {"reasoning_effort": "low"}),
+        ("cerebras", "zai-glm-4.7", "none", {"reasoning_effort": "none"}),
     ],
 )
 def test_an_effort_is_said_in_each_vendor_s_words(provider: str, model: str, effort: str, sent: dict[str, Any]) -> None:
@@ -116,6 +145,14 @@ def test_an_effort_is_said_in_each_vendor_s_words(provider: str, model: str, eff
         ("xai", "grok-3", "low"),
         ("xai", "grok-3-mini", "medium"),
         ("xai", "grok-4.5", "none"),
+        ("openai", "gpt-5-mini", "none"),
+        ("openai", "o3", "none"),
+        ("azure", "gpt-5", "none"),
+        ("groq", "openai/gpt-oss-20b", "none"),
+        ("groq", "openai/gpt-oss-20b", "minimal"),
+        ("groq", "qwen/qwen3-32b", "low"),
+        ("cerebras", "gpt-oss-120b", "none"),
+        ("cerebras", "gpt-oss-120b", "max"),
     ],
 )
 def test_an_effort_that_a_model_refuses_is_said_or_dropped(provider: str, model: str, effort: str) -> None:
