@@ -54,6 +54,8 @@ OPENAI = CatalogEntry(
     embedding_batch=2048,
     habits=Habits(max_tokens="max_completion_tokens", developer=True, base64=True, refuses=frozenset({"top_k"})),
     models=(
+        # They do not think, and refuse to be asked for it or for what they thought.
+        ModelRule(pattern=r"(ft:)?(chat)?gpt-(3\.5|4|5-chat)", refuses=frozenset({"reasoning_effort"})),
         # Always thinking: sampling is refused, and the first token may be minutes away.
         ModelRule(
             pattern=r"o3(?!-mini)|o4-mini", refuses=SAMPLING | {"stop"}, thinking_off="never", first_content=180.0

@@ -43,8 +43,26 @@ _MADE_ID = re.compile(r"call_\d+_\d+\Z")
 _NO_SYSTEM = re.compile(r"(?:models/)?gemma-(?:[123]n?-|\d+b)")
 # From the third generation on, which the names without a number mean by now, a call must carry a signature.
 _SIGNS_CALLS = re.compile(r"(?:models/)?gemini-(?:[3-9]|\d\d|[a-z-]+-latest)")
+# Before that, a tool's result is a JSON object and nothing beside it.
+_TEXT_RESULTS = re.compile(r"(?:models/)?gemini-[12]\D")
 # These always think more than minimally.
 _NO_MINIMAL = re.compile(r"(?:models/)?gemini-(?:3(?:\.\d+)?-pro|3\.7-flash)")
+# The ends of names that tell a reference's media type: Vertex AI takes none without one.
+_SUFFIXES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+}
 _CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 _BUDGETS = {
     "none": 0,
@@ -157,7 +175,7 @@ def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str
             calls |= {call.id: (call.name, own and not _MADE_ID.match(call.id)) for call in message.tool_calls}
             role, parts = "model", _model_parts(message, own, newest)
         elif message.role is Role.TOOL:
-            role, parts = "user", [_function_response(message, calls)]
+            role, parts = "user", [_function_response(message, calls, request.model)]
         else:
             role, parts = "user", [_part(part) for part in message.content]
         if not parts:
@@ -207,7 +225,7 @@ def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
     return part | {"thoughtSignature": signature} if signature is not None else part
 
 
-def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]]) -> dict[str, Any]:
+def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]], model: ModelConfig) -> dict[str, Any]:
     name, send_id = calls.get(message.tool_call_id or "", (message.name, False))
     if name is None:
         raise CapabilityUnsupported(
@@ -219,6 +237,8 @@ def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]]) 
     if send_id:
         response["id"] = message.tool_call_id
     if media:
+        if _TEXT_RESULTS.match(model.model_id):
+            raise CapabilityUnsupported(f"{model}: a tool's result can only hold text")
         response["parts"] = media
     return {"functionResponse": response}
 
@@ -252,11 +272,13 @@ def _media(part: Image | File) -> dict[str, Any]:
     uri = part.url if part.url is not None else part.file_id if isinstance(part, File) else None
     assert uri is not None
     if uri.startswith("data:"):
-        media_type, _, data = uri.removeprefix("data:").partition(";base64,")
-        return {"inlineData": {"mimeType": media_type, "data": data}}
+        own_type, _, data = uri.removeprefix("data:").partition(";base64,")
+        return {"inlineData": {"mimeType": own_type, "data": data}}
     reference = {"fileUri": uri}
-    if part.media_type is not None:
-        reference["mimeType"] = part.media_type
+    path = uri.partition("#")[0].partition("?")[0]
+    media_type = part.media_type or _SUFFIXES.get(path.rpartition(".")[2].lower())
+    if media_type is not None:
+        reference["mimeType"] = media_type
     return {"fileData": reference}
 
 

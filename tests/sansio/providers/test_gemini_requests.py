@@ -10,7 +10,7 @@ import pytest
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import CapabilityUnsupported
-from turnout.messages import Message, Role, Text, ToolCall
+from turnout.messages import File, Image, Message, Part, Role, Text, ToolCall
 from turnout.providers import create
 
 
@@ -79,3 +79,30 @@ def test_a_conversation_begins_with_the_user() -> None:
     contents = body("gemini-2.5-flash", turn, Message.user("me"))["contents"]
     assert [content["role"] for content in contents] == ["user", "model", "user"]
     assert contents[0]["parts"] == [{"text": " "}]
+
+
+@pytest.mark.parametrize(
+    ("part", "media_type"),
+    [
+        (Image("https://example.com/a/Photo.JPG?width=3"), "image/jpeg"),
+        (Image("gs://bucket/a.webp"), "image/webp"),
+        (File(url="https://example.com/paper.pdf#page=2"), "application/pdf"),
+        (Image("https://example.com/a.png", media_type="image/webp"), "image/webp"),
+        (File(url="https://www.youtube.com/watch?v=a.png"), None),
+        (File(file_id="https://generativelanguage.googleapis.com/v1beta/files/abc"), None),
+    ],
+)
+def test_a_reference_has_the_type_that_its_name_tells(part: Part, media_type: str | None) -> None:
+    sent = body("gemini-2.5-flash", Message.user(part))["contents"][0]["parts"][0]["fileData"]
+    assert sent.get("mimeType") == media_type
+
+
+def test_a_tool_s_result_holds_an_image_from_the_third_generation_on() -> None:
+    call = ToolCall(id="c", name="look", arguments="{}")
+    seen = Image(data=b"x", media_type="image/png")
+    result = Message(Role.TOOL, (Text("seen"), seen), tool_call_id="c")
+    turn = Message(Role.ASSISTANT, (), tool_calls=[call])
+    sent = body("gemini-3-flash-preview", Message.user("x"), turn, result)["contents"][2]["parts"][0]
+    assert sent["functionResponse"]["parts"] == [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]
+    with pytest.raises(CapabilityUnsupported, match="only hold text"):
+        body("gemini-2.5-flash", Message.user("x"), turn, result)
