@@ -134,7 +134,7 @@ CEREBRAS = CatalogEntry(
     endpoint_env=("CEREBRAS_ENDPOINT", "CEREBRAS_BASE_URL"),
     schemas=CEREBRAS_SCHEMAS,
     capabilities=ALL_CHAT,
-    habits=Habits(max_tokens="max_completion_tokens", refuses=PENALTIES | {"top_k"}),
+    habits=Habits(max_tokens="max_completion_tokens", hottest=1.5, refuses=PENALTIES | {"top_k"}),
     models=(_GPT_OSS,),
 )
 
@@ -151,6 +151,7 @@ GLM4 = CatalogEntry(
         json_schema=False,
         tool_choices=frozenset({"auto", "none"}),
         stop_limit=1,
+        hottest=1.0,
         effort="thinking_and_effort",
         replay="reasoning_content",
         refuses=PENALTIES | {"logprobs", "top_k"},

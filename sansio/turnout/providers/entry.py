@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -81,6 +82,7 @@ class Habits:
     json_schema    whether it takes a JSON Schema for the answer
     tool_choices   the modes of `tool_choice` that it takes
     stop_limit     how many stop sequences it takes
+    hottest        the highest temperature that it is known to take
     effort         how a reasoning effort is said: as `reasoning_effort`, as `reasoning: {effort}`, by switching
                    `thinking: {type}` or `enable_thinking` on or off, by the former with the effort beside it where
                    the model knows that one, or not at all
@@ -103,6 +105,7 @@ class Habits:
     json_schema: bool = True
     tool_choices: frozenset[str] = frozenset({"auto", "none", "required", "named"})
     stop_limit: int | None = 4
+    hottest: float = math.inf
     effort: Literal["reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"] = (
         "reasoning_effort"
     )

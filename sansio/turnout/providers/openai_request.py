@@ -52,6 +52,8 @@ def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[
     unthinking = rule.only_streams_thinking and not stream
     if unthinking and model.reasoning_effort not in (None, "none"):
         refused = {"reasoning_effort": "it thinks in streams only"}
+    if model.temperature is not None and model.temperature > habits.hottest:
+        refused["temperature"] = f"0 to {habits.hottest:g} here"
     given, dropped = accepted_settings(model, account, refused)
     body: dict[str, Any] = {
         "model": model.model_id,
