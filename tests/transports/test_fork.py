@@ -23,7 +23,7 @@ from turnout_io.base import HttpResponse, Transport
 from turnout_io.conformance.certificates import Certificates
 from turnout_io.conformance.plan import reply
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, StartTls, Step
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.socket_transport import SocketTransport
@@ -182,7 +182,7 @@ def held(*locks: Any) -> Iterator[None]:
 
 
 def test_a_lock_is_free_in_the_child_and_held_in_the_parent() -> None:
-    lock = ProcessLock()
+    lock = process_lock()
     entered = threading.Event()
 
     def enter() -> None:

@@ -152,7 +152,11 @@ class AsyncRouter(RouterBase[AsyncTransport]):
             while run.finish is None:
                 await run.step()
         finally:
-            await run.close()
+            try:
+                await run.close()
+            except BaseException:
+                await run.close()  # Ctrl-C came while it was closed
+                raise
         return run.outcome()
 
     def _drive(self, call: Call) -> Run:
@@ -178,13 +182,13 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         await self._runtime.shield(response.aclose)
 
     async def _sleep(self, call: Call, until: float) -> None:
-        waker = self._wakers[call.field] = self._runtime.make_waker()
         try:
+            waker = self._wakers[call.field] = self._runtime.make_waker()
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
                 await waker.wait(max(0.0, until - self._now()))
         finally:
-            del self._wakers[call.field]
+            self._wakers.pop(call.field, None)
 
     def _wake(self) -> None:
         for field in self._core.places.take_woken():
@@ -200,6 +204,7 @@ class Run:
         self.call = call
         self.finish: Finish | None = None
         self._router = router
+        self._told = False
         self._responses: dict[int, AsyncHttpResponse] = {}
 
     async def step(self) -> tuple[Event, ...]:
@@ -248,21 +253,31 @@ class Run:
     async def close(self) -> None:
         """End the call wherever it stands, and drop what is owed."""
         clock = self._router._now
-        self.call.cancel(clock())
         try:
+            self.call.cancel(clock())
             while not isinstance(command := self.call.next_command(clock()), Finish):
                 if isinstance(command, Drop):
                     await self._drop(command.attempt)
         finally:
+            for attempt in tuple(self._responses):
+                await self._drop(attempt)
+            self.call.abandon(clock())
             self._router._wake()
-            self._router._tell(self.call)
+            self._tell()
 
     def abandon(self) -> None:
         """End the call where nothing can be awaited any more: its place is given back, its connection is lost."""
-        self.call.cancel(self._router._now())
+        now = self._router._now()
+        self.call.cancel(now)
+        self.call.abandon(now)
         self._responses.clear()
         self._router._wake()
-        self._router._tell(self.call)
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self._router._tell(self.call)
 
     def outcome(self) -> Any:
         assert self.finish is not None
@@ -271,9 +286,10 @@ class Run:
         return self.finish.result
 
     async def _drop(self, attempt: int) -> None:
-        response = self._responses.pop(attempt, None)
+        response = self._responses.get(attempt)
         if response is not None:
             await self._router._close(response)
+            del self._responses[attempt]
         self._router._wake()
 
 
@@ -356,9 +372,15 @@ class AsyncChatStream:
     async def aclose(self) -> None:
         """Stop here: the connection is closed, or given back where the answer is whole."""
         if not self._closed:
-            self._closed = True
-            if self._run is not None:
-                await self._run.close()
+            try:
+                if self._run is not None:
+                    await self._run.close()
+            except BaseException:
+                if self._run is not None:
+                    await self._run.close()  # Ctrl-C came while it was closed
+                raise
+            finally:
+                self._closed = True
 
     async def _enter(self) -> None:
         if self._run is None:
@@ -380,13 +402,15 @@ class AsyncChatStream:
 
     def __del__(self) -> None:
         if self._run is not None and not self._closed:
-            warnings.warn(
-                f"a stream of {self._run.call.model} was dropped on the floor; use it in an `async with` block",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
-            self._run.abandon()
+            try:
+                warnings.warn(
+                    f"a stream of {self._run.call.model} was dropped on the floor; use it in an `async with` block",
+                    ResourceWarning,
+                    stacklevel=2,
+                    source=self,
+                )
+            finally:  # the warning may have been made an error
+                self._run.abandon()
 
 
 def _not_entered() -> NoReturn:

@@ -17,7 +17,7 @@ from turnout.origin import Origin, split_url
 from turnout.pool import Pool
 from turnout_io.channels import Channel
 from turnout_io.dialing import dial
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 from turnout_io.proxies import Proxy, proxy_for
 from turnout_io.socket_runtime import DeadlinePassed, Interrupted, SocketRuntime
 from turnout_io.tls import TlsSettings
@@ -46,7 +46,7 @@ class Http1Client:
         self._proxy = Proxy.parse(proxy) if proxy else None
         self._any_proxy = proxy != ""
         self._pool: Pool[Channel] = Pool(max_idle, max_idle, idle_expiry)
-        self._lock = ProcessLock()  # blocking callers may come from several threads
+        self._lock = process_lock()  # blocking callers may come from several threads
         self._token: object = None
         self._closed = False
 

@@ -1,28 +1,36 @@
-"""A lock that a forked process finds free, whoever held it in its parent."""
+"""Locks that a forked process finds free, whoever held them in its parent.
+
+A fork copies a lock as it is, but not the thread that would release it: held by another thread at that moment, it would
+be held in the child for ever.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 
-__all__ = ["ProcessLock"]
+__all__ = ["process_lock"]
+
+_LOCKS: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
 
 
-class ProcessLock:
-    """`threading.Lock` as a context manager, one for each process.
+def process_lock() -> threading.Lock:
+    """A lock, for `with` statements.
 
-    A fork copies a lock as it is, but not the thread that would release it: held by another thread at that moment, it
-    would be held in the child for ever.
+    It is the interpreter's own, with no class of ours around it: a signal's handler may raise at the first step of an
+    `__exit__` that is written in Python, and the lock would be held for ever.
     """
+    lock = threading.Lock()
+    _LOCKS.add(lock)
+    return lock
 
-    def __init__(self) -> None:
-        self._locks = {os.getpid(): threading.Lock()}
 
-    def __enter__(self) -> None:
-        process = os.getpid()
-        # `setdefault` is one step: of two threads that come first, both get the same lock.
-        lock = self._locks.get(process) or self._locks.setdefault(process, threading.Lock())
-        lock.acquire()
+def _free() -> None:
+    for lock in tuple(_LOCKS):
+        if lock.locked():
+            lock.release()
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._locks[os.getpid()].release()
+
+if hasattr(os, "register_at_fork"):  # where processes can fork
+    os.register_at_fork(after_in_child=_free)

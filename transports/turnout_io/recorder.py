@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from turnout.trace import Trace, TraceError
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 
 __all__ = ["TraceRecorder", "read_traces"]
 
@@ -26,7 +26,7 @@ class TraceRecorder:
 
     def __init__(self, path: str | Path) -> None:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # closed by `close`
-        self._lock = ProcessLock()
+        self._lock = process_lock()
 
     def __call__(self, trace: Trace) -> None:
         """Write one line. Raises OSError, and ValueError after `close`."""

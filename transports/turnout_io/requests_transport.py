@@ -24,7 +24,7 @@ import urllib3
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, Timeouts
 from turnout.origin import Origin, split_url
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 from turnout_io.proxies import Proxy, proxy_for
 from turnout_io.requests_faults import open_fault, read_fault, root_cause
 from turnout_io.requests_session import PROGRESS, OwnSession, send_options
@@ -71,7 +71,7 @@ class RequestsTransport:
         self._any_proxy = proxy != ""
         self._own: OwnSession | None = None
         self._process = os.getpid()
-        self._lock = ProcessLock()
+        self._lock = process_lock()
 
     def __repr__(self) -> str:
         return f"RequestsTransport(session={self._given!r})" if self._given else "RequestsTransport()"

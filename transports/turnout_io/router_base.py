@@ -21,7 +21,7 @@ from turnout.routing.router import RouterCore
 from turnout.routing.routes import Route
 from turnout.routing.standing import Health, health_of
 from turnout.trace import Trace
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 
 __all__ = ["LEAST_WAIT", "RouterBase"]
 
@@ -67,10 +67,10 @@ class RouterBase(Generic[TransportT]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         # One lock for every driver: an async router is driven by one thread, where it costs next to nothing.
-        self._core = RouterCore(policy or Policy(), random.Random(seed), ProcessLock())
+        self._core = RouterCore(policy or Policy(), random.Random(seed), process_lock())
         self._seed = seed
         self._process = os.getpid()
-        self._forked = ProcessLock()
+        self._forked = process_lock()
         if transport is not None:
             self._check(transport)
         self._transport = transport

@@ -31,7 +31,7 @@ from turnout.routing.operations import Chat, Embed, ListModels, Operation, Strea
 from turnout.routing.policy import Policy
 from turnout.trace import Trace
 from turnout_io.base import HttpResponse, Transport
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures
 
 __all__ = ["ChatStream", "Router"]
@@ -50,7 +50,7 @@ class Router(RouterBase[Transport]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
-        self._lock = ProcessLock()
+        self._lock = process_lock()
         self._wakers: dict[Field, threading.Event] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -118,7 +118,11 @@ class Router(RouterBase[Transport]):
             while run.finish is None:
                 run.step()
         finally:
-            run.close()
+            try:
+                run.close()
+            except BaseException:
+                run.close()  # Ctrl-C came while it was closed
+                raise
         return run.outcome()
 
     def _drive(self, call: Call) -> Run:
@@ -148,13 +152,13 @@ class Router(RouterBase[Transport]):
         response.close()
 
     def _sleep(self, call: Call, until: float) -> None:
-        waker = self._wakers[call.field] = threading.Event()
         try:
+            waker = self._wakers[call.field] = threading.Event()
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
                 waker.wait(max(0.0, until - self._now()))
         finally:  # Ctrl-C comes here as anywhere
-            del self._wakers[call.field]
+            self._wakers.pop(call.field, None)
 
     def _wake(self) -> None:
         for field in self._core.places.take_woken():
@@ -170,6 +174,7 @@ class Run:
         self.call = call
         self.finish: Finish | None = None
         self._router = router
+        self._told = False
         self._responses: dict[int, HttpResponse] = {}
 
     def step(self) -> tuple[Event, ...]:
@@ -218,13 +223,21 @@ class Run:
     def close(self) -> None:
         """End the call wherever it stands, and drop what is owed."""
         clock = self._router._now
-        self.call.cancel(clock())
         try:
+            self.call.cancel(clock())
             while not isinstance(command := self.call.next_command(clock()), Finish):
                 if isinstance(command, Drop):
                     self._drop(command.attempt)
         finally:
+            for attempt in tuple(self._responses):
+                self._drop(attempt)
+            self.call.abandon(clock())
             self._router._wake()
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
             self._router._tell(self.call)
 
     def outcome(self) -> Any:
@@ -234,9 +247,10 @@ class Run:
         return self.finish.result
 
     def _drop(self, attempt: int) -> None:
-        response = self._responses.pop(attempt, None)
+        response = self._responses.get(attempt)
         if response is not None:
             self._router._close(response)
+            del self._responses[attempt]
         self._router._wake()
 
 
@@ -316,9 +330,15 @@ class ChatStream:
     def close(self) -> None:
         """Stop here: the connection is closed, or given back where the answer is whole."""
         if not self._closed:
-            self._closed = True
-            if self._run is not None:
-                self._run.close()
+            try:
+                if self._run is not None:
+                    self._run.close()
+            except BaseException:
+                if self._run is not None:
+                    self._run.close()  # Ctrl-C came while it was closed
+                raise
+            finally:
+                self._closed = True
 
     def _enter(self) -> None:
         if self._run is None:
@@ -340,13 +360,15 @@ class ChatStream:
 
     def __del__(self) -> None:
         if self._run is not None and not self._closed:
-            warnings.warn(
-                f"a stream of {self._run.call.model} was dropped on the floor; use it in a `with` block",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
-            self.close()
+            try:
+                warnings.warn(
+                    f"a stream of {self._run.call.model} was dropped on the floor; use it in a `with` block",
+                    ResourceWarning,
+                    stacklevel=2,
+                    source=self,
+                )
+            finally:  # the warning may have been made an error
+                self.close()
 
 
 def _not_entered() -> NoReturn:

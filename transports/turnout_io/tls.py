@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from collections.abc import Mapping
 
 import attrs
 
 from turnout.errors import LocalProtocolError
-from turnout_io.process_lock import ProcessLock
+from turnout_io.process_lock import process_lock
 
 __all__ = ["TlsSettings"]
 
@@ -32,7 +33,7 @@ class TlsSettings:
     client_cert: tuple[str, ...] | None = attrs.field(default=None, converter=_as_pair, repr=False)
     ssl_context: ssl.SSLContext | None = None
     environ: Mapping[str, str] | None = attrs.field(default=None, repr=False)
-    _lock: ProcessLock = attrs.field(factory=ProcessLock, init=False, repr=False)
+    _lock: threading.Lock = attrs.field(factory=process_lock, init=False, repr=False)
 
     def context(self) -> ssl.SSLContext:
         """The context of these settings, always the same one. Raises LocalProtocolError where a file cannot be used."""

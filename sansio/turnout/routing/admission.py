@@ -42,9 +42,14 @@ Answer: TypeAlias = Admitted | tuple[Hold | Stop, ObstaclesPassed]
 
 
 class Applicant(Protocol):
-    """One call, as admission sees it. `granted` is set where it was let in, or turned away, while it waited."""
+    """One call, as admission sees it.
+
+    granted  set where it was let in, or turned away, while it waited
+    leases   what it holds
+    """
 
     granted: Answer | None
+    leases: list[Lease]
 
     def apply(self, now: float) -> tuple[Try | Hold | Stop, ObstaclesPassed, Standing | None]:
         """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
@@ -130,7 +135,7 @@ class Admission(Generic[ApplicantT]):
         if isinstance(decision, Try):
             assert standing is not None
             self._queue.pop(call, None)
-            return Admitted(decision, passed, standing.begin(partial(call.size, decision.place), now))
+            return Admitted(decision, passed, standing.begin(call.leases, partial(call.size, decision.place), now))
         if isinstance(decision, Hold) and call not in self._queue:
             bound = self.policy.max_waiting
             if bound is not None and len(self._queue) >= bound:
@@ -148,7 +153,7 @@ class Admission(Generic[ApplicantT]):
             return None
         choice, standing = call.beside(place, now)
         return (
-            Admitted(choice, (), standing.begin(partial(call.size, choice.place), now))
+            Admitted(choice, (), standing.begin(call.leases, partial(call.size, choice.place), now))
             if choice is not None and standing is not None
             else None
         )
@@ -156,6 +161,16 @@ class Admission(Generic[ApplicantT]):
     def withdraw(self, call: ApplicantT) -> None:
         """The call waits no longer."""
         self._queue.pop(call, None)
+
+    def part_with(self, call: ApplicantT, now: float) -> None:
+        """The call is over: it waits no longer, and holds nothing any more."""
+        self._queue.pop(call, None)
+        for lease in tuple(call.leases):
+            lease.release()
+        self.look_again(now)
+
+    def waits(self, call: ApplicantT) -> bool:
+        return call in self._queue
 
     def release(self, lease: Lease, now: float) -> None:
         """An attempt is over; its place goes to whoever has waited longest for it."""
@@ -184,14 +199,15 @@ class Admission(Generic[ApplicantT]):
             decision, passed, standing = call.apply(now)
             if isinstance(decision, Try):
                 assert standing is not None
+                lease = standing.begin(call.leases, partial(call.size, decision.place), now)
+                call.granted = Admitted(decision, passed, lease)
                 del self._queue[call]
-                call.granted = Admitted(decision, passed, standing.begin(partial(call.size, decision.place), now))
                 self.woken.append(call)
             elif isinstance(decision, Hold):
                 self._look_at(passed, now)
             else:
-                del self._queue[call]
                 call.granted = decision, passed
+                del self._queue[call]
                 self.woken.append(call)
 
     def _look_at(self, passed: ObstaclesPassed, now: float) -> None:

@@ -37,9 +37,9 @@ class Breaker:
     policy: BreakerPolicy | None
     cool_until: float = attrs.field(default=-math.inf, init=False)
     open_until: float = attrs.field(default=-math.inf, init=False)
-    probing: bool = attrs.field(default=False, init=False)
     opened: int = attrs.field(default=0, init=False)  # times in a row, 0 while closed
     openings: int = attrs.field(default=0, init=False)  # times that it opened and had been closed
+    _probe: object = attrs.field(default=None, init=False)  # the attempt that it lets through half-open
     _opened_at: float = attrs.field(default=-math.inf, init=False)
     _in_a_row: int = attrs.field(default=0, init=False)
     _steps: deque[_Step] = attrs.field(factory=deque, init=False)
@@ -65,24 +65,29 @@ class Breaker:
         until = max(self.cool_until, self.open_until) if self.opened else self.cool_until
         return max(0.0, until - now)
 
-    def begin(self, now: float) -> bool:
-        """An attempt begins. True where it is the probe."""
-        if self.opened and not self.probing and now >= self.open_until:
-            self.probing = True
-            return True
-        return False
+    @property
+    def probing(self) -> bool:
+        """Whether a probe is out."""
+        return self._probe is not None
+
+    def is_probe(self, attempt: object) -> bool:
+        return self._probe is attempt
+
+    def begin(self, attempt: object, now: float) -> None:
+        """An attempt begins: as the probe, where one may go through and none is out."""
+        if self.opened and self._probe is None and now >= self.open_until:
+            self._probe = attempt
 
     def cool_down(self, until: float) -> None:
         self.cool_until = max(self.cool_until, until)
 
-    def abandoned(self, *, probe: bool) -> None:
+    def abandoned(self, attempt: object) -> None:
         """An attempt ended without saying anything of the candidate's health."""
-        if probe:
-            self.probing = False
+        if self._probe is attempt:
+            self._probe = None
 
-    def succeeded(self, now: float, *, began: float, probe: bool) -> None:
-        if probe:
-            self.probing = False
+    def succeeded(self, attempt: object, now: float, *, began: float) -> None:
+        self.abandoned(attempt)
         if self.opened:
             if began < self._opened_at:
                 return  # it was under way before the trouble began, and tells nothing of now
@@ -91,9 +96,8 @@ class Breaker:
         self._in_a_row = 0
         self._count(now, failures=0)
 
-    def failed(self, now: float, *, began: float, probe: bool) -> None:
-        if probe:
-            self.probing = False
+    def failed(self, attempt: object, now: float, *, began: float) -> None:
+        self.abandoned(attempt)
         policy = self.policy
         if policy is None:
             return

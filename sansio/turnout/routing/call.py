@@ -300,6 +300,11 @@ class Call:
             self._note(entries.Finished(self._at(now), "cancelled by the caller"))
             self._finish = Finish()
 
+    def abandon(self, now: float) -> None:
+        """The last word of a driver. An exception of a signal's handler, as Ctrl-C's, may break off any step of this
+        call: what it then holds, and does not know of, is given back here."""
+        self._places.part_with(self.field, now)
+
     # -- how an attempt ends ------------------------------------------------------------------------------------
 
     def _flow(self, live: Attempt, now: float) -> None:

@@ -15,7 +15,7 @@ from turnout.routing.journal import Journal
 from turnout.routing.operations import Operation
 from turnout.routing.places import Places
 from turnout.routing.plan import Hold, Obstacle, Plan, Stop, Try
-from turnout.routing.standing import Standing
+from turnout.routing.standing import Lease, Standing
 from turnout.trace.entries import QueueFull, Skipped, Waiting
 
 __all__ = ["Field"]
@@ -30,6 +30,7 @@ class Field:
 
     granted  what it was told while it waited, until it asks again: its place, or that there is none to wait for; set
              and taken under the lock of `places`
+    leases   what it holds: that of the attempt that is on, or of both
     queued   whether it waits in the core's queue
     """
 
@@ -40,6 +41,7 @@ class Field:
     bill: Bill
     journal: Journal
     granted: Answer | None = attrs.field(default=None, init=False)
+    leases: list[Lease] = attrs.field(factory=list, init=False)
     queued: bool = attrs.field(default=False, init=False)
     _waits_until: float = attrs.field(default=-math.inf, init=False)
 

@@ -121,7 +121,7 @@ class Gate:
 
     name: str
     limit: Limit
-    in_flight: int = attrs.field(default=0, init=False)
+    _held: set[object] = attrs.field(factory=set, init=False)
     _requests: Window | None = attrs.field(init=False)
     _tokens: Window | None = attrs.field(init=False)
 
@@ -129,6 +129,11 @@ class Gate:
         requests, tokens = self.limit.requests_per_minute, self.limit.tokens_per_minute
         self._requests = Window(requests) if requests is not None else None
         self._tokens = Window(tokens) if tokens is not None else None
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that hold a place."""
+        return len(self._held)
 
     @property
     def counts_tokens(self) -> bool:
@@ -145,8 +150,11 @@ class Gate:
             wait = max(wait, self._tokens.wait(tokens, now))
         return wait
 
-    def enter(self, tokens: int, now: float) -> Ticket:
-        self.in_flight += 1
+    def enter(self, attempt: object, tokens: int, now: float) -> Ticket | None:
+        """A place for this attempt, until it leaves, and what it takes of the minute's allowances, if there are any."""
+        self._held.add(attempt)
+        if self._requests is None and self._tokens is None:
+            return None
         return Ticket(
             self,
             tokens,
@@ -154,24 +162,26 @@ class Gate:
             self._tokens.take(tokens, now) if self._tokens is not None else None,
         )
 
+    def leave(self, attempt: object) -> None:
+        self._held.discard(attempt)
+
 
 @attrs.define(eq=False)
 class Ticket:
-    """What one attempt took of a gate; given back once."""
+    """What one attempt took of a gate's allowances."""
 
     gate: Gate
     tokens: int
     request_taken: Taken | None
     tokens_taken: Taken | None
 
-    def leave(self, used: int | None, *, give_back: bool) -> None:
+    def settle(self, used: int | None, *, give_back: bool) -> None:
         """The attempt is over.
 
         used       tokens that it really came to, where that is known
         give_back  whether it brought nothing, and so shall count for nothing
         """
         gate = self.gate
-        gate.in_flight -= 1
         if give_back and self.request_taken is not None and gate._requests is not None:
             gate._requests.correct(self.request_taken, -1)
         if self.tokens_taken is not None and gate._tokens is not None:

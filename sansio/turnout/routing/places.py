@@ -77,6 +77,12 @@ class Places(Generic[ApplicantT]):
         with self._lock:
             self._admission.withdraw(applicant)
 
+    def part_with(self, applicant: ApplicantT, now: float) -> None:
+        """The call is over. Where it was broken off midway it may still wait for something, or hold something."""
+        if applicant.leases or self._admission.waits(applicant):
+            with self._lock:
+                self._admission.part_with(applicant, now)
+
     def take_woken(self) -> tuple[ApplicantT, ...]:
         """Those that were granted a place since the last time: the driver wakes their calls from their Sleep."""
         if not self._admission.woken:

@@ -69,13 +69,23 @@ class Standing:
         held = self.in_flight or self.gates[-1].limit != Limit()
         return not (paced or held or self.breaker.opened or self.breaker.blocked(now))
 
-    def begin(self, size: Size, now: float) -> Lease:
-        """One more attempt: its places and allowances are taken in one step."""
+    def begin(self, holder: list[Lease], size: Size, now: float) -> Lease:
+        """One more attempt, with its places and allowances.
+
+        `holder` has the lease before anything is taken: where this is broken off midway, all of it can be given back.
+        """
         counts = now < self.tokens.until or any(gate.counts_tokens for gate in self.gates)
         tokens = size() if counts else 0
+        lease = Lease(self, now, holder)
+        holder.append(lease)
+        self.breaker.begin(lease, now)
         self.requests.take(1, now)
         self.tokens.take(tokens, now)
-        return Lease(self, now, self.breaker.begin(now), tuple(gate.enter(tokens, now) for gate in self.gates))
+        for gate in self.gates:
+            ticket = gate.enter(lease, tokens, now)
+            if ticket is not None:
+                lease.tickets.append(ticket)
+        return lease
 
 
 @attrs.frozen(kw_only=True)
@@ -115,19 +125,21 @@ def health_of(standing: Standing, now: float) -> Health:
 
 @attrs.define(eq=False)
 class Lease:
-    """What one attempt holds of its candidate, from Open to Drop.
-
-    probe  whether it is the one that a half-open breaker lets through
-    """
+    """What one attempt holds of its candidate, from Open to Drop. `holder` has the leases of its call."""
 
     standing: Standing
     began: float
-    probe: bool
-    tickets: tuple[Ticket, ...]
+    holder: list[Lease]
+    tickets: list[Ticket] = attrs.field(factory=list, init=False)
     content_at: float | None = attrs.field(default=None, init=False)
     _told: bool = attrs.field(default=False, init=False)
     _judged: bool = attrs.field(default=False, init=False)
     _used: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def probe(self) -> bool:
+        """Whether it is the one that a half-open breaker lets through, as long as that is open."""
+        return self.standing.breaker.is_probe(self)
 
     def content_came(self, now: float) -> None:
         self.content_at = now
@@ -150,7 +162,7 @@ class Lease:
         standing = self.standing
         if not self._judged:
             self._judged = True
-            standing.breaker.succeeded(now, began=self.began, probe=self.probe)
+            standing.breaker.succeeded(self, now, began=self.began)
         self._used = tokens
         if self.content_at is None:
             self.content_came(now)
@@ -166,17 +178,20 @@ class Lease:
         if not self._judged:
             self._judged = True
             if rule.health:
-                breaker.failed(now, began=self.began, probe=self.probe)
+                breaker.failed(self, now, began=self.began)
             else:
-                breaker.abandoned(probe=self.probe)
+                breaker.abandoned(self)
         cooldown = max(rule.cooldown, retry_after or 0.0)
         if cooldown > 0:
             standing.breaker.cool_down(now + cooldown)
 
     def release(self) -> None:
-        """The attempt is over, however it went: what it held is free."""
-        if not self._judged:
-            self._judged = True
-            self.standing.breaker.abandoned(probe=self.probe)
-        for ticket in self.tickets:
-            ticket.leave(self._used, give_back=self.content_at is None)
+        """The attempt is over, however it went: what it held is free. To do it again does nothing."""
+        self._judged = True
+        self.standing.breaker.abandoned(self)
+        while self.tickets:
+            self.tickets.pop().settle(self._used, give_back=self.content_at is None)
+        for gate in self.standing.gates:
+            gate.leave(self)
+        if self in self.holder:
+            self.holder.remove(self)

@@ -30,10 +30,13 @@ POLICIES = st.builds(
 )
 
 
-@attrs.define
+PROBE, OTHER = "the probe", "another attempt"
+
+
+@attrs.define(eq=False)
 class Attempt:
     began: float
-    probe: bool
+    probe: bool = False
 
 
 @given(POLICIES, STEPS)
@@ -47,17 +50,20 @@ def test_whatever_comes_the_breaker_keeps_its_word(policy: BreakerPolicy, steps:
         match step:
             case "begin":
                 if before is None:
-                    going.append(Attempt(now, breaker.begin(now)))
+                    attempt = Attempt(now)
+                    breaker.begin(attempt, now)
+                    attempt.probe = breaker.is_probe(attempt)
+                    going.append(attempt)
             case "cool":
                 breaker.cool_down(now + passes)
             case "succeed" if going:
                 attempt = going.pop(0)
-                breaker.succeeded(now, began=attempt.began, probe=attempt.probe)
+                breaker.succeeded(attempt, now, began=attempt.began)
             case "fail" if going:
                 attempt = going.pop(0)
-                breaker.failed(now, began=attempt.began, probe=attempt.probe)
+                breaker.failed(attempt, now, began=attempt.began)
             case "abandon" if going:
-                breaker.abandoned(probe=going.pop(0).probe)
+                breaker.abandoned(going.pop(0))
         assert breaker.cool_until >= cool, "a cooldown is only ever extended"
         assert breaker.open_until >= opened, "so is an open breaker"
         assert sum(attempt.probe for attempt in going) <= 1, "one probe at a time"
@@ -75,44 +81,46 @@ def test_failures_in_a_row_open_it_and_a_probe_closes_it() -> None:
     breaker = Breaker(BreakerPolicy(consecutive=3, open_for=5.0))
     for _ in range(3):
         assert breaker.blocked(0.0) is None
-        breaker.failed(0.0, began=0.0, probe=False)
+        breaker.failed(OTHER, 0.0, began=0.0)
     assert breaker.blocked(1.0) == ("open", 4.0)
     assert breaker.state(1.0) == "open"
     assert breaker.state(5.0) == "half-open"
-    assert breaker.begin(5.0)
+    breaker.begin(PROBE, 5.0)
+    assert breaker.is_probe(PROBE)
     assert breaker.blocked(5.0) == ("probing", math.inf)
-    breaker.succeeded(5.5, began=5.0, probe=True)
+    breaker.succeeded(PROBE, 5.5, began=5.0)
     assert breaker.state(5.5) == "closed"
     assert breaker.blocked(5.5) is None
 
 
 def test_each_failed_probe_keeps_it_open_for_longer_up_to_the_ceiling() -> None:
     breaker, now = Breaker(BreakerPolicy(consecutive=1, open_for=5.0, growth=2.0, max_open=15.0)), 0.0
-    breaker.failed(now, began=now, probe=False)
+    breaker.failed(OTHER, now, began=now)
     for seconds in (5.0, 10.0, 15.0, 15.0):
         assert breaker.blocked(now) == ("open", seconds)
         now += seconds
-        assert breaker.begin(now)
-        breaker.failed(now, began=now, probe=True)
+        breaker.begin(PROBE, now)
+        assert breaker.is_probe(PROBE)
+        breaker.failed(PROBE, now, began=now)
 
 
 def test_the_ratio_counts_only_over_enough_calls_and_only_in_the_window() -> None:
     breaker = Breaker(BreakerPolicy(consecutive=0, min_calls=4, ratio=0.5, window=10.0))
     for now, good in ((0.0, False), (0.1, False), (11.0, True), (11.1, True), (11.2, False)):
         if good:
-            breaker.succeeded(now, began=now, probe=False)
+            breaker.succeeded(OTHER, now, began=now)
         else:
-            breaker.failed(now, began=now, probe=False)
+            breaker.failed(OTHER, now, began=now)
         assert breaker.state(now) == "closed"
-    breaker.failed(11.3, began=11.3, probe=False)
+    breaker.failed(OTHER, 11.3, began=11.3)
     assert breaker.state(11.3) == "open"
 
 
 def test_what_was_under_way_before_it_opened_neither_closes_nor_prolongs() -> None:
     breaker = Breaker(BreakerPolicy(consecutive=1, open_for=5.0))
-    breaker.failed(10.0, began=9.0, probe=False)
-    breaker.succeeded(11.0, began=8.0, probe=False)
-    breaker.failed(12.0, began=8.5, probe=False)
+    breaker.failed(OTHER, 10.0, began=9.0)
+    breaker.succeeded(OTHER, 11.0, began=8.0)
+    breaker.failed(OTHER, 12.0, began=8.5)
     assert breaker.blocked(12.0) == ("open", 3.0)
 
 
@@ -121,16 +129,16 @@ def test_growth_does_not_overflow(opened: int) -> None:
     breaker = Breaker(BreakerPolicy(consecutive=1))
     breaker.opened = opened
     breaker._opened_at = breaker.open_until = 0.0
-    breaker.failed(1.0, began=1.0, probe=True)
+    breaker.failed(PROBE, 1.0, began=1.0)
     assert breaker.open_until == 121.0
 
 
 def test_one_that_was_closed_by_an_answer_rests_no_longer() -> None:
     """Asked although it was open, for there was no other, and it answered."""
     breaker = Breaker(BreakerPolicy(consecutive=1, open_for=100.0))
-    breaker.failed(0.0, began=0.0, probe=False)
+    breaker.failed(OTHER, 0.0, began=0.0)
     assert breaker.rests_for(1.0) == 99.0
-    breaker.succeeded(2.0, began=1.0, probe=False)
+    breaker.succeeded(OTHER, 2.0, began=1.0)
     assert breaker.rests_for(2.0) == 0.0
     breaker.cool_down(9.0)
     assert breaker.rests_for(2.0) == 7.0

@@ -105,9 +105,12 @@ def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple
     gate = Gate("p", Limit(max_concurrency=3, requests_per_minute=10**6, tokens_per_minute=10**9))
     used = count = 0
     for brought_something, tokens, _ in attempts:
-        ticket = gate.enter(100, 0.0)
+        attempt = object()
+        ticket = gate.enter(attempt, 100, 0.0)
+        assert ticket is not None
         assert gate.in_flight == 1
-        ticket.leave(tokens, give_back=not brought_something)
+        gate.leave(attempt)
+        ticket.settle(tokens, give_back=not brought_something)
         if brought_something:
             count += 1
             used += tokens if tokens is not None else 100

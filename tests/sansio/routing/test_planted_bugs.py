@@ -88,12 +88,12 @@ def the_breaker_never_blocks(patch: pytest.MonkeyPatch) -> None:
 def every_attempt_is_a_probe(patch: pytest.MonkeyPatch) -> None:
     real = Breaker.begin
 
-    def begin(self: Breaker, now: float) -> bool:
-        probe = real(self, now)
-        self.probing = False
-        return probe
+    def begin(self: Breaker, attempt: object, now: float) -> None:
+        self._probe = None
+        real(self, attempt, now)
 
     patch.setattr(Breaker, "begin", begin)
+    patch.setattr(Breaker, "probing", property(lambda self: False))
 
 
 @bug("after content")

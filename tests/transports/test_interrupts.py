@@ -1,0 +1,153 @@
+"""Ctrl-C, or any exception of a signal's handler, at every instant of a call in blocking code: nothing stays taken.
+
+Python looks for signals where a function begins, after a call and where a loop turns. At each of these places in turn
+the interpreter's tracing raises KeyboardInterrupt, as a handler would.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import gc
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from turnout import ChatRequest, ModelConfig
+from turnout.errors import ConnectFailed
+from turnout.http import HttpRequest, Timeouts
+from turnout.providers import create
+from turnout.routing import BreakerPolicy, Policy
+from turnout_io.sync import Router
+
+ANSWER = b"".join(
+    b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":%s}]}\n\n' % each
+    for each in ((b"some ", b"null"), (b"words", b'"stop"'))
+)
+OURS = ("turnout.routing", "turnout_io.sync", "turnout_io.router_base", "turnout_io.process_lock")
+
+
+@functools.cache
+def instants(code: types.CodeType) -> frozenset[int]:
+    """Offsets of the instructions at which a signal's handler may be run.
+
+    Not before the call with which a `with` block ends, of three constants: it is looked for signals after that.
+    """
+    steps = [step for step in dis.get_instructions(code) if step.opname != "PRECALL"]
+    names = [f"{step.opname} {step.argval}" for step in steps]
+    ends = {place for place in range(3, len(steps)) if names[place - 3 : place] == ["LOAD_CONST None"] * 3}
+    looks = [place for place, name in enumerate(names) if name.startswith(("RESUME", "CALL", "JUMP_BACKWARD"))]
+    return frozenset(steps[place].offset for place in looks if place not in ends)
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the instant `at`, counted from 1."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.passed = 0
+        self.place = ""
+
+    def __call__(self, frame: types.FrameType, event: str, arg: object) -> Any:
+        if not frame.f_globals.get("__name__", "").startswith(OURS):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self.step
+
+    def step(self, frame: types.FrameType, event: str, arg: object) -> Any:
+        # Where one of our functions returns, the call of it has been done: tracing tells no other call's end.
+        if event == "return" or (event == "opcode" and frame.f_lasti in instants(frame.f_code)):
+            self.passed += 1
+            if self.passed == self.at:
+                self.place = f"{frame.f_code.co_qualname}, line {frame.f_lineno} of {frame.f_code.co_filename}"
+                raise KeyboardInterrupt
+        return self.step
+
+
+@contextmanager
+def interrupted(at: int) -> Iterator[Interrupter]:
+    interrupter, before = Interrupter(at), sys.gettrace()
+    sys.settrace(interrupter)
+    try:
+        yield interrupter
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+
+
+class Response:
+    status = 200
+    headers = (("content-type", "text/event-stream"),)
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.pieces = network, [ANSWER[:90], ANSWER[90:], b""]
+        network.open_now.add(self)
+
+    def read(self, timeout: float | None) -> bytes:
+        return self.pieces.pop(0)
+
+    def close(self) -> None:
+        self.network.open_now.discard(self)
+
+
+class Network:
+    """Refuses every connection to `refused`, and answers all else."""
+
+    def __init__(self) -> None:
+        self.refused = "first.test"
+        self.open_now: set[Response] = set()
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+        if self.refused in request.url:
+            raise ConnectFailed("refused")
+        return Response(self)
+
+    def close(self) -> None: ...
+
+
+def chat(router: Router, request: ChatRequest) -> str:
+    return router.chat(request, collect=True).text
+
+
+def stream(router: Router, request: ChatRequest) -> str:
+    with router.stream(request) as events:
+        return "".join(event.delta for event in events if event.type == "token")
+
+
+@pytest.mark.parametrize("ask", [chat, stream])
+def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
+    ask: Callable[[Router, ChatRequest], str],
+) -> None:
+    """Two candidates, of which one does not answer, is left alone, and probed: with one place for them all."""
+    network = Network()
+    policy = Policy(
+        retries=0, max_concurrency=1, on_full="reject", breaker=BreakerPolicy(consecutive=2, open_for=1e-9, growth=1.0)
+    )
+    providers = [
+        create("openai-compatible", name=name, endpoint=f"http://{name}.test/v1") for name in ("first", "second")
+    ]
+    router = Router(providers, policy=policy, transport=network)
+    request = ChatRequest(ModelConfig("first", "m"), "x", fallbacks=[ModelConfig("second", "m")])
+    places = router._core.places
+    for at in range(1, 100_000):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # of a stream whose `with` was never reached
+            with interrupted(at) as interrupter:
+                ask(router, request)
+            gc.collect(0)
+        if interrupter.passed < at:
+            break  # it had come to its end before that instant
+        where = f"instant {at}: {interrupter.place}"
+        assert (places.in_flight, places.waiting) == (0, 0), where
+        assert not router._wakers, where
+        assert not network.open_now, where
+        assert not any(standing.breaker.probing for standing in places.standings().values()), where
+        assert ask(router, request) == "some words", where
+    assert at > 300
