@@ -136,6 +136,7 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
     router = Router(providers, policy=policy, transport=network)
     request = ChatRequest(ModelConfig("first", "m"), "x", fallbacks=[ModelConfig("second", "m")])
     places = router._core.places
+    survived = 0
     for at in range(1, 100_000):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # of a stream whose `with` was never reached
@@ -150,4 +151,5 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
         assert not network.open_now, where
         assert not any(standing.breaker.probing for standing in places.standings().values()), where
         assert ask(router, request) == "some words", where
-    assert at > 300
+        survived += 1
+    assert survived > 300
