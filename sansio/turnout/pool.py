@@ -19,7 +19,7 @@ __all__ = ["Pool"]
 Connection = TypeVar("Connection")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Idle(Generic[Connection]):
     key: Hashable
     connection: Connection
@@ -38,59 +38,47 @@ class Pool(Generic[Connection]):
     max_idle: int = 32
     max_idle_per_key: int = 16
     idle_expiry: float = 60.0
-    # Both in the order in which connections were given back, which is the order of their age.
-    _all: dict[int, _Idle[Connection]] = attrs.field(factory=dict, init=False)
-    _by_key: dict[Hashable, dict[int, None]] = attrs.field(factory=dict, init=False)
-    _next: int = attrs.field(default=0, init=False)
+    # In the order in which they were given back, which is the order of their age. One list and no index beside it: each
+    # change is one step, which Ctrl-C cannot break off midway.
+    _idle: list[_Idle[Connection]] = attrs.field(factory=list, init=False)
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._idle)
 
     def take(self, key: Hashable) -> Connection | None:
         """A connection to use again, now the caller's; None where a new one is needed. Call `expire` before."""
-        numbers = self._by_key.get(key)
-        return self._remove(next(reversed(numbers))) if numbers else None
+        for place in range(len(self._idle) - 1, -1, -1):
+            if self._idle[place].key == key:
+                return self._idle.pop(place).connection
+        return None
 
     def give(self, key: Hashable, connection: Connection, now: float) -> tuple[Connection, ...]:
         """Take back an idle connection; returns those to close, this one among them where nothing may be kept.
 
         Raises LocalProtocolError where the pool holds this connection already.
         """
-        if any(idle.connection is connection for idle in self._all.values()):
+        if any(idle.connection is connection for idle in self._idle):
             raise LocalProtocolError("the connection is idle in the pool already")
-        number = self._next
-        self._next += 1
-        self._all[number] = _Idle(key, connection, now)
-        numbers = self._by_key.setdefault(key, {})
-        numbers[number] = None
+        self._idle.append(_Idle(key, connection, now))
         closing = []
-        while len(numbers) > self.max_idle_per_key:
-            closing.append(self._remove(next(iter(numbers))))
-        while len(self._all) > self.max_idle:
-            closing.append(self._remove(next(iter(self._all))))
+        alike = [idle for idle in self._idle if idle.key == key]
+        for idle in alike[: max(0, len(alike) - self.max_idle_per_key)]:
+            self._idle.remove(idle)
+            closing.append(idle.connection)
+        while len(self._idle) > self.max_idle:
+            closing.append(self._idle.pop(0).connection)
         return (*closing, *self.expire(now))
 
     def expire(self, now: float) -> tuple[Connection, ...]:
         """Give up the connections that have been idle for too long; returns them, to close."""
         closing = []
-        while self._all:
-            number, idle = next(iter(self._all.items()))
-            if now - idle.since < self.idle_expiry:
-                break
-            closing.append(self._remove(number))
+        while self._idle and now - self._idle[0].since >= self.idle_expiry:
+            closing.append(self._idle.pop(0).connection)
         return tuple(closing)
 
     def drain(self) -> tuple[Connection, ...]:
         """Give up all connections; returns them, to close."""
-        closing = tuple(idle.connection for idle in self._all.values())
-        self._all.clear()
-        self._by_key.clear()
-        return closing
-
-    def _remove(self, number: int) -> Connection:
-        idle = self._all.pop(number)
-        numbers = self._by_key[idle.key]
-        del numbers[number]
-        if not numbers:
-            del self._by_key[idle.key]
-        return idle.connection
+        closing = []
+        while self._idle:
+            closing.append(self._idle.pop().connection)
+        return tuple(closing)

@@ -23,13 +23,28 @@ from turnout.errors import ConnectFailed
 from turnout.http import HttpRequest, Timeouts
 from turnout.providers import create
 from turnout.routing import BreakerPolicy, Policy
+from turnout_io.base import Transport
+from turnout_io.requests_transport import RequestsTransport
+from turnout_io.sandbox import Sandbox
+from turnout_io.socket_transport import SocketTransport
 from turnout_io.sync import Router
 
 ANSWER = b"".join(
     b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":%s}]}\n\n' % each
     for each in ((b"some ", b"null"), (b"words", b'"stop"'))
 )
-OURS = ("turnout.routing", "turnout_io.sync", "turnout_io.router_base", "turnout_io.process_lock")
+ROUTING = ("turnout.routing", "turnout_io.sync", "turnout_io.router_base", "turnout_io.process_lock")
+NETWORK = (
+    "turnout.http1",
+    "turnout.pool",
+    "turnout_io.channels",
+    "turnout_io.dialing",
+    "turnout_io.http1_client",
+    "turnout_io.requests_session",
+    "turnout_io.requests_transport",
+    "turnout_io.socket_runtime",
+    "turnout_io.socket_transport",
+)
 
 
 @functools.cache
@@ -46,15 +61,16 @@ def instants(code: types.CodeType) -> frozenset[int]:
 
 
 class Interrupter:
-    """Raises KeyboardInterrupt at the instant `at`, counted from 1."""
+    """Raises KeyboardInterrupt at the instant `at`, counted from 1, in modules of these names."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, modules: tuple[str, ...]) -> None:
         self.at = at
+        self.modules = modules
         self.passed = 0
         self.place = ""
 
     def __call__(self, frame: types.FrameType, event: str, arg: object) -> Any:
-        if not frame.f_globals.get("__name__", "").startswith(OURS):
+        if not frame.f_globals.get("__name__", "").startswith(self.modules):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
@@ -71,8 +87,8 @@ class Interrupter:
 
 
 @contextmanager
-def interrupted(at: int) -> Iterator[Interrupter]:
-    interrupter, before = Interrupter(at), sys.gettrace()
+def interrupted(at: int, modules: tuple[str, ...]) -> Iterator[Interrupter]:
+    interrupter, before = Interrupter(at, modules), sys.gettrace()
     sys.settrace(interrupter)
     try:
         yield interrupter
@@ -140,7 +156,7 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
     for at in range(1, 100_000):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # of a stream whose `with` was never reached
-            with interrupted(at) as interrupter:
+            with interrupted(at, ROUTING) as interrupter:
                 ask(router, request)
             gc.collect(0)
         if interrupter.passed < at:
@@ -153,3 +169,25 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
         assert ask(router, request) == "some words", where
         survived += 1
     assert survived > 300
+
+
+@pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
+def test_a_transport_that_is_interrupted_at_any_instant_goes_on(make: Callable[..., Transport]) -> None:
+    with Sandbox() as sandbox:
+        sandbox.answer("openai", "some words")
+        provider = create("openai", api_key=sandbox.key("openai"), endpoint=sandbox.url("openai"))
+        policy = Policy(retries=0, breaker=None)
+        with warnings.catch_warnings(), Router([provider], policy=policy, transport=make(trust_env=False)) as router:
+            warnings.simplefilter("ignore")  # of a socket that nobody knew yet, of steps that had not begun
+            request = ChatRequest(ModelConfig("openai", "m"), "x")
+            survived = 0
+            for at in range(1, 100_000):
+                with interrupted(at, NETWORK) as interrupter:
+                    chat(router, request)
+                if interrupter.passed < at:
+                    break
+                gc.collect(0)
+                assert chat(router, request) == "some words", f"instant {at}: {interrupter.place}"
+                survived += 1
+            assert survived > 100
+            assert sandbox.wait(lambda seen: seen.open_connections <= 16)

@@ -61,6 +61,9 @@ class _HeadLines:
         self._begun = True
         return line
 
+    def flush(self) -> None:
+        """Asked for by an answer that is closed where its head was broken off."""
+
     def close(self) -> None:
         self.stream.close()
 
