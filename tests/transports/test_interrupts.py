@@ -1,7 +1,7 @@
-"""Ctrl-C, or any exception of a signal's handler, at every instant of a call in blocking code: nothing stays taken.
+"""Ctrl-C, or any exception of a signal's handler, at every instant of a call: nothing stays taken.
 
 Python looks for signals where a function begins, after a call and where a loop turns. At each of these places in turn
-the interpreter's tracing raises KeyboardInterrupt, as a handler would.
+the interpreter's tracing raises KeyboardInterrupt, as a handler would. asyncio makes a cancellation of it by itself.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import dis
 import functools
 import gc
+import inspect
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
 
+import turnout_io.trio
 from turnout import ChatRequest, ModelConfig
 from turnout.errors import ConnectFailed
 from turnout.http import HttpRequest, Timeouts
 from turnout.providers import create
 from turnout.routing import BreakerPolicy, Policy
 from turnout_io.base import Transport
+from turnout_io.concurrent import AsyncRouter
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.sandbox import Sandbox
 from turnout_io.socket_transport import SocketTransport
@@ -33,7 +36,7 @@ ANSWER = b"".join(
     b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":%s}]}\n\n' % each
     for each in ((b"some ", b"null"), (b"words", b'"stop"'))
 )
-ROUTING = ("turnout.routing", "turnout_io.sync", "turnout_io.router_base", "turnout_io.process_lock")
+ROUTING = ("turnout.routing", "turnout_io.sync", "turnout_io.concurrent", "turnout_io.router_base")
 NETWORK = (
     "turnout.http1",
     "turnout.pool",
@@ -61,7 +64,7 @@ def instants(code: types.CodeType) -> frozenset[int]:
 
 
 class Interrupter:
-    """Raises KeyboardInterrupt at the instant `at`, counted from 1, in modules of these names."""
+    """Raises KeyboardInterrupt at the instant `at`, counted from 1, in modules of these names; takes it at its end."""
 
     def __init__(self, at: int, modules: tuple[str, ...]) -> None:
         self.at = at
@@ -69,104 +72,149 @@ class Interrupter:
         self.passed = 0
         self.place = ""
 
-    def __call__(self, frame: types.FrameType, event: str, arg: object) -> Any:
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(self._called)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        sys.settrace(self._before)
+        return kind is KeyboardInterrupt
+
+    def _called(self, frame: types.FrameType, event: str, arg: object) -> Any:
         if not frame.f_globals.get("__name__", "").startswith(self.modules):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        return self.step
+        return self._step
 
-    def step(self, frame: types.FrameType, event: str, arg: object) -> Any:
-        # Where one of our functions returns, the call of it has been done: tracing tells no other call's end.
-        if event == "return" or (event == "opcode" and frame.f_lasti in instants(frame.f_code)):
+    def _step(self, frame: types.FrameType, event: str, arg: object) -> Any:
+        code = frame.f_code
+        # Where one of our functions returns, the call of it has been done: tracing tells no other call's end. That of a
+        # coroutine may be an await.
+        returns = event == "return" and not code.co_flags & inspect.CO_COROUTINE
+        if returns or (event == "opcode" and frame.f_lasti in instants(code)):
             self.passed += 1
             if self.passed == self.at:
-                self.place = f"{frame.f_code.co_qualname}, line {frame.f_lineno} of {frame.f_code.co_filename}"
+                self.place = f"{code.co_qualname}, line {frame.f_lineno} of {code.co_filename}"
                 raise KeyboardInterrupt
-        return self.step
+        return self._step
 
 
-@contextmanager
-def interrupted(at: int, modules: tuple[str, ...]) -> Iterator[Interrupter]:
-    interrupter, before = Interrupter(at, modules), sys.gettrace()
-    sys.settrace(interrupter)
-    try:
-        yield interrupter
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.settrace(before)
+UNTOUCHED = Interrupter(0, ())
 
 
 class Response:
     status = 200
     headers = (("content-type", "text/event-stream"),)
 
-    def __init__(self, network: Network) -> None:
-        self.network, self.pieces = network, [ANSWER[:90], ANSWER[90:], b""]
-        network.open_now.add(self)
+    def __init__(self, opened: set[Response], url: str) -> None:
+        if "first.test" in url:
+            raise ConnectFailed("refused")
+        self.opened, self.pieces = opened, [ANSWER[:90], ANSWER[90:], b""]
+        opened.add(self)
 
     def read(self, timeout: float | None) -> bytes:
         return self.pieces.pop(0)
 
     def close(self) -> None:
-        self.network.open_now.discard(self)
+        self.opened.discard(self)
 
 
 class Network:
-    """Refuses every connection to `refused`, and answers all else."""
+    """Refuses every connection to the first candidate, and answers all else."""
 
     def __init__(self) -> None:
-        self.refused = "first.test"
-        self.open_now: set[Response] = set()
+        self.opened: set[Response] = set()
 
     def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
-        if self.refused in request.url:
-            raise ConnectFailed("refused")
-        return Response(self)
+        return Response(self.opened, request.url)
 
     def close(self) -> None: ...
 
 
-def chat(router: Router, request: ChatRequest) -> str:
-    return router.chat(request, collect=True).text
+class AsyncResponse:
+    def __init__(self, response: Response) -> None:
+        self.response, self.status, self.headers = response, response.status, response.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        return self.response.read(timeout)
+
+    async def aclose(self) -> None:
+        self.response.close()
 
 
-def stream(router: Router, request: ChatRequest) -> str:
-    with router.stream(request) as events:
+class AsyncNetwork:
+    def __init__(self) -> None:
+        self.opened: set[Response] = set()
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncResponse:
+        return AsyncResponse(Response(self.opened, request.url))
+
+    async def aclose(self) -> None: ...
+
+
+# One call, in this context: what it answered, "" where it was interrupted.
+
+
+def chat(router: Router, request: ChatRequest, around: Interrupter) -> str:
+    with around:
+        return router.chat(request, collect=True).text
+    return ""
+
+
+def stream(router: Router, request: ChatRequest, around: Interrupter) -> str:
+    with around, router.stream(request) as events:
         return "".join(event.delta for event in events if event.type == "token")
+    return ""
 
 
-@pytest.mark.parametrize("ask", [chat, stream])
+async def async_chat(router: AsyncRouter, request: ChatRequest, around: Interrupter) -> str:
+    with around:
+        return (await router.chat(request, collect=True)).text
+    return ""
+
+
+def on_trio(*call: Any) -> str:
+    return trio.run(async_chat, *call)
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "network"),
+    [
+        (chat, Router, Network()),
+        (stream, Router, Network()),
+        (on_trio, turnout_io.trio.Router, AsyncNetwork()),
+    ],
+    ids=["chat", "stream", "trio"],
+)
 def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
-    ask: Callable[[Router, ChatRequest], str],
+    ask: Callable[..., str], kind: Any, network: Network | AsyncNetwork
 ) -> None:
     """Two candidates, of which one does not answer, is left alone, and probed: with one place for them all."""
-    network = Network()
     policy = Policy(
         retries=0, max_concurrency=1, on_full="reject", breaker=BreakerPolicy(consecutive=2, open_for=1e-9, growth=1.0)
     )
     providers = [
         create("openai-compatible", name=name, endpoint=f"http://{name}.test/v1") for name in ("first", "second")
     ]
-    router = Router(providers, policy=policy, transport=network)
+    router = kind(providers, policy=policy, transport=network)
     request = ChatRequest(ModelConfig("first", "m"), "x", fallbacks=[ModelConfig("second", "m")])
     places = router._core.places
     survived = 0
     for at in range(1, 100_000):
+        interrupter = Interrupter(at, ROUTING)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # of a stream whose `with` was never reached
-            with interrupted(at, ROUTING) as interrupter:
-                ask(router, request)
+            warnings.simplefilter("ignore")  # of a stream whose `with` was never reached, of steps that had not begun
+            ask(router, request, interrupter)
             gc.collect(0)
         if interrupter.passed < at:
             break  # it had come to its end before that instant
         where = f"instant {at}: {interrupter.place}"
         assert (places.in_flight, places.waiting) == (0, 0), where
         assert not router._wakers, where
-        assert not network.open_now, where
+        assert not network.opened, where
         assert not any(standing.breaker.probing for standing in places.standings().values()), where
-        assert ask(router, request) == "some words", where
+        assert ask(router, request, UNTOUCHED) == "some words", where
         survived += 1
     assert survived > 300
 
@@ -182,12 +230,12 @@ def test_a_transport_that_is_interrupted_at_any_instant_goes_on(make: Callable[.
             request = ChatRequest(ModelConfig("openai", "m"), "x")
             survived = 0
             for at in range(1, 100_000):
-                with interrupted(at, NETWORK) as interrupter:
-                    chat(router, request)
+                interrupter = Interrupter(at, NETWORK)
+                chat(router, request, interrupter)
                 if interrupter.passed < at:
                     break
                 gc.collect(0)
-                assert chat(router, request) == "some words", f"instant {at}: {interrupter.place}"
+                assert chat(router, request, UNTOUCHED) == "some words", f"instant {at}: {interrupter.place}"
                 survived += 1
             assert survived > 100
             assert sandbox.wait(lambda seen: seen.open_connections <= 16)
