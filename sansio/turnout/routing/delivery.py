@@ -35,11 +35,12 @@ class Delivery:
         return joined
 
     def so_far(self, newest: Attempt | None, trace: Trace) -> ChatResponse | None:
-        """The answer of the newest attempt; before its head, what an earlier one had brought."""
-        if newest is None or newest.phase in (Phase.NOT_SENT, Phase.SENT):
-            return self.broken
-        partial = self.partial(newest)
-        return attrs.evolve(partial, trace=trace) if partial is not None else None
+        """The answer of the newest attempt; where it has brought none, what an earlier one had brought."""
+        came = None
+        if newest is not None and newest.phase not in (Phase.NOT_SENT, Phase.SENT):
+            came = self.partial(newest)
+        came = came or self.broken
+        return attrs.evolve(came, trace=trace) if came is not None else None
 
     def sealed(self, error: TurnoutError, candidate: object, trace: Trace) -> TurnoutError:
         """The error that ends the call, with everything that came."""

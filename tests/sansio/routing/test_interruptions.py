@@ -49,6 +49,15 @@ def test_a_restart_that_fails_in_the_end_has_the_partial_answer() -> None:
     assert isinstance(outcome.error.__cause__, AllAttemptsFailed)
 
 
+@pytest.mark.parametrize("instead", [DOWN, Script(head=1.0, status=500), Script(refused=True), Script(head=500.0)])
+def test_the_answer_so_far_is_the_one_that_broke_while_no_other_has_come(instead: Script) -> None:
+    outcome = World([CUT], [instead], on_interrupt="restart", retries=0, timeout=20.0).run()
+    assert isinstance(outcome.error, StreamInterrupted)
+    assert outcome.call.response is not None
+    assert outcome.call.response.text == "onetwo"
+    assert outcome.call.response.trace is outcome.call.trace
+
+
 def test_a_restart_has_a_deadline_of_its_own() -> None:
     slow = Script(body=((0.0, lines("tone")), (50.0, lines("ttwo"))), end="cut")
     world = World([slow], [GOOD], on_interrupt="restart", timeout=20.0)
