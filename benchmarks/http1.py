@@ -14,8 +14,8 @@ import h11
 
 from benchmarks.measure import least_cpu, parser, positive, print_table
 from turnout.http import HttpRequest
-from turnout.http1 import Http1Exchange
-from turnout.http1_body import ChunkedBody
+from turnout.http.http1 import Http1Exchange
+from turnout.http.http1_body import ChunkedBody
 
 EVENT = b"x" * 265
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + b"X-Field: some value of a usual size\r\n" * 15 + b"\r\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._no_trace import or_nothing
+from turnout._empty_trace import or_nothing
 from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
 from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from turnout._no_trace import or_nothing
+from turnout._empty_trace import or_nothing
 from turnout._validation import as_tuple, instance, instances, integer, non_empty
 from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
 

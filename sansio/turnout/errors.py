@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnout._no_trace import or_nothing
+from turnout._empty_trace import or_nothing
 from turnout.failures import Phase, Timer
 
 if TYPE_CHECKING:

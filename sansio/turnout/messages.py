@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._stored import as_mapping, each, from_plain, to_plain
+from turnout._serialization import as_mapping, each, from_plain, to_plain
 from turnout._validation import as_tuple, deep_copy, instances, non_empty, string, where
 
 __all__ = [

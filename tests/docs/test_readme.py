@@ -12,8 +12,8 @@ import attrs
 import pytest
 import yaml
 
+from turnout.config.settings import Settings
 from turnout.providers import CATALOG, CatalogEntry, Habits, ModelRule
-from turnout.settings import Settings
 from turnout.simulation import read_scenario, simulate
 from turnout_io.cli import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox

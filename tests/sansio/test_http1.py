@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError
 from turnout.http import HttpRequest
-from turnout.http1 import MAX_HEAD, MAX_INTERIM, PIECE, Http1Exchange
-from turnout.origin import Origin, split_url
+from turnout.http.http1 import MAX_HEAD, MAX_INTERIM, PIECE, Http1Exchange
+from turnout.http.origin import Origin, split_url
 
 GET = HttpRequest("GET", "https://api.example.test/v1/models?a=b#top", (("Authorization", "Bearer k"),))
 POST = HttpRequest("POST", "http://example.test:8080/v1/chat", (("Content-Type", "application/json"),), b'{"a":1}')

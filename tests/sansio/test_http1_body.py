@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from turnout.errors import RemoteProtocolError
-from turnout.http1_body import MAX_SIZE_LINE, MAX_TRAILERS, BodyReader, ChunkedBody, LengthBody, UntilCloseBody
+from turnout.http.http1_body import MAX_SIZE_LINE, MAX_TRAILERS, BodyReader, ChunkedBody, LengthBody, UntilCloseBody
 
 MAKERS: dict[bytes, Callable[[], BodyReader]] = {
     b"Transfer-Encoding: chunked\r\n": ChunkedBody,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.errors import LocalProtocolError
-from turnout.pool import Pool
+from turnout.http.pool import Pool
 
 
 @attrs.define(eq=False)

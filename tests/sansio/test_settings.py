@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.chat import ChatRequest, ModelConfig
+from turnout.config.router_settings import _POLICY
+from turnout.config.settings import Settings, SettingsError
+from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.providers import CATALOG, CatalogEntry
-from turnout.router_settings import _POLICY
 from turnout.routing.classify import Action
 from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy
 from turnout.routing.routes import Choice
-from turnout.setting_values import duration_seconds, expand, snake_case
-from turnout.settings import Settings, SettingsError
 
 FILE: dict[str, Any] = {
     "providers": {

@@ -16,7 +16,7 @@ import trio
 
 from turnout.errors import ConnectFailed, Disconnected, RemoteProtocolError, TimedOut, TransportError
 from turnout.http import HttpRequest, Timeouts
-from turnout.http1 import Http1Exchange
+from turnout.http.http1 import Http1Exchange
 from turnout_io import http1_client
 from turnout_io.conformance import ALL_CHECKS, Result, check_async_transport, check_transport
 from turnout_io.proxies import Proxy

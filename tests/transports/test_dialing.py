@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from turnout.errors import ConnectFailed, TimedOut, Timer
-from turnout.origin import Origin
+from turnout.http.origin import Origin
 from turnout_io.channels import Channel
 from turnout_io.connect_faults import connect_failed, proxy_refused
 from turnout_io.dialing import dial

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from turnout.config.settings import SettingsError
 from turnout.providers import CATALOG
-from turnout.settings import SettingsError
 from turnout_io.files import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -38,8 +38,8 @@ ANSWER = b"".join(
 )
 ROUTING = ("turnout.routing", "turnout_io.sync", "turnout_io.concurrent", "turnout_io.router_base")
 NETWORK = (
-    "turnout.http1",
-    "turnout.pool",
+    "turnout.http.http1",
+    "turnout.http.pool",
     "turnout_io.channels",
     "turnout_io.dialing",
     "turnout_io.http1_client",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from turnout.errors import ConnectFailed, LocalProtocolError
-from turnout.origin import Origin, split_url
+from turnout.http.origin import Origin, split_url
 from turnout_io.proxies import Proxy, proxy_for
 
 PROXIES = {"HTTPS_PROXY": "http://secure.test:3128", "HTTP_PROXY": "plain.test:8080"}

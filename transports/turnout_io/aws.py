@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnout.errors import AuthenticationFailed
 from turnout.http import Headers, HttpRequest
-from turnout.origin import split_url
+from turnout.http.origin import split_url
 
 if TYPE_CHECKING:
     from botocore.session import Session

@@ -7,7 +7,7 @@ import socket
 import ssl
 
 from turnout.errors import ConnectFailed
-from turnout.origin import Origin
+from turnout.http.origin import Origin
 
 __all__ = ["connect_failed", "proxy_refused"]
 

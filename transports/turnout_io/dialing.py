@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from turnout.errors import ConnectFailed, Phase, TimedOut, Timer
 from turnout.http import HttpRequest
-from turnout.http1 import Http1Exchange
-from turnout.origin import Origin
+from turnout.http.http1 import Http1Exchange
+from turnout.http.origin import Origin
 from turnout_io.channels import Channel, PlainChannel, TlsChannel, flush, shake_hands
 from turnout_io.connect_faults import connect_failed, proxy_refused
 from turnout_io.proxies import Proxy

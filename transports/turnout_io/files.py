@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from turnout.config.settings import Settings, SettingsError
 from turnout.providers import CatalogEntry
-from turnout.settings import Settings, SettingsError
 
 __all__ = ["load_settings", "read_yaml"]
 
@@ -25,7 +25,7 @@ def load_settings(
 ) -> Settings:
     """Read the settings.
 
-    path     a YAML file (see `turnout.settings`); None for the environment alone
+    path     a YAML file (see `turnout.config.settings`); None for the environment alone
     dotenv   a file of variables; it may be absent; None reads none
     environ  instead of the process's variables
     entries  providers of your own, known beside those of the catalog

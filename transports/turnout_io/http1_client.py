@@ -1,6 +1,7 @@
 """The HTTP/1.1 client that the transports over blocking sockets, trio and asyncio share.
 
-It puts together what decides nothing (`dialing`, `channels`) and what does no I/O (`turnout.http1`, `turnout.pool`).
+It combines modules that only move bytes (`dialing`, `channels`) with pure ones (`turnout.http.http1`,
+`turnout.http.pool`).
 Every timer is exact: one deadline for the connection, one for sending and the head, one for each read.
 """
 
@@ -12,9 +13,9 @@ from collections.abc import Hashable
 
 from turnout.errors import TimedOut, Timer, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, Timeouts
-from turnout.http1 import Http1Exchange
-from turnout.origin import Origin, split_url
-from turnout.pool import Pool
+from turnout.http.http1 import Http1Exchange
+from turnout.http.origin import Origin, split_url
+from turnout.http.pool import Pool
 from turnout_io.channels import Channel
 from turnout_io.dialing import dial
 from turnout_io.process_lock import process_lock

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from turnout.errors import ConnectFailed, LocalProtocolError
-from turnout.origin import Origin
+from turnout.http.origin import Origin
 
 __all__ = ["Proxy", "proxy_for"]
 

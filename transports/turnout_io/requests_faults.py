@@ -19,7 +19,7 @@ from turnout.errors import (
     TransportError,
     TurnoutError,
 )
-from turnout.origin import Origin
+from turnout.http.origin import Origin
 from turnout_io.connect_faults import connect_failed, proxy_refused
 from turnout_io.proxies import Proxy
 from turnout_io.requests_session import PROGRESS

@@ -23,7 +23,7 @@ import urllib3
 
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, Timeouts
-from turnout.origin import Origin, split_url
+from turnout.http.origin import Origin, split_url
 from turnout_io.process_lock import process_lock
 from turnout_io.proxies import Proxy, proxy_for
 from turnout_io.requests_faults import open_fault, read_fault, root_cause

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from turnout.errors import LocalProtocolError
-from turnout.origin import split_url
+from turnout.http.origin import split_url
 from turnout.providers.catalog import CATALOG
 from turnout.providers.entry import Account, CatalogEntry, Habits, ModelRule
 from turnout.providers.protocol import Exchange, Provider

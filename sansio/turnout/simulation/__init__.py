@@ -7,10 +7,10 @@
 """
 
 from turnout.simulation.engine import Outcome, Script, Simulation
-from turnout.simulation.reading import read_scenario
 from turnout.simulation.report import Report
-from turnout.simulation.running import simulate
+from turnout.simulation.runner import simulate
 from turnout.simulation.scenario import Arrivals, Fault, Scenario, SimulatedProvider, Spread
+from turnout.simulation.scenario_file import read_scenario
 
 __all__ = [
     "Arrivals",

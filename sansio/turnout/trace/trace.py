@@ -14,7 +14,7 @@ import attrs
 
 from turnout.failures import FailureClass, Phase
 from turnout.trace.entries import Ended, Entry, Failed, Started
-from turnout.trace.telling import told
+from turnout.trace.text import told
 
 __all__ = ["VERSION", "Trace", "TraceError"]
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from turnout.chat import ModelConfig
-from turnout.setting_values import SettingsError
+from turnout.config.values import SettingsError
 from turnout.simulation import Arrivals, Fault, Spread, read_scenario
 
 GOOD: dict[str, Any] = {"models": ["a/m"], "providers": {"a": {}}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import click
 
-from turnout.setting_values import SettingsError
+from turnout.config.values import SettingsError
 from turnout.simulation import read_scenario
 from turnout.simulation import simulate as run
 from turnout_io.cli.options import JSON

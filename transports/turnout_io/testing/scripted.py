@@ -6,7 +6,7 @@ import math
 
 from turnout.errors import Phase, TimedOut, Timer
 from turnout.http import HttpRequest, Timeouts
-from turnout.http1 import Http1Exchange
+from turnout.http.http1 import Http1Exchange
 from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
 from turnout_io.testing.replies import Reply
 from turnout_io.testing.script import Script

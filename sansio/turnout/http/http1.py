@@ -29,8 +29,8 @@ import h11
 
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError, TransportError
 from turnout.http import Headers, HttpRequest
-from turnout.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
-from turnout.origin import Origin, split_url
+from turnout.http.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
+from turnout.http.origin import Origin, split_url
 
 __all__ = ["Http1Exchange"]
 

@@ -12,7 +12,7 @@ It reads no file and no environment. The shape of the file, camelCase or snake_c
         endpoint: http://10.0.0.7:8000/v1
         api: responses                    # instead of chat completions, where it has both
     runtime:
-      router: …                           # see `turnout.router_settings`
+      router: …                           # see `turnout.config.router_settings`
     routes: …
 """
 
@@ -23,11 +23,11 @@ from typing import Any
 
 import attrs
 
+from turnout.config.router_settings import read_policy, read_routes
+from turnout.config.values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
 from turnout.providers import CATALOG, CatalogEntry, Provider, create
-from turnout.router_settings import read_policy, read_routes
 from turnout.routing.policy import Policy
 from turnout.routing.routes import Route
-from turnout.setting_values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
 
 __all__ = ["ProviderSettings", "Settings", "SettingsError"]
 

@@ -22,9 +22,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from turnout.chat import ModelConfig
-from turnout.router_settings import read_policy, read_routes
-from turnout.routing.policy import Policy
-from turnout.setting_values import (
+from turnout.config.router_settings import read_policy, read_routes
+from turnout.config.values import (
     SettingsError,
     duration_seconds,
     known_only,
@@ -34,6 +33,7 @@ from turnout.setting_values import (
     text_of,
     whole_number,
 )
+from turnout.routing.policy import Policy
 from turnout.simulation.scenario import Arrivals, Fault, FaultKind, Scenario, SimulatedProvider, Spread
 
 __all__ = ["read_scenario"]

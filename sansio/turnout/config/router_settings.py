@@ -28,10 +28,7 @@ from typing import Any
 import attrs
 
 from turnout.chat import ModelConfig
-from turnout.prices import Price
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
-from turnout.routing.routes import Choice, Route
-from turnout.setting_values import (
+from turnout.config.values import (
     SettingsError,
     duration_seconds,
     known_only,
@@ -41,6 +38,9 @@ from turnout.setting_values import (
     text_of,
     whole_number,
 )
+from turnout.prices import Price
+from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.routes import Choice, Route
 
 __all__ = ["read_policy", "read_routes"]
 
