@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from turnout.errors import LocalProtocolError
 from turnout.http.origin import split_url
-from turnout.providers.catalog import CATALOG
-from turnout.providers.entry import Account, CatalogEntry, Habits, ModelRule
+from turnout.providers.catalog.known import CATALOG
+from turnout.providers.catalog.spec import Account, CatalogEntry, Habits, ModelRule
 from turnout.providers.protocol import Exchange, Provider
-from turnout.providers.schema_subset import SchemaSubset, SchemaUnsupported
+from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 
 __all__ = [
     "CATALOG",
@@ -77,35 +77,35 @@ def create(
         case "openai-chat":
             site = None
             if "api_version" in entry.option_env:
-                from turnout.providers.openai_azure import AzureResource
+                from turnout.providers.openai_chat.azure import AzureResource
 
                 site = AzureResource(account, **_taken(settings, "api_version", "access_token"))
             if api == "responses":
-                from turnout.providers.openai_responses import OpenAIResponses
+                from turnout.providers.openai_responses.dialect import OpenAIResponses
 
                 made: Provider = OpenAIResponses(account, site)
             else:
-                from turnout.providers.openai_chat import OpenAIChat
+                from turnout.providers.openai_chat.dialect import OpenAIChat
 
                 made = OpenAIChat(account, site)
         case "gemini":
-            from turnout.providers.gemini import Gemini
+            from turnout.providers.gemini.dialect import Gemini
 
             made = Gemini(account, **_taken(settings, "vertex_project", "vertex_location", "access_token"))
         case "ollama":
-            from turnout.providers.ollama import Ollama
+            from turnout.providers.ollama.dialect import Ollama
 
             made = Ollama(account)
         case "anthropic":
-            from turnout.providers.anthropic import Anthropic
+            from turnout.providers.anthropic.dialect import Anthropic
 
             made = Anthropic(account)
         case "cohere":
-            from turnout.providers.cohere import Cohere
+            from turnout.providers.cohere.dialect import Cohere
 
             made = Cohere(account)
         case "bedrock":
-            from turnout.providers.bedrock import Bedrock
+            from turnout.providers.bedrock.dialect import Bedrock
 
             made = Bedrock(account, **_taken(settings, "region", "auth"))
     if settings:

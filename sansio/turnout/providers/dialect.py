@@ -15,15 +15,15 @@ from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason
 from turnout.errors import ProviderError, RemoteProtocolError
 from turnout.framing.parser import FrameParser
 from turnout.http import Auth, Headers, HttpRequest
-from turnout.providers.assembly import Assembly
-from turnout.providers.entry import Account
-from turnout.providers.error_bodies import ErrorFacts, facts_of
+from turnout.providers.catalog.spec import Account
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.error_bodies import ErrorFacts, facts_of
+from turnout.providers.decoding.error_mapping import error_reader, to_error
+from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
 from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.hints import rate_limit, request_id
+from turnout.providers.json_codec import Shape, encode
 from turnout.providers.protocol import ModelFacts
-from turnout.providers.refusals import error_reader, to_error
-from turnout.providers.stream_reader import ChunkReader, StreamReader
-from turnout.providers.wire import Shape, encode
 
 __all__ = ["Dialect"]
 

@@ -1,0 +1,1 @@
+"""The Messages API of Anthropic, also served by Vertex AI and others."""

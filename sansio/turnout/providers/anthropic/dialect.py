@@ -1,0 +1,110 @@
+"""The Anthropic dialect: the Messages API, whose answers are lists of blocks and whose streams are named events.
+
+Source: the Messages API reference (platform.claude.com), "Create a Message", "Streaming Messages" and "Errors".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import CapabilityUnsupported, RemoteProtocolError
+from turnout.http import Headers, HttpRequest
+from turnout.providers.anthropic.request import messages_body
+from turnout.providers.anthropic.stream import MESSAGE, MessageReader
+from turnout.providers.anthropic.turns import FAMILY
+from turnout.providers.anthropic.wire import Models
+from turnout.providers.dialect import Dialect
+from turnout.providers.exchange import HttpExchange
+from turnout.providers.json_codec import Shape
+from turnout.providers.protocol import ModelPage
+
+__all__ = ["FINISH_REASONS", "Anthropic"]
+
+FINISH_REASONS = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    # A long turn of tools that run at the provider, which goes on when its message is sent back.
+    "pause_turn": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.CONTENT_FILTER,
+}
+
+_MODELS = Shape(Models)
+
+
+@attrs.frozen
+class Anthropic(Dialect):
+    """A provider that speaks Anthropic's Messages (`turnout.providers.protocol.Provider`).
+
+    This API wants a ceiling on every answer: where the request sets no `max_tokens`, it is
+    `turnout.providers.anthropic.reasoning.ANSWER_TOKENS`, and room for thinking on top. Beta features are asked for
+    with a header: `create("anthropic", headers={"anthropic-beta": "…"})`.
+    """
+
+    finish_reasons = FINISH_REASONS
+
+    @property
+    def family(self) -> str:
+        return FAMILY
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = messages_body(request, self.account, stream=False)
+        asked = self._asking("POST", "/v1/messages", body)
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = messages_body(request, self.account, stream=True)
+        asked = self._asking("POST", "/v1/messages", body, stream=True)
+        return self.streamed(asked, request, lambda *parts: MessageReader(self, *parts), dropped=dropped)
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        raise CapabilityUnsupported(f"{request.model}: {self.name} offers no embeddings")
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        path = "/v1/models?limit=1000" + (f"&after_id={quote(page, safe='')}" if page else "")
+        return self.collected(self._asking("GET", path, None), self._parse_models)
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        return (("x-api-key", self.account.api_key),) if self.account.api_key else ()
+
+    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        # Some set the endpoint with the version in it, as it is usual with others.
+        return self.asking(method, self.account.endpoint.removesuffix("/v1") + path, body, stream=stream)
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        assembly = self.assembly(request, headers)
+        chunks = MessageReader(self, assembly, headers)
+        if (streamed := self.read_stream(body, assembly, chunks)) is not None:
+            return streamed
+        message = self.document(MESSAGE, body, headers)
+        chunks.take(message, [])
+        chunks.flush([])
+        assembly.raw = body
+        if assembly.finish_raw is None and not assembly.begun:
+            raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a stop reason")
+        return assembly.response()
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        answer = self.document(_MODELS, body, headers)
+        if answer.data is None:
+            raise RemoteProtocolError(f"{self.name}: no model list came")
+        infos = (
+            ModelInfo(
+                model.id,
+                self.name,
+                context_window=model.max_input_tokens,
+                max_output_tokens=model.max_tokens,
+                owned_by="anthropic",
+            )
+            for model in answer.data
+            if model.id
+        )
+        return ModelPage(tuple(infos), (answer.last_id or None) if answer.has_more else None)

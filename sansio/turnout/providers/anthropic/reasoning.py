@@ -1,0 +1,126 @@
+"""How Claude is asked to think, and for how long an answer: the same wherever it runs, at Anthropic's or at Amazon's.
+
+Source: the guides on thinking and effort of Anthropic's platform (platform.claude.com). What differs per model is data
+in the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from turnout.chat import ChatRequest
+from turnout.messages import Message, Role
+from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.encoding.sampling_params import accepted_settings
+
+__all__ = ["ANSWER_TOKENS", "accepted_by_claude", "adaptive_effort", "merged_thinking", "thinking_for"]
+
+ANSWER_TOKENS = 8_192
+"""The ceiling on an answer where the request sets none and one is wanted. Thinking counts towards it, so a request
+that thinks gets what its effort may think (`_BUDGETS`) on top."""
+
+# Tokens of thinking by effort. With the ceiling above the highest stays under 32,000, which the smallest of the
+# models that think in budgets can answer with.
+_BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 23_552, "max": 23_552}
+_LEAST_BUDGET = 1_024
+
+
+def accepted_by_claude(
+    request: ChatRequest,
+    account: Account,
+    rule: ModelRule,
+    begins_with_thinking: Callable[[Message], bool],
+    refused: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings that this model takes in this request, and the names of those that were left out.
+
+    begins_with_thinking  whether the turn that is sent for a message starts with thinking
+    refused               what is not taken besides, each name with the reason
+
+    Raises CapabilityUnsupported where a setting is not taken and the account does not drop those.
+    """
+    model = request.model
+    if model.temperature == 1:
+        # The API's own value: saying it adds nothing, and some models refuse to hear it.
+        model = attrs.evolve(model, temperature=None)
+    refused = dict(refused or {})
+    if model.temperature is not None and model.temperature > 1:
+        refused["temperature"] = "0 to 1 here"
+    why = _effort_refused(request, rule, begins_with_thinking)
+    if why is not None:
+        refused["reasoning_effort"] = why
+    thinks = model.reasoning_effort not in (None, "none") and why is None
+    if thinks and rule.when_thinking and model.top_p is not None and model.top_p < 0.95:
+        refused["top_p"] = "0.95 to 1 while thinking"
+    given = [name for name in rule.one_of if getattr(model, name) is not None]
+    if len(given) > 1:
+        refused |= {name: f"together with {given[0]}" for name in given[1:] if name not in refused}
+    return accepted_settings(model, account, refused)
+
+
+def thinking_for(given: Mapping[str, Any], rule: ModelRule) -> tuple[dict[str, Any] | None, int]:
+    """What `thinking` is to say for the accepted settings, where it is to say anything, and the tokens it may take."""
+    effort = given.get("reasoning_effort")
+    if effort is None:
+        # Unless it is told not to, a model with a switch for it thinks.
+        return None, 0 if rule.thinking_off == "omit" else _BUDGETS["high"]
+    if effort == "none":
+        return (None if rule.thinking_off == "omit" else {"type": rule.thinking_off}), 0
+    room = _BUDGETS[effort]
+    if rule.thinking == "adaptive":
+        return {"type": "adaptive", "display": "summarized"}, room
+    if "max_tokens" in given:
+        room = max(_LEAST_BUDGET, min(room, given["max_tokens"] * 3 // 4))
+    return {"type": "enabled", "budget_tokens": room}, room
+
+
+def merged_thinking(own: Any, thinking: dict[str, Any] | None, room: int) -> tuple[Any, int]:
+    """With what the caller says of thinking in `extra`: a type of its own takes the place of ours."""
+    if not isinstance(own, Mapping):
+        return (thinking if own is None else own), room
+    merged = dict(own) if "type" in own else {**(thinking or {}), **own}
+    budget = merged.get("budget_tokens")
+    return merged, budget if isinstance(budget, int) else room
+
+
+def adaptive_effort(given: Mapping[str, Any], rule: ModelRule) -> str | None:
+    """The effort in the words of the models that think as much as they see fit, or None."""
+    effort = given.get("reasoning_effort")
+    if effort in (None, "none") or rule.thinking != "adaptive":
+        return None
+    return "low" if effort == "minimal" else str(effort)
+
+
+def _effort_refused(
+    request: ChatRequest, rule: ModelRule, begins_with_thinking: Callable[[Message], bool]
+) -> str | None:
+    """Why the request's effort cannot be asked of this model, or None."""
+    model, effort = request.model, request.model.reasoning_effort
+    if effort is None:
+        return None
+    if effort == "none":
+        return "it cannot stop thinking" if rule.thinking_off == "never" else None
+    if request.messages[-1].role is Role.ASSISTANT:
+        return "it goes on from the beginning of an answer without thinking"
+    if effort not in rule.efforts:
+        return f"{effort!r}: it knows {', '.join(rule.efforts)}"
+    if rule.thinking == "budget":
+        if model.max_tokens is not None and model.max_tokens <= _LEAST_BUDGET:
+            return f"max_tokens must be more than {_LEAST_BUDGET:,}, for thinking counts towards it"
+        if _in_a_loop_without_thinking(request.messages, begins_with_thinking):
+            return "a turn that called its tools without thinking goes on without it"
+    return None
+
+
+def _in_a_loop_without_thinking(messages: tuple[Message, ...], begins_with_thinking: Callable[[Message], bool]) -> bool:
+    """Whether the answer continues an assistant's turn that did not begin with this family's thinking.
+
+    In budgets, such a turn is refused: its last assistant message must start with a thinking block.
+    """
+    if messages[-1].role is not Role.TOOL:
+        return False
+    caller = next((message for message in reversed(messages) if message.role is Role.ASSISTANT), None)
+    return caller is not None and bool(caller.tool_calls) and not begins_with_thinking(caller)

@@ -1,0 +1,121 @@
+"""The body of an Anthropic Messages request.
+
+Source: the Messages API reference (platform.claude.com), and its guides on thinking, effort, structured outputs and
+tool use. What differs per model is data in the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.chat import ChatRequest, ModelConfig, ResponseFormat
+from turnout.errors import CapabilityUnsupported
+from turnout.messages import Tool
+from turnout.providers.anthropic.reasoning import (
+    ANSWER_TOKENS,
+    accepted_by_claude,
+    adaptive_effort,
+    merged_thinking,
+    thinking_for,
+)
+from turnout.providers.anthropic.turns import begins_with_thinking, conversation
+from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.schemas.enforced import answer_schema, held_tool
+
+__all__ = ["messages_body"]
+
+_CHOICES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
+_PLAIN = ("temperature", "top_p", "top_k")
+
+
+def messages_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body, and the settings that were left out of it because the model refuses them.
+
+    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+    """
+    model = request.model
+    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    given, dropped = accepted_by_claude(request, account, rule, begins_with_thinking)
+    extra = dict(model.extra)
+    thinking, room = merged_thinking(extra.pop("thinking", None), *thinking_for(given, rule))
+    system, turns = conversation(request)
+    body: dict[str, Any] = {
+        "model": model.model_id,
+        "max_tokens": given.get("max_tokens", ANSWER_TOKENS + room),
+        "messages": turns,
+    }
+    if system:
+        body["system"] = system
+    if stream:
+        body["stream"] = True
+    body |= {name: given[name] for name in _PLAIN if name in given}
+    if "stop" in given:
+        body["stop_sequences"] = list(model.stop)
+    if thinking is not None:
+        body["thinking"] = thinking
+    output = _output_config(request, account, adaptive_effort(given, rule), rule)
+    if isinstance(extra.get("output_config"), Mapping):
+        output |= extra.pop("output_config")
+    if output:
+        body["output_config"] = output
+    body |= _tools(request, account, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
+    return body | extra, dropped
+
+
+def _output_config(request: ChatRequest, account: Account, effort: str | None, rule: ModelRule) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if effort is not None:
+        config["effort"] = effort
+    if request.response_format is not None:
+        config["format"] = _format(request.response_format, request.model, account, rule)
+    return config
+
+
+def _format(wanted: ResponseFormat, model: ModelConfig, account: Account, rule: ModelRule) -> dict[str, Any]:
+    if wanted.schema is None:
+        raise CapabilityUnsupported(f"{model}: takes a JSON Schema for its answer; it has no mode for just any JSON")
+    if "response_format" in rule.refuses:
+        raise CapabilityUnsupported(f"{model}: takes no JSON Schema for its answer")
+    schema = dict(answer_schema(wanted.schema, account.entry.schemas, model))
+    if wanted.description is not None:
+        schema.setdefault("description", wanted.description)
+    return {"type": "json_schema", "schema": schema}
+
+
+# -- tools ----------------------------------------------------------------------------------------------------------
+
+
+def _tools(request: ChatRequest, account: Account, rule: ModelRule, *, thinks: bool) -> dict[str, Any]:
+    if not request.tools:
+        return {}
+    body: dict[str, Any] = {
+        "tools": [_tool(held_tool(tool, account.entry.schemas, request.model)) for tool in request.tools]
+    }
+    choice = request.tool_choice
+    wire: dict[str, Any] = {}
+    if choice is not None:
+        if choice.mode in ("required", "named"):
+            if "tool_choice" in rule.refuses:
+                raise CapabilityUnsupported(f"{request.model}: cannot be made to call a tool; leave it the choice")
+            if thinks:
+                raise CapabilityUnsupported(f"{request.model}: cannot be made to call a tool while it thinks")
+        wire = {"type": _CHOICES[choice.mode]}
+        if choice.name is not None:
+            wire["name"] = choice.name
+    if request.parallel_tool_calls is False and wire.get("type") != "none":
+        wire = {"type": "auto", **wire, "disable_parallel_tool_use": True}
+    if wire:
+        body["tool_choice"] = wire
+    return body
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if tool.extra.get("type", "custom") != "custom":
+        return {"name": tool.name, **tool.extra}  # a tool that runs at the provider has its own schema there
+    wire: dict[str, Any] = {"name": tool.name, "input_schema": {"type": "object", **tool.parameters}}
+    if tool.description:
+        wire["description"] = tool.description
+    if tool.strict is not None:
+        wire["strict"] = tool.strict
+    return wire | dict(tool.extra)

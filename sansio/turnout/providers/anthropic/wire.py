@@ -1,0 +1,90 @@
+"""The shapes of Anthropic's answers and stream events. Every field is optional, for each of them is missing somewhere.
+
+Blocks are kept raw, because what the vocabulary has no word for goes back to the provider unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from turnout.providers.json_codec import NULL
+
+__all__ = ["Block", "Delta", "Models", "StreamEvent", "UsageWire", "WholeMessage"]
+
+
+class OutputDetails(msgspec.Struct, gc=False):
+    thinking_tokens: int | None = None
+
+
+class UsageWire(msgspec.Struct, gc=False):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class StopDetails(msgspec.Struct, gc=False):
+    explanation: str | None = None
+
+
+class Block(msgspec.Struct, gc=False):
+    type: str | None = None
+    id: str | None = None
+    name: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    input: msgspec.Raw = NULL
+    citations: list[Any] | None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    """What `content_block_delta` and `message_delta` hold."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
+    citation: Any = None
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+
+
+class WholeMessage(msgspec.Struct, gc=False):
+    """An unstreamed answer, and what `message_start` holds."""
+
+    type: str | None = None
+    id: str | None = None
+    model: str | None = None
+    content: list[msgspec.Raw] | None = None
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+    usage: UsageWire | None = None
+    error: Any = None
+
+
+class StreamEvent(msgspec.Struct, gc=False):
+    type: str | None = None
+    index: int | None = None
+    delta: Delta | None = None
+    content_block: msgspec.Raw = NULL
+    message: WholeMessage | None = None
+    usage: UsageWire | None = None
+    error: Any = None
+
+
+class Model(msgspec.Struct, gc=False):
+    id: str | None = None
+    max_input_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+class Models(msgspec.Struct, gc=False):
+    data: list[Model] | None = None
+    has_more: bool | None = None
+    last_id: str | None = None
+    error: Any = None

@@ -1,0 +1,158 @@
+"""The dialect of Amazon Bedrock: Converse, with one shape for the models of all makers, and a binary stream.
+
+Source: the Amazon Bedrock API reference ("Converse", "ConverseStream", "ListFoundationModels",
+"ListInferenceProfiles", "Common errors") and its user guide on API keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import CapabilityUnsupported, RemoteProtocolError, TurnoutError
+from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.bedrock.request import converse_body
+from turnout.providers.bedrock.stream import ANSWER, ConverseFrames, ConverseReader
+from turnout.providers.bedrock.turns import family_of
+from turnout.providers.bedrock.wire import FoundationModels, InferenceProfiles
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.dialect import Dialect
+from turnout.providers.exchange import HttpExchange
+from turnout.providers.json_codec import Shape, decode_any
+from turnout.providers.protocol import ModelPage
+
+__all__ = ["FINISH_REASONS", "Bedrock"]
+
+FINISH_REASONS = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "guardrail_intervened": FinishReason.CONTENT_FILTER,
+    "content_filtered": FinishReason.CONTENT_FILTER,
+    "malformed_model_output": FinishReason.ERROR,
+    "malformed_tool_use": FinishReason.ERROR,
+}
+
+_MODELS = Shape(FoundationModels)
+_PROFILES = Shape(InferenceProfiles)
+# The model list is in two parts, and the second comes in pages: their tokens go behind this.
+_PROFILE_PAGE = "profiles:"
+
+
+@attrs.frozen
+class Bedrock(Dialect):
+    """A provider that speaks Converse (`turnout.providers.protocol.Provider`).
+
+    region  where it is asked, as in us-east-1; not needed where an endpoint is set and the key is a bearer token
+    auth    signs each request just before it is sent, where there is no key (`turnout_io.aws.SigV4`)
+
+    What Converse has besides (`guardrailConfig`, `additionalModelRequestFields`, `performanceConfig`, …) is for
+    `ModelConfig.extra`.
+    """
+
+    region: str | None = None
+    auth: Auth | None = attrs.field(default=None, repr=False, eq=False)
+    finish_reasons = FINISH_REASONS
+    stream_type = "application/vnd.amazon.eventstream"
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        """The key, unless requests are signed; and the region, unless an endpoint and a key do without."""
+        entry, account = self.account.entry, self.account
+        key = () if account.api_key or self.auth is not None else entry.key_env[:1]
+        located = self.region or (account.endpoint and not (self.auth is not None and not account.api_key))
+        return key + (() if located else entry.option_env["region"][:1])
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = converse_body(request, self.account)
+        asked = self._converse(request, "converse", body)
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = converse_body(request, self.account)
+        asked = self._converse(request, "converse-stream", body, stream=True)
+        return self.streamed(asked, request, lambda *parts: ConverseReader(self, *parts), ConverseFrames, dropped)
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        raise CapabilityUnsupported(f"{request.model}: Converse offers no embeddings")
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        """The foundation models, then the inference profiles: many models can only be asked through one."""
+        endpoint = self._endpoint().replace("bedrock-runtime", "bedrock", 1)
+        if page is None:
+            asked = self.asking("GET", f"{endpoint}/foundation-models", None, auth=self._signer)
+            return self.collected(asked, self._parse_models)
+        token = page.removeprefix(_PROFILE_PAGE)
+        query = "?maxResults=1000" + (f"&nextToken={quote(token, safe='')}" if token else "")
+        asked = self.asking("GET", f"{endpoint}/inference-profiles{query}", None, auth=self._signer)
+        return self.collected(asked, self._parse_profiles)
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    @property
+    def _signer(self) -> Auth | None:
+        return None if self.account.api_key else self.auth
+
+    def _endpoint(self) -> str:
+        if self.account.endpoint:
+            return self.account.endpoint
+        domain = "amazonaws.com.cn" if (self.region or "").startswith("cn-") else "amazonaws.com"
+        return f"https://bedrock-runtime.{self.region}.{domain}"
+
+    def _converse(self, request: ChatRequest, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
+        # The colon of a version and the slashes of an ARN belong to the id, and not to the path.
+        model = quote(request.model.model_id, safe="")
+        url = f"{self._endpoint()}/model/{model}/{verb}"
+        return self.asking("POST", url, body, stream=stream, auth=self._signer)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
+        assembly = super().assembly(request, headers)
+        assembly.origin = family_of(request.model.model_id)
+        return assembly
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        answer = self.decoded(ANSWER, body)
+        if answer.output is None and answer.stop_reason is None:
+            raise self._told(body, headers, f"{request.model}: the answer holds neither content nor a stop reason")
+        assembly = self.assembly(request, headers)
+        chunks = ConverseReader(self, assembly, headers)
+        chunks.take(answer, [])
+        assembly.raw = body
+        return assembly.response()
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        answer = self.decoded(_MODELS, body)
+        if answer.model_summaries is None:
+            raise self._told(body, headers, f"{self.name}: no model list came")
+        infos = (
+            ModelInfo(model.model_id, self.name, owned_by=model.provider_name)
+            for model in answer.model_summaries
+            if model.model_id
+        )
+        return ModelPage(tuple(infos), _PROFILE_PAGE)
+
+    def _parse_profiles(self, body: bytes, headers: Headers) -> ModelPage:
+        answer = self.decoded(_PROFILES, body)
+        profiles = answer.inference_profile_summaries
+        if profiles is None:
+            raise self._told(body, headers, f"{self.name}: no list of inference profiles came")
+        ids: Iterable[str] = (profile.inference_profile_id for profile in profiles if profile.inference_profile_id)
+        next_page = _PROFILE_PAGE + answer.next_token if answer.next_token else None
+        return ModelPage(tuple(ModelInfo(id, self.name) for id in ids), next_page)
+
+    def _told(self, body: bytes, headers: Headers, otherwise: str) -> TurnoutError:
+        """The error that a body with a good status tells of; where it tells of none, that it is no answer."""
+        facts = facts_of(decode_any(body))
+        if facts.message or facts.codes:
+            return self.error(facts, headers, body)
+        return RemoteProtocolError(otherwise)

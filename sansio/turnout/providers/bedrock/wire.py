@@ -1,0 +1,117 @@
+"""The shapes of Bedrock's answers and stream events. Every field is optional, for each of them is missing somewhere.
+
+Blocks of a kind that is not known are kept raw, because they go back to the provider unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from turnout.providers.json_codec import NULL
+
+__all__ = ["Answer", "Block", "Delta", "FoundationModels", "InferenceProfiles", "StreamEvent", "UsageWire"]
+
+
+class ToolUse(msgspec.Struct, gc=False, rename="camel"):
+    """`input` is any JSON in a whole answer, and a piece of its text in a delta."""
+
+    tool_use_id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    input: msgspec.Raw = NULL
+
+
+class ReasoningText(msgspec.Struct, gc=False, rename="camel"):
+    text: str | None = None
+    signature: str | None = None
+
+
+class Reasoning(msgspec.Struct, gc=False, rename="camel"):
+    """In a whole answer `reasoningText` or `redactedContent`, in a delta the fields of its text."""
+
+    reasoning_text: ReasoningText | None = None
+    text: str | None = None
+    signature: str | None = None
+    redacted_content: str | None = None
+
+
+class Cited(msgspec.Struct, gc=False, rename="camel"):
+    content: list[ReasoningText] | None = None
+    citations: list[Any] | None = None
+
+
+class Block(msgspec.Struct, gc=False, rename="camel"):
+    """A block of a whole answer."""
+
+    text: str | None = None
+    tool_use: ToolUse | None = None
+    reasoning_content: Reasoning | None = None
+    citations_content: Cited | None = None
+
+
+class Delta(msgspec.Struct, gc=False, rename="camel"):
+    text: str | None = None
+    tool_use: ToolUse | None = None
+    reasoning_content: Reasoning | None = None
+    citation: Any = None
+
+
+class UsageWire(msgspec.Struct, gc=False, rename="camel"):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+
+
+class Router(msgspec.Struct, gc=False, rename="camel"):
+    invoked_model_id: str | None = None
+
+
+class Trace(msgspec.Struct, gc=False, rename="camel"):
+    prompt_router: Router | None = None
+
+
+class Message(msgspec.Struct, gc=False, rename="camel"):
+    content: list[msgspec.Raw] | None = None
+
+
+class Output(msgspec.Struct, gc=False, rename="camel"):
+    message: Message | None = None
+
+
+class Answer(msgspec.Struct, gc=False, rename="camel"):
+    output: Output | None = None
+    stop_reason: str | None = None
+    usage: UsageWire | None = None
+    trace: Trace | None = None
+
+
+class StreamEvent(msgspec.Struct, gc=False, rename="camel"):
+    """What the events of all types hold."""
+
+    content_block_index: int | None = None
+    start: dict[str, Any] | None = None
+    delta: Delta | None = None
+    stop_reason: str | None = None
+    usage: UsageWire | None = None
+    trace: Trace | None = None
+
+
+class FoundationModel(msgspec.Struct, gc=False, rename="camel"):
+    model_id: str | None = None
+    provider_name: str | None = None
+
+
+class FoundationModels(msgspec.Struct, gc=False, rename="camel"):
+    model_summaries: list[FoundationModel] | None = None
+
+
+class InferenceProfile(msgspec.Struct, gc=False, rename="camel"):
+    inference_profile_id: str | None = None
+
+
+class InferenceProfiles(msgspec.Struct, gc=False, rename="camel"):
+    inference_profile_summaries: list[InferenceProfile] | None = None
+    next_token: str | None = None

@@ -1,0 +1,1 @@
+"""Data about providers: their specs, their models and the limits of both."""

@@ -1,0 +1,125 @@
+"""The providers of Claude: Anthropic, and Bedrock with the models of others beside it."""
+
+from __future__ import annotations
+
+import attrs
+
+from turnout.errors import (
+    InvalidRequest,
+    ServerError,
+)
+from turnout.providers.catalog.parts import HEARS, PENALTIES, READS, SEES, codes
+from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.schemas.subsets import ANTHROPIC_SCHEMAS
+
+__all__ = ["ANTHROPIC", "BEDROCK"]
+
+_CLAUDE_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+
+ANTHROPIC = CatalogEntry(
+    name="anthropic",
+    title="Anthropic",
+    dialect="anthropic",
+    base_url="https://api.anthropic.com",
+    key_env=("ANTHROPIC_API_KEY",),
+    endpoint_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
+    schemas=ANTHROPIC_SCHEMAS,
+    capabilities=ALL_CHAT | SEES | READS,
+    habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
+    headers={"anthropic-version": "2023-06-01"},
+    error_codes=codes(
+        (ServerError, "api_error timeout_error"),
+        (InvalidRequest, "request_too_large"),
+    ),
+    # Sources: "Thinking", "Effort" and "Structured outputs" of the platform's documentation, and its migration guides.
+    models=(
+        ModelRule(
+            pattern=r"claude-(2|instant|3-(opus|sonnet|haiku)|3-5)",
+            prefill={},
+            context_window=200_000,
+            refuses=frozenset({"reasoning_effort", "response_format"}),
+            thinking_off="omit",
+        ),
+        ModelRule(
+            pattern=r"claude-3-7|claude-(opus|sonnet)-4(-0|-20\d{6})?$",
+            prefill={},
+            context_window=200_000,
+            refuses=frozenset({"response_format"}),
+            when_thinking=frozenset({"temperature", "top_k"}),
+            thinking="budget",
+            thinking_off="omit",
+        ),
+        ModelRule(
+            pattern=r"claude-(opus|sonnet|haiku)-4-[0-5]",
+            prefill={},
+            context_window=200_000,
+            when_thinking=frozenset({"temperature", "top_k"}),
+            one_of=("temperature", "top_p"),
+            thinking="budget",
+            thinking_off="omit",
+        ),
+        ModelRule(
+            pattern=r"claude-(opus|sonnet)-4-6",
+            when_thinking=frozenset({"temperature", "top_k"}),
+            one_of=("temperature", "top_p"),
+            thinking_off="omit",
+            efforts=("minimal", "low", "medium", "high", "max"),
+        ),
+        ModelRule(pattern=r"claude-opus-4-", refuses=_CLAUDE_SAMPLING, thinking_off="omit", first_content=180.0),
+        ModelRule(
+            pattern=r"claude-(opus-5-5|(fable|mythos)-5-[1-9])",
+            refuses=_CLAUDE_SAMPLING | {"tool_choice"},
+            thinking_off="never",
+            first_content=180.0,
+        ),
+        ModelRule(
+            pattern=r"claude-(fable|mythos)", refuses=_CLAUDE_SAMPLING, thinking_off="never", first_content=180.0
+        ),
+        ModelRule(
+            pattern=r"claude-sonnet-5-5", refuses=_CLAUDE_SAMPLING, thinking_off="between_tools", first_content=180.0
+        ),
+        # Opus 5, Sonnet 5, Haiku 5.5, and what will come after them: they think unless told otherwise.
+        ModelRule(pattern=r"claude-(opus|sonnet|haiku)-([5-9]|\d\d)", refuses=_CLAUDE_SAMPLING, first_content=180.0),
+    ),
+)
+
+
+def _on_bedrock(rule: ModelRule) -> ModelRule:
+    """A rule of Claude's for its ids on Bedrock: behind its maker and a region, and before a version."""
+    pattern = rule.pattern.replace("$", r"(?=-v\d|$)")
+    return attrs.evolve(rule, pattern=rf".*\banthropic\.(?:{pattern})")
+
+
+BEDROCK = CatalogEntry(
+    name="bedrock",
+    title="Amazon Bedrock",
+    dialect="bedrock",
+    base_url="",  # of the user's region
+    key_env=("AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_API_KEY"),
+    endpoint_env=("BEDROCK_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    option_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
+    schemas=ANTHROPIC_SCHEMAS,
+    capabilities=ALL_CHAT | SEES | HEARS | READS,
+    habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
+    error_codes=codes(
+        (ServerError, "modelerrorexception modelstreamerrorexception modeltimeoutexception internalserverexception"),
+    ),
+    # Sources: the guides of Amazon Nova 2 and of OpenAI's models on Bedrock; what the latter were seen to take.
+    models=(
+        *(_on_bedrock(rule) for rule in ANTHROPIC.models),
+        ModelRule(pattern=r".*\bamazon\.nova-2", thinking="reasoningConfig", efforts=("low", "medium", "high")),
+        ModelRule(
+            pattern=r".*\b(openai\.gpt-oss|moonshot(ai)?\.kimi)",
+            thinking="reasoning_effort",
+            thinking_off="never",
+            efforts=("low", "medium", "high"),
+        ),
+        ModelRule(
+            pattern=r".*\bopenai\.",
+            thinking="reasoning",
+            efforts=("low", "medium", "high", "xhigh", "max"),
+            first_content=180.0,
+        ),
+        ModelRule(pattern=r"", refuses=frozenset({"reasoning_effort"})),
+    ),
+)

@@ -1,0 +1,63 @@
+"""The providers that have a dialect of their own."""
+
+from __future__ import annotations
+
+from turnout.errors import (
+    ContentFiltered,
+)
+from turnout.providers.catalog.parts import EMBEDS, HEARS, READS, SEES, codes
+from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.schemas.subsets import GEMINI_SCHEMAS
+
+__all__ = ["COHERE", "GEMINI", "OLLAMA"]
+
+GEMINI = CatalogEntry(
+    name="gemini",
+    title="Google Gemini",
+    dialect="gemini",
+    base_url="https://generativelanguage.googleapis.com",
+    key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    endpoint_env=("GEMINI_ENDPOINT", "GEMINI_BASE_URL"),
+    option_env={
+        "vertex_project": ("VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+        "vertex_location": ("VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"),
+    },
+    schemas=GEMINI_SCHEMAS,
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
+    embedding_batch=100,
+    models=(ModelRule(pattern=r"gemini-(2\.5|3).*pro", first_content=180.0),),
+)
+
+OLLAMA = CatalogEntry(
+    name="ollama",
+    title="Ollama",
+    dialect="ollama",
+    base_url="http://localhost:11434",
+    key_env=("OLLAMA_API_KEY",),
+    endpoint_env=("OLLAMA_ENDPOINT", "OLLAMA_HOST"),
+    needs_key=False,
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    # A local model is loaded before its first token; a large one takes minutes from a slow disk.
+    models=(ModelRule(pattern=r"", first_content=180.0),),
+)
+
+COHERE = CatalogEntry(
+    name="cohere",
+    title="Cohere",
+    dialect="cohere",
+    base_url="https://api.cohere.com",
+    key_env=("COHERE_API_KEY", "CO_API_KEY"),
+    endpoint_env=("COHERE_ENDPOINT", "CO_API_URL"),
+    capabilities=ALL_CHAT | EMBEDS | SEES,
+    embedding_batch=96,
+    habits=Habits(stop_limit=5),
+    # A 498 is for a token that must not be said, in the request or in the answer.
+    error_codes=codes((ContentFiltered, "498")),
+    models=(
+        # They do not think, and have no switch for it.
+        ModelRule(
+            pattern=r"command-(r|light|nightly)|command-a-(03|vision|translate)|c4ai-",
+            refuses=frozenset({"reasoning_effort"}),
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Parts of response reading that several dialects share."""

@@ -1,0 +1,184 @@
+"""The reader of a streamed answer, for every dialect whose frames hold JSON.
+
+It knows the framing's ends and accidents: frames that cannot be read, errors told in the stream, JSON where a stream
+was asked for, a body that breaks off. What a frame means is the dialect's, in its `ChunkReader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from turnout.chat import ChatResponse, RateLimit
+from turnout.errors import RemoteProtocolError, TurnoutError
+from turnout.events import Event
+from turnout.framing.json_array import JsonArrayParser
+from turnout.framing.parser import FrameParser, JsonText
+from turnout.framing.sse import SseEvent, SseParser
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.json_codec import decode_any
+
+__all__ = ["ChunkReader", "StreamReader"]
+
+
+class ChunkReader(Protocol):
+    """What a dialect makes of the frames of one answer.
+
+    read        puts what a frame holds into the assembly, and the events for the caller into `events`; returns the
+                error that the frame tells of, if it does; ValueError where its data cannot be read
+    read_whole  the same for a JSON document that came instead of a stream, or after it
+    flush       nothing more will come: what is held back goes into the assembly now
+    done        whether the protocol's own last word was read
+    """
+
+    done: bool
+
+    def read(self, event: str, data: bytes, events: list[Event]) -> TurnoutError | None: ...
+
+    def read_whole(self, document: object, data: bytes, events: list[Event]) -> TurnoutError | None: ...
+
+    def flush(self, events: list[Event]) -> None: ...
+
+
+@attrs.define(eq=False)
+class StreamReader:
+    """Reads one streamed answer (`turnout.providers.exchange.Reader`).
+
+    parser  the framing; None finds out by the first byte whether it is an event stream, or the JSON array that some
+            servers send where an event stream was asked for
+    """
+
+    assembly: Assembly
+    provider: str
+    chunks: ChunkReader
+    _parser: FrameParser[Any] | None = None
+    _blank: bytes = attrs.field(default=b"", init=False)  # what stood before the first byte that tells the framing
+    failure: TurnoutError | None = attrs.field(default=None, init=False)
+    complete: bool = attrs.field(default=False, init=False)
+
+    def receive_data(self, data: bytes) -> tuple[Event, ...]:
+        if self.complete:
+            return ()
+        parser = self._parser
+        if parser is None:
+            start = data.lstrip()
+            self._blank = _shortened(self._blank + data[: len(data) - len(start)])
+            if not start:
+                return ()
+            parser = self._parser = JsonArrayParser() if start.startswith(b"[") else SseParser()
+            data = self._blank + start
+        frames = parser.receive_data(data)
+        events: list[Event] = []
+        if frames:
+            self._read_frames(frames, events)
+        if parser.failure is not None and self.failure is None and not self.complete:
+            self.failure = parser.failure
+        return tuple(events)
+
+    def receive_end(self) -> tuple[Event, ...]:
+        if self.complete:
+            return ()
+        events: list[Event] = []
+        parser = self._parser if self._parser is not None else SseParser()
+        # A last frame that the framing did not end is read too: a server that dies tells the most there.
+        self._read_frames(parser.receive_end(), events)
+        stray = parser.stray if isinstance(parser, SseParser) else b""
+        if stray and self.failure is None and not self.complete and parser.failure is None:
+            self._read_stray(stray, events)
+        if self.failure is not None or self.complete:
+            return tuple(events)
+        if parser.failure is not None:
+            self.failure = parser.failure
+        elif self.assembly.finish_raw is not None or (isinstance(parser, JsonArrayParser) and parser.complete):
+            self._end(events)
+        else:
+            self.chunks.flush(events)
+            self.failure = self.assembly.truncated(self.provider)
+        return tuple(events)
+
+    @property
+    def skipped(self) -> int:
+        return self.assembly.skipped
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        return self.assembly.rate_limit
+
+    @property
+    def result(self) -> ChatResponse:
+        return self.assembly.response()
+
+    def _read_frames(self, frames: Sequence[SseEvent | JsonText], events: list[Event]) -> None:
+        chunks = self.chunks
+        for frame in frames:
+            over = chunks.done  # the last word was said, be it after an error: what is behind it is not read
+            if over:
+                return
+            data = frame.data
+            if not data or data.isspace():
+                continue
+            # After an error told in the stream no event is given out any more, but what still comes is taken in:
+            # usage follows it (seen at OpenRouter).
+            told = events if self.failure is None else []
+            try:
+                failure = chunks.read(frame.event if type(frame) is SseEvent else "", data, told)
+            except ValueError:
+                if type(frame) is SseEvent and _several(data):
+                    self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
+                else:
+                    self.assembly.skipped += 1
+                continue
+            if failure is not None and self.failure is None:
+                self._fail(failure)
+            elif chunks.done:
+                if self.failure is None:
+                    self._end(events)
+                return
+
+    def _read_stray(self, stray: bytes, events: list[Event]) -> None:
+        """Lines that are no event stream: JSON that came instead of a stream, or after it."""
+        # llama.cpp and others tell an error in a field of that name.
+        stray = stray.strip().removeprefix(b"error:")
+        try:
+            document = decode_any(stray)
+        except ValueError:
+            if self.assembly.finish_raw is None and not self.assembly.begun:
+                shown = stray[:200].decode("utf-8", "replace").strip()
+                self.failure = RemoteProtocolError(f"{self.provider}: a stream was asked for, and this came: {shown!r}")
+            return
+        failure = self.chunks.read_whole(document, stray, events)
+        if failure is not None:
+            self._fail(failure)
+
+    def _fail(self, failure: TurnoutError) -> None:
+        self.assembly.failed = True
+        self.failure = failure
+
+    def _end(self, events: list[Event]) -> None:
+        self.chunks.flush(events)
+        self.assembly.end(events)
+        self.complete = True
+
+
+def _several(data: bytes) -> bool:
+    """Whether these are the data lines of several events, between which a server forgot the empty lines."""
+    first, _, more = data.partition(b"\n")
+    if not more:
+        return False
+    try:
+        decode_any(first)
+    except ValueError:
+        return False
+    return True
+
+
+def _shortened(blank: bytes) -> bytes:
+    """Space before the first event, with one line end for all of its lines and one space for a beginning line.
+
+    That something stood there matters, for a byte order mark after it is none; how much does not, and a server may
+    send blank lines for minutes (DeepSeek).
+    """
+    begun = blank.replace(b"\r", b"\n").rpartition(b"\n")
+    return begun[1] + (b" " if begun[2] else b"")

@@ -1,0 +1,1 @@
+"""Parts of request building that several dialects share."""

@@ -1,0 +1,1 @@
+"""The generateContent API of Gemini, at AI Studio and at Vertex AI."""

@@ -1,0 +1,320 @@
+"""The Gemini dialect: Google's AI Studio, and Vertex AI with a token.
+
+Source: the Gemini API reference (ai.google.dev) and that of Vertex AI (cloud.google.com).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
+from turnout.events import Event
+from turnout.http import Headers, HttpRequest
+from turnout.providers.auth import AccessToken, token_auth, token_fields
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.response_headers import request_id
+from turnout.providers.dialect import Dialect
+from turnout.providers.exchange import HttpExchange
+from turnout.providers.gemini.embeddings import embed_body
+from turnout.providers.gemini.partial_args import PartialArguments
+from turnout.providers.gemini.request import FAMILY, generate_body
+from turnout.providers.gemini.wire import (
+    Answer,
+    Candidate,
+    Embeddings,
+    FunctionCall,
+    Models,
+    Part,
+    UsageWire,
+    Values,
+)
+from turnout.providers.json_codec import Shape, decode_any, raw_bytes
+from turnout.providers.protocol import ModelPage
+
+__all__ = ["FINISH_REASONS", "Gemini"]
+
+_FILTERED = (
+    "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
+)  # fmt: skip
+_BROKEN = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
+# Some servers send the number of the enum's value.
+FINISH_REASONS = {
+    "STOP": FinishReason.STOP,
+    "1": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    "2": FinishReason.LENGTH,
+    "3": FinishReason.CONTENT_FILTER,
+    "4": FinishReason.CONTENT_FILTER,
+    **dict.fromkeys(_FILTERED, FinishReason.CONTENT_FILTER),
+    **dict.fromkeys(_BROKEN, FinishReason.ERROR),
+}
+
+
+_ANSWER = Shape(Answer)
+_PART = Shape(Part)
+_EMBEDDINGS = Shape(Embeddings)
+_MODELS = Shape(Models)
+_UNCOUNTED = UsageWire()
+# What a part may have beside the one field that makes it a part.
+_BESIDE = frozenset({"thought", "thoughtSignature"})
+
+
+@attrs.frozen
+class Gemini(Dialect):
+    """A provider that speaks Gemini (`turnout.providers.protocol.Provider`).
+
+    With `access_token` (a token, or a function that gives one just before each request is sent) and `vertex_project`
+    it speaks to Vertex AI in `vertex_location`; else to AI Studio with the account's key.
+    """
+
+    vertex_project: str | None = None
+    vertex_location: str = "global"
+    access_token: AccessToken | None = attrs.field(default=None, repr=False)
+    finish_reasons = FINISH_REASONS
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return () if self._vertex else self.account.missing_env
+
+    @property
+    def family(self) -> str:
+        return FAMILY
+
+    @property
+    def _vertex(self) -> bool:
+        return self.vertex_project is not None and self.access_token is not None
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        asked = self._post(
+            request.model.model_id, "generateContent", generate_body(request, self.account.entry.schemas)
+        )
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        verb = "streamGenerateContent?alt=sse"
+        asked = self._post(
+            request.model.model_id, verb, generate_body(request, self.account.entry.schemas), stream=True
+        )
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts))
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        model_id = request.model.model_id.removeprefix("models/")
+        verb, body = embed_body(request, model_id, vertex=self._vertex)
+        asked = self._post(model_id, verb, body)
+        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        if self._vertex:
+            raise CapabilityUnsupported(f"{self.name}: Vertex AI lists no models here")
+        path = "/v1beta/models?pageSize=1000" + (f"&pageToken={quote(page, safe='')}" if page else "")
+        return self.collected(self.asking("GET", self.account.endpoint + path, None), self._parse_models)
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def _post(self, model_id: str, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
+        model = quote(model_id.removeprefix("models/"), safe="")
+        if self._vertex:
+            location = self.vertex_location
+            where = f"projects/{self.vertex_project}/locations/{location}/publishers/google/models/{model}"
+            url = f"{self._vertex_endpoint()}/v1beta1/{where}:{verb}"
+        else:
+            url = f"{self.account.endpoint}/v1beta/models/{model}:{verb}"
+        auth = token_auth(self.access_token) if self._vertex else None
+        return self.asking("POST", url, body, stream=stream, auth=auth)
+
+    def _vertex_endpoint(self) -> str:
+        if self.account.endpoint != self.account.entry.base_url:
+            return self.account.endpoint
+        match self.vertex_location:
+            case "global":
+                host = "aiplatform"
+            case "us" | "eu" as whole:  # places that span several regions
+                host = f"aiplatform.{whole}.rep"
+            case region:
+                host = f"{region}-aiplatform"
+        return f"https://{host}.googleapis.com"
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        if not self._vertex or self.access_token is None:
+            return (("x-goog-api-key", self.account.api_key),) if self.account.api_key else ()
+        return token_fields(self.access_token)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        assembly = self.assembly(request, headers)
+        chunks = _Chunks(self, assembly, headers)
+        if (streamed := self.read_stream(body, assembly, chunks)) is not None:
+            return streamed
+        try:
+            failure = chunks.read("", body, [])
+        except ValueError as error:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        if failure is not None:
+            raise failure
+        chunks.flush([])
+        if assembly.finish_raw is None and not assembly.begun:
+            raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a finish reason")
+        return assembly.response()
+
+    def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
+        answer = self.document(_EMBEDDINGS, body, headers)
+        rows = answer.embeddings or ([answer.embedding] if answer.embedding is not None else None)
+        if rows is None and answer.predictions:
+            rows = [prediction.embeddings or Values() for prediction in answer.predictions]
+        if rows is None:
+            raise RemoteProtocolError(f"{request.model}: no vectors came")
+        try:
+            made = Vectors.of([row.values or [] for row in rows])
+        except (ValueError, TypeError) as error:
+            raise RemoteProtocolError(f"{request.model}: the vectors cannot be read: {error}") from None
+        told = answer.usageMetadata
+        tokens = told.promptTokenCount if told is not None else None
+        counts = [row.statistics.token_count for row in rows if row.statistics is not None]
+        if tokens is None and len(counts) == len(rows) and None not in counts:
+            tokens = sum(count for count in counts if count is not None)
+        return EmbeddingResponse(
+            vectors=made,
+            model=request.model,
+            usage=Usage(prompt_tokens=tokens) if tokens is not None else Usage(source="absent"),
+            request_id=request_id(headers),
+        )
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        answer = self.document(_MODELS, body, headers)
+        if answer.models is None:
+            raise RemoteProtocolError(f"{self.name}: no model list came")
+        infos = (
+            ModelInfo(
+                model.name.removeprefix("models/"),
+                self.name,
+                context_window=model.inputTokenLimit,
+                max_output_tokens=model.outputTokenLimit,
+                owned_by="google",
+            )
+            for model in answer.models
+            if model.name
+        )
+        return ModelPage(tuple(infos), answer.nextPageToken or None)
+
+
+@attrs.define(eq=False)
+class _Chunks:
+    """Reads answers, whole or in pieces, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+
+    dialect: Gemini
+    assembly: Assembly
+    headers: Headers
+    done: bool = False  # this protocol has no last word
+    _open: PartialArguments | None = None
+
+    def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
+        if data.lstrip()[:1] in (b'"', b"["):
+            # An error as a bare string, or inside a list of one.
+            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+        answer = _ANSWER.decode(data)
+        if answer is None:
+            raise ValueError("no JSON object")
+        assembly = self.assembly
+        assembly.raw = data
+        assembly.served_model = assembly.served_model or answer.modelVersion
+        assembly.response_id = assembly.response_id or answer.responseId
+        if answer.usageMetadata is not None:
+            self._usage(answer.usageMetadata)
+        for candidate in answer.candidates or ():
+            if not candidate.index:
+                self._candidate(candidate, events)
+        feedback = answer.promptFeedback
+        if feedback is not None and feedback.blockReason and not answer.candidates:
+            assembly.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
+        if answer.error:
+            return self.dialect.error(facts_of({"error": answer.error}), self.headers, data)
+        return None
+
+    def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
+        if isinstance(document, dict) and not document.get("error"):
+            return self.read("", data, events)
+        return self.dialect.error(facts_of(document), self.headers, data)
+
+    def flush(self, events: list[Event]) -> None:
+        """A call whose last piece never came is given out as far as it is."""
+        if self._open is not None:
+            call, self._open = self._open, None
+            self.assembly.tool_call(
+                events, name=call.name, arguments=call.arguments(), id=call.id, signature=call.signature
+            )
+
+    def _candidate(self, candidate: Candidate, events: list[Event]) -> None:
+        assembly = self.assembly
+        for raw in (candidate.content.parts if candidate.content is not None else None) or ():
+            part = _PART.decode(bytes(raw))
+            if part is None:
+                assembly.skipped += 1
+                continue
+            self._part(part, bytes(raw), events)
+        assembly.finish(candidate.finishReason)
+        if candidate.logprobsResult:
+            assembly.logprobs.append(candidate.logprobsResult)
+        for source in (candidate.citationMetadata, candidate.groundingMetadata):
+            if source:
+                assembly.citations.append(source)
+
+    def _part(self, part: Part, raw: bytes, events: list[Event]) -> None:
+        assembly, signature = self.assembly, part.thoughtSignature
+        if part.functionCall is not None:
+            self._function_call(part.functionCall, signature, events)
+        elif part.text is not None:
+            put = assembly.reasoning if part.thought else assembly.text
+            if signature is None:
+                put(part.text, events)
+                return
+            # A signature holds for its own part, which is kept apart from its neighbours.
+            assembly.close_part()
+            put(part.text, events)
+            assembly.sign("reasoning" if part.thought else "text", signature)
+        elif set(decode_any(raw)) <= _BESIDE:
+            # Nothing but a signature, or not even that: Gemini refuses to get such a part back.
+            if signature is not None:
+                assembly.close_part()
+                assembly.sign("reasoning" if part.thought else "text", signature)
+        else:
+            assembly.opaque(raw)
+
+    def _function_call(self, call: FunctionCall, signature: str | None, events: list[Event]) -> None:
+        if call.name:
+            self.flush(events)
+            if not (call.willContinue or call.partialArgs):
+                arguments = (raw_bytes(call.args) or b"{}").decode("utf-8", "replace")
+                self.assembly.tool_call(events, name=call.name, arguments=arguments, id=call.id, signature=signature)
+                return
+            self._open = PartialArguments(call.name, call.id, signature)
+        if self._open is not None:
+            self._open.add(call.partialArgs)
+            if not call.willContinue:
+                self.flush(events)
+
+    def _usage(self, told: UsageWire) -> None:
+        """Counters are cumulative and come and go: the last one that was told counts, each for itself."""
+        if told == _UNCOUNTED:
+            return
+        known = self.assembly.usage
+        thoughts = told.thoughtsTokenCount if told.thoughtsTokenCount is not None else known.reasoning_tokens
+        answer = told.candidatesTokenCount
+        if answer is None and known.completion_tokens is not None:
+            answer = known.completion_tokens - (known.reasoning_tokens or 0)
+        self.assembly.usage = Usage(
+            prompt_tokens=told.promptTokenCount if told.promptTokenCount is not None else known.prompt_tokens,
+            completion_tokens=None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0),
+            cached_tokens=(
+                told.cachedContentTokenCount if told.cachedContentTokenCount is not None else known.cached_tokens
+            ),
+            reasoning_tokens=thoughts,
+        )

@@ -1,0 +1,95 @@
+"""The shapes of Gemini's answers. Every field is optional, for each of them is missing somewhere.
+
+Parts are kept raw, because what the vocabulary has no word for goes back to the provider unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from turnout.providers.json_codec import NULL
+
+__all__ = ["Answer", "Candidate", "Embeddings", "FunctionCall", "Models", "Part", "UsageWire", "Values"]
+
+
+class FunctionCall(msgspec.Struct, gc=False):
+    id: str | None = None
+    name: str | None = None
+    args: msgspec.Raw = NULL
+    partialArgs: list[Any] | None = None  # noqa: N815 - the name on the wire
+    willContinue: bool | None = None  # noqa: N815
+
+
+class Part(msgspec.Struct, gc=False):
+    text: str | None = None
+    thought: bool | None = None
+    thoughtSignature: str | None = None  # noqa: N815
+    functionCall: FunctionCall | None = None  # noqa: N815
+
+
+class Content(msgspec.Struct, gc=False):
+    parts: list[msgspec.Raw] | None = None
+
+
+class Candidate(msgspec.Struct, gc=False):
+    content: Content | None = None
+    finishReason: str | int | None = None  # noqa: N815
+    index: int | None = None
+    citationMetadata: Any = None  # noqa: N815
+    groundingMetadata: Any = None  # noqa: N815
+    logprobsResult: Any = None  # noqa: N815
+
+
+class Feedback(msgspec.Struct, gc=False):
+    blockReason: str | None = None  # noqa: N815
+
+
+class UsageWire(msgspec.Struct, gc=False):
+    promptTokenCount: int | None = None  # noqa: N815
+    candidatesTokenCount: int | None = None  # noqa: N815
+    thoughtsTokenCount: int | None = None  # noqa: N815
+    cachedContentTokenCount: int | None = None  # noqa: N815
+
+
+class Answer(msgspec.Struct, gc=False):
+    candidates: list[Candidate] | None = None
+    promptFeedback: Feedback | None = None  # noqa: N815
+    usageMetadata: UsageWire | None = None  # noqa: N815
+    modelVersion: str | None = None  # noqa: N815
+    responseId: str | None = None  # noqa: N815
+    error: Any = None
+
+
+class Statistics(msgspec.Struct, gc=False):
+    token_count: int | None = None
+
+
+class Values(msgspec.Struct, gc=False):
+    values: list[float] | None = None
+    statistics: Statistics | None = None  # from Vertex AI
+
+
+class Prediction(msgspec.Struct, gc=False):
+    embeddings: Values | None = None
+
+
+class Embeddings(msgspec.Struct, gc=False):
+    embeddings: list[Values] | None = None
+    embedding: Values | None = None
+    predictions: list[Prediction] | None = None  # what Vertex AI's `predict` answers
+    usageMetadata: UsageWire | None = None  # noqa: N815
+    error: Any = None
+
+
+class Model(msgspec.Struct, gc=False):
+    name: str | None = None
+    inputTokenLimit: int | None = None  # noqa: N815
+    outputTokenLimit: int | None = None  # noqa: N815
+
+
+class Models(msgspec.Struct, gc=False):
+    models: list[Model] | None = None
+    nextPageToken: str | None = None  # noqa: N815
+    error: Any = None

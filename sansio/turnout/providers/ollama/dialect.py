@@ -1,0 +1,302 @@
+"""Ollama's own dialect: NDJSON streams, tool arguments as objects, images as bare base64.
+
+Source: Ollama's API documentation (docs/api.md in its repository).
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import attrs
+import msgspec
+
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
+from turnout.events import Event
+from turnout.framing.ndjson import NdjsonParser
+from turnout.http import Headers, HttpRequest
+from turnout.messages import Image, Message, Refusal, Role, Text, Thinking
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.dialect import Dialect
+from turnout.providers.encoding.tool_arguments import arguments_object
+from turnout.providers.exchange import HttpExchange
+from turnout.providers.json_codec import NULL, Shape, raw_text
+from turnout.providers.protocol import ModelPage
+
+__all__ = ["FAMILY", "FINISH_REASONS", "Ollama"]
+
+FAMILY = "ollama"
+FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+_EFFORTS = ("low", "medium", "high", "max")
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: msgspec.Raw = NULL
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    model: str | None = None
+    message: _Message | None = None
+    response: str | None = None  # /api/generate
+    thinking: str | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+    logprobs: Any = None
+    error: Any = None
+
+
+class _Embeddings(msgspec.Struct, gc=False):
+    embeddings: list[list[float]] | None = None
+    embedding: list[float] | None = None  # /api/embeddings, of old
+    model: str | None = None
+    prompt_eval_count: int | None = None
+    error: Any = None
+
+
+class _Model(msgspec.Struct, gc=False):
+    name: str | None = None
+    model: str | None = None
+
+
+class _Models(msgspec.Struct, gc=False):
+    models: list[_Model] | None = None
+    error: Any = None
+
+
+_ANSWER = Shape(_Answer)
+_EMBEDDINGS = Shape(_Embeddings)
+_MODELS = Shape(_Models)
+
+
+@attrs.frozen
+class Ollama(Dialect):
+    """A provider that speaks Ollama (`turnout.providers.protocol.Provider`). A key is for ollama.com only."""
+
+    finish_reasons = FINISH_REASONS
+    stream_type = "application/x-ndjson"
+
+    @property
+    def family(self) -> str:
+        return FAMILY
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        asked = self._asking("POST", "/api/chat", _chat_body(request, stream=False))
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        asked = self._asking("POST", "/api/chat", _chat_body(request, stream=True), stream=True)
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), NdjsonParser)
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        asked = self._asking("POST", "/api/embed", body | dict(request.model.extra))
+        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        return self.collected(self._asking("GET", "/api/tags", None), self._parse_models)
+
+    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        return self.asking(method, self.account.endpoint + path, body, stream=stream)
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        assembly = self.assembly(request, headers)
+        chunks = _Chunks(self, assembly, headers)
+        try:
+            failure = chunks.read("", body, [])
+        except ValueError as error:
+            raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
+        if failure is not None:
+            raise failure
+        if not chunks.done and not assembly.begun:
+            raise RemoteProtocolError(f"{request.model}: the answer holds no message")
+        return assembly.response()
+
+    def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
+        answer = self.document(_EMBEDDINGS, body, headers)
+        rows = answer.embeddings if answer.embeddings is not None else [answer.embedding]
+        if None in rows:
+            raise RemoteProtocolError(f"{request.model}: no vectors came")
+        try:
+            vectors = Vectors.of(rows)
+        except ValueError as error:
+            raise RemoteProtocolError(f"{request.model}: the vectors cannot be read: {error}") from None
+        told = answer.prompt_eval_count
+        return EmbeddingResponse(
+            vectors=vectors,
+            model=request.model,
+            usage=Usage(prompt_tokens=told) if told is not None else Usage(source="absent"),
+            served_model=answer.model,
+        )
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        answer = self.document(_MODELS, body, headers)
+        if answer.models is None and b'"models"' not in body:  # a list of nothing is null
+            raise RemoteProtocolError(f"{self.name}: no model list came")
+        names = (model.model or model.name for model in answer.models or ())
+        return ModelPage(tuple(ModelInfo(name, self.name) for name in names if name))
+
+
+@attrs.define(eq=False)
+class _Chunks:
+    """Reads lines, or the whole answer, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+
+    dialect: Ollama
+    assembly: Assembly
+    headers: Headers
+    done: bool = False
+
+    def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
+        answer = _ANSWER.decode(data)
+        if answer is None:
+            raise ValueError("no JSON object")
+        assembly = self.assembly
+        assembly.raw = data
+        if answer.error:
+            return self.dialect.error(facts_of({"error": answer.error}), self.headers, data)
+        assembly.served_model = assembly.served_model or answer.model
+        thinking, text = answer.thinking, answer.response
+        if answer.message is not None:
+            thinking, text = answer.message.thinking, answer.message.content
+        if thinking:
+            assembly.reasoning(thinking, events)
+        if text:
+            assembly.text(text, events)
+        for call in (answer.message.tool_calls if answer.message is not None else None) or ():
+            self._tool_call(call, events)
+        if answer.logprobs:
+            assembly.logprobs.append(answer.logprobs)
+        if answer.done:
+            self.done = True
+            assembly.finish(answer.done_reason)
+        if answer.prompt_eval_count is not None or answer.eval_count is not None:
+            # A count of zero is left out on the wire, as is one that is not known: it stays unknown.
+            assembly.usage = Usage(prompt_tokens=answer.prompt_eval_count, completion_tokens=answer.eval_count)
+        return None
+
+    def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
+        return self.read("", data, events)
+
+    def flush(self, events: list[Event]) -> None:
+        """Nothing is held back."""
+
+    def _tool_call(self, call: _ToolCall, events: list[Event]) -> None:
+        function = call.function
+        if function is None or not function.name:
+            return
+        arguments = raw_text(function.arguments)
+        if arguments is None:
+            arguments = "{}"
+        self.assembly.tool_call(events, name=function.name, arguments=arguments, id=call.id)
+
+
+# -- requests -------------------------------------------------------------------------------------------------------
+
+
+def _chat_body(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
+    model = request.model
+    if request.tool_choice is not None and request.tool_choice.mode in ("required", "named"):
+        raise CapabilityUnsupported(f"{model}: Ollama cannot be made to call a tool; only 'auto' and 'none' work")
+    names = {call.id: call.name for message in request.messages for call in message.tool_calls}
+    body: dict[str, Any] = {
+        "model": model.model_id,
+        "messages": [_message(message, names) for message in request.messages],
+        "stream": stream,
+    }
+    if request.tools and (request.tool_choice is None or request.tool_choice.mode != "none"):
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters or {"type": "object", "properties": {}},
+                },
+                **tool.extra,
+            }
+            for tool in request.tools
+        ]
+    if request.response_format is not None:
+        body["format"] = request.response_format.schema if request.response_format.schema is not None else "json"
+    if model.reasoning_effort is not None:
+        effort = model.reasoning_effort
+        body["think"] = effort if effort in _EFFORTS and "gpt-oss" in model.model_id else effort != "none"
+    options = {
+        "temperature": model.temperature,
+        "top_p": model.top_p,
+        "top_k": model.top_k,
+        "num_predict": model.max_tokens,
+        "stop": list(model.stop) or None,
+        "seed": model.seed,
+        "presence_penalty": model.presence_penalty,
+        "frequency_penalty": model.frequency_penalty,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    extra = dict(model.extra)
+    if isinstance(own := extra.pop("options", None), dict):
+        given |= own
+    if given:
+        body["options"] = given
+    if model.logprobs is not None:
+        body["logprobs"] = True
+        if model.logprobs:
+            body["top_logprobs"] = model.logprobs
+    return body | extra
+
+
+def _message(message: Message, names: dict[str, str]) -> dict[str, Any]:
+    role = Role.SYSTEM if message.role is Role.DEVELOPER else message.role
+    wire: dict[str, Any] = {"role": role.value, "content": ""}
+    images = []
+    for part in message.content:
+        match part:
+            case Text() | Refusal():
+                wire["content"] += part.text
+            case Thinking():
+                if message.origin == FAMILY:
+                    wire["thinking"] = wire.get("thinking", "") + part.text
+            case Image():
+                images.append(_image(part))
+            case _ if role is Role.ASSISTANT:
+                continue  # what another provider understands alone
+            case _:
+                raise CapabilityUnsupported(f"ollama: a {type(part).__name__} cannot be sent; only text and images can")
+    if images:
+        wire["images"] = images
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {"id": call.id, "function": {"name": call.name, "arguments": arguments_object(call)}}
+            for call in message.tool_calls
+        ]
+    if role is Role.TOOL:
+        wire["tool_call_id"] = message.tool_call_id
+        wire["tool_name"] = message.name or names.get(message.tool_call_id or "", "")
+    return wire | dict(message.extra)
+
+
+def _image(part: Image) -> str:
+    """The bare base64 of an image: Ollama fetches nothing."""
+    if part.data is not None:
+        return base64.b64encode(part.data).decode()
+    url = part.url or ""
+    if url.startswith("data:") and ";base64," in url:
+        return url.partition(";base64,")[2]
+    raise CapabilityUnsupported("ollama: takes an image by its bytes, not by URL; fetch it and give Image(data=…)")

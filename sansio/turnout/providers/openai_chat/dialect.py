@@ -1,0 +1,428 @@
+"""The OpenAI chat-completions dialect, and all who took over its shape.
+
+Source: the OpenAI API reference (chat, embeddings, models); what vendors do otherwise is data in the catalog, and what
+they send otherwise is read here for everyone: a server behind a gateway may speak with any vendor's accent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelConfig, ModelInfo, Usage
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
+from turnout.events import Event
+from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.dialect import Dialect
+from turnout.providers.exchange import HttpExchange
+from turnout.providers.json_codec import Shape, decode_any, encode
+from turnout.providers.openai_chat.prefix_filter import Echo, prefill_of
+from turnout.providers.openai_chat.request import chat_body, tool_call
+from turnout.providers.openai_chat.wire import (
+    Chunk,
+    Embedding,
+    EmbeddingList,
+    Message,
+    ModelList,
+    ToolCallFragment,
+    usage_of,
+)
+from turnout.providers.protocol import ModelPage
+
+__all__ = ["FINISH_REASONS", "OpenAIChat", "Site"]
+
+FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
+    "error": FinishReason.ERROR,
+    "network_error": FinishReason.ERROR,
+    "insufficient_system_resource": FinishReason.ERROR,
+}
+
+_CHUNK = Shape(Chunk)
+_EMBEDDINGS = Shape(EmbeddingList)
+_MODELS = Shape(ModelList)
+
+
+class Site(Protocol):
+    """Where OpenAI's models are asked but at OpenAI's, and what that wants to be shown.
+
+    missing_env  the variables whose absence makes it not-configured
+    auth         signs each request just before it is sent
+    """
+
+    @property
+    def missing_env(self) -> tuple[str, ...]: ...
+
+    @property
+    def auth(self) -> Auth | None: ...
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        """The header fields that carry the key."""
+        ...
+
+    def url(self, path: str, body: Mapping[str, Any] | None) -> str:
+        """Where a request with this path and body goes."""
+        ...
+
+
+@attrs.frozen
+class OpenAIChat(Dialect):
+    """A provider that speaks chat completions (`turnout.providers.protocol.Provider`).
+
+    site  where it is asked, if that is not under the account's endpoint with its key as a bearer token
+    """
+
+    site: Site | None = None
+    finish_reasons = FINISH_REASONS
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return self.site.missing_env if self.site is not None else self.account.missing_env
+
+    def credentials(self) -> Iterable[tuple[str, str]]:
+        return self.site.credentials() if self.site is not None else super().credentials()
+
+    def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = chat_body(request, self.account, stream=False)
+        asked = self._asking("POST", self._chat_path(request), body)
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+
+    def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        body, dropped = chat_body(request, self.account, stream=True)
+        asked = self._asking("POST", self._chat_path(request), body, stream=True)
+
+        def make_chunks(assembly: Assembly, headers: Headers) -> _Chunks:
+            return _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+
+        return self.streamed(asked, request, make_chunks, dropped=dropped)
+
+    def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
+        if Capability.EMBEDDINGS not in self.capabilities:
+            raise CapabilityUnsupported(f"{request.model}: {self.name} offers no embeddings")
+        body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
+        if self.account.entry.habits.base64:
+            body["encoding_format"] = "base64"
+        if request.dimensions is not None:
+            body[self.account.entry.habits.names.get("dimensions", "dimensions")] = request.dimensions
+        asked = self._asking("POST", "/embeddings", body | dict(request.model.extra))
+        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+
+    def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
+        return self.collected(self._asking("GET", "/models", None), self._parse_models)
+
+    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        url = self.site.url(path, body) if self.site is not None else self.account.endpoint + path
+        auth = self.site.auth if self.site is not None else None
+        return self.asking(method, url, body, stream=stream, auth=auth)
+
+    def _chat_path(self, request: ChatRequest) -> str:
+        before = self.account.entry.habits.prefill_path if prefill_of(request) else ""
+        return f"{before}/chat/completions"
+
+    def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        assembly = self.assembly(request, headers)
+        reader = _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+        if (streamed := self.read_stream(body, assembly, reader)) is not None:
+            return streamed
+        chunk = self.decoded(_CHUNK, body)
+        failure = reader.take(chunk, body, [], whole=True)
+        reader.flush([])
+        if failure is not None:
+            raise failure
+        if not chunk.choices:
+            told = self._told(body, headers)
+            raise told or RemoteProtocolError(f"{request.model}: the answer has no choices: {_shown(body)}")
+        return assembly.response()
+
+    def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
+        answer = self.decoded(_EMBEDDINGS, body)
+        if answer.data is None:
+            raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: no vectors came: {_shown(body)}")
+        return EmbeddingResponse(
+            vectors=_vectors(_in_order(answer.data, request.model), request.model),
+            model=request.model,
+            usage=usage_of(answer.usage) if answer.usage is not None else Usage(source="absent"),
+            served_model=answer.model,
+            request_id=request_id(headers),
+            rate_limit=rate_limit(headers),
+        )
+
+    def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
+        # Together answers with the bare list.
+        answer = self.decoded(_MODELS, b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
+        if answer.data is None and answer.object != "list":  # a list of nothing is null to Ollama
+            raise self._told(body, headers) or RemoteProtocolError(f"{self.name}: no model list came: {_shown(body)}")
+        return ModelPage(
+            tuple(
+                ModelInfo(
+                    entry.id,
+                    self.name,
+                    context_window=entry.window,
+                    max_output_tokens=entry.max_completion_tokens,
+                    owned_by=entry.owned_by,
+                )
+                for entry in answer.data or ()
+                if entry.id
+            )
+        )
+
+    def _told(self, body: bytes, headers: Headers) -> ProviderError | None:
+        """The error that a 200 tells of in its body, if it does."""
+        facts = facts_of(decode_any(body))
+        if not facts.message and not facts.codes:
+            return None
+        return self.error(facts, headers, body)
+
+
+@attrs.define(eq=False)
+class _Chunks:
+    """Reads chunks into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+
+    dialect: OpenAIChat
+    assembly: Assembly
+    headers: Headers
+    echo: Echo
+    done: bool = False
+    _usage_seen: bool = False
+    _details: list[dict[str, Any]] = attrs.field(factory=list)
+    _custom: set[int] = attrs.field(factory=set)  # which of the calls are of tools that take free text
+
+    def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
+        if data.lstrip().startswith(b"[DONE]"):
+            self.done = True
+            return None
+        chunk = _CHUNK.decode(data)
+        if chunk is None:
+            raise ValueError("no JSON object")
+        failure = self.take(chunk, data, events)
+        if failure is None and event == "error":
+            failure = self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+        return failure
+
+    def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
+        if isinstance(document, dict) and document.get("choices"):
+            chunk = _CHUNK.fit(document)
+            return self.take(chunk, data, events, whole=True) if chunk is not None else None
+        facts = facts_of(document)
+        return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
+
+    def flush(self, events: list[Event]) -> None:
+        if self.assembly.finish_raw is not None:
+            self.assembly.text(self.echo.rest(), events)
+
+    def take(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
+        """Put one chunk, or a whole answer, into the assembly."""
+        assembly = self.assembly
+        assembly.raw = data
+        if assembly.response_id is None:
+            assembly.response_id = chunk.id or None
+        if assembly.served_model is None:
+            assembly.served_model = chunk.model or None
+        if chunk.usage is not None and (told := usage_of(chunk.usage)).source == "reported":
+            assembly.usage = told
+            self._usage_seen = True
+        if chunk.citations:
+            assembly.citations = list(chunk.citations)
+        error = chunk.error or chunk.errors
+        for choice in chunk.choices or ():
+            if choice.index:
+                continue
+            # Perplexity sends both: beside each delta the answer so far, and beside the whole answer an empty delta.
+            message = (choice.message or choice.delta) if whole else (choice.delta or choice.message)
+            if message is not None:
+                self._message(message, events, whole)
+            if choice.finish_reason is not None:
+                assembly.finish(choice.finish_reason, _filtered(choice.finish_reason))
+            if choice.logprobs:
+                assembly.logprobs.append(choice.logprobs)
+            if choice.usage is not None and not self._usage_seen:
+                assembly.usage = usage_of(choice.usage)
+            error = error or choice.error
+        groq = chunk.x_groq
+        if groq is not None:
+            if groq.usage is not None and not self._usage_seen:
+                assembly.usage = usage_of(groq.usage)
+            error = error or groq.error
+        if error:
+            return self.dialect.error(facts_of({"error": error, "code": chunk.code}), self.headers, data)
+        if chunk.choices is None and not whole:
+            # A flat error: SiliconFlow, DashScope, Cerebras and many gateways have no envelope.
+            facts = facts_of(decode_any(data))
+            return self.dialect.error(facts, self.headers, data) if facts.message else None
+        return None
+
+    def _message(self, message: Message, events: list[Event], whole: bool) -> None:
+        assembly = self.assembly
+        content = message.content
+        reasoning = message.reasoning_content or message.reasoning
+        if reasoning:
+            for text in (reasoning,) if isinstance(reasoning, str) else _texts(reasoning):
+                assembly.reasoning(text, events)
+        if message.reasoning_details:
+            self._reasoning_details(message.reasoning_details, not reasoning, events)
+        if content:
+            if isinstance(content, str):
+                assembly.text(self.echo.pass_on(content), events)
+            elif isinstance(content, list):
+                for part in content:
+                    self._content_part(part, events)
+            elif "type" in content:
+                self._content_part(content, events)
+            else:
+                # The JSON that was asked for, as it is and not as text.
+                assembly.text(self.echo.pass_on(json.dumps(content, ensure_ascii=False)), events)
+        if message.refusal:
+            assembly.refusal(message.refusal)
+        if message.tool_calls:
+            for fragment in message.tool_calls:
+                self._tool_call(fragment, events, whole)
+        elif message.function_call is not None:
+            self._tool_call(ToolCallFragment(index=0, function=message.function_call), events, whole)
+        if message.annotations:
+            assembly.citations += message.annotations
+
+    def _content_part(self, part: object, events: list[Event]) -> None:
+        """A part where a string is usual: text, a refusal, or thinking with its own parts (Mistral, Databricks)."""
+        if isinstance(part, str):
+            self.assembly.text(self.echo.pass_on(part), events)
+            return
+        if not isinstance(part, dict):
+            return
+        if isinstance(part.get("refusal"), str):
+            self.assembly.refusal(part["refusal"])
+        thinks = part.get("type") in ("thinking", "reasoning")
+        for name in ("text", "thinking", "summary"):
+            for text in _texts(part.get(name)):
+                if thinks or name != "text":
+                    self.assembly.reasoning(text, events)
+                else:
+                    self.assembly.text(self.echo.pass_on(text), events)
+
+    def _reasoning_details(self, details: list[Any], tell: bool, events: list[Event]) -> None:
+        """OpenRouter's structured reasoning: kept for the next turn, told only where no plain field told it."""
+        self.assembly.replay = self._replay
+        for detail in details:
+            if not isinstance(detail, dict):
+                continue
+            told = detail.get("text") or detail.get("summary")
+            if tell and isinstance(told, str):
+                self.assembly.reasoning(told, events)
+            place = (detail.get("type"), detail.get("index"))
+            last = self._details[-1] if self._details else None
+            if last is None or place != (last.get("type"), last.get("index")):
+                self._details.append(dict(detail))
+                continue
+            for key, value in detail.items():
+                known = last.get(key)
+                if key in ("text", "summary", "data") and isinstance(known, str) and isinstance(value, str):
+                    last[key] = known + value
+                elif value is not None:
+                    last[key] = value
+
+    def _replay(self) -> bytes | None:
+        replayed: dict[str, Any] = {}
+        if self._details:
+            replayed["reasoning_details"] = self._details
+        if self._custom:
+            calls, account = enumerate(self.assembly.finished_calls()), self.dialect.account
+            replayed["tool_calls"] = [tool_call(call, account, custom=place in self._custom) for place, call in calls]
+        return encode(replayed) if replayed else None
+
+    def _tool_call(self, fragment: ToolCallFragment, events: list[Event], whole: bool) -> None:
+        function, custom = fragment.function, fragment.custom
+        if custom is not None and function is None:
+            self.assembly.replay = self._replay
+            place = self.assembly.tool_fragment(
+                events,
+                id=fragment.id,
+                index=fragment.index,
+                name=custom.name,
+                arguments=custom.input,
+                begins=whole,
+                free_text=True,
+            )
+            self._custom.add(place)
+            return
+        arguments = function.arguments if function is not None else None
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        self.assembly.tool_fragment(
+            events,
+            id=fragment.id,
+            index=fragment.index,
+            name=function.name if function is not None else None,
+            arguments=arguments,
+            signature=_google_signature(fragment.extra_content),
+            begins=whole,
+        )
+
+
+def _texts(told: object) -> list[str]:
+    """The texts of what is one, or a list of parts that have one each."""
+    pieces = (piece.get("text") if isinstance(piece, dict) else piece for piece in _listed(told))
+    return [piece for piece in pieces if isinstance(piece, str)]
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _filtered(finish_reason: str | int) -> FinishReason | None:
+    """Gemini's OpenAI-shaped endpoint says what was wrong behind the word: "content_filter: PROHIBITED_CONTENT"."""
+    told = isinstance(finish_reason, str) and finish_reason.startswith("content_filter:")
+    return FinishReason.CONTENT_FILTER if told else None
+
+
+def _google_signature(extra: object) -> str | None:
+    google = extra.get("google") if isinstance(extra, dict) else None
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    return signature if isinstance(signature, str) else None
+
+
+def _in_order(entries: list[Embedding], model: ModelConfig) -> list[str | list[float]]:
+    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
+    if any(entry.index is not None for entry in entries):
+        if len({entry.index or 0 for entry in entries}) != len(entries):
+            told = [entry.index for entry in entries[:8]]
+            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
+        entries = sorted(entries, key=lambda entry: entry.index or 0)
+    return [entry.embedding for entry in entries]
+
+
+def _vectors(entries: list[str | list[float]], model: ModelConfig) -> Vectors:
+    """Vectors by what really came: base64 of little-endian float32, or lists of numbers."""
+    try:
+        if entries and all(isinstance(entry, str) for entry in entries):
+            packed = [base64.b64decode(entry, validate=True) for entry in entries if isinstance(entry, str)]
+            if len({len(vector) for vector in packed}) != 1 or len(packed[0]) % 4 or not packed[0]:
+                raise ValueError("vectors of one answer have different or odd lengths")
+            return Vectors.from_little_endian(b"".join(packed), len(packed[0]) // 4)
+        rows = [entry for entry in entries if not isinstance(entry, str)]
+        if len(rows) != len(entries):
+            raise ValueError("one of them is missing, or is no list of numbers")
+        return Vectors.of(rows)
+    except (ValueError, binascii.Error) as error:
+        raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
+
+
+def _shown(body: bytes) -> str:
+    return repr(body[:200].decode("utf-8", "replace").strip())

@@ -1,0 +1,328 @@
+"""The body of an OpenAI chat-completions request, with the habits of those who took over its shape.
+
+Source: the OpenAI API reference, "Create chat completion"; differences by vendor are data in the catalog.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.errors import CapabilityUnsupported
+from turnout.messages import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+)
+from turnout.providers.catalog.spec import Account, Habits, ModelRule
+from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.openai_chat.prefix_filter import prefill_of
+from turnout.providers.schemas.enforced import answer_schema, held_tool
+
+__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "refused_effort", "tool_call", "tools_of"]
+
+# The settings of a ModelConfig that go into the body under their own names.
+_PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
+_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body, and the settings that were left out of it because the model refuses them.
+
+    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+    """
+    model, habits = request.model, account.entry.habits
+    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    prefilled = bool(prefill_of(request))
+    refused = refused_effort(model, habits, rule, prefilled=prefilled)
+    unthinking = rule.only_streams_thinking and not stream
+    if unthinking and model.reasoning_effort not in (None, "none"):
+        refused = {"reasoning_effort": "it thinks in streams only"}
+    if model.temperature is not None and model.temperature > habits.hottest:
+        refused["temperature"] = f"0 to {habits.hottest:g} here"
+    given, dropped = accepted_settings(model, account, refused)
+    body: dict[str, Any] = {
+        "model": model.model_id,
+        "messages": [_message(message, account) for message in request.messages],
+    }
+    if habits.replay == "reasoning_content_of_calls":
+        _replay_reasoning_of_calls(body["messages"], request, account)
+    if stream:
+        body["stream"] = True
+        if habits.usage_option:
+            body["stream_options"] = {"include_usage": True}
+    body |= {habits.names.get(name, name): given[name] for name in _PLAIN if name in given}
+    if "max_tokens" in given:
+        body[rule.max_tokens or habits.max_tokens] = given["max_tokens"]
+    if "stop" in given:
+        if habits.stop_limit is not None and len(model.stop) > habits.stop_limit:
+            raise CapabilityUnsupported(f"{model}: takes at most {habits.stop_limit} stop sequences")
+        body["stop"] = list(model.stop)
+    if "logprobs" in given:
+        body |= _logprobs(model.logprobs or 0, habits.logprobs)
+    if "reasoning_effort" in given:
+        body |= _effort(given["reasoning_effort"], habits.effort, rule)
+    elif unthinking or (prefilled and habits.effort.startswith("thinking")):
+        # Else it would refuse the request; and of an answer that was begun, think first and then begin anew.
+        body |= _effort("none", habits.effort, rule)
+    body |= tools_of(request, account, _tool, _named)
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request, account)
+    return body | dict(model.extra), dropped
+
+
+def refused_effort(model: ModelConfig, habits: Habits, rule: ModelRule, *, prefilled: bool) -> dict[str, str]:
+    """The effort, where this model does not take the one that is asked for, with the reason."""
+    effort = model.reasoning_effort
+    if effort is None:
+        return {}
+    if habits.effort == "none":
+        return {"reasoning_effort": ""}
+    if effort == "none":
+        return {"reasoning_effort": "it cannot stop thinking"} if rule.thinking_off == "never" else {}
+    if prefilled and habits.effort.startswith("thinking"):
+        return {"reasoning_effort": "it goes on from the beginning of an answer without thinking"}
+    if habits.effort == "reasoning_effort" and effort not in rule.efforts:
+        return {"reasoning_effort": f"{effort!r}: it knows {', '.join(rule.efforts)}"}
+    return {}
+
+
+def _effort(effort: str, how: str, rule: ModelRule) -> dict[str, Any]:
+    if how == "reasoning":
+        return {"reasoning": {"effort": effort}}
+    if how.startswith("thinking"):
+        switch = {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+        said = how == "thinking_and_effort" and effort in rule.efforts
+        return switch | ({"reasoning_effort": effort} if said else {})
+    if how == "enable_thinking":
+        return {"enable_thinking": effort != "none"}
+    return {"reasoning_effort": effort}
+
+
+def _logprobs(alternatives: int, how: str) -> dict[str, Any]:
+    if how == "count":
+        return {"logprobs": max(1, alternatives)}
+    return {"logprobs": True, **({"top_logprobs": alternatives} if alternatives else {})}
+
+
+def tools_of(
+    request: ChatRequest,
+    account: Account,
+    wire: Callable[[Tool], dict[str, Any]],
+    named: Callable[[str], dict[str, Any]],
+) -> dict[str, Any]:
+    """The fields of a body that are about tools; `wire` says a tool and `named` the choice of one."""
+    if not request.tools:
+        return {}
+    body: dict[str, Any] = {
+        "tools": [wire(held_tool(tool, account.entry.schemas, request.model)) for tool in request.tools]
+    }
+    choice = request.tool_choice
+    if choice is not None:
+        if choice.mode not in account.entry.habits.tool_choices or _refuses_force(request, account):
+            raise CapabilityUnsupported(f"{request.model}: does not take the tool choice {choice.mode!r}")
+        body["tool_choice"] = named(choice.name) if choice.name is not None else choice.mode
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    return body
+
+
+def _refuses_force(request: ChatRequest, account: Account) -> bool:
+    """Whether the request forces a tool on a model that cannot be made to call one."""
+    model, choice = request.model, request.tool_choice
+    rule = account.entry.rule(model.model_id)
+    if rule is None or choice is None or choice.mode not in ("required", "named"):
+        return False
+    return "tool_choice" in rule.refused_at(model.reasoning_effort)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {"type": "function", "function": function_of(tool), **tool.extra}
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def function_of(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return function
+
+
+def _response_format(request: ChatRequest, account: Account) -> dict[str, Any]:
+    schema = json_schema_of(request, account)
+    return {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": schema}
+
+
+def json_schema_of(request: ChatRequest, account: Account) -> dict[str, Any] | None:
+    """The schema of the answer with its name; None where just any JSON is asked for."""
+    wanted = request.response_format
+    if wanted is None or wanted.schema is None:
+        return None
+    if not account.entry.habits.json_schema:
+        raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer, only ResponseFormat.json()")
+    held = answer_schema(wanted.schema, account.entry.schemas if wanted.strict else None, request.model)
+    schema: dict[str, Any] = {"name": wanted.name, "schema": held, "strict": wanted.strict}
+    if wanted.description:
+        schema["description"] = wanted.description
+    return schema
+
+
+def _message(message: Message, account: Account) -> dict[str, Any]:
+    role = message.role
+    if role is Role.DEVELOPER and not account.entry.habits.developer:
+        role = Role.SYSTEM
+    wire: dict[str, Any] = {"role": role.value}
+    if role is Role.ASSISTANT:
+        wire |= _assistant(message, account)
+    elif role is Role.TOOL:
+        wire |= {
+            "tool_call_id": _call_id(message.tool_call_id or "", account),
+            "content": _text_only(message.content, "a tool's result"),
+        }
+    else:
+        wire["content"] = _content(message.content, account)
+        if message.name is not None and not account.entry.habits.names_only_tools:
+            wire["name"] = message.name
+    return wire | dict(message.extra)
+
+
+def _assistant(message: Message, account: Account) -> dict[str, Any]:
+    spoken = [part for part in message.content if not isinstance(part, Thinking | Opaque)]
+    refusal = "".join(part.text for part in spoken if isinstance(part, Refusal))
+    text = _text_only((part for part in spoken if not isinstance(part, Refusal)), "an assistant's message")
+    # An empty content beside tool calls is null: some servers refuse "".
+    wire: dict[str, Any] = {"content": text if text or not message.tool_calls else None}
+    if refusal and not text:
+        wire["refusal"] = refusal
+    own = message.origin == account.entry.name
+    if message.tool_calls:
+        wire["tool_calls"] = [tool_call(call, account, own=own) for call in message.tool_calls]
+    if own:
+        if account.entry.habits.replay == "reasoning_content" and message.reasoning:
+            wire["reasoning_content"] = message.reasoning
+        for part in message.content:
+            if isinstance(part, Opaque):
+                wire |= {
+                    name: msgspec.Raw(raw)
+                    for name, raw in msgspec.json.decode(part.json, type=dict[str, msgspec.Raw]).items()
+                }
+    return wire
+
+
+def tool_call(call: ToolCall, account: Account, *, own: bool = True, custom: bool = False) -> dict[str, Any]:
+    """A call as it goes back.
+
+    own     whether this provider made it, and so may get back what only it understands
+    custom  whether it is of a tool that takes free text
+    """
+    id = _call_id(call.id, account)
+    if custom:
+        return {"id": id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    wire: dict[str, Any] = {
+        "id": id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments or "{}"},
+    }
+    if own and call.signature is not None:
+        # Google's OpenAI-shaped endpoint wants its thought signature back here.
+        wire["extra_content"] = {"google": {"thought_signature": call.signature}}
+    return wire | dict(call.extra)
+
+
+def _replay_reasoning_of_calls(wires: list[dict[str, Any]], request: ChatRequest, account: Account) -> None:
+    """Put the reasoning on the assistant's messages of the turns that called tools, and on no others.
+
+    A turn is what stands between two messages of the user. In one with calls DeepSeek refuses a message without its
+    reasoning, also one that another model made, which has none: an empty one is taken. In a turn without calls it
+    passes reasoning over, and its first endpoint for it refused it.
+    """
+    turn: list[int] = []
+    for place, message in enumerate((*request.messages, Message.user("-"))):
+        if message.role is Role.ASSISTANT:
+            turn.append(place)
+        elif message.role is Role.USER:
+            if any(request.messages[one].tool_calls for one in turn):
+                for one in turn:
+                    own = request.messages[one].origin == account.entry.name
+                    wires[one]["reasoning_content"] = request.messages[one].reasoning if own else ""
+            turn = []
+
+
+def _call_id(id: str, account: Account) -> str:
+    """The id as it is sent. One that would be refused is made anew, and the same for the call and its result."""
+    length = account.entry.habits.call_id_length
+    if length is None or (len(id) == length and id.isascii() and id.isalnum()):
+        return id
+    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=length).hexdigest()[:length]
+
+
+def _content(parts: tuple[Part, ...], account: Account) -> str | list[dict[str, Any]]:
+    plain = all(isinstance(part, Text) and not part.extra for part in parts)
+    if plain and (len(parts) == 1 or account.entry.habits.flat_text):
+        return "".join(part.text for part in parts if isinstance(part, Text))
+    return [_part(part, account) for part in parts]
+
+
+def _part(part: Part, account: Account) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text, **part.extra}
+        case Image():
+            url = part.url if part.url is not None else data_url(part.data or b"", part.media_type)
+            image: dict[str, Any] = {"url": url}
+            if part.detail is not None:
+                image["detail"] = part.detail
+            return {"type": "image_url", "image_url": image, **part.extra}
+        case Audio():
+            format = _AUDIO_FORMATS.get(part.media_type)
+            if format is None:
+                raise CapabilityUnsupported(f"{account.name}: takes audio as wav or mp3, not {part.media_type}")
+            sound = {"data": base64.b64encode(part.data).decode(), "format": format}
+            return {"type": "input_audio", "input_audio": sound, **part.extra}
+        case File():
+            return {"type": "file", "file": _file(part, account), **part.extra}
+        case _:
+            raise CapabilityUnsupported(f"{account.name}: a {type(part).__name__} cannot be sent in a user's message")
+
+
+def _file(part: File, account: Account) -> dict[str, Any]:
+    if part.file_id is not None:
+        return {"file_id": part.file_id}
+    if part.url is not None:
+        if account.entry.name != "openrouter":
+            raise CapabilityUnsupported(f"{account.name}: takes a file by its bytes or its id, not by URL")
+        return {"filename": part.filename or "file", "file_data": part.url}
+    return {"filename": part.filename or "file", "file_data": data_url(part.data or b"", part.media_type)}
+
+
+def data_url(data: bytes, media_type: str | None) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def _text_only(parts: Iterable[Part], where: str) -> str:
+    texts = []
+    for part in parts:
+        if not isinstance(part, Text):
+            raise CapabilityUnsupported(f"{where} can only hold text in this dialect, not a {type(part).__name__}")
+        texts.append(part.text)
+    return "".join(texts)

@@ -1,0 +1,98 @@
+"""The body of a Responses request.
+
+Source: the OpenAI API reference, "Create a model response"; differences by vendor and model are data in the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.chat import ChatRequest
+from turnout.messages import Tool
+from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.openai_chat.request import function_of, json_schema_of, refused_effort, tools_of
+from turnout.providers.openai_responses.items import conversation
+
+__all__ = ["response_body"]
+
+# Settings that chat completions have and this API does not.
+_UNKNOWN_HERE: dict[str, str] = dict.fromkeys(
+    ("top_k", "seed", "presence_penalty", "frequency_penalty", "stop"), "the Responses API has none"
+)
+# Fields of `extra` that are laid over ours one by one, for each holds several settings.
+_MERGED = ("reasoning", "text")
+
+
+def response_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body, and the settings that were left out of it because the model or this API refuses them.
+
+    Nothing is stored with the provider unless `extra` says so: what the next turn needs comes with the answer.
+    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+    """
+    model = request.model
+    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    effort = refused_effort(model, account.entry.habits, rule, prefilled=False)
+    given, dropped = accepted_settings(model, account, {**_UNKNOWN_HERE, **effort})
+    extra = dict(model.extra)
+    stored = bool(extra.get("store"))
+    instructions, items = conversation(request, account, stored=stored)
+    body: dict[str, Any] = {"model": model.model_id, "input": items, "store": False}
+    if instructions is not None:
+        body["instructions"] = instructions
+    if stream:
+        body["stream"] = True
+    body |= {name: given[name] for name in ("temperature", "top_p") if name in given}
+    if "max_tokens" in given:
+        body["max_output_tokens"] = given["max_tokens"]
+    include = []
+    if not stored and _reasons(request, account):
+        include.append("reasoning.encrypted_content")
+    if "logprobs" in given:
+        include.append("message.output_text.logprobs")
+        body["top_logprobs"] = given["logprobs"]
+    if include:
+        body["include"] = include
+    if "reasoning_effort" in given:
+        body["reasoning"] = {"effort": given["reasoning_effort"]}
+    body |= tools_of(request, account, _tool, lambda name: _named(request, name))
+    if request.response_format is not None:
+        body["text"] = {"format": _format(request, account)}
+    for name in _MERGED:
+        if isinstance(extra.get(name), Mapping):
+            extra[name] = {**body.get(name, {}), **extra[name]}
+    return body | extra, dropped
+
+
+def _reasons(request: ChatRequest, account: Account) -> bool:
+    """Whether the model may reason: one that cannot refuses to be asked for its encrypted reasoning."""
+    rule = account.entry.rule(request.model.model_id)
+    return rule is None or "reasoning_effort" not in rule.refuses
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if _runs_there(tool):
+        return dict(tool.extra)
+    if tool.extra.get("type") == "custom":
+        told = {"description": tool.description} if tool.description else {}
+        return {"name": tool.name, **told, **tool.extra}
+    # Here a tool is strict unless it is said not to be, which makes every parameter a required one.
+    return {"type": "function", "strict": False, **function_of(tool), **tool.extra}
+
+
+def _runs_there(tool: Tool) -> bool:
+    """Whether it is one of the provider's own (`Tool("search", extra={"type": "web_search"})`), which has no name."""
+    return tool.extra.get("type", "function") not in ("function", "custom")
+
+
+def _named(request: ChatRequest, name: str) -> dict[str, Any]:
+    tool = next(tool for tool in request.tools if tool.name == name)
+    if _runs_there(tool):
+        return {"type": tool.extra["type"]}
+    return {"type": tool.extra.get("type", "function"), "name": name}
+
+
+def _format(request: ChatRequest, account: Account) -> dict[str, Any]:
+    schema = json_schema_of(request, account)
+    return {"type": "json_object"} if schema is None else {"type": "json_schema", **schema}

@@ -1,0 +1,1 @@
+"""Rewrites JSON Schemas to the subset that a provider enforces."""
