@@ -17,8 +17,8 @@ from turnout.events import Token
 from turnout.framing.sse import SseParser
 from turnout.messages import Message
 from turnout.providers import create
-from turnout.providers.openai_wire import Chunk
-from turnout.providers.wire import Shape
+from turnout.providers.json_codec import Shape
+from turnout.providers.openai_chat.wire import Chunk
 
 AIM = 2.5
 

@@ -25,9 +25,9 @@ from turnout.errors import ConnectFailed
 from turnout.messages import Message
 from turnout.prices import Price
 from turnout.providers import create
+from turnout.routing.call.operations import Stream
 from turnout.routing.commands import Drop, Finish, Open, Read
-from turnout.routing.operations import Stream
-from turnout.routing.policy import Limit, Policy
+from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
 
 CHUNK = (

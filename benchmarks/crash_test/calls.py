@@ -15,7 +15,7 @@ from turnout.chat import ChatRequest, ChatResponse
 from turnout.errors import TurnoutError
 from turnout.events import End, Event, Restarted, Token
 from turnout.providers.protocol import Provider
-from turnout.routing.policy import OnInterrupt, Policy
+from turnout.routing.policy.settings import OnInterrupt, Policy
 from turnout.trace import Trace
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync

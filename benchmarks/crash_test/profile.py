@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from turnout.routing.policy import BreakerPolicy, OnInterrupt, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, OnInterrupt, Policy, Timers
 
 __all__ = ["FULL", "QUICK", "TOKENS", "Profile"]
 

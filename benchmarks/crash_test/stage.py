@@ -11,7 +11,7 @@ from turnout.messages import Message
 from turnout.prices import Price
 from turnout.providers import create
 from turnout.providers.protocol import Provider
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io.sandbox import Fault, Received, Sandbox
 
 __all__ = ["Stage", "answer_of"]

@@ -18,7 +18,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.messages import Message
 from turnout.providers import create
 from turnout.providers.protocol import Provider
-from turnout.routing.policy import OnInterrupt
+from turnout.routing.policy.settings import OnInterrupt
 from turnout_io.sandbox import Cut, Fault, Garble, Received, Sandbox
 
 __all__ = ["MODELS", "Act", "Server", "Wish", "answer_of", "served", "wishes"]

@@ -11,7 +11,7 @@ __all__ = ["FailureClass", "Phase", "Timer"]
 
 
 class FailureClass(enum.StrEnum):
-    """What kind of failure it was. What the policy does about each is a table (`turnout.routing.classify.RULES`)."""
+    """The kind of a failure. The table `turnout.routing.policy.classify.RULES` says what follows each kind."""
 
     CONNECT = "connect"
     SETUP = "setup"  # no connection, for a reason that waiting does not mend: a bad certificate, a proxy that refuses

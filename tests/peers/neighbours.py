@@ -19,7 +19,7 @@ import turnout_io.asyncio as asyncio_driver
 import turnout_io.trio as trio_driver
 from turnout.chat import ChatRequest, ChatResponse
 from turnout.providers import create
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io.asyncio_transport import AsyncioTransport
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.socket_transport import SocketTransport

@@ -18,7 +18,7 @@ import trio
 
 from turnout import ChatRequest, EmbeddingRequest, Message, ModelConfig, Tool
 from turnout.providers import Provider, create
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io import sync
 from turnout_io.trio import Router as TrioRouter
 

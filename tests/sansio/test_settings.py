@@ -16,9 +16,9 @@ from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.providers import CATALOG, CatalogEntry
-from turnout.routing.classify import Action
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy
-from turnout.routing.routes import Choice
+from turnout.routing.policy.classify import Action
+from turnout.routing.policy.routes import Choice
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy
 
 FILE: dict[str, Any] = {
     "providers": {

@@ -16,7 +16,7 @@ import trio
 from tests.transports.stepping import Moment, cancelled_at, tasks_now
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.providers import create
-from turnout.routing.policy import Hedge, Policy
+from turnout.routing.policy.settings import Hedge, Policy
 from turnout.trace import Trace
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import trio as trio_driver

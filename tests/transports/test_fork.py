@@ -17,7 +17,7 @@ import requests
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.http import HttpRequest, Timeouts
 from turnout.providers import create
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport
 from turnout_io.conformance.certificates import Certificates

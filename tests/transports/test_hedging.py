@@ -12,7 +12,7 @@ import trio
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.errors import AllAttemptsFailed, DeadlineExceeded
 from turnout.providers import create
-from turnout.routing.policy import Hedge, Policy
+from turnout.routing.policy.settings import Hedge, Policy
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver

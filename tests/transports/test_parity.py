@@ -23,9 +23,9 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import ConnectFailed, Disconnected, Phase, TimedOut, Timer, TurnoutError
 from turnout.http import HttpRequest, Timeouts
 from turnout.messages import Message
-from turnout.routing.call import Call
+from turnout.routing.call.machine import Call
 from turnout.routing.commands import Command, Finish
-from turnout.routing.policy import Policy, Timers
+from turnout.routing.policy.settings import Policy, Timers
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import concurrent, sync
 from turnout_io import trio as trio_driver

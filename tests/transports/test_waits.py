@@ -17,7 +17,7 @@ from turnout import ChatRequest, Message, ModelConfig
 from turnout.errors import DeadlineExceeded, ServerError, TimedOut, Timer, TurnoutError
 from turnout.http import Headers, HttpRequest, Timeouts
 from turnout.providers import create
-from turnout.routing.policy import BreakerPolicy, Hedge, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Policy, Timers
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport

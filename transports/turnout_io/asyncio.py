@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.concurrent import AsyncChatStream, AsyncRouter
 from turnout_io.overlap import OverlappingRun

@@ -19,11 +19,11 @@ from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProto
 from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
-from turnout.routing.call import Call
+from turnout.routing.call.machine import Call
+from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
+from turnout.routing.call.selection import Field
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
-from turnout.routing.field import Field
-from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.router_base import LEAST_WAIT, RouterBase, auth_failures

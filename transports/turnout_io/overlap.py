@@ -12,7 +12,7 @@ from typing import assert_never
 
 from turnout.errors import AuthenticationFailed, RemoteProtocolError, TransportError
 from turnout.events import Event
-from turnout.routing.call import Call
+from turnout.routing.call.machine import Call
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
 from turnout_io.concurrent import AsyncRouter, Group, Run, Waker, authorised
 from turnout_io.router_base import LEAST_WAIT

@@ -13,13 +13,13 @@ from typing import Any, Generic, Self, TypeVar
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import AuthenticationFailed, TurnoutError
-from turnout.providers.entry import CatalogEntry
+from turnout.providers.catalog.spec import CatalogEntry
 from turnout.providers.protocol import Provider
-from turnout.routing.call import Call
-from turnout.routing.policy import Policy
+from turnout.routing.call.machine import Call
+from turnout.routing.policy.routes import Route
+from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
-from turnout.routing.routes import Route
-from turnout.routing.standing import Health, health_of
+from turnout.routing.state.candidate_state import Health, health_of
 from turnout.trace import Trace
 from turnout_io.process_lock import process_lock
 
@@ -48,7 +48,7 @@ class RouterBase(Generic[TransportT]):
     """Routes requests over its providers.
 
     providers  what `turnout.providers.create` makes, or your own; more with `register`
-    policy     timeouts, retries, concurrency; see `turnout.routing.policy.Policy`
+    policy     timeouts, retries, concurrency; see `turnout.routing.policy.settings.Policy`
     transport  how bytes travel; the driver's own by default
     seed       of the jitter, for runs that must repeat; by default a fresh one
     on_trace   called with the trace of each call when that is over, whatever it came to; `TraceRecorder` writes them

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.concurrent import AsyncChatStream, AsyncRouter
 from turnout_io.overlap import OverlappingRun

@@ -39,8 +39,8 @@ from turnout.config.values import (
     whole_number,
 )
 from turnout.prices import Price
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
-from turnout.routing.routes import Choice, Route
+from turnout.routing.policy.routes import Choice, Route
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
 
 __all__ = ["read_policy", "read_routes"]
 

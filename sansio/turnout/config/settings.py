@@ -26,8 +26,8 @@ import attrs
 from turnout.config.router_settings import read_policy, read_routes
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
 from turnout.providers import CATALOG, CatalogEntry, Provider, create
-from turnout.routing.policy import Policy
-from turnout.routing.routes import Route
+from turnout.routing.policy.routes import Route
+from turnout.routing.policy.settings import Policy
 
 __all__ = ["ProviderSettings", "Settings", "SettingsError"]
 

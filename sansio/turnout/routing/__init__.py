@@ -1,7 +1,7 @@
 """The routing policy, pure: who is asked, in which order, how long, and what happens when things go wrong."""
 
 from turnout.prices import Price
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
-from turnout.routing.routes import Choice, Measured, Route
+from turnout.routing.policy.routes import Choice, Measured, Route
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
 
 __all__ = ["BreakerPolicy", "Choice", "Hedge", "Limit", "Measured", "Policy", "Price", "Route", "Timers"]

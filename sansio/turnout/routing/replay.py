@@ -18,9 +18,9 @@ import attrs
 
 from turnout.errors import Phase
 from turnout.failures import FailureClass
-from turnout.routing.classify import Action, Rule
-from turnout.routing.plan import Again, Candidacy, Hold, Next, Obstacle, Plan, Stop, Try
-from turnout.routing.policy import Policy
+from turnout.routing.policy.classify import Action, Rule
+from turnout.routing.policy.plan import Again, Candidacy, Hold, Next, Obstacle, Plan, Stop, Try
+from turnout.routing.policy.settings import Policy
 from turnout.trace import TraceError, check_version
 from turnout.trace.entries import NO_LARGER, Entry, MovedOn, Retrying, Skipped, Waiting
 

@@ -25,19 +25,19 @@ from turnout.errors import (
 )
 from turnout.prices import by_model
 from turnout.providers.protocol import ModelFacts, Provider
-from turnout.routing.bill import Bill
-from turnout.routing.call import Call
-from turnout.routing.candidate import Candidate
-from turnout.routing.field import Field
-from turnout.routing.journal import Journal
-from turnout.routing.operations import Chat, Embed, Operation
-from turnout.routing.places import Places
-from turnout.routing.plan import Candidacy, Plan
-from turnout.routing.policy import Policy
+from turnout.routing.call.cost import Bill
+from turnout.routing.call.machine import Call
+from turnout.routing.call.operations import Chat, Embed, Operation
+from turnout.routing.call.selection import Field
+from turnout.routing.call.trace_writer import Journal
+from turnout.routing.policy.plan import Candidacy, Plan
+from turnout.routing.policy.routes import Choice, Measured, Route
+from turnout.routing.policy.settings import Policy
+from turnout.routing.policy.strategies import arranged
 from turnout.routing.replay import rules_of
-from turnout.routing.routes import Choice, Measured, Route
-from turnout.routing.standing import Standing
-from turnout.routing.strategies import arranged
+from turnout.routing.state.candidate import Candidate
+from turnout.routing.state.candidate_state import Standing
+from turnout.routing.state.router_lock import Places
 from turnout.trace import Trace
 from turnout.trace.entries import Arranged, Skipped
 

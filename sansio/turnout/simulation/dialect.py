@@ -16,11 +16,11 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
-from turnout.providers.assembly import Assembly
+from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.error_mapping import error_reader
+from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.hints import rate_limit
 from turnout.providers.protocol import ModelFacts, ModelPage
-from turnout.providers.refusals import error_reader
 
 __all__ = ["LAST", "TOKEN", "SimulatedDialect", "line"]
 

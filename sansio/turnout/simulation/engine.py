@@ -29,10 +29,10 @@ from turnout.errors import (
 )
 from turnout.events import Event
 from turnout.http import HttpRequest, Timeouts
-from turnout.routing.call import Call
+from turnout.routing.call.machine import Call
+from turnout.routing.call.operations import Operation
+from turnout.routing.call.selection import Field
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
-from turnout.routing.field import Field
-from turnout.routing.operations import Operation
 from turnout.routing.router import RouterCore
 
 __all__ = ["Outcome", "Script", "Simulation"]

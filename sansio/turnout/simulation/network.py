@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import attrs
 
 from turnout.http import HttpRequest
-from turnout.routing.call import Call
+from turnout.routing.call.machine import Call
 from turnout.routing.commands import Command, Drop, Open
 from turnout.simulation.dialect import LAST, line
 from turnout.simulation.engine import Script

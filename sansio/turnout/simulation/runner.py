@@ -9,7 +9,7 @@ import attrs
 
 from turnout.chat import ChatRequest
 from turnout.messages import Message
-from turnout.routing.operations import Chat, Operation, Stream
+from turnout.routing.call.operations import Chat, Operation, Stream
 from turnout.routing.router import RouterCore
 from turnout.simulation.dialect import TOKEN, SimulatedDialect
 from turnout.simulation.engine import Outcome, Simulation

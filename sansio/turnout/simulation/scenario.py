@@ -11,8 +11,8 @@ import attrs
 
 from turnout._validation import as_tuple, integer, non_empty, number
 from turnout.chat import ModelConfig
-from turnout.routing.policy import Policy
-from turnout.routing.routes import Route
+from turnout.routing.policy.routes import Route
+from turnout.routing.policy.settings import Policy
 
 __all__ = ["Arrivals", "Fault", "FaultKind", "Scenario", "SimulatedProvider", "Spread"]
 

@@ -33,7 +33,7 @@ from turnout.config.values import (
     text_of,
     whole_number,
 )
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout.simulation.scenario import Arrivals, Fault, FaultKind, Scenario, SimulatedProvider, Spread
 
 __all__ = ["read_scenario"]

@@ -17,7 +17,7 @@ from turnout.chat import ChatRequest, RateLimit, RateWindow
 from turnout.errors import ProviderError, QuotaExceeded, RateLimited
 from turnout.http import Headers
 from turnout.providers import create
-from turnout.providers.hints import rate_limit, retry_after
+from turnout.providers.decoding.response_headers import rate_limit, retry_after
 
 NOW = "Wed, 18 Feb 2026 22:00:00 GMT"
 Window = tuple[float | None, float | None, float | None]

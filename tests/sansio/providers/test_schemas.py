@@ -16,9 +16,9 @@ from turnout.chat import ChatRequest, ModelConfig, ResponseFormat
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import Message, Tool
 from turnout.providers import CATALOG, create
-from turnout.providers.schema_keywords import LISTS, MAPPINGS, ONE
-from turnout.providers.schema_saying import say
-from turnout.providers.schema_subset import SchemaSubset, SchemaUnsupported
+from turnout.providers.schemas.keywords import LISTS, MAPPINGS, ONE
+from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
+from turnout.providers.schemas.transform import say
 
 SUBSETS = {name: entry.schemas for name, entry in CATALOG.items() if entry.schemas is not None}
 NAMES = ("a", "b", "c", "kind")

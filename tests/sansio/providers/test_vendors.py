@@ -405,7 +405,7 @@ def test_who_goes_on_from_a_prefilled_answer(provider: str, model: str, prefill:
 def test_a_new_provider_is_one_short_entry() -> None:
     import inspect
 
-    from turnout.providers import catalog_openai
+    from turnout.providers.catalog import openai as catalog_openai
 
     source = inspect.getsource(catalog_openai)
     entries = [part.split("\n)\n")[0] for part in source.split(" = CatalogEntry(")[1:]]

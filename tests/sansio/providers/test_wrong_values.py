@@ -25,7 +25,7 @@ from turnout.providers import (
     openai_responses_wire,
     openai_wire,
 )
-from turnout.providers.wire import Shape
+from turnout.providers.json_codec import Shape
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 2.0, 2**70, "", "x", "error", "{}", "[1]"]),

@@ -29,7 +29,7 @@ from turnout.errors import (
 )
 from turnout.events import Event, Reasoning, Token
 from turnout.http import Headers, HttpRequest
-from turnout.providers.assembly import Assembly
+from turnout.providers.decoding.accumulator import Assembly
 from turnout.providers.exchange import Collected, HttpExchange
 from turnout.providers.protocol import ModelFacts, ModelPage
 

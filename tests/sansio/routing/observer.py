@@ -19,13 +19,13 @@ from turnout.events import Event, Restarted
 from turnout.http import HttpRequest
 from turnout.messages import Message
 from turnout.providers.protocol import ModelFacts
-from turnout.routing.admission import Admitted
-from turnout.routing.call import Call
-from turnout.routing.classify import RULES
+from turnout.routing.call.machine import Call
+from turnout.routing.call.operations import Chat, Stream
 from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
-from turnout.routing.operations import Chat, Stream
-from turnout.routing.policy import Policy
+from turnout.routing.policy.classify import RULES
+from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
+from turnout.routing.state.scheduler import Admitted
 from turnout.simulation import Outcome, Script, Simulation
 from turnout.trace.entries import (
     Answered,

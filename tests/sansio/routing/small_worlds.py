@@ -10,8 +10,8 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.events import Restarted
 from turnout.http import HttpRequest
 from turnout.providers.protocol import ModelFacts
-from turnout.routing.operations import Operation, Stream
-from turnout.routing.policy import Policy
+from turnout.routing.call.operations import Operation, Stream
+from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
 from turnout.simulation import Outcome, Script, Simulation
 

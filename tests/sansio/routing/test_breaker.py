@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.routing.breaker import Breaker
-from turnout.routing.policy import BreakerPolicy
+from turnout.routing.policy.settings import BreakerPolicy
+from turnout.routing.state.breaker import Breaker
 
 STEPS = st.lists(
     st.tuples(

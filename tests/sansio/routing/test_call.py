@@ -33,13 +33,13 @@ from turnout.errors import (
 from turnout.failures import FailureClass
 from turnout.http import HttpRequest
 from turnout.messages import Image, Message
-from turnout.routing.backoff import backoff_seconds
-from turnout.routing.classify import RULES, Action, classify
+from turnout.routing.call.final_error import failed_entry
+from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
-from turnout.routing.operations import Chat, Embed, ListModels, Operation, Stream
-from turnout.routing.policy import Policy, Timers
+from turnout.routing.policy.backoff import backoff_seconds
+from turnout.routing.policy.classify import RULES, Action, classify
+from turnout.routing.policy.settings import Policy, Timers
 from turnout.routing.router import RouterCore
-from turnout.routing.verdicts import failed_entry
 from turnout.simulation import Outcome, Script, Simulation
 
 GOOD = Script(body=((0.0, lines("tone", "ttwo", "f")),))

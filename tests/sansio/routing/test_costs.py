@@ -13,8 +13,8 @@ from turnout.errors import (
 )
 from turnout.events import End
 from turnout.prices import Price
-from turnout.routing.operations import Chat, Embed, ListModels, Stream
-from turnout.routing.policy import Hedge, Limit
+from turnout.routing.call.operations import Chat, Embed, ListModels, Stream
+from turnout.routing.policy.settings import Hedge, Limit
 from turnout.simulation import Script
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.sansio.routing.small_worlds import GOOD, World
-from turnout.routing.policy import Hedge, Policy
+from turnout.routing.policy.settings import Hedge, Policy
 from turnout.simulation import Script
 
 ALWAYS = Hedge(after=1.0, budget=1.0)

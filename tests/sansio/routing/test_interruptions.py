@@ -18,7 +18,7 @@ from turnout.events import Restarted
 from turnout.messages import Message
 from turnout.prices import Price
 from turnout.providers.protocol import ModelFacts
-from turnout.routing.operations import Stream
+from turnout.routing.call.operations import Stream
 from turnout.simulation import Script
 
 

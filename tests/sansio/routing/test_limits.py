@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from turnout.chat import ChatRequest, RateWindow
 from turnout.http import HttpRequest
 from turnout.providers import create
-from turnout.routing.limits import Gate, Pace, Window
-from turnout.routing.operations import Stream
-from turnout.routing.policy import Limit, Policy
+from turnout.routing.call.operations import Stream
+from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
+from turnout.routing.state.limits import Gate, Pace, Window
 from turnout.simulation import Script, Simulation
 
 # Sums of these are exact in binary, so that no rounding blurs the edges.

@@ -12,7 +12,7 @@ import pytest
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.routing import BreakerPolicy, Choice, Hedge, Limit, Policy, Route, Timers
-from turnout.routing.operations import Chat, Embed
+from turnout.routing.call.operations import Chat, Embed
 from turnout.routing.router import RouterCore
 
 MODEL: Any = ModelConfig("p", "m")

@@ -15,18 +15,18 @@ from hypothesis.errors import FlakyFailure
 
 from tests.sansio.routing.observer import check_world
 from tests.sansio.routing.worlds import World, worlds
-from turnout.routing.admission import Admission, Admitted
-from turnout.routing.backoff import backoff_seconds
-from turnout.routing.breaker import Breaker
-from turnout.routing.call import Call
+from turnout.routing.call.in_flight import Lanes
+from turnout.routing.call.machine import Call
+from turnout.routing.call.selection import Field
 from turnout.routing.commands import Sleep
-from turnout.routing.field import Field
-from turnout.routing.lanes import Lanes
-from turnout.routing.limits import Gate, Window
-from turnout.routing.places import Places
-from turnout.routing.plan import Again, Plan
-from turnout.routing.policy import Policy
-from turnout.routing.standing import Lease
+from turnout.routing.policy.backoff import backoff_seconds
+from turnout.routing.policy.plan import Again, Plan
+from turnout.routing.policy.settings import Policy
+from turnout.routing.state.breaker import Breaker
+from turnout.routing.state.candidate_state import Lease
+from turnout.routing.state.limits import Gate, Window
+from turnout.routing.state.router_lock import Places
+from turnout.routing.state.scheduler import Admission, Admitted
 from turnout.simulation import Simulation
 from turnout.trace.entries import Answered, MovedOn, Started
 
@@ -121,14 +121,14 @@ def a_delta_is_told_twice(patch: pytest.MonkeyPatch) -> None:
 
 @bug("nothing received is lost")
 def the_partial_answer_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    from turnout.routing.verdicts import interrupted as real
+    from turnout.routing.call.final_error import interrupted as real
 
     def interrupted(error: Any, partial: Any, candidate: str) -> Any:
         empty = attrs.evolve(partial, message=attrs.evolve(partial.message, content=())) if partial else partial
         return real(error, empty, candidate)
 
-    patch.setattr("turnout.routing.call.interrupted", interrupted)
-    patch.setattr("turnout.routing.delivery.interrupted", interrupted)
+    patch.setattr("turnout.routing.call.machine.interrupted", interrupted)
+    patch.setattr("turnout.routing.call.partial_response.interrupted", interrupted)
 
 
 @bug("every call finishes")
@@ -249,7 +249,7 @@ def nobody_heeds_what_was_asked_for(patch: pytest.MonkeyPatch) -> None:
     def hasty(retry: int, retry_after: float | None, policy: Policy, rng: random.Random) -> float:
         return real(retry, None, policy, rng)
 
-    patch.setattr("turnout.routing.plan.backoff_seconds", hasty)
+    patch.setattr("turnout.routing.policy.plan.backoff_seconds", hasty)
 
 
 def forget(patch: pytest.MonkeyPatch, kind: type) -> None:

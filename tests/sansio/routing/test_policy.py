@@ -20,12 +20,12 @@ from turnout.errors import (
     ProviderUnavailable,
     ServerError,
 )
+from turnout.routing.call.operations import Chat, Stream
 from turnout.routing.commands import Open
-from turnout.routing.operations import Chat, Stream
-from turnout.routing.policy import BreakerPolicy, Limit, Policy
+from turnout.routing.policy.routes import Choice, Route
+from turnout.routing.policy.settings import BreakerPolicy, Limit, Policy
 from turnout.routing.replay import replay
 from turnout.routing.router import RouterCore
-from turnout.routing.routes import Choice, Route
 from turnout.simulation import Script
 
 # -- who is repeated -----------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.chat import ModelConfig
-from turnout.routing.latency import Latency, PeakEwma
-from turnout.routing.routes import STRATEGIES, Choice, Measured, Route
-from turnout.routing.strategies import arranged
+from turnout.routing.policy.routes import STRATEGIES, Choice, Measured, Route
+from turnout.routing.policy.strategies import arranged
+from turnout.routing.state.latency import Latency, PeakEwma
 
 MEASURED = st.lists(
     st.builds(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from tests.sansio.routing.observer import check_world, drive
 from tests.sansio.routing.worlds import PlannedCall, World, worlds
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout.routing.replay import replay
 from turnout.simulation import Script
 from turnout.trace import Trace

@@ -8,7 +8,7 @@ import math
 import attrs
 from hypothesis import strategies as st
 
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
 from turnout.simulation import Script
 
 DELAYS = st.sampled_from([0.0, 0.0, 0.01, 0.5, 3.0, 20.0])

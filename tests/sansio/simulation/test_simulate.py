@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnout.chat import ModelConfig
-from turnout.routing.policy import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.policy.routes import Choice, Route
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
 from turnout.routing.replay import replay
-from turnout.routing.routes import Choice, Route
 from turnout.simulation import Arrivals, Fault, Report, Scenario, SimulatedProvider, Spread, read_scenario, simulate
 from turnout.simulation.scenario import FaultKind
 from turnout.trace import Trace

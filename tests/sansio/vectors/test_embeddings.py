@@ -16,8 +16,8 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.errors import InvalidRequest, RemoteProtocolError
 from turnout.http import HttpRequest
 from turnout.providers import create
-from turnout.routing.operations import Embed
-from turnout.routing.policy import Policy
+from turnout.routing.call.operations import Embed
+from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
 from turnout.simulation import Outcome, Script, Simulation
 

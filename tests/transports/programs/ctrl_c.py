@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.providers import create
-from turnout.routing.policy import Policy, Timers
+from turnout.routing.policy.settings import Policy, Timers
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.socket_transport import SocketTransport
 from turnout_io.sync import Router

@@ -22,7 +22,7 @@ import gevent
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.errors import TurnoutError
 from turnout.providers import create
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 from turnout_io.requests_transport import RequestsTransport
 from turnout_io.socket_transport import SocketTransport
 from turnout_io.sync import Router

@@ -7,7 +7,7 @@ import sys
 import click
 
 from turnout.chat import Capability, ProviderStatus
-from turnout.providers.entry import CatalogEntry
+from turnout.providers.catalog.spec import CatalogEntry
 from turnout_io.cli.options import CONFIG, ENV_FILE
 from turnout_io.cli.outcome import one_line
 from turnout_io.cli.user_router import user_router

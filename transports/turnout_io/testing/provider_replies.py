@@ -15,7 +15,7 @@ from typing import assert_never
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.http import HttpRequest, shown_url
 from turnout.http.http1 import Http1Exchange
-from turnout.providers.catalog import CATALOG
+from turnout.providers.catalog.known import CATALOG
 from turnout_io.sandbox.answering import respond
 from turnout_io.sandbox.answers import Answer, Scripted
 from turnout_io.sandbox.dialects import PROVIDERS

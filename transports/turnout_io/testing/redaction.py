@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from turnout.errors import LocalProtocolError
 from turnout.http import SECRET_HEADERS, SECRET_QUERY, Headers, HttpRequest, shown_url
-from turnout.providers.content_coding import ENCODINGS, ContentDecoder
+from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
 from turnout_io.testing.playback import fresh
 from turnout_io.testing.replies import Move, TransportFault
 

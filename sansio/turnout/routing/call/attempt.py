@@ -11,12 +11,12 @@ from turnout.chat import ChatResponse
 from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
 from turnout.http import Timeouts
 from turnout.providers.protocol import Exchange
-from turnout.routing.admission import Admitted
-from turnout.routing.candidate import Candidate
+from turnout.routing.call.operations import Operation
 from turnout.routing.commands import Open, Read
-from turnout.routing.operations import Operation
-from turnout.routing.policy import Hedge, Policy
-from turnout.routing.standing import Lease
+from turnout.routing.policy.settings import Hedge, Policy
+from turnout.routing.state.candidate import Candidate
+from turnout.routing.state.candidate_state import Lease
+from turnout.routing.state.scheduler import Admitted
 
 __all__ = ["Attempt"]
 

@@ -7,10 +7,10 @@ import attrs
 from turnout.chat import ChatResponse, Usage
 from turnout.errors import Phase, ProviderError, TurnoutError
 from turnout.failures import FailureClass
-from turnout.routing.attempt import Attempt
-from turnout.routing.candidate import Candidate
-from turnout.routing.estimate import text_tokens
-from turnout.routing.operations import Operation
+from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.operations import Operation
+from turnout.routing.policy.estimate import text_tokens
+from turnout.routing.state.candidate import Candidate
 
 __all__ = ["Bill"]
 

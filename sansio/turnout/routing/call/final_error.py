@@ -20,7 +20,7 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.failures import FailureClass
-from turnout.routing.plan import Stop
+from turnout.routing.policy.plan import Stop
 from turnout.trace.entries import Failed
 
 __all__ = ["Failures", "failed_entry", "interrupted"]

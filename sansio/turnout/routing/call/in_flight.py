@@ -7,7 +7,7 @@ from collections import deque
 
 import attrs
 
-from turnout.routing.attempt import Attempt
+from turnout.routing.call.attempt import Attempt
 
 __all__ = ["Lanes"]
 

@@ -28,20 +28,20 @@ from turnout.errors import (
 )
 from turnout.events import Event, Restarted
 from turnout.failures import FailureClass
-from turnout.routing.admission import Admitted
-from turnout.routing.answers import priced, refusal, with_usage
-from turnout.routing.attempt import Attempt
-from turnout.routing.classify import Action, classify
+from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.final_error import Failures, failed_entry, interrupted
+from turnout.routing.call.in_flight import Lanes
+from turnout.routing.call.operations import Operation
+from turnout.routing.call.partial_response import Delivery
+from turnout.routing.call.results import priced, refusal, with_usage
+from turnout.routing.call.selection import Field
+from turnout.routing.call.trace_writer import TICK, Journal
 from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
-from turnout.routing.delivery import Delivery
-from turnout.routing.field import Field
-from turnout.routing.journal import TICK, Journal
-from turnout.routing.lanes import Lanes
-from turnout.routing.operations import Operation
-from turnout.routing.places import Places
-from turnout.routing.plan import Again, Next, Plan, Stop
-from turnout.routing.policy import Policy
-from turnout.routing.verdicts import Failures, failed_entry, interrupted
+from turnout.routing.policy.classify import Action, classify
+from turnout.routing.policy.plan import Again, Next, Plan, Stop
+from turnout.routing.policy.settings import Policy
+from turnout.routing.state.router_lock import Places
+from turnout.routing.state.scheduler import Admitted
 from turnout.trace import Trace, entries
 
 __all__ = ["Call"]

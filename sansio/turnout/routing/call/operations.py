@@ -13,9 +13,9 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import RemoteProtocolError, TurnoutError
 from turnout.messages import Audio, File, Image, Message, Role, Text
 from turnout.providers.protocol import Exchange, ModelPage, Provider
-from turnout.routing.answers import continued, summed
-from turnout.routing.candidate import Candidate
-from turnout.routing.estimate import completion_tokens, embedding_tokens, prompt_tokens, text_tokens
+from turnout.routing.call.results import continued, summed
+from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens, text_tokens
+from turnout.routing.state.candidate import Candidate
 from turnout.trace import Trace
 
 __all__ = ["Chat", "Embed", "ListModels", "Operation", "Stream"]

@@ -6,9 +6,9 @@ import attrs
 
 from turnout.chat import ChatResponse
 from turnout.errors import Phase, TurnoutError
-from turnout.routing.attempt import Attempt
-from turnout.routing.operations import Operation
-from turnout.routing.verdicts import interrupted
+from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.final_error import interrupted
+from turnout.routing.call.operations import Operation
 from turnout.trace import Trace
 
 __all__ = ["Delivery"]

@@ -8,14 +8,14 @@ from functools import partial
 import attrs
 
 from turnout.errors import BudgetExceeded
-from turnout.routing.admission import Admitted, Answer, ObstaclesPassed
-from turnout.routing.bill import Bill
-from turnout.routing.candidate import Candidate
-from turnout.routing.journal import Journal
-from turnout.routing.operations import Operation
-from turnout.routing.places import Places
-from turnout.routing.plan import Hold, Obstacle, Plan, Stop, Try
-from turnout.routing.standing import Lease, Standing
+from turnout.routing.call.cost import Bill
+from turnout.routing.call.operations import Operation
+from turnout.routing.call.trace_writer import Journal
+from turnout.routing.policy.plan import Hold, Obstacle, Plan, Stop, Try
+from turnout.routing.state.candidate import Candidate
+from turnout.routing.state.candidate_state import Lease, Standing
+from turnout.routing.state.router_lock import Places
+from turnout.routing.state.scheduler import Admitted, Answer, ObstaclesPassed
 from turnout.trace.entries import QueueFull, Skipped, Waiting
 
 __all__ = ["Field"]
@@ -26,7 +26,7 @@ LONGEST_WAIT = 1e8
 
 @attrs.define(eq=False)
 class Field:
-    """Seeks a place for a call, and waits for one (`turnout.routing.admission.Applicant`).
+    """Seeks a place for a call, and waits for one (`turnout.routing.state.scheduler.Applicant`).
 
     granted  what it was told while it waited, until it asks again: its place, or that there is none to wait for; set
              and taken under the lock of `places`

@@ -6,7 +6,7 @@ import math
 
 import attrs
 
-from turnout.routing.plan import Obstacle
+from turnout.routing.policy.plan import Obstacle
 from turnout.trace import Trace
 from turnout.trace.entries import Entry, Passed
 

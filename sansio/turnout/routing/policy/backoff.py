@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 
 __all__ = ["backoff_seconds"]
 

@@ -16,9 +16,9 @@ import attrs
 
 from turnout.errors import Phase
 from turnout.failures import FailureClass
-from turnout.routing.backoff import backoff_seconds
-from turnout.routing.classify import Action
-from turnout.routing.policy import Policy
+from turnout.routing.policy.backoff import backoff_seconds
+from turnout.routing.policy.classify import Action
+from turnout.routing.policy.settings import Policy
 
 __all__ = ["Again", "Candidacy", "Decision", "Hold", "Next", "Obstacle", "Plan", "Stop", "Try"]
 

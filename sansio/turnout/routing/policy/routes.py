@@ -13,7 +13,7 @@ import attrs
 
 from turnout._validation import as_tuple, instance, instances, integer, non_empty, number
 from turnout.chat import ModelConfig, as_model
-from turnout.routing.policy import Policy
+from turnout.routing.policy.settings import Policy
 
 __all__ = ["Choice", "Measured", "Route", "Strategy"]
 

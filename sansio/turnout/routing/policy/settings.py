@@ -10,7 +10,7 @@ import attrs
 from turnout._validation import instance, integer, mapping_to, number, one_of
 from turnout.failures import FailureClass
 from turnout.prices import Price
-from turnout.routing.classify import RULES, Action, Rule
+from turnout.routing.policy.classify import RULES, Action, Rule
 
 __all__ = ["BreakerPolicy", "Hedge", "Limit", "OnExhausted", "OnFull", "OnInterrupt", "Policy", "Replay", "Timers"]
 
@@ -129,7 +129,7 @@ class Policy:
     reserve            the share of the time left that an attempt may not use while other candidates are untried, so
                        that a hung primary cannot eat the fallback's time; an answer that has begun to come may use it
     attempt_timeout    seconds for one attempt until its first content (of a unary call: until its whole answer)
-    rules              what a class of failure leads to, where it is not the usual (`turnout.routing.classify.RULES`):
+    rules              what follows a class of failure, if not the default (`turnout.routing.policy.classify.RULES`):
                        {"content-filter": "move-on", "groq:rate-limit": "move-on"}
     replay             `safe` repeats what failed; `only_if_unsent` repeats nothing of which a byte may have left, for
                        callers to whom a repeat may cost twice

@@ -8,7 +8,7 @@ import operator
 import random
 from collections.abc import Iterable, Sequence
 
-from turnout.routing.routes import Measured, Strategy
+from turnout.routing.policy.routes import Measured, Strategy
 
 __all__ = ["arranged"]
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from turnout.routing.policy import BreakerPolicy
+from turnout.routing.policy.settings import BreakerPolicy
 
 __all__ = ["Breaker", "BreakerState"]
 

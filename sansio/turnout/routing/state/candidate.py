@@ -7,7 +7,7 @@ import attrs
 from turnout.chat import ModelConfig
 from turnout.prices import Price
 from turnout.providers.protocol import Provider
-from turnout.routing.standing import Standing
+from turnout.routing.state.candidate_state import Standing
 
 __all__ = ["Candidate"]
 

@@ -9,12 +9,12 @@ import attrs
 
 from turnout.chat import RateLimit
 from turnout.providers.protocol import ModelFacts
-from turnout.routing.breaker import Breaker, BreakerState
-from turnout.routing.classify import Rule
-from turnout.routing.latency import Latency
-from turnout.routing.limits import Gate, Pace, Ticket
-from turnout.routing.plan import Obstacle
-from turnout.routing.policy import Limit
+from turnout.routing.policy.classify import Rule
+from turnout.routing.policy.plan import Obstacle
+from turnout.routing.policy.settings import Limit
+from turnout.routing.state.breaker import Breaker, BreakerState
+from turnout.routing.state.latency import Latency
+from turnout.routing.state.limits import Gate, Pace, Ticket
 
 __all__ = ["Health", "Lease", "Standing", "health_of"]
 

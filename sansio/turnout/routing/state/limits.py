@@ -8,7 +8,7 @@ from collections import deque
 import attrs
 
 from turnout.chat import RateWindow
-from turnout.routing.policy import Limit
+from turnout.routing.policy.settings import Limit
 
 __all__ = ["Gate", "Pace", "Window"]
 

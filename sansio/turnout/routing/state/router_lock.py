@@ -10,10 +10,10 @@ import attrs
 
 from turnout.chat import RateLimit, Usage
 from turnout.providers.protocol import ModelFacts
-from turnout.routing.admission import Admission, Admitted, Answer, ApplicantT
-from turnout.routing.classify import Rule
-from turnout.routing.policy import Hedge, Policy
-from turnout.routing.standing import Lease, Standing
+from turnout.routing.policy.classify import Rule
+from turnout.routing.policy.settings import Hedge, Policy
+from turnout.routing.state.candidate_state import Lease, Standing
+from turnout.routing.state.scheduler import Admission, Admitted, Answer, ApplicantT
 
 __all__ = ["Places"]
 

@@ -13,11 +13,11 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import attrs
 
 from turnout.providers.protocol import ModelFacts
-from turnout.routing.breaker import Breaker
-from turnout.routing.limits import Gate
-from turnout.routing.plan import Hold, Obstacle, Stop, Try
-from turnout.routing.policy import Limit, Policy
-from turnout.routing.standing import Lease, Standing
+from turnout.routing.policy.plan import Hold, Obstacle, Stop, Try
+from turnout.routing.policy.settings import Limit, Policy
+from turnout.routing.state.breaker import Breaker
+from turnout.routing.state.candidate_state import Lease, Standing
+from turnout.routing.state.limits import Gate
 
 __all__ = ["Admission", "Admitted", "Answer", "Applicant", "ObstaclesPassed"]
 

@@ -1,0 +1,1 @@
+"""The state machine of one call, and everything that one call owns."""

@@ -1,0 +1,1 @@
+"""State that the calls of one router share: candidates, limits, breakers, latency."""
