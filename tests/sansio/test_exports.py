@@ -9,6 +9,7 @@ import pytest
 
 import turnout
 import turnout_io
+import turnout_sandbox
 
 
 def modules(package: object) -> list[str]:
@@ -17,7 +18,7 @@ def modules(package: object) -> list[str]:
     return [info.name for info in found if not any(part.startswith("_") for part in info.name.split("."))]
 
 
-@pytest.mark.parametrize("name", modules(turnout) + modules(turnout_io))
+@pytest.mark.parametrize("name", modules(turnout) + modules(turnout_io) + modules(turnout_sandbox))
 def test_a_module_spells_out_its_exports(name: str) -> None:
     module = importlib.import_module(name)
     exported = getattr(module, "__all__", None)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from turnout.errors import LocalProtocolError
 from turnout_io.sandbox import Answer, Call, Received
-from turnout_io.sandbox.answers import Asked, Scripted, ToolSpec, Turn, compose
-from turnout_io.sandbox.prose import pieces_of, sentences_about
-from turnout_io.sandbox.schema_sample import sample
-from turnout_io.sandbox.vectors import as_base64, as_floats, vector_of
+from turnout_sandbox.answers import Asked, Scripted, ToolSpec, Turn, compose
+from turnout_sandbox.prose import pieces_of, sentences_about
+from turnout_sandbox.schema_sample import sample
+from turnout_sandbox.vectors import as_base64, as_floats, vector_of
 
 NOTHING = Received(
     provider="openai", method="POST", path="/", query={}, headers={}, raw=b"", body=None, at=0.0, connection=1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout_io.sandbox.http_requests import MalformedRequest, RawRequest, RequestReader
+from turnout_sandbox.server.http_requests import MalformedRequest, RawRequest, RequestReader
 
 TWO = (
     b"POST /openai/v1/models HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX: 1\r\nx: 2\r\n\r\nhello"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout_io.sandbox import Cut, Fault, Garble
-from turnout_io.sandbox.plan import Ending, Step, plan
-from turnout_io.sandbox.responses import Response, Stream, Unary
+from turnout_sandbox.server.responses import Response, Stream, Unary
+from turnout_sandbox.server.steps import Ending, Step, plan
 
 TOKENS = tuple(f"data: token {number}\n\n".encode() for number in range(5))
 

@@ -17,7 +17,7 @@ import pytest
 
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout_io.sandbox import Cut, Fault, read_script, serve
-from turnout_io.sandbox.__main__ import main
+from turnout_sandbox.__main__ import main
 
 SCRIPT = """
 openai:
@@ -121,7 +121,7 @@ def test_a_script_for_nobody_and_a_port_in_use_are_told(
 
 
 def test_the_module_runs_and_ends_at_an_interrupt() -> None:
-    command = [sys.executable, "-m", "turnout_io.sandbox", "--port", "0", "--token-interval", "0"]
+    command = [sys.executable, "-m", "turnout_sandbox", "--port", "0", "--token-interval", "0"]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     piped = subprocess.PIPE
     with subprocess.Popen(command, stdout=piped, stderr=piped, text=True, env=environ) as process:

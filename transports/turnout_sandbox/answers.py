@@ -1,0 +1,196 @@
+"""What is answered, decided once for all dialects: text, reasoning, tool calls, and the tokens they count for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from turnout.errors import LocalProtocolError
+from turnout_sandbox.prose import pieces_of, reasoning_about, seeded, sentences_about
+from turnout_sandbox.received import Received
+from turnout_sandbox.schema_sample import sample
+
+__all__ = ["Answer", "Asked", "Call", "Scripted", "ToolSpec", "Turn", "compose"]
+
+
+@attrs.frozen
+class ToolSpec:
+    """A tool that the request offers."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@attrs.frozen
+class Call:
+    """A call of a tool that the model makes."""
+
+    name: str
+    arguments: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.arguments, ensure_ascii=False)
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """A chat request, read out of its dialect.
+
+    prompt          text of the last user message
+    tool_results    texts of the tool results that end the conversation; () where a user message ends it
+    choice          "auto", "none" or "required"; or `forced` names the one tool to call
+    schema          what a structured answer must match; {} for any JSON; None for plain text
+    thinking        whether reasoning is wanted; `shown` whether its text may be told
+    beginning       text that the answer is to begin with; `repeats` whether the answer says it again
+    max_tokens      of reasoning and text together; None is no limit
+    prompt_tokens   how much the whole request counts for
+    """
+
+    model: str
+    prompt: str
+    prompt_tokens: int
+    stream: bool = False
+    tool_results: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    choice: str = "auto"
+    forced: str | None = None
+    parallel: bool = True
+    schema: Mapping[str, Any] | None = None
+    thinking: bool = False
+    beginning: str = ""
+    repeats: bool = False
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """A scripted answer, for `Sandbox.answer`: what the model says, thinks and calls."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[Call, ...] = ()
+
+
+Scripted: TypeAlias = Answer | str | Callable[[Received], "Answer | str"]
+"""What a user may script: a text, an answer, or a function of the request that gives one of them."""
+
+
+@attrs.frozen(kw_only=True)
+class Turn:
+    """One answer, cut into the pieces that a stream sends. `finish` is "stop", "length" or "tool_calls"."""
+
+    reasoning: tuple[str, ...]
+    text: tuple[str, ...]
+    calls: tuple[Call, ...]
+    finish: str
+    prompt_tokens: int
+    completion_tokens: int  # reasoning included
+    reasoning_tokens: int
+
+    @property
+    def whole_text(self) -> str:
+        return "".join(self.text)
+
+    @property
+    def whole_reasoning(self) -> str:
+        return "".join(self.reasoning)
+
+
+def compose(asked: Asked, received: Received, scripted: Scripted | None, salt: str) -> Turn:
+    """The answer to a request. Raises LocalProtocolError where a scripted function gives something else."""
+    if scripted is None:
+        answer = _made_up(asked, salt)
+    elif isinstance(scripted, str | Answer):
+        answer = _as_answer(scripted)
+    else:
+        answer = _as_answer(scripted(received))
+    return _turn(asked, answer)
+
+
+def _as_answer(value: object) -> Answer:
+    if isinstance(value, Answer):
+        return value
+    if isinstance(value, str):
+        return Answer(text=value)
+    raise LocalProtocolError(f"a scripted answer is a str or an Answer, not {type(value).__name__}")
+
+
+def _made_up(asked: Asked, salt: str) -> Answer:
+    reasoning = reasoning_about(asked.prompt, salt) if asked.thinking else ""
+    rng = seeded("arguments", salt, asked.prompt)
+    calls = tuple(Call(tool.name, _arguments(tool, rng, asked.prompt)) for tool in _tools_to_call(asked))
+    if calls:
+        return Answer(reasoning=reasoning, tool_calls=calls)
+    if asked.schema is not None:
+        value = (
+            sample(asked.schema, rng, asked.prompt) if asked.schema else {"answer": sentences_about(asked.prompt, salt)}
+        )
+        return Answer(reasoning=reasoning, text=json.dumps(value, ensure_ascii=False))
+    if asked.tool_results:
+        told = "; ".join(asked.tool_results)
+        return Answer(reasoning=reasoning, text=f"The tool gave this: {told}. That answers your question.")
+    return Answer(reasoning=reasoning, text=sentences_about(asked.prompt, salt))
+
+
+def _arguments(tool: ToolSpec, rng: Any, prompt: str) -> Mapping[str, Any]:
+    value = sample(tool.schema, rng, prompt)
+    return value if isinstance(value, dict) else {}
+
+
+# Words of tool names that say nothing of what the tool is about.
+_VERB_WORDS = "get set list find make call give show tell ask use run tool function current with from for"
+_VERBS = frozenset(_VERB_WORDS.split())
+
+
+def _tools_to_call(asked: Asked) -> tuple[ToolSpec, ...]:
+    if not asked.tools or asked.choice == "none":
+        return ()
+    if asked.forced is not None:
+        return tuple(tool for tool in asked.tools if tool.name == asked.forced)
+    if asked.tool_results:  # the tools have answered; now it is the model's turn to speak
+        return ()
+    named = tuple(tool for tool in asked.tools if _names(asked.prompt, tool.name))
+    if not named and asked.choice == "required":
+        named = asked.tools[:1]
+    return named if asked.parallel else named[:1]
+
+
+def _names(prompt: str, tool: str) -> bool:
+    """Whether the prompt has the tool's name in it, or a word of the name that says what it is about."""
+    low = prompt.lower()
+    if tool.lower() in low:
+        return True
+    words = (word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", tool))
+    spoken = set(re.findall(r"[^\W_]+", low))
+    return any(word in spoken for word in words if len(word) > 2 and word not in _VERBS)
+
+
+def _turn(asked: Asked, answer: Answer) -> Turn:
+    text = answer.text
+    ends = [place for stop in asked.stop if stop and (place := text.find(stop)) >= 0]
+    text = (text[: min(ends)] if ends else text).removeprefix(asked.beginning)
+    reasoning, pieces = pieces_of(answer.reasoning), pieces_of(text)
+    if asked.repeats:
+        pieces = pieces_of(asked.beginning) + pieces
+    called = sum(len(pieces_of(call.text)) + 1 for call in answer.tool_calls)
+    finish = "tool_calls" if answer.tool_calls else "stop"
+    if asked.max_tokens is not None and len(reasoning) + len(pieces) + called > asked.max_tokens:
+        reasoning = reasoning[: asked.max_tokens]
+        pieces = pieces[: asked.max_tokens - len(reasoning)]
+        # A call whose arguments do not fit would be no JSON; it is kept whole, and counted.
+        finish = "length" if not answer.tool_calls else finish
+    return Turn(
+        reasoning=tuple(reasoning),
+        text=tuple(pieces),
+        calls=answer.tool_calls,
+        finish=finish,
+        prompt_tokens=asked.prompt_tokens,
+        completion_tokens=max(1, len(reasoning) + len(pieces) + called),
+        reasoning_tokens=len(reasoning),
+    )

@@ -1,0 +1,228 @@
+"""Cohere's API, version 2: chat with named events, embeddings by purpose, the list of models, and its plain errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from turnout_sandbox.answers import Asked, Turn, compose
+from turnout_sandbox.dialect import Context, dumps, string_of, token_of, whole_number
+from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.openai.embeddings import native_dimensions
+from turnout_sandbox.openai.requests import Rules, read_chat
+from turnout_sandbox.prose import pieces_of, words_in
+from turnout_sandbox.received import Received
+from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.vectors import as_floats, vector_of
+
+__all__ = ["Cohere"]
+
+_ERRORS = {
+    ErrorKind.INVALID: (400, "invalid request"),
+    ErrorKind.AUTH: (401, "invalid api token"),
+    ErrorKind.PERMISSION: (403, "you do not have permission for this"),
+    ErrorKind.NO_SUCH_MODEL: (404, "model '{model}' not found, make sure the correct model ID was used"),
+    ErrorKind.NO_SUCH_PATH: (404, "404 page not found"),
+    ErrorKind.CONTEXT_LENGTH: (
+        400,
+        "too many tokens: the prompt exceeds the limit of 128000",
+    ),
+    ErrorKind.CONTENT_FILTER: (498, "the request contains a blocked token"),
+    ErrorKind.RATE_LIMIT: (429, "You are past the per minute request limit, please wait and try again later."),
+    ErrorKind.QUOTA: (402, "please add or update your payment method at https://dashboard.cohere.com/billing"),
+    ErrorKind.OVERLOADED: (503, "the service is overloaded"),
+    ErrorKind.SERVER: (500, "internal server error"),
+    ErrorKind.TIMEOUT: (504, "the request timed out"),
+}
+_STOPS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
+_RULES = Rules(roles=frozenset({"system", "user", "assistant", "tool"}), stops=5, hot=1.0)
+_PURPOSES = frozenset({"search_document", "search_query", "classification", "clustering", "image"})
+
+
+@attrs.frozen(kw_only=True)
+class Cohere:
+    name: str = "cohere"
+    base: str = ""
+    models: tuple[str, ...] = ("command-a-03-2025", "command-a-reasoning-08-2025", "command-r7b-12-2024", "embed-v4.0")
+
+    def respond(self, received: Received, context: Context) -> Response:
+        _let_in(received, context)
+        match received.method, received.path:
+            case "GET", "/v1/models":
+                known = self.models if context.models is None else tuple(sorted(context.models))
+                listed = [{"name": model, "endpoints": ["chat"], "context_length": 128_000} for model in known]
+                return _unary(200, {"models": listed})
+            case "POST", "/v2/chat":
+                return self._chat(received, context)
+            case "POST", "/v2/embed":
+                return _embed(_body(received), context)
+            case _:
+                raise Refused(ErrorKind.NO_SUCH_PATH)
+
+    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+        if received is not None:
+            refused.model = refused.model or received.model
+        status, text = _ERRORS[refused.kind]
+        message = refused.message or text.format(model=refused.model or "this-model")
+        return _unary(refused.status or status, {"id": _uuid(context), "message": message})
+
+    def _chat(self, received: Received, context: Context) -> Response:
+        asked = _asked(_body(received))
+        if not context.knows(asked.model):
+            raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
+        turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
+        answer = _Answer(turn, context)
+        if not asked.stream:
+            return _unary(200, answer.whole())
+        _, text = _ERRORS[context.stream_error()]
+        failed = {"finish_reason": "ERROR", "error": text.format(model=asked.model)}
+        return Stream(
+            headers=(("content-type", "text/event-stream"), ("cache-control", "no-cache")),
+            opening=(_event("message-start", id=answer.identity, delta={"message": {"role": "assistant"}}),),
+            tokens=answer.tokens(),
+            closing=(_event("message-end", delta=answer.end()),),
+            done=b"data: [DONE]\n\n",
+            broken=b'event: content-delta\ndata: {"type":"content-delta","index":0,"delta":{"mess\n\n',
+            error=(_event("message-end", delta=failed),),
+        )
+
+
+def _let_in(received: Received, context: Context) -> None:
+    key = received.headers.get("authorization", "").removeprefix("Bearer ")
+    if not key:
+        raise Refused(ErrorKind.AUTH, "no api key supplied")
+    if context.key is not None and key != context.key:
+        raise Refused(ErrorKind.AUTH)
+
+
+def _body(received: Received) -> Mapping[str, Any]:
+    if not isinstance(received.body, Mapping):
+        raise Refused(ErrorKind.INVALID, "the body of the request is not a JSON object")
+    return received.body
+
+
+def _asked(body: Mapping[str, Any]) -> Asked:
+    """The request, read by the rules of chat completions once it is put in their words. Raises Refused."""
+    choice = body.get("tool_choice")
+    if choice not in (None, "NONE", "REQUIRED"):
+        raise Refused(ErrorKind.INVALID, "invalid tool_choice: one of NONE, REQUIRED is expected")
+    messages = body.get("messages")
+    wanted = body.get("response_format")
+    as_json = isinstance(wanted, Mapping) and wanted.get("type") == "json_object"
+    schema = wanted.get("json_schema", {}) if isinstance(wanted, Mapping) and as_json else None
+    if schema is not None and body.get("tools"):
+        raise Refused(ErrorKind.INVALID, "response_format is not supported with tools")
+    thinking = body.get("thinking")
+    words = {
+        "model": body.get("model"),
+        "messages": [_message(one) for one in messages] if isinstance(messages, list) else messages,
+        "stream": body.get("stream"),
+        "temperature": body.get("temperature"),
+        "top_p": body.get("p"),
+        "max_tokens": body.get("max_tokens"),
+        "stop": body.get("stop_sequences"),
+        "tools": body.get("tools"),
+        "tool_choice": str(choice).lower() if choice is not None else None,
+    }
+    asked = read_chat({name: value for name, value in words.items() if value is not None}, _RULES)
+    thinks = isinstance(thinking, Mapping) and thinking.get("type") == "enabled"
+    return attrs.evolve(asked, schema=schema, thinking=thinks)
+
+
+def _message(message: object) -> object:
+    """A message without what only Cohere has: a plan, and thoughts among the text."""
+    if not isinstance(message, Mapping) or message.get("role") != "assistant":
+        return message
+    calls = {"tool_calls": message["tool_calls"]} if message.get("tool_calls") else {}
+    return {"role": "assistant", "content": string_of(message.get("content") or "") or None, **calls}
+
+
+def _embed(body: Mapping[str, Any], context: Context) -> Unary:
+    model, texts = body.get("model"), body.get("texts")
+    if not isinstance(model, str) or not context.knows(model):
+        raise Refused(ErrorKind.NO_SUCH_MODEL, model=str(model))
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise Refused(ErrorKind.INVALID, "texts must be a list of strings with at least one element")
+    if len(texts) > 96:
+        raise Refused(ErrorKind.INVALID, "total number of texts must be at most 96")
+    if str(body.get("input_type")) not in _PURPOSES:
+        raise Refused(ErrorKind.INVALID, "valid input_type must be provided with the provided model")
+    native = native_dimensions(model)
+    size = whole_number(body, "output_dimension") or native
+    vectors = [as_floats(vector_of(model, text, min(size, native), native)) for text in texts]
+    tokens = sum(words_in(text) for text in texts)
+    meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}}
+    return _unary(200, {"id": _uuid(context), "embeddings": {"float": vectors}, "texts": texts, "meta": meta})
+
+
+def _unary(status: int, body: object) -> Unary:
+    fields: Fields = (("content-type", "application/json"),)
+    return Unary(status, fields, dumps(body).encode("utf-8", "replace"))
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\ndata: {dumps({'type': kind, **fields})}\n\n".encode("utf-8", "surrogatepass")
+
+
+def _uuid(context: Context) -> str:
+    return "-".join(token_of(context.rng, size, "0123456789abcdef") for size in (8, 4, 4, 4, 12))
+
+
+@attrs.define
+class _Answer:
+    turn: Turn
+    context: Context
+    identity: str = attrs.field(init=False)
+    calls: list[dict[str, Any]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.identity = _uuid(self.context)
+        self.calls = [
+            {
+                "id": f"{call.name}_{token_of(self.context.rng, 12)}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.text},
+            }
+            for call in self.turn.calls
+        ]
+
+    def end(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"finish_reason": _STOPS[self.turn.finish]}
+        if self.context.fault.usage:
+            counts = {"input_tokens": self.turn.prompt_tokens, "output_tokens": self.turn.completion_tokens}
+            told["usage"] = {"billed_units": counts, "tokens": counts}
+        return told
+
+    def whole(self) -> dict[str, Any]:
+        turn = self.turn
+        message: dict[str, Any] = {"role": "assistant"}
+        content = [{"type": "thinking", "thinking": turn.whole_reasoning}] if turn.reasoning else []
+        content += [{"type": "text", "text": turn.whole_text}] if turn.text else []
+        if content:
+            message["content"] = content
+        if self.calls:
+            message["tool_calls"] = self.calls
+        return {"id": self.identity, "message": message, **self.end()}
+
+    def tokens(self) -> Iterator[bytes]:
+        """One write a piece: a part's start comes with its first delta, its end with its last."""
+        index = 0
+        for kind, pieces in (("thinking", self.turn.reasoning), ("text", self.turn.text)):
+            for number, piece in enumerate(pieces):
+                start = _said("content-start", index, content={"type": kind, kind: ""}) if number == 0 else b""
+                end = _event("content-end", index=index) if number == len(pieces) - 1 else b""
+                yield start + _said("content-delta", index, content={kind: piece}) + end
+            index += bool(pieces)
+        for place, call in enumerate(self.calls):
+            function = call["function"]
+            begun = {**call, "function": {"name": function["name"], "arguments": ""}}
+            yield _said("tool-call-start", place, tool_calls=begun)
+            for piece in pieces_of(function["arguments"]):
+                yield _said("tool-call-delta", place, tool_calls={"function": {"arguments": piece}})
+            yield _event("tool-call-end", index=place)
+
+
+def _said(kind: str, index: int, **message: Any) -> bytes:
+    return _event(kind, index=index, delta={"message": message})

@@ -1,0 +1,223 @@
+"""Ollama's native API: chat as NDJSON or whole, embeddings, the list of models, and its errors of one string."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from turnout_sandbox.answers import Asked, Turn, compose
+from turnout_sandbox.dialect import Context, dumps, token_of
+from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.ollama.requests import read_chat, wrong_type
+from turnout_sandbox.openai.embeddings import native_dimensions
+from turnout_sandbox.prose import words_in
+from turnout_sandbox.received import Received
+from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.vectors import as_floats, vector_of
+
+__all__ = ["Ollama"]
+
+_JSON: Fields = (("content-type", "application/json; charset=utf-8"),)
+_NDJSON: Fields = (("content-type", "application/x-ndjson"),)
+
+_ERRORS = {
+    ErrorKind.INVALID: (400, "invalid request"),
+    ErrorKind.AUTH: (401, "unauthorized"),
+    ErrorKind.PERMISSION: (403, "this model requires a subscription"),
+    ErrorKind.NO_SUCH_MODEL: (404, 'model "{model}" not found, try pulling it first'),
+    ErrorKind.NO_SUCH_PATH: (404, "404 page not found"),
+    ErrorKind.CONTEXT_LENGTH: (400, "the input length exceeds the context length"),
+    ErrorKind.CONTENT_FILTER: (400, "the request was refused"),
+    ErrorKind.RATE_LIMIT: (429, "too many concurrent requests"),
+    ErrorKind.QUOTA: (429, "you have reached your weekly usage limit, please upgrade to continue"),
+    ErrorKind.OVERLOADED: (503, "server busy, please try again.  maximum pending requests exceeded"),
+    ErrorKind.SERVER: (500, "llama runner process has terminated: signal: killed"),
+    ErrorKind.TIMEOUT: (500, "timed out waiting for llama runner to start"),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Ollama:
+    """A local server: any key is as good as none."""
+
+    name: str = "ollama"
+    base: str = ""
+    models: tuple[str, ...] = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b", "nomic-embed-text:latest")
+
+    def respond(self, received: Received, context: Context) -> Response:
+        match received.method, received.path.rstrip("/"):
+            case "POST", "/api/chat":
+                return self._chat(received, context)
+            case "POST", "/api/embed":
+                return _embed(_object_of(received), context)
+            case "GET", "/api/tags":
+                return _unary({"models": [_tag(model) for model in self._known(context)]})
+            case "GET", "/api/version":
+                return _unary({"version": "0.13.0"})
+            case "GET" | "HEAD", "":
+                return Unary(200, (("content-type", "text/plain; charset=utf-8"),), b"Ollama is running")
+            case _:
+                raise Refused(ErrorKind.NO_SUCH_PATH)
+
+    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+        if received is not None:
+            refused.model = refused.model or received.model
+        status, text = _told(refused)
+        if refused.kind is ErrorKind.NO_SUCH_PATH:  # the router's own words, outside of any JSON
+            return Unary(status, (("content-type", "text/plain"),), text.encode())
+        return attrs.evolve(_unary({"error": text}), status=status)
+
+    def _known(self, context: Context) -> tuple[str, ...]:
+        return self.models if context.models is None else tuple(sorted(context.models))
+
+    def _chat(self, received: Received, context: Context) -> Response:
+        body = _object_of(received)
+        asked = read_chat(body)
+        if not context.knows(asked.model):
+            raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
+        if "embed" in asked.model:
+            raise Refused(ErrorKind.INVALID, f'"{asked.model}" does not support chat')
+        if not body.get("messages"):  # no messages: load the model, say nothing
+            loaded = {"model": asked.model, "created_at": _now(), "message": {"role": "assistant", "content": ""}}
+            return _unary({**loaded, "done": True, "done_reason": "load"})
+        turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
+        answer = _Answer(asked, turn, context)
+        if not asked.stream:
+            return _unary(answer.whole())
+        return Stream(
+            headers=_NDJSON,
+            opening=(),
+            tokens=(_line(event) for event in answer.events()),
+            closing=answer.closing(),
+            done=b"",  # the last line is finish, usage and end in one
+            broken=b'{"model":"lost","message":{"role":"assistant","content":"lo\n',
+            error=(_line({"error": _told(Refused(context.stream_error(), model=asked.model))[1]}),),
+        )
+
+
+def _told(refused: Refused) -> tuple[int, str]:
+    status, text = _ERRORS[refused.kind]
+    return refused.status or status, refused.message or text.format(model=refused.model or "this-model")
+
+
+def _line(value: object) -> bytes:
+    return (dumps(value) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _unary(value: object) -> Unary:
+    return Unary(200, _JSON, dumps(value).encode("utf-8", "surrogatepass"))
+
+
+def _object_of(received: Received) -> Mapping[str, Any]:
+    if not received.raw:
+        raise Refused(ErrorKind.INVALID, "missing request body")
+    if isinstance(received.body, Mapping):
+        return received.body
+    try:
+        json.loads(received.raw)
+    except ValueError:
+        raise Refused(ErrorKind.INVALID, "invalid character looking for beginning of value") from None
+    raise wrong_type("request", "object")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _tag(model: str) -> dict[str, Any]:
+    return {
+        "name": model,
+        "model": model,
+        "modified_at": "2025-11-15T10:00:00.000000000Z",
+        "size": 2019393189,
+        "digest": "0" * 64,
+        "details": {"format": "gguf", "family": model.partition(":")[0], "parameter_size": "3.2B"},
+    }
+
+
+def _embed(body: Mapping[str, Any], context: Context) -> Unary:
+    model, value = body.get("model"), body.get("input")
+    if not isinstance(model, str) or not model:
+        raise Refused(ErrorKind.INVALID, "model is required")
+    if not context.knows(model):
+        raise Refused(ErrorKind.NO_SUCH_MODEL, model=model)
+    texts = [value] if isinstance(value, str) else value
+    if texts is None or texts in ([], [""]):
+        return _unary({"model": model, "embeddings": []})
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Refused(ErrorKind.INVALID, "invalid input type")
+    native = native_dimensions(model)
+    size = body.get("dimensions")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise wrong_type("EmbedRequest.dimensions", "int")
+    tokens = sum(words_in(text) for text in texts)
+    if body.get("truncate") is False and any(words_in(text) > 8192 for text in texts):
+        raise Refused(ErrorKind.CONTEXT_LENGTH)
+    vectors = [as_floats(vector_of(model, text, min(size or native, native), native)) for text in texts]
+    answer: dict[str, Any] = {
+        "model": model,
+        "embeddings": vectors,
+        "total_duration": 14143917,
+        "load_duration": 1019500,
+    }
+    if context.fault.usage:
+        answer["prompt_eval_count"] = tokens
+    return _unary(answer)
+
+
+@attrs.define
+class _Answer:
+    asked: Asked
+    turn: Turn
+    context: Context
+
+    def whole(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self.turn.whole_text}
+        if self.turn.reasoning:
+            message["thinking"] = self.turn.whole_reasoning
+        if calls := self._calls():
+            message["tool_calls"] = calls
+        return {**self._event(message, done=True), **self._end()}
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        for piece in self.turn.reasoning:
+            yield self._event({"role": "assistant", "content": "", "thinking": piece})
+        for piece in self.turn.text:
+            yield self._event({"role": "assistant", "content": piece})
+        for call in self._calls():  # whole, and before the last line
+            yield self._event({"role": "assistant", "content": "", "tool_calls": [call]})
+
+    def closing(self) -> Iterator[bytes]:
+        """Lazy, so that its time is not before that of the lines before it."""
+        yield _line({**self._event({"role": "assistant", "content": ""}, done=True), **self._end()})
+
+    def _calls(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": f"call_{token_of(self.context.rng, 8, 'abcdefghijklmnopqrstuvwxyz0123456789')}",
+                "function": {"index": index, "name": call.name, "arguments": dict(call.arguments)},
+            }
+            for index, call in enumerate(self.turn.calls)
+        ]
+
+    def _event(self, message: dict[str, Any], *, done: bool = False) -> dict[str, Any]:
+        return {"model": self.asked.model, "created_at": _now(), "message": message, "done": done}
+
+    def _end(self) -> dict[str, Any]:
+        spent = 5_000_000 * self.turn.completion_tokens
+        end: dict[str, Any] = {
+            "done_reason": "length" if self.turn.finish == "length" else "stop",  # also where tools are called
+            "total_duration": spent + 70_000_000,
+            "load_duration": 41_717_917,
+        }
+        if self.context.fault.usage:
+            end["prompt_eval_count"] = self.turn.prompt_tokens
+        end["prompt_eval_duration"] = 27_758_541
+        if self.context.fault.usage:
+            end["eval_count"] = self.turn.completion_tokens
+        end["eval_duration"] = spent
+        return end

@@ -1,0 +1,236 @@
+"""How OpenAI writes chat completions: chunks, whole answers, usage. The other providers' shapes derive from it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from turnout_sandbox.answers import Call, Turn
+from turnout_sandbox.dialect import dumps, sse, token_of
+from turnout_sandbox.prose import pieces_of
+
+__all__ = ["OpenAIShape", "Shape"]
+
+_TEXT_MARK = "\ue000text\ue000"  # stands for a piece of text in a template; private use, never in a made-up answer
+_FILLER = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+@attrs.define
+class Shape:
+    """One answer in the making. Subclasses say how a provider differs; what is here holds for most of them.
+
+    usage_asked   stream_options.include_usage
+    usage_told    False where a fault leaves the token counts out
+    padding       stream_options.include_obfuscation
+    """
+
+    reasoning_key: ClassVar[str] = "reasoning_content"
+    done: ClassVar[bytes] = b"data: [DONE]\n\n"
+
+    turn: Turn
+    model: str
+    created: int
+    rng: random.Random
+    usage_asked: bool = False
+    usage_told: bool = True
+    padding: bool = True
+    identity: str = attrs.field(init=False)
+    calls: tuple[tuple[str, Call], ...] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.identity = self.new_id()
+        self.calls = tuple((self.new_call_id(), call) for call in self.turn.calls)
+
+    # Ids and counts
+
+    def new_id(self) -> str:
+        return f"chatcmpl-{token_of(self.rng, 29)}"
+
+    def new_call_id(self) -> str:
+        return f"call_{token_of(self.rng, 24)}"
+
+    def usage(self) -> dict[str, Any]:
+        turn = self.turn
+        return {
+            "prompt_tokens": turn.prompt_tokens,
+            "completion_tokens": turn.completion_tokens,
+            "total_tokens": turn.prompt_tokens + turn.completion_tokens,
+        }
+
+    # A stream
+
+    def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        return {
+            "id": self.identity,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+            **more,
+        }
+
+    def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"index": 0, "delta": delta, "finish_reason": finish}
+
+    def opening(self) -> list[bytes]:
+        return [self.event(self.chunk([self.choice({"role": "assistant", "content": ""})]))]
+
+    def text_delta(self, piece: str) -> dict[str, Any]:
+        return {"content": piece}
+
+    def reasoning_delta(self, piece: str) -> dict[str, Any]:
+        return {self.reasoning_key: piece}
+
+    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+        """A call in fragments; a provider that sends calls whole gives one delta."""
+        function = {"name": call.name, "arguments": ""}
+        yield {"tool_calls": [{"index": index, "id": identity, "type": "function", "function": function}]}
+        for piece in pieces_of(call.text):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+    def tokens(self) -> Iterator[bytes]:
+        """The events that carry content. Lazy: a paced stream is written as it goes."""
+        yield from self.pieces(self.turn.reasoning, self.reasoning_delta)
+        yield from self.pieces(self.turn.text, self.text_delta)
+        for index, (identity, call) in enumerate(self.calls):
+            for delta in self.call_deltas(index, identity, call):
+                yield self.event(self.chunk([self.choice(delta)]))
+
+    def pieces(self, pieces: tuple[str, ...], delta: Any) -> Iterator[bytes]:
+        """One event a piece, from a template: a load test must not be a test of this server's JSON encoder."""
+        if not pieces:
+            return
+        before, mark, after = self.template(delta)
+        for piece in pieces:
+            quoted = json.dumps(piece, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            # A piece that stands in a second place (OpenRouter's reasoning) is put there too.
+            yield before + quoted + after.replace(mark, quoted)
+
+    def template(self, delta: Any) -> tuple[bytes, bytes, bytes]:
+        mark = json.dumps(_TEXT_MARK, ensure_ascii=False).encode()
+        before, _, after = self.event(self.chunk([self.choice(delta(_TEXT_MARK))])).partition(mark)
+        return before, mark, after
+
+    def closing(self) -> list[bytes]:
+        """The finish chunk, and usage where the provider puts it."""
+        more = {"usage": self.usage()} if self.usage_told else {}
+        return [self.event(self.chunk([self.choice({}, self.turn.finish)], **more))]
+
+    def event(self, payload: Mapping[str, Any]) -> bytes:
+        return sse(dumps(payload))
+
+    def broken(self) -> bytes:
+        whole = dumps(self.chunk([self.choice({"content": "lost"})]))
+        return sse(whole[: len(whole) * 2 // 3])
+
+    # A whole answer
+
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self.turn.whole_text if not self.calls else None}
+        if self.turn.reasoning:
+            message[self.reasoning_key] = self.turn.whole_reasoning
+        if self.calls:
+            message["tool_calls"] = [
+                {"id": identity, "type": "function", "function": {"name": call.name, "arguments": call.text}}
+                for identity, call in self.calls
+            ]
+        return message
+
+    def completion(self) -> dict[str, Any]:
+        usage = {"usage": self.usage()} if self.usage_told else {}
+        choice = {"index": 0, "message": self.message(), "finish_reason": self.turn.finish}
+        return {
+            "id": self.identity,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [choice],
+            **usage,
+        }
+
+    def encoded(self) -> bytes:
+        return dumps(self.completion()).encode("utf-8", "surrogatepass")
+
+
+@attrs.define
+class OpenAIShape(Shape):
+    """OpenAI itself: usage in a chunk of its own and only on request, padding in every chunk, no reasoning text."""
+
+    def usage(self) -> dict[str, Any]:
+        return {
+            **Shape.usage(self),
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": self.turn.reasoning_tokens,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        }
+
+    def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        usage = {"usage": None} if self.usage_asked else {}
+        return {
+            "id": self.identity,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "service_tier": "default",
+            "system_fingerprint": None,
+            "choices": choices,
+            **usage,
+            **more,
+        }
+
+    def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+    def opening(self) -> list[bytes]:
+        content = None if self.calls else ""
+        return [self.event(self.chunk([self.choice({"role": "assistant", "content": content, "refusal": None})]))]
+
+    def tokens(self) -> Iterator[bytes]:
+        yield from self.pieces(self.turn.text, self.text_delta)  # thinking is counted, and never shown here
+        for index, (identity, call) in enumerate(self.calls):
+            for delta in self.call_deltas(index, identity, call):
+                yield self.event(self.chunk([self.choice(delta)]))
+
+    def pieces(self, pieces: tuple[str, ...], delta: Any) -> Iterator[bytes]:
+        for event in Shape.pieces(self, pieces, delta):
+            # `}` and an empty line end an event; the filler goes before them.
+            yield event[:-3] + f',"obfuscation":"{self._filler()}"}}\n\n'.encode() if self.padding else event
+
+    def template(self, delta: Any) -> tuple[bytes, bytes, bytes]:
+        padding, self.padding = self.padding, False
+        parts = Shape.template(self, delta)
+        self.padding = padding
+        return parts
+
+    def event(self, payload: Mapping[str, Any]) -> bytes:
+        return sse(dumps({**payload, "obfuscation": self._filler()} if self.padding else payload))
+
+    def closing(self) -> list[bytes]:
+        events = [self.event(self.chunk([self.choice({}, self.turn.finish)]))]
+        if self.usage_asked and self.usage_told:
+            events.append(self.event(self.chunk([], usage=self.usage())))
+        return events
+
+    def message(self) -> dict[str, Any]:
+        message = Shape.message(self)
+        message.pop(self.reasoning_key, None)
+        return {**message, "refusal": None, "annotations": []}
+
+    def completion(self) -> dict[str, Any]:
+        whole = Shape.completion(self)
+        choice = {"index": 0, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
+        return {**whole, "choices": [choice], "service_tier": "default", "system_fingerprint": None}
+
+    def encoded(self) -> bytes:
+        return (json.dumps(self.completion(), ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")
+
+    def _filler(self) -> str:
+        return _FILLER[: self.rng.randrange(16)]

@@ -1,0 +1,93 @@
+"""Together as the sandbox plays it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from turnout_sandbox.answers import Asked
+from turnout_sandbox.dialect import Context, token_of
+from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.openai.embeddings import EmbeddingRules
+from turnout_sandbox.openai.errors import Told, openai_errors
+from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.openai.requests import Rules
+from turnout_sandbox.server.responses import Fields
+
+__all__ = ["TOGETHER"]
+
+
+def together_errors(refused: Refused, rng: random.Random) -> Told:
+    """OpenAI's, with other statuses: an overflow is a 403, a used-up account a 402."""
+    status = {ErrorKind.CONTEXT_LENGTH: 403, ErrorKind.QUOTA: 402}.get(refused.kind)
+    told = openai_errors(refused, rng)
+    if status is None:
+        return told
+    error = {**told.body["error"], "type": "invalid_request_error" if status == 403 else "credit_limit", "code": None}
+    return Told(refused.status or status, {"error": error})
+
+
+@attrs.define
+class TogetherShape(Shape):
+    """The text twice in every chunk, usage null until the last."""
+
+    reasoning_key: ClassVar[str] = "reasoning"
+
+    def new_id(self) -> str:
+        return f"{token_of(self.rng, 7)}-{token_of(self.rng, 16, '0123456789abcdef')}"
+
+    def usage(self) -> dict[str, Any]:
+        return {**Shape.usage(self), "cached_tokens": 0}
+
+    def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        return Shape.chunk(self, choices, **{"usage": None, **more})
+
+    def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"index": 0, "text": delta.get("content") or "", "delta": delta, "finish_reason": finish, "seed": None}
+
+
+def _headers(context: Context) -> Fields:
+    return (
+        ("x-ratelimit", "false"),
+        ("x-ratelimit-limit", "10"),
+        ("x-ratelimit-remaining", "9"),
+        ("x-ratelimit-reset", "1"),
+        ("x-ratelimit-limit-tokens", "3000"),
+        ("x-ratelimit-remaining-tokens", "2900"),
+    )
+
+
+def _thinks(body: Mapping[str, Any]) -> bool:
+    return body.get("reasoning_effort") not in (None, "none")
+
+
+def _check(body: Mapping[str, Any], asked: Asked) -> None:
+    logprobs = body.get("logprobs")
+    if logprobs is not None and (isinstance(logprobs, bool) or not 0 <= logprobs <= 20):
+        raise Refused(ErrorKind.INVALID, "logprobs: an integer from 0 to 20 is expected", param="logprobs")
+
+
+@attrs.frozen(kw_only=True)
+class TogetherChat(OpenAIChat):
+    """Its list of models is a bare array."""
+
+    def _model_list(self, context: Context) -> Any:
+        return [{**entry, "context_length": 131_072} for entry in self.listed(context)]
+
+
+TOGETHER = TogetherChat(
+    name="together",
+    base="/v1",
+    models=("meta-llama/Llama-3.3-70B-Instruct-Turbo", "openai/gpt-oss-120b", "BAAI/bge-large-en-v1.5"),
+    shape=TogetherShape,
+    errors=together_errors,
+    rules=Rules(window=131_072),
+    embeddings=EmbeddingRules(),
+    thinks=_thinks,
+    check=_check,
+    headers=_headers,
+)

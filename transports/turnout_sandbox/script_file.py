@@ -1,0 +1,90 @@
+"""Reads a fault script from a file.
+
+The file is YAML or JSON: a mapping from provider to a list of faults, played in order, one a request. A fault is a
+mapping of the fields of `Fault`; an empty one ({}) is a healthy answer. In place of the list may stand a mapping with
+`faults` (the list) and `forever: true` (play it again and again), and `answer` (the text of every chat answer).
+
+    openai:
+      - status: 429
+        headers: {retry-after: "2"}
+      - {delay: 0.5, cut: reset, after: 3}
+      - {}
+    gemini:
+      faults: [{error: quota}]
+      forever: true
+    ollama:
+      answer: This is what it always says.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from turnout.errors import LocalProtocolError
+from turnout_sandbox.faults import Fault
+
+__all__ = ["ProviderScript", "read_script", "script_of"]
+
+
+@attrs.frozen
+class ProviderScript:
+    faults: tuple[Fault, ...] = ()
+    forever: bool = False
+    answer: str | None = None
+
+
+def read_script(path: str | pathlib.Path) -> dict[str, ProviderScript]:
+    """The script in a file, by provider. Raises OSError, and LocalProtocolError where the file says nonsense."""
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    try:
+        return script_of(_parsed(text, json_only=str(path).endswith(".json")))
+    except LocalProtocolError as error:
+        raise LocalProtocolError(f"{path}: {error}") from error
+
+
+def script_of(data: object) -> dict[str, ProviderScript]:
+    """The script in plain data. Raises LocalProtocolError."""
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise LocalProtocolError("a script is a mapping from provider to a list of faults")
+    return {str(provider): _entry(str(provider), entry) for provider, entry in data.items()}
+
+
+def _entry(provider: str, entry: Any) -> ProviderScript:
+    if isinstance(entry, Mapping):
+        unknown = sorted(set(entry) - {"faults", "forever", "answer"})
+        if unknown:
+            raise LocalProtocolError(f"{provider}: {unknown[0]!r} is not known; use faults, forever, answer")
+        faults, forever, answer = entry.get("faults") or [], entry.get("forever", False), entry.get("answer")
+    else:
+        faults, forever, answer = entry or [], False, None
+    if not isinstance(faults, list) or not all(fault is None or isinstance(fault, Mapping) for fault in faults):
+        raise LocalProtocolError(f"{provider}: a list of faults is expected, each a mapping")
+    if not isinstance(forever, bool) or not (answer is None or isinstance(answer, str)):
+        raise LocalProtocolError(f"{provider}: forever is true or false, and answer a text")
+    try:
+        return ProviderScript(tuple(Fault.from_mapping(fault or {}) for fault in faults), forever, answer)
+    except LocalProtocolError as error:
+        raise LocalProtocolError(f"{provider}: {error}") from error
+
+
+def _parsed(text: str, *, json_only: bool) -> Any:
+    try:
+        return json.loads(text)  # all JSON is YAML, and needs no package
+    except ValueError as error:
+        if json_only:
+            raise LocalProtocolError(f"the script is no JSON: {error}") from error
+    try:
+        import yaml
+    except ImportError:
+        raise LocalProtocolError("a script in YAML needs PyYAML: pip install 'turnout[config]'") from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LocalProtocolError(f"the script is neither JSON nor YAML: {error}") from error

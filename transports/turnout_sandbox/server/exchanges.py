@@ -1,0 +1,176 @@
+"""From a request that came in to the steps that answer it: the provider, the script, the dialect, the plan."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+import urllib.parse
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from turnout_sandbox.answers import Scripted
+from turnout_sandbox.dialect import Context, Dialect
+from turnout_sandbox.faults import Cut, Fault
+from turnout_sandbox.received import Outcome, Received
+from turnout_sandbox.server.connection import Exchange
+from turnout_sandbox.server.handler import respond
+from turnout_sandbox.server.http_requests import RawRequest
+from turnout_sandbox.server.responses import Response, Stream, Unary
+from turnout_sandbox.server.steps import Step, plan
+
+__all__ = ["Desk", "ProviderState"]
+
+_HEALTHY = Fault()
+
+
+@attrs.define
+class ProviderState:
+    """What the sandbox keeps for one provider. Guarded by the desk's condition."""
+
+    dialect: Dialect
+    key: str | None
+    models: frozenset[str] | None
+    script: deque[Fault] = attrs.field(factory=deque)
+    always: tuple[Fault, ...] = ()  # played in turn once the script is empty
+    answer: Scripted | None = None
+    count: int = 0
+    looped: int = 0
+    in_flight: int = 0
+    peak: int = 0
+
+    def next_fault(self) -> Fault:
+        if self.script:
+            return self.script.popleft()
+        if self.always:
+            self.looped += 1
+            return self.always[(self.looped - 1) % len(self.always)]
+        return _HEALTHY
+
+
+@attrs.define(eq=False)
+class _Exchange:
+    """One request while it is answered."""
+
+    steps: Iterator[Step]
+    received: Received
+    _desk: Desk
+
+    def closed(self, outcome: Outcome) -> None:
+        self._desk.closed(self.received, outcome)
+
+
+@attrs.define(eq=False)
+class Desk:
+    """Takes requests in the loop's thread; everything that others look at is behind `changed`."""
+
+    states: Mapping[str, ProviderState]
+    token_interval: float
+    started: float
+    rng: random.Random
+    told: Callable[[Received], None] | None = None
+    changed: threading.Condition = attrs.field(factory=threading.Condition)
+    received: list[Received] = attrs.field(factory=list)
+    failures: list[Exception] = attrs.field(factory=list)
+
+    def begin(self, raw: RawRequest, connection: int) -> Exchange:
+        received = self._received(raw, connection)
+        state = self.states.get(received.provider)
+        context = None
+        with self.changed:
+            self.received.append(received)
+            if state is not None:
+                state.count += 1
+                state.in_flight += 1
+                state.peak = max(state.peak, state.in_flight)
+                context = self._context(state)
+            self.changed.notify_all()
+        if state is None or context is None:
+            response, fault = _nobody(received, sorted(self.states)), _HEALTHY
+        else:
+            response, fault = self._answer(state.dialect, received, context), context.fault
+        if received.method == "HEAD" and isinstance(response, Unary):
+            response = attrs.evolve(response, body=b"")
+        if not (fault.after is None and fault.cut in (Cut.CLOSE, Cut.RESET, Cut.HANG)):
+            status = 200 if isinstance(response, Stream) else response.status
+            with self.changed:
+                received.status = status if fault.status is None else fault.status
+                self.changed.notify_all()
+        steps = plan(
+            response,
+            fault,
+            interval=self.token_interval,
+            http11=raw.head.version == "HTTP/1.1",
+            keep_alive=raw.head.keep_alive,
+        )
+        return _Exchange(steps, received, self)
+
+    def closed(self, received: Received, outcome: Outcome) -> None:
+        with self.changed:
+            received.outcome = outcome
+            received.ended = time.monotonic() - self.started
+            state = self.states.get(received.provider)
+            if state is not None:
+                state.in_flight -= 1
+            self.changed.notify_all()
+        if self.told is not None:
+            self.told(received)
+
+    def _received(self, raw: RawRequest, connection: int) -> Received:
+        parts = urllib.parse.urlsplit(raw.head.target)
+        _, _, rest = parts.path.partition("/")
+        provider, slash, path = rest.partition("/")
+        known = provider in self.states
+        return Received(
+            provider=provider if known else "",
+            method=raw.head.method,
+            path=slash + path if known else parts.path,
+            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
+            headers=raw.head.headers,
+            raw=raw.body,
+            body=_json_or_none(raw.body),
+            at=time.monotonic() - self.started,
+            connection=connection,
+        )
+
+    def _context(self, state: ProviderState) -> Context:
+        return Context(
+            rng=self.rng,
+            number=state.count,
+            fault=state.next_fault(),
+            key=state.key,
+            models=state.models,
+            scripted=state.answer,
+        )
+
+    def _answer(self, dialect: Dialect, received: Received, context: Context) -> Response:
+        try:
+            return respond(dialect, received, context)
+        except Exception as error:
+            # A scripted function failed, or the sandbox itself: told to the client now, to the user at the end.
+            with self.changed:
+                self.failures.append(error)
+            text = f"the sandbox could not answer: {type(error).__name__}\n".encode()
+            return Unary(500, (("content-type", "text/plain"),), text)
+
+
+def _nobody(received: Received, known: list[str]) -> Response:
+    if received.path == "/" and received.method == "GET":
+        body, status = {"sandbox": "turnout", "providers": known}, 200
+    else:
+        text = f"no provider of the sandbox at {received.path}; paths begin with one of {', '.join(known)}"
+        body, status = {"error": text, "providers": known}, 404
+    return Unary(status, (("content-type", "application/json"),), json.dumps(body).encode())
+
+
+def _json_or_none(raw: bytes) -> Any:
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,47 @@
+"""What a dialect answers, before any fault is laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import attrs
+
+__all__ = ["Response", "Stream", "Unary"]
+
+Fields: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@attrs.frozen
+class Unary:
+    """A whole body."""
+
+    status: int
+    headers: Fields
+    body: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Stream:
+    """A streamed body, as the events of its dialect, each already framed.
+
+    prelude   what a body begins with, an error in it included (the bracket of a JSON array)
+    opening   what comes before the first token (role chunks, comments)
+    tokens    one event for each piece of text, reasoning or tool call; may be lazy, is read once
+    closing   finish reason and usage; may be lazy too
+    done      the last marker of the dialect, b"" where it has none
+    broken    an event that is framed well and whose JSON does not parse
+    error     the events that report `Fault.error` inside the stream
+    """
+
+    headers: Fields
+    opening: tuple[bytes, ...] = attrs.field(repr=False)
+    tokens: Iterable[bytes] = attrs.field(repr=False)
+    closing: Iterable[bytes] = attrs.field(repr=False)
+    done: bytes
+    broken: bytes
+    error: tuple[bytes, ...] = ()
+    prelude: bytes = b""
+
+
+Response: TypeAlias = Unary | Stream

@@ -1,0 +1,65 @@
+"""Runs the sandbox for a person: prints where it is and how to point a program at it, until interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+import threading
+from typing import TextIO
+
+from turnout_sandbox.received import Received
+from turnout_sandbox.sandbox import Sandbox
+from turnout_sandbox.script_file import read_script
+
+__all__ = ["serve"]
+
+
+def serve(
+    port: int = 8089,
+    script: str | pathlib.Path | None = None,
+    *,
+    token_interval: float = 0.03,
+    out: TextIO | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve on 127.0.0.1 until Ctrl-C, or until `stop` is set.
+
+    Prints the URL of each provider, the environment variables to paste, and one line for each request answered; no
+    key but the sandbox's own ever. `script` is a file as `script_file` describes. Raises OSError where the port is
+    taken or the file cannot be read, LocalProtocolError where the script is wrong.
+    """
+    write = _Lines(out or sys.stdout)
+    plan = {} if script is None else read_script(script)
+    sandbox = Sandbox(port=port, token_interval=token_interval, on_request=write.request)
+    for provider, entry in plan.items():
+        sandbox.script(provider, *entry.faults, forever=entry.forever)
+        if entry.answer is not None:
+            sandbox.answer(provider, entry.answer)
+    with contextlib.suppress(KeyboardInterrupt), sandbox:
+        write.line(f"Turnout sandbox on http://127.0.0.1:{sandbox.port} (Ctrl-C ends it)\n")
+        for provider in sandbox.providers:
+            write.line(f"  {provider:<12} {sandbox.url(provider)}")
+        write.line("\nPaste this to point a program at it:\n")
+        for name, value in sandbox.environ().items():
+            write.line(f"export {name}={value}")
+        write.line("")
+        (stop or threading.Event()).wait()
+
+
+class _Lines:
+    """Whole lines from any thread, at once."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+
+    def line(self, text: str) -> None:
+        with self._lock:
+            self._out.write(text + "\n")
+            self._out.flush()
+
+    def request(self, received: Received) -> None:
+        took = (received.ended or received.at) - received.at
+        what = f"{received.provider or '?':<12} {received.method} {received.path}"
+        self.line(f"{received.at:8.3f}s  {what}  {received.model}  {received.status} {received.outcome} in {took:.3f}s")
