@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
-from turnout_io.concurrent import AsyncChatStream, AsyncRouter
-from turnout_io.overlap import OverlappingRun
+from turnout_io.drivers.async_driver import AsyncChatStream, AsyncRouter
+from turnout_io.drivers.hedging import OverlappingRun
 
 __all__ = ["ChatStream", "Router"]
 
@@ -91,6 +91,6 @@ class Router(AsyncRouter):
 
     @staticmethod
     def _make_transport(policy: Policy) -> AsyncTransport:
-        from turnout_io.asyncio_transport import AsyncioTransport
+        from turnout_io.transports.asyncio import AsyncioTransport
 
         return AsyncioTransport()

@@ -19,8 +19,8 @@ import trio
 
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
-from turnout_io.concurrent import AsyncChatStream, AsyncRouter
-from turnout_io.overlap import OverlappingRun
+from turnout_io.drivers.async_driver import AsyncChatStream, AsyncRouter
+from turnout_io.drivers.hedging import OverlappingRun
 
 __all__ = ["ChatStream", "Router"]
 
@@ -90,6 +90,6 @@ class Router(AsyncRouter):
 
     @staticmethod
     def _make_transport(policy: Policy) -> AsyncTransport:
-        from turnout_io.trio_transport import TrioTransport
+        from turnout_io.transports.trio import TrioTransport
 
         return TrioTransport()

@@ -13,11 +13,11 @@ try:
 except ImportError:  # pragma: no cover - said to the user by a process of its own
     sys.exit('turnout: the command line needs its extra: pip install "turnout[cli]"')
 
-from turnout_io.cli.asking import chat, demo, embed, models
+from turnout_io.cli.chat import chat, demo, embed, models
 from turnout_io.cli.providers import markdown_matrix, providers
 from turnout_io.cli.sandbox import sandbox
 from turnout_io.cli.simulate import simulate
-from turnout_io.cli.traces import explain, replay
+from turnout_io.cli.trace_commands import explain, replay
 
 __all__ = ["main", "markdown_matrix"]
 

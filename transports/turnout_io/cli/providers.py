@@ -8,9 +8,9 @@ import click
 
 from turnout.chat import Capability, ProviderStatus
 from turnout.providers.catalog.spec import CatalogEntry
+from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE
-from turnout_io.cli.outcome import one_line
-from turnout_io.cli.user_router import user_router
+from turnout_io.cli.router import user_router
 
 __all__ = ["markdown_matrix", "providers"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from turnout_io.cli.outcome import one_line
+from turnout_io.cli.errors import one_line
 
 __all__ = ["sandbox"]
 
@@ -15,7 +15,7 @@ __all__ = ["sandbox"]
 @click.option("--token-interval", default=0.03, show_default=True, type=click.FloatRange(min=0), help="In seconds.")
 def sandbox(port: int, script: str | None, token_interval: float) -> None:
     """Play the providers on this machine until Ctrl-C, for your own programs to talk to."""
-    from turnout_io.sandbox import serve
+    from turnout_sandbox.server.serve import serve
 
     with one_line():
         serve(port, script, token_interval=token_interval)

@@ -12,8 +12,8 @@ import click
 from turnout.config.values import SettingsError
 from turnout.simulation import read_scenario
 from turnout.simulation import simulate as run
+from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import JSON
-from turnout_io.cli.outcome import one_line
 from turnout_io.files import read_yaml
 from turnout_io.recorder import TraceRecorder
 

@@ -15,10 +15,10 @@ from turnout_io.conformance.markdown import rules_table, summary_table
 __all__ = ["SHIPPED", "main"]
 
 SHIPPED = (
-    ("turnout_io.requests_transport:RequestsTransport", "blocking"),
-    ("turnout_io.socket_transport:SocketTransport", "blocking"),
-    ("turnout_io.trio_transport:TrioTransport", "trio"),
-    ("turnout_io.asyncio_transport:AsyncioTransport", "asyncio"),
+    ("turnout_io.transports.requests:RequestsTransport", "blocking"),
+    ("turnout_io.transports.socket:SocketTransport", "blocking"),
+    ("turnout_io.transports.trio:TrioTransport", "trio"),
+    ("turnout_io.transports.asyncio:AsyncioTransport", "asyncio"),
 )
 
 

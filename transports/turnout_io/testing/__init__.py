@@ -12,13 +12,13 @@ No network, no waiting, no test framework. For a server that other programs can 
 
 from __future__ import annotations
 
-from turnout_io.sandbox.answers import Answer, Call
-from turnout_io.sandbox.faults import Fault
 from turnout_io.testing.playback import ScriptError
 from turnout_io.testing.recording import AsyncRecordingTransport, RecordingTransport
 from turnout_io.testing.replaying import AsyncReplayTransport, ReplayTransport
 from turnout_io.testing.replies import STALL, Move, Reply
 from turnout_io.testing.scripted import AsyncScriptedTransport, ScriptedTransport
+from turnout_sandbox.answers import Answer, Call
+from turnout_sandbox.faults import Fault
 
 __all__ = [
     "STALL",

@@ -16,16 +16,16 @@ from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportErr
 from turnout.http import HttpRequest, shown_url
 from turnout.http.http1 import Http1Exchange
 from turnout.providers.catalog.known import CATALOG
-from turnout_io.sandbox.answering import respond
-from turnout_io.sandbox.answers import Answer, Scripted
-from turnout_io.sandbox.dialects import PROVIDERS
-from turnout_io.sandbox.dialects.base import Context, Dialect
-from turnout_io.sandbox.faults import Fault
-from turnout_io.sandbox.plan import Ending, Step, plan
-from turnout_io.sandbox.received import Received
-from turnout_io.sandbox.refusals import ErrorKind, Refused
 from turnout_io.testing.playback import ScriptError
 from turnout_io.testing.replies import STALL, Move, Reply, TransportFault
+from turnout_sandbox.answers import Answer, Scripted
+from turnout_sandbox.dialect import Context, Dialect
+from turnout_sandbox.dialects import PROVIDERS
+from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.faults import Fault
+from turnout_sandbox.received import Received
+from turnout_sandbox.server.handler import respond
+from turnout_sandbox.server.steps import Ending, Step, plan
 
 __all__ = ["ProviderReplies"]
 

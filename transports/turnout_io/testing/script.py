@@ -10,11 +10,11 @@ import attrs
 
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.http import HttpRequest, shown_url
-from turnout_io.sandbox.answers import Scripted
-from turnout_io.sandbox.faults import Fault
 from turnout_io.testing.playback import ScriptError
 from turnout_io.testing.provider_replies import ProviderReplies
 from turnout_io.testing.replies import Reply, TransportFault
+from turnout_sandbox.answers import Scripted
+from turnout_sandbox.faults import Fault
 
 __all__ = ["Outcome", "Script"]
 

@@ -1,0 +1,33 @@
+"""The transports that Turnout has: requests, blocking sockets, trio and asyncio.
+
+Each is imported when it is first used, so that a program loads only the one that it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from turnout_io.transports.asyncio import AsyncioTransport
+    from turnout_io.transports.requests import RequestsTransport
+    from turnout_io.transports.socket import SocketTransport
+    from turnout_io.transports.trio import TrioTransport
+
+__all__ = ["AsyncioTransport", "RequestsTransport", "SocketTransport", "TrioTransport"]
+
+_MODULES = {
+    "AsyncioTransport": "asyncio",
+    "RequestsTransport": "requests",
+    "SocketTransport": "socket",
+    "TrioTransport": "trio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
