@@ -21,12 +21,12 @@ from benchmarks.soak.story import IDLE, Story
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
-from turnout_io.asyncio_transport import AsyncioTransport
 from turnout_io.base import AsyncTransport, Transport
-from turnout_io.concurrent import AsyncRouter
-from turnout_io.requests_transport import RequestsTransport
-from turnout_io.socket_transport import SocketTransport
-from turnout_io.trio_transport import TrioTransport
+from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.transports.asyncio import AsyncioTransport
+from turnout_io.transports.requests import RequestsTransport
+from turnout_io.transports.socket import SocketTransport
+from turnout_io.transports.trio import TrioTransport
 
 __all__ = ["DRIVERS", "Blocking", "Concurrent", "Driver", "soak"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from turnout_io.router_base import RouterBase
+from turnout_io.drivers.router_base import RouterBase
 
 __all__ = ["Rest", "at_rest", "wrong_in_growth", "wrong_in_rest"]
 

@@ -23,7 +23,7 @@ from turnout.http import HttpRequest, Timeouts
 from turnout.messages import Message
 from turnout.trace import Trace
 from turnout_io.base import HttpResponse
-from turnout_io.socket_transport import SocketTransport
+from turnout_io.transports.socket import SocketTransport
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is counted in /proc")
 

@@ -20,11 +20,11 @@ import turnout_io.trio as trio_driver
 from turnout.chat import ChatRequest, ChatResponse
 from turnout.providers import create
 from turnout.routing.policy.settings import Policy
-from turnout_io.asyncio_transport import AsyncioTransport
-from turnout_io.requests_transport import RequestsTransport
-from turnout_io.socket_transport import SocketTransport
 from turnout_io.sync import Router
-from turnout_io.trio_transport import TrioTransport
+from turnout_io.transports.asyncio import AsyncioTransport
+from turnout_io.transports.requests import RequestsTransport
+from turnout_io.transports.socket import SocketTransport
+from turnout_io.transports.trio import TrioTransport
 
 # Packages of Debian, unpacked and not installed, are under this folder.
 UNPACKED = os.environ.get("TURNOUT_PEERS")

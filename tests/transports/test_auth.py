@@ -25,10 +25,10 @@ from turnout.http import HttpRequest
 from turnout.providers import create
 from turnout.providers.protocol import Provider
 from turnout_io.aws import SigV4
-from turnout_io.requests_transport import RequestsTransport
 from turnout_io.sandbox import Sandbox
-from turnout_io.socket_transport import SocketTransport
 from turnout_io.sync import Router
+from turnout_io.transports.requests import RequestsTransport
+from turnout_io.transports.socket import SocketTransport
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 QUESTION = "Say a few things about trains."

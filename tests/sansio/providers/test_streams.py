@@ -12,8 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.sansio.providers import anthropic_answers, gemini_answers, ollama_answers, openai_answers
+from tests.sansio.providers.anthropic import answers as anthropic_answers
 from tests.sansio.providers.bodies import sse
+from tests.sansio.providers.gemini import answers as gemini_answers
+from tests.sansio.providers.ollama import answers as ollama_answers
+from tests.sansio.providers.openai_chat import answers as openai_answers
 from tests.sansio.providers.playing import CUTS, exchange_of, feed
 from turnout.errors import LocalProtocolError, Overloaded, ProviderError, RemoteProtocolError, StreamTruncated
 from turnout.events import Token

@@ -17,15 +17,13 @@ from hypothesis import strategies as st
 from tests.sansio.providers.bodies import ndjson, sse
 from tests.sansio.providers.playing import CUTS, feed, read, sent_back
 from turnout.errors import ProviderError, RemoteProtocolError, StreamTruncated
-from turnout.providers import (
-    anthropic_wire,
-    bedrock_wire,
-    cohere_wire,
-    gemini_wire,
-    openai_responses_wire,
-    openai_wire,
-)
+from turnout.providers.anthropic import wire as anthropic_wire
+from turnout.providers.bedrock import wire as bedrock_wire
+from turnout.providers.cohere import wire as cohere_wire
+from turnout.providers.gemini import wire as gemini_wire
 from turnout.providers.json_codec import Shape
+from turnout.providers.openai_chat import wire as openai_wire
+from turnout.providers.openai_responses import wire as openai_responses_wire
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 2.0, 2**70, "", "x", "error", "{}", "[1]"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.sansio.providers.anthropic_answers import event
+from tests.sansio.providers.anthropic.answers import event
 from tests.sansio.vectors.exchanges import asking, chat, failed, sent, stream
 from turnout.chat import FinishReason, Usage
 from turnout.errors import Overloaded

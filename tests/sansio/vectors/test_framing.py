@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from tests.sansio.framing.test_eventstream import encode, string_header
-from tests.sansio.providers.anthropic_answers import event
+from tests.sansio.providers.anthropic.answers import event
 from tests.sansio.providers.bodies import sse
 from tests.sansio.vectors.chunks import DONE, delta, finish, whole
 from tests.sansio.vectors.exchanges import chat, stream

@@ -15,9 +15,7 @@ import pytest
 
 from turnout.errors import RemoteProtocolError, TransportError
 from turnout.http import HttpRequest, Timeouts
-from turnout_io.asyncio_transport import AsyncioTransport
 from turnout_io.conformance import ALL_CHECKS, Check, Guarantee, Outcome, check_async_transport, check_transport
-from turnout_io.socket_transport import SocketResponse, SocketTransport
 from turnout_io.testing import (
     AsyncRecordingTransport,
     AsyncScriptedTransport,
@@ -26,7 +24,9 @@ from turnout_io.testing import (
     Reply,
     ScriptedTransport,
 )
-from turnout_io.trio_transport import TrioTransport
+from turnout_io.transports.asyncio import AsyncioTransport
+from turnout_io.transports.socket import SocketResponse, SocketTransport
+from turnout_io.transports.trio import TrioTransport
 
 PATIENT = Timeouts(connect=5, head=10)
 

@@ -1,0 +1,170 @@
+"""Every transport that ships keeps every rule of the seam, and as exactly as it says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from turnout_io.conformance import (
+    ALL_CHECKS,
+    Check,
+    Guarantee,
+    Outcome,
+    Result,
+    check_async_transport,
+    check_transport,
+    render,
+)
+from turnout_io.conformance.__main__ import SHIPPED, main
+from turnout_io.conformance.markdown import rules_table, summary_table
+from turnout_io.transports.asyncio import AsyncioTransport
+from turnout_io.transports.requests import RequestsTransport
+from turnout_io.transports.socket import SocketTransport
+from turnout_io.transports.trio import TrioTransport
+
+# What `requests` cannot keep exactly: it has no deadline, sends the whole body before it looks for an answer, forgets
+# bytes behind an answer, ends a read that timed out for good, and hides an end of TLS that is none.
+INEXACT = {
+    "timers.head-against-a-drip": Guarantee.PER_READ,
+    "timers.head-against-interim-answers": Guarantee.PER_READ,
+    "timers.read-against-a-drip": Guarantee.PER_READ,
+    "timers.read-can-be-repeated": Guarantee.NONE,
+    "reuse.surplus-is-no-answer": Guarantee.NONE,
+    "upload.early-answer": Guarantee.NONE,
+    "tls.cut-line": Guarantee.NONE,
+}
+
+# What a plain session of the user's does as it is configured: fields and cookies of its own, and a pool that is theirs
+# to close. It also keeps fewer rules exactly, as it tells nobody whether a connection was there at all. The socket of a
+# TLS handshake that fails it leaves to the garbage collector, whose warning would come in some other test.
+OF_A_USERS_SESSION = {
+    "request.has-no-fields-of-its-own",
+    "reuse.no-cookies",
+    "close.transport",
+    "tls.not-spoken",
+    "tls.system-trust-by-default",
+}
+
+
+@functools.cache  # the tables below are made of what the tests above them found
+def run(factory: Callable[..., Any], runtime: str, check: Check) -> Result:
+    if runtime == "blocking":
+        return next(check_transport(factory, [check]))
+    return next(check_async_transport(factory, runtime, [check]))
+
+
+SHIPPED_CLASSES: list[tuple[Callable[..., Any], str]] = [
+    (RequestsTransport, "blocking"),
+    (SocketTransport, "blocking"),
+    (TrioTransport, "trio"),
+    (AsyncioTransport, "asyncio"),
+]
+
+
+@pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.rule)
+@pytest.mark.parametrize(("factory", "runtime"), SHIPPED_CLASSES, ids=["requests", "socket", "trio", "asyncio"])
+def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: Check) -> None:
+    result = run(factory, runtime, check)
+    if result.outcome is Outcome.SKIPPED:
+        # Nothing else may be skipped: the shipped transports take every setting.
+        assert (runtime, check.needs_cancellation) == ("blocking", True), result.detail
+        return
+    assert result.outcome is Outcome.PASSED, result.detail
+    due = INEXACT.get(check.rule, Guarantee.EXACT) if factory is RequestsTransport else Guarantee.EXACT
+    assert result.guarantee in (None, due)
+
+
+USERS_CHECKS = [
+    check
+    for check in ALL_CHECKS
+    if check.rule not in OF_A_USERS_SESSION
+    and check.rule.partition(".")[0] != "timers"
+    and not check.needs
+    and not check.needs_cancellation
+]
+
+
+@pytest.mark.parametrize("check", USERS_CHECKS, ids=lambda check: check.rule)
+def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        result = run(lambda: RequestsTransport(session), "blocking", check)
+    assert result.outcome is Outcome.PASSED, result.detail
+
+
+def test_the_table_tells_rule_verdict_and_what_there_is_to_say() -> None:
+    results = [
+        Result("a.rule", "what it says", Outcome.PASSED, Guarantee.EXACT),
+        Result("another.rule", "what it says", Outcome.PASSED, Guarantee.PER_READ),
+        Result("third", "what it says", Outcome.FAILED, None, "what was found"),
+        Result("fourth", "what it says", Outcome.SKIPPED, None, "because"),
+        Result("fifth", "what it says", Outcome.PASSED, Guarantee.NONE),
+    ]
+    assert render(results).splitlines()[:7] == [
+        "rule          verdict",
+        "a.rule        kept",
+        "another.rule  per read  what it says",
+        "third         broken    what it says; what was found",
+        "fourth        skipped   what it says; because",
+        "fifth         not kept  what it says",
+        "",
+    ]
+    assert [line[:12].strip() for line in render(results).splitlines()[7:]] == [
+        "1 kept", "1 per read", "1 not kept", "1 broken", "1 skipped",
+    ]  # fmt: skip
+
+
+def test_tables_of_markdown_tell_the_same() -> None:
+    results = {
+        "A": [Result("a.rule", "a|b", Outcome.PASSED), Result("b", "is kept", Outcome.PASSED, Guarantee.PER_BODY)],
+        "B": [Result("a.rule", "a|b", Outcome.FAILED, None, "why"), Result("b", "is kept", Outcome.SKIPPED)],
+    }
+    assert rules_table(results).splitlines() == [
+        "| rule | what it says | `A` | `B` |",
+        "| --- | --- | --- | --- |",
+        "| `a.rule` | a\\|b | kept | **broken** |",
+        "| `b` | is kept | per body | – |",
+    ]
+    assert summary_table(results).splitlines()[2:] == ["| `A` | 1 | `b` (per body) | 0 |", "| `B` | 0 | – | 1 |"]
+
+
+def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
+    assert [name.rpartition(":")[2] for name, _ in SHIPPED] == [factory.__name__ for factory, _ in SHIPPED_CLASSES]
+    found = {
+        factory.__name__: [run(factory, runtime, check) for check in ALL_CHECKS] for factory, runtime in SHIPPED_CLASSES
+    }
+    root = Path(__file__).resolve().parents[3]
+    assert f"\n{summary_table(found)}\n" in (root / "README.md").read_text("utf-8")
+    assert f"\n{rules_table(found)}\n" in (root / "docs" / "conformance.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "name a factory as module:name, or give --all"),
+        (["no_such_module_here:X"], "No module named 'no_such_module_here'"),
+        (["turnout_io.base"], "as module:name, such as my_module:MyTransport"),
+        (["turnout_io.base:Nope"], "turnout_io.base has no Nope"),
+        (["turnout_io.base:__all__"], "__all__ cannot be called"),
+        (["turnout_io.testing:ReplayTransport"], "calling it without arguments makes no transport: TypeError"),
+        (["builtins:dict"], "has no method `open`"),
+        (["turnout_io.transports.trio:TrioTransport"], "say what it runs on, with --runtime trio or --runtime asyncio"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_a_line(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_rules_are_named_once() -> None:
+    rules = [check.rule for check in ALL_CHECKS]
+    assert len(rules) == len(set(rules)) >= 40

@@ -1,0 +1,196 @@
+"""A second attempt beside a slow one, over real sockets: whoever is first wins, and nothing is left of the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import trio
+
+from turnout import ChatRequest, Message, ModelConfig
+from turnout.errors import AllAttemptsFailed, DeadlineExceeded
+from turnout.providers import create
+from turnout.routing.policy.settings import Hedge, Policy
+from turnout_io import asyncio as asyncio_driver
+from turnout_io import sync
+from turnout_io import trio as trio_driver
+from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.sandbox import Fault, Sandbox
+
+OPENAI = ModelConfig("openai", "gpt-4o-mini")
+GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
+SOON = Policy(hedge=Hedge(after=0.05, budget=1.0), timeout=5.0)
+RUNTIMES: dict[str, tuple[Callable[[Any], Any], type[AsyncRouter]]] = {
+    "trio": (trio.run, trio_driver.Router),
+    "asyncio": (lambda main: asyncio.run(main()), asyncio_driver.Router),
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as server:
+        yield server
+
+
+def ask() -> ChatRequest:
+    return ChatRequest(OPENAI, [Message.user("Say a few things about trains.")], fallbacks=[GEMINI])
+
+
+def kinds(trace: Any) -> list[str]:
+    return [entry.kind for entry in trace.entries]
+
+
+def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[None]], policy: Policy = SOON) -> None:
+    start, kind = RUNTIMES[runtime]
+
+    async def whole() -> None:
+        async with kind.from_env(
+            environ=sandbox.environ(), dotenv=None, hedge=policy.hedge, timeout=policy.timeout, retries=0
+        ) as router:
+            await main(router)
+            assert router._core.places.in_flight == 0
+
+    start(whole)
+    assert sandbox.wait(lambda server: server.open_connections == 0)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("way", ["chat", "collect", "stream"])
+def test_the_faster_of_two_answers(sandbox: Sandbox, runtime: str, way: str) -> None:
+    sandbox.script("openai", Fault(delay=30.0))
+
+    async def main(router: AsyncRouter) -> None:
+        if way == "stream":
+            async with router.stream(ask()) as stream:
+                assert stream.model == GEMINI
+                text = "".join([event.delta async for event in stream if event.type == "token"])
+            response = stream.response
+            assert response is not None
+            assert response.text == text
+        else:
+            response = await router.chat(ask(), collect=way == "collect")
+        assert response.model == GEMINI
+        told = response.trace.explain()
+        assert "beside the slow one" in told
+        assert "attempt 1: dropped, another was faster" in told
+
+    run(runtime, sandbox, main)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_first_may_still_win(sandbox: Sandbox, runtime: str) -> None:
+    sandbox.script("openai", Fault(first_token_delay=0.3))
+    sandbox.script("gemini", Fault(first_token_delay=30.0))
+
+    async def main(router: AsyncRouter) -> None:
+        async with router.stream(ask()) as stream:
+            assert stream.model == OPENAI
+            assert [event async for event in stream][-1].done
+        assert "attempt 2: dropped, another was faster" in stream.trace.explain()
+
+    run(runtime, sandbox, main)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_quick_answer_needs_no_second(sandbox: Sandbox, runtime: str) -> None:
+    async def main(router: AsyncRouter) -> None:
+        async with router.stream(ask()) as stream:
+            assert [event async for event in stream][-1].done
+        assert stream.trace.attempts == 1
+
+    run(runtime, sandbox, main, Policy(hedge=Hedge(after=5.0)))
+    assert not sandbox.requests_to("gemini")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_slow_failure_leaves_the_second_to_answer(sandbox: Sandbox, runtime: str) -> None:
+    sandbox.script("openai", Fault(status=503, delay=0.15))
+    sandbox.script("gemini", Fault(first_token_delay=0.3))
+
+    async def main(router: AsyncRouter) -> None:
+        response = await router.chat(ask(), collect=True)
+        assert response.model == GEMINI
+        assert response.trace.attempts == 2
+
+    run(runtime, sandbox, main)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_both_may_fail(sandbox: Sandbox, runtime: str) -> None:
+    sandbox.script("openai", Fault(status=503, delay=0.15))
+    sandbox.script("gemini", Fault(status=500, delay=0.15))
+
+    async def main(router: AsyncRouter) -> None:
+        with pytest.raises(AllAttemptsFailed):
+            await router.chat(ask())
+
+    run(runtime, sandbox, main)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_deadline_ends_both(sandbox: Sandbox, runtime: str) -> None:
+    for provider in ("openai", "gemini"):
+        sandbox.script(provider, Fault(delay=30.0))
+
+    async def main(router: AsyncRouter) -> None:
+        with pytest.raises((DeadlineExceeded, AllAttemptsFailed)) as caught:
+            await router.chat(ask(), timeout=0.3)
+        assert caught.value.trace.attempts == 2
+
+    run(runtime, sandbox, main)
+
+
+def test_cancellation_ends_both_in_trio(sandbox: Sandbox) -> None:
+    for provider in ("openai", "gemini"):
+        sandbox.script(provider, Fault(delay=30.0))
+
+    async def main(router: AsyncRouter) -> None:
+        with trio.move_on_after(0.2) as scope:
+            await router.chat(ask())
+        assert scope.cancelled_caught
+
+    run("trio", sandbox, main)
+
+
+def test_cancellation_ends_both_in_asyncio(sandbox: Sandbox) -> None:
+    for provider in ("openai", "gemini"):
+        sandbox.script(provider, Fault(delay=30.0))
+
+    async def main(router: AsyncRouter) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await router.chat(ask())
+
+    run("asyncio", sandbox, main)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_token_that_cannot_be_had_moves_the_call_on(sandbox: Sandbox, runtime: str) -> None:
+    class Lost(Exception):
+        pass
+
+    def token() -> str:
+        raise Lost
+
+    async def main(router: AsyncRouter) -> None:
+        vertex = create(
+            "gemini", name="vertex", vertex_project="p", vertex_location="global", access_token=token,
+            endpoint="http://127.0.0.1:9",
+        )  # fmt: skip
+        router.register(vertex)
+        request = ChatRequest(ModelConfig("vertex", "gemini-2.5-flash"), [Message.user("x")], fallbacks=[GEMINI])
+        reply = await router.chat(request)
+        assert reply.model == GEMINI
+        assert "attempt 1: failed, authentication" in reply.trace.explain()
+
+    run(runtime, sandbox, main)
+
+
+def test_the_blocking_router_has_one_attempt_at_a_time(sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(delay=0.2))
+    with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, hedge=SOON.hedge) as router:
+        response = router.chat(ask())
+    assert response.model == OPENAI
+    assert response.trace.attempts == 1

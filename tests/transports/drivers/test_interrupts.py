@@ -1,0 +1,241 @@
+"""Ctrl-C, or any exception of a signal's handler, at every instant of a call: nothing stays taken.
+
+Python looks for signals where a function begins, after a call and where a loop turns. At each of these places in turn
+the interpreter's tracing raises KeyboardInterrupt, as a handler would. asyncio makes a cancellation of it by itself.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import gc
+import inspect
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+import turnout_io.trio
+from turnout import ChatRequest, ModelConfig
+from turnout.errors import ConnectFailed
+from turnout.http import HttpRequest, Timeouts
+from turnout.providers import create
+from turnout.routing import BreakerPolicy, Policy
+from turnout_io.base import Transport
+from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.sandbox import Sandbox
+from turnout_io.sync import Router
+from turnout_io.transports.requests import RequestsTransport
+from turnout_io.transports.socket import SocketTransport
+
+ANSWER = b"".join(
+    b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":%s}]}\n\n' % each
+    for each in ((b"some ", b"null"), (b"words", b'"stop"'))
+)
+ROUTING = ("turnout.routing", "turnout_io.sync", "turnout_io.drivers.async_driver", "turnout_io.drivers.router_base")
+NETWORK = (
+    "turnout.http.http1",
+    "turnout.http.pool",
+    "turnout_io.transports.byte_streams",
+    "turnout_io.transports.connect",
+    "turnout_io.transports.http1",
+    "turnout_io.transports.requests_session",
+    "turnout_io.transports.requests",
+    "turnout_io.transports.socket_runtime",
+    "turnout_io.transports.socket",
+)
+
+
+@functools.cache
+def instants(code: types.CodeType) -> frozenset[int]:
+    """Offsets of the instructions at which a signal's handler may be run.
+
+    Not before the call with which a `with` block ends, of three constants: it is looked for signals after that.
+    """
+    steps = [step for step in dis.get_instructions(code) if step.opname != "PRECALL"]
+    names = [f"{step.opname} {step.argval}" for step in steps]
+    ends = {place for place in range(3, len(steps)) if names[place - 3 : place] == ["LOAD_CONST None"] * 3}
+    looks = [place for place, name in enumerate(names) if name.startswith(("RESUME", "CALL", "JUMP_BACKWARD"))]
+    return frozenset(steps[place].offset for place in looks if place not in ends)
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the instant `at`, counted from 1, in modules of these names; takes it at its end."""
+
+    def __init__(self, at: int, modules: tuple[str, ...]) -> None:
+        self.at = at
+        self.modules = modules
+        self.passed = 0
+        self.place = ""
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(self._called)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        sys.settrace(self._before)
+        return kind is KeyboardInterrupt
+
+    def _called(self, frame: types.FrameType, event: str, arg: object) -> Any:
+        if not frame.f_globals.get("__name__", "").startswith(self.modules):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self._step
+
+    def _step(self, frame: types.FrameType, event: str, arg: object) -> Any:
+        code = frame.f_code
+        # Where one of our functions returns, the call of it has been done: tracing tells no other call's end. That of a
+        # coroutine may be an await.
+        returns = event == "return" and not code.co_flags & inspect.CO_COROUTINE
+        if returns or (event == "opcode" and frame.f_lasti in instants(code)):
+            self.passed += 1
+            if self.passed == self.at:
+                self.place = f"{code.co_qualname}, line {frame.f_lineno} of {code.co_filename}"
+                raise KeyboardInterrupt
+        return self._step
+
+
+UNTOUCHED = Interrupter(0, ())
+
+
+class Response:
+    status = 200
+    headers = (("content-type", "text/event-stream"),)
+
+    def __init__(self, opened: set[Response], url: str) -> None:
+        if "first.test" in url:
+            raise ConnectFailed("refused")
+        self.opened, self.pieces = opened, [ANSWER[:90], ANSWER[90:], b""]
+        opened.add(self)
+
+    def read(self, timeout: float | None) -> bytes:
+        return self.pieces.pop(0)
+
+    def close(self) -> None:
+        self.opened.discard(self)
+
+
+class Network:
+    """Refuses every connection to the first candidate, and answers all else."""
+
+    def __init__(self) -> None:
+        self.opened: set[Response] = set()
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+        return Response(self.opened, request.url)
+
+    def close(self) -> None: ...
+
+
+class AsyncResponse:
+    def __init__(self, response: Response) -> None:
+        self.response, self.status, self.headers = response, response.status, response.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        return self.response.read(timeout)
+
+    async def aclose(self) -> None:
+        self.response.close()
+
+
+class AsyncNetwork:
+    def __init__(self) -> None:
+        self.opened: set[Response] = set()
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncResponse:
+        return AsyncResponse(Response(self.opened, request.url))
+
+    async def aclose(self) -> None: ...
+
+
+# One call, in this context: what it answered, "" where it was interrupted.
+
+
+def chat(router: Router, request: ChatRequest, around: Interrupter) -> str:
+    with around:
+        return router.chat(request, collect=True).text
+    return ""
+
+
+def stream(router: Router, request: ChatRequest, around: Interrupter) -> str:
+    with around, router.stream(request) as events:
+        return "".join(event.delta for event in events if event.type == "token")
+    return ""
+
+
+async def async_chat(router: AsyncRouter, request: ChatRequest, around: Interrupter) -> str:
+    with around:
+        return (await router.chat(request, collect=True)).text
+    return ""
+
+
+def on_trio(*call: Any) -> str:
+    return trio.run(async_chat, *call)
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "network"),
+    [
+        (chat, Router, Network()),
+        (stream, Router, Network()),
+        (on_trio, turnout_io.trio.Router, AsyncNetwork()),
+    ],
+    ids=["chat", "stream", "trio"],
+)
+def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
+    ask: Callable[..., str], kind: Any, network: Network | AsyncNetwork
+) -> None:
+    """Two candidates, of which one does not answer, is left alone, and probed: with one place for them all."""
+    policy = Policy(
+        retries=0, max_concurrency=1, on_full="reject", breaker=BreakerPolicy(consecutive=2, open_for=1e-9, growth=1.0)
+    )
+    providers = [
+        create("openai-compatible", name=name, endpoint=f"http://{name}.test/v1") for name in ("first", "second")
+    ]
+    router = kind(providers, policy=policy, transport=network)
+    request = ChatRequest(ModelConfig("first", "m"), "x", fallbacks=[ModelConfig("second", "m")])
+    places = router._core.places
+    survived = 0
+    for at in range(1, 100_000):
+        interrupter = Interrupter(at, ROUTING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a stream whose `with` was never reached, of steps that had not begun
+            ask(router, request, interrupter)
+            gc.collect(0)
+        if interrupter.passed < at:
+            break  # it had come to its end before that instant
+        where = f"instant {at}: {interrupter.place}"
+        assert (places.in_flight, places.waiting) == (0, 0), where
+        assert not router._wakers, where
+        assert not network.opened, where
+        assert not any(standing.breaker.probing for standing in places.standings().values()), where
+        assert ask(router, request, UNTOUCHED) == "some words", where
+        survived += 1
+    assert survived > 300
+
+
+@pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
+def test_a_transport_that_is_interrupted_at_any_instant_goes_on(make: Callable[..., Transport]) -> None:
+    with Sandbox() as sandbox:
+        sandbox.answer("openai", "some words")
+        provider = create("openai", api_key=sandbox.key("openai"), endpoint=sandbox.url("openai"))
+        policy = Policy(retries=0, breaker=None)
+        with warnings.catch_warnings(), Router([provider], policy=policy, transport=make(trust_env=False)) as router:
+            warnings.simplefilter("ignore")  # of a socket that nobody knew yet, of steps that had not begun
+            request = ChatRequest(ModelConfig("openai", "m"), "x")
+            survived = 0
+            for at in range(1, 100_000):
+                interrupter = Interrupter(at, NETWORK)
+                chat(router, request, interrupter)
+                if interrupter.passed < at:
+                    break
+                gc.collect(0)
+                assert chat(router, request, UNTOUCHED) == "some words", f"instant {at}: {interrupter.place}"
+                survived += 1
+            assert survived > 100
+            assert sandbox.wait(lambda seen: seen.open_connections <= 16)

@@ -1,0 +1,301 @@
+"""The blocking and the async driver are one driver: the same syntax but for `await`, and the same behaviour.
+
+Behaviour: one scripted network, drawn at random, gives the same commands, events, outcome and trace through the
+blocking, the trio and the asyncio router, on one virtual clock.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sansio.routing.line_dialect import LineProvider
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.errors import ConnectFailed, Disconnected, Phase, TimedOut, Timer, TurnoutError
+from turnout.http import HttpRequest, Timeouts
+from turnout.messages import Message
+from turnout.routing.call.machine import Call
+from turnout.routing.commands import Command, Finish
+from turnout.routing.policy.settings import Policy, Timers
+from turnout_io import asyncio as asyncio_driver
+from turnout_io import sync
+from turnout_io import trio as trio_driver
+from turnout_io.drivers import async_driver, sync_driver
+
+# What async code calls otherwise.
+NAMES = {
+    "AsyncChatStream": "ChatStream",
+    "AsyncHttpResponse": "HttpResponse",
+    "AsyncRouter": "Router",
+    "StopAsyncIteration": "StopIteration",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
+    "aclose": "close",
+}
+# Nothing can be awaited in a finalizer, so there the two differ on purpose.
+FINALIZERS = {"__del__", "abandon"}
+# Only tasks can have two attempts on at once.
+OVERLAP = {"_drive"}
+
+
+class Blocking(ast.NodeTransformer):
+    """Async code as blocking code."""
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        return self.visit(node.value)  # type: ignore[no-any-return]  # NodeTransformer.visit is untyped
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        plain = ast.FunctionDef(**{field: getattr(node, field) for field in node._fields})
+        return self.visit(ast.copy_location(plain, node))  # type: ignore[no-any-return]  # as above
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
+        if node.name in FINALIZERS | OVERLAP:
+            return None
+        node.name = NAMES.get(node.name, node.name)
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = NAMES.get(node.id, node.id)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        node.attr = NAMES.get(node.attr, node.attr)
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        docstring = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if docstring else self.generic_visit(node)
+
+
+def shape(module: ModuleType, name: str) -> str:
+    tree = ast.parse(inspect.getsource(module))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            body = Blocking().visit(ast.Module(body=list(node.body), type_ignores=[]))
+            return ast.unparse(body)
+    raise AssertionError(f"{module.__name__} has no class {name}")
+
+
+@pytest.mark.parametrize(("blocking", "other"), [("Run", "Run"), ("ChatStream", "AsyncChatStream")])
+def test_the_two_drivers_have_one_shape(blocking: str, other: str) -> None:
+    assert shape(sync_driver, blocking) == shape(async_driver, other)
+
+
+# -- behaviour ------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Exchange:
+    """How the network answers one request: seconds to the head, a status, pieces with their delays, and an end."""
+
+    head: float
+    status: int
+    pieces: tuple[tuple[float, bytes], ...]
+    end: str  # end, cut, refused or reset
+
+
+@attrs.define
+class Network:
+    """Plays exchanges one after the other, over and over, and moves a clock of its own instead of waiting."""
+
+    exchanges: tuple[Exchange, ...]
+    now: float = 100.0
+    opened: int = 0
+    closed: list[int] = attrs.field(factory=list)
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+        exchange = self.exchanges[self.opened % len(self.exchanges)]
+        self.opened += 1
+        if exchange.end == "refused":
+            raise ConnectFailed("refused")
+        assert timeouts.head is not None
+        if exchange.head > timeouts.head:
+            self.now += timeouts.head
+            raise TimedOut("head", timer=Timer.HEAD)
+        self.now += exchange.head
+        if exchange.end == "reset":
+            raise Disconnected("reset")
+        return Response(self, self.opened, exchange)
+
+
+@attrs.define
+class Response:
+    network: Network
+    number: int
+    exchange: Exchange
+    place: int = 0
+
+    @property
+    def status(self) -> int:
+        return self.exchange.status
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [("x-attempt", str(self.number))]
+
+    def read(self, timeout: float | None) -> bytes:
+        assert timeout is not None
+        if self.place == len(self.exchange.pieces):
+            if self.exchange.end == "cut":
+                raise Disconnected("cut", phase=Phase.BODY)
+            return b""
+        delay, data = self.exchange.pieces[self.place]
+        if delay > timeout:
+            self.network.now += timeout
+            raise TimedOut("read")
+        self.place += 1
+        self.network.now += delay
+        return data
+
+    def close(self) -> None:
+        self.network.closed.append(self.number)
+
+
+class BlockingTransport:
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+        return self.network.open(request, timeouts)
+
+    def close(self) -> None:
+        pass
+
+
+class AsyncResponse:
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        self.status, self.headers = response.status, response.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        return self.response.read(timeout)
+
+    async def aclose(self) -> None:
+        self.response.close()
+
+
+class AsyncTransport:
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncResponse:
+        return AsyncResponse(self.network.open(request, timeouts))
+
+    async def aclose(self) -> None:
+        pass
+
+
+DELAYS = st.sampled_from([0.0, 0.0, 0.5, 4.0, 30.0])
+LINES = st.sampled_from([b"ta\n", b"tb\nr?\n", b"c\n", b"x\n", b"e500\n", b"f\n", b"tc\nf\n", b"?\n", b"t"])
+EXCHANGES = st.builds(
+    Exchange,
+    DELAYS,
+    st.sampled_from([200, 200, 200, 400, 401, 429, 503]),
+    st.lists(st.tuples(DELAYS, LINES), max_size=6).map(tuple),
+    st.sampled_from(["end", "end", "cut", "refused", "reset"]),
+)
+MODELS = [ModelConfig("p0", "m"), ModelConfig("p1", "m")]
+REQUEST = ChatRequest(MODELS[0], [Message.user("x")], fallbacks=MODELS[1:])
+
+
+@attrs.define
+class Story:
+    """Everything that a caller, a transport or a reader of traces could see of one call."""
+
+    events: list[Any] = attrs.field(factory=list)
+    commands: list[Command | str] = attrs.field(factory=list)
+    outcome: Any = None
+    trace: Any = None
+    network: Any = None
+
+    def ended(self, result: Any, error: TurnoutError | None, trace: Any, network: Network) -> Story:
+        partial = error.partial.text if error is not None and error.partial is not None else None
+        self.outcome = (result.text if result is not None else None, type(error), str(error), partial)
+        self.trace = {**trace.to_dict(), "started_at": None}
+        self.network = (network.now, network.opened, network.closed)
+        return self
+
+
+def router_of(kind: Any, network: Network, transport: Any) -> Any:
+    policy = Policy(backoff=0.0, timers=Timers(head=5.0, first_content=8.0, idle=3.0), timeout=20.0)
+    router = kind([LineProvider("p0"), LineProvider("p1")], policy=policy, transport=transport, seed=1)
+    router._now = lambda: network.now
+    return router
+
+
+def blocking_story(exchanges: tuple[Exchange, ...], how: str, story: Story) -> Story:
+    network = Network(exchanges)
+    router = router_of(sync.Router, network, BlockingTransport(network))
+    result, error, trace = None, None, None
+    try:
+        if how == "stream":
+            with router.stream(REQUEST) as stream:
+                for event in stream:
+                    story.events.append(event)
+                result = stream.response
+        else:
+            result = router.chat(REQUEST, collect=how == "collect")
+        trace = result.trace
+    except TurnoutError as failure:
+        error, trace = failure, failure.trace
+    return story.ended(result, error, trace, network)
+
+
+async def async_story(kind: Any, exchanges: tuple[Exchange, ...], how: str, story: Story) -> Story:
+    network = Network(exchanges)
+    router = router_of(kind, network, AsyncTransport(network))
+    result, error, trace = None, None, None
+    try:
+        if how == "stream":
+            async with router.stream(REQUEST) as stream:
+                async for event in stream:
+                    story.events.append(event)
+                result = stream.response
+        else:
+            result = await router.chat(REQUEST, collect=how == "collect")
+        trace = result.trace
+    except TurnoutError as failure:
+        error, trace = failure, failure.trace
+    return story.ended(result, error, trace, network)
+
+
+@given(st.lists(EXCHANGES, min_size=1, max_size=5).map(tuple), st.sampled_from(["stream", "collect", "chat"]))
+@settings(max_examples=150)
+def test_one_network_tells_one_story_through_every_driver(exchanges: tuple[Exchange, ...], how: str) -> None:
+    stories = [Story(), Story(), Story()]
+    told = iter(stories)
+    next_command = Call.next_command
+    with pytest.MonkeyPatch.context() as patch:
+
+        def watch() -> Story:
+            story = next(told)
+
+            def watched(call: Call, now: float) -> Command:
+                command = next_command(call, now)
+                # Errors are equal only to themselves; what they say is compared in the outcome.
+                story.commands.append("finish" if isinstance(command, Finish) else command)
+                return command
+
+            patch.setattr(Call, "next_command", watched)
+            return story
+
+        blocking_story(exchanges, how, watch())
+        trio.run(async_story, trio_driver.Router, exchanges, how, watch())
+        asyncio.run(async_story(asyncio_driver.Router, exchanges, how, watch()))
+    assert stories[0].commands
+    assert attrs.asdict(stories[0], recurse=False) == attrs.asdict(stories[1], recurse=False)
+    assert attrs.asdict(stories[1], recurse=False) == attrs.asdict(stories[2], recurse=False)
+    now, opened, closed = stories[0].network
+    assert len(closed) == len(set(closed)) <= opened
+    assert now < 500

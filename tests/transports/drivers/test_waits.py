@@ -1,0 +1,266 @@
+"""What a driver asks a transport to wait for, where time passes faster than commands are obeyed; and eager tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from turnout import ChatRequest, Message, ModelConfig
+from turnout.errors import DeadlineExceeded, ServerError, TimedOut, Timer, TurnoutError
+from turnout.http import Headers, HttpRequest, Timeouts
+from turnout.providers import create
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Policy, Timers
+from turnout_io import asyncio as asyncio_driver
+from turnout_io import sync
+from turnout_io.base import HttpResponse, Transport
+from turnout_io.drivers.async_driver import Group
+from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.transports.socket import SocketTransport
+
+OPENAI = ModelConfig("openai", "gpt-4o-mini")
+GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
+REQUEST = ChatRequest(OPENAI, [Message.user("Say a few things about trains.")], fallbacks=[GEMINI])
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as server:
+        yield server
+
+
+class _Noting:
+    """A transport, and an answer of it, that note for how long they are asked to wait."""
+
+    def __init__(self, waits: list[float | None]) -> None:
+        self._waits = waits
+        self._transport: Transport = SocketTransport(trust_env=False)
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        self._waits += (timeouts.connect, timeouts.head)
+        return _NotingAnswer(self._transport.open(request, timeouts), self._waits)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _NotingAnswer:
+    def __init__(self, answer: HttpResponse, waits: list[float | None]) -> None:
+        self._answer = answer
+        self._waits = waits
+        self.status = answer.status
+        self.headers = answer.headers
+
+    def read(self, timeout: float | None) -> bytes:
+        self._waits.append(timeout)
+        return self._answer.read(timeout)
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _Hurried(sync.Router):
+    """A router on a machine so busy that a lot of time passes between any two looks at the clock."""
+
+    step = 0.0
+
+    def _now(self) -> float:
+        self._looks = getattr(self, "_looks", 0) + 1
+        return self._looks * self.step
+
+
+@pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3, 0.7, 0.9])
+def test_no_transport_is_given_time_that_is_over(step: float, sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(token_interval=0.001), Fault(stall=0.01, after=1), forever=True)
+    waits: list[float | None] = []
+    providers = [create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name)) for name in ("openai", "gemini")]
+    with _Hurried(providers, policy=Policy(timeout=1.0), transport=_Noting(waits), seed=0) as router:
+        router.step = step
+        for _ in range(4):
+            try:
+                router.chat(REQUEST, collect=True)
+            except TurnoutError as error:
+                assert isinstance(error, DeadlineExceeded), error
+    assert waits
+    assert all(wait is not None and wait > 0 for wait in waits), waits
+
+
+class _Held:
+    """The first is refused. The second is whole as soon as `go` is set, but does not end before `over` is."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.probed, self.go, self.over = threading.Event(), threading.Event(), threading.Event()
+
+    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+        self.asked += 1
+        if self.asked == 1:
+            return _HeldAnswer(500, [])
+        body = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+        if self.asked > 2:
+            return _HeldAnswer(200, [(None, body)])
+        self.probed.set()
+        return _HeldAnswer(200, [(self.go, body), (self.over, b"")])
+
+    def close(self) -> None: ...
+
+
+class _HeldAnswer:
+    headers = Headers([("content-type", "text/event-stream")])
+
+    def __init__(self, status: int, pieces: list[tuple[threading.Event | None, bytes]]) -> None:
+        self.status = status
+        self._pieces = pieces
+
+    def read(self, timeout: float | None) -> bytes:
+        if not self._pieces:
+            return b""
+        held, piece = self._pieces.pop(0)
+        if held is not None and not held.wait(timeout):
+            raise TimedOut("held for too long", timer=Timer.READ)
+        return piece
+
+    def close(self) -> None: ...
+
+
+def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None:
+    transport = _Held()
+    policy = Policy(
+        retries=0,
+        on_exhausted="wait",
+        breaker=BreakerPolicy(consecutive=1, open_for=0.01),
+        timers=Timers(linger=30.0),
+    )
+    answers: list[str] = []
+    with sync.Router([create("openai", api_key="k")], policy=policy, transport=transport) as router:
+
+        def ask() -> None:
+            answers.append(router.chat(ChatRequest(OPENAI, "hi"), collect=True).text)
+
+        with pytest.raises(ServerError):
+            router.chat(ChatRequest(OPENAI, "hi"), collect=True)
+        probe, waiting = threading.Thread(target=ask), threading.Thread(target=ask)
+        probe.start()
+        assert transport.probed.wait(10.0)
+        waiting.start()
+        until = time.monotonic() + 10.0
+        while not router._core.places.waiting and time.monotonic() < until:
+            os.sched_yield()
+        transport.go.set()
+        waiting.join(10.0)
+        assert answers == ["Hello"], "the probe is still under way"
+        transport.over.set()
+        probe.join(10.0)
+        assert answers == ["Hello"] * 2
+
+
+class _EagerGroup:
+    """Tasks that begin at once, in the caller's turn, as those of an eager task factory do since Python 3.12."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        steps: Coroutine[Any, Any, None] = _begin(operation)
+        try:
+            waited_for = steps.send(None)
+        except StopIteration:
+            return lambda: None
+        task = self._tasks.create_task(_go_on(steps, waited_for))
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
+
+
+async def _begin(operation: Callable[[], Awaitable[None]]) -> None:
+    await operation()
+
+
+async def _go_on(steps: Coroutine[Any, Any, None], waited_for: Any) -> None:
+    await _Rest(steps, waited_for)
+
+
+class _Rest:
+    """What is left of a coroutine that waits already."""
+
+    def __init__(self, steps: Coroutine[Any, Any, None], waited_for: Any) -> None:
+        self._steps = steps
+        self._waited_for = waited_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        while True:
+            try:
+                try:
+                    yield self._waited_for
+                except BaseException as error:
+                    self._waited_for = self._steps.throw(error)
+                else:
+                    self._waited_for = self._steps.send(None)
+            except StopIteration:
+                return
+
+
+class _EagerRuntime:
+    def __init__(self, usual: Any) -> None:
+        self.now, self.make_waker, self.shield = usual.now, usual.make_waker, usual.shield
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[Group]:
+        async with asyncio.TaskGroup() as tasks:
+            yield _EagerGroup(tasks)
+
+
+class _EagerRouter(asyncio_driver.Router):
+    _runtime = _EagerRuntime(asyncio_driver.Router._runtime)  # type: ignore[assignment]  # it is a `Runtime`, too
+
+
+class _AtOnce:
+    """An async transport that never has to wait: all that a blocking one does is done when it returns."""
+
+    def __init__(self) -> None:
+        self._transport = SocketTransport(trust_env=False)
+
+    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+        return _AnswerAtOnce(self._transport.open(request, timeouts))
+
+    async def aclose(self) -> None:
+        self._transport.close()
+
+
+class _AnswerAtOnce:
+    def __init__(self, answer: HttpResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        return self._answer.read(timeout)
+
+    async def aclose(self) -> None:
+        self._answer.close()
+
+
+@pytest.mark.parametrize("faults", list(itertools.product((Fault(), Fault(status=503), Fault(delay=0.02)), repeat=2)))
+def test_a_hedged_call_whose_tasks_are_over_as_soon_as_they_begin(faults: tuple[Fault, ...], sandbox: Sandbox) -> None:
+    providers = [create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name)) for name in ("openai", "gemini")]
+    policy = Policy(hedge=Hedge(after=0.0, budget=1.0), backoff=0.001, timeout=5.0)
+
+    async def main() -> None:
+        async with _EagerRouter(providers, policy=policy, transport=_AtOnce(), seed=0) as router:
+            for _ in range(3):
+                for provider, fault in zip(("openai", "gemini"), faults, strict=True):
+                    sandbox.script(provider, fault)
+                assert (await router.chat(REQUEST)).text
+                assert (await router.chat(REQUEST, collect=True)).text
+                assert not any(health.in_flight for health in router.health())
+
+    asyncio.run(main())
