@@ -207,15 +207,25 @@ class FinishReason(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """Tokens of one answer. None means that the provider did not say; 0 is a real 0.
+    """Tokens of one answer, and the other units that its provider bills. None is not reported; 0 is a real 0.
 
-    prompt_tokens       the whole prompt, cached parts included
-    completion_tokens   the whole answer, reasoning included
-    cached_tokens       of the prompt, read from the provider's cache
-    cache_write_tokens  of the prompt, written to the provider's cache
-    reasoning_tokens    of the answer, reasoning
-    source              reported by the provider, estimated here, or absent
-    cost                in the currency of the prices that the user gave; None where there is no price for the model
+    Attributes:
+        prompt_tokens: The whole prompt, cached parts included.
+        completion_tokens: The whole answer, reasoning included.
+        cached_tokens: Tokens of the prompt that came from the provider's cache.
+        cache_write_tokens: Tokens of the prompt that went into the provider's cache.
+        cache_write_1h_tokens: Those of them that the cache keeps for an hour or longer.
+        reasoning_tokens: Reasoning tokens of the answer.
+        audio_prompt_tokens: Tokens of sound in the prompt.
+        audio_completion_tokens: Tokens of sound in the answer.
+        image_completion_tokens: Tokens of images in the answer.
+        billed_prompt_tokens: Tokens of the prompt that the provider bills, if those are not all (Cohere).
+        billed_completion_tokens: Tokens of the answer that the provider bills, if those are not all.
+        web_searches: Searches that the provider ran for this answer.
+        search_units: Searches that a reranker bills.
+        service_tier: The provider's word for the tier that served the request, such as `priority`, `flex` or `fast`.
+        source: Reported by the provider, estimated here, or absent.
+        cost: In the currency of the user's prices; None if there is no price for the model.
     """
 
     prompt_tokens: int | None = None
@@ -225,6 +235,15 @@ class Usage:
     reasoning_tokens: int | None = None
     source: Literal["reported", "estimated", "absent"] = "reported"
     cost: float | None = None
+    cache_write_1h_tokens: int | None = None
+    audio_prompt_tokens: int | None = None
+    audio_completion_tokens: int | None = None
+    image_completion_tokens: int | None = None
+    billed_prompt_tokens: int | None = None
+    billed_completion_tokens: int | None = None
+    web_searches: int | None = None
+    search_units: float | None = None
+    service_tier: str | None = None
 
     @property
     def total_tokens(self) -> int | None:

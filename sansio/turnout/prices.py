@@ -1,4 +1,4 @@
-"""What answers cost, by prices that the user gives."""
+"""The cost of responses, by prices that the user gives."""
 
 from __future__ import annotations
 
@@ -21,41 +21,67 @@ MILLION = 1_000_000
 class Price:
     """Prices for a million tokens, all in one currency of the user's.
 
-    prompt       of the prompt
-    completion   of the answer, reasoning included
-    cached       of what was read from the provider's cache; as the prompt where it is None
-    cache_write  of what was written to it; as the prompt where it is None
-    request      for each request, whatever its size
+    A subclass may know more: prices that change with the time or the size of a request
+    (`turnout_io.price_list.ListedPrice`).
+
+    Attributes:
+        prompt: Of the prompt.
+        completion: Of the answer, reasoning included.
+        cached: Of tokens read from the provider's cache; as the prompt if None.
+        cache_write: Of tokens written to it; as the prompt if None.
+        cache_write_1h: Of those of them that it keeps for an hour; as `cache_write` if None.
+        request: For each request, whatever its size.
     """
 
     prompt: float = attrs.field(validator=number(0))
     completion: float = attrs.field(validator=number(0))
     cached: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
     cache_write: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
+    cache_write_1h: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
     request: float = attrs.field(default=0.0, kw_only=True, validator=number(0))
 
+    def at(self, wall: float) -> Price:
+        """Return the price for a call that starts at this time.
+
+        Args:
+            wall: Seconds since 1970, UTC.
+        """
+        return self
+
     def of(self, usage: Usage) -> float | None:
-        """What this usage costs; None where the tokens are not known."""
+        """Return the cost of this usage; None if the tokens are not known.
+
+        A provider bills the tokens that `Usage.billed_prompt_tokens` and `billed_completion_tokens` hold, if it
+        reports them; else all of them.
+        """
         if usage.prompt_tokens is None and usage.completion_tokens is None:
             return None
         cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-        plain = max(0, (usage.prompt_tokens or 0) - cached - written)
+        hour = min(written, usage.cache_write_1h_tokens or 0)
+        plain = max(0, billed(usage.prompt_tokens, usage.billed_prompt_tokens) - cached - written)
+        cache_write = self.cache_write if self.cache_write is not None else self.prompt
         total = (
             plain * self.prompt
             + cached * (self.cached if self.cached is not None else self.prompt)
-            + written * (self.cache_write if self.cache_write is not None else self.prompt)
-            + (usage.completion_tokens or 0) * self.completion
+            + (written - hour) * cache_write
+            + hour * (self.cache_write_1h if self.cache_write_1h is not None else cache_write)
+            + billed(usage.completion_tokens, usage.billed_completion_tokens) * self.completion
         )
         return total / MILLION + self.request
 
     def at_most(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a request may come to, if nothing of it is cached and the answer is as long as it may be."""
-        dearest = max(self.prompt, self.cache_write or 0.0)
-        return (prompt_tokens * dearest + completion_tokens * self.completion) / MILLION + self.request
+        """Return the highest cost of a request: nothing of it is cached, and the answer is as long as it may be."""
+        highest = max(self.prompt, self.cache_write or 0.0, self.cache_write_1h or 0.0)
+        return (prompt_tokens * highest + completion_tokens * self.completion) / MILLION + self.request
+
+
+def billed(tokens: int | None, billed_tokens: int | None) -> int:
+    """Return the tokens that a provider bills: those that it reports as billed, else all."""
+    return billed_tokens if billed_tokens is not None else tokens or 0
 
 
 def by_model(table: Mapping[str, T], model: ModelConfig) -> T | None:
-    """What a table says of a model, by `provider/model` or by the model's id alone."""
+    """Return a table's entry for a model, by `provider/model` or by the model's id alone; None if it has none."""
     if not table:
         return None
     found = table.get(str(model))

@@ -170,7 +170,7 @@ class RouterCore:
     ) -> Call:
         """Begin a call at the monotonic time `now`.
 
-        wall        seconds since 1970, for the trace
+        wall        seconds since 1970, for the trace and for prices that change with the time
         timeout     seconds for the call; with the policy's and the primary model's own, the smallest holds
         total       seconds for a stream's whole life, where the caller wants to bound that
         policy      the rules for this call, where they are not the router's
@@ -204,7 +204,7 @@ class RouterCore:
                 continue
             refusal, reason = self._usable(registered, model, needs)
             if refusal is None:
-                candidates.append(self._candidate(registered.provider, model, policy))
+                candidates.append(self._candidate(registered.provider, model, policy, wall))
             else:
                 refusals.append(refusal)
                 trace.entries.append(Skipped(0.0, str(model), reason))
@@ -228,8 +228,11 @@ class RouterCore:
             call.refuse(unknown or _no_candidate(refusals), now)
         return call
 
-    def _candidate(self, provider: Provider, model: ModelConfig, policy: Policy) -> Candidate:
-        return Candidate(model, provider, self._standing(provider, model), by_model(policy.prices, model))
+    def _candidate(self, provider: Provider, model: ModelConfig, policy: Policy, wall: float | None) -> Candidate:
+        price = by_model(policy.prices, model)
+        if price is not None and wall is not None:
+            price = price.at(wall)
+        return Candidate(model, provider, self._standing(provider, model), price)
 
     def _standing(self, provider: Provider | None, model: ModelConfig) -> Standing:
         key = str(model)

@@ -58,9 +58,16 @@ def summed(usages: list[Usage]) -> Usage:
         known = [number for number in numbers if number is not None]
         return sum(known) if len(known) == len(numbers) else None
 
-    fields = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost")
-    sums = {field: total([getattr(usage, field) for usage in usages]) for field in fields}
-    return Usage(**sums, source="reported" if all(usage.source == "reported" for usage in usages) else "absent")
+    sums = {name: total([getattr(usage, name) for usage in usages]) for name in _NUMBERS}
+    tiers = {usage.service_tier for usage in usages}
+    return Usage(
+        **sums,
+        service_tier=tiers.pop() if len(tiers) == 1 else None,
+        source="reported" if all(usage.source == "reported" for usage in usages) else "absent",
+    )
+
+
+_NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not in ("source", "service_tier"))
 
 
 def with_usage(events: tuple[Event, ...], usage: Usage) -> tuple[Event, ...]:
