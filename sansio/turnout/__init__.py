@@ -26,6 +26,8 @@ from turnout.errors import (
 )
 from turnout.events import End, Event, Reasoning, Restarted, Token, ToolCallDelta, ToolCallReady
 from turnout.messages import Audio, File, Image, Message, Role, Text, Thinking, Tool, ToolCall, ToolChoice
+from turnout.reranking import RankedDocument, RerankRequest, RerankResponse
+from turnout.token_counting import TokenCount
 
 __all__ = [
     "AllAttemptsFailed",
@@ -47,7 +49,10 @@ __all__ = [
     "ModelInfo",
     "ProviderError",
     "ProviderStatus",
+    "RankedDocument",
     "Reasoning",
+    "RerankRequest",
+    "RerankResponse",
     "ResponseFormat",
     "Restarted",
     "Role",
@@ -55,6 +60,7 @@ __all__ = [
     "Text",
     "Thinking",
     "Token",
+    "TokenCount",
     "Tool",
     "ToolCall",
     "ToolCallDelta",

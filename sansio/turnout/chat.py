@@ -44,6 +44,8 @@ class Capability(enum.StrEnum):
     REASONING = "reasoning"
     EMBEDDINGS = "embeddings"
     MODELS = "models"
+    COUNT_TOKENS = "count_tokens"
+    RERANK = "rerank"
 
 
 # The name that stands for no provider, but for a route of the router.

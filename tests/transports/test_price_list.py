@@ -81,14 +81,14 @@ def test_a_cost_is_what_the_package_calculates(key: str) -> None:
         at = time.replace(tzinfo=UTC)
         price = PRICES[key].at(at.timestamp())
         for tier in TIERS:
-            context = dict.fromkeys(("service_tier", "speed", "processing"), tier) if tier else None
+            context: dict[str, str] = dict.fromkeys(("service_tier", "speed", "processing"), tier) if tier else {}
             for usage, units in USAGES.values():
                 theirs = genai_prices.calc_price(
                     genai_prices.Usage(**units),
                     model,
                     provider_id=NAMES[ours],
                     genai_request_timestamp=at,
-                    price_context=context,
+                    price_context=context or None,
                 )
                 cost = price.of(attrs.evolve(usage, service_tier=tier or None))
                 assert cost == pytest.approx(float(theirs.total_price), rel=1e-9, abs=1e-15)

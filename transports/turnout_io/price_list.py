@@ -60,8 +60,8 @@ class ListedPrice(Price):
     """
 
     wall: float | None = None
-    _provider: Provider = attrs.field(repr=False, eq=False)
-    _model: ModelInfo = attrs.field(repr=False, eq=False)
+    _provider: Provider = attrs.field(repr=False, eq=False, alias="provider")
+    _model: ModelInfo = attrs.field(repr=False, eq=False, alias="model")
 
     def at(self, wall: float) -> ListedPrice:
         """See `Price.at`."""
@@ -88,12 +88,12 @@ class ListedPrice(Price):
     def _cost(self, units: Mapping[str, float], tier: str | None) -> float:
         when = time.time() if self.wall is None else self.wall
         # The list names the same tier by one of three keys, and a provider uses one of them only.
-        context = dict.fromkeys(("service_tier", "speed", "processing"), tier) if tier else None
+        context: dict[str, str] = dict.fromkeys(("service_tier", "speed", "processing"), tier) if tier else {}
         calculated = self._model.calc_price(
             Units(**units),
             self._provider,
             genai_request_timestamp=datetime.fromtimestamp(when, UTC),
-            price_context=context,
+            price_context=context or None,
         )
         return float(calculated.total_price)
 

@@ -19,7 +19,7 @@ A wrong call raises LocalProtocolError and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -28,8 +28,10 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import TurnoutError
 from turnout.events import Event
 from turnout.http import HttpRequest
+from turnout.reranking import RerankRequest, RerankResponse
+from turnout.token_counting import TokenCount
 
-__all__ = ["Exchange", "ModelFacts", "ModelPage", "Provider"]
+__all__ = ["Exchange", "ModelFacts", "ModelPage", "Provider", "Reranker", "TokenCounter"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -119,3 +121,21 @@ class Provider(Protocol):
     def embed(self, request: EmbeddingRequest) -> Exchange[EmbeddingResponse]: ...
 
     def models(self, page: str | None = None) -> Exchange[ModelPage]: ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A provider with `Capability.COUNT_TOKENS`."""
+
+    def count_tokens(self, request: ChatRequest) -> Exchange[TokenCount]:
+        """Count the prompt of a chat request. Sampling settings are left out, because they do not change it."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """A provider with `Capability.RERANK`."""
+
+    def rerank(self, request: RerankRequest) -> Exchange[RerankResponse]:
+        """Order the documents by their relevance to the query."""
+        ...

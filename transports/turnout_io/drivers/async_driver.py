@@ -19,11 +19,14 @@ from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProto
 from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
+from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.call.selection import Field
+from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.policy.settings import Policy
+from turnout.token_counting import TokenCount
 from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.drivers.router_base import LEAST_WAIT, RouterBase, auth_failures
@@ -124,6 +127,28 @@ class AsyncRouter(RouterBase[AsyncTransport]):
     ) -> EmbeddingResponse:
         """One vector for each text, in order."""
         response: EmbeddingResponse = await self._run(Embed(request), timeout, policy)
+        return response
+
+    async def count_tokens(
+        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> TokenCount:
+        """Return the tokens of the request's prompt, as the provider of its model counts them.
+
+        Raises:
+            CapabilityUnsupported: If the provider does not count tokens.
+        """
+        count: TokenCount = await self._run(CountTokens(request), timeout, policy)
+        return count
+
+    async def rerank(
+        self, request: RerankRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> RerankResponse:
+        """Return the documents of the request in the order of their relevance to its query.
+
+        Raises:
+            CapabilityUnsupported: If no provider of the request offers reranking.
+        """
+        response: RerankResponse = await self._run(Rerank(request), timeout, policy)
         return response
 
     async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:

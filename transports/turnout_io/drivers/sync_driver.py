@@ -24,11 +24,14 @@ from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProto
 from turnout.events import Event
 from turnout.http import HttpRequest
 from turnout.providers.protocol import Provider
+from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.call.selection import Field
+from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
 from turnout.routing.policy.settings import Policy
+from turnout.token_counting import TokenCount
 from turnout.trace import Trace
 from turnout_io.base import HttpResponse, Transport
 from turnout_io.drivers.process_lock import process_lock
@@ -90,6 +93,28 @@ class Router(RouterBase[Transport]):
     ) -> EmbeddingResponse:
         """One vector for each text, in order."""
         response: EmbeddingResponse = self._run(Embed(request), timeout, policy)
+        return response
+
+    def count_tokens(
+        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> TokenCount:
+        """Return the tokens of the request's prompt, as the provider of its model counts them.
+
+        Raises:
+            CapabilityUnsupported: If the provider does not count tokens.
+        """
+        count: TokenCount = self._run(CountTokens(request), timeout, policy)
+        return count
+
+    def rerank(
+        self, request: RerankRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> RerankResponse:
+        """Return the documents of the request in the order of their relevance to its query.
+
+        Raises:
+            CapabilityUnsupported: If no provider of the request offers reranking.
+        """
+        response: RerankResponse = self._run(Rerank(request), timeout, policy)
         return response
 
     def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:

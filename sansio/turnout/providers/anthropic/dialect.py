@@ -15,14 +15,16 @@ from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError
 from turnout.http import Headers, HttpRequest
-from turnout.providers.anthropic.request import messages_body
+from turnout.providers.anthropic.request import count_body, messages_body
 from turnout.providers.anthropic.stream import MESSAGE, MessageReader
 from turnout.providers.anthropic.turns import FAMILY
 from turnout.providers.anthropic.wire import Models
+from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import Shape
 from turnout.providers.protocol import ModelPage
+from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "Anthropic"]
 
@@ -71,6 +73,11 @@ class Anthropic(Dialect):
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         path = "/v1/models?limit=1000" + (f"&after_id={quote(page, safe='')}" if page else "")
         return self.collected(self._asking("GET", path, None), self._parse_models)
+
+    def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
+        """See `turnout.providers.protocol.TokenCounter`."""
+        asked = self._asking("POST", "/v1/messages/count_tokens", count_body(request, self.account))
+        return count_exchange(self, asked, request.model)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         return (("x-api-key", self.account.api_key),) if self.account.api_key else ()

@@ -21,9 +21,10 @@ from turnout.providers.anthropic.reasoning import (
 )
 from turnout.providers.anthropic.turns import begins_with_thinking, conversation
 from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.decoding.token_counts import without_sampling
 from turnout.providers.schemas.enforced import answer_schema, held_tool
 
-__all__ = ["messages_body"]
+__all__ = ["count_body", "messages_body"]
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 _PLAIN = ("temperature", "top_p", "top_k")
@@ -61,6 +62,16 @@ def messages_body(request: ChatRequest, account: Account, *, stream: bool) -> tu
         body["output_config"] = output
     body |= _tools(request, account, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
     return body | extra, dropped
+
+
+# Fields of a message that the counting of tokens does not take, because they are about the answer.
+_UNCOUNTED = ("max_tokens", "stream", "metadata", "service_tier", "stop_sequences", *_PLAIN)
+
+
+def count_body(request: ChatRequest, account: Account) -> dict[str, Any]:
+    """Return the body of a request that counts the tokens of this one."""
+    body, _ = messages_body(without_sampling(request), account, stream=False)
+    return {name: value for name, value in body.items() if name not in _UNCOUNTED}
 
 
 def _output_config(request: ChatRequest, account: Account, effort: str | None, rule: ModelRule) -> dict[str, Any]:

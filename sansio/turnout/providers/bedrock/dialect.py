@@ -22,10 +22,12 @@ from turnout.providers.bedrock.turns import family_of
 from turnout.providers.bedrock.wire import FoundationModels, InferenceProfiles
 from turnout.providers.decoding.accumulator import Assembly
 from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import Shape, decode_any
 from turnout.providers.protocol import ModelPage
+from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "Bedrock"]
 
@@ -43,6 +45,8 @@ FINISH_REASONS = {
 
 _MODELS = Shape(FoundationModels)
 _PROFILES = Shape(InferenceProfiles)
+# The fields of Converse that the counting of tokens takes.
+_COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 # The model list is in two parts, and the second comes in pages: their tokens go behind this.
 _PROFILE_PAGE = "profiles:"
 
@@ -83,6 +87,13 @@ class Bedrock(Dialect):
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         raise CapabilityUnsupported(f"{request.model}: Converse offers no embeddings")
+
+    def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
+        """See `turnout.providers.protocol.TokenCounter`."""
+        body, _ = converse_body(without_sampling(request), self.account)
+        counted = {name: value for name, value in body.items() if name in _COUNTED}
+        asked = self._converse(request, "count-tokens", {"input": {"converse": counted}})
+        return count_exchange(self, asked, request.model)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         """The foundation models, then the inference profiles: many models can only be asked through one."""

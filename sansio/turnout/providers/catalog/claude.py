@@ -8,7 +8,7 @@ from turnout.errors import (
     InvalidRequest,
     ServerError,
 )
-from turnout.providers.catalog.parts import HEARS, PENALTIES, READS, SEES, codes
+from turnout.providers.catalog.parts import COUNTS, HEARS, PENALTIES, READS, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
 from turnout.providers.schemas.subsets import ANTHROPIC_SCHEMAS
 
@@ -24,7 +24,7 @@ ANTHROPIC = CatalogEntry(
     key_env=("ANTHROPIC_API_KEY",),
     endpoint_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
     schemas=ANTHROPIC_SCHEMAS,
-    capabilities=ALL_CHAT | SEES | READS,
+    capabilities=ALL_CHAT | SEES | READS | COUNTS,
     habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
     headers={"anthropic-version": "2023-06-01"},
     error_codes=codes(
@@ -99,7 +99,7 @@ BEDROCK = CatalogEntry(
     endpoint_env=("BEDROCK_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
     option_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
     schemas=ANTHROPIC_SCHEMAS,
-    capabilities=ALL_CHAT | SEES | HEARS | READS,
+    capabilities=ALL_CHAT | SEES | HEARS | READS | COUNTS,
     habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
     error_codes=codes(
         (ServerError, "modelerrorexception modelstreamerrorexception modeltimeoutexception internalserverexception"),

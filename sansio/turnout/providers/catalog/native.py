@@ -5,7 +5,7 @@ from __future__ import annotations
 from turnout.errors import (
     ContentFiltered,
 )
-from turnout.providers.catalog.parts import EMBEDS, HEARS, READS, SEES, codes
+from turnout.providers.catalog.parts import COUNTS, EMBEDS, HEARS, RANKS, READS, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
 from turnout.providers.schemas.subsets import GEMINI_SCHEMAS
 
@@ -23,7 +23,7 @@ GEMINI = CatalogEntry(
         "vertex_location": ("VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"),
     },
     schemas=GEMINI_SCHEMAS,
-    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS | COUNTS,
     embedding_batch=100,
     models=(ModelRule(pattern=r"gemini-(2\.5|3).*pro", first_content=180.0),),
 )
@@ -48,7 +48,7 @@ COHERE = CatalogEntry(
     base_url="https://api.cohere.com",
     key_env=("COHERE_API_KEY", "CO_API_KEY"),
     endpoint_env=("COHERE_ENDPOINT", "CO_API_URL"),
-    capabilities=ALL_CHAT | EMBEDS | SEES,
+    capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=96,
     habits=Habits(stop_limit=5),
     # A 498 is for a token that must not be said, in the request or in the answer.

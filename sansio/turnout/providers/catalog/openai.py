@@ -16,7 +16,7 @@ from turnout.errors import (
     RateLimited,
     ServerError,
 )
-from turnout.providers.catalog.parts import EMBEDS, HEARS, PENALTIES, READS, SAMPLING, SEES, codes
+from turnout.providers.catalog.parts import COUNTS, EMBEDS, HEARS, PENALTIES, RANKS, READS, SAMPLING, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
 from turnout.providers.schemas.subsets import CEREBRAS_SCHEMAS, GROQ_SCHEMAS, OPENAI_SCHEMAS
 
@@ -50,7 +50,7 @@ OPENAI = CatalogEntry(
     },
     apis=("chat", "responses"),
     schemas=OPENAI_SCHEMAS,
-    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS | COUNTS,
     embedding_batch=2048,
     habits=Habits(max_tokens="max_completion_tokens", developer=True, base64=True, refuses=frozenset({"top_k"})),
     models=(
@@ -101,7 +101,7 @@ OPENROUTER = CatalogEntry(
     endpoint_env=("OPENROUTER_ENDPOINT", "OPENROUTER_BASE_URL"),
     option_env={"app_url": ("OPENROUTER_APP_URL",), "app_title": ("OPENROUTER_APP_TITLE",)},
     apis=("chat", "responses"),
-    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS,
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS | RANKS,
     habits=Habits(developer=True, effort="reasoning", replay="reasoning_details", base64=True),
 )
 
@@ -191,7 +191,7 @@ SILICONFLOW = CatalogEntry(
     base_url="https://api.siliconflow.cn/v1",
     key_env=("SILICONFLOW_API_KEY",),
     endpoint_env=("SILICONFLOW_ENDPOINT", "SILICONFLOW_BASE_URL"),
-    capabilities=ALL_CHAT | EMBEDS | SEES,
+    capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=32,
     habits=Habits(effort="enable_thinking", base64=True, refuses=frozenset({"logprobs"})),
     error_codes=codes(
@@ -225,7 +225,7 @@ MISTRAL = CatalogEntry(
     base_url="https://api.mistral.ai/v1",
     key_env=("MISTRAL_API_KEY",),
     endpoint_env=("MISTRAL_ENDPOINT", "MISTRAL_BASE_URL"),
-    capabilities=ALL_CHAT | EMBEDS | SEES,
+    capabilities=ALL_CHAT | EMBEDS | SEES | COUNTS,
     embedding_batch=32,
     # It answers fields that it does not know with a 422, and wants ids of calls as its own are.
     habits=Habits(
@@ -305,7 +305,7 @@ TOGETHER = CatalogEntry(
     base_url="https://api.together.xyz/v1",
     key_env=("TOGETHER_API_KEY",),
     endpoint_env=("TOGETHER_ENDPOINT", "TOGETHER_BASE_URL"),
-    capabilities=ALL_CHAT | EMBEDS | SEES,
+    capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     habits=Habits(stop_limit=None, logprobs="count"),
 )
 
@@ -318,5 +318,5 @@ OPENAI_COMPATIBLE = CatalogEntry(
     endpoint_env=("OPENAI_COMPATIBLE_ENDPOINT",),
     needs_key=False,
     apis=("chat", "responses"),
-    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
+    capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | RANKS,
 )

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from turnout.chat import Capability
 from turnout.errors import ProviderError
 
-__all__ = ["EMBEDS", "HEARS", "PENALTIES", "READS", "SAMPLING", "SEES", "codes"]
+__all__ = ["COUNTS", "EMBEDS", "HEARS", "PENALTIES", "RANKS", "READS", "SAMPLING", "SEES", "codes"]
 
 EMBEDS = frozenset({Capability.EMBEDDINGS})
 SEES = frozenset({Capability.VISION})
 HEARS = frozenset({Capability.AUDIO})
+COUNTS = frozenset({Capability.COUNT_TOKENS})
+RANKS = frozenset({Capability.RERANK})
 READS = frozenset({Capability.FILES})
 
 SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"})

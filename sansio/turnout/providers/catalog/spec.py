@@ -95,6 +95,7 @@ class Habits:
     call_id_length how many letters and digits the id of a call must be; None takes any id
     base64         whether it sends vectors in base64 when asked
     flat_text      whether text must be one string, not a list of parts
+    rerank_path    the path of its reranker
     custom_calls   whether a `custom_tool_call` of Responses is for the caller's tool: xAI tells so of its own searches
     """
 
@@ -118,6 +119,7 @@ class Habits:
     base64: bool = False
     flat_text: bool = False
     custom_calls: bool = True
+    rerank_path: str = "/rerank"
 
 
 @attrs.frozen(kw_only=True)

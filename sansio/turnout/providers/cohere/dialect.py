@@ -32,11 +32,13 @@ from turnout.providers.cohere.wire import (
 )
 from turnout.providers.decoding.accumulator import Assembly
 from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import Shape, decode_any, encode
 from turnout.providers.protocol import ModelPage
+from turnout.reranking import RerankRequest, RerankResponse
 
 __all__ = ["FINISH_REASONS", "Cohere"]
 
@@ -84,6 +86,10 @@ class Cohere(Dialect):
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         asked = self._asking("POST", "/v2/embed", embed_body(request))
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+
+    def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
+        """See `turnout.providers.protocol.Reranker`."""
+        return rerank_exchange(self, self._asking("POST", "/v2/rerank", rerank_body(request)), request)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         path = "/v1/models?page_size=1000" + (f"&page_token={quote(page, safe='')}" if page else "")

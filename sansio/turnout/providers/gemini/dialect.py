@@ -20,6 +20,7 @@ from turnout.providers.auth import AccessToken, token_auth, token_fields
 from turnout.providers.decoding.accumulator import Assembly
 from turnout.providers.decoding.error_bodies import facts_of
 from turnout.providers.decoding.response_headers import request_id
+from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.gemini.embeddings import embed_body
@@ -37,6 +38,7 @@ from turnout.providers.gemini.wire import (
 )
 from turnout.providers.json_codec import Shape, decode_any, raw_bytes
 from turnout.providers.protocol import ModelPage
+from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "Gemini"]
 
@@ -110,6 +112,14 @@ class Gemini(Dialect):
         verb, body = embed_body(request, model_id, vertex=self._vertex)
         asked = self._post(model_id, verb, body)
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+
+    def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
+        """See `turnout.providers.protocol.TokenCounter`."""
+        model_id = request.model.model_id.removeprefix("models/")
+        body = generate_body(without_sampling(request), self.account.entry.schemas)
+        if not self._vertex:  # AI Studio counts the messages alone, unless it gets the whole request
+            body = {"generateContentRequest": {"model": f"models/{model_id}", **body}}
+        return count_exchange(self, self._post(model_id, "countTokens", body), request.model)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         if self._vertex:

@@ -21,7 +21,9 @@ from turnout.events import Event
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.decoding.accumulator import Assembly
 from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import Shape, decode_any, encode
@@ -37,6 +39,8 @@ from turnout.providers.openai_chat.wire import (
     usage_of,
 )
 from turnout.providers.protocol import ModelPage
+from turnout.reranking import RerankRequest, RerankResponse
+from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "OpenAIChat", "Site"]
 
@@ -128,6 +132,22 @@ class OpenAIChat(Dialect):
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         return self.collected(self._asking("GET", "/models", None), self._parse_models)
+
+    def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
+        """See `turnout.providers.protocol.TokenCounter`. The count is that of Responses, whose prompts are the same."""
+        from turnout.providers.openai_responses.request import count_body
+
+        if Capability.COUNT_TOKENS not in self.capabilities:
+            raise CapabilityUnsupported(f"{request.model}: {self.name} counts no tokens")
+        asked = self._asking("POST", "/responses/input_tokens", count_body(request, self.account))
+        return count_exchange(self, asked, request.model)
+
+    def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
+        """See `turnout.providers.protocol.Reranker`."""
+        if Capability.RERANK not in self.capabilities:
+            raise CapabilityUnsupported(f"{request.model}: {self.name} offers no reranking")
+        asked = self._asking("POST", self.account.entry.habits.rerank_path, rerank_body(request))
+        return rerank_exchange(self, asked, request)
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         url = self.site.url(path, body) if self.site is not None else self.account.endpoint + path

@@ -11,11 +11,12 @@ from typing import Any
 from turnout.chat import ChatRequest
 from turnout.messages import Tool
 from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.decoding.token_counts import without_sampling
 from turnout.providers.encoding.sampling_params import accepted_settings
 from turnout.providers.openai_chat.request import function_of, json_schema_of, refused_effort, tools_of
 from turnout.providers.openai_responses.items import conversation
 
-__all__ = ["response_body"]
+__all__ = ["count_body", "response_body"]
 
 # Settings that chat completions have and this API does not.
 _UNKNOWN_HERE: dict[str, str] = dict.fromkeys(
@@ -63,6 +64,18 @@ def response_body(request: ChatRequest, account: Account, *, stream: bool) -> tu
         if isinstance(extra.get(name), Mapping):
             extra[name] = {**body.get(name, {}), **extra[name]}
     return body | extra, dropped
+
+
+# The fields that the counting of tokens takes: those that make the prompt.
+_COUNTED = frozenset(
+    ("conversation", "input", "instructions", "model", "parallel_tool_calls", "personality", "previous_response_id")
+) | {"reasoning", "text", "tool_choice", "tools", "truncation"}
+
+
+def count_body(request: ChatRequest, account: Account) -> dict[str, Any]:
+    """Return the body of a request that counts the tokens of this one."""
+    body, _ = response_body(without_sampling(request), account, stream=False)
+    return {name: value for name, value in body.items() if name in _COUNTED}
 
 
 def _reasons(request: ChatRequest, account: Account) -> bool:

@@ -1,0 +1,38 @@
+"""What a provider counts in a chat request before it is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from turnout._empty_trace import or_nothing
+from turnout.chat import ModelConfig, RateLimit
+
+if TYPE_CHECKING:
+    from turnout.trace import Trace
+
+__all__ = ["TokenCount"]
+
+
+@attrs.frozen(kw_only=True)
+class TokenCount:
+    """The tokens of a prompt: messages, tools, images and schema together, as the provider counts them.
+
+    Attributes:
+        prompt_tokens: All tokens of the prompt.
+        cached_tokens: Those of them in the provider's cache; None if the provider does not say.
+        model: The candidate that counted, as it was in the request.
+    """
+
+    prompt_tokens: int
+    model: ModelConfig
+    cached_tokens: int | None = None
+    request_id: str | None = None
+    rate_limit: RateLimit | None = None
+    _trace: Trace | None = attrs.field(default=None, repr=False)
+
+    @property
+    def trace(self) -> Trace:
+        """The record of the call; `Trace()` if no router made it."""
+        return or_nothing(self._trace)
