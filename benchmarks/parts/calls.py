@@ -1,0 +1,101 @@
+"""What a call costs that is no stream: over each transport, with a fallback, with a long history, with vectors."""
+
+from __future__ import annotations
+
+from benchmarks.clients.interface import TITLES
+from benchmarks.clients.worker import least_of_rounds
+from benchmarks.report import Context, Ratio, Report, Table
+from benchmarks.server.routes import CALL, FAILURE
+
+__all__ = ["calls", "embeddings", "fallbacks", "history"]
+
+_OWN = ("socket", "trio", "asyncio")
+_HISTORY_MESSAGES, _HISTORY_SIZE = 83, 1_200
+
+
+def calls(context: Context) -> Report:
+    """Measure calls whose reply has 600 bytes and 16 header fields, over a connection that is kept."""
+    times = context.times(200, 20)
+    url = [context.server.base_url(CALL)]
+    by_hand = ("hand-socket", "hand-trio", "hand-trio-h11", "hand-asyncio", "hand-asyncio-h11", "hand-requests")
+    names = (*_OWN, "requests", "requests-session", *by_hand)
+    least = least_of_rounds(context.clients(*names), context.rounds, "chat", url, times, warm_up=10)
+    few = least_of_rounds(context.peers, 2, "chat", url, times // 5, warm_up=3)
+    cost = {name: each.cpu / times * 1e6 for name, each in least.items()}
+    cost |= {name: each.cpu / (times // 5) * 1e6 for name, each in few.items()}
+    ratios = [
+        Ratio(f"a call, {name}, over trio + h11 by hand", cost[name] / cost["hand-trio-h11"], 1.2) for name in _OWN
+    ]
+    ratios += [
+        Ratio("a call, requests, over plain requests", cost["requests"] / cost["hand-requests"], 1.0),
+        Ratio("a call, a user's session, over plain requests", cost["requests-session"] / cost["hand-requests"], 1.15),
+    ]
+    rows = tuple((TITLES[name], f"{value:,.0f}") for name, value in cost.items())
+    table = Table("µs of CPU a call", ("client", "µs"), rows)
+    return Report("calls", (table,), tuple(ratios), {TITLES[name]: value for name, value in cost.items()})
+
+
+def fallbacks(context: Context) -> Report:
+    """Measure calls whose first candidate replies with status 500, so that the second is tried."""
+    times = context.times(200, 20)
+    urls = [context.server.base_url(FAILURE), context.server.base_url(CALL)]
+    clients = context.clients(*_OWN, "requests")
+    whole = least_of_rounds(clients, context.rounds, "chat", urls[1:], times, warm_up=10)
+    fallen = least_of_rounds(clients, context.rounds, "chat", urls, times, warm_up=10)
+    ratios = tuple(
+        Ratio(f"a fallback taken, {name}, over a call", fallen[name].cpu / whole[name].cpu, 2.2) for name in _OWN
+    )
+    rows = tuple(
+        (TITLES[name], f"{whole[name].cpu / times * 1e6:,.0f}", f"{fallen[name].cpu / times * 1e6:,.0f}")
+        for name in clients
+    )
+    return Report("fallbacks", (Table("µs of CPU a call", ("client", "a call", "after a 500"), rows),), ratios)
+
+
+def history(context: Context) -> Report:
+    """Measure what a conversation of 100 KB adds to a call that sends it again, with one message more."""
+    times = context.times(200, 20)
+    url = [context.server.base_url(CALL)]
+    roles = ("user", "assistant")
+    messages = [
+        (roles[place % 2], f"{place:04d} " + "word " * (_HISTORY_SIZE // 5)) for place in range(_HISTORY_MESSAGES)
+    ]
+    clients = context.clients(*_OWN, "hand-socket", "hand-trio", "hand-codec")
+    long = least_of_rounds(clients, context.rounds, "chat", url, times, warm_up=10, history=messages)
+    short = least_of_rounds(clients, context.rounds, "chat", url, times, warm_up=10)
+    added = {name: (long[name].cpu - short[name].cpu) / times * 1e6 for name in clients}
+    network = added["hand-socket"] - added["hand-codec"]
+    ratios = tuple(
+        Ratio(
+            f"a 100 KB history, {name}, over msgspec's encoding of it (the sending of it subtracted)",
+            (added[name] - network) / added["hand-codec"],
+            1.5,
+        )
+        for name in _OWN
+    )
+    rows = tuple((TITLES[name], f"{value:,.0f}") for name, value in added.items())
+    title = f"µs of CPU that a history of {_HISTORY_MESSAGES} messages and 100 KB adds to a call"
+    return Report("history", (Table(title, ("client", "µs"), rows),), ratios)
+
+
+def embeddings(context: Context) -> Report:
+    """Measure 100 vectors of 1,536 floats, as base64 and as text."""
+    times = context.times(20, 3)
+    tables, ratios = [], []
+    clients = context.clients(*_OWN, "hand-codec", "hand-socket")
+    for form in ("base64", "text"):
+        url = [context.server.base_url(f"vectors-{form}")]
+        read = least_of_rounds(clients, context.rounds, "embed", url, times)
+        cost = {name: each.cpu / times * 1e6 for name, each in read.items()}
+        network = cost["hand-socket"] - cost["hand-codec"]
+        ratios += [
+            Ratio(
+                f"vectors as {form}, {name}, over msgspec's decoding (the receiving of them subtracted)",
+                (cost[name] - network) / cost["hand-codec"],
+                1.5,
+            )
+            for name in _OWN
+        ]
+        rows = tuple((TITLES[name], f"{value:,.0f}") for name, value in cost.items())
+        tables.append(Table(f"µs of CPU for 100 vectors as {form}", ("client", "µs"), rows))
+    return Report("embeddings", tuple(tables), tuple(ratios))

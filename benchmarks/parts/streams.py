@@ -1,0 +1,104 @@
+"""Many streams at the same time in one thread, a chunk of each every few milliseconds."""
+
+from __future__ import annotations
+
+from benchmarks.clients.interface import TITLES
+from benchmarks.clients.worker import Measurement, one_round
+from benchmarks.report import Context, Ratio, Report, Table
+from benchmarks.server.routes import paced
+
+__all__ = ["hundred", "thousands"]
+
+_OWN = ("trio", "asyncio", "socket", "requests")
+_BY_HAND = ("hand-trio", "hand-trio-h11", "hand-asyncio", "hand-asyncio-h11")
+_COLUMNS = ("client", "CPU s", "wall s", "first token p50 ms", "p99", "peak MB")
+
+
+def hundred(context: Context) -> Report:
+    """Measure 100 streams of 200 chunks, one chunk of each every 5 ms. Each round is a process of its own."""
+    url = [context.server.base_url(paced(200, 5))]
+    clients = {**context.clients(*_OWN, *_BY_HAND)}
+    clients |= {name: context.peers[name] for name in ("openai-async", "litellm") if name in context.peers}
+    best: dict[str, Measurement] = {}
+    for _ in range(context.rounds):
+        for name, python in clients.items():
+            measured = one_round(name, python, "together", url, 100)
+            if name not in best or measured.cpu < best[name].cpu:
+                best[name] = measured
+    memory = {
+        name: _memory_per_stream(context, name) for name in ("trio", "asyncio", "hand-trio-h11", "hand-asyncio-h11")
+    }
+    hand = best["hand-trio-h11"]
+    ratios = []
+    for name in ("trio", "asyncio"):
+        ratios += [
+            Ratio(f"100 paced streams, {name}: CPU over trio + h11 by hand", best[name].cpu / hand.cpu, 0.95),
+            Ratio(
+                f"100 paced streams, {name}: first token p99 over the same",
+                best[name].first["p99"] / hand.first["p99"],
+                1.2,
+            ),
+            Ratio(
+                f"memory of a stream, {name}, above trio + h11 by hand",
+                memory[name] - memory["hand-trio-h11"],
+                25.0,
+                "KiB",
+            ),
+        ]
+    rows = tuple((TITLES[name], *_cells(each)) for name, each in best.items())
+    held = tuple((TITLES[name], f"{kib:.0f}") for name, kib in memory.items())
+    tables = (
+        Table("100 streams of 200 chunks, a chunk every 5 ms", _COLUMNS, rows),
+        Table("Memory that each further stream takes", ("client", "KiB"), held),
+    )
+    return Report("100 streams", tables, tuple(ratios))
+
+
+def _memory_per_stream(context: Context, name: str) -> float:
+    """Return KiB: the peak with many streams less the peak with few, by the number of streams between."""
+    url = [context.server.base_url(paced(10, 500))]
+    few, many = 100, 1_000
+    peaks = [
+        min(one_round(name, context.own[name], "together", url, count, spread=1.0).peak_kib for _ in range(2))
+        for count in (few, many)
+    ]
+    return (peaks[1] - peaks[0]) / (many - few)
+
+
+def thousands(context: Context) -> Report:
+    """Measure up to 5,000 streams of 10 chunks, a chunk of each every 500 ms: they must stay on pace."""
+    url = [context.server.base_url(paced(10, 500))]
+    counts = [context.times(count, 50) for count in (1_000, 2_500, 5_000)]
+    rows, ratios = [], []
+    for name in ("trio", "asyncio", "hand-trio", "hand-asyncio"):
+        done = [one_round(name, context.own[name], "together", url, count, spread=0.5) for count in counts]
+        for count, each in zip(counts, done, strict=True):
+            late = (each.length["p99"] - 5.0) * 1e3
+            cells = (f"{each.cpu:.2f}", f"{each.cpu / count * 1e6:.0f}", f"{late:.0f}", f"{each.peak_kib / 1024:.0f}")
+            rows.append((TITLES[name], f"{count:,}", *cells))
+        if not name.startswith("hand"):
+            growth = (done[-1].cpu / counts[-1]) / (done[0].cpu / counts[0])
+            ratios += [
+                Ratio(f"CPU of a stream among {counts[-1]:,} over one among {counts[0]:,}, {name}", growth, 1.2),
+                Ratio(
+                    f"{counts[-1]:,} streams, {name}: late at the end, p99",
+                    (done[-1].length["p99"] - 5.0) * 1e3,
+                    250.0,
+                    "ms",
+                ),
+            ]
+    columns = ("client", "streams", "CPU s", "µs a stream", "late p99 ms", "peak MB")
+    return Report(
+        "5,000 streams", (Table("Streams of 5 s, a chunk every 500 ms", columns, tuple(rows)),), tuple(ratios)
+    )
+
+
+def _cells(each: Measurement) -> tuple[str, ...]:
+    first = each.first
+    return (
+        f"{each.cpu:.2f}",
+        f"{each.wall:.2f}",
+        f"{first['p50'] * 1e3:.0f}",
+        f"{first['p99'] * 1e3:.0f}",
+        f"{each.peak_kib / 1024:.1f}",
+    )
