@@ -242,13 +242,17 @@ class MessageReader:
             if value is not None:
                 setattr(known, name.name, value)
         parts = (known.input_tokens, known.cache_read_input_tokens, known.cache_creation_input_tokens)
-        details = known.output_tokens_details
+        details, created, used = known.output_tokens_details, known.cache_creation, known.server_tool_use
         self.assembly.usage = Usage(
             prompt_tokens=None if known.input_tokens is None else sum(part or 0 for part in parts),
             completion_tokens=known.output_tokens,
             cached_tokens=known.cache_read_input_tokens,
             cache_write_tokens=known.cache_creation_input_tokens,
             reasoning_tokens=details.thinking_tokens if details is not None else None,
+            cache_write_1h_tokens=created.ephemeral_1h_input_tokens if created is not None else None,
+            web_searches=used.web_search_requests if used is not None else None,
+            # The fast mode is a price of its own, as a tier is.
+            service_tier="fast" if known.speed == "fast" else known.service_tier,
         )
 
 

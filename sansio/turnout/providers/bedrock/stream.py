@@ -18,7 +18,7 @@ from turnout.framing.eventstream import EventStreamMessage, EventStreamParser
 from turnout.framing.parser import FrameParser
 from turnout.framing.sse import SseEvent
 from turnout.http import Headers
-from turnout.providers.bedrock.wire import Answer, Block, Delta, Reasoning, StreamEvent, Trace, UsageWire
+from turnout.providers.bedrock.wire import Answer, Block, CacheDetail, Delta, Reasoning, StreamEvent
 from turnout.providers.decoding.accumulator import Assembly
 from turnout.providers.decoding.error_bodies import aws_type, facts_of
 from turnout.providers.dialect import Dialect
@@ -162,7 +162,7 @@ class ConverseReader:
                 self.assembly.finish(chunk.stop_reason)
                 self._stopped = True
             case "metadata":
-                self._measure(chunk.usage, chunk.trace)
+                self._measure(chunk)
                 self._measured = True
             case _:
                 return None  # the start, which tells only the role, and what will be invented
@@ -189,7 +189,7 @@ class ConverseReader:
         for index, raw in enumerate((message.content if message is not None else None) or ()):
             self._block(index, bytes(raw), events)
         self.assembly.finish(answer.stop_reason)
-        self._measure(answer.usage, answer.trace)
+        self._measure(answer)
 
     def _exception(self, data: bytes) -> ProviderError:
         facts = facts_of(decode_any(data))
@@ -283,9 +283,10 @@ class ConverseReader:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
-    def _measure(self, told: UsageWire | None, trace: Trace | None) -> None:
-        if trace is not None and trace.prompt_router is not None:
-            self.assembly.served_model = trace.prompt_router.invoked_model_id
+    def _measure(self, answer: Answer | StreamEvent) -> None:
+        told, tier = answer.usage, answer.service_tier
+        if answer.trace is not None and answer.trace.prompt_router is not None:
+            self.assembly.served_model = answer.trace.prompt_router.invoked_model_id
         if told is None:
             return
         # `inputTokens` leaves out what the cache read and wrote.
@@ -295,7 +296,14 @@ class ConverseReader:
             completion_tokens=told.output_tokens,
             cached_tokens=told.cache_read_input_tokens,
             cache_write_tokens=told.cache_write_input_tokens,
+            cache_write_1h_tokens=_kept_for("1h", told.cache_details),
+            service_tier=tier.type if tier is not None else None,
         )
+
+
+def _kept_for(ttl: str, writes: list[CacheDetail] | None) -> int | None:
+    """Return the tokens that the cache keeps for this time; None if the answer does not list its writes."""
+    return None if writes is None else sum(write.input_tokens or 0 for write in writes if write.ttl == ttl)
 
 
 def _joined(pieces: list[str]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from turnout.providers.json_codec import NULL
 
-__all__ = ["Answer", "Block", "Delta", "FoundationModels", "InferenceProfiles", "StreamEvent", "UsageWire"]
+__all__ = ["Answer", "Block", "CacheDetail", "Delta", "FoundationModels", "InferenceProfiles", "StreamEvent"]
 
 
 class ToolUse(msgspec.Struct, gc=False, rename="camel"):
@@ -58,11 +58,21 @@ class Delta(msgspec.Struct, gc=False, rename="camel"):
     citation: Any = None
 
 
+class CacheDetail(msgspec.Struct, gc=False, rename="camel"):
+    ttl: str | None = None
+    input_tokens: int | None = None
+
+
+class ServiceTier(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
 class UsageWire(msgspec.Struct, gc=False, rename="camel"):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[CacheDetail] | None = None
 
 
 class Router(msgspec.Struct, gc=False, rename="camel"):
@@ -85,6 +95,7 @@ class Answer(msgspec.Struct, gc=False, rename="camel"):
     output: Output | None = None
     stop_reason: str | None = None
     usage: UsageWire | None = None
+    service_tier: ServiceTier | None = None
     trace: Trace | None = None
 
 
@@ -96,6 +107,7 @@ class StreamEvent(msgspec.Struct, gc=False, rename="camel"):
     delta: Delta | None = None
     stop_reason: str | None = None
     usage: UsageWire | None = None
+    service_tier: ServiceTier | None = None
     trace: Trace | None = None
 
 

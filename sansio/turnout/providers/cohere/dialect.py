@@ -336,4 +336,7 @@ def _usage(told: UsageWire) -> Usage:
         completion_tokens=first(tokens.output_tokens, billed.output_tokens),
         cached_tokens=told.cached_tokens,
         reasoning_tokens=first(tokens.reasoning_tokens, billed.reasoning_tokens),
+        billed_prompt_tokens=billed.input_tokens,
+        billed_completion_tokens=billed.output_tokens,
+        search_units=billed.search_units,
     )

@@ -23,6 +23,7 @@ class ToolCallWire(msgspec.Struct, gc=False):
 
 
 class Tokens(msgspec.Struct, gc=False):
+    search_units: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None

@@ -31,6 +31,7 @@ from turnout.providers.gemini.wire import (
     Candidate,
     Embeddings,
     FunctionCall,
+    ModalityCount,
     Models,
     Part,
     UsageWire,
@@ -59,6 +60,9 @@ FINISH_REASONS = {
     **dict.fromkeys(_BROKEN, FinishReason.ERROR),
 }
 
+
+# Vertex AI's names of the tiers, and AI Studio's.
+_TIERS = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 
 _ANSWER = Shape(Answer)
 _PART = Shape(Part)
@@ -327,4 +331,14 @@ class _Chunks:
                 told.cachedContentTokenCount if told.cachedContentTokenCount is not None else known.cached_tokens
             ),
             reasoning_tokens=thoughts,
+            audio_prompt_tokens=_of_modality(told.promptTokensDetails, "AUDIO", known.audio_prompt_tokens),
+            audio_completion_tokens=_of_modality(told.candidatesTokensDetails, "AUDIO", known.audio_completion_tokens),
+            image_completion_tokens=_of_modality(told.candidatesTokensDetails, "IMAGE", known.image_completion_tokens),
+            service_tier=self.headers.get("x-gemini-service-tier") or _TIERS.get(told.trafficType or ""),
         )
+
+
+def _of_modality(counts: list[ModalityCount] | None, modality: str, known: int | None) -> int | None:
+    """Return the tokens of one kind; those that are known, if this chunk counts none."""
+    found = [count.tokenCount or 0 for count in counts or () if count.modality == modality]
+    return sum(found) if found else known

@@ -11,7 +11,17 @@ import msgspec
 
 from turnout.providers.json_codec import NULL
 
-__all__ = ["Answer", "Candidate", "Embeddings", "FunctionCall", "Models", "Part", "UsageWire", "Values"]
+__all__ = [
+    "Answer",
+    "Candidate",
+    "Embeddings",
+    "FunctionCall",
+    "ModalityCount",
+    "Models",
+    "Part",
+    "UsageWire",
+    "Values",
+]
 
 
 class FunctionCall(msgspec.Struct, gc=False):
@@ -46,11 +56,19 @@ class Feedback(msgspec.Struct, gc=False):
     blockReason: str | None = None  # noqa: N815
 
 
+class ModalityCount(msgspec.Struct, gc=False):
+    modality: str | None = None
+    tokenCount: int | None = None  # noqa: N815
+
+
 class UsageWire(msgspec.Struct, gc=False):
     promptTokenCount: int | None = None  # noqa: N815
     candidatesTokenCount: int | None = None  # noqa: N815
     thoughtsTokenCount: int | None = None  # noqa: N815
     cachedContentTokenCount: int | None = None  # noqa: N815
+    promptTokensDetails: list[ModalityCount] | None = None  # noqa: N815
+    candidatesTokensDetails: list[ModalityCount] | None = None  # noqa: N815
+    trafficType: str | None = None  # noqa: N815 - of Vertex AI
 
 
 class Answer(msgspec.Struct, gc=False):

@@ -257,7 +257,7 @@ class _Chunks:
             assembly.response_id = chunk.id or None
         if assembly.served_model is None:
             assembly.served_model = chunk.model or None
-        if chunk.usage is not None and (told := usage_of(chunk.usage)).source == "reported":
+        if chunk.usage is not None and (told := usage_of(chunk.usage, chunk.service_tier)).source == "reported":
             assembly.usage = told
             self._usage_seen = True
         if chunk.citations:

@@ -46,11 +46,14 @@ class Message(msgspec.Struct, gc=False):
 
 
 class PromptDetails(msgspec.Struct, gc=False):
+    audio_tokens: int | None = None
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
     reasoning_tokens: int | None = None
 
 
@@ -63,6 +66,8 @@ class UsageWire(msgspec.Struct, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     num_cached_tokens: int | None = None
+    num_search_queries: int | None = None  # Perplexity
+    service_tier: str | None = None  # Mistral
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -91,6 +96,7 @@ class Chunk(msgspec.Struct, gc=False):
     errors: Any = None
     x_groq: XGroq | None = None
     citations: list[Any] | None = None
+    service_tier: str | None = None
     code: Any = None
 
 
@@ -127,7 +133,7 @@ class ModelList(msgspec.Struct, gc=False):
     error: Any = None
 
 
-def usage_of(wire: UsageWire) -> Usage:
+def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
     """The usage in our words; absent where it counts neither the prompt nor the completion.
 
     Where the total says that the completion leaves reasoning out (xAI), reasoning is added to it.
@@ -148,4 +154,9 @@ def usage_of(wire: UsageWire) -> Usage:
         cached_tokens=cached,
         cache_write_tokens=details.cache_write_tokens if details is not None else None,
         reasoning_tokens=reasoning,
+        audio_prompt_tokens=details.audio_tokens if details is not None else None,
+        audio_completion_tokens=spent.audio_tokens if spent is not None else None,
+        image_completion_tokens=spent.image_tokens if spent is not None else None,
+        web_searches=wire.num_search_queries,
+        service_tier=wire.service_tier or service_tier,
     )

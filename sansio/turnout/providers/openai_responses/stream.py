@@ -172,7 +172,7 @@ class ResponseReader:
         assembly.response_id = assembly.response_id or response.id
         assembly.served_model = assembly.served_model or response.model
         if response.usage is not None:
-            assembly.usage = usage_of(response.usage)
+            assembly.usage = usage_of(response.usage, response.service_tier)
 
     # -- items --------------------------------------------------------------------------------------------------
 

@@ -21,9 +21,14 @@ WORDS = {"output_text": "text", "refusal": "refusal"}
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 
 
+class WriteDetails(msgspec.Struct, gc=False):
+    ttl_12h_tokens: int | None = None
+
+
 class InputDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_tokens_details: WriteDetails | None = None
 
 
 class OutputDetails(msgspec.Struct, gc=False):
@@ -70,6 +75,7 @@ class WholeResponse(msgspec.Struct, gc=False):
     status: str | None = None
     output: list[msgspec.Raw] | None = None
     usage: UsageWire | None = None
+    service_tier: str | None = None
     error: Any = None
     incomplete_details: Incomplete | None = None
 
@@ -93,12 +99,15 @@ class StreamEvent(msgspec.Struct, gc=False):
     error: Any = None
 
 
-def usage_of(wire: UsageWire) -> Usage:
+def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
     given, spent = wire.input_tokens_details, wire.output_tokens_details
+    written = given.cache_write_tokens_details if given is not None else None
     return Usage(
         prompt_tokens=wire.input_tokens,
         completion_tokens=wire.output_tokens,
         cached_tokens=given.cached_tokens if given is not None else None,
         cache_write_tokens=given.cache_write_tokens if given is not None else None,
         reasoning_tokens=spent.reasoning_tokens if spent is not None else None,
+        cache_write_1h_tokens=written.ttl_12h_tokens if written is not None else None,
+        service_tier=service_tier,
     )
