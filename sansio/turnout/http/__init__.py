@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeAlias, overload
+from typing import Final, Self, TypeAlias, overload
 from urllib.parse import unquote_plus
 
 import attrs
@@ -55,9 +55,14 @@ class Headers(Sequence[tuple[str, str]]):
     """Header fields in order, repeated names kept, looked up without regard to case. Immutable.
 
     `repr` hides the values of fields that carry credentials.
+
+    Attributes:
+        encoded: The fields as bytes, kept by the HTTP/1.1 encoder for the next request with this object; None before.
     """
 
-    __slots__ = ("_fields", "_lower")
+    __slots__ = ("_fields", "_lower", "encoded")
+
+    encoded: bytes | None
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, dict):
@@ -66,6 +71,19 @@ class Headers(Sequence[tuple[str, str]]):
         self._lower: dict[str, str] = {}
         for name, value in self._fields:
             self._lower.setdefault(name.lower(), value)
+        self.encoded = None
+
+    @classmethod
+    def of_known(cls, fields: tuple[tuple[str, str], ...], first: dict[str, str]) -> Self:
+        """Return fields whose look-up table is known already.
+
+        Args:
+            fields: The fields in order.
+            first: The first value of each name, by the name in lower case. It belongs to the new object.
+        """
+        made = cls.__new__(cls)
+        made._fields, made._lower, made.encoded = fields, first, None
+        return made
 
     def get(self, name: str) -> str | None:
         """The first value of the field `name`, or None."""

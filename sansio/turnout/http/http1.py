@@ -1,7 +1,9 @@
 """One HTTP/1.1 exchange of a client, as a state machine: the bytes to send, and what the answer says.
 
 h11 writes the request and reads the head of the answer, interim answers (1xx) included. What it has read past the
-head is taken from its `trailing_data`; h11 is not called again, and the body goes through `http1_body`.
+head is taken from its `trailing_data`; h11 is not called again, and the body goes through `http1_body`. Nearly all
+heads leave nothing to decide: those go through `http1_head`, with the same outcome at a tenth of the cost, and no
+`h11.Connection` is made.
 
     exchange = Http1Exchange(request, origin, target)
     while (piece := exchange.next_piece()) is not None:   # send it; an answer may come before the last piece
@@ -21,7 +23,6 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import attrs
@@ -30,19 +31,16 @@ import h11
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError, TransportError
 from turnout.http import Headers, HttpRequest
 from turnout.http.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
+from turnout.http.http1_head import MAX_HEAD, check_fields, encode_plain_request, read_plain_head
 from turnout.http.origin import Origin, split_url
 
 __all__ = ["Http1Exchange"]
 
-# Servers allow 8 to 64 KiB for a head; a large cookie or policy field of a CDN fits well into this.
-MAX_HEAD: Final = 65536
 MAX_INTERIM: Final = 32
 # A head and a body up to this size leave in one piece; larger ones in pieces, so that an early answer is seen.
 PIECE: Final = 65536
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 
 
 @attrs.define(eq=False, init=False)
@@ -59,10 +57,10 @@ class Http1Exchange:
     failure: RemoteProtocolError | TransportError | None
     ended: bool
     reused: bool
-    _h11: h11.Connection
+    _request: tuple[HttpRequest, Origin, str, tuple[tuple[str, str], ...]]
+    _h11: h11.Connection | None  # None while both heads are plain
     _body: BodyReader | None
     _pieces: list[bytes | memoryview]
-    _method: str
     _sending: bool
     _sent: bool
     _received: int
@@ -70,6 +68,7 @@ class Http1Exchange:
     _interim: int
     _body_seen: bool
     _framed: bool
+    _closes: bool
 
     def __init__(
         self,
@@ -84,9 +83,9 @@ class Http1Exchange:
         self.headers = Headers()
         self.failure = None
         self.ended = False
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._request = request, origin, target, proxy_fields
+        self._h11 = None
         self._body = None
-        self._method = request.method
         self.reused = reused
         self._sending = False
         self._sent = False
@@ -95,8 +94,14 @@ class Http1Exchange:
         self._interim = 0
         self._body_seen = False
         self._framed = False
-        self._pieces = _pieces(self._h11, request, origin, target, proxy_fields)
-        self._pieces.reverse()
+        self._closes = False
+        headers = request.headers if not proxy_fields else Headers((*request.headers, *proxy_fields))
+        size = len(request.body)
+        length = size if size or request.method in _METHODS_WITH_BODY else None
+        head = encode_plain_request(request.method, target, origin.host_field, headers, length)
+        if head is None:
+            self._h11, head = _h11_for(request, origin, target, proxy_fields)
+        self._pieces = _in_pieces(head, request.body)
 
     @classmethod
     def to_url(cls, request: HttpRequest, *, reused: bool = False) -> Http1Exchange:
@@ -136,8 +141,7 @@ class Http1Exchange:
             and self._sent
             and not self.surplus
             and self._framed
-            # h11 leaves DONE for MUST_CLOSE where either side said `Connection: close`, or the peer speaks 1.0.
-            and self._h11.our_state is h11.DONE
+            and not self._closes
         )
 
     def next_piece(self) -> bytes | memoryview | None:
@@ -191,10 +195,20 @@ class Http1Exchange:
         return Disconnected(message, reused=self.reused and not self._received, phase=self.phase)
 
     def _read_head(self, data: bytes) -> bytes:
-        """Feed h11 up to the final head; give what follows it. Sets `_body`, or `failure`."""
+        """Read up to the final head, and return what follows it. Sets `_body`, or `failure`."""
+        first = not self._received
         self._received += len(data)
+        if self._h11 is None:
+            head = read_plain_head(data) if first else None
+            if head is not None:
+                self.status, self.headers, self._closes = head.status, head.headers, head.closes
+                self._start_body(head.length, head.chunked)
+                return data[head.size :] if head.size < len(data) else b""
+            self._h11, _ = _h11_for(*self._request)
+        return self._read_with_h11(self._h11, data)
+
+    def _read_with_h11(self, connection: h11.Connection, data: bytes) -> bytes:
         self._unread += len(data)
-        connection = self._h11
         connection.receive_data(data)
         try:
             while True:
@@ -218,39 +232,45 @@ class Http1Exchange:
         self.headers = Headers(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items()
         )
-        self._body, self._framed = _body_reader(self._method, event)
-        self.ended = self._body.ended
+        # h11 leaves DONE for MUST_CLOSE where either side said `Connection: close`, or the peer speaks 1.0.
+        self._closes = connection.our_state is not h11.DONE
+        # h11 has checked both fields: the one coding is "chunked", and the lengths agree.
+        fields = dict(event.headers)
+        length = fields.get(b"content-length")
+        self._start_body(int(length) if length is not None else None, b"transfer-encoding" in fields)
         return rest
 
+    def _start_body(self, length: int | None, chunked: bool) -> None:
+        assert self.status is not None
+        self._body, self._framed = _body_reader(self._request[0].method, self.status, length, chunked)
+        self.ended = self._body.ended
 
-def _body_reader(method: str, head: h11.Response) -> tuple[BodyReader, bool]:
+
+def _body_reader(method: str, status: int, length: int | None, chunked: bool) -> tuple[BodyReader, bool]:
     """The reader for the body of this answer, and whether its framing lets the connection live on.
 
     The rules of RFC 9112 section 6.3. Where both Transfer-Encoding and Content-Length stand, the former holds, and
     the connection must be closed: that is how answers are smuggled.
     """
-    status = head.status_code
     if status in (204, 304) or method == "HEAD" or (method == "CONNECT" and 200 <= status < 300):
         return LengthBody(0), True
-    # h11 has checked both fields: the one coding is "chunked", and the lengths agree.
-    fields = dict(head.headers)
-    length = fields.get(b"content-length")
-    if b"transfer-encoding" in fields:
+    if chunked:
         return ChunkedBody(), length is None
     if length is not None:
-        return LengthBody(int(length)), True
+        return LengthBody(length), True
     return UntilCloseBody(), False
 
 
-def _pieces(
-    connection: h11.Connection,
-    request: HttpRequest,
-    origin: Origin,
-    target: str,
-    proxy_fields: tuple[tuple[str, str], ...],
-) -> list[bytes | memoryview]:
+def _h11_for(
+    request: HttpRequest, origin: Origin, target: str, proxy_fields: tuple[tuple[str, str], ...]
+) -> tuple[h11.Connection, bytes]:
+    """A connection of h11 that has sent this request, and the head that it wrote.
+
+    Raises LocalProtocolError for a request that cannot be sent.
+    """
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     fields = [*request.headers, *proxy_fields]
-    _check_fields(fields)
+    check_fields(fields)
     names = {name.lower() for name, _ in fields}
     if "host" not in names:
         fields.insert(0, ("Host", origin.host_field))
@@ -273,20 +293,14 @@ def _pieces(
             f"the request cannot be sent over HTTP/1.1: {type(fault).__name__}, method "
             f"{request.method!r}, {len(request.body)} bytes of body"
         ) from None
-    if len(request.body) <= PIECE:
-        return [head + request.body]
-    body = memoryview(request.body)
-    return [head, *(body[start : start + PIECE] for start in range(0, len(body), PIECE))]
+    return connection, head
 
 
-def _check_fields(fields: list[tuple[str, str]]) -> None:
-    for name, value in fields:
-        if _TOKEN.fullmatch(name) is None:
-            raise LocalProtocolError(f"{name!r} is not a name that a header field can have")
-        if _VALUE.fullmatch(value) is None:
-            raise LocalProtocolError(
-                f"the value of the header field {name} cannot be sent: it holds a line break, a control character, "
-                "a blank at an end, or a character outside Latin-1"
-            )
-        if name.lower() == "transfer-encoding":
-            raise LocalProtocolError("Transfer-Encoding is for the transport to set, not for the request")
+def _in_pieces(head: bytes, body: bytes) -> list[bytes | memoryview]:
+    """The pieces in which a request leaves, the last one first."""
+    if len(body) <= PIECE:
+        return [head + body]
+    view = memoryview(body)
+    pieces: list[bytes | memoryview] = [head, *(view[start : start + PIECE] for start in range(0, len(view), PIECE))]
+    pieces.reverse()
+    return pieces

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError
 from turnout.http import HttpRequest
-from turnout.http.http1 import MAX_HEAD, MAX_INTERIM, PIECE, Http1Exchange
+from turnout.http.http1 import MAX_INTERIM, PIECE, Http1Exchange
+from turnout.http.http1_head import MAX_HEAD
 from turnout.http.origin import Origin, split_url
 
 GET = HttpRequest("GET", "https://api.example.test/v1/models?a=b#top", (("Authorization", "Bearer k"),))
