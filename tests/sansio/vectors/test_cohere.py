@@ -13,7 +13,7 @@ from turnout.events import Reasoning, Token
 from turnout.messages import Message
 
 USAGE = {"billed_units": {"input_tokens": 1, "output_tokens": 2}, "tokens": {"input_tokens": 11, "output_tokens": 7}}
-COUNTED = Usage(prompt_tokens=11, completion_tokens=7)
+COUNTED = Usage(prompt_tokens=11, completion_tokens=7, billed_prompt_tokens=1, billed_completion_tokens=2)
 
 
 def said(type: str, message: Any = None, index: int | None = None, **delta: Any) -> bytes:

@@ -78,6 +78,11 @@ def test_vector_51_a_blocked_prompt() -> None:
         ("SAFETY", FinishReason.CONTENT_FILTER),
         ("MODEL_ARMOR", FinishReason.CONTENT_FILTER),
         ("MALFORMED_FUNCTION_CALL", FinishReason.ERROR),
+        ("MISSING_THOUGHT_SIGNATURE", FinishReason.ERROR),
+        ("NO_IMAGE", FinishReason.ERROR),
+        ("OTHER", FinishReason.ERROR),
+        ("LANGUAGE", FinishReason.CONTENT_FILTER),
+        ("PUP_LIMITED_DISABLED", FinishReason.CONTENT_FILTER),
     ],
 )
 @pytest.mark.parametrize("content", [{}, {"content": {}}, {"content": {"role": "model"}}, {"content": {"parts": []}}])

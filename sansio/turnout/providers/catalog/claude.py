@@ -6,6 +6,11 @@ import attrs
 
 from turnout.errors import (
     InvalidRequest,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
     ServerError,
 )
 from turnout.providers.catalog.parts import COUNTS, HEARS, PENALTIES, READS, SEES, codes
@@ -28,8 +33,25 @@ ANTHROPIC = CatalogEntry(
     habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
     headers={"anthropic-version": "2023-06-01"},
     error_codes=codes(
-        (ServerError, "api_error timeout_error"),
-        (InvalidRequest, "request_too_large"),
+        (ServerError, "api_error timeout_error conflict_error request_body_timeout"),
+        (Overloaded, "cmek_key_unreachable cmek_context_unavailable compaction_unavailable"),
+        (RateLimited, "ramp_limit_exceeded"),
+        (QuotaExceeded, "contract_spend_limit_reached enforced_spend_limit_reached"),
+        (QuotaExceeded, "linked_organization_spend_limit_reached linked_organization_billing_unavailable"),
+        # The account cannot use this model or feature, whatever the request is.
+        (PermissionDenied, "organization_on_hold organization_type_not_supported organization_not_eligible"),
+        (PermissionDenied, "organization_not_enrolled_in_beta parent_organization_required sandbox_egress_restricted"),
+        (PermissionDenied, "claude_code_key_creator_not_member claude_code_version_too_old"),
+        (PermissionDenied, "cmek_key_disabled cmek_key_network_blocked cmek_not_approved"),
+        (PermissionDenied, "skill_read_blocked_undecryptable workspace_human_review_disabled"),
+        (PermissionDenied, "user_profile_billing_not_authorized user_profile_not_billable user_profile_required"),
+        (NotFound, "file_expired"),
+        (InvalidRequest, "request_too_large request_body_too_large_after_decoding image_dimensions_too_large"),
+        (InvalidRequest, "available_tools_limit_exceeded tool_name_conflict tool_reference_unresolved"),
+        (InvalidRequest, "compaction_block_ambiguous compaction_block_misplaced compaction_content_mismatch"),
+        (InvalidRequest, "compaction_incomplete_turn compaction_nothing_to_summarize"),
+        (InvalidRequest, "compaction_too_many_tool_references compaction_tool_changes_mismatch"),
+        (InvalidRequest, "thread_already_continued thread_continue_in_flight thread_fingerprint_mismatch"),
     ),
     # Sources: "Thinking", "Effort" and "Structured outputs" of the platform's documentation, and its migration guides.
     models=(

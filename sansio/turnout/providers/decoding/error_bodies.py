@@ -1,6 +1,7 @@
 """The shapes that providers give their errors, read into one: `ErrorFacts`.
 
-{"error": {"message", "type", "code", "param", …}}     OpenAI and most others; Anthropic; Google with `details`
+{"error": {"message", "type", "code", "param", …}}     OpenAI and most others; Google with `details`
+{"error": {"message", "type", "details": {…}}}         Anthropic
 {"error": "text"}   {"code": "…", "error": "text"}     Ollama; xAI
 {"errors": {"message"}, "request_id"}                  ModelScope
 {"code", "message", "data"}   {"object": "error", …}   SiliconFlow, Cerebras, Mistral
@@ -151,6 +152,9 @@ def _complaint(item: Any) -> str:
 
 
 def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) -> Iterator[str]:
+    details = error.get("details")
+    if isinstance(details, Mapping) and isinstance(details.get("error_code"), str):
+        yield details["error_code"]
     for layer in layers:
         for name in _CODE_FIELDS:
             value = layer.get(name)
@@ -164,7 +168,6 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
         inner = error.get(name)
         if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
             yield inner["code"]
-    details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         if not isinstance(detail, Mapping):
             continue

@@ -62,7 +62,8 @@ def _codes(*groups: tuple[ErrorClass, str]) -> ErrorCodes:
 # Shared by many vendors, or so telling that no other could mean something else by them.
 _CODES = _codes(
     (ContentFiltered, "content_filter content_policy_violation responsibleaipolicyviolation cyber_policy"),
-    (ContentFiltered, "data_inspection_failed datainspectionfailed"),
+    (ContentFiltered, "data_inspection_failed datainspectionfailed bio_policy misalignment_policy_violation"),
+    (ContentFiltered, "image_content_policy_violation"),
     (ContextLengthExceeded, "context_length_exceeded exceed_context_size_error too_many_tokens token_limit_reached"),
     (ContextLengthExceeded, "tokens_limit_reached model_max_prompt_tokens_exceeded"),
     (AuthenticationFailed, "invalid_api_key wrong_api_key api_key_invalid authentication_error authentication"),
@@ -74,6 +75,9 @@ _CODES = _codes(
     (NotFound, "model_not_found not_found_error invalid_model deploymentnotfound model_decommissioned"),
     (NotFound, "resourcenotfoundexception unknown_model model_not_supported"),
     (PermissionDenied, "permission_error permission_denied accessdeniedexception failed_precondition"),
+    (PermissionDenied, "data_residency_mismatch"),
+    (InvalidRequest, "empty_image_file failed_to_download_image image_file_too_large image_parse_error"),
+    (InvalidRequest, "image_too_large image_too_small"),
     (Overloaded, "overloaded_error queue_exceeded provider_overloaded"),
     (Overloaded, "modelnotreadyexception serviceunavailableexception"),
     # OpenRouter's budget of requests under way frees itself; its credits do not.

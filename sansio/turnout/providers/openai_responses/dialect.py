@@ -26,6 +26,8 @@ FINISH_REASONS = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "failed": FinishReason.ERROR,
     "cancelled": FinishReason.ERROR,
+    "max_messages": FinishReason.LENGTH,
+    "steered": FinishReason.LENGTH,
 }
 
 

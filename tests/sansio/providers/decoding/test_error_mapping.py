@@ -12,6 +12,8 @@ from turnout.errors import (
     ContextLengthExceeded,
     InvalidRequest,
     NotFound,
+    Overloaded,
+    PermissionDenied,
     ProviderError,
     QuotaExceeded,
     RateLimited,
@@ -64,6 +66,9 @@ def test_too_much_text_in_many_words(status: int, message: str) -> None:
         (400, "model_not_supported", NotFound),
         (429, "exceeded_current_quota_error", QuotaExceeded),
         (400, "Arrearage", QuotaExceeded),
+        (400, "bio_policy", ContentFiltered),
+        (400, "image_too_small", InvalidRequest),
+        (400, "data_residency_mismatch", PermissionDenied),
     ],
 )
 def test_codes_of_gateways(status: int, code: str, kind: type[ProviderError]) -> None:
@@ -108,3 +113,25 @@ def test_amazon_throttles_with_either_status(status: int) -> None:
 def test_a_model_that_amazon_does_not_know() -> None:
     told = "Could not resolve the foundation model from the provided model identifier."
     assert type(refused(400, told)) is NotFound
+
+
+@pytest.mark.parametrize(
+    ("status", "type_", "code", "kind"),
+    [
+        (429, "rate_limit_error", "ramp_limit_exceeded", RateLimited),
+        (429, "rate_limit_error", "enforced_spend_limit_reached", QuotaExceeded),
+        (402, "billing_error", "linked_organization_billing_unavailable", QuotaExceeded),
+        (400, "invalid_request_error", "organization_on_hold", PermissionDenied),
+        (400, "invalid_request_error", "cmek_key_disabled", PermissionDenied),
+        (503, "api_error", "cmek_key_unreachable", Overloaded),
+        (400, "invalid_request_error", "image_dimensions_too_large", InvalidRequest),
+        (400, "invalid_request_error", "a_code_of_tomorrow", InvalidRequest),
+    ],
+)
+def test_the_details_of_an_anthropic_error_say_more_than_its_type(
+    status: int, type_: str, code: str, kind: type[ProviderError]
+) -> None:
+    error = {"type": type_, "message": "no", "details": {"error_code": code}}
+    with pytest.raises(ProviderError) as raised:
+        read("anthropic", {"type": "error", "error": error}, status)
+    assert (type(raised.value), raised.value.code) == (kind, code)

@@ -22,7 +22,7 @@ FINISHES: dict[str | int, FinishReason] = {
     "SAFETY": FinishReason.CONTENT_FILTER,
     "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
     "MALFORMED_FUNCTION_CALL": FinishReason.ERROR,
-    "LANGUAGE": FinishReason.UNKNOWN,
+    "LANGUAGE": FinishReason.CONTENT_FILTER,
 }
 GROUNDING = {"groundingChunks": [{"web": {"uri": "https://x.test"}}]}
 SIGNATURES = st.none() | st.sampled_from(["c2lnMQ==", "c2lnMg=="])
