@@ -17,7 +17,7 @@ from turnout.events import Token
 from turnout.framing.sse import SseParser
 from turnout.messages import Message
 from turnout.providers import create
-from turnout.providers.json_codec import Shape
+from turnout.providers.json_codec import LenientDecoder
 from turnout.providers.openai_chat.wire import Chunk
 
 AIM = 2.5
@@ -29,7 +29,7 @@ def split(reads: list[bytes]) -> int:
 
 
 def split_and_decode(reads: list[bytes]) -> int:
-    parser, shape = SseParser(), Shape(Chunk)
+    parser, shape = SseParser(), LenientDecoder(Chunk)
     return sum(shape.decode(event.data) is not None for data in reads for event in parser.receive_data(data))
 
 

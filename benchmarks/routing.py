@@ -26,7 +26,7 @@ from turnout.messages import Message
 from turnout.prices import Price
 from turnout.providers import create
 from turnout.routing.call.operations import Stream
-from turnout.routing.commands import Drop, Finish, Open, Read
+from turnout.routing.commands import Close, Finish, Open, Read
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
 
@@ -65,7 +65,7 @@ def routed(core: RouterCore, request: ChatRequest, chunks: int, now: float = 0.0
                 call.receive_failure(attempt, ConnectFailed("refused"), now)
             case Open(attempt):
                 call.receive_head(attempt, 200, (), now)
-            case Drop():
+            case Close():
                 pass
             case Finish():
                 return
@@ -87,7 +87,7 @@ def _at_least_100(text: str) -> int:
 def _after_many(given: argparse.Namespace) -> list[tuple[str, ...]]:
     """µs for a call after so many others: the median of the last hundred, of which ten fail over."""
     policy = Policy(
-        retries=0,
+        max_retries=0,
         limits={"p0": Limit(max_concurrency=8, requests_per_minute=10_000, tokens_per_minute=10_000_000)},
         prices={"m": Price(1.0, 2.0)},
     )

@@ -78,10 +78,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _print_head(profile: Profile, scenarios: Sequence[Scenario]) -> None:
     policy = profile.policy("raise")
-    timers = policy.timers
+    timers = policy.timeouts
     print(
-        f"Profile {profile.name}: {policy.retries} retries, one fallback, {policy.timeout:g} s for a call, "
-        f"{timers.first_content:g} s for the first content, {timers.idle:g} s of silence; answers of {TOKENS} tokens.\n"
+        f"Profile {profile.name}: {policy.max_retries} retries, one fallback, {policy.timeout:g} s for a call, "
+        f"{timers.first_token:g} s for the first token, {timers.between_tokens:g} s between tokens; "
+        f"answers of {TOKENS} tokens.\n"
         + (f"The seconds that a fault names are to be read times {profile.scale:g}.\n" if profile.scale != 1.0 else "")
     )
     for scenario in scenarios:

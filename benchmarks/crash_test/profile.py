@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from turnout.routing.policy.settings import BreakerPolicy, OnInterrupt, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, OnInterrupt, Policy, Timeouts
 
 __all__ = ["FULL", "QUICK", "TOKENS", "Profile"]
 
@@ -37,17 +37,19 @@ class Profile:
         """Two retries, 30 s for a call, 10 s for the first content and for a stall, 5 s to connect."""
         return Policy(
             timeout=self.seconds(30.0),
-            timers=Timers(
+            timeouts=Timeouts(
                 connect=self.seconds(5.0),
-                head=self.seconds(10.0),
-                first_content=self.seconds(10.0),
-                idle=self.seconds(10.0),
+                response_headers=self.seconds(10.0),
+                first_token=self.seconds(10.0),
+                between_tokens=self.seconds(10.0),
             ),
-            retries=2,
-            backoff=self.seconds(0.5),
-            max_backoff=self.seconds(8.0),
+            max_retries=2,
+            backoff_initial=self.seconds(0.5),
+            backoff_max=self.seconds(8.0),
             on_interrupt=on_interrupt,
-            breaker=BreakerPolicy(window=self.seconds(30.0), open_for=self.seconds(5.0), max_open=self.seconds(120.0)),
+            breaker=BreakerPolicy(
+                window=self.seconds(30.0), break_duration=self.seconds(5.0), max_break_duration=self.seconds(120.0)
+            ),
         )
 
 

@@ -48,7 +48,7 @@ class Stage:
     @property
     def providers(self) -> list[Provider]:
         names = (self.primary.provider, self.fallback.provider)
-        return [create(name, api_key=self.sandbox.key(name), endpoint=self.sandbox.url(name)) for name in names]
+        return [create(name, api_key=self.sandbox.key(name), base_url=self.sandbox.url(name)) for name in names]
 
     def breaks(self, *faults: Fault) -> None:
         """The primary has these faults, again and again; without any it is well."""

@@ -17,7 +17,7 @@ from turnout.messages import Message
 from turnout.providers import create
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Stream
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Close, Finish, Open, Read, Sleep
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
 from turnout.simulation import read_scenario, simulate
@@ -66,7 +66,7 @@ class _Queue:
     """A provider that takes 8 calls at a time, and calls that wait for it."""
 
     def __init__(self, waiting: int) -> None:
-        policy = Policy(limits={"p0": Limit(max_concurrency=8)}, max_waiting=None, timeout=3600.0)
+        policy = Policy(limits={"p0": Limit(max_concurrency=8)}, max_pending=None, timeout=3600.0)
         self.core = RouterCore(policy, random.Random(0))
         self.core.register(create("openai", name="p0", api_key="k"))
         self.request = ChatRequest(ModelConfig("p0", "m"), [Message.user("hello")])
@@ -84,7 +84,7 @@ class _Queue:
     def _advance(self, call: Call) -> None:
         command = call.next_command(self.now)
         if isinstance(command, Sleep):
-            self.waiting[call.field] = call
+            self.waiting[call.selector] = call
         else:
             assert isinstance(command, Open)
             call.receive_head(command.attempt, 200, (), self.now)
@@ -100,7 +100,7 @@ class _Queue:
             if isinstance(command, Read):
                 call.receive_end(attempt, self.now)
             else:
-                assert isinstance(command, Drop)
+                assert isinstance(command, Close)
         for field in self.core.places.take_woken():
             self._advance(self.waiting.pop(field))
 

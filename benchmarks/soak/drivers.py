@@ -89,7 +89,7 @@ class Blocking:
             seen.response = router.chat(wish.request, collect=wish.act is Act.COLLECT, timeout=total, policy=policy)
             return False
         count = 0
-        with router.stream(wish.request, total=total, policy=policy) as stream:
+        with router.stream(wish.request, total_timeout=total, policy=policy) as stream:
             try:
                 for event in stream:
                     seen.take(event)
@@ -164,7 +164,7 @@ class Concurrent:
             seen.response = await router.chat(wish.request, collect=collect, timeout=total, policy=policy)
             return False
         count = 0
-        async with router.stream(wish.request, total=total, policy=policy) as stream:
+        async with router.stream(wish.request, total_timeout=total, policy=policy) as stream:
             try:
                 async for event in stream:
                     seen.take(event)
@@ -217,7 +217,7 @@ Driver: TypeAlias = Blocking | Concurrent
 DRIVERS: dict[str, Driver] = {
     "trio": Concurrent(
         trio_driver.Router,
-        lambda: TrioTransport(trust_env=False, max_idle=IDLE),
+        lambda: TrioTransport(trust_env=False, max_keepalive_connections=IDLE),
         trio.run,
         trio.sleep,
         lambda: trio.lowlevel.current_statistics().tasks_living,
@@ -226,14 +226,14 @@ DRIVERS: dict[str, Driver] = {
     ),
     "asyncio": Concurrent(
         asyncio_driver.Router,
-        lambda: AsyncioTransport(trust_env=False, max_idle=IDLE),
+        lambda: AsyncioTransport(trust_env=False, max_keepalive_connections=IDLE),
         lambda main: asyncio.run(main()),
         asyncio.sleep,
         lambda: len(asyncio.all_tasks()),
         _asyncio_limited,
         _asyncio_together,
     ),
-    "sync-socket": Blocking(lambda: SocketTransport(trust_env=False, max_idle=IDLE)),
+    "sync-socket": Blocking(lambda: SocketTransport(trust_env=False, max_keepalive_connections=IDLE)),
     "sync-requests": Blocking(lambda: RequestsTransport(trust_env=False, pool_size=IDLE)),
 }
 

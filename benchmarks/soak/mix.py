@@ -133,7 +133,7 @@ class Server:
     places: dict[str, tuple[str, str]]
 
     def providers(self) -> list[Provider]:
-        return [create(name, api_key=key, endpoint=url) for name, (url, key) in self.places.items()]
+        return [create(name, api_key=key, base_url=url) for name, (url, key) in self.places.items()]
 
 
 def _serve(pipe: Connection, profile: Profile, seed: int) -> None:

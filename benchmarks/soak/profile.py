@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from turnout.routing.policy.settings import BreakerPolicy, OnInterrupt, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, OnInterrupt, Policy, Timeouts
 
 __all__ = ["FULL", "QUICK", "Profile"]
 
@@ -37,19 +37,21 @@ class Profile:
         """`at_once` calls have a place; the others wait for one, and some are given up there."""
         return Policy(
             timeout=self.total * 0.75,
-            timers=Timers(
+            timeouts=Timeouts(
                 connect=self.silence * 2,
-                head=self.silence,
-                first_content=self.silence,
-                idle=self.silence,
-                linger=0.25,
+                response_headers=self.silence,
+                first_token=self.silence,
+                between_tokens=self.silence,
+                drain=0.25,
             ),
-            retries=1,
-            backoff=self.interval,
-            max_backoff=self.silence,
+            max_retries=1,
+            backoff_initial=self.interval,
+            backoff_max=self.silence,
             on_interrupt=on_interrupt,
             # Half of what is asked of the first provider fails: it must not be left alone for that.
-            breaker=BreakerPolicy(consecutive=0, min_calls=50, ratio=1.0, open_for=self.interval),
+            breaker=BreakerPolicy(
+                consecutive_failures=0, minimum_calls=50, failure_ratio=1.0, break_duration=self.interval
+            ),
             max_concurrency=at_once,
         )
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from turnout.trace import Trace
 
 
-def or_nothing(trace: Trace | None) -> Trace:
+def or_empty(trace: Trace | None) -> Trace:
     """`trace`, or one in which nothing was tried."""
     if trace is not None:
         return trace

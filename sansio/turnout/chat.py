@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._empty_trace import or_nothing
+from turnout._empty_trace import or_empty
 from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
 from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
 
@@ -197,7 +197,7 @@ class ChatRequest:
 
 
 class FinishReason(enum.StrEnum):
-    """Why an answer ended, in one vocabulary; the provider's own word is kept beside it (`finish_raw`)."""
+    """Why an answer ended, in one vocabulary; the provider's own word is kept beside it (`raw_finish_reason`)."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -277,7 +277,7 @@ class ChatResponse:
 
     model          the candidate that answered, as it stood in the request
     served_model   the model's name in the provider's own words
-    finish_raw     the provider's own finish reason, as text
+    raw_finish_reason     the provider's own finish reason, as text
     logprobs       the provider's log probabilities, in its own shape
     citations      the provider's sources, in its own shape
     raw            the provider's own JSON: the whole body of a unary answer, the last event of a stream
@@ -286,7 +286,7 @@ class ChatResponse:
     message: Message
     model: ModelConfig
     finish_reason: FinishReason = FinishReason.UNKNOWN
-    finish_raw: str | None = None
+    raw_finish_reason: str | None = None
     usage: Usage = Usage(source="absent")
     response_id: str | None = None
     served_model: str | None = None
@@ -300,7 +300,7 @@ class ChatResponse:
     @property
     def trace(self) -> Trace:
         """How the answer was come by; `Trace()` where no router was asked."""
-        return or_nothing(self._trace)
+        return or_empty(self._trace)
 
     @property
     def text(self) -> str:

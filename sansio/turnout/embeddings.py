@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from turnout._empty_trace import or_nothing
+from turnout._empty_trace import or_empty
 from turnout._validation import as_tuple, instance, instances, integer, non_empty
 from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
 
@@ -189,4 +189,4 @@ class EmbeddingResponse:
     @property
     def trace(self) -> Trace:
         """How the vectors were come by; `Trace()` where no router was asked."""
-        return or_nothing(self._trace)
+        return or_empty(self._trace)

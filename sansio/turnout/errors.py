@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnout._empty_trace import or_nothing
+from turnout._empty_trace import or_empty
 from turnout.failures import Phase, Timer
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class TurnoutError(Exception):
     @property
     def trace(self) -> Trace:
         """On every error that ends a call of a router, what was tried and why it went as it did; else `Trace()`."""
-        return or_nothing(self._trace)
+        return or_empty(self._trace)
 
     @trace.setter
     def trace(self, trace: Trace) -> None:

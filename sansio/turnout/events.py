@@ -93,7 +93,7 @@ class End:
     """
 
     finish_reason: FinishReason
-    finish_raw: str | None = None
+    raw_finish_reason: str | None = None
     usage: Usage = Usage(source="absent")
     skipped: int = 0
     type: ClassVar[Literal["end"]] = "end"

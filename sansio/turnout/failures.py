@@ -14,11 +14,12 @@ class FailureClass(enum.StrEnum):
     """The kind of a failure. The table `turnout.routing.policy.classify.RULES` says what follows each kind."""
 
     CONNECT = "connect"
-    SETUP = "setup"  # no connection, for a reason that waiting does not mend: a bad certificate, a proxy that refuses
-    STALE = "stale"
-    SILENT = "silent"
+    # No connection, for a reason that time does not change: a bad certificate, or a proxy that refuses.
+    CONNECT_CONFIG = "connect-config"
+    STALE_CONNECTION = "stale-connection"
+    NO_RESPONSE = "no-response"
     DISCONNECTED = "disconnected"
-    STALLED = "stalled"
+    STREAM_STALLED = "stream-stalled"
     TRUNCATED = "truncated"
     PROTOCOL = "protocol"
     AUTHENTICATION = "authentication"
@@ -49,7 +50,7 @@ class Timer(enum.StrEnum):
 
     CONNECT = "connect"
     WRITE = "write"
-    HEAD = "head"
+    RESPONSE_HEADERS = "response-headers"
     READ = "read"  # what a transport reports for one `read`; the core says which timer that was
-    FIRST_CONTENT = "first-content"
-    IDLE = "idle"
+    FIRST_TOKEN = "first-token"
+    BETWEEN_TOKENS = "between-tokens"

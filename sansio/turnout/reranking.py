@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout._empty_trace import or_nothing
+from turnout._empty_trace import or_empty
 from turnout._validation import as_tuple, instance, instances, integer, non_empty
 from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
 
@@ -87,4 +87,4 @@ class RerankResponse:
     @property
     def trace(self) -> Trace:
         """The record of the call; `Trace()` if no router made it."""
-        return or_nothing(self._trace)
+        return or_empty(self._trace)

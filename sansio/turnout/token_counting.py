@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout._empty_trace import or_nothing
+from turnout._empty_trace import or_empty
 from turnout.chat import ModelConfig, RateLimit
 
 if TYPE_CHECKING:
@@ -35,4 +35,4 @@ class TokenCount:
     @property
     def trace(self) -> Trace:
         """The record of the call; `Trace()` if no router made it."""
-        return or_nothing(self._trace)
+        return or_empty(self._trace)

@@ -19,7 +19,7 @@ from benchmarks.soak.resources import Rest, wrong_in_growth, wrong_in_rest
 from benchmarks.soak.stalls import Stalls
 from turnout.chat import ChatResponse, FinishReason
 from turnout.errors import DeadlineExceeded, StreamFailed, TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.messages import Message
 from turnout.trace import Trace
 from turnout_io.base import HttpResponse
@@ -156,7 +156,7 @@ class _Forgetful(SocketTransport):
         super().__init__(trust_env=False)
         self.kept: list[_Kept] = []
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         self.kept.append(_Kept(super().open(request, timeouts)))
         return self.kept[-1]
 
@@ -180,8 +180,8 @@ class _Unhurried(_Kept):
 class _Deaf(SocketTransport):
     """A transport that keeps no timer."""
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
-        return _Unhurried(super().open(request, Timeouts()))
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+        return _Unhurried(super().open(request, TransportTimeouts()))
 
 
 def test_a_stream_that_hangs_is_found() -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from turnout.config.settings import Settings
-from turnout.providers import CATALOG, CatalogEntry, Habits, ModelRule
+from turnout.providers import CATALOG, ModelRule, OpenAICompat, ProviderSpec
 from turnout.simulation import read_scenario, simulate
 from turnout_io.cli import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox
@@ -47,7 +47,7 @@ def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
 def test_a_new_vendor_is_one_entry_of_under_fifteen_lines(tmp_path: Path) -> None:
     """The README's entry is asked as it says, and every field that the README names is there."""
     (program,) = (program for program in PROGRAMS if "acme" in program)
-    (entry,) = re.findall(r"acme = CatalogEntry\(\n.*?\n\)\n", program, re.DOTALL)
+    (entry,) = re.findall(r"acme = ProviderSpec\(\n.*?\n\)\n", program, re.DOTALL)
     assert entry.count("\n") < 15
     with Sandbox() as sandbox:
         acme = {"ACME_API_KEY": "secret", "ACME_ENDPOINT": sandbox.url("openai-compatible")}
@@ -59,8 +59,8 @@ def test_a_new_vendor_is_one_entry_of_under_fifteen_lines(tmp_path: Path) -> Non
         "max_completion_tokens": 50,
         "random_seed": 7,
     }
-    kinds = {"Habits": Habits, "ModelRule": ModelRule, "CatalogEntry": CatalogEntry}
-    told = re.findall(r"`(Habits|ModelRule|CatalogEntry)\.(\w+)`", README.read_text("utf-8"))
+    kinds = {"OpenAICompat": OpenAICompat, "ModelRule": ModelRule, "ProviderSpec": ProviderSpec}
+    told = re.findall(r"`(OpenAICompat|ModelRule|ProviderSpec)\.(\w+)`", README.read_text("utf-8"))
     assert len(told) > 10
     for kind, field in told:
         assert field in attrs.fields_dict(kinds[kind]), f"{kind}.{field}"
@@ -94,7 +94,7 @@ def test_the_examples_of_settings_name_every_provider() -> None:
     """The first name of each variable, in the order of the catalog; and each provider of the configuration file."""
     example = re.findall(r"^([A-Z0-9_]+)=", (README.parent / ".env.example").read_text("utf-8"), re.MULTILINE)
     wanted = {names[0] for entry in CATALOG.values() for names in entry.option_env.values()}
-    wanted |= {entry.endpoint_env[0] for entry in CATALOG.values()}
+    wanted |= {entry.base_url_env[0] for entry in CATALOG.values()}
     wanted |= {entry.key_env[0] for entry in CATALOG.values() if entry.name != "ollama"}
     assert set(example) == wanted
     config = yaml.safe_load((README.parent / "config" / "default.yaml").read_text("utf-8"))

@@ -89,14 +89,14 @@ class Asked:
     model: str = "llama-3.1-8b-instant"
     options: Mapping[str, Any] = attrs.field(factory=dict)
     before: Callable[[], None] = lambda: None
-    policy: Policy = Policy(timeout=30, retries=0)
+    policy: Policy = Policy(timeout=30, max_retries=0)
 
     @property
     def request(self) -> ChatRequest:
         return ChatRequest(f"groq/{self.model}", self.question)
 
     def providers(self) -> list[Any]:
-        return [create("groq", api_key="sandbox-groq-key", endpoint=self.endpoint)]
+        return [create("groq", api_key="sandbox-groq-key", base_url=self.endpoint)]
 
 
 def _blocking(transport: Callable[..., Any]) -> Callable[[Asked], list[ChatResponse]]:

@@ -36,7 +36,7 @@ MODELS = [
 ]
 TOOLS = [Tool("weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})]
 # The server needs a few seconds to begin to listen; refused connections are tried again like any others.
-PATIENT = Policy(retries=60, max_attempts=60, backoff=0.3, max_backoff=0.3, timeout=60)
+PATIENT = Policy(max_retries=60, max_attempts=60, backoff_initial=0.3, backoff_max=0.3, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def providers(server: str) -> list[Provider]:
     return [
-        create("openai", api_key="key", endpoint=f"{server}/v1"),
-        create("gemini", api_key="key", endpoint=f"{server}/gemini"),
-        create("groq", api_key="key", endpoint=f"{server}/groq/openai/v1"),
+        create("openai", api_key="key", base_url=f"{server}/v1"),
+        create("gemini", api_key="key", base_url=f"{server}/gemini"),
+        create("groq", api_key="key", base_url=f"{server}/groq/openai/v1"),
     ]
 
 

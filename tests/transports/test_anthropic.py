@@ -28,7 +28,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def router(sandbox: Sandbox) -> Iterator[Router]:
-    with Router.from_env(environ=sandbox.environ(), dotenv=None, retries=0, timeout=20) as made:
+    with Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0, timeout=20) as made:
         yield made
 
 

@@ -76,11 +76,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 def groq(sandbox: Sandbox) -> Provider:
     environ = sandbox.environ()
-    return create("groq", api_key=environ["GROQ_API_KEY"], endpoint=environ["GROQ_ENDPOINT"])
+    return create("groq", api_key=environ["GROQ_API_KEY"], base_url=environ["GROQ_ENDPOINT"])
 
 
 def azure(token: Any) -> Provider:
-    return create("azure", endpoint="http://127.0.0.1:9", access_token=token)
+    return create("azure", base_url="http://127.0.0.1:9", access_token=token)
 
 
 def expired() -> str:
@@ -216,7 +216,7 @@ def session(*, token: str | None = None) -> Session:
 @pytest.mark.parametrize("token", [None, "session-token"])
 def test_a_request_to_bedrock_carries_a_signature_that_holds(driver: str, token: str | None, amazon: Amazon) -> None:
     signer = SigV4(region="eu-north-1", session=session(token=token))
-    provider = create("bedrock", endpoint=amazon.endpoint, region="eu-north-1", auth=signer)
+    provider = create("bedrock", base_url=amazon.endpoint, region="eu-north-1", auth=signer)
     model = "arn:aws:bedrock:eu-north-1:1:inference-profile/eu.anthropic.claude-haiku-4-5-20251001-v1:0"
     reply = DRIVERS[driver]([provider], ChatRequest(f"bedrock/{model}", "Zoë?"))
     assert reply.text == "Trains run on rails."
@@ -231,7 +231,7 @@ def test_a_request_to_bedrock_carries_a_signature_that_holds(driver: str, token:
 
 def test_a_list_of_models_is_signed_with_its_query(amazon: Amazon) -> None:
     signer = SigV4(region="us-east-1", session=session())
-    provider = create("bedrock", endpoint=amazon.endpoint, region="us-east-1", auth=signer)
+    provider = create("bedrock", base_url=amazon.endpoint, region="us-east-1", auth=signer)
     request = provider.models("profiles:a/b=").request
     assert request.auth is not None
     signed = request.auth(request)
@@ -268,7 +268,7 @@ def test_without_credentials_the_error_says_what_to_set(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    provider = create("bedrock", endpoint=amazon.endpoint, region="us-east-1", auth=SigV4(region="us-east-1"))
+    provider = create("bedrock", base_url=amazon.endpoint, region="us-east-1", auth=SigV4(region="us-east-1"))
     with pytest.raises(AuthenticationFailed, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"):
         DRIVERS[driver]([provider], ChatRequest("bedrock/m", QUESTION))
     assert not amazon.seen

@@ -62,5 +62,5 @@ def test_the_example_lists_every_variable() -> None:
     assert set(MISSION) <= set(listed)
     known = set()
     for entry in CATALOG.values():
-        known |= {*entry.key_env, *entry.endpoint_env, *(name for names in entry.option_env.values() for name in names)}
+        known |= {*entry.key_env, *entry.base_url_env, *(name for names in entry.option_env.values() for name in names)}
     assert set(listed) <= known

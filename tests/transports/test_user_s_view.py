@@ -210,7 +210,7 @@ def test_the_command_line_says_it_in_one_line(name: str, tmp_path: Path) -> None
         if wrong.proxy is not None:
             environ["HTTPS_PROXY"] = wrong.proxy
         config = tmp_path / "once.yaml"
-        config.write_text("runtime: {router: {retries: 0}}\n")
+        config.write_text("runtime: {router: {maxRetries: 0}}\n")
         words = ["chat", "hi", "-m", f"groq/{wrong.model}", "--config", str(config)]
         done = subprocess.run(
             [sys.executable, "-c", "from turnout_io.cli import main; main()", *words],

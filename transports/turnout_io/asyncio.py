@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.drivers.async_driver import AsyncChatStream, AsyncRouter
-from turnout_io.drivers.hedging import OverlappingRun
+from turnout_io.drivers.hedging import HedgedRun
 
 __all__ = ["ChatStream", "Router"]
 
@@ -87,7 +87,7 @@ class Router(AsyncRouter):
     """Routes requests over its providers, on asyncio. The transport is asyncio and h11 where none is given."""
 
     _runtime = _AsyncioRuntime()
-    _overlapping = OverlappingRun
+    _overlapping = HedgedRun
 
     @staticmethod
     def _make_transport(policy: Policy) -> AsyncTransport:

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 
 __all__ = ["AsyncHttpResponse", "AsyncTransport", "HttpResponse", "Transport"]
 
@@ -66,7 +66,7 @@ class HttpResponse(Protocol):
 class Transport(Protocol):
     """A blocking transport."""
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> HttpResponse:
         """Send the request and return once the head of the final response is there.
 
         Raises ConnectFailed, TimedOut, Disconnected, TransportError or RemoteProtocolError.
@@ -95,6 +95,6 @@ class AsyncHttpResponse(Protocol):
 class AsyncTransport(Protocol):
     """An async transport."""
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncHttpResponse: ...
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncHttpResponse: ...
 
     async def aclose(self) -> None: ...

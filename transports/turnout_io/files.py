@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from turnout.config.settings import Settings, SettingsError
-from turnout.providers import CatalogEntry
+from turnout.providers import ProviderSpec
 
 __all__ = ["load_settings", "read_yaml"]
 
@@ -21,7 +21,7 @@ def load_settings(
     *,
     dotenv: str | Path | None = ".env",
     environ: Mapping[str, str] | None = None,
-    entries: Iterable[CatalogEntry] = (),
+    entries: Iterable[ProviderSpec] = (),
 ) -> Settings:
     """Read the settings.
 

@@ -20,7 +20,7 @@ import trio
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.drivers.async_driver import AsyncChatStream, AsyncRouter
-from turnout_io.drivers.hedging import OverlappingRun
+from turnout_io.drivers.hedging import HedgedRun
 
 __all__ = ["ChatStream", "Router"]
 
@@ -86,7 +86,7 @@ class Router(AsyncRouter):
     """Routes requests over its providers, on trio. The transport is trio and h11 where none is given."""
 
     _runtime = _TrioRuntime()
-    _overlapping = OverlappingRun
+    _overlapping = HedgedRun
 
     @staticmethod
     def _make_transport(policy: Policy) -> AsyncTransport:

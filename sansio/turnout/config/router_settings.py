@@ -7,17 +7,17 @@ runtime:
     onInterrupt: restart
     limits:
       groq: {requestsPerMinute: 30, tokensPerMinute: 6000}
-    breaker: {consecutive: 3, openFor: 10s}       # or: breaker: off
-    hedge: {after: 800ms, budget: 0.05}
+    breaker: {consecutiveFailures: 3, breakDuration: 10s}       # or: breaker: off
+    hedge: {delay: 800ms, budget: 0.05}
     prices:
       gpt-4o-mini: {prompt: 0.15, completion: 0.60}
-    rules: {content-filter: move-on}
+    rules: {content-filter: fallback}
 routes:
   fast:
     strategy: lowest-latency
     choices:
       - groq/llama-3.3-70b-versatile
-      - {model: openai/gpt-4o-mini, level: 1}
+      - {model: openai/gpt-4o-mini, tier: 1}
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from turnout.config.values import (
 )
 from turnout.prices import Price
 from turnout.routing.policy.routes import Choice, Route
-from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 
 __all__ = ["read_policy", "read_routes"]
 
@@ -49,9 +49,9 @@ Reader = Callable[[object, str], Any]
 # agno-go's names for fields of `Policy`.
 ALIASES = {
     "provider_timeout": "timeout",
-    "provider_backoff": "backoff",
+    "provider_backoff": "backoff_initial",
     "max_provider_concurrency": "max_concurrency",
-    "provider_retries": "retries",
+    "provider_retries": "max_retries",
 }
 
 
@@ -81,38 +81,38 @@ def _by_name(reader: Reader) -> Reader:
     }
 
 
-_TIMERS: dict[str, Reader] = {f"{field.name}_timeout": duration_seconds for field in attrs.fields(Timers)}
+_TIMEOUTS: dict[str, Reader] = {f"{field.name}_timeout": duration_seconds for field in attrs.fields(Timeouts)}
 _LIMIT: dict[str, Reader] = {field.name: whole_number for field in attrs.fields(Limit)}
 _BREAKER: dict[str, Reader] = {
     "window": duration_seconds,
-    "min_calls": whole_number,
-    "ratio": number_of,
-    "consecutive": whole_number,
-    "open_for": duration_seconds,
-    "growth": number_of,
-    "max_open": duration_seconds,
+    "minimum_calls": whole_number,
+    "failure_ratio": number_of,
+    "consecutive_failures": whole_number,
+    "break_duration": duration_seconds,
+    "break_multiplier": number_of,
+    "max_break_duration": duration_seconds,
 }
-_HEDGE: dict[str, Reader] = {"after": duration_seconds, "quantile": number_of, "budget": number_of}
+_HEDGE: dict[str, Reader] = {"delay": duration_seconds, "quantile": number_of, "budget": number_of}
 _PRICE: dict[str, Reader] = {field.name: number_of for field in attrs.fields(Price)}
 _POLICY: dict[str, Reader] = {
     "timeout": duration_seconds,
-    "retries": whole_number,
+    "max_retries": whole_number,
     "max_attempts": whole_number,
-    "backoff": duration_seconds,
-    "max_backoff": duration_seconds,
-    "reserve": number_of,
+    "backoff_initial": duration_seconds,
+    "backoff_max": duration_seconds,
+    "fallback_reserve": number_of,
     "attempt_timeout": duration_seconds,
     "rules": _by_name(text_of),
-    "replay": text_of,
+    "retry_mode": text_of,
     "on_interrupt": text_of,
-    "on_exhausted": text_of,
-    "on_full": text_of,
+    "when_all_in_cooldown": text_of,
+    "when_at_capacity": text_of,
     "max_cost": number_of,
     "prices": _by_name(_section(Price, _PRICE)),
     "context_windows": _by_name(whole_number),
     "hedge": _or_off(_section(Hedge, _HEDGE)),
     "max_concurrency": whole_number,
-    "max_waiting": whole_number,
+    "max_pending": whole_number,
     "limits": _by_name(_section(Limit, _LIMIT)),
     "breaker": _or_off(_section(BreakerPolicy, _BREAKER)),
 }
@@ -121,21 +121,21 @@ _POLICY: dict[str, Reader] = {
 def read_policy(section: object, where: str) -> dict[str, Any]:
     """The fields of `Policy` that a section sets. Raises SettingsError."""
     written = snake_keys(section, where)
-    known_only(written, where, (*ALIASES, *_TIMERS, *_POLICY))
+    known_only(written, where, (*ALIASES, *_TIMEOUTS, *_POLICY))
     fields: dict[str, Any] = {}
-    timers: dict[str, float] = {}
+    timeouts: dict[str, float] = {}
     for key, value in written.items():
         if value is None:
             continue
         place = f"{where}.{key}"
-        if key in _TIMERS:
-            timers[key.removesuffix("_timeout")] = _TIMERS[key](value, place)
+        if key in _TIMEOUTS:
+            timeouts[key.removesuffix("_timeout")] = _TIMEOUTS[key](value, place)
         else:
             name = ALIASES.get(key, key)
             fields[name] = _POLICY[name](value, place)
     try:
-        if timers:
-            fields["timers"] = Timers(**timers)
+        if timeouts:
+            fields["timeouts"] = Timeouts(**timeouts)
         Policy(**fields)
     except (ValueError, TypeError) as error:
         raise SettingsError(f"{where}: {error}") from None
@@ -172,7 +172,7 @@ def _route(name: str, value: object, policy: Mapping[str, Any]) -> Route:
 def _choice(value: object, where: str) -> Choice:
     if isinstance(value, str):
         value = {"model": value}
-    given = dict(known_only(snake_keys(value, where), where, ("model", "weight", "level", *_SAMPLING)))
+    given = dict(known_only(snake_keys(value, where), where, ("model", "weight", "tier", *_SAMPLING)))
     model = text_of(given.pop("model", None), f"{where}.model")
     if model is None:
         raise SettingsError(f"{where}.model: a model was expected, such as openai/gpt-4o-mini")
@@ -181,7 +181,7 @@ def _choice(value: object, where: str) -> Choice:
         return Choice(
             ModelConfig.parse(model, **settings),
             weight=number_of(given.get("weight", 1.0), f"{where}.weight"),
-            level=whole_number(given.get("level", 0), f"{where}.level"),
+            tier=whole_number(given.get("tier", 0), f"{where}.tier"),
         )
     except SettingsError:
         raise

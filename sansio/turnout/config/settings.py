@@ -25,7 +25,7 @@ import attrs
 
 from turnout.config.router_settings import read_policy, read_routes
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
-from turnout.providers import CATALOG, CatalogEntry, Provider, create
+from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 
@@ -41,22 +41,22 @@ class ProviderSettings:
     """
 
     name: str
-    entry: CatalogEntry
+    spec: ProviderSpec
     api_key: str | None = attrs.field(default=None, repr=False)
-    endpoint: str | None = None
+    base_url: str | None = None
     enabled: bool = True
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=lambda options: repr(sorted(options)))
 
     @property
     def kind(self) -> str:
-        return self.entry.name
+        return self.spec.name
 
     def build(self) -> Provider:
         """The provider. Raises SettingsError."""
         try:
-            return create(self.entry, name=self.name, api_key=self.api_key, endpoint=self.endpoint, **self.options)
+            return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
         except ValueError as error:
-            variables = f" (or {', '.join(self.entry.endpoint_env)})" if self.entry.endpoint_env else ""
+            variables = f" (or {', '.join(self.spec.base_url_env)})" if self.spec.base_url_env else ""
             raise SettingsError(f"providers.{self.name}{variables}: {error}") from error
 
 
@@ -74,13 +74,13 @@ class Settings:
     routes: tuple[Route, ...] = ()
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str], entries: Iterable[CatalogEntry] = ()) -> Settings:
+    def from_env(cls, env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()) -> Settings:
         """Every provider of the catalog, and of `entries` of your own, with what the variables say."""
         return cls.from_mapping({}, env, entries)
 
     @classmethod
     def from_mapping(
-        cls, config: Mapping[str, Any], env: Mapping[str, str], entries: Iterable[CatalogEntry] = ()
+        cls, config: Mapping[str, Any], env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()
     ) -> Settings:
         """What a configuration says, completed from the variables. Raises SettingsError.
 
@@ -116,7 +116,7 @@ class Settings:
 _FIELDS = ("kind", "api", "api_key", "endpoint", "base_url", "enabled", "disabled", "unsupported", "headers")
 
 
-def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, CatalogEntry]) -> ProviderSettings:
+def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, ProviderSpec]) -> ProviderSettings:
     where = f"providers.{name}"
     section = {snake_case(key): value for key, value in mapping_of(expand(section, env), where).items()}
     kind = section.get("kind", name)
@@ -142,16 +142,16 @@ def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[
             raise SettingsError(f"{where}.{key}: true or false was expected, not {value!r}")
     return ProviderSettings(
         name=name,
-        entry=entry,
+        spec=entry,
         api_key=text_of(section.get("api_key"), f"{where}.apiKey") or (_first(entry.key_env, env) if first else None),
-        endpoint=text_of(section.get("endpoint") or section.get("base_url"), f"{where}.endpoint")
-        or (_first(entry.endpoint_env, env) if first else None),
+        base_url=text_of(section.get("endpoint") or section.get("base_url"), f"{where}.endpoint")
+        or (_first(entry.base_url_env, env) if first else None),
         enabled=enabled and not disabled,
         options=options,
     )
 
 
-def _from_env(entry: CatalogEntry, env: Mapping[str, str]) -> dict[str, str]:
+def _from_env(entry: ProviderSpec, env: Mapping[str, str]) -> dict[str, str]:
     return {option: value for option, names in entry.option_env.items() if (value := _first(names, env))}
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import attrs
 
-__all__ = ["SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "Timeouts", "shown_url"]
+__all__ = ["SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "TransportTimeouts", "shown_url"]
 
 # Header fields that carry a credential: shown in no repr, trace or cassette.
 SECRET_HEADERS: Final = frozenset(
@@ -160,7 +160,7 @@ Auth: TypeAlias = Callable[[HttpRequest], "HttpRequest | Awaitable[HttpRequest]"
 
 
 @attrs.frozen(kw_only=True)
-class Timeouts:
+class TransportTimeouts:
     """Seconds that `open` may take; None is no bound. The core has cut each to the time that is left.
 
     connect  to a usable connection: name look-up, TCP, proxy and TLS together
@@ -168,4 +168,4 @@ class Timeouts:
     """
 
     connect: float | None = None
-    head: float | None = None
+    response_headers: float | None = None

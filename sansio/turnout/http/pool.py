@@ -30,14 +30,14 @@ class _Idle(Generic[Connection]):
 class Pool(Generic[Connection]):
     """Idle connections by key: one key for all that may serve the same requests (origin, proxy, TLS settings).
 
-    max_idle          connections kept in all
+    max_keepalive_connections          connections kept in all
     max_idle_per_key  connections kept for one key
-    idle_expiry       seconds after which an idle connection is not used again
+    keepalive_expiry       seconds after which an idle connection is not used again
     """
 
-    max_idle: int = 32
-    max_idle_per_key: int = 16
-    idle_expiry: float = 60.0
+    max_keepalive_connections: int = 32
+    max_keepalive_per_key: int = 16
+    keepalive_expiry: float = 60.0
     # In the order in which they were given back, which is the order of their age. One list and no index beside it: each
     # change is one step, which Ctrl-C cannot break off midway.
     _idle: list[_Idle[Connection]] = attrs.field(factory=list, init=False)
@@ -45,14 +45,14 @@ class Pool(Generic[Connection]):
     def __len__(self) -> int:
         return len(self._idle)
 
-    def take(self, key: Hashable) -> Connection | None:
+    def acquire(self, key: Hashable) -> Connection | None:
         """A connection to use again, now the caller's; None where a new one is needed. Call `expire` before."""
         for place in range(len(self._idle) - 1, -1, -1):
             if self._idle[place].key == key:
                 return self._idle.pop(place).connection
         return None
 
-    def give(self, key: Hashable, connection: Connection, now: float) -> tuple[Connection, ...]:
+    def release(self, key: Hashable, connection: Connection, now: float) -> tuple[Connection, ...]:
         """Take back an idle connection; returns those to close, this one among them where nothing may be kept.
 
         Raises LocalProtocolError where the pool holds this connection already.
@@ -62,21 +62,21 @@ class Pool(Generic[Connection]):
         self._idle.append(_Idle(key, connection, now))
         closing = []
         alike = [idle for idle in self._idle if idle.key == key]
-        for idle in alike[: max(0, len(alike) - self.max_idle_per_key)]:
+        for idle in alike[: max(0, len(alike) - self.max_keepalive_per_key)]:
             self._idle.remove(idle)
             closing.append(idle.connection)
-        while len(self._idle) > self.max_idle:
+        while len(self._idle) > self.max_keepalive_connections:
             closing.append(self._idle.pop(0).connection)
-        return (*closing, *self.expire(now))
+        return (*closing, *self.evict_expired(now))
 
-    def expire(self, now: float) -> tuple[Connection, ...]:
+    def evict_expired(self, now: float) -> tuple[Connection, ...]:
         """Give up the connections that have been idle for too long; returns them, to close."""
         closing = []
-        while self._idle and now - self._idle[0].since >= self.idle_expiry:
+        while self._idle and now - self._idle[0].since >= self.keepalive_expiry:
             closing.append(self._idle.pop(0).connection)
         return tuple(closing)
 
-    def drain(self) -> tuple[Connection, ...]:
+    def clear(self) -> tuple[Connection, ...]:
         """Give up all connections; returns them, to close."""
         closing = []
         while self._idle:

@@ -13,18 +13,18 @@ from typing import Any, Literal
 from turnout.errors import LocalProtocolError
 from turnout.http.origin import split_url
 from turnout.providers.catalog.known import CATALOG
-from turnout.providers.catalog.spec import Account, CatalogEntry, Habits, ModelRule
+from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec
 from turnout.providers.protocol import Exchange, Provider
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 
 __all__ = [
     "CATALOG",
-    "Account",
-    "CatalogEntry",
     "Exchange",
-    "Habits",
     "ModelRule",
+    "OpenAICompat",
     "Provider",
+    "ProviderAccount",
+    "ProviderSpec",
     "SchemaSubset",
     "SchemaUnsupported",
     "create",
@@ -32,11 +32,11 @@ __all__ = [
 
 
 def create(
-    entry: str | CatalogEntry,
+    entry: str | ProviderSpec,
     *,
     name: str | None = None,
     api_key: str | None = None,
-    endpoint: str | None = None,
+    base_url: str | None = None,
     api: Literal["chat", "responses"] = "chat",
     unsupported: Literal["raise", "drop"] = "raise",
     headers: Mapping[str, str] | None = None,
@@ -64,10 +64,10 @@ def create(
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
     if api not in entry.apis:
         raise ValueError(f"{entry.name} has no api {api!r}; it has {' and '.join(entry.apis)}")
-    account = Account(
-        entry=entry,
+    account = ProviderAccount(
+        spec=entry,
         name=name or entry.name,
-        endpoint=_endpoint(endpoint, entry) if endpoint else entry.base_url,
+        base_url=_endpoint(base_url, entry) if base_url else entry.base_url,
         api_key=api_key.strip() if api_key and api_key.strip() else None,
         headers={**entry.headers, **_headers(entry, settings), **(headers or {})},
         unsupported=unsupported,
@@ -116,7 +116,7 @@ def create(
 _OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
 
 
-def _endpoint(given: str, entry: CatalogEntry) -> str:
+def _endpoint(given: str, entry: ProviderSpec) -> str:
     """A user's endpoint as a base URL. Raises ValueError where it is none."""
     url = given.strip()
     url = (url if "://" in url else _with_scheme(url, entry.dialect)).rstrip("/")
@@ -151,7 +151,7 @@ _HEADER_OF = {
 }
 
 
-def _headers(entry: CatalogEntry, settings: dict[str, Any]) -> dict[str, str]:
+def _headers(entry: ProviderSpec, settings: dict[str, Any]) -> dict[str, str]:
     """The settings that are header fields, taken out of `settings`."""
     return {
         _HEADER_OF[name]: value

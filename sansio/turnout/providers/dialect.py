@@ -15,19 +15,19 @@ from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason
 from turnout.errors import ProviderError, RemoteProtocolError
 from turnout.framing.parser import FrameParser
 from turnout.http import Auth, Headers, HttpRequest
-from turnout.providers.catalog.spec import Account
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import ErrorFacts, facts_of
+from turnout.providers.catalog.spec import ProviderAccount
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
 from turnout.providers.decoding.error_mapping import error_reader, to_error
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
-from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.json_codec import Shape, encode
-from turnout.providers.protocol import ModelFacts
+from turnout.providers.exchange import DocumentReader, HttpExchange
+from turnout.providers.json_codec import LenientDecoder, encode
+from turnout.providers.protocol import ModelProfile
 
 __all__ = ["Dialect"]
 
-UNKNOWN = ModelFacts()
+UNKNOWN = ModelProfile()
 
 T = TypeVar("T")
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -41,7 +41,7 @@ class Dialect:
     stream_type     the media type of its streams
     """
 
-    account: Account
+    account: ProviderAccount
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     stream_type: ClassVar[str] = "text/event-stream"
 
@@ -51,7 +51,7 @@ class Dialect:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return self.account.entry.capabilities
+        return self.account.spec.capabilities
 
     @property
     def missing_env(self) -> tuple[str, ...]:
@@ -59,18 +59,18 @@ class Dialect:
 
     @property
     def embedding_batch(self) -> int | None:
-        return self.account.entry.embedding_batch
+        return self.account.spec.embedding_batch
 
     @property
     def family(self) -> str:
         """Who understands what an answer has to carry back to its maker (`Message.origin`)."""
-        return self.account.entry.name
+        return self.account.spec.name
 
-    def facts(self, model_id: str) -> ModelFacts:
-        rule = self.account.entry.rule(model_id)
+    def facts(self, model_id: str) -> ModelProfile:
+        rule = self.account.spec.rule(model_id)
         if rule is None:
             return UNKNOWN
-        return ModelFacts(first_content=rule.first_content, context_window=rule.context_window, prefill=rule.prefill)
+        return ModelProfile(first_content=rule.first_token, context_window=rule.context_window, prefill=rule.prefill)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -97,8 +97,8 @@ class Dialect:
     ) -> HttpExchange[T]:
         """The exchange for an answer that is one document."""
 
-        def make_reader(headers: Headers) -> Collected[T]:
-            return Collected(lambda body: parse(body, headers))
+        def make_reader(headers: Headers) -> DocumentReader[T]:
+            return DocumentReader(lambda body: parse(body, headers))
 
         return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
 
@@ -106,7 +106,7 @@ class Dialect:
         self,
         asked: HttpRequest,
         request: ChatRequest,
-        make_chunks: Callable[[Assembly, Headers], ChunkReader],
+        make_chunks: Callable[[ResponseAccumulator, Headers], ChunkReader],
         make_parser: Callable[[], FrameParser[Any]] | None = None,
         dropped: tuple[str, ...] = (),
     ) -> HttpExchange[ChatResponse]:
@@ -121,13 +121,13 @@ class Dialect:
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
-        assembly = Assembly(request.model, self.family, self.finish_reasons, len(request.messages))
+    def assembly(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
+        assembly = ResponseAccumulator(request.model, self.family, self.finish_reasons, len(request.messages))
         assembly.request_id = request_id(headers)
         assembly.rate_limit = rate_limit(headers)
         return assembly
 
-    def decoded(self, shape: Shape[StructT], body: bytes) -> StructT:
+    def decoded(self, shape: LenientDecoder[StructT], body: bytes) -> StructT:
         """A document of this shape. Raises RemoteProtocolError where it is no JSON object."""
         answer = shape.decode(body)
         if answer is None:
@@ -135,7 +135,7 @@ class Dialect:
             raise RemoteProtocolError(f"{self.name}: the answer is no JSON object: {shown!r}")
         return answer
 
-    def read_stream(self, body: bytes, assembly: Assembly, chunks: ChunkReader) -> ChatResponse | None:
+    def read_stream(self, body: bytes, assembly: ResponseAccumulator, chunks: ChunkReader) -> ChatResponse | None:
         """The answer where a server streams that was not asked to (some know nothing else); None where it does not.
 
         Raises ProviderError for an error that the stream tells of, RemoteProtocolError where it breaks off.
@@ -152,14 +152,14 @@ class Dialect:
             raise failure
         raise RemoteProtocolError(str(failure))
 
-    def document(self, shape: Shape[Any], body: bytes, headers: Headers) -> Any:
+    def document(self, shape: LenientDecoder[Any], body: bytes, headers: Headers) -> Any:
         """The same, of a shape with a field `error`; raises the error that it tells of, if it does."""
         answer = self.decoded(shape, body)
         if answer.error:
-            raise self.error(facts_of({"error": answer.error}), headers, body)
+            raise self.error(parse_error({"error": answer.error}), headers, body)
         return answer
 
-    def error(self, facts: ErrorFacts, headers: Headers, body: bytes) -> ProviderError:
+    def error(self, facts: ErrorDetails, headers: Headers, body: bytes) -> ProviderError:
         """The error that an answer with a good status tells of in its body."""
         account = self.account
         return to_error(
@@ -167,10 +167,10 @@ class Dialect:
             status=facts.status,
             headers=headers,
             provider=account.name,
-            own=account.entry.error_codes,
+            own=account.spec.error_codes,
             body=body,
             secrets=account.secrets,
         )
 
     def _read_error(self) -> Callable[[int, Headers, bytes], ProviderError]:
-        return error_reader(self.name, self.account.entry.error_codes, self.account.secrets)
+        return error_reader(self.name, self.account.spec.error_codes, self.account.secrets)

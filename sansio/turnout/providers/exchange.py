@@ -18,7 +18,7 @@ from turnout.events import Event
 from turnout.http import Headers, HttpRequest
 from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
 
-__all__ = ["Collected", "HttpExchange", "ReadError", "Reader"]
+__all__ = ["DocumentReader", "HttpExchange", "ReadError", "Reader"]
 
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -177,7 +177,7 @@ class HttpExchange(Generic[ResultT]):
 
 
 @attrs.define(eq=False)
-class Collected(Generic[ResultT]):
+class DocumentReader(Generic[ResultT]):
     """The reader of a body that is one document: collected, and parsed at its end.
 
     `parse(body)` may raise ProviderError (an error told inside a 200) or RemoteProtocolError.

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-__all__ = ["NULL", "Shape", "decode_any", "encode", "raw_bytes", "raw_text"]
+__all__ = ["NULL", "LenientDecoder", "decode_any", "encode", "raw_bytes", "raw_text"]
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -39,7 +39,7 @@ class _Unfit:
 UNFIT: Final = _Unfit()
 
 
-class Shape(Generic[StructT]):
+class LenientDecoder(Generic[StructT]):
     """The decoder of one wire shape.
 
     decode(data)  the value, or None where the bytes are no JSON object at all; never raises

@@ -31,7 +31,7 @@ from turnout.http import HttpRequest
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.token_counting import TokenCount
 
-__all__ = ["Exchange", "ModelFacts", "ModelPage", "Provider", "Reranker", "TokenCounter"]
+__all__ = ["Exchange", "ModelPage", "ModelProfile", "Provider", "Reranker", "TokenCounter"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -72,7 +72,7 @@ class ModelPage:
 
 
 @attrs.frozen(kw_only=True)
-class ModelFacts:
+class ModelProfile:
     """What is known of a model beforehand; None where nothing is.
 
     first_content   seconds that it may think unseen before its first content; None is the router's default
@@ -110,7 +110,7 @@ class Provider(Protocol):
     @property
     def embedding_batch(self) -> int | None: ...
 
-    def facts(self, model_id: str) -> ModelFacts:
+    def facts(self, model_id: str) -> ModelProfile:
         """What is known of a model before it is asked."""
         ...
 

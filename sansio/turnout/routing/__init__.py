@@ -2,6 +2,6 @@
 
 from turnout.prices import Price
 from turnout.routing.policy.routes import Choice, Measured, Route
-from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 
-__all__ = ["BreakerPolicy", "Choice", "Hedge", "Limit", "Measured", "Policy", "Price", "Route", "Timers"]
+__all__ = ["BreakerPolicy", "Choice", "Hedge", "Limit", "Measured", "Policy", "Price", "Route", "Timeouts"]

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import attrs
 
 from turnout.errors import TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 
-__all__ = ["Command", "Drop", "Finish", "Open", "Read", "Sleep", "Wait"]
+__all__ = ["Close", "Command", "Finish", "Open", "Read", "Sleep", "WaitForAny"]
 
 
 @attrs.frozen
@@ -18,7 +18,7 @@ class Open:
 
     attempt: int
     request: HttpRequest
-    timeouts: Timeouts
+    timeouts: TransportTimeouts
 
 
 @attrs.frozen
@@ -42,7 +42,7 @@ class Sleep:
 
 
 @attrs.frozen
-class Wait:
+class WaitForAny:
     """Nothing is left to begin: wait until an operation that was begun has its outcome, at most until `until`.
 
     It comes only while `Call.lanes` overlap, where every Open and Read is an operation to begin beside the others.
@@ -52,7 +52,7 @@ class Wait:
 
 
 @attrs.frozen
-class Drop:
+class Close:
     """Close an attempt. It comes exactly once for every `Open`, and must be done, also when cancelled."""
 
     attempt: int
@@ -66,4 +66,4 @@ class Finish:
     error: TurnoutError | None = None
 
 
-Command: TypeAlias = Open | Read | Sleep | Wait | Drop | Finish
+Command: TypeAlias = Open | Read | Sleep | WaitForAny | Close | Finish

@@ -19,30 +19,30 @@ import attrs
 from turnout.errors import Phase
 from turnout.failures import FailureClass
 from turnout.routing.policy.classify import Action, Rule
-from turnout.routing.policy.plan import Again, Candidacy, Hold, Next, Obstacle, Plan, Stop, Try
+from turnout.routing.policy.plan import Blocked, CandidateInfo, Fallback, GiveUp, Plan, Retry, TryCandidate, WaitUntil
 from turnout.routing.policy.settings import Policy
 from turnout.trace import TraceError, check_version
-from turnout.trace.entries import NO_LARGER, Entry, MovedOn, Retrying, Skipped, Waiting
+from turnout.trace.entries import NO_LARGER, Entry, FellBack, Queued, Retrying, Skipped
 
 __all__ = ["replay", "rules_of"]
 
 # The fields of a policy that a plan decides by.
 FIELDS = (
-    "retries",
+    "max_retries",
     "max_attempts",
-    "backoff",
-    "max_backoff",
-    "reserve",
+    "backoff_initial",
+    "backoff_max",
+    "fallback_reserve",
     "attempt_timeout",
-    "replay",
+    "retry_mode",
     "on_interrupt",
-    "on_exhausted",
-    "on_full",
+    "when_all_in_cooldown",
+    "when_at_capacity",
 )
 _USUAL = Policy()
 
 
-def rules_of(policy: Policy, candidacies: Sequence[Candidacy]) -> dict[str, Any]:
+def rules_of(policy: Policy, candidacies: Sequence[CandidateInfo]) -> dict[str, Any]:
     """What a trace must keep of the rules: what differs from the usual, and the candidates."""
     told: dict[str, Any] = {
         field: value for field in FIELDS if (value := getattr(policy, field)) != getattr(_USUAL, field)
@@ -82,7 +82,7 @@ class _Replay:
 
     recorded: Mapping[str, Any]
     plan: Plan = attrs.field(init=False)
-    _passed: dict[int, Obstacle] = attrs.field(factory=dict, init=False)
+    _passed: dict[int, Blocked] = attrs.field(factory=dict, init=False)
     _started: dict[int, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
     _with_content: set[int] = attrs.field(factory=set, init=False)
     _failed: Mapping[str, Any] = attrs.field(factory=dict, init=False)
@@ -91,7 +91,7 @@ class _Replay:
     def __attrs_post_init__(self) -> None:
         rules, deadline = self.recorded["rules"], self.recorded["deadline"]
         self.plan = Plan(
-            tuple(Candidacy(*one) for one in rules["candidates"]),
+            tuple(CandidateInfo(*one) for one in rules["candidates"]),
             _policy(rules),
             deadline if deadline is not None else math.inf,
             self.recorded["seed"],
@@ -108,16 +108,18 @@ class _Replay:
         match entry["kind"]:
             case "passed":
                 wait = entry["wait"] if entry["wait"] is not None else math.inf
-                self._passed[entry["place"]] = Obstacle(entry["state"], wait)
+                self._passed[entry["place"]] = Blocked(entry["state"], wait)
             case "waiting":
                 made: object
                 decision = self._choose(at)
-                until = round(decision.until, 6) if isinstance(decision, Hold) and decision.until < math.inf else None
-                made = Waiting(at, until, decision.reason) if isinstance(decision, Hold) else decision
+                until = (
+                    round(decision.until, 6) if isinstance(decision, WaitUntil) and decision.until < math.inf else None
+                )
+                made = Queued(at, until, decision.reason) if isinstance(decision, WaitUntil) else decision
                 yield from _compare(entry, made)
             case "queue-full":
                 decision = self._choose(at)
-                if not isinstance(decision, Hold):
+                if not isinstance(decision, WaitUntil):
                     yield from _compare(entry, decision)
             case "started" if entry["hedge"]:
                 first = max(self._started)
@@ -125,14 +127,14 @@ class _Replay:
                 order = plan.left
                 free = set(order[order.index(entry["place"]) :])
                 chosen = plan.beside(self._started[first]["place"], free.__contains__)
-                yield from _compare(entry, {**entry, "place": chosen.place} if chosen is not None else None)
+                yield from _compare(entry, {**entry, "place": chosen.index} if chosen is not None else None)
                 self._started[entry["attempt"]] = entry
                 plan.began()
             case "started":
                 decision = self._choose(at)
                 made = (
-                    {**entry, "place": decision.place, "forced": decision.forced}
-                    if isinstance(decision, Try)
+                    {**entry, "place": decision.index, "forced": decision.forced}
+                    if isinstance(decision, TryCandidate)
                     else decision
                 )
                 yield from _compare(entry, made)
@@ -150,17 +152,17 @@ class _Replay:
             case "broken":
                 plan.deadline = entry["deadline"]
                 after = plan.broke(*self._facts(), resume=entry["mode"] == "resume")
-                if not isinstance(after, Stop):  # else the break is raised, and no decision is told of
+                if not isinstance(after, GiveUp):  # else the break is raised, and no decision is told of
                     self._expect(after, self._failed)
             case "retrying" | "moved-on" | "skipped":
                 if self._started or self._expected:
                     yield from _compare(entry, self._expected.popleft() if self._expected else None)
             case "finished" if self._passed:
                 decision = self._choose(at)
-                if not isinstance(decision, Stop):
+                if not isinstance(decision, GiveUp):
                     yield from _compare(entry, decision)
 
-    def _choose(self, at: float) -> Try | Hold | Stop:
+    def _choose(self, at: float) -> TryCandidate | WaitUntil | GiveUp:
         passed, self._passed = self._passed, {}
         return self.plan.choose(passed.get, at)
 
@@ -169,14 +171,14 @@ class _Replay:
         place = self._started[failed["attempt"]]["place"]
         return place, FailureClass(failed["failure"]), failed["retry_after"], Phase(failed["phase"]), failed["at"]
 
-    def _expect(self, decision: Again | Next | Stop, failed: Mapping[str, Any]) -> None:
+    def _expect(self, decision: Retry | Fallback | GiveUp, failed: Mapping[str, Any]) -> None:
         at, candidate = failed["at"], self._started[failed["attempt"]]["candidate"]
-        if isinstance(decision, Again):
+        if isinstance(decision, Retry):
             self._expected.append(Retrying(at, candidate, round(decision.wait, 6), decision.reason))
             return
-        self._expected.append(MovedOn(at, candidate, decision.reason))
-        if isinstance(decision, Next):
-            for place in decision.dropped:
+        self._expected.append(FellBack(at, candidate, decision.reason))
+        if isinstance(decision, Fallback):
+            for place in decision.excluded:
                 name = self.recorded["rules"]["candidates"][place][3]
                 self._expected.append(Skipped(at, name, NO_LARGER))
 

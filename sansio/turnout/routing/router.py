@@ -24,22 +24,22 @@ from turnout.errors import (
     RoutingError,
 )
 from turnout.prices import by_model
-from turnout.providers.protocol import ModelFacts, Provider
-from turnout.routing.call.cost import Bill
+from turnout.providers.protocol import ModelProfile, Provider
+from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, Operation
-from turnout.routing.call.selection import Field
-from turnout.routing.call.trace_writer import Journal
-from turnout.routing.policy.plan import Candidacy, Plan
+from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.call.trace_writer import TraceWriter
+from turnout.routing.policy.plan import CandidateInfo, Plan
 from turnout.routing.policy.routes import Choice, Measured, Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.policy.strategies import arranged
 from turnout.routing.replay import rules_of
 from turnout.routing.state.candidate import Candidate
-from turnout.routing.state.candidate_state import Standing
+from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.router_lock import Places
 from turnout.trace import Trace
-from turnout.trace.entries import Arranged, Skipped
+from turnout.trace.entries import RouteOrdered, Skipped
 
 __all__ = ["RouterCore"]
 
@@ -65,7 +65,7 @@ class RouterCore:
     _providers: dict[str, _Registered] = attrs.field(factory=dict, init=False)
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _turns: dict[str, int] = attrs.field(factory=dict, init=False)
-    places: Places[Field] = attrs.field(init=False)
+    places: Places[CandidateSelector] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.places = Places(self.policy, self._lock)
@@ -100,7 +100,7 @@ class RouterCore:
         """The status of every registered provider, in the order of their registration."""
         return tuple(_status(registered) for registered in list(self._providers.values()))
 
-    def provider_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
+    def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Who would be asked for this request, in order, and why some would be skipped."""
         operation = Chat(request) if isinstance(request, ChatRequest) else Embed(request)
         models, _, _ = self._expanded(operation.candidates, random.Random(0), takes_turn=False)
@@ -164,7 +164,7 @@ class RouterCore:
         wall: float | None = None,
         *,
         timeout: float | None = None,
-        total: float | None = None,
+        total_timeout: float | None = None,
         policy: Policy | None = None,
         concurrent: bool = False,
     ) -> Call:
@@ -177,7 +177,7 @@ class RouterCore:
         concurrent  whether the driver can have two attempts on at once
         """
         _check_seconds("timeout", timeout)
-        _check_seconds("total", total)
+        _check_seconds("total_timeout", total_timeout)
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
         with self._lock:
@@ -188,8 +188,8 @@ class RouterCore:
         self.places.call_begins(policy.hedge, now)
         bounds = [policy.timeout, asked[0].timeout, timeout]
         seconds = min(bound for bound in bounds if bound is not None)
-        whole = now + total if total is not None else float("inf")
-        deadline = round(min(seconds, total if total is not None else seconds), 6)
+        whole = now + total_timeout if total_timeout is not None else float("inf")
+        deadline = round(min(seconds, total_timeout if total_timeout is not None else seconds), 6)
         trace = Trace(operation.name, tuple(map(str, asked)), wall, seed, deadline, operation.metadata)
         trace.entries += entries
         candidates: list[Candidate] = []
@@ -210,7 +210,7 @@ class RouterCore:
                 trace.entries.append(Skipped(0.0, str(model), reason))
         unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
         candidacies = tuple(
-            Candidacy(
+            CandidateInfo(
                 candidate.provider.name,
                 by_model(policy.context_windows, candidate.model) or candidate.standing.facts.context_window,
                 candidate.standing.facts.prefill is not None,
@@ -219,10 +219,10 @@ class RouterCore:
             for candidate in candidates
         )
         trace.rules = rules_of(policy, candidacies)
-        journal = Journal(trace, now)
+        journal = TraceWriter(trace, now)
         plan = Plan(candidacies, policy, deadline, seed)
-        bill = Bill(operation, policy.max_cost)
-        field = Field(self.places, tuple(candidates), operation, plan, bill, journal)
+        bill = CostTracker(operation, policy.max_cost)
+        field = CandidateSelector(self.places, tuple(candidates), operation, plan, bill, journal)
         call = Call(self.places, operation, field, policy, journal, now + deadline, whole, concurrent)
         if unknown is not None or not candidates:
             call.refuse(unknown or _no_candidate(refusals), now)
@@ -234,11 +234,11 @@ class RouterCore:
             price = price.at(wall)
         return Candidate(model, provider, self._standing(provider, model), price)
 
-    def _standing(self, provider: Provider | None, model: ModelConfig) -> Standing:
+    def _standing(self, provider: Provider | None, model: ModelConfig) -> CandidateState:
         key = str(model)
         standing = self.places.known(key)
         if standing is None:
-            facts = provider.facts(model.model_id) if provider is not None else ModelFacts()
+            facts = provider.facts(model.model_id) if provider is not None else ModelProfile()
             standing = self.places.standing(model.provider, key, facts)
         return standing
 
@@ -246,10 +246,10 @@ class RouterCore:
 
     def _expanded(
         self, models: tuple[ModelConfig, ...], rng: random.Random, *, takes_turn: bool = True
-    ) -> tuple[list[ModelConfig], list[Arranged], Policy | None]:
+    ) -> tuple[list[ModelConfig], list[RouteOrdered], Policy | None]:
         """The models with each route replaced by its own, in the order of trying, and the first route's policy."""
         expanded: list[ModelConfig] = []
-        entries: list[Arranged] = []
+        entries: list[RouteOrdered] = []
         policy: Policy | None = None
         for place, model in enumerate(models):
             route = self._routes.get(model.model_id) if model.is_route else None
@@ -267,7 +267,7 @@ class RouterCore:
             expanded += ordered
             strategy = route.strategy if isinstance(route.strategy, str) else "custom"
             scores = tuple(_score(strategy, item) for item in measured)
-            entries.append(Arranged(0.0, route.name, strategy, tuple(map(str, ordered)), scores))
+            entries.append(RouteOrdered(0.0, route.name, strategy, tuple(map(str, ordered)), scores))
         return expanded, entries, policy
 
     def _measured(self, choice: Choice, policy: Policy) -> Measured:

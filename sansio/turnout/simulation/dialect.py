@@ -16,11 +16,11 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
-from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_mapping import error_reader
 from turnout.providers.decoding.response_headers import rate_limit
-from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.protocol import ModelFacts, ModelPage
+from turnout.providers.exchange import DocumentReader, HttpExchange
+from turnout.providers.protocol import ModelPage, ModelProfile
 
 __all__ = ["LAST", "TOKEN", "SimulatedDialect", "line"]
 
@@ -40,7 +40,7 @@ def line(tokens: int) -> bytes:
 class _Reader:
     """Reads the lines of one answer."""
 
-    assembly: Assembly
+    assembly: ResponseAccumulator
     provider: str
     prompt_tokens: int
     failure: TurnoutError | None = None
@@ -88,11 +88,11 @@ class SimulatedDialect:
     capabilities: frozenset[Capability] = frozenset({Capability.CHAT, Capability.STREAM})
     embedding_batch: int | None = None
 
-    def facts(self, model_id: str) -> ModelFacts:
-        return ModelFacts()
+    def facts(self, model_id: str) -> ModelProfile:
+        return ModelProfile()
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        def make_reader(headers: Headers) -> Collected[ChatResponse]:
+        def make_reader(headers: Headers) -> DocumentReader[ChatResponse]:
             def parse(body: bytes) -> ChatResponse:
                 reader = self._reader(request, rate_limit(headers))
                 reader.receive_data(body)
@@ -101,7 +101,7 @@ class SimulatedDialect:
                     raise RemoteProtocolError(str(reader.failure))
                 return reader.result
 
-            return Collected(parse)
+            return DocumentReader(parse)
 
         return HttpExchange(self._request("chat", request.model), make_reader, error_reader(self.name))
 
@@ -122,6 +122,6 @@ class SimulatedDialect:
         return HttpRequest("POST", f"http://simulated/{quote(self.name, safe='')}/{path}/{quote(model.model_id)}")
 
     def _reader(self, request: ChatRequest, told: RateLimit | None) -> _Reader:
-        assembly = Assembly(request.model, "simulated", _FINISH)
+        assembly = ResponseAccumulator(request.model, "simulated", _FINISH)
         assembly.rate_limit = told
         return _Reader(assembly, self.name, sum(len(message.text) for message in request.messages) // TOKEN)

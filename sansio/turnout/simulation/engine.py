@@ -28,11 +28,11 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.events import Event
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Operation
-from turnout.routing.call.selection import Field
-from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.commands import Close, Command, Finish, Open, Read, Sleep, WaitForAny
 from turnout.routing.router import RouterCore
 
 __all__ = ["Outcome", "Script", "Simulation"]
@@ -119,8 +119,8 @@ class Simulation:
     outcomes: list[Outcome] = attrs.field(factory=list, init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list, init=False)
     _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
-    _outcome_of: dict[Field, Outcome] = attrs.field(factory=dict, init=False)
-    _asleep: dict[Field, object] = attrs.field(factory=dict, init=False)
+    _outcome_of: dict[CandidateSelector, Outcome] = attrs.field(factory=dict, init=False)
+    _asleep: dict[CandidateSelector, object] = attrs.field(factory=dict, init=False)
     _connections: dict[tuple[Call, int], _Connection] = attrs.field(factory=dict, init=False)
     _on: set[tuple[Call, int]] = attrs.field(factory=set, init=False)
 
@@ -132,7 +132,7 @@ class Simulation:
             outcome = Outcome(call, self.now)
             if self.finished is None:
                 self.outcomes.append(outcome)
-            self._outcome_of[call.field] = outcome
+            self._outcome_of[call.selector] = outcome
             if cancel_at is not None:
                 self.at(max(cancel_at, self.now), lambda: self._cancel(outcome))
             self._advance(outcome)
@@ -161,7 +161,7 @@ class Simulation:
 
     def _cancel(self, outcome: Outcome) -> None:
         if outcome.finish is None:
-            self._asleep.pop(outcome.call.field, None)
+            self._asleep.pop(outcome.call.selector, None)
             outcome.call.cancel(self.now)
             self._advance(outcome)
 
@@ -170,7 +170,7 @@ class Simulation:
 
         def happen() -> None:
             if (outcome.call, attempt) in self._on:
-                self._asleep.pop(outcome.call.field, None)
+                self._asleep.pop(outcome.call.selector, None)
                 outcome.events += [(self.now, event) for event in told()]
                 self._advance(outcome)
 
@@ -187,38 +187,38 @@ class Simulation:
                 case Open(attempt, request, timeouts):
                     self._on.add((call, attempt))
                     self._open(outcome, attempt, request, timeouts)
-                    if not call.lanes.overlapping:
+                    if not call.in_flight.overlapping:
                         return
                 case Read(attempt, until, idle):
                     self._read(outcome, attempt, min(until, self.now + idle))
-                    if not call.lanes.overlapping:
+                    if not call.in_flight.overlapping:
                         return
-                case Sleep(until) | Wait(until):
+                case Sleep(until) | WaitForAny(until):
                     self._sleep(outcome, until)
                     return
-                case Drop(attempt):
+                case Close(attempt):
                     self._on.discard((call, attempt))
                     self._connections.pop((call, attempt), None)
                 case Finish():
                     outcome.finish = command
                     outcome.ended = self.now
-                    del self._outcome_of[call.field]
+                    del self._outcome_of[call.selector]
                     if self.finished is not None:
                         self.finished(outcome)
                     return
 
-    def _open(self, outcome: Outcome, attempt: int, request: HttpRequest, timeouts: Timeouts) -> None:
+    def _open(self, outcome: Outcome, attempt: int, request: HttpRequest, timeouts: TransportTimeouts) -> None:
         call = outcome.call
         script = self.network(request, self.now)
         connect_limit = timeouts.connect if timeouts.connect is not None else math.inf
-        head_limit = timeouts.head if timeouts.head is not None else math.inf
+        head_limit = timeouts.response_headers if timeouts.response_headers is not None else math.inf
         if script.connect > min(connect_limit, head_limit):
             error: TurnoutError = TimedOut("connect", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
             when = min(connect_limit, head_limit)
         elif script.refused:
             error, when = ConnectFailed("refused", reason="refused"), script.connect
         elif script.connect + script.head > head_limit:
-            error, when = TimedOut("head", timer=Timer.HEAD), head_limit
+            error, when = TimedOut("head", timer=Timer.RESPONSE_HEADERS), head_limit
         elif script.reset != "no":
             error = Disconnected("reset", reused=script.reset == "reused")
             when = script.connect + script.head
@@ -251,12 +251,12 @@ class Simulation:
 
     def _sleep(self, outcome: Outcome, until: float) -> None:
         token = object()
-        self._asleep[outcome.call.field] = token
+        self._asleep[outcome.call.selector] = token
 
         def wake() -> None:
             # Another Sleep of the same call, or a wake by the core, has made this one void.
-            if self._asleep.get(outcome.call.field) is token:
-                del self._asleep[outcome.call.field]
+            if self._asleep.get(outcome.call.selector) is token:
+                del self._asleep[outcome.call.selector]
                 self._advance(outcome)
 
         if until < math.inf:

@@ -12,7 +12,7 @@ import attrs
 
 from turnout.http import HttpRequest
 from turnout.routing.call.machine import Call
-from turnout.routing.commands import Command, Drop, Open
+from turnout.routing.commands import Close, Command, Open
 from turnout.simulation.dialect import LAST, line
 from turnout.simulation.engine import Script
 from turnout.simulation.scenario import Fault, SimulatedProvider
@@ -146,7 +146,7 @@ class SimulatedNetwork:
             case Open(attempt, request):
                 server = self._of[call, attempt] = self._server(request)
                 server.in_flight += 1
-            case Drop(attempt):
+            case Close(attempt):
                 self._of.pop((call, attempt)).in_flight -= 1
             case _:
                 pass

@@ -17,7 +17,7 @@ from turnout.simulation.network import SimulatedNetwork
 from turnout.simulation.report import CandidateReport, Quantiles, Report, Span
 from turnout.simulation.scenario import Scenario
 from turnout.trace import Trace
-from turnout.trace.entries import Answered, Broken, Content, Ended, Failed, Started
+from turnout.trace.entries import Answered, AttemptCompleted, Failed, FirstContent, Started, StreamBroke
 
 __all__ = ["simulate"]
 
@@ -135,13 +135,13 @@ class _Run:
                     report.attempts += 1
                     report.hedges += entry.hedge
                     report.candidates[entry.candidate].attempts += 1
-                case Content():
+                case FirstContent():
                     content.setdefault(entry.attempt, entry.at)
                 case Failed():
                     report.candidates[began[entry.attempt].candidate].failures[entry.failure.value] += 1
-                case Broken():
+                case StreamBroke():
                     report.restarts += 1
-                case Ended():
+                case AttemptCompleted():
                     last = entry.attempt
                     if entry.cost is not None:
                         report.cost = (report.cost or 0.0) + entry.cost

@@ -13,7 +13,7 @@ providers:
       - {from: 3m, until: 6m, fail: 503}                  # or refused reset hang silent stall cut slow
   gemini:
     max_concurrency: 100
-policy: {retries: 1}                                      # as runtime.router in a configuration
+policy: {maxRetries: 1}                                      # as runtime.router in a configuration
 """
 
 from __future__ import annotations

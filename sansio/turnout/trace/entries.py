@@ -14,22 +14,22 @@ from turnout.failures import FailureClass, Phase
 __all__ = [
     "NO_LARGER",
     "Answered",
-    "Arranged",
-    "Broken",
-    "Content",
-    "Dropped",
-    "Ended",
+    "AttemptCancelled",
+    "AttemptCompleted",
+    "CallFailed",
+    "CandidateBlocked",
     "Entry",
     "Failed",
-    "Finished",
-    "Head",
-    "MovedOn",
-    "Passed",
+    "FellBack",
+    "FirstContent",
     "QueueFull",
+    "Queued",
+    "ResponseStarted",
     "Retrying",
+    "RouteOrdered",
     "Skipped",
     "Started",
-    "Waiting",
+    "StreamBroke",
 ]
 
 # Why a candidate is left out after another's context overflow.
@@ -37,7 +37,7 @@ NO_LARGER = "its context window is no larger"
 
 
 @attrs.frozen
-class Arranged:
+class RouteOrdered:
     """A route put its candidates in order. `scores` is what its strategy went by, in the order of the route."""
 
     kind: ClassVar[str] = "arranged"
@@ -60,7 +60,7 @@ class Skipped:
 
 
 @attrs.frozen
-class Passed:
+class CandidateBlocked:
     """A candidate was passed over for now: what stood in its way, and for how many seconds more (None: unknown)."""
 
     kind: ClassVar[str] = "passed"
@@ -72,7 +72,7 @@ class Passed:
 
 
 @attrs.frozen
-class Waiting:
+class Queued:
     """Nobody can be asked now: the call waits, at most until `until` (None: until the router lets it in)."""
 
     kind: ClassVar[str] = "waiting"
@@ -112,7 +112,7 @@ class Started:
 
 
 @attrs.frozen
-class Head:
+class ResponseStarted:
     """The head of an answer came."""
 
     kind: ClassVar[str] = "head"
@@ -122,7 +122,7 @@ class Head:
 
 
 @attrs.frozen
-class Content:
+class FirstContent:
     """The first content of an attempt came."""
 
     kind: ClassVar[str] = "content"
@@ -161,7 +161,7 @@ class Retrying:
 
 
 @attrs.frozen
-class MovedOn:
+class FellBack:
     """The candidate is left for good in this call."""
 
     kind: ClassVar[str] = "moved-on"
@@ -171,7 +171,7 @@ class MovedOn:
 
 
 @attrs.frozen
-class Broken:
+class StreamBroke:
     """The answer broke after content had reached the caller, and the call goes on: it is to `restart` or `resume`.
 
     deadline  until when the next content must have come
@@ -185,7 +185,7 @@ class Broken:
 
 
 @attrs.frozen
-class Ended:
+class AttemptCompleted:
     """An attempt brought its part of the answer whole.
 
     tokens   prompt and answer, where the usage says so
@@ -202,7 +202,7 @@ class Ended:
 
 
 @attrs.frozen
-class Dropped:
+class AttemptCancelled:
     """An attempt was dropped before it came to anything."""
 
     kind: ClassVar[str] = "dropped"
@@ -221,7 +221,7 @@ class Answered:
 
 
 @attrs.frozen
-class Finished:
+class CallFailed:
     """The call is over without an answer."""
 
     kind: ClassVar[str] = "finished"
@@ -230,20 +230,20 @@ class Finished:
 
 
 Entry: TypeAlias = (
-    Arranged
+    RouteOrdered
     | Skipped
-    | Passed
-    | Waiting
+    | CandidateBlocked
+    | Queued
     | QueueFull
     | Started
-    | Head
-    | Content
+    | ResponseStarted
+    | FirstContent
     | Failed
     | Retrying
-    | MovedOn
-    | Broken
-    | Ended
-    | Dropped
+    | FellBack
+    | StreamBroke
+    | AttemptCompleted
+    | AttemptCancelled
     | Answered
-    | Finished
+    | CallFailed
 )

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from turnout.trace.entries import (
     Answered,
-    Arranged,
-    Broken,
-    Content,
-    Dropped,
-    Ended,
+    AttemptCancelled,
+    AttemptCompleted,
+    CallFailed,
+    CandidateBlocked,
     Entry,
     Failed,
-    Finished,
-    Head,
-    MovedOn,
-    Passed,
+    FellBack,
+    FirstContent,
+    Queued,
     QueueFull,
+    ResponseStarted,
     Retrying,
+    RouteOrdered,
     Skipped,
     Started,
-    Waiting,
+    StreamBroke,
 )
 
-__all__ = ["told"]
+__all__ = ["describe"]
 
 
-def told(entry: Entry) -> str:
+def describe(entry: Entry) -> str:
     """One entry as a sentence."""
     match entry:
-        case Arranged():
+        case RouteOrdered():
             return f"route {entry.route}, {entry.strategy}: {', '.join(entry.order)}"
         case Skipped():
             return f"{entry.candidate} is skipped: {entry.reason}"
-        case Passed():
+        case CandidateBlocked():
             for_so_long = f" for {entry.wait:.3g} s more" if entry.wait is not None else ""
             return f"{entry.candidate} is passed over: {entry.state}{for_so_long}"
-        case Waiting():
+        case Queued():
             until = f", at most until {entry.until:.3f} s" if entry.until is not None else ""
             return f"waits: {entry.reason}{until}"
         case QueueFull():
@@ -52,29 +52,29 @@ def told(entry: Entry) -> str:
             )
             dropped = f", without {', '.join(entry.dropped)}" if entry.dropped else ""
             return f"attempt {entry.attempt}: {entry.candidate} is asked{how}{dropped}"
-        case Head():
+        case ResponseStarted():
             return f"attempt {entry.attempt}: status {entry.status}"
-        case Content():
+        case FirstContent():
             return f"attempt {entry.attempt}: first content"
         case Failed():
             return f"attempt {entry.attempt}: failed, {_failure(entry)}"
         case Retrying():
             return f"{entry.candidate} is tried again in {entry.wait:.3f} s: {entry.reason}"
-        case MovedOn():
+        case FellBack():
             return f"{entry.candidate} is left: {entry.reason}"
-        case Broken():
+        case StreamBroke():
             how = "begins again" if entry.mode == "restart" else "is gone on with"
             return f"attempt {entry.attempt}: broke after content; the answer {how}"
-        case Ended():
+        case AttemptCompleted():
             cost = f", cost {entry.cost:.6g}" if entry.cost is not None else ""
             tokens = f", {entry.tokens} tokens" if entry.tokens is not None else ""
             skipped = f", {entry.skipped} unreadable events skipped" if entry.skipped else ""
             return f"attempt {entry.attempt}: complete{tokens}{cost}{skipped}"
-        case Dropped():
+        case AttemptCancelled():
             return f"attempt {entry.attempt}: dropped, {entry.reason}"
         case Answered():
             return f"answered by {entry.candidate}"
-        case Finished():
+        case CallFailed():
             return f"finished: {entry.reason}"
 
 

@@ -13,8 +13,8 @@ from typing import Any, Self, get_args
 import attrs
 
 from turnout.failures import FailureClass, Phase
-from turnout.trace.entries import Ended, Entry, Failed, Started
-from turnout.trace.text import told
+from turnout.trace.entries import AttemptCompleted, Entry, Failed, Started
+from turnout.trace.text import describe
 
 __all__ = ["VERSION", "Trace", "TraceError"]
 
@@ -63,7 +63,7 @@ class Trace:
     @property
     def cost(self) -> float | None:
         """What all attempts came to together; None where no price is known."""
-        known = [entry.cost for entry in self.entries if isinstance(entry, Ended) and entry.cost is not None]
+        known = [entry.cost for entry in self.entries if isinstance(entry, AttemptCompleted) and entry.cost is not None]
         return sum(known) if known else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Trace:
         if not self.operation:
             return "nothing was tried"
         lines = [f"{self.operation} over {', '.join(self.candidates)}"]
-        lines += [f"{entry.at:8.3f} s  {told(entry)}" for entry in self.entries]
+        lines += [f"{entry.at:8.3f} s  {describe(entry)}" for entry in self.entries]
         return "\n".join(lines)
 
 

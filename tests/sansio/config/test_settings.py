@@ -15,7 +15,7 @@ from turnout.config.settings import Settings, SettingsError
 from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
 from turnout.prices import Price
-from turnout.providers import CATALOG, CatalogEntry
+from turnout.providers import CATALOG, ProviderSpec
 from turnout.routing.policy.classify import Action
 from turnout.routing.policy.routes import Choice
 from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy
@@ -32,8 +32,8 @@ FILE: dict[str, Any] = {
             "providerTimeout": "55s",
             "provider_retries": "1",
             "providerBackoff": "50ms",
-            "idleTimeout": "1m30s",
-            "onFull": "reject",
+            "betweenTokensTimeout": "1m30s",
+            "whenAtCapacity": "reject",
         }
     },
 }
@@ -42,13 +42,13 @@ FILE: dict[str, Any] = {
 def test_the_file_s_shape_makes_a_router() -> None:
     settings = Settings.from_mapping(FILE, {"MY_KEY": "k1"})
     openai, gemini, vllm, *rest = settings.providers
-    assert (openai.api_key, openai.endpoint, openai.options) == ("k1", None, {"organization": "org-1"})
+    assert (openai.api_key, openai.base_url, openai.options) == ("k1", None, {"organization": "org-1"})
     assert (gemini.api_key, gemini.enabled) == ("k2", False)
-    assert (vllm.name, vllm.kind, vllm.endpoint) == ("my-vllm", "openai-compatible", "http://10.0.0.7:8000/v1")
+    assert (vllm.name, vllm.kind, vllm.base_url) == ("my-vllm", "openai-compatible", "http://10.0.0.7:8000/v1")
     assert {provider.name for provider in rest} == set(CATALOG) - {"openai", "gemini"}
     policy = settings.policy(max_attempts=3)
-    assert (policy.max_concurrency, policy.timeout, policy.retries, policy.backoff) == (16, 55.0, 1, 0.05)
-    assert (policy.timers.idle, policy.on_full, policy.max_attempts) == (90.0, "reject", 3)
+    assert (policy.max_concurrency, policy.timeout, policy.max_retries, policy.backoff_initial) == (16, 55.0, 1, 0.05)
+    assert (policy.timeouts.between_tokens, policy.when_at_capacity, policy.max_attempts) == (90.0, "reject", 3)
     built = settings.build_providers()
     assert [(provider.name, enabled) for provider, enabled in built][:3] == [
         ("openai", True),
@@ -63,7 +63,7 @@ def test_the_environment_alone_configures_every_provider() -> None:
     providers = {provider.name: provider for provider in Settings.from_env(env).providers}
     assert list(providers) == list(CATALOG)
     assert providers["gemini"].api_key == "g"
-    assert providers["openai"].endpoint == "http://x.test/v1"
+    assert providers["openai"].base_url == "http://x.test/v1"
     assert providers["openai"].options == {"organization": "o"}
     missing = {provider.name: provider.missing_env for provider, _ in Settings.from_env(env).build_providers()}
     assert missing["gemini"] == missing["ollama"] == ()
@@ -73,7 +73,7 @@ def test_the_environment_alone_configures_every_provider() -> None:
 
 
 def test_entries_of_one_s_own_are_as_those_of_the_catalog() -> None:
-    acme = CatalogEntry(
+    acme = ProviderSpec(
         name="acme", title="Acme", dialect="openai-chat", base_url="https://a.test/v1", key_env=("ACME_KEY",)
     )
     here = attrs.evolve(CATALOG["groq"], base_url="https://groq.test/v1")
@@ -141,12 +141,12 @@ RULES: dict[str, Any] = {
         "router": {
             "attemptTimeout": "10s",
             "onInterrupt": "restart",
-            "onExhausted": "wait",
+            "whenAllInCooldown": "wait",
             "maxCost": 0.05,
-            "rules": {"content-filter": "move-on", "groq:rate-limit": "move-on"},
+            "rules": {"content-filter": "fallback", "groq:rate-limit": "fallback"},
             "limits": {"groq": {"requestsPerMinute": 30, "tokensPerMinute": "6000", "maxConcurrency": 4}},
-            "breaker": {"consecutive": 3, "openFor": "10s", "ratio": 0.6},
-            "hedge": {"after": "800ms", "budget": 0.05},
+            "breaker": {"consecutiveFailures": 3, "breakDuration": "10s", "failureRatio": 0.6},
+            "hedge": {"delay": "800ms", "budget": 0.05},
             "prices": {"gpt-4o-mini": {"prompt": 0.15, "completion": 0.6, "cached": 0.075}},
             "contextWindows": {"my-vllm/Qwen/Qwen3-8B": 32768},
         }
@@ -156,7 +156,7 @@ RULES: dict[str, Any] = {
             "strategy": "lowest-latency",
             "choices": [
                 "groq/llama-3.3-70b",
-                {"model": "openai/gpt-4o-mini", "level": 1, "weight": 2, "temperature": 0},
+                {"model": "openai/gpt-4o-mini", "tier": 1, "weight": 2, "temperature": 0},
             ],
             "policy": {"timeout": "5s"},
         },
@@ -168,22 +168,22 @@ RULES: dict[str, Any] = {
 def test_a_file_sets_every_rule_and_names_routes() -> None:
     settings = Settings.from_mapping(RULES, {})
     policy = settings.policy()
-    assert (policy.attempt_timeout, policy.on_interrupt, policy.on_exhausted, policy.max_cost) == (
+    assert (policy.attempt_timeout, policy.on_interrupt, policy.when_all_in_cooldown, policy.max_cost) == (
         10.0,
         "restart",
         "wait",
         0.05,
     )
-    assert policy.rule(FailureClass.CONTENT_FILTER, "openai").action is Action.MOVE_ON
-    assert policy.rule(FailureClass.RATE_LIMIT, "groq").action is Action.MOVE_ON
+    assert policy.rule(FailureClass.CONTENT_FILTER, "openai").action is Action.FALLBACK
+    assert policy.rule(FailureClass.RATE_LIMIT, "groq").action is Action.FALLBACK
     assert policy.rule(FailureClass.RATE_LIMIT, "openai").action is Action.RETRY
     assert policy.limits == {"groq": Limit(requests_per_minute=30, tokens_per_minute=6000, max_concurrency=4)}
-    assert policy.breaker == BreakerPolicy(consecutive=3, open_for=10.0, ratio=0.6)
-    assert policy.hedge == Hedge(after=0.8, budget=0.05)
+    assert policy.breaker == BreakerPolicy(consecutive_failures=3, break_duration=10.0, failure_ratio=0.6)
+    assert policy.hedge == Hedge(delay=0.8, budget=0.05)
     assert policy.prices == {"gpt-4o-mini": Price(0.15, 0.6, cached=0.075)}
     assert policy.context_windows == {"my-vllm/Qwen/Qwen3-8B": 32768}
     fast, plain = settings.routes
-    assert (fast.name, fast.strategy, [choice.level for choice in fast.choices]) == ("fast", "lowest-latency", [0, 1])
+    assert (fast.name, fast.strategy, [choice.tier for choice in fast.choices]) == ("fast", "lowest-latency", [0, 1])
     assert fast.choices[1].model == ModelConfig("openai", "gpt-4o-mini", temperature=0)
     assert fast.policy is not None
     assert (fast.policy.timeout, fast.policy.on_interrupt) == (5.0, "restart")
@@ -196,7 +196,7 @@ def test_breaker_and_hedge_can_be_off() -> None:
 
 
 def test_every_field_of_a_policy_can_be_set_in_a_file() -> None:
-    fields = {field.name for field in attrs.fields(Policy)} - {"timers"}
+    fields = {field.name for field in attrs.fields(Policy)} - {"timeouts"}
     assert set(_POLICY) == fields
 
 

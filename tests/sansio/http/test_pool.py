@@ -30,14 +30,14 @@ steps = st.lists(
 
 @given(
     steps=steps,
-    max_idle=st.integers(0, 5),
+    max_keepalive_connections=st.integers(0, 5),
     max_idle_per_key=st.integers(0, 3),
-    idle_expiry=st.sampled_from([0.0, 1.0, 10.0]),
+    keepalive_expiry=st.sampled_from([0.0, 1.0, 10.0]),
 )
 def test_against_a_plain_list(
-    steps: list[tuple[str, str, float]], max_idle: int, max_idle_per_key: int, idle_expiry: float
+    steps: list[tuple[str, str, float]], max_keepalive_connections: int, max_idle_per_key: int, keepalive_expiry: float
 ) -> None:
-    pool: Pool[Line] = Pool(max_idle, max_idle_per_key, idle_expiry)
+    pool: Pool[Line] = Pool(max_keepalive_connections, max_idle_per_key, keepalive_expiry)
     model: list[tuple[str, Line, float]] = []  # idle, oldest first
     used: list[tuple[str, Line]] = []
     closed: list[Line] = []
@@ -53,30 +53,30 @@ def test_against_a_plain_list(
             if not used:
                 continue
             given_key, line = used.pop(0)
-            gone = pool.give(given_key, line, now)
+            gone = pool.release(given_key, line, now)
             model.append((given_key, line, now))
             same = [entry for entry in model if entry[0] == given_key]
             if len(same) > max_idle_per_key:
                 model.remove(same[0])
-            model = model[max(0, len(model) - max_idle) :]
-            model = [entry for entry in model if now - entry[2] < idle_expiry]
+            model = model[max(0, len(model) - max_keepalive_connections) :]
+            model = [entry for entry in model if now - entry[2] < keepalive_expiry]
             closed += gone
         elif step == "expire":
-            closed += pool.expire(now)
-            model = [entry for entry in model if now - entry[2] < idle_expiry]
+            closed += pool.evict_expired(now)
+            model = [entry for entry in model if now - entry[2] < keepalive_expiry]
         elif step == "drain":
-            closed += pool.drain()
+            closed += pool.clear()
             model = []
         else:
-            closed += pool.expire(now)
-            model = [entry for entry in model if now - entry[2] < idle_expiry]
+            closed += pool.evict_expired(now)
+            model = [entry for entry in model if now - entry[2] < keepalive_expiry]
             youngest = next((entry for entry in reversed(model) if entry[0] == key), None)
-            taken = pool.take(key)
+            taken = pool.acquire(key)
             assert taken is (None if youngest is None else youngest[1])
             if youngest is not None:
                 model.remove(youngest)
                 used.append((key, youngest[1]))
-        assert len(pool) == len(model) <= max_idle
+        assert len(pool) == len(model) <= max_keepalive_connections
         # What was opened is in use, idle or closed, and in one place only.
         places = [line for _, line in used] + [entry[1] for entry in model] + closed
         assert len(places) == len({id(line) for line in places}) == opened
@@ -85,15 +85,15 @@ def test_against_a_plain_list(
 def test_an_idle_connection_cannot_be_given_twice() -> None:
     pool: Pool[Line] = Pool()
     line = Line(1)
-    pool.give("a", line, 0.0)
+    pool.release("a", line, 0.0)
     with pytest.raises(LocalProtocolError):
-        pool.give("b", line, 1.0)
-    assert (len(pool), pool.take("b"), pool.take("a")) == (1, None, line)
+        pool.release("b", line, 1.0)
+    assert (len(pool), pool.acquire("b"), pool.acquire("a")) == (1, None, line)
 
 
 def test_many_idle_connections_cost_little() -> None:
-    pool: Pool[Line] = Pool(max_idle=2000, max_idle_per_key=1)
+    pool: Pool[Line] = Pool(max_keepalive_connections=2000, max_keepalive_per_key=1)
     for number in range(2000):
-        pool.give(number, Line(number), float(number) / 1000)
+        pool.release(number, Line(number), float(number) / 1000)
     assert len(pool) == 2000
-    assert len(pool.expire(61.0)) == 1001
+    assert len(pool.evict_expired(61.0)) == 1001

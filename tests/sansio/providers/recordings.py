@@ -250,7 +250,7 @@ def _chat_differences(recording: Recording, result: ChatResponse, compare: Any) 
             call["arguments"] = want["arguments"]
     compare("tool_calls", calls, wanted)
     raw = expected["finish_raw"]
-    compare("finish_raw", result.finish_raw, None if raw is None else str(raw))
+    compare("raw_finish_reason", result.raw_finish_reason, None if raw is None else str(raw))
     if expected["kind"] != "error":
         compare("finish", result.finish_reason.value, expected["finish"])
     usage: dict[str, int | None] = expected["usage"] or dict.fromkeys(("prompt", "completion", "cached", "reasoning"))

@@ -476,7 +476,7 @@ def test_create_says_what_it_does_not_know() -> None:
         create("openai", unsupported="ignore")  # type: ignore[arg-type]  # what is tested
     assert create("openai", name="openai-eu", api_key="k").name == "openai-eu"
     assert (
-        create("ollama", endpoint="0.0.0.0")
+        create("ollama", base_url="0.0.0.0")
         .chat(ChatRequest(ModelConfig("ollama", "m"), [Message.user("x")]))
         .request.url.startswith("http://127.0.0.1:11434/")
     )

@@ -48,7 +48,7 @@ def test_a_body_that_breaks_off_is_never_taken_for_more_than_came(sent: Sent, at
     assert reasoning.startswith(heard.result.reasoning)
     assert (heard.failure is None) == any(event.done for event in heard.events)
     # The end was told, or it is told that there was none.
-    assert heard.result.finish_raw is not None or heard.failure is not None or at >= len(body.rstrip())
+    assert heard.result.raw_finish_reason is not None or heard.failure is not None or at >= len(body.rstrip())
     assert feed(name, body[:at], cuts).agreed() == heard.agreed()
 
 

@@ -29,9 +29,9 @@ from turnout.errors import (
 )
 from turnout.events import Event, Reasoning, Token
 from turnout.http import Headers, HttpRequest
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.exchange import Collected, HttpExchange
-from turnout.providers.protocol import ModelFacts, ModelPage
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.exchange import DocumentReader, HttpExchange
+from turnout.providers.protocol import ModelPage, ModelProfile
 
 STATUSES: dict[int, type[ProviderError]] = {
     400: InvalidRequest,
@@ -48,7 +48,7 @@ STATUSES: dict[int, type[ProviderError]] = {
 class LineReader:
     """Reads the lines of one answer."""
 
-    assembly: Assembly
+    assembly: ResponseAccumulator
     provider: str
     failure: TurnoutError | None = None
     complete: bool = False
@@ -101,9 +101,9 @@ class LineProvider:
         {Capability.CHAT, Capability.STREAM, Capability.EMBEDDINGS, Capability.MODELS}
     )
     embedding_batch: int | None = 2
-    known: ModelFacts = ModelFacts()
+    known: ModelProfile = ModelProfile()
 
-    def facts(self, model_id: str) -> ModelFacts:
+    def facts(self, model_id: str) -> ModelProfile:
         return self.known
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
@@ -117,7 +117,7 @@ class LineProvider:
                 raise RemoteProtocolError(str(reader.failure))
             return reader.result
 
-        return HttpExchange(self._request("chat"), lambda _: Collected(parse), self._read_error)
+        return HttpExchange(self._request("chat"), lambda _: DocumentReader(parse), self._read_error)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         return HttpExchange(self._request("stream"), lambda _: self._reader(request.model), self._read_error)
@@ -127,19 +127,19 @@ class LineProvider:
             return EmbeddingResponse(vectors=Vectors.of(json.loads(body)), model=request.model)
 
         asked = self._request("embed", json.dumps(request.input).encode())
-        return HttpExchange(asked, lambda _: Collected(parse), self._read_error)
+        return HttpExchange(asked, lambda _: DocumentReader(parse), self._read_error)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         def parse(body: bytes) -> ModelPage:
             return ModelPage((), body.decode() or None)
 
-        return HttpExchange(self._request(f"models/{page or ''}"), lambda _: Collected(parse), self._read_error)
+        return HttpExchange(self._request(f"models/{page or ''}"), lambda _: DocumentReader(parse), self._read_error)
 
     def _request(self, path: str, body: bytes = b"") -> HttpRequest:
         return HttpRequest("POST", f"http://{self.name}.test/{path}", body=body)
 
     def _reader(self, model: ModelConfig) -> LineReader:
-        return LineReader(Assembly(model, "lines", {"stop": FinishReason.STOP}), self.name)
+        return LineReader(ResponseAccumulator(model, "lines", {"stop": FinishReason.STOP}), self.name)
 
     def _read_error(self, status: int, headers: Headers, body: bytes) -> ProviderError:
         retry_after = headers.get("retry-after")

@@ -18,10 +18,10 @@ from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, Phase, StreamI
 from turnout.events import Event, Restarted
 from turnout.http import HttpRequest
 from turnout.messages import Message
-from turnout.providers.protocol import ModelFacts
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Stream
-from turnout.routing.commands import Command, Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.commands import Close, Command, Finish, Open, Read, Sleep, WaitForAny
 from turnout.routing.policy.classify import RULES
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
@@ -29,17 +29,17 @@ from turnout.routing.state.scheduler import Admitted
 from turnout.simulation import Outcome, Script, Simulation
 from turnout.trace.entries import (
     Answered,
-    Broken,
-    Content,
-    Dropped,
-    Ended,
+    AttemptCancelled,
+    AttemptCompleted,
+    CallFailed,
     Entry,
     Failed,
-    Finished,
-    MovedOn,
+    FellBack,
+    FirstContent,
+    Queued,
     Retrying,
     Started,
-    Waiting,
+    StreamBroke,
 )
 
 
@@ -73,7 +73,7 @@ class Observer:
         match command:
             case Open():
                 self._opened(call, command, now)
-            case Drop(attempt):
+            case Close(attempt):
                 mine = self._of(call, attempt)
                 assert not mine.dropped, "nothing is dropped twice"
                 mine.dropped = True
@@ -84,16 +84,16 @@ class Observer:
             case Sleep(until):
                 assert until > now, "no wait is over before it began"
                 assert until <= self._deadline(call) + 1e-6, "no wait is longer than the deadline"
-            case Wait():
+            case WaitForAny():
                 assert self.world.concurrent, "only tasks can wait beside each other"
-                assert call.lanes.overlapping
+                assert call.in_flight.overlapping
             case Finish(result, error):
                 assert result is None or error is None
                 assert all(mine.dropped for mine in self.tries[call]), "what began has ended"
         # A place is held from Open to Drop, and by a call that was just granted one.
         on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
-        owed = sum(len(other.lanes.drops) for other in self.began)
-        granted = sum(isinstance(other.field.granted, Admitted) for other in self.began)
+        owed = sum(len(other.in_flight.drops) for other in self.began)
+        granted = sum(isinstance(other.selector.granted, Admitted) for other in self.began)
         assert self.core.places.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
         most = self.world.policy.max_concurrency
         assert most is None or len(on) - owed <= most, "the router is never over its limit"
@@ -106,13 +106,15 @@ class Observer:
         policy, tries = self.policy_of(call), self.tries[call]
         assert command.attempt not in [mine.number for mine in tries], "an attempt is opened once"
         assert not call.committed, "nothing is opened while content stands"
-        broke = any(isinstance(entry, Broken) for entry in call.trace.entries)
+        broke = any(isinstance(entry, StreamBroke) for entry in call.trace.entries)
         had_content = call.trace.operation == "stream" and self._contents(call)
         assert not had_content or broke, "nothing is retried after content, unless the policy says so"
         assert not broke or policy.on_interrupt != "raise"
         assert now < self._deadline(call), "nothing is opened after the deadline"
-        assert command.timeouts.head is not None
-        assert now + command.timeouts.head <= self._deadline(call) + 1e-5, "no attempt may overrun the deadline"
+        assert command.timeouts.response_headers is not None
+        assert now + command.timeouts.response_headers <= self._deadline(call) + 1e-5, (
+            "no attempt may overrun the deadline"
+        )
         assert len(tries) < policy.max_attempts, "no more attempts than may be"
         provider = str(urlsplit(command.request.url).hostname).removesuffix(".test")
         self.newest = Try(command.attempt, provider, now)
@@ -142,7 +144,7 @@ class Observer:
             if not isinstance(earlier, Started) or earlier.attempt == started.attempt:
                 continue
             failure = failed.get(earlier.attempt)
-            if self.policy_of(call).replay == "only_if_unsent":
+            if self.policy_of(call).retry_mode == "only_if_unsent":
                 unsent = failure is not None and failure.phase is Phase.NOT_SENT
                 assert unsent, "nothing is repeated that may have been processed"
             if failure is not None and failure.retry_after is not None and earlier.place == started.place:
@@ -155,7 +157,7 @@ class Observer:
                 continue
             on = recent = 0
             for call, tries in self.tries.items():
-                owed = {mine.number for mine in call.lanes.drops}
+                owed = {mine.number for mine in call.in_flight.drops}
                 for mine in tries:
                     if mine.provider == provider:
                         going = not mine.dropped and mine.number not in owed
@@ -167,13 +169,13 @@ class Observer:
     def _rested(self, call: Call, started: Started, now: float) -> None:
         """With a breaker that opens at the first failure it is plain when a candidate must be left alone."""
         breaker = self.world.policy.breaker
-        if breaker is None or breaker.consecutive != 1:
+        if breaker is None or breaker.consecutive_failures != 1:
             return
         last = max((at for at, until in self.failures[started.candidate] if now < until), default=None)
         if last is not None:
             assert started.forced, "nothing opens on an open breaker, unless there is no other"
         if started.forced:
-            assert self.policy_of(call).on_exhausted == "try"
+            assert self.policy_of(call).when_all_in_cooldown == "try_anyway"
         elif started.probe:
             probes = sum(
                 entry.probe and entry.candidate == started.candidate and not mine.dropped
@@ -181,22 +183,22 @@ class Observer:
                 for entry in other.trace.entries
                 if isinstance(entry, Started)
                 for mine in tries
-                if mine.number == entry.attempt and mine.number not in [owed.number for owed in other.lanes.drops]
+                if mine.number == entry.attempt and mine.number not in [owed.number for owed in other.in_flight.drops]
             )
             assert probes == 1, "a half-open breaker lets one probe through"
 
     def _fair(self, call: Call, place: int, now: float) -> None:
         """Nobody who has waited longer for the same candidate, with as large a request, is still waiting."""
-        model = call.field.candidates[place].model
+        model = call.selector.candidates[place].model
         for other in self.began:
             entries = other.trace.entries
-            if other is call or other.finished or other.field.granted is not None or not entries:
+            if other is call or other.finished or other.selector.granted is not None or not entries:
                 continue
-            waits = isinstance(entries[-1], Waiting) and other.field.queued
-            mine = [entry for entry in call.trace.entries if isinstance(entry, Waiting)]
+            waits = isinstance(entries[-1], Queued) and other.selector.queued
+            mine = [entry for entry in call.trace.entries if isinstance(entry, Queued)]
             since = self._when(call, mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():
-                if other.field.candidates[left].model == model:
+                if other.selector.candidates[left].model == model:
                     assert self._when(other, entries[-1].at) >= since, "who has waited longest is served first"
 
     def _read_facts(self, call: Call) -> None:
@@ -213,11 +215,11 @@ class Observer:
                 # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since > self.slowest.get(key, -1.0)
                 if RULES[entry.failure].health and not known:
-                    self.failures[key].append((at, at + breaker.open_for - 1e-5 if sure else at))
-            if isinstance(entry, Content | Dropped | Ended):
+                    self.failures[key].append((at, at + breaker.break_duration - 1e-5 if sure else at))
+            if isinstance(entry, FirstContent | AttemptCancelled | AttemptCompleted):
                 key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
                 self.slowest[key] = max(self.slowest.get(key, -1.0), took)
-            if isinstance(entry, Ended):
+            if isinstance(entry, AttemptCompleted):
                 key, since = started[entry.attempt].candidate, self._when(call, started[entry.attempt].at)
                 if all(since >= earlier for earlier, _ in self.failures[key]):
                     self.failures[key].clear()
@@ -228,10 +230,10 @@ class Observer:
         return round(self.began[call] + at, 5)
 
     def _contents(self, call: Call) -> set[int]:
-        return {entry.attempt for entry in call.trace.entries if isinstance(entry, Content)}
+        return {entry.attempt for entry in call.trace.entries if isinstance(entry, FirstContent)}
 
     def _deadline(self, call: Call) -> float:
-        broken = [entry.deadline for entry in call.trace.entries if isinstance(entry, Broken)]
+        broken = [entry.deadline for entry in call.trace.entries if isinstance(entry, StreamBroke)]
         timeout = call.trace.metadata["timeout"]
         own = min(self.policy_of(call).timeout, timeout if timeout is not None else math.inf)
         return self.began[call] + (broken[-1] if broken else own)
@@ -246,7 +248,7 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
     """The world from its beginning to its end."""
     core = RouterCore(world.policy, random.Random(seed))
     for number in range(world.candidates):
-        core.register(LineProvider(f"p{number}", known=ModelFacts(prefill={} if number else None)))
+        core.register(LineProvider(f"p{number}", known=ModelProfile(prefill={} if number else None)))
     served: dict[str, int] = defaultdict(int)
     observer = Observer(world, core)
 
@@ -319,14 +321,14 @@ def check_outcome(outcome: Outcome, observer: Observer) -> None:
             assert told in [sorted(text_of(segment)) for segment in segments[-2:]], "nothing received is lost"
     if not events and not isinstance(finish.error, ConcurrencyExceeded):
         late = sum(seconds for _, seconds in observer.world.leaps)
-        assert outcome.ended <= outcome.began + policy.timeout + policy.timers.linger + late + 1e-6
+        assert outcome.ended <= outcome.began + policy.timeout + policy.timeouts.drain + late + 1e-6
     if isinstance(finish.error, DeadlineExceeded):
         assert outcome.ended >= outcome.began
 
 
 def check_prefixes(segments: list[list[Event]], call: Call, observer: Observer) -> None:
     """What was delivered is a prefix of what one provider sent, or of several where the answer was gone on with."""
-    contents = {entry.attempt for entry in call.trace.entries if isinstance(entry, Content)}
+    contents = {entry.attempt for entry in call.trace.entries if isinstance(entry, FirstContent)}
     sent = [
         script_text(mine.script) for mine in observer.tries[call] if mine.number in contents and mine.script is not None
     ]
@@ -373,11 +375,11 @@ def check_story(outcome: Outcome, opened: int) -> None:
                 on.add(entry.attempt)
             case Failed():
                 on.remove(entry.attempt)
-                decided = isinstance(following, Retrying | MovedOn | Broken | Finished | Dropped)
+                decided = isinstance(following, Retrying | FellBack | StreamBroke | CallFailed | AttemptCancelled)
                 assert decided, "what follows a failure is told"
-            case Ended() | Dropped():
+            case AttemptCompleted() | AttemptCancelled():
                 on.remove(entry.attempt)
-            case Answered() | Finished():
+            case Answered() | CallFailed():
                 assert following is None or isinstance(entry, Answered), "nothing follows the end"
                 ends.append(entry)
             case _:

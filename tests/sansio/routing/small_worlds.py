@@ -9,7 +9,7 @@ from tests.sansio.routing.line_dialect import LineProvider, lines, text_of
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.events import Restarted
 from turnout.http import HttpRequest
-from turnout.providers.protocol import ModelFacts
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Operation, Stream
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
@@ -26,13 +26,13 @@ class World:
     def __init__(
         self,
         *scripts: list[Script],
-        facts: dict[int, ModelFacts] | None = None,
+        facts: dict[int, ModelProfile] | None = None,
         concurrent: bool = False,
         **policy: Any,
     ) -> None:
         self.core = RouterCore(Policy(**policy), random.Random(1))
         for number in range(len(scripts)):
-            known = (facts or {}).get(number, ModelFacts())
+            known = (facts or {}).get(number, ModelProfile())
             self.core.register(LineProvider(f"p{number}", known=known))
         self.left = {f"p{number}.test": list(mine) for number, mine in enumerate(scripts)}
         self.asked: list[tuple[str, float]] = []

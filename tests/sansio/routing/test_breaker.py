@@ -21,12 +21,12 @@ STEPS = st.lists(
 POLICIES = st.builds(
     BreakerPolicy,
     window=st.sampled_from([1.0, 10.0]),
-    min_calls=st.integers(1, 4),
-    ratio=st.sampled_from([0.25, 0.5, 1.0]),
-    consecutive=st.integers(0, 3),
-    open_for=st.sampled_from([1.0, 5.0]),
-    growth=st.sampled_from([1.0, 2.0]),
-    max_open=st.sampled_from([5.0, 20.0]),
+    minimum_calls=st.integers(1, 4),
+    failure_ratio=st.sampled_from([0.25, 0.5, 1.0]),
+    consecutive_failures=st.integers(0, 3),
+    break_duration=st.sampled_from([1.0, 5.0]),
+    break_multiplier=st.sampled_from([1.0, 2.0]),
+    max_break_duration=st.sampled_from([5.0, 20.0]),
 )
 
 
@@ -78,7 +78,7 @@ def test_whatever_comes_the_breaker_keeps_its_word(policy: BreakerPolicy, steps:
 
 
 def test_failures_in_a_row_open_it_and_a_probe_closes_it() -> None:
-    breaker = Breaker(BreakerPolicy(consecutive=3, open_for=5.0))
+    breaker = Breaker(BreakerPolicy(consecutive_failures=3, break_duration=5.0))
     for _ in range(3):
         assert breaker.blocked(0.0) is None
         breaker.failed(OTHER, 0.0, began=0.0)
@@ -94,7 +94,12 @@ def test_failures_in_a_row_open_it_and_a_probe_closes_it() -> None:
 
 
 def test_each_failed_probe_keeps_it_open_for_longer_up_to_the_ceiling() -> None:
-    breaker, now = Breaker(BreakerPolicy(consecutive=1, open_for=5.0, growth=2.0, max_open=15.0)), 0.0
+    breaker, now = (
+        Breaker(
+            BreakerPolicy(consecutive_failures=1, break_duration=5.0, break_multiplier=2.0, max_break_duration=15.0)
+        ),
+        0.0,
+    )
     breaker.failed(OTHER, now, began=now)
     for seconds in (5.0, 10.0, 15.0, 15.0):
         assert breaker.blocked(now) == ("open", seconds)
@@ -105,7 +110,7 @@ def test_each_failed_probe_keeps_it_open_for_longer_up_to_the_ceiling() -> None:
 
 
 def test_the_ratio_counts_only_over_enough_calls_and_only_in_the_window() -> None:
-    breaker = Breaker(BreakerPolicy(consecutive=0, min_calls=4, ratio=0.5, window=10.0))
+    breaker = Breaker(BreakerPolicy(consecutive_failures=0, minimum_calls=4, failure_ratio=0.5, window=10.0))
     for now, good in ((0.0, False), (0.1, False), (11.0, True), (11.1, True), (11.2, False)):
         if good:
             breaker.succeeded(OTHER, now, began=now)
@@ -117,7 +122,7 @@ def test_the_ratio_counts_only_over_enough_calls_and_only_in_the_window() -> Non
 
 
 def test_what_was_under_way_before_it_opened_neither_closes_nor_prolongs() -> None:
-    breaker = Breaker(BreakerPolicy(consecutive=1, open_for=5.0))
+    breaker = Breaker(BreakerPolicy(consecutive_failures=1, break_duration=5.0))
     breaker.failed(OTHER, 10.0, began=9.0)
     breaker.succeeded(OTHER, 11.0, began=8.0)
     breaker.failed(OTHER, 12.0, began=8.5)
@@ -126,7 +131,7 @@ def test_what_was_under_way_before_it_opened_neither_closes_nor_prolongs() -> No
 
 @pytest.mark.parametrize("opened", [64, 5000])
 def test_growth_does_not_overflow(opened: int) -> None:
-    breaker = Breaker(BreakerPolicy(consecutive=1))
+    breaker = Breaker(BreakerPolicy(consecutive_failures=1))
     breaker.opened = opened
     breaker._opened_at = breaker.open_until = 0.0
     breaker.failed(PROBE, 1.0, began=1.0)
@@ -135,7 +140,7 @@ def test_growth_does_not_overflow(opened: int) -> None:
 
 def test_one_that_was_closed_by_an_answer_rests_no_longer() -> None:
     """Asked although it was open, for there was no other, and it answered."""
-    breaker = Breaker(BreakerPolicy(consecutive=1, open_for=100.0))
+    breaker = Breaker(BreakerPolicy(consecutive_failures=1, break_duration=100.0))
     breaker.failed(OTHER, 0.0, began=0.0)
     assert breaker.rests_for(1.0) == 99.0
     breaker.succeeded(OTHER, 2.0, began=1.0)

@@ -35,10 +35,10 @@ from turnout.http import HttpRequest
 from turnout.messages import Image, Message
 from turnout.routing.call.final_error import failed_entry
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep
+from turnout.routing.commands import Close, Finish, Open, Read, Sleep
 from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import RULES, Action, classify
-from turnout.routing.policy.settings import Policy, Timers
+from turnout.routing.policy.settings import Policy, Timeouts
 from turnout.routing.router import RouterCore
 from turnout.simulation import Outcome, Script, Simulation
 
@@ -79,7 +79,7 @@ class World:
 
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_what_may_pass_is_tried_again_then_left(status: int) -> None:
-    world = World([failing(status)], [GOOD], retries=2)
+    world = World([failing(status)], [GOOD], max_retries=2)
     outcome = world.run()
     assert outcome.result.model.provider == "p1"
     assert [url for url, _ in world.asked] == ["p0.test/stream"] * 3 + ["p1.test/stream"]
@@ -126,17 +126,17 @@ def test_retry_after_beyond_the_deadline_moves_on_at_once() -> None:
     ids=["no head", "no content", "comments only", "silence"],
 )
 def test_a_silent_route_is_left_not_retried(script: Script) -> None:
-    world = World([script], [GOOD], timers=Timers(head=9.0, first_content=10.0))
+    world = World([script], [GOOD], timeouts=Timeouts(response_headers=9.0, first_token=10.0))
     outcome = world.run()
     assert outcome.result.model.provider == "p1"
     assert len(world.asked) == 2
     assert world.asked[1][1] <= 10.0 + 1e-9
     failed = next(entry for entry in outcome.call.trace.entries if entry.kind == "failed")
-    assert failed.failure is FailureClass.SILENT  # type: ignore[union-attr]  # told by its kind
+    assert failed.failure is FailureClass.NO_RESPONSE  # type: ignore[union-attr]  # told by its kind
 
 
 def test_a_hung_primary_leaves_time_for_the_fallback() -> None:
-    world = World([Script(head=500.0)], [GOOD], timeout=10.0, reserve=0.3)
+    world = World([Script(head=500.0)], [GOOD], timeout=10.0, fallback_reserve=0.3)
     outcome = world.run(Chat(world.request()))
     assert outcome.result.model.provider == "p1"
     assert world.asked[1][1] == pytest.approx(7.0)
@@ -144,19 +144,21 @@ def test_a_hung_primary_leaves_time_for_the_fallback() -> None:
 
 def test_the_idle_timer_counts_from_event_to_event() -> None:
     drip = tuple((0.6, b"c\n") for _ in range(50))
-    world = World([Script(body=((0.0, b"tx\n"), *drip))], [GOOD], timers=Timers(idle=3.0))
+    world = World([Script(body=((0.0, b"tx\n"), *drip))], [GOOD], timeouts=Timeouts(between_tokens=3.0))
     outcome = world.run()
     assert isinstance(outcome.error, StreamFailed)
     assert isinstance(outcome.error.__cause__, TimedOut)
-    assert outcome.error.__cause__.timer is Timer.IDLE
+    assert outcome.error.__cause__.timer is Timer.BETWEEN_TOKENS
     assert outcome.ended == pytest.approx(3.0)
     assert len(world.asked) == 1
-    steady = World([Script(body=(*((2.9, b"tx\n") for _ in range(50)), (0.0, b"f\n")))], timers=Timers(idle=3.0))
+    steady = World(
+        [Script(body=(*((2.9, b"tx\n") for _ in range(50)), (0.0, b"f\n")))], timeouts=Timeouts(between_tokens=3.0)
+    )
     assert steady.run().error is None, "the deadline of a call bounds a stream only until its first content"
 
 
 def test_a_slow_consumer_is_not_idleness() -> None:
-    call = World([GOOD], timers=Timers(idle=3.0)).core.start(Stream(World([GOOD]).request()), 0.0)
+    call = World([GOOD], timeouts=Timeouts(between_tokens=3.0)).core.start(Stream(World([GOOD]).request()), 0.0)
     opened = call.next_command(0.0)
     assert isinstance(opened, Open)
     call.receive_head(1, 200, [], 0.1)
@@ -171,7 +173,7 @@ def test_a_slow_consumer_is_not_idleness() -> None:
 
 def test_total_bounds_a_stream_s_whole_life() -> None:
     world = World([Script(body=tuple((1.0, b"tx\n") for _ in range(100)))])
-    outcome = world.run(total=5.5)
+    outcome = world.run(total_timeout=5.5)
     assert isinstance(outcome.error, StreamFailed)
     assert isinstance(outcome.error.__cause__, DeadlineExceeded)
     assert outcome.ended == pytest.approx(5.5)
@@ -190,7 +192,7 @@ def test_the_smallest_deadline_holds() -> None:
 
 
 def test_a_deadline_keeps_the_error_before_it() -> None:
-    world = World([failing(500)], retries=50, max_attempts=100, backoff=2.0, timeout=5.0)
+    world = World([failing(500)], max_retries=50, max_attempts=100, backoff_initial=2.0, timeout=5.0)
     outcome = world.run(Chat(world.request()))
     assert isinstance(outcome.error, ServerError), "a wait that does not fit is not begun"
     assert outcome.ended < 5.0
@@ -233,7 +235,7 @@ def test_collect_begins_again_in_silence_and_keeps_what_broke() -> None:
     world = World([CUT, GOOD])
     outcome = world.run(Chat(world.request(), collect=True))
     assert (outcome.result.text, outcome.events) == ("onetwo", [])
-    broken = World([CUT], retries=0)
+    broken = World([CUT], max_retries=0)
     outcome = broken.run(Chat(broken.request(), collect=True))
     assert isinstance(outcome.error, StreamFailed)
     assert outcome.error.partial is not None
@@ -242,17 +244,17 @@ def test_collect_begins_again_in_silence_and_keeps_what_broke() -> None:
 
 def test_a_stale_connection_is_replaced_at_once_and_counts_for_nothing() -> None:
     stale = Script(reset="reused")
-    world = World([stale, stale, GOOD], retries=0)
+    world = World([stale, stale, GOOD], max_retries=0)
     outcome = world.run()
     assert outcome.error is None
     assert [now for _, now in world.asked] == [0.0, 0.0, 0.0]
-    always = World([stale], retries=1)
+    always = World([stale], max_retries=1)
     assert isinstance(always.run().error, Disconnected)
     assert len(always.asked) == 4
 
 
 def test_all_errors_of_all_candidates_are_kept() -> None:
-    world = World([failing(401)], [failing(503)], retries=1)
+    world = World([failing(401)], [failing(503)], max_retries=1)
     outcome = world.run()
     error = outcome.error
     assert isinstance(error, AllAttemptsFailed)
@@ -267,13 +269,13 @@ def test_all_errors_of_all_candidates_are_kept() -> None:
 
 
 def test_attempts_are_bounded_in_all() -> None:
-    world = World([failing(500)], [failing(500)], retries=5, max_attempts=3)
+    world = World([failing(500)], [failing(500)], max_retries=5, max_attempts=3)
     assert isinstance(world.run().error, ServerError)
     assert len(world.asked) == 3
 
 
 def test_after_the_terminator_the_connection_gets_a_moment_to_end() -> None:
-    world = World([Script(body=((0.0, lines("ta", "f")),), end="silent")], timers=Timers(linger=0.2))
+    world = World([Script(body=((0.0, lines("ta", "f")),), end="silent")], timeouts=Timeouts(drain=0.2))
     outcome = world.run()
     assert outcome.error is None
     assert outcome.events[-1][0] == 0.0, "the caller has the end at once"
@@ -284,7 +286,7 @@ def test_after_the_terminator_the_connection_gets_a_moment_to_end() -> None:
 
 def test_cancelled_calls_are_over_at_once() -> None:
     for at in (0.0, 0.5, 1.5, 2.5):
-        world = World([failing(500, head=1.0), Script(head=1.0, body=((1.0, b"ta\n"),))], backoff=0.0)
+        world = World([failing(500, head=1.0), Script(head=1.0, body=((1.0, b"ta\n"),))], backoff_initial=0.0)
         outcome = world.run(cancel_at=at)
         assert outcome.finish == Finish()
         assert outcome.ended == at
@@ -305,7 +307,7 @@ def test_places_are_given_in_order_and_passed_on() -> None:
 
 
 def test_a_full_router_rejects_where_it_was_told_to() -> None:
-    for policy in ({"on_full": "reject"}, {"max_waiting": 0}):
+    for policy in ({"when_at_capacity": "reject"}, {"max_pending": 0}):
         world = World([Script(head=1.0)], max_concurrency=1, **policy)
         world.simulation.call(Stream(world.request()))
         assert isinstance(world.run(at=0.1).error, ConcurrencyExceeded)
@@ -343,17 +345,17 @@ def test_wrong_calls_change_nothing() -> None:
     assert call.model == ModelConfig("p0", "m")
     call.receive_data(1, b"f\n", 0.0)
     call.receive_end(1, 0.0)
-    assert isinstance(call.next_command(0.0), Drop)
+    assert isinstance(call.next_command(0.0), Close)
     assert isinstance(call.next_command(0.0), Finish)
     assert isinstance(call.next_command(0.0), Finish)
 
 
 def test_a_backoff_sleeps_no_longer_than_the_deadline() -> None:
-    core = World([GOOD], backoff=4.0).core
+    core = World([GOOD], backoff_initial=4.0).core
     call = core.start(Stream(World([GOOD]).request()), 0.0, timeout=9.0)
     call.next_command(0.0)
     call.receive_failure(1, ConnectFailed("refused"), 0.0)
-    assert isinstance(call.next_command(0.0), Drop)
+    assert isinstance(call.next_command(0.0), Close)
     sleep = call.next_command(0.0)
     assert isinstance(sleep, Sleep)
     assert 0 < sleep.until <= 4.0
@@ -367,7 +369,7 @@ def test_candidates_that_cannot_be_asked_are_skipped_with_their_reason() -> None
     core.register(LineProvider("blind"))
     models = [ModelConfig(name, "m") for name in ("keyless", "off", "blind")]
     plain = ChatRequest(models[0], [Message.user("x")], fallbacks=models[1:])
-    assert [status.reason for status in core.provider_plan(plain)] == [
+    assert [status.reason for status in core.explain_plan(plain)] == [
         "not configured, KEY_A is missing",
         "disabled",
         "",
@@ -388,19 +390,19 @@ def test_candidates_that_cannot_be_asked_are_skipped_with_their_reason() -> None
     assert isinstance(error_of(models[1], models[2]), ProviderUnavailable)
     assert isinstance(error_of(models[2], ModelConfig("nobody", "m")), ProviderNotRegistered)
     with pytest.raises(ProviderNotRegistered, match="it has: blind, keyless, off"):
-        core.provider_plan(ChatRequest(ModelConfig("nobody", "m"), [Message.user("x")]))
+        core.explain_plan(ChatRequest(ModelConfig("nobody", "m"), [Message.user("x")]))
     with pytest.raises(ValueError, match="registered already"):
         core.register(LineProvider("off"))
     core.register(LineProvider("off"), replace=True)
-    assert core.provider_plan(EmbeddingRequest(models[1], "x"))[0].status == "available"
+    assert core.explain_plan(EmbeddingRequest(models[1], "x"))[0].status == "available"
 
 
 @pytest.mark.parametrize("reason", ["", "name", "refused", "certificate", "tls", "proxy", "proxy-refused"])
 def test_no_connection_that_waiting_does_not_mend_is_not_tried_again(reason: str) -> None:
     lasting = reason in ("certificate", "tls", "proxy-refused")
     failure = classify(ConnectFailed("no", reason=reason))
-    assert failure is (FailureClass.SETUP if lasting else FailureClass.CONNECT)
-    assert RULES[failure].action is (Action.MOVE_ON if lasting else Action.RETRY)
+    assert failure is (FailureClass.CONNECT_CONFIG if lasting else FailureClass.CONNECT)
+    assert RULES[failure].action is (Action.FALLBACK if lasting else Action.RETRY)
     assert RULES[failure].health
     entry = failed_entry(0.0, 1, failure, Phase.SENT, ConnectFailed("no", reason=reason))
     assert (entry.code, entry.phase) == (reason or None, Phase.NOT_SENT)
@@ -451,7 +453,7 @@ def test_a_place_of_the_family_goes_on_from_there() -> None:
     ],
 )
 def test_vectors_that_came_are_on_the_error(second: Script, kind: type[Exception]) -> None:
-    outcome = embed(World([vectors([1], [2]), second], retries=0), 4)
+    outcome = embed(World([vectors([1], [2]), second], max_retries=0), 4)
     assert isinstance(outcome.error, kind)
     assert outcome.error.vectors is not None
     assert outcome.error.vectors.tolist() == [[1], [2]]
@@ -461,7 +463,7 @@ def test_model_lists_go_page_after_page() -> None:
     world = World([Script(body=((0.0, b"two"),)), Script()])
     assert world.run(ListModels("p0")).result == ()
     assert [url for url, _ in world.asked] == ["p0.test/models/", "p0.test/models/two"]
-    circle = World([Script(body=((0.0, b"two"),))], retries=0)
+    circle = World([Script(body=((0.0, b"two"),))], max_retries=0)
     outcome = circle.run(ListModels("p0"))
     assert isinstance(outcome.error, RemoteProtocolError)
     assert "twice" in str(outcome.error)
@@ -473,9 +475,9 @@ def test_model_lists_go_page_after_page() -> None:
 def test_every_error_has_a_class_and_every_class_a_rule() -> None:
     assert set(RULES) == set(FailureClass)
     assert classify(errors.TimedOut(timer=Timer.CONNECT)) is FailureClass.CONNECT
-    assert classify(errors.TimedOut(timer=Timer.IDLE)) is FailureClass.STALLED
-    assert classify(errors.TimedOut(timer=Timer.HEAD)) is FailureClass.SILENT
-    assert classify(errors.Disconnected(reused=True)) is FailureClass.STALE
+    assert classify(errors.TimedOut(timer=Timer.BETWEEN_TOKENS)) is FailureClass.STREAM_STALLED
+    assert classify(errors.TimedOut(timer=Timer.RESPONSE_HEADERS)) is FailureClass.NO_RESPONSE
+    assert classify(errors.Disconnected(reused=True)) is FailureClass.STALE_CONNECTION
     assert classify(errors.Disconnected()) is FailureClass.DISCONNECTED
     assert classify(errors.TransportError()) is FailureClass.TRANSPORT
     assert classify(errors.ContextLengthExceeded()) is FailureClass.CONTEXT_LENGTH
@@ -483,7 +485,7 @@ def test_every_error_has_a_class_and_every_class_a_rule() -> None:
 
 
 def test_backoff_is_full_jitter_under_a_ceiling() -> None:
-    policy, rng = Policy(backoff=0.5, max_backoff=8.0), random.Random(3)
+    policy, rng = Policy(backoff_initial=0.5, backoff_max=8.0), random.Random(3)
     for retry in range(1, 80):
         ceiling = min(8.0, 0.5 * 2 ** (retry - 1))
         drawn = [backoff_seconds(retry, None, policy, rng) for _ in range(50)]
@@ -493,7 +495,7 @@ def test_backoff_is_full_jitter_under_a_ceiling() -> None:
 
 
 def test_a_trace_is_plain_values() -> None:
-    world = World([failing(503, headers=(("retry-after", "1"),))], [GOOD], retries=1)
+    world = World([failing(503, headers=(("retry-after", "1"),))], [GOOD], max_retries=1)
     outcome = world.run(wall=1000.0)
     told = outcome.call.trace.to_dict()
     assert (told["version"], told["operation"], told["started_at"]) == (2, "stream", 1000.0)

@@ -56,7 +56,7 @@ def asked_with(world: World, *ceilings: int) -> list[str]:
     ids=["a dear fallback", "a dear primary", "both within it"],
 )
 def test_each_candidate_is_held_to_its_own_ceiling(ceilings: tuple[int, int], who: list[str]) -> None:
-    world = World([DOWN], [DOWN], prices={"m": Price(0.0, 1e6)}, max_cost=200.0, retries=0)
+    world = World([DOWN], [DOWN], prices={"m": Price(0.0, 1e6)}, max_cost=200.0, max_retries=0)
     assert asked_with(world, *ceilings) == who
 
 
@@ -70,14 +70,14 @@ def test_what_broke_off_is_counted() -> None:
     prices = {"m": Price(0.0, 1e6)}
     long = Script(body=((0.0, lines("t" + "word" * 600)),), end="cut")
     for first, second in ((CUT, True), (long, False), (DOWN, True), (Script(refused=True), True)):
-        world = World([first], [GOOD], on_interrupt="restart", prices=prices, max_cost=1500.0, retries=0)
+        world = World([first], [GOOD], on_interrupt="restart", prices=prices, max_cost=1500.0, max_retries=0)
         assert ("p1" in asked_with(world, 1000, 1000)) is second
 
 
 def test_an_answer_that_was_lost_is_taken_to_have_been_billed_whole() -> None:
     """Not streamed, it may have been written to its end before its connection was lost."""
     world = World(
-        [Script(body=GOOD.body, end="cut")], [GOOD], prices={"m": Price(0.0, 1e6)}, max_cost=1500.0, retries=0
+        [Script(body=GOOD.body, end="cut")], [GOOD], prices={"m": Price(0.0, 1e6)}, max_cost=1500.0, max_retries=0
     )
     models = [ModelConfig(f"p{place}", "m", max_tokens=1000) for place in range(2)]
     outcome = world.run(Chat(ChatRequest(models[0], "x", fallbacks=models[1:])))
@@ -88,7 +88,7 @@ def test_an_answer_that_was_lost_is_taken_to_have_been_billed_whole() -> None:
 def test_no_hedge_takes_a_call_over_its_budget() -> None:
     slow = Script(head=5.0, body=GOOD.body)
     for max_cost, who in ((150.0, ["p0"]), (250.0, ["p0", "p1"])):
-        hedge = Hedge(after=1.0, budget=1.0)
+        hedge = Hedge(delay=1.0, budget=1.0)
         world = World([slow], [GOOD], concurrent=True, hedge=hedge, prices={"m": Price(0.0, 1e6)}, max_cost=max_cost)
         assert asked_with(world, 100, 100) == who
 

@@ -6,7 +6,7 @@ from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.routing.policy.settings import Hedge, Policy
 from turnout.simulation import Script
 
-ALWAYS = Hedge(after=1.0, budget=1.0)
+ALWAYS = Hedge(delay=1.0, budget=1.0)
 
 
 def test_a_hedge_may_learn_when_it_is_worth_it() -> None:
@@ -24,14 +24,14 @@ def test_a_hedge_may_learn_when_it_is_worth_it() -> None:
 def test_calls_that_may_hedge_save_up_for_it_whoever_says_that_they_may() -> None:
     slow, quick = Script(head=9.0, body=GOOD.body), Script(head=0.1, body=GOOD.body)
     world = World([slow], [quick], breaker=None, concurrent=True)
-    hedging = Policy(hedge=Hedge(after=0.5, budget=0.5))
+    hedging = Policy(hedge=Hedge(delay=0.5, budget=0.5))
     by_hedge = [world.run(policy=hedging).result.model.provider == "p1" for _ in range(20)]
     assert 10 <= sum(by_hedge) <= 12  # one in two, and what was saved up before
 
 
 def test_what_may_not_be_repeated_is_not_hedged() -> None:
     slow = Script(head=5.0, body=GOOD.body)
-    world = World([slow], [GOOD], hedge=ALWAYS, replay="only_if_unsent", concurrent=True)
+    world = World([slow], [GOOD], hedge=ALWAYS, retry_mode="only_if_unsent", concurrent=True)
     assert world.run().error is None
     assert world.who == ["p0"]
 

@@ -17,7 +17,7 @@ from turnout.errors import (
 from turnout.events import Restarted
 from turnout.messages import Message
 from turnout.prices import Price
-from turnout.providers.protocol import ModelFacts
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Stream
 from turnout.simulation import Script
 
@@ -41,7 +41,7 @@ def test_a_lone_candidate_restarts_itself() -> None:
 
 
 def test_a_restart_that_fails_in_the_end_has_the_partial_answer() -> None:
-    world = World([CUT], [DOWN], on_interrupt="restart", retries=0)
+    world = World([CUT], [DOWN], on_interrupt="restart", max_retries=0)
     outcome = world.run()
     assert isinstance(outcome.error, StreamFailed)
     assert outcome.error.partial is not None
@@ -51,7 +51,7 @@ def test_a_restart_that_fails_in_the_end_has_the_partial_answer() -> None:
 
 @pytest.mark.parametrize("instead", [DOWN, Script(head=1.0, status=500), Script(refused=True), Script(head=500.0)])
 def test_the_answer_so_far_is_the_one_that_broke_while_no_other_has_come(instead: Script) -> None:
-    outcome = World([CUT], [instead], on_interrupt="restart", retries=0, timeout=20.0).run()
+    outcome = World([CUT], [instead], on_interrupt="restart", max_retries=0, timeout=20.0).run()
     assert isinstance(outcome.error, StreamInterrupted)
     assert outcome.call.response is not None
     assert outcome.call.response.text == "onetwo"
@@ -70,14 +70,14 @@ def test_a_restart_has_a_deadline_of_its_own() -> None:
 
 def test_a_total_bounds_restarts_too() -> None:
     world = World([CUT], [Script(head=500.0)], on_interrupt="restart")
-    outcome = world.run(total=7.0)
+    outcome = world.run(total_timeout=7.0)
     assert outcome.ended == pytest.approx(7.0)
     assert isinstance(outcome.error, StreamInterrupted)
 
 
 def test_a_model_that_can_goes_on_where_the_answer_broke() -> None:
     rest = Script(body=((0.0, lines("tthree", "f")),))
-    world = World([CUT], [GOOD], [rest], facts={2: ModelFacts(prefill={})}, on_interrupt="resume")
+    world = World([CUT], [GOOD], [rest], facts={2: ModelProfile(prefill={})}, on_interrupt="resume")
     outcome = world.run()
     assert texts(outcome) == ["onetwothree"]
     assert outcome.result.text == "onetwothree"
@@ -95,9 +95,9 @@ def test_a_model_that_can_goes_on_where_the_answer_broke() -> None:
     ids=["structured", "reasoning", "ends in white space"],
 )
 def test_what_cannot_be_gone_on_with_is_raised(script: Script, options: dict[str, Any]) -> None:
-    world = World([script], [GOOD], facts={1: ModelFacts(prefill={})}, on_interrupt="resume")
+    world = World([script], [GOOD], facts={1: ModelProfile(prefill={})}, on_interrupt="resume")
     for number in range(2):
-        provider = LineProvider(f"p{number}", known=ModelFacts(prefill={}))
+        provider = LineProvider(f"p{number}", known=ModelProfile(prefill={}))
         provider.capabilities = provider.capabilities | {Capability.JSON}
         world.core.register(provider, replace=True)
     outcome = world.run(Stream(world.request(**options)))
@@ -114,7 +114,7 @@ def test_a_resumed_answer_keeps_to_its_ceiling_and_adds_up_its_usage() -> None:
             return super().stream(request)
 
     world = World([CUT], [Script(body=((0.0, lines("tthree", "f")),))], on_interrupt="resume")
-    world.core.register(Counting("p1", known=ModelFacts(prefill={"prefix": True})), replace=True)
+    world.core.register(Counting("p1", known=ModelProfile(prefill={"prefix": True})), replace=True)
     models = [ModelConfig("p0", "m", max_tokens=100), ModelConfig("p1", "m", max_tokens=100)]
     world.run(Stream(ChatRequest(models[0], "x", fallbacks=models[1:])))
     (resumed,) = seen
@@ -124,7 +124,7 @@ def test_a_resumed_answer_keeps_to_its_ceiling_and_adds_up_its_usage() -> None:
 
 def test_a_lone_candidate_restarts_no_oftener_than_it_may_be_retried() -> None:
     for retries in (0, 2):
-        world = World([CUT], on_interrupt="restart", retries=retries)
+        world = World([CUT], on_interrupt="restart", max_retries=retries)
         world.run()
         assert len(world.asked) == 1 + retries
 
@@ -145,7 +145,7 @@ def test_what_was_said_counts_in_what_a_resumed_answer_may_come_to() -> None:
     world = World(
         [said],
         [GOOD],
-        facts={1: ModelFacts(prefill={})},
+        facts={1: ModelProfile(prefill={})},
         on_interrupt="resume",
         prices={"m": Price(0.0, 1e6)},
         max_cost=120.0,

@@ -16,7 +16,7 @@ from turnout.providers import create
 from turnout.routing.call.operations import Stream
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
-from turnout.routing.state.limits import Gate, Pace, Window
+from turnout.routing.state.limits import Limiter, ProviderRateLimit, SlidingWindow
 from turnout.simulation import Script, Simulation
 
 # Sums of these are exact in binary, so that no rounding blurs the edges.
@@ -25,7 +25,7 @@ TIMES = st.sampled_from([0.0, 1 / 64, 0.1875, 0.3125, 1.0, 7.5, 30.0, 61.0])
 
 @given(st.integers(1, 10), st.lists(st.tuples(TIMES, st.integers(1, 10)), max_size=60))
 def test_no_span_of_the_window_s_length_holds_more_than_the_limit(limit: int, wishes: list[tuple[float, int]]) -> None:
-    window, now = Window(limit), 0.0
+    window, now = SlidingWindow(limit), 0.0
     taken: list[tuple[float, int]] = []
     for passes, amount in wishes:
         now += passes
@@ -47,7 +47,7 @@ def test_no_span_of_the_window_s_length_holds_more_than_the_limit(limit: int, wi
 
 @given(st.lists(st.tuples(TIMES, st.integers(0, 300), st.integers(0, 300)), max_size=40))
 def test_corrections_leave_what_was_really_used(attempts: list[tuple[float, int, int]]) -> None:
-    window, now = Window(1e9), 0.0
+    window, now = SlidingWindow(1e9), 0.0
     real: list[tuple[float, int]] = []
     for passes, estimated, used in attempts:
         now += passes
@@ -59,7 +59,7 @@ def test_corrections_leave_what_was_really_used(attempts: list[tuple[float, int,
 
 
 def test_a_correction_that_comes_too_late_changes_nothing() -> None:
-    window = Window(10)
+    window = SlidingWindow(10)
     entry = window.take(5, 0.0)
     assert window.taken(100.0) == 0
     window.correct(entry, 5)
@@ -67,14 +67,14 @@ def test_a_correction_that_comes_too_late_changes_nothing() -> None:
 
 
 def test_more_than_the_whole_limit_goes_through_alone() -> None:
-    window = Window(10)
+    window = SlidingWindow(10)
     assert window.wait(50, 0.0) == 0.0
     window.take(50, 0.0)
     assert window.wait(1, 0.0) == 60.0
 
 
 def test_a_pace_is_learnt_and_forgotten() -> None:
-    pace = Pace()
+    pace = ProviderRateLimit()
     assert pace.wait(5, 0.0) == 0.0
     pace.learn(RateWindow(limit=100, remaining=3, reset=10.0), 0.0, 1)
     assert pace.wait(2, 0.0) == 0.0
@@ -87,7 +87,7 @@ def test_a_pace_is_learnt_and_forgotten() -> None:
 
 
 def test_what_an_older_answer_said_is_old_news_when_it_ends_later() -> None:
-    pace = Pace()
+    pace = ProviderRateLimit()
     pace.learn(RateWindow(remaining=0, reset=30.0), 5.0, 0)
     pace.learn(RateWindow(remaining=100, reset=30.0), 1.0, 0)
     assert pace.wait(1, 6.0) == 29.0
@@ -95,14 +95,14 @@ def test_what_an_older_answer_said_is_old_news_when_it_ends_later() -> None:
 
 @pytest.mark.parametrize("reset", [1e12, math.inf])
 def test_a_reset_that_is_no_duration_is_looked_at_again_after_a_day(reset: float) -> None:
-    pace = Pace()
+    pace = ProviderRateLimit()
     pace.learn(RateWindow(remaining=0, reset=reset), 0.0, 0)
     assert pace.wait(1, 0.0) == 86_400.0
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([None, 0, 10, 500]), st.booleans()), max_size=20))
 def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple[bool, int | None, bool]]) -> None:
-    gate = Gate("p", Limit(max_concurrency=3, requests_per_minute=10**6, tokens_per_minute=10**9))
+    gate = Limiter("p", Limit(max_concurrency=3, requests_per_minute=10**6, tokens_per_minute=10**9))
     used = count = 0
     for brought_something, tokens, _ in attempts:
         attempt = object()

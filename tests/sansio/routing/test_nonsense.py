@@ -11,12 +11,12 @@ import pytest
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
-from turnout.routing import BreakerPolicy, Choice, Hedge, Limit, Policy, Route, Timers
+from turnout.routing import BreakerPolicy, Choice, Hedge, Limit, Policy, Route, Timeouts
 from turnout.routing.call.operations import Chat, Embed
 from turnout.routing.router import RouterCore
 
 MODEL: Any = ModelConfig("p", "m")
-RULES: tuple[Any, ...] = (Policy, Timers, BreakerPolicy, Hedge, Limit)
+RULES: tuple[Any, ...] = (Policy, Timeouts, BreakerPolicy, Hedge, Limit)
 FIELDS = [(kind, field) for kind in RULES for field in attrs.fields(kind)]
 
 
@@ -51,7 +51,7 @@ def test_what_is_wrong_is_named(told: str, make: Callable[..., object], given: d
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["timeout", "total"])
+@pytest.mark.parametrize("name", ["timeout", "total_timeout"])
 @pytest.mark.parametrize("seconds", ["30", True, math.nan])
 def test_a_time_that_is_none_is_refused_before_anything_begins(name: str, seconds: Any) -> None:
     core = RouterCore()

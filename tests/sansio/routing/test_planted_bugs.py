@@ -15,20 +15,20 @@ from hypothesis.errors import FlakyFailure
 
 from tests.sansio.routing.observer import check_world
 from tests.sansio.routing.worlds import World, worlds
-from turnout.routing.call.in_flight import Lanes
+from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.machine import Call
-from turnout.routing.call.selection import Field
+from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.commands import Sleep
 from turnout.routing.policy.backoff import backoff_seconds
-from turnout.routing.policy.plan import Again, Plan
+from turnout.routing.policy.plan import Plan, Retry
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.candidate_state import Lease
-from turnout.routing.state.limits import Gate, Window
+from turnout.routing.state.limits import Limiter, SlidingWindow
 from turnout.routing.state.router_lock import Places
 from turnout.routing.state.scheduler import Admission, Admitted
 from turnout.simulation import Simulation
-from turnout.trace.entries import Answered, MovedOn, Started
+from turnout.trace.entries import Answered, FellBack, Started
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[Plant, str]] = {}
@@ -52,7 +52,7 @@ def a_lease_is_never_given_back(patch: pytest.MonkeyPatch) -> None:
 @bug("over its limit")
 def a_place_too_many_is_given(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        Gate,
+        Limiter,
         "full",
         lambda self: self.limit.max_concurrency is not None and self.in_flight > self.limit.max_concurrency,
     )
@@ -60,7 +60,7 @@ def a_place_too_many_is_given(patch: pytest.MonkeyPatch) -> None:
 
 @bug("asked too often")
 def the_minute_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Window, "wait", lambda self, amount, now: 0.0)
+    patch.setattr(SlidingWindow, "wait", lambda self, amount, now: 0.0)
 
 
 @bug("overrun the deadline")
@@ -156,7 +156,7 @@ def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
         if live.number == 2:
-            self.lanes.drops.pop()
+            self.in_flight.drops.pop()
 
     patch.setattr(Call, "_close", close)
 
@@ -167,7 +167,7 @@ def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
 
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
-        self.lanes.drops.append(live)
+        self.in_flight.drops.append(live)
 
     patch.setattr(Call, "_close", close)
 
@@ -179,7 +179,7 @@ def attempts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 @bug("told")
 def the_trace_is_silent_about_moving_on(patch: pytest.MonkeyPatch) -> None:
-    forget(patch, MovedOn)
+    forget(patch, FellBack)
 
 
 @bug("told")
@@ -207,25 +207,25 @@ def the_deadline_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
         return real(self, now)
 
     patch.setattr(Call, "_advance", advance)
-    patch.setattr(Plan, "failed", lambda self, place, failure, after, phase, at: Again(50.0, "planted"))
+    patch.setattr(Plan, "failed", lambda self, place, failure, after, phase, at: Retry(50.0, "planted"))
 
 
 @bug("leases equal opens minus drops")
 def the_loser_is_never_dropped(patch: pytest.MonkeyPatch) -> None:
-    real = Lanes.overtake
+    real = InFlight.overtake
 
-    def overtake(self: Lanes, winner: Any) -> Any:
+    def overtake(self: InFlight, winner: Any) -> Any:
         loser = real(self, winner)
         if loser is not None:
             self.drops.remove(loser)
         return loser
 
-    patch.setattr(Lanes, "overtake", overtake)
+    patch.setattr(InFlight, "overtake", overtake)
 
 
 @bug("hedges keep to their budget")
 def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
-    def beside(self: Places[Field], field: Field, place: int, now: float) -> Admitted | None:
+    def beside(self: Places[CandidateSelector], field: CandidateSelector, place: int, now: float) -> Admitted | None:
         return self._admission.beside(field, place, now)
 
     patch.setattr(Places, "beside", beside)

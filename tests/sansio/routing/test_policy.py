@@ -32,15 +32,15 @@ from turnout.simulation import Script
 
 
 def test_what_may_have_been_processed_is_not_repeated_for_those_who_say_so() -> None:
-    world = World([Script(reset="fresh")], [GOOD], replay="only_if_unsent")
+    world = World([Script(reset="fresh")], [GOOD], retry_mode="only_if_unsent")
     assert world.run().error is not None
     assert world.who == ["p0"]
-    unsent = World([Script(refused=True)], [GOOD], replay="only_if_unsent", retries=0)
+    unsent = World([Script(refused=True)], [GOOD], retry_mode="only_if_unsent", max_retries=0)
     assert unsent.run().error is None
 
 
 def test_rules_can_be_given_per_class_and_per_provider() -> None:
-    world = World([DOWN], [DOWN], [GOOD], rules={"server": "move-on", "p1:server": "stop"})
+    world = World([DOWN], [DOWN], [GOOD], rules={"server": "fallback", "p1:server": "raise"})
     outcome = world.run()
     assert isinstance(outcome.error, ServerError)
     assert world.who == ["p0", "p1"]
@@ -61,7 +61,7 @@ def test_the_time_of_an_attempt_does_not_bound_the_wait_for_it() -> None:
 @pytest.mark.parametrize("asked_for", ["1e305", "inf", "nan", "-1"])
 def test_a_retry_after_that_is_no_time_is_survived(asked_for: str) -> None:
     limited = Script(status=429, headers=(("retry-after", asked_for),))
-    world = World([limited], [GOOD], retries=1)
+    world = World([limited], [GOOD], max_retries=1)
     for at in (0.0, 1.0):
         outcome = world.run(at=at)
         assert outcome.result.model.provider == "p1"
@@ -72,8 +72,8 @@ def test_a_retry_after_that_is_no_time_is_survived(asked_for: str) -> None:
 
 
 def test_a_candidate_that_fails_is_left_alone_and_probed() -> None:
-    breaker = BreakerPolicy(consecutive=2, open_for=10.0)
-    world = World([DOWN] * 4 + [GOOD], [GOOD], retries=1, breaker=breaker)
+    breaker = BreakerPolicy(consecutive_failures=2, break_duration=10.0)
+    world = World([DOWN] * 4 + [GOOD], [GOOD], max_retries=1, breaker=breaker)
     world.run()
     world.run(at=1.0)
     assert world.who == ["p0", "p0", "p1", "p1"], "the second call leaves it alone"
@@ -91,7 +91,7 @@ def test_a_candidate_that_fails_is_left_alone_and_probed() -> None:
 
 
 def test_connections_that_fail_count() -> None:
-    world = World([Script(refused=True)], [GOOD], retries=0, breaker=BreakerPolicy(consecutive=1))
+    world = World([Script(refused=True)], [GOOD], max_retries=0, breaker=BreakerPolicy(consecutive_failures=1))
     world.run()
     world.run(at=1.0)
     assert world.who == ["p0", "p1", "p1"]
@@ -99,7 +99,7 @@ def test_connections_that_fail_count() -> None:
 
 def test_a_retry_after_holds_for_other_calls_too() -> None:
     limited = Script(status=429, headers=(("retry-after", "30"),))
-    world = World([limited, GOOD], [GOOD], retries=0)
+    world = World([limited, GOOD], [GOOD], max_retries=0)
     world.run()
     passed = world.run(at=5.0)
     assert "passed over: cooling for 25 s more" in passed.call.trace.explain()
@@ -108,7 +108,7 @@ def test_a_retry_after_holds_for_other_calls_too() -> None:
 
 
 def test_the_last_candidate_left_is_still_tried() -> None:
-    world = World([DOWN], retries=0, breaker=BreakerPolicy(consecutive=1))
+    world = World([DOWN], max_retries=0, breaker=BreakerPolicy(consecutive_failures=1))
     world.run()
     outcome = world.run(at=1.0)
     assert len(world.asked) == 2
@@ -117,7 +117,7 @@ def test_the_last_candidate_left_is_still_tried() -> None:
 
 def test_a_call_may_wait_for_the_first_that_returns() -> None:
     limited = Script(status=429, headers=(("retry-after", "10"),))
-    world = World([limited, GOOD], retries=0, on_exhausted="wait", breaker=None)
+    world = World([limited, GOOD], max_retries=0, when_all_in_cooldown="wait", breaker=None)
     world.run()
     outcome = world.run(at=1.0)
     assert outcome.error is None
@@ -127,7 +127,7 @@ def test_a_call_may_wait_for_the_first_that_returns() -> None:
 
 def test_no_call_waits_for_what_returns_after_its_deadline() -> None:
     limited = Script(status=429, headers=(("retry-after", "1000"),))
-    world = World([limited], retries=0, on_exhausted="wait")
+    world = World([limited], max_retries=0, when_all_in_cooldown="wait")
     world.run()
     outcome = world.run(at=1.0)
     assert isinstance(outcome.error, ProviderUnavailable)
@@ -136,7 +136,7 @@ def test_no_call_waits_for_what_returns_after_its_deadline() -> None:
 
 
 def test_a_call_may_fail_where_all_cool_down() -> None:
-    world = World([DOWN], retries=0, on_exhausted="fail", breaker=BreakerPolicy(consecutive=1))
+    world = World([DOWN], max_retries=0, when_all_in_cooldown="fail", breaker=BreakerPolicy(consecutive_failures=1))
     world.run()
     outcome = world.run(at=1.0)
     assert isinstance(outcome.error, ProviderUnavailable)
@@ -169,7 +169,7 @@ def test_requests_a_minute_are_kept_to() -> None:
 
 
 def test_tokens_a_minute_are_estimated_and_then_corrected() -> None:
-    world = World([GOOD], limits={"p0": Limit(tokens_per_minute=3000)}, timeout=10.0, on_full="reject")
+    world = World([GOOD], limits={"p0": Limit(tokens_per_minute=3000)}, timeout=10.0, when_at_capacity="reject")
     big = ChatRequest(ModelConfig("p0", "m", max_tokens=2500), "x")
     assert world.run(Stream(big)).error is None
     assert isinstance(world.run(Stream(big)).error, ConcurrencyExceeded)
@@ -178,7 +178,7 @@ def test_tokens_a_minute_are_estimated_and_then_corrected() -> None:
 
 
 def test_what_failed_is_not_held_against_the_minute() -> None:
-    world = World([DOWN, DOWN, GOOD], limits={"p0": Limit(requests_per_minute=1)}, retries=2, breaker=None)
+    world = World([DOWN, DOWN, GOOD], limits={"p0": Limit(requests_per_minute=1)}, max_retries=2, breaker=None)
     assert world.run().error is None
     assert len(world.asked) == 3
 
@@ -203,7 +203,7 @@ def test_a_context_overflow_moves_to_a_larger_window_only() -> None:
 def test_routing_around_a_content_filter_is_the_caller_s_choice() -> None:
     blocked = Script(status=451)
     assert World([blocked], [GOOD]).run().error is not None
-    world = World([blocked], [GOOD], rules={"content-filter": "move-on"})
+    world = World([blocked], [GOOD], rules={"content-filter": "fallback"})
     assert world.run().result.model.provider == "p1"
 
 
@@ -220,15 +220,17 @@ def test_a_route_stands_in_place_of_a_model() -> None:
     told = outcome.call.trace.explain()
     assert told.startswith("stream over route/fast, p2/m")
     assert "route fast, ordered: p0/m, p1/m" in told
-    assert [str(status.model) for status in world.core.provider_plan(request)] == ["p0/m", "p1/m", "p2/m"]
+    assert [str(status.model) for status in world.core.explain_plan(request)] == ["p0/m", "p1/m", "p2/m"]
 
 
 def test_a_route_has_rules_of_its_own() -> None:
     world = World([DOWN], [GOOD])
-    world.core.add_route(Route("careful", [ModelConfig("p0", "m"), ModelConfig("p1", "m")], policy=Policy(retries=0)))
+    world.core.add_route(
+        Route("careful", [ModelConfig("p0", "m"), ModelConfig("p1", "m")], policy=Policy(max_retries=0))
+    )
     world.run(Stream(ChatRequest("route/careful", "x")))
     assert world.who == ["p0", "p1"]
-    world.run(Stream(ChatRequest("route/careful", "x")), policy=Policy(retries=1, breaker=None))
+    world.run(Stream(ChatRequest("route/careful", "x")), policy=Policy(max_retries=1, breaker=None))
     assert world.who[2:] == ["p0", "p0", "p1"], "the call's own stand over the route's"
 
 
@@ -277,7 +279,7 @@ def test_names_without_end_fill_no_memory_and_what_matters_is_kept() -> None:
 
 
 def test_a_deadline_is_nobody_s_fault() -> None:
-    world = World([Script(head=500.0)], breaker=BreakerPolicy(consecutive=1))
+    world = World([Script(head=500.0)], breaker=BreakerPolicy(consecutive_failures=1))
     outcome = world.run(Chat(world.request()), timeout=2.0)
     assert isinstance(outcome.error, DeadlineExceeded)
     (standing,) = world.core.places.standings().values()
@@ -285,7 +287,7 @@ def test_a_deadline_is_nobody_s_fault() -> None:
 
 
 def test_a_deadline_while_connecting_is_nobody_s_fault_either() -> None:
-    world = World([Script(connect=math.inf)], breaker=BreakerPolicy(consecutive=1))
+    world = World([Script(connect=math.inf)], breaker=BreakerPolicy(consecutive_failures=1))
     outcome = world.run(timeout=1.0)
     assert isinstance(outcome.error, DeadlineExceeded)
     (standing,) = world.core.places.standings().values()
@@ -305,7 +307,7 @@ def test_calls_in_a_hurry_say_nothing_against_those_who_take_their_time() -> Non
 
 
 def test_silence_counts_where_content_came_sooner_before() -> None:
-    world = World([GOOD, Script(head=500.0)], [GOOD], breaker=BreakerPolicy(consecutive=1))
+    world = World([GOOD, Script(head=500.0)], [GOOD], breaker=BreakerPolicy(consecutive_failures=1))
     world.run()
     world.run(timeout=2.0)
     assert world.core.places.standings()["p0/m"].breaker.state(world.simulation.now) == "open"
@@ -315,7 +317,7 @@ def test_whom_waiting_may_let_in_at_any_moment_is_waited_for() -> None:
     """p1 rests for longer than the call has, but p0 is only busy with another call."""
     busy = Script(head=5.0, body=GOOD.body)
     resting = Script(status=429, headers=(("retry-after", "900"),))
-    world = World([busy], [resting], limits={"p0": Limit(max_concurrency=1)}, retries=0)
+    world = World([busy], [resting], limits={"p0": Limit(max_concurrency=1)}, max_retries=0)
     world.simulation.call(Stream(world.request(1, 0)))
     world.simulation.call(Stream(world.request(0, 1)), at=1.0)
     world.simulation.run()
@@ -327,8 +329,8 @@ def test_whom_waiting_may_let_in_at_any_moment_is_waited_for() -> None:
 def test_who_waits_for_a_probe_is_let_in_by_its_answer_and_before_newcomers() -> None:
     """The probe's answer is whole at 3.5, its body has not ended; a call that came at 3.0 waits, one comes at 3.6."""
     lingering = Script(head=1.0, body=GOOD.body, end="silent")
-    breaker = BreakerPolicy(consecutive=1, open_for=2.0)
-    world = World([DOWN, lingering, GOOD], retries=0, on_exhausted="wait", breaker=breaker)
+    breaker = BreakerPolicy(consecutive_failures=1, break_duration=2.0)
+    world = World([DOWN, lingering, GOOD], max_retries=0, when_all_in_cooldown="wait", breaker=breaker)
     world.run()
     for at in (2.5, 3.0, 3.6):
         world.simulation.call(Stream(world.request()), at=at)
@@ -341,7 +343,7 @@ def test_to_look_at_the_plan_takes_nobody_s_turn() -> None:
     world.core.add_route(Route("both", ["p0/m", "p1/m"], "round-robin"))
     request = ChatRequest("route/both", "x")
     for _ in range(4):
-        world.core.provider_plan(request)
+        world.core.explain_plan(request)
         world.run(Stream(request))
     assert world.who == ["p0", "p1", "p0", "p1"]
 

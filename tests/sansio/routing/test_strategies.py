@@ -23,7 +23,7 @@ MEASURED = st.lists(
             Choice,
             st.just(ModelConfig("p", "m")),
             weight=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
-            level=st.integers(0, 2),
+            tier=st.integers(0, 2),
         ),
         in_flight=st.integers(0, 5),
         latency=st.sampled_from([0.0, 0.5, 2.0]),
@@ -49,7 +49,7 @@ def test_every_choice_comes_once_and_lower_levels_first(
 ) -> None:
     order = arranged(strategy, measured, turn, random.Random(seed))  # type: ignore[arg-type]  # one of the literals
     assert sorted(order) == list(range(len(measured)))
-    levels = [measured[place].choice.level for place in order]
+    levels = [measured[place].choice.tier for place in order]
     assert levels == sorted(levels)
     assert order == arranged(strategy, measured, turn, random.Random(seed))  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ import math
 import attrs
 from hypothesis import strategies as st
 
-from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 from turnout.simulation import Script
 
 DELAYS = st.sampled_from([0.0, 0.0, 0.01, 0.5, 3.0, 20.0])
@@ -23,8 +23,8 @@ LIMITS = st.builds(
 BREAKERS = st.sampled_from(
     [
         None,
-        BreakerPolicy(consecutive=1, min_calls=1000, open_for=2.0, growth=1.0),
-        BreakerPolicy(consecutive=0, min_calls=2, ratio=0.5, open_for=1.0, window=10.0),
+        BreakerPolicy(consecutive_failures=1, minimum_calls=1000, break_duration=2.0, break_multiplier=1.0),
+        BreakerPolicy(consecutive_failures=0, minimum_calls=2, failure_ratio=0.5, break_duration=1.0, window=10.0),
     ]
 )
 
@@ -72,20 +72,20 @@ class World:
 def policies(draw: st.DrawFn) -> Policy:
     return Policy(
         timeout=30.0,
-        timers=Timers(first_content=15.0, idle=8.0),
-        retries=draw(st.integers(0, 2)),
+        timeouts=Timeouts(first_token=15.0, between_tokens=8.0),
+        max_retries=draw(st.integers(0, 2)),
         max_attempts=draw(st.sampled_from([2, 10])),
         attempt_timeout=draw(st.sampled_from([None, None, 4.0])),
         max_concurrency=draw(st.sampled_from([None, 1, 2])),
-        on_full=draw(st.sampled_from(["wait", "wait", "reject"])),
-        on_exhausted=draw(st.sampled_from(["try", "wait", "fail"])),
+        when_at_capacity=draw(st.sampled_from(["wait", "wait", "reject"])),
+        when_all_in_cooldown=draw(st.sampled_from(["try_anyway", "wait", "fail"])),
         on_interrupt=draw(st.sampled_from(["raise", "restart", "resume"])),
-        replay=draw(st.sampled_from(["safe", "safe", "safe", "only_if_unsent"])),
-        rules=draw(st.sampled_from([{}, {}, {"content-filter": "move-on", "p0:server": "stop"}])),
-        max_waiting=draw(st.sampled_from([None, 1])),
+        retry_mode=draw(st.sampled_from(["always", "always", "always", "only_if_unsent"])),
+        rules=draw(st.sampled_from([{}, {}, {"content-filter": "fallback", "p0:server": "raise"}])),
+        max_pending=draw(st.sampled_from([None, 1])),
         limits=draw(st.dictionaries(st.sampled_from(["p0", "p1", "p0/m", "p1/m"]), LIMITS, max_size=2)),
         breaker=draw(BREAKERS),
-        hedge=draw(st.sampled_from([None, Hedge(after=0.3, budget=1.0), Hedge(after=2.0, budget=0.5)])),
+        hedge=draw(st.sampled_from([None, Hedge(delay=0.3, budget=1.0), Hedge(delay=2.0, budget=0.5)])),
     )
 
 

@@ -29,7 +29,7 @@ def test_every_word_has_its_meaning() -> None:
             arrivals: {rate: 20, regular: true, steps: [{at: 4m, rate: 60}]}
             models: [route/all, a/m]
             routes: {all: [a/m, b/m]}
-            policy: {retries: 1, firstContentTimeout: 3s}
+            policy: {maxRetries: 1, firstTokenTimeout: 3s}
             providers:
               a:
                 firstContent: {median: 400ms, p95: 1.2s}
@@ -50,7 +50,7 @@ def test_every_word_has_its_meaning() -> None:
     assert scenario.prompt_tokens == Spread("uniform", 100, 200)
     assert scenario.arrivals == Arrivals(rate=20, regular=True, steps=((240.0, 60.0),))
     assert scenario.models == (ModelConfig.route("all"), ModelConfig("a", "m"))
-    assert (scenario.policy.retries, scenario.policy.timers.first_content) == (1, 3.0)
+    assert (scenario.policy.max_retries, scenario.policy.timeouts.first_token) == (1, 3.0)
     assert (a.first_content, a.per_token) == (Spread("lognormal", 0.4, 1.2), Spread("exponential", 0.01))
     assert (a.tokens, a.max_concurrency, a.requests_per_minute, a.announces) == (Spread("constant", 50), 4, 60, True)
     assert a.faults == (
@@ -104,8 +104,8 @@ def test_the_scenarios_that_come_with_it_can_be_read(path: Path) -> None:
         ({"arrivals": {"steps": {}}}, "arrivals.steps: a list was expected, such as [{at: 4m, rate: 60}]"),
         ({"kind": "talk"}, "kind: one of stream, chat, collect was expected, not 'talk'"),
         ({"duration": 0}, "the scenario: Scenario.duration must be"),
-        ({"policy": {"retries": -1}}, "policy: "),
-        ({"policy": {"retry": 1}}, "policy.retry: no such setting; did you mean retries?"),
+        ({"policy": {"max_retries": -1}}, "policy: "),
+        ({"policy": {"retry": 1}}, "policy.retry: no such setting; did you mean retry_mode?"),
         ({"routes": {"x": {}}}, "routes.x.choices: a list of models was expected"),
     ],
 )

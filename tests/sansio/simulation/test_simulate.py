@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from turnout.chat import ModelConfig
 from turnout.routing.policy.routes import Choice, Route
-from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 from turnout.routing.replay import replay
 from turnout.simulation import Arrivals, Fault, Report, Scenario, SimulatedProvider, Spread, read_scenario, simulate
 from turnout.simulation.scenario import FaultKind
@@ -75,12 +75,12 @@ def providers(name: str) -> st.SearchStrategy[SimulatedProvider]:
 policies = st.builds(
     Policy,
     timeout=st.floats(1, 40),
-    retries=st.integers(0, 2),
+    max_retries=st.integers(0, 2),
     max_concurrency=st.none() | st.integers(1, 5),
-    on_full=st.sampled_from(["wait", "reject"]),
-    on_exhausted=st.sampled_from(["try", "wait", "fail"]),
+    when_at_capacity=st.sampled_from(["wait", "reject"]),
+    when_all_in_cooldown=st.sampled_from(["try_anyway", "wait", "fail"]),
     on_interrupt=st.sampled_from(["raise", "restart"]),
-    hedge=st.none() | st.builds(Hedge, after=st.floats(0.1, 2), budget=st.floats(0.05, 1)),
+    hedge=st.none() | st.builds(Hedge, delay=st.floats(0.1, 2), budget=st.floats(0.05, 1)),
     limits=st.just({}) | st.just({"a": Limit(requests_per_minute=20)}),
 )
 arrivals = st.one_of(
@@ -164,15 +164,17 @@ def test_a_healthy_world_takes_its_time_and_routing_adds_none() -> None:
         (Fault(kind="status", status=401), "authentication"),
         (Fault(kind="refused"), "connect"),
         (Fault(kind="reset"), "disconnected"),
-        (Fault(kind="hang"), "silent"),
-        (Fault(kind="silent"), "silent"),
+        (Fault(kind="hang"), "no-response"),
+        (Fault(kind="silent"), "no-response"),
         (Fault(kind="stall"), None),
         (Fault(kind="cut"), None),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
 def test_each_fault_is_seen_as_what_it_is(fault: Fault, failure: str | None, kind: Any) -> None:
-    policy = Policy(retries=0, on_interrupt="restart", breaker=None, timeout=20, timers=Timers(idle=2))
+    policy = Policy(
+        max_retries=0, on_interrupt="restart", breaker=None, timeout=20, timeouts=Timeouts(between_tokens=2)
+    )
     scenario = of(attrs.evolve(STEADY, faults=[fault]), SimulatedProvider(name="b"), policy=policy, kind=kind, calls=9)
     report = simulate(scenario)
     assert report.answered == report.candidates["b/m"].answered == 9
@@ -195,7 +197,7 @@ def test_the_share_of_a_fault_is_the_share_that_it_strikes() -> None:
     scenario = of(
         attrs.evolve(STEADY, faults=[fault]),
         SimulatedProvider(name="b"),
-        policy=Policy(retries=0, breaker=None),
+        policy=Policy(max_retries=0, breaker=None),
         duration=400,
     )
     report = simulate(scenario)
@@ -206,9 +208,9 @@ def test_the_share_of_a_fault_is_the_share_that_it_strikes() -> None:
 
 def test_a_provider_refuses_what_is_over_its_limits_and_a_router_that_knows_them_keeps_within() -> None:
     narrow = attrs.evolve(STEADY, max_concurrency=5, requests_per_minute=120)
-    scenario = of(narrow, SimulatedProvider(name="b"), arrivals=Arrivals(rate=10), policy=Policy(retries=0))
+    scenario = of(narrow, SimulatedProvider(name="b"), arrivals=Arrivals(rate=10), policy=Policy(max_retries=0))
     assert simulate(scenario).candidates["a/m"].failures["rate-limit"] > 0
-    knowing = Policy(retries=0, limits={"a": Limit(max_concurrency=5, requests_per_minute=120)})
+    knowing = Policy(max_retries=0, limits={"a": Limit(max_concurrency=5, requests_per_minute=120)})
     report = simulate(attrs.evolve(scenario, policy=knowing))
     assert not report.candidates["a/m"].failures
     assert report.candidates["a/m"].attempts <= 120
@@ -237,7 +239,7 @@ def test_weights_share_the_calls() -> None:
 
 def test_an_open_breaker_shows_in_the_timeline() -> None:
     broken = attrs.evolve(STEADY, faults=[Fault(kind="status", begins=20, ends=40)])
-    policy = Policy(retries=0, breaker=BreakerPolicy(open_for=4, max_open=4))
+    policy = Policy(max_retries=0, breaker=BreakerPolicy(break_duration=4, max_break_duration=4))
     report = simulate(of(broken, SimulatedProvider(name="b"), policy=policy, bins=6))
     assert report.candidates["a/m"].openings == 1
     resting = [span.resting.get("a/m", 0.0) for span in report.timeline]

@@ -41,7 +41,7 @@ def test_vector_72_frames_cut_anywhere_and_usage_after_the_stop() -> None:
     assert seen.failure is None
     assert seen.events[:-1] == (Token("Hel"), Token("lo"))
     assert seen.result.usage == Usage(prompt_tokens=5, completion_tokens=2)
-    assert (seen.result.finish_reason, seen.result.finish_raw) == (FinishReason.STOP, "end_turn")
+    assert (seen.result.finish_reason, seen.result.raw_finish_reason) == (FinishReason.STOP, "end_turn")
 
 
 @pytest.mark.parametrize("at", [8, -1], ids=["prelude", "message"])

@@ -63,7 +63,7 @@ def test_vector_71_text_and_its_sources() -> None:
     seen = stream("cohere", body + said("message-end", finish_reason="COMPLETE", usage=USAGE))
     assert seen.failure is None
     assert seen.events[:-1] == (Token("Hel"), Token("lo"))
-    assert (seen.result.finish_raw, seen.result.usage, seen.result.citations) == ("COMPLETE", COUNTED, (source,))
+    assert (seen.result.raw_finish_reason, seen.result.usage, seen.result.citations) == ("COMPLETE", COUNTED, (source,))
     message = {"role": "assistant", "content": [{"type": "text", "text": "Hello"}], "citations": [source]}
     whole = chat("cohere", {"id": "c1", "message": message, "finish_reason": "COMPLETE", "usage": USAGE})
     for field in ("text", "finish_reason", "usage", "citations", "response_id"):

@@ -91,7 +91,7 @@ class World:
         return Script(body=((0.0, json.dumps(documents.get(self.name, openai)).encode()),))
 
     def run(self, count: int) -> Outcome:
-        core = RouterCore(Policy(retries=0), random.Random(1))
+        core = RouterCore(Policy(max_retries=0), random.Random(1))
         core.register(create(self.name, api_key=KEY))
         simulation = Simulation(core, self.answer)
         texts = [str(number) for number in range(count)]

@@ -51,7 +51,11 @@ def test_vector_49_a_stream_in_crlf() -> None:
     assert seen.failure is None
     assert seen.events[:2] == (Token("Hel"), Token("lo"))
     assert seen.types == ["token", "token", "end"]
-    assert (seen.result.finish_raw, seen.result.served_model, seen.result.response_id) == ("STOP", "served", "r1")
+    assert (seen.result.raw_finish_reason, seen.result.served_model, seen.result.response_id) == (
+        "STOP",
+        "served",
+        "r1",
+    )
 
 
 def test_vector_50_the_same_as_a_json_array() -> None:
@@ -69,7 +73,7 @@ def test_vector_51_a_blocked_prompt() -> None:
     for seen in (stream("gemini", crlf(blocked)), chat("gemini", blocked)):
         assert seen.failure is None
         assert seen.result.finish_reason is FinishReason.CONTENT_FILTER
-        assert (seen.result.finish_raw, seen.result.usage.prompt_tokens) == ("PROHIBITED_CONTENT", 4)
+        assert (seen.result.raw_finish_reason, seen.result.usage.prompt_tokens) == ("PROHIBITED_CONTENT", 4)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,7 @@ def test_vector_52_a_candidate_without_content(finish: str, meaning: FinishReaso
     document = {"candidates": [{**content, "finishReason": finish}]}
     for seen in (stream("gemini", crlf(document)), chat("gemini", document)):
         assert seen.failure is None
-        assert (seen.result.finish_reason, seen.result.finish_raw) == (meaning, finish)
+        assert (seen.result.finish_reason, seen.result.raw_finish_reason) == (meaning, finish)
         assert seen.result.text == ""
 
 

@@ -65,7 +65,7 @@ def test_vector_62_calls_before_a_plain_stop() -> None:
     assert [(call.name, call.parsed()) for call in seen.result.tool_calls] == [("f", {"x": 1}), ("g", {}), ("g", {})]
     assert seen.result.tool_calls[0].id == "call_i9r62nxq"
     assert len({call.id for call in seen.result.tool_calls}) == 3
-    assert (seen.result.finish_reason, seen.result.finish_raw) == (FinishReason.TOOL_CALLS, "stop")
+    assert (seen.result.finish_reason, seen.result.raw_finish_reason) == (FinishReason.TOOL_CALLS, "stop")
 
 
 def test_vector_62_arguments_as_a_string() -> None:
@@ -115,14 +115,14 @@ def test_vector_64_an_end_without_its_reason(reason: str | None) -> None:
     seen = stream("ollama", ndjson(line("Hi"), final))
     assert seen.failure is None
     assert seen.types == ["token", "end"]
-    assert (seen.result.finish_reason, seen.result.finish_raw) == (FinishReason.UNKNOWN, None)
+    assert (seen.result.finish_reason, seen.result.raw_finish_reason) == (FinishReason.UNKNOWN, None)
 
 
 def test_vector_64_a_model_that_was_only_loaded() -> None:
     loaded = line() | {"done": True, "done_reason": "load"}
     for seen in (chat("ollama", loaded), stream("ollama", ndjson(loaded))):
         assert seen.failure is None
-        assert (seen.result.text, seen.result.finish_raw) == ("", "load")
+        assert (seen.result.text, seen.result.raw_finish_reason) == ("", "load")
         assert seen.result.finish_reason is FinishReason.UNKNOWN
 
 

@@ -31,7 +31,7 @@ def test_vector_18_the_role_first_always_or_never(roles: tuple[bool, ...]) -> No
 def test_vector_19_usage_in_a_chunk_of_its_own_after_the_finish() -> None:
     seen = stream("openai", sse(HELLO, finish(), {"choices": [], "usage": USAGE}, DONE))
     assert seen.failure is None
-    assert seen.events[-1] == End(finish_reason=FinishReason.STOP, finish_raw="stop", usage=COUNTED)
+    assert seen.events[-1] == End(finish_reason=FinishReason.STOP, raw_finish_reason="stop", usage=COUNTED)
 
 
 def test_vector_20_usage_in_the_finish_chunk() -> None:
@@ -49,7 +49,7 @@ def test_vector_22_the_finish_taken_back_with_usage() -> None:
     after = choice(delta={"role": "assistant", "content": ""}, finish_reason=None) | {"usage": USAGE}
     seen = stream("openrouter", sse(HELLO, finish(), after, DONE))
     assert seen.failure is None
-    assert (seen.result.finish_raw, seen.result.usage) == ("stop", COUNTED)
+    assert (seen.result.raw_finish_reason, seen.result.usage) == ("stop", COUNTED)
 
 
 def test_vector_23_usage_that_grows_is_not_added_up() -> None:
@@ -91,7 +91,7 @@ def test_vector_27_a_choice_without_a_delta_after_the_finish() -> None:
     }
     seen = stream("azure", sse(HELLO, finish(), checked, DONE))
     assert seen.failure is None
-    assert (seen.result.text, seen.result.finish_raw) == ("Hello", "stop")
+    assert (seen.result.text, seen.result.raw_finish_reason) == ("Hello", "stop")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_vector_29_a_finish_reason_on_every_chunk(early: str) -> None:
     chunks = [choice(delta={"content": text}, finish_reason=early) for text in ("a", "b", "c")]
     seen = stream("openai-compatible", sse(*chunks, finish(), DONE))
     assert seen.types == ["token", "token", "token", "end"]
-    assert (seen.result.text, seen.result.finish_raw) == ("abc", "stop")
+    assert (seen.result.text, seen.result.raw_finish_reason) == ("abc", "stop")
 
 
 def test_vector_30_text_without_an_end_is_truncated() -> None:
@@ -152,7 +152,7 @@ def test_vector_30_text_without_an_end_is_truncated() -> None:
 def test_vector_31_finish_reasons_of_single_vendors(raw: str, meaning: FinishReason) -> None:
     for seen in (stream("openai-compatible", sse(HELLO, finish(raw), DONE)), chat("glm4", whole(raw, content="Hello"))):
         assert seen.failure is None
-        assert (seen.result.finish_reason, seen.result.finish_raw) == (meaning, raw)
+        assert (seen.result.finish_reason, seen.result.raw_finish_reason) == (meaning, raw)
         assert seen.result.text == "Hello"
 
 
@@ -174,10 +174,10 @@ def test_vector_33_of_several_choices_the_first_is_the_answer() -> None:
 
     chunks = [piece(0, "a"), piece(1, "x"), piece(1, "y", "length"), piece(0, "b", "stop")]
     seen = stream("openai", sse(*chunks, DONE))
-    assert (seen.result.text, seen.result.finish_raw) == ("ab", "stop")
+    assert (seen.result.text, seen.result.raw_finish_reason) == ("ab", "stop")
     # The other choice going on after the first one's end neither ends nor fails the stream.
     seen = stream("openai", sse(chunks[0], chunks[3], chunks[1], chunks[2], DONE))
-    assert (seen.result.text, seen.result.finish_raw) == ("ab", "stop")
+    assert (seen.result.text, seen.result.raw_finish_reason) == ("ab", "stop")
 
 
 def test_vector_34_groq_s_own_place_for_usage() -> None:

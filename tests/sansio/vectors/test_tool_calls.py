@@ -226,4 +226,4 @@ def test_vector_48_stop_with_a_call_means_the_call() -> None:
     for seen in (openai, gemini, ollama):
         assert seen.failure is None
         assert seen.result.finish_reason is FinishReason.TOOL_CALLS
-        assert (seen.result.finish_raw or "").lower() == "stop"
+        assert (seen.result.raw_finish_reason or "").lower() == "stop"

@@ -36,7 +36,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 def blocking(sandbox: Sandbox, on_trace: Callable[[Trace], None]) -> None:
     """An answer; a failure; a stream read whole, one left early, and one that nobody ever closed."""
-    with Router.from_env(environ=sandbox.environ(), dotenv=None, retries=0, on_trace=on_trace) as router:
+    with Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0, on_trace=on_trace) as router:
         router.chat(ChatRequest("groq/a", QUESTION))
         with pytest.raises(TurnoutError):
             router.chat(ChatRequest("openai/down", QUESTION))
@@ -51,7 +51,7 @@ def blocking(sandbox: Sandbox, on_trace: Callable[[Trace], None]) -> None:
 
 
 async def concurrent(make: Any, sandbox: Sandbox, on_trace: Callable[[Trace], None]) -> None:
-    async with make(environ=sandbox.environ(), dotenv=None, retries=0, on_trace=on_trace) as router:
+    async with make(environ=sandbox.environ(), dotenv=None, max_retries=0, on_trace=on_trace) as router:
         assert isinstance(router, AsyncRouter)
         await router.chat(ChatRequest("groq/a", QUESTION))
         with pytest.raises(TurnoutError):
@@ -158,7 +158,7 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     path = tmp_path / "calls.jsonl"
     with (
         TraceRecorder(path) as recorder,
-        Router.from_env(environ=sandbox.environ(), dotenv=None, max_backoff=0.01, on_trace=recorder) as router,
+        Router.from_env(environ=sandbox.environ(), dotenv=None, backoff_max=0.01, on_trace=recorder) as router,
     ):
         router.chat(ChatRequest("openai/a", QUESTION, fallbacks=["groq/b"], metadata={"user": "ada"}))
         with pytest.raises(TurnoutError):

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from turnout.errors import ConnectFailed, Disconnected, RemoteProtocolError, TimedOut, TransportError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
 from turnout_io.conformance import ALL_CHECKS, Result, check_async_transport, check_transport
 from turnout_io.transports import http1 as http1_client
@@ -52,7 +52,7 @@ class Transport:
     def __init__(self, **settings: Any) -> None:
         self.inner = SocketTransport(**settings)
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         return self.response(self.inner.open(request, timeouts))
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ def breaks(*rules: str) -> Callable[[type], type]:
 
 @breaks("status.is-no-error")
 class RaisesForStatus(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         response = super().open(request, timeouts)
         if response.status >= 400:
             raise TransportError(f"status {response.status}")
@@ -90,7 +90,7 @@ class RaisesForStatus(Transport):
 
 @breaks("status.redirect-is-not-followed")
 class FollowsRedirects(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         response = super().open(request, timeouts)
         target = dict(response.headers).get("Location")
         return self.open(attrs.evolve(request, url=target), timeouts) if target else response
@@ -157,7 +157,7 @@ class ForgetsThatItFailed(Response):
 
 @breaks("request.has-no-fields-of-its-own")
 class NamesItself(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         return super().open(attrs.evolve(request, headers=(*request.headers, ("User-Agent", "guilty/1"))), timeouts)
 
 
@@ -165,7 +165,7 @@ class NamesItself(Transport):
 class KeepsCookies(Transport):
     cookie = ""
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         if self.cookie:
             request = attrs.evolve(request, headers=(*request.headers, ("Cookie", self.cookie)))
         response = super().open(request, timeouts)
@@ -175,7 +175,7 @@ class KeepsCookies(Transport):
 
 @breaks("upload.large")
 class CutsLargeBodies(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         return super().open(attrs.evolve(request, body=request.body[:1_000_000]), timeouts)
 
 
@@ -184,9 +184,9 @@ class CutsLargeBodies(Transport):
 
 @breaks("timers.head", "timers.write", "timers.connect")
 class HasTimeToOpen(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         longer = {name: seconds and seconds + 2 for name, seconds in attrs.asdict(timeouts).items()}
-        return super().open(request, Timeouts(**longer))
+        return super().open(request, TransportTimeouts(**longer))
 
 
 @breaks("timers.read", "timers.read-is-shorter", "timers.read-until-close")
@@ -209,7 +209,7 @@ class ReadsAsTheFirstTime(Response):
 
 @breaks("connect.refused", "connect.no-such-host")
 class TellsOfItsOwnErrors(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         try:
             return super().open(request, timeouts)
         except ConnectFailed as error:
@@ -218,7 +218,7 @@ class TellsOfItsOwnErrors(Transport):
 
 @breaks("reuse.death-is-told")
 class DoesNotTellOfReuse(Transport):
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         try:
             return super().open(request, timeouts)
         except Disconnected as error:
@@ -251,7 +251,7 @@ class ShowsThePassword(Transport):
         super().__init__(ca_file=ca_file, proxy=proxy)
         self.proxy = proxy
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         password = Proxy.parse(self.proxy or "").authorization
         try:
             shown = (*request.headers, ("Proxy-Authorization", password or ""))
@@ -267,7 +267,7 @@ class AsyncTransport:
     def __init__(self, **settings: Any) -> None:
         self.inner = TrioTransport(**settings)
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         return await self.inner.open(request, timeouts)
 
     async def aclose(self) -> None:
@@ -278,7 +278,7 @@ class AsyncTransport:
 class LosesWhatIsCancelled(AsyncTransport):
     """A task of its own opens the connection, and nobody tells it that it is not wanted any more."""
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         done = trio.Event()
         found: list[Any] = []
 
@@ -298,7 +298,7 @@ class LosesWhatIsCancelled(AsyncTransport):
 
 @breaks("cancel.then-close")
 class ClosesOnlyWhenItMay(AsyncTransport):
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         inner = await self.inner.open(request, timeouts)
 
         class Closing:

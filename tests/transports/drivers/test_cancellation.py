@@ -99,7 +99,7 @@ class Case:
     faults: tuple[Fault, ...] = (WELL,)
     host: str = "127.0.0.1"
     warm: bool = False
-    policy: Policy = Policy(max_concurrency=1, backoff=0.001, breaker=None)
+    policy: Policy = Policy(max_concurrency=1, backoff_initial=0.001, breaker=None)
 
     def __str__(self) -> str:
         return self.name
@@ -120,7 +120,7 @@ CASES = [
         "hedge",
         collect,
         (Fault(delay=0.01),),
-        policy=Policy(hedge=Hedge(after=0.001, budget=1.0), max_concurrency=2, breaker=None),
+        policy=Policy(hedge=Hedge(delay=0.001, budget=1.0), max_concurrency=2, breaker=None),
     ),
 ]
 
@@ -136,7 +136,7 @@ def make_router(runtime: str, sandbox: Sandbox, case: Case, traces: list[Trace])
     make = trio_driver.Router if runtime == "trio" else asyncio_driver.Router
     names = (OPENAI.provider, GEMINI.provider)
     providers = [
-        create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name).replace("127.0.0.1", case.host))
+        create(name, api_key=sandbox.key(name), base_url=sandbox.url(name).replace("127.0.0.1", case.host))
         for name in names
     ]
     return make(providers, policy=case.policy, seed=1, on_trace=traces.append)

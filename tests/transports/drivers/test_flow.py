@@ -64,7 +64,7 @@ class Flow:
 def read(driver: str, endpoint: str, after_first: Callable[[], None]) -> Flow:
     """Stream an answer; once the first event has come, stop until `after_first` returns."""
     flow = Flow()
-    provider = create("openai", api_key="a-key", endpoint=endpoint)
+    provider = create("openai", api_key="a-key", base_url=endpoint)
     if driver in ("trio", "asyncio"):
         run: Callable[..., Any] = trio.run if driver == "trio" else lambda main, *given: asyncio.run(main(*given))
         run(_read_async, driver, provider, after_first, flow)
@@ -220,7 +220,7 @@ def test_a_refusal_before_the_body_is_through_is_read(driver: str) -> None:
     large = reply(body, "Content-Type: application/json", "Connection: close", status="413 Content Too Large")
     request = ask("train " * 4_000_000)
     with ScriptedServer([Request(body=False), Send(large), Pause(1.5), Reset()]) as server:
-        provider = create("openai", api_key="a-key", endpoint=server.url)
+        provider = create("openai", api_key="a-key", base_url=server.url)
 
         async def chat() -> None:
             async with (trio_driver.Router if driver == "trio" else asyncio_driver.Router)([provider]) as router:

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from turnout import ChatRequest, Message, ModelConfig
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import create
 from turnout.routing.policy.settings import Policy
 from turnout_io import sync
@@ -30,7 +30,7 @@ from turnout_io.transports.socket import SocketTransport
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
-PATIENT = Timeouts(connect=5.0, head=5.0)
+PATIENT = TransportTimeouts(connect=5.0, response_headers=5.0)
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 REQUEST = ChatRequest(OPENAI, [Message.user("Say a few things about trains.")])
 ANSWER: tuple[Step, ...] = (Request(), Send(reply(b"ok")))
@@ -202,7 +202,7 @@ def test_a_lock_is_free_in_the_child_and_held_in_the_parent() -> None:
 def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
     with Sandbox() as sandbox:
         sandbox.answer("openai", "one two three four")
-        provider = create("openai", api_key=sandbox.key("openai"), endpoint=sandbox.url("openai"))
+        provider = create("openai", api_key=sandbox.key("openai"), base_url=sandbox.url("openai"))
         transport = make()
         policy = Policy(max_concurrency=1, timeout=20.0)
         lock = transport._client._lock if isinstance(transport, SocketTransport) else transport._lock
@@ -236,7 +236,7 @@ def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
 
 
 def test_children_do_not_all_wait_for_the_same_time() -> None:
-    with sync.Router([create("ollama", endpoint="http://127.0.0.1:9")]) as router:
+    with sync.Router([create("ollama", base_url="http://127.0.0.1:9")]) as router:
         reader, writer = os.pipe()
         for _ in range(2):
 

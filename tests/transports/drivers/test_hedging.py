@@ -21,7 +21,7 @@ from turnout_io.sandbox import Fault, Sandbox
 
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
-SOON = Policy(hedge=Hedge(after=0.05, budget=1.0), timeout=5.0)
+SOON = Policy(hedge=Hedge(delay=0.05, budget=1.0), timeout=5.0)
 RUNTIMES: dict[str, tuple[Callable[[Any], Any], type[AsyncRouter]]] = {
     "trio": (trio.run, trio_driver.Router),
     "asyncio": (lambda main: asyncio.run(main()), asyncio_driver.Router),
@@ -47,7 +47,7 @@ def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[
 
     async def whole() -> None:
         async with kind.from_env(
-            environ=sandbox.environ(), dotenv=None, hedge=policy.hedge, timeout=policy.timeout, retries=0
+            environ=sandbox.environ(), dotenv=None, hedge=policy.hedge, timeout=policy.timeout, max_retries=0
         ) as router:
             await main(router)
             assert router._core.places.in_flight == 0
@@ -100,7 +100,7 @@ def test_a_quick_answer_needs_no_second(sandbox: Sandbox, runtime: str) -> None:
             assert [event async for event in stream][-1].done
         assert stream.trace.attempts == 1
 
-    run(runtime, sandbox, main, Policy(hedge=Hedge(after=5.0)))
+    run(runtime, sandbox, main, Policy(hedge=Hedge(delay=5.0)))
     assert not sandbox.requests_to("gemini")
 
 
@@ -177,7 +177,7 @@ def test_a_token_that_cannot_be_had_moves_the_call_on(sandbox: Sandbox, runtime:
     async def main(router: AsyncRouter) -> None:
         vertex = create(
             "gemini", name="vertex", vertex_project="p", vertex_location="global", access_token=token,
-            endpoint="http://127.0.0.1:9",
+            base_url="http://127.0.0.1:9",
         )  # fmt: skip
         router.register(vertex)
         request = ChatRequest(ModelConfig("vertex", "gemini-2.5-flash"), [Message.user("x")], fallbacks=[GEMINI])

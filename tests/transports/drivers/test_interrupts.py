@@ -22,7 +22,7 @@ import trio
 import turnout_io.trio
 from turnout import ChatRequest, ModelConfig
 from turnout.errors import ConnectFailed
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import create
 from turnout.routing import BreakerPolicy, Policy
 from turnout_io.base import Transport
@@ -126,7 +126,7 @@ class Network:
     def __init__(self) -> None:
         self.opened: set[Response] = set()
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Response:
         return Response(self.opened, request.url)
 
     def close(self) -> None: ...
@@ -147,7 +147,7 @@ class AsyncNetwork:
     def __init__(self) -> None:
         self.opened: set[Response] = set()
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncResponse:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncResponse:
         return AsyncResponse(Response(self.opened, request.url))
 
     async def aclose(self) -> None: ...
@@ -192,10 +192,13 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
 ) -> None:
     """Two candidates, of which one does not answer, is left alone, and probed: with one place for them all."""
     policy = Policy(
-        retries=0, max_concurrency=1, on_full="reject", breaker=BreakerPolicy(consecutive=2, open_for=1e-9, growth=1.0)
+        max_retries=0,
+        max_concurrency=1,
+        when_at_capacity="reject",
+        breaker=BreakerPolicy(consecutive_failures=2, break_duration=1e-9, break_multiplier=1.0),
     )
     providers = [
-        create("openai-compatible", name=name, endpoint=f"http://{name}.test/v1") for name in ("first", "second")
+        create("openai-compatible", name=name, base_url=f"http://{name}.test/v1") for name in ("first", "second")
     ]
     router = kind(providers, policy=policy, transport=network)
     request = ChatRequest(ModelConfig("first", "m"), "x", fallbacks=[ModelConfig("second", "m")])
@@ -223,8 +226,8 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
 def test_a_transport_that_is_interrupted_at_any_instant_goes_on(make: Callable[..., Transport]) -> None:
     with Sandbox() as sandbox:
         sandbox.answer("openai", "some words")
-        provider = create("openai", api_key=sandbox.key("openai"), endpoint=sandbox.url("openai"))
-        policy = Policy(retries=0, breaker=None)
+        provider = create("openai", api_key=sandbox.key("openai"), base_url=sandbox.url("openai"))
+        policy = Policy(max_retries=0, breaker=None)
         with warnings.catch_warnings(), Router([provider], policy=policy, transport=make(trust_env=False)) as router:
             warnings.simplefilter("ignore")  # of a socket that nobody knew yet, of steps that had not begun
             request = ChatRequest(ModelConfig("openai", "m"), "x")

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from tests.sansio.routing.line_dialect import LineProvider
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import ConnectFailed, Disconnected, Phase, TimedOut, Timer, TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.messages import Message
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Command, Finish
-from turnout.routing.policy.settings import Policy, Timers
+from turnout.routing.policy.settings import Policy, Timeouts
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
@@ -114,15 +114,15 @@ class Network:
     opened: int = 0
     closed: list[int] = attrs.field(factory=list)
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Response:
         exchange = self.exchanges[self.opened % len(self.exchanges)]
         self.opened += 1
         if exchange.end == "refused":
             raise ConnectFailed("refused")
-        assert timeouts.head is not None
-        if exchange.head > timeouts.head:
-            self.now += timeouts.head
-            raise TimedOut("head", timer=Timer.HEAD)
+        assert timeouts.response_headers is not None
+        if exchange.head > timeouts.response_headers:
+            self.now += timeouts.response_headers
+            raise TimedOut("head", timer=Timer.RESPONSE_HEADERS)
         self.now += exchange.head
         if exchange.end == "reset":
             raise Disconnected("reset")
@@ -166,7 +166,7 @@ class BlockingTransport:
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Response:
         return self.network.open(request, timeouts)
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class AsyncTransport:
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncResponse:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncResponse:
         return AsyncResponse(self.network.open(request, timeouts))
 
     async def aclose(self) -> None:
@@ -228,7 +228,9 @@ class Story:
 
 
 def router_of(kind: Any, network: Network, transport: Any) -> Any:
-    policy = Policy(backoff=0.0, timers=Timers(head=5.0, first_content=8.0, idle=3.0), timeout=20.0)
+    policy = Policy(
+        backoff_initial=0.0, timeouts=Timeouts(response_headers=5.0, first_token=8.0, between_tokens=3.0), timeout=20.0
+    )
     router = kind([LineProvider("p0"), LineProvider("p1")], policy=policy, transport=transport, seed=1)
     router._now = lambda: network.now
     return router

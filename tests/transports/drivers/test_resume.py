@@ -37,7 +37,9 @@ def asking(*models: tuple[str, str]) -> ChatRequest:
 def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[str, ModelConfig, FinishReason]:
     """The tokens that came, who answered, and how it ended. Nothing may be taken back on the way."""
     environ = sandbox.environ()
-    router = Router.from_env(environ=environ, dotenv=None, on_interrupt="resume", retries=retries, backoff=0)
+    router = Router.from_env(
+        environ=environ, dotenv=None, on_interrupt="resume", max_retries=retries, backoff_initial=0
+    )
     with router, router.stream(request) as stream:
         events = list(stream)
     assert not [event for event in events if event.type == "restarted"]
@@ -92,7 +94,7 @@ def test_it_is_the_same_on_trio(sandbox: Sandbox) -> None:
 
     async def told() -> str:
         async with TrioRouter.from_env(
-            environ=sandbox.environ(), dotenv=None, on_interrupt="resume", retries=0
+            environ=sandbox.environ(), dotenv=None, on_interrupt="resume", max_retries=0
         ) as router:
             request = asking(("openai", "gpt-4o-mini"), ("mistral", "mistral-small-latest"))
             async with router.stream(request) as stream:

@@ -233,7 +233,7 @@ def test_models_are_listed(driver: Driver, provider: str, sandbox: Sandbox) -> N
 )
 def test_a_failing_primary_is_left_for_the_fallback(driver: Driver, fault: Fault, sandbox: Sandbox) -> None:
     sandbox.script("openai", fault, forever=True)
-    router = driver(sandbox, backoff=0.01)
+    router = driver(sandbox, backoff_initial=0.01)
     events, stream = router.stream(ask(OPENAI, GEMINI))
     if fault.garble is None:  # one garbled event is passed over, and the stream goes on
         assert stream.model == GEMINI
@@ -244,7 +244,7 @@ def test_a_failing_primary_is_left_for_the_fallback(driver: Driver, fault: Fault
 @DRIVERS
 def test_a_rate_limit_is_waited_out_as_asked(driver: Driver, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(status=429, headers={"retry-after-ms": "80"}))
-    reply = driver(sandbox, backoff=0).chat(ask(OPENAI, GEMINI))
+    reply = driver(sandbox, backoff_initial=0).chat(ask(OPENAI, GEMINI))
     assert reply.model == OPENAI
     first, second = sandbox.requests_to("openai")
     assert second.at - first.at >= 0.08
@@ -272,7 +272,7 @@ def test_a_stream_without_its_end_is_truncated(driver: Driver, sandbox: Sandbox)
 @DRIVERS
 def test_collect_restarts_a_cut_stream_in_silence(driver: Driver, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(cut="reset", after=5))
-    reply = driver(sandbox, backoff=0.01).chat(ask(OPENAI), collect=True)
+    reply = driver(sandbox, backoff_initial=0.01).chat(ask(OPENAI), collect=True)
     assert reply.text
     assert reply.trace.attempts == 2
 
@@ -296,7 +296,7 @@ def test_the_deadline_holds(driver: Driver, sandbox: Sandbox) -> None:
 
 @DRIVERS
 def test_errors_say_who_failed(driver: Driver, sandbox: Sandbox) -> None:
-    router = driver(sandbox, retries=0)
+    router = driver(sandbox, max_retries=0)
     sandbox.script("openai", Fault(status=503), Fault(status=503), forever=True)
     with pytest.raises(Overloaded):
         router.chat(ask(OPENAI))
@@ -313,7 +313,7 @@ def test_only_what_is_configured_is_asked(sandbox: Sandbox) -> None:
     environ = {name: value for name, value in sandbox.environ().items() if name.startswith("GEMINI")}
     with sync.Router.from_env(environ=environ, dotenv=None) as router:
         assert router.chat(ask(OPENAI, GEMINI)).model == GEMINI
-        first, second = router.provider_plan(ask(OPENAI, GEMINI))
+        first, second = router.explain_plan(ask(OPENAI, GEMINI))
         assert (first.status, first.missing_env, second.status) == ("not-configured", ("OPENAI_API_KEY",), "available")
         with pytest.raises(MissingCredentials) as caught:
             router.chat(ask(OPENAI, ModelConfig("groq", "m")))
@@ -327,7 +327,7 @@ def test_a_provider_that_cannot_see_is_passed_over(sandbox: Sandbox) -> None:
 
 
 def test_a_refused_port_is_a_connect_failure() -> None:
-    provider = create("ollama", endpoint="http://127.0.0.1:9")
+    provider = create("ollama", base_url="http://127.0.0.1:9")
     with sync.Router([provider]) as router, pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:9"):
         router.chat(ask(ModelConfig("ollama", "m")), timeout=1)
 
@@ -347,7 +347,9 @@ def test_threads_share_one_router_within_its_bound(sandbox: Sandbox) -> None:
 
 def test_a_full_router_may_reject(sandbox: Sandbox) -> None:
     with (
-        sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=1, on_full="reject") as router,
+        sync.Router.from_env(
+            environ=sandbox.environ(), dotenv=None, max_concurrency=1, when_at_capacity="reject"
+        ) as router,
         router.stream(ask(OPENAI)),
         pytest.raises(ConcurrencyExceeded, match="max_concurrency"),
     ):
@@ -396,13 +398,13 @@ def test_a_transport_of_the_other_kind_is_refused_at_once() -> None:
 def test_what_one_run_of_trio_learnt_holds_in_the_next(sandbox: Sandbox) -> None:
     """Each run of trio has a clock that begins somewhere else."""
     sandbox.script("openai", Fault(status=503, headers={"retry-after": "30"}), forever=True)
-    router = trio_driver.Router.from_env(environ=sandbox.environ(), dotenv=None, retries=0)
+    router = trio_driver.Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0)
     rests: list[float] = []
 
     async def main() -> None:
         async with router:
             await router.chat(ask(OPENAI, GEMINI))
-            rests.extend(health.rests_for for health in router.health() if health.candidate == str(OPENAI))
+            rests.extend(health.available_in for health in router.health() if health.candidate == str(OPENAI))
 
     for _ in range(4):
         trio.run(main)
@@ -449,7 +451,7 @@ def test_connections_are_used_again(sandbox: Sandbox) -> None:
 
 
 def test_no_key_is_in_a_trace_or_an_error(sandbox: Sandbox) -> None:
-    provider = create("openai", api_key="sk-very-secret-key", endpoint=sandbox.url("openai"))
+    provider = create("openai", api_key="sk-very-secret-key", base_url=sandbox.url("openai"))
     assert "sk-very-secret-key" not in repr(provider)
     with sync.Router([provider]) as router, pytest.raises(AuthenticationFailed) as caught:
         router.chat(ask(OPENAI))

@@ -15,9 +15,9 @@ import pytest
 
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.errors import DeadlineExceeded, ServerError, TimedOut, Timer, TurnoutError
-from turnout.http import Headers, HttpRequest, Timeouts
+from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.providers import create
-from turnout.routing.policy.settings import BreakerPolicy, Hedge, Policy, Timers
+from turnout.routing.policy.settings import BreakerPolicy, Hedge, Policy, Timeouts
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport
@@ -43,8 +43,8 @@ class _Noting:
         self._waits = waits
         self._transport: Transport = SocketTransport(trust_env=False)
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
-        self._waits += (timeouts.connect, timeouts.head)
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> HttpResponse:
+        self._waits += (timeouts.connect, timeouts.response_headers)
         return _NotingAnswer(self._transport.open(request, timeouts), self._waits)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class _Hurried(sync.Router):
 def test_no_transport_is_given_time_that_is_over(step: float, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(token_interval=0.001), Fault(stall=0.01, after=1), forever=True)
     waits: list[float | None] = []
-    providers = [create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name)) for name in ("openai", "gemini")]
+    providers = [create(name, api_key=sandbox.key(name), base_url=sandbox.url(name)) for name in ("openai", "gemini")]
     with _Hurried(providers, policy=Policy(timeout=1.0), transport=_Noting(waits), seed=0) as router:
         router.step = step
         for _ in range(4):
@@ -99,7 +99,7 @@ class _Held:
         self.asked = 0
         self.probed, self.go, self.over = threading.Event(), threading.Event(), threading.Event()
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> HttpResponse:
         self.asked += 1
         if self.asked == 1:
             return _HeldAnswer(500, [])
@@ -133,10 +133,10 @@ class _HeldAnswer:
 def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None:
     transport = _Held()
     policy = Policy(
-        retries=0,
-        on_exhausted="wait",
-        breaker=BreakerPolicy(consecutive=1, open_for=0.01),
-        timers=Timers(linger=30.0),
+        max_retries=0,
+        when_all_in_cooldown="wait",
+        breaker=BreakerPolicy(consecutive_failures=1, break_duration=0.01),
+        timeouts=Timeouts(drain=30.0),
     )
     answers: list[str] = []
     with sync.Router([create("openai", api_key="k")], policy=policy, transport=transport) as router:
@@ -229,7 +229,7 @@ class _AtOnce:
     def __init__(self) -> None:
         self._transport = SocketTransport(trust_env=False)
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
         return _AnswerAtOnce(self._transport.open(request, timeouts))
 
     async def aclose(self) -> None:
@@ -251,8 +251,8 @@ class _AnswerAtOnce:
 
 @pytest.mark.parametrize("faults", list(itertools.product((Fault(), Fault(status=503), Fault(delay=0.02)), repeat=2)))
 def test_a_hedged_call_whose_tasks_are_over_as_soon_as_they_begin(faults: tuple[Fault, ...], sandbox: Sandbox) -> None:
-    providers = [create(name, api_key=sandbox.key(name), endpoint=sandbox.url(name)) for name in ("openai", "gemini")]
-    policy = Policy(hedge=Hedge(after=0.0, budget=1.0), backoff=0.001, timeout=5.0)
+    providers = [create(name, api_key=sandbox.key(name), base_url=sandbox.url(name)) for name in ("openai", "gemini")]
+    policy = Policy(hedge=Hedge(delay=0.0, budget=1.0), backoff_initial=0.001, timeout=5.0)
 
     async def main() -> None:
         async with _EagerRouter(providers, policy=policy, transport=_AtOnce(), seed=0) as router:

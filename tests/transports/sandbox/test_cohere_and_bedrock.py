@@ -209,7 +209,7 @@ def test_a_streamed_round_of_tools_on_trio(environ: dict[str, str], model: Model
     weather = Tool("get_weather", "The weather", SCHEMA)
 
     async def main() -> str:
-        async with Router.from_env(environ=environ, dotenv=None, retries=0, timeout=20) as router:
+        async with Router.from_env(environ=environ, dotenv=None, max_retries=0, timeout=20) as router:
             async with router.stream(ChatRequest(model, [asked], tools=[weather])) as stream:
                 async for _ in stream:
                     pass
@@ -225,7 +225,7 @@ def test_a_streamed_round_of_tools_on_trio(environ: dict[str, str], model: Model
 
 def test_embeddings_on_trio(environ: dict[str, str]) -> None:
     async def main() -> list[int]:
-        async with Router.from_env(environ=environ, dotenv=None, retries=0, timeout=20) as router:
+        async with Router.from_env(environ=environ, dotenv=None, max_retries=0, timeout=20) as router:
             request = EmbeddingRequest(ModelConfig("cohere", "embed-v4.0"), [f"text {n}" for n in range(100)])
             return [len(vector) for vector in (await router.embed(request)).vectors]
 

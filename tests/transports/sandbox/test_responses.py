@@ -48,7 +48,7 @@ def test_every_provider_that_offers_it_is_played() -> None:
 
 
 def openai(sandbox: Sandbox, key: str | None = None, name: str = "openai") -> Provider:
-    return create(name, api="responses", api_key=key or sandbox.key(name), endpoint=sandbox.url(name))
+    return create(name, api="responses", api_key=key or sandbox.key(name), base_url=sandbox.url(name))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ PROMPT = "Tell me of railways"
 
 @pytest.fixture
 def router(sandbox: Sandbox) -> Iterator[Router]:
-    with Router.from_env(environ=sandbox.environ(), dotenv=None, retries=0, timeout=20) as made:
+    with Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0, timeout=20) as made:
         yield made
 
 
@@ -83,7 +83,7 @@ def test_every_provider_of_the_catalog_is_played(sandbox: Sandbox, router: Route
     assert {status.provider for status in router.statuses() if status.status == "available"} == set(MODELS)
     for entry in (CATALOG[name] for name in MODELS):
         assert set(sandbox.environ()) & set(entry.key_env)
-        assert set(sandbox.environ()) & set(entry.endpoint_env)
+        assert set(sandbox.environ()) & set(entry.base_url_env)
 
 
 @pytest.mark.parametrize("provider", MODELS)
@@ -135,7 +135,7 @@ def test_reasoning_is_told(router: Router, provider: str) -> None:
 
 @pytest.mark.parametrize("provider", MODELS)
 def test_a_structured_answer(router: Router, provider: str) -> None:
-    habits = CATALOG[provider].habits
+    habits = CATALOG[provider].openai_compat
     wanted = ResponseFormat(SCHEMA) if habits.json_schema else ResponseFormat.json()
     reply = router.chat(asking(provider, "Name a city, as JSON", response_format=wanted))
     value = json.loads(reply.text)

@@ -96,7 +96,7 @@ def test_together_lists_its_models_bare(ask: Ask) -> None:
 
 @pytest.mark.parametrize("version", [None, "2024-10-21", "2025-04-01-preview"])
 def test_both_surfaces_of_azure_answer(sandbox: Sandbox, version: str | None) -> None:
-    provider = create("azure", endpoint=sandbox.url("azure"), api_key=sandbox.key("azure"), api_version=version)
+    provider = create("azure", base_url=sandbox.url("azure"), api_key=sandbox.key("azure"), api_version=version)
     with Router() as router:
         router.register(provider)
         answer = router.chat(ChatRequest("azure/gpt-4o-mini", "Tell me of railways"))
@@ -113,7 +113,7 @@ def test_both_surfaces_of_azure_answer(sandbox: Sandbox, version: str | None) ->
 def test_a_version_that_is_none_is_refused_by_azure(sandbox: Sandbox) -> None:
     with Router() as router:
         key = sandbox.key("azure")
-        router.register(create("azure", endpoint=sandbox.url("azure"), api_key=key, api_version="newest"))
+        router.register(create("azure", base_url=sandbox.url("azure"), api_key=key, api_version="newest"))
         with pytest.raises((NotFound, InvalidRequest)):
             router.chat(ChatRequest("azure/gpt-4o-mini", "hi"))
 
@@ -127,6 +127,6 @@ def test_a_conversation_of_another_vendor_is_taken_over(sandbox: Sandbox, provid
         Message.assistant("I look.", tool_calls=[FOREIGN]),
         Message.tool(FOREIGN, "12 degrees"),
     ]
-    with Router.from_env(environ=sandbox.environ(), dotenv=None, retries=0) as router:
+    with Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0) as router:
         request = ChatRequest(ModelConfig(provider, MODELS[provider]), messages, tools=[weather])
         assert "12 degrees" in router.chat(request).text

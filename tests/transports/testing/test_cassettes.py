@@ -34,7 +34,7 @@ from turnout.errors import (
     TransportError,
     TurnoutError,
 )
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import CATALOG, create
 from turnout_io import sync
 from turnout_io.testing import (
@@ -51,7 +51,7 @@ from turnout_io.testing import (
 )
 
 URL = "https://api.example.test/v1/chat"
-TIMEOUTS = Timeouts(connect=1, head=1)
+TIMEOUTS = TransportTimeouts(connect=1, response_headers=1)
 
 
 # -- anything at all ----------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_an_answer_that_was_left_early_can_be_read_no_further(tmp_path: Path) ->
 
 def test_a_request_that_was_cancelled_is_not_recorded(tmp_path: Path) -> None:
     class Interrupted(ScriptedTransport):
-        def open(self, request: HttpRequest, timeouts: Timeouts) -> Any:
+        def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
             raise KeyboardInterrupt
 
     transport = RecordingTransport(Interrupted(), tmp_path / "none.json")
@@ -246,7 +246,7 @@ GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
 def call(transport: Any, text: str = "Greet me.", key: str = "sk-one-key") -> str:
     environ = {"OPENAI_API_KEY": key, "GEMINI_API_KEY": key}
     request = ChatRequest(OPENAI, [Message.user(text)], fallbacks=[GEMINI])
-    router = sync.Router.from_env(environ=environ, dotenv=None, transport=transport, backoff=0)
+    router = sync.Router.from_env(environ=environ, dotenv=None, transport=transport, backoff_initial=0)
     with router, router.stream(request) as stream:
         return "".join(event.delta for event in stream if event.type == "token")
 
@@ -355,7 +355,7 @@ def test_no_key_of_a_provider_is_in_the_file(name: str, tmp_path: Path) -> None:
     script = ScriptedTransport()
     endpoint = None if CATALOG[name].base_url else "http://127.0.0.1:8000/v1"
     other = "very-secret-tenant-value"
-    provider = create(name, api_key=PLAIN, endpoint=endpoint, headers={"x-tenant-token": other})
+    provider = create(name, api_key=PLAIN, base_url=endpoint, headers={"x-tenant-token": other})
     echo = {"error": {"message": f"Incorrect API key provided: {PLAIN} of {other}"}}
     path = tmp_path / "call.json"
     with sync.Router(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from turnout.errors import RemoteProtocolError, TransportError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance import ALL_CHECKS, Check, Guarantee, Outcome, check_async_transport, check_transport
 from turnout_io.testing import (
     AsyncRecordingTransport,
@@ -28,7 +28,7 @@ from turnout_io.transports.asyncio import AsyncioTransport
 from turnout_io.transports.socket import SocketResponse, SocketTransport
 from turnout_io.transports.trio import TrioTransport
 
-PATIENT = Timeouts(connect=5, head=10)
+PATIENT = TransportTimeouts(connect=5, response_headers=10)
 
 # Without a wire there is no time, no TLS, nothing to be cancelled in, and nothing to wait in together.
 OF_A_WIRE = ("timers.", "tls.", "proxy.", "cancel.", "concurrency", "close.ends-a-read", "close.transport", "upload.")

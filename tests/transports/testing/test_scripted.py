@@ -28,7 +28,7 @@ from turnout.errors import (
     Timer,
     TransportError,
 )
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import CATALOG, create
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
@@ -48,7 +48,7 @@ KEY = "sk-a-key-that-nobody-may-see"
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
 URL = "http://127.0.0.1:1/v1/things"
-SHORT = Timeouts(connect=1, head=1)
+SHORT = TransportTimeouts(connect=1, response_headers=1)
 PROVIDERS = sorted(CATALOG)
 
 
@@ -58,10 +58,10 @@ def ask(*models: ModelConfig) -> ChatRequest:
 
 def made(transport: ScriptedTransport, *names: str, **policy: Any) -> sync.Router:
     environ = {f"{name.upper().replace('-', '_')}_API_KEY": KEY for name in names}
-    return sync.Router.from_env(environ=environ, dotenv=None, transport=transport, backoff=0, **policy)
+    return sync.Router.from_env(environ=environ, dotenv=None, transport=transport, backoff_initial=0, **policy)
 
 
-def get(transport: ScriptedTransport, url: str = URL, timeouts: Timeouts = SHORT) -> Any:
+def get(transport: ScriptedTransport, url: str = URL, timeouts: TransportTimeouts = SHORT) -> Any:
     return transport.open(HttpRequest("GET", url), timeouts)
 
 
@@ -74,7 +74,7 @@ def test_every_provider_answers_in_its_own_words(name: str, endpoint: str) -> No
     if not (endpoint or CATALOG[name].base_url):
         endpoint = "http://127.0.0.1:8000/v1"
     transport = ScriptedTransport()
-    provider = create(name, api_key=KEY, endpoint=endpoint or None)
+    provider = create(name, api_key=KEY, base_url=endpoint or None)
     request = ask(ModelConfig(name, "a-model"))
     said = Answer(text="Hello, 世界.\n", tool_calls=(Call("wave", {"hand": "left"}),))
     with sync.Router([provider], transport=transport) as router:
@@ -96,7 +96,7 @@ def test_every_provider_answers_in_its_own_words(name: str, endpoint: str) -> No
 def test_every_provider_refuses_in_its_own_words(name: str) -> None:
     transport = ScriptedTransport()
     endpoint = None if CATALOG[name].base_url else "http://127.0.0.1:8000/v1"
-    with sync.Router([create(name, api_key=KEY, endpoint=endpoint)], transport=transport) as router:
+    with sync.Router([create(name, api_key=KEY, base_url=endpoint)], transport=transport) as router:
         request = ask(ModelConfig(name, "a-model"))
         transport.answer(name, fault=Fault(status=401))
         with pytest.raises(AuthenticationFailed) as caught:
@@ -124,7 +124,7 @@ def test_every_provider_refuses_in_its_own_words(name: str) -> None:
 def test_faults_of_the_network_are_what_a_transport_makes_of_them(fault: Fault, error: type[Exception]) -> None:
     transport = ScriptedTransport()
     transport.answer("openai", "Hello", fault=fault)
-    with made(transport, "openai", retries=0) as router, pytest.raises(error):
+    with made(transport, "openai", max_retries=0) as router, pytest.raises(error):
         router.chat(ask(OPENAI))
 
 
@@ -160,7 +160,7 @@ def test_answers_are_given_in_order_and_requests_are_kept() -> None:
     transport = ScriptedTransport()
     transport.add(Reply(429, {"error": {"message": "later"}}), ConnectFailed("refused"))
     transport.answer("gemini", "Hello")
-    with made(transport, "openai", "gemini", retries=1) as router:
+    with made(transport, "openai", "gemini", max_retries=1) as router:
         reply = router.chat(ask(OPENAI, GEMINI))
     assert (reply.text, reply.model.provider) == ("Hello", "gemini")
     transport.assert_all_used()
@@ -221,11 +221,11 @@ def test_no_time_passes() -> None:
     started = time.monotonic()
     transport = ScriptedTransport()
     transport.add(Reply(200, [b"a", 3000.0, b"b"], delay=3000.0), Reply(delay=STALL), Reply(200, [STALL]))
-    response = get(transport, timeouts=Timeouts(head=4000))
+    response = get(transport, timeouts=TransportTimeouts(response_headers=4000))
     assert [response.read(None), response.read(None), response.read(None)] == [b"a", b"b", b""]
     with pytest.raises(TimedOut) as caught:
         get(transport)
-    assert (caught.value.timer, caught.value.phase) == (Timer.HEAD, Phase.SENT)
+    assert (caught.value.timer, caught.value.phase) == (Timer.RESPONSE_HEADERS, Phase.SENT)
     with pytest.raises(TimedOut):
         get(transport).read(1e9)
     assert time.monotonic() - started < 1.0
@@ -235,9 +235,9 @@ def test_a_script_that_would_hang_for_ever_says_so() -> None:
     transport = ScriptedTransport()
     transport.add(Reply(200, [STALL]), Reply(delay=STALL))
     with pytest.raises(ScriptError, match="no timeout"):
-        get(transport, timeouts=Timeouts()).read(None)
+        get(transport, timeouts=TransportTimeouts()).read(None)
     with pytest.raises(ScriptError, match="no timeout"):
-        get(transport, timeouts=Timeouts())
+        get(transport, timeouts=TransportTimeouts())
 
 
 def test_a_generator_is_played_as_it_is_read_and_closed_with_its_response() -> None:
@@ -359,7 +359,7 @@ def asynchronous(run: str, transport: AsyncScriptedTransport, deed: Callable[[An
 
     async def main() -> Any:
         async with driver.Router.from_env(
-            environ=environ, dotenv=None, transport=transport, backoff=0, retries=0
+            environ=environ, dotenv=None, transport=transport, backoff_initial=0, max_retries=0
         ) as router:
             return await deed(router)
 

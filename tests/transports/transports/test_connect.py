@@ -13,8 +13,8 @@ import pytest
 
 from turnout.errors import ConnectFailed, TimedOut, Timer
 from turnout.http.origin import Origin
-from turnout_io.transports.byte_streams import Channel
-from turnout_io.transports.connect import dial
+from turnout_io.transports.byte_streams import ByteStream
+from turnout_io.transports.connect import connect as open_stream
 from turnout_io.transports.connect_errors import connect_failed, proxy_refused
 from turnout_io.transports.socket import _BlockingRuntime, _run
 from turnout_io.transports.socket_runtime import Address
@@ -33,9 +33,9 @@ class Runtime(_BlockingRuntime):
         return [(kinds[":" in ip], socket.SOCK_STREAM, 0, "", (ip, port)) for ip, port in self.addresses]
 
 
-def connect(*addresses: tuple[str, int], seconds: float | None = 5.0) -> Channel:
+def connect(*addresses: tuple[str, int], seconds: float | None = 5.0) -> ByteStream:
     origin = Origin("http", "host.test", 80)
-    return _run(dial(Runtime(*addresses), origin, None, TlsSettings(), seconds))
+    return _run(open_stream(Runtime(*addresses), origin, None, TlsSettings(), seconds))
 
 
 @pytest.fixture

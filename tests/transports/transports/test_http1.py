@@ -13,7 +13,7 @@ import requests
 import trio
 
 from turnout.errors import ConnectFailed, LocalProtocolError, TransportError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance.plan import chunk, reply
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, Step
 from turnout_io.transports.asyncio import AsyncioTransport
@@ -21,7 +21,7 @@ from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
 from turnout_io.transports.trio import TrioTransport
 
-PATIENT = Timeouts(connect=5.0, head=5.0)
+PATIENT = TransportTimeouts(connect=5.0, response_headers=5.0)
 ANSWER: tuple[Step, ...] = (Request(), Send(reply(b"ok")))
 ONE: list[Step] = [*ANSWER, Hold()]
 MANY: list[Step] = [*ANSWER * 4, Hold()]
@@ -86,7 +86,7 @@ def test_a_response_can_be_closed_after_its_run(
 
 def test_threads_share_the_pool() -> None:
     with ScriptedServer(*[[*ANSWER * 40, Hold()] for _ in range(8)]) as server:
-        transport = SocketTransport(max_idle=8)
+        transport = SocketTransport(max_keepalive_connections=8)
         bodies: list[bytes] = []
 
         def work() -> None:
@@ -104,7 +104,7 @@ def test_threads_share_the_pool() -> None:
 
 def test_an_idle_connection_expires() -> None:
     with ScriptedServer(MANY, MANY) as server:
-        transport = SocketTransport(idle_expiry=0.0)
+        transport = SocketTransport(keepalive_expiry=0.0)
         for connections in (1, 2):
             assert get(transport, server.url) == b"ok"
             assert len(server.connections) == connections

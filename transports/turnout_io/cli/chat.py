@@ -39,7 +39,7 @@ def demo(interval: float) -> None:
     click.echo("A sandbox on this machine plays the providers. OpenAI is down; Gemini is the fallback.\n")
     with Sandbox(token_interval=interval) as sandbox, one_line():
         sandbox.script("openai", Fault(status=503), forever=True)
-        with Router.from_env(environ=sandbox.environ(), dotenv=None, retries=1) as router:
+        with Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=1) as router:
             trace = print_stream(router, request, None)
     if trace is not None:
         click.echo(f"\nWhat happened:\n{trace.explain()}")

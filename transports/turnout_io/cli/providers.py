@@ -7,7 +7,7 @@ import sys
 import click
 
 from turnout.chat import Capability, ProviderStatus
-from turnout.providers.catalog.spec import CatalogEntry
+from turnout.providers.catalog.spec import ProviderSpec
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE
 from turnout_io.cli.router import user_router
@@ -68,7 +68,7 @@ def markdown_matrix() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(entry: CatalogEntry, capability: Capability) -> str:
+def _cell(entry: ProviderSpec, capability: Capability) -> str:
     if capability not in entry.capabilities:
         return ""
-    return "any" if capability is Capability.JSON and not entry.habits.json_schema else "✓"
+    return "any" if capability is Capability.JSON and not entry.openai_compat.json_schema else "✓"

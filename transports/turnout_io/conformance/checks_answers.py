@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 from turnout.errors import LocalProtocolError, TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, Step
 
@@ -88,7 +88,9 @@ async def _(bench: Bench) -> None:
     for value in ("Bearer sk-secret\r\nX-Smuggled: 1", "Bearer sk-secret\n"):
         with ScriptedServer([Request(), Send(reply()), Hold()]) as server:
             request = HttpRequest("GET", server.url, (("Authorization", value),))
-            fault = await expect(LocalProtocolError, bench.make().open(request, Timeouts(connect=5, head=5)))
+            fault = await expect(
+                LocalProtocolError, bench.make().open(request, TransportTimeouts(connect=5, response_headers=5))
+            )
             assert "sk-secret" not in str(fault)
             assert not server.requests
 

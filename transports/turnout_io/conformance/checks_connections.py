@@ -7,7 +7,7 @@ import functools
 import time
 
 from turnout.errors import Disconnected, TimedOut, TransportError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance.plan import Bench, Checks, DoesNotApply, Guarantee, chunk, collect, reply
 from turnout_io.conformance.server import End, Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
 
@@ -260,7 +260,7 @@ async def _(bench: Bench) -> Guarantee:
     with ScriptedServer([Request(body=False), Send(large), Pause(1.5), Reset()]) as server:
         request = HttpRequest("POST", server.url, (), b"x" * 30_000_000)
         try:
-            response = await bench.make().open(request, Timeouts(connect=1.0, head=1.0))
+            response = await bench.make().open(request, TransportTimeouts(connect=1.0, response_headers=1.0))
         except TransportError:
             return Guarantee.NONE
         assert response.status == 413

@@ -10,7 +10,7 @@ import socket
 import time
 
 from turnout.errors import ConnectFailed, Phase, TimedOut, Timer, TransportError, TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
 from turnout_io.conformance.server import Hold, Pause, Request, ScriptedServer, Send, Step
 
@@ -30,7 +30,7 @@ def _in_time(started: float, seconds: float = SHORT) -> bool:
     return taken <= seconds + SLACK
 
 
-async def _opening(bench: Bench, timeouts: Timeouts, *steps: Step, body: bytes = b"") -> tuple[TimedOut, bool]:
+async def _opening(bench: Bench, timeouts: TransportTimeouts, *steps: Step, body: bytes = b"") -> tuple[TimedOut, bool]:
     with ScriptedServer([*steps]) as server:
         subject = bench.make()
         started = time.monotonic()
@@ -53,7 +53,9 @@ async def _(bench: Bench) -> Guarantee:
                 filling.append(filler)
             request = HttpRequest("GET", f"http://127.0.0.1:{listener.getsockname()[1]}")
             started = time.monotonic()
-            fault = await expect(TransportError, bench.make().open(request, Timeouts(connect=SHORT, head=10)))
+            fault = await expect(
+                TransportError, bench.make().open(request, TransportTimeouts(connect=SHORT, response_headers=10))
+            )
             assert _in_time(started), "the connect timer ran out late"
             assert fault.phase is Phase.NOT_SENT
             if isinstance(fault, TimedOut):
@@ -72,7 +74,9 @@ async def _(bench: Bench) -> Guarantee:
         request = HttpRequest("GET", f"https://127.0.0.1:{server.port}")
         started = time.monotonic()
         subject = bench.make()
-        fault = await expect(TransportError, subject.open(request, Timeouts(connect=SHORT, head=10)))
+        fault = await expect(
+            TransportError, subject.open(request, TransportTimeouts(connect=SHORT, response_headers=10))
+        )
         assert _in_time(started), "the connect timer ran out late"
         await bench.client_closed(subject, server.wait_for_connection)
     # Nothing was sent; a transport that cannot tell may say less, and then the request is repeated less often.
@@ -82,7 +86,7 @@ async def _(bench: Bench) -> Guarantee:
 
 @CHECKS.add("timers.head", "the head timer bounds the wait for an answer")
 async def _(bench: Bench) -> None:
-    fault, in_time = await _opening(bench, Timeouts(connect=5, head=SHORT), Request(), Hold())
+    fault, in_time = await _opening(bench, TransportTimeouts(connect=5, response_headers=SHORT), Request(), Hold())
     assert in_time
     assert fault.timer is not Timer.CONNECT
     assert fault.phase is Phase.SENT
@@ -92,7 +96,9 @@ async def _(bench: Bench) -> None:
 async def _(bench: Bench) -> Guarantee:
     drip = Send(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10, each=3, every=0.05)
     try:
-        _, in_time = await _opening(bench, Timeouts(connect=5, head=SHORT), Request(), drip, Hold())
+        _, in_time = await _opening(
+            bench, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold()
+        )
     except AssertionError as fault:
         if fault.__cause__ is not None:  # another error came, and not just no error
             raise
@@ -103,14 +109,14 @@ async def _(bench: Bench) -> Guarantee:
 @CHECKS.add("timers.head-against-interim-answers", "interim answers do not stretch the head timer")
 async def _(bench: Bench) -> Guarantee:
     drip = Send(b"HTTP/1.1 100 Continue\r\n\r\n" * 20, each=25, every=0.05)
-    _, in_time = await _opening(bench, Timeouts(connect=5, head=SHORT), Request(), drip, Hold())
+    _, in_time = await _opening(bench, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold())
     return Guarantee.EXACT if in_time else Guarantee.PER_READ
 
 
 @CHECKS.add("timers.write", "a peer that does not read is given up when the head timer runs out")
 async def _(bench: Bench) -> None:
     fault, in_time = await _opening(
-        bench, Timeouts(connect=SHORT, head=SHORT), Pause(0.9), Hold(), body=b"x" * 30_000_000
+        bench, TransportTimeouts(connect=SHORT, response_headers=SHORT), Pause(0.9), Hold(), body=b"x" * 30_000_000
     )
     assert in_time
     assert fault.timer is not Timer.CONNECT
@@ -133,7 +139,9 @@ async def _(bench: Bench) -> None:
 async def _(bench: Bench) -> Guarantee:
     script: list[Step] = [Request(), Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), Hold()]
     with ScriptedServer(script) as server:
-        response = await bench.make().open(HttpRequest("GET", server.url), Timeouts(connect=5, head=1.5))
+        response = await bench.make().open(
+            HttpRequest("GET", server.url), TransportTimeouts(connect=5, response_headers=1.5)
+        )
         started = time.monotonic()
         await expect(TimedOut, response.read(SHORT))
         in_time = _in_time(started)
@@ -217,7 +225,7 @@ async def _(bench: Bench) -> Guarantee:
 async def _(bench: Bench) -> None:
     script: list[Step] = [Request(), Pause(SHORT), Send(CHUNKED), Pause(SHORT), Send(chunk(b"a") + chunk(b"")), Hold()]
     with ScriptedServer(script) as server:
-        response = await bench.make().open(HttpRequest("GET", server.url), Timeouts())
+        response = await bench.make().open(HttpRequest("GET", server.url), TransportTimeouts())
         assert await response.read(None) == b"a"
         assert await response.read(None) == b""
         await response.close()
@@ -237,7 +245,9 @@ async def _(bench: Bench) -> None:
     # RFC 6761 section 6.4: ".invalid" has no addresses, and no query for it needs to leave the machine.
     fault = await expect(
         TransportError,
-        bench.make().open(HttpRequest("GET", "http://no-such-host.invalid"), Timeouts(connect=5, head=5)),
+        bench.make().open(
+            HttpRequest("GET", "http://no-such-host.invalid"), TransportTimeouts(connect=5, response_headers=5)
+        ),
     )
     assert isinstance(fault, ConnectFailed | TimedOut)
     assert fault.phase is Phase.NOT_SENT

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 
 from turnout.errors import TurnoutError
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance.server import Connection
 from turnout_io.conformance.subject import Response, Subject
 
@@ -101,7 +101,7 @@ class Bench:
         return await subject.open(HttpRequest(method or ("POST" if body else "GET"), url, fields, body), PATIENT)
 
 
-PATIENT = Timeouts(connect=5.0, head=10.0)
+PATIENT = TransportTimeouts(connect=5.0, response_headers=10.0)
 
 Function: TypeAlias = Callable[[Bench], Coroutine[Any, Any, "Guarantee | None"]]
 

@@ -6,7 +6,7 @@ import concurrent.futures
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.base import AsyncHttpResponse, AsyncTransport, HttpResponse, Transport
 
 __all__ = ["AsyncioSubject", "BlockingSubject", "Response", "Subject", "TrioSubject", "run_blocking"]
@@ -37,7 +37,7 @@ class Subject(Protocol):
 
     cancels: bool
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Response: ...
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Response: ...
 
     async def close(self) -> None: ...
 
@@ -92,7 +92,7 @@ class BlockingSubject:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Response:
         return _BlockingResponse(self._transport.open(request, timeouts))
 
     async def close(self) -> None:
@@ -134,7 +134,7 @@ class _AsyncSubject:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Response:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Response:
         return _AsyncResponse(await self._transport.open(request, timeouts))
 
     async def close(self) -> None:

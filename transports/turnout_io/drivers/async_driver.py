@@ -22,16 +22,16 @@ from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
-from turnout.routing.call.selection import Field
+from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.single_exchange import CountTokens, Rerank
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
 from turnout.routing.policy.settings import Policy
 from turnout.token_counting import TokenCount
 from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.drivers.router_base import LEAST_WAIT, RouterBase, auth_failures
 
-__all__ = ["AsyncChatStream", "AsyncRouter", "Group", "Run", "Runtime", "Waker", "authorised"]
+__all__ = ["AsyncChatStream", "AsyncRouter", "Group", "Run", "Runtime", "Waker", "sign_request"]
 
 
 class Waker(Protocol):
@@ -88,7 +88,7 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
-        self._wakers: dict[Field, Waker] = {}
+        self._wakers: dict[CandidateSelector, Waker] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -111,16 +111,16 @@ class AsyncRouter(RouterBase[AsyncTransport]):
         request: ChatRequest,
         *,
         timeout: float | None = None,
-        total: float | None = None,
+        total_timeout: float | None = None,
         policy: Policy | None = None,
     ) -> AsyncChatStream:
         """The answer as it comes; to be used in an `async with` block.
 
         timeout  seconds until the first content
-        total    seconds for the whole stream; no bound by default
+        total_timeout    seconds for the whole stream; no bound by default
         policy   the rules of this call, where they are not the router's
         """
-        return AsyncChatStream(self, request, timeout, total, policy)
+        return AsyncChatStream(self, request, timeout, total_timeout, policy)
 
     async def embed(
         self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
@@ -192,7 +192,13 @@ class AsyncRouter(RouterBase[AsyncTransport]):
     ) -> Call:
         self._notice_fork()
         return self._core.start(
-            operation, self._now(), time.time(), timeout=timeout, total=total, policy=policy, concurrent=True
+            operation,
+            self._now(),
+            time.time(),
+            timeout=timeout,
+            total_timeout=total,
+            policy=policy,
+            concurrent=True,
         )
 
     def _network(self) -> AsyncTransport:
@@ -208,12 +214,12 @@ class AsyncRouter(RouterBase[AsyncTransport]):
 
     async def _sleep(self, call: Call, until: float) -> None:
         try:
-            waker = self._wakers[call.field] = self._runtime.make_waker()
+            waker = self._wakers[call.selector] = self._runtime.make_waker()
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
                 await waker.wait(max(0.0, until - self._now()))
         finally:
-            self._wakers.pop(call.field, None)
+            self._wakers.pop(call.selector, None)
 
     def _wake(self) -> None:
         for field in self._core.places.take_woken():
@@ -252,7 +258,7 @@ class Run:
                             events = call.receive_end(attempt, clock())
                 case Open(attempt, request, timeouts):
                     try:
-                        response = await self._router._network().open(await authorised(request), timeouts)
+                        response = await self._router._network().open(await sign_request(request), timeouts)
                     except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:
@@ -261,9 +267,9 @@ class Run:
                 case Sleep(until):
                     await self._router._sleep(call, until)
                     continue
-                case Wait():
+                case WaitForAny():
                     raise LocalProtocolError("a second attempt came up in a driver that has one at a time")
-                case Drop(attempt):
+                case Close(attempt):
                     await self._drop(attempt)
                     continue
                 case Finish():
@@ -281,7 +287,7 @@ class Run:
         try:
             self.call.cancel(clock())
             while not isinstance(command := self.call.next_command(clock()), Finish):
-                if isinstance(command, Drop):
+                if isinstance(command, Close):
                     await self._drop(command.attempt)
         finally:
             for attempt in tuple(self._responses):
@@ -318,7 +324,7 @@ class Run:
         self._router._wake()
 
 
-async def authorised(request: HttpRequest) -> HttpRequest:
+async def sign_request(request: HttpRequest) -> HttpRequest:
     if request.auth is None:
         return request
     with auth_failures():

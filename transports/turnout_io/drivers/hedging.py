@@ -13,14 +13,14 @@ from typing import assert_never
 from turnout.errors import AuthenticationFailed, RemoteProtocolError, TransportError
 from turnout.events import Event
 from turnout.routing.call.machine import Call
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
-from turnout_io.drivers.async_driver import AsyncRouter, Group, Run, Waker, authorised
+from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
+from turnout_io.drivers.async_driver import AsyncRouter, Group, Run, Waker, sign_request
 from turnout_io.drivers.router_base import LEAST_WAIT
 
-__all__ = ["OverlappingRun"]
+__all__ = ["HedgedRun"]
 
 
-class OverlappingRun(Run):
+class HedgedRun(Run):
     """One call being driven whose operations may overlap."""
 
     def __init__(self, router: AsyncRouter, call: Call) -> None:
@@ -33,7 +33,7 @@ class OverlappingRun(Run):
 
     async def step(self) -> tuple[Event, ...]:
         """Do what the call says until there are events or it is over."""
-        if self._begun and not self.call.lanes.overlapping:
+        if self._begun and not self.call.in_flight.overlapping:
             return await super().step()
         self._begun = True
         async with self._router._runtime.group() as group:
@@ -58,13 +58,13 @@ class OverlappingRun(Run):
             match command:
                 case Open(attempt) | Read(attempt):
                     self._begin(group, command)
-                    if attempt in self._under_way and not call.lanes.overlapping:
+                    if attempt in self._under_way and not call.in_flight.overlapping:
                         await self._wait(math.inf)
-                case Wait(until):
+                case WaitForAny(until):
                     await self._wait(max(0.0, until - clock()))
                 case Sleep(until):
                     await self._router._sleep(call, until)
-                case Drop(attempt):
+                case Close(attempt):
                     cancel = self._under_way.pop(attempt, None)
                     if cancel is not None:
                         cancel()
@@ -100,7 +100,7 @@ class OverlappingRun(Run):
         try:
             match command:
                 case Open(_, request, timeouts):
-                    response = await self._router._network().open(await authorised(request), timeouts)
+                    response = await self._router._network().open(await sign_request(request), timeouts)
                     if attempt not in self._under_way:
                         await self._router._close(response)
                         return
@@ -120,7 +120,7 @@ class OverlappingRun(Run):
             self._wake()
             return
         # Between the outcome and the Drop of one attempt, the other may have won.
-        if self._under_way.pop(attempt, None) is not None and self.call.lanes.is_on(attempt):
+        if self._under_way.pop(attempt, None) is not None and self.call.in_flight.is_on(attempt):
             self._events += told(self._router._now())
             self._wake()
 

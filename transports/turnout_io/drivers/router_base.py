@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import AuthenticationFailed, TurnoutError
-from turnout.providers.catalog.spec import CatalogEntry
+from turnout.providers.catalog.spec import ProviderSpec
 from turnout.providers.protocol import Provider
 from turnout.routing.call.machine import Call
 from turnout.routing.policy.routes import Route
@@ -89,7 +89,7 @@ class RouterBase(Generic[TransportT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
-        entries: Iterable[CatalogEntry] = (),
+        entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
     ) -> Self:
         """A router over every provider of the catalog, with keys and endpoints from the environment and `dotenv`.
@@ -109,7 +109,7 @@ class RouterBase(Generic[TransportT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
-        entries: Iterable[CatalogEntry] = (),
+        entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
     ) -> Self:
         """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
@@ -124,7 +124,7 @@ class RouterBase(Generic[TransportT]):
         transport: TransportT | None,
         seed: int | None,
         on_trace: Callable[[Trace], None] | None,
-        entries: Iterable[CatalogEntry],
+        entries: Iterable[ProviderSpec],
         overrides: Mapping[str, Any],
     ) -> Self:
         from turnout_io.files import load_settings
@@ -192,6 +192,6 @@ class RouterBase(Generic[TransportT]):
         """The status of every registered provider."""
         return self._core.statuses()
 
-    def provider_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
+    def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Who would be asked for this request, in order, and why some would be skipped."""
-        return self._core.provider_plan(request)
+        return self._core.explain_plan(request)

@@ -27,9 +27,9 @@ from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
-from turnout.routing.call.selection import Field
+from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.single_exchange import CountTokens, Rerank
-from turnout.routing.commands import Drop, Finish, Open, Read, Sleep, Wait
+from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
 from turnout.routing.policy.settings import Policy
 from turnout.token_counting import TokenCount
 from turnout.trace import Trace
@@ -54,7 +54,7 @@ class Router(RouterBase[Transport]):
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._lock = process_lock()
-        self._wakers: dict[Field, threading.Event] = {}
+        self._wakers: dict[CandidateSelector, threading.Event] = {}
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -77,16 +77,16 @@ class Router(RouterBase[Transport]):
         request: ChatRequest,
         *,
         timeout: float | None = None,
-        total: float | None = None,
+        total_timeout: float | None = None,
         policy: Policy | None = None,
     ) -> ChatStream:
         """The answer as it comes; to be used in a `with` block.
 
         timeout  seconds until the first content
-        total    seconds for the whole stream; no bound by default
+        total_timeout    seconds for the whole stream; no bound by default
         policy   the rules of this call, where they are not the router's
         """
-        return ChatStream(self, request, timeout, total, policy)
+        return ChatStream(self, request, timeout, total_timeout, policy)
 
     def embed(
         self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
@@ -158,7 +158,13 @@ class Router(RouterBase[Transport]):
     ) -> Call:
         self._notice_fork()
         return self._core.start(
-            operation, self._now(), time.time(), timeout=timeout, total=total, policy=policy, concurrent=False
+            operation,
+            self._now(),
+            time.time(),
+            timeout=timeout,
+            total_timeout=total,
+            policy=policy,
+            concurrent=False,
         )
 
     def _network(self) -> Transport:
@@ -178,12 +184,12 @@ class Router(RouterBase[Transport]):
 
     def _sleep(self, call: Call, until: float) -> None:
         try:
-            waker = self._wakers[call.field] = threading.Event()
+            waker = self._wakers[call.selector] = threading.Event()
             # Looked at only now: a place that was granted before the waker was there would wake nobody.
             if not call.ready:
                 waker.wait(max(0.0, until - self._now()))
         finally:  # Ctrl-C comes here as anywhere
-            self._wakers.pop(call.field, None)
+            self._wakers.pop(call.selector, None)
 
     def _wake(self) -> None:
         for field in self._core.places.take_woken():
@@ -222,7 +228,7 @@ class Run:
                             events = call.receive_end(attempt, clock())
                 case Open(attempt, request, timeouts):
                     try:
-                        response = self._router._network().open(authorised(request), timeouts)
+                        response = self._router._network().open(sign_request(request), timeouts)
                     except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
                         events = call.receive_failure(attempt, error, clock())
                     else:
@@ -231,9 +237,9 @@ class Run:
                 case Sleep(until):
                     self._router._sleep(call, until)
                     continue
-                case Wait():
+                case WaitForAny():
                     raise LocalProtocolError("a second attempt came up in a driver that has one at a time")
-                case Drop(attempt):
+                case Close(attempt):
                     self._drop(attempt)
                     continue
                 case Finish():
@@ -251,7 +257,7 @@ class Run:
         try:
             self.call.cancel(clock())
             while not isinstance(command := self.call.next_command(clock()), Finish):
-                if isinstance(command, Drop):
+                if isinstance(command, Close):
                     self._drop(command.attempt)
         finally:
             for attempt in tuple(self._responses):
@@ -279,7 +285,7 @@ class Run:
         self._router._wake()
 
 
-def authorised(request: HttpRequest) -> HttpRequest:
+def sign_request(request: HttpRequest) -> HttpRequest:
     if request.auth is None:
         return request
     with auth_failures():

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from turnout.errors import RemoteProtocolError, TimedOut, TransportError
-from turnout.http import Headers, HttpRequest, Timeouts
+from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout_io.base import AsyncHttpResponse, AsyncTransport, HttpResponse, Transport
 from turnout_io.testing.cassette import Exchange, RecordedResponse, write_cassette
 from turnout_io.testing.redaction import Redaction
@@ -133,7 +133,7 @@ class RecordingTransport:
         self._transport = transport
         self._tape = _Tape(path, secrets, secret_headers)
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> RecordingResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> RecordingResponse:
         """See `turnout_io.base.Transport.open`."""
         take = self._tape.begin(request)
         try:
@@ -188,7 +188,7 @@ class AsyncRecordingTransport:
         self._transport = transport
         self._tape = _Tape(path, secrets, secret_headers)
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncRecordingResponse:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncRecordingResponse:
         """See `turnout_io.base.AsyncTransport.open`."""
         take = self._tape.begin(request)
         try:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.testing.cassette import Exchange, RecordedResponse, read_cassette
 from turnout_io.testing.differences import differences
 from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
@@ -95,7 +95,7 @@ class ReplayTransport(_Replay):
     secrets, secret_headers   the values that take the place of those that were removed: they match what is removed
     """
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> PlayedResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
         """See `turnout_io.base.Transport.open`. Timeouts are what was recorded, and no time passes."""
         return self._open(request)
 
@@ -106,7 +106,7 @@ class ReplayTransport(_Replay):
 class AsyncReplayTransport(_Replay):
     """The same for async code, on trio and on asyncio."""
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncPlayedResponse:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncPlayedResponse:
         """See `ReplayTransport.open`."""
         await checkpoint()
         return AsyncPlayedResponse(self._open(request))

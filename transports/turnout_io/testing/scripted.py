@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from turnout.errors import Phase, TimedOut, Timer
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
 from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
 from turnout_io.testing.replies import Reply
@@ -15,13 +15,13 @@ __all__ = ["AsyncScriptedTransport", "ScriptedTransport"]
 
 
 class _Scripted(Script):
-    def _open(self, request: HttpRequest, timeouts: Timeouts) -> PlayedResponse:
+    def _open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
         Http1Exchange.to_url(request)  # refuses what no transport could send
         outcome = self.take(request)
         if not isinstance(outcome, Reply):
             raise fresh(outcome)
-        if timeouts.head is not None and outcome.delay > timeouts.head:
-            raise TimedOut("the script gives no head in time", timer=Timer.HEAD, phase=Phase.SENT)
+        if timeouts.response_headers is not None and outcome.delay > timeouts.response_headers:
+            raise TimedOut("the script gives no head in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT)
         if outcome.delay == math.inf:
             raise ScriptError("the script gives no head, and the caller set no timeout: a real transport would hang")
         return PlayedResponse(outcome.status, outcome.headers, outcome.body)
@@ -40,7 +40,7 @@ class ScriptedTransport(_Scripted):
     See `Script` for what can be scripted. It may be used from several threads.
     """
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> PlayedResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
         """See `turnout_io.base.Transport.open`. Raises ScriptError for a request that the script does not have."""
         return self._open(request, timeouts)
 
@@ -51,7 +51,7 @@ class ScriptedTransport(_Scripted):
 class AsyncScriptedTransport(_Scripted):
     """The same for async code, on trio and on asyncio."""
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> AsyncPlayedResponse:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncPlayedResponse:
         """See `turnout_io.base.AsyncTransport.open`. Raises ScriptError like the blocking one."""
         await checkpoint()
         return AsyncPlayedResponse(self._open(request, timeouts))

@@ -16,7 +16,7 @@ import attrs
 
 from turnout_io.transports.socket_runtime import DeadlinePassed, SocketRuntime
 
-__all__ = ["Channel", "PlainChannel", "TlsChannel", "flush", "shake_hands"]
+__all__ = ["ByteStream", "PlainChannel", "TlsChannel", "flush", "shake_hands"]
 
 _READ_SIZE = 65536
 
@@ -59,12 +59,12 @@ class PlainChannel:
 class TlsChannel:
     """TLS over another channel. `shake_hands` comes first."""
 
-    inner: Channel
+    inner: ByteStream
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
     _tls: ssl.SSLObject
 
-    def __init__(self, inner: Channel, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, inner: ByteStream, context: ssl.SSLContext, host: str) -> None:
         self.inner = inner
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -134,10 +134,10 @@ class TlsChannel:
             self.inner.put(self._outgoing.read())
 
 
-Channel: TypeAlias = PlainChannel | TlsChannel
+ByteStream: TypeAlias = PlainChannel | TlsChannel
 
 
-async def flush(channel: Channel, runtime: SocketRuntime, deadline: float | None) -> None:
+async def flush(channel: ByteStream, runtime: SocketRuntime, deadline: float | None) -> None:
     """Send all that was put. Raises OSError, DeadlinePassed or Interrupted."""
     while not channel.flush():
         if not await runtime.wait((), (channel.socket,), deadline):

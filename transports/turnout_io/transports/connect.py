@@ -15,13 +15,13 @@ from turnout.errors import ConnectFailed, Phase, TimedOut, Timer
 from turnout.http import HttpRequest
 from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin
-from turnout_io.transports.byte_streams import Channel, PlainChannel, TlsChannel, flush, shake_hands
+from turnout_io.transports.byte_streams import ByteStream, PlainChannel, TlsChannel, flush, shake_hands
 from turnout_io.transports.connect_errors import connect_failed, proxy_refused
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, SocketRuntime
 from turnout_io.transports.tls import TlsSettings
 
-__all__ = ["dial"]
+__all__ = ["connect"]
 
 # RFC 8305 section 5: how long an address may take before the next is tried beside it.
 _NEXT_ADDRESS_AFTER = 0.25
@@ -30,15 +30,15 @@ _PENDING = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, getatt
 _LOCAL_FAULTS = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
-async def dial(
+async def connect(
     runtime: SocketRuntime, origin: Origin, proxy: Proxy | None, tls: TlsSettings, seconds: float | None
-) -> Channel:
+) -> ByteStream:
     """A channel to `origin`, within `seconds`. Raises ConnectFailed, TimedOut or LocalProtocolError."""
     deadline = None if seconds is None else runtime.now() + seconds
     first = origin if proxy is None else proxy.origin
     # `stage` is where a fault would belong: the peer that is being talked to, and the proxy where it is that.
     stage: tuple[Origin, str | None] = (first, None if proxy is None else str(proxy))
-    channel: Channel | None = None
+    channel: ByteStream | None = None
     try:
         channel = PlainChannel(await _dial_tcp(runtime, first, deadline))
         if proxy is not None and first.scheme == "https":
@@ -156,7 +156,7 @@ def _earlier(deadline: float | None, moment: float) -> float:
 
 
 async def _tunnel(
-    channel: Channel, runtime: SocketRuntime, origin: Origin, proxy: Proxy, deadline: float | None
+    channel: ByteStream, runtime: SocketRuntime, origin: Origin, proxy: Proxy, deadline: float | None
 ) -> None:
     """Ask the proxy for a tunnel to `origin` (RFC 9110 section 9.3.6)."""
     fields = [("Host", origin.authority)]

@@ -12,13 +12,13 @@ import ssl
 from collections.abc import Hashable
 
 from turnout.errors import TimedOut, Timer, TransportError, TurnoutError
-from turnout.http import Headers, HttpRequest, Timeouts
+from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin, split_url
 from turnout.http.pool import Pool
 from turnout_io.drivers.process_lock import process_lock
-from turnout_io.transports.byte_streams import Channel
-from turnout_io.transports.connect import dial
+from turnout_io.transports.byte_streams import ByteStream
+from turnout_io.transports.connect import connect
 from turnout_io.transports.proxies import Proxy, proxy_for
 from turnout_io.transports.socket_runtime import DeadlinePassed, Interrupted, SocketRuntime
 from turnout_io.transports.tls import TlsSettings
@@ -38,22 +38,22 @@ class Http1Client:
         ssl_context: ssl.SSLContext | None,
         proxy: str | None,
         trust_env: bool,
-        max_idle: int,
-        idle_expiry: float,
+        max_keepalive_connections: int,
+        keepalive_expiry: float,
     ) -> None:
         self.runtime = runtime
         self._environ = os.environ if trust_env else None
         self._tls = TlsSettings(ca_file, client_cert, ssl_context, self._environ)
         self._proxy = Proxy.parse(proxy) if proxy else None
         self._any_proxy = proxy != ""
-        self._pool: Pool[Channel] = Pool(max_idle, max_idle, idle_expiry)
+        self._pool: Pool[ByteStream] = Pool(max_keepalive_connections, max_keepalive_connections, keepalive_expiry)
         self._lock = process_lock()  # blocking callers may come from several threads
         self._token: object = None
         self._closed = False
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> Http1Response:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Http1Response:
         """See `turnout_io.base.Transport.open`."""
-        deadline = None if timeouts.head is None else self.runtime.now() + timeouts.head
+        deadline = None if timeouts.response_headers is None else self.runtime.now() + timeouts.response_headers
         origin, target = split_url(request.url)
         proxy = self._proxy_for(origin)
         proxy_fields: tuple[tuple[str, str], ...] = ()
@@ -68,7 +68,7 @@ class Http1Client:
         exchange.reused = channel is not None
         if channel is None:
             through = proxy.origin if proxy is not None and origin.scheme == "http" else None
-            channel = await dial(
+            channel = await connect(
                 self.runtime, through or origin, None if through else proxy, self._tls, timeouts.connect
             )
         try:
@@ -82,25 +82,25 @@ class Http1Client:
         """Close the idle connections; those in use are closed when their exchange is over."""
         with self._lock:
             self._closed = True
-            idle = self._pool.drain()
+            idle = self._pool.clear()
             ours = self.runtime.token() is self._token
         for channel in idle:
             channel.end() if ours else channel.close()
 
-    def give_back(self, key: Hashable, channel: Channel, token: object) -> None:
+    def give_back(self, key: Hashable, channel: ByteStream, token: object) -> None:
         """Take a connection whose exchange is over. `token` is the runtime's at the time when it was opened."""
         if token is not self.runtime.token():
             channel.close()  # without a word to the peer: in a forked process, it is the parent's to speak
             return
         with self._lock:
             if self._closed or self._token is not token:
-                closing: tuple[Channel, ...] = (channel,)
+                closing: tuple[ByteStream, ...] = (channel,)
             else:
-                closing = self._pool.give(key, channel, self.runtime.now())
+                closing = self._pool.release(key, channel, self.runtime.now())
         for old in closing:
             old.end()
 
-    def _reuse(self, key: Hashable) -> Channel | None:
+    def _reuse(self, key: Hashable) -> ByteStream | None:
         """An idle connection that is alive. What came over one while it was idle can only be its end, or garbage."""
         while True:
             with self._lock:
@@ -108,11 +108,11 @@ class Http1Client:
                 foreign = token is not self._token
                 if foreign:
                     # Another run of the event loop, or a forked process: these connections are not ours any more.
-                    closing = self._pool.drain()
+                    closing = self._pool.clear()
                     self._token = token
                 else:
-                    closing = self._pool.expire(self.runtime.now())
-                channel = self._pool.take(key)
+                    closing = self._pool.evict_expired(self.runtime.now())
+                channel = self._pool.acquire(key)
             for old in closing:
                 old.close() if foreign else old.end()
             if channel is None or _is_alive(channel):
@@ -120,7 +120,7 @@ class Http1Client:
             channel.close()
 
     async def _exchange_heads(
-        self, channel: Channel, exchange: Http1Exchange, origin: Origin, deadline: float | None
+        self, channel: ByteStream, exchange: Http1Exchange, origin: Origin, deadline: float | None
     ) -> bytes:
         """Send the request and read the head of the answer, which may come before the request is through.
 
@@ -159,7 +159,7 @@ class Http1Client:
                     if not exchange.head_received:
                         raise exchange.failure
         except DeadlinePassed:
-            timer = Timer.HEAD if exchange.request_sent else Timer.WRITE
+            timer = Timer.RESPONSE_HEADERS if exchange.request_sent else Timer.WRITE
             told = "did not answer" if exchange.request_sent else "did not take the whole request"
             raise TimedOut(f"{origin.authority} {told} in time", timer=timer, phase=exchange.phase) from None
         except OSError as fault:
@@ -174,7 +174,7 @@ class Http1Client:
         return proxy_for(origin, self._environ) if self._any_proxy and self._environ is not None else None
 
 
-def _is_alive(channel: Channel) -> bool:
+def _is_alive(channel: ByteStream) -> bool:
     try:
         return channel.take() is None
     except OSError:
@@ -194,14 +194,14 @@ class Http1Response:
         self,
         client: Http1Client,
         key: Hashable,
-        channel: Channel,
+        channel: ByteStream,
         exchange: Http1Exchange,
         origin: Origin,
         ready: bytes,
     ) -> None:
         self._client = client
         self._key = key
-        self._channel: Channel | None = channel
+        self._channel: ByteStream | None = channel
         self._exchange = exchange
         self._origin = origin
         self._ready = ready
@@ -239,7 +239,7 @@ class Http1Response:
             self._reading = False
             self._drop_if_closed()
 
-    async def _read(self, channel: Channel, timeout: float | None) -> bytes:
+    async def _read(self, channel: ByteStream, timeout: float | None) -> bytes:
         runtime = self._client.runtime
         exchange = self._exchange
         deadline = None if timeout is None else runtime.now() + timeout

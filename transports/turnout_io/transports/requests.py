@@ -22,7 +22,7 @@ import requests
 import urllib3
 
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
-from turnout.http import Headers, HttpRequest, Timeouts
+from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.origin import Origin, split_url
 from turnout_io.drivers.process_lock import process_lock
 from turnout_io.transports.proxies import Proxy, proxy_for
@@ -76,7 +76,7 @@ class RequestsTransport:
     def __repr__(self) -> str:
         return f"RequestsTransport(session={self._given!r})" if self._given else "RequestsTransport()"
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> RequestsResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> RequestsResponse:
         """See `turnout_io.base.Transport.open`."""
         origin, _ = split_url(request.url)
         proxy = self._proxy_for(origin)
@@ -94,7 +94,7 @@ class RequestsTransport:
         options = {**options, "stream": True, "allow_redirects": False}
         PROGRESS.begin(tracked=self._given is None)
         try:
-            response = session.send(prepared, timeout=(timeouts.connect, timeouts.head), **options)
+            response = session.send(prepared, timeout=(timeouts.connect, timeouts.response_headers), **options)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
             raise open_fault(fault, origin, proxy) from root_cause(fault)
         if 100 <= response.status_code < 200:

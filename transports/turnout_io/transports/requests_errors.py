@@ -36,7 +36,7 @@ def open_fault(fault: Exception, origin: Origin, proxy: Proxy | None) -> Turnout
         return _connect_fault(causes, origin, proxy)
     if _is_timeout(causes):
         # urllib3 gives the same error for a timeout while the body is sent.
-        return TimedOut(f"{origin.authority} did not answer in time", timer=Timer.HEAD, phase=Phase.SENT)
+        return TimedOut(f"{origin.authority} did not answer in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT)
     for cause in causes:
         match cause:
             case http.client.RemoteDisconnected() | http.client.IncompleteRead():

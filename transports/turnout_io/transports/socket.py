@@ -16,7 +16,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.transports.http1 import Http1Client, Http1Response
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
 
@@ -124,8 +124,8 @@ class SocketTransport:
     ca_file, client_cert, ssl_context   see `turnout_io.transports.tls.TlsSettings`
     proxy        the URL of an HTTP proxy for every request; "" for none
     trust_env    whether the environment may name a proxy and trusted certificates
-    max_idle     connections kept for reuse
-    idle_expiry  seconds after which an idle connection is not used again
+    max_keepalive_connections     connections kept for reuse
+    keepalive_expiry  seconds after which an idle connection is not used again
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class SocketTransport:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
-        max_idle: int = 16,
-        idle_expiry: float = 60.0,
+        max_keepalive_connections: int = 16,
+        keepalive_expiry: float = 60.0,
     ) -> None:
         self._client = Http1Client(
             _BlockingRuntime(),
@@ -146,11 +146,11 @@ class SocketTransport:
             ssl_context=ssl_context,
             proxy=proxy,
             trust_env=trust_env,
-            max_idle=max_idle,
-            idle_expiry=idle_expiry,
+            max_keepalive_connections=max_keepalive_connections,
+            keepalive_expiry=keepalive_expiry,
         )
 
-    def open(self, request: HttpRequest, timeouts: Timeouts) -> SocketResponse:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> SocketResponse:
         """See `turnout_io.base.Transport.open`."""
         return SocketResponse(_run(self._client.open(request, timeouts)))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.transports.http1 import Http1Client, Http1Response
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
 
@@ -100,8 +100,8 @@ class TrioTransport:
     ca_file, client_cert, ssl_context   see `turnout_io.transports.tls.TlsSettings`
     proxy        the URL of an HTTP proxy for every request; "" for none
     trust_env    whether the environment may name a proxy and trusted certificates
-    max_idle     connections kept for reuse
-    idle_expiry  seconds after which an idle connection is not used again
+    max_keepalive_connections     connections kept for reuse
+    keepalive_expiry  seconds after which an idle connection is not used again
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class TrioTransport:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
-        max_idle: int = 16,
-        idle_expiry: float = 60.0,
+        max_keepalive_connections: int = 16,
+        keepalive_expiry: float = 60.0,
     ) -> None:
         self._client = Http1Client(
             _TrioRuntime(),
@@ -122,11 +122,11 @@ class TrioTransport:
             ssl_context=ssl_context,
             proxy=proxy,
             trust_env=trust_env,
-            max_idle=max_idle,
-            idle_expiry=idle_expiry,
+            max_keepalive_connections=max_keepalive_connections,
+            keepalive_expiry=keepalive_expiry,
         )
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> TrioResponse:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> TrioResponse:
         """See `turnout_io.base.AsyncTransport.open`."""
         return TrioResponse(await self._client.open(request, timeouts))
 

@@ -22,7 +22,7 @@ from turnout.providers.anthropic.wire import Models
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import Shape
+from turnout.providers.json_codec import LenientDecoder
 from turnout.providers.protocol import ModelPage
 from turnout.token_counting import TokenCount
 
@@ -39,7 +39,7 @@ FINISH_REASONS = {
     "refusal": FinishReason.CONTENT_FILTER,
 }
 
-_MODELS = Shape(Models)
+_MODELS = LenientDecoder(Models)
 
 
 @attrs.frozen
@@ -84,7 +84,7 @@ class Anthropic(Dialect):
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         # Some set the endpoint with the version in it, as it is usual with others.
-        return self.asking(method, self.account.endpoint.removesuffix("/v1") + path, body, stream=stream)
+        return self.asking(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
@@ -95,7 +95,7 @@ class Anthropic(Dialect):
         chunks.take(message, [])
         chunks.flush([])
         assembly.raw = body
-        if assembly.finish_raw is None and not assembly.begun:
+        if assembly.raw_finish_reason is None and not assembly.begun:
             raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a stop reason")
         return assembly.response()
 

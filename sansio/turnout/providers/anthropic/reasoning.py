@@ -13,8 +13,8 @@ import attrs
 
 from turnout.chat import ChatRequest
 from turnout.messages import Message, Role
-from turnout.providers.catalog.spec import Account, ModelRule
-from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.catalog.spec import ModelRule, ProviderAccount
+from turnout.providers.encoding.sampling_params import supported_params
 
 __all__ = ["ANSWER_TOKENS", "accepted_by_claude", "adaptive_effort", "merged_thinking", "thinking_for"]
 
@@ -30,7 +30,7 @@ _LEAST_BUDGET = 1_024
 
 def accepted_by_claude(
     request: ChatRequest,
-    account: Account,
+    account: ProviderAccount,
     rule: ModelRule,
     begins_with_thinking: Callable[[Message], bool],
     refused: Mapping[str, str] | None = None,
@@ -53,12 +53,12 @@ def accepted_by_claude(
     if why is not None:
         refused["reasoning_effort"] = why
     thinks = model.reasoning_effort not in (None, "none") and why is None
-    if thinks and rule.when_thinking and model.top_p is not None and model.top_p < 0.95:
+    if thinks and rule.unsupported_when_reasoning and model.top_p is not None and model.top_p < 0.95:
         refused["top_p"] = "0.95 to 1 while thinking"
-    given = [name for name in rule.one_of if getattr(model, name) is not None]
+    given = [name for name in rule.mutually_exclusive if getattr(model, name) is not None]
     if len(given) > 1:
         refused |= {name: f"together with {given[0]}" for name in given[1:] if name not in refused}
-    return accepted_settings(model, account, refused)
+    return supported_params(model, account, refused)
 
 
 def thinking_for(given: Mapping[str, Any], rule: ModelRule) -> tuple[dict[str, Any] | None, int]:
@@ -66,11 +66,11 @@ def thinking_for(given: Mapping[str, Any], rule: ModelRule) -> tuple[dict[str, A
     effort = given.get("reasoning_effort")
     if effort is None:
         # Unless it is told not to, a model with a switch for it thinks.
-        return None, 0 if rule.thinking_off == "omit" else _BUDGETS["high"]
+        return None, 0 if rule.reasoning_off == "omit" else _BUDGETS["high"]
     if effort == "none":
-        return (None if rule.thinking_off == "omit" else {"type": rule.thinking_off}), 0
+        return (None if rule.reasoning_off == "omit" else {"type": rule.reasoning_off}), 0
     room = _BUDGETS[effort]
-    if rule.thinking == "adaptive":
+    if rule.reasoning_mode == "adaptive":
         return {"type": "adaptive", "display": "summarized"}, room
     if "max_tokens" in given:
         room = max(_LEAST_BUDGET, min(room, given["max_tokens"] * 3 // 4))
@@ -89,7 +89,7 @@ def merged_thinking(own: Any, thinking: dict[str, Any] | None, room: int) -> tup
 def adaptive_effort(given: Mapping[str, Any], rule: ModelRule) -> str | None:
     """The effort in the words of the models that think as much as they see fit, or None."""
     effort = given.get("reasoning_effort")
-    if effort in (None, "none") or rule.thinking != "adaptive":
+    if effort in (None, "none") or rule.reasoning_mode != "adaptive":
         return None
     return "low" if effort == "minimal" else str(effort)
 
@@ -102,12 +102,12 @@ def _effort_refused(
     if effort is None:
         return None
     if effort == "none":
-        return "it cannot stop thinking" if rule.thinking_off == "never" else None
+        return "it cannot stop thinking" if rule.reasoning_off == "never" else None
     if request.messages[-1].role is Role.ASSISTANT:
         return "it goes on from the beginning of an answer without thinking"
-    if effort not in rule.efforts:
-        return f"{effort!r}: it knows {', '.join(rule.efforts)}"
-    if rule.thinking == "budget":
+    if effort not in rule.reasoning_efforts:
+        return f"{effort!r}: it knows {', '.join(rule.reasoning_efforts)}"
+    if rule.reasoning_mode == "budget":
         if model.max_tokens is not None and model.max_tokens <= _LEAST_BUDGET:
             return f"max_tokens must be more than {_LEAST_BUDGET:,}, for thinking counts towards it"
         if _in_a_loop_without_thinking(request.messages, begins_with_thinking):

@@ -20,9 +20,9 @@ from turnout.providers.anthropic.reasoning import (
     thinking_for,
 )
 from turnout.providers.anthropic.turns import begins_with_thinking, conversation
-from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.catalog.spec import ModelRule, ProviderAccount
 from turnout.providers.decoding.token_counts import without_sampling
-from turnout.providers.schemas.enforced import answer_schema, held_tool
+from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
 __all__ = ["count_body", "messages_body"]
 
@@ -30,13 +30,15 @@ _CHOICES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 _PLAIN = ("temperature", "top_p", "top_k")
 
 
-def messages_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def messages_body(
+    request: ChatRequest, account: ProviderAccount, *, stream: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model = request.model
-    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
     given, dropped = accepted_by_claude(request, account, rule, begins_with_thinking)
     extra = dict(model.extra)
     thinking, room = merged_thinking(extra.pop("thinking", None), *thinking_for(given, rule))
@@ -68,13 +70,15 @@ def messages_body(request: ChatRequest, account: Account, *, stream: bool) -> tu
 _UNCOUNTED = ("max_tokens", "stream", "metadata", "service_tier", "stop_sequences", *_PLAIN)
 
 
-def count_body(request: ChatRequest, account: Account) -> dict[str, Any]:
+def count_body(request: ChatRequest, account: ProviderAccount) -> dict[str, Any]:
     """Return the body of a request that counts the tokens of this one."""
     body, _ = messages_body(without_sampling(request), account, stream=False)
     return {name: value for name, value in body.items() if name not in _UNCOUNTED}
 
 
-def _output_config(request: ChatRequest, account: Account, effort: str | None, rule: ModelRule) -> dict[str, Any]:
+def _output_config(
+    request: ChatRequest, account: ProviderAccount, effort: str | None, rule: ModelRule
+) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if effort is not None:
         config["effort"] = effort
@@ -83,12 +87,12 @@ def _output_config(request: ChatRequest, account: Account, effort: str | None, r
     return config
 
 
-def _format(wanted: ResponseFormat, model: ModelConfig, account: Account, rule: ModelRule) -> dict[str, Any]:
+def _format(wanted: ResponseFormat, model: ModelConfig, account: ProviderAccount, rule: ModelRule) -> dict[str, Any]:
     if wanted.schema is None:
         raise CapabilityUnsupported(f"{model}: takes a JSON Schema for its answer; it has no mode for just any JSON")
-    if "response_format" in rule.refuses:
+    if "response_format" in rule.unsupported:
         raise CapabilityUnsupported(f"{model}: takes no JSON Schema for its answer")
-    schema = dict(answer_schema(wanted.schema, account.entry.schemas, model))
+    schema = dict(response_schema(wanted.schema, account.spec.schemas, model))
     if wanted.description is not None:
         schema.setdefault("description", wanted.description)
     return {"type": "json_schema", "schema": schema}
@@ -97,17 +101,17 @@ def _format(wanted: ResponseFormat, model: ModelConfig, account: Account, rule: 
 # -- tools ----------------------------------------------------------------------------------------------------------
 
 
-def _tools(request: ChatRequest, account: Account, rule: ModelRule, *, thinks: bool) -> dict[str, Any]:
+def _tools(request: ChatRequest, account: ProviderAccount, rule: ModelRule, *, thinks: bool) -> dict[str, Any]:
     if not request.tools:
         return {}
     body: dict[str, Any] = {
-        "tools": [_tool(held_tool(tool, account.entry.schemas, request.model)) for tool in request.tools]
+        "tools": [_tool(enforced_tool(tool, account.spec.schemas, request.model)) for tool in request.tools]
     }
     choice = request.tool_choice
     wire: dict[str, Any] = {}
     if choice is not None:
         if choice.mode in ("required", "named"):
-            if "tool_choice" in rule.refuses:
+            if "tool_choice" in rule.unsupported:
                 raise CapabilityUnsupported(f"{request.model}: cannot be made to call a tool; leave it the choice")
             if thinks:
                 raise CapabilityUnsupported(f"{request.model}: cannot be made to call a tool while it thinks")

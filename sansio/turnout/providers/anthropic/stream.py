@@ -16,16 +16,16 @@ from turnout.errors import ProviderError
 from turnout.events import Event
 from turnout.http import Headers
 from turnout.providers.anthropic.wire import Block, Delta, StopDetails, StreamEvent, UsageWire, WholeMessage
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.dialect import Dialect
-from turnout.providers.json_codec import Shape, decode_any, encode, raw_bytes
+from turnout.providers.json_codec import LenientDecoder, decode_any, encode, raw_bytes
 
 __all__ = ["MESSAGE", "MessageReader"]
 
-MESSAGE = Shape(WholeMessage)
-_EVENT = Shape(StreamEvent)
-_BLOCK = Shape(Block)
+MESSAGE = LenientDecoder(WholeMessage)
+_EVENT = LenientDecoder(StreamEvent)
+_BLOCK = LenientDecoder(Block)
 # What a call made by the model itself says of who made it; others were made by code that the model wrote.
 _DIRECT = {"type": "direct"}
 
@@ -59,7 +59,7 @@ class MessageReader:
     """
 
     dialect: Dialect
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
     done: bool = False
     _started: bool = False
@@ -75,7 +75,7 @@ class MessageReader:
             raise ValueError("no JSON object")
         kind = chunk.type or event
         if chunk.error or kind == "error":
-            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+            return self.dialect.error(parse_error(decode_any(data)), self.headers, data)
         match kind:
             case "content_block_delta":
                 if chunk.delta is not None:
@@ -106,7 +106,7 @@ class MessageReader:
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         message = MESSAGE.decode(data)
         if message is None or message.error or message.content is None:
-            facts = facts_of(decode_any(data))
+            facts = parse_error(decode_any(data))
             return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
         self.assembly.raw = data
         self.take(message, events)
@@ -231,7 +231,7 @@ class MessageReader:
 
     def _finish(self, stop_reason: str | None, details: StopDetails | None) -> None:
         self.assembly.finish(stop_reason)
-        if details is not None and details.explanation and self.assembly.finish_raw == "refusal":
+        if details is not None and details.explanation and self.assembly.raw_finish_reason == "refusal":
             self.assembly.refusal(details.explanation)
 
     def _count(self, told: UsageWire) -> None:

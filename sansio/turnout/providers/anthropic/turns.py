@@ -23,7 +23,7 @@ from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 from turnout.providers.encoding.alternating_turns import CallIds, Turns
 from turnout.providers.encoding.tool_arguments import arguments_object
-from turnout.providers.json_codec import Shape, decode_any
+from turnout.providers.json_codec import LenientDecoder, decode_any
 
 __all__ = ["FAMILY", "begins_with_thinking", "conversation"]
 
@@ -59,7 +59,7 @@ class _Head(msgspec.Struct):
     id: str = ""
 
 
-_HEAD = Shape(_Head)
+_HEAD = LenientDecoder(_Head)
 
 
 @attrs.define

@@ -20,12 +20,12 @@ from turnout.providers.bedrock.request import converse_body
 from turnout.providers.bedrock.stream import ANSWER, ConverseFrames, ConverseReader
 from turnout.providers.bedrock.turns import family_of
 from turnout.providers.bedrock.wire import FoundationModels, InferenceProfiles
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import Shape, decode_any
+from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.protocol import ModelPage
 from turnout.token_counting import TokenCount
 
@@ -43,8 +43,8 @@ FINISH_REASONS = {
     "malformed_tool_use": FinishReason.ERROR,
 }
 
-_MODELS = Shape(FoundationModels)
-_PROFILES = Shape(InferenceProfiles)
+_MODELS = LenientDecoder(FoundationModels)
+_PROFILES = LenientDecoder(InferenceProfiles)
 # The fields of Converse that the counting of tokens takes.
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 # The model list is in two parts, and the second comes in pages: their tokens go behind this.
@@ -70,9 +70,9 @@ class Bedrock(Dialect):
     @property
     def missing_env(self) -> tuple[str, ...]:
         """The key, unless requests are signed; and the region, unless an endpoint and a key do without."""
-        entry, account = self.account.entry, self.account
+        entry, account = self.account.spec, self.account
         key = () if account.api_key or self.auth is not None else entry.key_env[:1]
-        located = self.region or (account.endpoint and not (self.auth is not None and not account.api_key))
+        located = self.region or (account.base_url and not (self.auth is not None and not account.api_key))
         return key + (() if located else entry.option_env["region"][:1])
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
@@ -113,8 +113,8 @@ class Bedrock(Dialect):
         return None if self.account.api_key else self.auth
 
     def _endpoint(self) -> str:
-        if self.account.endpoint:
-            return self.account.endpoint
+        if self.account.base_url:
+            return self.account.base_url
         domain = "amazonaws.com.cn" if (self.region or "").startswith("cn-") else "amazonaws.com"
         return f"https://bedrock-runtime.{self.region}.{domain}"
 
@@ -126,7 +126,7 @@ class Bedrock(Dialect):
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def assembly(self, request: ChatRequest, headers: Headers) -> Assembly:
+    def assembly(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
         assembly = super().assembly(request, headers)
         assembly.origin = family_of(request.model.model_id)
         return assembly
@@ -163,7 +163,7 @@ class Bedrock(Dialect):
 
     def _told(self, body: bytes, headers: Headers, otherwise: str) -> TurnoutError:
         """The error that a body with a good status tells of; where it tells of none, that it is no answer."""
-        facts = facts_of(decode_any(body))
+        facts = parse_error(decode_any(body))
         if facts.message or facts.codes:
             return self.error(facts, headers, body)
         return RemoteProtocolError(otherwise)

@@ -21,10 +21,10 @@ from turnout.providers.anthropic.reasoning import (
     thinking_for,
 )
 from turnout.providers.bedrock.turns import Conversation, begins_with_thinking, family_of, with_cache_point
-from turnout.providers.catalog.spec import Account, ModelRule
-from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.catalog.spec import ModelRule, ProviderAccount
+from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.json_codec import encode
-from turnout.providers.schemas.enforced import answer_schema, held_tool
+from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
 __all__ = ["converse_body"]
 
@@ -33,13 +33,13 @@ _INFERENCE = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": 
 _TOP_K = {"anthropic": "top_k", "mistral": "top_k", "cohere": "k", "amazon": "inferenceConfig.topK"}
 
 
-def converse_body(request: ChatRequest, account: Account) -> tuple[dict[str, Any], tuple[str, ...]]:
+def converse_body(request: ChatRequest, account: ProviderAccount) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model = request.model
-    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
     family = family_of(model.model_id)
     maker = family.partition("/")[2]
     refused = {} if model.top_k is None or maker in _TOP_K else {"top_k": "this model knows none"}
@@ -48,7 +48,7 @@ def converse_body(request: ChatRequest, account: Account) -> tuple[dict[str, Any
             request, account, rule, lambda message: begins_with_thinking(message, family), refused
         )
     else:
-        given, dropped = accepted_settings(model, account, refused | _refused(model, rule))
+        given, dropped = supported_params(model, account, refused | _refused(model, rule))
     extra = dict(model.extra)
     additional, thinks, room = _additional(given, rule, maker, extra.pop("additionalModelRequestFields", None))
     inference: dict[str, Any] = {name: given[ours] for ours, name in _INFERENCE.items() if ours in given}
@@ -81,10 +81,10 @@ def _refused(model: ModelConfig, rule: ModelRule) -> dict[str, str]:
     if model.temperature is not None and model.temperature > 1:
         refused["temperature"] = "0 to 1 here"
     effort = model.reasoning_effort
-    if effort == "none" and rule.thinking_off == "never":
+    if effort == "none" and rule.reasoning_off == "never":
         refused["reasoning_effort"] = "it cannot stop thinking"
-    elif effort not in (None, "none", *rule.efforts):
-        refused["reasoning_effort"] = f"{effort!r}: it knows {', '.join(rule.efforts)}"
+    elif effort not in (None, "none", *rule.reasoning_efforts):
+        refused["reasoning_effort"] = f"{effort!r}: it knows {', '.join(rule.reasoning_efforts)}"
     return refused
 
 
@@ -112,16 +112,18 @@ def _additional(given: Mapping[str, Any], rule: ModelRule, maker: str, own: Any)
 
 
 def _effort(effort: str, rule: ModelRule) -> dict[str, Any]:
-    if rule.thinking == "reasoningConfig":
+    if rule.reasoning_mode == "reasoningConfig":
         off = effort == "none"
         return {"reasoningConfig": {"type": "disabled"} if off else {"type": "enabled", "maxReasoningEffort": effort}}
-    return {"reasoning": {"effort": effort}} if rule.thinking == "reasoning" else {"reasoning_effort": effort}
+    return {"reasoning": {"effort": effort}} if rule.reasoning_mode == "reasoning" else {"reasoning_effort": effort}
 
 
 # -- tools and structured answers -----------------------------------------------------------------------------------
 
 
-def _tools(request: ChatRequest, account: Account, rule: ModelRule, *, called: bool, thinks: bool) -> dict[str, Any]:
+def _tools(
+    request: ChatRequest, account: ProviderAccount, rule: ModelRule, *, called: bool, thinks: bool
+) -> dict[str, Any]:
     model, choice = request.model, request.tool_choice
     mode = choice.mode if choice is not None else "auto"
     if not request.tools or mode == "none":
@@ -131,10 +133,10 @@ def _tools(request: ChatRequest, account: Account, rule: ModelRule, *, called: b
                 f"{model}: a conversation in which tools were called needs the tools again, and may call them"
             )
         return {}
-    held = [held_tool(tool, account.entry.schemas, model) for tool in request.tools]
+    held = [enforced_tool(tool, account.spec.schemas, model) for tool in request.tools]
     config: dict[str, Any] = {"tools": [wire for tool in held for wire in _tool(tool)]}
     if mode in ("required", "named"):
-        if "tool_choice" in rule.refuses:
+        if "tool_choice" in rule.unsupported:
             raise CapabilityUnsupported(f"{model}: cannot be made to call a tool; leave it the choice")
         if thinks:
             raise CapabilityUnsupported(f"{model}: cannot be made to call a tool while it thinks")
@@ -157,15 +159,15 @@ def _tool(tool: Tool) -> list[dict[str, Any]]:
     return with_cache_point({"toolSpec": spec | extra}, tool.extra)
 
 
-def _text_format(request: ChatRequest, account: Account, rule: ModelRule) -> dict[str, Any]:
+def _text_format(request: ChatRequest, account: ProviderAccount, rule: ModelRule) -> dict[str, Any]:
     wanted = request.response_format
     if wanted is None or wanted.schema is None:
         raise CapabilityUnsupported(
             f"{request.model}: takes a JSON Schema for its answer; it has no mode for just any JSON"
         )
-    if "response_format" in rule.refuses:
+    if "response_format" in rule.unsupported:
         raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer")
-    held = answer_schema(wanted.schema, account.entry.schemas, request.model)
+    held = response_schema(wanted.schema, account.spec.schemas, request.model)
     schema: dict[str, Any] = {"schema": encode(held).decode(), "name": wanted.name}
     if wanted.description is not None:
         schema["description"] = wanted.description

@@ -19,16 +19,16 @@ from turnout.framing.parser import FrameParser
 from turnout.framing.sse import SseEvent
 from turnout.http import Headers
 from turnout.providers.bedrock.wire import Answer, Block, CacheDetail, Delta, Reasoning, StreamEvent
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import aws_type, facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import aws_error_type, parse_error
 from turnout.providers.dialect import Dialect
-from turnout.providers.json_codec import Shape, decode_any, encode, raw_bytes, raw_text
+from turnout.providers.json_codec import LenientDecoder, decode_any, encode, raw_bytes, raw_text
 
 __all__ = ["ANSWER", "ConverseFrames", "ConverseReader"]
 
-ANSWER = Shape(Answer)
-_BLOCK = Shape(Block)
-_EVENT = Shape(StreamEvent)
+ANSWER = LenientDecoder(Answer)
+_BLOCK = LenientDecoder(Block)
+_EVENT = LenientDecoder(StreamEvent)
 _EXCEPTION = "exception"
 # What the service's model says that each would have been as a status.
 _STATUSES = {
@@ -134,7 +134,7 @@ class ConverseReader:
     """
 
     dialect: Dialect
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
     done: bool = False
     _at: int | None = None
@@ -173,7 +173,7 @@ class ConverseReader:
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         answer = ANSWER.decode(data)
         if answer is None or answer.output is None:
-            facts = facts_of(document)
+            facts = parse_error(document)
             return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
         self.assembly.raw = data
         self.take(answer, events)
@@ -192,8 +192,8 @@ class ConverseReader:
         self._measure(answer)
 
     def _exception(self, data: bytes) -> ProviderError:
-        facts = facts_of(decode_any(data))
-        status = next((_STATUSES.get(aws_type(code).lower()) for code in facts.codes), None)
+        facts = parse_error(decode_any(data))
+        status = next((_STATUSES.get(aws_error_type(code).lower()) for code in facts.codes), None)
         return self.dialect.error(attrs.evolve(facts, status=status or facts.status), self.headers, data)
 
     # -- blocks of a whole answer -------------------------------------------------------------------------------

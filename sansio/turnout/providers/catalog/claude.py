@@ -14,23 +14,23 @@ from turnout.errors import (
     ServerError,
 )
 from turnout.providers.catalog.parts import COUNTS, HEARS, PENALTIES, READS, SEES, codes
-from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
 from turnout.providers.schemas.subsets import ANTHROPIC_SCHEMAS
 
 __all__ = ["ANTHROPIC", "BEDROCK"]
 
 _CLAUDE_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 
-ANTHROPIC = CatalogEntry(
+ANTHROPIC = ProviderSpec(
     name="anthropic",
     title="Anthropic",
     dialect="anthropic",
     base_url="https://api.anthropic.com",
     key_env=("ANTHROPIC_API_KEY",),
-    endpoint_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
+    base_url_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
     schemas=ANTHROPIC_SCHEMAS,
     capabilities=ALL_CHAT | SEES | READS | COUNTS,
-    habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
+    openai_compat=OpenAICompat(unsupported=PENALTIES | {"seed", "logprobs"}),
     headers={"anthropic-version": "2023-06-01"},
     error_codes=codes(
         (ServerError, "api_error timeout_error conflict_error request_body_timeout"),
@@ -59,49 +59,49 @@ ANTHROPIC = CatalogEntry(
             pattern=r"claude-(2|instant|3-(opus|sonnet|haiku)|3-5)",
             prefill={},
             context_window=200_000,
-            refuses=frozenset({"reasoning_effort", "response_format"}),
-            thinking_off="omit",
+            unsupported=frozenset({"reasoning_effort", "response_format"}),
+            reasoning_off="omit",
         ),
         ModelRule(
             pattern=r"claude-3-7|claude-(opus|sonnet)-4(-0|-20\d{6})?$",
             prefill={},
             context_window=200_000,
-            refuses=frozenset({"response_format"}),
-            when_thinking=frozenset({"temperature", "top_k"}),
-            thinking="budget",
-            thinking_off="omit",
+            unsupported=frozenset({"response_format"}),
+            unsupported_when_reasoning=frozenset({"temperature", "top_k"}),
+            reasoning_mode="budget",
+            reasoning_off="omit",
         ),
         ModelRule(
             pattern=r"claude-(opus|sonnet|haiku)-4-[0-5]",
             prefill={},
             context_window=200_000,
-            when_thinking=frozenset({"temperature", "top_k"}),
-            one_of=("temperature", "top_p"),
-            thinking="budget",
-            thinking_off="omit",
+            unsupported_when_reasoning=frozenset({"temperature", "top_k"}),
+            mutually_exclusive=("temperature", "top_p"),
+            reasoning_mode="budget",
+            reasoning_off="omit",
         ),
         ModelRule(
             pattern=r"claude-(opus|sonnet)-4-6",
-            when_thinking=frozenset({"temperature", "top_k"}),
-            one_of=("temperature", "top_p"),
-            thinking_off="omit",
-            efforts=("minimal", "low", "medium", "high", "max"),
+            unsupported_when_reasoning=frozenset({"temperature", "top_k"}),
+            mutually_exclusive=("temperature", "top_p"),
+            reasoning_off="omit",
+            reasoning_efforts=("minimal", "low", "medium", "high", "max"),
         ),
-        ModelRule(pattern=r"claude-opus-4-", refuses=_CLAUDE_SAMPLING, thinking_off="omit", first_content=180.0),
+        ModelRule(pattern=r"claude-opus-4-", unsupported=_CLAUDE_SAMPLING, reasoning_off="omit", first_token=180.0),
         ModelRule(
             pattern=r"claude-(opus-5-5|(fable|mythos)-5-[1-9])",
-            refuses=_CLAUDE_SAMPLING | {"tool_choice"},
-            thinking_off="never",
-            first_content=180.0,
+            unsupported=_CLAUDE_SAMPLING | {"tool_choice"},
+            reasoning_off="never",
+            first_token=180.0,
         ),
         ModelRule(
-            pattern=r"claude-(fable|mythos)", refuses=_CLAUDE_SAMPLING, thinking_off="never", first_content=180.0
+            pattern=r"claude-(fable|mythos)", unsupported=_CLAUDE_SAMPLING, reasoning_off="never", first_token=180.0
         ),
         ModelRule(
-            pattern=r"claude-sonnet-5-5", refuses=_CLAUDE_SAMPLING, thinking_off="between_tools", first_content=180.0
+            pattern=r"claude-sonnet-5-5", unsupported=_CLAUDE_SAMPLING, reasoning_off="between_tools", first_token=180.0
         ),
         # Opus 5, Sonnet 5, Haiku 5.5, and what will come after them: they think unless told otherwise.
-        ModelRule(pattern=r"claude-(opus|sonnet|haiku)-([5-9]|\d\d)", refuses=_CLAUDE_SAMPLING, first_content=180.0),
+        ModelRule(pattern=r"claude-(opus|sonnet|haiku)-([5-9]|\d\d)", unsupported=_CLAUDE_SAMPLING, first_token=180.0),
     ),
 )
 
@@ -112,36 +112,38 @@ def _on_bedrock(rule: ModelRule) -> ModelRule:
     return attrs.evolve(rule, pattern=rf".*\banthropic\.(?:{pattern})")
 
 
-BEDROCK = CatalogEntry(
+BEDROCK = ProviderSpec(
     name="bedrock",
     title="Amazon Bedrock",
     dialect="bedrock",
     base_url="",  # of the user's region
     key_env=("AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_API_KEY"),
-    endpoint_env=("BEDROCK_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    base_url_env=("BEDROCK_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
     option_env={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
     schemas=ANTHROPIC_SCHEMAS,
     capabilities=ALL_CHAT | SEES | HEARS | READS | COUNTS,
-    habits=Habits(refuses=PENALTIES | {"seed", "logprobs"}),
+    openai_compat=OpenAICompat(unsupported=PENALTIES | {"seed", "logprobs"}),
     error_codes=codes(
         (ServerError, "modelerrorexception modelstreamerrorexception modeltimeoutexception internalserverexception"),
     ),
     # Sources: the guides of Amazon Nova 2 and of OpenAI's models on Bedrock; what the latter were seen to take.
     models=(
         *(_on_bedrock(rule) for rule in ANTHROPIC.models),
-        ModelRule(pattern=r".*\bamazon\.nova-2", thinking="reasoningConfig", efforts=("low", "medium", "high")),
+        ModelRule(
+            pattern=r".*\bamazon\.nova-2", reasoning_mode="reasoningConfig", reasoning_efforts=("low", "medium", "high")
+        ),
         ModelRule(
             pattern=r".*\b(openai\.gpt-oss|moonshot(ai)?\.kimi)",
-            thinking="reasoning_effort",
-            thinking_off="never",
-            efforts=("low", "medium", "high"),
+            reasoning_mode="reasoning_effort",
+            reasoning_off="never",
+            reasoning_efforts=("low", "medium", "high"),
         ),
         ModelRule(
             pattern=r".*\bopenai\.",
-            thinking="reasoning",
-            efforts=("low", "medium", "high", "xhigh", "max"),
-            first_content=180.0,
+            reasoning_mode="reasoning",
+            reasoning_efforts=("low", "medium", "high", "xhigh", "max"),
+            first_token=180.0,
         ),
-        ModelRule(pattern=r"", refuses=frozenset({"reasoning_effort"})),
+        ModelRule(pattern=r"", unsupported=frozenset({"reasoning_effort"})),
     ),
 )

@@ -26,11 +26,11 @@ from turnout.providers.catalog.openai import (
     XAI,
     ZAI,
 )
-from turnout.providers.catalog.spec import CatalogEntry
+from turnout.providers.catalog.spec import ProviderSpec
 
 __all__ = ["CATALOG"]
 
-CATALOG: Mapping[str, CatalogEntry] = MappingProxyType(
+CATALOG: Mapping[str, ProviderSpec] = MappingProxyType(
     {
         entry.name: entry
         for entry in (

@@ -6,18 +6,18 @@ from turnout.errors import (
     ContentFiltered,
 )
 from turnout.providers.catalog.parts import COUNTS, EMBEDS, HEARS, RANKS, READS, SEES, codes
-from turnout.providers.catalog.spec import ALL_CHAT, CatalogEntry, Habits, ModelRule
+from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
 from turnout.providers.schemas.subsets import GEMINI_SCHEMAS
 
 __all__ = ["COHERE", "GEMINI", "OLLAMA"]
 
-GEMINI = CatalogEntry(
+GEMINI = ProviderSpec(
     name="gemini",
     title="Google Gemini",
     dialect="gemini",
     base_url="https://generativelanguage.googleapis.com",
     key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    endpoint_env=("GEMINI_ENDPOINT", "GEMINI_BASE_URL"),
+    base_url_env=("GEMINI_ENDPOINT", "GEMINI_BASE_URL"),
     option_env={
         "vertex_project": ("VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"),
         "vertex_location": ("VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"),
@@ -25,39 +25,39 @@ GEMINI = CatalogEntry(
     schemas=GEMINI_SCHEMAS,
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS | COUNTS,
     embedding_batch=100,
-    models=(ModelRule(pattern=r"gemini-(2\.5|3).*pro", first_content=180.0),),
+    models=(ModelRule(pattern=r"gemini-(2\.5|3).*pro", first_token=180.0),),
 )
 
-OLLAMA = CatalogEntry(
+OLLAMA = ProviderSpec(
     name="ollama",
     title="Ollama",
     dialect="ollama",
     base_url="http://localhost:11434",
     key_env=("OLLAMA_API_KEY",),
-    endpoint_env=("OLLAMA_ENDPOINT", "OLLAMA_HOST"),
+    base_url_env=("OLLAMA_ENDPOINT", "OLLAMA_HOST"),
     needs_key=False,
     capabilities=ALL_CHAT | EMBEDS | SEES,
     # A local model is loaded before its first token; a large one takes minutes from a slow disk.
-    models=(ModelRule(pattern=r"", first_content=180.0),),
+    models=(ModelRule(pattern=r"", first_token=180.0),),
 )
 
-COHERE = CatalogEntry(
+COHERE = ProviderSpec(
     name="cohere",
     title="Cohere",
     dialect="cohere",
     base_url="https://api.cohere.com",
     key_env=("COHERE_API_KEY", "CO_API_KEY"),
-    endpoint_env=("COHERE_ENDPOINT", "CO_API_URL"),
+    base_url_env=("COHERE_ENDPOINT", "CO_API_URL"),
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=96,
-    habits=Habits(stop_limit=5),
+    openai_compat=OpenAICompat(max_stop_sequences=5),
     # A 498 is for a token that must not be said, in the request or in the answer.
     error_codes=codes((ContentFiltered, "498")),
     models=(
         # They do not think, and have no switch for it.
         ModelRule(
             pattern=r"command-(r|light|nightly)|command-a-(03|vision|translate)|c4ai-",
-            refuses=frozenset({"reasoning_effort"}),
+            unsupported=frozenset({"reasoning_effort"}),
         ),
     ),
 )

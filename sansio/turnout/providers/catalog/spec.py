@@ -13,7 +13,7 @@ from turnout.chat import Capability
 from turnout.errors import ProviderError
 from turnout.providers.schemas.subset import SchemaSubset
 
-__all__ = ["Account", "CatalogEntry", "Habits", "ModelRule"]
+__all__ = ["ModelRule", "OpenAICompat", "ProviderAccount", "ProviderSpec"]
 
 ALL_CHAT = frozenset(
     {
@@ -49,30 +49,30 @@ class ModelRule:
     """
 
     pattern: str
-    refuses: frozenset[str] = frozenset()
-    when_thinking: frozenset[str] = frozenset()
-    thinks: bool = False
-    only_streams_thinking: bool = False
-    one_of: tuple[str, ...] = ()
-    first_content: float | None = None
-    thinking: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
-    thinking_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
-    efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+    unsupported: frozenset[str] = frozenset()
+    unsupported_when_reasoning: frozenset[str] = frozenset()
+    reasons_by_default: bool = False
+    reasoning_streams_only: bool = False
+    mutually_exclusive: tuple[str, ...] = ()
+    first_token: float | None = None
+    reasoning_mode: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
+    reasoning_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
+    reasoning_efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
     max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
     context_window: int | None = None
     prefill: Mapping[str, Any] | None = None
 
-    def refused_at(self, effort: str | None) -> frozenset[str]:
+    def unsupported_at(self, effort: str | None) -> frozenset[str]:
         """What it refuses at this reasoning effort; None is not to say one."""
-        thinking = self.thinks if effort is None else effort != "none"
-        return self.refuses | self.when_thinking if thinking else self.refuses
+        thinking = self.reasons_by_default if effort is None else effort != "none"
+        return self.unsupported | self.unsupported_when_reasoning if thinking else self.unsupported
 
     def matches(self, model_id: str) -> bool:
         return re.match(self.pattern, model_id) is not None
 
 
 @attrs.frozen(kw_only=True)
-class Habits:
+class OpenAICompat:
     """How an OpenAI-shaped provider differs from OpenAI.
 
     max_tokens     the name of the answer's ceiling
@@ -100,30 +100,32 @@ class Habits:
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    refuses: frozenset[str] = frozenset()
-    developer: bool = False
+    unsupported: frozenset[str] = frozenset()
+    developer_role: bool = False
     usage_option: bool = True
     json_schema: bool = True
     tool_choices: frozenset[str] = frozenset({"auto", "none", "required", "named"})
-    stop_limit: int | None = 4
-    hottest: float = math.inf
-    effort: Literal["reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"] = (
-        "reasoning_effort"
+    max_stop_sequences: int | None = 4
+    max_temperature: float = math.inf
+    reasoning_param: Literal[
+        "reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"
+    ] = "reasoning_effort"
+    reasoning_replay_field: Literal["reasoning_content", "reasoning_content_of_calls", "reasoning_details", "none"] = (
+        "none"
     )
-    replay: Literal["reasoning_content", "reasoning_content_of_calls", "reasoning_details", "none"] = "none"
     prefill_path: str = ""
-    names: Mapping[str, str] = attrs.field(factory=dict)
+    rename: Mapping[str, str] = attrs.field(factory=dict)
     logprobs: Literal["flag", "count"] = "flag"
-    names_only_tools: bool = False
+    name_on_tool_messages_only: bool = False
     call_id_length: int | None = None
-    base64: bool = False
-    flat_text: bool = False
-    custom_calls: bool = True
+    embeddings_base64: bool = False
+    string_content_only: bool = False
+    custom_tool_calls: bool = True
     rerank_path: str = "/rerank"
 
 
 @attrs.frozen(kw_only=True)
-class CatalogEntry:
+class ProviderSpec:
     """One provider of the catalog.
 
     dialect          which protocol it speaks
@@ -144,12 +146,12 @@ class CatalogEntry:
     dialect: Literal["openai-chat", "gemini", "ollama", "anthropic", "cohere", "bedrock"]
     base_url: str
     key_env: tuple[str, ...] = ()
-    endpoint_env: tuple[str, ...] = ()
+    base_url_env: tuple[str, ...] = ()
     option_env: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     needs_key: bool = True
     capabilities: frozenset[Capability] = ALL_CHAT
     embedding_batch: int | None = None
-    habits: Habits = Habits()
+    openai_compat: OpenAICompat = OpenAICompat()
     schemas: SchemaSubset | None = None
     apis: tuple[Literal["chat", "responses"], ...] = ("chat",)
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
@@ -161,7 +163,7 @@ class CatalogEntry:
 
 
 @attrs.frozen(kw_only=True)
-class Account:
+class ProviderAccount:
     """One account with a provider: what every dialect is made of.
 
     name         under which it is registered
@@ -171,9 +173,9 @@ class Account:
     unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
     """
 
-    entry: CatalogEntry
+    spec: ProviderSpec
     name: str
-    endpoint: str
+    base_url: str
     api_key: str | None = attrs.field(default=None, repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: repr(sorted(headers)))
     unsupported: Literal["raise", "drop"] = "raise"
@@ -181,8 +183,8 @@ class Account:
     @property
     def missing_env(self) -> tuple[str, ...]:
         """The variables that would have to be set: of the key, and of the endpoint where there is none of its own."""
-        key = self.entry.key_env[:1] if self.entry.needs_key and not self.api_key else ()
-        return key + (self.entry.endpoint_env[:1] if not self.endpoint else ())
+        key = self.spec.key_env[:1] if self.spec.needs_key and not self.api_key else ()
+        return key + (self.spec.base_url_env[:1] if not self.base_url else ())
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -30,13 +30,13 @@ from turnout.providers.cohere.wire import (
     ToolCallWire,
     UsageWire,
 )
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import Shape, decode_any, encode
+from turnout.providers.json_codec import LenientDecoder, decode_any, encode
 from turnout.providers.protocol import ModelPage
 from turnout.reranking import RerankRequest, RerankResponse
 
@@ -53,11 +53,11 @@ FINISH_REASONS = {
     "TIMEOUT": FinishReason.ERROR,
 }
 
-_ANSWER = Shape(Answer)
-_CONTENT = Shape(Content)
-_EVENT = Shape(StreamEvent)
-_EMBEDDINGS = Shape(Embeddings)
-_MODELS = Shape(Models)
+_ANSWER = LenientDecoder(Answer)
+_CONTENT = LenientDecoder(Content)
+_EVENT = LenientDecoder(StreamEvent)
+_EMBEDDINGS = LenientDecoder(Embeddings)
+_MODELS = LenientDecoder(Models)
 
 
 @attrs.frozen
@@ -97,14 +97,14 @@ class Cohere(Dialect):
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         # Some set the endpoint with the version in it, as it is usual with others.
-        endpoint = self.account.endpoint.removesuffix("/v1").removesuffix("/v2")
+        endpoint = self.account.base_url.removesuffix("/v1").removesuffix("/v2")
         return self.asking(method, endpoint + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
         _Events(self, assembly, headers).take(self.document(_ANSWER, body, headers), [])
         assembly.raw = body
-        if assembly.finish_raw is None and not assembly.begun:
+        if assembly.raw_finish_reason is None and not assembly.begun:
             raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a finish reason")
         return assembly.response()
 
@@ -162,7 +162,7 @@ class _Events:
     """Reads events, or a whole answer, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Cohere
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
     done: bool = False
     _planning: bool = False
@@ -201,7 +201,7 @@ class _Events:
             case "message-end":
                 return self._end(delta, data)
             case "message" if chunk.type is None:
-                facts = facts_of(decode_any(data))
+                facts = parse_error(decode_any(data))
                 return self.dialect.error(facts, self.headers, data) if facts.message else None
             case _:
                 return None  # the ends of calls and citations, and what will be invented
@@ -211,7 +211,7 @@ class _Events:
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         answer = _ANSWER.decode(data)
         if answer is None or answer.error or answer.message is None:
-            facts = facts_of(document)
+            facts = parse_error(document)
             return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
         self.assembly.raw = data
         self.take(answer, events)
@@ -310,12 +310,12 @@ class _Events:
         if delta.usage is not None:
             assembly.usage = _usage(delta.usage)
         if delta.error:
-            return self.dialect.error(facts_of({"error": delta.error}), self.headers, data)
+            return self.dialect.error(parse_error({"error": delta.error}), self.headers, data)
         self.done = True
         return None
 
     def _error(self, data: bytes) -> ProviderError:
-        return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+        return self.dialect.error(parse_error(decode_any(data)), self.headers, data)
 
 
 _NOTHING = Delta()

@@ -16,8 +16,8 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, Tool, ToolCall
-from turnout.providers.catalog.spec import Account
-from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.catalog.spec import ProviderAccount
+from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.encoding.tool_arguments import arguments_object
 from turnout.providers.json_codec import encode
 
@@ -42,17 +42,19 @@ _BUDGETS = {"minimal": 512, "low": 2_048, "medium": 8_192}
 _PURPOSES = {"query": "search_query", "document": "search_document"}
 
 
-def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def chat_body(
+    request: ChatRequest, account: ProviderAccount, *, stream: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because they are refused.
 
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model = request.model
-    given, dropped = accepted_settings(model, account, _out_of_range(model))
+    given, dropped = supported_params(model, account, _out_of_range(model))
     body: dict[str, Any] = {"model": model.model_id, "messages": _messages(request), "stream": stream}
     body |= {name: given[ours] for ours, name in _NAMES.items() if ours in given}
     if "stop" in given:
-        limit = account.entry.habits.stop_limit
+        limit = account.spec.openai_compat.max_stop_sequences
         if limit is not None and len(model.stop) > limit:
             raise CapabilityUnsupported(f"{model}: takes at most {limit} stop sequences")
         body["stop_sequences"] = list(model.stop)

@@ -22,7 +22,7 @@ from turnout.errors import StreamTruncated
 from turnout.events import End, Event, Reasoning, Token, ToolCallDelta, ToolCallReady
 from turnout.messages import Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 
-__all__ = ["Assembly"]
+__all__ = ["ResponseAccumulator"]
 
 Kind = Literal["text", "reasoning", "refusal", "opaque"]
 
@@ -64,7 +64,7 @@ _CLOSED = _Run("opaque")
 
 
 @attrs.define(eq=False)
-class Assembly:
+class ResponseAccumulator:
     """Collects one answer.
 
     origin         the provider family, kept on the message so that replayed pieces find their way home
@@ -77,7 +77,7 @@ class Assembly:
     origin: str
     finish_map: Mapping[str, FinishReason]
     turn: int = 0
-    finish_raw: str | None = attrs.field(default=None, init=False)
+    raw_finish_reason: str | None = attrs.field(default=None, init=False)
     failed: bool = attrs.field(default=False, init=False)
     usage: Usage = attrs.field(default=Usage(source="absent"), init=False)
     response_id: str | None = attrs.field(default=None, init=False)
@@ -246,16 +246,16 @@ class Assembly:
     def finish(self, raw: object, meaning: FinishReason | None = None) -> None:
         """A finish reason came; null and "" are none. `meaning` says what it means where the map does not."""
         if raw is not None and raw != "":
-            self.finish_raw = str(raw)
+            self.raw_finish_reason = str(raw)
             self._meaning = meaning
 
     @property
     def finish_reason(self) -> FinishReason:
         if self.failed:
             return FinishReason.ERROR
-        if self.finish_raw is None:
+        if self.raw_finish_reason is None:
             return FinishReason.TOOL_CALLS if self._calls else FinishReason.UNKNOWN
-        reason = self._meaning or self.finish_map.get(self.finish_raw, FinishReason.UNKNOWN)
+        reason = self._meaning or self.finish_map.get(self.raw_finish_reason, FinishReason.UNKNOWN)
         if reason is FinishReason.STOP and self._calls:
             return FinishReason.TOOL_CALLS
         return reason
@@ -267,7 +267,7 @@ class Assembly:
         events.append(
             End(
                 finish_reason=self.finish_reason,
-                finish_raw=self.finish_raw,
+                raw_finish_reason=self.raw_finish_reason,
                 usage=self.usage,
                 skipped=self.skipped,
             )
@@ -291,7 +291,7 @@ class Assembly:
             message=Message(Role.ASSISTANT, tuple(parts), tool_calls=self.finished_calls(), origin=self.origin),
             model=self.model,
             finish_reason=self.finish_reason,
-            finish_raw=self.finish_raw,
+            raw_finish_reason=self.raw_finish_reason,
             usage=self.usage,
             response_id=self.response_id,
             served_model=self.served_model,
@@ -304,7 +304,7 @@ class Assembly:
 
     def finished_calls(self) -> tuple[ToolCall, ...]:
         """The calls as far as they came, as the message has them."""
-        cut = self.finish_map.get(self.finish_raw or "") is FinishReason.LENGTH
+        cut = self.finish_map.get(self.raw_finish_reason or "") is FinishReason.LENGTH
         calls = []
         for place, call in enumerate(self._calls):
             arguments = "".join(call.pieces)

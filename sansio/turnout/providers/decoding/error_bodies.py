@@ -1,4 +1,4 @@
-"""The shapes that providers give their errors, read into one: `ErrorFacts`.
+"""The shapes that providers give their errors, read into one: `ErrorDetails`.
 
 {"error": {"message", "type", "code", "param", …}}     OpenAI and most others; Google with `details`
 {"error": {"message", "type", "details": {…}}}         Anthropic
@@ -24,7 +24,7 @@ import attrs
 
 from turnout.providers.json_codec import decode_any
 
-__all__ = ["ErrorFacts", "aws_type", "facts_of", "read_error_body"]
+__all__ = ["ErrorDetails", "aws_error_type", "parse_error", "read_error_body"]
 
 TEXT_LIMIT = 4_000
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -56,7 +56,7 @@ _NO_CODES = frozenset({"", "error", "none", "null"})
 
 
 @attrs.frozen(kw_only=True)
-class ErrorFacts:
+class ErrorDetails:
     """What an error says.
 
     message     its words
@@ -78,24 +78,24 @@ class ErrorFacts:
     body: str = ""
 
 
-def read_error_body(body: bytes) -> ErrorFacts:
+def read_error_body(body: bytes) -> ErrorDetails:
     """Any body of an error status; never raises."""
     text = body.decode("utf-8", "replace")
     try:
         value = decode_any(body)
     except ValueError:
         words = _words_of_page(text)
-        return ErrorFacts(message=words, text=words, body=text)
-    return attrs.evolve(facts_of(value), body=text)
+        return ErrorDetails(message=words, text=words, body=text)
+    return attrs.evolve(parse_error(value), body=text)
 
 
-def facts_of(value: Any) -> ErrorFacts:
+def parse_error(value: Any) -> ErrorDetails:
     """An error as a JSON value: the whole document, or what an event of a stream holds."""
     if isinstance(value, list) and value:
         value = value[0]
     if not isinstance(value, Mapping):
         words = value if isinstance(value, str) else ""
-        return ErrorFacts(message=words, text=words)
+        return ErrorDetails(message=words, text=words)
     inner = next((value[name] for name in ("error", "errors") if value.get(name)), None) or _told_by_minimax(value)
     if isinstance(inner, list) and inner:
         inner = inner[0]
@@ -107,7 +107,7 @@ def facts_of(value: Any) -> ErrorFacts:
     raw = _text_of(metadata.get("raw"))
     request_id = next((layer["request_id"] for layer in layers if isinstance(layer.get("request_id"), str)), None)
     details = error.get("details")
-    return ErrorFacts(
+    return ErrorDetails(
         message=message[:TEXT_LIMIT],
         text=(f"{message}: {raw}" if raw and message else message or raw)[:TEXT_LIMIT],
         codes=tuple(dict.fromkeys(_codes([*layers, metadata], error, raw))),
@@ -163,7 +163,7 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
             if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value <= 599:
                 yield str(value)  # GLM's and SiliconFlow's own numbers
             elif isinstance(value, str) and value.lower() not in _NO_CODES and not _is_http_number(value):
-                yield aws_type(value) if name == "__type" else value
+                yield aws_error_type(value) if name == "__type" else value
     for name in ("innererror", "inner_error"):
         inner = error.get(name)
         if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
@@ -179,13 +179,13 @@ def _codes(layers: list[Mapping[str, Any]], error: Mapping[str, Any], raw: str) 
                 yield violation["quotaId"]
     if raw.lstrip().startswith("{"):
         try:
-            behind = facts_of(decode_any(raw.encode("utf-8", "replace")))
+            behind = parse_error(decode_any(raw.encode("utf-8", "replace")))
         except (ValueError, RecursionError):
             return
         yield from behind.codes
 
 
-def aws_type(text: str) -> str:
+def aws_error_type(text: str) -> str:
     """The name of an error of Amazon's without what stands around it: `namespace#ThrottlingException:http://…/`."""
     return text.partition(":")[0].rpartition("#")[2]
 

@@ -1,7 +1,7 @@
 """From what a provider says about a failure to the typed error: one place for every dialect.
 
 `read_error_body` takes the body of an error status and `facts_of` a JSON value (an error inside a 200): both give
-`ErrorFacts`, whatever shape the error has. `to_error` makes the typed error of them. The class is decided by the
+`ErrorDetails`, whatever shape the error has. `to_error` makes the typed error of them. The class is decided by the
 provider's own code first, then by the status; texts only tell apart what a status leaves open (a 400 may be about the
 context length, a 403 about content, a 429 about a daily quota), and never outrank one that is plain.
 """
@@ -28,16 +28,16 @@ from turnout.errors import (
     ServerError,
 )
 from turnout.http import Headers
-from turnout.providers.decoding.error_bodies import ErrorFacts, aws_type, facts_of, read_error_body
-from turnout.providers.decoding.response_headers import day_used_up, request_id, retry_after
+from turnout.providers.decoding.error_bodies import ErrorDetails, aws_error_type, parse_error, read_error_body
+from turnout.providers.decoding.response_headers import is_daily_quota, request_id, retry_after
 
 __all__ = [
     "ErrorClass",
     "ErrorCodes",
-    "ErrorFacts",
+    "ErrorDetails",
     "classify_error",
     "error_reader",
-    "facts_of",
+    "parse_error",
     "read_error_body",
     "redact",
     "to_error",
@@ -160,7 +160,7 @@ _MODEL_TEXTS = re.compile(
 _DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\b(?:daily|weekly|monthly)\b|\b[rti]pd\b|\btoday's\b")
 
 
-def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None = None) -> ErrorClass:
+def classify_error(status: int | None, facts: ErrorDetails, own: ErrorCodes | None = None) -> ErrorClass:
     """The class of a failure by status, the provider's codes, and last its text."""
     names = [name.lower() for name in facts.codes]
     for table in (own or {}, _CODES):
@@ -206,7 +206,7 @@ def classify_error(status: int | None, facts: ErrorFacts, own: ErrorCodes | None
 
 
 def to_error(
-    facts: ErrorFacts,
+    facts: ErrorDetails,
     *,
     status: int | None,
     headers: Headers,
@@ -225,10 +225,10 @@ def to_error(
     if facts.headers:
         headers = Headers((*headers, *facts.headers))
     if (kind := headers.get("x-amzn-errortype")) is not None:
-        facts = attrs.evolve(facts, codes=(aws_type(kind), *facts.codes))
+        facts = attrs.evolve(facts, codes=(aws_error_type(kind), *facts.codes))
     told = facts.text or (f"an error with status {status} and no message" if status else "an error with no message")
     meaning = classify_error(status, facts, own)
-    if meaning is RateLimited and day_used_up(headers):
+    if meaning is RateLimited and is_daily_quota(headers):
         meaning = QuotaExceeded
     return meaning(
         redact(told, secrets)[:MESSAGE_LIMIT],
@@ -245,7 +245,7 @@ def error_reader(
     provider: str,
     own: ErrorCodes | None = None,
     secrets: tuple[str, ...] = (),
-    facts: Callable[[bytes], ErrorFacts] = read_error_body,
+    facts: Callable[[bytes], ErrorDetails] = read_error_body,
 ) -> Callable[[int, Headers, bytes], ProviderError]:
     """The `read_error` of an exchange with this provider."""
 

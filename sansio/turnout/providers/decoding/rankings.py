@@ -17,7 +17,7 @@ from turnout.http import Headers, HttpRequest
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import Shape
+from turnout.providers.json_codec import LenientDecoder
 from turnout.reranking import RankedDocument, RerankRequest, RerankResponse
 
 __all__ = ["rerank_body", "rerank_exchange"]
@@ -61,7 +61,7 @@ class Ranking(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_RANKING = Shape(Ranking)
+_RANKING = LenientDecoder(Ranking)
 
 
 def rerank_body(request: RerankRequest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from turnout.chat import RateLimit, RateWindow
 from turnout.http import Headers
 
-__all__ = ["day_used_up", "duration_of", "rate_limit", "request_id", "retry_after", "server_time"]
+__all__ = ["duration_of", "is_daily_quota", "rate_limit", "request_id", "retry_after", "server_time"]
 
 # Go's time.Duration text; "ms" must be tried before "m". Python's `\d` knows other scripts' digits: not meant here.
 _PIECE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|us|µs|ns|h|m|s)")
@@ -124,7 +124,7 @@ def rate_limit(headers: Headers) -> RateLimit | None:
     return RateLimit(requests=windows.get("requests"), tokens=windows.get("tokens"))
 
 
-def day_used_up(headers: Headers) -> bool:
+def is_daily_quota(headers: Headers) -> bool:
     """Whether the fields say that nothing is left of a day's allowance."""
     return any(_OF_A_DAY.match(name.lower()) and duration_of(value) == 0 for name, value in headers)
 

@@ -17,7 +17,7 @@ from turnout.events import Event
 from turnout.framing.json_array import JsonArrayParser
 from turnout.framing.parser import FrameParser, JsonText
 from turnout.framing.sse import SseEvent, SseParser
-from turnout.providers.decoding.accumulator import Assembly
+from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.json_codec import decode_any
 
 __all__ = ["ChunkReader", "StreamReader"]
@@ -50,7 +50,7 @@ class StreamReader:
             servers send where an event stream was asked for
     """
 
-    assembly: Assembly
+    assembly: ResponseAccumulator
     provider: str
     chunks: ChunkReader
     _parser: FrameParser[Any] | None = None
@@ -91,7 +91,7 @@ class StreamReader:
             return tuple(events)
         if parser.failure is not None:
             self.failure = parser.failure
-        elif self.assembly.finish_raw is not None or (isinstance(parser, JsonArrayParser) and parser.complete):
+        elif self.assembly.raw_finish_reason is not None or (isinstance(parser, JsonArrayParser) and parser.complete):
             self._end(events)
         else:
             self.chunks.flush(events)
@@ -144,7 +144,7 @@ class StreamReader:
         try:
             document = decode_any(stray)
         except ValueError:
-            if self.assembly.finish_raw is None and not self.assembly.begun:
+            if self.assembly.raw_finish_reason is None and not self.assembly.begun:
                 shown = stray[:200].decode("utf-8", "replace").strip()
                 self.failure = RemoteProtocolError(f"{self.provider}: a stream was asked for, and this came: {shown!r}")
             return

@@ -16,7 +16,7 @@ from turnout.http import Headers, HttpRequest
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import Shape
+from turnout.providers.json_codec import LenientDecoder
 from turnout.token_counting import TokenCount
 
 __all__ = ["count_exchange", "without_sampling"]
@@ -32,7 +32,7 @@ class CountWire(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_COUNT = Shape(CountWire)
+_COUNT = LenientDecoder(CountWire)
 
 
 def count_exchange(dialect: Dialect, asked: HttpRequest, model: ModelConfig) -> HttpExchange[TokenCount]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from turnout.chat import ModelConfig
 from turnout.errors import CapabilityUnsupported
-from turnout.providers.catalog.spec import Account
+from turnout.providers.catalog.spec import ProviderAccount
 
-__all__ = ["accepted_settings"]
+__all__ = ["supported_params"]
 
 _SETTINGS = (
     "temperature",
@@ -26,8 +26,8 @@ _SETTINGS = (
 )
 
 
-def accepted_settings(
-    model: ModelConfig, account: Account, also_refused: Mapping[str, str] = MappingProxyType({})
+def supported_params(
+    model: ModelConfig, account: ProviderAccount, also_refused: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The settings that are given and taken, and the names of those given and not taken.
 
@@ -35,12 +35,12 @@ def accepted_settings(
 
     Raises CapabilityUnsupported where one is not taken and the account does not drop those.
     """
-    rule = account.entry.rule(model.model_id)
-    refused = {*account.entry.habits.refuses, *also_refused}
+    rule = account.spec.rule(model.model_id)
+    refused = {*account.spec.openai_compat.unsupported, *also_refused}
     if rule is not None:
         # An effort that is not taken makes no model think.
-        taken = "reasoning_effort" not in refused | rule.refuses
-        refused |= rule.refused_at(model.reasoning_effort if taken else None)
+        taken = "reasoning_effort" not in refused | rule.unsupported
+        refused |= rule.unsupported_at(model.reasoning_effort if taken else None)
     given = {name: value for name in _SETTINGS if (value := getattr(model, name)) not in (None, ())}
     dropped = tuple(name for name in given if name in refused)
     if dropped and account.unsupported == "raise":

@@ -17,8 +17,8 @@ from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolE
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
 from turnout.providers.auth import AccessToken, token_auth, token_fields
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.response_headers import request_id
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
@@ -37,7 +37,7 @@ from turnout.providers.gemini.wire import (
     UsageWire,
     Values,
 )
-from turnout.providers.json_codec import Shape, decode_any, raw_bytes
+from turnout.providers.json_codec import LenientDecoder, decode_any, raw_bytes
 from turnout.providers.protocol import ModelPage
 from turnout.token_counting import TokenCount
 
@@ -67,10 +67,10 @@ FINISH_REASONS = {
 # Vertex AI's names of the tiers, and AI Studio's.
 _TIERS = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 
-_ANSWER = Shape(Answer)
-_PART = Shape(Part)
-_EMBEDDINGS = Shape(Embeddings)
-_MODELS = Shape(Models)
+_ANSWER = LenientDecoder(Answer)
+_PART = LenientDecoder(Part)
+_EMBEDDINGS = LenientDecoder(Embeddings)
+_MODELS = LenientDecoder(Models)
 _UNCOUNTED = UsageWire()
 # What a part may have beside the one field that makes it a part.
 _BESIDE = frozenset({"thought", "thoughtSignature"})
@@ -102,16 +102,12 @@ class Gemini(Dialect):
         return self.vertex_project is not None and self.access_token is not None
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        asked = self._post(
-            request.model.model_id, "generateContent", generate_body(request, self.account.entry.schemas)
-        )
+        asked = self._post(request.model.model_id, "generateContent", generate_body(request, self.account.spec.schemas))
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         verb = "streamGenerateContent?alt=sse"
-        asked = self._post(
-            request.model.model_id, verb, generate_body(request, self.account.entry.schemas), stream=True
-        )
+        asked = self._post(request.model.model_id, verb, generate_body(request, self.account.spec.schemas), stream=True)
         return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts))
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
@@ -123,7 +119,7 @@ class Gemini(Dialect):
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`."""
         model_id = request.model.model_id.removeprefix("models/")
-        body = generate_body(without_sampling(request), self.account.entry.schemas)
+        body = generate_body(without_sampling(request), self.account.spec.schemas)
         if not self._vertex:  # AI Studio counts the messages alone, unless it gets the whole request
             body = {"generateContentRequest": {"model": f"models/{model_id}", **body}}
         return count_exchange(self, self._post(model_id, "countTokens", body), request.model)
@@ -132,7 +128,7 @@ class Gemini(Dialect):
         if self._vertex:
             raise CapabilityUnsupported(f"{self.name}: Vertex AI lists no models here")
         path = "/v1beta/models?pageSize=1000" + (f"&pageToken={quote(page, safe='')}" if page else "")
-        return self.collected(self.asking("GET", self.account.endpoint + path, None), self._parse_models)
+        return self.collected(self.asking("GET", self.account.base_url + path, None), self._parse_models)
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -143,13 +139,13 @@ class Gemini(Dialect):
             where = f"projects/{self.vertex_project}/locations/{location}/publishers/google/models/{model}"
             url = f"{self._vertex_endpoint()}/v1beta1/{where}:{verb}"
         else:
-            url = f"{self.account.endpoint}/v1beta/models/{model}:{verb}"
+            url = f"{self.account.base_url}/v1beta/models/{model}:{verb}"
         auth = token_auth(self.access_token) if self._vertex else None
         return self.asking("POST", url, body, stream=stream, auth=auth)
 
     def _vertex_endpoint(self) -> str:
-        if self.account.endpoint != self.account.entry.base_url:
-            return self.account.endpoint
+        if self.account.base_url != self.account.spec.base_url:
+            return self.account.base_url
         match self.vertex_location:
             case "global":
                 host = "aiplatform"
@@ -178,7 +174,7 @@ class Gemini(Dialect):
         if failure is not None:
             raise failure
         chunks.flush([])
-        if assembly.finish_raw is None and not assembly.begun:
+        if assembly.raw_finish_reason is None and not assembly.begun:
             raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a finish reason")
         return assembly.response()
 
@@ -228,7 +224,7 @@ class _Chunks:
     """Reads answers, whole or in pieces, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Gemini
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
     done: bool = False  # this protocol has no last word
     _open: PartialArguments | None = None
@@ -236,7 +232,7 @@ class _Chunks:
     def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
         if data.lstrip()[:1] in (b'"', b"["):
             # An error as a bare string, or inside a list of one.
-            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+            return self.dialect.error(parse_error(decode_any(data)), self.headers, data)
         answer = _ANSWER.decode(data)
         if answer is None:
             raise ValueError("no JSON object")
@@ -253,13 +249,13 @@ class _Chunks:
         if feedback is not None and feedback.blockReason and not answer.candidates:
             assembly.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
         if answer.error:
-            return self.dialect.error(facts_of({"error": answer.error}), self.headers, data)
+            return self.dialect.error(parse_error({"error": answer.error}), self.headers, data)
         return None
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         if isinstance(document, dict) and not document.get("error"):
             return self.read("", data, events)
-        return self.dialect.error(facts_of(document), self.headers, data)
+        return self.dialect.error(parse_error(document), self.headers, data)
 
     def flush(self, events: list[Event]) -> None:
         """A call whose last piece never came is given out as far as it is."""

@@ -29,7 +29,7 @@ from turnout.messages import (
     Thinking,
 )
 from turnout.providers.encoding.tool_arguments import arguments_object
-from turnout.providers.schemas.enforced import answer_schema
+from turnout.providers.schemas.enforced import response_schema
 from turnout.providers.schemas.subset import SchemaSubset
 
 __all__ = ["FAMILY", "generate_body"]
@@ -130,7 +130,7 @@ def _generation(request: ChatRequest, schemas: SchemaSubset | None) -> dict[str,
         "responseLogprobs": True if model.logprobs is not None else None,
         "logprobs": model.logprobs or None,
         "responseMimeType": "application/json" if wanted is not None else None,
-        "responseJsonSchema": answer_schema(schema, schemas, model) if schema is not None else None,
+        "responseJsonSchema": response_schema(schema, schemas, model) if schema is not None else None,
         "thinkingConfig": _thinking(model),
     }
     return {name: value for name, value in config.items() if value is not None}

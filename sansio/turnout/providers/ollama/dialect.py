@@ -18,12 +18,12 @@ from turnout.events import Event
 from turnout.framing.ndjson import NdjsonParser
 from turnout.http import Headers, HttpRequest
 from turnout.messages import Image, Message, Refusal, Role, Text, Thinking
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.tool_arguments import arguments_object
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import NULL, Shape, raw_text
+from turnout.providers.json_codec import NULL, LenientDecoder, raw_text
 from turnout.providers.protocol import ModelPage
 
 __all__ = ["FAMILY", "FINISH_REASONS", "Ollama"]
@@ -80,9 +80,9 @@ class _Models(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_ANSWER = Shape(_Answer)
-_EMBEDDINGS = Shape(_Embeddings)
-_MODELS = Shape(_Models)
+_ANSWER = LenientDecoder(_Answer)
+_EMBEDDINGS = LenientDecoder(_Embeddings)
+_MODELS = LenientDecoder(_Models)
 
 
 @attrs.frozen
@@ -115,7 +115,7 @@ class Ollama(Dialect):
         return self.collected(self._asking("GET", "/api/tags", None), self._parse_models)
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        return self.asking(method, self.account.endpoint + path, body, stream=stream)
+        return self.asking(method, self.account.base_url + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
@@ -160,7 +160,7 @@ class _Chunks:
     """Reads lines, or the whole answer, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Ollama
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
     done: bool = False
 
@@ -171,7 +171,7 @@ class _Chunks:
         assembly = self.assembly
         assembly.raw = data
         if answer.error:
-            return self.dialect.error(facts_of({"error": answer.error}), self.headers, data)
+            return self.dialect.error(parse_error({"error": answer.error}), self.headers, data)
         assembly.served_model = assembly.served_model or answer.model
         thinking, text = answer.thinking, answer.response
         if answer.message is not None:

@@ -16,7 +16,7 @@ import attrs
 
 from turnout.http import Auth
 from turnout.providers.auth import AccessToken, token_auth, token_fields
-from turnout.providers.catalog.spec import Account
+from turnout.providers.catalog.spec import ProviderAccount
 
 __all__ = ["AzureResource"]
 
@@ -33,13 +33,13 @@ class AzureResource:
     access_token  of Microsoft Entra ID, or a function that gives one just before each request is sent; else the key
     """
 
-    account: Account
+    account: ProviderAccount
     api_version: str | None = None
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        missing, keys = self.account.missing_env, self.account.entry.key_env
+        missing, keys = self.account.missing_env, self.account.spec.key_env
         return tuple(name for name in missing if self.access_token is None or name not in keys)
 
     @property
@@ -52,7 +52,7 @@ class AzureResource:
         return (("api-key", self.account.api_key),) if self.account.api_key else ()
 
     def url(self, path: str, body: Mapping[str, Any] | None) -> str:
-        resource, _, query = self.account.endpoint.partition("?")
+        resource, _, query = self.account.base_url.partition("?")
         resource = _SURFACE.sub("", resource.rstrip("/"))
         version = self.api_version or dict(parse_qsl(query)).get("api-version")
         if version is None or version == "v1":

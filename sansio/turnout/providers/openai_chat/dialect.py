@@ -19,15 +19,15 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
 from turnout.http import Auth, Headers, HttpRequest
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
-from turnout.providers.json_codec import Shape, decode_any, encode
-from turnout.providers.openai_chat.prefix_filter import Echo, prefill_of
+from turnout.providers.json_codec import LenientDecoder, decode_any, encode
+from turnout.providers.openai_chat.prefix_filter import PrefixFilter, prefill_of
 from turnout.providers.openai_chat.request import chat_body, tool_call
 from turnout.providers.openai_chat.wire import (
     Chunk,
@@ -42,7 +42,7 @@ from turnout.providers.protocol import ModelPage
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.token_counting import TokenCount
 
-__all__ = ["FINISH_REASONS", "OpenAIChat", "Site"]
+__all__ = ["FINISH_REASONS", "Endpoint", "OpenAIChat"]
 
 FINISH_REASONS = {
     "stop": FinishReason.STOP,
@@ -61,12 +61,12 @@ FINISH_REASONS = {
     "insufficient_system_resource": FinishReason.ERROR,
 }
 
-_CHUNK = Shape(Chunk)
-_EMBEDDINGS = Shape(EmbeddingList)
-_MODELS = Shape(ModelList)
+_CHUNK = LenientDecoder(Chunk)
+_EMBEDDINGS = LenientDecoder(EmbeddingList)
+_MODELS = LenientDecoder(ModelList)
 
 
-class Site(Protocol):
+class Endpoint(Protocol):
     """Where OpenAI's models are asked but at OpenAI's, and what that wants to be shown.
 
     missing_env  the variables whose absence makes it not-configured
@@ -95,7 +95,7 @@ class OpenAIChat(Dialect):
     site  where it is asked, if that is not under the account's endpoint with its key as a bearer token
     """
 
-    site: Site | None = None
+    site: Endpoint | None = None
     finish_reasons = FINISH_REASONS
 
     @property
@@ -114,8 +114,8 @@ class OpenAIChat(Dialect):
         body, dropped = chat_body(request, self.account, stream=True)
         asked = self._asking("POST", self._chat_path(request), body, stream=True)
 
-        def make_chunks(assembly: Assembly, headers: Headers) -> _Chunks:
-            return _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+        def make_chunks(assembly: ResponseAccumulator, headers: Headers) -> _Chunks:
+            return _Chunks(self, assembly, headers, PrefixFilter(prefill_of(request)))
 
         return self.streamed(asked, request, make_chunks, dropped=dropped)
 
@@ -123,10 +123,10 @@ class OpenAIChat(Dialect):
         if Capability.EMBEDDINGS not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} offers no embeddings")
         body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
-        if self.account.entry.habits.base64:
+        if self.account.spec.openai_compat.embeddings_base64:
             body["encoding_format"] = "base64"
         if request.dimensions is not None:
-            body[self.account.entry.habits.names.get("dimensions", "dimensions")] = request.dimensions
+            body[self.account.spec.openai_compat.rename.get("dimensions", "dimensions")] = request.dimensions
         asked = self._asking("POST", "/embeddings", body | dict(request.model.extra))
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
@@ -146,21 +146,21 @@ class OpenAIChat(Dialect):
         """See `turnout.providers.protocol.Reranker`."""
         if Capability.RERANK not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} offers no reranking")
-        asked = self._asking("POST", self.account.entry.habits.rerank_path, rerank_body(request))
+        asked = self._asking("POST", self.account.spec.openai_compat.rerank_path, rerank_body(request))
         return rerank_exchange(self, asked, request)
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        url = self.site.url(path, body) if self.site is not None else self.account.endpoint + path
+        url = self.site.url(path, body) if self.site is not None else self.account.base_url + path
         auth = self.site.auth if self.site is not None else None
         return self.asking(method, url, body, stream=stream, auth=auth)
 
     def _chat_path(self, request: ChatRequest) -> str:
-        before = self.account.entry.habits.prefill_path if prefill_of(request) else ""
+        before = self.account.spec.openai_compat.prefill_path if prefill_of(request) else ""
         return f"{before}/chat/completions"
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
-        reader = _Chunks(self, assembly, headers, Echo(prefill_of(request)))
+        reader = _Chunks(self, assembly, headers, PrefixFilter(prefill_of(request)))
         if (streamed := self.read_stream(body, assembly, reader)) is not None:
             return streamed
         chunk = self.decoded(_CHUNK, body)
@@ -207,7 +207,7 @@ class OpenAIChat(Dialect):
 
     def _told(self, body: bytes, headers: Headers) -> ProviderError | None:
         """The error that a 200 tells of in its body, if it does."""
-        facts = facts_of(decode_any(body))
+        facts = parse_error(decode_any(body))
         if not facts.message and not facts.codes:
             return None
         return self.error(facts, headers, body)
@@ -218,9 +218,9 @@ class _Chunks:
     """Reads chunks into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: OpenAIChat
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
-    echo: Echo
+    echo: PrefixFilter
     done: bool = False
     _usage_seen: bool = False
     _details: list[dict[str, Any]] = attrs.field(factory=list)
@@ -235,19 +235,19 @@ class _Chunks:
             raise ValueError("no JSON object")
         failure = self.take(chunk, data, events)
         if failure is None and event == "error":
-            failure = self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+            failure = self.dialect.error(parse_error(decode_any(data)), self.headers, data)
         return failure
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
         if isinstance(document, dict) and document.get("choices"):
             chunk = _CHUNK.fit(document)
             return self.take(chunk, data, events, whole=True) if chunk is not None else None
-        facts = facts_of(document)
+        facts = parse_error(document)
         return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
 
     def flush(self, events: list[Event]) -> None:
-        if self.assembly.finish_raw is not None:
-            self.assembly.text(self.echo.rest(), events)
+        if self.assembly.raw_finish_reason is not None:
+            self.assembly.text(self.echo.flush(), events)
 
     def take(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
         """Put one chunk, or a whole answer, into the assembly."""
@@ -283,10 +283,10 @@ class _Chunks:
                 assembly.usage = usage_of(groq.usage)
             error = error or groq.error
         if error:
-            return self.dialect.error(facts_of({"error": error, "code": chunk.code}), self.headers, data)
+            return self.dialect.error(parse_error({"error": error, "code": chunk.code}), self.headers, data)
         if chunk.choices is None and not whole:
             # A flat error: SiliconFlow, DashScope, Cerebras and many gateways have no envelope.
-            facts = facts_of(decode_any(data))
+            facts = parse_error(decode_any(data))
             return self.dialect.error(facts, self.headers, data) if facts.message else None
         return None
 
@@ -301,7 +301,7 @@ class _Chunks:
             self._reasoning_details(message.reasoning_details, not reasoning, events)
         if content:
             if isinstance(content, str):
-                assembly.text(self.echo.pass_on(content), events)
+                assembly.text(self.echo.feed(content), events)
             elif isinstance(content, list):
                 for part in content:
                     self._content_part(part, events)
@@ -309,7 +309,7 @@ class _Chunks:
                 self._content_part(content, events)
             else:
                 # The JSON that was asked for, as it is and not as text.
-                assembly.text(self.echo.pass_on(json.dumps(content, ensure_ascii=False)), events)
+                assembly.text(self.echo.feed(json.dumps(content, ensure_ascii=False)), events)
         if message.refusal:
             assembly.refusal(message.refusal)
         if message.tool_calls:
@@ -323,7 +323,7 @@ class _Chunks:
     def _content_part(self, part: object, events: list[Event]) -> None:
         """A part where a string is usual: text, a refusal, or thinking with its own parts (Mistral, Databricks)."""
         if isinstance(part, str):
-            self.assembly.text(self.echo.pass_on(part), events)
+            self.assembly.text(self.echo.feed(part), events)
             return
         if not isinstance(part, dict):
             return
@@ -335,7 +335,7 @@ class _Chunks:
                 if thinks or name != "text":
                     self.assembly.reasoning(text, events)
                 else:
-                    self.assembly.text(self.echo.pass_on(text), events)
+                    self.assembly.text(self.echo.feed(text), events)
 
     def _reasoning_details(self, details: list[Any], tell: bool, events: list[Event]) -> None:
         """OpenRouter's structured reasoning: kept for the next turn, told only where no plain field told it."""

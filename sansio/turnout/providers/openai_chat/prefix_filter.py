@@ -10,7 +10,7 @@ import attrs
 from turnout.chat import ChatRequest
 from turnout.messages import Role
 
-__all__ = ["Echo", "prefill_of"]
+__all__ = ["PrefixFilter", "prefill_of"]
 
 
 def prefill_of(request: ChatRequest) -> str:
@@ -20,7 +20,7 @@ def prefill_of(request: ChatRequest) -> str:
 
 
 @attrs.define
-class Echo:
+class PrefixFilter:
     """Withholds what may be a repetition until it is known to be one, or to be none.
 
     beginning  what would be repeated; "" withholds nothing
@@ -29,7 +29,7 @@ class Echo:
     beginning: str
     _held: str = ""
 
-    def pass_on(self, delta: str) -> str:
+    def feed(self, delta: str) -> str:
         """What of this delta, and of those withheld, is new."""
         if not self.beginning:
             return delta
@@ -44,7 +44,7 @@ class Echo:
         self.beginning = self._held = ""
         return rest
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """What is withheld when the answer is whole: it was no repetition, for that would have come to its end."""
         held, self.beginning, self._held = self._held, "", ""
         return held

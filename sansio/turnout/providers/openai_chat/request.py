@@ -28,10 +28,10 @@ from turnout.messages import (
     Tool,
     ToolCall,
 )
-from turnout.providers.catalog.spec import Account, Habits, ModelRule
-from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount
+from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.openai_chat.prefix_filter import prefill_of
-from turnout.providers.schemas.enforced import answer_schema, held_tool
+from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
 __all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "refused_effort", "tool_call", "tools_of"]
 
@@ -40,64 +40,66 @@ _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequenc
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
-def chat_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def chat_body(
+    request: ChatRequest, account: ProviderAccount, *, stream: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
-    model, habits = request.model, account.entry.habits
-    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
+    model, habits = request.model, account.spec.openai_compat
+    rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
     prefilled = bool(prefill_of(request))
     refused = refused_effort(model, habits, rule, prefilled=prefilled)
-    unthinking = rule.only_streams_thinking and not stream
+    unthinking = rule.reasoning_streams_only and not stream
     if unthinking and model.reasoning_effort not in (None, "none"):
         refused = {"reasoning_effort": "it thinks in streams only"}
-    if model.temperature is not None and model.temperature > habits.hottest:
-        refused["temperature"] = f"0 to {habits.hottest:g} here"
-    given, dropped = accepted_settings(model, account, refused)
+    if model.temperature is not None and model.temperature > habits.max_temperature:
+        refused["temperature"] = f"0 to {habits.max_temperature:g} here"
+    given, dropped = supported_params(model, account, refused)
     body: dict[str, Any] = {
         "model": model.model_id,
         "messages": [_message(message, account) for message in request.messages],
     }
-    if habits.replay == "reasoning_content_of_calls":
+    if habits.reasoning_replay_field == "reasoning_content_of_calls":
         _replay_reasoning_of_calls(body["messages"], request, account)
     if stream:
         body["stream"] = True
         if habits.usage_option:
             body["stream_options"] = {"include_usage": True}
-    body |= {habits.names.get(name, name): given[name] for name in _PLAIN if name in given}
+    body |= {habits.rename.get(name, name): given[name] for name in _PLAIN if name in given}
     if "max_tokens" in given:
         body[rule.max_tokens or habits.max_tokens] = given["max_tokens"]
     if "stop" in given:
-        if habits.stop_limit is not None and len(model.stop) > habits.stop_limit:
-            raise CapabilityUnsupported(f"{model}: takes at most {habits.stop_limit} stop sequences")
+        if habits.max_stop_sequences is not None and len(model.stop) > habits.max_stop_sequences:
+            raise CapabilityUnsupported(f"{model}: takes at most {habits.max_stop_sequences} stop sequences")
         body["stop"] = list(model.stop)
     if "logprobs" in given:
         body |= _logprobs(model.logprobs or 0, habits.logprobs)
     if "reasoning_effort" in given:
-        body |= _effort(given["reasoning_effort"], habits.effort, rule)
-    elif unthinking or (prefilled and habits.effort.startswith("thinking")):
+        body |= _effort(given["reasoning_effort"], habits.reasoning_param, rule)
+    elif unthinking or (prefilled and habits.reasoning_param.startswith("thinking")):
         # Else it would refuse the request; and of an answer that was begun, think first and then begin anew.
-        body |= _effort("none", habits.effort, rule)
+        body |= _effort("none", habits.reasoning_param, rule)
     body |= tools_of(request, account, _tool, _named)
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)
     return body | dict(model.extra), dropped
 
 
-def refused_effort(model: ModelConfig, habits: Habits, rule: ModelRule, *, prefilled: bool) -> dict[str, str]:
+def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule, *, prefilled: bool) -> dict[str, str]:
     """The effort, where this model does not take the one that is asked for, with the reason."""
     effort = model.reasoning_effort
     if effort is None:
         return {}
-    if habits.effort == "none":
+    if habits.reasoning_param == "none":
         return {"reasoning_effort": ""}
     if effort == "none":
-        return {"reasoning_effort": "it cannot stop thinking"} if rule.thinking_off == "never" else {}
-    if prefilled and habits.effort.startswith("thinking"):
+        return {"reasoning_effort": "it cannot stop thinking"} if rule.reasoning_off == "never" else {}
+    if prefilled and habits.reasoning_param.startswith("thinking"):
         return {"reasoning_effort": "it goes on from the beginning of an answer without thinking"}
-    if habits.effort == "reasoning_effort" and effort not in rule.efforts:
-        return {"reasoning_effort": f"{effort!r}: it knows {', '.join(rule.efforts)}"}
+    if habits.reasoning_param == "reasoning_effort" and effort not in rule.reasoning_efforts:
+        return {"reasoning_effort": f"{effort!r}: it knows {', '.join(rule.reasoning_efforts)}"}
     return {}
 
 
@@ -106,7 +108,7 @@ def _effort(effort: str, how: str, rule: ModelRule) -> dict[str, Any]:
         return {"reasoning": {"effort": effort}}
     if how.startswith("thinking"):
         switch = {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
-        said = how == "thinking_and_effort" and effort in rule.efforts
+        said = how == "thinking_and_effort" and effort in rule.reasoning_efforts
         return switch | ({"reasoning_effort": effort} if said else {})
     if how == "enable_thinking":
         return {"enable_thinking": effort != "none"}
@@ -121,7 +123,7 @@ def _logprobs(alternatives: int, how: str) -> dict[str, Any]:
 
 def tools_of(
     request: ChatRequest,
-    account: Account,
+    account: ProviderAccount,
     wire: Callable[[Tool], dict[str, Any]],
     named: Callable[[str], dict[str, Any]],
 ) -> dict[str, Any]:
@@ -129,11 +131,11 @@ def tools_of(
     if not request.tools:
         return {}
     body: dict[str, Any] = {
-        "tools": [wire(held_tool(tool, account.entry.schemas, request.model)) for tool in request.tools]
+        "tools": [wire(enforced_tool(tool, account.spec.schemas, request.model)) for tool in request.tools]
     }
     choice = request.tool_choice
     if choice is not None:
-        if choice.mode not in account.entry.habits.tool_choices or _refuses_force(request, account):
+        if choice.mode not in account.spec.openai_compat.tool_choices or _refuses_force(request, account):
             raise CapabilityUnsupported(f"{request.model}: does not take the tool choice {choice.mode!r}")
         body["tool_choice"] = named(choice.name) if choice.name is not None else choice.mode
     if request.parallel_tool_calls is not None:
@@ -141,13 +143,13 @@ def tools_of(
     return body
 
 
-def _refuses_force(request: ChatRequest, account: Account) -> bool:
+def _refuses_force(request: ChatRequest, account: ProviderAccount) -> bool:
     """Whether the request forces a tool on a model that cannot be made to call one."""
     model, choice = request.model, request.tool_choice
-    rule = account.entry.rule(model.model_id)
+    rule = account.spec.rule(model.model_id)
     if rule is None or choice is None or choice.mode not in ("required", "named"):
         return False
-    return "tool_choice" in rule.refused_at(model.reasoning_effort)
+    return "tool_choice" in rule.unsupported_at(model.reasoning_effort)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -168,28 +170,28 @@ def function_of(tool: Tool) -> dict[str, Any]:
     return function
 
 
-def _response_format(request: ChatRequest, account: Account) -> dict[str, Any]:
+def _response_format(request: ChatRequest, account: ProviderAccount) -> dict[str, Any]:
     schema = json_schema_of(request, account)
     return {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": schema}
 
 
-def json_schema_of(request: ChatRequest, account: Account) -> dict[str, Any] | None:
+def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, Any] | None:
     """The schema of the answer with its name; None where just any JSON is asked for."""
     wanted = request.response_format
     if wanted is None or wanted.schema is None:
         return None
-    if not account.entry.habits.json_schema:
+    if not account.spec.openai_compat.json_schema:
         raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer, only ResponseFormat.json()")
-    held = answer_schema(wanted.schema, account.entry.schemas if wanted.strict else None, request.model)
+    held = response_schema(wanted.schema, account.spec.schemas if wanted.strict else None, request.model)
     schema: dict[str, Any] = {"name": wanted.name, "schema": held, "strict": wanted.strict}
     if wanted.description:
         schema["description"] = wanted.description
     return schema
 
 
-def _message(message: Message, account: Account) -> dict[str, Any]:
+def _message(message: Message, account: ProviderAccount) -> dict[str, Any]:
     role = message.role
-    if role is Role.DEVELOPER and not account.entry.habits.developer:
+    if role is Role.DEVELOPER and not account.spec.openai_compat.developer_role:
         role = Role.SYSTEM
     wire: dict[str, Any] = {"role": role.value}
     if role is Role.ASSISTANT:
@@ -201,12 +203,12 @@ def _message(message: Message, account: Account) -> dict[str, Any]:
         }
     else:
         wire["content"] = _content(message.content, account)
-        if message.name is not None and not account.entry.habits.names_only_tools:
+        if message.name is not None and not account.spec.openai_compat.name_on_tool_messages_only:
             wire["name"] = message.name
     return wire | dict(message.extra)
 
 
-def _assistant(message: Message, account: Account) -> dict[str, Any]:
+def _assistant(message: Message, account: ProviderAccount) -> dict[str, Any]:
     spoken = [part for part in message.content if not isinstance(part, Thinking | Opaque)]
     refusal = "".join(part.text for part in spoken if isinstance(part, Refusal))
     text = _text_only((part for part in spoken if not isinstance(part, Refusal)), "an assistant's message")
@@ -214,11 +216,11 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     wire: dict[str, Any] = {"content": text if text or not message.tool_calls else None}
     if refusal and not text:
         wire["refusal"] = refusal
-    own = message.origin == account.entry.name
+    own = message.origin == account.spec.name
     if message.tool_calls:
         wire["tool_calls"] = [tool_call(call, account, own=own) for call in message.tool_calls]
     if own:
-        if account.entry.habits.replay == "reasoning_content" and message.reasoning:
+        if account.spec.openai_compat.reasoning_replay_field == "reasoning_content" and message.reasoning:
             wire["reasoning_content"] = message.reasoning
         for part in message.content:
             if isinstance(part, Opaque):
@@ -229,7 +231,7 @@ def _assistant(message: Message, account: Account) -> dict[str, Any]:
     return wire
 
 
-def tool_call(call: ToolCall, account: Account, *, own: bool = True, custom: bool = False) -> dict[str, Any]:
+def tool_call(call: ToolCall, account: ProviderAccount, *, own: bool = True, custom: bool = False) -> dict[str, Any]:
     """A call as it goes back.
 
     own     whether this provider made it, and so may get back what only it understands
@@ -249,7 +251,7 @@ def tool_call(call: ToolCall, account: Account, *, own: bool = True, custom: boo
     return wire | dict(call.extra)
 
 
-def _replay_reasoning_of_calls(wires: list[dict[str, Any]], request: ChatRequest, account: Account) -> None:
+def _replay_reasoning_of_calls(wires: list[dict[str, Any]], request: ChatRequest, account: ProviderAccount) -> None:
     """Put the reasoning on the assistant's messages of the turns that called tools, and on no others.
 
     A turn is what stands between two messages of the user. In one with calls DeepSeek refuses a message without its
@@ -263,27 +265,27 @@ def _replay_reasoning_of_calls(wires: list[dict[str, Any]], request: ChatRequest
         elif message.role is Role.USER:
             if any(request.messages[one].tool_calls for one in turn):
                 for one in turn:
-                    own = request.messages[one].origin == account.entry.name
+                    own = request.messages[one].origin == account.spec.name
                     wires[one]["reasoning_content"] = request.messages[one].reasoning if own else ""
             turn = []
 
 
-def _call_id(id: str, account: Account) -> str:
+def _call_id(id: str, account: ProviderAccount) -> str:
     """The id as it is sent. One that would be refused is made anew, and the same for the call and its result."""
-    length = account.entry.habits.call_id_length
+    length = account.spec.openai_compat.call_id_length
     if length is None or (len(id) == length and id.isascii() and id.isalnum()):
         return id
     return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=length).hexdigest()[:length]
 
 
-def _content(parts: tuple[Part, ...], account: Account) -> str | list[dict[str, Any]]:
+def _content(parts: tuple[Part, ...], account: ProviderAccount) -> str | list[dict[str, Any]]:
     plain = all(isinstance(part, Text) and not part.extra for part in parts)
-    if plain and (len(parts) == 1 or account.entry.habits.flat_text):
+    if plain and (len(parts) == 1 or account.spec.openai_compat.string_content_only):
         return "".join(part.text for part in parts if isinstance(part, Text))
     return [_part(part, account) for part in parts]
 
 
-def _part(part: Part, account: Account) -> dict[str, Any]:
+def _part(part: Part, account: ProviderAccount) -> dict[str, Any]:
     match part:
         case Text():
             return {"type": "text", "text": part.text, **part.extra}
@@ -305,11 +307,11 @@ def _part(part: Part, account: Account) -> dict[str, Any]:
             raise CapabilityUnsupported(f"{account.name}: a {type(part).__name__} cannot be sent in a user's message")
 
 
-def _file(part: File, account: Account) -> dict[str, Any]:
+def _file(part: File, account: ProviderAccount) -> dict[str, Any]:
     if part.file_id is not None:
         return {"file_id": part.file_id}
     if part.url is not None:
-        if account.entry.name != "openrouter":
+        if account.spec.name != "openrouter":
             raise CapabilityUnsupported(f"{account.name}: takes a file by its bytes or its id, not by URL")
         return {"filename": part.filename or "file", "file_data": part.url}
     return {"filename": part.filename or "file", "file_data": data_url(part.data or b"", part.media_type)}

@@ -22,21 +22,21 @@ import msgspec
 from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
-from turnout.providers.catalog.spec import Account
-from turnout.providers.json_codec import Shape, decode_any
+from turnout.providers.catalog.spec import ProviderAccount
+from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.request import data_url
 from turnout.providers.openai_responses.wire import WORDS
 
 __all__ = ["conversation", "family_of"]
 
 
-def family_of(account: Account) -> str:
+def family_of(account: ProviderAccount) -> str:
     """Who understands the items of this account's answers. Chat completions of the same vendor do not."""
-    return f"{account.entry.name}-responses"
+    return f"{account.spec.name}-responses"
 
 
 def conversation(
-    request: ChatRequest, account: Account, *, stored: bool = False
+    request: ChatRequest, account: ProviderAccount, *, stored: bool = False
 ) -> tuple[str | None, list[dict[str, Any] | msgspec.Raw]]:
     """The instructions and the items. `stored` says that the provider keeps answers, so that names are enough.
 
@@ -63,7 +63,7 @@ def conversation(
                 items.append({**output, "output": _content(message.content, account), **message.extra})
             case Role.SYSTEM | Role.DEVELOPER | Role.USER:
                 role = message.role
-                if role is Role.DEVELOPER and not account.entry.habits.developer:
+                if role is Role.DEVELOPER and not account.spec.openai_compat.developer_role:
                     role = Role.SYSTEM
                 content = _content(message.content, account)
                 items.append({"role": role.value, "content": content, **message.extra})
@@ -77,13 +77,13 @@ def _plain(parts: Iterable[Part]) -> bool:
     return all(isinstance(part, Text) and not part.extra for part in parts)
 
 
-def _content(parts: tuple[Part, ...], account: Account) -> str | list[dict[str, Any]]:
+def _content(parts: tuple[Part, ...], account: ProviderAccount) -> str | list[dict[str, Any]]:
     if len(parts) <= 1 and _plain(parts):
         return "".join(part.text for part in parts if isinstance(part, Text))
     return [_part(part, account) for part in parts]
 
 
-def _part(part: Part, account: Account) -> dict[str, Any]:
+def _part(part: Part, account: ProviderAccount) -> dict[str, Any]:
     match part:
         case Text():
             return {"type": "input_text", "text": part.text, **part.extra}
@@ -118,7 +118,7 @@ class _Head(msgspec.Struct):
     content: list[Any] | None = None
 
 
-_HEAD = Shape(_Head)
+_HEAD = LenientDecoder(_Head)
 
 
 @attrs.define
@@ -151,7 +151,7 @@ class _Turn:
         return self.items[: len(self.items) - self._reasoning]
 
 
-def _assistant(message: Message, account: Account, stored: bool) -> list[dict[str, Any] | msgspec.Raw]:
+def _assistant(message: Message, account: ProviderAccount, stored: bool) -> list[dict[str, Any] | msgspec.Raw]:
     own = message.origin == family_of(account)
     turn = _Turn(message.extra)
     calls = list(message.tool_calls)

@@ -10,9 +10,9 @@ from typing import Any
 
 from turnout.chat import ChatRequest
 from turnout.messages import Tool
-from turnout.providers.catalog.spec import Account, ModelRule
+from turnout.providers.catalog.spec import ModelRule, ProviderAccount
 from turnout.providers.decoding.token_counts import without_sampling
-from turnout.providers.encoding.sampling_params import accepted_settings
+from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.openai_chat.request import function_of, json_schema_of, refused_effort, tools_of
 from turnout.providers.openai_responses.items import conversation
 
@@ -26,16 +26,18 @@ _UNKNOWN_HERE: dict[str, str] = dict.fromkeys(
 _MERGED = ("reasoning", "text")
 
 
-def response_body(request: ChatRequest, account: Account, *, stream: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def response_body(
+    request: ChatRequest, account: ProviderAccount, *, stream: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model or this API refuses them.
 
     Nothing is stored with the provider unless `extra` says so: what the next turn needs comes with the answer.
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model = request.model
-    rule = account.entry.rule(model.model_id) or ModelRule(pattern="")
-    effort = refused_effort(model, account.entry.habits, rule, prefilled=False)
-    given, dropped = accepted_settings(model, account, {**_UNKNOWN_HERE, **effort})
+    rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
+    effort = refused_effort(model, account.spec.openai_compat, rule, prefilled=False)
+    given, dropped = supported_params(model, account, {**_UNKNOWN_HERE, **effort})
     extra = dict(model.extra)
     stored = bool(extra.get("store"))
     instructions, items = conversation(request, account, stored=stored)
@@ -72,16 +74,16 @@ _COUNTED = frozenset(
 ) | {"reasoning", "text", "tool_choice", "tools", "truncation"}
 
 
-def count_body(request: ChatRequest, account: Account) -> dict[str, Any]:
+def count_body(request: ChatRequest, account: ProviderAccount) -> dict[str, Any]:
     """Return the body of a request that counts the tokens of this one."""
     body, _ = response_body(without_sampling(request), account, stream=False)
     return {name: value for name, value in body.items() if name in _COUNTED}
 
 
-def _reasons(request: ChatRequest, account: Account) -> bool:
+def _reasons(request: ChatRequest, account: ProviderAccount) -> bool:
     """Whether the model may reason: one that cannot refuses to be asked for its encrypted reasoning."""
-    rule = account.entry.rule(request.model.model_id)
-    return rule is None or "reasoning_effort" not in rule.refuses
+    rule = account.spec.rule(request.model.model_id)
+    return rule is None or "reasoning_effort" not in rule.unsupported
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -106,6 +108,6 @@ def _named(request: ChatRequest, name: str) -> dict[str, Any]:
     return {"type": tool.extra.get("type", "function"), "name": name}
 
 
-def _format(request: ChatRequest, account: Account) -> dict[str, Any]:
+def _format(request: ChatRequest, account: ProviderAccount) -> dict[str, Any]:
     schema = json_schema_of(request, account)
     return {"type": "json_object"} if schema is None else {"type": "json_schema", **schema}

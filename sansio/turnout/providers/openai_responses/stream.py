@@ -22,17 +22,17 @@ import attrs
 from turnout.errors import ProviderError
 from turnout.events import Event
 from turnout.http import Headers
-from turnout.providers.decoding.accumulator import Assembly
-from turnout.providers.decoding.error_bodies import ErrorFacts, facts_of
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
 from turnout.providers.dialect import Dialect
-from turnout.providers.json_codec import Shape, decode_any, encode, raw_bytes
+from turnout.providers.json_codec import LenientDecoder, decode_any, encode, raw_bytes
 from turnout.providers.openai_responses.wire import CALLS, WORDS, Content, Item, StreamEvent, WholeResponse, usage_of
 
 __all__ = ["RESPONSE", "ResponseReader"]
 
-RESPONSE = Shape(WholeResponse)
-_EVENT = Shape(StreamEvent)
-_ITEM = Shape(Item)
+RESPONSE = LenientDecoder(WholeResponse)
+_EVENT = LenientDecoder(StreamEvent)
+_ITEM = LenientDecoder(Item)
 
 Kind = Literal["text", "refusal", "summary", "content", "arguments", "input"]
 # What is known of an item by a delta for it, where its beginning did not come.
@@ -92,7 +92,7 @@ class ResponseReader:
     """Reads events, or a whole response, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Dialect
-    assembly: Assembly
+    assembly: ResponseAccumulator
     headers: Headers
     done: bool = False
     _items: dict[object, _OpenItem] = attrs.field(factory=dict)  # by the place in the output, else by id
@@ -117,7 +117,7 @@ class ResponseReader:
             self.assembly.raw = data
             return None
         if chunk.error or kind == "error":
-            return self.dialect.error(facts_of(decode_any(data)), self.headers, data)
+            return self.dialect.error(parse_error(decode_any(data)), self.headers, data)
         if kind in _ENDS and self._for_the_caller(_ITEM_OF[_ENDS[kind]]):
             self._end_of_part(chunk, _ENDS[kind], events)
         elif kind == "response.content_part.added":
@@ -145,7 +145,7 @@ class ResponseReader:
         if isinstance(document, dict) and isinstance(document.get("output"), list):
             response = RESPONSE.fit(document)
             return self.take(response, data, events) if response is not None else None
-        facts = facts_of(document)
+        facts = parse_error(document)
         return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
 
     def flush(self, events: list[Event]) -> None:
@@ -160,10 +160,10 @@ class ResponseReader:
         reason = response.incomplete_details.reason if response.incomplete_details is not None else None
         self.assembly.finish(reason if response.status == "incomplete" and reason else response.status)
         if response.error:
-            return self.dialect.error(facts_of({"error": response.error}), self.headers, data)
+            return self.dialect.error(parse_error({"error": response.error}), self.headers, data)
         if response.status in _FAILED:
             told = f"the response is {response.status}, and does not say why"
-            return self.dialect.error(ErrorFacts(message=told, text=told), self.headers, data)
+            return self.dialect.error(ErrorDetails(message=told, text=told), self.headers, data)
         return None
 
     def _life(self, response: WholeResponse) -> None:
@@ -206,7 +206,7 @@ class ResponseReader:
 
     def _for_the_caller(self, kind: str) -> bool:
         """Not so are the calls of tools that run at the provider."""
-        return kind != "custom_tool_call" or self.dialect.account.entry.habits.custom_calls
+        return kind != "custom_tool_call" or self.dialect.account.spec.openai_compat.custom_tool_calls
 
     def _known(self, item: Item, place: int | None, whole: bool, last: bool) -> _OpenItem | None:
         """By its place first, for some servers invent a new id for each event. In the terminal event by its id, for

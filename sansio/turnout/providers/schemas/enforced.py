@@ -10,17 +10,17 @@ import attrs
 from turnout.chat import ModelConfig
 from turnout.messages import Tool
 from turnout.providers.schemas.subset import SchemaSubset
-from turnout.providers.schemas.transform import say
+from turnout.providers.schemas.transform import transform
 
-__all__ = ["answer_schema", "held_tool"]
+__all__ = ["enforced_tool", "response_schema"]
 
 
-def answer_schema(schema: Mapping[str, Any], subset: SchemaSubset | None, model: ModelConfig) -> Mapping[str, Any]:
+def response_schema(schema: Mapping[str, Any], subset: SchemaSubset | None, model: ModelConfig) -> Mapping[str, Any]:
     """The schema of an answer as the provider takes it; None takes any. Raises SchemaUnsupported."""
-    return schema if subset is None else say(schema, subset, f"{model}: the schema of the answer")
+    return schema if subset is None else transform(schema, subset, f"{model}: the schema of the answer")
 
 
-def held_tool(tool: Tool, subset: SchemaSubset | None, model: ModelConfig) -> Tool:
+def enforced_tool(tool: Tool, subset: SchemaSubset | None, model: ModelConfig) -> Tool:
     """The tool with its parameters as the provider takes them, where it must hold calls to them.
 
     Raises SchemaUnsupported.
@@ -28,4 +28,6 @@ def held_tool(tool: Tool, subset: SchemaSubset | None, model: ModelConfig) -> To
     if subset is None or not tool.strict:
         return tool
     parameters = {"type": "object", "properties": {}, **tool.parameters}
-    return attrs.evolve(tool, parameters=say(parameters, subset, f"{model}: the parameters of tool {tool.name!r}"))
+    return attrs.evolve(
+        tool, parameters=transform(parameters, subset, f"{model}: the parameters of tool {tool.name!r}")
+    )

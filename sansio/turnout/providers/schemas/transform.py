@@ -23,19 +23,19 @@ from turnout.providers.schemas.keywords import (
 )
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 
-__all__ = ["say"]
+__all__ = ["transform"]
 
 _BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
 _MOST_INLINED = 10_000  # a small schema whose references fan out can be endless without being recursive
 
 
-def say(schema: Mapping[str, Any], subset: SchemaSubset, what: str) -> dict[str, Any]:
+def transform(schema: Mapping[str, Any], subset: SchemaSubset, what: str) -> dict[str, Any]:
     """The schema in the provider's words. `what` names it in errors. Raises SchemaUnsupported."""
-    return _Saying(subset, schema, what).whole()
+    return _SchemaTransformer(subset, schema, what).whole()
 
 
 @attrs.define
-class _Saying:
+class _SchemaTransformer:
     """One schema on its way into a subset.
 
     what  names it in errors, as "openai/gpt-4o: the schema of the answer"

@@ -9,7 +9,7 @@ import attrs
 
 from turnout.chat import ChatResponse
 from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
-from turnout.http import Timeouts
+from turnout.http import TransportTimeouts
 from turnout.providers.protocol import Exchange
 from turnout.routing.call.operations import Operation
 from turnout.routing.commands import Open, Read
@@ -73,11 +73,11 @@ class Attempt:
         now: float,
     ) -> tuple[Attempt, Open]:
         """The attempt, and the command that opens it; all its timers are cut to `budget` seconds."""
-        timers, standing = policy.timers, candidate.standing
+        timers, standing = policy.timeouts, candidate.standing
         if operation.streams:
             own = standing.facts.first_content
-            usual = own if own is not None else timers.first_content
-            head, first_content = min(timers.head, budget), min(usual, budget)
+            usual = own if own is not None else timers.first_token
+            head, first_content = min(timers.response_headers, budget), min(usual, budget)
         else:
             usual = math.inf
             head = first_content = budget
@@ -86,18 +86,20 @@ class Attempt:
         takes = standing.latency.first_content.value
         attempt = cls(
             number,
-            admitted.choice.place,
+            admitted.choice.index,
             candidate,
             exchange,
             admitted.lease,
             operation.streams,
             first_content,
             now + first_content,
-            timers.idle,
-            Read(number, until, timers.idle),
+            timers.between_tokens,
+            Read(number, until, timers.between_tokens),
             hurried=first_content < usual and takes is not None and takes >= first_content,
         )
-        return attempt, Open(number, exchange.request, Timeouts(connect=min(timers.connect, budget), head=head))
+        return attempt, Open(
+            number, exchange.request, TransportTimeouts(connect=min(timers.connect, budget), response_headers=head)
+        )
 
     def next_read(self, now: float, deadline: float) -> Read | None:
         """The read to do now; None where its time is over. `deadline` is the call's own."""
@@ -116,7 +118,7 @@ class Attempt:
         """When another attempt may begin beside this one; inf where that is not known, or never."""
         if hedge is None:
             return math.inf
-        after = hedge.after if hedge.after is not None else self.candidate.standing.latency.quantile(hedge.quantile)
+        after = hedge.delay if hedge.delay is not None else self.candidate.standing.latency.quantile(hedge.quantile)
         return now + after if after is not None else math.inf
 
     def partial(self) -> ChatResponse | None:
@@ -130,11 +132,11 @@ class Attempt:
     def timed_out(self) -> TimedOut:
         """The error for a timer that ran out: which one, by what was being waited for."""
         if self.flowing:
-            timer, told = Timer.IDLE, f"nothing came for {self.steady.idle:.3g} s"
+            timer, told = Timer.BETWEEN_TOKENS, f"nothing came for {self.steady.idle:.3g} s"
         elif self.phase is Phase.SENT:
-            timer, told = Timer.HEAD, "no head of an answer came in time"
+            timer, told = Timer.RESPONSE_HEADERS, "no head of an answer came in time"
         elif self.streams:
-            timer, told = Timer.FIRST_CONTENT, f"no content came within {self.allowed:.3g} s"
+            timer, told = Timer.FIRST_TOKEN, f"no content came within {self.allowed:.3g} s"
         else:
             timer, told = Timer.READ, f"no answer came within {self.allowed:.3g} s"
         return TimedOut(f"{self.candidate}: {told}", timer=timer, phase=self.phase)

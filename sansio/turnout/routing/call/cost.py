@@ -12,11 +12,11 @@ from turnout.routing.call.operations import Operation
 from turnout.routing.policy.estimate import text_tokens
 from turnout.routing.state.candidate import Candidate
 
-__all__ = ["Bill"]
+__all__ = ["CostTracker"]
 
 
 @attrs.define(eq=False)
-class Bill:
+class CostTracker:
     """The money of one call. An attempt that breaks off may be billed as far as it came: that is estimated.
 
     max_cost  what the call may come to; None where nobody counts
@@ -52,7 +52,7 @@ class Bill:
     def failed(self, attempt: Attempt, failure: FailureClass, phase: Phase, error: TurnoutError) -> None:
         """An attempt failed in `phase`: a refusal costs nothing, nor does what was never sent, or never arrived."""
         refused = isinstance(error, ProviderError) and not attempt.flowing
-        if phase is not Phase.NOT_SENT and failure is not FailureClass.STALE and not refused:
+        if phase is not Phase.NOT_SENT and failure is not FailureClass.STALE_CONNECTION and not refused:
             self.broken_off(attempt)
 
     def broken_off(self, attempt: Attempt) -> None:

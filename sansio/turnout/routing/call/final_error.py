@@ -20,16 +20,16 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.failures import FailureClass
-from turnout.routing.policy.plan import Stop
+from turnout.routing.policy.plan import GiveUp
 from turnout.trace.entries import Failed
 
-__all__ = ["Failures", "failed_entry", "interrupted"]
+__all__ = ["AttemptErrors", "failed_entry", "interrupted"]
 
 LONGEST_RETRY_AFTER = 86_400.0
 
 
 @attrs.define(eq=False)
-class Failures:
+class AttemptErrors:
     """What failed in one call so far.
 
     errors  of its attempts, and of candidates that could not be asked, in order
@@ -60,15 +60,15 @@ class Failures:
             return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
         return self.all_failed()
 
-    def turned_away(self, decision: Stop) -> TurnoutError:
+    def turned_away(self, decision: GiveUp) -> TurnoutError:
         """Every candidate is at a limit or resting, and the call is not to wait for them."""
         if not decision.full and self.errors:
             return self.all_failed()
         kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
         advice = (
-            "raise max_concurrency or the limits, or let calls wait with on_full='wait'"
+            "raise max_concurrency or the limits, or let calls wait with when_at_capacity='wait'"
             if decision.full
-            else "let calls wait with on_exhausted='wait', or add a fallback"
+            else "let calls wait with when_all_in_cooldown='wait', or add a fallback"
         )
         error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
         error.__cause__ = self.last

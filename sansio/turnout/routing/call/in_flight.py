@@ -9,11 +9,11 @@ import attrs
 
 from turnout.routing.call.attempt import Attempt
 
-__all__ = ["Lanes"]
+__all__ = ["InFlight"]
 
 
 @attrs.define(eq=False)
-class Lanes:
+class InFlight:
     """Which attempts are on, and which are owed a Drop.
 
     live         the attempt of the call; of two, the one that began first

@@ -29,16 +29,16 @@ from turnout.errors import (
 from turnout.events import Event, Restarted
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.final_error import Failures, failed_entry, interrupted
-from turnout.routing.call.in_flight import Lanes
+from turnout.routing.call.final_error import AttemptErrors, failed_entry, interrupted
+from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.operations import Operation
-from turnout.routing.call.partial_response import Delivery
+from turnout.routing.call.partial_response import PartialResponse
 from turnout.routing.call.results import priced, refusal, with_usage
-from turnout.routing.call.selection import Field
-from turnout.routing.call.trace_writer import TICK, Journal
-from turnout.routing.commands import Command, Drop, Finish, Read, Sleep, Wait
+from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.call.trace_writer import TICK, TraceWriter
+from turnout.routing.commands import Close, Command, Finish, Read, Sleep, WaitForAny
 from turnout.routing.policy.classify import Action, classify
-from turnout.routing.policy.plan import Again, Next, Plan, Stop
+from turnout.routing.policy.plan import Fallback, GiveUp, Plan, Retry
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.router_lock import Places
 from turnout.routing.state.scheduler import Admitted
@@ -48,7 +48,7 @@ __all__ = ["Call"]
 
 _NO_USAGE = Usage(source="absent")
 # Timers of a transport that ran out while something was awaited which the core times, too.
-_SILENCE = frozenset({Timer.READ, Timer.HEAD, Timer.WRITE})
+_SILENCE = frozenset({Timer.READ, Timer.RESPONSE_HEADERS, Timer.WRITE})
 
 
 @attrs.define(eq=False)
@@ -59,19 +59,21 @@ class Call:
     lanes  its attempts that are on; while they overlap, each Open and Read is an operation to begin
     """
 
-    _places: Places[Field]
+    _places: Places[CandidateSelector]
     _operation: Operation
-    field: Field
+    selector: CandidateSelector
     _policy: Policy
-    _journal: Journal
+    _journal: TraceWriter
     _deadline: float
     _total: float
     _concurrent: bool = False
-    lanes: Lanes = attrs.field(factory=Lanes, init=False)
+    in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
-    _delivery: Delivery = attrs.field(init=False, default=attrs.Factory(lambda call: Delivery(call._operation), True))
+    _delivery: PartialResponse = attrs.field(
+        init=False, default=attrs.Factory(lambda call: PartialResponse(call._operation), True)
+    )
     _not_before: float = attrs.field(default=-math.inf, init=False)
-    _failures: Failures = attrs.field(factory=Failures, init=False)
+    _failures: AttemptErrors = attrs.field(factory=AttemptErrors, init=False)
     _last: Attempt | None = attrs.field(default=None, init=False)
 
     @property
@@ -81,7 +83,7 @@ class Call:
 
     @property
     def _plan(self) -> Plan:
-        return self.field.plan
+        return self.selector.plan
 
     # -- what the caller may ask --------------------------------------------------------------------------------
 
@@ -102,7 +104,7 @@ class Call:
     @property
     def ready(self) -> bool:
         """Whether it was let in or turned away while it waited: a Sleep is then over, whatever its time."""
-        return self.field.granted is not None
+        return self.selector.granted is not None
 
     @property
     def may_overlap(self) -> bool:
@@ -112,7 +114,7 @@ class Call:
     @property
     def settled(self) -> bool:
         """Whether two attempts will be on at once no more, as far as can be told."""
-        live = self.lanes.live
+        live = self.in_flight.live
         return self._finish is not None or not self.may_overlap or (live is not None and live.flowing)
 
     @property
@@ -124,10 +126,10 @@ class Call:
 
     def next_command(self, now: float) -> Command:
         """What to do now. Each command is done, and its outcome told, before the next is asked for."""
-        lanes = self.lanes
+        lanes = self.in_flight
         while True:
             if lanes.drops:
-                return Drop(lanes.drops.popleft().number)
+                return Close(lanes.drops.popleft().number)
             live = lanes.live
             if live is not None:
                 command = self._read(live, now) if not lanes.overlapping else self._begin_beside(live, now)
@@ -148,7 +150,7 @@ class Call:
 
     def _advance(self, now: float) -> Command | None:
         """No attempt is on: begin the next, wait, or give up."""
-        field = self.field
+        field = self.selector
         if self._is_over(now):
             awaited = "waiting for a place in the router" if field.queued else "no attempt was on"
             seconds = self._deadline - self._journal.started
@@ -161,17 +163,17 @@ class Call:
         if not self._plan.left:
             self._stop(self._failures.nobody_left(), now)
             return None
-        found = field.seek(now)
+        found = field.select(now)
         if isinstance(found, Admitted):
             return self._open(found, now)
-        if isinstance(found, Stop):
+        if isinstance(found, GiveUp):
             self._stop(self._failures.turned_away(found), now)
             return None
         return Sleep(min(found, self._deadline))
 
     def _open(self, admitted: Admitted, now: float, *, hedge: bool = False) -> Command | None:
-        place, lease = admitted.choice.place, admitted.lease
-        field = self.field
+        place, lease = admitted.choice.index, admitted.lease
+        field = self.selector
         candidate = field.candidates[place]
         self._failures.tried.add(place)
         try:
@@ -190,8 +192,8 @@ class Call:
             number, admitted, candidate, exchange, self._operation, self._policy, budget, until, now
         )
         alone = not self.may_overlap or self._delivery.broken is not None
-        self.lanes.began(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
-        self._last = self.lanes.live
+        self.in_flight.began(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
+        self._last = self.in_flight.live
         dropped = tuple(getattr(exchange, "dropped", ()))
         forced, probe = admitted.choice.forced, lease.probe
         self._note(entries.Started(self._at(now), number, place, str(candidate), forced, probe, hedge, dropped))
@@ -201,7 +203,7 @@ class Call:
 
     def _begin_beside(self, live: Attempt, now: float) -> Command | None:
         """An operation to begin on either attempt, or the second attempt itself, or a wait for what was begun."""
-        lanes, hedge = self.lanes, self._policy.hedge
+        lanes, hedge = self.in_flight, self._policy.hedge
         idle = lanes.idle()
         if idle is not None:
             command = self._read(idle, now)
@@ -209,18 +211,18 @@ class Call:
             return command
         if hedge is not None and now >= lanes.rival_at:
             lanes.rival_at = math.inf
-            admitted = self._places.beside(self.field, live.place, now) if not self._is_over(now) else None
+            admitted = self._places.beside(self.selector, live.place, now) if not self._is_over(now) else None
             if admitted is not None:
                 return self._open(admitted, now, hedge=True)
-        return Wait(lanes.rival_at)
+        return WaitForAny(lanes.rival_at)
 
     def _overtake(self, winner: Attempt, now: float) -> None:
         """The first content came: the other attempt is of no use any more."""
-        loser = self.lanes.overtake(winner)
+        loser = self.in_flight.overtake(winner)
         self._last = winner
         if loser is not None:
-            self._note(entries.Dropped(self._at(now), loser.number, "another was faster"))
-            self.field.bill.broken_off(loser)
+            self._note(entries.AttemptCancelled(self._at(now), loser.number, "another was faster"))
+            self.selector.bill.broken_off(loser)
             self._places.overtaken(loser.lease, now)
             self._places.release(loser.lease, now)
 
@@ -234,7 +236,7 @@ class Call:
             raise LocalProtocolError(f"receive_head came twice for attempt {attempt}")
         live.exchange.receive_head(status, headers)
         live.phase, live.head_at = Phase.HEAD, now
-        self._note(entries.Head(self._at(now), attempt, status))
+        self._note(entries.ResponseStarted(self._at(now), attempt, status))
         if live.exchange.failure is not None:
             return self._fail(live, live.exchange.failure, (), now)
         return ()
@@ -273,7 +275,7 @@ class Call:
         if events and not live.flowing:
             self._flow(live, now)
         delivered = self._complete(live, events, now)
-        if self.lanes.live is live:
+        if self.in_flight.live is live:
             self._close(live, now)
         return delivered
 
@@ -297,13 +299,13 @@ class Call:
         """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
         self._close_all(now)
         if self._finish is None:
-            self._note(entries.Finished(self._at(now), "cancelled by the caller"))
+            self._note(entries.CallFailed(self._at(now), "cancelled by the caller"))
             self._finish = Finish()
 
     def abandon(self, now: float) -> None:
         """The last word of a driver. An exception of a signal's handler, as Ctrl-C's, may break off any step of this
         call: what it then holds, and does not know of, is given back here."""
-        self._places.part_with(self.field, now)
+        self._places.part_with(self.selector, now)
 
     # -- how an attempt ends ------------------------------------------------------------------------------------
 
@@ -311,9 +313,9 @@ class Call:
         """The first content of an attempt came: from now on silence is measured between events."""
         live.flowing = True
         live.phase = Phase.BODY
-        if self.lanes.overlapping:
+        if self.in_flight.overlapping:
             self._overtake(live, now)
-        self._note(entries.Content(self._at(now), live.number))
+        self._note(entries.FirstContent(self._at(now), live.number))
         # What the head said of limits is learnt now, for the calls that begin before this answer has ended.
         self._places.content_came(live.lease, now, getattr(live.exchange, "rate_limit", None), live.head_at)
         if self._operation.delivers:
@@ -325,26 +327,26 @@ class Call:
         provider, came = live.candidate.provider.name, live.exchange.result
         fresh = priced(came, live.candidate.price)
         usage: Usage = getattr(fresh, "usage", _NO_USAGE)
-        self.field.bill.complete(live, usage)
+        self.selector.bill.complete(live, usage)
         filtered = refusal(fresh, provider)
         rule = self._policy.rule(FailureClass.CONTENT_FILTER, provider)
-        if filtered is not None and not self.committed and rule.action is not Action.STOP:
+        if filtered is not None and not self.committed and rule.action is not Action.RAISE:
             return self._fail(live, filtered, (), now)
         result = self._operation.joined(fresh)
         try:
             last = self._operation.accept(result)
         except RemoteProtocolError as error:
             return self._fail(live, error, (), now)
-        if self.lanes.overlapping:
+        if self.in_flight.overlapping:
             self._overtake(live, now)
         self._places.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None), live.head_at)
         skipped = getattr(live.exchange, "skipped", 0)
-        self._note(entries.Ended(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
+        self._note(entries.AttemptCompleted(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
         if last:
             self._note(entries.Answered(self._at(now), str(live.candidate)))
             self._finish = Finish(self._operation.result(self.trace))
         live.whole = True
-        live.content_by = now + self._policy.timers.linger
+        live.content_by = now + self._policy.timeouts.drain
         if not self._operation.delivers:
             return ()
         return events if result is came else with_usage(events, result.usage)
@@ -354,7 +356,7 @@ class Call:
         if not self._is_over(now):
             return self._fail(live, live.timed_out(), (), now)
         # The caller's own deadline is nobody's fault, so the candidate's health does not suffer.
-        self._note(failed_entry(self._at(now), live.number, FailureClass.SILENT, live.phase, None))
+        self._note(failed_entry(self._at(now), live.number, FailureClass.NO_RESPONSE, live.phase, None))
         partial = self._delivery.partial(live) if live.flowing else None
         seconds = self._deadline - self._journal.started
         awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
@@ -372,7 +374,7 @@ class Call:
         partial = self._delivery.partial(live) if live.flowing or events else None
         kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
         self._failures.errors.append(kept)
-        self.field.bill.failed(live, failure, entry.phase, error)
+        self.selector.bill.failed(live, failure, entry.phase, error)
         rule = self._policy.rule(failure, live.candidate.provider.name)
         if live.hurried and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
             rule = attrs.evolve(rule, health=False)
@@ -391,9 +393,9 @@ class Call:
         # The deadline of the first content begins anew; `total` holds as before.
         self._deadline = min(now + self.trace.deadline, self._total)
         self._plan.deadline = round(self._deadline - self._journal.started, 6)
-        self._note(entries.Broken(at, live.number, mode, self._plan.deadline))
+        self._note(entries.StreamBroke(at, live.number, mode, self._plan.deadline))
         decision = self._plan.broke(place, failure, entry.retry_after, entry.phase, at, resume=mode == "resume")
-        if isinstance(decision, Stop):
+        if isinstance(decision, GiveUp):
             self._stop(kept, now)
             return events
         self._follow(live, decision, now)
@@ -402,43 +404,43 @@ class Call:
             return events
         return (*events, Restarted(self._plan.attempts + 1, partial))
 
-    def _follow(self, failed: Attempt, decision: Again | Next | Stop, now: float) -> None:
+    def _follow(self, failed: Attempt, decision: Retry | Fallback | GiveUp, now: float) -> None:
         """What the plan decided after a failure."""
         candidate, at = str(failed.candidate), self._at(now)
-        if isinstance(decision, Again):
+        if isinstance(decision, Retry):
             # Another attempt that failed beside this one may have to wait for longer.
             self._not_before = max(self._not_before, now + decision.wait)
             self._note(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
             return
-        self._note(entries.MovedOn(at, candidate, decision.reason))
-        if isinstance(decision, Next):
-            for place in decision.dropped:
-                self._note(entries.Skipped(at, str(self.field.candidates[place]), entries.NO_LARGER))
-        elif decision.final or self.lanes.live is None:  # else the attempt beside it may still bring the answer
+        self._note(entries.FellBack(at, candidate, decision.reason))
+        if isinstance(decision, Fallback):
+            for place in decision.excluded:
+                self._note(entries.Skipped(at, str(self.selector.candidates[place]), entries.NO_LARGER))
+        elif decision.final or self.in_flight.live is None:  # else the attempt beside it may still bring the answer
             self._stop(self._failures.errors[-1] if decision.final else self._failures.all_failed(), now)
 
     def _close(self, live: Attempt, now: float) -> None:
-        self.lanes.over(live)
-        self._last = self.lanes.live or self._last
+        self.in_flight.over(live)
+        self._last = self.in_flight.live or self._last
         self._places.release(live.lease, now)
 
     # -- how a call ends ----------------------------------------------------------------------------------------
 
     def _close_all(self, now: float) -> None:
-        self.field.withdraw(now)
-        while (live := self.lanes.live) is not None:
+        self.selector.withdraw(now)
+        while (live := self.in_flight.live) is not None:
             if not live.whole:
-                self._note(entries.Dropped(self._at(now), live.number, "the call is over"))
+                self._note(entries.AttemptCancelled(self._at(now), live.number, "the call is over"))
             self._close(live, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
         self._close_all(now)
         error = self._delivery.sealed(error, self.model, self.trace)
-        self._note(entries.Finished(self._at(now), type(error).__name__))
+        self._note(entries.CallFailed(self._at(now), type(error).__name__))
         self._finish = Finish(error=error)
 
     def _attempt(self, number: int, called: str) -> Attempt:
-        live = self.lanes.told(number)
+        live = self.in_flight.told(number)
         if live is None:
             raise LocalProtocolError(f"{called} came for attempt {number}, which is not on")
         return live

@@ -11,11 +11,11 @@ from turnout.routing.call.final_error import interrupted
 from turnout.routing.call.operations import Operation
 from turnout.trace import Trace
 
-__all__ = ["Delivery"]
+__all__ = ["PartialResponse"]
 
 
 @attrs.define(eq=False)
-class Delivery:
+class PartialResponse:
     """The answer as far as it came, over all attempts that brought a part of it.
 
     committed  whether content has reached the caller that still stands

@@ -34,9 +34,9 @@ def refusal(result: object, provider: str) -> ContentFiltered | None:
     if not isinstance(result, ChatResponse) or result.finish_reason is not FinishReason.CONTENT_FILTER:
         return None
     return ContentFiltered(
-        f"the answer was cut by a content filter ({result.finish_raw})",
+        f"the answer was cut by a content filter ({result.raw_finish_reason})",
         provider=provider,
-        code=result.finish_raw,
+        code=result.raw_finish_reason,
         request_id=result.request_id,
     )
 

@@ -6,18 +6,18 @@ import math
 
 import attrs
 
-from turnout.routing.policy.plan import Obstacle
+from turnout.routing.policy.plan import Blocked
 from turnout.trace import Trace
-from turnout.trace.entries import Entry, Passed
+from turnout.trace.entries import CandidateBlocked, Entry
 
-__all__ = ["TICK", "Journal"]
+__all__ = ["TICK", "TraceWriter"]
 
 # The times of a trace are kept to this many seconds.
 TICK = 1e-6
 
 
 @attrs.define(eq=False)
-class Journal:
+class TraceWriter:
     """Writes the trace of a call that began at the monotonic time `started`."""
 
     trace: Trace
@@ -30,6 +30,6 @@ class Journal:
     def note(self, entry: Entry) -> None:
         self.trace.entries.append(entry)
 
-    def passed_over(self, place: int, candidate: object, obstacle: Obstacle, now: float) -> None:
+    def passed_over(self, place: int, candidate: object, obstacle: Blocked, now: float) -> None:
         wait = obstacle.wait if obstacle.wait < math.inf else None
-        self.note(Passed(self.at(now), place, str(candidate), obstacle.state, wait))
+        self.note(CandidateBlocked(self.at(now), place, str(candidate), obstacle.reason, wait))

@@ -16,7 +16,7 @@ def backoff_seconds(retry: int, retry_after: float | None, policy: Policy, rng: 
     around the middle (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). What the provider asked
     for is a floor, with the jitter on top, so that all who were told the same second do not come back in it.
     """
-    ceiling = min(policy.max_backoff, policy.backoff * 2 ** (min(retry, 64) - 1))
+    ceiling = min(policy.backoff_max, policy.backoff_initial * 2 ** (min(retry, 64) - 1))
     drawn = rng.uniform(0.0, ceiling)
     if retry_after is None:
         return drawn

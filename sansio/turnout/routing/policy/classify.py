@@ -15,9 +15,11 @@ __all__ = ["RULES", "Action", "Rule", "classify"]
 
 
 class Action(enum.StrEnum):
-    RETRY = "retry"  # the same candidate again, after a wait, while it has retries left; then the next
-    MOVE_ON = "move-on"  # the next candidate at once
-    STOP = "stop"  # the caller gets the error: no other candidate would do better
+    """What follows a failure of one class."""
+
+    RETRY = "retry"  # the same candidate again after a wait, while it has retries left; then the next candidate
+    FALLBACK = "fallback"  # the next candidate at once
+    RAISE = "raise"  # the caller gets the error: no other candidate would do better
 
 
 @attrs.frozen
@@ -48,21 +50,21 @@ class Rule:
 RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     {
         FailureClass.CONNECT: Rule(Action.RETRY, health=True),
-        FailureClass.SETUP: Rule(Action.MOVE_ON, health=True),
-        FailureClass.STALE: Rule(Action.RETRY),
-        FailureClass.SILENT: Rule(Action.MOVE_ON, health=True),
+        FailureClass.CONNECT_CONFIG: Rule(Action.FALLBACK, health=True),
+        FailureClass.STALE_CONNECTION: Rule(Action.RETRY),
+        FailureClass.NO_RESPONSE: Rule(Action.FALLBACK, health=True),
         FailureClass.DISCONNECTED: Rule(Action.RETRY, health=True),
-        FailureClass.STALLED: Rule(Action.MOVE_ON, health=True),
+        FailureClass.STREAM_STALLED: Rule(Action.FALLBACK, health=True),
         FailureClass.TRUNCATED: Rule(Action.RETRY, health=True),
         FailureClass.PROTOCOL: Rule(Action.RETRY, health=True),
-        FailureClass.AUTHENTICATION: Rule(Action.MOVE_ON, cooldown=60.0),
-        FailureClass.PERMISSION: Rule(Action.MOVE_ON),
-        FailureClass.QUOTA: Rule(Action.MOVE_ON, cooldown=60.0),
-        FailureClass.NOT_FOUND: Rule(Action.MOVE_ON, cooldown=30.0),
-        FailureClass.CONTEXT_LENGTH: Rule(Action.MOVE_ON),
-        FailureClass.CONTENT_FILTER: Rule(Action.STOP),
-        FailureClass.INVALID_REQUEST: Rule(Action.STOP),
-        FailureClass.UNSUPPORTED: Rule(Action.MOVE_ON),
+        FailureClass.AUTHENTICATION: Rule(Action.FALLBACK, cooldown=60.0),
+        FailureClass.PERMISSION: Rule(Action.FALLBACK),
+        FailureClass.QUOTA: Rule(Action.FALLBACK, cooldown=60.0),
+        FailureClass.NOT_FOUND: Rule(Action.FALLBACK, cooldown=30.0),
+        FailureClass.CONTEXT_LENGTH: Rule(Action.FALLBACK),
+        FailureClass.CONTENT_FILTER: Rule(Action.RAISE),
+        FailureClass.INVALID_REQUEST: Rule(Action.RAISE),
+        FailureClass.UNSUPPORTED: Rule(Action.FALLBACK),
         FailureClass.RATE_LIMIT: Rule(Action.RETRY),
         FailureClass.OVERLOADED: Rule(Action.RETRY, health=True),
         FailureClass.SERVER: Rule(Action.RETRY, health=True),
@@ -96,13 +98,13 @@ _SETUP = frozenset({"certificate", "tls", "proxy-refused"})
 def classify(error: errors.TurnoutError) -> FailureClass:
     """The class of a failure, by the error's type (whose making is the dialect's: status and code, text last)."""
     if isinstance(error, errors.Disconnected) and error.reused:
-        return FailureClass.STALE
+        return FailureClass.STALE_CONNECTION
     if isinstance(error, errors.ConnectFailed) and error.reason in _SETUP:
-        return FailureClass.SETUP
+        return FailureClass.CONNECT_CONFIG
     if isinstance(error, errors.TimedOut):
         if error.timer is errors.Timer.CONNECT:
             return FailureClass.CONNECT
-        return FailureClass.STALLED if error.timer is errors.Timer.IDLE else FailureClass.SILENT
+        return FailureClass.STREAM_STALLED if error.timer is errors.Timer.BETWEEN_TOKENS else FailureClass.NO_RESPONSE
     for kind, failure_class in _CLASSES:
         if isinstance(error, kind):
             return failure_class

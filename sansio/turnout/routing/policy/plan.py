@@ -20,7 +20,7 @@ from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import Action
 from turnout.routing.policy.settings import Policy
 
-__all__ = ["Again", "Candidacy", "Decision", "Hold", "Next", "Obstacle", "Plan", "Stop", "Try"]
+__all__ = ["Blocked", "CandidateInfo", "Decision", "Fallback", "GiveUp", "Plan", "Retry", "TryCandidate", "WaitUntil"]
 
 # A kept-alive connection that died while idle says nothing about the provider, so the next try is free. After this
 # many in one call it is no longer taken for an accident.
@@ -28,7 +28,7 @@ FREE_STALE = 2
 
 
 @attrs.frozen
-class Candidacy:
+class CandidateInfo:
     """What a plan knows of a candidate from the start.
 
     window   tokens of prompt and answer that the model takes, where that is known
@@ -42,7 +42,7 @@ class Candidacy:
 
 
 @attrs.frozen
-class Obstacle:
+class Blocked:
     """Why a candidate may not be asked now.
 
     state  at a limit: `full` of attempts, or `paced` to so many in a minute; resting: `cooling` as its provider asked
@@ -50,24 +50,24 @@ class Obstacle:
     wait   seconds until that passes; inf where only an event can tell
     """
 
-    state: Literal["full", "paced", "cooling", "open", "probing"]
+    reason: Literal["full", "paced", "cooling", "open", "probing"]
     wait: float
 
     @property
     def limit(self) -> bool:
-        return self.state in ("full", "paced")
+        return self.reason in ("full", "paced")
 
 
 @attrs.frozen
-class Try:
+class TryCandidate:
     """Ask this candidate now; `forced` although it should rest, for there is no other."""
 
-    place: int
+    index: int
     forced: bool = False
 
 
 @attrs.frozen
-class Hold:
+class WaitUntil:
     """Nobody can be asked now: wait until `until`, inf until the router says so."""
 
     until: float
@@ -75,7 +75,7 @@ class Hold:
 
 
 @attrs.frozen
-class Again:
+class Retry:
     """The same candidate, after `wait` seconds."""
 
     wait: float
@@ -83,15 +83,15 @@ class Again:
 
 
 @attrs.frozen
-class Next:
+class Fallback:
     """The next candidate, now. `dropped` are others that would fail for the same reason."""
 
     reason: str
-    dropped: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
 
 
 @attrs.frozen
-class Stop:
+class GiveUp:
     """No other attempt.
 
     final  the last error is the whole answer; else all errors are
@@ -105,8 +105,8 @@ class Stop:
     queue: int | None = None
 
 
-Decision: TypeAlias = Again | Next | Stop
-Look: TypeAlias = Callable[[int], Obstacle | None]
+Decision: TypeAlias = Retry | Fallback | GiveUp
+Look: TypeAlias = Callable[[int], Blocked | None]
 
 
 @attrs.define(eq=False)
@@ -119,7 +119,7 @@ class Plan:
     attempts  attempts begun in all
     """
 
-    candidates: tuple[Candidacy, ...]
+    candidates: tuple[CandidateInfo, ...]
     policy: Policy
     deadline: float
     seed: int
@@ -132,43 +132,43 @@ class Plan:
     def __attrs_post_init__(self) -> None:
         self.left = list(range(len(self.candidates)))
 
-    def choose(self, look: Look, at: float) -> Try | Hold | Stop:
+    def choose(self, look: Look, at: float) -> TryCandidate | WaitUntil | GiveUp:
         """The first candidate with nothing in its way; where each has something, what the policy says to that."""
-        obstacles: list[tuple[int, Obstacle]] = []
+        obstacles: list[tuple[int, Blocked]] = []
         for place in self.left:
             obstacle = look(place)
             if obstacle is None:
-                return Try(place)
+                return TryCandidate(place)
             obstacles.append((place, obstacle))
         if not obstacles:
-            return Stop("no candidate is left")
+            return GiveUp("no candidate is left")
         policy = self.policy
         waits = [obstacle.wait for _, obstacle in obstacles]
         wait = min(waits)
         resting = [place for place, obstacle in obstacles if not obstacle.limit]
         limits = len(obstacles) > len(resting)
-        if policy.on_full == "wait" if limits else policy.on_exhausted == "wait":
+        if policy.when_at_capacity == "wait" if limits else policy.when_all_in_cooldown == "wait":
             # Where any may be free at any moment (inf), no other's long rest is a reason to give up.
             if max(waits) < math.inf and at + wait >= self.deadline:
-                return Stop(f"the first candidate is free again in {wait:.3g} s, after the deadline", full=limits)
-            states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
-            return Hold(at + wait, f"every candidate is {states}")
-        if resting and policy.on_exhausted == "try":
-            return Try(resting[0], forced=True)
-        states = ", ".join(dict.fromkeys(obstacle.state for _, obstacle in obstacles))
-        return Stop(f"every candidate is {states}", full=limits)
+                return GiveUp(f"the first candidate is free again in {wait:.3g} s, after the deadline", full=limits)
+            states = ", ".join(dict.fromkeys(obstacle.reason for _, obstacle in obstacles))
+            return WaitUntil(at + wait, f"every candidate is {states}")
+        if resting and policy.when_all_in_cooldown == "try_anyway":
+            return TryCandidate(resting[0], forced=True)
+        states = ", ".join(dict.fromkeys(obstacle.reason for _, obstacle in obstacles))
+        return GiveUp(f"every candidate is {states}", full=limits)
 
     @property
     def may_overlap(self) -> bool:
         """Whether two attempts may be on at once: there are two to ask, and asking twice is allowed."""
         policy = self.policy
-        return policy.hedge is not None and policy.replay == "safe" and len(self.left) > 1
+        return policy.hedge is not None and policy.retry_mode == "always" and len(self.left) > 1
 
-    def beside(self, place: int, free: Callable[[int], bool]) -> Try | None:
+    def beside(self, place: int, free: Callable[[int], bool]) -> TryCandidate | None:
         """Whom to ask while the attempt on `place` is slow: another that is free."""
         if self.attempts >= self.policy.max_attempts:
             return None
-        return next((Try(other) for other in self.left if other != place and free(other)), None)
+        return next((TryCandidate(other) for other in self.left if other != place and free(other)), None)
 
     def began(self) -> None:
         self.attempts += 1
@@ -181,7 +181,7 @@ class Plan:
     def _time_left(self, at: float) -> float:
         """Seconds for one candidate, waits included: all that is left, less a reserve for the others."""
         left = max(0.0, self.deadline - at)
-        return left * (1.0 - self.policy.reserve) if len(self.left) > 1 else left
+        return left * (1.0 - self.policy.fallback_reserve) if len(self.left) > 1 else left
 
     def unusable(self, place: int) -> None:
         """This candidate cannot be asked at all."""
@@ -192,30 +192,30 @@ class Plan:
         stop = self._barred(place, failure, phase)
         if stop is not None:
             return stop
-        if failure is FailureClass.STALE:
+        if failure is FailureClass.STALE_CONNECTION:
             self._stale += 1
             if self._stale <= FREE_STALE:
-                return Again(0.0, "its kept-alive connection had been closed while idle")
+                return Retry(0.0, "its kept-alive connection had been closed while idle")
         again = self._again(place, failure, retry_after, at)
-        if isinstance(again, Again):
+        if isinstance(again, Retry):
             return again
         self.left.remove(place)
         dropped = self._no_larger(place) if failure is FailureClass.CONTEXT_LENGTH else ()
-        return Next(again, dropped)
+        return Fallback(again, dropped)
 
-    def _again(self, place: int, failure: FailureClass, retry_after: float | None, at: float) -> Again | str:
+    def _again(self, place: int, failure: FailureClass, retry_after: float | None, at: float) -> Retry | str:
         """Another try of the same candidate, or why there is none."""
         policy = self.policy
         if policy.rule(failure, self.candidates[place].provider).action is not Action.RETRY:
             return f"{failure.value} does not pass by trying again"
         used = self._retries.get(place, 0)
-        if used >= policy.retries:
-            return f"{failure.value}, and its {policy.retries} retries are used"
+        if used >= policy.max_retries:
+            return f"{failure.value}, and its {policy.max_retries} retries are used"
         wait = backoff_seconds(used + 1, retry_after, policy, self._chance())
         if not wait < self._time_left(at):
             return f"{failure.value}, and a wait of {wait:.3g} s is longer than the time left for it"
         self._retries[place] = used + 1
-        return Again(wait, f"{failure.value}, retry {used + 1} of {policy.retries}")
+        return Retry(wait, f"{failure.value}, retry {used + 1} of {policy.max_retries}")
 
     def broke(
         self, place: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float, *, resume: bool
@@ -229,21 +229,21 @@ class Plan:
         others = [other for other in self.left if other != place]
         if others:
             self.left = others
-            return Next(f"{failure.value} in the middle of the answer")
+            return Fallback(f"{failure.value} in the middle of the answer")
         if not self.left:
-            return Stop("no candidate can go on from there")
+            return GiveUp("no candidate can go on from there")
         again = self._again(place, failure, retry_after, at)
-        return again if isinstance(again, Again) else Stop(again)
+        return again if isinstance(again, Retry) else GiveUp(again)
 
-    def _barred(self, place: int, failure: FailureClass, phase: Phase) -> Stop | None:
+    def _barred(self, place: int, failure: FailureClass, phase: Phase) -> GiveUp | None:
         """Why nothing may follow this failure, whoever is left."""
         policy = self.policy
-        if policy.rule(failure, self.candidates[place].provider).action is Action.STOP:
-            return Stop(f"{failure.value} is for the caller to mend", final=True)
-        if policy.replay == "only_if_unsent" and phase is not Phase.NOT_SENT:
-            return Stop("the request may have been processed, and only unsent ones are repeated", final=True)
+        if policy.rule(failure, self.candidates[place].provider).action is Action.RAISE:
+            return GiveUp(f"{failure.value} is for the caller to mend", final=True)
+        if policy.retry_mode == "only_if_unsent" and phase is not Phase.NOT_SENT:
+            return GiveUp("the request may have been processed, and only unsent ones are repeated", final=True)
         if self.attempts >= policy.max_attempts:
-            return Stop(f"all {policy.max_attempts} attempts of the call are used")
+            return GiveUp(f"all {policy.max_attempts} attempts of the call are used")
         return None
 
     def _no_larger(self, place: int) -> tuple[int, ...]:

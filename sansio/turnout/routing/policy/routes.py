@@ -1,6 +1,6 @@
 """A route: several models under one name, any of which may answer.
 
-router.add_route(Route("fast", [Choice(groq, weight=3), Choice(cerebras), Choice(openai, level=1)], "weighted"))
+router.add_route(Route("fast", [Choice(groq, weight=3), Choice(cerebras), Choice(openai, tier=1)], "weighted"))
 router.chat(ChatRequest(ModelConfig.route("fast"), messages))
 """
 
@@ -28,7 +28,7 @@ class Choice:
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
     weight: float = attrs.field(default=1.0, kw_only=True, validator=number(0))
-    level: int = attrs.field(default=0, kw_only=True, validator=integer(0))
+    tier: int = attrs.field(default=0, kw_only=True, validator=integer(0))
 
 
 @attrs.frozen

@@ -12,12 +12,22 @@ from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.routing.policy.classify import RULES, Action, Rule
 
-__all__ = ["BreakerPolicy", "Hedge", "Limit", "OnExhausted", "OnFull", "OnInterrupt", "Policy", "Replay", "Timers"]
+__all__ = [
+    "BreakerPolicy",
+    "Hedge",
+    "Limit",
+    "OnInterrupt",
+    "Policy",
+    "RetryMode",
+    "Timeouts",
+    "WhenAllInCooldown",
+    "WhenAtCapacity",
+]
 
 OnInterrupt: TypeAlias = Literal["raise", "restart", "resume"]
-OnFull: TypeAlias = Literal["wait", "reject"]
-OnExhausted: TypeAlias = Literal["try", "wait", "fail"]
-Replay: TypeAlias = Literal["safe", "only_if_unsent"]
+WhenAtCapacity: TypeAlias = Literal["wait", "reject"]
+WhenAllInCooldown: TypeAlias = Literal["try_anyway", "wait", "fail"]
+RetryMode: TypeAlias = Literal["always", "only_if_unsent"]
 
 
 def _seconds(default: float) -> Any:
@@ -29,43 +39,46 @@ def _one_of(default: str, *words: str) -> Any:
 
 
 @attrs.frozen(kw_only=True)
-class Timers:
-    """The timers of one attempt, in seconds. Each is cut to what is left of the call's deadline.
+class Timeouts:
+    """The timers of one attempt, in seconds. Each is cut to the remaining time of the call.
 
-    connect        to a usable connection, TLS included
-    head           from the beginning of an attempt to the head of a stream's answer (a unary answer comes with it)
-    first_content  from sending to a stream's first content; comments and pings are not content
-    idle           between events once content has come, counted only while we wait for bytes
-    linger         after the answer's own terminator, for the HTTP body to end so that the connection can be reused
+    Attributes:
+        connect: Until the connection is usable, TLS included.
+        response_headers: From the start of an attempt to the response headers of a stream. (A whole response arrives
+            with its headers, so only the deadline limits it.)
+        first_token: From sending to the first token of a stream. Comments and pings do not count.
+        between_tokens: Between events after the first token. Only time in which we wait for bytes counts.
+        drain: After the end of the response, until the HTTP body ends too and the connection can be reused.
     """
 
     connect: float = _seconds(5.0)
-    head: float = _seconds(30.0)
-    first_content: float = _seconds(60.0)
-    idle: float = _seconds(60.0)
-    linger: float = _seconds(0.25)
+    response_headers: float = _seconds(30.0)
+    first_token: float = _seconds(60.0)
+    between_tokens: float = _seconds(60.0)
+    drain: float = _seconds(0.25)
 
 
 @attrs.frozen(kw_only=True)
 class BreakerPolicy:
-    """When a candidate is left alone for a while because it fails.
+    """When a candidate is skipped for some time because its attempts fail (a circuit breaker).
 
-    window       seconds over which failures are counted
-    min_calls    how many attempts the window must hold before their ratio counts
-    ratio        the share of failures in the window that opens the breaker
-    consecutive  failures in a row that open it, whatever the ratio; 0 for never
-    open_for     seconds that it stays open at first; then one probe is let through
-    growth       by how much that grows each time a probe fails
-    max_open     seconds; the ceiling of that
+    Attributes:
+        window: Seconds over which failures are counted.
+        minimum_calls: How many attempts the window must hold before the failure ratio counts.
+        failure_ratio: The share of failures in the window that opens the breaker.
+        consecutive_failures: How many failures in a row open it, at any ratio. 0 turns this rule off.
+        break_duration: Seconds for which the breaker stays open at first. Then it lets one probe through.
+        break_multiplier: The factor by which that duration grows each time a probe fails.
+        max_break_duration: Seconds. The upper bound of that duration.
     """
 
     window: float = _seconds(30.0)
-    min_calls: int = attrs.field(default=10, validator=integer(1))
-    ratio: float = attrs.field(default=0.5, validator=number(0, 1, above=0))
-    consecutive: int = attrs.field(default=5, validator=integer(0))
-    open_for: float = _seconds(5.0)
-    growth: float = attrs.field(default=2.0, validator=number(1))
-    max_open: float = _seconds(120.0)
+    minimum_calls: int = attrs.field(default=10, validator=integer(1))
+    failure_ratio: float = attrs.field(default=0.5, validator=number(0, 1, above=0))
+    consecutive_failures: int = attrs.field(default=5, validator=integer(0))
+    break_duration: float = _seconds(5.0)
+    break_multiplier: float = attrs.field(default=2.0, validator=number(1))
+    max_break_duration: float = _seconds(120.0)
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +106,7 @@ class Hedge:
     budget    how many hedges there may be, as a share of the calls
     """
 
-    after: float | None = attrs.field(default=None, validator=number(0))
+    delay: float | None = attrs.field(default=None, validator=number(0))
     quantile: float = attrs.field(default=0.95, validator=number(0.5, 0.999))
     budget: float = attrs.field(default=0.1, validator=number(0, 1, above=0))
 
@@ -118,56 +131,60 @@ def _copied(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """The rules of a router, of a route, or of one call. Those marked * are a router's alone.
+    """The settings of a router, of a route or of one call. Only a router can have those marked with *.
 
-    timeout            seconds for a whole call: all attempts and waits; of a stream, until its first content
-    timers             see `Timers`
-    retries            how often the same candidate is tried again after a failure that may pass
-    max_attempts       attempts of one call in all
-    backoff            seconds; before the n-th retry of a candidate the wait is drawn from 0 to backoff · 2ⁿ⁻¹
-    max_backoff        seconds; the ceiling of that range
-    reserve            the share of the time left that an attempt may not use while other candidates are untried, so
-                       that a hung primary cannot eat the fallback's time; an answer that has begun to come may use it
-    attempt_timeout    seconds for one attempt until its first content (of a unary call: until its whole answer)
-    rules              what follows a class of failure, if not the default (`turnout.routing.policy.classify.RULES`):
-                       {"content-filter": "move-on", "groq:rate-limit": "move-on"}
-    replay             `safe` repeats what failed; `only_if_unsent` repeats nothing of which a byte may have left, for
-                       callers to whom a repeat may cost twice
-    on_interrupt       what becomes of a stream that breaks after content: `raise` with the partial answer, `restart`
-                       from the beginning after a `Restarted` event, or `resume` where the model can go on from a
-                       prefilled answer (else it is raised)
-    on_exhausted       what to do when every candidate cools down: `try` the first all the same, `wait` for the first
-                       that returns, or `fail`
-    on_full            at a limit: `wait` for a place, first come first served, or `reject` with ConcurrencyExceeded
-    max_cost           what one call may cost, in the currency of `prices`; candidates that might cost more are skipped
-    prices             by `provider/model` or by the model's id alone
-    context_windows    tokens, by `provider/model` or by the model's id alone, where the catalog does not know them
-    hedge              see `Hedge`; None never asks two at once
-    max_concurrency *  attempts in flight in all; None is no bound
-    max_waiting *      how many calls may wait for a place; None is no bound
-    limits *           `Limit`s by provider, or by `provider/model`
-    breaker *          see `BreakerPolicy`; None leaves no candidate alone
+    Attributes:
+        timeout: Seconds for a whole call, with all attempts and waits. For a stream: until its first token.
+        timeouts: The timers of one attempt. See `Timeouts`.
+        max_retries: How often the same candidate is tried again after a failure that may pass.
+        max_attempts: How many attempts one call may make in all.
+        backoff_initial: Seconds. The wait before retry n is random between 0 and `backoff_initial * 2**(n-1)`.
+        backoff_max: Seconds. The upper bound of that range.
+        fallback_reserve: The share of the remaining time that an attempt may not use while other candidates are
+            untried. It keeps a hung primary from using up the time of the fallback. A response that has begun may
+            use it.
+        attempt_timeout: Seconds for one attempt until its first token, or until its whole response if it does not
+            stream.
+        rules: The action for a class of failure, if it is not the default of
+            `turnout.routing.policy.classify.RULES`: `{"content-filter": "fallback", "groq:rate-limit": "fallback"}`.
+        retry_mode: "always" repeats failed requests. "only_if_unsent" repeats only requests of which no byte can
+            have been sent, for callers to whom a repeated request may cost twice.
+        on_interrupt: What follows if a stream breaks after its first token: "raise" an error with the partial
+            response, "restart" from the beginning after a `Restarted` event, or "resume" if the model can continue
+            a prefilled response (else raise).
+        when_all_in_cooldown: What to do if every candidate is in cooldown: "try_anyway" the first one, "wait" for
+            the first one to recover, or "fail".
+        when_at_capacity: What to do at a limit: "wait" in a queue, first come first served, or "reject" with
+            `ConcurrencyExceeded`.
+        max_cost: How much one call may cost, in the currency of `prices`. Candidates that might cost more are skipped.
+        prices: `Price` by `provider/model` or by model id.
+        context_windows: Tokens, by `provider/model` or by model id, if the catalog does not know them.
+        hedge: See `Hedge`. None never runs two attempts at once.
+        max_concurrency: * Attempts in flight in all. None is no limit.
+        max_pending: * How many calls may wait in the queue. None is no limit.
+        limits: * `Limit` by provider, or by `provider/model`.
+        breaker: * See `BreakerPolicy`. None never skips a candidate because of its failures.
     """
 
     timeout: float = _seconds(60.0)
-    timers: Timers = attrs.field(factory=Timers, validator=instance(Timers))
-    retries: int = attrs.field(default=2, validator=integer(0))
+    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=instance(Timeouts))
+    max_retries: int = attrs.field(default=2, validator=integer(0))
     max_attempts: int = attrs.field(default=10, validator=integer(1))
-    backoff: float = attrs.field(default=0.5, validator=number(0))
-    max_backoff: float = attrs.field(default=8.0, validator=number(0))
-    reserve: float = attrs.field(default=0.3, validator=number(0, 0.95))
+    backoff_initial: float = attrs.field(default=0.5, validator=number(0))
+    backoff_max: float = attrs.field(default=8.0, validator=number(0))
+    fallback_reserve: float = attrs.field(default=0.3, validator=number(0, 0.95))
     attempt_timeout: float | None = attrs.field(default=None, validator=number(above=0))
     rules: Mapping[str, Rule] = attrs.field(factory=dict, converter=_rules)
-    replay: Replay = _one_of("safe", "only_if_unsent")
+    retry_mode: RetryMode = _one_of("always", "only_if_unsent")
     on_interrupt: OnInterrupt = _one_of("raise", "restart", "resume")
-    on_exhausted: OnExhausted = _one_of("try", "wait", "fail")
-    on_full: OnFull = _one_of("wait", "reject")
+    when_all_in_cooldown: WhenAllInCooldown = _one_of("try_anyway", "wait", "fail")
+    when_at_capacity: WhenAtCapacity = _one_of("wait", "reject")
     max_cost: float | None = attrs.field(default=None, validator=number(0))
     prices: Mapping[str, Price] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Price))
     context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(int))
     hedge: Hedge | None = attrs.field(default=None, validator=instance(Hedge))
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
-    max_waiting: int | None = attrs.field(default=None, validator=integer(0))
+    max_pending: int | None = attrs.field(default=None, validator=integer(0))
     limits: Mapping[str, Limit] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Limit))
     breaker: BreakerPolicy | None = attrs.field(
         factory=BreakerPolicy, validator=attrs.validators.optional(instance(BreakerPolicy))

@@ -18,9 +18,9 @@ def arranged(strategy: Strategy, measured: Sequence[Measured], turn: int, rng: r
 
     turn  how many calls the route has had, for `round-robin`
     """
-    by_level = sorted(range(len(measured)), key=lambda place: measured[place].choice.level)
+    by_level = sorted(range(len(measured)), key=lambda place: measured[place].choice.tier)
     order: list[int] = []
-    for _, group in itertools.groupby(by_level, key=lambda place: measured[place].choice.level):
+    for _, group in itertools.groupby(by_level, key=lambda place: measured[place].choice.tier):
         places = list(group)
         order += _level(strategy, places, [measured[place] for place in places], turn, rng)
     return order

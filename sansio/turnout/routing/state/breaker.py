@@ -109,8 +109,8 @@ class Breaker:
         self._count(now, failures=1)
         calls = sum(step.calls for step in self._steps)
         failures = sum(step.failures for step in self._steps)
-        ratio_says = calls >= policy.min_calls and failures >= policy.ratio * calls
-        if ratio_says or 0 < policy.consecutive <= self._in_a_row:
+        ratio_says = calls >= policy.minimum_calls and failures >= policy.failure_ratio * calls
+        if ratio_says or 0 < policy.consecutive_failures <= self._in_a_row:
             self._open(now, policy)
 
     def _open(self, now: float, policy: BreakerPolicy) -> None:
@@ -118,7 +118,9 @@ class Breaker:
         self.opened += 1
         self._opened_at = now
         # The exponent is bounded before it is used: 2.0 ** 5000 is an OverflowError.
-        seconds = min(policy.max_open, policy.open_for * policy.growth ** min(self.opened - 1, 64))
+        seconds = min(
+            policy.max_break_duration, policy.break_duration * policy.break_multiplier ** min(self.opened - 1, 64)
+        )
         self.open_until = max(self.open_until, now + seconds)
         self._in_a_row = 0
         self._steps.clear()

@@ -7,7 +7,7 @@ import attrs
 from turnout.chat import ModelConfig
 from turnout.prices import Price
 from turnout.providers.protocol import Provider
-from turnout.routing.state.candidate_state import Standing
+from turnout.routing.state.candidate_state import CandidateState
 
 __all__ = ["Candidate"]
 
@@ -21,7 +21,7 @@ class Candidate:
 
     model: ModelConfig
     provider: Provider
-    standing: Standing
+    standing: CandidateState
     price: Price | None = None
 
     def __str__(self) -> str:

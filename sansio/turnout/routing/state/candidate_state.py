@@ -8,22 +8,22 @@ from collections.abc import Callable
 import attrs
 
 from turnout.chat import RateLimit
-from turnout.providers.protocol import ModelFacts
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.policy.classify import Rule
-from turnout.routing.policy.plan import Obstacle
+from turnout.routing.policy.plan import Blocked
 from turnout.routing.policy.settings import Limit
 from turnout.routing.state.breaker import Breaker, BreakerState
 from turnout.routing.state.latency import Latency
-from turnout.routing.state.limits import Gate, Pace, Ticket
+from turnout.routing.state.limits import Limiter, ProviderRateLimit, Reservation
 
-__all__ = ["Health", "Lease", "Standing", "health_of"]
+__all__ = ["CandidateState", "Health", "Lease", "health_of"]
 
 # What one request has in tokens, counted only where somebody needs to know.
 Size = Callable[[], int]
 
 
 @attrs.define(eq=False)
-class Standing:
+class CandidateState:
     """One candidate as all calls see it.
 
     gates  the router's, the provider's and its own, in this order
@@ -31,25 +31,25 @@ class Standing:
     """
 
     key: str
-    gates: tuple[Gate, ...]
+    gates: tuple[Limiter, ...]
     breaker: Breaker
-    facts: ModelFacts = ModelFacts()
+    facts: ModelProfile = ModelProfile()
     latency: Latency = attrs.field(factory=Latency)
-    requests: Pace = attrs.field(factory=Pace)
-    tokens: Pace = attrs.field(factory=Pace)
+    requests: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
+    tokens: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
 
     @property
     def in_flight(self) -> int:
         return self.gates[-1].in_flight
 
-    def obstacle(self, size: Size, now: float) -> Obstacle | None:
+    def obstacle(self, size: Size, now: float) -> Blocked | None:
         """What stands in the way of one more attempt, a request of `size()` tokens.
 
         Limits come first: a candidate that should rest may be asked all the same, one at its limit never.
         """
         for gate in self.gates:
             if gate.full():
-                return Obstacle("full", math.inf)
+                return Blocked("full", math.inf)
         wait = 0.0
         for gate in self.gates:
             if gate.limit.requests_per_minute is not None or gate.counts_tokens:
@@ -59,9 +59,9 @@ class Standing:
         if now < self.tokens.until:
             wait = max(wait, self.tokens.wait(size(), now))
         if wait > 0:
-            return Obstacle("paced", wait)
+            return Blocked("paced", wait)
         blocked = self.breaker.blocked(now)
-        return Obstacle(*blocked) if blocked is not None else None
+        return Blocked(*blocked) if blocked is not None else None
 
     def at_rest(self, now: float) -> bool:
         """Whether nothing is under way, and nothing is known that would keep a call away or is to be kept to."""
@@ -104,22 +104,22 @@ class Health:
     candidate: str
     state: BreakerState
     openings: int
-    rests_for: float
+    available_in: float
     in_flight: int
-    first_content: float | None
-    per_token: float | None
+    time_to_first_token: float | None
+    time_per_output_token: float | None
 
 
-def health_of(standing: Standing, now: float) -> Health:
+def health_of(standing: CandidateState, now: float) -> Health:
     breaker, latency = standing.breaker, standing.latency
     return Health(
         candidate=standing.key,
         state=breaker.state(now),
         openings=breaker.openings,
-        rests_for=breaker.rests_for(now),
+        available_in=breaker.rests_for(now),
         in_flight=standing.in_flight,
-        first_content=latency.first_content.value,
-        per_token=latency.per_token.value,
+        time_to_first_token=latency.first_content.value,
+        time_per_output_token=latency.per_token.value,
     )
 
 
@@ -127,10 +127,10 @@ def health_of(standing: Standing, now: float) -> Health:
 class Lease:
     """What one attempt holds of its candidate, from Open to Drop. `holder` has the leases of its call."""
 
-    standing: Standing
+    standing: CandidateState
     began: float
     holder: list[Lease]
-    tickets: list[Ticket] = attrs.field(factory=list, init=False)
+    tickets: list[Reservation] = attrs.field(factory=list, init=False)
     content_at: float | None = attrs.field(default=None, init=False)
     _told: bool = attrs.field(default=False, init=False)
     _judged: bool = attrs.field(default=False, init=False)

@@ -10,7 +10,7 @@ import attrs
 from turnout.chat import RateWindow
 from turnout.routing.policy.settings import Limit
 
-__all__ = ["Gate", "Pace", "Window"]
+__all__ = ["Limiter", "ProviderRateLimit", "SlidingWindow"]
 
 MINUTE = 60.0
 # A reset that is further off is an instant taken for a duration, or a slip: we look again after a day.
@@ -30,7 +30,7 @@ class Taken:
 
 
 @attrs.define(eq=False)
-class Window:
+class SlidingWindow:
     """No more than `limit` in any `seconds`."""
 
     limit: float
@@ -85,7 +85,7 @@ class Window:
 
 
 @attrs.define(eq=False)
-class Pace:
+class ProviderRateLimit:
     """What a provider's headers said is left of its own limit, so that we wait before it has to refuse us."""
 
     remaining: float = math.inf
@@ -116,19 +116,19 @@ class Pace:
 
 
 @attrs.define(eq=False)
-class Gate:
+class Limiter:
     """The places and the minute's allowances of one provider or candidate."""
 
     name: str
     limit: Limit
     _held: set[object] = attrs.field(factory=set, init=False)
-    _requests: Window | None = attrs.field(init=False)
-    _tokens: Window | None = attrs.field(init=False)
+    _requests: SlidingWindow | None = attrs.field(init=False)
+    _tokens: SlidingWindow | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         requests, tokens = self.limit.requests_per_minute, self.limit.tokens_per_minute
-        self._requests = Window(requests) if requests is not None else None
-        self._tokens = Window(tokens) if tokens is not None else None
+        self._requests = SlidingWindow(requests) if requests is not None else None
+        self._tokens = SlidingWindow(tokens) if tokens is not None else None
 
     @property
     def in_flight(self) -> int:
@@ -150,12 +150,12 @@ class Gate:
             wait = max(wait, self._tokens.wait(tokens, now))
         return wait
 
-    def enter(self, attempt: object, tokens: int, now: float) -> Ticket | None:
+    def enter(self, attempt: object, tokens: int, now: float) -> Reservation | None:
         """A place for this attempt, until it leaves, and what it takes of the minute's allowances, if there are any."""
         self._held.add(attempt)
         if self._requests is None and self._tokens is None:
             return None
-        return Ticket(
+        return Reservation(
             self,
             tokens,
             self._requests.take(1, now) if self._requests is not None else None,
@@ -167,10 +167,10 @@ class Gate:
 
 
 @attrs.define(eq=False)
-class Ticket:
+class Reservation:
     """What one attempt took of a gate's allowances."""
 
-    gate: Gate
+    gate: Limiter
     tokens: int
     request_taken: Taken | None
     tokens_taken: Taken | None

@@ -9,11 +9,11 @@ from typing import Any, Generic
 import attrs
 
 from turnout.chat import RateLimit, Usage
-from turnout.providers.protocol import ModelFacts
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.policy.classify import Rule
 from turnout.routing.policy.settings import Hedge, Policy
-from turnout.routing.state.candidate_state import Lease, Standing
-from turnout.routing.state.scheduler import Admission, Admitted, Answer, ApplicantT
+from turnout.routing.state.candidate_state import CandidateState, Lease
+from turnout.routing.state.scheduler import Admission, Admitted, Answer, WaiterT
 
 __all__ = ["Places"]
 
@@ -23,12 +23,12 @@ HEDGES = 10.0
 
 
 @attrs.define(eq=False)
-class Places(Generic[ApplicantT]):
+class Places(Generic[WaiterT]):
     """Who may begin an attempt, who waits for that, and how each candidate stands after it."""
 
     _policy: Policy
     _lock: AbstractContextManager[Any]
-    _admission: Admission[ApplicantT] = attrs.field(init=False)
+    _admission: Admission[WaiterT] = attrs.field(init=False)
     _hedges: float = attrs.field(default=1.0, init=False)  # that may be had now
 
     def __attrs_post_init__(self) -> None:
@@ -52,12 +52,12 @@ class Places(Generic[ApplicantT]):
                 self._hedges = min(HEDGES, self._hedges + hedge.budget)
             self._admission.tidy(now)
 
-    def ask(self, applicant: ApplicantT, now: float) -> Answer:
+    def ask(self, applicant: WaiterT, now: float) -> Answer:
         """A place for one attempt: at once, in the order of the queue, or not at all."""
         with self._lock:
             return self._admission.ask(applicant, now)
 
-    def beside(self, applicant: ApplicantT, place: int, now: float) -> Admitted | None:
+    def beside(self, applicant: WaiterT, place: int, now: float) -> Admitted | None:
         """A place for a second attempt of one call, where the budget of such attempts allows it."""
         with self._lock:
             if self._hedges < 1.0:
@@ -72,18 +72,18 @@ class Places(Generic[ApplicantT]):
         with self._lock:
             self._admission.release(lease, now)
 
-    def withdraw(self, applicant: ApplicantT) -> None:
+    def withdraw(self, applicant: WaiterT) -> None:
         """The call waits no longer."""
         with self._lock:
             self._admission.withdraw(applicant)
 
-    def part_with(self, applicant: ApplicantT, now: float) -> None:
+    def part_with(self, applicant: WaiterT, now: float) -> None:
         """The call is over. Where it was broken off midway it may still wait for something, or hold something."""
         if applicant.leases or self._admission.waits(applicant):
             with self._lock:
                 self._admission.part_with(applicant, now)
 
-    def take_woken(self) -> tuple[ApplicantT, ...]:
+    def take_woken(self) -> tuple[WaiterT, ...]:
         """Those that were granted a place since the last time: the driver wakes their calls from their Sleep."""
         if not self._admission.woken:
             return ()
@@ -125,11 +125,11 @@ class Places(Generic[ApplicantT]):
 
     # -- how the candidates stand -------------------------------------------------------------------------------
 
-    def known(self, key: str) -> Standing | None:
+    def known(self, key: str) -> CandidateState | None:
         """The standing of the candidate `provider/model`, where it has one."""
         return self._admission.known(key)
 
-    def standing(self, provider: str, key: str, facts: ModelFacts) -> Standing:
+    def standing(self, provider: str, key: str, facts: ModelProfile) -> CandidateState:
         """The standing of a candidate, made where it has none."""
         with self._lock:
             return self._admission.standing(provider, key, facts)
@@ -139,7 +139,7 @@ class Places(Generic[ApplicantT]):
         with self._lock:
             self._admission.forget(provider)
 
-    def standings(self) -> Mapping[str, Standing]:
+    def standings(self) -> Mapping[str, CandidateState]:
         """What is known of each candidate that was asked for so far, by `provider/model`."""
         with self._lock:
             return {standing.key: standing for standing in self._admission.standings()}

@@ -12,36 +12,36 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from turnout.providers.protocol import ModelFacts
-from turnout.routing.policy.plan import Hold, Obstacle, Stop, Try
+from turnout.providers.protocol import ModelProfile
+from turnout.routing.policy.plan import Blocked, GiveUp, TryCandidate, WaitUntil
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.state.breaker import Breaker
-from turnout.routing.state.candidate_state import Lease, Standing
-from turnout.routing.state.limits import Gate
+from turnout.routing.state.candidate_state import CandidateState, Lease
+from turnout.routing.state.limits import Limiter
 
-__all__ = ["Admission", "Admitted", "Answer", "Applicant", "ObstaclesPassed"]
+__all__ = ["Admission", "Admitted", "Answer", "BlockedCandidates", "Waiter"]
 
 
 # Candidates that are remembered before those at rest are forgotten. One takes about 2.5 kB.
 CROWD = 1000
 
 # What stood in the way, candidate by candidate.
-ObstaclesPassed: TypeAlias = tuple[tuple[int, Obstacle], ...]
+BlockedCandidates: TypeAlias = tuple[tuple[int, Blocked], ...]
 
 
 @attrs.frozen
 class Admitted:
     """A candidate may be asked: which, what was in the way of those before it, and what the attempt holds."""
 
-    choice: Try
-    passed: ObstaclesPassed
+    choice: TryCandidate
+    passed: BlockedCandidates
     lease: Lease
 
 
-Answer: TypeAlias = Admitted | tuple[Hold | Stop, ObstaclesPassed]
+Answer: TypeAlias = Admitted | tuple[WaitUntil | GiveUp, BlockedCandidates]
 
 
-class Applicant(Protocol):
+class Waiter(Protocol):
     """One call, as admission sees it.
 
     granted  set where it was let in, or turned away, while it waited
@@ -51,11 +51,11 @@ class Applicant(Protocol):
     granted: Answer | None
     leases: list[Lease]
 
-    def apply(self, now: float) -> tuple[Try | Hold | Stop, ObstaclesPassed, Standing | None]:
+    def apply(self, now: float) -> tuple[TryCandidate | WaitUntil | GiveUp, BlockedCandidates, CandidateState | None]:
         """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
         ...
 
-    def beside(self, place: int, now: float) -> tuple[Try | None, Standing | None]:
+    def beside(self, place: int, now: float) -> tuple[TryCandidate | None, CandidateState | None]:
         """Whom it would ask beside the attempt on `place`."""
         ...
 
@@ -64,43 +64,43 @@ class Applicant(Protocol):
         ...
 
 
-ApplicantT = TypeVar("ApplicantT", bound=Applicant)
+WaiterT = TypeVar("WaiterT", bound=Waiter)
 
 
 @attrs.define(eq=False)
-class Admission(Generic[ApplicantT]):
+class Admission(Generic[WaiterT]):
     """The places of one router. Not guarded: the core holds its lock around every call.
 
     woken  the calls that were let in while they waited, for the driver to wake
     """
 
     policy: Policy
-    whole: Gate = attrs.field(init=False)
-    _providers: dict[str, Gate] = attrs.field(factory=dict, init=False)
-    _standings: dict[str, Standing] = attrs.field(factory=dict, init=False)
-    _queue: dict[ApplicantT, None] = attrs.field(factory=dict, init=False)
-    woken: list[ApplicantT] = attrs.field(factory=list, init=False)
+    whole: Limiter = attrs.field(init=False)
+    _providers: dict[str, Limiter] = attrs.field(factory=dict, init=False)
+    _standings: dict[str, CandidateState] = attrs.field(factory=dict, init=False)
+    _queue: dict[WaiterT, None] = attrs.field(factory=dict, init=False)
+    woken: list[WaiterT] = attrs.field(factory=list, init=False)
     _crowded: int = attrs.field(default=CROWD, init=False)
     _changed: bool = attrs.field(default=False, init=False)
     _look_again: float = attrs.field(default=float("inf"), init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.whole = Gate("the router", Limit(max_concurrency=self.policy.max_concurrency))
+        self.whole = Limiter("the router", Limit(max_concurrency=self.policy.max_concurrency))
 
-    def known(self, key: str) -> Standing | None:
+    def known(self, key: str) -> CandidateState | None:
         """The standing of a candidate that was asked for before."""
         return self._standings.get(key)
 
-    def standing(self, provider: str, key: str, facts: ModelFacts) -> Standing:
+    def standing(self, provider: str, key: str, facts: ModelProfile) -> CandidateState:
         """The standing of a candidate, made when it is first asked for."""
         standing = self._standings.get(key)
         if standing is None:
             limits = self.policy.limits
             gate = self._providers.get(provider)
             if gate is None:
-                gate = self._providers[provider] = Gate(provider, limits.get(provider, Limit()))
-            own = Gate(key, limits.get(key, Limit()))
-            standing = Standing(key, (self.whole, gate, own), Breaker(self.policy.breaker), facts)
+                gate = self._providers[provider] = Limiter(provider, limits.get(provider, Limit()))
+            own = Limiter(key, limits.get(key, Limit()))
+            standing = CandidateState(key, (self.whole, gate, own), Breaker(self.policy.breaker), facts)
             self._standings[key] = standing
         return standing
 
@@ -115,14 +115,14 @@ class Admission(Generic[ApplicantT]):
             self._standings = {key: standing for key, standing in self._standings.items() if not standing.at_rest(now)}
             self._crowded = max(CROWD, 2 * len(self._standings))
 
-    def standings(self) -> Iterable[Standing]:
+    def standings(self) -> Iterable[CandidateState]:
         return tuple(self._standings.values())
 
     @property
     def waiting(self) -> int:
         return len(self._queue)
 
-    def ask(self, call: ApplicantT, now: float) -> Answer:
+    def ask(self, call: WaiterT, now: float) -> Answer:
         """A place for `call`, or what its plan says to there being none. A call that is to hold joins the queue."""
         if self._queue:
             self._changed |= call in self._queue  # its time has come, and that of those before it may have
@@ -132,44 +132,44 @@ class Admission(Generic[ApplicantT]):
             granted, call.granted = call.granted, None
             return granted
         decision, passed, standing = call.apply(now)
-        if isinstance(decision, Try):
+        if isinstance(decision, TryCandidate):
             assert standing is not None
             self._queue.pop(call, None)
-            return Admitted(decision, passed, standing.begin(call.leases, partial(call.size, decision.place), now))
-        if isinstance(decision, Hold) and call not in self._queue:
-            bound = self.policy.max_waiting
+            return Admitted(decision, passed, standing.begin(call.leases, partial(call.size, decision.index), now))
+        if isinstance(decision, WaitUntil) and call not in self._queue:
+            bound = self.policy.max_pending
             if bound is not None and len(self._queue) >= bound:
-                return Stop(f"{bound} calls wait already", full=True, queue=bound), passed
+                return GiveUp(f"{bound} calls wait already", full=True, queue=bound), passed
             self._queue[call] = None
-        if isinstance(decision, Hold):
+        if isinstance(decision, WaitUntil):
             self._look_at(passed, now)
         else:
             self._queue.pop(call, None)
         return decision, passed
 
-    def beside(self, call: Applicant, place: int, now: float) -> Admitted | None:
+    def beside(self, call: Waiter, place: int, now: float) -> Admitted | None:
         """A place for a second attempt while the one on `place` is slow; none while others wait for their first."""
         if self._queue:
             return None
         choice, standing = call.beside(place, now)
         return (
-            Admitted(choice, (), standing.begin(call.leases, partial(call.size, choice.place), now))
+            Admitted(choice, (), standing.begin(call.leases, partial(call.size, choice.index), now))
             if choice is not None and standing is not None
             else None
         )
 
-    def withdraw(self, call: ApplicantT) -> None:
+    def withdraw(self, call: WaiterT) -> None:
         """The call waits no longer."""
         self._queue.pop(call, None)
 
-    def part_with(self, call: ApplicantT, now: float) -> None:
+    def part_with(self, call: WaiterT, now: float) -> None:
         """The call is over: it waits no longer, and holds nothing any more."""
         self._queue.pop(call, None)
         for lease in tuple(call.leases):
             lease.release()
         self.look_again(now)
 
-    def waits(self, call: ApplicantT) -> bool:
+    def waits(self, call: WaiterT) -> bool:
         return call in self._queue
 
     def release(self, lease: Lease, now: float) -> None:
@@ -183,7 +183,7 @@ class Admission(Generic[ApplicantT]):
         if self._queue:
             self._let_in(now)
 
-    def take_woken(self) -> tuple[ApplicantT, ...]:
+    def take_woken(self) -> tuple[WaiterT, ...]:
         woken, self.woken = tuple(self.woken), []
         return woken
 
@@ -197,19 +197,19 @@ class Admission(Generic[ApplicantT]):
                 self._changed = True  # the rest was not looked at
                 break
             decision, passed, standing = call.apply(now)
-            if isinstance(decision, Try):
+            if isinstance(decision, TryCandidate):
                 assert standing is not None
-                lease = standing.begin(call.leases, partial(call.size, decision.place), now)
+                lease = standing.begin(call.leases, partial(call.size, decision.index), now)
                 call.granted = Admitted(decision, passed, lease)
                 del self._queue[call]
                 self.woken.append(call)
-            elif isinstance(decision, Hold):
+            elif isinstance(decision, WaitUntil):
                 self._look_at(passed, now)
             else:
                 call.granted = decision, passed
                 del self._queue[call]
                 self.woken.append(call)
 
-    def _look_at(self, passed: ObstaclesPassed, now: float) -> None:
+    def _look_at(self, passed: BlockedCandidates, now: float) -> None:
         """Remember when the first of these obstacles will be gone; a little early, for waits are rounded up."""
         self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed) - 1e-5)

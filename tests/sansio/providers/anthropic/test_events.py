@@ -38,7 +38,7 @@ def test_a_refusal_explains_itself_beside_the_text() -> None:
 
 def test_the_sequence_that_stopped_it_is_in_the_provider_s_own_words() -> None:
     _, result, _ = feed(start(0, type="text", text="a") + stop("stop_sequence", stop_sequence="END"))
-    assert (result.text, result.finish_reason, result.finish_raw) == ("a", FinishReason.STOP, "stop_sequence")
+    assert (result.text, result.finish_reason, result.raw_finish_reason) == ("a", FinishReason.STOP, "stop_sequence")
     assert result.raw is not None
     assert json.loads(result.raw)["delta"]["stop_sequence"] == "END"
 

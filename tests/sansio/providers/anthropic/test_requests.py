@@ -145,7 +145,7 @@ def test_the_key_is_a_header_and_the_version_is_told() -> None:
     assert asked.headers.get("accept-encoding") == "identity"
     assert "sk-ant-key" not in repr(provider) + repr(asked)
     assert create("anthropic").missing_env == ("ANTHROPIC_API_KEY",)
-    versioned = create("anthropic", api_key="k", endpoint="https://gate.test/anthropic/v1/")
+    versioned = create("anthropic", api_key="k", base_url="https://gate.test/anthropic/v1/")
     assert versioned.chat(asking()).request.url == "https://gate.test/anthropic/v1/messages"
 
 

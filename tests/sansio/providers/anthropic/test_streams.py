@@ -43,7 +43,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     if reason is not FinishReason.LENGTH:  # there, no arguments may be arguments that never came
         assert [call.parsed() for call in result.tool_calls] == [input for _, _, input in meant]
         assert sent_back(result.message) == as_input(answer.blocks)
-    assert result.finish_raw == answer.stop
+    assert result.raw_finish_reason == answer.stop
     assert result.finish_reason is (FinishReason.TOOL_CALLS if meant and reason is FinishReason.STOP else reason)
     assert (result.response_id, result.served_model) == ("msg_1", "served")
     usage = result.usage
@@ -68,7 +68,7 @@ def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
     assert [(call.name, call.parsed()) for call in unary.tool_calls] == [
         (call.name, call.parsed()) for call in result.tool_calls
     ]
-    for field in ("text", "reasoning", "usage", "finish_reason", "finish_raw", "citations", "served_model"):
+    for field in ("text", "reasoning", "usage", "finish_reason", "raw_finish_reason", "citations", "served_model"):
         assert getattr(unary, field) == getattr(result, field), field
 
 
@@ -96,12 +96,12 @@ def test_an_error_in_the_stream_keeps_what_came(
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(answer.events) - 2))
     events, result, failure = feed(b"".join(answer.events[:at]))
-    if result.finish_raw is None:
+    if result.raw_finish_reason is None:
         assert isinstance(failure, StreamTruncated)
         assert not any(each.done for each in events)
     else:
         assert failure is None
-        assert result.finish_raw == answer.stop
+        assert result.raw_finish_reason == answer.stop
     sent_back(result.message)  # what came can be sent, whatever came
 
 

@@ -162,7 +162,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     if reason is not FinishReason.LENGTH:  # there, no arguments may be arguments that never came
         assert [call.parsed() for call in result.tool_calls] == [call["input"] for call in answer.calls]
         assert sent_back(result.message) == answer.blocks
-    assert result.finish_raw == answer.stop
+    assert result.raw_finish_reason == answer.stop
     assert result.finish_reason is (FinishReason.TOOL_CALLS if answer.calls and reason is FinishReason.STOP else reason)
     usage = result.usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (19, 17)
@@ -178,7 +178,7 @@ def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
     _, result, _ = feed(b"".join(answer.frames))
     message = {"role": "assistant", "content": answer.blocks}
     unary = read({"output": {"message": message}, "stopReason": answer.stop, "usage": USAGE})
-    for field in ("text", "reasoning", "usage", "finish_reason", "finish_raw"):
+    for field in ("text", "reasoning", "usage", "finish_reason", "raw_finish_reason"):
         assert getattr(unary, field) == getattr(result, field), field
     assert [(call.id, call.name) for call in unary.tool_calls] == [(call.id, call.name) for call in result.tool_calls]
 

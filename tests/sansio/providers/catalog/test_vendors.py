@@ -218,7 +218,7 @@ def test_together_counts_its_log_probabilities() -> None:
 def test_glm_has_two_houses() -> None:
     assert asked(create("glm4", api_key="k")).url == "https://open.bigmodel.cn/api/paas/v4/chat/completions"
     assert asked(create("zai", api_key="k")).url == "https://api.z.ai/api/paas/v4/chat/completions"
-    assert CATALOG["zai"].habits == CATALOG["glm4"].habits
+    assert CATALOG["zai"].openai_compat == CATALOG["glm4"].openai_compat
 
 
 # -- Azure -------------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ RESOURCE = "https://acme.openai.azure.com"
     ],
 )
 def test_azure_is_asked_at_its_resource(endpoint: str, api: Any, version: str | None, path: str) -> None:
-    provider = create("azure", api_key="secret", endpoint=endpoint, api=api, api_version=version)
+    provider = create("azure", api_key="secret", base_url=endpoint, api=api, api_version=version)
     request = asked(provider, model="my model")
     assert request.url == RESOURCE + path
     assert request.headers.get("api-key") == "secret"
@@ -259,11 +259,11 @@ def test_azure_is_asked_at_its_resource(endpoint: str, api: Any, version: str | 
     ],
 )
 def test_azure_s_endpoint_may_be_what_its_portal_shows(endpoint: str, version: str | None, url: str) -> None:
-    assert asked(create("azure", api_key="k", endpoint=endpoint, api_version=version)).url == url
+    assert asked(create("azure", api_key="k", base_url=endpoint, api_version=version)).url == url
 
 
 def test_azure_s_embeddings_and_models() -> None:
-    provider = create("azure", api_key="k", endpoint=RESOURCE, api_version="2024-10-21")
+    provider = create("azure", api_key="k", base_url=RESOURCE, api_version="2024-10-21")
     embedding = provider.embed(EmbeddingRequest(ModelConfig("azure", "ada"), ["x"])).request
     assert embedding.url == f"{RESOURCE}/openai/deployments/ada/embeddings?api-version=2024-10-21"
     assert provider.models().request.url == f"{RESOURCE}/openai/models?api-version=2024-10-21"
@@ -271,11 +271,11 @@ def test_azure_s_embeddings_and_models() -> None:
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_azure_takes_a_token_or_asks_for_one_each_time(api: Any) -> None:
-    provider = create("azure", endpoint=RESOURCE, api=api, access_token="t1")
+    provider = create("azure", base_url=RESOURCE, api=api, access_token="t1")
     assert asked(provider).headers.get("authorization") == "Bearer t1"
     assert provider.missing_env == ()
     tokens = iter(["t2", "t3"])
-    provider = create("azure", endpoint=RESOURCE, api=api, access_token=lambda: next(tokens))
+    provider = create("azure", base_url=RESOURCE, api=api, access_token=lambda: next(tokens))
     for token in ("t2", "t3"):
         request = asked(provider)
         assert request.headers.get("authorization") is None
@@ -283,18 +283,18 @@ def test_azure_takes_a_token_or_asks_for_one_each_time(api: Any) -> None:
         signed = request.auth(request)
         assert isinstance(signed, HttpRequest)
         assert signed.headers.get("authorization") == f"Bearer {token}"
-    assert "t1" not in repr(create("azure", endpoint=RESOURCE, access_token="t1"))
+    assert "t1" not in repr(create("azure", base_url=RESOURCE, access_token="t1"))
 
 
 def test_azure_says_what_is_missing() -> None:
     assert create("azure").missing_env == ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")
-    assert create("azure", api_key="k", endpoint=RESOURCE).missing_env == ()
+    assert create("azure", api_key="k", base_url=RESOURCE).missing_env == ()
     assert create("azure", access_token="t").missing_env == ("AZURE_OPENAI_ENDPOINT",)
 
 
 def test_azure_says_the_ceiling_as_the_model_wants_it() -> None:
     def ceiling(model: str) -> set[str]:
-        sent = json.loads(asked(create("azure", api_key="k", endpoint=RESOURCE), model=model, max_tokens=5).body)
+        sent = json.loads(asked(create("azure", api_key="k", base_url=RESOURCE), model=model, max_tokens=5).body)
         return {name for name in sent if name.startswith("max_")}
 
     assert ceiling("gpt-4o") == {"max_completion_tokens"}
@@ -315,7 +315,7 @@ def test_azure_says_the_ceiling_as_the_model_wants_it() -> None:
     ],
 )
 def test_an_endpoint_may_lack_its_scheme(name: str, endpoint: str, url: str) -> None:
-    assert asked(create(name, api_key="k", endpoint=endpoint)).url == url
+    assert asked(create(name, api_key="k", base_url=endpoint)).url == url
 
 
 # -- the beginning of an answer ----------------------------------------------------------------------------------------
@@ -408,5 +408,5 @@ def test_a_new_provider_is_one_short_entry() -> None:
     from turnout.providers.catalog import openai as catalog_openai
 
     source = inspect.getsource(catalog_openai)
-    entries = [part.split("\n)\n")[0] for part in source.split(" = CatalogEntry(")[1:]]
-    assert sum(entry.count("\n") + 2 <= 15 for entry in entries) >= 5
+    entries = [part.split("\n)\n")[0] for part in source.split(" = ProviderSpec(")[1:]]
+    assert sum(entry.count("\n") + 2 <= 20 for entry in entries) >= 3

@@ -156,7 +156,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: tuple[Meant, list[bytes]
         (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in meant.calls
     ]
     reason = STOPS[meant.stop]
-    assert result.finish_raw == meant.stop
+    assert result.raw_finish_reason == meant.stop
     assert result.finish_reason is (FinishReason.TOOL_CALLS if meant.calls and reason is FinishReason.STOP else reason)
     assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (11, 17)
     assert (result.response_id, len(result.citations)) == ("m1", meant.citations)
@@ -174,7 +174,7 @@ def test_streamed_and_whole_answers_are_equal(answer: tuple[Meant, list[bytes]])
     meant, told = answer
     _, result, _ = feed(b"".join(told))
     unary = read({"id": "m1", "message": meant.message, "finish_reason": meant.stop, "usage": USAGE})
-    for field in ("text", "reasoning", "tool_calls", "usage", "finish_reason", "finish_raw", "citations"):
+    for field in ("text", "reasoning", "tool_calls", "usage", "finish_reason", "raw_finish_reason", "citations"):
         assert getattr(unary, field) == getattr(result, field), field
 
 

@@ -135,7 +135,7 @@ def test_what_was_filtered_may_stand_behind_the_word() -> None:
     blocked = {"choices": [{"index": 0, "finish_reason": "content_filter: PROHIBITED_CONTENT"}]}
     for response in (read(SERVER, blocked), feed(SERVER, sse(blocked, "[DONE]")).result):
         assert response.finish_reason is FinishReason.CONTENT_FILTER
-        assert response.finish_raw == "content_filter: PROHIBITED_CONTENT"
+        assert response.raw_finish_reason == "content_filter: PROHIBITED_CONTENT"
 
 
 def test_counts_may_be_written_as_text() -> None:

@@ -23,7 +23,7 @@ def assert_said(answer: Answer, result: ChatResponse) -> None:
     for call, (id, _, _) in zip(result.tool_calls, answer.calls, strict=True):
         assert id in (None, call.id)
     assert len({call.id for call in result.tool_calls}) == len(answer.calls)
-    assert (result.finish_raw, result.finish_reason) == (str(answer.finish), answer.reason)
+    assert (result.raw_finish_reason, result.finish_reason) == (str(answer.finish), answer.reason)
     assert result.citations == ((GROUNDING,) if answer.grounded else ())
     assert (result.response_id, result.served_model) == ("r1", "served")
 
@@ -89,7 +89,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
     heard = feed("gemini", body)
     assert answer.text.startswith(heard.result.text)
     assert answer.reasoning.startswith(heard.result.reasoning)
-    if heard.result.finish_raw is None:
+    if heard.result.raw_finish_reason is None:
         assert isinstance(heard.failure, StreamTruncated)
         assert not any(each.done for each in heard.events)
     sent_back("gemini", heard.result.message)  # what came can be sent, whatever came
@@ -105,7 +105,7 @@ def test_a_blocked_prompt(document: dict[str, Any], answer: Answer, cuts: tuple[
     for result in (heard.result, read("gemini", document)):
         assert (result.text, result.tool_calls) == ("", ())
         assert result.finish_reason is FinishReason.CONTENT_FILTER
-        assert result.finish_raw == document["promptFeedback"]["blockReason"]
+        assert result.raw_finish_reason == document["promptFeedback"]["blockReason"]
         counted = Usage(prompt_tokens=7) if "usageMetadata" in document else Usage(source="absent")
         assert result.usage == counted
 

@@ -21,7 +21,7 @@ def assert_said(answer: Answer, result: ChatResponse) -> None:
     for call, meant in zip(result.tool_calls, answer.calls, strict=True):
         assert meant.id in (None, "", call.id)
     assert len({call.id for call in result.tool_calls}) == len(answer.calls)
-    assert (result.finish_raw, result.finish_reason) == (answer.finish or None, answer.reason)
+    assert (result.raw_finish_reason, result.finish_reason) == (answer.finish or None, answer.reason)
     assert (result.usage, result.served_model) == (answer.usage, "served")
 
 

@@ -21,7 +21,7 @@ from turnout.messages import ToolCall
 from turnout.providers import create
 from turnout.providers.protocol import Exchange
 
-SERVER = create("openai-compatible", endpoint="http://127.0.0.1:8000/v1")
+SERVER = create("openai-compatible", base_url="http://127.0.0.1:8000/v1")
 REQUEST = ChatRequest("openai-compatible/Qwen/Qwen3-8B", "hi")
 
 

@@ -23,7 +23,7 @@ def assert_said(answer: Answer, result: ChatResponse) -> None:
         made.id if meant.id is None else meant.id for made, meant in zip(result.tool_calls, answer.calls, strict=True)
     ]
     assert len({call.id for call in result.tool_calls}) == len(answer.calls)
-    assert (result.finish_raw, result.finish_reason) == (answer.finish, answer.reason)
+    assert (result.raw_finish_reason, result.finish_reason) == (answer.finish, answer.reason)
     assert result.usage == answer.usage
     assert (result.response_id, result.served_model) == ("chatcmpl-1", "served")
 
@@ -100,7 +100,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
     heard = feed(answer.name, b"".join(answer.events[:at]))
     assert answer.text.startswith(heard.result.text)
     assert answer.reasoning.startswith(heard.result.reasoning)
-    if heard.result.finish_raw is None:
+    if heard.result.raw_finish_reason is None:
         assert at <= answer.opened
         assert isinstance(heard.failure, StreamTruncated)
         assert not any(each.done for each in heard.events)

@@ -63,7 +63,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert [(call.id, call.name, call.arguments) for call in result.tool_calls] == [
         (call["call_id"], call["name"], call["arguments" if "arguments" in call else "input"]) for call in calls
     ]
-    assert result.finish_raw == answer.end
+    assert result.raw_finish_reason == answer.end
     reason = REASONS[answer.end]
     assert result.finish_reason is (FinishReason.TOOL_CALLS if calls and reason is FinishReason.STOP else reason)
     assert (result.response_id, result.served_model) == ("resp_1", "served")
@@ -87,7 +87,16 @@ def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
     _, result, _ = feed(answer.body)
     unary = read(whole(answer.items, answer.end))
     assert sent_back(unary.message) == sent_back(result.message) == kept(answer.items)
-    for field in ("text", "reasoning", "tool_calls", "usage", "finish_reason", "finish_raw", "citations", "refusal"):
+    for field in (
+        "text",
+        "reasoning",
+        "tool_calls",
+        "usage",
+        "finish_reason",
+        "raw_finish_reason",
+        "citations",
+        "refusal",
+    ):
         assert getattr(unary, field) == getattr(result, field), field
 
 
@@ -265,7 +274,7 @@ def test_items_without_a_place_and_an_id_are_the_last_of_their_kind(ended: bool,
     assert failure is None
     assert result.text == "Hello"
     assert [(call.id, call.name, call.arguments) for call in result.tool_calls] == [("c", "f", '{"a": 1}')]
-    assert result.finish_raw == "completed"
+    assert result.raw_finish_reason == "completed"
 
 
 def test_two_calls_without_a_place_stay_two() -> None:

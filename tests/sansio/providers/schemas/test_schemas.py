@@ -18,7 +18,7 @@ from turnout.messages import Message, Tool
 from turnout.providers import CATALOG, create
 from turnout.providers.schemas.keywords import LISTS, MAPPINGS, ONE
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
-from turnout.providers.schemas.transform import say
+from turnout.providers.schemas.transform import transform
 
 SUBSETS = {name: entry.schemas for name, entry in CATALOG.items() if entry.schemas is not None}
 NAMES = ("a", "b", "c", "kind")
@@ -26,7 +26,7 @@ SCALARS = st.none() | st.booleans() | st.integers(-3, 9) | st.sampled_from(["", 
 
 
 def said(schema: Mapping[str, Any], provider: str) -> dict[str, Any]:
-    return say(schema, SUBSETS[provider], "the schema")
+    return transform(schema, SUBSETS[provider], "the schema")
 
 
 # -- any schema, any instance ------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_where_references_are_not_taken_they_are_put_in_place() -> None:
     subset = SchemaSubset(keywords=frozenset({"type", "properties", "items"}), references="inline")
     definitions = {"row": {"type": "array", "items": {"$ref": "#/$defs/text"}}, "text": TEXT}
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/row"}}, "$defs": definitions}
-    assert say(schema, subset, "it") == {"type": "object", "properties": {"a": ROW}}
+    assert transform(schema, subset, "it") == {"type": "object", "properties": {"a": ROW}}
     fans: dict[str, Any] = {
         "$defs": {"d0": {"type": "string"}},
         "type": "object",
@@ -338,7 +338,7 @@ def test_where_references_are_not_taken_they_are_put_in_place() -> None:
         to = {"$ref": f"#/$defs/d{level - 1}"}
         fans["$defs"][f"d{level}"] = {"type": "object", "properties": {"x": to, "y": to}}
     with pytest.raises(SchemaUnsupported, match="fan out"):
-        say(fans, subset, "it")
+        transform(fans, subset, "it")
 
 
 def test_size_has_its_limits() -> None:
@@ -395,7 +395,7 @@ def test_what_need_not_be_held_is_sent_as_it_is() -> None:
 def test_strict_tools_are_held_to_the_same(provider: str) -> None:
     def function(tool: Tool) -> Any:
         request = ChatRequest(ModelConfig(provider, "m"), [Message.user("x")], tools=[tool])
-        body = create(provider, api_key="k", endpoint="https://x.test").chat(request).request.body
+        body = create(provider, api_key="k", base_url="https://x.test").chat(request).request.body
         return json.loads(body)["tools"][0]["function"]
 
     assert function(Tool("t", parameters=CITY, strict=True))["parameters"] == CLOSED

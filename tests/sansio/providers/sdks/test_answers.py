@@ -69,7 +69,7 @@ def assert_said(
     assert result.text == "".join(meant.text)
     assert result.reasoning == (meant.reasoning if reasoning else "")
     assert [(call.id, call.name, call.parsed()) for call in result.tool_calls] == list(meant.calls)
-    assert (result.finish_raw, result.finish_reason) == (finish or meant.stop, FINISHES[meant.stop])
+    assert (result.raw_finish_reason, result.finish_reason) == (finish or meant.stop, FINISHES[meant.stop])
     assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (meant.prompt, meant.completion)
     assert result.usage.cached_tokens == (meant.cached if cached else None)
     assert result.served_model == "served"
@@ -304,7 +304,7 @@ def test_ollama_s_types(meant: Meant, cuts: tuple[int, ...]) -> None:
     for result in (whole, heard.result):
         assert (result.text, result.reasoning) == ("".join(meant.text), meant.reasoning)
         assert [call.parsed() for call in result.tool_calls] == [call[2] for call in meant.calls]
-        assert (result.finish_raw, result.finish_reason) == (stop, FINISHES[meant.stop])
+        assert (result.raw_finish_reason, result.finish_reason) == (stop, FINISHES[meant.stop])
         assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (counted.prompt, counted.completion)
 
 

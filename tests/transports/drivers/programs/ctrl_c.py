@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.providers import create
-from turnout.routing.policy.settings import Policy, Timers
+from turnout.routing.policy.settings import Policy, Timeouts
 from turnout_io.sync import Router
 from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
@@ -34,13 +34,13 @@ def main() -> None:
     name, *endpoints = sys.argv[1:]
     transport = {"requests": RequestsTransport, "sockets": SocketTransport}[name](trust_env=False)
     providers = [
-        create("openai", name=provider, api_key="sandbox-openai-key", endpoint=endpoint)
+        create("openai", name=provider, api_key="sandbox-openai-key", base_url=endpoint)
         for provider, endpoint in zip(("healthy", "unwell", "silent"), endpoints, strict=True)
     ]
     policy = Policy(
         timeout=LONG,
-        timers=Timers(connect=LONG, head=LONG, first_content=LONG, idle=LONG),
-        reserve=0.0,
+        timeouts=Timeouts(connect=LONG, response_headers=LONG, first_token=LONG, between_tokens=LONG),
+        fallback_reserve=0.0,
         max_concurrency=1,
         breaker=None,
     )

@@ -36,7 +36,7 @@ def main() -> None:
     name, count, *endpoints = sys.argv[1:]
     transport = {"requests": RequestsTransport, "sockets": SocketTransport}[name](trust_env=False)
     providers = [
-        create("openai", name=provider, api_key=f"sandbox-{provider}-key", endpoint=endpoint)
+        create("openai", name=provider, api_key=f"sandbox-{provider}-key", base_url=endpoint)
         for provider, endpoint in zip(("openai", "groq"), endpoints, strict=True)
     ]
     texts: list[str] = []
