@@ -87,8 +87,15 @@ class SseParser(FrameParser[SseEvent]):
         return not self._held and self.failure is None
 
     def receive_data(self, data: bytes) -> list[SseEvent]:
+        return [SseEvent(frame) if isinstance(frame, bytes) else frame for frame in self.receive_frames(data)]
+
+    def receive_frames(self, data: bytes) -> list[SseEvent | bytes]:
+        """Do the same as `receive_data`, but return an event that has nothing but data as just that data.
+
+        Such an event is a "message" without an id and a reconnection time, which nearly all events are.
+        """
         if self._stopped:
-            return self._receive_stopped()
+            return [*self._receive_stopped()]
         if self._after_cr or CR in data:
             data = self._with_lf_only(data)
         if LF not in data:
@@ -105,7 +112,7 @@ class SseParser(FrameParser[SseEvent]):
         if self._at_start:
             self._at_start = False
             data = data.removeprefix(BOM)
-        events: list[SseEvent] = []
+        events: list[SseEvent | bytes] = []
         # Cut where a block with the usual beginning follows an empty line. What lies between two cuts is then all that
         # such an event holds, unless there is an LF in it: then it has more lines, or other blocks after it.
         first, *starts = data.split(b"\n\ndata: ")
@@ -113,13 +120,11 @@ class SseParser(FrameParser[SseEvent]):
         if starts:
             self._read_blocks(first, events)
             last = b"data: " + starts.pop()
-            last_event_id = self.last_event_id
-            for start in starts:
-                if LF not in start and self._retry is None:
-                    events.append(SseEvent(start, "message", last_event_id))
-                else:
+            if self._retry is None and not self.last_event_id and LF not in b"".join(starts):
+                events += starts
+            else:
+                for start in starts:
                     self._read_blocks(b"data: " + start, events)
-                    last_event_id = self.last_event_id
         blocks, ended, rest = last.rpartition(b"\n\n")
         if ended:
             self._read_blocks(blocks, events)
@@ -180,7 +185,7 @@ class SseParser(FrameParser[SseEvent]):
         self._held.clear()
         self._fail(self._too_large("one event of the event stream (the bytes between two empty lines)"))
 
-    def _read_blocks(self, blocks: bytes, events: list[SseEvent]) -> None:
+    def _read_blocks(self, blocks: bytes, events: list[SseEvent | bytes]) -> None:
         """Read whole blocks. The two shapes that LLM servers send are taken apart here, at half the cost."""
         for block in blocks.split(b"\n\n") if LF in blocks else (blocks,):
             name = "message"
@@ -189,7 +194,8 @@ class SseParser(FrameParser[SseEvent]):
                 named, _, line = block.partition(b"\n")
                 name = named[7:].decode("utf-8", "replace") or "message"
             if line.startswith(b"data: ") and LF not in line and self._retry is None:
-                events.append(SseEvent(line[6:], name, self.last_event_id))
+                plain = line is block and not self.last_event_id
+                events.append(line[6:] if plain else SseEvent(line[6:], name, self.last_event_id))
                 continue
             event = self._read_block(block)
             if event is not None:

@@ -106,6 +106,13 @@ class ResponseAccumulator:
             run.pieces.append(delta)
             events.append(Token(delta))
 
+    def texts(self, deltas: list[str], events: list[Event]) -> None:
+        """Several deltas, none of them empty."""
+        if deltas:
+            run = self._run if self._run.kind == "text" else self._open("text")
+            run.pieces += deltas
+            events += map(Token, deltas)
+
     def reasoning(self, delta: str, events: list[Event]) -> None:
         if delta:
             run = self._run if self._run.kind == "reasoning" else self._open("reasoning")

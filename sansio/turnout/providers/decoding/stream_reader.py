@@ -20,7 +20,7 @@ from turnout.framing.sse import SseEvent, SseParser
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.json_codec import decode_any
 
-__all__ = ["ChunkReader", "StreamReader"]
+__all__ = ["ChunkReader", "StreamReader", "TextReader"]
 
 
 class ChunkReader(Protocol):
@@ -40,6 +40,20 @@ class ChunkReader(Protocol):
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> TurnoutError | None: ...
 
     def flush(self, events: list[Event]) -> None: ...
+
+
+class TextReader:
+    """Base of a `ChunkReader` that can read frames with nothing but text at less cost than others."""
+
+    __slots__ = ()
+
+    def read_texts(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> int:
+        """Read frames from the first one on, up to one that holds anything else than text.
+
+        Returns:
+            How many frames were read. The others are for `ChunkReader.read`.
+        """
+        raise NotImplementedError
 
 
 @attrs.define(eq=False)
@@ -69,7 +83,7 @@ class StreamReader:
                 return ()
             parser = self._parser = JsonArrayParser() if start.startswith(b"[") else SseParser()
             data = self._blank + start
-        frames = parser.receive_data(data)
+        frames = parser.receive_frames(data) if type(parser) is SseParser else parser.receive_data(data)
         events: list[Event] = []
         if frames:
             self._read_frames(frames, events)
@@ -110,20 +124,22 @@ class StreamReader:
     def result(self) -> ChatResponse:
         return self.assembly.response()
 
-    def _read_frames(self, frames: Sequence[SseEvent | JsonText], events: list[Event]) -> None:
+    def _read_frames(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> None:
         chunks = self.chunks
+        if isinstance(chunks, TextReader) and self.failure is None and not chunks.done:
+            frames = frames[chunks.read_texts(frames, events) :]
         for frame in frames:
             over = chunks.done  # the last word was said, be it after an error: what is behind it is not read
             if over:
                 return
-            data = frame.data
+            data = frame if isinstance(frame, bytes) else frame.data
             if not data or data.isspace():
                 continue
             # After an error told in the stream no event is given out any more, but what still comes is taken in:
             # usage follows it (seen at OpenRouter).
             told = events if self.failure is None else []
             try:
-                failure = chunks.read(frame.event if type(frame) is SseEvent else "", data, told)
+                failure = chunks.read(_name_of(frame), data, told)
             except ValueError:
                 if type(frame) is SseEvent and _several(data):
                     self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
@@ -160,6 +176,12 @@ class StreamReader:
         self.chunks.flush(events)
         self.assembly.end(events)
         self.complete = True
+
+
+def _name_of(frame: SseEvent | JsonText | bytes) -> str:
+    if type(frame) is SseEvent:
+        return frame.event
+    return "message" if type(frame) is bytes else ""
 
 
 def _several(data: bytes) -> bool:

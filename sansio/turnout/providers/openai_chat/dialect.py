@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -18,17 +18,21 @@ from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, Mo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
+from turnout.framing.parser import JsonText
+from turnout.framing.sse import SseEvent
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.stream_reader import TextReader
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder, decode_any, encode
 from turnout.providers.openai_chat.prefix_filter import PrefixFilter, prefill_of
 from turnout.providers.openai_chat.request import chat_body, tool_call
+from turnout.providers.openai_chat.text_chunks import read_texts
 from turnout.providers.openai_chat.wire import (
     Chunk,
     Embedding,
@@ -214,7 +218,7 @@ class OpenAIChat(Dialect):
 
 
 @attrs.define(eq=False)
-class _Chunks:
+class _Chunks(TextReader):
     """Reads chunks into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: OpenAIChat
@@ -225,6 +229,9 @@ class _Chunks:
     _usage_seen: bool = False
     _details: list[dict[str, Any]] = attrs.field(factory=list)
     _custom: set[int] = attrs.field(factory=set)  # which of the calls are of tools that take free text
+
+    def read_texts(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> int:
+        return 0 if self.echo.beginning else read_texts(frames, self.assembly, events)
 
     def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
         if data.lstrip().startswith(b"[DONE]"):

@@ -1,0 +1,84 @@
+"""The chunks that streams consist of: some text or some reasoning, and nothing else.
+
+They are read in one loop, at half the cost of the way that every chunk can go. Nothing is decided here: the loop stops
+at the first chunk that holds anything else, or that cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from turnout.events import Event
+from turnout.framing.parser import JsonText
+from turnout.framing.sse import SseEvent
+from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.json_codec import UNREADABLE
+from turnout.providers.openai_chat.wire import Chunk
+
+__all__ = ["read_texts"]
+
+_decode = msgspec.json.Decoder(Chunk).decode
+
+
+def read_texts(frames: Sequence[SseEvent | JsonText | bytes], answer: ResponseAccumulator, events: list[Event]) -> int:
+    """Put the first chunks into the answer, up to one that holds more than text or reasoning.
+
+    Returns:
+        How many frames were read.
+    """
+    count, raw = 0, b""
+    texts: list[str] = []
+    for frame in frames:
+        if not isinstance(frame, bytes):
+            break
+        try:
+            chunk = _decode(frame)
+        except UNREADABLE:
+            break
+        choices = chunk.choices
+        if (
+            choices is None
+            or len(choices) != 1
+            or chunk.usage
+            or chunk.error
+            or chunk.errors
+            or chunk.x_groq
+            or chunk.citations
+        ):
+            break
+        choice = choices[0]
+        delta = choice.delta
+        if (
+            delta is None
+            or choice.finish_reason is not None
+            or choice.index
+            or choice.logprobs
+            or choice.usage
+            or choice.error
+            or delta.tool_calls
+            or delta.reasoning_details
+            or delta.refusal
+            or delta.function_call
+            or delta.annotations
+        ):
+            break
+        content, reasoning = delta.content or "", delta.reasoning_content or delta.reasoning or ""
+        if not isinstance(content, str) or not isinstance(reasoning, str):
+            break
+        if reasoning:
+            answer.texts(texts, events)
+            texts = []
+            answer.reasoning(reasoning, events)
+        if content:
+            texts.append(content)
+        count += 1
+        raw = frame
+        if answer.response_id is None or answer.served_model is None:
+            answer.response_id = answer.response_id or chunk.id or None
+            answer.served_model = answer.served_model or chunk.model or None
+    if count:
+        answer.texts(texts, events)
+        answer.raw = raw
+    return count
