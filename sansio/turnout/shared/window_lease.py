@@ -1,0 +1,501 @@
+"""The share of one process in a limit of the fleet: "at most n in any 60 seconds".
+
+The process spends from *blocks*, which the store granted before they were needed, so a call whose block has room sends
+nothing. The store books a block at the last moment at which it can be spent (grant + hold). The next request moves each
+amount to the time when it was really spent and releases the rest. So no window can ever hold more than the limit,
+whatever is lost, repeated or late, and little of the limit is wasted.
+
+Times are seconds of the process's own monotonic clock. A block is void `hold` after the *sending* of the request that
+brought it. While the store is out of reach, `fail` decides: "closed" spends only the blocks; "local-share" goes on with
+what this process spent within the last window, and with its part of what was free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from turnout.shared.messages import WindowReply, WindowRequest
+from turnout.shared.timing import WindowTiming
+
+__all__ = ["FailMode", "Spend", "Taken", "WindowLease", "default_burst"]
+
+FailMode: TypeAlias = Literal["local-share", "closed"]
+
+SLOW_STORE: Final = 0.25
+"""Seconds. A store that needs longer than this for a reply is slow."""
+
+RATE_BEATS: Final = 4  # the demand is measured over so many beats
+LEAST_BURST: Final = 10
+
+
+def default_burst(limit: int, typical: int = 1) -> int:
+    """Return what may be spent at once by default: a tenth of the limit, and at least ten requests.
+
+    Args:
+        limit: The limit.
+        typical: What one request counts for.
+    """
+    return min(limit, max(-(-limit // 10), LEAST_BURST * typical))
+
+
+@attrs.define(eq=False)
+class _Block:
+    bucket: int
+    room: int
+    void_at: float
+    void: bool = False
+
+
+@attrs.define(eq=False)
+class Spend:
+    """What was spent from one block within a short time.
+
+    Attributes:
+        first: Seconds; the first of it.
+        time: Seconds; the last of it.
+        amount: What was spent, corrections included.
+        bucket: Where the store has booked it, if it has.
+        booked: What the store has booked for it there.
+        final: True if it is booked at its own time, not at the end of its block.
+        gone: True if it has left the window.
+        sent: True if a request that reports it has no reply yet.
+    """
+
+    first: float
+    time: float
+    amount: int
+    block: _Block | None
+    bucket: int | None = None
+    booked: int = 0
+    final: bool = False
+    gone: bool = False
+    sent: bool = False
+
+
+Taken: TypeAlias = "list[tuple[Spend, int]]"
+
+
+@attrs.frozen
+class _Sent:
+    """A request without a reply, and the (spend, amount, age in milliseconds) that it reports."""
+
+    request: WindowRequest
+    at: float
+    news: tuple[tuple[Spend, int, int], ...]
+
+
+@attrs.define(eq=False)
+class WindowLease:
+    """The lease of one process on one limit, and the three operations of a window: `wait`, `take`, `correct`.
+
+    Attributes:
+        name: The limit, as the store knows it.
+        limit: At most so much in any window.
+        process: The identifier of this process; a forked process needs another.
+        burst: What may be spent at once; the whole limit for no shaping.
+        seconds: The length of the window.
+        fail: What holds while the store is out of reach.
+        processes: How many processes use the limit, as far as is known; None before the first reply.
+    """
+
+    name: str
+    limit: int
+    process: str
+    burst: int = attrs.field(kw_only=True, default=attrs.Factory(lambda self: default_burst(self.limit), True))
+    seconds: float = attrs.field(kw_only=True, default=60.0)
+    fail: FailMode = attrs.field(kw_only=True, default="local-share")
+    processes: int | None = attrs.field(kw_only=True, default=None)
+    timing: WindowTiming = attrs.field(init=False)
+    connected: bool = attrs.field(default=False, init=False)
+    resyncs: int = attrs.field(default=0, init=False)
+    overspent: int = attrs.field(default=0, init=False)  # beyond what was granted or allowed, in all
+    _blocks: deque[_Block] = attrs.field(factory=deque, init=False)
+    _history: deque[Spend] = attrs.field(factory=deque, init=False)
+    _sum: int = attrs.field(default=0, init=False)
+    _changed: dict[Spend, None] = attrs.field(factory=dict, init=False)  # the next request has news of these
+    _released: dict[int, int] = attrs.field(factory=dict, init=False)
+    _sent: _Sent | None = attrs.field(default=None, init=False)
+    _unsent: bool = attrs.field(default=False, init=False)  # the request in `_sent` must be sent again
+    _sequence: int = attrs.field(default=0, init=False)
+    _epoch: str = attrs.field(default="", init=False)
+    _full: bool = attrs.field(default=True, init=False)
+    _need: int = attrs.field(default=0, init=False)
+    _backlog: int = attrs.field(default=0, init=False)
+    _not_before: float = attrs.field(default=-math.inf, init=False)
+    _last_sent: float = attrs.field(default=-math.inf, init=False)
+    _last_reply: float = attrs.field(default=-math.inf, init=False)
+    _free: int = attrs.field(default=0, init=False)
+    _credit: int = attrs.field(default=0, init=False)
+    _smallest: int = attrs.field(init=False)
+    _share: float = attrs.field(default=0.0, init=False)
+    _share_from: float = attrs.field(default=-math.inf, init=False)
+    _share_known: bool = attrs.field(default=False, init=False)
+    _rates: deque[tuple[float, int, int]] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.timing = WindowTiming.of(self.seconds)
+        self._smallest = self.limit
+
+    # -- the three operations of a window -----------------------------------------------------------------------
+
+    def wait(self, amount: int, now: float) -> float:
+        """Return the seconds until `amount` may fit: 0 if it fits now, infinity if only an event can tell.
+
+        An amount larger than the limit fits once the window is empty. A wait that is not 0 is a guess; the call is
+        woken when a grant arrives.
+        """
+        self._expire(now)
+        fits = min(amount, self._smallest)
+        room = self.room
+        if fits <= room:
+            return 0.0
+        if not self.connected:
+            return self._local_wait(fits, now)
+        if not self._need:
+            self._need = fits - room
+        self._backlog += fits
+        return max(0.0, self._not_before - now) + SLOW_STORE
+
+    def take(self, amount: int, now: float) -> Taken:
+        """Spend `amount`, which `wait` found to fit. What is spent beyond that is counted, and reported as spent."""
+        self._expire(now)
+        taken: Taken = []
+        left = amount
+        for block in self._blocks:
+            if left <= 0:
+                break
+            part = min(left, block.room)
+            if part > 0:
+                block.room -= part
+                left -= part
+                taken.append((self._spend(part, block, now), part))
+        if left > 0:
+            if self.connected and amount <= self._smallest:
+                self.overspent += left
+            taken.append((self._spend(left, None, now), left))
+        self._measure(amount, now)
+        return taken
+
+    def correct(self, taken: Taken, by: int) -> None:
+        """Note that what was taken was really so much more, or less."""
+        if by > 0 and taken:
+            self._add_more(taken[-1][0], by)
+        for position in range(len(taken) - 1, -1, -1):
+            if by >= 0:
+                return
+            spend, amount = taken[position]
+            part = min(amount, -by)
+            taken[position] = (spend, amount - part)
+            by += part
+            self._take_back(spend, part)
+
+    # -- towards the store --------------------------------------------------------------------------------------
+
+    def due(self, now: float) -> float:
+        """Return the time of the next request; infinity if nothing is to be sent."""
+        if not self.connected:
+            return math.inf
+        if self._sent is not None:
+            return now if self._unsent else math.inf
+        if self._need or not self._epoch or (self._full and self._history):
+            return max(self._not_before, self._last_sent)
+        timing = self.timing
+        soon = math.inf
+        if self._blocks or self._history or self._released:
+            soon = self._last_sent + timing.heartbeat / 1000
+        if self._rates and self.room < self._low_water(now):
+            soon = min(soon, self._last_sent + timing.beat / 2000)
+        return max(soon, self._not_before)
+
+    def request(self, now: float, *, leaving: bool = False) -> WindowRequest | None:
+        """Return the request to send now. None if the reply to the one before is still to come."""
+        if self._sent is not None:
+            if not self._unsent:
+                return None
+            # The same news under the same number, so that the store applies it once. It wants nothing, because the
+            # store does not know yet what was spent meanwhile.
+            again = attrs.evolve(self._sent.request, need=0, want=0, returned=True)
+            self._sent = attrs.evolve(self._sent, request=again, at=now)
+            self._unsent = False
+            self._last_sent = now
+            return again
+        self._expire(now)
+        if leaving:
+            self.void_blocks()
+        released, spent, news = self._news(now)
+        self._sequence += 1
+        request = WindowRequest(
+            name=self.name,
+            window=self.timing.window,
+            limit=self.limit,
+            burst=self.burst,
+            process=self.process,
+            sequence=self._sequence,
+            need=0 if leaving else min(self._need, self._smallest),
+            want=0 if leaving else min(self._want(now), self._smallest),
+            epoch=self._epoch,
+            full=self._full,
+            returned=self._share_known,
+            leaving=leaving,
+            released=released,
+            spent=spent,
+        )
+        self._sent = _Sent(request, now, news)
+        self._last_sent = now
+        return request
+
+    def receive(self, reply: WindowReply, now: float) -> None:
+        """Take the reply to the request that was sent last. Calls that wait can then be looked at again."""
+        sent = self._sent
+        if sent is None:
+            return  # the request was given up
+        self._sent = None
+        self._need = self._backlog = 0
+        self._last_reply = now
+        self._share_known = False
+        self._epoch = reply.epoch
+        self._smallest = min(self.limit, max(1, reply.limit))
+        self.processes = max(1, reply.processes)
+        if reply.resync:
+            self._lose_state()
+            return
+        timing = self.timing
+        self._full = False
+        for spend, amount, age in sent.news:
+            spend.sent = False
+            spend.booked = amount
+            if not spend.final:
+                spend.final = True
+                spend.bucket = (reply.now - age) // timing.grain  # the store's own arithmetic
+            if spend.amount != amount and not spend.gone:
+                self._changed[spend] = None
+        if reply.granted > 0:
+            bucket = reply.now // timing.grain + timing.hold_buckets
+            self._blocks.append(_Block(bucket, reply.granted, sent.at + timing.hold / 1000))
+        self._free, self._credit = reply.free, reply.credit
+        self._not_before = now + reply.again / 1000
+        self._expire(now)
+
+    def lost(self, now: float) -> None:
+        """Note that the store is out of reach."""
+        if not self.connected:
+            return
+        self.connected = False
+        self._unsent = self._sent is not None
+        self._need = self._backlog = 0
+        self._expire(now)
+        if self._share_known:
+            return  # lost again before a reply: what was free is used already
+        self._share_known = True
+        self._share_from = max(now, self._last_reply + self.timing.gather / 1000)
+        self._share = self._sum + self.room
+        if self._last_reply > now - self.seconds:
+            # Others may have been granted so much since the last reply.
+            since = self._credit + self._smallest * (now - self._last_reply) / self.seconds
+            self._share += max(0.0, self._free - since) / (self.processes or 1)
+        elif self._last_reply == -math.inf and self.processes:
+            self._share = max(self._share, self.limit / self.processes)
+
+    def found(self, now: float) -> None:
+        """Note that the store can be reached again, or for the first time."""
+        self.connected = True
+        self._not_before = min(self._not_before, now)
+
+    def void_blocks(self) -> None:
+        """Give up what was granted and not spent: this process was suspended, or ends."""
+        for block in self._blocks:
+            self._release(block.bucket, block.room)
+            block.room = 0
+            block.void = True
+        self._blocks.clear()
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """What may be spent without a word to the store, as of the last operation."""
+        return sum(block.room for block in self._blocks)
+
+    def spent(self, now: float) -> int:
+        """Return what this process spent within the window."""
+        self._expire(now)
+        return self._sum
+
+    def share(self, now: float) -> int | None:
+        """Return what this process may spend in any window while the store is out of reach; None if it is in reach."""
+        if self.connected:
+            return None
+        self._expire(now)
+        return math.floor(self._share) if self._local(now) else self._sum + self.room
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _local(self, now: float) -> bool:
+        return self.fail == "local-share" and now >= self._share_from
+
+    def _local_wait(self, amount: int, now: float) -> float:
+        if self.fail == "closed":
+            return math.inf
+        if now < self._share_from:
+            return self._share_from - now
+        over = self._sum + amount - self._share
+        if over <= 0:
+            return 0.0
+        for spend in self._history:
+            over -= spend.amount
+            if over <= 0:
+                return max(0.0, spend.time + self.seconds - now)
+        return math.inf
+
+    def _spend(self, amount: int, block: _Block | None, now: float) -> Spend:
+        self._sum += amount
+        booked = amount if block is not None else 0
+        last = self._history[-1] if self._history else None
+        if (
+            last is not None
+            and last.block is block
+            and not last.sent
+            and not last.final
+            and now < last.first + self.timing.grain / 2000
+        ):
+            last.time = now
+            last.amount += amount
+            last.booked += booked
+            return last
+        spend = Spend(now, now, amount, block, block.bucket if block is not None else None, booked)
+        self._history.append(spend)
+        self._changed[spend] = None
+        return spend
+
+    def _add_more(self, spend: Spend, amount: int) -> None:
+        if spend.gone:
+            return
+        self._sum += amount
+        self.overspent += amount
+        if spend.sent or spend.final:
+            # A booking of its own, because the store may have booked the first one already.
+            more = Spend(spend.time, spend.time, amount, None)
+            self._history.append(more)
+            self._changed[more] = None
+        else:
+            spend.amount += amount
+
+    def _take_back(self, spend: Spend, amount: int) -> None:
+        if spend.gone or amount <= 0:
+            return
+        spend.amount -= amount
+        self._sum -= amount
+        if spend.final or spend.sent:
+            if not spend.sent:
+                self._changed[spend] = None
+            return
+        part = min(amount, spend.booked)
+        block = spend.block
+        if block is not None and part > 0:
+            spend.booked -= part
+            if block.void:
+                self._release(block.bucket, part)
+            else:
+                block.room += part
+
+    def _expire(self, now: float) -> None:
+        blocks = self._blocks
+        while blocks and blocks[0].void_at <= now:
+            block = blocks.popleft()
+            block.void = True
+            self._release(block.bucket, block.room)
+            block.room = 0
+        history = self._history
+        while history and history[0].time + self.seconds <= now:
+            spend = history.popleft()
+            spend.gone = True
+            self._sum -= spend.amount
+            self._changed.pop(spend, None)
+
+    def _release(self, bucket: int, amount: int) -> None:
+        if amount > 0:
+            self._released[bucket] = self._released.get(bucket, 0) + amount
+
+    def _news(
+        self, now: float
+    ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...], tuple[tuple[Spend, int, int], ...]]:
+        """Return what the store does not know: bookings to remove, amounts spent, and the spends that these are of."""
+        spent: list[tuple[int, int]] = []
+        news: list[tuple[Spend, int, int]] = []
+        for spend in self._changed:
+            # Rounded down: a younger spend leaves the window later.
+            age = max(0, math.floor((now - spend.time) * 1000))
+            booked = spend.booked
+            if spend.final:
+                booked -= spend.amount
+            elif spend.amount > 0:
+                spent.append((age, spend.amount))
+            if spend.bucket is not None:
+                self._release(spend.bucket, booked)
+            spend.sent = True
+            news.append((spend, spend.amount, age))
+        released = tuple(self._released.items())
+        self._changed = {}
+        self._released = {}
+        return released, tuple(spent), tuple(news)
+
+    def _lose_state(self) -> None:
+        """Forget what the store granted and booked: it does not know it any more. All that was spent is news."""
+        self.resyncs += 1
+        self._full = True
+        for block in self._blocks:
+            block.void = True
+            block.room = 0
+        self._blocks.clear()
+        self._released.clear()
+        self._free = self._credit = 0
+        for spend in self._history:
+            spend.block, spend.bucket, spend.booked = None, None, 0
+            spend.final = spend.sent = False
+            self._changed[spend] = None
+        self._not_before = -math.inf
+
+    # -- how much is wanted -------------------------------------------------------------------------------------
+
+    def _measure(self, amount: int, now: float) -> None:
+        rates, beat = self._rates, self.timing.beat / 1000
+        if rates and now < rates[-1][0] + beat:
+            start, total, count = rates[-1]
+            rates[-1] = (start, total + amount, count + 1)
+        else:
+            rates.append((now, amount, 1))
+            if len(rates) > RATE_BEATS:
+                rates.popleft()
+
+    def _demand(self, now: float) -> tuple[float, float]:
+        """Return what was taken in a second lately, and what one request took."""
+        rates, beat = self._rates, self.timing.beat / 1000
+        since = now - RATE_BEATS * beat
+        recent = [(total, count) for start, total, count in rates if start > since]
+        total, count = sum(total for total, _ in recent), sum(count for _, count in recent)
+        if not count:
+            _, last_total, last_count = rates[-1] if rates else (0.0, 0, 1)
+            return 0.0, last_total / last_count
+        return total / (RATE_BEATS * beat), total / count
+
+    def _low_water(self, now: float) -> float:
+        """The room below which the next grant is asked for early: one request, and a quarter of a beat."""
+        rate, typical = self._demand(now)
+        return typical + rate * self.timing.beat / 4000
+
+    def _want(self, now: float) -> int:
+        """Return what is missing until the next heartbeat and a beat after it, and for the calls that wait."""
+        rate, typical = self._demand(now)
+        expected = rate * (self.timing.heartbeat + self.timing.beat) / 1000
+        # Calls arrive at random: three standard deviations above what is expected, and one more.
+        target = expected + 3 * math.sqrt(expected * typical) + typical
+        if not self._history:
+            # An idle process holds nothing; a new one has a request's worth when its first call begins.
+            target = 0 if self._epoch else 1
+        lasting = now + self.timing.heartbeat / 1000
+        room = sum(block.room for block in self._blocks if block.void_at > lasting)
+        return max(0, math.ceil(target) - room) + self._backlog
