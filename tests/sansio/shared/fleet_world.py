@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from tests.sansio.shared.window_model import WindowModel
 from turnout.shared.messages import WindowReply, WindowRequest
 from turnout.shared.timing import WindowTiming
 from turnout.shared.window_lease import FailMode, Taken, WindowLease
-
-from .window_model import WindowModel
 
 RECONNECT = 0.2
 
@@ -66,6 +65,7 @@ class World:
     store: WindowModel = attrs.field(factory=WindowModel)
     processes: list[Process] = attrs.field(factory=list)
     log: list[list[float]] = attrs.field(factory=list)  # [time, amount]
+    exchanges: list[tuple[int, WindowRequest, WindowReply] | None] = attrs.field(factory=list)  # None: a flush
     _events: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list)
     _ticket: itertools.count[int] = attrs.field(factory=itertools.count)
     _rng: random.Random = attrs.field(init=False)
@@ -109,10 +109,14 @@ class World:
         process.stopped_until = self.now + seconds
         self.at(process.stopped_until, lambda: self._look(process))
 
+    def flush(self) -> None:
+        self.store.flush()
+        self.exchanges.append(None)
+
     def server_down(self, seconds: float, *, flush: bool) -> None:
         self.up = False
         if flush:
-            self.store.flush()
+            self.flush()
         for process in self.processes:
             self._break(process)
 
@@ -242,7 +246,11 @@ class World:
             self.at(self.now + delay, lambda: self._reach(process, request, connection))
 
     def _apply(self, request: WindowRequest) -> WindowReply | None:
-        return self.store.apply(request, self.store_clock()) if self.up else None
+        if not self.up:
+            return None
+        reply = self.store.apply(request, self.store_clock())
+        self.exchanges.append((self.store_clock(), request, reply))
+        return reply
 
     def _reach(self, process: Process, request: WindowRequest, connection: int) -> None:
         reply = self._apply(request) if not process.cut else None

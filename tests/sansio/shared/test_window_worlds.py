@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from .fleet_world import Traffic, World, even, spread
+from tests.sansio.shared.fleet_world import Traffic, World, even, spread
 
 SECONDS = 20.0
 
@@ -40,7 +40,7 @@ def inflict(world: World, fault: Fault) -> None:
     actions = {
         "kill": lambda: world.kill(process),
         "stop": lambda: world.stop(process, seconds),
-        "flush": world.store.flush,
+        "flush": world.flush,
         "down": lambda: world.server_down(seconds, flush=False),
         "down and flush": lambda: world.server_down(seconds, flush=True),
         "cut": lambda: world.cut_off(process, seconds),
@@ -152,9 +152,7 @@ def test_all_capacity_returns(seed: int, faults: list[Fault]) -> None:
     ],
     ids=["even", "many", "skewed", "short", "tokens", "mixed"],
 )
-def test_a_saturated_limit_is_used(
-    seed: int, limit: int, seconds: float, traffic: list[Traffic], least: float
-) -> None:
+def test_a_saturated_limit_is_used(seed: int, limit: int, seconds: float, traffic: list[Traffic], least: float) -> None:
     world = World(seed, limit, traffic, seconds=seconds)
     world.run(seconds / 2 + 2 * seconds)
     assert world.used(seconds / 2, world.now) >= least
@@ -216,6 +214,7 @@ def test_one_process_alone_waits_once_for_the_others_to_report() -> None:
 def test_a_cut_off_process_spends_at_most_its_share() -> None:
     """The one case that is not strict: some reach the store, others do not."""
     world = World(1, 1200, even(8, 15.0), seconds=SECONDS)
-    world.at(27.0, lambda: [world.cut_off(process, 20.0) for process in world.processes[:2]])
+    for index in range(2):
+        inflict(world, (27.0, "cut", index, 20.0))
     world.run(80.0)
     assert 1200 < world.most() <= 1200 * 1.25

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from turnout.shared.messages import WindowReply, WindowRequest
@@ -48,7 +50,9 @@ class WindowModel:
         timing = WindowTiming.of(request.window / 1000)
         state = self.states.get(request.name)
         if state is None:
-            state = WindowState(f"{request.process}.{now}", now + timing.gather, now, float(min(request.burst, FIRST_CREDIT)))
+            state = WindowState(
+                f"{request.process}.{now}", now + timing.gather, now, float(min(request.burst, FIRST_CREDIT))
+            )
             self.states[request.name] = state
         if request.epoch != state.epoch and not request.full:
             return WindowReply(
@@ -168,7 +172,6 @@ class _Turn:
         if need > burst and credit >= burst * 0.99:
             credit = need  # one request that is larger than the burst goes into debt
         free = min(free, credit)
-        pace = limit / timing.window
         if now < state.gather_until:
             again = state.gather_until - now
             grant = 0
@@ -200,9 +203,9 @@ class _Turn:
                     again = self._until_free(lack)
                 else:
                     aim = burst if need > burst else min(ahead + least, burst)
-                    again = max(1, int((aim - min(room, state.credit)) / pace) + 1)
+                    again = max(1, math.floor((aim - min(room, state.credit)) * timing.window / limit) + 1)
             elif grant < request.want:
-                again = min(timing.beat, int(grant * (len(others) + 1) / pace) + 1)
+                again = min(timing.beat, grant * (len(others) + 1) * timing.window // limit + 1)
             else:
                 again = 0
             me.want = request.want - grant
