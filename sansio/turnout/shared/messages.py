@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
-__all__ = ["Pairs", "WindowReply", "WindowRequest"]
+__all__ = ["BalanceKind", "BalanceReply", "BalanceRequest", "Pairs", "WindowReply", "WindowRequest"]
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
+BalanceKind: TypeAlias = Literal["slots", "money"]
 
 
 @attrs.frozen(kw_only=True)
@@ -75,3 +76,76 @@ class WindowReply:
     epoch: str
     limit: int
     resync: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class BalanceRequest:
+    """States what one process holds of a fixed amount: slots, or money of one period.
+
+    The values are totals, never differences, so a request that is applied twice changes nothing, and a lost reply, a
+    flush and a failover heal with the next request.
+
+    Attributes:
+        name: The limit or the budget.
+        period: The period of a budget, such as `2026-11`; "" for slots.
+        kind: "slots" return when they are given back; "money" is spent for good.
+        bound: At most so much is spent and held by all processes together.
+        process: The identifier of this process; after the store presumed it dead it needs another.
+        sequence: A number that grows with each request. The store ignores an older one.
+        spent: What this process has spent in all.
+        held: What it keeps for itself and has not spent.
+        need: The least amount that the first waiting call can use; 0 if no call waits.
+        want: What it can use beyond `held`.
+        floor: What the store once said that dead processes have spent; it restores this after a flush.
+        epoch: The state of the store that this process knows, "" for none.
+        leaving: True if this process ends, or stops using this amount.
+        lasts: Milliseconds after which the store may forget this key; 0 for never.
+    """
+
+    name: str
+    period: str = ""
+    kind: BalanceKind
+    bound: int
+    process: str
+    sequence: int
+    spent: int
+    held: int
+    need: int
+    want: int
+    floor: int
+    epoch: str
+    leaving: bool = False
+    lasts: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class BalanceReply:
+    """The store's reply to a `BalanceRequest`.
+
+    Attributes:
+        name: The limit or the budget.
+        period: The period of a budget.
+        granted: What this process may hold beyond what it said.
+        free: What nobody has spent or holds, after this grant.
+        base: What processes that are gone have spent, or are presumed to have spent.
+        elsewhere: What other processes hold and have not spent.
+        waiting: How many other processes wait.
+        processes: How many processes take part.
+        again: Milliseconds after which the next request of a waiting process may succeed.
+        epoch: The state of the store.
+        gathering: True if the store grants nothing because it waits for the reports of all processes.
+        folded: True if the store presumed this process dead and counts all that it held as spent. Nothing was applied.
+    """
+
+    name: str
+    period: str = ""
+    granted: int
+    free: int
+    base: int
+    elsewhere: int
+    waiting: int
+    processes: int
+    again: int
+    epoch: str
+    gathering: bool = False
+    folded: bool = False

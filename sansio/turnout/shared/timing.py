@@ -10,7 +10,15 @@ from typing import Final
 
 import attrs
 
-__all__ = ["HOLD_BEATS", "WindowTiming"]
+__all__ = [
+    "BALANCE_BEAT",
+    "BALANCE_GATHER",
+    "BALANCE_HEARTBEAT",
+    "BALANCE_LIFE",
+    "BALANCE_PAUSE",
+    "HOLD_BEATS",
+    "WindowTiming",
+]
 
 HOLD_BEATS: Final = 4
 GATHER_BEATS: Final = 3
@@ -18,6 +26,21 @@ LONGEST_BEAT: Final = 500  # milliseconds
 SHORTEST_BEAT: Final = 20
 BEATS_PER_WINDOW: Final = 80
 BUCKETS_PER_WINDOW: Final = 100
+
+BALANCE_BEAT: Final = 500
+"""Milliseconds between two requests of a process that waits for slots or money."""
+
+BALANCE_HEARTBEAT: Final = 4 * BALANCE_BEAT
+"""Milliseconds between two requests of a process that holds slots, or has spent money lately."""
+
+BALANCE_GATHER: Final = 5 * BALANCE_BEAT
+"""Milliseconds for which a store that lost its state grants nothing: each process has sent its heartbeat by then."""
+
+BALANCE_PAUSE: Final = 2 * BALANCE_GATHER
+"""Milliseconds after which the silence of all processes means that none could reach the store."""
+
+BALANCE_LIFE: Final = 20 * BALANCE_BEAT
+"""Milliseconds without a request after which a process is presumed dead."""
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
+from turnout.shared.demand import Demand
 from turnout.shared.messages import WindowReply, WindowRequest
 from turnout.shared.timing import WindowTiming
 
@@ -28,7 +29,6 @@ FailMode: TypeAlias = Literal["local-share", "closed"]
 SLOW_STORE: Final = 0.25
 """Seconds. A store that needs longer than this for a reply is slow."""
 
-RATE_BEATS: Final = 4  # the demand is measured over so many beats
 LEAST_BURST: Final = 10
 
 
@@ -134,10 +134,11 @@ class WindowLease:
     _share: float = attrs.field(default=0.0, init=False)
     _share_from: float = attrs.field(default=-math.inf, init=False)
     _share_known: bool = attrs.field(default=False, init=False)
-    _rates: deque[tuple[float, int, int]] = attrs.field(factory=deque, init=False)
+    _demand: Demand = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.timing = WindowTiming.of(self.seconds)
+        self._demand = Demand(self.timing.beat / 1000)
         self._smallest = self.limit
 
     # -- the three operations of a window -----------------------------------------------------------------------
@@ -177,7 +178,7 @@ class WindowLease:
             if self.connected and amount <= self._smallest:
                 self.overspent += left
             taken.append((self._spend(left, None, now), left))
-        self._measure(amount, now)
+        self._demand.add(amount, now)
         return taken
 
     def correct(self, taken: Taken, by: int) -> None:
@@ -207,7 +208,7 @@ class WindowLease:
         soon = math.inf
         if self._blocks or self._history or self._released:
             soon = self._last_sent + timing.heartbeat / 1000
-        if self._rates and self.room < self._low_water(now):
+        if self._demand.known and self.room < self._low_water(now):
             soon = min(soon, self._last_sent + timing.beat / 2000)
         return max(soon, self._not_before)
 
@@ -461,41 +462,18 @@ class WindowLease:
 
     # -- how much is wanted -------------------------------------------------------------------------------------
 
-    def _measure(self, amount: int, now: float) -> None:
-        rates, beat = self._rates, self.timing.beat / 1000
-        if rates and now < rates[-1][0] + beat:
-            start, total, count = rates[-1]
-            rates[-1] = (start, total + amount, count + 1)
-        else:
-            rates.append((now, amount, 1))
-            if len(rates) > RATE_BEATS:
-                rates.popleft()
-
-    def _demand(self, now: float) -> tuple[float, float]:
-        """Return what was taken in a second lately, and what one request took."""
-        rates, beat = self._rates, self.timing.beat / 1000
-        since = now - RATE_BEATS * beat
-        recent = [(total, count) for start, total, count in rates if start > since]
-        total, count = sum(total for total, _ in recent), sum(count for _, count in recent)
-        if not count:
-            _, last_total, last_count = rates[-1] if rates else (0.0, 0, 1)
-            return 0.0, last_total / last_count
-        return total / (RATE_BEATS * beat), total / count
-
     def _low_water(self, now: float) -> float:
         """The room below which the next grant is asked for early: one request, and a quarter of a beat."""
-        rate, typical = self._demand(now)
+        rate, typical = self._demand.rate(now)
         return typical + rate * self.timing.beat / 4000
 
     def _want(self, now: float) -> int:
         """Return what is missing until the next heartbeat and a beat after it, and for the calls that wait."""
-        rate, typical = self._demand(now)
-        expected = rate * (self.timing.heartbeat + self.timing.beat) / 1000
-        # Calls arrive at random: three standard deviations above what is expected, and one more.
-        target = expected + 3 * math.sqrt(expected * typical) + typical
-        if not self._history:
+        if self._history:
+            target = self._demand.expected((self.timing.heartbeat + self.timing.beat) / 1000, now)
+        else:
             # An idle process holds nothing; a new one has a request's worth when its first call begins.
             target = 0 if self._epoch else 1
         lasting = now + self.timing.heartbeat / 1000
         room = sum(block.room for block in self._blocks if block.void_at > lasting)
-        return max(0, math.ceil(target) - room) + self._backlog
+        return max(0, target - room) + self._backlog

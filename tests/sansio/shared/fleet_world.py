@@ -66,7 +66,7 @@ class World:
     processes: list[Process] = attrs.field(factory=list)
     log: list[list[float]] = attrs.field(factory=list)  # [time, amount]
     exchanges: list[tuple[int, WindowRequest, WindowReply] | None] = attrs.field(factory=list)  # None: a flush
-    _events: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list)
+    _events: list[tuple[float, int, Callable[[], object]]] = attrs.field(factory=list)
     _ticket: itertools.count[int] = attrs.field(factory=itertools.count)
     _rng: random.Random = attrs.field(init=False)
 
@@ -92,7 +92,7 @@ class World:
             self.at(self.now + self._rng.expovariate(traffic.rate), lambda: self._arrive(process))
         return process
 
-    def at(self, time: float, action: Callable[[], None]) -> None:
+    def at(self, time: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._events, (time, next(self._ticket), action))
 
     def run(self, until: float) -> None:

@@ -78,7 +78,9 @@ class _Turn:
             del buckets[bucket]
         me = state.members.get(request.process) or Member(now)
         # Nobody could reach the store for a while: what was spent meanwhile is reported before anything is granted.
-        if now - state.last > timing.gather and (request.returned or request.spent or sum(buckets.values()) > 0):
+        if now - state.last > timing.gather and (
+            request.returned or request.full or request.spent or sum(buckets.values()) > 0
+        ):
             others = [m for name, m in state.members.items() if name != request.process]
             if any(state.last - member.seen <= timing.window for member in others):
                 state.gather_until = now + timing.gather

@@ -127,16 +127,32 @@ class Client:
         return self.read()
 
     def read(self) -> RespValue:
-        while True:
-            while self._values:
-                value = self._values.pop(0)
-                if not isinstance(value, RespPush):
-                    return value
+        while not self._values:
+            self._fill()
+        return self._values.pop(0)
+
+    def subscribe(self, channel: str) -> None:
+        """Subscribe, after HELLO 3: messages arrive as pushes."""
+        self._socket.sendall(encode_command("SUBSCRIBE", channel))
+        while not self.pushes:
+            self._fill()
+        self.pushes.clear()
+
+    def messages(self, count: int) -> list[RespValue]:
+        """Return the next `count` messages of the channel."""
+        while len(self.pushes) < count:
+            self._fill()
+        return [push.items[2] for push in self.pushes]
+
+    def _fill(self) -> None:
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        for value in self._parser.receive_data(data):
+            if isinstance(value, RespPush):
                 self.pushes.append(value)
-            data = self._socket.recv(65536)
-            if not data:
-                raise ConnectionError("the server closed the connection")
-            self._values += self._parser.receive_data(data)
+            else:
+                self._values.append(value)
 
     def close(self) -> None:
         self._socket.close()

@@ -94,7 +94,7 @@ end
 local me = members[process] or {now, 0, 0, 0, -1, 0, 0}
 
 -- Nobody could reach the store for a while: what was spent meanwhile is reported before anything is granted.
-if now - last > gather and (returned or spent ~= '' or sum > 0) then
+if now - last > gather and (returned or full or spent ~= '' or sum > 0) then
   for name, member in pairs(members) do
     if name ~= process and last - member[SEEN] <= window then gather_until = now + gather end
   end

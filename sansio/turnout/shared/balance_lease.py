@@ -1,0 +1,300 @@
+"""The part of one process in a fixed amount of the fleet: slots of a concurrency limit, or the money of a budget.
+
+The process keeps a block for itself (`held`), so a call whose need fits into it sends nothing. It states totals, never
+differences: what it has spent in all, and what it holds. So a request may be lost or applied twice, and the store may
+lose its state, and the next request of each process mends it.
+
+A process that sends nothing for long is presumed dead: its slots are free, and its money counts as spent (*folded*). If
+it was only stopped, it begins again under another identifier, and the calls that it had in flight settle to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+import attrs
+
+from turnout.shared.demand import Demand
+from turnout.shared.messages import BalanceKind, BalanceReply, BalanceRequest
+from turnout.shared.timing import BALANCE_BEAT, BALANCE_HEARTBEAT, BALANCE_PAUSE
+from turnout.shared.window_lease import SLOW_STORE, FailMode
+
+__all__ = ["BalanceLease", "Reservation", "Verdict"]
+
+BEAT: Final = BALANCE_BEAT / 1000
+HEARTBEAT: Final = BALANCE_HEARTBEAT / 1000
+IDLE_AFTER: Final = 10 * HEARTBEAT
+"""Seconds without use after which a process gives back all that it holds."""
+
+SOON: Final = 0.02
+"""Seconds between two requests that give something back because somebody waits for it."""
+
+Verdict = Literal["fits", "wait", "exceeded"]
+
+
+@attrs.define(eq=False)
+class Reservation:
+    """What one call has taken of a block. `generation` tells whether the store still counts it apart."""
+
+    amount: int
+    generation: int
+
+
+@attrs.define(eq=False)
+class BalanceLease:
+    """The part of one process in slots or money.
+
+    Attributes:
+        name: The limit or the budget, as the store knows it.
+        kind: "slots" or "money".
+        bound: The whole amount.
+        process: The identifier of this process.
+        period: The period of a budget.
+        lasts: Seconds after which the store may forget the key; 0 for never.
+        fail: What holds for slots while the store is out of reach. Money is always closed: only the block is spent.
+        spent: What this process has spent, since it was last presumed dead.
+        held: What it keeps for itself, used or not.
+        used: What calls in flight have taken of that.
+    """
+
+    name: str
+    kind: BalanceKind
+    bound: int
+    process: str
+    period: str = attrs.field(kw_only=True, default="")
+    lasts: float = attrs.field(kw_only=True, default=0.0)
+    fail: FailMode = attrs.field(kw_only=True, default="local-share")
+    processes: int | None = attrs.field(kw_only=True, default=None)
+    connected: bool = attrs.field(default=False, init=False)
+    spent: int = attrs.field(default=0, init=False)
+    held: int = attrs.field(default=0, init=False)
+    used: int = attrs.field(default=0, init=False)
+    free: int = attrs.field(default=0, init=False)
+    floor: int = attrs.field(default=0, init=False)
+    elsewhere: int = attrs.field(default=0, init=False)
+    generation: int = attrs.field(default=0, init=False)
+    _sequence: int = attrs.field(default=0, init=False)
+    _epoch: str = attrs.field(default="", init=False)
+    _sent: BalanceRequest | None = attrs.field(default=None, init=False)
+    _need: int = attrs.field(default=0, init=False)
+    _backlog: int = attrs.field(default=0, init=False)
+    _refusals: int = attrs.field(default=0, init=False)
+    _woken: bool = attrs.field(default=False, init=False)
+    _others_wait: bool = attrs.field(default=False, init=False)
+    _not_before: float = attrs.field(default=-math.inf, init=False)
+    _last_sent: float = attrs.field(default=-math.inf, init=False)
+    _last_reply: float = attrs.field(default=-math.inf, init=False)
+    _extra_from: float = attrs.field(default=math.inf, init=False)
+    _last_used: float = attrs.field(default=-math.inf, init=False)
+    _stated: tuple[int, int] = attrs.field(default=(0, 0), init=False)
+    _extra: int = attrs.field(default=0, init=False)  # slots allowed beyond `held` while the store is out of reach
+    _peak: int = attrs.field(default=0, init=False)  # the most that was in use at once lately
+    _peak_before: int = attrs.field(default=0, init=False)
+    _peak_since: float = attrs.field(default=-math.inf, init=False)
+    _demand: Demand = attrs.field(factory=lambda: Demand(BEAT), init=False)
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """What is held and not in use."""
+        return max(0, self.held - self.used)
+
+    def _room(self, now: float) -> int:
+        allowed = self.held
+        if not self.connected and self.fail == "local-share" and now >= self._extra_from:
+            allowed += self._extra
+        return max(0, allowed - self.used)
+
+    @property
+    def _fair(self) -> int:
+        """What each process may have while others wait."""
+        return self.bound // max(1, self.processes or 1)
+
+    def check(self, amount: int, now: float) -> tuple[Verdict, float]:
+        """Return whether `amount` may be taken now, and else after how many seconds it is worth looking again.
+
+        A wait of infinity ends with an event. "exceeded" is for money that is spent: no wait can help.
+        """
+        room = self._room(now)
+        if amount <= room:
+            return "fits", 0.0
+        if self.kind == "money" and amount > self.bound:
+            return "exceeded", 0.0
+        if not self.connected:
+            return "wait", self._extra_from - now if now < self._extra_from else math.inf
+        if not self._need:
+            self._need = min(amount, self.bound) - room
+        self._backlog += amount
+        if self.kind == "money" and self._refusals and (self._refusals > 1 or self.free + self.elsewhere < self._need):
+            return "exceeded", 0.0
+        return "wait", max(0.0, self._not_before - now) + SLOW_STORE
+
+    def take(self, amount: int, now: float) -> Reservation:
+        """Take `amount`, which `check` found to fit."""
+        self.used += amount
+        self._last_used = now
+        self._demand.add(amount, now)
+        self._note_peak(now)
+        return Reservation(amount, self.generation)
+
+    def settle(self, reservation: Reservation, spent: int, now: float) -> None:
+        """Give a reservation back; `spent` of it is gone for good. To do it again does nothing."""
+        amount, reservation.amount = reservation.amount, 0
+        if not amount or reservation.generation != self.generation:
+            return  # the store counts all of it as spent already
+        self._note_peak(now)
+        self.used -= amount
+        self._last_used = now
+        if self.kind == "money":
+            self.spent += spent
+            self.held = max(self.used, self.held - spent)
+        self._make_way(now)
+
+    # -- towards the store --------------------------------------------------------------------------------------
+
+    def due(self, now: float) -> float:
+        """Return the time of the next request; infinity if nothing is to be sent."""
+        if not self.connected or self._sent is not None:
+            return math.inf
+        soon = self._not_before if self._need else math.inf
+        if self._others_wait and self._stated != (self.spent, self.held):
+            return min(soon, self._last_sent + SOON)
+        if self._need:
+            return soon
+        if self.held or self._stated != (0, 0) or self.spent:
+            soon = self._last_sent + HEARTBEAT
+        if self._demand.known and now - self._last_used < IDLE_AFTER and self._room(now) < self._low_water(now):
+            soon = min(soon, self._last_sent + BEAT / 2)
+        return max(soon, self._not_before)
+
+    def request(self, now: float, *, leaving: bool = False) -> BalanceRequest | None:
+        """Return the request to send now. None if the reply to the one before is still to come."""
+        if self._sent is not None:
+            return None
+        idle = not self.used and not self._need and now - self._last_used >= IDLE_AFTER
+        target = 0 if idle else self._target(now)
+        # What is not needed goes back with this request.
+        if leaving or idle or self.kind == "slots":
+            self.held = max(self.used, min(self.held, target))
+        leaving = (leaving or idle) and not self.used
+        self._sequence += 1
+        want = 0 if leaving else max(0, target - self.held) + self._backlog
+        self._sent = BalanceRequest(
+            name=self.name,
+            period=self.period,
+            kind=self.kind,
+            bound=self.bound,
+            process=f"{self.process}.{self.generation}",
+            sequence=self._sequence,
+            spent=self.spent,
+            held=self.held,
+            need=0 if leaving else self._need,
+            want=max(want, 0 if leaving else self._need),
+            floor=self.floor,
+            epoch=self._epoch,
+            leaving=leaving,
+            lasts=max(0, round(self.lasts * 1000)),
+        )
+        self._stated = (self.spent, self.held)
+        self._last_sent = now
+        return self._sent
+
+    def receive(self, reply: BalanceReply, now: float) -> None:
+        """Take the reply to the request that was sent last. Calls that wait can then be looked at again."""
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return
+        self._last_reply = now
+        self._epoch = reply.epoch
+        self.floor = max(self.floor, reply.base)
+        self.processes = reply.processes
+        needed, self._need, self._backlog = self._need, 0, 0
+        if reply.folded or sent.leaving:
+            self._begin_again(settled=sent.spent if sent.leaving else None)
+            self._not_before = now
+            return
+        self.free, self.elsewhere = reply.free, reply.elsewhere
+        self._others_wait = reply.waiting > 0
+        self._make_way(now)
+        self.held += reply.granted
+        self._not_before = now if self._woken else now + reply.again / 1000
+        self._woken = False
+        if needed and sent.need and not reply.granted and not reply.gathering:
+            self._refusals += 1
+        elif reply.granted:
+            self._refusals = 0
+
+    def wake(self, now: float, *, others_wait: bool = False) -> None:
+        """Note a message of the store: something is free, or somebody waits for what is idle here."""
+        if others_wait:
+            self._others_wait = True
+            self._make_way(now)
+        else:
+            self._woken = self._sent is not None  # the reply under way does not know of it
+            self._not_before = min(self._not_before, now)
+
+    def lost(self, now: float) -> None:
+        """Note that the store is out of reach."""
+        if not self.connected:
+            return
+        self.connected = False
+        self._sent = None  # totals need no second sending of the same request
+        self._need = self._backlog = 0
+        self._extra = 0
+        # By then every other process has had to notice, or the store grants what is taken here to somebody else.
+        self._extra_from = max(now, self._last_reply + BALANCE_PAUSE / 1000) if self.kind == "slots" else math.inf
+        if self._last_sent > -math.inf:
+            self._extra = self.free // max(1, self.processes or 1)
+        elif self.processes:
+            self._extra = self.bound // self.processes
+
+    def found(self, now: float) -> None:
+        """Note that the store can be reached again, or for the first time."""
+        self.connected = True
+        self._not_before = now
+        self._last_sent = -math.inf if self.held or self.spent or self.used else self._last_sent
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _begin_again(self, settled: int | None) -> None:
+        """Take another identifier, because the store has closed the account of this one.
+
+        Args:
+            settled: What the closed account says was spent. None if the store counts all of it as spent.
+        """
+        self.generation += 1
+        self._sequence = 0
+        self.spent = 0 if settled is None else self.spent - settled
+        self.held = self.used = 0
+        self._stated = (0, 0)
+        self._refusals = 0
+
+    def _make_way(self, now: float) -> None:
+        """Part with what is idle because others wait for it; the next request says so."""
+        if self._others_wait:
+            self.held = max(self.used, min(self.held, self._target(now)))
+
+    def _note_peak(self, now: float) -> None:
+        if now >= self._peak_since + HEARTBEAT:
+            self._peak_before = self._peak if now < self._peak_since + 2 * HEARTBEAT else 0
+            self._peak, self._peak_since = 0, now
+        self._peak = max(self._peak, self.used)
+
+    def _target(self, now: float) -> int:
+        """Return how much this process should hold."""
+        if self.kind == "money":
+            # Small blocks: what a killed process held is lost.
+            return self.used + (0 if self._others_wait else self._demand.expected(2 * BEAT, now))
+        if self._others_wait:
+            # What is given back is for those that wait, if this process has more than its part.
+            return min(max(self._peak, self._peak_before), self._fair)
+        peak = max(self._peak, self._peak_before) if now < self._peak_since + 2 * HEARTBEAT else self.used
+        return max(self.used, peak) + (1 if now - self._last_used < IDLE_AFTER else 0)
+
+    def _low_water(self, now: float) -> float:
+        if self.kind == "slots":
+            return 1
+        rate, typical = self._demand.rate(now)
+        return typical + rate * BEAT
