@@ -127,6 +127,7 @@ class WindowLease:
     _backlog: int = attrs.field(default=0, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
     _last_sent: float = attrs.field(default=-math.inf, init=False)
+    _first_reply: float = attrs.field(default=math.inf, init=False)
     _last_reply: float = attrs.field(default=-math.inf, init=False)
     _free: int = attrs.field(default=0, init=False)
     _credit: int = attrs.field(default=0, init=False)
@@ -205,9 +206,10 @@ class WindowLease:
         if self._need or not self._epoch or (self._full and self._history):
             return max(self._not_before, self._last_sent)
         timing = self.timing
-        soon = math.inf
+        # An idle process still hears now and then how many share the limit, and what is free.
+        soon = self._last_sent + self.seconds / 2
         if self._blocks or self._history or self._released:
-            soon = self._last_sent + timing.heartbeat / 1000
+            soon = min(soon, self._last_sent + timing.heartbeat / 1000)
         if self._demand.known and self.room < self._low_water(now):
             soon = min(soon, self._last_sent + timing.beat / 2000)
         return max(soon, self._not_before)
@@ -257,6 +259,7 @@ class WindowLease:
         self._sent = None
         self._need = self._backlog = 0
         self._last_reply = now
+        self._first_reply = min(self._first_reply, now)
         self._share_known = False
         self._epoch = reply.epoch
         self._smallest = min(self.limit, max(1, reply.limit))
@@ -294,10 +297,12 @@ class WindowLease:
         self._share_known = True
         self._share_from = max(now, self._last_reply + self.timing.gather / 1000)
         self._share = self._sum + self.room
-        if self._last_reply > now - self.seconds:
-            # Others may have been granted so much since the last reply.
-            since = self._credit + self._smallest * (now - self._last_reply) / self.seconds
-            self._share += max(0.0, self._free - since) / (self.processes or 1)
+        age, lately = now - self._last_reply, 2 * self.timing.heartbeat / 1000
+        if age < self.seconds and self._last_reply > self._first_reply + lately:
+            # Others may have been granted so much since the last reply, and other processes may have begun.
+            since = self._credit + self._smallest * age / self.seconds
+            processes = (self.processes or 1) * (1 if age <= lately else 2)
+            self._share += max(0.0, self._free - since) / processes
         elif self._last_reply == -math.inf and self.processes:
             self._share = max(self._share, self.limit / self.processes)
 

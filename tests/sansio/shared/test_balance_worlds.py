@@ -36,7 +36,7 @@ def of_kinds(*kinds: str) -> st.SearchStrategy[list[Fault]]:
     return FAULTS.map(lambda faults: [fault for fault in faults if fault[1] in kinds])
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     bound=st.sampled_from([50, 3000, 20_000]),
@@ -55,7 +55,7 @@ def test_money_is_never_overspent_while_the_store_keeps_its_state(
     assert world.spent + world.in_use <= bound
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**32),
     bound=st.sampled_from([50, 3000, 20_000]),
@@ -73,7 +73,7 @@ def test_money_is_not_overspent_when_the_store_loses_its_state(
     assert world.spent + world.in_use <= bound
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**32),
     share=st.sampled_from([1.5, 3.0]),
@@ -112,7 +112,7 @@ def test_money_of_the_killed_counts_as_spent() -> None:
     assert 19_000 <= world.spent <= 20_000
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     bound=st.sampled_from([1, 3, 12, 40]),

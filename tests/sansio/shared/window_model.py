@@ -103,7 +103,7 @@ class _Turn:
             name=request.name,
             granted=granted,
             now=now,
-            free=max(0, room - granted),
+            free=0 if now < state.gather_until else max(0, room - granted),
             credit=max(0, int(state.credit)),
             processes=max(1, len(state.members)),
             again=again,

@@ -245,5 +245,6 @@ if want > 0 and not leaving then
   me[NEXT] = now + again
 end
 save()
-return {granted, now, math.max(0, room - granted), math.max(0, math.floor(credit)), math.max(1, processes),
+local left = now < gather_until and 0 or math.max(0, room - granted) -- unknown while the processes report
+return {granted, now, left, math.max(0, math.floor(credit)), math.max(1, processes),
   math.floor(again), state, limit, 0}
