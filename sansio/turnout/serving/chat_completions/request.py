@@ -1,0 +1,262 @@
+"""Reads requests of chat completions.
+
+Source: the OpenAI API reference, "Create chat completion".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from turnout.messages import File, Message, Part, Refusal, Role, Text, Thinking, Tool, ToolCall, ToolChoice
+from turnout.serving.continuity import unpack_call_id
+from turnout.serving.fields import Fields
+from turnout.serving.inbound import InboundChat, ReadOptions, Resolve, build_request, vocabulary_error
+from turnout.serving.leftovers import Leftovers
+from turnout.serving.media import audio_of, file_of_data_url, image_of
+from turnout.serving.openai_fields import (
+    RestrictedChoice,
+    choice_of_mode,
+    choice_of_word,
+    metadata_of,
+    response_format_of,
+    tool_of,
+)
+from turnout.serving.request_json import decode_object, encode
+
+__all__ = ["read_chat_request"]
+
+# Fields that this module reads, rejects or answers by itself.
+_KNOWN: Final = frozenset(
+    (
+        "model", "messages", "stream", "stream_options", "n", "temperature", "top_p", "top_k", "seed",
+        "presence_penalty", "frequency_penalty", "stop", "max_tokens", "max_completion_tokens", "logprobs",
+        "top_logprobs", "reasoning_effort", "reasoning", "response_format", "tools", "tool_choice",
+        "parallel_tool_calls", "metadata", "user", "safety_identifier",
+    )
+)  # fmt: skip
+# Fields that would change the answer, so that leaving them out is not safe.
+_REJECTED: Final = {
+    "functions": "use `tools`",
+    "function_call": "use `tool_choice`",
+    "audio": "this gateway returns no audio",
+    "logit_bias": "this gateway does not pass it on",
+    "best_of": "this gateway returns one choice",
+}
+_SETTINGS: Final = (
+    ("temperature", 0, None),
+    ("top_p", 0, 1),
+    ("presence_penalty", -2, 2),
+    ("frequency_penalty", -2, 2),
+)
+_MESSAGE: Final = frozenset(("role", "content", "name"))
+_ASSISTANT: Final = frozenset(
+    ("role", "content", "name", "refusal", "tool_calls", "reasoning_content", "reasoning", "annotations", "audio",
+     "function_call")
+)  # fmt: skip
+_TOOL_MESSAGE: Final = frozenset(("role", "content", "name", "tool_call_id"))
+_PARTS: Final = {
+    "text": frozenset(("type", "text")),
+    "refusal": frozenset(("type", "refusal")),
+    "image_url": frozenset(("type", "image_url")),
+    "input_audio": frozenset(("type", "input_audio")),
+    "file": frozenset(("type", "file")),
+}
+_ROLES: Final = frozenset(role.value for role in Role) | {"function"}
+
+
+def read_chat_request(body: bytes, resolve: Resolve, options: ReadOptions) -> InboundChat:
+    """Read the body of a request.
+
+    Raises:
+        RequestRejected: The request cannot be served. Its error names the field.
+    """
+    fields = Fields(decode_object(body))
+    return _Reader(fields, Leftovers(not options.ignore_unknown)).read(resolve)
+
+
+@attrs.define
+class _Reader:
+    fields: Fields
+    leftovers: Leftovers
+
+    def read(self, resolve: Resolve) -> InboundChat:
+        fields = self.fields
+        for name, advice in _REJECTED.items():
+            if fields.has(name):
+                raise fields.rejected(name, f"not supported; {advice}", "unsupported_parameter")
+        if fields.integer("n", 1) not in (None, 1):
+            raise fields.rejected("n", "this gateway returns one choice", "unsupported_parameter")
+        if any(kind != "text" for kind in fields.texts("modalities")):
+            raise fields.rejected("modalities", "this gateway returns text only", "unsupported_parameter")
+        self.leftovers.collect(fields, _KNOWN | {"modalities"})
+        stream_options = fields.object("stream_options")
+        tools, choice = self._tools(), self._tool_choice()
+        if choice is not None:
+            tools = choice.restrict(tools)
+        request = build_request(
+            fields,
+            resolve,
+            self._settings(),
+            self._messages(),
+            tools=tools,
+            tool_choice=choice.choice if choice is not None else None,
+            parallel_tool_calls=fields.flag("parallel_tool_calls"),
+            response_format=response_format_of(fields.object("response_format"), nested="json_schema"),
+            metadata=metadata_of(fields),
+        )
+        return InboundChat(
+            request=request,
+            model_name=fields.required_text("model"),
+            stream=bool(fields.flag("stream")),
+            include_usage=bool(stream_options is not None and stream_options.flag("include_usage")),
+            ignored=self.leftovers.paths,
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        fields = self.fields
+        settings: dict[str, Any] = {name: fields.number(name, low, high) for name, low, high in _SETTINGS}
+        settings |= {"top_k": fields.integer("top_k", 0), "seed": fields.integer("seed")}
+        ceiling = "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens"
+        settings["max_tokens"] = fields.integer(ceiling, 1)
+        settings["stop"] = fields.texts("stop") if isinstance(fields.get("stop"), list) else fields.text("stop")
+        if fields.flag("logprobs"):
+            settings["logprobs"] = fields.integer("top_logprobs", 0, 20) or 0
+        elif fields.integer("top_logprobs", 0, 20):
+            raise fields.rejected("top_logprobs", "needs `logprobs: true`")
+        effort = fields.text("reasoning_effort")
+        if effort is None and isinstance(fields.get("reasoning"), dict):
+            effort = fields.required_object("reasoning").text("effort")
+        settings["reasoning_effort"] = effort or None
+        return settings
+
+    # -- tools --------------------------------------------------------------------------------------------------
+
+    def _tools(self) -> list[Tool]:
+        tools = []
+        for tool in self.fields.objects("tools"):
+            kind = tool.required_text("type")
+            if kind != "function":
+                # It runs at a provider, or takes free text: the vocabulary has no such tool.
+                self.leftovers.leave_out(self.fields, f"tools.{kind}")
+                continue
+            self.leftovers.collect(tool, ("type", "function"))
+            function = tool.required_object("function")
+            self.leftovers.collect(function, ("name", "description", "parameters", "strict"))
+            tools.append(tool_of(function))
+        return tools
+
+    def _tool_choice(self) -> RestrictedChoice | None:
+        fields = self.fields
+        if not isinstance(fields.get("tool_choice"), dict):
+            return choice_of_word(fields)
+        choice = fields.required_object("tool_choice")
+        match kind := choice.required_text("type"):
+            case "function":
+                name = choice.required_object("function").required_text("name")
+                return RestrictedChoice(ToolChoice.named(name))
+            case "allowed_tools":
+                allowed = choice.required_object("allowed_tools")
+                names = (tool.required_object("function").required_text("name") for tool in allowed.objects("tools"))
+                return choice_of_mode(allowed, names)
+            case _:
+                raise choice.rejected("type", f"{kind!r} cannot be forced here", "unsupported_parameter")
+
+    # -- messages -----------------------------------------------------------------------------------------------
+
+    def _messages(self) -> list[Message]:
+        messages = [self._message(message) for message in self.fields.objects("messages")]
+        if not messages:
+            raise self.fields.rejected("messages", "must hold at least one message")
+        return messages
+
+    def _message(self, message: Fields) -> Message:
+        role = message.one_of("role", _ROLES)
+        try:
+            match role:
+                case None:
+                    raise message.missing("role")
+                case "function":
+                    raise message.rejected("role", "not supported; use role `tool`", "unsupported_parameter")
+                case "assistant":
+                    return self._assistant(message)
+                case "tool":
+                    self.leftovers.collect(message, _TOOL_MESSAGE)
+                    call = unpack_call_id(message.required_text("tool_call_id"))
+                    return Message.tool(call.value, self._content(message) or "", name=message.text("name"))
+                case _:
+                    self.leftovers.collect(message, _MESSAGE)
+                    content = self._content(message)
+                    if not content:
+                        raise message.missing("content")
+                    return Message(Role(role), content, name=message.text("name"))
+        except (ValueError, TypeError) as error:
+            raise vocabulary_error(error, message.path()) from None
+
+    def _assistant(self, message: Fields) -> Message:
+        self.leftovers.collect(message, _ASSISTANT)
+        for name in ("audio", "function_call"):
+            if message.has(name):
+                raise message.rejected(name, "not supported", "unsupported_parameter")
+        parts: list[Part] = []
+        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        if isinstance(reasoning, str):
+            parts.append(Thinking(reasoning))
+        parts += self._content(message)
+        if refusal := message.text("refusal"):
+            parts.append(Refusal(refusal))
+        calls = [self._tool_call(call) for call in message.objects("tool_calls")]
+        origin = next((origin for _, origin in calls if origin is not None), None)
+        return Message(
+            Role.ASSISTANT,
+            tuple(parts),
+            tool_calls=[call for call, _ in calls],
+            name=message.text("name"),
+            origin=origin,
+        )
+
+    def _tool_call(self, call: Fields) -> tuple[ToolCall, str | None]:
+        """Return the call, and the family that made it if its id carries that."""
+        carried = unpack_call_id(call.required_text("id"))
+        if call.get("type") == "custom":
+            custom = call.required_object("custom")
+            name, arguments = custom.required_text("name"), encode({"input": custom.text("input") or ""}).decode()
+        else:
+            function = call.required_object("function")
+            name, arguments = function.required_text("name"), function.text("arguments") or "{}"
+        return ToolCall(carried.value, name, arguments, signature=carried.signature), carried.origin
+
+    def _content(self, message: Fields) -> tuple[Part, ...]:
+        value = message.get("content")
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            # An assistant's empty text beside its calls says nothing.
+            return (Text(value),) if value or message.get("role") != "assistant" else ()
+        return tuple(self._part(part) for part in message.objects("content"))
+
+    def _part(self, part: Fields) -> Part:
+        kind = part.required_text("type")
+        if kind not in _PARTS:
+            raise part.rejected("type", f"{kind!r} is not supported", "unsupported_parameter")
+        self.leftovers.collect(part, _PARTS[kind])
+        match kind:
+            case "text":
+                text = part.text("text")
+                if text is None:
+                    raise part.missing("text")
+                return Text(text)
+            case "refusal":
+                return Refusal(part.text("refusal") or "")
+            case "image_url":
+                if isinstance(part.get("image_url"), str):  # some clients leave out the object
+                    return image_of(part, "image_url")
+                return image_of(part.required_object("image_url"), "url")
+            case "input_audio":
+                return audio_of(part.required_object("input_audio"))
+            case _:
+                file = part.required_object("file")
+                if (id := file.text("file_id")) is not None:
+                    return File(file_id=id)
+                return file_of_data_url(file, "file_data", file.text("filename"))

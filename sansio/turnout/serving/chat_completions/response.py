@@ -1,0 +1,79 @@
+"""Writes whole answers of chat completions.
+
+Source: the OpenAI API reference, "The chat completion object". `reasoning_content` is DeepSeek's field, which most
+clients read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from turnout.chat import ChatResponse, FinishReason
+from turnout.serving.continuity import client_call_id
+from turnout.serving.inbound import Answerer
+from turnout.serving.request_json import encode
+from turnout.serving.usage import chat_usage
+
+__all__ = ["build_chat_response", "finish_fields", "logprobs_of"]
+
+
+def build_chat_response(response: ChatResponse, answerer: Answerer) -> bytes:
+    """Return the body of a whole answer."""
+    message: dict[str, Any] = {"role": "assistant", "content": response.text, "refusal": response.refusal}
+    if not response.text and (response.tool_calls or response.refusal):
+        message["content"] = None
+    if response.reasoning:
+        message["reasoning_content"] = response.reasoning
+    if response.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": client_call_id(call, response.message),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in response.tool_calls
+        ]
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": logprobs_of(response.logprobs),
+        **finish_fields(response.finish_reason, response.finish_raw),
+    }
+    document: dict[str, Any] = {
+        "id": f"chatcmpl-{answerer.id}",
+        "object": "chat.completion",
+        "created": answerer.created,
+        "model": answerer.model,
+        "choices": [choice],
+    }
+    if (usage := chat_usage(response.usage)) is not None:
+        document["usage"] = usage
+    if response.citations:
+        document["citations"] = response.citations
+    return encode(document)
+
+
+def finish_fields(reason: FinishReason, raw: str | None) -> dict[str, Any]:
+    """Return the finish reason.
+
+    A word that no table knows is passed on beside `unknown`. If the provider gave no reason at all, its stream had a
+    proper end, and clients fail on a missing reason.
+    """
+    if reason is FinishReason.UNKNOWN and raw is None:
+        return {"finish_reason": "stop"}
+    fields = {"finish_reason": reason.value}
+    if reason in (FinishReason.UNKNOWN, FinishReason.ERROR) and raw is not None:
+        fields["native_finish_reason"] = raw
+    return fields
+
+
+def logprobs_of(logprobs: Any) -> dict[str, Any] | None:
+    """Return log probabilities of OpenAI's form, joined from the pieces of a stream. None for other forms."""
+    pieces = logprobs if isinstance(logprobs, Sequence) and not isinstance(logprobs, str) else [logprobs]
+    content: list[Any] = []
+    for piece in pieces:
+        tokens = piece.get("content") if isinstance(piece, dict) else None
+        if isinstance(tokens, list):
+            content += tokens
+    return {"content": content, "refusal": None} if content else None

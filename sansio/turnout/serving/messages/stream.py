@@ -1,0 +1,161 @@
+"""Writes streamed answers of Messages.
+
+Source: the Messages API reference (platform.claude.com), "Streaming Messages".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, assert_never
+
+import attrs
+
+from turnout.chat import ChatResponse, FinishReason
+from turnout.events import End, Event, Token
+from turnout.messages import Message, Refusal, Thinking
+from turnout.serving.blocks import BlockClosed, BlockDelta, BlockKind, BlockOpened, BlockSequencer, Step
+from turnout.serving.continuity import client_call_id
+from turnout.serving.errors import ServedError
+from turnout.serving.inbound import Answerer, InboundChat, Partial
+from turnout.serving.messages.response import (
+    FAILED_ANSWER,
+    opaque_block,
+    signature_of,
+    stop_reason,
+)
+from turnout.serving.opaque_parts import OpaqueParts
+from turnout.serving.request_json import encode, encode_text
+from turnout.serving.usage import messages_usage
+
+__all__ = ["MessagesStreamWriter", "build_messages_error"]
+
+_PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
+_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{%b%b}}\n\n'
+_DELTA_FIELDS: Final = {
+    BlockKind.TEXT: b'"type":"text_delta","text":',
+    BlockKind.REASONING: b'"type":"thinking_delta","thinking":',
+    BlockKind.CALL: b'"type":"input_json_delta","partial_json":',
+}
+
+
+def build_messages_error(error: ServedError, request_id: str) -> bytes:
+    """Return the body of an error."""
+    fields = {"type": error.messages_type, "message": error.message}
+    return encode({"type": "error", "error": fields, "request_id": request_id or None})
+
+
+def _event(name: str, fields: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), encode({"type": name, **fields}))
+
+
+@attrs.define(eq=False)
+class MessagesStreamWriter:
+    """Writes the events of one answer (`turnout.serving.inbound.StreamWriter`).
+
+    Opaque parts have no event. They are taken from the answer so far when the next block begins, and at the end.
+    """
+
+    _inbound: InboundChat
+    _answerer: Answerer
+    _blocks: BlockSequencer = attrs.field(factory=BlockSequencer, init=False)
+    _index: int = attrs.field(default=-1, init=False)  # of the newest block
+    _kind: BlockKind = attrs.field(default=BlockKind.TEXT, init=False)
+    _opaque_parts: OpaqueParts = attrs.field(factory=OpaqueParts, init=False)
+    _thinking_written: int = attrs.field(default=0, init=False)
+
+    def opening(self) -> bytes:
+        """Return `message_start`. The tokens of the prompt are not known yet."""
+        message: dict[str, Any] = {
+            "id": f"msg_{self._answerer.id}",
+            "type": "message",
+            "role": "assistant",
+            "model": self._inbound.model_name,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        }
+        return _event("message_start", {"message": message})
+
+    def event(self, event: Event, partial: Partial) -> bytes:
+        blocks = self._blocks
+        if type(event) is Token and blocks.open is BlockKind.TEXT:
+            return self._delta(event.delta)  # most events, without the detour
+        written = b"".join(self._step(step, partial) for step in blocks.receive(event))
+        return written + self._end(event, partial()) if type(event) is End else written
+
+    def ping(self) -> bytes:
+        return _PING
+
+    def error(self, error: ServedError, request_id: str) -> bytes:
+        return b"event: error\ndata: %b\n\n" % build_messages_error(error, request_id)
+
+    # -- blocks -------------------------------------------------------------------------------------------------
+
+    def _step(self, step: Step, partial: Partial) -> bytes:
+        match step:
+            case BlockDelta(delta):
+                return self._delta(delta)
+            case BlockOpened(kind, call):
+                message = partial().message
+                self._kind = kind
+                return self._opaque(message) + self._start(_opened(kind, call, message))
+            case BlockClosed(kind):
+                signature = self._signature(partial().message) if kind is BlockKind.REASONING else b""
+                return signature + self._stop()
+            case _:
+                assert_never(step)
+
+    def _delta(self, delta: str) -> bytes:
+        return _DELTA % (self._index, _DELTA_FIELDS[self._kind], encode_text(delta))
+
+    def _start(self, block: object) -> bytes:
+        self._index += 1
+        return _event("content_block_start", {"index": self._index, "content_block": block})
+
+    def _stop(self) -> bytes:
+        return b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % self._index
+
+    def _whole(self, block: object) -> bytes:
+        return self._start(block) + self._stop()
+
+    def _signature(self, message: Message) -> bytes:
+        """Write the signature of the reasoning that ends."""
+        parts = [part for part in message.content if isinstance(part, Thinking)][self._thinking_written :]
+        self._thinking_written += len(parts)
+        signature = signature_of(parts[-1], message.origin) if parts else ""
+        if not signature:
+            return b""
+        return _DELTA % (self._index, b'"type":"signature_delta","signature":', encode_text(signature))
+
+    def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
+        """Write the opaque parts that have arrived since the last block."""
+        parts = self._opaque_parts.take(message, at_end=at_end)
+        blocks = (opaque_block(part, message.origin) for part in parts)
+        return b"".join(self._whole(block) for block in blocks if block is not None)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _end(self, end: End, response: ChatResponse) -> bytes:
+        if end.finish_reason is FinishReason.ERROR:
+            return self.error(FAILED_ANSWER, "")
+        written = self._opaque(response.message, at_end=True)
+        refusal = "".join(part.text for part in response.message.content if isinstance(part, Refusal))
+        if refusal:
+            self._kind = BlockKind.TEXT
+            written += self._start({"type": "text", "text": ""}) + self._delta(refusal) + self._stop()
+        delta = {"stop_reason": stop_reason(end.finish_reason, end.finish_raw), "stop_sequence": None}
+        written += _event("message_delta", {"delta": delta, "usage": messages_usage(end.usage)})
+        return written + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def _opened(kind: BlockKind, call: int, message: Message) -> dict[str, Any]:
+    match kind:
+        case BlockKind.TEXT:
+            return {"type": "text", "text": ""}
+        case BlockKind.REASONING:
+            return {"type": "thinking", "thinking": "", "signature": ""}
+        case BlockKind.CALL:
+            made = message.tool_calls[call]
+            return {"type": "tool_use", "id": client_call_id(made, message), "name": made.name, "input": {}}
+        case _:
+            assert_never(kind)

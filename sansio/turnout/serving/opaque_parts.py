@@ -1,0 +1,106 @@
+"""Opaque parts of an answer: what they are, and which of them a stream has not written yet.
+
+Two families keep a turn as an ordered list in which calls stand between other blocks. The vocabulary keeps calls
+beside the parts, so an opaque part that holds nothing but a call's id marks the position of that call.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+import msgspec
+
+from turnout.messages import Message, Opaque
+from turnout.serving.request_json import encode
+
+__all__ = [
+    "MESSAGES_FAMILY",
+    "RESPONSES_FAMILY",
+    "OpaqueParts",
+    "is_responses",
+    "opaque_type",
+    "position_of",
+    "position_part",
+]
+
+MESSAGES_FAMILY: Final = "anthropic"
+"""The family of thinking and blocks in Messages that carry no origin."""
+
+RESPONSES_FAMILY: Final = "openai-responses"
+"""The family of reasoning and items in Responses that carry no origin."""
+
+_POSITIONS: Final = ("function_call", "custom_tool_call")
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    call_id: str = ""
+    name: str = ""
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+
+
+def _head(part: Opaque) -> _Head:
+    try:
+        return _decode_head(part.json)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Head()
+
+
+def is_responses(origin: str | None) -> bool:
+    """Return True if the family speaks Responses."""
+    return origin is not None and origin.endswith("-responses")
+
+
+def opaque_type(part: Opaque) -> str:
+    """Return the `type` of an opaque part, "" if it has none."""
+    return _head(part).type
+
+
+def position_of(part: Opaque, origin: str | None) -> str | None:
+    """Return the id of the call whose position this part marks, None if it marks none."""
+    head = _head(part)
+    if origin == MESSAGES_FAMILY:
+        return head.id if head.type == "tool_use" else None
+    if is_responses(origin) and head.type in _POSITIONS and not head.name:
+        return head.call_id or head.id
+    return None
+
+
+def position_part(call_id: str, origin: str | None) -> Opaque | None:
+    """Return the part that marks the position of a call, None if the family has no positions."""
+    if origin == MESSAGES_FAMILY:
+        return Opaque(encode({"type": "tool_use", "id": call_id}))
+    if is_responses(origin):
+        return Opaque(encode({"type": "function_call", "call_id": call_id}))
+    return None
+
+
+@attrs.define(eq=False)
+class OpaqueParts:
+    """The opaque parts of one streamed answer.
+
+    A part with a type is final as soon as it appears. A part without one, such as the reasoning details of
+    OpenRouter, grows until the end. Parts that mark a position are left out: of a call, or of a text (`message`).
+    """
+
+    _written: Counter[bytes] = attrs.field(factory=Counter, init=False)
+
+    def take(self, message: Message, *, at_end: bool = False) -> Iterator[Opaque]:
+        """Return the parts that are final now and were not returned before."""
+        seen: Counter[bytes] = Counter()
+        for part in message.content:
+            if not isinstance(part, Opaque):
+                continue
+            seen[part.json] += 1
+            kind = opaque_type(part)
+            if seen[part.json] <= self._written[part.json] or not (kind or at_end):
+                continue
+            self._written[part.json] += 1
+            if kind != "message" and position_of(part, message.origin) is None:
+                yield part

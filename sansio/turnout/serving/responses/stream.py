@@ -1,0 +1,221 @@
+"""Writes streamed answers of Responses.
+
+Source: the OpenAI API reference, "Streaming events".
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import attrs
+
+from turnout.chat import ChatResponse, FinishReason
+from turnout.events import End, Event, Token
+from turnout.messages import Message, Thinking
+from turnout.serving.blocks import BlockClosed, BlockDelta, BlockKind, BlockOpened, BlockSequencer, Step
+from turnout.serving.chat_completions.stream import build_chat_error
+from turnout.serving.errors import ServedError
+from turnout.serving.inbound import Answerer, InboundChat, Partial
+from turnout.serving.opaque_parts import OpaqueParts
+from turnout.serving.request_json import encode, encode_text
+from turnout.serving.responses.response import (
+    FAILED,
+    ItemIds,
+    call_item,
+    message_item,
+    opaque_item,
+    reasoning_item,
+    refusal_part,
+    response_object,
+    text_part,
+)
+
+__all__ = ["ResponsesStreamWriter"]
+
+_PING = b": keep-alive\n\n"
+
+
+@attrs.define(eq=False)
+class ResponsesStreamWriter:
+    """Writes the events of one answer (`turnout.serving.inbound.StreamWriter`).
+
+    Opaque parts have no event. They are taken from the answer so far when the next item begins, and at the end.
+    """
+
+    _inbound: InboundChat
+    _answerer: Answerer
+    _ids: ItemIds = attrs.field(init=False)
+    _blocks: BlockSequencer = attrs.field(factory=BlockSequencer, init=False)
+    _opaque_parts: OpaqueParts = attrs.field(factory=OpaqueParts, init=False)
+    _output: list[dict[str, Any]] = attrs.field(factory=list, init=False)
+    _sequence: int = attrs.field(default=0, init=False)
+    _item_id: str = attrs.field(default="", init=False)
+    _pieces: list[str] = attrs.field(factory=list, init=False)
+    _before_delta: bytes = attrs.field(default=b"", init=False)
+    _thinking_written: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ids = ItemIds(self._answerer.id)
+
+    def opening(self) -> bytes:
+        """Return `response.created` and `response.in_progress`."""
+        response = response_object(self._inbound, self._answerer, [], None)
+        return self._event("response.created", response=response) + self._event(
+            "response.in_progress", response=response
+        )
+
+    def event(self, event: Event, partial: Partial) -> bytes:
+        blocks = self._blocks
+        if type(event) is Token and blocks.open is BlockKind.TEXT:
+            return self._delta(event.delta)  # most events, without the detour
+        written = b"".join(self._step(step, partial) for step in blocks.receive(event))
+        return written + self._end(event, partial()) if type(event) is End else written
+
+    def ping(self) -> bytes:
+        return _PING
+
+    def error(self, error: ServedError, request_id: str) -> bytes:
+        # Both events: the SDK for Python raises nothing for `response.failed` alone, and others read only that.
+        failed = response_object(self._inbound, self._answerer, self._output, None)
+        failed |= {"status": "failed", "error": {"code": error.code, "message": error.message}}
+        return self._event("response.failed", response=failed) + b"event: error\ndata: %b\n\n" % (
+            b'{"type":"error",' + build_chat_error(error)[1:]
+        )
+
+    def _event(self, type: str, **fields: Any) -> bytes:
+        data = encode({"type": type, "sequence_number": self._sequence, **fields})
+        self._sequence += 1
+        return b"event: %b\ndata: %b\n\n" % (type.encode(), data)
+
+    # -- items --------------------------------------------------------------------------------------------------
+
+    def _step(self, step: Step, partial: Partial) -> bytes:
+        match step:
+            case BlockDelta(delta):
+                return self._delta(delta)
+            case BlockOpened(kind, call):
+                message = partial().message
+                return self._opaque(message) + self._open(kind, call, message)
+            case BlockClosed(kind, call):
+                return self._close(kind, call, partial().message)
+            case _:
+                assert_never(step)
+
+    def _delta(self, delta: str) -> bytes:
+        self._pieces.append(delta)
+        written = self._before_delta % (self._sequence, encode_text(delta))
+        self._sequence += 1
+        return written
+
+    def _prepare(self, type: str, **fields: Any) -> None:
+        """Prepare the event of a delta, so that each one costs its JSON string only."""
+        head = encode({"type": type, "item_id": self._item_id, "output_index": len(self._output), **fields})
+        head = head.replace(b"%", b"%%")
+        self._before_delta = b"event: %b\ndata: " % type.encode() + head[:-1] + b',"sequence_number":%d,"delta":%b}\n\n'
+
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": self._item_id, "output_index": len(self._output)}
+
+    def _added(self, item: dict[str, Any]) -> bytes:
+        return self._event("response.output_item.added", output_index=len(self._output), item=item)
+
+    def _done(self, item: dict[str, Any]) -> bytes:
+        written = self._event("response.output_item.done", output_index=len(self._output), item=item)
+        self._output.append(item)
+        return written
+
+    def _open(self, kind: BlockKind, call: int, message: Message) -> bytes:
+        self._pieces = []
+        match kind:
+            case BlockKind.TEXT:
+                self._item_id = self._ids.next("msg")
+                self._prepare("response.output_text.delta", content_index=0, logprobs=[])
+                added = self._added(message_item(self._item_id, [], "in_progress"))
+                return added + self._event(
+                    "response.content_part.added", **self._place(), content_index=0, part=text_part("")
+                )
+            case BlockKind.REASONING:
+                self._item_id = self._ids.next("rs")
+                self._prepare("response.reasoning_summary_text.delta", summary_index=0)
+                added = self._added(reasoning_item(self._item_id, "", None, None))
+                part = {"type": "summary_text", "text": ""}
+                return added + self._event(
+                    "response.reasoning_summary_part.added", **self._place(), summary_index=0, part=part
+                )
+            case BlockKind.CALL:
+                self._item_id = self._ids.next("fc")
+                self._prepare("response.function_call_arguments.delta")
+                made = attrs.evolve(message.tool_calls[call], arguments="")
+                return self._added(call_item(self._item_id, made, message, "in_progress"))
+            case _:
+                assert_never(kind)
+
+    def _close(self, kind: BlockKind, call: int, message: Message) -> bytes:
+        text, place = "".join(self._pieces), self._place()
+        match kind:
+            case BlockKind.TEXT:
+                place["content_index"] = 0
+                part = text_part(text)
+                return (
+                    self._event("response.output_text.done", **place, text=text, logprobs=[])
+                    + self._event("response.content_part.done", **place, part=part)
+                    + self._done(message_item(self._item_id, [part]))
+                )
+            case BlockKind.REASONING:
+                place["summary_index"] = 0
+                item = reasoning_item(self._item_id, text, self._signature(message), message.origin)
+                return (
+                    self._event("response.reasoning_summary_text.done", **place, text=text)
+                    + self._event("response.reasoning_summary_part.done", **place, part=item["summary"][0])
+                    + self._done(item)
+                )
+            case BlockKind.CALL:
+                made = attrs.evolve(message.tool_calls[call], arguments=text)
+                return self._event(
+                    "response.function_call_arguments.done", **place, name=made.name, arguments=text
+                ) + self._done(call_item(self._item_id, made, message))
+            case _:
+                assert_never(kind)
+
+    def _signature(self, message: Message) -> str | None:
+        """Return the signature of the reasoning that ends."""
+        parts = [part for part in message.content if isinstance(part, Thinking)][self._thinking_written :]
+        self._thinking_written += len(parts)
+        return parts[-1].signature if parts else None
+
+    def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
+        """Write the opaque parts that have arrived since the last item."""
+        written = b""
+        for part in self._opaque_parts.take(message, at_end=at_end):
+            item = opaque_item(part, message.origin, self._ids)
+            if item is not None:
+                written += self._added(item) + self._done(item)
+        return written
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _refusal(self, text: str) -> bytes:
+        self._item_id = self._ids.next("msg")
+        added = self._added(message_item(self._item_id, [], "in_progress"))
+        place = {**self._place(), "content_index": 0}
+        part = refusal_part(text)
+        return (
+            added
+            + self._event("response.content_part.added", **place, part=refusal_part(""))
+            + self._event("response.refusal.delta", **place, delta=text)
+            + self._event("response.refusal.done", **place, refusal=text)
+            + self._event("response.content_part.done", **place, part=part)
+            + self._done(message_item(self._item_id, [part]))
+        )
+
+    def _end(self, end: End, response: ChatResponse) -> bytes:
+        written = self._opaque(response.message, at_end=True)
+        if response.refusal:
+            written += self._refusal(response.refusal)
+        final = attrs.evolve(response, finish_reason=end.finish_reason, finish_raw=end.finish_raw, usage=end.usage)
+        document = response_object(self._inbound, self._answerer, self._output, final)
+        written += self._event(f"response.{document['status']}", response=document)
+        if end.finish_reason is FinishReason.ERROR:
+            error = encode({"type": "error", "error": {**FAILED, "type": "server_error", "param": None}})
+            written += b"event: error\ndata: %b\n\n" % error
+        return written
