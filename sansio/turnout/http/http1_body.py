@@ -99,6 +99,7 @@ class ChunkedBody:
     surplus: bool = attrs.field(default=False, init=False)
     _at: _At = attrs.field(default=_At.SIZE, init=False)
     _left: int = attrs.field(default=0, init=False)  # bytes of the present chunk that have still to come
+    rest: bytes = attrs.field(default=b"", init=False)  # the first bytes after the end: a server's next request
     # What came of an element that must be seen whole: a size line, a line end, the trailers. Bounded by the limits.
     _partial: bytes = attrs.field(default=b"", init=False)
     # Whether the chunks of this body can be cut at CRLF: no longer once their data held one.
@@ -202,6 +203,7 @@ class ChunkedBody:
                     self._at = _At.END
                 case _At.END:
                     self.surplus = True
+                    self.rest = data[position:]
                     return length
                 case never:
                     assert_never(never)

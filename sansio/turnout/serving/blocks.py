@@ -101,8 +101,9 @@ class BlockSequencer:
                         return
                     self._open_call(index, steps)
                 self._add_arguments(self._arguments.rest(call.arguments), steps)
-                self._close(steps)
-                self._release(steps)
+                if self._is_call(index):  # otherwise these arguments completed it, and another block is open
+                    self._close(steps)
+                    self._release(steps)
             case End():
                 steps += self.finish()
             case Restarted():
