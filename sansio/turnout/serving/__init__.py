@@ -24,6 +24,7 @@ from turnout.serving.inbound import (
     StreamWriter,
 )
 from turnout.serving.messages import Messages
+from turnout.serving.model_list import build_model, build_models, build_token_count
 from turnout.serving.responses import Responses
 
 __all__ = [
@@ -42,6 +43,9 @@ __all__ = [
     "ServedError",
     "StreamWriter",
     "build_embedding_response",
+    "build_model",
+    "build_models",
+    "build_token_count",
     "read_embedding_request",
     "served_error",
 ]

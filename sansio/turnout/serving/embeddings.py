@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
+from collections.abc import Callable
 from typing import Any, Final
 
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
@@ -22,7 +23,7 @@ _KNOWN: Final = frozenset(("model", "input", "dimensions", "encoding_format", "u
 
 
 def read_embedding_request(
-    body: bytes, resolve: Resolve, options: ReadOptions, family: str | None = None
+    body: bytes, resolve: Resolve, options: ReadOptions, family_of: Callable[[str], str | None] = lambda name: None
 ) -> InboundEmbedding:
     """Read the body of a request.
 
@@ -30,7 +31,8 @@ def read_embedding_request(
         body: The request body.
         resolve: Finds the models of the model name.
         options: How strictly the request is read.
-        family: Says that all models of the name return the same vectors. None uses the first model only.
+        family_of: Returns the family of a model name, whose models all return the same vectors. None uses the first
+            model only.
 
     Raises:
         RequestRejected: The request cannot be served. Its error names the field.
@@ -41,6 +43,7 @@ def read_embedding_request(
     name = fields.required_text("model")
     dimensions = fields.integer("dimensions", 1)
     model, *others = resolve(name)
+    family = family_of(name)
     try:
         request = EmbeddingRequest(
             model,

@@ -25,7 +25,7 @@ TWO = (ModelConfig("a", "e"), ModelConfig("b", "e"))
 
 def read(family: str | None = None, **fields: Any) -> InboundEmbedding:
     body = json.dumps({"model": "e", "input": "x", **fields}).encode()
-    return read_embedding_request(body, lambda name: TWO, ReadOptions(), family)
+    return read_embedding_request(body, lambda name: TWO, ReadOptions(), lambda name: family)
 
 
 def test_a_request() -> None:

@@ -23,6 +23,10 @@ class Messages:
     def read_request(self, body: bytes, resolve: Resolve, options: ReadOptions) -> InboundChat:
         return read_messages_request(body, resolve, options)
 
+    def read_count_request(self, body: bytes, resolve: Resolve, options: ReadOptions) -> InboundChat:
+        """Read a request that only counts the tokens of a prompt."""
+        return read_messages_request(body, resolve, options, counting=True)
+
     def build_response(self, inbound: InboundChat, response: ChatResponse, answerer: Answerer) -> bytes:
         return build_messages_response(inbound, response, answerer)
 

@@ -35,13 +35,23 @@ _TOOL: Final = frozenset(("type", "name", "description", "input_schema", "strict
 _EFFORTS: Final = ((1_024, "minimal"), (4_096, "low"), (12_288, "medium"), (20_000, "high"))
 
 
-def read_messages_request(body: bytes, resolve: Resolve, options: ReadOptions) -> InboundChat:
+def read_messages_request(
+    body: bytes, resolve: Resolve, options: ReadOptions, *, counting: bool = False
+) -> InboundChat:
     """Read the body of a request.
+
+    Args:
+        body: The request body.
+        resolve: Finds the models of the model name.
+        options: How strictly the request is read.
+        counting: True for a request that only counts tokens, which has no `max_tokens`.
 
     Raises:
         RequestRejected: The request cannot be served. Its error names the field.
     """
     fields = Fields(decode_object(body))
+    if not counting and not fields.has("max_tokens"):
+        raise fields.missing("max_tokens")
     return _Reader(fields, Leftovers(not options.ignore_unknown)).read(resolve)
 
 
@@ -53,8 +63,6 @@ class _Reader:
     def read(self, resolve: Resolve) -> InboundChat:
         fields = self.fields
         self.leftovers.collect(fields, _KNOWN)
-        if not fields.has("max_tokens"):
-            raise fields.missing("max_tokens")
         tools = self._tools()
         choice, parallel = self._tool_choice()
         metadata = fields.object("metadata")

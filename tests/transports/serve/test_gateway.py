@@ -1,0 +1,554 @@
+"""What a client of the gateway sees: answers, streams, errors, headers; in memory, and in virtual time."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import trio
+
+from tests.transports.serve.world import HELLO, Answer, Client, World, chunks, document, in_memory, world
+from turnout.errors import ConnectFailed, Disconnected
+from turnout.prices import Price
+from turnout.routing.policy.routes import Route
+from turnout.routing.policy.settings import Policy
+
+ALIASES = {"aliases": {"fast": ["openai/gpt-4o-mini", "groq/llama-3.1-8b-instant"]}}
+
+
+def error_answer(status: int, message: str = "no", code: str | None = None, **headers: str) -> Answer:
+    body = json.dumps({"error": {"message": message, "code": code, "type": code}}).encode()
+    return Answer([body], status, tuple((name.replace("_", "-"), value) for name, value in headers.items()))
+
+
+@in_memory
+async def test_a_whole_answer() -> None:
+    async with world(ALIASES) as w:
+        w.upstream.add(document("Hello"))
+        reply = await w.client().chat(model="fast", temperature=0, user="ann", verbosity="low")
+        assert reply.status == 200
+        assert reply.json["choices"][0]["message"]["content"] == "Hello"
+        assert reply.json["model"] == "openai/gpt-4o-mini"
+        assert reply.headers["x-turnout-model"] == "openai/gpt-4o-mini"
+        assert reply.headers["x-turnout-attempts"] == "1"
+        assert reply.headers["x-turnout-ignored"] == "verbosity"
+        assert reply.headers["content-type"] == "application/json"
+        assert reply.headers["x-request-id"] == reply.headers["request-id"]
+        assert w.upstream.bodies[0]["model"] == "gpt-4o-mini"
+        assert w.upstream.bodies[0]["temperature"] == 0
+
+
+@in_memory
+async def test_a_stream_begins_with_its_first_token() -> None:
+    async with world(ALIASES) as w:
+        w.upstream.add(Answer([2.0, chunks("Hel"), 1.0, chunks("lo", finish="stop")]))
+        client = w.client()
+        started = trio.current_time()
+        await client.send("POST", "/v1/chat/completions", {"model": "fast", "messages": HELLO, "stream": True})
+        first = await client.receive()
+        assert trio.current_time() - started == pytest.approx(2.0)
+        assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b'"content":"Hel"' in first
+        client.received = first
+        reply = await client.read()
+        assert reply.text == "Hello"
+        assert reply.frames[-1] == "[DONE]"
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        assert reply.headers["x-accel-buffering"] == "no"
+        assert reply.headers["x-turnout-model"] == "openai/gpt-4o-mini"
+
+
+@in_memory
+async def test_a_failure_before_the_first_token_falls_back_unseen() -> None:
+    async with world(ALIASES) as w:
+        w.upstream.add(error_answer(503), Answer([chunks("Hello", finish="stop")]))
+        reply = await w.client().chat(model="fast", stream=True)
+        assert reply.status == 200
+        assert reply.text == "Hello"
+        assert reply.headers["x-turnout-model"] == "groq/llama-3.1-8b-instant"
+        assert reply.headers["x-turnout-attempts"] == "2"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("answer", "status", "headers"),
+    [
+        (error_answer(400, "bad", "bad_thing"), 400, {"x-should-retry": "false"}),
+        (error_answer(401, "sk-secret is wrong"), 502, {"x-should-retry": "false"}),
+        (error_answer(429, retry_after="7"), 429, {"retry-after": "7", "retry-after-ms": "7000"}),
+        (error_answer(503, retry_after_ms="1500"), 503, {"retry-after": "2", "retry-after-ms": "1500"}),
+        (error_answer(500), 502, {"x-should-retry": "false"}),
+        (ConnectFailed("10.0.0.7 refused the connection"), 502, {"x-should-retry": "false"}),
+    ],
+)
+@in_memory
+async def test_a_failure_has_its_own_status(answer: Any, status: int, headers: dict[str, str], stream: bool) -> None:
+    async with world() as w:
+        w.upstream.add(answer)
+        reply = await w.client().chat(stream=stream)
+        assert reply.status == status
+        assert {name: reply.headers.get(name) for name in headers} == headers
+        assert ("x-should-retry" in reply.headers) is ("x-should-retry" in headers)
+        assert reply.json["error"]["message"]
+        assert b"sk-secret" not in reply.body
+        assert b"10.0.0.7" not in reply.body
+
+
+@in_memory
+async def test_the_whole_text_of_an_error_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "turnout.serve"):
+        async with world() as w:
+            w.upstream.add(ConnectFailed("10.0.0.7 refused the connection"))
+            reply = await w.client().chat(headers={"x-request-id": "my-id"})
+            assert reply.headers["x-request-id"] == "my-id"
+    assert "my-id ConnectFailed: 10.0.0.7 refused the connection" in caplog.text
+    assert "POST /v1/chat/completions 502 key=local model=openai/gpt-4o-mini" in caplog.text
+    assert "hello" not in caplog.text
+
+
+@in_memory
+async def test_messages_has_a_status_of_its_own_for_an_overload() -> None:
+    async with world() as w:
+        w.upstream.add(error_answer(503))
+        body = {"model": "openai/gpt-4o-mini", "max_tokens": 9, "messages": HELLO}
+        reply = await w.client().ask("POST", "/v1/messages", body)
+        assert reply.status == 529
+        assert reply.json["error"]["type"] == "overloaded_error"
+        assert reply.json["request_id"] == reply.headers["request-id"]
+
+
+BROKEN = [
+    ("/v1/chat/completions", {"messages": HELLO}),
+    ("/v1/messages", {"messages": HELLO, "max_tokens": 9}),
+    ("/v1/responses", {"input": "hello"}),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), BROKEN)
+@in_memory
+async def test_a_stream_that_breaks_ends_with_an_error(path: str, fields: dict[str, Any]) -> None:
+    async with world() as w:
+        w.upstream.add(Answer([chunks("Hel"), Disconnected("reset")]))
+        body = {"model": "openai/gpt-4o-mini", "stream": True, **fields}
+        reply = await w.client().ask("POST", path, body)
+        assert reply.status == 200
+        assert reply.ended
+        last = reply.frames[-1]
+        assert "error" in last
+        assert last["error"]["message"]
+        assert "[DONE]" not in reply.frames
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "sign"),
+    [
+        ("/v1/chat/completions", {"messages": HELLO}, b": keep-alive\n\n"),
+        ("/v1/messages", {"messages": HELLO, "max_tokens": 9}, b'event: ping\ndata: {"type":"ping"}\n\n'),
+        ("/v1/responses", {"input": "hello"}, b": keep-alive\n\n"),
+    ],
+)
+@in_memory
+async def test_silence_is_filled(path: str, fields: dict[str, Any], sign: bytes) -> None:
+    """A model that thinks for 50 seconds: proxies would close the connection."""
+    async with world(policy=Policy(retries=0, timeout=300)) as w:
+        w.upstream.add(Answer([50.0, chunks("Hello"), 40.0, chunks("!", finish="stop")]))
+        client = w.client()
+        started = trio.current_time()
+        await client.send("POST", path, {"model": "openai/gpt-4o-mini", "stream": True, **fields})
+        first = await client.receive()
+        assert 15 <= trio.current_time() - started <= 17
+        assert first.startswith(b"HTTP/1.1 200 OK")
+        assert sign in first
+        client.received = first
+        reply = await client.read()
+        before, _, after = reply.body.partition(b"Hello")
+        assert before.count(sign) == 3
+        assert after.count(sign) == 2
+        assert reply.ended
+
+
+@in_memory
+async def test_an_error_after_an_early_head_is_in_the_stream() -> None:
+    async with world(policy=Policy(retries=0, timeout=300)) as w:
+        w.upstream.add(Answer([20.0, Disconnected("reset")]))
+        reply = await w.client().chat(stream=True)
+        assert reply.status == 200
+        assert reply.frames[0] == ": keep-alive"
+        assert reply.frames[-1]["error"]["code"] == "upstream_unreachable"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@in_memory
+async def test_a_client_that_leaves_cancels_its_call(stream: bool) -> None:
+    async with world() as w:
+        w.upstream.add(Answer([], delay=50.0))
+        client = w.client()
+        await client.send(
+            "POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": stream}
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        assert w.upstream.waiting == 1
+        started = trio.current_time()
+        await client.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert w.upstream.cancelled == 1
+        assert w.gateway.state.in_flight == 0
+        assert trio.current_time() == started
+
+
+@in_memory
+async def test_a_client_that_leaves_a_stream_closes_the_upstream() -> None:
+    async with world() as w:
+        w.upstream.add(Answer([chunks("Hel"), 50.0]))
+        client = w.client()
+        await client.send(
+            "POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+        )
+        assert await client.receive()
+        await client.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert [response.closed for response in w.upstream.responses] == [True]
+        assert w.gateway.state.in_flight == 0
+
+
+@in_memory
+async def test_a_client_that_does_not_read_stops_the_upstream() -> None:
+    """Nothing is read from the provider while a write waits; a write that waits too long ends the call."""
+    async with world() as w:
+        w.upstream.add(Answer([chunks("x") for _ in range(1000)]))
+        client = w.slow_client()
+        await client.send(
+            "POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        assert w.upstream.responses[0].reads <= 2
+        await trio.sleep(70)
+        assert w.upstream.responses[0].closed
+        assert w.upstream.responses[0].reads <= 2
+        assert w.gateway.state.connections == 0
+
+
+@in_memory
+async def test_a_client_sets_its_deadline() -> None:
+    async with world() as w:
+        w.upstream.add(Answer([], delay=50.0))
+        started = trio.current_time()
+        reply = await w.client().chat(headers={"x-turnout-timeout": "3"})
+        assert reply.status == 504
+        assert reply.json["error"]["code"] == "deadline_exceeded"
+        assert trio.current_time() - started == pytest.approx(3, abs=0.1)
+        w.upstream.add(Answer([chunks("a"), *[20.0, chunks("b")] * 9]))
+        reply = await w.client().chat(stream=True, headers={"x-turnout-total": "30"})
+        assert reply.frames[-1]["error"]["code"] == "deadline_exceeded"
+        reply = await w.client().chat(headers={"x-turnout-timeout": "soon"})
+        assert reply.status == 400
+
+
+@in_memory
+async def test_requests_follow_each_other_on_one_connection() -> None:
+    async with world() as w:
+        client = w.client()
+        for text in ("one", "two"):
+            w.upstream.add(Answer([chunks(text, finish="stop")]))
+            assert (await client.chat(stream=True)).text == text
+        w.upstream.add(document("three"), document("four"))
+        body = {"model": "openai/gpt-4o-mini", "messages": HELLO}
+        await client.send("POST", "/v1/chat/completions", body)
+        await client.send("POST", "/v1/chat/completions", body)
+        assert (await client.read()).json["choices"][0]["message"]["content"] == "three"
+        assert (await client.read()).json["choices"][0]["message"]["content"] == "four"
+
+
+@in_memory
+async def test_http_1_0() -> None:
+    async with world() as w:
+        for stream in (True, False):
+            w.upstream.add(Answer([chunks("Hi", finish="stop")]) if stream else document("Hi"))
+            client = w.client()
+            body = {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": stream}
+            await client.send("POST", "/v1/chat/completions", body, version="1.0")
+            reply = await client.read()
+            assert "transfer-encoding" not in reply.headers
+            assert b"Hi" in reply.body
+            assert await client.receive() == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 200),
+        ("GET", "/ready", 200),
+        ("HEAD", "/health", 200),
+        ("GET", "/v1/health", 200),
+        ("GET", "/v1/models", 200),
+        ("GET", "/models/", 200),
+        ("GET", "/v1/v1/models", 200),
+        ("GET", "/v1/models/fast", 200),
+        ("GET", "/v1/models/openai/gpt-4o-mini", 200),
+        ("GET", "/v1/models/none", 404),
+        ("GET", "/metrics", 200),
+        ("HEAD", "/", 404),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/v1/models", 405),
+        ("OPTIONS", "/v1/chat/completions", 405),
+    ],
+)
+@in_memory
+async def test_paths(method: str, path: str, status: int) -> None:
+    async with world(ALIASES) as w:
+        reply = await w.client().ask(method, path)
+        assert reply.status == status
+        if method == "HEAD":
+            assert reply.body == b""
+
+
+@in_memory
+async def test_models_are_listed_in_the_client_s_form() -> None:
+    async with world(ALIASES, routes=[Route("smart", ["openai/gpt-4o"])]) as w:
+        client = w.client()
+        models = (await client.ask("GET", "/v1/models")).json
+        assert [model["id"] for model in models["data"]] == ["fast", "route/smart"]
+        assert models["object"] == "list"
+        models = (await client.ask("GET", "/v1/models", headers={"anthropic-version": "2023-06-01"})).json
+        assert [model["type"] for model in models["data"]] == ["model", "model"]
+        assert models["first_id"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("fast", 200),
+        ("route/smart", 200),
+        ("groq/llama-3.1-8b-instant", 200),
+        ("gpt-4o", 404),
+        ("route/none", 404),
+        ("nobody/gpt-4o", 404),
+        ("openai/", 404),
+    ],
+)
+@in_memory
+async def test_model_names(name: str, status: int) -> None:
+    async with world(ALIASES, routes=[Route("smart", ["openai/gpt-4o"])]) as w:
+        w.upstream.add(document())
+        reply = await w.client().chat(model=name)
+        assert reply.status == status
+        if status == 404:
+            assert reply.json["error"]["code"] == "model_not_found"
+            assert "fast" in reply.json["error"]["message"]
+
+
+@in_memory
+async def test_tokens_are_counted_or_estimated() -> None:
+    async with world() as w:
+        client = w.client()
+        w.upstream.add(json.dumps({"input_tokens": 42}).encode())
+        body = {"model": "anthropic/claude-sonnet-4-5", "messages": HELLO}
+        reply = await client.ask("POST", "/v1/messages/count_tokens", body)
+        assert reply.json == {"input_tokens": 42}
+        assert "x-turnout-estimate" not in reply.headers
+        reply = await client.ask("POST", "/v1/messages/count_tokens", {**body, "model": "groq/llama-3.1-8b-instant"})
+        assert reply.json["input_tokens"] > 0
+        assert reply.headers["x-turnout-estimate"] == "true"
+
+
+@in_memory
+async def test_embeddings() -> None:
+    async with world({"aliases": {"e": {"models": ["openai/e", "groq/e"], "family": "e"}}}) as w:
+        vectors = {"data": [{"index": 0, "embedding": [0.5, 0.25]}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+        w.upstream.add(error_answer(500), json.dumps(vectors).encode())
+        reply = await w.client().ask("POST", "/v1/embeddings", {"model": "openai/e", "input": "x"})
+        assert reply.status == 502
+        reply = await w.client().ask("POST", "/v1/embeddings", {"model": "openai/e", "input": "x"})
+        assert reply.json["data"][0]["embedding"] == [0.5, 0.25]
+        assert reply.headers["x-turnout-model"] == "openai/e"
+
+
+@in_memory
+async def test_the_cost_of_all_attempts_is_reported() -> None:
+    prices = {"openai/gpt-4o-mini": Price(prompt=1e6, completion=2e6)}
+    async with world(policy=Policy(retries=0, prices=prices)) as w:
+        w.upstream.add(document())
+        reply = await w.client().chat()
+        assert reply.headers["x-turnout-cost"] == "7"
+        assert reply.json["usage"]["cost"] == 7
+        w.upstream.add(Answer([chunks("Hi", finish="stop")]))
+        reply = await w.client().chat(stream=True, stream_options={"include_usage": True})
+        assert reply.frames[-2]["usage"]["cost"] == 7
+        text = w.gateway.endpoints.metrics_text().decode()
+        assert 'turnout_cost_total{key="local"} 14' in text
+        assert 'turnout_tokens_total{kind="prompt",key="local"} 6' in text
+        assert 'turnout_requests_total{path="/chat/completions",status="200",key="local"} 2' in text
+        assert 'turnout_attempts_total{candidate="openai/gpt-4o-mini"} 2' in text
+        assert "turnout_first_content_seconds_count 1" in text
+
+
+# -- bytes that are no proper request --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000000\r\n\r\n", 413),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 90_000 + b"\r\n\r\n", 431),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    ],
+)
+@in_memory
+async def test_bytes_that_are_no_request(data: bytes, status: int) -> None:
+    async with world() as w:
+        client = w.client()
+        await client.stream.send_all(data)
+        reply = await client.read()
+        assert reply.status == status
+        assert reply.headers["connection"] == "close"
+        assert reply.json["error"]["message"]
+        assert (reply.json.get("type") == "error") is (b"/v1/messages" in data)
+        assert await client.receive() == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "seconds", "status"),
+    [
+        (b"", 75, 0),
+        (b"POST /v1", 30, 408),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab", 60, 408),
+    ],
+)
+@in_memory
+async def test_a_client_that_sends_nothing_more(data: bytes, seconds: float, status: int) -> None:
+    async with world() as w:
+        client = w.client()
+        started = trio.current_time()
+        if data:
+            await client.stream.send_all(data)
+        reply = await client.read()
+        assert reply.status == status
+        assert trio.current_time() - started == pytest.approx(seconds, abs=2)
+
+
+@in_memory
+async def test_a_body_that_is_compressed_is_rejected() -> None:
+    async with world() as w:
+        reply = await w.client().chat(headers={"Content-Encoding": "gzip"})
+        assert reply.status == 415
+
+
+@in_memory
+async def test_an_interim_response_lets_the_body_come() -> None:
+    async with world() as w:
+        w.upstream.add(document())
+        client = w.client()
+        body = json.dumps({"model": "openai/gpt-4o-mini", "messages": HELLO}).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        await client.stream.send_all(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert await client.receive() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await client.stream.send_all(body)
+        assert (await client.read()).status == 200
+
+
+# -- browsers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8080"}, 200),
+        ({"Host": "[::1]:8080"}, 200),
+        ({"Host": "evil.test"}, 403),
+        ({"Origin": "https://evil.test"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:8080", "Host": "127.0.0.1:8080"}, 200),
+        ({"Origin": "https://app.test"}, 200),
+    ],
+)
+@in_memory
+async def test_pages_cannot_use_a_gateway_without_keys(headers: dict[str, str], status: int) -> None:
+    async with world({**ALIASES, "corsOrigins": ["https://app.test"]}) as w:
+        reply = await w.client().ask("GET", "/v1/models", headers=headers)
+        assert reply.status == status
+        allowed = reply.headers.get("access-control-allow-origin")
+        assert allowed == ("https://app.test" if headers.get("Origin") == "https://app.test" else None)
+
+
+@in_memory
+async def test_a_browser_asks_first() -> None:
+    async with world({"corsOrigins": ["https://app.test"], "keys": [{"name": "a", "key": "k"}]}) as w:
+        headers = {"Origin": "https://app.test", "Access-Control-Request-Method": "POST"}
+        reply = await w.client().ask("OPTIONS", "/v1/chat/completions", headers=headers)
+        assert reply.status == 204
+        assert "authorization" in reply.headers["access-control-allow-headers"]
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+async def begin_stream(w: World, *steps: bytes | float) -> Client:
+    w.upstream.add(Answer([chunks("Hel"), *steps]))
+    client = w.client()
+    await client.send(
+        "POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+    )
+    client.received = await client.receive()
+    return client
+
+
+@in_memory
+async def test_a_stop_lets_running_streams_end() -> None:
+    async with world() as w:
+        idle = w.client()
+        assert (await idle.ask("GET", "/health")).status == 200
+        client = await begin_stream(w, 20.0, chunks("lo", finish="stop"))
+        w.gateway.stop()
+        assert await idle.receive() == b""
+        reply = await client.read()
+        assert reply.text == "Hello"
+        assert await client.receive() == b""
+        await w.ended.wait()
+
+
+@in_memory
+async def test_a_stop_cuts_streams_after_the_grace() -> None:
+    async with world() as w:
+        client = await begin_stream(w, 500.0)
+        started = trio.current_time()
+        w.gateway.stop()
+        reply = await client.read()
+        assert trio.current_time() - started == pytest.approx(30, abs=1)
+        assert reply.ended
+        assert reply.frames[-1]["error"]["code"] == "overloaded"
+        await w.ended.wait()
+        assert w.upstream.responses[0].closed
+
+
+@in_memory
+async def test_a_stop_answers_calls_that_wait() -> None:
+    async with world({"grace": "5s"}, policy=Policy(retries=0, timeout=300)) as w:
+        w.upstream.add(Answer([], delay=200.0))
+        client = w.client()
+        await client.send("POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO})
+        await trio.testing.wait_all_tasks_blocked()
+        w.gateway.stop()
+        reply = await client.read()
+        assert reply.status == 503
+        assert "x-should-retry" not in reply.headers
+        assert reply.headers["connection"] == "close"
+        await w.ended.wait()
+
+
+@in_memory
+async def test_a_second_stop_cuts_at_once() -> None:
+    async with world() as w:
+        client = await begin_stream(w, 500.0)
+        started = trio.current_time()
+        w.gateway.stop()
+        await trio.testing.wait_all_tasks_blocked()
+        w.gateway.stop()
+        assert (await client.read()).frames[-1]["error"]
+        assert trio.current_time() - started < 1
+        await w.ended.wait()

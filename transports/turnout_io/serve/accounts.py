@@ -1,0 +1,148 @@
+"""What calls cost: admission before a call, and the record of it afterwards."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import attrs
+import trio
+
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.embeddings import EmbeddingRequest
+from turnout.prices import Price, by_model
+from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
+from turnout.routing.policy.routes import Route
+from turnout.trace.entries import Failed, Started
+from turnout.trace.entries import MovedOn as FellBack
+from turnout_io.serve.budget_file import BudgetFile
+from turnout_io.serve.keys import Admission, Client
+from turnout_io.serve.metrics import Metrics
+from turnout_io.serve.served_call import ServedCall
+
+__all__ = ["Accounts"]
+
+LOG: Final = logging.getLogger("turnout.serve")
+# Paths that metrics name; all others are one.
+_PATHS: Final = frozenset(
+    ("/chat/completions", "/responses", "/messages", "/messages/count_tokens", "/embeddings", "/models", "/health",
+     "/ready", "/metrics")
+)  # fmt: skip
+
+
+@attrs.define(eq=False)
+class Accounts:
+    """Admits calls, and records what they used.
+
+    Args:
+        prices: The prices of models, for the reservation of budgets.
+        routes: The router's routes by name.
+        metrics: All counts.
+        budget_file: Remembers what keys have spent, None if nothing must be remembered.
+    """
+
+    prices: Mapping[str, Price]
+    routes: Mapping[str, Route]
+    metrics: Metrics = attrs.field(factory=Metrics)
+    budget_file: BudgetFile | None = None
+
+    def admit(self, client: Client, request: ChatRequest | EmbeddingRequest) -> Admission:
+        """Count a call against the limits and the budget of its key.
+
+        Raises:
+            RequestRejected: A limit or the budget is reached.
+        """
+        if client.settings is None:
+            return client.admit(0, 0.0, 0.0, 0.0)
+        if isinstance(request, ChatRequest):
+            prompt, completion = prompt_tokens(request), completion_tokens(request.model)
+        else:
+            prompt, completion = embedding_tokens(request.input), 0
+        models = (request.model, *request.fallbacks)
+        cost = self._at_most(models, prompt, completion) if client.budget is not None else 0.0
+        return client.admit(prompt + completion, cost, trio.current_time(), time.time())
+
+    def _at_most(self, models: Iterable[ModelConfig], prompt: int, completion: int) -> float:
+        """Return the most that one attempt can cost."""
+        most = 0.0
+        for model in models:
+            route = self.routes.get(model.model_id) if model.is_route else None
+            for one in [choice.model for choice in route.choices] if route is not None else [model]:
+                price = by_model(self.prices, one)
+                most = max(most, price.at_most(prompt, completion) if price is not None else 0.0)
+        return most
+
+    def settle(self, call: ServedCall, admission: Admission) -> None:
+        """Record what a generation call used, also if it failed or was cut."""
+        usage, trace, client = call.usage, call.trace, admission.client
+        tokens = usage.total_tokens if usage is not None else None
+        if tokens is None and (trace is None or not trace.attempts):
+            tokens = 0
+        cost = trace.cost if trace is not None else None
+        wall = time.time()
+        counted = admission.settle(tokens, cost, wall)
+        if self.budget_file is not None:
+            self.budget_file.add(client, counted, wall)
+        metrics = self.metrics
+        if usage is not None:
+            for kind, count in (
+                ("prompt", usage.prompt_tokens),
+                ("completion", usage.completion_tokens),
+                ("cached", usage.cached_tokens),
+                ("reasoning", usage.reasoning_tokens),
+            ):
+                if count:
+                    metrics.tokens.add(kind, client.name, amount=count)
+        if cost:
+            metrics.cost.add(client.name, amount=cost)
+        metrics.total.observe(trio.current_time() - call.started_at)
+        if call.first_content_at is not None:
+            metrics.first_content.observe(call.first_content_at - call.started_at)
+        self._count_attempts(call)
+
+    def _count_attempts(self, call: ServedCall) -> None:
+        metrics = self.metrics
+        candidates: dict[int, str] = {}
+        for entry in call.trace.entries if call.trace is not None else ():
+            match entry:
+                case Started():
+                    candidates[entry.attempt] = entry.candidate
+                    metrics.attempts.add(entry.candidate)
+                case Failed():
+                    metrics.failures.add(candidates.get(entry.attempt, ""), entry.failure.value)
+                case FellBack():
+                    metrics.fallbacks.add(entry.candidate)
+                case _:
+                    pass
+
+    def log(self, call: ServedCall, status: int) -> None:
+        """Write one line for a request, without prompts and keys."""
+        client = call.client.name if call.client is not None else "-"
+        path = call.path if call.path in _PATHS else "other"
+        self.metrics.requests.add(path, str(status), client)
+        if call.cause is not None:
+            # The full text of an error stays here: the client receives less.
+            LOG.warning("%s %s: %s", call.request_id, type(call.cause).__name__, _one_line(str(call.cause)))
+        if not LOG.isEnabledFor(logging.INFO):
+            return
+        fields = [f"{call.request.head.method} /v1{call.path} {status}", f"key={client}"]
+        if call.model_name:
+            fields.append(f"model={_one_line(call.model_name)}")
+        if call.answered:
+            fields.append(f"answered={call.answered}")
+        if call.trace is not None:
+            fields.append(f"attempts={call.trace.attempts}")
+            if call.trace.cost is not None:
+                fields.append(f"cost={call.trace.cost:.6g}")
+        if call.usage is not None and call.usage.source != "absent":
+            fields.append(f"tokens={call.usage.prompt_tokens or 0}+{call.usage.completion_tokens or 0}")
+        if call.first_content_at is not None:
+            fields.append(f"first={call.first_content_at - call.started_at:.3f}s")
+        fields += [f"{trio.current_time() - call.started_at:.3f}s", f"id={_one_line(call.request_id)}"]
+        LOG.info(" ".join(fields))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]

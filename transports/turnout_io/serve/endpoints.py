@@ -1,0 +1,290 @@
+"""The endpoints of the gateway: which paths there are, and what each of them answers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import attrs
+
+from turnout.chat import ModelConfig
+from turnout.errors import TurnoutError
+from turnout.routing.policy.estimate import prompt_tokens
+from turnout.serving import (
+    INTERNAL_ERROR,
+    InboundEmbedding,
+    ReadOptions,
+    RequestRejected,
+    Resolve,
+    ServedError,
+    build_embedding_response,
+    build_model,
+    build_models,
+    build_token_count,
+    read_embedding_request,
+)
+from turnout.serving.errors import invalid_request
+from turnout_io.serve.accounts import Accounts
+from turnout_io.serve.chat import JSON_HEADERS, ActiveStream, Deadlines, serve_stream, serve_whole
+from turnout_io.serve.keys import Client, Keyring
+from turnout_io.serve.names import ModelNames
+from turnout_io.serve.served_call import MESSAGES, ServedCall
+from turnout_io.serve.settings import GatewaySettings
+from turnout_io.trio import Router
+
+__all__ = ["Endpoints", "GatewayState", "canonical_path"]
+
+# Seconds for the exact count of a prompt's tokens, before an estimate is good enough.
+_COUNT_TIMEOUT: Final = 5.0
+_TEXT: Final = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+
+
+@attrs.define(eq=False)
+class GatewayState:
+    """What the gateway is doing now.
+
+    Args:
+        stopping: True if it accepts no new connection.
+        in_flight: Generation calls that are running.
+        connections: Open connections.
+        started_at: Seconds since 1970.
+    """
+
+    stopping: bool = False
+    in_flight: int = 0
+    connections: int = 0
+    started_at: int = attrs.field(factory=lambda: int(time.time()))
+
+
+def canonical_path(path: str) -> str:
+    """Return a path without `/v1`, which some SDKs add and others expect in the base URL."""
+    path = path.rstrip("/")
+    while path == "/v1" or path.startswith("/v1/"):
+        path = path[3:]
+    return path or "/"
+
+
+def _missing(message: str, status: int = 404) -> RequestRejected:
+    return RequestRejected(
+        ServedError(
+            status=status,
+            type="invalid_request_error",
+            code="not_found" if status == 404 else "method_not_allowed",
+            messages_type="not_found_error",
+            message=message,
+        )
+    )
+
+
+def _no_capacity(message: str) -> RequestRejected:
+    return RequestRejected(
+        ServedError(
+            status=503,
+            type="server_error",
+            code="overloaded",
+            messages_type="overloaded_error",
+            message=message,
+            retry_after=1.0,
+            retryable=True,
+        )
+    )
+
+
+Endpoint = Callable[[ServedCall], Awaitable[None]]
+
+
+@attrs.define(eq=False)
+class Endpoints:
+    """Answers requests.
+
+    Args:
+        router: Makes the calls to providers.
+        settings: How the gateway serves.
+        names: Finds models.
+        keyring: Finds keys.
+        accounts: Admits and records calls.
+        state: What the gateway is doing.
+        active: The streams whose silences are filled.
+    """
+
+    router: Router
+    settings: GatewaySettings
+    names: ModelNames
+    keyring: Keyring
+    accounts: Accounts
+    state: GatewayState
+    active: set[ActiveStream] = attrs.field(factory=set)
+    _get: Mapping[str, Endpoint] = attrs.field(init=False)
+    _post: Mapping[str, Endpoint] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._get = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics, "/models": self._models}
+        self._post = {
+            "/chat/completions": self._chat,
+            "/responses": self._chat,
+            "/messages": self._chat,
+            "/messages/count_tokens": self._count_tokens,
+            "/embeddings": self._embeddings,
+        }
+
+    async def answer(self, call: ServedCall) -> None:
+        """Answer one request.
+
+        Raises:
+            TurnoutError: The request is rejected, or no provider could answer. Nothing was sent then.
+        """
+        path, method = call.path, call.request.head.method
+        if path not in ("/health", "/ready"):
+            call.client = self.keyring.authenticate(call.request.head.headers)
+        if path.startswith("/models/") and method in ("GET", "HEAD"):
+            return await self._model(call, path.removeprefix("/models/"))
+        allowed = self._get if path in self._get else self._post
+        if path not in allowed:
+            raise _missing(f"there is no {path[:200]} here")
+        methods = ("GET", "HEAD") if allowed is self._get else ("POST",)
+        if method not in methods:
+            raise _missing(f"{path} takes {' and '.join(methods)}, not {method[:20]}", 405)
+        return await allowed[path](call)
+
+    # -- generation ---------------------------------------------------------------------------------------------
+
+    def _resolve(self, call: ServedCall) -> Resolve:
+        client = _client(call)
+
+        def resolve(name: str) -> tuple[ModelConfig, ...]:
+            call.model_name = name
+            return self.names.resolve(name, client)
+
+        return resolve
+
+    def _options(self) -> ReadOptions:
+        return ReadOptions(ignore_unknown=self.settings.ignore_unknown)
+
+    def _begin(self) -> None:
+        if self.state.stopping:
+            raise _no_capacity("this gateway stops; try again")
+        bound = self.settings.max_in_flight
+        if bound is not None and self.state.in_flight >= bound:
+            raise _no_capacity("this gateway is at its limit of calls; try again later")
+        self.state.in_flight += 1
+
+    async def _chat(self, call: ServedCall) -> None:
+        inbound = call.dialect.read_request(call.request.body, self._resolve(call), self._options())
+        deadlines = self._deadlines(call)
+        admission = self.accounts.admit(_client(call), inbound.request)
+        try:
+            self._begin()
+            try:
+                if inbound.stream:
+                    await serve_stream(call, inbound, self.router, deadlines, self.active)
+                else:
+                    await serve_whole(call, inbound, self.router, deadlines)
+            finally:
+                self.state.in_flight -= 1
+        finally:
+            self.accounts.settle(call, admission)
+
+    async def _embeddings(self, call: ServedCall) -> None:
+        resolve, options = self._resolve(call), self._options()
+        inbound = read_embedding_request(call.request.body, resolve, options, self.names.family)
+        admission = self.accounts.admit(_client(call), inbound.request)
+        try:
+            self._begin()
+            try:
+                await self._embed(call, inbound)
+            finally:
+                self.state.in_flight -= 1
+        finally:
+            self.accounts.settle(call, admission)
+
+    async def _embed(self, call: ServedCall, inbound: InboundEmbedding) -> None:
+        response = await self.router.embed(inbound.request, timeout=self._deadlines(call).timeout)
+        call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
+        headers = [*JSON_HEADERS, *call.headers(inbound.ignored)]
+        await call.responder.send_whole(200, headers, build_embedding_response(inbound, response))
+
+    async def _count_tokens(self, call: ServedCall) -> None:
+        """Count the tokens of a prompt: the provider's own count if it gives one, and otherwise an estimate."""
+        inbound = MESSAGES.read_count_request(call.request.body, self._resolve(call), self._options())
+        headers = list(JSON_HEADERS)
+        try:
+            tokens = (await self.router.count_tokens(inbound.request, timeout=_COUNT_TIMEOUT)).prompt_tokens
+        except TurnoutError:
+            tokens = prompt_tokens(inbound.request)
+            headers.append(("x-turnout-estimate", "true"))
+        await call.responder.send_whole(200, headers, build_token_count(tokens))
+
+    def _deadlines(self, call: ServedCall) -> Deadlines:
+        return Deadlines(self._seconds(call, "x-turnout-timeout"), self._seconds(call, "x-turnout-total"))
+
+    def _seconds(self, call: ServedCall, name: str) -> float | None:
+        text = call.request.head.headers.get(name)
+        if text is None:
+            return None
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            raise invalid_request(f"the header {name} must be a number of seconds, such as 30", name)
+        return min(seconds, self.settings.max_timeout)
+
+    # -- models -------------------------------------------------------------------------------------------------
+
+    async def _models(self, call: ServedCall) -> None:
+        names = self.names.listed(_client(call))
+        body = build_models(names, self.state.started_at, messages=_speaks_messages(call))
+        await call.responder.send_whole(200, JSON_HEADERS, body)
+
+    async def _model(self, call: ServedCall, name: str) -> None:
+        self.names.resolve(name, _client(call))
+        body = build_model(name, self.state.started_at, messages=_speaks_messages(call))
+        await call.responder.send_whole(200, JSON_HEADERS, body)
+
+    # -- the gateway itself -------------------------------------------------------------------------------------
+
+    async def _health(self, call: ServedCall) -> None:
+        status, word = (503, b"stopping") if self.state.stopping else (200, b"ok")
+        await call.responder.send_whole(status, JSON_HEADERS, b'{"status":"%b"}' % word)
+
+    async def _ready(self, call: ServedCall) -> None:
+        """Answer 200 if a call could be made: at least one provider that the gateway offers is configured."""
+        usable = {status.provider for status in self.router.statuses() if status.status == "available"}
+        wanted = self.names.offered(self.accounts.routes)
+        ready = not self.state.stopping and bool(usable & wanted if wanted else usable)
+        body = b'{"status":"ready"}' if ready else b'{"status":"no provider is configured"}'
+        await call.responder.send_whole(200 if ready else 503, JSON_HEADERS, body)
+
+    async def _metrics(self, call: ServedCall) -> None:
+        await call.responder.send_whole(200, _TEXT, self.metrics_text())
+
+    def metrics_text(self) -> bytes:
+        """Return all counts in the text format of Prometheus."""
+        health = self.router.health()
+        states = {"closed": 0.0, "half-open": 1.0, "open": 2.0}
+        return self.accounts.metrics.text(
+            {
+                "turnout_in_flight": ("Generation calls that are running.", [((), self.state.in_flight)]),
+                "turnout_connections": ("Open connections.", [((), self.state.connections)]),
+                "turnout_breaker_state": (
+                    "State of each candidate's circuit breaker: 0 closed, 1 half-open, 2 open.",
+                    [((("candidate", one.candidate),), states.get(str(one.state), 0.0)) for one in health],
+                ),
+                "turnout_candidate_in_flight": (
+                    "Requests to each candidate that are running.",
+                    [((("candidate", one.candidate),), one.in_flight) for one in health],
+                ),
+            }
+        )
+
+
+def _client(call: ServedCall) -> Client:
+    if call.client is None:
+        raise RequestRejected(INTERNAL_ERROR)
+    return call.client
+
+
+def _speaks_messages(call: ServedCall) -> bool:
+    return call.request.head.headers.get("anthropic-version") is not None

@@ -1,0 +1,393 @@
+"""The gateway: it answers requests of several protocols through one router.
+
+    async with Router(providers, on_trace=record_trace) as router:
+        await Gateway(router, GatewaySettings()).serve()
+
+`serve` runs until it is cancelled, or until `stop` ends it gracefully.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import functools
+import logging
+import math
+import ssl
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from turnout.config.values import SettingsError
+from turnout.errors import TurnoutError
+from turnout.http.http1_server import MalformedRequest, RequestHead, ServedRequest
+from turnout.prices import Price
+from turnout.routing.policy.routes import Route
+from turnout.serving import INTERNAL_ERROR, RequestRejected, ServedError, served_error
+from turnout_io.serve.accounts import Accounts
+from turnout_io.serve.budget_file import BudgetFile
+from turnout_io.serve.chat import JSON_HEADERS
+from turnout_io.serve.connection import Connection, ConnectionLimits, Responder, StopReason
+from turnout_io.serve.endpoints import Endpoints, GatewayState, canonical_path
+from turnout_io.serve.keys import Keyring
+from turnout_io.serve.names import ModelNames
+from turnout_io.serve.origins import OriginCheck
+from turnout_io.serve.served_call import MESSAGES, ServedCall, current_call, dialect_of, request_id_of
+from turnout_io.serve.settings import Address, GatewaySettings
+from turnout_io.trio import Router
+
+__all__ = ["Gateway"]
+
+LOG: Final = logging.getLogger("turnout.serve")
+_HANDSHAKE_TIMEOUT: Final = 10.0
+# Seconds for the last words to a client when the gateway stops.
+_LAST_WORDS: Final = 2.0
+_SYNC_INTERVAL: Final = 60.0
+
+
+@attrs.define(eq=False)
+class Gateway:
+    """Serves chat completions, Responses, Messages and embeddings.
+
+    Args:
+        router: Makes the calls to providers. Its `on_trace` must be `record_trace`, or call it.
+        settings: How the gateway serves.
+        routes: The routes of the router.
+        prices: The prices of models, for budgets.
+        addresses: Where it listens, once `serve` has begun.
+    """
+
+    router: Router
+    settings: GatewaySettings = attrs.field(factory=GatewaySettings)
+    routes: Iterable[Route] = attrs.field(default=(), kw_only=True)
+    prices: Mapping[str, Price] = attrs.field(factory=dict, kw_only=True)
+    addresses: tuple[str, ...] = attrs.field(default=(), init=False)
+    state: GatewayState = attrs.field(factory=GatewayState, init=False)
+    endpoints: Endpoints = attrs.field(init=False)
+    _origins: OriginCheck = attrs.field(init=False)
+    _connections: set[Connection] = attrs.field(factory=set, init=False)
+    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _ending: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _date: tuple[int, str] = attrs.field(default=(0, ""), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self.settings
+        keyring = Keyring.of(settings.keys)
+        routes = {route.name: route for route in self.routes}
+        names = ModelNames(
+            settings.aliases, tuple(routes), frozenset(s.provider for s in self.router.statuses()), settings.allows_any
+        )
+        accounts = Accounts(self.prices, routes)
+        if settings.budget_file is not None:
+            accounts.budget_file = BudgetFile.open(settings.budget_file, keyring.clients, time.time())
+        self.endpoints = Endpoints(self.router, settings, names, keyring, accounts, self.state)
+        self._origins = OriginCheck(settings.cors_origins, settings.listen, open=keyring.local is not None)
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def serve(
+        self,
+        listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None,
+        *,
+        task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `stop`, or until it is cancelled. It reports its addresses when it listens.
+
+        Args:
+            listeners: Open listeners, such as those of a service manager. None opens the address of the settings.
+            task_status: For `nursery.start`.
+
+        Raises:
+            SettingsError: The address cannot be used, or the certificate cannot be read.
+        """
+        settings = self.settings
+        context = _tls_context(settings)
+        served: list[trio.abc.Listener[trio.abc.Stream]] = (
+            list(listeners) if listeners is not None else [*await _listen(settings.listen, "serve.listen")]
+        )
+        metrics = await _listen(settings.metrics, "serve.metrics") if settings.metrics is not None else []
+        scheme = "http" if context is None else "https"
+        self.addresses = tuple(f"{scheme}://{_shown(one)}" for one in served if isinstance(one, trio.SocketListener))
+        accept = functools.partial(self._accept, context)
+        try:
+            async with trio.open_nursery() as background:
+                background.start_soon(self._watch, background)
+                background.start_soon(self._sync_budgets)
+                if metrics:
+                    background.start_soon(trio.serve_listeners, self._accept_metrics, metrics)
+                async with trio.open_nursery() as connections:
+                    connections.start_soon(self._end_after_grace, connections)
+                    with self._accepting:
+                        task_status.started(self.addresses)
+                        await trio.serve_listeners(accept, served, handler_nursery=connections)
+                    for listener in served:
+                        await trio.aclose_forcefully(listener)
+                    for connection in tuple(self._connections):
+                        connection.end_when_idle()
+                background.cancel_scope.cancel()
+        finally:
+            budget_file = self.endpoints.accounts.budget_file
+            if budget_file is not None:
+                budget_file.close()
+
+    def stop(self) -> None:
+        """Stop: accept nothing new, let running requests end within the grace, then cut them. Twice: cut them now."""
+        if self.state.stopping:
+            self._ending.cancel()
+        self.state.stopping = True
+        self._accepting.cancel()
+        self._stopped.set()
+
+    async def _end_after_grace(self, connections: trio.Nursery) -> None:
+        """Wait for the stop, then for the last connection, but no longer than the grace."""
+        await self._stopped.wait()
+        with self._ending:
+            with trio.move_on_after(self.settings.grace):
+                while self._connections:
+                    await trio.sleep(0.02)
+        for connection in tuple(self._connections):
+            if connection.responder is not None:
+                connection.responder.stop(StopReason.SHUTDOWN)
+        with trio.move_on_after(_LAST_WORDS + 1):
+            while self._connections:
+                await trio.sleep(0.02)
+        connections.cancel_scope.cancel()
+
+    async def _sync_budgets(self) -> None:
+        while True:
+            await trio.sleep(_SYNC_INTERVAL)
+            if (budget_file := self.endpoints.accounts.budget_file) is not None:
+                await trio.to_thread.run_sync(budget_file.sync)
+
+    async def _watch(self, nursery: trio.Nursery) -> None:
+        """Fill the silence of streams, and cut clients that do not read."""
+        settings = self.settings
+        tick = min(1.0, settings.head_after / 4, settings.write_timeout / 4)
+        while True:
+            await trio.sleep(tick)
+            now = trio.current_time()
+            for stream in tuple(self.endpoints.active):
+                if now - stream.responder.last_write >= settings.head_after and not stream.pinging:
+                    stream.pinging = True
+                    nursery.start_soon(stream.send_ping)
+            for connection in tuple(self._connections):
+                responder = connection.responder
+                if responder is not None and now - responder.writing_since >= settings.write_timeout:
+                    responder.stop(StopReason.CLIENT_TOO_SLOW)
+
+    # -- connections --------------------------------------------------------------------------------------------
+
+    async def _accept(self, context: ssl.SSLContext | None, stream: trio.abc.Stream) -> None:
+        if len(self._connections) >= self.settings.max_connections:
+            await trio.aclose_forcefully(stream)
+            return
+        if context is not None:
+            secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+            try:
+                with trio.fail_after(_HANDSHAKE_TIMEOUT):
+                    await secure.do_handshake()
+            except (trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError):
+                await trio.aclose_forcefully(stream)
+                return
+            stream = secure
+        await self._serve_connection(stream)
+
+    async def _serve_connection(self, stream: trio.abc.Stream) -> None:
+        settings = self.settings
+        limits = ConnectionLimits(
+            max_body=settings.max_body,
+            head_timeout=settings.head_timeout,
+            body_timeout=settings.body_timeout,
+            idle_timeout=settings.idle_timeout,
+            write_timeout=settings.write_timeout,
+        )
+        connection = Connection(stream, limits, self._handle, self._malformed, self._early, self._http_date)
+        connection.keep_alive = not self.state.stopping
+        self._connections.add(connection)
+        self.state.connections = len(self._connections)
+        try:
+            await connection.serve()
+        except Exception:
+            # One client must not end the gateway for all others.
+            LOG.exception("a connection failed")
+        finally:
+            self._connections.discard(connection)
+            self.state.connections = len(self._connections)
+
+    async def _accept_metrics(self, stream: trio.abc.Stream) -> None:
+        """Serve `/metrics` on its own address, to whoever can connect."""
+
+        async def handle(request: ServedRequest, responder: Responder) -> None:
+            with responder.scope:
+                if canonical_path(request.head.path) == "/metrics":
+                    await responder.send_whole(200, list(_METRICS_HEADERS), self.endpoints.metrics_text())
+                else:
+                    await responder.send_whole(404, [], b"")
+
+        async def malformed(fault: MalformedRequest, responder: Responder) -> None:
+            await responder.send_whole(fault.status, [], b"")
+
+        async def early(head: RequestHead, responder: Responder) -> bool:
+            return False
+
+        connection = Connection(stream, ConnectionLimits(max_body=0), handle, malformed, early, self._http_date)
+        with contextlib.suppress(Exception):
+            await connection.serve()
+
+    def _http_date(self) -> str:
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = (now, email.utils.formatdate(now, usegmt=True))
+        return self._date[1]
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    async def _handle(self, request: ServedRequest, responder: Responder) -> None:
+        head = request.head
+        request_id = request_id_of(head.headers.get("x-request-id"))
+        call = ServedCall(request, responder, canonical_path(head.path), request_id)
+        responder.headers = [("x-request-id", request_id), ("request-id", request_id)]
+        token = current_call.set(call)
+        try:
+            with responder.scope:
+                try:
+                    await self._answer(call)
+                except (TurnoutError, Exception) as error:
+                    await self._fail(call, error)
+            if responder.stop_reason is StopReason.SHUTDOWN:
+                await self._last_words(call)
+        finally:
+            current_call.reset(token)
+            left = responder.stop_reason in (StopReason.CLIENT_LEFT, StopReason.CLIENT_TOO_SLOW)
+            self.endpoints.accounts.log(call, 499 if left else responder.status)
+
+    async def _answer(self, call: ServedCall) -> None:
+        head, responder = call.request.head, call.responder
+        cors = self._origins.check(head)
+        responder.headers += cors
+        if head.method == "OPTIONS" and cors:
+            await responder.send_whole(204, self._origins.preflight(), b"")
+            return
+        coding = head.headers.get("content-encoding")
+        if coding not in (None, "identity"):
+            raise RequestRejected(_unsupported_coding(coding or ""))
+        await self.endpoints.answer(call)
+
+    async def _fail(self, call: ServedCall, error: BaseException) -> None:
+        served = served_error(error)
+        call.error = served
+        if not isinstance(error, RequestRejected):
+            call.cause = error
+        if served is INTERNAL_ERROR:
+            LOG.error("%s: the gateway failed", call.request_id, exc_info=error)
+        if isinstance(error, TurnoutError) and call.trace is None and error.trace.attempts:
+            call.trace = error.trace
+        if call.responder.status:
+            # The response has begun, so no status can be sent any more: the connection ends without its last chunk.
+            call.responder.stop(StopReason.CLIENT_LEFT)
+            return
+        await _send_error(call.responder, call.path, served, call.request_id, call.headers())
+
+    async def _last_words(self, call: ServedCall) -> None:
+        """Tell a client that its request was cut because the gateway stops."""
+        error = ServedError(
+            status=503,
+            type="server_error",
+            code="overloaded",
+            messages_type="overloaded_error",
+            message="the gateway stops; try again",
+            retryable=True,
+        )
+        responder = call.responder
+        responder.scope = trio.CancelScope()
+        call.error = error
+        with trio.move_on_after(_LAST_WORDS, shield=True):
+            if call.writer is not None:
+                await responder.finish(call.writer.error(error, call.request_id))
+            elif not responder.status:
+                await _send_error(responder, call.path, error, call.request_id, [])
+
+    async def _malformed(self, fault: MalformedRequest, responder: Responder) -> None:
+        path = canonical_path(responder.head.path) if responder.head is not None else "/"
+        error = ServedError(
+            status=fault.status,
+            type="invalid_request_error",
+            code="malformed_request",
+            messages_type="request_too_large" if fault.status == 413 else "invalid_request_error",
+            message=fault.message,
+        )
+        self.endpoints.accounts.metrics.requests.add("malformed", str(fault.status), "-")
+        with responder.scope, trio.move_on_after(self.settings.write_timeout):
+            await _send_error(responder, path, error, request_id_of(None), [])
+
+    async def _early(self, head: RequestHead, responder: Responder) -> bool:
+        """Reject a client without a key before its body arrives."""
+        try:
+            self._origins.check(head)
+            if canonical_path(head.path) not in ("/health", "/ready"):
+                self.endpoints.keyring.authenticate(head.headers)
+        except RequestRejected as rejected:
+            with responder.scope, trio.move_on_after(self.settings.write_timeout):
+                await _send_error(responder, canonical_path(head.path), rejected.error, request_id_of(None), [])
+            return True
+        return False
+
+
+_METRICS_HEADERS: Final = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
+
+
+def _unsupported_coding(coding: str) -> ServedError:
+    return ServedError(
+        status=415,
+        type="invalid_request_error",
+        code="unsupported_content_encoding",
+        messages_type="invalid_request_error",
+        message=f"a body in the coding {coding[:40]!r} cannot be read; send it without Content-Encoding",
+    )
+
+
+async def _send_error(
+    responder: Responder, path: str, error: ServedError, request_id: str, headers: list[tuple[str, str]]
+) -> None:
+    dialect = dialect_of(path)
+    fields = [*JSON_HEADERS, *headers]
+    if not error.retryable:
+        # SDKs repeat 408, 409, 429 and 5xx by themselves, on top of what the router has tried.
+        fields.append(("x-should-retry", "false"))
+    if error.retry_after is not None:
+        fields += [
+            ("retry-after", str(math.ceil(error.retry_after))),
+            ("retry-after-ms", str(math.ceil(error.retry_after * 1000))),
+        ]
+    if error.status == 401:
+        fields.append(("www-authenticate", "Bearer"))
+    status = error.messages_status if dialect is MESSAGES else error.status
+    await responder.send_whole(status, fields, dialect.build_error(error, request_id))
+
+
+async def _listen(address: Address, where: str) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(address.port, host=address.host)
+    except OSError as error:
+        raise SettingsError(f"{where}: {address} cannot be used: {error.strerror or error}") from None
+
+
+def _shown(listener: trio.SocketListener) -> str:
+    host, port = listener.socket.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"serve.tlsCertificate, serve.tlsKey: cannot be read: {error}") from None
+    return context
