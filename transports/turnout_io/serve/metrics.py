@@ -13,6 +13,8 @@ import attrs
 
 __all__ = ["Counter", "Histogram", "Metrics", "sample"]
 
+# Combinations of labels that a counter can have.
+_MAX_SERIES: Final = 2_000
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -37,7 +39,9 @@ class Counter:
     values: dict[tuple[str, ...], float] = attrs.field(factory=dict)
 
     def add(self, *labels: str, amount: float = 1.0) -> None:
-        """Add to the number of these labels."""
+        """Add to the number of these labels. Clients name models, so beyond a bound all new labels are `other`."""
+        if labels not in self.values and len(self.values) >= _MAX_SERIES:
+            labels = ("other",) * len(labels)
         self.values[labels] = self.values.get(labels, 0.0) + amount
 
     def lines(self) -> Iterable[str]:

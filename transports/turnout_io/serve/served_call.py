@@ -96,6 +96,8 @@ class ServedCall:
         fields = [("x-turnout-model", header_text(self.answered))] if self.answered else []
         if self.trace is not None and self.trace.attempts:
             fields.append(("x-turnout-attempts", str(self.trace.attempts)))
+        if self.client is not None and self.client.settings is not None:
+            fields += self.client.headers(trio.current_time())
         if ignored:
             shown = ", ".join(ignored[:_MAX_NAMES])
             more = f", … {len(ignored) - _MAX_NAMES} more" if len(ignored) > _MAX_NAMES else ""

@@ -1,0 +1,263 @@
+"""Keys: who may call, which models, how often, and for how much money."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.transports.serve.world import HELLO, Answer, chunks, document, in_memory, world
+from turnout.config.values import SettingsError
+from turnout.http import Headers
+from turnout.prices import Price
+from turnout.routing.policy.routes import Route
+from turnout.routing.policy.settings import Policy
+from turnout.serving import RequestRejected
+from turnout_io.serve import BudgetSettings, KeySettings
+from turnout_io.serve.budget_file import BudgetFile
+from turnout_io.serve.keys import Client, Keyring, period_of
+
+AUTHORIZED = {"Authorization": "Bearer secret"}
+
+
+def with_key(**fields: Any) -> dict[str, Any]:
+    aliases = {"fast": ["openai/gpt-4o-mini"], "slow": ["openai/gpt-4o"]}
+    return {"aliases": aliases, "keys": [{"name": "team", "key": "secret", **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": "Basic secret"}, 401),
+        ({"x-api-key": ""}, 401),
+        ({"Authorization": "Bearer secret"}, 200),
+        ({"Authorization": "bearer  secret "}, 200),
+        ({"x-api-key": "secret"}, 200),
+        ({"api-key": "secret"}, 200),
+    ],
+)
+@in_memory
+async def test_a_key_is_required(headers: dict[str, str], status: int) -> None:
+    async with world(with_key()) as w:
+        w.upstream.add(document())
+        client = w.client()
+        reply = await client.chat(model="fast", headers=headers)
+        assert reply.status == status
+        assert len(w.upstream.requests) == (status == 200)
+        if status == 401:
+            assert reply.json["error"]["code"] == "invalid_api_key"
+            assert reply.headers["www-authenticate"] == "Bearer"
+        assert (await client.ask("GET", "/health")).status == 200
+        assert (await client.ask("GET", "/metrics", headers=headers)).status == status
+
+
+@in_memory
+async def test_a_client_without_a_key_is_rejected_before_its_body() -> None:
+    async with world(with_key()) as w:
+        client = w.client()
+        head = b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+        await client.stream.send_all(head)
+        reply = await client.read()
+        assert reply.status == 401
+        assert reply.json["error"]["type"] == "authentication_error"
+        assert await client.receive() == b""
+
+
+@pytest.mark.parametrize(
+    ("models", "allow", "name", "status"),
+    [
+        (None, None, "fast", 200),
+        (None, None, "route/smart", 200),
+        (None, None, "openai/gpt-4o", 403),
+        (None, "any", "openai/gpt-4o", 200),
+        (["fast"], None, "fast", 200),
+        (["fast"], "any", "slow", 403),
+        (["fast"], None, "route/smart", 403),
+        (["route/*"], None, "route/smart", 200),
+        (["openai/*"], None, "openai/gpt-4o", 200),
+        (["openai/*"], None, "groq/llama", 403),
+        ("*", None, "groq/llama", 200),
+    ],
+)
+@in_memory
+async def test_the_models_of_a_key(models: Any, allow: str | None, name: str, status: int) -> None:
+    settings = {**with_key(**({"models": models} if models else {})), **({"allow": allow} if allow else {})}
+    async with world(settings, routes=[Route("smart", ["openai/gpt-4o"])]) as w:
+        w.upstream.add(document())
+        client = w.client()
+        reply = await client.chat(model=name, headers=AUTHORIZED)
+        assert reply.status == status
+        if status == 403:
+            assert reply.json["error"]["code"] == "model_not_allowed"
+            assert not w.upstream.requests
+        listed = {model["id"] for model in (await client.ask("GET", "/v1/models", headers=AUTHORIZED)).json["data"]}
+        if "*" not in name and "/" not in name:
+            assert (name in listed) is (status == 200)
+
+
+@in_memory
+async def test_requests_per_minute() -> None:
+    async with world(with_key(requestsPerMinute=2)) as w:
+        client = w.client()
+        w.upstream.add(*[document()] * 4)
+        for left in ("1", "0"):
+            assert (await client.ask("GET", "/v1/models", headers=AUTHORIZED)).status == 200
+            assert (await client.chat(model="none", headers=AUTHORIZED)).status == 404
+            reply = await client.chat(model="fast", headers=AUTHORIZED)
+            assert reply.status == 200
+            assert reply.headers["x-ratelimit-limit-requests"] == "2"
+            assert reply.headers["x-ratelimit-remaining-requests"] == left
+        reply = await client.chat(model="fast", headers=AUTHORIZED)
+        assert reply.status == 429
+        assert reply.json["error"]["code"] == "rate_limit_exceeded"
+        assert "x-should-retry" not in reply.headers
+        await trio.sleep(float(reply.headers["retry-after"]))
+        assert (await client.chat(model="fast", headers=AUTHORIZED)).status == 200
+
+
+@in_memory
+async def test_tokens_per_minute_are_corrected_by_what_was_used() -> None:
+    async with world(with_key(tokensPerMinute=150)) as w:
+        client = w.client()
+        w.upstream.add(*[document()] * 9)
+        for _ in range(5):  # each is taken for about 106 tokens at first, and uses 5
+            assert (await client.chat(model="fast", max_tokens=100, headers=AUTHORIZED)).status == 200
+        assert (await client.chat(model="fast", max_tokens=140, headers=AUTHORIZED)).status == 429
+
+
+@in_memory
+async def test_calls_at_the_same_time() -> None:
+    async with world(with_key(maxConcurrency=1)) as w:
+        w.upstream.add(Answer([document()], delay=5.0), document())
+        first, second = w.client(), w.client()
+        await first.send("POST", "/v1/chat/completions", {"model": "fast", "messages": HELLO}, AUTHORIZED)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await second.chat(model="fast", headers=AUTHORIZED)).status == 429
+        assert (await first.read()).status == 200
+        assert (await second.chat(model="fast", headers=AUTHORIZED)).status == 200
+
+
+@in_memory
+async def test_calls_of_all_clients_at_the_same_time() -> None:
+    async with world({"maxInFlight": 1}) as w:
+        w.upstream.add(Answer([document()], delay=5.0))
+        first, second = w.client(), w.client()
+        await first.send("POST", "/v1/chat/completions", {"model": "openai/gpt-4o", "messages": HELLO})
+        await trio.testing.wait_all_tasks_blocked()
+        reply = await second.chat()
+        assert reply.status == 503
+        assert reply.headers["retry-after"] == "1"
+        assert (await first.read()).status == 200
+        assert w.gateway.state.in_flight == 0
+
+
+PRICES = {"openai/gpt-4o-mini": Price(prompt=1e6, completion=1e6)}  # one unit of money a token
+
+
+@in_memory
+async def test_a_budget() -> None:
+    budget = {"amount": 30, "per": "day"}
+    async with world(with_key(budget=budget), policy=Policy(retries=0, prices=PRICES)) as w:
+        client = w.client()
+        w.upstream.add(*[document()] * 3)
+        for _ in range(2):
+            reply = await client.chat(model="fast", max_tokens=10, headers=AUTHORIZED)
+            assert reply.status == 200
+            assert reply.headers["x-turnout-cost"] == "5"
+        # 20 are left, and the answer may cost more.
+        reply = await client.chat(model="fast", max_tokens=25, headers=AUTHORIZED)
+        assert reply.status == 429
+        assert reply.json["error"]["code"] == "insufficient_quota"
+        assert reply.headers["x-should-retry"] == "false"
+        assert (await client.chat(model="fast", max_tokens=10, headers=AUTHORIZED)).status == 200
+
+
+@in_memory
+async def test_a_stream_that_is_left_counts_its_reservation_no_more() -> None:
+    budget = {"amount": 30, "per": "month"}
+    async with world(with_key(budget=budget), policy=Policy(retries=0, prices=PRICES)) as w:
+        w.upstream.add(Answer([chunks("Hel"), 50.0]), document())
+        client = w.client()
+        body = {"model": "fast", "messages": HELLO, "stream": True, "max_tokens": 20}
+        await client.send("POST", "/v1/chat/completions", body, AUTHORIZED)
+        assert await client.receive()
+        assert (await w.client().chat(model="fast", max_tokens=20, headers=AUTHORIZED)).status == 429
+        await client.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await w.client().chat(model="fast", max_tokens=20, headers=AUTHORIZED)).status == 200
+
+
+# -- the parts -------------------------------------------------------------------------------------------------------
+
+NOON = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC).timestamp()
+DAY = 86_400.0
+
+
+def client_of(per: str = "month", amount: float = 10.0, name: str = "team") -> Client:
+    budget = BudgetSettings(amount=amount, per="day" if per == "day" else "month")
+    return Client(name, None, KeySettings(name=name, digest=b"", budget=budget))
+
+
+def test_periods() -> None:
+    assert period_of("day", NOON) == "2026-11-30"
+    assert period_of("month", NOON) == "2026-11"
+
+
+@pytest.mark.parametrize(("per", "days"), [("day", 1), ("month", 1)])
+def test_a_budget_begins_anew_in_its_next_period(per: str, days: int) -> None:
+    client = client_of(per)
+    client.admit(0, 8.0, 0.0, NOON).settle(5, 8.0, NOON)
+    with pytest.raises(RequestRejected):
+        client.admit(0, 5.0, 0.0, NOON)
+    client.admit(0, 5.0, 0.0, NOON + days * DAY)
+
+
+def test_a_reservation_counts_until_it_is_settled() -> None:
+    client = client_of()
+    first = client.admit(0, 8.0, 0.0, NOON)
+    with pytest.raises(RequestRejected):
+        client.admit(0, 5.0, 0.0, NOON)
+    assert first.settle(5, 1.0, NOON) == 1.0
+    assert first.settle(5, 1.0, NOON) == 0.0
+    client.admit(0, 5.0, 0.0, NOON)
+    assert client.spent(NOON) == 1.0
+
+
+def test_a_key_is_found_by_its_digest_alone() -> None:
+    key = KeySettings(name="team", digest=hashlib.sha256("gehéim".encode()).digest())
+    keyring = Keyring.of([key])
+    assert keyring.authenticate(Headers([("authorization", "Bearer gehéim")])).name == "team"
+    assert "digest" not in repr(key)
+
+
+def test_the_budget_file_remembers(tmp_path: Path) -> None:
+    path = tmp_path / "budget.jsonl"
+    client = client_of()
+    file = BudgetFile.open(path, (client,), NOON)
+    for amount in (1.0, 2.5):
+        file.add(client, amount, NOON)
+    file.close()
+    with path.open("a") as broken:
+        broken.write('{"key": "team", "per')
+    again = client_of()
+    BudgetFile.open(path, (again,), NOON).close()
+    assert again.spent(NOON) == 3.5
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"key": "team", "period": "2026-11", "amount": 3.5}
+    ]
+    later, other = client_of(), client_of(name="other")
+    BudgetFile.open(path, (later, other), NOON + DAY).close()
+    assert later.spent(NOON + DAY) == 0
+    assert other.spent(NOON + DAY) == 0
+
+
+def test_a_budget_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="budgetFile"):
+        BudgetFile.open(tmp_path / "none" / "x", (), NOON)

@@ -1,0 +1,86 @@
+"""Runs a gateway as a program: from settings, until a signal ends it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from turnout.config.settings import Settings
+from turnout.config.values import SettingsError
+from turnout_io.serve.gateway import Gateway
+from turnout_io.serve.served_call import record_trace
+from turnout_io.serve.settings import GatewaySettings, read_gateway_settings
+from turnout_io.trio import Router
+
+__all__ = ["build_gateway", "run_gateway"]
+
+
+def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
+    """Return the gateway of a configuration.
+
+    Its providers leave out settings that a model rejects, unless the configuration says otherwise: a client cannot
+    know which of several models answers.
+
+    Args:
+        settings: The whole configuration.
+        listen: The address of the command line, which stands over the one of the configuration.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    served = read_gateway_settings(settings.serve, listen=listen)
+    policy = settings.policy()
+    for where, one in (
+        ("runtime.router", policy),
+        *((f"routes.{route.name}.policy", route.policy) for route in settings.routes),
+    ):
+        if one is not None and one.on_interrupt == "restart":
+            raise SettingsError(
+                f"{where}.onInterrupt: restart cannot be used by `turnout serve`, because no protocol can retract "
+                "what a client has received; use raise or resume"
+            )
+    router = Router(policy=policy, on_trace=record_trace)
+    for provider in settings.providers:
+        options = {"unsupported": "drop", **provider.options}
+        router.register(attrs.evolve(provider, options=options).build(), enabled=provider.enabled)
+    for route in settings.routes:
+        router.add_route(route)
+    _check_aliases(served, router, {route.name for route in settings.routes})
+    return Gateway(router, served, routes=settings.routes, prices=policy.prices)
+
+
+def _check_aliases(settings: GatewaySettings, router: Router, routes: set[str]) -> None:
+    providers = {status.provider for status in router.statuses()}
+    for name, alias in settings.aliases.items():
+        for model in alias.models:
+            if model.is_route and model.model_id not in routes:
+                raise SettingsError(f"serve.aliases.{name}: there is no route {model.model_id!r}")
+            if not model.is_route and model.provider not in providers:
+                raise SettingsError(f"serve.aliases.{name}: there is no provider {model.provider!r}")
+
+
+def run_gateway(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
+    """Serve until SIGINT or SIGTERM. A second signal cuts what is still running.
+
+    Args:
+        gateway: The gateway.
+        started: Called with the addresses once the gateway listens.
+    """
+    trio.run(_run, gateway, started)
+
+
+async def _run(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
+    async with gateway.router, trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            nursery.start_soon(_stop_on_signal, gateway, signals)
+            async with trio.open_nursery() as serving:
+                started(await serving.start(gateway.serve))
+        nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(gateway: Gateway, signals: trio.abc.AsyncResource) -> None:
+    async for _ in signals:  # type: ignore[attr-defined]
+        gateway.stop()
