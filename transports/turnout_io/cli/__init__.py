@@ -1,4 +1,4 @@
-"""The command line: `turnout demo | chat | embed | models | providers | sandbox | explain | replay | simulate`.
+"""The command line: `turnout demo | chat | embed | models | providers | sandbox | serve | explain | replay | simulate`.
 
 Exit codes: 0; 1 for a call that failed, with one line on stderr; 2 for bad usage; 130 for Ctrl-C.
 """
@@ -16,6 +16,7 @@ except ImportError:  # pragma: no cover - said to the user by a process of its o
 from turnout_io.cli.chat import chat, demo, embed, models
 from turnout_io.cli.providers import markdown_matrix, providers
 from turnout_io.cli.sandbox import sandbox
+from turnout_io.cli.serve import serve
 from turnout_io.cli.simulate import simulate
 from turnout_io.cli.trace_commands import explain, replay
 
@@ -28,7 +29,7 @@ def cli() -> None:
     """Send an LLM request to the right provider, and on to the next one when that track is closed."""
 
 
-for command in (demo, chat, embed, models, providers, sandbox, explain, replay, simulate):
+for command in (demo, chat, embed, models, providers, sandbox, serve, explain, replay, simulate):
     cli.add_command(command)
 
 

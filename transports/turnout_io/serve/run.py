@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import attrs
 import trio
@@ -69,7 +69,22 @@ def run_gateway(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) ->
         gateway: The gateway.
         started: Called with the addresses once the gateway listens.
     """
-    trio.run(_run, gateway, started)
+    try:
+        trio.run(_run, gateway, started)
+    except BaseExceptionGroup as group:
+        # What fails at the start is one error for a person, not a tree of them.
+        errors = list(_leaves(group))
+        if len(errors) == 1:
+            raise errors[0] from None
+        raise
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 async def _run(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
@@ -81,6 +96,6 @@ async def _run(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> 
         nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(gateway: Gateway, signals: trio.abc.AsyncResource) -> None:
-    async for _ in signals:  # type: ignore[attr-defined]
+async def _stop_on_signal(gateway: Gateway, signals: AsyncIterator[int]) -> None:
+    async for _ in signals:
         gateway.stop()

@@ -1,0 +1,188 @@
+"""`turnout serve` as a process of its own: it starts, serves over real sockets and TLS, and stops on a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import attrs
+import pytest
+import trustme
+import yaml
+
+from turnout_io.sandbox import Fault, Sandbox
+
+pytestmark = pytest.mark.slow
+PROGRAM = [sys.executable, "-c", "from turnout_io.cli import main; main()", "serve"]
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@attrs.define
+class Running:
+    """A gateway that runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+    lines: list[str]
+    context: ssl.SSLContext | None = None
+
+    def connect(self) -> http.client.HTTPConnection:
+        if self.context is not None:
+            return http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.context)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
+        connection = self.connect()
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        found = response.status, response.read()
+        connection.close()
+        return found
+
+
+@contextlib.contextmanager
+def running(
+    *arguments: str, environ: dict[str, str] | None = None, context: ssl.SSLContext | None = None
+) -> Iterator[Running]:
+    clean = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
+    process = subprocess.Popen(
+        [*PROGRAM, "--env-file", "none", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**clean, **(environ or {})},
+    )
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        port = _port(process.stderr, lines)
+        yield Running(process, port, lines, context)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def _port(stderr: IO[str], lines: list[str]) -> int:
+    for line in stderr:
+        lines.append(line.strip())
+        if "serving on" in line:
+            return int(line.rpartition(":")[2])
+    raise AssertionError(f"the gateway did not start: {lines}")
+
+
+def configured(folder: Path, sandbox: Sandbox, **serve: object) -> str:
+    providers = {name: {"apiKey": sandbox.key(name), "endpoint": sandbox.url(name)} for name in ("openai", "anthropic")}
+    path = folder / "turnout.yaml"
+    path.write_text(yaml.safe_dump({"providers": providers, "serve": {"listen": "127.0.0.1:0", **serve}}))
+    return str(path)
+
+
+def test_without_any_provider_a_sandbox_answers() -> None:
+    with running("--listen", "127.0.0.1:0") as gateway:
+        assert "a sandbox answers" in gateway.lines[0]
+        status, body = gateway.ask("POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO})
+        assert status == 200
+        assert json.loads(body)["choices"][0]["message"]["content"]
+
+
+def test_a_signal_lets_a_stream_end(tmp_path: Path) -> None:
+    with Sandbox(token_interval=0.05) as sandbox:
+        sandbox.answer("openai", "one two three four five six seven eight nine ten")
+        with running("--config", configured(tmp_path, sandbox)) as gateway:
+            connection = gateway.connect()
+            body = {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+            connection.request("POST", "/v1/chat/completions", json.dumps(body))
+            response = connection.getresponse()
+            first = response.read1()
+            gateway.process.send_signal(signal.SIGTERM)
+            rest = response.read()
+            response.close()
+            connection.close()
+            assert (first + rest).endswith(b"data: [DONE]\n\n")
+            assert gateway.process.wait(timeout=20) == 0
+            with pytest.raises(OSError, match=r"refused|reset"):
+                gateway.ask("GET", "/health")
+
+
+def test_a_client_that_leaves_is_seen_by_the_provider(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        sandbox.script("openai", Fault(stall=60, after=2), forever=True)
+        with running("--config", configured(tmp_path, sandbox)) as gateway:
+            connection = gateway.connect()
+            body = {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+            connection.request("POST", "/v1/chat/completions", json.dumps(body))
+            response = connection.getresponse()
+            assert response.read1()
+            assert sandbox.in_flight("openai") == 1
+            response.close()
+            connection.close()
+            assert sandbox.wait(lambda sandbox: sandbox.in_flight("openai") == 0)
+
+
+def test_keys_and_metrics_on_an_address_of_their_own(tmp_path: Path) -> None:
+    keys = [{"name": "team", "key": "${TEAM_KEY}"}]
+    aliases = {"fast": ["openai/gpt-4o-mini"]}
+    with Sandbox() as sandbox:
+        path = configured(tmp_path, sandbox, keys=keys, aliases=aliases, budgetFile=str(tmp_path / "budget"))
+        with running("--config", path, environ={"TEAM_KEY": "secret"}) as gateway:
+            assert gateway.ask("GET", "/v1/models")[0] == 401
+            status, body = gateway.ask("GET", "/v1/models", authorization="Bearer secret")
+            assert status == 200
+            assert [model["id"] for model in json.loads(body)["data"]] == ["fast"]
+            assert (tmp_path / "budget").exists()
+            assert gateway.process.stderr is not None
+            assert not any("secret" in line for line in gateway.lines)
+
+
+def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    pem = str(tmp_path / "server.pem")
+    with Sandbox() as sandbox:
+        path = configured(tmp_path, sandbox, tlsCertificate=pem, tlsKey=pem)
+        with running("--config", path, context=context) as gateway:
+            assert "https://" in "".join(gateway.lines)
+            assert gateway.ask("GET", "/health") == (200, b'{"status":"ok"}')
+            plain = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+            plain.request("GET", "/health")
+            with pytest.raises((http.client.HTTPException, OSError)):
+                plain.getresponse().close()
+            plain.close()
+            assert gateway.ask("GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("serve", "router", "named"),
+    [
+        ({"listen": "0.0.0.0:8080"}, {}, "serve.keys must have a key"),
+        ({"aliases": {"fast": ["nobody/x"]}}, {}, "there is no provider 'nobody'"),
+        ({"aliases": {"fast": ["route/x"]}}, {}, "there is no route 'x'"),
+        ({}, {"onInterrupt": "restart"}, "restart cannot be used"),
+        ({"tlsCertificate": "none.pem", "tlsKey": "none.pem"}, {}, "serve.tlsCertificate"),
+        ({"listen": "127.0.0.1:1x"}, {}, "serve.listen"),
+    ],
+)
+def test_settings_that_cannot_be_used(
+    tmp_path: Path, serve: dict[str, object], router: dict[str, object], named: str
+) -> None:
+    path = tmp_path / "turnout.yaml"
+    serve = {"listen": "127.0.0.1:0", **serve}
+    path.write_text(yaml.safe_dump({"runtime": {"router": router}, "serve": serve}))
+    done = subprocess.run(
+        [*PROGRAM, "--sandbox", "--config", str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
