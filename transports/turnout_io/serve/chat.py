@@ -12,7 +12,7 @@ import trio
 
 from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, TurnoutError
-from turnout.events import End, Restarted
+from turnout.events import End, Event, Restarted
 from turnout.serving import Answerer, InboundChat, StreamWriter, served_error
 from turnout.serving.errors import restart_not_possible
 from turnout_io.drivers.async_driver import AsyncChatStream
@@ -163,16 +163,25 @@ async def _write(call: ServedCall, stream: AsyncChatStream, writer: StreamWriter
     def partial() -> ChatResponse:
         return stream.response
 
-    async for event in stream:
-        if isinstance(event, Restarted):
-            raise restart_not_possible()
-        ahead += writer.event(event, partial)
+    async for first in stream:
+        pieces = [ahead]
+        event: Event = first
+        for event in (first, *_rest_of_read(stream)):
+            if isinstance(event, Restarted):
+                raise restart_not_possible()
+            pieces.append(writer.event(event, partial))
+        ahead = b"".join(pieces)
         if isinstance(event, End):
             await responder.finish(ahead)
             return
         if ahead:
             await responder.send(ahead)
             ahead = b""
+
+
+def _rest_of_read(stream: AsyncChatStream) -> tuple[Event, ...]:
+    """Return the events that arrived with the one that was taken last."""
+    return tuple(stream._events)
 
 
 def _usage_of(stream: AsyncChatStream) -> Usage | None:
