@@ -62,7 +62,7 @@ def served(folder: Path) -> Iterator[Served]:
         sandbox.script("xai", Fault(status=401), forever=True)
         config = folder / "turnout.yaml"
         # Faults must not open breakers, or one test would change the next.
-        router = {"retries": 0, "breaker": "off"}
+        router = {"maxRetries": 0, "breaker": "off"}
         serve = {"listen": "127.0.0.1:0", "aliases": ALIASES}
         config.write_text(yaml.safe_dump({"runtime": {"router": router}, "serve": serve}))
         process = subprocess.Popen(

@@ -104,7 +104,7 @@ class Answer:
             ),
             model=ModelConfig("vendor", "model-1"),
             finish_reason=self.finish,
-            finish_raw=self.raw,
+            raw_finish_reason=self.raw,
             usage=self.usage,
         )
 
@@ -131,7 +131,7 @@ class Answer:
         final = self.response
         for index, call in enumerate(final.tool_calls):
             yield ToolCallReady(index, call), lambda: final
-        yield End(finish_reason=self.finish, finish_raw=self.raw, usage=self.usage), lambda: final
+        yield End(finish_reason=self.finish, raw_finish_reason=self.raw, usage=self.usage), lambda: final
 
 
 @st.composite

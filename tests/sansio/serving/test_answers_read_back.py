@@ -27,7 +27,7 @@ class Pair:
 
     dialect: ChatDialect
     provider: str
-    settings: dict[str, str] = attrs.field(factory=dict)
+    settings: dict[str, Any] = attrs.field(factory=dict)
 
     def stream(self, body: bytes, cuts: tuple[int, ...]) -> Heard:
         return feed(self.provider, body, cuts, **self.settings)

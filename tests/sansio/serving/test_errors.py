@@ -149,7 +149,7 @@ def test_a_rejection_pickles() -> None:
 
 # -- the bodies, read by the client's machines -----------------------------------------------------------------------
 
-BACK = {
+BACK: dict[int, type[ProviderError] | tuple[type[ProviderError], ...]] = {
     400: (InvalidRequest, ContentFiltered),
     403: PermissionDenied,
     404: NotFound,

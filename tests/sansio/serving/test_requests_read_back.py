@@ -79,7 +79,7 @@ SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "frequency_penalty": st.sampled_from([0, 2]),
     "logprobs": st.integers(0, 5),
 }
-SCHEMAS = st.sampled_from(
+SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {},
         {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},

@@ -164,7 +164,7 @@ PRICES = {"openai/gpt-4o-mini": Price(prompt=1e6, completion=1e6)}  # one unit o
 @in_memory
 async def test_a_budget() -> None:
     budget = {"amount": 30, "per": "day"}
-    async with world(with_key(budget=budget), policy=Policy(retries=0, prices=PRICES)) as w:
+    async with world(with_key(budget=budget), policy=Policy(max_retries=0, prices=PRICES)) as w:
         client = w.client()
         w.upstream.add(*[document()] * 3)
         for _ in range(2):
@@ -182,7 +182,7 @@ async def test_a_budget() -> None:
 @in_memory
 async def test_a_stream_that_is_left_counts_its_reservation_no_more() -> None:
     budget = {"amount": 30, "per": "month"}
-    async with world(with_key(budget=budget), policy=Policy(retries=0, prices=PRICES)) as w:
+    async with world(with_key(budget=budget), policy=Policy(max_retries=0, prices=PRICES)) as w:
         w.upstream.add(Answer([chunks("Hel"), 50.0]), document())
         client = w.client()
         body = {"model": "fast", "messages": HELLO, "stream": True, "max_tokens": 20}

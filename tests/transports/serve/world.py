@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from turnout.errors import TimedOut
-from turnout.http import HttpRequest, Timeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import create
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
@@ -101,7 +101,7 @@ class Upstream:
     def add(self, *answers: Answer | Exception | bytes) -> None:
         self.answers += [Answer([one]) if isinstance(one, bytes) else one for one in answers]
 
-    async def open(self, request: HttpRequest, timeouts: Timeouts) -> _Response:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> _Response:
         self.requests.append(request)
         answer = self.answers.popleft()
         if isinstance(answer, Exception):
@@ -109,7 +109,9 @@ class Upstream:
             raise answer
         self.waiting += 1
         try:
-            with trio.move_on_after(timeouts.head if timeouts.head is not None else HANG) as scope:
+            with trio.move_on_after(
+                timeouts.response_headers if timeouts.response_headers is not None else HANG
+            ) as scope:
                 await trio.sleep(answer.delay)
             if scope.cancelled_caught:
                 raise TimedOut("the script gives no head")
@@ -284,7 +286,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """Run a gateway with the providers openai, groq and anthropic."""
     upstream = Upstream()
-    policy = policy or Policy(retries=0)
+    policy = policy or Policy(max_retries=0)
     providers = [create(name, api_key="k", unsupported="drop") for name in ("openai", "groq", "anthropic", "gemini")]
     router = Router(providers, policy=policy, transport=upstream, seed=1, on_trace=record_trace)
     for route in routes:

@@ -15,8 +15,7 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.prices import Price, by_model
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
 from turnout.routing.policy.routes import Route
-from turnout.trace.entries import Failed, Started
-from turnout.trace.entries import MovedOn as FellBack
+from turnout.trace.entries import Failed, FellBack, Started
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.keys import Admission, Client
 from turnout_io.serve.metrics import Metrics

@@ -131,7 +131,7 @@ async def serve_stream(
     writer: StreamWriter = early
     active.add(entry)
     try:
-        stream = router.stream(inbound.request, timeout=deadlines.timeout, total=deadlines.total)
+        stream = router.stream(inbound.request, timeout=deadlines.timeout, total_timeout=deadlines.total)
         try:
             async with stream:
                 call.first_content_at = trio.current_time()

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from turnout.http import Headers
-from turnout.routing.state.limits import Window as SlidingWindow
+from turnout.routing.state.limits import SlidingWindow
 from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.settings import BudgetSettings, KeySettings
 

@@ -38,7 +38,7 @@ def build_chat_response(response: ChatResponse, answerer: Answerer) -> bytes:
         "index": 0,
         "message": message,
         "logprobs": logprobs_of(response.logprobs),
-        **finish_fields(response.finish_reason, response.finish_raw),
+        **finish_fields(response.finish_reason, response.raw_finish_reason),
     }
     document: dict[str, Any] = {
         "id": f"chatcmpl-{answerer.id}",

@@ -115,7 +115,7 @@ class ChatStreamWriter:
             "created": answerer.created,
             "model": answerer.model,
         }
-        finish = finish_fields(end.finish_reason, end.finish_raw)
+        finish = finish_fields(end.finish_reason, end.raw_finish_reason)
         choice = {"index": 0, "delta": {}, "logprobs": logprobs_of(response.logprobs), **finish}
         last: dict[str, Any] = {**chunk, "choices": [choice]}
         if response.citations:

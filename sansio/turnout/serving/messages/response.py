@@ -63,7 +63,7 @@ def build_messages_response(inbound: InboundChat, response: ChatResponse, answer
             "role": "assistant",
             "model": inbound.model_name,
             "content": _content(response.message),
-            "stop_reason": stop_reason(response.finish_reason, response.finish_raw),
+            "stop_reason": stop_reason(response.finish_reason, response.raw_finish_reason),
             "stop_sequence": None,
             "usage": messages_usage(response.usage),
         }

@@ -143,7 +143,7 @@ class MessagesStreamWriter:
         if refusal:
             self._kind = BlockKind.TEXT
             written += self._start({"type": "text", "text": ""}) + self._delta(refusal) + self._stop()
-        delta = {"stop_reason": stop_reason(end.finish_reason, end.finish_raw), "stop_sequence": None}
+        delta = {"stop_reason": stop_reason(end.finish_reason, end.raw_finish_reason), "stop_sequence": None}
         written += _event("message_delta", {"delta": delta, "usage": messages_usage(end.usage)})
         return written + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 

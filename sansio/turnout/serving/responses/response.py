@@ -83,7 +83,7 @@ def response_object(
         **inbound.echo,
     }
     if response is not None:
-        document |= _outcome(response.finish_reason, response.finish_raw)
+        document |= _outcome(response.finish_reason, response.raw_finish_reason)
         document["usage"] = responses_usage(response.usage)
     return document
 

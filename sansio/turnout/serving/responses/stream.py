@@ -212,7 +212,9 @@ class ResponsesStreamWriter:
         written = self._opaque(response.message, at_end=True)
         if response.refusal:
             written += self._refusal(response.refusal)
-        final = attrs.evolve(response, finish_reason=end.finish_reason, finish_raw=end.finish_raw, usage=end.usage)
+        final = attrs.evolve(
+            response, finish_reason=end.finish_reason, raw_finish_reason=end.raw_finish_reason, usage=end.usage
+        )
         document = response_object(self._inbound, self._answerer, self._output, final)
         written += self._event(f"response.{document['status']}", response=document)
         if end.finish_reason is FinishReason.ERROR:
