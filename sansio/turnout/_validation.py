@@ -134,7 +134,7 @@ def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy of a mapping down to its leaves, so that what the caller changes later changes no request."""
-    if value is None:
+    if not value and (value is None or type(value) is dict):
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping, not {_kind(value)}")
@@ -143,8 +143,10 @@ def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...]:
     """A tuple of what an iterable holds; a lone string is refused, for it is an iterable by accident."""
+    if type(value) is tuple:
+        return value
     if value is None:
         return ()
-    if isinstance(value, str | bytes | Mapping):
+    if isinstance(value, (str, bytes, Mapping)):
         raise TypeError(f"expected a list or tuple, not {_kind(value)}")
     return tuple(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import enum
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -178,10 +177,12 @@ class ChatRequest:
     def __attrs_post_init__(self) -> None:
         if not self.messages:
             raise ValueError("ChatRequest.messages must hold at least one message")
+        choice = self.tool_choice
+        if choice is None and not self.tools:
+            return
         names = [tool.name for tool in self.tools]
         if len(set(names)) != len(names):
             raise ValueError("ChatRequest.tools must have different names")
-        choice = self.tool_choice
         if choice is not None and not self.tools and choice.mode in ("required", "named"):
             raise ValueError("ChatRequest.tool_choice asks for a tool, but ChatRequest.tools is empty")
         if choice is not None and choice.mode == "named" and choice.name not in names:
@@ -189,10 +190,17 @@ class ChatRequest:
 
     def for_model(self, model: ModelConfig) -> ChatRequest:
         """The same conversation for another model, with no fallbacks."""
-        again = copy.copy(self)
+        again = object.__new__(ChatRequest)
         # Past the validators, which passed all of it once: every attempt of every call comes through here.
-        object.__setattr__(again, "model", model)
-        object.__setattr__(again, "fallbacks", ())
+        put = object.__setattr__
+        put(again, "model", model)
+        put(again, "messages", self.messages)
+        put(again, "fallbacks", ())
+        put(again, "tools", self.tools)
+        put(again, "tool_choice", self.tool_choice)
+        put(again, "parallel_tool_calls", self.parallel_tool_calls)
+        put(again, "response_format", self.response_format)
+        put(again, "metadata", self.metadata)
         return again
 
 

@@ -213,8 +213,25 @@ def _content(value: str | Part | Iterable[Part] | None) -> tuple[Part, ...]:
     return as_tuple(value)
 
 
+class _KeepsJson:
+    """A place for the JSON of a message, so that a conversation that is sent again need not be encoded again.
+
+    Attributes:
+        kept_json: What it was encoded for, compared by identity, and the JSON; absent before. It is no field: it does
+            not count in comparisons, and is not copied or stored.
+    """
+
+    __slots__ = ("kept_json",)
+
+    kept_json: tuple[object, bytes]
+
+
+def _role(value: Role | str) -> Role:
+    return value if type(value) is Role else Role(value)
+
+
 @attrs.frozen
-class Message:
+class Message(_KeepsJson):
     """One turn of a conversation.
 
     content       text, or parts in order; kept as a tuple of parts
@@ -226,7 +243,7 @@ class Message:
                   this family unchanged, and to no other
     """
 
-    role: Role = attrs.field(converter=Role)
+    role: Role = attrs.field(converter=_role)
     content: tuple[Part, ...] = attrs.field(default=(), converter=_content, validator=instances(*_PARTS))
     tool_calls: tuple[ToolCall, ...] = attrs.field(
         default=(), converter=as_tuple, validator=instances(ToolCall), kw_only=True
@@ -238,14 +255,17 @@ class Message:
     extra: Mapping[str, Any] = _extra()
 
     def __attrs_post_init__(self) -> None:
-        if self.role is Role.TOOL and not self.tool_call_id:
-            raise ValueError("Message.tool_call_id must name the call that a tool message answers")
-        if self.role is not Role.TOOL and self.tool_call_id is not None:
-            raise ValueError(f"Message.tool_call_id is for tool messages, not for role {self.role.value!r}")
-        if self.tool_calls and self.role is not Role.ASSISTANT:
-            raise ValueError(f"Message.tool_calls is for assistant messages, not for role {self.role.value!r}")
-        if not self.content and not self.tool_calls and self.role in (Role.SYSTEM, Role.DEVELOPER, Role.USER):
-            raise ValueError(f"Message.content must not be empty for role {self.role.value!r}")
+        role = self.role
+        if role is Role.TOOL:
+            if not self.tool_call_id:
+                raise ValueError("Message.tool_call_id must name the call that a tool message answers")
+        elif self.tool_call_id is not None:
+            raise ValueError(f"Message.tool_call_id is for tool messages, not for role {role.value!r}")
+        if self.tool_calls:
+            if role is not Role.ASSISTANT:
+                raise ValueError(f"Message.tool_calls is for assistant messages, not for role {role.value!r}")
+        elif not self.content and role in (Role.SYSTEM, Role.DEVELOPER, Role.USER):
+            raise ValueError(f"Message.content must not be empty for role {role.value!r}")
 
     @classmethod
     def system(cls, content: str | Part | Iterable[Part]) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -41,6 +42,8 @@ class Origin:
         return f"{self.scheme}://{self.host_field}"
 
 
+# A router asks for few URLs again and again. Those with something in them that changes push each other out.
+@functools.lru_cache(maxsize=256)
 def split_url(url: str) -> tuple[Origin, str]:
     """Split an absolute http or https URL into its origin and its request target in origin form.
 

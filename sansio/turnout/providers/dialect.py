@@ -42,6 +42,10 @@ class Dialect:
     """
 
     account: ProviderAccount
+    # By whether a stream is asked for and whether there is a body: the credentials, and the header with them.
+    _known_headers: dict[tuple[bool, bool], tuple[tuple[tuple[str, str], ...], Headers]] = attrs.field(
+        factory=dict, init=False, repr=False, eq=False
+    )
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     stream_type: ClassVar[str] = "text/event-stream"
 
@@ -82,15 +86,24 @@ class Dialect:
         self, method: str, url: str, body: Mapping[str, Any] | None, *, stream: bool = False, auth: Auth | None = None
     ) -> HttpRequest:
         """The request for `url`, with a JSON body where one is given."""
-        headers = [("Accept", self.stream_type if stream else "application/json")]
+        headers = self._request_headers(stream, body is not None)
+        return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
+
+    def _request_headers(self, stream: bool, has_body: bool) -> Headers:
+        """The same object for every request, as long as the credentials are the same: it keeps its bytes."""
+        credentials = tuple(self.credentials())
+        known = self._known_headers.get((stream, has_body))
+        if known is not None and known[0] == credentials:
+            return known[1]
+        fields = [("Accept", self.stream_type if stream else "application/json")]
         if stream:
             # A compressor may hold tokens back until its block is full.
-            headers.append(("Accept-Encoding", "identity"))
-        if body is not None:
-            headers.append(("Content-Type", "application/json"))
-        headers += self.credentials()
-        headers += self.account.headers.items()
-        return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
+            fields.append(("Accept-Encoding", "identity"))
+        if has_body:
+            fields.append(("Content-Type", "application/json"))
+        headers = Headers((*fields, *credentials, *self.account.headers.items()))
+        self._known_headers[stream, has_body] = credentials, headers
+        return headers
 
     def collected(
         self, asked: HttpRequest, parse: Callable[[bytes, Headers], T], dropped: tuple[str, ...] = ()

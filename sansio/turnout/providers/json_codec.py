@@ -102,12 +102,19 @@ def encode(value: object) -> bytes:
     except UnicodeEncodeError:
         # A lone surrogate in the caller's text. Through UTF-16 the halves of a pair find each other; one that stays
         # alone becomes U+FFFD.
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, default=_decoded_raw)
         return _without_surrogates(text).encode()
     except OverflowError:
-        return json.dumps(value, ensure_ascii=False).encode()  # a whole number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, default=_decoded_raw).encode()  # whole numbers of over 64 bits
     except RecursionError:
         raise ValueError("the value is nested too deeply for JSON") from None
+
+
+def _decoded_raw(value: object) -> Any:
+    """What the standard library encodes in place of JSON that is encoded already."""
+    if isinstance(value, msgspec.Raw):
+        return json.loads(bytes(value))
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
 
 
 def _loads(data: bytes) -> Any:

@@ -27,6 +27,10 @@ ALL_CHAT = frozenset(
 )
 
 
+# Models whose rule is remembered. Users may name models without end.
+MOST_FOUND = 1000
+
+
 @attrs.frozen(kw_only=True)
 class ModelRule:
     """What differs for the models whose id matches `pattern` (a regular expression, searched from the start).
@@ -157,9 +161,17 @@ class ProviderSpec:
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: tuple[ModelRule, ...] = ()
+    # The rules that were looked for: each call does so several times, and always for the same few models.
+    _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     def rule(self, model_id: str) -> ModelRule | None:
-        return next((rule for rule in self.models if rule.matches(model_id)), None)
+        try:
+            return self._found[model_id]
+        except KeyError:
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            rule = self._found[model_id] = next((rule for rule in self.models if rule.matches(model_id)), None)
+            return rule
 
 
 @attrs.frozen(kw_only=True)

@@ -7,6 +7,7 @@ server's own `Date`, for this side's clock may be wrong and is not known here an
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -63,9 +64,17 @@ _WAITING = frozenset({408, 425, 429, 498, 500, 502, 503, 504, 529, None})
 
 def duration_of(text: str) -> float | None:
     """Seconds of a Go duration, or of a bare number; None for anything else."""
+    if text.isdecimal() and text.isascii() and len(text) < 300:
+        return float(text)
     text = text.strip()
     if _NUMBER.match(text):
         return _finite(float(text))
+    return _go_duration(text)
+
+
+# The same few come with every response: "6ms", "1s".
+@functools.lru_cache(maxsize=512)
+def _go_duration(text: str) -> float | None:
     if not _DURATION.match(text):
         return None
     return _finite(sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(text)))
@@ -86,11 +95,10 @@ def retry_after(
     message tells; on a 429 else the reset of a limit that is used up, which comes last because it says when the whole
     limit is there again (OpenAI). 0 and less are placeholders (Azure).
     """
-    now = server_time(headers)
     milliseconds = _positive(duration_of(headers.get("retry-after-ms") or ""))
     if milliseconds is not None:
         return milliseconds / 1000
-    given = _positive(_seconds_until(headers.get("retry-after") or "", now))
+    given = _positive(_seconds_until(headers.get("retry-after") or "", headers))
     if given is not None:
         return given
     for detail in details:
@@ -103,18 +111,18 @@ def retry_after(
         return told
     resets = [
         window.reset
-        for _, window in _windows(headers, now)
+        for _, window in _windows(headers)
         if window.remaining is not None and window.remaining <= 0 and window.reset is not None
     ]
     if resets:
         return max(resets)
-    return _positive(_seconds_until(headers.get("x-ratelimit-reset") or "", now))
+    return _positive(_seconds_until(headers.get("x-ratelimit-reset") or "", headers))
 
 
 def rate_limit(headers: Headers) -> RateLimit | None:
     """What the fields say about limits; of several limits on one thing, the one that is nearest to its end."""
     tightest: dict[str, tuple[float, RateWindow]] = {}
-    for kind, window in _windows(headers, server_time(headers)):
+    for kind, window in _windows(headers):
         left = window.remaining / window.limit if window.remaining is not None and window.limit else 1.0
         if kind not in tightest or left < tightest[kind][0]:
             tightest[kind] = left, window
@@ -134,24 +142,32 @@ def request_id(headers: Headers) -> str | None:
     return next((value for name in _REQUEST_IDS if (value := headers.get(name))), None)
 
 
-def _windows(headers: Headers, now: float | None) -> list[tuple[str, RateWindow]]:
+def _windows(headers: Headers) -> list[tuple[str, RateWindow]]:
     found: dict[str, dict[str, float]] = {}
     for name, value in headers:
-        lower = name.lower()
-        if "ratelimit" not in lower and "-call-" not in lower:
+        limit = _limit_of(name)
+        if limit is None:
             continue
-        match = _LIMIT_FIELD.match(lower)
-        if match is None:
-            continue
-        of = match["of"] or match["of2"] or match["of4"] or ""
-        what = match["what"] or match["what2"] or match["what3"] or "limit"
-        told = _seconds_until(value, now) if what == "reset" else duration_of(value)
+        of, what = limit
+        told = _seconds_until(value, headers) if what == "reset" else duration_of(value)
         # -1 stands for "not said" (Azure), and so does a reset of 0; nothing left at all is a true 0.
         if told is not None and (told > 0 or (told == 0 and what == "remaining")):
             found.setdefault(of, {})[what] = told
     return [(kind, RateWindow(**said)) for of, said in found.items() if (kind := _kind_of(of)) is not None]
 
 
+# Every response is searched for such fields, and the names are always the same.
+@functools.lru_cache(maxsize=512)
+def _limit_of(name: str) -> tuple[str, str] | None:
+    """What the field of this name is about, and which number of that it has; None if it is about no limit."""
+    match = _LIMIT_FIELD.match(name.lower())
+    if match is None:
+        return None
+    of = match["of"] or match["of2"] or match["of4"] or ""
+    return of, match["what"] or match["what2"] or match["what3"] or "limit"
+
+
+@functools.lru_cache(maxsize=512)
 def _kind_of(of: str) -> str | None:
     """Images, seconds of audio and the like are limits that the vocabulary has no word for."""
     if not of or _REQUESTS.match(of):
@@ -159,18 +175,19 @@ def _kind_of(of: str) -> str | None:
     return "tokens" if _TOKENS.match(of.replace("_", "-")) else None
 
 
-def _seconds_until(text: str, now: float | None) -> float | None:
-    """A duration as it is, or an instant less the server's time."""
-    text = text.strip()
-    if not text:
-        return None
+def _seconds_until(text: str, headers: Headers) -> float | None:
+    """A duration as it is, or an instant less the server's time by its Date field."""
     told = duration_of(text)
     if told is None:
+        text = text.strip()
+        if not text:
+            return None
         told = _epoch_of_http_date(text) or _epoch_of_rfc_3339(text)
     elif told < _EPOCH_BEGINS:
         return told
     elif told >= _EPOCH_IN_MS:
         told /= 1000
+    now = server_time(headers) if told is not None else None
     return None if told is None or now is None else told - now
 
 

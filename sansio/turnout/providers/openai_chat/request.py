@@ -30,6 +30,7 @@ from turnout.messages import (
 )
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount
 from turnout.providers.encoding.sampling_params import supported_params
+from turnout.providers.json_codec import encode
 from turnout.providers.openai_chat.prefix_filter import prefill_of
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
@@ -57,11 +58,13 @@ def chat_body(
     if model.temperature is not None and model.temperature > habits.max_temperature:
         refused["temperature"] = f"0 to {habits.max_temperature:g} here"
     given, dropped = supported_params(model, account, refused)
+    alone = habits.reasoning_replay_field != "reasoning_content_of_calls"
+    encode_message = _encoded if alone else _message
     body: dict[str, Any] = {
         "model": model.model_id,
-        "messages": [_message(message, account) for message in request.messages],
+        "messages": [encode_message(message, account) for message in request.messages],
     }
-    if habits.reasoning_replay_field == "reasoning_content_of_calls":
+    if not alone:
         _replay_reasoning_of_calls(body["messages"], request, account)
     if stream:
         body["stream"] = True
@@ -187,6 +190,19 @@ def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, 
     if wanted.description:
         schema["description"] = wanted.description
     return schema
+
+
+def _encoded(message: Message, account: ProviderAccount) -> dict[str, Any] | msgspec.Raw:
+    """The same as `_message`. A message of text is encoded once: a conversation comes back with every call of it."""
+    kept = getattr(message, "kept_json", None)
+    if kept is not None and kept[0] is account.spec:
+        return msgspec.Raw(kept[1])
+    wire = _message(message, account)
+    if message.tool_calls or message.extra or any(type(part) is not Text or part.extra for part in message.content):
+        return wire
+    encoded = encode(wire)
+    object.__setattr__(message, "kept_json", (account.spec, encoded))
+    return msgspec.Raw(encoded)
 
 
 def _message(message: Message, account: ProviderAccount) -> dict[str, Any]:
