@@ -104,7 +104,7 @@ class _AsyncSession(_Requests):
 
 def _providers(base_urls: Sequence[str]) -> list[Provider]:
     return [
-        create("openai", name=f"p{number}", api_key=KEY, endpoint=base_url) for number, base_url in enumerate(base_urls)
+        create("openai", name=f"p{number}", api_key=KEY, base_url=base_url) for number, base_url in enumerate(base_urls)
     ]
 
 

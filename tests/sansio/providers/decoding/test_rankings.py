@@ -42,10 +42,10 @@ def _read(exchange: Exchange[RerankResponse], body: Any) -> RerankResponse:
     ("provider", "settings", "url"),
     [
         ("cohere", {}, "https://api.cohere.com/v2/rerank"),
-        ("cohere", {"endpoint": "https://api.cohere.com/v1"}, "https://api.cohere.com/v2/rerank"),
+        ("cohere", {"base_url": "https://api.cohere.com/v1"}, "https://api.cohere.com/v2/rerank"),
         ("together", {}, "https://api.together.xyz/v1/rerank"),
         ("siliconflow", {}, "https://api.siliconflow.cn/v1/rerank"),
-        ("openai-compatible", {"endpoint": "http://localhost:8000/v1"}, "http://localhost:8000/v1/rerank"),
+        ("openai-compatible", {"base_url": "http://localhost:8000/v1"}, "http://localhost:8000/v1/rerank"),
     ],
 )
 def test_the_request(provider: str, settings: dict[str, Any], url: str) -> None:
@@ -87,7 +87,7 @@ TEI = [{"index": 0, "score": 0.2}, {"index": 1, "score": 0.9}]
 
 @pytest.mark.parametrize("body", [COHERE, TOGETHER, DASHSCOPE, VOYAGE, TEI])
 def test_the_order_is_read_however_it_is_written(body: Any) -> None:
-    response = _read(_reranker("openai-compatible", endpoint="http://x.example/v1").rerank(_request()), body)
+    response = _read(_reranker("openai-compatible", base_url="http://x.example/v1").rerank(_request()), body)
     assert response.documents == (RankedDocument(1, 0.9, DOCUMENTS[1]), RankedDocument(0, 0.2, DOCUMENTS[0]))
     assert response.request_id == "req-1"
 

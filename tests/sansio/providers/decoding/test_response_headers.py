@@ -212,7 +212,7 @@ def window(told: Window | None) -> RateWindow | None:
 
 
 def answered(provider: str, status: int, fields: dict[str, str], body: Any) -> Any:
-    settings: dict[str, Any] = {"endpoint": "https://x.test"} if provider == "azure" else {}
+    settings: dict[str, Any] = {"base_url": "https://x.test"} if provider == "azure" else {}
     exchange = create(provider, api_key="k", **settings).chat(ChatRequest(f"{provider}/m", "hi"))
     exchange.receive_head(status, [("Date", NOW), *fields.items()])
     exchange.receive_data(json.dumps(body).encode())

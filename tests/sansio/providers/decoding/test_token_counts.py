@@ -140,7 +140,7 @@ def test_a_provider_without_an_operation_refuses_it() -> None:
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_who_offers_an_operation_has_it(name: str) -> None:
-    made = create(name, api_key="k", endpoint=None if CATALOG[name].base_url else "http://x.example")
+    made = create(name, api_key="k", base_url=None if CATALOG[name].base_url else "http://x.example")
     for capability, protocol in ((Capability.COUNT_TOKENS, TokenCounter), (Capability.RERANK, Reranker)):
         if capability in made.capabilities:
             assert isinstance(made, protocol)
