@@ -16,10 +16,12 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER
 
+from turnout.http.http1_body import ChunkedBody
 from turnout_io.transports.tls import TlsSettings
 
 __all__ = ["PROGRESS", "OwnSession", "send_options"]
 
+_READ_SIZE = 65536
 _MAX_SIZE_LINE = 4096
 _MAX_TRAILER_LINES = 100
 _SIZE_LINE = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)")
@@ -75,6 +77,8 @@ class _Answer(http.client.HTTPResponse):
     were missing, its method here would do nothing.
     """
 
+    _chunks: ChunkedBody | None = None
+
     def begin(self) -> None:
         stream = self.fp
         self.fp = _HeadLines(stream)  # type: ignore[assignment]  # it has all that `begin` uses
@@ -88,6 +92,24 @@ class _Answer(http.client.HTTPResponse):
         version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
         # `begin` passes over the interim answer 100; to it, the others look the same.
         return version, 100 if 102 <= status < 200 else status, reason
+
+    def _read1_chunked(self, n: int) -> bytes:
+        """Return the data of all chunks that one read of the socket brings. http.client returns one chunk at most."""
+        chunks = self._chunks
+        if chunks is None:
+            chunks = self._chunks = ChunkedBody()
+        while not self.isclosed():
+            if chunks.failure is not None:
+                raise http.client.UnknownTransferEncoding(chunks.failure.message)
+            data = self.fp.read1(max(n, _READ_SIZE))
+            if not data:
+                raise http.client.IncompleteRead(b"")
+            body = chunks.receive_data(data)
+            if chunks.ended:
+                self._close_conn()  # type: ignore[attr-defined]  # typeshed leaves it out
+            if body:
+                return body
+        return b""
 
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline(_MAX_SIZE_LINE + 1)
