@@ -10,6 +10,7 @@ import attrs
 
 from turnout._empty_trace import or_empty
 from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
+from turnout.extras import merge_extra
 from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class ModelConfig:
     logprobs           how many alternatives a token should come with, 0 for the chosen token alone
     reasoning_effort   none, minimal, low, medium, high, xhigh or max, as the model knows them
     timeout            seconds for the whole call when this is its primary model; the smallest bound holds
-    extra              fields that are merged into the provider's request body untouched, over what Turnout wrote
+    extra              fields that are merged into the provider's request body untouched, over what Turnout wrote;
+                       those under the name of a dialect or a provider (`turnout.extras`) are for it alone
     """
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])
@@ -115,7 +117,7 @@ class ModelConfig:
             if (value := getattr(self, field.name)) not in (None, (), {})
         }
         if "extra" in settings:
-            settings["extra"] = {**model.extra, **self.extra}
+            settings["extra"] = merge_extra(model.extra, self.extra)
         return attrs.evolve(model, **settings)
 
     def __str__(self) -> str:

@@ -159,14 +159,13 @@ class ToolCall:
             ) from None
 
 
-# The narrowest set among the providers (OpenAI: letters, digits, _ and -, 64 at the most), so that a tool works
-# with each of them.
-_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+# What the Model Context Protocol allows. A name that a provider does not accept is replaced on the way there and back.
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_./:-]{1,128}\Z")
 
 
 def _tool_name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     if not _TOOL_NAME.match(value):
-        raise ValueError(f"{where(instance, attribute)} must be 1 to 64 letters, digits, '_' or '-', not {value!r}")
+        raise ValueError(f"{where(instance, attribute)} must be 1 to 128 letters, digits or '_-.:/', not {value!r}")
 
 
 def _object_schema(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
@@ -176,7 +175,18 @@ def _object_schema(instance: object, attribute: attrs.Attribute[Any], value: Map
 
 @attrs.frozen
 class Tool:
-    """A function that the model may ask for. `parameters` is the JSON Schema of one object."""
+    """A function that the model can call, or a tool that runs at a provider.
+
+    Attributes:
+        name: 1 to 128 letters, digits and `_-.:/`. A provider that accepts fewer gets another name; its tool calls
+            come back with this one.
+        description: What it does, for the model.
+        parameters: The JSON Schema of one object.
+        strict: Whether the provider must hold the arguments to the schema.
+        extra: Fields of one vendor (`turnout.extras`). A whole definition of the vendor's own makes it a tool that
+            runs there: `Tool("search", extra={"anthropic": {"type": "web_search_20250305"}})`. Without description
+            and parameters, providers without a definition do not receive it.
+    """
 
     name: str = attrs.field(validator=[non_empty, _tool_name])
     description: str = attrs.field(default="", validator=string)
@@ -239,6 +249,9 @@ class Message(_KeepsJson):
     tool_call_id  on a tool turn, the call that it answers; `name` is then that tool's name (Gemini wants it; it is
                   looked up in the conversation where it is not given)
     is_error      on a tool turn, whether the tool failed
+    extra         fields of one vendor (`turnout.extras`): `extra={"anthropic": {"cache_control": {…}}}`; the same of
+                  parts, calls and tools. Without a vendor's name they are sent to every provider, those of a response
+                  to its maker
     origin        the provider family that made an assistant turn: signatures, thinking and opaque parts go back to
                   this family unchanged, and to no other
     """

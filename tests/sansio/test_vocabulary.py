@@ -66,7 +66,7 @@ NONSENSE: list[tuple[str, Callable[[], object]]] = [
     ("ToolCall.id", lambda: ToolCall("", "f")),
     ("ToolCall.name", lambda: ToolCall("c", "")),
     ("Tool.name", lambda: Tool("no spaces")),
-    ("Tool.name", lambda: Tool("x" * 65)),
+    ("Tool.name", lambda: Tool("x" * 129)),
     ("Tool.parameters", lambda: Tool("f", "", {"type": "array"})),
     ("ToolChoice.mode", lambda: ToolChoice("sometimes")),  # type: ignore[arg-type]  # what is tested
     ("ToolChoice.name", lambda: ToolChoice("named")),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 import msgspec
 
-from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason
+from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelConfig
 from turnout.errors import ProviderError, RemoteProtocolError
 from turnout.framing.parser import FrameParser
 from turnout.http import Auth, Headers, HttpRequest
@@ -21,6 +21,8 @@ from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
 from turnout.providers.decoding.error_mapping import error_reader, to_error
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
+from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given
+from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRule
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
 from turnout.providers.protocol import ModelProfile
@@ -39,6 +41,7 @@ class Dialect:
 
     finish_reasons  the dialect's words for the end of an answer, in Turnout's
     stream_type     the media type of its streams
+    tool_names      the names of tools that it accepts
     """
 
     account: ProviderAccount
@@ -48,6 +51,7 @@ class Dialect:
     )
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     stream_type: ClassVar[str] = "text/event-stream"
+    tool_names: ClassVar[ToolNameRule] = OPENAI_TOOL_NAMES
 
     @property
     def name(self) -> str:
@@ -70,11 +74,39 @@ class Dialect:
         """Who understands what an answer has to carry back to its maker (`Message.origin`)."""
         return self.account.spec.name
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return the names of the extra fields that are for this provider: its dialect, then its entry."""
+        return (self.account.spec.dialect, self.account.spec.name)
+
+    def family_of(self, model_id: str) -> str:
+        """Return the family of one of its models, if that depends on the model."""
+        return self.family
+
     def facts(self, model_id: str) -> ModelProfile:
         rule = self.account.spec.rule(model_id)
         if rule is None:
             return UNKNOWN
         return ModelProfile(first_content=rule.first_token, context_window=rule.context_window, prefill=rule.prefill)
+
+    def adapt(self, request: ChatRequest, scopes: tuple[str, ...] = ()) -> ChatRequest:
+        """Return the request with the extra fields of these scopes, by default this provider's, and its tool names.
+
+        Raises:
+            CapabilityUnsupported: A tool runs at other providers only.
+        """
+        target = Target(
+            name=self.name,
+            scopes=scopes or self.scopes,
+            family=self.family_of(request.model.model_id),
+            tool_names=self.tool_names,
+            unsupported=self.account.unsupported,
+        )
+        return adapt(request, target)
+
+    def adapt_model(self, model: ModelConfig) -> ModelConfig:
+        """Return the model with the extra fields that are for this provider."""
+        return adapt_model(model, self.scopes)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -135,7 +167,11 @@ class Dialect:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def assembly(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
-        assembly = ResponseAccumulator(request.model, self.family, self.finish_reasons, len(request.messages))
+        model = given(request).model
+        assembly = ResponseAccumulator(
+            model, self.family_of(model.model_id), self.finish_reasons, len(request.messages)
+        )
+        assembly.caller_names = caller_names(request)
         assembly.request_id = request_id(headers)
         assembly.rate_limit = rate_limit(headers)
         return assembly

@@ -91,7 +91,7 @@ def test_openai_s_body() -> None:
     assert sent["messages"][1]["content"] == [
         {"type": "text", "text": "Look:"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n", "detail": "low"}},
-        {"type": "text", "text": "and say.", "cache_control": {"type": "ephemeral"}},
+        {"type": "text", "text": "and say."},
     ]
     assert sent["messages"][2]["tool_calls"][1] == {
         "id": "srv-2",

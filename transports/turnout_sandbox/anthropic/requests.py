@@ -128,6 +128,8 @@ def _schema(config: object) -> Mapping[str, Any] | None:
 def _tools(tools: object) -> tuple[ToolSpec, ...]:
     found = []
     for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if isinstance(tool, Mapping) and str(tool.get("type", "custom")) != "custom":
+            continue  # a tool of Anthropic's own: the sandbox runs none
         name = tool.get("name") if isinstance(tool, Mapping) else None
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _invalid(f"tools.{index}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")

@@ -21,6 +21,7 @@ from turnout.providers.anthropic.turns import FAMILY
 from turnout.providers.anthropic.wire import Models
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
+from turnout.providers.encoding.tool_names import ANTHROPIC_TOOL_NAMES
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder
 from turnout.providers.protocol import ModelPage
@@ -47,22 +48,26 @@ class Anthropic(Dialect):
     """A provider that speaks Anthropic's Messages (`turnout.providers.protocol.Provider`).
 
     This API wants a ceiling on every answer: where the request sets no `max_tokens`, it is
-    `turnout.providers.anthropic.reasoning.ANSWER_TOKENS`, and room for thinking on top. Beta features are asked for
-    with a header: `create("anthropic", headers={"anthropic-beta": "…"})`.
+    `turnout.providers.anthropic.reasoning.ANSWER_TOKENS`, and room for thinking on top. A header asks for beta
+    features: of every request with `create("anthropic", headers={"anthropic-beta": "…"})`, of one with
+    `ModelConfig(…, extra={"anthropic": {"betas": ["…"]}})`.
     """
 
     finish_reasons = FINISH_REASONS
+    tool_names = ANTHROPIC_TOOL_NAMES
 
     @property
     def family(self) -> str:
         return FAMILY
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = messages_body(request, self.account, stream=False)
         asked = self._asking("POST", "/v1/messages", body)
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = messages_body(request, self.account, stream=True)
         asked = self._asking("POST", "/v1/messages", body, stream=True)
         return self.streamed(asked, request, lambda *parts: MessageReader(self, *parts), dropped=dropped)
@@ -76,15 +81,17 @@ class Anthropic(Dialect):
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`."""
-        asked = self._asking("POST", "/v1/messages/count_tokens", count_body(request, self.account))
+        asked = self._asking("POST", "/v1/messages/count_tokens", count_body(self.adapt(request), self.account))
         return count_exchange(self, asked, request.model)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         return (("x-api-key", self.account.api_key),) if self.account.api_key else ()
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        betas = body.pop("betas", None) if body is not None else None
         # Some set the endpoint with the version in it, as it is usual with others.
-        return self.asking(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
+        request = self.asking(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
+        return request if not betas else _with_betas(request, betas)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         assembly = self.assembly(request, headers)
@@ -115,3 +122,12 @@ class Anthropic(Dialect):
             if model.id
         )
         return ModelPage(tuple(infos), (answer.last_id or None) if answer.has_more else None)
+
+
+def _with_betas(request: HttpRequest, betas: Any) -> HttpRequest:
+    """Return the request with these beta features besides those that its header names already."""
+    name = "anthropic-beta"
+    known = [beta.strip() for value in request.headers.get_all(name) for beta in value.split(",")]
+    asked = [betas] if isinstance(betas, str) else [str(beta) for beta in betas]
+    others = [(field, value) for field, value in request.headers if field.lower() != name]
+    return attrs.evolve(request, headers=Headers((*others, (name, ",".join(dict.fromkeys((*known, *asked)))))))

@@ -19,9 +19,11 @@ from turnout.providers.anthropic.reasoning import (
     merged_thinking,
     thinking_for,
 )
-from turnout.providers.anthropic.turns import begins_with_thinking, conversation
+from turnout.providers.anthropic.turns import FAMILY, begins_with_thinking, conversation
 from turnout.providers.catalog.spec import ModelRule, ProviderAccount
 from turnout.providers.decoding.token_counts import without_sampling
+from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
 __all__ = ["count_body", "messages_body"]
@@ -63,7 +65,7 @@ def messages_body(
     if output:
         body["output_config"] = output
     body |= _tools(request, account, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
-    return body | extra, dropped
+    return body | extra, (*dropped, *omitted(request))
 
 
 # Fields of a message that the counting of tokens does not take, because they are about the answer.
@@ -126,8 +128,8 @@ def _tools(request: ChatRequest, account: ProviderAccount, rule: ModelRule, *, t
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    if tool.extra.get("type", "custom") != "custom":
-        return {"name": tool.name, **tool.extra}  # a tool that runs at the provider has its own schema there
+    if is_hosted(tool.extra, FAMILY):
+        return dict(tool.extra)
     wire: dict[str, Any] = {"name": tool.name, "input_schema": {"type": "object", **tool.parameters}}
     if tool.description:
         wire["description"] = tool.description

@@ -20,7 +20,6 @@ from turnout.providers.bedrock.request import converse_body
 from turnout.providers.bedrock.stream import ANSWER, ConverseFrames, ConverseReader
 from turnout.providers.bedrock.turns import family_of
 from turnout.providers.bedrock.wire import FoundationModels, InferenceProfiles
-from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
@@ -67,6 +66,9 @@ class Bedrock(Dialect):
     finish_reasons = FINISH_REASONS
     stream_type = "application/vnd.amazon.eventstream"
 
+    def family_of(self, model_id: str) -> str:
+        return family_of(model_id)
+
     @property
     def missing_env(self) -> tuple[str, ...]:
         """The key, unless requests are signed; and the region, unless an endpoint and a key do without."""
@@ -76,11 +78,13 @@ class Bedrock(Dialect):
         return key + (() if located else entry.option_env["region"][:1])
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = converse_body(request, self.account)
         asked = self._converse(request, "converse", body)
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = converse_body(request, self.account)
         asked = self._converse(request, "converse-stream", body, stream=True)
         return self.streamed(asked, request, lambda *parts: ConverseReader(self, *parts), ConverseFrames, dropped)
@@ -90,7 +94,7 @@ class Bedrock(Dialect):
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`."""
-        body, _ = converse_body(without_sampling(request), self.account)
+        body, _ = converse_body(without_sampling(self.adapt(request)), self.account)
         counted = {name: value for name, value in body.items() if name in _COUNTED}
         asked = self._converse(request, "count-tokens", {"input": {"converse": counted}})
         return count_exchange(self, asked, request.model)
@@ -125,11 +129,6 @@ class Bedrock(Dialect):
         return self.asking("POST", url, body, stream=stream, auth=self._signer)
 
     # -- answers ------------------------------------------------------------------------------------------------
-
-    def assembly(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
-        assembly = super().assembly(request, headers)
-        assembly.origin = family_of(request.model.model_id)
-        return assembly
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         answer = self.decoded(ANSWER, body)

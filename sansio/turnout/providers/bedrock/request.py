@@ -22,6 +22,7 @@ from turnout.providers.anthropic.reasoning import (
 )
 from turnout.providers.bedrock.turns import Conversation, begins_with_thinking, family_of, with_cache_point
 from turnout.providers.catalog.spec import ModelRule, ProviderAccount
+from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.json_codec import encode
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
@@ -72,7 +73,7 @@ def converse_body(request: ChatRequest, account: ProviderAccount) -> tuple[dict[
             body["outputConfig"] |= extra.pop("outputConfig")
     if additional:
         body["additionalModelRequestFields"] = additional
-    return body | extra, dropped
+    return body | extra, (*dropped, *omitted(request))
 
 
 def _refused(model: ModelConfig, rule: ModelRule) -> dict[str, str]:

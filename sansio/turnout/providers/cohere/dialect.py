@@ -74,22 +74,25 @@ class Cohere(Dialect):
         return FAMILY
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=False)
         asked = self._asking("POST", "/v2/chat", body)
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=True)
         asked = self._asking("POST", "/v2/chat", body, stream=True)
         return self.streamed(asked, request, lambda *parts: _Events(self, *parts), dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
-        asked = self._asking("POST", "/v2/embed", embed_body(request))
+        asked = self._asking("POST", "/v2/embed", embed_body(request.for_model(self.adapt_model(request.model))))
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
         """See `turnout.providers.protocol.Reranker`."""
-        return rerank_exchange(self, self._asking("POST", "/v2/rerank", rerank_body(request)), request)
+        body = rerank_body(request, self.adapt_model(request.model))
+        return rerank_exchange(self, self._asking("POST", "/v2/rerank", body), request)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         path = "/v1/models?page_size=1000" + (f"&page_token={quote(page, safe='')}" if page else "")

@@ -17,6 +17,8 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, Tool, ToolCall
 from turnout.providers.catalog.spec import ProviderAccount
+from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.encoding.tool_arguments import arguments_object
 from turnout.providers.json_codec import encode
@@ -65,7 +67,7 @@ def chat_body(
     body |= _tools(request)
     if request.response_format is not None:
         body["response_format"] = _response_format(request)
-    return body | dict(model.extra), dropped
+    return body | dict(model.extra), (*dropped, *omitted(request))
 
 
 def embed_body(request: EmbeddingRequest) -> dict[str, Any]:
@@ -131,6 +133,8 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    if is_hosted(tool.extra, FAMILY):
+        return dict(tool.extra)
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description

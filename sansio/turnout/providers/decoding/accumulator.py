@@ -88,6 +88,8 @@ class ResponseAccumulator:
     citations: list[Any] = attrs.field(factory=list, init=False)
     raw: bytes | None = attrs.field(default=None, init=False)
     skipped: int = attrs.field(default=0, init=False)
+    # The caller's names of tools by those that were sent instead.
+    caller_names: Mapping[str, str] = attrs.field(factory=dict, init=False)
     # What the provider must get back with this message and no part holds, as JSON: asked for when a response is made.
     replay: Callable[[], bytes | None] | None = attrs.field(default=None, init=False)
     _meaning: FinishReason | None = attrs.field(default=None, init=False)
@@ -182,6 +184,8 @@ class ResponseAccumulator:
 
         Returns the place of its call among the calls of this answer.
         """
+        if name and self.caller_names:
+            name = self.caller_names.get(name, name)
         place = None if begins else self._place(id or None, index, name or None)
         if place is None:
             call = _Call(id or None, name or None, free_text=free_text)
@@ -214,6 +218,7 @@ class ResponseAccumulator:
         signature: str | None = None,
     ) -> None:
         """A call that comes whole: always a new one."""
+        name = self.caller_names.get(name, name)
         call = _Call(id or None, name, [arguments], signature)
         events.append(ToolCallDelta(self._begin(call), arguments, call.id, name))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from turnout.chat import Usage
+from turnout.chat import ModelConfig, Usage
 from turnout.errors import RemoteProtocolError
 from turnout.http import Headers, HttpRequest
 from turnout.providers.decoding.response_headers import rate_limit, request_id
@@ -64,15 +64,18 @@ class Ranking(msgspec.Struct, gc=False):
 _RANKING = LenientDecoder(Ranking)
 
 
-def rerank_body(request: RerankRequest) -> dict[str, Any]:
-    """Return the body. It always has a `top_n`, because some servers return a few documents without one."""
+def rerank_body(request: RerankRequest, model: ModelConfig) -> dict[str, Any]:
+    """Return the body with the extra fields of `model`.
+
+    It always has a `top_n`, because some servers return a few documents without one.
+    """
     body: dict[str, Any] = {
         "model": request.model.model_id,
         "query": request.query,
         "documents": request.documents,
         "top_n": min(request.top_n or len(request.documents), len(request.documents)),
     }
-    return body | dict(request.model.extra)
+    return body | dict(model.extra)
 
 
 def rerank_exchange(dialect: Dialect, asked: HttpRequest, request: RerankRequest) -> HttpExchange[RerankResponse]:

@@ -22,6 +22,8 @@ from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.response_headers import request_id
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
+from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.tool_names import GEMINI_TOOL_NAMES
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.gemini.embeddings import embed_body
 from turnout.providers.gemini.partial_args import PartialArguments
@@ -88,6 +90,7 @@ class Gemini(Dialect):
     vertex_location: str = "global"
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
     finish_reasons = FINISH_REASONS
+    tool_names = GEMINI_TOOL_NAMES
 
     @property
     def missing_env(self) -> tuple[str, ...]:
@@ -102,24 +105,27 @@ class Gemini(Dialect):
         return self.vertex_project is not None and self.access_token is not None
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        asked = self._post(request.model.model_id, "generateContent", generate_body(request, self.account.spec.schemas))
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
+        request = self.adapt(request)
+        asked = self._post(request.model.model_id, "generateContent", self._body(request))
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), omitted(request))
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         verb = "streamGenerateContent?alt=sse"
-        asked = self._post(request.model.model_id, verb, generate_body(request, self.account.spec.schemas), stream=True)
-        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts))
+        asked = self._post(request.model.model_id, verb, self._body(request), stream=True)
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), dropped=omitted(request))
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         model_id = request.model.model_id.removeprefix("models/")
-        verb, body = embed_body(request, model_id, vertex=self._vertex)
+        own = request.for_model(self.adapt_model(request.model))
+        verb, body = embed_body(own, model_id, vertex=self._vertex)
         asked = self._post(model_id, verb, body)
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`."""
         model_id = request.model.model_id.removeprefix("models/")
-        body = generate_body(without_sampling(request), self.account.spec.schemas)
+        body = self._body(without_sampling(self.adapt(request)))
         if not self._vertex:  # AI Studio counts the messages alone, unless it gets the whole request
             body = {"generateContentRequest": {"model": f"models/{model_id}", **body}}
         return count_exchange(self, self._post(model_id, "countTokens", body), request.model)
@@ -131,6 +137,9 @@ class Gemini(Dialect):
         return self.collected(self.asking("GET", self.account.base_url + path, None), self._parse_models)
 
     # -- requests -----------------------------------------------------------------------------------------------
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        return generate_body(request, self.account.spec.schemas, vertex=self._vertex)
 
     def _post(self, model_id: str, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
         model = quote(model_id.removeprefix("models/"), safe="")

@@ -27,7 +27,9 @@ from turnout.messages import (
     Role,
     Text,
     Thinking,
+    Tool,
 )
+from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.tool_arguments import arguments_object
 from turnout.providers.schemas.enforced import response_schema
 from turnout.providers.schemas.subset import SchemaSubset
@@ -84,7 +86,7 @@ _LEVELS = {
 }
 
 
-def generate_body(request: ChatRequest, schemas: SchemaSubset | None) -> dict[str, Any]:
+def generate_body(request: ChatRequest, schemas: SchemaSubset | None, *, vertex: bool = False) -> dict[str, Any]:
     """The body. Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model."""
     model = request.model
     system, contents = _contents(request)
@@ -92,12 +94,7 @@ def generate_body(request: ChatRequest, schemas: SchemaSubset | None) -> dict[st
     if system:
         body["systemInstruction"] = {"parts": system}
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
-        if request.tool_choice is not None:
-            config: dict[str, Any] = {"mode": _CHOICES[request.tool_choice.mode]}
-            if request.tool_choice.name is not None:
-                config["allowedFunctionNames"] = [request.tool_choice.name]
-            body["toolConfig"] = {"functionCallingConfig": config}
+        body |= _tools(request, vertex=vertex)
     generation = _generation(request, schemas)
     extra = dict(model.extra)
     own = extra.pop("generationConfig", None)
@@ -108,8 +105,27 @@ def generate_body(request: ChatRequest, schemas: SchemaSubset | None) -> dict[st
     return body | extra
 
 
-def _declaration(tool: Any) -> dict[str, Any]:
-    declaration = {"name": tool.name, "description": tool.description}
+def _tools(request: ChatRequest, *, vertex: bool) -> dict[str, Any]:
+    """Return the fields of a body that are about tools: the caller's own, and those that run at Google."""
+    hosted = [dict(tool.extra) for tool in request.tools if is_hosted(tool.extra, FAMILY)]
+    declared = [_declaration(tool) for tool in request.tools if not is_hosted(tool.extra, FAMILY)]
+    body: dict[str, Any] = {"tools": [*([{"functionDeclarations": declared}] if declared else ()), *hosted]}
+    config: dict[str, Any] = {}
+    choice = request.tool_choice
+    if choice is not None and declared:
+        calling: dict[str, Any] = {"mode": _CHOICES[choice.mode]}
+        if choice.name is not None:
+            calling["allowedFunctionNames"] = [choice.name]
+        config["functionCallingConfig"] = calling
+    if hosted and declared and not vertex and _SIGNS_CALLS.match(request.model.model_id):
+        # Gemini 3 combines both kinds only if the response may hold the calls of Google's tools. Vertex AI has no such
+        # field, and older models refuse the combination.
+        config["includeServerSideToolInvocations"] = True
+    return body | ({"toolConfig": config} if config else {})
+
+
+def _declaration(tool: Tool) -> dict[str, Any]:
+    declaration: dict[str, Any] = {"name": tool.name, "description": tool.description}
     if tool.parameters:
         declaration["parametersJsonSchema"] = tool.parameters
     return declaration | dict(tool.extra)

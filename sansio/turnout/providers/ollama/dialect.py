@@ -17,10 +17,12 @@ from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolE
 from turnout.events import Event
 from turnout.framing.ndjson import NdjsonParser
 from turnout.http import Headers, HttpRequest
-from turnout.messages import Image, Message, Refusal, Role, Text, Thinking
+from turnout.messages import Image, Message, Refusal, Role, Text, Thinking, Tool
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.dialect import Dialect
+from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.tool_arguments import arguments_object
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import NULL, LenientDecoder, raw_text
@@ -97,18 +99,20 @@ class Ollama(Dialect):
         return FAMILY
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         asked = self._asking("POST", "/api/chat", _chat_body(request, stream=False))
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers))
+        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), omitted(request))
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         asked = self._asking("POST", "/api/chat", _chat_body(request, stream=True), stream=True)
-        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), NdjsonParser)
+        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), NdjsonParser, omitted(request))
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
-        asked = self._asking("POST", "/api/embed", body | dict(request.model.extra))
+        asked = self._asking("POST", "/api/embed", body | dict(self.adapt_model(request.model).extra))
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
@@ -222,18 +226,7 @@ def _chat_body(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
         "stream": stream,
     }
     if request.tools and (request.tool_choice is None or request.tool_choice.mode != "none"):
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters or {"type": "object", "properties": {}},
-                },
-                **tool.extra,
-            }
-            for tool in request.tools
-        ]
+        body["tools"] = [_tool(tool) for tool in request.tools]
     if request.response_format is not None:
         body["format"] = request.response_format.schema if request.response_format.schema is not None else "json"
     if model.reasoning_effort is not None:
@@ -260,6 +253,17 @@ def _chat_body(request: ChatRequest, *, stream: bool) -> dict[str, Any]:
         if model.logprobs:
             body["top_logprobs"] = model.logprobs
     return body | extra
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if is_hosted(tool.extra, FAMILY):
+        return dict(tool.extra)
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters or {"type": "object", "properties": {}},
+    }
+    return {"type": "function", "function": function, **tool.extra}
 
 
 def _message(message: Message, names: dict[str, str]) -> dict[str, Any]:

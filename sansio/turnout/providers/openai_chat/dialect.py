@@ -110,11 +110,13 @@ class OpenAIChat(Dialect):
         return self.site.credentials() if self.site is not None else super().credentials()
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=False)
         asked = self._asking("POST", self._chat_path(request), body)
         return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=True)
         asked = self._asking("POST", self._chat_path(request), body, stream=True)
 
@@ -131,7 +133,7 @@ class OpenAIChat(Dialect):
             body["encoding_format"] = "base64"
         if request.dimensions is not None:
             body[self.account.spec.openai_compat.rename.get("dimensions", "dimensions")] = request.dimensions
-        asked = self._asking("POST", "/embeddings", body | dict(request.model.extra))
+        asked = self._asking("POST", "/embeddings", body | dict(self.adapt_model(request.model).extra))
         return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
@@ -139,18 +141,20 @@ class OpenAIChat(Dialect):
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`. The count is that of Responses, whose prompts are the same."""
-        from turnout.providers.openai_responses.request import count_body
+        from turnout.providers.openai_responses.request import count_body, responses_scopes
 
         if Capability.COUNT_TOKENS not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} counts no tokens")
-        asked = self._asking("POST", "/responses/input_tokens", count_body(request, self.account))
+        body = count_body(self.adapt(request, responses_scopes(self.account)), self.account)
+        asked = self._asking("POST", "/responses/input_tokens", body)
         return count_exchange(self, asked, request.model)
 
     def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
         """See `turnout.providers.protocol.Reranker`."""
         if Capability.RERANK not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} offers no reranking")
-        asked = self._asking("POST", self.account.spec.openai_compat.rerank_path, rerank_body(request))
+        body = rerank_body(request, self.adapt_model(request.model))
+        asked = self._asking("POST", self.account.spec.openai_compat.rerank_path, body)
         return rerank_exchange(self, asked, request)
 
     def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:

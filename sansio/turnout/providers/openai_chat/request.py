@@ -29,6 +29,8 @@ from turnout.messages import (
     ToolCall,
 )
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount
+from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.json_codec import encode
 from turnout.providers.openai_chat.prefix_filter import prefill_of
@@ -84,10 +86,10 @@ def chat_body(
     elif unthinking or (prefilled and habits.reasoning_param.startswith("thinking")):
         # Else it would refuse the request; and of an answer that was begun, think first and then begin anew.
         body |= _effort("none", habits.reasoning_param, rule)
-    body |= tools_of(request, account, _tool, _named)
+    body |= tools_of(request, account, _tool, lambda name: _named(request, name))
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)
-    return body | dict(model.extra), dropped
+    return body | dict(model.extra), (*dropped, *omitted(request))
 
 
 def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule, *, prefilled: bool) -> dict[str, str]:
@@ -156,11 +158,19 @@ def _refuses_force(request: ChatRequest, account: ProviderAccount) -> bool:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    if is_hosted(tool.extra, "openai-chat"):
+        return dict(tool.extra)
+    if tool.extra.get("type") == "custom":
+        fields = {name: value for name, value in tool.extra.items() if name != "type"}
+        custom = {"name": tool.name, "description": tool.description, **fields.pop("custom", {}), **fields}
+        return {"type": "custom", "custom": {name: value for name, value in custom.items() if value}}
     return {"type": "function", "function": function_of(tool), **tool.extra}
 
 
-def _named(name: str) -> dict[str, Any]:
-    return {"type": "function", "function": {"name": name}}
+def _named(request: ChatRequest, name: str) -> dict[str, Any]:
+    tool = next((tool for tool in request.tools if tool.name == name), None)
+    kind = "custom" if tool is not None and tool.extra.get("type") == "custom" else "function"
+    return {"type": kind, kind: {"name": name}}
 
 
 def function_of(tool: Tool) -> dict[str, Any]:

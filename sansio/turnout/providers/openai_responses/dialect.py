@@ -14,7 +14,7 @@ from turnout.http import Headers
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.openai_chat.dialect import OpenAIChat
 from turnout.providers.openai_responses.items import family_of
-from turnout.providers.openai_responses.request import response_body
+from turnout.providers.openai_responses.request import response_body, responses_scopes
 from turnout.providers.openai_responses.stream import RESPONSE, ResponseReader
 
 __all__ = ["FINISH_REASONS", "OpenAIResponses"]
@@ -47,15 +47,21 @@ class OpenAIResponses(OpenAIChat):
         return super().capabilities - {Capability.AUDIO}
 
     @property
+    def scopes(self) -> tuple[str, ...]:
+        return responses_scopes(self.account)
+
+    @property
     def family(self) -> str:
         return family_of(self.account)
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = response_body(request, self.account, stream=False)
         asked = self._asking("POST", "/responses", body)
         return self.collected(asked, lambda body, headers: self._parse_response(body, request, headers), dropped)
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
+        request = self.adapt(request)
         body, dropped = response_body(request, self.account, stream=True)
         asked = self._asking("POST", "/responses", body, stream=True)
         return self.streamed(asked, request, lambda *parts: ResponseReader(self, *parts), dropped=dropped)

@@ -12,11 +12,19 @@ from turnout.chat import ChatRequest
 from turnout.messages import Tool
 from turnout.providers.catalog.spec import ModelRule, ProviderAccount
 from turnout.providers.decoding.token_counts import without_sampling
+from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.hosted_tools import hosted_name, is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.openai_chat.request import function_of, json_schema_of, refused_effort, tools_of
 from turnout.providers.openai_responses.items import conversation
 
-__all__ = ["count_body", "response_body"]
+__all__ = ["count_body", "response_body", "responses_scopes"]
+
+
+def responses_scopes(account: ProviderAccount) -> tuple[str, ...]:
+    """Return the scopes of the extra fields that this API receives."""
+    return ("openai-responses", account.spec.name)
+
 
 # Settings that chat completions have and this API does not.
 _UNKNOWN_HERE: dict[str, str] = dict.fromkeys(
@@ -65,7 +73,7 @@ def response_body(
     for name in _MERGED:
         if isinstance(extra.get(name), Mapping):
             extra[name] = {**body.get(name, {}), **extra[name]}
-    return body | extra, dropped
+    return body | extra, (*dropped, *omitted(request))
 
 
 # The fields that the counting of tokens takes: those that make the prompt.
@@ -87,23 +95,18 @@ def _reasons(request: ChatRequest, account: ProviderAccount) -> bool:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    if _runs_there(tool):
+    if is_hosted(tool.extra, "openai-responses"):
         return dict(tool.extra)
     if tool.extra.get("type") == "custom":
-        told = {"description": tool.description} if tool.description else {}
-        return {"name": tool.name, **told, **tool.extra}
+        described = {"description": tool.description} if tool.description else {}
+        return {"name": tool.name, **described, **tool.extra}
     # Here a tool is strict unless it is said not to be, which makes every parameter a required one.
     return {"type": "function", "strict": False, **function_of(tool), **tool.extra}
 
 
-def _runs_there(tool: Tool) -> bool:
-    """Whether it is one of the provider's own (`Tool("search", extra={"type": "web_search"})`), which has no name."""
-    return tool.extra.get("type", "function") not in ("function", "custom")
-
-
 def _named(request: ChatRequest, name: str) -> dict[str, Any]:
-    tool = next(tool for tool in request.tools if tool.name == name)
-    if _runs_there(tool):
+    tool = next(tool for tool in request.tools if name in (tool.name, hosted_name(tool.extra)))
+    if is_hosted(tool.extra, "openai-responses"):
         return {"type": tool.extra["type"]}
     return {"type": tool.extra.get("type", "function"), "name": name}
 
