@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 
 async def _run(base_url: str, at_once: int, times: int, spread: float) -> None:
-    provider = create("openai-compatible", name="bench", api_key="k", endpoint=base_url)
+    provider = create("openai-compatible", name="bench", api_key="k", base_url=base_url)
     async with Router([provider], policy=Policy(timeout=300)) as router:
 
         async def client(index: int) -> None:

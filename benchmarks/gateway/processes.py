@@ -107,7 +107,7 @@ def _running(
 def turnout_gateway(routes: Mapping[str, str], folder: Path) -> Iterator[Gateway]:
     """Run `turnout serve` with one model for each route: its name, and the base URL behind it."""
     port = free_port()
-    providers = {name: {"kind": "openai-compatible", "endpoint": url, "apiKey": "k"} for name, url in routes.items()}
+    providers = {name: {"kind": "openai-compatible", "baseUrl": url, "apiKey": "k"} for name, url in routes.items()}
     serve = {
         "listen": f"127.0.0.1:{port}",
         "keys": [{"name": "bench", "key": KEY}],

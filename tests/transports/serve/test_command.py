@@ -80,7 +80,7 @@ def _port(stderr: IO[str], lines: list[str]) -> int:
 
 
 def configured(folder: Path, sandbox: Sandbox, **serve: object) -> str:
-    providers = {name: {"apiKey": sandbox.key(name), "endpoint": sandbox.url(name)} for name in ("openai", "anthropic")}
+    providers = {name: {"apiKey": sandbox.key(name), "baseUrl": sandbox.url(name)} for name in ("openai", "anthropic")}
     path = folder / "turnout.yaml"
     path.write_text(yaml.safe_dump({"providers": providers, "serve": {"listen": "127.0.0.1:0", **serve}}))
     return str(path)
