@@ -16,9 +16,16 @@ from turnout.chat import ChatRequest, FinishReason, ModelConfig, Usage
 from turnout.events import Event, ToolCallDelta
 from turnout.messages import Message, Tool
 from turnout.providers import create
-from turnout.serving import ReadOptions, chat_completions, continuity, messages, responses
+from turnout.serving import ReadOptions, continuity
 from turnout.serving.blocks import BlockSequencer
+from turnout.serving.chat_completions import request as chat_completions_request
+from turnout.serving.chat_completions import stream as chat_completions_stream
 from turnout.serving.held_arguments import HeldArguments
+from turnout.serving.messages import request as messages_request
+from turnout.serving.messages import response as messages_response
+from turnout.serving.messages import stream as messages_stream
+from turnout.serving.responses import request as responses_request
+from turnout.serving.responses import response as responses_response
 
 ANSWER = Answer(
     (
@@ -119,19 +126,19 @@ def wrong_call_id(original: Callable[..., dict[str, Any]]) -> Callable[..., dict
 
 PAIRS = (CHAT, MESSAGES, RESPONSES)
 FAULTS: list[tuple[str, Pair, Any, str, Callable[[Any], Any], Callable[[Pair], None]]] = [
-    ("a setting is dropped", CHAT, chat_completions.request, "build_request", dropped_setting, check_request),
-    ("a setting is dropped", MESSAGES, messages.request, "build_request", dropped_setting, check_request),
-    ("a limit is dropped", RESPONSES, responses.request, "build_request", dropped_limit, check_request),
-    ("cached tokens count twice", CHAT, chat_completions.stream, "chat_usage", cached_twice, check_answer),
-    ("cached tokens count twice", MESSAGES, messages.stream, "messages_usage", cached_twice, check_answer),
-    ("cached tokens count twice", MESSAGES, messages.response, "messages_usage", cached_twice, check_answer),
-    ("cached tokens count twice", RESPONSES, responses.response, "responses_usage", cached_twice, check_answer),
+    ("a setting is dropped", CHAT, chat_completions_request, "build_request", dropped_setting, check_request),
+    ("a setting is dropped", MESSAGES, messages_request, "build_request", dropped_setting, check_request),
+    ("a limit is dropped", RESPONSES, responses_request, "build_request", dropped_limit, check_request),
+    ("cached tokens count twice", CHAT, chat_completions_stream, "chat_usage", cached_twice, check_answer),
+    ("cached tokens count twice", MESSAGES, messages_stream, "messages_usage", cached_twice, check_answer),
+    ("cached tokens count twice", MESSAGES, messages_response, "messages_usage", cached_twice, check_answer),
+    ("cached tokens count twice", RESPONSES, responses_response, "responses_usage", cached_twice, check_answer),
     *(("arguments are cut", pair, HeldArguments, "receive", cut_arguments, check_answer) for pair in PAIRS),
     *(("a call loses its signature", pair, continuity, "pack_call_id", unsigned, check_continuity) for pair in PAIRS),
-    ("thinking loses its origin", MESSAGES, messages.response, "pack", no_origin, check_continuity),
+    ("thinking loses its origin", MESSAGES, messages_response, "pack", no_origin, check_continuity),
     ("interleaved calls lose a piece", MESSAGES, BlockSequencer, "receive", nothing_held, check_answer),
     ("interleaved calls lose a piece", RESPONSES, BlockSequencer, "receive", nothing_held, check_answer),
-    ("a call has the id of its item", RESPONSES, responses.response, "call_item", wrong_call_id, check_continuity),
+    ("a call has the id of its item", RESPONSES, responses_response, "call_item", wrong_call_id, check_continuity),
 ]
 
 
