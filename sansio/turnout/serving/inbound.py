@@ -108,8 +108,8 @@ class StreamWriter(Protocol):
         """Begin the stream. Call it once, before all other methods but `ping`."""
         ...
 
-    def event(self, event: Event, partial: Partial) -> bytes:
-        """Write one event. `partial` is called only if the event does not hold everything."""
+    def events(self, events: Iterable[Event], partial: Partial) -> bytes:
+        """Write events. `partial` is called only if an event does not hold everything."""
         ...
 
     def ping(self) -> bytes:

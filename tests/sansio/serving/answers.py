@@ -212,7 +212,7 @@ def inbound_of(*, include_usage: bool = True, echo: dict[str, Any] | None = None
 def write_stream(dialect: ChatDialect, answer: Answer, *, include_usage: bool = True) -> bytes:
     """The body of the stream."""
     writer = dialect.make_writer(inbound_of(include_usage=include_usage), ANSWERER)
-    return writer.opening() + b"".join(writer.event(event, partial) for event, partial in answer.play())
+    return writer.opening() + b"".join(writer.events((event,), partial) for event, partial in answer.play())
 
 
 def written(dialect: ChatDialect, answer: Answer) -> Any:

@@ -322,10 +322,10 @@ def test_a_call_that_was_never_announced_is_told() -> None:
     writer = CHAT.make_writer(inbound_of(), ANSWERER)
     call = ToolCall("c1", "f", '{"a":1}')
     response = ANSWER.response
-    told = writer.event(ToolCallReady(0, call), lambda: response)
+    told = writer.events((ToolCallReady(0, call),), lambda: response)
     assert b'"name":"f"' in told
     assert b'{\\"a\\":1}' in told
-    assert writer.event(ToolCallDelta(0, ""), lambda: response) == b""
+    assert writer.events((ToolCallDelta(0, ""),), lambda: response) == b""
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_log_probabilities_of_openai_s_form(logprobs: Any, expected: list[Any] |
     assert (found["content"] if found is not None else None) == expected
     assert document["citations"] == ["https://a.test"]
     writer = CHAT.make_writer(inbound_of(), ANSWERER)
-    body = writer.event(End(finish_reason=FinishReason.STOP), lambda: response)
+    body = writer.events((End(finish_reason=FinishReason.STOP),), lambda: response)
     last = frames(body)[0][1]
     assert last["choices"][0]["logprobs"] == found
     assert last["citations"] == ["https://a.test"]
@@ -379,4 +379,4 @@ def test_log_probabilities_of_openai_s_form(logprobs: Any, expected: list[Any] |
 def test_a_restart_cannot_be_told() -> None:
     writer = CHAT.make_writer(inbound_of(), ANSWERER)
     with pytest.raises(LocalProtocolError):
-        writer.event(Restarted(2), lambda: ANSWER.response)
+        writer.events((Restarted(2),), lambda: ANSWER.response)

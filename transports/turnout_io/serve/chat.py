@@ -12,9 +12,8 @@ import trio
 
 from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, TurnoutError
-from turnout.events import End, Event, Restarted
+from turnout.events import End, Event
 from turnout.serving import Answerer, InboundChat, StreamWriter, served_error
-from turnout.serving.errors import restart_not_possible
 from turnout_io.drivers.async_driver import AsyncChatStream
 from turnout_io.serve.connection import Responder, StopReason
 from turnout_io.serve.served_call import ServedCall, header_text
@@ -164,14 +163,9 @@ async def _write(call: ServedCall, stream: AsyncChatStream, writer: StreamWriter
         return stream.response
 
     async for first in stream:
-        pieces = [ahead]
-        event: Event = first
-        for event in (first, *_rest_of_read(stream)):
-            if isinstance(event, Restarted):
-                raise restart_not_possible()
-            pieces.append(writer.event(event, partial))
-        ahead = b"".join(pieces)
-        if isinstance(event, End):
+        events = (first, *_rest_of_read(stream))
+        ahead += writer.events(events, partial)
+        if type(events[-1]) is End:
             await responder.finish(ahead)
             return
         if ahead:

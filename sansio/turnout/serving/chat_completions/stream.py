@@ -6,6 +6,7 @@ prepared texts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, assert_never
 
 import attrs
@@ -40,6 +41,8 @@ class ChatStreamWriter:
     _answerer: Answerer
     _before_delta: bytes = attrs.field(init=False)
     _after_delta: bytes = attrs.field(init=False)
+    _before_text: bytes = attrs.field(init=False)
+    _after_text: bytes = attrs.field(init=False)
     _calls: dict[int, HeldArguments] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -50,15 +53,27 @@ class ChatStreamWriter:
         # With `include_usage`, every chunk but the last has a usage of null.
         usage = b',"usage":null' if self._inbound.include_usage else b""
         self._after_delta = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
+        self._before_text = self._before_delta + b'{"content":'
+        self._after_text = b"}" + self._after_delta
 
     def opening(self) -> bytes:
         """Return the chunk with the role."""
         return self._chunk(b'{"role":"assistant","content":""}')
 
-    def event(self, event: Event, partial: Partial) -> bytes:
+    def events(self, events: Iterable[Event], partial: Partial) -> bytes:
+        pieces: list[bytes] = []
+        before, after = self._before_text, self._after_text
+        for event in events:
+            if type(event) is Token:  # most events
+                pieces += (before, encode_text(event.delta), after)
+            else:
+                pieces.append(self._event(event, partial))
+        return b"".join(pieces)
+
+    def _event(self, event: Event, partial: Partial) -> bytes:
         match event:
             case Token(delta):
-                return self._chunk(b'{"content":' + encode_text(delta) + b"}")
+                return self._before_text + encode_text(delta) + self._after_text
             case Reasoning(delta):
                 return self._chunk(b'{"reasoning_content":' + encode_text(delta) + b"}")
             case ToolCallDelta(index, delta):

@@ -5,6 +5,7 @@ Source: the Messages API reference (platform.claude.com), "Streaming Messages".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, assert_never
 
 import attrs
@@ -29,7 +30,8 @@ from turnout.serving.usage import messages_usage
 __all__ = ["MessagesStreamWriter", "build_messages_error"]
 
 _PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
-_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{%b%b}}\n\n'
+_BEFORE_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{%b'
+_AFTER_DELTA: Final = b"}}\n\n"
 _DELTA_FIELDS: Final = {
     BlockKind.TEXT: b'"type":"text_delta","text":',
     BlockKind.REASONING: b'"type":"thinking_delta","thinking":',
@@ -58,7 +60,7 @@ class MessagesStreamWriter:
     _answerer: Answerer
     _blocks: BlockSequencer = attrs.field(factory=BlockSequencer, init=False)
     _index: int = attrs.field(default=-1, init=False)  # of the newest block
-    _kind: BlockKind = attrs.field(default=BlockKind.TEXT, init=False)
+    _before_delta: bytes = attrs.field(default=b"", init=False)
     _opaque_parts: OpaqueParts = attrs.field(factory=OpaqueParts, init=False)
     _thinking_written: int = attrs.field(default=0, init=False)
 
@@ -76,12 +78,17 @@ class MessagesStreamWriter:
         }
         return _event("message_start", {"message": message})
 
-    def event(self, event: Event, partial: Partial) -> bytes:
+    def events(self, events: Iterable[Event], partial: Partial) -> bytes:
+        pieces: list[bytes] = []
         blocks = self._blocks
-        if type(event) is Token and blocks.open is BlockKind.TEXT:
-            return self._delta(event.delta)  # most events, without the detour
-        written = b"".join(self._step(step, partial) for step in blocks.receive(event))
-        return written + self._end(event, partial()) if type(event) is End else written
+        for event in events:
+            if type(event) is Token and blocks.open is BlockKind.TEXT:  # most events, without the detour
+                pieces += (self._before_delta, encode_text(event.delta), _AFTER_DELTA)
+                continue
+            pieces += [self._step(step, partial) for step in blocks.receive(event)]
+            if type(event) is End:
+                pieces.append(self._end(event, partial()))
+        return b"".join(pieces)
 
     def ping(self) -> bytes:
         return _PING
@@ -97,8 +104,9 @@ class MessagesStreamWriter:
                 return self._delta(delta)
             case BlockOpened(kind, call):
                 message = partial().message
-                self._kind = kind
-                return self._opaque(message) + self._start(_opened(kind, call, message))
+                written = self._opaque(message) + self._start(_opened(kind, call, message))
+                self._prepare(_DELTA_FIELDS[kind])
+                return written
             case BlockClosed(kind):
                 signature = self._signature(partial().message) if kind is BlockKind.REASONING else b""
                 return signature + self._stop()
@@ -106,7 +114,11 @@ class MessagesStreamWriter:
                 assert_never(step)
 
     def _delta(self, delta: str) -> bytes:
-        return _DELTA % (self._index, _DELTA_FIELDS[self._kind], encode_text(delta))
+        return self._before_delta + encode_text(delta) + _AFTER_DELTA
+
+    def _prepare(self, fields: bytes) -> None:
+        """Prepare the deltas of the newest block, so that each one costs its JSON string only."""
+        self._before_delta = _BEFORE_DELTA % (self._index, fields)
 
     def _start(self, block: object) -> bytes:
         self._index += 1
@@ -125,7 +137,8 @@ class MessagesStreamWriter:
         signature = signature_of(parts[-1], message.origin) if parts else ""
         if not signature:
             return b""
-        return _DELTA % (self._index, b'"type":"signature_delta","signature":', encode_text(signature))
+        self._prepare(b'"type":"signature_delta","signature":')
+        return self._delta(signature)
 
     def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
         """Write the opaque parts that have arrived since the last block."""
@@ -141,8 +154,9 @@ class MessagesStreamWriter:
         written = self._opaque(response.message, at_end=True)
         refusal = "".join(part.text for part in response.message.content if isinstance(part, Refusal))
         if refusal:
-            self._kind = BlockKind.TEXT
-            written += self._start({"type": "text", "text": ""}) + self._delta(refusal) + self._stop()
+            written += self._start({"type": "text", "text": ""})
+            self._prepare(_DELTA_FIELDS[BlockKind.TEXT])
+            written += self._delta(refusal) + self._stop()
         delta = {"stop_reason": stop_reason(end.finish_reason, end.raw_finish_reason), "stop_sequence": None}
         written += _event("message_delta", {"delta": delta, "usage": messages_usage(end.usage)})
         return written + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'

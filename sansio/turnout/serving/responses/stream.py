@@ -5,6 +5,7 @@ Source: the OpenAI API reference, "Streaming events".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, assert_never
 
 import attrs
@@ -64,12 +65,17 @@ class ResponsesStreamWriter:
             "response.in_progress", response=response
         )
 
-    def event(self, event: Event, partial: Partial) -> bytes:
+    def events(self, events: Iterable[Event], partial: Partial) -> bytes:
+        pieces: list[bytes] = []
         blocks = self._blocks
-        if type(event) is Token and blocks.open is BlockKind.TEXT:
-            return self._delta(event.delta)  # most events, without the detour
-        written = b"".join(self._step(step, partial) for step in blocks.receive(event))
-        return written + self._end(event, partial()) if type(event) is End else written
+        for event in events:
+            if type(event) is Token and blocks.open is BlockKind.TEXT:
+                pieces.append(self._delta(event.delta))  # most events, without the detour
+                continue
+            pieces += [self._step(step, partial) for step in blocks.receive(event)]
+            if type(event) is End:
+                pieces.append(self._end(event, partial()))
+        return b"".join(pieces)
 
     def ping(self) -> bytes:
         return _PING
