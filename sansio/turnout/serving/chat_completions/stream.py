@@ -7,7 +7,7 @@ prepared texts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, assert_never
+from typing import Any, Final, cast
 
 import attrs
 
@@ -71,7 +71,7 @@ class ChatStreamWriter:
         return b"".join(pieces)
 
     def _event(self, event: Event, partial: Partial) -> bytes:
-        match event:
+        match cast("object", event):
             case Token(delta):
                 return self._before_text + encode_text(delta) + self._after_text
             case Reasoning(delta):
@@ -81,12 +81,12 @@ class ChatStreamWriter:
             case ToolCallReady(index, call):
                 begun = b"" if index in self._calls else self._call_delta(index, "", partial)
                 return begun + self._arguments(index, self._calls[index].rest(call.arguments))
-            case End():
-                return self._end(event, partial())
+            case End() as end:
+                return self._end(end, partial())
             case Restarted():
                 raise restart_not_possible()
             case _:
-                assert_never(event)
+                return b""  # an event that has no form here
 
     def ping(self) -> bytes:
         return _PING
