@@ -22,7 +22,7 @@ from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
 from turnout_io.base import AsyncTransport, Transport
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers import AsyncRouter
 from turnout_io.transports.asyncio import AsyncioTransport
 from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport

@@ -53,7 +53,7 @@ def sockets() -> int:
     return found
 
 
-def at_rest(router: RouterBase[Any], calls: int, tasks: int) -> Rest:
+def at_rest(router: RouterBase[Any, Any], calls: int, tasks: int) -> Rest:
     gc.collect()
     with open("/proc/self/statm", "rb") as statm:
         rss = int(statm.read().split()[1]) * _PAGE

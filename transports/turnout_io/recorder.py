@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from turnout.trace import Trace, TraceError
-from turnout_io.drivers.process_lock import process_lock
+from turnout_io.process_lock import process_lock
 
 __all__ = ["TraceRecorder", "read_traces"]
 

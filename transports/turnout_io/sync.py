@@ -5,9 +5,27 @@
         with router.stream(ChatRequest(...)) as stream:
             for event in stream: ...
 
-One router may be shared by any number of threads.
+Any number of threads may share one router.
 """
 
-from turnout_io.drivers.sync_driver import ChatStream, Router
+from __future__ import annotations
 
-__all__ = ["ChatStream", "Router"]
+from turnout.routing.policy.settings import Policy
+from turnout_io.base import Transport
+from turnout_io.drivers._sync.router import SyncRouter
+from turnout_io.drivers._sync.stream import ChatStream, EventBatches
+from turnout_io.drivers.blocking_runtime import BlockingRuntime
+
+__all__ = ["ChatStream", "EventBatches", "Router"]
+
+
+class Router(SyncRouter):
+    """Routes requests over its providers, for blocking code. The default transport is `requests`."""
+
+    _runtime = BlockingRuntime()
+
+    @staticmethod
+    def _make_transport(policy: Policy) -> Transport:
+        from turnout_io.transports.requests import RequestsTransport
+
+        return RequestsTransport(pool_size=policy.max_concurrency or 16)

@@ -20,7 +20,7 @@ import turnout_io.trio as trio_driver
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
 from turnout.trace import Trace, TraceError
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers import AsyncRouter
 from turnout_io.recorder import TraceRecorder, read_traces
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.sync import Router

@@ -20,7 +20,7 @@ from turnout.routing.policy.settings import Hedge, Policy
 from turnout.trace import Trace
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import trio as trio_driver
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers import AsyncRouter
 from turnout_io.sandbox import Fault, Sandbox
 
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
@@ -164,7 +164,7 @@ def test_at_every_await(case: Case, moment: Moment, runtime: str, sandbox: Sandb
             results.append(result)
             assert not any(health.in_flight for health in router.health()), "a place is held"
             assert router._core.places.waiting == 0, "a call still waits for a place"
-            assert not router._wakers, "a call can still be woken"
+            assert not router._events, "a call can still be woken"
             if case.deed is not queue:
                 assert len(traces) - told == 1, "a call is told of twice, or not at all"
             assert sandbox.wait(nothing_under_way), "the connection was not dropped"

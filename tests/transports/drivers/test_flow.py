@@ -24,7 +24,7 @@ from turnout_io import sync
 from turnout_io import trio as trio_driver
 from turnout_io.conformance.plan import chunk, reply
 from turnout_io.conformance.server import Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers import AsyncRouter
 from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
 

@@ -23,7 +23,7 @@ from turnout_io.base import HttpResponse, Transport
 from turnout_io.conformance.certificates import Certificates
 from turnout_io.conformance.plan import reply
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, StartTls, Step
-from turnout_io.drivers.process_lock import process_lock
+from turnout_io.process_lock import process_lock
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
@@ -225,7 +225,7 @@ def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
                     assert router._core.places.in_flight == 0
                     assert router.chat(REQUEST, timeout=10.0).text == "one two three four"
 
-                with held(router._core._lock, router._lock, lock):
+                with held(router._core._lock, router._transport_lock, lock):
                     in_child(child)
                 text = "".join(event.delta for event in stream if event.type == "token")
                 assert text
@@ -241,7 +241,7 @@ def test_children_do_not_all_wait_for_the_same_time() -> None:
         for _ in range(2):
 
             def child() -> None:
-                router._notice_fork()
+                router._check_fork()
                 os.write(writer, b"%d\n" % router._core.rng.getrandbits(48))
 
             in_child(child)

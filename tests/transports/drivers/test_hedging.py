@@ -16,7 +16,7 @@ from turnout.routing.policy.settings import Hedge, Policy
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers import AsyncRouter
 from turnout_io.sandbox import Fault, Sandbox
 
 OPENAI = ModelConfig("openai", "gpt-4o-mini")

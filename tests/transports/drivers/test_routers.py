@@ -29,7 +29,7 @@ from turnout.providers import create
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers import AsyncRouter
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.transports.socket import SocketTransport
 from turnout_io.transports.trio import TrioTransport
@@ -369,7 +369,7 @@ def test_a_stream_dropped_on_the_floor_warns_and_gives_its_place_back(sandbox: S
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=1) as router:
         streams = [router.stream(ask(OPENAI))]
         next(streams[0])
-        with pytest.warns(ResourceWarning, match="dropped on the floor"):
+        with pytest.warns(ResourceWarning, match="never closed"):
             streams.clear()
         gc.collect()
         assert router.chat(ask(OPENAI)).text

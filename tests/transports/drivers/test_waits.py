@@ -21,7 +21,7 @@ from turnout.routing.policy.settings import BreakerPolicy, Hedge, Policy, Timeou
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport
-from turnout_io.drivers.async_driver import Group
+from turnout_io.drivers.hedging import TaskGroup
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.transports.socket import SocketTransport
 
@@ -71,9 +71,10 @@ class _Hurried(sync.Router):
 
     step = 0.0
 
-    def _now(self) -> float:
-        self._looks = getattr(self, "_looks", 0) + 1
-        return self._looks * self.step
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        reads = itertools.count(1)
+        self._now = lambda: next(reads) * self.step
 
 
 @pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3, 0.7, 0.9])
@@ -161,7 +162,7 @@ def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None
         assert answers == ["Hello"] * 2
 
 
-class _EagerGroup:
+class _EagerTaskGroup:
     """Tasks that begin at once, in the caller's turn, as those of an eager task factory do since Python 3.12."""
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
@@ -211,12 +212,12 @@ class _Rest:
 
 class _EagerRuntime:
     def __init__(self, usual: Any) -> None:
-        self.now, self.make_waker, self.shield = usual.now, usual.make_waker, usual.shield
+        self.now, self.make_event, self.shield = usual.now, usual.make_event, usual.shield
 
     @asynccontextmanager
-    async def group(self) -> AsyncIterator[Group]:
+    async def task_group(self) -> AsyncIterator[TaskGroup]:
         async with asyncio.TaskGroup() as tasks:
-            yield _EagerGroup(tasks)
+            yield _EagerTaskGroup(tasks)
 
 
 class _EagerRouter(asyncio_driver.Router):

@@ -1,133 +1,166 @@
-"""A call with two attempts at once, in async code: each operation runs in a task of its own until one attempt wins.
+"""Calls with two attempts at once: each operation runs in a task, and the call continues with the first result.
 
-Before the first content and only where the policy hedges; after it everything is done in the caller's task again.
+Only calls that may hedge are driven this way, and only until content was received or one attempt is left. From then on
+they run like any other call.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from turnout.errors import AuthenticationFailed, RemoteProtocolError, TransportError
 from turnout.events import Event
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
-from turnout_io.drivers.async_driver import AsyncRouter, Group, Run, Waker, sign_request
-from turnout_io.drivers.router_base import LEAST_WAIT
+from turnout_io.drivers._async.router import AsyncRouter
+from turnout_io.drivers._async.run import AsyncRun
+from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
+from turnout_io.drivers.router_base import MIN_WAIT
+from turnout_io.drivers.signing import async_sign_request
 
-__all__ = ["HedgedRun"]
+__all__ = ["HedgedRun", "HedgingRouter", "TaskGroup", "TaskRuntime"]
 
 
-class HedgedRun(Run):
-    """One call being driven whose operations may overlap."""
+class TaskGroup(Protocol):
+    """Tasks that end before their group ends."""
 
-    def __init__(self, router: AsyncRouter, call: Call) -> None:
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Run `operation` in a task. Returns a function that cancels it."""
+        ...
+
+
+class TaskRuntime(AsyncRuntime, Protocol):
+    """A runtime that can run tasks."""
+
+    def task_group(self) -> AbstractAsyncContextManager[TaskGroup]:
+        """Return a block that waits for its tasks before it ends."""
+        ...
+
+
+class HedgingRouter(AsyncRouter):
+    """A router of a library with tasks, so that a call may have two attempts at once."""
+
+    _hedges = True
+    _runtime: TaskRuntime
+
+    def _new_run(self, call: Call) -> AsyncRun:
+        return HedgedRun(self, call) if call.may_overlap else AsyncRun(self, call)
+
+
+class HedgedRun(AsyncRun):
+    """Drives one call that may have two attempts at once."""
+
+    def __init__(self, router: HedgingRouter, call: Call) -> None:
         super().__init__(router, call)
-        self._under_way: dict[int, Callable[[], None]] = {}
+        self._runtime = router._runtime
+        self._pending: dict[int, Callable[[], None]] = {}  # the operations that run, with the function that cancels
         self._events: tuple[Event, ...] = ()
-        self._raised: Exception | None = None
-        self._waker: Waker | None = None
-        self._begun = False
+        self._error: Exception | None = None
+        self._event: AsyncEvent | None = None
+        self._started = False
 
     async def step(self) -> tuple[Event, ...]:
-        """Do what the call says until there are events or it is over."""
-        if self._begun and not self.call.in_flight.overlapping:
+        """Perform commands until there are events or the call has ended. See `AsyncRun.step`."""
+        if self._started and not self.call.in_flight.overlapping:
             return await super().step()
-        self._begun = True
-        async with self._router._runtime.group() as group:
-            over = await self._step_in(group)
-        # Raised out here: a group would wrap it.
-        if self._raised is not None:
-            raise self._raised
+        self._started = True
+        async with self._runtime.task_group() as group:
+            is_complete = await self._step_in(group)
+        # Not raised inside the block, because a task group wraps errors.
+        if self._error is not None:
+            raise self._error
         events, self._events = self._events, ()
-        return events if over else await super().step()
+        return events if is_complete else await super().step()
 
-    async def _step_in(self, group: Group) -> bool:
-        """The same, with tasks; False where nothing overlaps any more and there is nothing to tell yet."""
+    async def _step_in(self, group: TaskGroup) -> bool:
+        """Perform commands with tasks. Returns False if one attempt is left and there are no events yet."""
         call, clock = self.call, self._router._now
-        while self._raised is None:
-            if not self._under_way:
+        while self._error is None:
+            if not self._pending:
                 if self._events:
                     return True
                 if call.settled:
                     return False
             command = call.next_command(clock())
-            self._router._wake()
+            self._router._notify_waiters()
             match command:
                 case Open(attempt) | Read(attempt):
-                    self._begin(group, command)
-                    if attempt in self._under_way and not call.in_flight.overlapping:
+                    self._start_operation(group, command)
+                    if attempt in self._pending and not call.in_flight.overlapping:
                         await self._wait(math.inf)
                 case WaitForAny(until):
                     await self._wait(max(0.0, until - clock()))
                 case Sleep(until):
                     await self._router._sleep(call, until)
                 case Close(attempt):
-                    cancel = self._under_way.pop(attempt, None)
+                    cancel = self._pending.pop(attempt, None)
                     if cancel is not None:
                         cancel()
-                    await self._drop(attempt)
+                    await self._close_attempt(attempt)
                 case Finish():
                     self.finish = command
                     return True
                 case _:
                     assert_never(command)
-        for cancel in self._under_way.values():
+        for cancel in self._pending.values():
             cancel()
-        self._under_way.clear()
+        self._pending.clear()
         return True
 
-    def _begin(self, group: Group, command: Open | Read) -> None:
-        # Under way before it is begun: an eager task may be over when `start` returns.
-        self._under_way[command.attempt] = _nothing
-        cancel = group.start(partial(self._perform, command))
-        if command.attempt in self._under_way:
-            self._under_way[command.attempt] = cancel
+    def _start_operation(self, group: TaskGroup, command: Open | Read) -> None:
+        # Pending before the task starts: an eager task may have ended when `start` returns.
+        self._pending[command.attempt] = _nothing
+        cancel = group.start(partial(self._run_operation, command))
+        if command.attempt in self._pending:
+            self._pending[command.attempt] = cancel
 
     async def _wait(self, seconds: float) -> None:
-        """Until an operation has its outcome."""
-        self._waker = self._router._runtime.make_waker()
-        await self._waker.wait(seconds)
-        self._waker = None
+        """Wait for the result of any operation."""
+        self._event = self._runtime.make_event()
+        await self._event.wait(seconds)
+        self._event = None
 
-    async def _perform(self, command: Open | Read) -> None:
-        """One operation to its outcome, which is told unless the attempt was dropped meanwhile."""
+    async def _run_operation(self, command: Open | Read) -> None:
+        """Run one operation and report its result, unless the attempt was closed meanwhile."""
         attempt = command.attempt
-        if attempt not in self._under_way:
-            return  # dropped before this task, which trio runs to its first checkpoint all the same, had its first turn
+        if attempt not in self._pending:
+            return  # closed before the first step of this task; trio runs a cancelled task to its first checkpoint
         try:
             match command:
                 case Open(_, request, timeouts):
-                    response = await self._router._network().open(await sign_request(request), timeouts)
-                    if attempt not in self._under_way:
-                        await self._router._close(response)
+                    signed = await async_sign_request(request)
+                    response = await self._router._get_transport().open(signed, timeouts)
+                    if attempt not in self._pending:
+                        await self._router._close_response(response)
                         return
                     self._responses[attempt] = response
-                    told = partial(self.call.receive_head, attempt, response.status, response.headers)
+                    report = partial(self.call.receive_head, attempt, response.status, response.headers)
                 case Read(_, until, idle):
-                    data = await self._responses[attempt].read(max(LEAST_WAIT, min(idle, until - self._router._now())))
-                    told = (
+                    data = await self._responses[attempt].read(max(MIN_WAIT, min(idle, until - self._router._now())))
+                    report = (
                         partial(self.call.receive_data, attempt, data)
                         if data
                         else partial(self.call.receive_end, attempt)
                     )
         except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
-            told = partial(self.call.receive_failure, attempt, error)
-        except Exception as error:  # a user's own code, in a key that is made or a transport: the caller's to see
-            self._raised = error
+            report = partial(self.call.receive_failure, attempt, error)
+        except Exception as error:  # raised by the user's code, in a credential or a transport
+            self._error = error
             self._wake()
             return
-        # Between the outcome and the Drop of one attempt, the other may have won.
-        if self._under_way.pop(attempt, None) is not None and self.call.in_flight.is_on(attempt):
-            self._events += told(self._router._now())
+        # Between the result and the Close of one attempt, the other may have won.
+        if self._pending.pop(attempt, None) is not None and self.call.in_flight.is_on(attempt):
+            self._events += report(self._router._now())
             self._wake()
 
     def _wake(self) -> None:
-        if self._waker is not None:
-            self._waker.set()
+        if self._event is not None:
+            self._event.set()
 
 
 def _nothing() -> None:
-    """Cancels what has not begun."""
+    """Cancel an operation that has not started."""

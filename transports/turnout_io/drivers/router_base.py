@@ -1,18 +1,17 @@
-"""What the routers of every driver share: how they are made, and what they tell without any I/O."""
+"""The parts that the routers of every driver share: construction, settings, and reports that need no I/O."""
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
-from turnout.errors import AuthenticationFailed, TurnoutError
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout.providers.protocol import Provider
 from turnout.routing.call.machine import Call
@@ -21,41 +20,40 @@ from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
 from turnout.routing.state.candidate_state import Health, health_of
 from turnout.trace import Trace
-from turnout_io.drivers.process_lock import process_lock
+from turnout_io.process_lock import process_lock
 
-__all__ = ["LEAST_WAIT", "RouterBase"]
+__all__ = ["MIN_WAIT", "RouterBase"]
 
-# Seconds. Time passes between a command and its obeying, and a transport is given no time that is over: to a socket,
-# 0 means not to wait at all, and less than that is an error.
-LEAST_WAIT = 0.001
+# Seconds. Time passes between a command and its execution, and a transport never receives a timeout in the past: for a
+# socket, 0 means not to wait at all, and a negative timeout is an error.
+MIN_WAIT = 0.001
 
 TransportT = TypeVar("TransportT")
 
 
-@contextlib.contextmanager
-def auth_failures() -> Iterator[None]:
-    """What a request's `auth` raises is a failure of that attempt: another candidate has other credentials."""
-    try:
-        yield
-    except TurnoutError:
-        raise
-    except Exception as error:
-        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise AuthenticationFailed(f"the credentials of this request could not be had: {told}") from error
+class _Abandoned(Protocol):
+    def release(self) -> None: ...
 
 
-class RouterBase(Generic[TransportT]):
+RunT = TypeVar("RunT", bound=_Abandoned)
+
+
+class RouterBase(Generic[TransportT, RunT]):
     """Routes requests over its providers.
 
-    providers  what `turnout.providers.create` makes, or your own; more with `register`
-    policy     timeouts, retries, concurrency; see `turnout.routing.policy.settings.Policy`
-    transport  how bytes travel; the driver's own by default
-    seed       of the jitter, for runs that must repeat; by default a fresh one
-    on_trace   called with the trace of each call when that is over, whatever it came to; `TraceRecorder` writes them
-               to a file. It runs where the call ran, so it should be quick; its errors are logged under `turnout`.
+    Args:
+        providers: Providers from `turnout.providers.create`, or your own. Add more with `register`.
+        policy: Timeouts, retries, concurrency. See `turnout.routing.policy.settings.Policy`.
+        transport: Sends the requests. By default the driver makes one.
+        seed: Of the jitter, for runs that must be repeatable. By default it is random.
+        on_trace: Called with the trace of each call after the call has ended, with success or not. `TraceRecorder`
+            writes traces to a file. It runs in the thread or task of the call, so it should be quick. Its errors are
+            logged under `turnout`.
     """
 
-    _blocking = True  # whether the driver, and so its transport, is
+    _is_async = False  # whether the driver and its transports are async
+    _hedges = False  # whether the driver can perform two attempts of one call at once
+    _now: Callable[[], float]  # returns monotonic seconds; may be called from any thread
 
     def __init__(
         self,
@@ -66,11 +64,16 @@ class RouterBase(Generic[TransportT]):
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
-        # One lock for every driver: an async router is driven by one thread, where it costs next to nothing.
+        # Async routers need the lock too, because several event loops may share one. It costs little.
         self._core = RouterCore(policy or Policy(), random.Random(seed), process_lock())
         self._seed = seed
         self._process = os.getpid()
-        self._forked = process_lock()
+        self._fork_lock = process_lock()
+        # Calls that finalisers ended: finalisers append to `_abandoned` without a lock, and the next operation moves
+        # each call to `_unclosed` after its slots were given back.
+        self._abandoned: deque[RunT] = deque()
+        self._unclosed: deque[RunT] = deque()
+        self._abandoned_lock = process_lock()
         if transport is not None:
             self._check(transport)
         self._transport = transport
@@ -92,10 +95,19 @@ class RouterBase(Generic[TransportT]):
         entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
     ) -> Self:
-        """A router over every provider of the catalog, with keys and endpoints from the environment and `dotenv`.
+        """Return a router with every provider of the catalog, with keys and URLs from the environment and `dotenv`.
 
-        `entries` are providers of your own, known beside those of the catalog; `overrides` are fields of `Policy`:
-        `Router.from_env(max_concurrency=16, timeout=30)`.
+        Args:
+            dotenv: A file of variables, which may be absent. None reads no file.
+            environ: Variables to use instead of the process's environment.
+            transport: See the class.
+            seed: See the class.
+            on_trace: See the class.
+            entries: Your own providers, in addition to those of the catalog.
+            **overrides: Fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
+
+        Raises:
+            SettingsError: If a variable or a file is wrong.
         """
         return cls._from_files(None, dotenv, environ, transport, seed, on_trace, entries, overrides)
 
@@ -112,7 +124,22 @@ class RouterBase(Generic[TransportT]):
         entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
     ) -> Self:
-        """A router as a YAML file describes it; `${VAR}` in it is taken from the environment and `dotenv`."""
+        """Return the router that a YAML file describes. Values of `${VAR}` are from the environment and `dotenv`.
+
+        Args:
+            path: The YAML file.
+            dotenv: A file of variables, which may be absent. None reads no file.
+            environ: Variables to use instead of the process's environment.
+            transport: See the class.
+            seed: See the class.
+            on_trace: See the class.
+            entries: Your own providers, in addition to those of the catalog.
+            **overrides: Fields of `Policy`. They replace those of the file.
+
+        Raises:
+            SettingsError: If a variable or a file is wrong.
+            FileNotFoundError: If `path` does not exist.
+        """
         return cls._from_files(path, dotenv, environ, transport, seed, on_trace, entries, overrides)
 
     @classmethod
@@ -138,60 +165,85 @@ class RouterBase(Generic[TransportT]):
         return router
 
     def _check(self, transport: TransportT) -> None:
-        """Refuse at once what is no transport, or one of the other kind: its error would come late, and say nothing."""
-        opening = getattr(transport, "open", None)
-        if not callable(opening):
-            raise TypeError(f"{type(transport).__name__} is no transport: it has no method `open` (turnout_io.base)")
-        blocking = not inspect.iscoroutinefunction(opening)
-        if blocking != self._blocking:
-            kind, wanted = ("blocking", "an async") if blocking else ("async", "a blocking")
+        """Raise TypeError unless `transport` is one for this driver: later errors would not name the reason."""
+        open_method = getattr(transport, "open", None)
+        if not callable(open_method):
+            raise TypeError(f"{type(transport).__name__} is not a transport: it has no method `open` (turnout_io.base)")
+        is_async = inspect.iscoroutinefunction(open_method)
+        if is_async != self._is_async:
+            kind, wanted = ("async", "a blocking") if is_async else ("blocking", "an async")
             raise TypeError(f"{type(transport).__name__} is {kind}; this router needs {wanted} transport")
 
-    def _now(self) -> float:
-        """The driver's monotonic clock, in seconds."""
-        raise NotImplementedError
-
-    def _notice_fork(self) -> None:
-        """In a forked process, part with the parent's calls. Called before a call begins."""
+    def _check_fork(self) -> None:
+        """Give up the parent's calls in a forked process. Called before a call starts."""
         if self._process == os.getpid():
             return
-        with self._forked:
+        with self._fork_lock:
             if self._process != os.getpid():
                 self._core.places.part_with_calls()
                 if self._seed is None:
-                    # Else all the workers of one parent would draw the same waits, and come back at once.
+                    # Otherwise all workers of one parent would draw the same jitter, and retry at the same time.
                     self._core.rng = random.Random()
                 self._process = os.getpid()
 
-    def _tell(self, call: Call) -> None:
-        """The call is over and owes nothing more."""
+    # -- calls that finalisers ended ----------------------------------------------------------------------------
+
+    def _has_abandoned(self) -> bool:
+        return bool(self._abandoned or self._unclosed)
+
+    def _release_abandoned(self) -> None:
+        """Give back the slots of the calls that finalisers ended. Not called by a finaliser."""
+        with self._abandoned_lock:
+            while self._abandoned:
+                run = self._abandoned[0]
+                run.release()
+                # Removed last: if KeyboardInterrupt is raised here, the next operation releases it again.
+                self._unclosed.append(run)
+                self._abandoned.popleft()
+        self._notify_waiters()
+
+    def _notify_waiters(self) -> None:
+        """Wake the calls that the scheduler admitted or rejected since the last time."""
+        raise NotImplementedError
+
+    def _report(self, call: Call) -> None:
+        """Pass the trace of a call that has ended to `on_trace`."""
         if self._on_trace is None:
             return
         try:
             self._on_trace(call.trace)
         except Exception:
-            # The caller has an answer or an error of its own, which must not be lost over a full disk.
+            # The caller must not lose a result or an error because, for example, the disk is full.
             import logging
 
             logging.getLogger("turnout").exception("on_trace failed; the call itself is not affected")
 
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
-        """Add a provider under its name. ValueError where the name is taken and `replace` is not given."""
+        """Add a provider under its name.
+
+        Raises:
+            ValueError: If the name is in use and `replace` is False.
+        """
         self._core.register(provider, enabled=enabled, replace=replace)
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
-        """Add a route, to be asked for as `ModelConfig.route(name)`. ValueError where the name is taken."""
+        """Add a route, which requests select with `ModelConfig.route(name)`.
+
+        Raises:
+            ValueError: If the name is in use and `replace` is False.
+        """
         self._core.add_route(route, replace=replace)
 
     def health(self) -> tuple[Health, ...]:
-        """How each candidate stands that was asked so far."""
+        """Return the health of each candidate that was used so far. May be called from any thread."""
+        self._release_abandoned()
         now = self._now()
         return tuple(health_of(standing, now) for standing in self._core.places.standings().values())
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
-        """The status of every registered provider."""
+        """Return the status of every registered provider. May be called from any thread."""
         return self._core.statuses()
 
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
-        """Who would be asked for this request, in order, and why some would be skipped."""
+        """Return the candidates of this request, in order, with the reason if one would be skipped."""
         return self._core.explain_plan(request)

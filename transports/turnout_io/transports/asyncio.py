@@ -106,6 +106,10 @@ class AsyncioResponse:
         """Free the connection. Waits for nothing, and so also does its work in a task that is cancelled."""
         self._response.close()
 
+    def abort(self) -> None:
+        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
+        self._response.abort()
+
 
 class AsyncioTransport:
     """Async HTTP/1.1 on asyncio. For one loop at a time; a second loop opens connections of its own.

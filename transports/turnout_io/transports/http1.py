@@ -16,7 +16,7 @@ from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin, split_url
 from turnout.http.pool import Pool
-from turnout_io.drivers.process_lock import process_lock
+from turnout_io.process_lock import process_lock
 from turnout_io.transports.byte_streams import ByteStream
 from turnout_io.transports.connect import connect
 from turnout_io.transports.proxies import Proxy, proxy_for
@@ -290,6 +290,11 @@ class Http1Response:
             self._client.runtime.interrupt(self._channel.socket)
         else:
             self._drop()
+
+    def abort(self) -> None:
+        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
+        self._closed = True
+        self._drop()
 
     def _settle(self) -> None:
         """Part with the connection as soon as the exchange is over: for reuse where it can be, else for good."""

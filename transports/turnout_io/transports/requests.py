@@ -24,7 +24,7 @@ import urllib3
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.origin import Origin, split_url
-from turnout_io.drivers.process_lock import process_lock
+from turnout_io.process_lock import process_lock
 from turnout_io.transports.proxies import Proxy, proxy_for
 from turnout_io.transports.requests_errors import open_fault, read_fault, root_cause
 from turnout_io.transports.requests_session import PROGRESS, OwnSession, send_options
@@ -209,12 +209,20 @@ class RequestsResponse:
             self._raw.read1(1, decode_content=False)
             self._raw.release_conn()
             return
+        # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.
+        self._shut_down()
+        self._response.close()
+
+    def abort(self) -> None:
+        """Shut down the connection at once. Acquires no lock, so that finalisers may call it; `close` comes later."""
+        if not (self._closed or self._ended):
+            self._shut_down()
+
+    def _shut_down(self) -> None:
         # A forked process lets go of its copy of the socket: to shut that down would end the parent's connection.
         if self._socket is not None and self._process == os.getpid():
-            # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.
-            with contextlib.suppress(OSError):  # where it is down already
+            with contextlib.suppress(OSError):  # it is shut down already
                 self._socket.shutdown(socket.SHUT_RDWR)
-        self._response.close()
 
 
 def _socket_of(raw: urllib3.HTTPResponse) -> socket.socket | None:

@@ -117,6 +117,10 @@ class SocketResponse:
     def close(self) -> None:
         self._response.close()
 
+    def abort(self) -> None:
+        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
+        self._response.abort()
+
 
 class SocketTransport:
     """Blocking HTTP/1.1. May be used from several threads, and again after a fork.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import attrs
 
 from turnout.errors import LocalProtocolError
-from turnout_io.drivers.process_lock import process_lock
+from turnout_io.process_lock import process_lock
 
 __all__ = ["TlsSettings"]
 

@@ -93,6 +93,10 @@ class TrioResponse:
         """Free the connection. Waits for nothing, and so also does its work where the scope is cancelled."""
         self._response.close()
 
+    def abort(self) -> None:
+        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
+        self._response.abort()
+
 
 class TrioTransport:
     """Async HTTP/1.1 on trio. For one run at a time; a second run opens connections of its own.

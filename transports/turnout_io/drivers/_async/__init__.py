@@ -1,0 +1,1 @@
+"""The async driver, the source of the blocking one in `_sync`."""

@@ -1,0 +1,221 @@
+"""The router: every operation that a caller can start, and how a call waits for a free slot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+from turnout.chat import ChatRequest, ChatResponse, ModelInfo
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.providers.protocol import Provider
+from turnout.reranking import RerankRequest, RerankResponse
+from turnout.routing.call.machine import Call
+from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
+from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.call.single_exchange import CountTokens, Rerank
+from turnout.routing.policy.settings import Policy
+from turnout.token_counting import TokenCount
+from turnout.trace import Trace
+from turnout_io.base import AsyncHttpResponse, AsyncTransport
+from turnout_io.drivers._async.run import AsyncRun
+from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
+from turnout_io.drivers._async.stream import AsyncChatStream
+from turnout_io.drivers.router_base import RouterBase
+from turnout_io.process_lock import process_lock
+
+__all__ = ["AsyncRouter"]
+
+
+class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
+    """Routes requests over its providers. The subclass of each library adds the runtime and the default transport."""
+
+    _is_async = True
+    _runtime: AsyncRuntime
+    _make_transport: Callable[[Policy], AsyncTransport]
+
+    def __init__(
+        self,
+        providers: Iterable[Provider] = (),
+        *,
+        policy: Policy | None = None,
+        transport: AsyncTransport | None = None,
+        seed: int | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
+    ) -> None:
+        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
+        self._now = self._runtime.now
+        self._transport_lock = process_lock()
+        self._events: dict[CandidateSelector, AsyncEvent] = {}
+
+    # -- operations ---------------------------------------------------------------------------------------------
+
+    async def chat(
+        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None, collect: bool = False
+    ) -> ChatResponse:
+        """Return the complete response.
+
+        Args:
+            request: The messages, the model and its fallbacks.
+            timeout: Seconds for the whole call, with all attempts and waits. The smallest bound holds.
+            policy: The settings of this call, if they differ from the router's.
+            collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
+
+        Raises:
+            TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
+        """
+        response: ChatResponse = await self._run(Chat(request, collect), timeout, policy)
+        return response
+
+    def stream(
+        self,
+        request: ChatRequest,
+        *,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        policy: Policy | None = None,
+    ) -> AsyncChatStream:
+        """Return the response as a stream of events. Use it in an `async with` block.
+
+        Args:
+            request: The messages, the model and its fallbacks.
+            timeout: Seconds until the first content.
+            total_timeout: Seconds for the whole stream. None means no bound.
+            policy: The settings of this call, if they differ from the router's.
+        """
+        return AsyncChatStream(self, request, timeout, total_timeout, policy)
+
+    async def embed(
+        self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> EmbeddingResponse:
+        """Return one vector for each text, in order."""
+        response: EmbeddingResponse = await self._run(Embed(request), timeout, policy)
+        return response
+
+    async def count_tokens(
+        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> TokenCount:
+        """Return the tokens of the request's prompt, as the provider of its model counts them.
+
+        Raises:
+            CapabilityUnsupported: If the provider does not count tokens.
+        """
+        count: TokenCount = await self._run(CountTokens(request), timeout, policy)
+        return count
+
+    async def rerank(
+        self, request: RerankRequest, *, timeout: float | None = None, policy: Policy | None = None
+    ) -> RerankResponse:
+        """Return the documents of the request in the order of their relevance to its query.
+
+        Raises:
+            CapabilityUnsupported: If no provider of the request offers reranking.
+        """
+        response: RerankResponse = await self._run(Rerank(request), timeout, policy)
+        return response
+
+    async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
+        """Return the models that a provider lists."""
+        models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), timeout)
+        return models
+
+    # -- opening and closing ------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Close the idle connections. Open streams continue to their end."""
+        await self._close_abandoned()
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._runtime.shield(self.aclose)
+
+    # -- how a call runs ----------------------------------------------------------------------------------------
+
+    async def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
+        if self._has_abandoned():
+            await self._close_abandoned()
+        run = self._new_run(self._start(operation, timeout, policy=policy))
+        try:
+            while run.finish is None:
+                await run.step()
+        except GeneratorExit:  # the garbage collector closes this coroutine
+            run.abandon()
+            raise
+        finally:
+            try:
+                await run.close()
+            except BaseException:
+                await run.close()  # KeyboardInterrupt was raised during the first close
+                raise
+        return run.result()
+
+    def _new_run(self, call: Call) -> AsyncRun:
+        return AsyncRun(self, call)
+
+    def _start(
+        self,
+        operation: Operation,
+        timeout: float | None,
+        total_timeout: float | None = None,
+        policy: Policy | None = None,
+    ) -> Call:
+        self._check_fork()
+        return self._core.start(
+            operation,
+            self._now(),
+            time.time(),
+            timeout=timeout,
+            total_timeout=total_timeout,
+            policy=policy,
+            concurrent=self._hedges,
+        )
+
+    def _get_transport(self) -> AsyncTransport:
+        if self._transport is None:
+            with self._transport_lock:
+                if self._transport is None:
+                    self._transport = self._make_transport(self._core.policy)
+        return self._transport
+
+    async def _close_response(self, response: AsyncHttpResponse) -> None:
+        await self._runtime.shield(response.aclose)
+
+    async def _sleep(self, call: Call, until: float) -> None:
+        """Wait until `until`, or until the scheduler admits or rejects the call."""
+        try:
+            event = self._events[call.selector] = self._runtime.make_event()
+            # Check only now: a slot that was granted, or a call that was abandoned, before the event existed could not
+            # set it.
+            if not call.ready and not self._abandoned:
+                await event.wait(max(0.0, until - self._now()))
+        finally:  # also after KeyboardInterrupt
+            self._events.pop(call.selector, None)
+        if self._abandoned:
+            self._release_abandoned()
+
+    async def _close_abandoned(self) -> None:
+        """Finish the calls that finalisers ended."""
+        self._release_abandoned()
+        while self._unclosed:
+            try:
+                run = self._unclosed.popleft()
+            except IndexError:
+                return  # another thread was faster
+            await run.close_abandoned()
+
+    def _wake_one_waiter(self) -> None:
+        """Wake any call that waits for a slot, so that it calls `_release_abandoned`. Finalisers call this."""
+        for event in list(self._events.values()):
+            if event.set_from_finaliser():
+                return
+
+    def _notify_waiters(self) -> None:
+        """Wake the calls that the scheduler admitted or rejected since the last time."""
+        for selector in self._core.places.take_woken():
+            event = self._events.get(selector)
+            if event is not None:
+                event.set()

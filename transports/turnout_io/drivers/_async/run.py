@@ -1,0 +1,167 @@
+"""The loop that performs the commands of one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.events import Event
+from turnout.routing.call.machine import Call
+from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
+from turnout_io.base import AsyncHttpResponse
+from turnout_io.drivers.router_base import MIN_WAIT
+from turnout_io.drivers.signing import async_sign_request
+
+if TYPE_CHECKING:
+    from turnout_io.drivers._async.router import AsyncRouter
+
+__all__ = ["AsyncRun"]
+
+
+class AsyncRun:
+    """Drives one call.
+
+    A call that a finaliser ends is abandoned: see `abandon`.
+
+    Attributes:
+        call: The state machine of the call.
+        finish: The last command of the call, or None while it is running.
+    """
+
+    def __init__(self, router: AsyncRouter, call: Call) -> None:
+        self.call = call
+        self.finish: Finish | None = None
+        self._router = router
+        self._closed = False
+        self._abandoned = False
+        self._trace_reported = False
+        self._responses: dict[int, AsyncHttpResponse] = {}
+
+    async def step(self) -> tuple[Event, ...]:
+        """Perform commands until there are events or the call has ended.
+
+        Returns:
+            The events of one read. Empty if the call has ended; then `finish` is set.
+        """
+        call, router = self.call, self._router
+        clock = router._now
+        now = clock()
+        while True:
+            command = call.next_command(now)
+            router._notify_waiters()
+            match command:
+                case Read(attempt, until, idle):
+                    try:
+                        data = await self._responses[attempt].read(max(MIN_WAIT, min(idle, until - now)))
+                    except (TransportError, RemoteProtocolError) as error:
+                        now = clock()
+                        events = call.receive_failure(attempt, error, now)
+                    else:
+                        now = clock()
+                        events = call.receive_data(attempt, data, now) if data else call.receive_end(attempt, now)
+                case Open(attempt, request, timeouts):
+                    try:
+                        if request.auth is not None:
+                            request = await async_sign_request(request)
+                        response = await router._get_transport().open(request, timeouts)
+                    except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
+                        now = clock()
+                        events = call.receive_failure(attempt, error, now)
+                    else:
+                        self._responses[attempt] = response
+                        now = clock()
+                        events = call.receive_head(attempt, response.status, response.headers, now)
+                case Sleep(until):
+                    await router._sleep(call, until)
+                    now = clock()
+                    continue
+                case WaitForAny():
+                    raise LocalProtocolError("the call hedges, but this driver performs one operation at a time")
+                case Close(attempt):
+                    await self._close_attempt(attempt)
+                    now = clock()
+                    continue
+                case Finish():
+                    self.finish = command
+                    return ()
+                case _:
+                    assert_never(command)
+            if events:
+                router._notify_waiters()
+                return events
+
+    async def close(self) -> None:
+        """End the call in whatever state it is, and close its responses. May be called again."""
+        if self._abandoned:
+            return
+        clock = self._router._now
+        try:
+            self.call.cancel(clock())
+            while not isinstance(command := self.call.next_command(clock()), Finish):
+                if isinstance(command, Close):
+                    await self._close_attempt(command.attempt)
+        finally:
+            for attempt in tuple(self._responses):
+                await self._close_attempt(attempt)
+            self.call.abandon(clock())
+            self._closed = True
+            self._router._notify_waiters()
+            self._report_trace()
+
+    def abandon(self) -> None:
+        """End the call from a finaliser. Acquires no lock, awaits nothing and reads no clock.
+
+        The garbage collector may run a finaliser at any allocation, also while this thread holds a lock. So this only
+        aborts the connections and appends the call to a queue of the router. The next operation of the router empties
+        the queue: it calls `release` and `close_abandoned`. A call that waits for a slot is woken to do so.
+        """
+        if self._closed or self._abandoned:
+            return
+        self._abandoned = True
+        for response in tuple(self._responses.values()):
+            abort = getattr(response, "abort", None)
+            if abort is not None:
+                abort()
+        self._router._abandoned.append(self)
+        self._router._wake_one_waiter()
+
+    def release(self) -> None:
+        """Give back the slots of an abandoned call. May be called again."""
+        now = self._router._now()
+        self.call.cancel(now)
+        while not isinstance(self.call.next_command(now), Finish):
+            pass  # `close_abandoned` closes every response
+        self.call.abandon(now)
+
+    async def close_abandoned(self) -> None:
+        """Close the responses of an abandoned call. Logs errors, because the current caller did not cause them."""
+        for attempt in tuple(self._responses):
+            try:
+                await self._close_attempt(attempt)
+            except Exception:
+                import logging
+
+                logging.getLogger("turnout").exception("a response that was never closed cannot be closed")
+        self._report_trace()
+
+    def __del__(self) -> None:
+        self.abandon()
+
+    def result(self) -> Any:
+        """Return the result of the call, or raise its error. The call must have ended."""
+        assert self.finish is not None
+        if self.finish.error is not None:
+            raise self.finish.error
+        return self.finish.result
+
+    def _report_trace(self) -> None:
+        if not self._trace_reported:
+            self._trace_reported = True
+            self._router._report(self.call)
+
+    async def _close_attempt(self, attempt: int) -> None:
+        response = self._responses.get(attempt)
+        if response is not None:
+            await self._router._close_response(response)
+            self._responses.pop(attempt, None)
+        self._router._notify_waiters()

@@ -1,0 +1,40 @@
+"""The interface between the driver and the library that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+__all__ = ["AsyncEvent", "AsyncRuntime"]
+
+
+class AsyncEvent(Protocol):
+    """Wakes one waiting call."""
+
+    def set(self) -> None:
+        """Wake the call. May be called from any thread and any event loop."""
+        ...
+
+    def set_from_finaliser(self) -> bool:
+        """Wake the call without acquiring a lock. Returns False if its event loop has ended."""
+        ...
+
+    async def wait(self, seconds: float) -> None:
+        """Return once `set` was called, or after `seconds`."""
+        ...
+
+
+class AsyncRuntime(Protocol):
+    """The functions that the driver needs from its library."""
+
+    def now(self) -> float:
+        """Return monotonic seconds. May be called from any thread, also while nothing runs."""
+        ...
+
+    def make_event(self) -> AsyncEvent:
+        """Return a new event for the current call."""
+        ...
+
+    async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Run `close` to its end, even if the caller is cancelled."""
+        ...

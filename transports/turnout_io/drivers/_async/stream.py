@@ -1,0 +1,195 @@
+"""The stream of one chat response, as an iterator over events or over batches of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from turnout.chat import ChatRequest, ChatResponse, ModelConfig
+from turnout.errors import LocalProtocolError
+from turnout.events import Event
+from turnout.routing.call.operations import Stream
+from turnout.routing.policy.settings import Policy
+from turnout.trace import Trace
+from turnout_io.drivers._async.run import AsyncRun
+
+if TYPE_CHECKING:
+    from turnout_io.drivers._async.router import AsyncRouter
+
+__all__ = ["AsyncChatStream", "AsyncEventBatches"]
+
+
+class AsyncChatStream:
+    """One chat response while it arrives. Use it in an `async with` block and iterate over its events.
+
+    The block starts the call and waits for the first content. If every candidate fails, the block raises the error.
+    From then on `model` is the model that responds. Leaving the block early closes the connection at once.
+    """
+
+    def __init__(
+        self,
+        router: AsyncRouter,
+        request: ChatRequest,
+        timeout: float | None,
+        total_timeout: float | None,
+        policy: Policy | None,
+    ) -> None:
+        self._router = router
+        self._request = request
+        self._timeout = timeout
+        self._total_timeout = total_timeout
+        self._policy = policy
+        self._run: AsyncRun | None = None
+        self._events: Iterator[Event] = iter(())
+        self._closed = False
+
+    @property
+    def model(self) -> ModelConfig:
+        """Return the model that responds.
+
+        Raises:
+            LocalProtocolError: If the stream was not entered.
+        """
+        model = self._run.call.model if self._run is not None else None
+        return model if model is not None else _not_entered()
+
+    @property
+    def response(self) -> ChatResponse:
+        """Return the response as far as it was received. May be read at any time after the stream was entered.
+
+        Raises:
+            LocalProtocolError: If the stream was not entered.
+        """
+        finish = self._run.finish if self._run is not None else None
+        if finish is not None and isinstance(finish.result, ChatResponse):
+            return finish.result
+        response = self._run.call.response if self._run is not None else None
+        return response if response is not None else _not_entered()
+
+    @property
+    def trace(self) -> Trace:
+        """Return the record of every decision so far."""
+        return self._run.call.trace if self._run is not None else Trace()
+
+    def batches(self) -> AsyncEventBatches:
+        """Return an iterator over tuples of events: each tuple has the events of one read from the network.
+
+        A server that passes the events on can write each tuple at once. Iterating over the stream and over its
+        batches may alternate; no event is repeated or lost.
+        """
+        return AsyncEventBatches(self)
+
+    async def __aenter__(self) -> Self:
+        await self._enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is GeneratorExit:
+            # The block is in a generator or coroutine that is closed, perhaps by the garbage collector.
+            self._abandon()
+        else:
+            await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        for event in self._events:
+            return event
+        await self._fetch()
+        for event in self._events:
+            return event
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Stop the stream. Closes the connection, or keeps it for reuse if the response is complete."""
+        if not self._closed:
+            try:
+                if self._run is not None:
+                    await self._run.close()
+            except BaseException:
+                if self._run is not None:
+                    await self._run.close()  # KeyboardInterrupt was raised during the first close
+                raise
+            finally:
+                self._closed = True
+
+    async def _enter(self) -> None:
+        if self._run is None:
+            if self._closed:
+                raise LocalProtocolError("this stream was closed before it was entered")
+            if self._router._has_abandoned():
+                await self._router._close_abandoned()
+            call = self._router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
+            self._run = self._router._new_run(call)
+            await self._advance(self._run)
+
+    async def _fetch(self) -> None:
+        """Receive the next events into `_events`, which has none left. It stays empty at the end of the stream."""
+        if self._closed:
+            return
+        if self._run is None:
+            await self._enter()
+        else:
+            await self._advance(self._run)
+
+    async def _advance(self, run: AsyncRun) -> None:
+        try:
+            self._events = iter(await run.step())
+        except GeneratorExit:
+            self._abandon()
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
+        if run.finish is not None:
+            await self.aclose()
+            run.result()
+
+    def _abandon(self) -> None:
+        """End the stream from a finaliser. See `AsyncRun.abandon`."""
+        self._closed = True
+        if self._run is not None:
+            self._run.abandon()
+
+    def __del__(self) -> None:
+        if self._run is not None and not self._closed:
+            try:
+                warnings.warn(
+                    f"a stream of {self._run.call.model} was never closed; use it in an `async with` block",
+                    ResourceWarning,
+                    stacklevel=2,
+                    source=self,
+                )
+            finally:  # the filters may turn the warning into an error
+                self._abandon()
+
+
+class AsyncEventBatches:
+    """The events of a stream, grouped by the reads that received them. Made by `AsyncChatStream.batches`."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: AsyncChatStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[Event, ...]:
+        stream = self._stream
+        batch = tuple(stream._events)
+        if not batch:
+            await stream._fetch()
+            batch = tuple(stream._events)
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
+
+def _not_entered() -> NoReturn:
+    raise LocalProtocolError("nothing was received yet: enter the stream with `async with` first")

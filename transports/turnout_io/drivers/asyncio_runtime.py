@@ -1,0 +1,95 @@
+"""The driver's runtime on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+__all__ = ["AsyncioRuntime"]
+
+
+class AsyncioRuntime:
+    """See `turnout_io.drivers.hedging.TaskRuntime`."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            return time.monotonic()  # the clock of asyncio's own loops
+
+    def make_event(self) -> _Event:
+        """Return a new event for the current call."""
+        return _Event()
+
+    @asynccontextmanager
+    async def task_group(self) -> AsyncIterator[_TaskGroup]:
+        """Return a block that waits for its tasks before it ends."""
+        async with asyncio.TaskGroup() as tasks:
+            yield _TaskGroup(tasks)
+
+    async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Run `close` to its end. A cancellation that arrives meanwhile is raised afterwards."""
+        closing = asyncio.ensure_future(close())
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError as error:
+                if closing.cancelled():
+                    raise
+                cancelled = error
+        closing.result()
+        if cancelled is not None:
+            raise cancelled
+
+
+class _Event:
+    """Wakes one waiting task, from any thread and any loop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def set(self) -> None:
+        try:
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            is_here = False
+        if is_here:
+            self._event.set()
+        else:
+            self.set_from_finaliser()
+
+    def set_from_finaliser(self) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            return False  # the loop is closed
+        return True
+
+    async def wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds if seconds < math.inf else None):
+                await self._event.wait()
+        except TimeoutError:
+            return
+
+
+class _TaskGroup:
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        async def run() -> None:
+            await operation()
+
+        task = self._tasks.create_task(run())
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel

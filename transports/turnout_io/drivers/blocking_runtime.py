@@ -1,0 +1,47 @@
+"""The driver's runtime for blocking code."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["BlockingRuntime"]
+
+
+class BlockingRuntime:
+    """See `turnout_io.drivers._sync.runtime.Runtime`."""
+
+    now = staticmethod(time.monotonic)
+
+    def make_event(self) -> _Event:
+        """Return a new event for the current call."""
+        return _Event()
+
+    def shield(self, close: Callable[[], None]) -> None:
+        """Run `close`: blocking code is never cancelled."""
+        close()
+
+
+class _Event:
+    """Wakes one waiting thread.
+
+    It is a lock that `wait` acquires and `set` releases. `threading.Event` has a lock around its flag, and a finaliser
+    could run in the thread that holds it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is set already
+            self._lock.release()
+
+    def set_from_finaliser(self) -> bool:
+        self.set()
+        return True
+
+    def wait(self, seconds: float) -> None:
+        self._lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))

@@ -1,0 +1,91 @@
+"""The driver's runtime on trio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+__all__ = ["TrioRuntime"]
+
+# Each run of trio has a clock with its own origin, and a router outlives runs. Its times have the origin of the
+# process's monotonic clock and the rate of the run's clock.
+_offset: trio.lowlevel.RunVar[float] = trio.lowlevel.RunVar("turnout_clock_offset")
+
+
+class TrioRuntime:
+    """See `turnout_io.drivers.hedging.TaskRuntime`."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        try:
+            now = trio.current_time()
+        except RuntimeError:
+            return time.monotonic()  # no run in this thread
+        try:
+            return now + _offset.get()
+        except LookupError:
+            offset = time.monotonic() - now
+            _offset.set(offset)
+            return now + offset
+
+    def make_event(self) -> _Event:
+        """Return a new event for the current call."""
+        return _Event()
+
+    @asynccontextmanager
+    async def task_group(self) -> AsyncIterator[_TaskGroup]:
+        """Return a block that waits for its tasks before it ends."""
+        async with trio.open_nursery() as nursery:
+            yield _TaskGroup(nursery)
+
+    async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Run `close` to its end, even if the caller is cancelled."""
+        with trio.CancelScope(shield=True):
+            await close()
+
+
+class _Event:
+    """Wakes one waiting task, from any thread and any run."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def set(self) -> None:
+        try:
+            is_here = trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            is_here = False
+        if is_here:
+            self._event.set()
+        else:
+            self.set_from_finaliser()
+
+    def set_from_finaliser(self) -> bool:
+        try:
+            self._token.run_sync_soon(self._event.set)  # its lock is re-entrant, made for signal handlers
+        except trio.RunFinishedError:
+            return False
+        return True
+
+    async def wait(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._event.wait()
+
+
+class _TaskGroup:
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await operation()
+
+        self._nursery.start_soon(run)
+        return scope.cancel
