@@ -45,7 +45,7 @@ class HedgingRouter(AsyncRouter):
     """A router of a library with tasks, so that a call may have two attempts at once."""
 
     _hedges = True
-    _runtime: TaskRuntime
+    _runtime: TaskRuntime  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by a subclass
 
     def _new_run(self, call: Call) -> AsyncRun:
         return HedgedRun(self, call) if call.may_overlap else AsyncRun(self, call)
