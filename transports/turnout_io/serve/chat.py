@@ -14,7 +14,7 @@ from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, TurnoutError
 from turnout.events import End, Event
 from turnout.serving import Answerer, InboundChat, StreamWriter, served_error
-from turnout_io.drivers.async_driver import AsyncChatStream
+from turnout_io.drivers import AsyncChatStream
 from turnout_io.serve.connection import Responder, StopReason
 from turnout_io.serve.served_call import ServedCall, header_text
 from turnout_io.trio import Router
