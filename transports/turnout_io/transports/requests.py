@@ -16,6 +16,8 @@ import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import requests
@@ -23,11 +25,12 @@ import urllib3
 
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
+from turnout.http.http1_head import check_fields
 from turnout.http.origin import Origin, split_url
 from turnout_io.process_lock import process_lock
 from turnout_io.transports.proxies import Proxy, proxy_for
 from turnout_io.transports.requests_errors import open_fault, read_fault, root_cause
-from turnout_io.transports.requests_session import PROGRESS, OwnSession, send_options
+from turnout_io.transports.requests_session import PROGRESS, OwnSession
 from turnout_io.transports.tls import TlsSettings
 
 __all__ = ["RequestsResponse", "RequestsTransport"]
@@ -78,23 +81,26 @@ class RequestsTransport:
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> RequestsResponse:
         """See `turnout_io.base.Transport.open`."""
-        origin, _ = split_url(request.url)
+        origin, target = split_url(request.url)
         proxy = self._proxy_for(origin)
-        session = self._given_session(self._given) if self._given is not None else self._own_session()
-        wanted = requests.Request(request.method, request.url, dict(_joined(request.headers)), data=request.body)
-        try:
-            prepared = session.prepare_request(wanted)
-        except _UNSENDABLE as fault:
-            raise LocalProtocolError(f"the request cannot be sent by requests: {type(fault).__name__}") from None
-        options: Any
-        if self._given is None:
-            options = send_options(proxy.url if proxy is not None else None)
+        given = self._given
+        send: Callable[[], requests.Response]
+        if given is None:
+            check_fields(request.headers)
+            send = partial(
+                self._own_session().deliver,
+                request.method,
+                f"{origin}{target}",
+                _joined(request.headers),
+                request.body,
+                timeout=(timeouts.connect, timeouts.response_headers),
+                proxy=proxy.url if proxy is not None else None,
+            )
         else:
-            options = session.merge_environment_settings(prepared.url, {}, True, None, None)
-        options = {**options, "stream": True, "allow_redirects": False}
-        PROGRESS.begin(tracked=self._given is None)
+            send = _by_session(self._given_session(given), request, timeouts)
+        PROGRESS.begin(tracked=given is None)
         try:
-            response = session.send(prepared, timeout=(timeouts.connect, timeouts.response_headers), **options)
+            response = send()
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
             raise open_fault(fault, origin, proxy) from root_cause(fault)
         if 100 <= response.status_code < 200:
@@ -132,6 +138,20 @@ class RequestsTransport:
         if self._proxy is not None:
             return self._proxy
         return proxy_for(origin, self._environ) if self._any_proxy and self._environ is not None else None
+
+
+def _by_session(
+    session: requests.Session, request: HttpRequest, timeouts: TransportTimeouts
+) -> Callable[[], requests.Response]:
+    """What sends a request through a session of the user's, as they configured it."""
+    wanted = requests.Request(request.method, request.url, _joined(request.headers), data=request.body)
+    try:
+        prepared = session.prepare_request(wanted)
+    except _UNSENDABLE as fault:
+        raise LocalProtocolError(f"the request cannot be sent by requests: {type(fault).__name__}") from None
+    options: Any = session.merge_environment_settings(prepared.url, {}, True, None, None)
+    options = {**options, "stream": True, "allow_redirects": False}
+    return partial(session.send, prepared, timeout=(timeouts.connect, timeouts.response_headers), **options)
 
 
 def _joined(headers: Headers) -> dict[str, str]:
