@@ -1,33 +1,40 @@
 """Turnout routes an LLM request to the right provider, and on to the next one when that track is closed.
 
 This package is pure: it opens nothing, reads nothing and knows no time. `turnout_io` has the routers that do.
+
+The names below are loaded when they are first used: a program that imports a request and a message does not wait for
+the classes of embeddings, rerankings and errors to be built.
 """
 
-from turnout.chat import (
-    Capability,
-    ChatRequest,
-    ChatResponse,
-    FinishReason,
-    ModelConfig,
-    ModelInfo,
-    ProviderStatus,
-    ResponseFormat,
-    Usage,
-)
-from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
-from turnout.errors import (
-    AllAttemptsFailed,
-    DeadlineExceeded,
-    MissingCredentials,
-    ProviderError,
-    StreamInterrupted,
-    TransportError,
-    TurnoutError,
-)
-from turnout.events import End, Event, Reasoning, Restarted, Token, ToolCallDelta, ToolCallReady
-from turnout.messages import Audio, File, Image, Message, Role, Text, Thinking, Tool, ToolCall, ToolChoice
-from turnout.reranking import RankedDocument, RerankRequest, RerankResponse
-from turnout.token_counting import TokenCount
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnout.chat import (
+        Capability,
+        ChatRequest,
+        ChatResponse,
+        FinishReason,
+        ModelConfig,
+        ModelInfo,
+        ProviderStatus,
+        ResponseFormat,
+        Usage,
+    )
+    from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+    from turnout.errors import (
+        AllAttemptsFailed,
+        DeadlineExceeded,
+        MissingCredentials,
+        ProviderError,
+        StreamInterrupted,
+        TransportError,
+        TurnoutError,
+    )
+    from turnout.events import End, Event, Reasoning, Restarted, Token, ToolCallDelta, ToolCallReady
+    from turnout.messages import Audio, File, Image, Message, Role, Text, Thinking, Tool, ToolCall, ToolChoice
+    from turnout.reranking import RankedDocument, RerankRequest, RerankResponse
+    from turnout.token_counting import TokenCount
 
 __all__ = [
     "AllAttemptsFailed",
@@ -71,3 +78,45 @@ __all__ = [
     "Usage",
     "Vectors",
 ]
+
+_HOMES = {
+    "chat": (
+        "Capability",
+        "ChatRequest",
+        "ChatResponse",
+        "FinishReason",
+        "ModelConfig",
+        "ModelInfo",
+        "ProviderStatus",
+        "ResponseFormat",
+        "Usage",
+    ),
+    "embeddings": ("EmbeddingRequest", "EmbeddingResponse", "Vectors"),
+    "errors": (
+        "AllAttemptsFailed",
+        "DeadlineExceeded",
+        "MissingCredentials",
+        "ProviderError",
+        "StreamInterrupted",
+        "TransportError",
+        "TurnoutError",
+    ),
+    "events": ("End", "Event", "Reasoning", "Restarted", "Token", "ToolCallDelta", "ToolCallReady"),
+    "messages": ("Audio", "File", "Image", "Message", "Role", "Text", "Thinking", "Tool", "ToolCall", "ToolChoice"),
+    "reranking": ("RankedDocument", "RerankRequest", "RerankResponse"),
+    "token_counting": ("TokenCount",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
