@@ -28,7 +28,15 @@ import attrs
 from turnout.errors import LocalProtocolError
 from turnout.http import Headers
 
-__all__ = ["MAX_HEAD", "PlainHead", "check_fields", "encode_plain_request", "read_plain_head"]
+__all__ = [
+    "MAX_HEAD",
+    "PlainHead",
+    "PlainRequestHead",
+    "check_fields",
+    "encode_plain_request",
+    "read_plain_head",
+    "read_plain_request_head",
+]
 
 # Servers allow 8 to 64 KiB for a head; a large cookie or policy field of a CDN fits well into this.
 MAX_HEAD: Final = 65536
@@ -41,6 +49,7 @@ _FRAMING: Final = ("content-length", "transfer-encoding", "connection")
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_REQUEST_LINE = re.compile(r"([A-Z]+) ([!-~]+) HTTP/1\.1")
 _REQUEST = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.1\r\nHost: [!-~]+\r\n")
 # h11 derives a state from each of these: whether the connection lives on, and what the server may send.
 _NOT_PLAIN: Final = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
@@ -68,6 +77,29 @@ class PlainHead:
     closes: bool
 
 
+@attrs.define
+class PlainRequestHead:
+    """The head of a request.
+
+    Attributes:
+        method: The method.
+        target: The request target.
+        headers: The fields, as received.
+        size: How many bytes the head has; the body follows it.
+        length: The value of Content-Length; None if there is no such field.
+        chunked: Whether the body is in the chunked coding.
+        closes: Whether the client closes the connection after the response.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    size: int
+    length: int | None
+    chunked: bool
+    closes: bool
+
+
 def read_plain_head(data: bytes) -> PlainHead | None:
     """Read the response head that `data` begins with.
 
@@ -77,7 +109,42 @@ def read_plain_head(data: bytes) -> PlainHead | None:
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0 or not data.startswith(b"HTTP/1.1 "):
         return None
-    head = data[: end + 2]
+    lines = _plain_lines(data[: end + 2])
+    if lines is None:
+        return None
+    status_line = lines.pop(0)
+    status = status_line[9:12]
+    if not (status.isdecimal() and status.isascii() and "2" <= status[0] <= "5") or status_line[12:13] != " ":
+        return None
+    found = _plain_fields(lines)
+    return None if found is None else PlainHead(int(status), found[0], end + 4, *found[1:])
+
+
+def read_plain_request_head(data: bytes) -> PlainRequestHead | None:
+    """Read the request head that `data` begins with.
+
+    It is plain by the same rules as a response head, if its first line has three parts and it has one Host.
+
+    Returns:
+        The head; None if it is not whole or not plain, which says nothing against it.
+    """
+    end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
+    if end < 0:
+        return None
+    lines = _plain_lines(data[: end + 2])
+    if lines is None:
+        return None
+    first = _REQUEST_LINE.fullmatch(lines.pop(0))
+    if first is None:
+        return None
+    found = _plain_fields(lines, "host")
+    if found is None or not found[0].get("host"):
+        return None
+    return PlainRequestHead(first[1], first[2], found[0], end + 4, *found[1:])
+
+
+def _plain_lines(head: bytes) -> list[str] | None:
+    """Return the lines of a head; None if a byte or a blank in it is not plain."""
     text = head.decode("latin-1")
     lines = text.split("\r\n")
     lines.pop()  # the empty text after the last CRLF
@@ -85,19 +152,25 @@ def read_plain_head(data: bytes) -> PlainHead | None:
     # What is left without the bytes that a line may have must be one CRLF for each line.
     if count > 512 or head.translate(None, _VALUE_BYTES) != _CRLF[: 2 * count] or " \r" in text or ":  " in text:
         return None
-    status_line = lines.pop(0)
-    status = status_line[9:12]
-    if not (status.isdecimal() and status.isascii() and "2" <= status[0] <= "5") or status_line[12:13] != " ":
-        return None
+    return lines
+
+
+def _plain_fields(lines: list[str], *single: str) -> tuple[Headers, int | None, bool, bool] | None:
+    """Return the fields, Content-Length, whether the body is chunked, and whether the connection closes.
+
+    Args:
+        lines: The lines of the fields.
+        *single: Further names that must not be repeated.
+    """
     try:
         fields = [(name, value) for name, value in [line.split(": ", 1) for line in lines]]
     except ValueError:
         return None  # a line without ": "
     lower = {name.lower(): value for name, value in fields}
-    if len(lower) != count - 1:
+    if len(lower) != len(lines):
         # A repeated name, as of Set-Cookie: the first value counts. None of those that concern framing may be repeated.
         names = [name.lower() for name, _ in fields]
-        if any(names.count(name) > 1 for name in _FRAMING):
+        if any(names.count(name) > 1 for name in (*_FRAMING, *single)):
             return None
         for name, value in reversed(fields):
             lower[name.lower()] = value
@@ -114,14 +187,8 @@ def read_plain_head(data: bytes) -> PlainHead | None:
         if connection not in ("keep-alive", "close"):
             return None
         closes = connection == "close"
-    return PlainHead(
-        int(status),
-        Headers.of_known(tuple(fields), lower),
-        end + 4,
-        int(length) if length is not None else None,
-        coding is not None,
-        closes,
-    )
+    headers = Headers.of_known(tuple(fields), lower)
+    return headers, int(length) if length is not None else None, coding is not None, closes
 
 
 def encode_plain_request(method: str, target: str, host: str, headers: Headers, length: int | None) -> bytes | None:

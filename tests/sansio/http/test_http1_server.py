@@ -65,6 +65,15 @@ def test_any_split_gives_the_same_requests(sent: list[bytes], cuts: list[int]) -
     assert read([data[at : at + 1] for at in range(len(data))]) == whole
 
 
+@given(requests(), st.sampled_from([(b"", b""), (b"X-", b"x-"), (b": ", b":"), (b"HTTP/1.1", b"HTTP/1.0")]))
+def test_a_plain_head_is_what_h11_reads(data: bytes, change: tuple[bytes, bytes]) -> None:
+    """Whether a head is plain changes nothing but the cost. A head in two pieces goes through h11."""
+    data = data.replace(*change)
+    at = data.find(b"\r\n", 2) + 1
+    whole, pieces = read([data]), read([data[:at], data[at:]])
+    assert whole == pieces
+
+
 @given(requests())
 def test_h11_reads_the_same_request(data: bytes) -> None:
     connection = h11.Connection(h11.SERVER)

@@ -12,12 +12,11 @@ import trio
 
 from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, TurnoutError
-from turnout.events import End, Event
+from turnout.events import End
 from turnout.serving import Answerer, InboundChat, StreamWriter, served_error
-from turnout_io.drivers import AsyncChatStream
 from turnout_io.serve.connection import Responder, StopReason
 from turnout_io.serve.served_call import ServedCall, header_text
-from turnout_io.trio import Router
+from turnout_io.trio import ChatStream, Router
 
 __all__ = ["ActiveStream", "Deadlines", "serve_stream", "serve_whole"]
 
@@ -136,7 +135,7 @@ async def serve_stream(
                 call.first_content_at = trio.current_time()
                 call.trace, call.answered = stream.trace, str(stream.model)
                 writer = dialect.make_writer(inbound, answerer_of(call.answered))
-                entry.begin(call.headers(inbound.ignored))
+                entry.begin([*call.headers(inbound.ignored), *_upstream_headers(stream.response)])
                 await _write(call, stream, writer)
         finally:
             call.trace = stream.trace
@@ -154,7 +153,7 @@ async def serve_stream(
         active.discard(entry)
 
 
-async def _write(call: ServedCall, stream: AsyncChatStream, writer: StreamWriter) -> None:
+async def _write(call: ServedCall, stream: ChatStream, writer: StreamWriter) -> None:
     """Write the events of a stream: all events of one read in one write."""
     responder = call.responder
     ahead = writer.opening()
@@ -162,8 +161,7 @@ async def _write(call: ServedCall, stream: AsyncChatStream, writer: StreamWriter
     def partial() -> ChatResponse:
         return stream.response
 
-    async for first in stream:
-        events = (first, *_rest_of_read(stream))
+    async for events in stream.batches():
         ahead += writer.events(events, partial)
         if type(events[-1]) is End:
             await responder.finish(ahead)
@@ -173,12 +171,7 @@ async def _write(call: ServedCall, stream: AsyncChatStream, writer: StreamWriter
             ahead = b""
 
 
-def _rest_of_read(stream: AsyncChatStream) -> tuple[Event, ...]:
-    """Return the events that arrived with the one that was taken last."""
-    return tuple(stream._events)
-
-
-def _usage_of(stream: AsyncChatStream) -> Usage | None:
+def _usage_of(stream: ChatStream) -> Usage | None:
     try:
         return stream.response.usage
     except LocalProtocolError:
