@@ -11,7 +11,7 @@ import attrs
 from turnout._empty_trace import or_empty
 from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
 from turnout.extras import merge_extra
-from turnout.messages import Message, Refusal, Tool, ToolCall, ToolChoice
+from turnout.messages import Audio, Image, Message, Refusal, Tool, ToolCall, ToolChoice
 
 if TYPE_CHECKING:
     from turnout.trace import Trace
@@ -207,14 +207,14 @@ class ChatRequest:
 
 
 class FinishReason(enum.StrEnum):
-    """Why an answer ended, in one vocabulary; the provider's own word is kept beside it (`raw_finish_reason`)."""
+    """Why an answer ended, in one vocabulary; `raw_finish_reason` has the provider's own word."""
 
-    STOP = "stop"
-    LENGTH = "length"
-    TOOL_CALLS = "tool_calls"
+    STOP = "stop"  # the model ended its answer
+    LENGTH = "length"  # a limit cut the answer, or paused the turn: it can be continued
+    TOOL_CALLS = "tool_calls"  # the model waits for the results of its calls
     CONTENT_FILTER = "content_filter"
     ERROR = "error"
-    UNKNOWN = "unknown"
+    UNKNOWN = "unknown"  # the provider sent no reason, or a word that no table has
 
 
 @attrs.frozen(kw_only=True)
@@ -238,6 +238,7 @@ class Usage:
         service_tier: The provider's word for the tier that served the request, such as `priority`, `flex` or `fast`.
         source: Reported by the provider, estimated here, or absent.
         cost: In the currency of the user's prices; None if there is no price for the model.
+        details: Further counts that no field holds, under the provider's names.
     """
 
     prompt_tokens: int | None = None
@@ -256,6 +257,8 @@ class Usage:
     web_searches: int | None = None
     search_units: float | None = None
     service_tier: str | None = None
+    # Left out of the hash, because a mapping has none.
+    details: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
     @property
     def total_tokens(self) -> int | None:
@@ -283,14 +286,24 @@ class RateLimit:
 
 @attrs.frozen(kw_only=True)
 class ChatResponse:
-    """An answer, whole, or as far as it came before it broke.
+    """An answer, whole, or as far as it was received before it broke.
 
-    model          the candidate that answered, as it stood in the request
-    served_model   the model's name in the provider's own words
-    raw_finish_reason     the provider's own finish reason, as text
-    logprobs       the provider's log probabilities, in its own shape
-    citations      the provider's sources, in its own shape
-    raw            the provider's own JSON: the whole body of a unary answer, the last event of a stream
+    Attributes:
+        message: The assistant's message, for the next turn of the conversation.
+        model: The candidate that answered, as the request has it.
+        finish_reason: Why the answer ended.
+        raw_finish_reason: The provider's own finish reason, as text.
+        usage: The tokens of the prompt and of the answer.
+        response_id: The provider's id of the answer.
+        served_model: The provider's own name of the model.
+        request_id: The provider's id of the request, for its support.
+        rate_limit: The limits that the headers of the response report.
+        logprobs: The provider's log probabilities, in its own shape.
+        citations: The provider's sources, in its own shape.
+        unmet: The demands of the request that the answer does not meet: `response_format` if the text is not JSON,
+            `tool_choice` if a tool call was required and none was made.
+        extra: Fields of the answer that nothing else holds, under the provider's names. They do not go back.
+        raw: The provider's own JSON: the whole body of a unary answer, the last event of a stream.
     """
 
     message: Message
@@ -304,6 +317,8 @@ class ChatResponse:
     rate_limit: RateLimit | None = None
     logprobs: Any = None
     citations: tuple[Any, ...] = ()
+    unmet: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
     raw: bytes | None = attrs.field(default=None, repr=False)
     _trace: Trace | None = attrs.field(default=None, repr=False)
 
@@ -321,10 +336,30 @@ class ChatResponse:
         return self.message.reasoning
 
     @property
+    def commentary(self) -> str:
+        """The text for the user that is not the final answer (see `turnout.messages.Commentary`)."""
+        return self.message.commentary
+
+    @property
     def refusal(self) -> str | None:
-        """The model's own words for not answering, where it gave some."""
-        told = [part.text for part in self.message.content if isinstance(part, Refusal)]
-        return "".join(told) if told else None
+        """The model's reason not to answer, in its own words; None if it gave none."""
+        texts = [part.text for part in self.message.content if isinstance(part, Refusal)]
+        return "".join(texts) if texts else None
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The images that the model made, in order."""
+        return tuple(part for part in self.message.content if isinstance(part, Image))
+
+    @property
+    def audio(self) -> tuple[Audio, ...]:
+        """The sound that the model made, in order, with its transcript."""
+        return tuple(part for part in self.message.content if isinstance(part, Audio))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model itself ended the answer: it stopped, or it waits for the results of its tool calls."""
+        return self.finish_reason in (FinishReason.STOP, FinishReason.TOOL_CALLS)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

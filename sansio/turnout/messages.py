@@ -1,4 +1,4 @@
-"""What a conversation is made of: messages, their parts, tools and tool calls."""
+"""The parts of a conversation: messages, their parts, tools and tool calls."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from turnout._validation import as_tuple, deep_copy, instances, non_empty, strin
 
 __all__ = [
     "Audio",
+    "Commentary",
     "File",
     "Image",
     "Message",
@@ -51,7 +52,13 @@ def _media(instance: Image | Audio | File) -> None:
 
 @attrs.frozen
 class Text:
-    """Plain text. `signature` is a provider's proof that goes back with this part (see `Message.origin`)."""
+    """Plain text.
+
+    Attributes:
+        text: The text, verbatim.
+        signature: A provider's proof that goes back with this part (see `Message.origin`).
+        extra: Fields that the provider gets with this part.
+    """
 
     text: str = attrs.field(validator=string)
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
@@ -60,7 +67,13 @@ class Text:
 
 @attrs.frozen
 class Thinking:
-    """Reasoning text that a model showed. It goes back only to the provider family that made it."""
+    """Reasoning text that a model showed. It goes back only to the provider family that made it.
+
+    Attributes:
+        text: The text, verbatim.
+        signature: A provider's proof that goes back with this part (see `Message.origin`).
+        extra: Fields that the provider gets with this part.
+    """
 
     text: str = attrs.field(validator=string)
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
@@ -68,20 +81,45 @@ class Thinking:
 
 
 @attrs.frozen
+class Commentary:
+    """Text of an assistant's turn that is not the final answer: what the model is about to do, for the user to read.
+
+    OpenAI marks it with the phase `commentary`. `Message.text` leaves it out.
+
+    Attributes:
+        text: The text, verbatim.
+        extra: Fields that the provider gets with this part.
+    """
+
+    text: str = attrs.field(validator=string)
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
 class Refusal:
-    """The model's own words for not answering."""
+    """The model's reason not to answer, in its own words."""
 
     text: str = attrs.field(validator=string)
 
 
 @attrs.frozen
 class Image:
-    """An image by URL (http, https, data or a provider's file URI), or by its bytes and their media type."""
+    """An image: by its URL, or by its bytes and their media type.
+
+    Attributes:
+        url: A URL of the scheme http, https or data, or a provider's URI of a file.
+        data: The bytes of the image.
+        media_type: The media type of the bytes, such as `image/png`.
+        detail: How closely the model looks at the image.
+        signature: A provider's proof that goes back with an image that its model made (see `Message.origin`).
+        extra: Fields that the provider gets with this part.
+    """
 
     url: str | None = None
     data: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
     media_type: str | None = attrs.field(default=None, kw_only=True)
     detail: Literal["auto", "low", "high"] | None = attrs.field(default=None, kw_only=True)
+    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
     extra: Mapping[str, Any] = _extra()
 
     def __attrs_post_init__(self) -> None:
@@ -92,10 +130,22 @@ class Image:
 
 @attrs.frozen(kw_only=True)
 class Audio:
-    """Sound by its bytes and their media type, for example `audio/wav`."""
+    """Sound.
+
+    Attributes:
+        data: The bytes of the sound.
+        media_type: The media type of the bytes, such as `audio/wav`.
+        transcript: The words of sound that a model made.
+        id: The id under which a provider keeps sound that its model made; OpenAI takes it back in place of the bytes.
+        signature: A provider's proof that goes back with sound that its model made (see `Message.origin`).
+        extra: Fields that the provider gets with this part.
+    """
 
     data: bytes = attrs.field(repr=False)
     media_type: str
+    transcript: str | None = None
+    id: str | None = None
+    signature: str | None = attrs.field(default=None, repr=False)
     extra: Mapping[str, Any] = _extra()
 
     def __attrs_post_init__(self) -> None:
@@ -129,8 +179,8 @@ class Opaque:
     json: bytes = attrs.field(repr=lambda value: f"<{len(value)} bytes>")
 
 
-Part: TypeAlias = Text | Thinking | Refusal | Image | Audio | File | Opaque
-_PARTS = (Text, Thinking, Refusal, Image, Audio, File, Opaque)
+Part: TypeAlias = Text | Thinking | Commentary | Refusal | Image | Audio | File | Opaque
+_PARTS = (Text, Thinking, Commentary, Refusal, Image, Audio, File, Opaque)
 _BY_NAME: dict[str, type[Part]] = {kind.__name__.lower(): kind for kind in _PARTS}
 
 
@@ -150,9 +200,15 @@ class ToolCall:
     extra: Mapping[str, Any] = _extra()
 
     def parsed(self) -> Any:
-        """The arguments as Python values; ValueError where they are not JSON (an answer cut at its length, say)."""
+        """Return the arguments as Python values.
+
+        Raises:
+            ValueError: The arguments are not JSON (an answer was cut, for example), or are nested too deeply.
+        """
         try:
             return json.loads(self.arguments, strict=False)  # models write raw line breaks into their strings
+        except RecursionError:
+            raise ValueError(f"the arguments of tool call {self.name!r} are nested too deeply") from None
         except ValueError as error:
             raise ValueError(
                 f"the arguments of tool call {self.name!r} are not JSON ({error}): {self.arguments[:200]!r}"
@@ -318,6 +374,11 @@ class Message(_KeepsJson):
     def reasoning(self) -> str:
         """The thinking parts joined, verbatim."""
         return "".join(part.text for part in self.content if isinstance(part, Thinking))
+
+    @property
+    def commentary(self) -> str:
+        """The commentary parts joined, verbatim."""
+        return "".join(part.text for part in self.content if isinstance(part, Commentary))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, to store a conversation and go on with it. What a provider must get back is there."""

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import assert_never, assert_type
 
 from turnout import (
+    AudioDelta,
     ChatRequest,
     ChatResponse,
+    CommentaryDelta,
     EmbeddingRequest,
     EmbeddingResponse,
     End,
     Event,
     FinishReason,
+    LogprobsDelta,
     Message,
     ModelConfig,
+    PartReady,
+    PartSigned,
     Reasoning,
+    RefusalDelta,
     Restarted,
     Token,
     ToolCall,
@@ -67,8 +73,16 @@ async def concurrent(router: trio.Router) -> None:
 
 def told(event: Event) -> str:
     match event:
-        case Token(delta) | Reasoning(delta):
+        case Token(delta) | Reasoning(delta) | CommentaryDelta(delta) | RefusalDelta(delta):
             return delta
+        case AudioDelta(transcript=transcript):
+            return transcript
+        case PartSigned(kind=kind):
+            return kind
+        case PartReady(part=part):
+            return type(part).__name__
+        case LogprobsDelta(logprobs=logprobs):
+            return str(logprobs)
         case ToolCallDelta(index=index):
             return str(index)
         case ToolCallReady(call=call):

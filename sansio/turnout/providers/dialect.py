@@ -114,7 +114,7 @@ class Dialect:
         """The header fields that carry the key. Never the URL: URLs are logged."""
         return (("Authorization", f"Bearer {self.account.api_key}"),) if self.account.api_key else ()
 
-    def asking(
+    def build_request(
         self, method: str, url: str, body: Mapping[str, Any] | None, *, stream: bool = False, auth: Auth | None = None
     ) -> HttpRequest:
         """The request for `url`, with a JSON body where one is given."""
@@ -137,19 +137,19 @@ class Dialect:
         self._known_headers[stream, has_body] = credentials, headers
         return headers
 
-    def collected(
-        self, asked: HttpRequest, parse: Callable[[bytes, Headers], T], dropped: tuple[str, ...] = ()
+    def document_exchange(
+        self, http_request: HttpRequest, parse: Callable[[bytes, Headers], T], dropped: tuple[str, ...] = ()
     ) -> HttpExchange[T]:
         """The exchange for an answer that is one document."""
 
         def make_reader(headers: Headers) -> DocumentReader[T]:
             return DocumentReader(lambda body: parse(body, headers))
 
-        return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
+        return HttpExchange(http_request, make_reader, self._read_error(), dropped=dropped)
 
-    def streamed(
+    def stream_exchange(
         self,
-        asked: HttpRequest,
+        http_request: HttpRequest,
         request: ChatRequest,
         make_chunks: Callable[[ResponseAccumulator, Headers], ChunkReader],
         make_parser: Callable[[], FrameParser[Any]] | None = None,
@@ -158,25 +158,25 @@ class Dialect:
         """The exchange for an answer that comes in chunks."""
 
         def make_reader(headers: Headers) -> StreamReader:
-            assembly = self.assembly(request, headers)
+            accumulator = self.new_accumulator(request, headers)
             parser = make_parser() if make_parser is not None else None
-            return StreamReader(assembly, self.name, make_chunks(assembly, headers), parser)
+            return StreamReader(accumulator, self.name, make_chunks(accumulator, headers), parser)
 
-        return HttpExchange(asked, make_reader, self._read_error(), dropped=dropped)
+        return HttpExchange(http_request, make_reader, self._read_error(), dropped=dropped)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def assembly(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
+    def new_accumulator(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
         model = given(request).model
-        assembly = ResponseAccumulator(
+        accumulator = ResponseAccumulator(
             model, self.family_of(model.model_id), self.finish_reasons, len(request.messages)
         )
-        assembly.caller_names = caller_names(request)
-        assembly.request_id = request_id(headers)
-        assembly.rate_limit = rate_limit(headers)
-        return assembly
+        accumulator.caller_names = caller_names(request)
+        accumulator.request_id = request_id(headers)
+        accumulator.rate_limit = rate_limit(headers)
+        return accumulator
 
-    def decoded(self, shape: LenientDecoder[StructT], body: bytes) -> StructT:
+    def decode(self, shape: LenientDecoder[StructT], body: bytes) -> StructT:
         """A document of this shape. Raises RemoteProtocolError where it is no JSON object."""
         answer = shape.decode(body)
         if answer is None:
@@ -184,14 +184,14 @@ class Dialect:
             raise RemoteProtocolError(f"{self.name}: the answer is no JSON object: {shown!r}")
         return answer
 
-    def read_stream(self, body: bytes, assembly: ResponseAccumulator, chunks: ChunkReader) -> ChatResponse | None:
+    def read_stream(self, body: bytes, accumulator: ResponseAccumulator, chunks: ChunkReader) -> ChatResponse | None:
         """The answer where a server streams that was not asked to (some know nothing else); None where it does not.
 
         Raises ProviderError for an error that the stream tells of, RemoteProtocolError where it breaks off.
         """
         if not body.lstrip().startswith((b"data:", b"event:", b":")):
             return None
-        reader = StreamReader(assembly, self.name, chunks)
+        reader = StreamReader(accumulator, self.name, chunks)
         reader.receive_data(body)
         reader.receive_end()
         failure = reader.failure
@@ -201,9 +201,9 @@ class Dialect:
             raise failure
         raise RemoteProtocolError(str(failure))
 
-    def document(self, shape: LenientDecoder[Any], body: bytes, headers: Headers) -> Any:
+    def decode_checked(self, shape: LenientDecoder[Any], body: bytes, headers: Headers) -> Any:
         """The same, of a shape with a field `error`; raises the error that it tells of, if it does."""
-        answer = self.decoded(shape, body)
+        answer = self.decode(shape, body)
         if answer.error:
             raise self.error(parse_error({"error": answer.error}), headers, body)
         return answer

@@ -40,7 +40,7 @@ def line(tokens: int) -> bytes:
 class _Reader:
     """Reads the lines of one answer."""
 
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     provider: str
     prompt_tokens: int
     failure: TurnoutError | None = None
@@ -53,13 +53,13 @@ class _Reader:
         *lines, self._tail = (self._tail + data).split(b"\n")
         for one in lines:
             if one == b"end":
-                self.assembly.usage = Usage(prompt_tokens=self.prompt_tokens, completion_tokens=self._tokens)
-                self.assembly.finish("end")
-                self.assembly.end(events)
+                self.accumulator.usage = Usage(prompt_tokens=self.prompt_tokens, completion_tokens=self._tokens)
+                self.accumulator.finish("end")
+                self.accumulator.end(events)
                 self.complete = True
             elif one.isdigit():
                 self._tokens += int(one)
-                self.assembly.text(_WORD * int(one), events)
+                self.accumulator.text(_WORD * int(one), events)
             else:
                 self.failure = RemoteProtocolError(f"{self.provider}: no number of tokens: {one[:40]!r}")
                 break
@@ -67,16 +67,16 @@ class _Reader:
 
     def receive_end(self) -> tuple[Event, ...]:
         if self.failure is None and not self.complete:
-            self.failure = self.assembly.truncated(self.provider)
+            self.failure = self.accumulator.truncated(self.provider)
         return ()
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        return self.assembly.rate_limit
+        return self.accumulator.rate_limit
 
     @property
     def result(self) -> ChatResponse:
-        return self.assembly.response()
+        return self.accumulator.response()
 
 
 @attrs.define(eq=False)
@@ -122,6 +122,6 @@ class SimulatedDialect:
         return HttpRequest("POST", f"http://simulated/{quote(self.name, safe='')}/{path}/{quote(model.model_id)}")
 
     def _reader(self, request: ChatRequest, told: RateLimit | None) -> _Reader:
-        assembly = ResponseAccumulator(request.model, "simulated", _FINISH)
-        assembly.rate_limit = told
-        return _Reader(assembly, self.name, sum(len(message.text) for message in request.messages) // TOKEN)
+        accumulator = ResponseAccumulator(request.model, "simulated", _FINISH)
+        accumulator.rate_limit = told
+        return _Reader(accumulator, self.name, sum(len(message.text) for message in request.messages) // TOKEN)

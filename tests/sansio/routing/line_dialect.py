@@ -48,7 +48,7 @@ STATUSES: dict[int, type[ProviderError]] = {
 class LineReader:
     """Reads the lines of one answer."""
 
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     provider: str
     failure: TurnoutError | None = None
     complete: bool = False
@@ -65,27 +65,27 @@ class LineReader:
 
     def receive_end(self) -> tuple[Event, ...]:
         if self.failure is None and not self.complete:
-            self.failure = self.assembly.truncated(self.provider)
+            self.failure = self.accumulator.truncated(self.provider)
         return ()
 
     @property
     def result(self) -> ChatResponse:
-        return self.assembly.response()
+        return self.accumulator.response()
 
     def _read(self, line: str, events: list[Event]) -> None:
         kind, text = line[:1], line[1:]
         if kind == "t":
-            self.assembly.text(text, events)
+            self.accumulator.text(text, events)
         elif kind == "r":
-            self.assembly.reasoning(text, events)
+            self.accumulator.reasoning(text, events)
         elif kind == "x":
-            self.assembly.skipped += 1
+            self.accumulator.skipped += 1
         elif kind == "e":
-            self.assembly.failed = True
+            self.accumulator.failed = True
             self.failure = STATUSES[int(text)]("in the stream", status=int(text), provider=self.provider)
         elif kind == "f":
-            self.assembly.finish("stop")
-            self.assembly.end(events)
+            self.accumulator.finish("stop")
+            self.accumulator.end(events)
             self.complete = True
         elif kind != "c":
             self.failure = RemoteProtocolError(f"no such line: {line!r}")

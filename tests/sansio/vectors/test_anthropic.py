@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.sansio.providers.anthropic.answers import event
 from tests.sansio.vectors.exchanges import asking, chat, failed, sent, stream
 from turnout.chat import FinishReason, Usage
 from turnout.errors import Overloaded
-from turnout.events import Reasoning, Token, ToolCallDelta
-from turnout.messages import Message
+from turnout.events import PartReady, PartSigned, Reasoning, Token, ToolCallDelta
+from turnout.messages import Message, Opaque
 
 MODEL = "claude-opus-4-6"
 BUSY = {"type": "overloaded_error", "message": "Overloaded"}
@@ -82,7 +83,8 @@ def test_vector_69_thinking_comes_out_and_goes_back_with_its_signature() -> None
     body = begin() + block(0, {"type": "thinking", "thinking": "", "signature": ""}, *thinking)
     body += block(1, redacted) + text(2, "Hi") + end()
     seen = stream("anthropic", body)
-    assert seen.events[:-1] == (Reasoning("Well"), Token("Hi"))
+    opaque = Opaque(json.dumps(redacted).encode())
+    assert seen.events[:-1] == (Reasoning("Well"), PartSigned("reasoning", "sig=="), PartReady(opaque), Token("Hi"))
     again = sent(asking("anthropic", Message.user("x"), seen.result.message, model_id=MODEL))
     assert again["messages"][1]["content"] == [
         {"type": "thinking", "thinking": "Well", "signature": "sig=="},

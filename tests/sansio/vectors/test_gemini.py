@@ -18,7 +18,7 @@ from turnout.errors import (
     QuotaExceeded,
     RateLimited,
 )
-from turnout.events import Reasoning, Token
+from turnout.events import PartSigned, Reasoning, Token
 from turnout.messages import Message, Tool
 
 BUSY = {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}
@@ -109,7 +109,14 @@ def test_vector_53_signatures_go_back_on_the_parts_they_came_with() -> None:
         answer({"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "s3"}, finish="STOP"),
     ]
     seen = stream("gemini", crlf(*pieces))
-    assert seen.events[:3] == (Reasoning("Well, "), Reasoning("so."), Token("one "))
+    assert seen.events[:6] == (
+        Reasoning("Well, "),
+        Reasoning("so."),
+        PartSigned("text", "s1"),
+        Token("one "),
+        Token("two"),
+        PartSigned("text", "s2"),
+    )
     again = sent(asking("gemini", Message.user("x"), seen.result.message, model_id="gemini-3-pro"))
     assert again["contents"][1]["parts"] == [
         {"text": "Well, so.", "thought": True},

@@ -63,51 +63,53 @@ class Anthropic(Dialect):
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = messages_body(request, self.account, stream=False)
-        asked = self._asking("POST", "/v1/messages", body)
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+        http_request = self._request("POST", "/v1/messages", body)
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), dropped
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = messages_body(request, self.account, stream=True)
-        asked = self._asking("POST", "/v1/messages", body, stream=True)
-        return self.streamed(asked, request, lambda *parts: MessageReader(self, *parts), dropped=dropped)
+        http_request = self._request("POST", "/v1/messages", body, stream=True)
+        return self.stream_exchange(http_request, request, lambda *parts: MessageReader(self, *parts), dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         raise CapabilityUnsupported(f"{request.model}: {self.name} offers no embeddings")
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         path = "/v1/models?limit=1000" + (f"&after_id={quote(page, safe='')}" if page else "")
-        return self.collected(self._asking("GET", path, None), self._parse_models)
+        return self.document_exchange(self._request("GET", path, None), self._parse_models)
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`."""
-        asked = self._asking("POST", "/v1/messages/count_tokens", count_body(self.adapt(request), self.account))
-        return count_exchange(self, asked, request.model)
+        http_request = self._request("POST", "/v1/messages/count_tokens", count_body(self.adapt(request), self.account))
+        return count_exchange(self, http_request, request.model)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         return (("x-api-key", self.account.api_key),) if self.account.api_key else ()
 
-    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         betas = body.pop("betas", None) if body is not None else None
         # Some set the endpoint with the version in it, as it is usual with others.
-        request = self.asking(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
+        request = self.build_request(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
         return request if not betas else _with_betas(request, betas)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self.assembly(request, headers)
-        chunks = MessageReader(self, assembly, headers)
-        if (streamed := self.read_stream(body, assembly, chunks)) is not None:
+        accumulator = self.new_accumulator(request, headers)
+        chunks = MessageReader(self, accumulator, headers)
+        if (streamed := self.read_stream(body, accumulator, chunks)) is not None:
             return streamed
-        message = self.document(MESSAGE, body, headers)
+        message = self.decode_checked(MESSAGE, body, headers)
         chunks.take(message, [])
         chunks.flush([])
-        assembly.raw = body
-        if assembly.raw_finish_reason is None and not assembly.begun:
+        accumulator.raw = body
+        if accumulator.raw_finish_reason is None and not accumulator.has_content:
             raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a stop reason")
-        return assembly.response()
+        return accumulator.response()
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.document(_MODELS, body, headers)
+        answer = self.decode_checked(_MODELS, body, headers)
         if answer.data is None:
             raise RemoteProtocolError(f"{self.name}: no model list came")
         infos = (
@@ -128,6 +130,6 @@ def _with_betas(request: HttpRequest, betas: Any) -> HttpRequest:
     """Return the request with these beta features besides those that its header names already."""
     name = "anthropic-beta"
     known = [beta.strip() for value in request.headers.get_all(name) for beta in value.split(",")]
-    asked = [betas] if isinstance(betas, str) else [str(beta) for beta in betas]
+    http_request = [betas] if isinstance(betas, str) else [str(beta) for beta in betas]
     others = [(field, value) for field, value in request.headers if field.lower() != name]
-    return attrs.evolve(request, headers=Headers((*others, (name, ",".join(dict.fromkeys((*known, *asked)))))))
+    return attrs.evolve(request, headers=Headers((*others, (name, ",".join(dict.fromkeys((*known, *http_request)))))))

@@ -1,4 +1,4 @@
-"""Anthropic's stream events and whole messages, read into an assembly.
+"""Anthropic's stream events and whole messages, read into an accumulator.
 
 Source: the Messages API reference (platform.claude.com), "Streaming Messages", and the guides on thinking, citations
 and tools that run at the provider.
@@ -52,14 +52,14 @@ class _OpenBlock:
 
 @attrs.define(eq=False)
 class MessageReader:
-    """Reads events, or a whole message, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`).
+    """Reads events, or a whole message, into an accumulator (`turnout.providers.decoding.stream_reader.ChunkReader`).
 
     Text, thinking and calls go out as they come. All other blocks (redacted thinking, tools that run at the provider,
     what will be invented) are collected until their end and kept opaque, for the next turn must hold them unchanged.
     """
 
     dialect: Dialect
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     done: bool = False
     _started: bool = False
@@ -90,7 +90,7 @@ class MessageReader:
                     self.take(chunk.message, events)
             case "message_delta":
                 if chunk.delta is not None:
-                    self._finish(chunk.delta.stop_reason, chunk.delta.stop_details)
+                    self._finish(chunk.delta.stop_reason, chunk.delta.stop_details, events)
             case "message_stop":
                 self.done = True
                 return None
@@ -98,7 +98,7 @@ class MessageReader:
                 return self.read_whole(None, data, events)
             case _:
                 return None  # a ping, or what will be invented
-        self.assembly.raw = data
+        self.accumulator.raw = data
         if chunk.usage is not None:
             self._count(chunk.usage)
         return None
@@ -108,7 +108,7 @@ class MessageReader:
         if message is None or message.error or message.content is None:
             facts = parse_error(decode_any(data))
             return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
-        self.assembly.raw = data
+        self.accumulator.raw = data
         self.take(message, events)
         return None
 
@@ -119,10 +119,10 @@ class MessageReader:
             self._put_places()
 
     def take(self, message: WholeMessage, events: list[Event]) -> None:
-        """Put a message, or the beginning of one, into the assembly."""
-        assembly = self.assembly
-        assembly.response_id = assembly.response_id or message.id
-        assembly.served_model = assembly.served_model or message.model
+        """Put a message, or the beginning of one, into the accumulator."""
+        accumulator = self.accumulator
+        accumulator.response_id = accumulator.response_id or message.id
+        accumulator.served_model = accumulator.served_model or message.model
         if message.usage is not None:
             self._count(message.usage)
         if not self._started:  # the beginning is sometimes sent twice
@@ -130,53 +130,53 @@ class MessageReader:
             for index, raw in enumerate(message.content or ()):
                 self._start(index, bytes(raw), events)
                 self._stop(index, events, whole=True)
-        self._finish(message.stop_reason, message.stop_details)
+        self._finish(message.stop_reason, message.stop_details, events)
 
     # -- blocks -------------------------------------------------------------------------------------------------
 
     def _start(self, index: int | None, raw: bytes, events: list[Event]) -> None:
         block = _BLOCK.decode(raw)
         if block is None or not block.type:
-            self.assembly.skipped += 1
+            self.accumulator.skipped += 1
             return
-        assembly, kind = self.assembly, block.type
+        accumulator, kind = self.accumulator, block.type
         again = index in self._open
         if again:
             self._stop(index, events)
         if kind != "tool_use":
             self._put_places()
-        assembly.close_part()
+        accumulator.end_part()
         self._at = index
         citations = list(block.citations or ()) if kind == "text" else []
-        assembly.citations += citations
+        accumulator.citations += citations
         self._open[index] = _OpenBlock(kind, raw, raw_bytes(block.input), citations)
         if kind == "text":
-            assembly.text(block.text or "", events)
+            accumulator.text(block.text or "", events)
         elif kind == "thinking":
-            assembly.reasoning(block.thinking or "", events)
+            accumulator.reasoning(block.thinking or "", events)
             if block.signature:
-                assembly.sign("reasoning", block.signature)
+                accumulator.set_signature("reasoning", block.signature, events)
         elif kind == "tool_use":
-            assembly.tool_fragment(events, id=block.id, index=index, name=block.name, begins=not again)
+            accumulator.tool_fragment(events, id=block.id, index=index, name=block.name, starts_call=not again)
             self._remember_place(raw)
 
     def _delta(self, index: int | None, delta: Delta, data: bytes, events: list[Event]) -> None:
-        assembly = self.assembly
+        accumulator = self.accumulator
         if index != self._at:
-            assembly.close_part()
+            accumulator.end_part()
             self._at = index
         block = self._open.get(index)
         match delta.type:
             case "text_delta":
-                assembly.text(delta.text or "", events)
+                accumulator.text(delta.text or "", events)
             case "thinking_delta":
-                assembly.reasoning(delta.thinking or "", events)
+                accumulator.reasoning(delta.thinking or "", events)
             case "signature_delta":
                 if delta.signature:
-                    assembly.sign("reasoning", delta.signature)
+                    accumulator.set_signature("reasoning", delta.signature, events)
             case "citations_delta":
                 if delta.citation:
-                    assembly.citations.append(delta.citation)
+                    accumulator.citations.append(delta.citation)
                     if block is not None:
                         block.citations.append(delta.citation)
             case "input_json_delta":
@@ -184,7 +184,7 @@ class MessageReader:
                     return
                 block.argued = True
                 if block.kind == "tool_use":
-                    assembly.tool_fragment(events, index=index, arguments=delta.partial_json)
+                    accumulator.tool_fragment(events, index=index, arguments=delta.partial_json)
                 else:
                     block.pieces.append(delta.partial_json)
             case _:
@@ -198,17 +198,17 @@ class MessageReader:
         if block.kind == "text":
             if block.citations:
                 # They go back with their text: those of a search hold what the model needs to cite it again.
-                self.assembly.annotate({"citations": block.citations})
+                self.accumulator.set_extra({"citations": block.citations})
         elif block.kind == "tool_use":
             # A stream opens a call with an empty object, and its real input follows in pieces.
             given = (block.input or b"").strip()
             if not block.argued and given and (whole or given != b"{}"):
-                self.assembly.tool_fragment(events, index=index, arguments=given.decode("utf-8", "replace"))
+                self.accumulator.tool_fragment(events, index=index, arguments=given.decode("utf-8", "replace"))
         elif block.kind != "thinking":
             kept = _rebuilt(block)
             if kept is not None:
-                self.assembly.opaque(kept)
-        self.assembly.close_part()
+                self.accumulator.opaque(kept, events)
+        self.accumulator.end_part()
 
     def _remember_place(self, raw: bytes) -> None:
         """Where a call stood among the blocks, and what else was said of it."""
@@ -223,16 +223,16 @@ class MessageReader:
 
     def _put_places(self) -> None:
         for place in self._places:
-            self.assembly.opaque(encode(place))
+            self.accumulator.reserve_part()(encode(place))
         self._places.clear()
         self._telling = False
 
     # -- the rest -----------------------------------------------------------------------------------------------
 
-    def _finish(self, stop_reason: str | None, details: StopDetails | None) -> None:
-        self.assembly.finish(stop_reason)
-        if details is not None and details.explanation and self.assembly.raw_finish_reason == "refusal":
-            self.assembly.refusal(details.explanation)
+    def _finish(self, stop_reason: str | None, details: StopDetails | None, events: list[Event]) -> None:
+        self.accumulator.finish(stop_reason)
+        if details is not None and details.explanation and self.accumulator.raw_finish_reason == "refusal":
+            self.accumulator.refusal(details.explanation, events)
 
     def _count(self, told: UsageWire) -> None:
         """Counters are cumulative, and each holds until it is told again. `input_tokens` leaves out the cache's."""
@@ -243,7 +243,7 @@ class MessageReader:
                 setattr(known, name.name, value)
         parts = (known.input_tokens, known.cache_read_input_tokens, known.cache_creation_input_tokens)
         details, created, used = known.output_tokens_details, known.cache_creation, known.server_tool_use
-        self.assembly.usage = Usage(
+        self.accumulator.usage = Usage(
             prompt_tokens=None if known.input_tokens is None else sum(part or 0 for part in parts),
             completion_tokens=known.output_tokens,
             cached_tokens=known.cache_read_input_tokens,

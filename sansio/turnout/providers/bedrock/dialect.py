@@ -80,14 +80,18 @@ class Bedrock(Dialect):
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = converse_body(request, self.account)
-        asked = self._converse(request, "converse", body)
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+        http_request = self._converse(request, "converse", body)
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), dropped
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = converse_body(request, self.account)
-        asked = self._converse(request, "converse-stream", body, stream=True)
-        return self.streamed(asked, request, lambda *parts: ConverseReader(self, *parts), ConverseFrames, dropped)
+        http_request = self._converse(request, "converse-stream", body, stream=True)
+        return self.stream_exchange(
+            http_request, request, lambda *parts: ConverseReader(self, *parts), ConverseFrames, dropped
+        )
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         raise CapabilityUnsupported(f"{request.model}: Converse offers no embeddings")
@@ -96,19 +100,19 @@ class Bedrock(Dialect):
         """See `turnout.providers.protocol.TokenCounter`."""
         body, _ = converse_body(without_sampling(self.adapt(request)), self.account)
         counted = {name: value for name, value in body.items() if name in _COUNTED}
-        asked = self._converse(request, "count-tokens", {"input": {"converse": counted}})
-        return count_exchange(self, asked, request.model)
+        http_request = self._converse(request, "count-tokens", {"input": {"converse": counted}})
+        return count_exchange(self, http_request, request.model)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         """The foundation models, then the inference profiles: many models can only be asked through one."""
         endpoint = self._endpoint().replace("bedrock-runtime", "bedrock", 1)
         if page is None:
-            asked = self.asking("GET", f"{endpoint}/foundation-models", None, auth=self._signer)
-            return self.collected(asked, self._parse_models)
+            http_request = self.build_request("GET", f"{endpoint}/foundation-models", None, auth=self._signer)
+            return self.document_exchange(http_request, self._parse_models)
         token = page.removeprefix(_PROFILE_PAGE)
         query = "?maxResults=1000" + (f"&nextToken={quote(token, safe='')}" if token else "")
-        asked = self.asking("GET", f"{endpoint}/inference-profiles{query}", None, auth=self._signer)
-        return self.collected(asked, self._parse_profiles)
+        http_request = self.build_request("GET", f"{endpoint}/inference-profiles{query}", None, auth=self._signer)
+        return self.document_exchange(http_request, self._parse_profiles)
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -126,24 +130,26 @@ class Bedrock(Dialect):
         # The colon of a version and the slashes of an ARN belong to the id, and not to the path.
         model = quote(request.model.model_id, safe="")
         url = f"{self._endpoint()}/model/{model}/{verb}"
-        return self.asking("POST", url, body, stream=stream, auth=self._signer)
+        return self.build_request("POST", url, body, stream=stream, auth=self._signer)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        answer = self.decoded(ANSWER, body)
+        answer = self.decode(ANSWER, body)
         if answer.output is None and answer.stop_reason is None:
-            raise self._told(body, headers, f"{request.model}: the answer holds neither content nor a stop reason")
-        assembly = self.assembly(request, headers)
-        chunks = ConverseReader(self, assembly, headers)
+            raise self._in_band_error(
+                body, headers, f"{request.model}: the answer holds neither content nor a stop reason"
+            )
+        accumulator = self.new_accumulator(request, headers)
+        chunks = ConverseReader(self, accumulator, headers)
         chunks.take(answer, [])
-        assembly.raw = body
-        return assembly.response()
+        accumulator.raw = body
+        return accumulator.response()
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.decoded(_MODELS, body)
+        answer = self.decode(_MODELS, body)
         if answer.model_summaries is None:
-            raise self._told(body, headers, f"{self.name}: no model list came")
+            raise self._in_band_error(body, headers, f"{self.name}: no model list came")
         infos = (
             ModelInfo(model.model_id, self.name, owned_by=model.provider_name)
             for model in answer.model_summaries
@@ -152,15 +158,15 @@ class Bedrock(Dialect):
         return ModelPage(tuple(infos), _PROFILE_PAGE)
 
     def _parse_profiles(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.decoded(_PROFILES, body)
+        answer = self.decode(_PROFILES, body)
         profiles = answer.inference_profile_summaries
         if profiles is None:
-            raise self._told(body, headers, f"{self.name}: no list of inference profiles came")
+            raise self._in_band_error(body, headers, f"{self.name}: no list of inference profiles came")
         ids: Iterable[str] = (profile.inference_profile_id for profile in profiles if profile.inference_profile_id)
         next_page = _PROFILE_PAGE + answer.next_token if answer.next_token else None
         return ModelPage(tuple(ModelInfo(id, self.name) for id in ids), next_page)
 
-    def _told(self, body: bytes, headers: Headers, otherwise: str) -> TurnoutError:
+    def _in_band_error(self, body: bytes, headers: Headers, otherwise: str) -> TurnoutError:
         """The error that a body with a good status tells of; where it tells of none, that it is no answer."""
         facts = parse_error(decode_any(body))
         if facts.message or facts.codes:

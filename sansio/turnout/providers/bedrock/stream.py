@@ -1,4 +1,4 @@
-"""Converse's stream messages and whole answers, read into an assembly.
+"""Converse's stream messages and whole answers, read into an accumulator.
 
 Source: the Amazon Bedrock API reference, "ConverseStream", and the service's own model in botocore.
 """
@@ -127,14 +127,14 @@ class _OpenBlock:
 
 @attrs.define(eq=False)
 class ConverseReader:
-    """Reads events, or a whole answer, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`).
+    """Reads events, or a whole answer, into an accumulator (`turnout.providers.decoding.stream_reader.ChunkReader`).
 
     Usage follows the stop reason, and is the last word. Text, reasoning and calls go out as they come; all other
     blocks (redacted reasoning, tools that run at the provider, images) are collected until their end and kept opaque.
     """
 
     dialect: Dialect
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     done: bool = False
     _at: int | None = None
@@ -157,16 +157,16 @@ class ConverseReader:
             case "contentBlockStart":
                 self._start(index, chunk.start or {}, events)
             case "contentBlockStop":
-                self._stop(index)
+                self._stop(index, events)
             case "messageStop":
-                self.assembly.finish(chunk.stop_reason)
+                self.accumulator.finish(chunk.stop_reason)
                 self._stopped = True
             case "metadata":
                 self._measure(chunk)
                 self._measured = True
             case _:
                 return None  # the start, which tells only the role, and what will be invented
-        self.assembly.raw = data
+        self.accumulator.raw = data
         self.done = self._stopped and self._measured
         return None
 
@@ -175,20 +175,20 @@ class ConverseReader:
         if answer is None or answer.output is None:
             facts = parse_error(document)
             return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
-        self.assembly.raw = data
+        self.accumulator.raw = data
         self.take(answer, events)
         return None
 
     def flush(self, events: list[Event]) -> None:
         for index in {**self._open, **self._redacted}:
-            self._stop(index)
+            self._stop(index, events)
 
     def take(self, answer: Answer, events: list[Event]) -> None:
-        """Put a whole answer into the assembly."""
+        """Put a whole answer into the accumulator."""
         message = answer.output.message if answer.output is not None else None
         for index, raw in enumerate((message.content if message is not None else None) or ()):
             self._block(index, bytes(raw), events)
-        self.assembly.finish(answer.stop_reason)
+        self.accumulator.finish(answer.stop_reason)
         self._measure(answer)
 
     def _exception(self, data: bytes) -> ProviderError:
@@ -199,47 +199,47 @@ class ConverseReader:
     # -- blocks of a whole answer -------------------------------------------------------------------------------
 
     def _block(self, index: int, raw: bytes, events: list[Event]) -> None:
-        block, assembly = _BLOCK.decode(raw), self.assembly
+        block, accumulator = _BLOCK.decode(raw), self.accumulator
         if block is None:
-            assembly.skipped += 1
+            accumulator.skipped += 1
             return
-        assembly.close_part()
+        accumulator.end_part()
         if block.text is not None:
-            assembly.text(block.text, events)
+            accumulator.text(block.text, events)
         elif block.tool_use is not None and block.tool_use.type != "server_tool_use":
             call = block.tool_use
             arguments = (raw_bytes(call.input) or b"").decode("utf-8", "replace")
-            assembly.tool_fragment(
-                events, id=call.tool_use_id, index=index, name=call.name, arguments=arguments, begins=True
+            accumulator.tool_fragment(
+                events, id=call.tool_use_id, index=index, name=call.name, arguments=arguments, starts_call=True
             )
         elif block.reasoning_content is not None and block.reasoning_content.redacted_content is None:
             told = block.reasoning_content.reasoning_text or block.reasoning_content
-            assembly.reasoning(told.text or "", events)
+            accumulator.reasoning(told.text or "", events)
             if told.signature:
-                assembly.sign("reasoning", told.signature)
+                accumulator.set_signature("reasoning", told.signature, events)
         elif block.citations_content is not None:
             for cited in block.citations_content.content or ():
-                assembly.text(cited.text or "", events)
-            assembly.citations += block.citations_content.citations or ()
+                accumulator.text(cited.text or "", events)
+            accumulator.citations += block.citations_content.citations or ()
         else:
-            assembly.opaque(raw)
-        assembly.close_part()
+            accumulator.opaque(raw, events)
+        accumulator.end_part()
 
     # -- blocks of a stream -------------------------------------------------------------------------------------
 
     def _start(self, index: int | None, start: dict[str, Any], events: list[Event]) -> None:
-        self._stop(index)
+        self._stop(index, events)
         self._move(index)
         for kind, fields in start.items():
             fields = fields if isinstance(fields, dict) else {}
             if kind == "toolUse" and fields.get("type") != "server_tool_use":
                 id, name = fields.get("toolUseId"), fields.get("name")
-                self.assembly.tool_fragment(
+                self.accumulator.tool_fragment(
                     events,
                     id=id if isinstance(id, str) else None,
                     index=index,
                     name=name if isinstance(name, str) else None,
-                    begins=True,
+                    starts_call=True,
                 )
             else:
                 self._open[index] = _OpenBlock(kind, fields)
@@ -247,38 +247,38 @@ class ConverseReader:
     def _delta(self, index: int | None, delta: Delta, data: bytes, events: list[Event]) -> None:
         if index != self._at:
             self._move(index)
-        assembly, block = self.assembly, self._open.get(index)
+        accumulator, block = self.accumulator, self._open.get(index)
         if delta.text is not None:
-            assembly.text(delta.text, events)
+            accumulator.text(delta.text, events)
         elif block is not None:
             wire = decode_any(data)["delta"]
             block.extend(wire.get(block.kind) if isinstance(wire, dict) else None)
         elif delta.tool_use is not None:
-            assembly.tool_fragment(events, index=index, arguments=raw_text(delta.tool_use.input))
+            accumulator.tool_fragment(events, index=index, arguments=raw_text(delta.tool_use.input))
         elif delta.reasoning_content is not None:
             self._reasoning(index, delta.reasoning_content, events)
         elif delta.citation:
-            assembly.citations.append(delta.citation)
+            accumulator.citations.append(delta.citation)
 
     def _reasoning(self, index: int | None, told: Reasoning, events: list[Event]) -> None:
-        self.assembly.reasoning(told.text or "", events)
+        self.accumulator.reasoning(told.text or "", events)
         if told.signature:
-            self.assembly.sign("reasoning", told.signature)
+            self.accumulator.set_signature("reasoning", told.signature, events)
         if told.redacted_content:
             self._redacted.setdefault(index, []).append(told.redacted_content)
 
-    def _stop(self, index: int | None) -> None:
+    def _stop(self, index: int | None, events: list[Event]) -> None:
         block, redacted = self._open.pop(index, None), self._redacted.pop(index, None)
         kept = block.json() if block is not None else None
         if redacted is not None:
             kept = encode({"reasoningContent": {"redactedContent": _joined(redacted)}})
         if kept is not None:
-            self.assembly.opaque(kept)
+            self.accumulator.opaque(kept, events)
         if index == self._at:
-            self.assembly.close_part()
+            self.accumulator.end_part()
 
     def _move(self, index: int | None) -> None:
-        self.assembly.close_part()
+        self.accumulator.end_part()
         self._at = index
 
     # -- the end ------------------------------------------------------------------------------------------------
@@ -286,12 +286,12 @@ class ConverseReader:
     def _measure(self, answer: Answer | StreamEvent) -> None:
         told, tier = answer.usage, answer.service_tier
         if answer.trace is not None and answer.trace.prompt_router is not None:
-            self.assembly.served_model = answer.trace.prompt_router.invoked_model_id
+            self.accumulator.served_model = answer.trace.prompt_router.invoked_model_id
         if told is None:
             return
         # `inputTokens` leaves out what the cache read and wrote.
         parts = (told.input_tokens, told.cache_read_input_tokens, told.cache_write_input_tokens)
-        self.assembly.usage = Usage(
+        self.accumulator.usage = Usage(
             prompt_tokens=None if told.input_tokens is None else sum(part or 0 for part in parts),
             completion_tokens=told.output_tokens,
             cached_tokens=told.cache_read_input_tokens,

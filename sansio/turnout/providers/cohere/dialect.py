@@ -76,43 +76,49 @@ class Cohere(Dialect):
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=False)
-        asked = self._asking("POST", "/v2/chat", body)
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+        http_request = self._request("POST", "/v2/chat", body)
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), dropped
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=True)
-        asked = self._asking("POST", "/v2/chat", body, stream=True)
-        return self.streamed(asked, request, lambda *parts: _Events(self, *parts), dropped=dropped)
+        http_request = self._request("POST", "/v2/chat", body, stream=True)
+        return self.stream_exchange(http_request, request, lambda *parts: _Events(self, *parts), dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
-        asked = self._asking("POST", "/v2/embed", embed_body(request.for_model(self.adapt_model(request.model))))
-        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+        http_request = self._request(
+            "POST", "/v2/embed", embed_body(request.for_model(self.adapt_model(request.model)))
+        )
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_embeddings(body, request, headers)
+        )
 
     def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
         """See `turnout.providers.protocol.Reranker`."""
         body = rerank_body(request, self.adapt_model(request.model))
-        return rerank_exchange(self, self._asking("POST", "/v2/rerank", body), request)
+        return rerank_exchange(self, self._request("POST", "/v2/rerank", body), request)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
         path = "/v1/models?page_size=1000" + (f"&page_token={quote(page, safe='')}" if page else "")
-        return self.collected(self._asking("GET", path, None), self._parse_models)
+        return self.document_exchange(self._request("GET", path, None), self._parse_models)
 
-    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         # Some set the endpoint with the version in it, as it is usual with others.
         endpoint = self.account.base_url.removesuffix("/v1").removesuffix("/v2")
-        return self.asking(method, endpoint + path, body, stream=stream)
+        return self.build_request(method, endpoint + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self.assembly(request, headers)
-        _Events(self, assembly, headers).take(self.document(_ANSWER, body, headers), [])
-        assembly.raw = body
-        if assembly.raw_finish_reason is None and not assembly.begun:
+        accumulator = self.new_accumulator(request, headers)
+        _Events(self, accumulator, headers).take(self.decode_checked(_ANSWER, body, headers), [])
+        accumulator.raw = body
+        if accumulator.raw_finish_reason is None and not accumulator.has_content:
             raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a finish reason")
-        return assembly.response()
+        return accumulator.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self.document(_EMBEDDINGS, body, headers)
+        answer = self.decode_checked(_EMBEDDINGS, body, headers)
         if answer.embeddings is None:
             raise RemoteProtocolError(f"{request.model}: no vectors came")
         try:
@@ -130,7 +136,7 @@ class Cohere(Dialect):
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.document(_MODELS, body, headers)
+        answer = self.decode_checked(_MODELS, body, headers)
         if answer.models is None:
             raise RemoteProtocolError(f"{self.name}: no model list came")
         infos = (
@@ -162,10 +168,10 @@ def _vectors(told: ByType | list[list[float]]) -> Vectors:
 
 @attrs.define(eq=False)
 class _Events:
-    """Reads events, or a whole answer, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+    """Reads events, or a whole answer, into a response (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Cohere
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     done: bool = False
     _planning: bool = False
@@ -185,22 +191,22 @@ class _Events:
             case "content-delta":
                 self._content(delta, events)
                 if chunk.logprobs:
-                    self.assembly.logprobs.append(chunk.logprobs)
+                    self.accumulator.add_logprobs(chunk.logprobs, events)
             case "content-start":
                 self._close()
                 self._content(delta, events)
-                self._keep_unknown(delta, data)
+                self._keep_unknown(delta, data, events)
             case "content-end":
                 self._close()
             case "tool-plan-delta":
                 self._plan(delta.message.tool_plan if delta.message is not None else None, events)
             case "tool-call-start" | "tool-call-delta":
                 if delta.message is not None and delta.message.tool_calls is not None:
-                    self._fragment(delta.message.tool_calls, chunk.index, events, begins=kind == "tool-call-start")
+                    self._fragment(delta.message.tool_calls, chunk.index, events, starts_call=kind == "tool-call-start")
             case "citation-start":
                 self._cite(delta.message.citations if delta.message is not None else None)
             case "message-start":
-                self.assembly.response_id = self.assembly.response_id or chunk.id
+                self.accumulator.response_id = self.accumulator.response_id or chunk.id
             case "message-end":
                 return self._end(delta, data)
             case "message" if chunk.type is None:
@@ -208,7 +214,7 @@ class _Events:
                 return self.dialect.error(facts, self.headers, data) if facts.message else None
             case _:
                 return None  # the ends of calls and citations, and what will be invented
-        self.assembly.raw = data
+        self.accumulator.raw = data
         return None
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
@@ -216,7 +222,7 @@ class _Events:
         if answer is None or answer.error or answer.message is None:
             facts = parse_error(document)
             return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
-        self.assembly.raw = data
+        self.accumulator.raw = data
         self.take(answer, events)
         return None
 
@@ -224,35 +230,35 @@ class _Events:
         """Nothing is held back."""
 
     def take(self, answer: Answer, events: list[Event]) -> None:
-        """Put a whole answer into the assembly."""
-        assembly, message = self.assembly, answer.message
-        assembly.response_id = assembly.response_id or answer.id
+        """Put a whole answer into the accumulator."""
+        accumulator, message = self.accumulator, answer.message
+        accumulator.response_id = accumulator.response_id or answer.id
         if message is not None:
             for raw in message.content or ():
                 self._part(bytes(raw), events)
             self._plan(message.tool_plan, events)
             for place, call in enumerate(message.tool_calls or ()):
-                self._fragment(call, place, events, begins=True)
+                self._fragment(call, place, events, starts_call=True)
             self._cite(message.citations)
         if answer.logprobs:
-            assembly.logprobs.append(answer.logprobs)
-        assembly.finish(answer.finish_reason)
+            accumulator.add_logprobs(answer.logprobs, events)
+        accumulator.finish(answer.finish_reason)
         if answer.usage is not None:
-            assembly.usage = _usage(answer.usage)
+            accumulator.usage = _usage(answer.usage)
 
     # -- pieces -------------------------------------------------------------------------------------------------
 
     def _part(self, raw: bytes, events: list[Event]) -> None:
         part = _CONTENT.decode(raw)
         if part is None:
-            self.assembly.skipped += 1
+            self.accumulator.skipped += 1
             return
         self._close()
         if part.type not in ("text", "thinking"):
-            self.assembly.opaque(raw)
+            self.accumulator.opaque(raw, events)
             return
-        self.assembly.reasoning(part.thinking or "", events)
-        self.assembly.text(part.text or "", events)
+        self.accumulator.reasoning(part.thinking or "", events)
+        self.accumulator.text(part.text or "", events)
         self._close()
 
     def _content(self, delta: Delta, events: list[Event]) -> None:
@@ -262,56 +268,56 @@ class _Events:
         if content.thinking:
             if self._planning:
                 self._close()
-            self.assembly.reasoning(content.thinking, events)
+            self.accumulator.reasoning(content.thinking, events)
         if content.text:
             self._planning = False
-            self.assembly.text(content.text, events)
+            self.accumulator.text(content.text, events)
 
-    def _keep_unknown(self, delta: Delta, data: bytes) -> None:
+    def _keep_unknown(self, delta: Delta, data: bytes, events: list[Event]) -> None:
         """A part of a type that is not known: it goes back to Cohere as it began."""
         content = delta.message.content if delta.message is not None else None
         if content is not None and content.type not in ("text", "thinking", None):
-            self.assembly.opaque(encode(decode_any(data)["delta"]["message"]["content"]))
+            self.accumulator.opaque(encode(decode_any(data)["delta"]["message"]["content"]), events)
 
     def _plan(self, plan: str | None, events: list[Event]) -> None:
         if not plan:
             return
         if self._planning:
-            self.assembly.reasoning(plan, events)
+            self.accumulator.reasoning(plan, events)
             return
         self._close()
-        self.assembly.reasoning(plan, events)
-        self.assembly.annotate({PLAN: True})
+        self.accumulator.reasoning(plan, events)
+        self.accumulator.set_extra({PLAN: True})
         self._planning = True
 
-    def _fragment(self, call: ToolCallWire, index: int | None, events: list[Event], *, begins: bool) -> None:
+    def _fragment(self, call: ToolCallWire, index: int | None, events: list[Event], *, starts_call: bool) -> None:
         function = call.function
-        self.assembly.tool_fragment(
+        self.accumulator.tool_fragment(
             events,
             id=call.id,
             index=index,
             name=function.name if function is not None else None,
             arguments=function.arguments if function is not None else None,
-            begins=begins,
+            starts_call=starts_call,
         )
 
     def _cite(self, told: Any) -> None:
         """One citation, or several."""
         if told:
-            self.assembly.citations += told if isinstance(told, list) else [told]
+            self.accumulator.citations += told if isinstance(told, list) else [told]
 
     def _close(self) -> None:
         self._planning = False
-        self.assembly.close_part()
+        self.accumulator.end_part()
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     def _end(self, delta: Delta, data: bytes) -> ProviderError | None:
-        assembly = self.assembly
-        assembly.raw = data
-        assembly.finish(delta.finish_reason)
+        accumulator = self.accumulator
+        accumulator.raw = data
+        accumulator.finish(delta.finish_reason)
         if delta.usage is not None:
-            assembly.usage = _usage(delta.usage)
+            accumulator.usage = _usage(delta.usage)
         if delta.error:
             return self.dialect.error(parse_error({"error": delta.error}), self.headers, data)
         self.done = True

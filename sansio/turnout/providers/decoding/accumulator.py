@@ -1,13 +1,13 @@
-"""One answer as it comes together: what dialects put in, the events that come out, the response at any time.
+"""One answer while it is received: dialects put pieces in; events and the response come out.
 
 The rules here hold for every dialect:
 
-- deltas are verbatim, and only an empty string is no delta;
-- a finish reason is not the end: the last non-empty one wins, and null never clears it;
-- a tool-call fragment belongs to the call whose id it bears, else to the newest call of its index, else to the
-  newest call; a new id starts a call even on a used index; id and name are set once and never concatenated;
-- no call is ready before the end, for a prefix that parses may still grow;
-- usage that came last is the usage.
+- Deltas are verbatim, and only an empty string is no delta.
+- A finish reason is not the end: the last non-empty one holds, and null never clears it.
+- `turnout.providers.decoding.tool_call_fragments` decides which call a fragment belongs to.
+- No call is ready before the end, because arguments that parse may still grow.
+- The usage that was received last is the usage.
+- An answer with neither content nor a finish reason is none.
 """
 
 from __future__ import annotations
@@ -16,69 +16,58 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
+import msgspec
 
 from turnout.chat import ChatResponse, FinishReason, ModelConfig, RateLimit, Usage
 from turnout.errors import StreamTruncated
-from turnout.events import End, Event, Reasoning, Token, ToolCallDelta, ToolCallReady
-from turnout.messages import Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
+from turnout.events import (
+    CommentaryDelta,
+    End,
+    Event,
+    LogprobsDelta,
+    PartReady,
+    PartSigned,
+    Reasoning,
+    RefusalDelta,
+    Token,
+    ToolCallDelta,
+    ToolCallReady,
+)
+from turnout.messages import Audio, Image, Message, Opaque, Role, ToolCall
+from turnout.providers.decoding.parts import NO_PART, Kind, PartBuilder
+from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id
+from turnout.providers.json_codec import UNREADABLE
 
 __all__ = ["ResponseAccumulator"]
-
-Kind = Literal["text", "reasoning", "refusal", "opaque"]
-
-
-@attrs.define(eq=False)
-class _Run:
-    """Neighbouring pieces of one kind: they become one part."""
-
-    kind: Kind
-    pieces: list[str] = attrs.field(factory=list)
-    signature: str | None = None
-    json: bytes = b""
-    extra: Mapping[str, Any] = attrs.field(factory=dict)
-
-    def part(self) -> Part:
-        text = "".join(self.pieces)
-        if self.kind == "text":
-            return Text(text, signature=self.signature, extra=self.extra)
-        if self.kind == "reasoning":
-            return Thinking(text, signature=self.signature, extra=self.extra)
-        if self.kind == "refusal":
-            return Refusal(text)
-        return Opaque(self.json)
-
-
-@attrs.define(eq=False)
-class _Call:
-    """A tool call as far as it came."""
-
-    id: str | None
-    name: str | None = None
-    pieces: list[str] = attrs.field(factory=list)
-    signature: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict)
-    free_text: bool = False
-
-
-_CLOSED = _Run("opaque")
 
 
 @attrs.define(eq=False)
 class ResponseAccumulator:
     """Collects one answer.
 
-    origin         the provider family, kept on the message so that replayed pieces find their way home
-    finish_map     the dialect's finish reasons in Turnout's words; a value outside it is `unknown`
-    turn           the number of messages in the request: it makes the ids of calls that came without one unique
-                   in a conversation
+    Attributes:
+        model: The candidate, as the request has it.
+        origin: The provider family; the message keeps it, so that opaque parts go back to this family only.
+        finish_map: The dialect's finish reasons in Turnout's words; every other value is `unknown`.
+        turn: The number of messages in the request. It makes the ids of calls that have none unique in a conversation.
+        wants_json: Whether the request demands JSON as the text.
+        wants_call: Whether the request demands a tool call.
+        failed: Whether the provider reported an error inside the answer.
+        is_answer: Whether a finish reason alone makes an answer; false if nothing was generated on purpose.
+        skipped: How many events of the wire could not be read.
+        caller_names: The caller's names of tools, by the names that were sent instead.
+        replay: Makes the fields that go back with the message and that no part holds, as JSON.
     """
 
     model: ModelConfig
     origin: str
     finish_map: Mapping[str, FinishReason]
     turn: int = 0
+    wants_json: bool = False
+    wants_call: bool = False
     raw_finish_reason: str | None = attrs.field(default=None, init=False)
     failed: bool = attrs.field(default=False, init=False)
+    is_answer: bool = attrs.field(default=True, init=False)
     usage: Usage = attrs.field(default=Usage(source="absent"), init=False)
     response_id: str | None = attrs.field(default=None, init=False)
     served_model: str | None = attrs.field(default=None, init=False)
@@ -86,82 +75,103 @@ class ResponseAccumulator:
     rate_limit: RateLimit | None = attrs.field(default=None, init=False)
     logprobs: list[Any] = attrs.field(factory=list, init=False)
     citations: list[Any] = attrs.field(factory=list, init=False)
+    extra: dict[str, Any] = attrs.field(factory=dict, init=False)
     raw: bytes | None = attrs.field(default=None, init=False)
     skipped: int = attrs.field(default=0, init=False)
-    # The caller's names of tools by those that were sent instead.
     caller_names: Mapping[str, str] = attrs.field(factory=dict, init=False)
-    # What the provider must get back with this message and no part holds, as JSON: asked for when a response is made.
     replay: Callable[[], bytes | None] | None = attrs.field(default=None, init=False)
     _meaning: FinishReason | None = attrs.field(default=None, init=False)
-    _runs: list[_Run] = attrs.field(factory=list, init=False)
-    _run: _Run = attrs.field(default=_CLOSED, init=False)
-    _calls: list[_Call] = attrs.field(factory=list, init=False)
-    # The place of the newest call of each id, and of each index.
-    _by_id: dict[str, int] = attrs.field(factory=dict, init=False)
-    _by_index: dict[int, int] = attrs.field(factory=dict, init=False)
+    _unmet: tuple[str, ...] = attrs.field(default=(), init=False)
+    _parts: list[PartBuilder] = attrs.field(factory=list, init=False)
+    _part: PartBuilder = attrs.field(default=NO_PART, init=False)
+    _calls: ToolCallFragments = attrs.field(factory=ToolCallFragments, init=False)
 
     # -- content ------------------------------------------------------------------------------------------------
 
     def text(self, delta: str, events: list[Event]) -> None:
+        """Add a piece of the answer's text."""
         if delta:
-            run = self._run if self._run.kind == "text" else self._open("text")
-            run.pieces.append(delta)
+            part = self._part if self._part.kind == "text" else self._open("text")
+            part.pieces.append(delta)
             events.append(Token(delta))
 
     def texts(self, deltas: list[str], events: list[Event]) -> None:
-        """Several deltas, none of them empty."""
+        """Add several pieces of text, none of them empty."""
         if deltas:
-            run = self._run if self._run.kind == "text" else self._open("text")
-            run.pieces += deltas
+            part = self._part if self._part.kind == "text" else self._open("text")
+            part.pieces += deltas
             events += map(Token, deltas)
 
     def reasoning(self, delta: str, events: list[Event]) -> None:
+        """Add a piece of the model's reasoning."""
         if delta:
-            run = self._run if self._run.kind == "reasoning" else self._open("reasoning")
-            run.pieces.append(delta)
+            part = self._part if self._part.kind == "reasoning" else self._open("reasoning")
+            part.pieces.append(delta)
             events.append(Reasoning(delta))
 
-    def refusal(self, delta: str) -> None:
-        """The model's words for not answering. They are no token: `response.refusal` has them."""
+    def commentary(self, delta: str, events: list[Event]) -> None:
+        """Add a piece of text for the user that is not the final answer."""
         if delta:
-            run = self._run if self._run.kind == "refusal" else self._open("refusal")
-            run.pieces.append(delta)
+            part = self._part if self._part.kind == "commentary" else self._open("commentary")
+            part.pieces.append(delta)
+            events.append(CommentaryDelta(delta))
 
-    def opaque(self, json: bytes) -> None:
-        """A piece that only its own provider understands, kept in its place."""
-        self._open("opaque").json = json
-        self.close_part()
+    def refusal(self, delta: str, events: list[Event]) -> None:
+        """Add a piece of the model's reason not to answer."""
+        if delta:
+            part = self._part if self._part.kind == "refusal" else self._open("refusal")
+            part.pieces.append(delta)
+            events.append(RefusalDelta(delta))
 
-    def place(self) -> Callable[[bytes], None]:
-        """A place for an opaque piece that is not whole yet: what this gives is called with its JSON. Until then,
-        nothing stands there."""
-        run = self._open("opaque")
-        self.close_part()
+    def whole_part(self, part: Opaque | Image | Audio, events: list[Event]) -> None:
+        """Add a part that is received whole."""
+        self._open("whole").whole = part
+        self.end_part()
+        events.append(PartReady(part))
+
+    def opaque(self, json: bytes, events: list[Event]) -> None:
+        """Add a part that only its own provider understands."""
+        self.whole_part(Opaque(json), events)
+
+    def reserve_part(self) -> Callable[[bytes], None]:
+        """Keep a position for an opaque part that is not whole yet.
+
+        Returns:
+            A function that puts its JSON there. Until it is called, the message has no part at this position.
+        """
+        part = self._open("whole")
+        self.end_part()
 
         def fill(json: bytes) -> None:
-            run.json = json
+            part.whole = Opaque(json)
 
         return fill
 
-    def sign(self, kind: Literal["text", "reasoning"], signature: str) -> None:
-        """Put a signature on the open part of this kind (a new, empty one where none is open), and close it."""
-        run = self._run if self._run.kind == kind else self._open(kind)
-        run.signature = signature
-        self.close_part()
+    def set_signature(self, kind: Literal["text", "reasoning"], signature: str, events: list[Event]) -> None:
+        """Sign the open part of this kind and end it. If no such part is open, sign a new one without text."""
+        part = self._part if self._part.kind == kind else self._open(kind)
+        part.signature = signature
+        self.end_part()
+        events.append(PartSigned(kind, signature))
 
-    def annotate(self, extra: Mapping[str, Any]) -> None:
+    def set_extra(self, extra: Mapping[str, Any]) -> None:
         """Keep these fields with the open part, if one is open: they go back to the provider with it."""
-        if self._run is not _CLOSED:
-            self._run.extra = {**self._run.extra, **extra}
+        if self._part is not NO_PART:
+            self._part.extra = {**self._part.extra, **extra}
 
-    def close_part(self) -> None:
-        """The next piece begins a part of its own."""
-        self._run = _CLOSED
+    def end_part(self) -> None:
+        """End the open part: the next piece begins another one."""
+        self._part = NO_PART
 
-    def _open(self, kind: Kind) -> _Run:
-        self._run = _Run(kind)
-        self._runs.append(self._run)
-        return self._run
+    def add_logprobs(self, logprobs: Any, events: list[Event]) -> None:
+        """Add log probabilities of the newest tokens."""
+        self.logprobs.append(logprobs)
+        events.append(LogprobsDelta(logprobs))
+
+    def _open(self, kind: Kind) -> PartBuilder:
+        self._part = PartBuilder(kind)
+        self._parts.append(self._part)
+        return self._part
 
     # -- tool calls ---------------------------------------------------------------------------------------------
 
@@ -174,119 +184,136 @@ class ResponseAccumulator:
         name: str | None = None,
         arguments: str | None = None,
         signature: str | None = None,
-        begins: bool = False,
-        free_text: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        starts_call: bool = False,
+        is_custom_tool: bool = False,
     ) -> int:
-        """A fragment of a call that comes in pieces; "" and None mean that the fragment does not say.
+        """Add a fragment of a call that is received in pieces; "" and None mean that the fragment lacks the field.
 
-        begins     the protocol says that a call begins here: it is a new one, even with the id of another
-        free_text  the tool takes text and no JSON: what came is what is meant, also where it is nothing
+        Args:
+            events: Gets the events for the caller.
+            id: The id of the call.
+            index: The provider's number of the call.
+            name: The name of the tool.
+            arguments: A piece of the arguments.
+            signature: The provider's proof for the call.
+            extra: Fields that go back to the provider with the call.
+            starts_call: Whether the protocol says that a call begins here: it is a new one, even with a known id.
+            is_custom_tool: Whether the tool takes text and not JSON: then the arguments stay as they are.
 
-        Returns the place of its call among the calls of this answer.
+        Returns:
+            The position of the call among the calls of this answer.
         """
-        if name and self.caller_names:
+        id, name = known_id(id), name if name and not name.isspace() else None
+        if name is not None and self.caller_names:
             name = self.caller_names.get(name, name)
-        place = None if begins else self._place(id or None, index, name or None)
-        if place is None:
-            call = _Call(id or None, name or None, free_text=free_text)
-            place = self._begin(call, index)
+        position = None if starts_call else self._calls.find(id, index, name, arguments)
+        if position is None:
+            call = CallBuilder(id, name, index, is_custom_tool=is_custom_tool)
+            position = self._calls.begin(call)
             announce = True
         else:
-            call = self._calls[place]
-            announce = bool((name and not call.name) or (id and not call.id))
-            if id and not call.id:
-                call.id = id
-                self._by_id[id] = place
-            call.name = call.name or name or None
+            call = self._calls.calls[position]
+            if name is not None and self._calls.repeats(position, id, name, arguments):
+                arguments = None
+            announce = name is not None and call.name is None
+            if id is not None and id != call.id:
+                announce = self._calls.set_id(position, id) or announce
+            call.name = call.name or name
         if signature:
             call.signature = signature
+        if extra:
+            call.extra |= extra
         if arguments:
-            call.pieces.append(arguments)
+            call.append(arguments)
         if announce:
-            events.append(ToolCallDelta(place, arguments or "", call.id, call.name))
+            events.append(ToolCallDelta(position, arguments or "", call.id, call.name))
         elif arguments:
-            events.append(ToolCallDelta(place, arguments))
-        return place
-
-    def tool_call(
-        self,
-        events: list[Event],
-        *,
-        name: str,
-        arguments: str,
-        id: str | None = None,
-        signature: str | None = None,
-    ) -> None:
-        """A call that comes whole: always a new one."""
-        name = self.caller_names.get(name, name)
-        call = _Call(id or None, name, [arguments], signature)
-        events.append(ToolCallDelta(self._begin(call), arguments, call.id, name))
+            events.append(ToolCallDelta(position, arguments))
+        return position
 
     @property
     def calls(self) -> int:
-        return len(self._calls)
+        """How many tool calls have begun."""
+        return len(self._calls.calls)
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything of an answer came."""
-        return bool(self._runs or self._calls)
-
-    def _begin(self, call: _Call, index: int | None = None) -> int:
-        """The place of a call that is new."""
-        place = len(self._calls)
-        self._calls.append(call)
-        if call.id is not None:
-            self._by_id[call.id] = place
-        if index is not None:
-            self._by_index[index] = place
-        return place
-
-    def _place(self, id: str | None, index: int | None, name: str | None) -> int | None:
-        """The place of the call that a fragment belongs to; None where it begins one."""
-        if id is not None and id in self._by_id:
-            return self._by_id[id]
-        if index is not None:
-            place = self._by_index.get(index)
-            # An id that comes late belongs to the call of its index that has none yet.
-            return None if place is None or (id and self._calls[place].id) else place
-        if id is not None or name is not None or not self._calls:
-            return None
-        return len(self._calls) - 1
+    def finished_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls as far as they were received, as the message has them."""
+        cut = self.finish_reason is FinishReason.LENGTH
+        return self._calls.finished(self.turn, cut=cut)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
+    @property
+    def has_content(self) -> bool:
+        """Whether any part of an answer was received."""
+        return bool(self._parts or self._calls.calls)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was received that makes an answer: no content, and no reason why there is none."""
+        return not self.has_content and (self.raw_finish_reason is None or not self.is_answer)
+
     def finish(self, raw: object, meaning: FinishReason | None = None) -> None:
-        """A finish reason came; null and "" are none. `meaning` says what it means where the map does not."""
+        """Note a finish reason; null and "" are none.
+
+        Args:
+            raw: The provider's word.
+            meaning: Its meaning, if `finish_map` does not have it.
+        """
         if raw is not None and raw != "":
             self.raw_finish_reason = str(raw)
             self._meaning = meaning
 
     @property
     def finish_reason(self) -> FinishReason:
+        """Why the answer ended, as far as is known."""
         if self.failed:
             return FinishReason.ERROR
         if self.raw_finish_reason is None:
-            return FinishReason.TOOL_CALLS if self._calls else FinishReason.UNKNOWN
+            return FinishReason.TOOL_CALLS if self._calls.calls else FinishReason.UNKNOWN
         reason = self._meaning or self.finish_map.get(self.raw_finish_reason, FinishReason.UNKNOWN)
-        if reason is FinishReason.STOP and self._calls:
+        if reason is FinishReason.STOP and self._calls.calls:
             return FinishReason.TOOL_CALLS
         return reason
 
     def end(self, events: list[Event]) -> None:
-        """The answer is whole: announce its calls, and its end."""
-        for place, call in enumerate(self.finished_calls()):
-            events.append(ToolCallReady(place, call))
+        """Announce the calls and the end: the answer is whole."""
+        replayed = self.replay() if self.replay is not None else None
+        if replayed is not None:
+            events.append(PartReady(Opaque(replayed)))
+        for position, call in enumerate(self.finished_calls()):
+            events.append(ToolCallReady(position, call))
+        self.check_demands()
         events.append(
             End(
                 finish_reason=self.finish_reason,
                 raw_finish_reason=self.raw_finish_reason,
                 usage=self.usage,
                 skipped=self.skipped,
+                unmet=self._unmet,
             )
         )
 
+    def check_demands(self) -> None:
+        """Compare the whole answer with the demands of the request."""
+        if self._calls.calls:
+            return
+        unmet = ["tool_choice"] if self.wants_call else []
+        if self.wants_json and not any(part.kind == "refusal" for part in self._parts) and not self._text_is_json():
+            unmet.insert(0, "response_format")
+        self._unmet = tuple(unmet)
+
+    def _text_is_json(self) -> bool:
+        text = "".join(piece for part in self._parts if part.kind == "text" for piece in part.pieces)
+        try:
+            msgspec.json.decode(text.encode("utf-8", "replace"), type=msgspec.Raw)  # which makes no values
+        except UNREADABLE:
+            return False
+        return True
+
     def truncated(self, provider: str) -> StreamTruncated:
-        """The error for a stream that ended with neither a finish reason nor its terminator."""
+        """Return the error for a stream that ended with neither a finish reason nor its terminator."""
         return StreamTruncated(
             f"{provider}: the stream ended with neither a finish reason nor its terminator; "
             "the answer may be incomplete",
@@ -294,8 +321,8 @@ class ResponseAccumulator:
         )
 
     def response(self) -> ChatResponse:
-        """The answer as far as it came."""
-        parts = [run.part() for run in self._runs if run.json or run.kind != "opaque"]
+        """Return the answer as far as it was received."""
+        parts = [part for builder in self._parts if (part := builder.build()) is not None]
         replayed = self.replay() if self.replay is not None else None
         if replayed is not None:
             parts.append(Opaque(replayed))
@@ -311,26 +338,7 @@ class ResponseAccumulator:
             rate_limit=self.rate_limit,
             logprobs=list(self.logprobs) or None,
             citations=tuple(self.citations),
+            unmet=self._unmet,
+            extra=dict(self.extra),
             raw=self.raw,
         )
-
-    def finished_calls(self) -> tuple[ToolCall, ...]:
-        """The calls as far as they came, as the message has them."""
-        cut = self.finish_map.get(self.raw_finish_reason or "") is FinishReason.LENGTH
-        calls = []
-        for place, call in enumerate(self._calls):
-            arguments = "".join(call.pieces)
-            # No arguments at all are an empty object, but for an answer that was cut: there they never came.
-            empty = arguments.strip() in ("", "null") and not call.free_text
-            if empty and not (cut and not arguments):
-                arguments = "{}"
-            calls.append(
-                ToolCall(
-                    call.id or f"call_{self.turn}_{place}",
-                    call.name or "unnamed",
-                    arguments,
-                    signature=call.signature,
-                    extra=call.extra,
-                )
-            )
-        return tuple(calls)

@@ -78,12 +78,16 @@ def rerank_body(request: RerankRequest, model: ModelConfig) -> dict[str, Any]:
     return body | dict(model.extra)
 
 
-def rerank_exchange(dialect: Dialect, asked: HttpRequest, request: RerankRequest) -> HttpExchange[RerankResponse]:
+def rerank_exchange(
+    dialect: Dialect, http_request: HttpRequest, request: RerankRequest
+) -> HttpExchange[RerankResponse]:
     """Return the exchange for a reranking."""
 
     def parse(body: bytes, headers: Headers) -> RerankResponse:
         # text-embeddings-inference responds with the bare list.
-        wire = dialect.document(_RANKING, b'{"results":' + body + b"}" if body.lstrip()[:1] == b"[" else body, headers)
+        wire = dialect.decode_checked(
+            _RANKING, b'{"results":' + body + b"}" if body.lstrip()[:1] == b"[" else body, headers
+        )
         results = wire.results if wire.results is not None else wire.data
         if results is None and wire.output is not None:
             results = wire.output.results
@@ -98,7 +102,7 @@ def rerank_exchange(dialect: Dialect, asked: HttpRequest, request: RerankRequest
             rate_limit=rate_limit(headers),
         )
 
-    return dialect.collected(asked, parse)
+    return dialect.document_exchange(http_request, parse)
 
 
 def _ranked(results: list[Result], request: RerankRequest) -> tuple[RankedDocument, ...]:

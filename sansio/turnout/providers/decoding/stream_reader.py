@@ -13,7 +13,7 @@ import attrs
 
 from turnout.chat import ChatResponse, RateLimit
 from turnout.errors import RemoteProtocolError, TurnoutError
-from turnout.events import Event
+from turnout.events import Event, commits
 from turnout.framing.json_array import JsonArrayParser
 from turnout.framing.parser import FrameParser, JsonText
 from turnout.framing.sse import SseEvent, SseParser
@@ -26,10 +26,10 @@ __all__ = ["ChunkReader", "StreamReader", "TextReader"]
 class ChunkReader(Protocol):
     """What a dialect makes of the frames of one answer.
 
-    read        puts what a frame holds into the assembly, and the events for the caller into `events`; returns the
+    read        puts what a frame holds into the accumulator, and the events for the caller into `events`; returns the
                 error that the frame tells of, if it does; ValueError where its data cannot be read
     read_whole  the same for a JSON document that came instead of a stream, or after it
-    flush       nothing more will come: what is held back goes into the assembly now
+    flush       nothing more will come: what is held back goes into the accumulator now
     done        whether the protocol's own last word was read
     """
 
@@ -64,13 +64,16 @@ class StreamReader:
             servers send where an event stream was asked for
     """
 
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     provider: str
     chunks: ChunkReader
     _parser: FrameParser[Any] | None = None
     _blank: bytes = attrs.field(default=b"", init=False)  # what stood before the first byte that tells the framing
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
+    # Events that are no content, until content follows them: a failure before it can be retried unseen.
+    _held: list[Event] = attrs.field(factory=list, init=False)
+    _committed: bool = attrs.field(default=False, init=False)
 
     def receive_data(self, data: bytes) -> tuple[Event, ...]:
         if self.complete:
@@ -89,11 +92,15 @@ class StreamReader:
             self._read_frames(frames, events)
         if parser.failure is not None and self.failure is None and not self.complete:
             self.failure = parser.failure
-        return tuple(events)
+        return tuple(events) if self._committed else self._with_content(events)
 
     def receive_end(self) -> tuple[Event, ...]:
         if self.complete:
             return ()
+        events = self._receive_end()
+        return tuple(events) if self._committed else self._with_content(events)
+
+    def _receive_end(self) -> list[Event]:
         events: list[Event] = []
         parser = self._parser if self._parser is not None else SseParser()
         # A last frame that the framing did not end is read too: a server that dies tells the most there.
@@ -102,27 +109,38 @@ class StreamReader:
         if stray and self.failure is None and not self.complete and parser.failure is None:
             self._read_stray(stray, events)
         if self.failure is not None or self.complete:
-            return tuple(events)
+            return events
         if parser.failure is not None:
             self.failure = parser.failure
-        elif self.assembly.raw_finish_reason is not None or (isinstance(parser, JsonArrayParser) and parser.complete):
+        elif self.accumulator.raw_finish_reason is not None or (
+            isinstance(parser, JsonArrayParser) and parser.complete
+        ):
             self._end(events)
         else:
             self.chunks.flush(events)
-            self.failure = self.assembly.truncated(self.provider)
-        return tuple(events)
+            self.failure = self.accumulator.truncated(self.provider)
+        return events
+
+    def _with_content(self, events: list[Event]) -> tuple[Event, ...]:
+        """Return the events with those held back, if content is among them or nothing follows; else hold them back."""
+        self._held += events
+        if not self.complete and self.failure is None and not any(map(commits, events)):
+            return ()
+        self._committed = True
+        held, self._held = tuple(self._held), []
+        return held
 
     @property
     def skipped(self) -> int:
-        return self.assembly.skipped
+        return self.accumulator.skipped
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        return self.assembly.rate_limit
+        return self.accumulator.rate_limit
 
     @property
     def result(self) -> ChatResponse:
-        return self.assembly.response()
+        return self.accumulator.response()
 
     def _read_frames(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> None:
         chunks = self.chunks
@@ -144,7 +162,7 @@ class StreamReader:
                 if type(frame) is SseEvent and _several(data):
                     self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
                 else:
-                    self.assembly.skipped += 1
+                    self.accumulator.skipped += 1
                 continue
             if failure is not None and self.failure is None:
                 self._fail(failure)
@@ -160,7 +178,7 @@ class StreamReader:
         try:
             document = decode_any(stray)
         except ValueError:
-            if self.assembly.raw_finish_reason is None and not self.assembly.begun:
+            if self.accumulator.raw_finish_reason is None and not self.accumulator.has_content:
                 shown = stray[:200].decode("utf-8", "replace").strip()
                 self.failure = RemoteProtocolError(f"{self.provider}: a stream was asked for, and this came: {shown!r}")
             return
@@ -169,12 +187,12 @@ class StreamReader:
             self._fail(failure)
 
     def _fail(self, failure: TurnoutError) -> None:
-        self.assembly.failed = True
+        self.accumulator.failed = True
         self.failure = failure
 
     def _end(self, events: list[Event]) -> None:
         self.chunks.flush(events)
-        self.assembly.end(events)
+        self.accumulator.end(events)
         self.complete = True
 
 

@@ -35,11 +35,11 @@ class CountWire(msgspec.Struct, gc=False):
 _COUNT = LenientDecoder(CountWire)
 
 
-def count_exchange(dialect: Dialect, asked: HttpRequest, model: ModelConfig) -> HttpExchange[TokenCount]:
+def count_exchange(dialect: Dialect, http_request: HttpRequest, model: ModelConfig) -> HttpExchange[TokenCount]:
     """Return the exchange for a request that counts tokens."""
 
     def parse(body: bytes, headers: Headers) -> TokenCount:
-        wire = dialect.document(_COUNT, body, headers)
+        wire = dialect.decode_checked(_COUNT, body, headers)
         counts = (wire.input_tokens, wire.inputTokens, wire.totalTokens)
         tokens = next((count for count in counts if count is not None), None)
         if tokens is None:
@@ -52,7 +52,7 @@ def count_exchange(dialect: Dialect, asked: HttpRequest, model: ModelConfig) -> 
             rate_limit=rate_limit(headers),
         )
 
-    return dialect.collected(asked, parse)
+    return dialect.document_exchange(http_request, parse)
 
 
 def without_sampling(request: ChatRequest) -> ChatRequest:

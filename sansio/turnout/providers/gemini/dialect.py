@@ -106,21 +106,27 @@ class Gemini(Dialect):
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
-        asked = self._post(request.model.model_id, "generateContent", self._body(request))
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), omitted(request))
+        http_request = self._post(request.model.model_id, "generateContent", self._body(request))
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), omitted(request)
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         verb = "streamGenerateContent?alt=sse"
-        asked = self._post(request.model.model_id, verb, self._body(request), stream=True)
-        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), dropped=omitted(request))
+        http_request = self._post(request.model.model_id, verb, self._body(request), stream=True)
+        return self.stream_exchange(
+            http_request, request, lambda *parts: _Chunks(self, *parts), dropped=omitted(request)
+        )
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         model_id = request.model.model_id.removeprefix("models/")
         own = request.for_model(self.adapt_model(request.model))
         verb, body = embed_body(own, model_id, vertex=self._vertex)
-        asked = self._post(model_id, verb, body)
-        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+        http_request = self._post(model_id, verb, body)
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_embeddings(body, request, headers)
+        )
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`."""
@@ -134,7 +140,7 @@ class Gemini(Dialect):
         if self._vertex:
             raise CapabilityUnsupported(f"{self.name}: Vertex AI lists no models here")
         path = "/v1beta/models?pageSize=1000" + (f"&pageToken={quote(page, safe='')}" if page else "")
-        return self.collected(self.asking("GET", self.account.base_url + path, None), self._parse_models)
+        return self.document_exchange(self.build_request("GET", self.account.base_url + path, None), self._parse_models)
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -150,7 +156,7 @@ class Gemini(Dialect):
         else:
             url = f"{self.account.base_url}/v1beta/models/{model}:{verb}"
         auth = token_auth(self.access_token) if self._vertex else None
-        return self.asking("POST", url, body, stream=stream, auth=auth)
+        return self.build_request("POST", url, body, stream=stream, auth=auth)
 
     def _vertex_endpoint(self) -> str:
         if self.account.base_url != self.account.spec.base_url:
@@ -172,9 +178,9 @@ class Gemini(Dialect):
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self.assembly(request, headers)
-        chunks = _Chunks(self, assembly, headers)
-        if (streamed := self.read_stream(body, assembly, chunks)) is not None:
+        accumulator = self.new_accumulator(request, headers)
+        chunks = _Chunks(self, accumulator, headers)
+        if (streamed := self.read_stream(body, accumulator, chunks)) is not None:
             return streamed
         try:
             failure = chunks.read("", body, [])
@@ -183,12 +189,12 @@ class Gemini(Dialect):
         if failure is not None:
             raise failure
         chunks.flush([])
-        if assembly.raw_finish_reason is None and not assembly.begun:
+        if accumulator.raw_finish_reason is None and not accumulator.has_content:
             raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a finish reason")
-        return assembly.response()
+        return accumulator.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self.document(_EMBEDDINGS, body, headers)
+        answer = self.decode_checked(_EMBEDDINGS, body, headers)
         rows = answer.embeddings or ([answer.embedding] if answer.embedding is not None else None)
         if rows is None and answer.predictions:
             rows = [prediction.embeddings or Values() for prediction in answer.predictions]
@@ -211,7 +217,7 @@ class Gemini(Dialect):
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.document(_MODELS, body, headers)
+        answer = self.decode_checked(_MODELS, body, headers)
         if answer.models is None:
             raise RemoteProtocolError(f"{self.name}: no model list came")
         infos = (
@@ -230,10 +236,10 @@ class Gemini(Dialect):
 
 @attrs.define(eq=False)
 class _Chunks:
-    """Reads answers, whole or in pieces, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+    """Reads answers, whole or in pieces, into a response (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Gemini
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     done: bool = False  # this protocol has no last word
     _open: PartialArguments | None = None
@@ -245,10 +251,10 @@ class _Chunks:
         answer = _ANSWER.decode(data)
         if answer is None:
             raise ValueError("no JSON object")
-        assembly = self.assembly
-        assembly.raw = data
-        assembly.served_model = assembly.served_model or answer.modelVersion
-        assembly.response_id = assembly.response_id or answer.responseId
+        accumulator = self.accumulator
+        accumulator.raw = data
+        accumulator.served_model = accumulator.served_model or answer.modelVersion
+        accumulator.response_id = accumulator.response_id or answer.responseId
         if answer.usageMetadata is not None:
             self._usage(answer.usageMetadata)
         for candidate in answer.candidates or ():
@@ -256,7 +262,7 @@ class _Chunks:
                 self._candidate(candidate, events)
         feedback = answer.promptFeedback
         if feedback is not None and feedback.blockReason and not answer.candidates:
-            assembly.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
+            accumulator.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
         if answer.error:
             return self.dialect.error(parse_error({"error": answer.error}), self.headers, data)
         return None
@@ -270,52 +276,59 @@ class _Chunks:
         """A call whose last piece never came is given out as far as it is."""
         if self._open is not None:
             call, self._open = self._open, None
-            self.assembly.tool_call(
-                events, name=call.name, arguments=call.arguments(), id=call.id, signature=call.signature
+            self.accumulator.tool_fragment(
+                events,
+                starts_call=True,
+                name=call.name,
+                arguments=call.arguments(),
+                id=call.id,
+                signature=call.signature,
             )
 
     def _candidate(self, candidate: Candidate, events: list[Event]) -> None:
-        assembly = self.assembly
+        accumulator = self.accumulator
         for raw in (candidate.content.parts if candidate.content is not None else None) or ():
             part = _PART.decode(bytes(raw))
             if part is None:
-                assembly.skipped += 1
+                accumulator.skipped += 1
                 continue
             self._part(part, bytes(raw), events)
-        assembly.finish(candidate.finishReason)
+        accumulator.finish(candidate.finishReason)
         if candidate.logprobsResult:
-            assembly.logprobs.append(candidate.logprobsResult)
+            accumulator.add_logprobs(candidate.logprobsResult, events)
         for source in (candidate.citationMetadata, candidate.groundingMetadata):
             if source:
-                assembly.citations.append(source)
+                accumulator.citations.append(source)
 
     def _part(self, part: Part, raw: bytes, events: list[Event]) -> None:
-        assembly, signature = self.assembly, part.thoughtSignature
+        accumulator, signature = self.accumulator, part.thoughtSignature
         if part.functionCall is not None:
             self._function_call(part.functionCall, signature, events)
         elif part.text is not None:
-            put = assembly.reasoning if part.thought else assembly.text
+            put = accumulator.reasoning if part.thought else accumulator.text
             if signature is None:
                 put(part.text, events)
                 return
             # A signature holds for its own part, which is kept apart from its neighbours.
-            assembly.close_part()
+            accumulator.end_part()
             put(part.text, events)
-            assembly.sign("reasoning" if part.thought else "text", signature)
+            accumulator.set_signature("reasoning" if part.thought else "text", signature, events)
         elif set(decode_any(raw)) <= _BESIDE:
             # Nothing but a signature, or not even that: Gemini refuses to get such a part back.
             if signature is not None:
-                assembly.close_part()
-                assembly.sign("reasoning" if part.thought else "text", signature)
+                accumulator.end_part()
+                accumulator.set_signature("reasoning" if part.thought else "text", signature, events)
         else:
-            assembly.opaque(raw)
+            accumulator.opaque(raw, events)
 
     def _function_call(self, call: FunctionCall, signature: str | None, events: list[Event]) -> None:
         if call.name:
             self.flush(events)
             if not (call.willContinue or call.partialArgs):
                 arguments = (raw_bytes(call.args) or b"{}").decode("utf-8", "replace")
-                self.assembly.tool_call(events, name=call.name, arguments=arguments, id=call.id, signature=signature)
+                self.accumulator.tool_fragment(
+                    events, starts_call=True, name=call.name, arguments=arguments, id=call.id, signature=signature
+                )
                 return
             self._open = PartialArguments(call.name, call.id, signature)
         if self._open is not None:
@@ -327,12 +340,12 @@ class _Chunks:
         """Counters are cumulative and come and go: the last one that was told counts, each for itself."""
         if told == _UNCOUNTED:
             return
-        known = self.assembly.usage
+        known = self.accumulator.usage
         thoughts = told.thoughtsTokenCount if told.thoughtsTokenCount is not None else known.reasoning_tokens
         answer = told.candidatesTokenCount
         if answer is None and known.completion_tokens is not None:
             answer = known.completion_tokens - (known.reasoning_tokens or 0)
-        self.assembly.usage = Usage(
+        self.accumulator.usage = Usage(
             prompt_tokens=told.promptTokenCount if told.promptTokenCount is not None else known.prompt_tokens,
             completion_tokens=None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0),
             cached_tokens=(

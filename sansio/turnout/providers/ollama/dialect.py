@@ -100,42 +100,48 @@ class Ollama(Dialect):
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
-        asked = self._asking("POST", "/api/chat", _chat_body(request, stream=False))
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), omitted(request))
+        http_request = self._request("POST", "/api/chat", _chat_body(request, stream=False))
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), omitted(request)
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
-        asked = self._asking("POST", "/api/chat", _chat_body(request, stream=True), stream=True)
-        return self.streamed(asked, request, lambda *parts: _Chunks(self, *parts), NdjsonParser, omitted(request))
+        http_request = self._request("POST", "/api/chat", _chat_body(request, stream=True), stream=True)
+        return self.stream_exchange(
+            http_request, request, lambda *parts: _Chunks(self, *parts), NdjsonParser, omitted(request)
+        )
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
-        asked = self._asking("POST", "/api/embed", body | dict(self.adapt_model(request.model).extra))
-        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+        http_request = self._request("POST", "/api/embed", body | dict(self.adapt_model(request.model).extra))
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_embeddings(body, request, headers)
+        )
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
-        return self.collected(self._asking("GET", "/api/tags", None), self._parse_models)
+        return self.document_exchange(self._request("GET", "/api/tags", None), self._parse_models)
 
-    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        return self.asking(method, self.account.base_url + path, body, stream=stream)
+    def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+        return self.build_request(method, self.account.base_url + path, body, stream=stream)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self.assembly(request, headers)
-        chunks = _Chunks(self, assembly, headers)
+        accumulator = self.new_accumulator(request, headers)
+        chunks = _Chunks(self, accumulator, headers)
         try:
             failure = chunks.read("", body, [])
         except ValueError as error:
             raise RemoteProtocolError(f"{request.model}: the answer is no JSON object ({error})") from None
         if failure is not None:
             raise failure
-        if not chunks.done and not assembly.begun:
+        if not chunks.done and not accumulator.has_content:
             raise RemoteProtocolError(f"{request.model}: the answer holds no message")
-        return assembly.response()
+        return accumulator.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self.document(_EMBEDDINGS, body, headers)
+        answer = self.decode_checked(_EMBEDDINGS, body, headers)
         rows = answer.embeddings if answer.embeddings is not None else [answer.embedding]
         if None in rows:
             raise RemoteProtocolError(f"{request.model}: no vectors came")
@@ -152,7 +158,7 @@ class Ollama(Dialect):
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.document(_MODELS, body, headers)
+        answer = self.decode_checked(_MODELS, body, headers)
         if answer.models is None and b'"models"' not in body:  # a list of nothing is null
             raise RemoteProtocolError(f"{self.name}: no model list came")
         names = (model.model or model.name for model in answer.models or ())
@@ -161,10 +167,10 @@ class Ollama(Dialect):
 
 @attrs.define(eq=False)
 class _Chunks:
-    """Reads lines, or the whole answer, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+    """Reads lines, or the whole answer, into a response (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Ollama
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     done: bool = False
 
@@ -172,28 +178,28 @@ class _Chunks:
         answer = _ANSWER.decode(data)
         if answer is None:
             raise ValueError("no JSON object")
-        assembly = self.assembly
-        assembly.raw = data
+        accumulator = self.accumulator
+        accumulator.raw = data
         if answer.error:
             return self.dialect.error(parse_error({"error": answer.error}), self.headers, data)
-        assembly.served_model = assembly.served_model or answer.model
+        accumulator.served_model = accumulator.served_model or answer.model
         thinking, text = answer.thinking, answer.response
         if answer.message is not None:
             thinking, text = answer.message.thinking, answer.message.content
         if thinking:
-            assembly.reasoning(thinking, events)
+            accumulator.reasoning(thinking, events)
         if text:
-            assembly.text(text, events)
+            accumulator.text(text, events)
         for call in (answer.message.tool_calls if answer.message is not None else None) or ():
             self._tool_call(call, events)
         if answer.logprobs:
-            assembly.logprobs.append(answer.logprobs)
+            accumulator.add_logprobs(answer.logprobs, events)
         if answer.done:
             self.done = True
-            assembly.finish(answer.done_reason)
+            accumulator.finish(answer.done_reason)
         if answer.prompt_eval_count is not None or answer.eval_count is not None:
             # A count of zero is left out on the wire, as is one that is not known: it stays unknown.
-            assembly.usage = Usage(prompt_tokens=answer.prompt_eval_count, completion_tokens=answer.eval_count)
+            accumulator.usage = Usage(prompt_tokens=answer.prompt_eval_count, completion_tokens=answer.eval_count)
         return None
 
     def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
@@ -209,7 +215,7 @@ class _Chunks:
         arguments = raw_text(function.arguments)
         if arguments is None:
             arguments = "{}"
-        self.assembly.tool_call(events, name=function.name, arguments=arguments, id=call.id)
+        self.accumulator.tool_fragment(events, starts_call=True, name=function.name, arguments=arguments, id=call.id)
 
 
 # -- requests -------------------------------------------------------------------------------------------------------

@@ -112,18 +112,20 @@ class OpenAIChat(Dialect):
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=False)
-        asked = self._asking("POST", self._chat_path(request), body)
-        return self.collected(asked, lambda body, headers: self._parse_chat(body, request, headers), dropped)
+        http_request = self._request("POST", self._chat_path(request), body)
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), dropped
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = chat_body(request, self.account, stream=True)
-        asked = self._asking("POST", self._chat_path(request), body, stream=True)
+        http_request = self._request("POST", self._chat_path(request), body, stream=True)
 
-        def make_chunks(assembly: ResponseAccumulator, headers: Headers) -> _Chunks:
-            return _Chunks(self, assembly, headers, PrefixFilter(prefill_of(request)))
+        def make_chunks(accumulator: ResponseAccumulator, headers: Headers) -> _Chunks:
+            return _Chunks(self, accumulator, headers, PrefixFilter(prefill_of(request)))
 
-        return self.streamed(asked, request, make_chunks, dropped=dropped)
+        return self.stream_exchange(http_request, request, make_chunks, dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         if Capability.EMBEDDINGS not in self.capabilities:
@@ -133,11 +135,13 @@ class OpenAIChat(Dialect):
             body["encoding_format"] = "base64"
         if request.dimensions is not None:
             body[self.account.spec.openai_compat.rename.get("dimensions", "dimensions")] = request.dimensions
-        asked = self._asking("POST", "/embeddings", body | dict(self.adapt_model(request.model).extra))
-        return self.collected(asked, lambda body, headers: self._parse_embeddings(body, request, headers))
+        http_request = self._request("POST", "/embeddings", body | dict(self.adapt_model(request.model).extra))
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_embeddings(body, request, headers)
+        )
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
-        return self.collected(self._asking("GET", "/models", None), self._parse_models)
+        return self.document_exchange(self._request("GET", "/models", None), self._parse_models)
 
     def count_tokens(self, request: ChatRequest) -> HttpExchange[TokenCount]:
         """See `turnout.providers.protocol.TokenCounter`. The count is that of Responses, whose prompts are the same."""
@@ -146,45 +150,47 @@ class OpenAIChat(Dialect):
         if Capability.COUNT_TOKENS not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} counts no tokens")
         body = count_body(self.adapt(request, responses_scopes(self.account)), self.account)
-        asked = self._asking("POST", "/responses/input_tokens", body)
-        return count_exchange(self, asked, request.model)
+        http_request = self._request("POST", "/responses/input_tokens", body)
+        return count_exchange(self, http_request, request.model)
 
     def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
         """See `turnout.providers.protocol.Reranker`."""
         if Capability.RERANK not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} offers no reranking")
         body = rerank_body(request, self.adapt_model(request.model))
-        asked = self._asking("POST", self.account.spec.openai_compat.rerank_path, body)
-        return rerank_exchange(self, asked, request)
+        http_request = self._request("POST", self.account.spec.openai_compat.rerank_path, body)
+        return rerank_exchange(self, http_request, request)
 
-    def _asking(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         url = self.site.url(path, body) if self.site is not None else self.account.base_url + path
         auth = self.site.auth if self.site is not None else None
-        return self.asking(method, url, body, stream=stream, auth=auth)
+        return self.build_request(method, url, body, stream=stream, auth=auth)
 
     def _chat_path(self, request: ChatRequest) -> str:
         before = self.account.spec.openai_compat.prefill_path if prefill_of(request) else ""
         return f"{before}/chat/completions"
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self.assembly(request, headers)
-        reader = _Chunks(self, assembly, headers, PrefixFilter(prefill_of(request)))
-        if (streamed := self.read_stream(body, assembly, reader)) is not None:
+        accumulator = self.new_accumulator(request, headers)
+        reader = _Chunks(self, accumulator, headers, PrefixFilter(prefill_of(request)))
+        if (streamed := self.read_stream(body, accumulator, reader)) is not None:
             return streamed
-        chunk = self.decoded(_CHUNK, body)
+        chunk = self.decode(_CHUNK, body)
         failure = reader.take(chunk, body, [], whole=True)
         reader.flush([])
         if failure is not None:
             raise failure
         if not chunk.choices:
-            told = self._told(body, headers)
+            told = self._in_band_error(body, headers)
             raise told or RemoteProtocolError(f"{request.model}: the answer has no choices: {_shown(body)}")
-        return assembly.response()
+        return accumulator.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self.decoded(_EMBEDDINGS, body)
+        answer = self.decode(_EMBEDDINGS, body)
         if answer.data is None:
-            raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: no vectors came: {_shown(body)}")
+            raise self._in_band_error(body, headers) or RemoteProtocolError(
+                f"{request.model}: no vectors came: {_shown(body)}"
+            )
         return EmbeddingResponse(
             vectors=_vectors(_in_order(answer.data, request.model), request.model),
             model=request.model,
@@ -196,9 +202,11 @@ class OpenAIChat(Dialect):
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
         # Together answers with the bare list.
-        answer = self.decoded(_MODELS, b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
+        answer = self.decode(_MODELS, b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
         if answer.data is None and answer.object != "list":  # a list of nothing is null to Ollama
-            raise self._told(body, headers) or RemoteProtocolError(f"{self.name}: no model list came: {_shown(body)}")
+            raise self._in_band_error(body, headers) or RemoteProtocolError(
+                f"{self.name}: no model list came: {_shown(body)}"
+            )
         return ModelPage(
             tuple(
                 ModelInfo(
@@ -213,7 +221,7 @@ class OpenAIChat(Dialect):
             )
         )
 
-    def _told(self, body: bytes, headers: Headers) -> ProviderError | None:
+    def _in_band_error(self, body: bytes, headers: Headers) -> ProviderError | None:
         """The error that a 200 tells of in its body, if it does."""
         facts = parse_error(decode_any(body))
         if not facts.message and not facts.codes:
@@ -223,10 +231,10 @@ class OpenAIChat(Dialect):
 
 @attrs.define(eq=False)
 class _Chunks(TextReader):
-    """Reads chunks into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+    """Reads chunks into a response (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: OpenAIChat
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     echo: PrefixFilter
     done: bool = False
@@ -235,7 +243,7 @@ class _Chunks(TextReader):
     _custom: set[int] = attrs.field(factory=set)  # which of the calls are of tools that take free text
 
     def read_texts(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> int:
-        return 0 if self.echo.beginning else read_texts(frames, self.assembly, events)
+        return 0 if self.echo.beginning else read_texts(frames, self.accumulator, events)
 
     def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
         if data.lstrip().startswith(b"[DONE]"):
@@ -257,22 +265,22 @@ class _Chunks(TextReader):
         return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
 
     def flush(self, events: list[Event]) -> None:
-        if self.assembly.raw_finish_reason is not None:
-            self.assembly.text(self.echo.flush(), events)
+        if self.accumulator.raw_finish_reason is not None:
+            self.accumulator.text(self.echo.flush(), events)
 
     def take(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
-        """Put one chunk, or a whole answer, into the assembly."""
-        assembly = self.assembly
-        assembly.raw = data
-        if assembly.response_id is None:
-            assembly.response_id = chunk.id or None
-        if assembly.served_model is None:
-            assembly.served_model = chunk.model or None
+        """Put one chunk, or a whole answer, into the accumulator."""
+        accumulator = self.accumulator
+        accumulator.raw = data
+        if accumulator.response_id is None:
+            accumulator.response_id = chunk.id or None
+        if accumulator.served_model is None:
+            accumulator.served_model = chunk.model or None
         if chunk.usage is not None and (told := usage_of(chunk.usage, chunk.service_tier)).source == "reported":
-            assembly.usage = told
+            accumulator.usage = told
             self._usage_seen = True
         if chunk.citations:
-            assembly.citations = list(chunk.citations)
+            accumulator.citations = list(chunk.citations)
         error = chunk.error or chunk.errors
         for choice in chunk.choices or ():
             if choice.index:
@@ -282,16 +290,16 @@ class _Chunks(TextReader):
             if message is not None:
                 self._message(message, events, whole)
             if choice.finish_reason is not None:
-                assembly.finish(choice.finish_reason, _filtered(choice.finish_reason))
+                accumulator.finish(choice.finish_reason, _filtered(choice.finish_reason))
             if choice.logprobs:
-                assembly.logprobs.append(choice.logprobs)
+                accumulator.add_logprobs(choice.logprobs, events)
             if choice.usage is not None and not self._usage_seen:
-                assembly.usage = usage_of(choice.usage)
+                accumulator.usage = usage_of(choice.usage)
             error = error or choice.error
         groq = chunk.x_groq
         if groq is not None:
             if groq.usage is not None and not self._usage_seen:
-                assembly.usage = usage_of(groq.usage)
+                accumulator.usage = usage_of(groq.usage)
             error = error or groq.error
         if error:
             return self.dialect.error(parse_error({"error": error, "code": chunk.code}), self.headers, data)
@@ -302,17 +310,17 @@ class _Chunks(TextReader):
         return None
 
     def _message(self, message: Message, events: list[Event], whole: bool) -> None:
-        assembly = self.assembly
+        accumulator = self.accumulator
         content = message.content
         reasoning = message.reasoning_content or message.reasoning
         if reasoning:
             for text in (reasoning,) if isinstance(reasoning, str) else _texts(reasoning):
-                assembly.reasoning(text, events)
+                accumulator.reasoning(text, events)
         if message.reasoning_details:
             self._reasoning_details(message.reasoning_details, not reasoning, events)
         if content:
             if isinstance(content, str):
-                assembly.text(self.echo.feed(content), events)
+                accumulator.text(self.echo.feed(content), events)
             elif isinstance(content, list):
                 for part in content:
                     self._content_part(part, events)
@@ -320,43 +328,43 @@ class _Chunks(TextReader):
                 self._content_part(content, events)
             else:
                 # The JSON that was asked for, as it is and not as text.
-                assembly.text(self.echo.feed(json.dumps(content, ensure_ascii=False)), events)
+                accumulator.text(self.echo.feed(json.dumps(content, ensure_ascii=False)), events)
         if message.refusal:
-            assembly.refusal(message.refusal)
+            accumulator.refusal(message.refusal, events)
         if message.tool_calls:
             for fragment in message.tool_calls:
                 self._tool_call(fragment, events, whole)
         elif message.function_call is not None:
             self._tool_call(ToolCallFragment(index=0, function=message.function_call), events, whole)
         if message.annotations:
-            assembly.citations += message.annotations
+            accumulator.citations += message.annotations
 
     def _content_part(self, part: object, events: list[Event]) -> None:
         """A part where a string is usual: text, a refusal, or thinking with its own parts (Mistral, Databricks)."""
         if isinstance(part, str):
-            self.assembly.text(self.echo.feed(part), events)
+            self.accumulator.text(self.echo.feed(part), events)
             return
         if not isinstance(part, dict):
             return
         if isinstance(part.get("refusal"), str):
-            self.assembly.refusal(part["refusal"])
+            self.accumulator.refusal(part["refusal"], events)
         thinks = part.get("type") in ("thinking", "reasoning")
         for name in ("text", "thinking", "summary"):
             for text in _texts(part.get(name)):
                 if thinks or name != "text":
-                    self.assembly.reasoning(text, events)
+                    self.accumulator.reasoning(text, events)
                 else:
-                    self.assembly.text(self.echo.feed(text), events)
+                    self.accumulator.text(self.echo.feed(text), events)
 
     def _reasoning_details(self, details: list[Any], tell: bool, events: list[Event]) -> None:
         """OpenRouter's structured reasoning: kept for the next turn, told only where no plain field told it."""
-        self.assembly.replay = self._replay
+        self.accumulator.replay = self._replay
         for detail in details:
             if not isinstance(detail, dict):
                 continue
             told = detail.get("text") or detail.get("summary")
             if tell and isinstance(told, str):
-                self.assembly.reasoning(told, events)
+                self.accumulator.reasoning(told, events)
             place = (detail.get("type"), detail.get("index"))
             last = self._details[-1] if self._details else None
             if last is None or place != (last.get("type"), last.get("index")):
@@ -374,36 +382,36 @@ class _Chunks(TextReader):
         if self._details:
             replayed["reasoning_details"] = self._details
         if self._custom:
-            calls, account = enumerate(self.assembly.finished_calls()), self.dialect.account
+            calls, account = enumerate(self.accumulator.finished_calls()), self.dialect.account
             replayed["tool_calls"] = [tool_call(call, account, custom=place in self._custom) for place, call in calls]
         return encode(replayed) if replayed else None
 
     def _tool_call(self, fragment: ToolCallFragment, events: list[Event], whole: bool) -> None:
         function, custom = fragment.function, fragment.custom
         if custom is not None and function is None:
-            self.assembly.replay = self._replay
-            place = self.assembly.tool_fragment(
+            self.accumulator.replay = self._replay
+            place = self.accumulator.tool_fragment(
                 events,
                 id=fragment.id,
                 index=fragment.index,
                 name=custom.name,
                 arguments=custom.input,
-                begins=whole,
-                free_text=True,
+                starts_call=whole,
+                is_custom_tool=True,
             )
             self._custom.add(place)
             return
         arguments = function.arguments if function is not None else None
         if arguments is not None and not isinstance(arguments, str):
             arguments = json.dumps(arguments, ensure_ascii=False)
-        self.assembly.tool_fragment(
+        self.accumulator.tool_fragment(
             events,
             id=fragment.id,
             index=fragment.index,
             name=function.name if function is not None else None,
             arguments=arguments,
             signature=_google_signature(fragment.extra_content),
-            begins=whole,
+            starts_call=whole,
         )
 
 

@@ -57,24 +57,28 @@ class OpenAIResponses(OpenAIChat):
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = response_body(request, self.account, stream=False)
-        asked = self._asking("POST", "/responses", body)
-        return self.collected(asked, lambda body, headers: self._parse_response(body, request, headers), dropped)
+        http_request = self._request("POST", "/responses", body)
+        return self.document_exchange(
+            http_request, lambda body, headers: self._parse_response(body, request, headers), dropped
+        )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
         body, dropped = response_body(request, self.account, stream=True)
-        asked = self._asking("POST", "/responses", body, stream=True)
-        return self.streamed(asked, request, lambda *parts: ResponseReader(self, *parts), dropped=dropped)
+        http_request = self._request("POST", "/responses", body, stream=True)
+        return self.stream_exchange(http_request, request, lambda *parts: ResponseReader(self, *parts), dropped=dropped)
 
     def _parse_response(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
-        assembly = self.assembly(request, headers)
-        reader = ResponseReader(self, assembly, headers)
-        if (streamed := self.read_stream(body, assembly, reader)) is not None:
+        accumulator = self.new_accumulator(request, headers)
+        reader = ResponseReader(self, accumulator, headers)
+        if (streamed := self.read_stream(body, accumulator, reader)) is not None:
             return streamed
-        response = self.decoded(RESPONSE, body)
+        response = self.decode(RESPONSE, body)
         failure = reader.take(response, body, [])
         if failure is not None:
             raise failure
         if response.output is None:
-            raise self._told(body, headers) or RemoteProtocolError(f"{request.model}: the answer has no output")
-        return assembly.response()
+            raise self._in_band_error(body, headers) or RemoteProtocolError(
+                f"{request.model}: the answer has no output"
+            )
+        return accumulator.response()

@@ -1,4 +1,4 @@
-"""The stream events and whole answers of the Responses API, read into an assembly.
+"""The stream events and whole answers of the Responses API, read into an accumulator.
 
 Source: the OpenAI API reference, "Responses" and its streaming events.
 
@@ -71,7 +71,7 @@ class _OpenItem:
     voice      of reasoning: whether its summary is told, or its content; never both, for they say the same
     cited      how many annotations of each part were taken
     weighed    the parts whose log probabilities were taken
-    called     of a call: whether anything of it is in the assembly
+    called     of a call: whether anything of it is in the accumulator
     claimed    whether the terminal event told of it, too
     """
 
@@ -89,10 +89,10 @@ class _OpenItem:
 
 @attrs.define(eq=False)
 class ResponseReader:
-    """Reads events, or a whole response, into an assembly (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+    """Reads events, or a whole response, into a response (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
 
     dialect: Dialect
-    assembly: ResponseAccumulator
+    accumulator: ResponseAccumulator
     headers: Headers
     done: bool = False
     _items: dict[object, _OpenItem] = attrs.field(factory=dict)  # by the place in the output, else by id
@@ -114,7 +114,7 @@ class ResponseReader:
                 self._tell(self._item_of(chunk, delta), delta, _index(chunk), chunk.delta, events)
             if chunk.logprobs:
                 self._weigh(self._item_of(chunk, delta), _index(chunk), chunk.logprobs, more=True)
-            self.assembly.raw = data
+            self.accumulator.raw = data
             return None
         if chunk.error or kind == "error":
             return self.dialect.error(parse_error(decode_any(data)), self.headers, data)
@@ -130,14 +130,14 @@ class ResponseReader:
             if chunk.annotation:
                 item, index = self._item_of(chunk, "text"), _index(chunk)
                 item.cited[index] = item.cited.get(index, 0) + 1
-                self.assembly.citations.append(chunk.annotation)
+                self.accumulator.citations.append(chunk.annotation)
         elif kind in _TERMINAL:
             self.done = True
             response = chunk.response if chunk.response is not None else WholeResponse()
             response.status = response.status or _status_of(kind)
             return self.take(response, data, events)
         elif chunk.response is not None and kind.startswith("response."):
-            self.assembly.raw = data
+            self.accumulator.raw = data
             self._life(chunk.response)
         return None
 
@@ -152,13 +152,13 @@ class ResponseReader:
         """Nothing is held back."""
 
     def take(self, response: WholeResponse, data: bytes, events: list[Event]) -> ProviderError | None:
-        """Put a whole response into the assembly, but for what its events told already."""
-        self.assembly.raw = data
+        """Put a whole response into the accumulator, but for what its events told already."""
+        self.accumulator.raw = data
         self._life(response)
         for place, raw in enumerate(response.output or ()):
             self._item(bytes(raw), place, True, events, last=True)
         reason = response.incomplete_details.reason if response.incomplete_details is not None else None
-        self.assembly.finish(reason if response.status == "incomplete" and reason else response.status)
+        self.accumulator.finish(reason if response.status == "incomplete" and reason else response.status)
         if response.error:
             return self.dialect.error(parse_error({"error": response.error}), self.headers, data)
         if response.status in _FAILED:
@@ -168,18 +168,18 @@ class ResponseReader:
 
     def _life(self, response: WholeResponse) -> None:
         """What every event of a response's life says of it."""
-        assembly = self.assembly
-        assembly.response_id = assembly.response_id or response.id
-        assembly.served_model = assembly.served_model or response.model
+        accumulator = self.accumulator
+        accumulator.response_id = accumulator.response_id or response.id
+        accumulator.served_model = accumulator.served_model or response.model
         if response.usage is not None:
-            assembly.usage = usage_of(response.usage, response.service_tier)
+            accumulator.usage = usage_of(response.usage, response.service_tier)
 
     # -- items --------------------------------------------------------------------------------------------------
 
     def _item(self, raw: bytes, place: int | None, whole: bool, events: list[Event], *, last: bool = False) -> None:
         item = _ITEM.decode(raw)
         if item is None or not item.type:
-            self.assembly.skipped += 1
+            self.accumulator.skipped += 1
             return
         known = self._known(item, place, whole, last)
         if known is None or known.kind != item.type or (known.whole and not whole):
@@ -223,10 +223,10 @@ class ResponseReader:
         return next((one for one in reversed(self._unplaced) if one.kind == kind and not one.whole), None)
 
     def _open(self, kind: str, place: object, id: str | None) -> _OpenItem:
-        self.assembly.close_part()
+        self.accumulator.end_part()
         self._at = None
         self._count += 1
-        item = _OpenItem(self._count, kind, self.assembly.place())
+        item = _OpenItem(self._count, kind, self.accumulator.reserve_part())
         if kind == "message":
             # A place without more: where this message never ends, its words are still not those of the one before.
             item.keep(b'{"type":"message"}')
@@ -247,8 +247,8 @@ class ResponseReader:
 
     def _call(self, item: _OpenItem, wire: Item, whole: bool, events: list[Event]) -> None:
         id, begins, free_text = wire.call_id or wire.id, not item.called, wire.type == "custom_tool_call"
-        self.assembly.tool_fragment(
-            events, id=id, index=item.number, name=wire.name, begins=begins, free_text=free_text
+        self.accumulator.tool_fragment(
+            events, id=id, index=item.number, name=wire.name, starts_call=begins, is_custom_tool=free_text
         )
         item.called = True
         if whole and free_text:
@@ -264,21 +264,21 @@ class ResponseReader:
             if item.voice != kind:
                 return
         item.told.setdefault((kind, index), []).append(delta)
-        assembly = self.assembly
+        accumulator = self.accumulator
         if kind in ("arguments", "input"):
-            assembly.tool_fragment(events, index=item.number, arguments=delta, free_text=kind == "input")
+            accumulator.tool_fragment(events, index=item.number, arguments=delta, is_custom_tool=kind == "input")
             item.called = True
             return
         at = (item.number, kind, index)
         if self._at != at:
-            assembly.close_part()
+            accumulator.end_part()
             self._at = at
         if kind == "text":
-            assembly.text(delta, events)
+            accumulator.text(delta, events)
         elif kind == "refusal":
-            assembly.refusal(delta)
+            accumulator.refusal(delta, events)
         else:
-            assembly.reasoning(delta, events)
+            accumulator.reasoning(delta, events)
 
     def _rest(self, item: _OpenItem, kind: Kind, index: int, whole: str | None, events: list[Event]) -> None:
         """Tell what the whole of a part has more than was told of it. Where it differs from that, the deltas hold."""
@@ -298,14 +298,14 @@ class ResponseReader:
         self._weigh(item, index, chunk.logprobs)
 
     def _cite(self, item: _OpenItem, index: int, annotations: list[Any] | None) -> None:
-        self.assembly.citations += (annotations or [])[item.cited.get(index, 0) :]
+        self.accumulator.citations += (annotations or [])[item.cited.get(index, 0) :]
         item.cited[index] = max(item.cited.get(index, 0), len(annotations or ()))
 
     def _weigh(self, item: _OpenItem, index: int, logprobs: list[Any] | None, *, more: bool = False) -> None:
         """Log probabilities come with each delta, and all of them again at the end."""
         if logprobs and (more or index not in item.weighed):
             item.weighed.add(index)
-            self.assembly.logprobs += logprobs
+            self.accumulator.logprobs += logprobs
 
 
 def _index(chunk: StreamEvent) -> int:

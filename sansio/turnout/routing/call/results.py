@@ -63,11 +63,19 @@ def summed(usages: list[Usage]) -> Usage:
     return Usage(
         **sums,
         service_tier=tiers.pop() if len(tiers) == 1 else None,
+        details=_summed_details(usages),
         source="reported" if all(usage.source == "reported" for usage in usages) else "absent",
     )
 
 
-_NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not in ("source", "service_tier"))
+def _summed_details(usages: list[Usage]) -> dict[str, Any]:
+    """Add up the counts that all requests report. Values that are no counts are left out."""
+    shared = [name for name in usages[0].details if all(name in usage.details for usage in usages)]
+    values = {name: [usage.details[name] for usage in usages] for name in shared}
+    return {name: sum(counts) for name, counts in values.items() if all(isinstance(one, int) for one in counts)}
+
+
+_NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not in ("source", "service_tier", "details"))
 
 
 def with_usage(events: tuple[Event, ...], usage: Usage) -> tuple[Event, ...]:
