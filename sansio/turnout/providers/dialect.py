@@ -42,6 +42,7 @@ class Dialect:
     finish_reasons  the dialect's words for the end of an answer, in Turnout's
     stream_type     the media type of its streams
     tool_names      the names of tools that it accepts
+    unique_ids      whether `adapt` makes repeated ids of calls different; False if the dialect does it itself
     """
 
     account: ProviderAccount
@@ -52,6 +53,7 @@ class Dialect:
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     stream_type: ClassVar[str] = "text/event-stream"
     tool_names: ClassVar[ToolNameRule] = OPENAI_TOOL_NAMES
+    unique_ids: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -101,6 +103,7 @@ class Dialect:
             family=self.family_of(request.model.model_id),
             tool_names=self.tool_names,
             unsupported=self.account.unsupported,
+            unique_ids=self.unique_ids,
         )
         return adapt(request, target)
 

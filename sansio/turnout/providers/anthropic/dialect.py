@@ -55,6 +55,7 @@ class Anthropic(Dialect):
 
     finish_reasons = FINISH_REASONS
     tool_names = ANTHROPIC_TOOL_NAMES
+    unique_ids = False
 
     @property
     def family(self) -> str:

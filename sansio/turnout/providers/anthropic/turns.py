@@ -21,7 +21,8 @@ import msgspec
 from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
-from turnout.providers.encoding.alternating_turns import CallIds, Turns
+from turnout.providers.encoding.alternating_turns import Turns
+from turnout.providers.encoding.call_ids import CallIds
 from turnout.providers.encoding.tool_arguments import arguments_object
 from turnout.providers.json_codec import LenientDecoder, decode_any
 
@@ -66,7 +67,7 @@ _HEAD = LenientDecoder(_Head)
 class _Conversation:
     system: list[dict[str, Any]] = attrs.field(factory=list)
     turns: Turns = attrs.field(factory=Turns)
-    _ids: CallIds = attrs.field(factory=CallIds)
+    _ids: CallIds = attrs.field(factory=lambda: CallIds(restricted=True))
 
     def add(self, message: Message) -> None:
         extra = dict(message.extra)
@@ -108,14 +109,14 @@ class _Conversation:
     def _tool_use(self, call: ToolCall) -> dict[str, Any]:
         return {
             "type": "tool_use",
-            "id": self._ids.new(call.id),
+            "id": self._ids.new(call),
             "name": call.name,
             "input": arguments_object(call),
             **call.extra,
         }
 
     def _tool_result(self, message: Message) -> dict[str, Any]:
-        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._ids.known(message.tool_call_id or "")}
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._ids.of_result(message)}
         content = [_block(part) for part in message.content if not _empty(part)]
         if content:
             result["content"] = content

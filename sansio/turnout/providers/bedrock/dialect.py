@@ -64,6 +64,7 @@ class Bedrock(Dialect):
     region: str | None = None
     auth: Auth | None = attrs.field(default=None, repr=False, eq=False)
     finish_reasons = FINISH_REASONS
+    unique_ids = False
     stream_type = "application/vnd.amazon.eventstream"
 
     def family_of(self, model_id: str) -> str:

@@ -24,7 +24,8 @@ import msgspec
 from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import Audio, File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
-from turnout.providers.encoding.alternating_turns import CallIds, Turns
+from turnout.providers.encoding.alternating_turns import Turns
+from turnout.providers.encoding.call_ids import CallIds
 from turnout.providers.encoding.tool_arguments import arguments_object
 
 __all__ = ["Conversation", "begins_with_thinking", "family_of", "with_cache_point"]
@@ -122,7 +123,7 @@ class Conversation:
     system: list[dict[str, Any]] = attrs.field(factory=list)
     turns: Turns = attrs.field(factory=Turns)
     called: bool = False
-    _ids: CallIds = attrs.field(factory=lambda: CallIds(_ID_LENGTH))
+    _ids: CallIds = attrs.field(factory=lambda: CallIds(_ID_LENGTH, restricted=True))
     _names: set[str] = attrs.field(factory=set)
 
     @classmethod
@@ -176,7 +177,7 @@ class Conversation:
 
     def _tool_use(self, call: ToolCall) -> dict[str, Any]:
         return {
-            "toolUseId": self._ids.new(call.id),
+            "toolUseId": self._ids.new(call),
             "name": call.name,
             "input": arguments_object(call),
             **call.extra,
@@ -184,7 +185,7 @@ class Conversation:
 
     def _tool_result(self, message: Message) -> dict[str, Any]:
         content = [block for part in message.content for block in self._blocks(part)]
-        result: dict[str, Any] = {"toolUseId": self._ids.known(message.tool_call_id or ""), "content": content}
+        result: dict[str, Any] = {"toolUseId": self._ids.of_result(message), "content": content}
         if message.is_error:
             # Not every model takes the field, so that success is not told; and an error without a word is refused.
             result |= {"content": content or [{"text": "error"}], "status": "error"}

@@ -6,6 +6,7 @@ that it holds for all of them:
 - a field in an `extra` reaches the provider whose scope it is in (`turnout.extras`); the flat fields of an assistant's
   message that a provider made go back to that provider only;
 - a tool that runs at a provider is sent to the providers that it has a definition for;
+- calls with one id get different ones, and so do their results;
 - a tool's name that the provider does not accept is replaced, and the response gets the caller's name back.
 """
 
@@ -22,6 +23,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.extras import scoped_fields
 from turnout.messages import Message, Opaque, Part, Refusal, Role, Tool, ToolCall, ToolChoice
+from turnout.providers.encoding.call_ids import with_unique_ids
 from turnout.providers.encoding.hosted_tools import hosted_name, is_hosted, own_definition
 from turnout.providers.encoding.tool_names import ToolNameRule, wire_names
 
@@ -40,6 +42,8 @@ class Target:
         family: The `Message.origin` whose flat extra fields it receives back.
         tool_names: The tool names that it accepts.
         unsupported: What becomes of a tool that the provider has no definition for.
+        unique_ids: Whether repeated ids of calls are made different here. Dialects that need the given ids, to find the
+            places of calls in a message, do it themselves.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Target:
     family: str
     tool_names: ToolNameRule
     unsupported: Literal["raise", "drop"] = "raise"
+    unique_ids: bool = True
 
 
 @attrs.frozen
@@ -90,6 +95,8 @@ def adapt(request: ChatRequest, target: Target) -> ChatRequest:
         tools = tuple(attrs.evolve(tool, name=sent[tool.name]) if tool.name in functions else tool for tool in tools)
         if choice is not None and choice.name in sent:
             choice = ToolChoice.named(sent[choice.name])
+    if target.unique_ids:
+        messages = with_unique_ids(messages)
     if model is request.model and messages is request.messages and tools is request.tools:
         return request
     return _adapted(

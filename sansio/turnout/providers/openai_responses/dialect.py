@@ -41,6 +41,7 @@ class OpenAIResponses(OpenAIChat):
     """
 
     finish_reasons = FINISH_REASONS
+    unique_ids = False
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -23,6 +23,7 @@ from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 from turnout.providers.catalog.spec import ProviderAccount
+from turnout.providers.encoding.call_ids import CallIds
 from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.request import data_url
 from turnout.providers.openai_responses.wire import WORDS
@@ -48,18 +49,20 @@ def conversation(
     if first.role is Role.SYSTEM and len(messages) > 1 and not first.extra and _plain(first.content):
         instructions, messages = first.text, messages[1:]
     items: list[dict[str, Any] | msgspec.Raw] = []
+    ids = CallIds()
     custom: set[str | None] = set()  # the ids of calls of tools that take free text
     for message in messages:
         match message.role:
             case Role.ASSISTANT:
-                turn = _assistant(message, account, stored)
+                turn = _assistant(message, account, stored, ids)
                 custom |= {
                     one["call_id"] for one in turn if isinstance(one, dict) and one.get("type") == "custom_tool_call"
                 }
                 items += turn
             case Role.TOOL:
-                kind = "custom_tool_call" if message.tool_call_id in custom else "function_call"
-                output = {"type": f"{kind}_output", "call_id": message.tool_call_id}
+                call_id = ids.of_result(message)
+                kind = "custom_tool_call" if call_id in custom else "function_call"
+                output = {"type": f"{kind}_output", "call_id": call_id}
                 items.append({**output, "output": _content(message.content, account), **message.extra})
             case Role.SYSTEM | Role.DEVELOPER | Role.USER:
                 role = message.role
@@ -144,17 +147,22 @@ class _Turn:
         if isinstance(place.get("id"), str):
             self.add({**place, "content": _spoken(place.get("content"), words), **self.extra})
         else:
-            self.add({"role": "assistant", "content": "".join(part.text for part in words), **self.extra})
+            # llama.cpp refuses an assistant's message without its type.
+            text = "".join(part.text for part in words)
+            self.add({"type": "message", "role": "assistant", "content": text, **self.extra})
 
     def end(self) -> list[dict[str, Any] | msgspec.Raw]:
         self.end_message()
         return self.items[: len(self.items) - self._reasoning]
 
 
-def _assistant(message: Message, account: ProviderAccount, stored: bool) -> list[dict[str, Any] | msgspec.Raw]:
+def _assistant(
+    message: Message, account: ProviderAccount, stored: bool, ids: CallIds
+) -> list[dict[str, Any] | msgspec.Raw]:
     own = message.origin == family_of(account)
     turn = _Turn(message.extra)
-    calls = list(message.tool_calls)
+    ids.begin(message.tool_calls)
+    calls = [(call, ids.new(call)) for call in message.tool_calls]
     for part in message.content:
         match part:
             case Text() | Refusal():
@@ -169,12 +177,12 @@ def _assistant(message: Message, account: ProviderAccount, stored: bool) -> list
                 raise CapabilityUnsupported(
                     f"{account.name}: an assistant's message can only hold text, not a {type(part).__name__}"
                 )
-    for call in calls:
-        turn.add(_call(call))
+    for call, call_id in calls:
+        turn.add(_call(call, call_id))
     return turn.end()
 
 
-def _opaque(part: Opaque, turn: _Turn, calls: list[ToolCall], stored: bool) -> None:
+def _opaque(part: Opaque, turn: _Turn, calls: list[tuple[ToolCall, str]], stored: bool) -> None:
     head = _HEAD.decode(part.json)
     if head is None:
         return
@@ -185,10 +193,10 @@ def _opaque(part: Opaque, turn: _Turn, calls: list[ToolCall], stored: bool) -> N
         # One that still has its name is no place but the whole: the call of a tool that runs at the provider.
         case "function_call" | "custom_tool_call" if head.name is None:
             called = head.call_id or head.id
-            call = next((call for call in calls if call.id == called), None)
-            if call is not None:  # else it was taken out of the message since
-                calls.remove(call)
-                turn.add({**decode_any(part.json), **_call(call, custom=head.type == "custom_tool_call")})
+            at = next((at for at, (call, _) in enumerate(calls) if call.id == called), None)
+            if at is not None:  # else it was taken out of the message since
+                call, call_id = calls.pop(at)
+                turn.add({**decode_any(part.json), **_call(call, call_id, custom=head.type == "custom_tool_call")})
         case "reasoning":
             if stored or head.encrypted_content or head.content:
                 turn.add(msgspec.Raw(part.json), reasoning=True)
@@ -196,12 +204,11 @@ def _opaque(part: Opaque, turn: _Turn, calls: list[ToolCall], stored: bool) -> N
             turn.add(msgspec.Raw(part.json))
 
 
-def _call(call: ToolCall, *, custom: bool = False) -> dict[str, Any]:
+def _call(call: ToolCall, call_id: str, *, custom: bool = False) -> dict[str, Any]:
+    fields = {"call_id": call_id, "name": call.name}
     if custom:
-        told = {"call_id": call.id, "name": call.name, "input": call.arguments}
-        return {"type": "custom_tool_call", **told, **call.extra}
-    arguments = call.arguments or "{}"
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments, **call.extra}
+        return {"type": "custom_tool_call", **fields, "input": call.arguments, **call.extra}
+    return {"type": "function_call", **fields, "arguments": call.arguments or "{}", **call.extra}
 
 
 def _spoken(kept: Any, words: list[Text | Refusal]) -> list[dict[str, Any]]:
