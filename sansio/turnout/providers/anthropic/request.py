@@ -6,6 +6,7 @@ tool use. What differs per model is data in the catalog.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ def messages_body(
     given, dropped = accepted_by_claude(request, account, rule, begins_with_thinking)
     extra = dict(model.extra)
     thinking, room = merged_thinking(extra.pop("thinking", None), *thinking_for(given, rule))
-    system, turns = conversation(request)
+    system, turns = conversation(request, system_in_turns=_system_in_turns(model, account))
     body: dict[str, Any] = {
         "model": model.model_id,
         "max_tokens": given.get("max_tokens", ANSWER_TOKENS + room),
@@ -66,6 +67,11 @@ def messages_body(
         body["output_config"] = output
     body |= _tools(request, account, rule, thinks=isinstance(thinking, Mapping) and thinking.get("type") == "enabled")
     return body | extra, (*dropped, *omitted(request))
+
+
+def _system_in_turns(model: ModelConfig, account: ProviderAccount) -> bool:
+    pattern = account.spec.system_in_turns
+    return pattern is not None and re.match(pattern, model.model_id) is not None
 
 
 # Fields of a message that the counting of tokens does not take, because they are about the answer.

@@ -2,7 +2,9 @@
 
 Source: the Messages API reference (platform.claude.com), and its guides on tool use, vision, PDF and thinking.
 
-- System and developer messages go to the system prompt, wherever they stood.
+- System and developer messages at the beginning are the system prompt. Later ones stay where they are if the model
+  takes that and the API allows the position; otherwise they are put into the system prompt.
+- Text that is blank is left out, because the API refuses it.
 - An assistant's turn that this family made gets back its thinking with the signatures, and its opaque blocks, each in
   its place. Nobody else's thinking is sent, nor this family's where its signature never came: it would be refused.
 - An `Opaque` of the type `tool_use` is no block but the place of one: the call of its id stands there, with the other
@@ -31,13 +33,24 @@ __all__ = ["FAMILY", "begins_with_thinking", "conversation"]
 FAMILY = "anthropic"
 
 
-def conversation(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The blocks of the system prompt, and the turns. Raises CapabilityUnsupported for what cannot be said."""
-    conversation = _Conversation()
+def conversation(
+    request: ChatRequest, *, system_in_turns: bool = False
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the blocks of the system prompt, and the turns.
+
+    Args:
+        request: The conversation.
+        system_in_turns: Whether the model takes system messages between turns.
+
+    Raises:
+        CapabilityUnsupported: A part has no form in this dialect, or no turn remains.
+    """
+    conversation = _Conversation(system_in_turns)
     for message in request.messages:
         conversation.add(message)
+    conversation.end()
     if not conversation.turns.turns:
-        raise CapabilityUnsupported(f"{request.model}: a system prompt alone cannot be sent; add a user's message")
+        raise CapabilityUnsupported(f"{request.model}: there is no text beside the system prompt; add a user's message")
     return conversation.system, conversation.turns.turns
 
 
@@ -65,23 +78,49 @@ _HEAD = LenientDecoder(_Head)
 
 @attrs.define
 class _Conversation:
+    """The system prompt and the turns that were added so far.
+
+    The API takes a system message only directly behind a user's turn, and only as the last one or before an
+    assistant's turn. One that comes earlier waits in `_later` for the end of the user's turn.
+    """
+
+    system_in_turns: bool = False
     system: list[dict[str, Any]] = attrs.field(factory=list)
     turns: Turns = attrs.field(factory=Turns)
+    _later: list[dict[str, Any]] = attrs.field(factory=list)
+    _later_fields: dict[str, Any] = attrs.field(factory=dict)
     _ids: CallIds = attrs.field(factory=lambda: CallIds(restricted=True))
 
     def add(self, message: Message) -> None:
         extra = dict(message.extra)
         match message.role:
             case Role.SYSTEM | Role.DEVELOPER:
-                self.system += _marked([_system_block(part) for part in message.content if not _empty(part)], extra)
+                blocks = [_system_block(part) for part in message.content if not is_blank(part)]
+                if self.system_in_turns and self.turns.turns:
+                    self._later += _marked(blocks, _of_block(extra))
+                    self._later_fields |= extra
+                else:
+                    self.system += _marked(blocks, extra)
             case Role.TOOL:
                 self.turns.add("user", [self._tool_result(message) | extra], {}, results=True)
             case Role.USER:
-                blocks = [_block(part) for part in message.content if not _empty(part)]
+                blocks = [_block(part) for part in message.content if not is_blank(part)]
                 self.turns.add("user", _marked(blocks, _of_block(extra)), extra)
             case Role.ASSISTANT:
                 blocks = self._assistant_blocks(message)
+                if blocks:
+                    self.end()
                 self.turns.add("assistant", _marked(blocks, _of_block(extra)), extra)
+
+    def end(self) -> None:
+        """Put the system messages that wait behind the user's turn; into the system prompt if there is none."""
+        if not self._later:
+            return
+        if self.turns.turns[-1]["role"] == "user":
+            self.turns.add("system", self._later, self._later_fields)
+        else:
+            self.system += self._later
+        self._later, self._later_fields = [], {}
 
     def _assistant_blocks(self, message: Message) -> list[dict[str, Any]]:
         own = message.origin == FAMILY
@@ -99,10 +138,10 @@ class _Conversation:
                         blocks += _opaque(part, calls)
                 case Refusal():
                     # This family's explains the platform's refusal, and was never the model's own word.
-                    if not own and part.text:
+                    if not own and part.text.strip():
                         blocks.append({"type": "text", "text": part.text})
                 case _:
-                    if not _empty(part):
+                    if not is_blank(part):
                         blocks.append(_block(part))
         return blocks + [block for _, block in calls]
 
@@ -117,7 +156,7 @@ class _Conversation:
 
     def _tool_result(self, message: Message) -> dict[str, Any]:
         result: dict[str, Any] = {"type": "tool_result", "tool_use_id": self._ids.of_result(message)}
-        content = [_block(part) for part in message.content if not _empty(part)]
+        content = [_block(part) for part in message.content if not is_blank(part)]
         if content:
             result["content"] = content
         if message.is_error:
@@ -135,9 +174,9 @@ def _opaque(part: Opaque, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
     return [{**decode_any(part.json), **calls.pop(place)[1]}]
 
 
-def _empty(part: Part) -> bool:
-    """Whether it is a text without a character, which is refused."""
-    return isinstance(part, Text) and not part.text
+def is_blank(part: Part) -> bool:
+    """Return whether the part is a text of white space alone, which the API refuses."""
+    return isinstance(part, Text) and not part.text.strip()
 
 
 def _of_block(extra: dict[str, Any]) -> dict[str, Any]:

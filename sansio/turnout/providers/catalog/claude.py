@@ -29,6 +29,7 @@ ANTHROPIC = ProviderSpec(
     key_env=("ANTHROPIC_API_KEY",),
     base_url_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
     schemas=ANTHROPIC_SCHEMAS,
+    system_in_turns=r"claude-(opus-4-[89]|[a-z]+-([5-9]|\d\d))",
     capabilities=ALL_CHAT | SEES | READS | COUNTS,
     openai_compat=OpenAICompat(unsupported=PENALTIES | {"seed", "logprobs"}),
     headers={"anthropic-version": "2023-06-01"},

@@ -161,6 +161,7 @@ class ProviderSpec:
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: tuple[ModelRule, ...] = ()
+    system_in_turns: str | None = None  # the models that take a system message between turns, as a pattern of their ids
     # The rules that were looked for: each call does so several times, and always for the same few models.
     _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 

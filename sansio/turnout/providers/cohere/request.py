@@ -20,7 +20,7 @@ from turnout.providers.catalog.spec import ProviderAccount
 from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
-from turnout.providers.encoding.tool_arguments import arguments_object
+from turnout.providers.encoding.tool_arguments import arguments_object, object_schema
 from turnout.providers.json_codec import encode
 
 __all__ = ["FAMILY", "PLAN", "chat_body", "embed_body"]
@@ -138,7 +138,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    function["parameters"] = object_schema(tool)
     return {"type": "function", "function": function, **tool.extra}
 
 

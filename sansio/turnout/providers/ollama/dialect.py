@@ -23,7 +23,7 @@ from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.hosted_tools import is_hosted
-from turnout.providers.encoding.tool_arguments import arguments_object
+from turnout.providers.encoding.tool_arguments import arguments_object, object_schema
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import NULL, LenientDecoder, raw_text
 from turnout.providers.protocol import ModelPage
@@ -267,7 +267,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     function = {
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.parameters or {"type": "object", "properties": {}},
+        "parameters": object_schema(tool),
     }
     return {"type": "function", "function": function, **tool.extra}
 

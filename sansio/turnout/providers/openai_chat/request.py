@@ -32,6 +32,7 @@ from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAcco
 from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
+from turnout.providers.encoding.tool_arguments import object_schema
 from turnout.providers.json_codec import encode
 from turnout.providers.openai_chat.prefix_filter import prefill_of
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
@@ -177,7 +178,7 @@ def function_of(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    function["parameters"] = object_schema(tool)
     if tool.strict is not None:
         function["strict"] = tool.strict
     return function
