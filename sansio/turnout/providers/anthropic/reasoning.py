@@ -49,16 +49,17 @@ def accepted_by_claude(
     refused = dict(refused or {})
     if model.temperature is not None and model.temperature > 1:
         refused["temperature"] = "0 to 1 here"
-    why = _effort_refused(request, rule, begins_with_thinking)
+    ruled_out = _ruled_out(request, rule, begins_with_thinking)
+    why = None if ruled_out else _effort_refused(request, rule)
     if why is not None:
         refused["reasoning_effort"] = why
-    thinks = model.reasoning_effort not in (None, "none") and why is None
+    thinks = model.reasoning_effort not in (None, "none") and why is None and not ruled_out
     if thinks and rule.unsupported_when_reasoning and model.top_p is not None and model.top_p < 0.95:
         refused["top_p"] = "0.95 to 1 while thinking"
     given = [name for name in rule.mutually_exclusive if getattr(model, name) is not None]
     if len(given) > 1:
         refused |= {name: f"together with {given[0]}" for name in given[1:] if name not in refused}
-    return supported_params(model, account, refused)
+    return supported_params(model, account, refused, ruled_out)
 
 
 def thinking_for(given: Mapping[str, Any], rule: ModelRule) -> tuple[dict[str, Any] | None, int]:
@@ -94,24 +95,29 @@ def adaptive_effort(given: Mapping[str, Any], rule: ModelRule) -> str | None:
     return "low" if effort == "minimal" else str(effort)
 
 
-def _effort_refused(
+def _ruled_out(
     request: ChatRequest, rule: ModelRule, begins_with_thinking: Callable[[Message], bool]
-) -> str | None:
-    """Why the request's effort cannot be asked of this model, or None."""
+) -> tuple[str, ...]:
+    """Return the settings that the turns before rule out: an effort, if the answer began without reasoning."""
+    if request.model.reasoning_effort in (None, "none"):
+        return ()
+    continues = request.messages[-1].role is Role.ASSISTANT
+    if rule.reasoning_mode == "budget":
+        continues = continues or _in_a_loop_without_thinking(request.messages, begins_with_thinking)
+    return ("reasoning_effort",) if continues else ()
+
+
+def _effort_refused(request: ChatRequest, rule: ModelRule) -> str | None:
+    """Return why the request's effort cannot be asked of this model, or None."""
     model, effort = request.model, request.model.reasoning_effort
     if effort is None:
         return None
     if effort == "none":
         return "it cannot stop thinking" if rule.reasoning_off == "never" else None
-    if request.messages[-1].role is Role.ASSISTANT:
-        return "it goes on from the beginning of an answer without thinking"
     if effort not in rule.reasoning_efforts:
         return f"{effort!r}: it knows {', '.join(rule.reasoning_efforts)}"
-    if rule.reasoning_mode == "budget":
-        if model.max_tokens is not None and model.max_tokens <= _LEAST_BUDGET:
-            return f"max_tokens must be more than {_LEAST_BUDGET:,}, for thinking counts towards it"
-        if _in_a_loop_without_thinking(request.messages, begins_with_thinking):
-            return "a turn that called its tools without thinking goes on without it"
+    if rule.reasoning_mode == "budget" and model.max_tokens is not None and model.max_tokens <= _LEAST_BUDGET:
+        return f"max_tokens must be more than {_LEAST_BUDGET:,}, for thinking counts towards it"
     return None
 
 

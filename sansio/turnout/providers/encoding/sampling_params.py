@@ -1,8 +1,8 @@
-"""Which of a model's settings go into its request: what it is known to refuse is an error, or is left out."""
+"""The settings of a model that its request can have. One that it does not take is an error, or is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -27,24 +27,34 @@ _SETTINGS = (
 
 
 def supported_params(
-    model: ModelConfig, account: ProviderAccount, also_refused: Mapping[str, str] = MappingProxyType({})
+    model: ModelConfig,
+    account: ProviderAccount,
+    also_unsupported: Mapping[str, str] = MappingProxyType({}),
+    ruled_out: Collection[str] = (),
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The settings that are given and taken, and the names of those given and not taken.
+    """Return the given settings that the model takes, and the names of those that it does not take.
 
-    also_refused  names that the dialect refuses in this request, each with the reason, or "" where none is needed
+    Args:
+        model: The model and the settings.
+        account: The account, whose entry knows what its models take.
+        also_unsupported: Settings that this request cannot have, each with the reason, or "" if it needs none.
+        ruled_out: Settings that the turns before rule out. The caller did not choose wrongly, so they are always left
+            out.
 
-    Raises CapabilityUnsupported where one is not taken and the account does not drop those.
+    Raises:
+        CapabilityUnsupported: A setting is not taken for another reason, and the account does not drop those.
     """
     rule = account.spec.rule(model.model_id)
-    refused = {*account.spec.openai_compat.unsupported, *also_refused}
+    refused = {*ruled_out, *account.spec.openai_compat.unsupported, *also_unsupported}
     if rule is not None:
         # An effort that is not taken makes no model think.
         taken = "reasoning_effort" not in refused | rule.unsupported
         refused |= rule.unsupported_at(model.reasoning_effort if taken else None)
     given = {name: value for name in _SETTINGS if (value := getattr(model, name)) not in (None, ())}
     dropped = tuple(name for name in given if name in refused)
-    if dropped and account.unsupported == "raise":
-        told = ", ".join(f"{name} ({why})" if (why := also_refused.get(name)) else name for name in dropped)
+    wrong = [name for name in dropped if name not in ruled_out]
+    if wrong and account.unsupported == "raise":
+        told = ", ".join(f"{name} ({why})" if (why := also_unsupported.get(name)) else name for name in wrong)
         raise CapabilityUnsupported(
             f"{model}: does not take {told}; leave it out, or make the provider with unsupported='drop'"
         )

@@ -54,13 +54,14 @@ def chat_body(
     model, habits = request.model, account.spec.openai_compat
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
     prefilled = bool(prefill_of(request))
-    refused = refused_effort(model, habits, rule, prefilled=prefilled)
+    refused = refused_effort(model, habits, rule)
     unthinking = rule.reasoning_streams_only and not stream
     if unthinking and model.reasoning_effort not in (None, "none"):
         refused = {"reasoning_effort": "it thinks in streams only"}
     if model.temperature is not None and model.temperature > habits.max_temperature:
         refused["temperature"] = f"0 to {habits.max_temperature:g} here"
-    given, dropped = supported_params(model, account, refused)
+    ruled_out = ("reasoning_effort",) if prefilled and _switches_thinking(model, habits) else ()
+    given, dropped = supported_params(model, account, refused, ruled_out)
     alone = habits.reasoning_replay_field != "reasoning_content_of_calls"
     encode_message = _encoded if alone else _message
     body: dict[str, Any] = {
@@ -93,7 +94,12 @@ def chat_body(
     return body | dict(model.extra), (*dropped, *omitted(request))
 
 
-def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule, *, prefilled: bool) -> dict[str, str]:
+def _switches_thinking(model: ModelConfig, habits: OpenAICompat) -> bool:
+    """Return whether the effort switches reasoning on, which an answer that has begun without it rules out."""
+    return model.reasoning_effort not in (None, "none") and habits.reasoning_param.startswith("thinking")
+
+
+def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule) -> dict[str, str]:
     """The effort, where this model does not take the one that is asked for, with the reason."""
     effort = model.reasoning_effort
     if effort is None:
@@ -102,8 +108,6 @@ def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule, *,
         return {"reasoning_effort": ""}
     if effort == "none":
         return {"reasoning_effort": "it cannot stop thinking"} if rule.reasoning_off == "never" else {}
-    if prefilled and habits.reasoning_param.startswith("thinking"):
-        return {"reasoning_effort": "it goes on from the beginning of an answer without thinking"}
     if habits.reasoning_param == "reasoning_effort" and effort not in rule.reasoning_efforts:
         return {"reasoning_effort": f"{effort!r}: it knows {', '.join(rule.reasoning_efforts)}"}
     return {}

@@ -44,7 +44,7 @@ def response_body(
     """
     model = request.model
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
-    effort = refused_effort(model, account.spec.openai_compat, rule, prefilled=False)
+    effort = refused_effort(model, account.spec.openai_compat, rule)
     given, dropped = supported_params(model, account, {**_UNKNOWN_HERE, **effort})
     extra = dict(model.extra)
     stored = bool(extra.get("store"))

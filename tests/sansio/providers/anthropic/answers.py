@@ -148,8 +148,10 @@ def sent_back(message: Message) -> list[dict[str, Any]]:
 
 
 def as_input(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Blocks as they go back: without what says nothing."""
+    """Return the blocks as they go back: without fields of no meaning, and without blank text, which is refused."""
     silent = {"text": ("citations", None), "tool_use": ("caller", {"type": "direct"})}
     return [
-        {name: value for name, value in each.items() if (name, value) != silent.get(each["type"])} for each in blocks
+        {name: value for name, value in each.items() if (name, value) != silent.get(each["type"])}
+        for each in blocks
+        if each["type"] != "text" or each["text"].strip()
     ]

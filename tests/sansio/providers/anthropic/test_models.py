@@ -138,9 +138,8 @@ def test_a_tool_loop_begun_without_thinking_goes_on_without_it() -> None:
         loop(Text("hm"), origin="anthropic"),
         loop(origin="anthropic"),
     ):
-        with pytest.raises(CapabilityUnsupported, match="goes on without it"):
-            sent(refused)
-        assert "thinking" not in sent(refused, unsupported="drop")
+        assert "thinking" not in sent(refused)
+        assert create("anthropic", api_key="k").chat(refused).dropped == ("reasoning_effort",)
     for good in (
         loop(Thinking("", signature="s"), origin="anthropic"),
         loop(Opaque(b'{"type":"redacted_thinking","data":"x"}'), origin="anthropic"),

@@ -329,8 +329,10 @@ def test_deepseek_goes_on_at_a_path_of_its_own_and_without_thinking() -> None:
     sent = json.loads(request.body)
     assert sent["messages"][-1] == {"role": "assistant", "content": "One, two", "prefix": True}
     assert sent["thinking"] == {"type": "disabled"}
-    with pytest.raises(CapabilityUnsupported, match="without thinking"):
-        body("deepseek", Message.user("Count."), BEGUN, model="deepseek-v4-pro", reasoning_effort="high")
+    ruled_out = ModelConfig("deepseek", "deepseek-v4-pro", reasoning_effort="high")
+    exchange = create("deepseek", api_key="k").chat(ChatRequest(ruled_out, (Message.user("Count."), BEGUN)))
+    assert exchange.dropped == ("reasoning_effort",)
+    assert json.loads(exchange.request.body)["thinking"] == {"type": "disabled"}
 
 
 @given(st.lists(st.sampled_from(["One", ", ", "two", "One, two", ", three", "O", ""]), max_size=6), st.booleans())
@@ -371,8 +373,10 @@ def test_a_whole_answer_has_its_beginning_once() -> None:
 
 def test_claude_goes_on_without_thinking() -> None:
     begun = Message(Role.ASSISTANT, "One, two")
-    with pytest.raises(CapabilityUnsupported, match="without thinking"):
-        body("anthropic", Message.user("Count."), begun, model="claude-haiku-4-5", reasoning_effort="low")
+    ruled_out = ModelConfig("anthropic", "claude-haiku-4-5", reasoning_effort="low")
+    exchange = create("anthropic", api_key="k").chat(ChatRequest(ruled_out, (Message.user("Count."), begun)))
+    assert exchange.dropped == ("reasoning_effort",)
+    assert not {"thinking", "output_config"} & json.loads(exchange.request.body).keys()
     assert body("anthropic", Message.user("Count."), begun, model="claude-haiku-4-5")["messages"][-1] == {
         "role": "assistant",
         "content": [{"type": "text", "text": "One, two"}],
