@@ -99,7 +99,7 @@ def test_a_conversation_with_everything() -> None:
                     {"type": "input_image", "image_url": "https://x.test/a.png", "detail": "auto"},
                 ],
             },
-            {"role": "assistant", "content": "Let me see."},
+            {"type": "message", "role": "assistant", "content": "Let me see."},
             {
                 "type": "function_call",
                 "call_id": "call_1",
@@ -238,7 +238,8 @@ def test_nothing_foreign_is_sent_either_way() -> None:
     foreign = Message(
         Role.ASSISTANT, (Thinking("hm", signature="s"), Opaque(b'{"x": 1}'), Text("Hi.")), origin="anthropic"
     )
-    assert sent(Message.user("a"), foreign, Message.user("b"))["input"][1] == {"role": "assistant", "content": "Hi."}
+    item = sent(Message.user("a"), foreign, Message.user("b"))["input"][1]
+    assert item == {"type": "message", "role": "assistant", "content": "Hi."}
 
 
 def test_reasoning_that_cannot_be_read_again_is_left_out() -> None:
