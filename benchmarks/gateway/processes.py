@@ -22,7 +22,6 @@ __all__ = ["Gateway", "Load", "Streams", "bare_router", "litellm_proxy", "load",
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-benchmark"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def _family(pid: int) -> list[int]:
@@ -35,11 +34,12 @@ def _family(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """CPU seconds of a process and its children, user and system."""
-    total = 0
+    nanoseconds = 0
     for one in _family(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
+        for task in Path(f"/proc/{one}/task").iterdir():
+            # In nanoseconds; /proc/PID/stat counts in steps of 10 ms.
+            nanoseconds += int((task / "schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 def resident_mib(pid: int) -> float:
