@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
+from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.serving.fields import Fields
 from turnout.serving.inbound import InboundEmbedding, ReadOptions, Resolve, vocabulary_error
@@ -38,11 +39,12 @@ def read_embedding_request(
         RequestRejected: The request cannot be served. Its error names the field.
     """
     fields = Fields(decode_object(body))
-    leftovers = Leftovers(not options.ignore_unknown)
-    leftovers.collect(fields, _KNOWN)
+    leftovers = Leftovers("openai-chat", not options.ignore_unknown)
+    extra = leftovers.extra(fields, _KNOWN)
     name = fields.required_text("model")
     dimensions = fields.integer("dimensions", 1)
-    model, *others = resolve(name)
+    wanted = ModelConfig("client", "settings", extra=extra)
+    model, *others = (wanted.over(candidate) for candidate in resolve(name))
     family = family_of(name)
     try:
         request = EmbeddingRequest(
@@ -59,7 +61,7 @@ def read_embedding_request(
         request=request,
         model_name=name,
         base64=fields.one_of("encoding_format", ("float", "base64")) == "base64",
-        ignored=leftovers.paths,
+        ignored=leftovers.ignored,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
@@ -42,10 +42,13 @@ class ReadOptions:
     """How strictly requests are read.
 
     Args:
-        ignore_unknown: Leave out fields that no provider can receive, and name them. False rejects them.
+        ignore_unknown: Pass fields outside the vocabulary to providers of the same protocol, leave them out for
+            others, and name them. False rejects them.
+        betas: The beta features that a client of Messages asks for in its header.
     """
 
     ignore_unknown: bool = True
+    betas: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +61,8 @@ class InboundChat:
         stream: True if the client wants a stream.
         include_usage: True if a stream must report the usage.
         ignored: The fields that no provider receives, by their path.
+        scoped: The fields that some providers receive, by their path, with the scopes of those providers.
+        required: The paths in `scoped` that change the answer, so that every candidate must receive them.
         echo: Fields of the request that the answer repeats, as Responses does.
     """
 
@@ -66,7 +71,13 @@ class InboundChat:
     stream: bool = False
     include_usage: bool = False
     ignored: tuple[str, ...] = ()
+    scoped: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+    required: tuple[str, ...] = ()
     echo: dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    def not_received(self, scopes: Collection[str]) -> tuple[str, ...]:
+        """Return the paths of the fields that a provider with these scopes does not receive."""
+        return (*self.ignored, *(path for path, owners in self.scoped.items() if owners.isdisjoint(scopes)))
 
 
 @attrs.frozen(kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from turnout.messages import Audio, File, Image
 from turnout.serving.fields import Fields
@@ -32,32 +33,32 @@ def _decode(fields: Fields, name: str, encoded: str) -> bytes:
         raise fields.rejected(name, "must be base64") from None
 
 
-def image_of(fields: Fields, name: str) -> Image:
+def image_of(fields: Fields, name: str, extra: Mapping[str, Any]) -> Image:
     """Return the image of a URL and its `detail`. A data URL is kept as it is."""
     detail = fields.one_of("detail", _DETAILS)
     url = fields.required_text(name)
     match detail:
         case "low" | "high" | "auto":
-            return Image(url, detail=detail)
+            return Image(url, detail=detail, extra=extra)
         case _:
-            return Image(url)
+            return Image(url, extra=extra)
 
 
-def audio_of(fields: Fields) -> Audio:
+def audio_of(fields: Fields, extra: Mapping[str, Any]) -> Audio:
     """Return the sound of `data` and `format`, as chat completions and Responses have it."""
     format = fields.one_of("format", _AUDIO_TYPES)
     if format is None:
         raise fields.missing("format")
-    return Audio(data=decode_base64(fields, "data"), media_type=_AUDIO_TYPES[format])
+    return Audio(data=decode_base64(fields, "data"), media_type=_AUDIO_TYPES[format], extra=extra)
 
 
-def file_of_data_url(fields: Fields, name: str, filename: str | None) -> File:
+def file_of_data_url(fields: Fields, name: str, filename: str | None, extra: Mapping[str, Any]) -> File:
     """Return the file of a field that holds a data URL, or another URL."""
     url = fields.required_text(name)
     if not url.startswith("data:"):
-        return File(url=url, filename=filename)
+        return File(url=url, filename=filename, extra=extra)
     media_type, comma, encoded = url.removeprefix("data:").partition(",")
     media_type, _, coding = media_type.partition(";")
     if not comma or coding.split(";")[-1] != "base64" or not media_type:
         raise fields.rejected(name, "must be a data URL such as data:application/pdf;base64,…")
-    return File(data=_decode(fields, name, encoded), media_type=media_type, filename=filename)
+    return File(data=_decode(fields, name, encoded), media_type=media_type, filename=filename, extra=extra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -11,8 +11,17 @@ from turnout.chat import ResponseFormat
 from turnout.messages import Tool, ToolChoice
 from turnout.serving.fields import Fields
 from turnout.serving.inbound import vocabulary_error
+from turnout.serving.leftovers import Leftovers
 
-__all__ = ["RestrictedChoice", "choice_of_mode", "choice_of_word", "metadata_of", "response_format_of", "tool_of"]
+__all__ = [
+    "RestrictedChoice",
+    "choice_of_mode",
+    "choice_of_word",
+    "hosted_tool",
+    "metadata_of",
+    "response_format_of",
+    "tool_of",
+]
 
 
 @attrs.frozen
@@ -54,7 +63,17 @@ def metadata_of(fields: Fields) -> dict[str, Any]:
     return {**found, "user": user} if user else found
 
 
-def tool_of(function: Fields) -> Tool:
+def hosted_tool(tool: Fields, kind: str, leftovers: Leftovers) -> Tool:
+    """Return a tool that runs at a provider of the client's protocol. Other providers do not receive it."""
+    leftovers.keep(tool, kind)
+    name = tool.text("name") or kind
+    try:
+        return Tool(name, extra={leftovers.scope: tool.values})
+    except (ValueError, TypeError) as error:
+        raise vocabulary_error(error, tool.path()) from None
+
+
+def tool_of(function: Fields, extra: Mapping[str, Any]) -> Tool:
     """Return the tool of a function's name, description, parameters and `strict`."""
     try:
         return Tool(
@@ -62,6 +81,7 @@ def tool_of(function: Fields) -> Tool:
             function.text("description") or "",
             function.schema("parameters"),
             strict=function.flag("strict"),
+            extra=extra,
         )
     except (ValueError, TypeError) as error:
         raise vocabulary_error(error, function.path()) from None

@@ -11,7 +11,7 @@ from tests.sansio.serving.answers import ANSWERER, Answer, Block, frames, inboun
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig, ResponseFormat, Usage
 from turnout.errors import LocalProtocolError
 from turnout.events import End, Restarted, ToolCallDelta, ToolCallReady
-from turnout.messages import Audio, File, Image, Message, Refusal, Role, Text, Thinking, ToolCall, ToolChoice
+from turnout.messages import Audio, File, Image, Message, Refusal, Role, Text, Thinking, Tool, ToolCall, ToolChoice
 from turnout.serving import ChatCompletions, InboundChat, ReadOptions, RequestRejected
 
 CHAT = ChatCompletions()
@@ -95,7 +95,6 @@ def test_a_client_s_settings_stand_over_those_of_each_candidate() -> None:
         ({"n": 2}, "n", "unsupported_parameter"),
         ({"modalities": ["text", "audio"]}, "modalities", "unsupported_parameter"),
         ({"functions": []}, "functions", "unsupported_parameter"),
-        ({"logit_bias": {"1": 1}}, "logit_bias", "unsupported_parameter"),
         ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter"),
@@ -104,7 +103,7 @@ def test_a_client_s_settings_stand_over_those_of_each_candidate() -> None:
         ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
         ({"tools": [TOOL], "tool_choice": "maybe"}, "tool_choice", "invalid_value"),
         ({"tools": [TOOL], "tool_choice": {"type": "custom"}}, "tool_choice.type", "unsupported_parameter"),
-        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice", "invalid_value"),
+        ({"tools": [{"type": "custom"}], "tool_choice": "required"}, "tool_choice", "invalid_value"),
         ({"strict": True, "verbosity": "low"}, "verbosity", "unknown_parameter"),
     ],
 )  # fmt: skip
@@ -199,17 +198,40 @@ def test_response_formats(format: dict[str, Any], expected: ResponseFormat | Non
     assert request(response_format=format).response_format == expected
 
 
-def test_fields_that_no_provider_receives_are_named() -> None:
+def test_fields_of_this_protocol_go_to_its_own_providers() -> None:
     inbound = read(
         verbosity="low",
-        store=False,
-        tools=[{"type": "web_search_preview"}, {**TOOL, "cache_control": {"type": "ephemeral"}}],
-        messages=[{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {}}] * 2}],
+        logit_bias={"1": 1},
+        tools=[
+            {"type": "web_search_preview", "max": 2},
+            {**TOOL, "cache_control": {"type": "ephemeral"}},
+            {"type": "custom", "custom": {"name": "patch"}},
+        ],
+        messages=[{"role": "user", "mark": 1, "content": [{"type": "text", "text": "x", "cache_control": {}}] * 2}],
         service_tier=None,
     )
-    assert set(inbound.ignored) == {
-        "verbosity", "store", "tools.web_search_preview", "tools.cache_control", "messages.content.cache_control",
-    }  # fmt: skip
+    assert inbound.ignored == ("tools.custom",)
+    here, shared = frozenset({"openai-chat"}), frozenset({"anthropic", "bedrock", "openrouter", "openai-compatible"})
+    assert inbound.scoped == {
+        "verbosity": here,
+        "logit_bias": here,
+        "tools.web_search_preview": here,
+        "tools.cache_control": shared,
+        "messages.content.cache_control": shared,
+        "messages.mark": here,
+    }
+    assert inbound.required == ("logit_bias",)
+    read_request = inbound.request
+    assert read_request.model.extra == {"openai-chat": {"verbosity": "low", "logit_bias": {"1": 1}}}
+    (message,) = read_request.messages
+    assert message.extra == {"openai-chat": {"mark": 1}}
+    assert [part.extra for part in message.content if isinstance(part, Text)] == [{"cache_control": {}}] * 2
+    hosted, tool = read_request.tools
+    assert hosted == Tool("web_search_preview", extra={"openai-chat": {"type": "web_search_preview", "max": 2}})
+    assert tool.extra == {"cache_control": {"type": "ephemeral"}}
+    assert inbound.not_received(("anthropic", "anthropic")) == (
+        "tools.custom", "verbosity", "logit_bias", "tools.web_search_preview", "messages.mark",
+    )  # fmt: skip
 
 
 def test_labels_stay_with_the_request() -> None:

@@ -86,8 +86,6 @@ def test_settings_and_labels() -> None:
         ({"tool_choice": {"type": "any"}}, "tool_choice", "invalid_value"),
         ({"tools": [TOOL], "tool_choice": {}}, "tool_choice.type", "missing_required_parameter"),
         ({"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice.name", "missing_required_parameter"),
-        ({"tools": [{"type": "web_search_20250305", "name": "w"}], "tool_choice": {"type": "tool", "name": "w"}},
-         "tool_choice", "invalid_value"),
         ({"output_format": {"type": "json_schema"}}, "output_format.schema", "missing_required_parameter"),
         ({"strict": True, "service_tier": "auto"}, "service_tier", "unknown_parameter"),
     ],
@@ -155,15 +153,45 @@ def test_tools_and_their_choice() -> None:
         assert choice.mode == mode
 
 
-def test_fields_that_no_provider_receives_are_named() -> None:
+def test_fields_of_this_protocol_go_to_its_own_providers() -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
     inbound = read(
-        context_management={}, system=[{"type": "text", "text": "x", **mark}],
-        tools=[{"type": "web_search_20250305", "name": "web_search"}, {**TOOL, **mark}],
+        context_management={"edits": []}, system=[{"type": "text", "text": "x", **mark}],
+        tools=[search, {**TOOL, **mark, "defer_loading": True}],
     )  # fmt: skip
-    assert set(inbound.ignored) == {
+    assert inbound.ignored == ()
+    assert set(inbound.not_received(("openai-chat", "openai"))) == {
         "context_management", "system.cache_control", "tools.web_search_20250305", "tools.cache_control",
+        "tools.defer_loading",
     }  # fmt: skip
+    assert inbound.not_received(("anthropic", "anthropic")) == ()
+    read_request = inbound.request
+    assert read_request.model.extra == {"anthropic": {"context_management": {"edits": []}}}
+    hosted, tool = read_request.tools
+    assert hosted == Tool("web_search", extra={"anthropic": search})
+    assert tool.extra == {**mark, "anthropic": {"defer_loading": True}}
+
+
+def test_thinking_is_exact_at_anthropic() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 4000}
+    assert request(thinking=thinking).model.extra == {"anthropic": {"thinking": thinking}}
+    call = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "x"}]}
+    without = [*HELLO, {"role": "assistant", "content": [call]}, result]
+    assert request(thinking=thinking, messages=without).model.extra == {}
+    for block in (
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "redacted_thinking", "data": "abc"},
+    ):
+        messages = [*HELLO, {"role": "assistant", "content": [block, call]}, result]
+        assert request(thinking=thinking, messages=messages).model.extra == {"anthropic": {"thinking": thinking}}
+
+
+def test_beta_features_go_to_anthropic() -> None:
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": HELLO}).encode()
+    inbound = MESSAGES.read_request(body, resolve_as("p"), ReadOptions(betas=("a", "b")))
+    assert inbound.request.model.extra == {"anthropic": {"betas": ["a", "b"]}}
 
 
 # -- the turns of an assistant ---------------------------------------------------------------------------------------

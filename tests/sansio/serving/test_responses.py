@@ -10,7 +10,20 @@ import pytest
 
 from tests.sansio.serving.answers import ANSWERER, Answer, Block, frames, inbound_of, resolve_as, write_stream, written
 from turnout.chat import ChatRequest, FinishReason, ResponseFormat, Usage
-from turnout.messages import Audio, File, Image, Message, Opaque, Refusal, Role, Text, Thinking, ToolCall, ToolChoice
+from turnout.messages import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from turnout.serving import InboundChat, ReadOptions, RequestRejected, Responses
 from turnout.serving.continuity import pack
 
@@ -61,7 +74,7 @@ def test_settings() -> None:
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
         ({"input": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),
         ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
-        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [{"type": "custom", "name": "patch"}], "tool_choice": "required"}, "tool_choice"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
         ({"strict": True, "service_tier": "auto"}, "service_tier"),
     ],
@@ -153,7 +166,18 @@ def test_tools_and_their_choice() -> None:
     )
     assert [tool.name for tool in inbound.request.tools] == ["search"]
     assert inbound.request.tool_choice == ToolChoice("auto")
-    assert inbound.ignored == ("tools.web_search", "tools.namespace")
+    assert inbound.ignored == ("tools.namespace",)
+    hosted = {"type": "web_search", "filters": {}}
+    inbound = read(tools=[hosted, TOOL], service_tier="flex", text={"verbosity": "low"}, reasoning={"summary": "auto"})
+    assert inbound.request.tools[0] == Tool("web_search", extra={"openai-responses": hosted})
+    assert inbound.request.model.extra == {
+        "openai-responses": {
+            "service_tier": "flex", "text": {"verbosity": "low"}, "reasoning": {"summary": "auto"},
+        }
+    }  # fmt: skip
+    assert inbound.not_received(("openai-chat", "openai")) == (
+        "service_tier", "text.verbosity", "reasoning.summary", "tools.web_search",
+    )  # fmt: skip
     assert request(tools=[TOOL], tool_choice={"type": "function", "name": "search"}).tool_choice == (
         ToolChoice.named("search")
     )

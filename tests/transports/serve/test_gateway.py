@@ -33,11 +33,46 @@ async def test_a_whole_answer() -> None:
         assert reply.json["model"] == "openai/gpt-4o-mini"
         assert reply.headers["x-turnout-model"] == "openai/gpt-4o-mini"
         assert reply.headers["x-turnout-attempts"] == "1"
-        assert reply.headers["x-turnout-ignored"] == "verbosity"
+        assert "x-turnout-ignored" not in reply.headers
+        assert w.upstream.bodies[0]["verbosity"] == "low"
         assert reply.headers["content-type"] == "application/json"
         assert reply.headers["x-request-id"] == reply.headers["request-id"]
         assert w.upstream.bodies[0]["model"] == "gpt-4o-mini"
         assert w.upstream.bodies[0]["temperature"] == 0
+
+
+@in_memory
+async def test_fields_of_one_protocol_reach_its_own_providers_only() -> None:
+    aliases = {"both": ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"]}
+    async with world({"aliases": aliases}) as w:
+        claude = {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn", "usage": {}}
+        w.upstream.add(error_answer(503), json.dumps(claude).encode())
+        reply = await w.client().chat(model="both", verbosity="low")
+        assert reply.status == 200
+        assert reply.headers["x-turnout-ignored"] == "verbosity"
+        assert w.upstream.bodies[0]["verbosity"] == "low"
+        assert "verbosity" not in w.upstream.bodies[1]
+        reply = await w.client().chat(model="both", logit_bias={"1": 1})
+        assert reply.status == 400
+        assert reply.json["error"]["param"] == "logit_bias"
+        assert len(w.upstream.requests) == 2
+        body = {
+            "model": "both", "max_tokens": 9, "messages": HELLO, "context_management": {},
+            "thinking": {"type": "disabled"}, "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+        }  # fmt: skip
+        w.upstream.add(document(), json.dumps(claude).encode())
+        reply = await w.client().ask("POST", "/v1/messages", body, {"anthropic-beta": "a-1, b-2"})
+        assert set(reply.headers["x-turnout-ignored"].split(", ")) == {
+            "context_management",
+            "tools.web_search_20250305",
+        }
+        assert "tools" not in w.upstream.bodies[2]
+        body["model"] = "anthropic/claude-haiku-4-5"
+        reply = await w.client().ask("POST", "/v1/messages", body, {"anthropic-beta": "a-1, b-2"})
+        assert "x-turnout-ignored" not in reply.headers
+        assert w.upstream.bodies[3]["tools"] == body["tools"]
+        assert w.upstream.bodies[3]["context_management"] == {}
+        assert w.upstream.requests[3].headers.get("anthropic-beta") == "a-1,b-2"
 
 
 @in_memory

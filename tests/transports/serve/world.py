@@ -18,7 +18,7 @@ from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import create
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
-from turnout_io.serve import Gateway, read_gateway_settings, record_trace
+from turnout_io.serve import Gateway, read_gateway_settings, record_trace, scopes_of
 from turnout_io.trio import Router
 
 __all__ = ["HELLO", "Answer", "Client", "Reply", "Upstream", "World", "chunks", "document", "in_memory", "sse", "world"]
@@ -291,7 +291,13 @@ async def world(
     router = Router(providers, policy=policy, transport=upstream, seed=1, on_trace=record_trace)
     for route in routes:
         router.add_route(route)
-    gateway = Gateway(router, read_gateway_settings(settings), routes=routes, prices=prices or policy.prices)
+    gateway = Gateway(
+        router,
+        read_gateway_settings(settings),
+        routes=routes,
+        prices=prices or policy.prices,
+        scopes=scopes_of(providers),
+    )
     async with trio.open_nursery() as nursery:
         made = World(gateway, upstream, nursery, _Listener())
         nursery.start_soon(made.serve)

@@ -6,7 +6,7 @@
 `turnout serve` is the same from the command line. It needs the extra `serve`: `pip install "turnout[serve]"`.
 """
 
-from turnout_io.serve.gateway import Gateway
+from turnout_io.serve.gateway import Gateway, scopes_of
 from turnout_io.serve.served_call import record_trace
 from turnout_io.serve.settings import (
     Address,
@@ -26,4 +26,5 @@ __all__ = [
     "KeySettings",
     "read_gateway_settings",
     "record_trace",
+    "scopes_of",
 ]

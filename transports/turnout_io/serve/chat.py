@@ -56,7 +56,8 @@ async def serve_whole(call: ServedCall, inbound: InboundChat, router: Router, de
     response = await router.chat(inbound.request, timeout=deadlines.timeout)
     call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
     body = call.dialect.build_response(inbound, response, answerer_of(call.answered))
-    headers = [*JSON_HEADERS, *call.headers(inbound.ignored), *_upstream_headers(response)]
+    ignored = inbound.not_received(call.scopes_of(response.model))
+    headers = [*JSON_HEADERS, *call.headers(ignored), *_upstream_headers(response)]
     cost = response.trace.cost
     if cost is not None:
         headers.append(("x-turnout-cost", f"{cost:.10g}"))
@@ -135,7 +136,8 @@ async def serve_stream(
                 call.first_content_at = trio.current_time()
                 call.trace, call.answered = stream.trace, str(stream.model)
                 writer = dialect.make_writer(inbound, answerer_of(call.answered))
-                entry.begin([*call.headers(inbound.ignored), *_upstream_headers(stream.response)])
+                ignored = inbound.not_received(call.scopes_of(stream.model))
+                entry.begin([*call.headers(ignored), *_upstream_headers(stream.response)])
                 await _write(call, stream, writer)
         finally:
             call.trace = stream.trace

@@ -14,6 +14,7 @@ from turnout.errors import TurnoutError
 from turnout.routing.policy.estimate import prompt_tokens
 from turnout.serving import (
     INTERNAL_ERROR,
+    InboundChat,
     InboundEmbedding,
     ReadOptions,
     RequestRejected,
@@ -159,8 +160,19 @@ class Endpoints:
 
         return resolve
 
-    def _options(self) -> ReadOptions:
-        return ReadOptions(ignore_unknown=self.settings.ignore_unknown)
+    def _options(self, call: ServedCall) -> ReadOptions:
+        betas = (
+            beta.strip() for value in call.request.head.headers.get_all("anthropic-beta") for beta in value.split(",")
+        )
+        return ReadOptions(ignore_unknown=self.settings.ignore_unknown, betas=tuple(beta for beta in betas if beta))
+
+    def _check_required(self, inbound: InboundChat) -> None:
+        """Reject a field that changes the answer if a candidate would not receive it."""
+        models = (inbound.request.model, *inbound.request.fallbacks)
+        for path in inbound.required:
+            lacking = self.names.lacking(models, self.accounts.routes, inbound.scoped[path])
+            if lacking is not None:
+                raise invalid_request(f"{path}: {lacking} does not take this field", path, "unsupported_parameter")
 
     def _begin(self) -> None:
         if self.state.stopping:
@@ -171,7 +183,8 @@ class Endpoints:
         self.state.in_flight += 1
 
     async def _chat(self, call: ServedCall) -> None:
-        inbound = call.dialect.read_request(call.request.body, self._resolve(call), self._options())
+        inbound = call.dialect.read_request(call.request.body, self._resolve(call), self._options(call))
+        self._check_required(inbound)
         deadlines = self._deadlines(call)
         admission = self.accounts.admit(_client(call), inbound.request)
         try:
@@ -187,7 +200,7 @@ class Endpoints:
             self.accounts.settle(call, admission)
 
     async def _embeddings(self, call: ServedCall) -> None:
-        resolve, options = self._resolve(call), self._options()
+        resolve, options = self._resolve(call), self._options(call)
         inbound = read_embedding_request(call.request.body, resolve, options, self.names.family)
         admission = self.accounts.admit(_client(call), inbound.request)
         try:
@@ -207,7 +220,7 @@ class Endpoints:
 
     async def _count_tokens(self, call: ServedCall) -> None:
         """Count the tokens of a prompt: the provider's own count if it gives one, and otherwise an estimate."""
-        inbound = MESSAGES.read_count_request(call.request.body, self._resolve(call), self._options())
+        inbound = MESSAGES.read_count_request(call.request.body, self._resolve(call), self._options(call))
         headers = list(JSON_HEADERS)
         try:
             tokens = (await self.router.count_tokens(inbound.request, timeout=_COUNT_TIMEOUT)).prompt_tokens

@@ -39,7 +39,7 @@ from turnout_io.serve.served_call import MESSAGES, ServedCall, current_call, dia
 from turnout_io.serve.settings import Address, GatewaySettings
 from turnout_io.trio import Router
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "scopes_of"]
 
 LOG: Final = logging.getLogger("turnout.serve")
 _HANDSHAKE_TIMEOUT: Final = 10.0
@@ -57,6 +57,7 @@ class Gateway:
         settings: How the gateway serves.
         routes: The routes of the router.
         prices: The prices of models, for budgets.
+        scopes: The scopes of each provider's own fields, by its name: `scopes_of(providers)`.
         addresses: Where it listens, once `serve` has begun.
     """
 
@@ -64,6 +65,7 @@ class Gateway:
     settings: GatewaySettings = attrs.field(factory=GatewaySettings)
     routes: Iterable[Route] = attrs.field(default=(), kw_only=True)
     prices: Mapping[str, Price] = attrs.field(factory=dict, kw_only=True)
+    scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, kw_only=True)
     addresses: tuple[str, ...] = attrs.field(default=(), init=False)
     state: GatewayState = attrs.field(factory=GatewayState, init=False)
     endpoints: Endpoints = attrs.field(init=False)
@@ -79,7 +81,11 @@ class Gateway:
         keyring = Keyring.of(settings.keys)
         routes = {route.name: route for route in self.routes}
         names = ModelNames(
-            settings.aliases, tuple(routes), frozenset(s.provider for s in self.router.statuses()), settings.allows_any
+            settings.aliases,
+            tuple(routes),
+            frozenset(s.provider for s in self.router.statuses()),
+            settings.allows_any,
+            self.scopes,
         )
         accounts = Accounts(self.prices, routes)
         if settings.budget_file is not None:
@@ -249,7 +255,7 @@ class Gateway:
     async def _handle(self, request: ServedRequest, responder: Responder) -> None:
         head = request.head
         request_id = request_id_of(head.headers.get("x-request-id"))
-        call = ServedCall(request, responder, canonical_path(head.path), request_id)
+        call = ServedCall(request, responder, canonical_path(head.path), request_id, scopes=self.scopes)
         responder.headers = [("x-request-id", request_id), ("request-id", request_id)]
         token = current_call.set(call)
         try:
@@ -335,6 +341,11 @@ class Gateway:
                 await _send_error(responder, canonical_path(head.path), rejected.error, request_id_of(None), [])
             return True
         return False
+
+
+def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
+    """Return the scopes of the providers' own fields, by their names. A provider of your own may have none."""
+    return {str(getattr(one, "name", "")): tuple(getattr(one, "scopes", ())) for one in providers}
 
 
 _METRICS_HEADERS: Final = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)

@@ -25,12 +25,23 @@ class ModelNames:
         routes: The names of the router's routes.
         providers: The names of the router's providers.
         allows_any: True if `provider/model` is valid without an alias.
+        scopes: The scopes of each provider's own fields (`turnout.extras`), by its name.
     """
 
     aliases: Mapping[str, AliasSettings]
     routes: Collection[str]
     providers: Collection[str]
     allows_any: bool
+    scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+    def lacking(self, models: Iterable[ModelConfig], routes: Mapping[str, Route], scopes: frozenset[str]) -> str | None:
+        """Return a candidate that does not receive the fields of these scopes, None if all do."""
+        for model in models:
+            route = routes.get(model.model_id) if model.is_route else None
+            for one in [choice.model for choice in route.choices] if route is not None else [model]:
+                if scopes.isdisjoint(self.scopes.get(one.provider, ())):
+                    return str(one)
+        return None
 
     def resolve(self, name: str, client: Client) -> tuple[ModelConfig, ...]:
         """Return the model of a name, and then its fallbacks.

@@ -10,7 +10,8 @@ import trio
 
 from turnout.config.settings import Settings
 from turnout.config.values import SettingsError
-from turnout_io.serve.gateway import Gateway
+from turnout.providers import Provider
+from turnout_io.serve.gateway import Gateway, scopes_of
 from turnout_io.serve.served_call import record_trace
 from turnout_io.serve.settings import GatewaySettings, read_gateway_settings
 from turnout_io.trio import Router
@@ -43,13 +44,15 @@ def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
                 "what a client has received; use raise or resume"
             )
     router = Router(policy=policy, on_trace=record_trace)
+    providers: list[Provider] = []
     for provider in settings.providers:
         options = {"unsupported": "drop", **provider.options}
-        router.register(attrs.evolve(provider, options=options).build(), enabled=provider.enabled)
+        providers.append(attrs.evolve(provider, options=options).build())
+        router.register(providers[-1], enabled=provider.enabled)
     for route in settings.routes:
         router.add_route(route)
     _check_aliases(served, router, {route.name for route in settings.routes})
-    return Gateway(router, served, routes=settings.routes, prices=policy.prices)
+    return Gateway(router, served, routes=settings.routes, prices=policy.prices, scopes=scopes_of(providers))
 
 
 def _check_aliases(settings: GatewaySettings, router: Router, routes: set[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Final
 
 import attrs
 import trio
 
-from turnout.chat import Usage
+from turnout.chat import ModelConfig, Usage
 from turnout.http.http1_server import ServedRequest
 from turnout.serving import ChatCompletions, ChatDialect, Messages, Responses, ServedError, StreamWriter
 from turnout.trace import Trace
@@ -69,6 +70,7 @@ class ServedCall:
         started_at: Seconds of trio's clock.
         first_content_at: Seconds of trio's clock. None if no content was sent.
         writer: The writer of a stream that the gateway cut because it stops, for the error at its end.
+        scopes: The scopes of each provider's own fields (`turnout.extras`), by its name.
     """
 
     request: ServedRequest
@@ -85,11 +87,16 @@ class ServedCall:
     started_at: float = attrs.field(factory=trio.current_time)
     first_content_at: float | None = None
     writer: StreamWriter | None = None
+    scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     @property
     def dialect(self) -> ChatDialect:
         """The dialect of the path."""
         return dialect_of(self.path)
+
+    def scopes_of(self, model: ModelConfig) -> tuple[str, ...]:
+        """Return the scopes of the provider of a model."""
+        return self.scopes.get(model.provider, ())
 
     def headers(self, ignored: tuple[str, ...] = ()) -> list[tuple[str, str]]:
         """Return the headers that say who answered, after how many attempts."""

@@ -19,13 +19,17 @@ from turnout.serving.openai_fields import (
     RestrictedChoice,
     choice_of_mode,
     choice_of_word,
+    hosted_tool,
     metadata_of,
     response_format_of,
     tool_of,
 )
 from turnout.serving.request_json import decode_object, encode
 
-__all__ = ["read_chat_request"]
+__all__ = ["SCOPE", "read_chat_request"]
+
+SCOPE: Final = "openai-chat"
+"""The scope of this protocol's own fields."""
 
 # Fields that this module reads, rejects or answers by itself.
 _KNOWN: Final = frozenset(
@@ -33,15 +37,17 @@ _KNOWN: Final = frozenset(
         "model", "messages", "stream", "stream_options", "n", "temperature", "top_p", "top_k", "seed",
         "presence_penalty", "frequency_penalty", "stop", "max_tokens", "max_completion_tokens", "logprobs",
         "top_logprobs", "reasoning_effort", "reasoning", "response_format", "tools", "tool_choice",
-        "parallel_tool_calls", "metadata", "user", "safety_identifier",
+        "parallel_tool_calls", "metadata", "user", "safety_identifier", "modalities", "functions", "function_call",
+        "audio", "best_of",
     )
 )  # fmt: skip
-# Fields that would change the answer, so that leaving them out is not safe.
+# Fields that change the answer, so that every candidate must receive them.
+_REQUIRED: Final = ("logit_bias",)
+# Fields that would change the answer, and that no candidate can receive.
 _REJECTED: Final = {
     "functions": "use `tools`",
     "function_call": "use `tool_choice`",
     "audio": "this gateway returns no audio",
-    "logit_bias": "this gateway does not pass it on",
     "best_of": "this gateway returns one choice",
 }
 _SETTINGS: Final = (
@@ -73,7 +79,7 @@ def read_chat_request(body: bytes, resolve: Resolve, options: ReadOptions) -> In
         RequestRejected: The request cannot be served. Its error names the field.
     """
     fields = Fields(decode_object(body))
-    return _Reader(fields, Leftovers(not options.ignore_unknown)).read(resolve)
+    return _Reader(fields, Leftovers(SCOPE, not options.ignore_unknown)).read(resolve)
 
 
 @attrs.define
@@ -90,7 +96,7 @@ class _Reader:
             raise fields.rejected("n", "this gateway returns one choice", "unsupported_parameter")
         if any(kind != "text" for kind in fields.texts("modalities")):
             raise fields.rejected("modalities", "this gateway returns text only", "unsupported_parameter")
-        self.leftovers.collect(fields, _KNOWN | {"modalities"})
+        extra = self.leftovers.extra(fields, _KNOWN)
         stream_options = fields.object("stream_options")
         tools, choice = self._tools(), self._tool_choice()
         if choice is not None:
@@ -98,7 +104,7 @@ class _Reader:
         request = build_request(
             fields,
             resolve,
-            self._settings(),
+            {**self._settings(), "extra": extra},
             self._messages(),
             tools=tools,
             tool_choice=choice.choice if choice is not None else None,
@@ -111,7 +117,9 @@ class _Reader:
             model_name=fields.required_text("model"),
             stream=bool(fields.flag("stream")),
             include_usage=bool(stream_options is not None and stream_options.flag("include_usage")),
-            ignored=self.leftovers.paths,
+            ignored=self.leftovers.ignored,
+            scoped=self.leftovers.scoped,
+            required=tuple(name for name in _REQUIRED if fields.has(name)),
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -137,14 +145,14 @@ class _Reader:
         tools = []
         for tool in self.fields.objects("tools"):
             kind = tool.required_text("type")
-            if kind != "function":
-                # It runs at a provider, or takes free text: the vocabulary has no such tool.
-                self.leftovers.leave_out(self.fields, f"tools.{kind}")
-                continue
-            self.leftovers.collect(tool, ("type", "function"))
-            function = tool.required_object("function")
-            self.leftovers.collect(function, ("name", "description", "parameters", "strict"))
-            tools.append(tool_of(function))
+            if kind == "custom":
+                self.leftovers.leave_out(self.fields, "tools.custom")  # it takes free text
+            elif kind != "function":
+                tools.append(hosted_tool(tool, kind, self.leftovers))
+            else:
+                function = tool.required_object("function")
+                self.leftovers.ignore(function, ("name", "description", "parameters", "strict"))
+                tools.append(tool_of(function, self.leftovers.extra(tool, ("type", "function"))))
         return tools
 
     def _tool_choice(self) -> RestrictedChoice | None:
@@ -182,20 +190,24 @@ class _Reader:
                 case "assistant":
                     return self._assistant(message)
                 case "tool":
-                    self.leftovers.collect(message, _TOOL_MESSAGE)
                     call = unpack_call_id(message.required_text("tool_call_id"))
-                    return Message.tool(call.value, self._content(message) or "", name=message.text("name"))
+                    return Message(
+                        Role.TOOL,
+                        self._content(message) or "",
+                        tool_call_id=call.value,
+                        name=message.text("name"),
+                        extra=self.leftovers.extra(message, _TOOL_MESSAGE),
+                    )
                 case _:
-                    self.leftovers.collect(message, _MESSAGE)
                     content = self._content(message)
                     if not content:
                         raise message.missing("content")
-                    return Message(Role(role), content, name=message.text("name"))
+                    extra = self.leftovers.extra(message, _MESSAGE)
+                    return Message(Role(role), content, name=message.text("name"), extra=extra)
         except (ValueError, TypeError) as error:
             raise vocabulary_error(error, message.path()) from None
 
     def _assistant(self, message: Fields) -> Message:
-        self.leftovers.collect(message, _ASSISTANT)
         for name in ("audio", "function_call"):
             if message.has(name):
                 raise message.rejected(name, "not supported", "unsupported_parameter")
@@ -214,6 +226,7 @@ class _Reader:
             tool_calls=[call for call, _ in calls],
             name=message.text("name"),
             origin=origin,
+            extra=self.leftovers.extra(message, _ASSISTANT),
         )
 
     def _tool_call(self, call: Fields) -> tuple[ToolCall, str | None]:
@@ -240,23 +253,23 @@ class _Reader:
         kind = part.required_text("type")
         if kind not in _PARTS:
             raise part.rejected("type", f"{kind!r} is not supported", "unsupported_parameter")
-        self.leftovers.collect(part, _PARTS[kind])
+        if kind == "refusal":
+            return Refusal(part.text("refusal") or "")
+        extra = self.leftovers.extra(part, _PARTS[kind])
         match kind:
             case "text":
                 text = part.text("text")
                 if text is None:
                     raise part.missing("text")
-                return Text(text)
-            case "refusal":
-                return Refusal(part.text("refusal") or "")
+                return Text(text, extra=extra)
             case "image_url":
                 if isinstance(part.get("image_url"), str):  # some clients leave out the object
-                    return image_of(part, "image_url")
-                return image_of(part.required_object("image_url"), "url")
+                    return image_of(part, "image_url", extra)
+                return image_of(part.required_object("image_url"), "url", extra)
             case "input_audio":
-                return audio_of(part.required_object("input_audio"))
+                return audio_of(part.required_object("input_audio"), extra)
             case _:
                 file = part.required_object("file")
                 if (id := file.text("file_id")) is not None:
-                    return File(file_id=id)
-                return file_of_data_url(file, "file_data", file.text("filename"))
+                    return File(file_id=id, extra=extra)
+                return file_of_data_url(file, "file_data", file.text("filename"), extra)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from turnout.messages import Message, Opaque, Text, Thinking, ToolCall
 from turnout.serving.assistant_turn import AssistantTurn
@@ -17,8 +18,8 @@ __all__ = ["UNPARSED", "assistant_message"]
 UNPARSED: Final = "_unparsed"
 """The field of a call's input that holds arguments which are no JSON object, because an input must be one."""
 
-_TEXT: Final = frozenset(("type", "text", "citations"))
-_TOOL_USE: Final = frozenset(("type", "id", "name", "input", "caller"))
+_TEXT: Final = frozenset(("type", "text"))
+_TOOL_USE: Final = frozenset(("type", "id", "name", "input"))
 
 
 def assistant_message(blocks: list[Fields], leftovers: Leftovers) -> Message:
@@ -27,9 +28,8 @@ def assistant_message(blocks: list[Fields], leftovers: Leftovers) -> Message:
     for block in blocks:
         match block.required_text("type"):
             case "text":
-                leftovers.collect(block, _TEXT)
                 if text := block.text("text"):
-                    turn.add(Text(text))
+                    turn.add(Text(text, extra=leftovers.extra(block, _TEXT)))
             case "thinking":
                 carried = unpack(block.text("signature") or "")
                 thinking = Thinking(block.text("thinking") or "", signature=carried.value or None)
@@ -37,19 +37,19 @@ def assistant_message(blocks: list[Fields], leftovers: Leftovers) -> Message:
             case "redacted_thinking" if (carried := unpack(block.text("data") or "")).origin is not None:
                 turn.add(Opaque(carried.value.encode("utf-8", "surrogatepass")), carried.origin)
             case "tool_use":
-                leftovers.collect(block, _TOOL_USE)
-                _add_call(block, turn)
+                _add_call(block, turn, leftovers.extra(block, _TOOL_USE))
             case _:
                 # Redacted thinking, a tool that runs at the provider, its result, or a type that is new.
                 turn.add(Opaque(encode(block.values)), MESSAGES_FAMILY)
     return turn.message()
 
 
-def _add_call(block: Fields, turn: AssistantTurn) -> None:
+def _add_call(block: Fields, turn: AssistantTurn, extra: Mapping[str, Any]) -> None:
     carried = unpack_call_id(block.required_text("id"))
     input = block.object("input")
     values = input.values if input is not None else {}
     unparsed = values.get(UNPARSED)
     arguments = unparsed if isinstance(unparsed, str) and len(values) == 1 else encode(values).decode()
     name = block.required_text("name")
-    turn.add_call(ToolCall(carried.value, name, arguments, signature=carried.signature), carried.origin)
+    call = ToolCall(carried.value, name, arguments, signature=carried.signature, extra=extra)
+    turn.add_call(call, carried.origin)

@@ -5,18 +5,21 @@ Source: the Messages API reference (platform.claude.com), "Create a Message".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
 from turnout.chat import ResponseFormat
-from turnout.messages import File, Image, Message, Text, Tool, ToolChoice
+from turnout.messages import File, Image, Message, Opaque, Role, Text, Thinking, Tool, ToolChoice
 from turnout.serving.continuity import unpack_call_id
 from turnout.serving.fields import Fields
 from turnout.serving.inbound import InboundChat, ReadOptions, Resolve, build_request, vocabulary_error
 from turnout.serving.leftovers import Leftovers
 from turnout.serving.media import data_url, decode_base64
 from turnout.serving.messages.assistant import assistant_message
+from turnout.serving.opaque_parts import MESSAGES_FAMILY, opaque_type
+from turnout.serving.openai_fields import hosted_tool
 from turnout.serving.request_json import decode_object
 
 __all__ = ["read_messages_request"]
@@ -27,7 +30,7 @@ _KNOWN: Final = frozenset(
         "tools", "tool_choice", "thinking", "output_config", "output_format", "metadata",
     )
 )  # fmt: skip
-_TEXT: Final = frozenset(("type", "text", "citations"))
+_TEXT: Final = frozenset(("type", "text"))
 _MEDIA: Final = frozenset(("type", "source", "title"))
 _RESULT: Final = frozenset(("type", "tool_use_id", "content", "is_error"))
 _TOOL: Final = frozenset(("type", "name", "description", "input_schema", "strict"))
@@ -52,25 +55,27 @@ def read_messages_request(
     fields = Fields(decode_object(body))
     if not counting and not fields.has("max_tokens"):
         raise fields.missing("max_tokens")
-    return _Reader(fields, Leftovers(not options.ignore_unknown)).read(resolve)
+    return _Reader(fields, Leftovers(MESSAGES_FAMILY, not options.ignore_unknown), options).read(resolve)
 
 
 @attrs.define
 class _Reader:
     fields: Fields
     leftovers: Leftovers
+    options: ReadOptions
 
     def read(self, resolve: Resolve) -> InboundChat:
         fields = self.fields
-        self.leftovers.collect(fields, _KNOWN)
+        extra = self.leftovers.extra(fields, _KNOWN)
+        messages = [*self._system(), *self._messages()]
         tools = self._tools()
         choice, parallel = self._tool_choice()
         metadata = fields.object("metadata")
         request = build_request(
             fields,
             resolve,
-            self._settings(),
-            [*self._system(), *self._messages()],
+            {**self._settings(), "extra": self._own_fields(extra, messages)},
+            messages,
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=parallel,
@@ -82,7 +87,8 @@ class _Reader:
             model_name=fields.required_text("model"),
             stream=bool(fields.flag("stream")),
             include_usage=True,
-            ignored=self.leftovers.paths,
+            ignored=self.leftovers.ignored,
+            scoped=self.leftovers.scoped,
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -115,6 +121,16 @@ class _Reader:
             case _:
                 raise thinking.missing("type")
 
+    def _own_fields(self, extra: dict[str, Any], messages: list[Message]) -> dict[str, Any]:
+        """Return the fields for Anthropic alone: thinking exactly as it was asked for, and beta features."""
+        own = dict(extra.get(MESSAGES_FAMILY, {}))
+        thinking = self.fields.object("thinking")
+        if thinking is not None and (thinking.get("type") == "disabled" or _may_think(messages)):
+            own["thinking"] = thinking.values
+        if self.options.betas:
+            own["betas"] = list(self.options.betas)
+        return {**extra, MESSAGES_FAMILY: own} if own else extra
+
     def _response_format(self) -> ResponseFormat | None:
         output = self.fields.object("output_config")
         format = output.object("format") if output is not None else None
@@ -134,10 +150,9 @@ class _Reader:
         for tool in self.fields.objects("tools"):
             kind = tool.text("type") or "custom"
             if kind != "custom":
-                # It runs at Anthropic.
-                self.leftovers.leave_out(self.fields, f"tools.{kind}")
+                tools.append(hosted_tool(tool, kind, self.leftovers))
                 continue
-            self.leftovers.collect(tool, _TOOL)
+            extra = self.leftovers.extra(tool, _TOOL)
             try:
                 tools.append(
                     Tool(
@@ -145,6 +160,7 @@ class _Reader:
                         tool.text("description") or "",
                         tool.schema("input_schema"),
                         strict=tool.flag("strict"),
+                        extra=extra,
                     )
                 )
             except (ValueError, TypeError) as error:
@@ -182,7 +198,7 @@ class _Reader:
     def _messages(self) -> list[Message]:
         messages: list[Message] = []
         for message in self.fields.objects("messages"):
-            self.leftovers.collect(message, ("role", "content"))
+            self.leftovers.ignore(message, ("role", "content"))
             try:
                 messages += self._message(message)
             except (ValueError, TypeError) as error:
@@ -224,32 +240,35 @@ class _Reader:
         return messages
 
     def _tool_result(self, block: Fields) -> Message:
-        self.leftovers.collect(block, _RESULT)
         content = [self._part(part) for part in _blocks(block)] if block.has("content") else ""
         call = unpack_call_id(block.required_text("tool_use_id"))
-        return Message.tool(call.value, content, is_error=bool(block.flag("is_error")))
+        return Message(
+            Role.TOOL,
+            content,
+            tool_call_id=call.value,
+            is_error=bool(block.flag("is_error")),
+            extra=self.leftovers.extra(block, _RESULT),
+        )
 
     def _part(self, block: Fields) -> Text | Image | File:
         match kind := block.required_text("type"):
             case "text":
                 return self._text(block)
             case "image":
-                self.leftovers.collect(block, _MEDIA)
-                return _image(block.required_object("source"))
+                return _image(block.required_object("source"), self.leftovers.extra(block, _MEDIA))
             case "document":
-                self.leftovers.collect(block, _MEDIA)
-                return _document(block.required_object("source"), block.text("title"))
+                extra = self.leftovers.extra(block, _MEDIA)
+                return _document(block.required_object("source"), {"filename": block.text("title"), "extra": extra})
             case _:
                 raise block.rejected("type", f"{kind!r} is not supported here", "unsupported_parameter")
 
     def _text(self, block: Fields) -> Text:
         if block.required_text("type") != "text":
             raise block.rejected("type", "must be text here", "unsupported_parameter")
-        self.leftovers.collect(block, _TEXT)
         text = block.text("text")
         if text is None:
             raise block.missing("text")
-        return Text(text)
+        return Text(text, extra=self.leftovers.extra(block, _TEXT))
 
 
 def _blocks(fields: Fields) -> list[Fields]:
@@ -260,28 +279,50 @@ def _blocks(fields: Fields) -> list[Fields]:
     return fields.objects("content")
 
 
-def _image(source: Fields) -> Image:
+def _may_think(messages: list[Message]) -> bool:
+    """Return True if an answer to these messages can begin with thinking.
+
+    A turn that called its tools without thinking goes on without it, as after an answer of another vendor. Turnout
+    leaves out an effort then, but not what a client asks of Anthropic exactly.
+    """
+    if messages[-1].role is Role.ASSISTANT:
+        return False
+    if messages[-1].role is not Role.TOOL:
+        return True
+    caller = next((message for message in reversed(messages) if message.role is Role.ASSISTANT), None)
+    if caller is None or not caller.content or caller.origin != MESSAGES_FAMILY:
+        return False
+    match caller.content[0]:
+        case Thinking(signature=signature):
+            return signature is not None
+        case Opaque() as part:
+            return opaque_type(part) == "redacted_thinking"
+        case _:
+            return False
+
+
+def _image(source: Fields, extra: Mapping[str, Any]) -> Image:
     match kind := source.required_text("type"):
         case "base64":
             # Not decoded: providers take a data URL, or the same base64.
-            return Image(data_url(source.required_text("media_type"), source.required_text("data")))
+            return Image(data_url(source.required_text("media_type"), source.required_text("data")), extra=extra)
         case "url":
-            return Image(source.required_text("url"))
+            return Image(source.required_text("url"), extra=extra)
         case _:
             raise source.rejected("type", f"{kind!r} is not supported", "unsupported_parameter")
 
 
-def _document(source: Fields, title: str | None) -> File:
+def _document(source: Fields, more: Mapping[str, Any]) -> File:
     match kind := source.required_text("type"):
         case "base64":
             media_type = source.required_text("media_type")
-            return File(data=decode_base64(source, "data"), media_type=media_type, filename=title)
+            return File(data=decode_base64(source, "data"), media_type=media_type, **more)
         case "text":
             text = source.required_text("data").encode("utf-8", "replace")
-            return File(data=text, media_type="text/plain", filename=title)
+            return File(data=text, media_type="text/plain", **more)
         case "url":
-            return File(url=source.required_text("url"), filename=title)
+            return File(url=source.required_text("url"), **more)
         case "file":
-            return File(file_id=source.required_text("file_id"), filename=title)
+            return File(file_id=source.required_text("file_id"), **more)
         case _:
             raise source.rejected("type", f"{kind!r} is not supported", "unsupported_parameter")

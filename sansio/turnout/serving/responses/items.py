@@ -74,13 +74,13 @@ class _Conversation:
     def _add_to_turn(self, kind: str, item: Fields, turn: AssistantTurn) -> None:
         match kind:
             case "message":
-                self.leftovers.collect(item, _MESSAGE)
+                self.leftovers.ignore(item, _MESSAGE)
                 for part in self._content(item):
                     turn.add(part)
             case "reasoning":
                 _add_reasoning(item, turn)
             case "function_call" | "custom_tool_call":
-                self.leftovers.collect(item, _CALL)
+                self.leftovers.ignore(item, _CALL)
                 carried = unpack_call_id(item.required_text("call_id"))
                 arguments = item.text("arguments") or "{}"
                 if kind == "custom_tool_call":
@@ -92,17 +92,17 @@ class _Conversation:
                 turn.add(Opaque(encode(item.values)), RESPONSES_FAMILY)
 
     def _message(self, item: Fields) -> Message:
-        self.leftovers.collect(item, _MESSAGE)
+        extra = self.leftovers.extra(item, _MESSAGE)
         role = item.text("role")
         if role is None:
             raise item.missing("role")
         content = self._content(item)
         if not content:
             raise item.missing("content")
-        return Message(Role(role), content)
+        return Message(Role(role), content, extra=extra)
 
     def _output(self, item: Fields) -> Message:
-        self.leftovers.collect(item, _OUTPUT)
+        self.leftovers.ignore(item, _OUTPUT)
         call = unpack_call_id(item.required_text("call_id"))
         return Message.tool(call.value, self._content(item, "output") or "")
 
@@ -117,33 +117,34 @@ class _Conversation:
     def _part(self, part: Fields) -> Part:
         match kind := part.required_text("type"):
             case "input_text" | "output_text" | "text":
-                self.leftovers.collect(part, _TEXT)
+                extra = self.leftovers.extra(part, _TEXT)
                 text = part.text("text")
                 if text is None:
                     raise part.missing("text")
-                return Text(text)
+                return Text(text, extra=extra)
             case "refusal":
                 return Refusal(part.text("refusal") or "")
             case "input_image":
-                self.leftovers.collect(part, ("type", "image_url", "detail", "file_id"))
+                extra = self.leftovers.extra(part, ("type", "image_url", "detail", "file_id"))
                 if (id := part.text("file_id")) is not None:
-                    return File(file_id=id, media_type="image/*")
-                return image_of(part, "image_url")
+                    return File(file_id=id, media_type="image/*", extra=extra)
+                return image_of(part, "image_url", extra)
             case "input_audio":
-                return audio_of(part.required_object("input_audio"))
+                extra = self.leftovers.extra(part, ("type", "input_audio"))
+                return audio_of(part.required_object("input_audio"), extra)
             case "input_file":
                 return self._file(part)
             case _:
                 raise part.rejected("type", f"{kind!r} is not supported", "unsupported_parameter")
 
     def _file(self, part: Fields) -> File | Image:
-        self.leftovers.collect(part, ("type", "file_id", "file_url", "file_data", "filename"))
+        extra = self.leftovers.extra(part, ("type", "file_id", "file_url", "file_data", "filename"))
         filename = part.text("filename")
         if (id := part.text("file_id")) is not None:
-            return File(file_id=id, filename=filename)
+            return File(file_id=id, filename=filename, extra=extra)
         if part.has("file_url"):
-            return File(url=part.required_text("file_url"), filename=filename)
-        return file_of_data_url(part, "file_data", filename)
+            return File(url=part.required_text("file_url"), filename=filename, extra=extra)
+        return file_of_data_url(part, "file_data", filename, extra)
 
 
 def _add_reasoning(item: Fields, turn: AssistantTurn) -> None:

@@ -18,6 +18,7 @@ from turnout.serving.openai_fields import (
     RestrictedChoice,
     choice_of_mode,
     choice_of_word,
+    hosted_tool,
     metadata_of,
     response_format_of,
     tool_of,
@@ -25,13 +26,16 @@ from turnout.serving.openai_fields import (
 from turnout.serving.request_json import decode_object
 from turnout.serving.responses.items import conversation_of
 
-__all__ = ["read_responses_request"]
+__all__ = ["SCOPE", "read_responses_request"]
+
+SCOPE: Final = "openai-responses"
+"""The scope of this protocol's own fields."""
 
 _KNOWN: Final = frozenset(
     (
         "model", "input", "instructions", "max_output_tokens", "temperature", "top_p", "tools", "tool_choice",
         "parallel_tool_calls", "reasoning", "text", "stream", "stream_options", "store", "include", "metadata",
-        "user", "safety_identifier", "top_logprobs", "truncation",
+        "user", "safety_identifier", "top_logprobs", "background", "previous_response_id", "conversation", "prompt",
     )
 )  # fmt: skip
 _STATELESS: Final = "this gateway stores nothing; send the whole conversation in `input`"
@@ -55,7 +59,7 @@ def read_responses_request(body: bytes, resolve: Resolve, options: ReadOptions) 
         RequestRejected: The request cannot be served. Its error names the field.
     """
     fields = Fields(decode_object(body))
-    return _Reader(fields, Leftovers(not options.ignore_unknown)).read(resolve)
+    return _Reader(fields, Leftovers(SCOPE, not options.ignore_unknown)).read(resolve)
 
 
 @attrs.define
@@ -72,19 +76,15 @@ class _Reader:
             raise fields.rejected("background", _STATELESS, "unsupported_parameter")
         if fields.flag("store"):
             raise fields.rejected("store", "this gateway stores nothing; send `store: false`", "unsupported_parameter")
-        self.leftovers.collect(fields, _KNOWN | {"background"})
         text, reasoning = fields.object("text"), fields.object("reasoning")
-        if text is not None:
-            self.leftovers.collect(text, ("format",))
-        if reasoning is not None:
-            self.leftovers.collect(reasoning, ("effort", "summary", "generate_summary"))
+        extra = self._own_fields(text, reasoning)
         tools, choice = self._tools(), self._tool_choice()
         if choice is not None:
             tools = choice.restrict(tools)
         request = build_request(
             fields,
             resolve,
-            self._settings(reasoning),
+            {**self._settings(reasoning), "extra": extra},
             self._messages(),
             tools=tools,
             tool_choice=choice.choice if choice is not None else None,
@@ -97,9 +97,18 @@ class _Reader:
             model_name=fields.required_text("model"),
             stream=bool(fields.flag("stream")),
             include_usage=True,
-            ignored=self.leftovers.paths,
+            ignored=self.leftovers.ignored,
+            scoped=self.leftovers.scoped,
             echo={name: fields.get(name) for name in _ECHOED if fields.has(name)},
         )
+
+    def _own_fields(self, text: Fields | None, reasoning: Fields | None) -> dict[str, Any]:
+        """Return the fields for providers of this protocol alone, also those inside `text` and `reasoning`."""
+        own = dict(self.leftovers.extra(self.fields, _KNOWN).get(SCOPE, {}))
+        for name, fields, known in (("text", text, ("format",)), ("reasoning", reasoning, ("effort",))):
+            if fields is not None and (inner := self.leftovers.extra(fields, known).get(SCOPE)):
+                own[name] = inner
+        return {SCOPE: own} if own else {}
 
     def _settings(self, reasoning: Fields | None) -> dict[str, Any]:
         fields = self.fields
@@ -116,11 +125,12 @@ class _Reader:
         for tool in self.fields.objects("tools"):
             kind = tool.required_text("type")
             if kind == "function":
-                self.leftovers.collect(tool, _TOOL)
-                tools.append(tool_of(tool))
-            else:
-                # It runs at a provider, or takes free text: the vocabulary has no such tool.
+                tools.append(tool_of(tool, self.leftovers.extra(tool, _TOOL)))
+            elif kind in ("custom", "namespace"):
+                # A tool of free text, and a group of tools: neither is one that a provider runs.
                 self.leftovers.leave_out(self.fields, f"tools.{kind}")
+            else:
+                tools.append(hosted_tool(tool, kind, self.leftovers))
         return tools
 
     def _tool_choice(self) -> RestrictedChoice | None:
