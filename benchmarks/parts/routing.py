@@ -72,7 +72,7 @@ class _Queue:
         self.request = ChatRequest(ModelConfig("p0", "m"), [Message.user("hello")])
         self.now = 0.0
         self.active: list[tuple[Call, int]] = []
-        self.waiting: dict[object, Call] = {}
+        self.waiting: set[Call] = set()
         for _ in range(8 + waiting):
             self.arrive()
 
@@ -84,7 +84,7 @@ class _Queue:
     def _advance(self, call: Call) -> None:
         command = call.next_command(self.now)
         if isinstance(command, Sleep):
-            self.waiting[call.selector] = call
+            self.waiting.add(call)
         else:
             assert isinstance(command, Open)
             call.receive_head(command.attempt, 200, (), self.now)
@@ -101,8 +101,9 @@ class _Queue:
                 call.receive_end(attempt, self.now)
             else:
                 assert isinstance(command, Close)
-        for field in self.core.places.take_woken():
-            self._advance(self.waiting.pop(field))
+        for ready in self.core.take_ready():
+            self.waiting.discard(ready)
+            self._advance(ready)
 
 
 def waiting(context: Context) -> Report:

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
-from turnout.chat import Capability, ChatRequest, ChatResponse, ModelInfo
+from turnout.chat import Capability, ChatRequest, ChatResponse, ModelInfo, RateLimit
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import TurnoutError
 from turnout.events import Event
@@ -60,6 +60,16 @@ class Exchange(Protocol[ResultT_co]):
     @property
     def dropped(self) -> tuple[str, ...]:
         """Settings that were left out because the model refuses them, where the user asked for that."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """How many events of the response could not be read and were skipped."""
+        ...
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the head of a stream reports about the provider's limits; None until then, or if it reports none."""
         ...
 
 

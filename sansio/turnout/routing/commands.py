@@ -1,4 +1,4 @@
-"""What a call tells its driver to do. One command is done, its outcome is told, the next is asked for."""
+"""The commands of a call to its driver. The driver performs one, reports its result, and fetches the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Close", "Command", "Finish", "Open", "Read", "Sleep", "WaitForAny"]
 
 @attrs.frozen
 class Open:
-    """Begin an attempt: send `request`. Then `receive_head` or `receive_failure`."""
+    """Start an attempt: send `request`. Report with `receive_head` or `receive_failure`."""
 
     attempt: int
     request: HttpRequest
@@ -25,8 +25,11 @@ class Open:
 class Read:
     """Wait for bytes of an attempt, at most min(`idle`, `until` - now) seconds.
 
-    Then `receive_data`, `receive_end` or `receive_failure`. `until` is a monotonic time, inf for no bound; `idle` is
-    in seconds and counts from the beginning of this wait, so that a slow consumer is not taken for a silent server.
+    Report with `receive_data`, `receive_end` or `receive_failure`.
+
+    Attributes:
+        until: Monotonic time; infinity for no limit.
+        idle: Seconds, from the start of this wait, so that a slow consumer does not count as a silent server.
     """
 
     attempt: int
@@ -36,16 +39,16 @@ class Read:
 
 @attrs.frozen
 class Sleep:
-    """Do nothing until the monotonic time `until`, or until `RouterCore.places.take_woken()` has the call's `field`."""
+    """Do nothing until the monotonic time `until`, or until `Scheduler.take_ready` returns the call."""
 
     until: float
 
 
 @attrs.frozen
 class WaitForAny:
-    """Nothing is left to begin: wait until an operation that was begun has its outcome, at most until `until`.
+    """Nothing is left to start: wait until a started operation has its result, at most until `until`.
 
-    It comes only while `Call.lanes` overlap, where every Open and Read is an operation to begin beside the others.
+    It is returned only while `Call.hedging`, when the driver starts each `Open` and `Read` beside the others.
     """
 
     until: float
@@ -53,14 +56,14 @@ class WaitForAny:
 
 @attrs.frozen
 class Close:
-    """Close an attempt. It comes exactly once for every `Open`, and must be done, also when cancelled."""
+    """Close an attempt. It is returned exactly once for every `Open`; perform it also after a cancellation."""
 
     attempt: int
 
 
 @attrs.frozen
 class Finish:
-    """The call is over: return `result`, or raise `error`. Both are None where the call was cancelled."""
+    """The call has ended: return `result`, or raise `error`. Both are None if the call was cancelled."""
 
     result: Any = None
     error: TurnoutError | None = None

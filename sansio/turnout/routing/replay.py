@@ -82,7 +82,7 @@ class _Replay:
 
     recorded: Mapping[str, Any]
     plan: Plan = attrs.field(init=False)
-    _passed: dict[int, Blocked] = attrs.field(factory=dict, init=False)
+    _blocked: dict[int, Blocked] = attrs.field(factory=dict, init=False)
     _started: dict[int, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
     _with_content: set[int] = attrs.field(factory=set, init=False)
     _failed: Mapping[str, Any] = attrs.field(factory=dict, init=False)
@@ -106,10 +106,10 @@ class _Replay:
     def _read(self, entry: Mapping[str, Any]) -> Iterator[str]:
         at, plan = entry["at"], self.plan
         match entry["kind"]:
-            case "passed":
+            case "candidate-blocked":
                 wait = entry["wait"] if entry["wait"] is not None else math.inf
-                self._passed[entry["place"]] = Blocked(entry["state"], wait)
-            case "waiting":
+                self._blocked[entry["index"]] = Blocked(entry["reason"], wait, entry["limit"])
+            case "queued":
                 made: object
                 decision = self._choose(at)
                 until = (
@@ -125,50 +125,50 @@ class _Replay:
                 first = max(self._started)
                 # What was in the way of those before the one that was chosen is not recorded, only that it was.
                 order = plan.left
-                free = set(order[order.index(entry["place"]) :])
-                chosen = plan.beside(self._started[first]["place"], free.__contains__)
-                yield from _compare(entry, {**entry, "place": chosen.index} if chosen is not None else None)
+                free = set(order[order.index(entry["index"]) :])
+                chosen = plan.choose_hedge(self._started[first]["index"], free.__contains__)
+                yield from _compare(entry, {**entry, "index": chosen.index} if chosen is not None else None)
                 self._started[entry["attempt"]] = entry
-                plan.began()
+                plan.attempt_started()
             case "started":
                 decision = self._choose(at)
                 made = (
-                    {**entry, "place": decision.index, "forced": decision.forced}
+                    {**entry, "index": decision.index, "forced": decision.forced}
                     if isinstance(decision, TryCandidate)
                     else decision
                 )
                 yield from _compare(entry, made)
                 self._started[entry["attempt"]] = entry
-                plan.began()
-            case "skipped" if entry["place"] is not None:
-                plan.unusable(entry["place"])
-            case "content":
+                plan.attempt_started()
+            case "skipped" if entry["index"] is not None:
+                plan.exclude(entry["index"])
+            case "first-content":
                 self._with_content.add(entry["attempt"])
             case "failed":
                 self._failed = entry
                 reached_caller = self.recorded["operation"] == "stream" and entry["attempt"] in self._with_content
                 if entry["error"] != "DeadlineExceeded" and not reached_caller:
                     self._expect(plan.failed(*self._facts()), entry)
-            case "broken":
+            case "stream-broke":
                 plan.deadline = entry["deadline"]
-                after = plan.broke(*self._facts(), resume=entry["mode"] == "resume")
+                after = plan.interrupted(*self._facts(), resume=entry["mode"] == "resume")
                 if not isinstance(after, GiveUp):  # else the break is raised, and no decision is told of
                     self._expect(after, self._failed)
-            case "retrying" | "moved-on" | "skipped":
+            case "retrying" | "fell-back" | "skipped":
                 if self._started or self._expected:
                     yield from _compare(entry, self._expected.popleft() if self._expected else None)
-            case "finished" if self._passed:
+            case "call-failed" if self._blocked:
                 decision = self._choose(at)
                 if not isinstance(decision, GiveUp):
                     yield from _compare(entry, decision)
 
     def _choose(self, at: float) -> TryCandidate | WaitUntil | GiveUp:
-        passed, self._passed = self._passed, {}
-        return self.plan.choose(passed.get, at)
+        blocked, self._blocked = self._blocked, {}
+        return self.plan.choose([(index, blocked.get(index)) for index in self.plan.left], at)
 
     def _facts(self) -> tuple[int, FailureClass, float | None, Phase, float]:
         failed = self._failed
-        place = self._started[failed["attempt"]]["place"]
+        place = self._started[failed["attempt"]]["index"]
         return place, FailureClass(failed["failure"]), failed["retry_after"], Phase(failed["phase"]), failed["at"]
 
     def _expect(self, decision: Retry | Fallback | GiveUp, failed: Mapping[str, Any]) -> None:

@@ -31,7 +31,6 @@ from turnout.events import Event
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Operation
-from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.commands import Close, Command, Finish, Open, Read, Sleep, WaitForAny
 from turnout.routing.router import RouterCore
 
@@ -119,8 +118,8 @@ class Simulation:
     outcomes: list[Outcome] = attrs.field(factory=list, init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = attrs.field(factory=list, init=False)
     _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
-    _outcome_of: dict[CandidateSelector, Outcome] = attrs.field(factory=dict, init=False)
-    _asleep: dict[CandidateSelector, object] = attrs.field(factory=dict, init=False)
+    _outcome_of: dict[Call, Outcome] = attrs.field(factory=dict, init=False)
+    _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
     _connections: dict[tuple[Call, int], _Connection] = attrs.field(factory=dict, init=False)
     _on: set[tuple[Call, int]] = attrs.field(factory=set, init=False)
 
@@ -132,7 +131,7 @@ class Simulation:
             outcome = Outcome(call, self.now)
             if self.finished is None:
                 self.outcomes.append(outcome)
-            self._outcome_of[call.selector] = outcome
+            self._outcome_of[call] = outcome
             if cancel_at is not None:
                 self.at(max(cancel_at, self.now), lambda: self._cancel(outcome))
             self._advance(outcome)
@@ -154,14 +153,14 @@ class Simulation:
     # -- the driver ---------------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        while woken := self.core.places.take_woken():
-            for field in woken:
-                if self._asleep.pop(field, None) is not None:
-                    self._advance(self._outcome_of[field])
+        while ready := self.core.take_ready():
+            for call in ready:
+                if self._asleep.pop(call, None) is not None:
+                    self._advance(self._outcome_of[call])
 
     def _cancel(self, outcome: Outcome) -> None:
         if outcome.finish is None:
-            self._asleep.pop(outcome.call.selector, None)
+            self._asleep.pop(outcome.call, None)
             outcome.call.cancel(self.now)
             self._advance(outcome)
 
@@ -170,7 +169,7 @@ class Simulation:
 
         def happen() -> None:
             if (outcome.call, attempt) in self._on:
-                self._asleep.pop(outcome.call.selector, None)
+                self._asleep.pop(outcome.call, None)
                 outcome.events += [(self.now, event) for event in told()]
                 self._advance(outcome)
 
@@ -187,11 +186,11 @@ class Simulation:
                 case Open(attempt, request, timeouts):
                     self._on.add((call, attempt))
                     self._open(outcome, attempt, request, timeouts)
-                    if not call.in_flight.overlapping:
+                    if not call.hedging:
                         return
                 case Read(attempt, until, idle):
                     self._read(outcome, attempt, min(until, self.now + idle))
-                    if not call.in_flight.overlapping:
+                    if not call.hedging:
                         return
                 case Sleep(until) | WaitForAny(until):
                     self._sleep(outcome, until)
@@ -202,7 +201,7 @@ class Simulation:
                 case Finish():
                     outcome.finish = command
                     outcome.ended = self.now
-                    del self._outcome_of[call.selector]
+                    del self._outcome_of[call]
                     if self.finished is not None:
                         self.finished(outcome)
                     return
@@ -251,12 +250,12 @@ class Simulation:
 
     def _sleep(self, outcome: Outcome, until: float) -> None:
         token = object()
-        self._asleep[outcome.call.selector] = token
+        self._asleep[outcome.call] = token
 
         def wake() -> None:
             # Another Sleep of the same call, or a wake by the core, has made this one void.
-            if self._asleep.get(outcome.call.selector) is token:
-                del self._asleep[outcome.call.selector]
+            if self._asleep.get(outcome.call) is token:
+                del self._asleep[outcome.call]
                 self._advance(outcome)
 
         if until < math.inf:

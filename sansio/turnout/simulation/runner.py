@@ -76,8 +76,8 @@ class _Run:
         self._look(0)
         world.run()
         report.seconds = round(world.now, 6)
-        for key, standing in self.core.places.standings().items():
-            report.candidates[key].openings = standing.breaker.openings
+        for key, state in self.core.scheduler.states().items():
+            report.candidates[key].openings = state.breaker.times_opened
         report.first_content = Quantiles.of(self._first)
         report.whole = Quantiles.of(self._whole)
         report.added = Quantiles.of(self._added)
@@ -168,9 +168,9 @@ class _Run:
         """See who is left alone now, and come again."""
         now, report, scenario = self.world.now, self.report, self.scenario
         span = report.timeline[number // LOOKS]
-        for key, standing in self.core.places.standings().items():
-            breaker = standing.breaker
-            if breaker.rests_for(now) or breaker.state(now) != "closed":
+        for key, state in self.core.scheduler.states().items():
+            breaker = state.breaker
+            if breaker.available_in(now) or breaker.state(now) != "closed":
                 span.resting[key] = round(span.resting.get(key, 0.0) + 1 / LOOKS, 6)
         following = number + 1
         if following < scenario.bins * LOOKS:

@@ -1,6 +1,6 @@
-"""The entries of a trace: facts that came in, and decisions that were made of them.
+"""The entries of a trace: facts from outside, and the decisions that followed from them.
 
-`at` is in seconds from the call's start. No entry holds a prompt, an answer, a key or a message of a provider.
+`at` is in seconds from the start of the call. No entry holds a prompt, a response, a key or a message of a provider.
 """
 
 from __future__ import annotations
@@ -32,15 +32,20 @@ __all__ = [
     "StreamBroke",
 ]
 
-# Why a candidate is left out after another's context overflow.
+# Why a candidate is excluded after the context overflow of another.
 NO_LARGER = "its context window is no larger"
 
 
 @attrs.frozen
 class RouteOrdered:
-    """A route put its candidates in order. `scores` is what its strategy went by, in the order of the route."""
+    """A route put its candidates in order.
 
-    kind: ClassVar[str] = "arranged"
+    Attributes:
+        order: The candidates, first to last.
+        scores: The value by which the strategy ordered each choice, in the order of the route.
+    """
+
+    kind: ClassVar[str] = "route-ordered"
     at: float
     route: str
     strategy: str
@@ -50,32 +55,39 @@ class RouteOrdered:
 
 @attrs.frozen
 class Skipped:
-    """A candidate that is not tried at all. `place` is set where it stood among those that could be."""
+    """A candidate is not tried at all. `index` is set if it was among the usable candidates."""
 
     kind: ClassVar[str] = "skipped"
     at: float
     candidate: str
     reason: str
-    place: int | None = None
+    index: int | None = None
 
 
 @attrs.frozen
 class CandidateBlocked:
-    """A candidate was passed over for now: what stood in its way, and for how many seconds more (None: unknown)."""
+    """A candidate was skipped for now.
 
-    kind: ClassVar[str] = "passed"
+    Attributes:
+        reason: See `turnout.routing.policy.plan.Blocked`.
+        wait: Seconds until the reason passes; None if only an event can tell.
+        limit: The name of the limit, if it is one.
+    """
+
+    kind: ClassVar[str] = "candidate-blocked"
     at: float
-    place: int
+    index: int
     candidate: str
-    state: str
+    reason: str
     wait: float | None
+    limit: str | None = None
 
 
 @attrs.frozen
 class Queued:
-    """Nobody can be asked now: the call waits, at most until `until` (None: until the router lets it in)."""
+    """No candidate is available. The call waits, at most until `until` (None: until the scheduler admits it)."""
 
-    kind: ClassVar[str] = "waiting"
+    kind: ClassVar[str] = "queued"
     at: float
     until: float | None
     reason: str
@@ -83,7 +95,7 @@ class Queued:
 
 @attrs.frozen
 class QueueFull:
-    """The call would have waited, but as many calls as may were waiting already."""
+    """The call would have waited, but the queue held as many calls as it may."""
 
     kind: ClassVar[str] = "queue-full"
     at: float
@@ -92,30 +104,31 @@ class QueueFull:
 
 @attrs.frozen
 class Started:
-    """An attempt began.
+    """An attempt started.
 
-    forced   although the candidate should have rested, for there was no other
-    probe    as the one attempt that a half-open breaker lets through
-    hedge    beside another attempt that is slow
-    dropped  settings that this model refuses and that were left out as asked
+    Attributes:
+        forced: The candidate should have rested, but no other was left.
+        probe: It is the one attempt that a half-open breaker lets through.
+        hedge: It runs beside another attempt that is slow.
+        omitted_settings: Settings that this model refuses, and that were left out as the user asked.
     """
 
     kind: ClassVar[str] = "started"
     at: float
     attempt: int
-    place: int
+    index: int
     candidate: str
     forced: bool = False
     probe: bool = False
     hedge: bool = False
-    dropped: tuple[str, ...] = ()
+    omitted_settings: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class ResponseStarted:
-    """The head of an answer came."""
+    """The head of a response arrived."""
 
-    kind: ClassVar[str] = "head"
+    kind: ClassVar[str] = "response-started"
     at: float
     attempt: int
     status: int
@@ -123,9 +136,9 @@ class ResponseStarted:
 
 @attrs.frozen
 class FirstContent:
-    """The first content of an attempt came."""
+    """The first content of an attempt arrived."""
 
-    kind: ClassVar[str] = "content"
+    kind: ClassVar[str] = "first-content"
     at: float
     attempt: int
 
@@ -134,8 +147,10 @@ class FirstContent:
 class Failed:
     """An attempt failed.
 
-    phase  how far it had come: what may have been processed
-    code   the provider's own, or why there was no connection (`turnout.errors.ConnectFailed.reason`)
+    Attributes:
+        phase: How far the attempt had got, which tells whether the provider may have processed it.
+        code: The provider's own code, or why there was no connection (`turnout.errors.ConnectFailed.reason`).
+        error: The name of the error's class.
     """
 
     kind: ClassVar[str] = "failed"
@@ -151,7 +166,7 @@ class Failed:
 
 @attrs.frozen
 class Retrying:
-    """The same candidate again, after a wait in seconds."""
+    """The call tries the same candidate again, after a wait in seconds."""
 
     kind: ClassVar[str] = "retrying"
     at: float
@@ -162,9 +177,9 @@ class Retrying:
 
 @attrs.frozen
 class FellBack:
-    """The candidate is left for good in this call."""
+    """The call gave up on a candidate."""
 
-    kind: ClassVar[str] = "moved-on"
+    kind: ClassVar[str] = "fell-back"
     at: float
     candidate: str
     reason: str
@@ -172,12 +187,14 @@ class FellBack:
 
 @attrs.frozen
 class StreamBroke:
-    """The answer broke after content had reached the caller, and the call goes on: it is to `restart` or `resume`.
+    """The response broke after the caller had received content, and the call continues.
 
-    deadline  until when the next content must have come
+    Attributes:
+        mode: "restart" or "resume".
+        deadline: The time by which the next content must arrive.
     """
 
-    kind: ClassVar[str] = "broken"
+    kind: ClassVar[str] = "stream-broke"
     at: float
     attempt: int
     mode: str
@@ -186,14 +203,15 @@ class StreamBroke:
 
 @attrs.frozen
 class AttemptCompleted:
-    """An attempt brought its part of the answer whole.
+    """An attempt returned its part of the response, complete.
 
-    tokens   prompt and answer, where the usage says so
-    cost     of them, where there is a price
-    skipped  events of it that could not be read
+    Attributes:
+        tokens: Of prompt and response, if the usage reports them.
+        cost: Of these tokens, if there is a price.
+        skipped: How many events of it could not be read.
     """
 
-    kind: ClassVar[str] = "ended"
+    kind: ClassVar[str] = "completed"
     at: float
     attempt: int
     tokens: int | None = None
@@ -203,9 +221,9 @@ class AttemptCompleted:
 
 @attrs.frozen
 class AttemptCancelled:
-    """An attempt was dropped before it came to anything."""
+    """An attempt was closed before it had a result."""
 
-    kind: ClassVar[str] = "dropped"
+    kind: ClassVar[str] = "cancelled"
     at: float
     attempt: int
     reason: str
@@ -213,7 +231,7 @@ class AttemptCancelled:
 
 @attrs.frozen
 class Answered:
-    """The call has its answer."""
+    """The call has its response."""
 
     kind: ClassVar[str] = "answered"
     at: float
@@ -222,9 +240,9 @@ class Answered:
 
 @attrs.frozen
 class CallFailed:
-    """The call is over without an answer."""
+    """The call ended without a response."""
 
-    kind: ClassVar[str] = "finished"
+    kind: ClassVar[str] = "call-failed"
     at: float
     reason: str
 

@@ -1,4 +1,4 @@
-"""The entries of a trace as sentences for a person."""
+"""The entries of a trace as sentences for people."""
 
 from __future__ import annotations
 
@@ -22,36 +22,35 @@ from turnout.trace.entries import (
     StreamBroke,
 )
 
-__all__ = ["describe"]
+__all__ = ["describe", "duration"]
 
 
 def describe(entry: Entry) -> str:
-    """One entry as a sentence."""
+    """Return one entry as a sentence."""
     match entry:
         case RouteOrdered():
             return f"route {entry.route}, {entry.strategy}: {', '.join(entry.order)}"
         case Skipped():
-            return f"{entry.candidate} is skipped: {entry.reason}"
+            return f"{entry.candidate} is excluded: {entry.reason}"
         case CandidateBlocked():
-            for_so_long = f" for {entry.wait:.3g} s more" if entry.wait is not None else ""
-            return f"{entry.candidate} is passed over: {entry.state}{for_so_long}"
+            return f"{entry.candidate} skipped: {_blocked(entry)}"
         case Queued():
-            until = f", at most until {entry.until:.3f} s" if entry.until is not None else ""
-            return f"waits: {entry.reason}{until}"
+            until = f", until {duration(entry.until)} at the latest" if entry.until is not None else ""
+            return f"queued: {entry.reason}{until}"
         case QueueFull():
-            return f"is not to wait: {entry.waiting} calls wait already"
+            return f"queue full: {entry.waiting} calls wait already"
         case Started():
             how = "".join(
                 word
                 for word, holds in (
-                    (", for there is no other", entry.forced),
+                    (", because no other is left", entry.forced),
                     (", as a probe", entry.probe),
                     (", beside the slow one", entry.hedge),
                 )
                 if holds
             )
-            dropped = f", without {', '.join(entry.dropped)}" if entry.dropped else ""
-            return f"attempt {entry.attempt}: {entry.candidate} is asked{how}{dropped}"
+            omitted = f", without {', '.join(entry.omitted_settings)}" if entry.omitted_settings else ""
+            return f"attempt {entry.attempt}: {entry.candidate} started{how}{omitted}"
         case ResponseStarted():
             return f"attempt {entry.attempt}: status {entry.status}"
         case FirstContent():
@@ -59,23 +58,45 @@ def describe(entry: Entry) -> str:
         case Failed():
             return f"attempt {entry.attempt}: failed, {_failure(entry)}"
         case Retrying():
-            return f"{entry.candidate} is tried again in {entry.wait:.3f} s: {entry.reason}"
+            return f"retrying {entry.candidate} in {duration(entry.wait)}: {entry.reason}"
         case FellBack():
-            return f"{entry.candidate} is left: {entry.reason}"
+            return f"giving up on {entry.candidate}: {entry.reason}"
         case StreamBroke():
-            how = "begins again" if entry.mode == "restart" else "is gone on with"
-            return f"attempt {entry.attempt}: broke after content; the answer {how}"
+            how = "restarting" if entry.mode == "restart" else "resuming"
+            return f"attempt {entry.attempt}: broke after content; {how} the response"
         case AttemptCompleted():
             cost = f", cost {entry.cost:.6g}" if entry.cost is not None else ""
             tokens = f", {entry.tokens} tokens" if entry.tokens is not None else ""
             skipped = f", {entry.skipped} unreadable events skipped" if entry.skipped else ""
             return f"attempt {entry.attempt}: complete{tokens}{cost}{skipped}"
         case AttemptCancelled():
-            return f"attempt {entry.attempt}: dropped, {entry.reason}"
+            return f"attempt {entry.attempt}: cancelled, {entry.reason}"
         case Answered():
             return f"answered by {entry.candidate}"
         case CallFailed():
-            return f"finished: {entry.reason}"
+            return f"failed: {entry.reason}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person writes them: 35 s, 2 min 5 s, 2 h."""
+    if seconds < 99.95:
+        return f"{seconds:.3g} s" if seconds >= 0.001 or not seconds else "1 ms"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{round(hours / 24)} days"
+
+
+def _blocked(entry: CandidateBlocked) -> str:
+    words = [entry.reason.replace("_", " ")]
+    if entry.limit is not None:
+        words.append(f" (limit of {entry.limit})")
+    if entry.wait is not None:
+        words.append(f", for {duration(entry.wait)}")
+    return "".join(words)
 
 
 def _failure(entry: Failed) -> str:
@@ -87,5 +108,5 @@ def _failure(entry: Failed) -> str:
     if entry.status is None:
         words.append(f"phase {entry.phase.value}")
     if entry.retry_after is not None:
-        words.append(f"asks to wait {entry.retry_after:g} s")
+        words.append(f"retry after {duration(entry.retry_after)}")
     return ", ".join(words)

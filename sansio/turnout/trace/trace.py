@@ -1,7 +1,7 @@
-"""How one call was decided: every fact that came in, and every decision that was made of them.
+"""How one call was decided: every fact from outside, and every decision that followed.
 
-A trace holds no prompt, no answer, no key and no message of a provider, so it can be logged and kept. With its facts
-the same decisions can be made again (`turnout.routing.replay`).
+A trace holds no prompt, no response, no key and no message of a provider, so it can be logged and stored. Its facts
+lead to the same decisions again (`turnout.routing.replay`).
 """
 
 from __future__ import annotations
@@ -18,32 +18,38 @@ from turnout.trace.text import describe
 
 __all__ = ["VERSION", "Trace", "TraceError"]
 
-VERSION = 2
+# The version of the stored form. It changes when fields or kinds of entries change their names or meaning.
+VERSION = 3
 
 
 class TraceError(ValueError):
-    """A recorded trace that cannot be read: of another version, or not whole."""
+    """A stored trace cannot be read: it has another version, or is incomplete."""
 
 
 def check_version(recorded: Mapping[str, Any]) -> None:
-    """Raise TraceError where the record is of another version than this release writes."""
+    """Raise TraceError if a stored trace has another version than this release writes."""
     version = recorded.get("version") if isinstance(recorded, Mapping) else None
     if version != VERSION:
-        raise TraceError(f"the trace is of version {version!r}; this release reads {VERSION}")
+        raise TraceError(
+            f"the trace has version {version!r}, and this release reads version {VERSION}; "
+            "read it with the release that wrote it"
+        )
 
 
 @attrs.define(eq=False)
 class Trace:
-    """The entries of one call in their order; `at` is in seconds from the call's start. `Trace()` is that of no call.
+    """The entries of one call in their order. `Trace()` belongs to no call.
 
-    operation   chat, stream, embed or models
-    candidates  every model that the request names, in its order
-    started_at  wall-clock time of the start in seconds since 1970, or None where the driver gave none
-    seed        of the call's jitter
-    deadline    seconds from the start
-    metadata    the caller's own labels from the request
-    rules       what the decisions were made by: the fields of the policy that differ from the usual, and the usable
-                candidates' providers and windows
+    Attributes:
+        operation: chat, stream, embed, models, count_tokens or rerank.
+        candidates: Every model that the request names, in its order.
+        started_at: The wall-clock time of the start in seconds since 1970; None if the driver gave none.
+        seed: The seed of the call's jitter.
+        deadline: Seconds from the start.
+        metadata: The caller's own labels from the request.
+        rules: The settings behind the decisions: the fields of the policy that differ from the defaults, and the
+            usable candidates.
+        entries: Facts and decisions; their `at` is in seconds from the start.
     """
 
     operation: str = ""
@@ -57,17 +63,17 @@ class Trace:
 
     @property
     def attempts(self) -> int:
-        """How many requests were begun."""
+        """How many attempts were started."""
         return sum(isinstance(entry, Started) for entry in self.entries)
 
     @property
     def cost(self) -> float | None:
-        """What all attempts came to together; None where no price is known."""
+        """The cost of all attempts together; None if no price is known."""
         known = [entry.cost for entry in self.entries if isinstance(entry, AttemptCompleted) and entry.cost is not None]
         return sum(known) if known else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON. The shape is stable for one `version`; None stands for what has no bound."""
+        """Return plain values for JSON. The shape is stable for one `version`; None means without bound."""
         return {
             "version": VERSION,
             "operation": self.operation,
@@ -82,7 +88,11 @@ class Trace:
 
     @classmethod
     def from_dict(cls, recorded: Mapping[str, Any]) -> Self:
-        """The trace that gave this `to_dict`, also by way of JSON. Raises TraceError."""
+        """Return the trace of which this is the `to_dict`, also after a way through JSON.
+
+        Raises:
+            TraceError: If it has another version, or is incomplete.
+        """
         check_version(recorded)
         try:
             deadline = recorded["deadline"]
@@ -97,12 +107,12 @@ class Trace:
                 [_entry(entry) for entry in recorded["entries"]],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TraceError(f"the trace is not whole: {type(error).__name__}: {error}") from error
+            raise TraceError(f"the trace is incomplete: {type(error).__name__}: {error}") from error
 
     def explain(self) -> str:
-        """The same for a person: one line an entry, with seconds from the start."""
+        """Return the trace as text: one line for each entry, with seconds from the start."""
         if not self.operation:
-            return "nothing was tried"
+            return "no attempt was made"
         lines = [f"{self.operation} over {', '.join(self.candidates)}"]
         lines += [f"{entry.at:8.3f} s  {describe(entry)}" for entry in self.entries]
         return "\n".join(lines)
@@ -117,7 +127,7 @@ def _entry(recorded: Mapping[str, Any]) -> Entry:
     }
     kind = fields.pop("kind")
     if kind not in _KINDS:
-        raise ValueError(f"no entry is of kind {kind!r}")
+        raise ValueError(f"no entry has the kind {kind!r}")
     if kind == Failed.kind:
         fields |= {"failure": FailureClass(fields["failure"]), "phase": Phase(fields["phase"])}
     return _KINDS[kind](**fields)

@@ -25,7 +25,7 @@ from turnout.routing.commands import Close, Command, Finish, Open, Read, Sleep, 
 from turnout.routing.policy.classify import RULES
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
-from turnout.routing.state.scheduler import Admitted
+from turnout.routing.state.waiter import Admitted
 from turnout.simulation import Outcome, Script, Simulation
 from turnout.trace.entries import (
     Answered,
@@ -86,15 +86,15 @@ class Observer:
                 assert until <= self._deadline(call) + 1e-6, "no wait is longer than the deadline"
             case WaitForAny():
                 assert self.world.concurrent, "only tasks can wait beside each other"
-                assert call.in_flight.overlapping
+                assert call.hedging
             case Finish(result, error):
                 assert result is None or error is None
                 assert all(mine.dropped for mine in self.tries[call]), "what began has ended"
         # A place is held from Open to Drop, and by a call that was just granted one.
         on = [mine for tries in self.tries.values() for mine in tries if not mine.dropped]
-        owed = sum(len(other.in_flight.drops) for other in self.began)
-        granted = sum(isinstance(other.selector.granted, Admitted) for other in self.began)
-        assert self.core.places.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
+        owed = sum(len(other.in_flight.to_close) for other in self.began)
+        granted = sum(isinstance(other.selector.answer, Admitted) for other in self.began)
+        assert self.core.scheduler.in_flight == len(on) - owed + granted, "leases equal opens minus drops"
         most = self.world.policy.max_concurrency
         assert most is None or len(on) - owed <= most, "the router is never over its limit"
 
@@ -134,7 +134,7 @@ class Observer:
         self._within_limits(provider, now)
         self._rested(call, started, now)
         if not started.forced:  # else it asks one that others give time to rest, and takes nothing from them
-            self._fair(call, started.place, now)
+            self._fair(call, started.index, now)
 
     def _repeats(self, call: Call, started: Started, now: float) -> None:
         """What may be asked for again, and from when on."""
@@ -147,7 +147,7 @@ class Observer:
             if self.policy_of(call).retry_mode == "only_if_unsent":
                 unsent = failure is not None and failure.phase is Phase.NOT_SENT
                 assert unsent, "nothing is repeated that may have been processed"
-            if failure is not None and failure.retry_after is not None and earlier.place == started.place:
+            if failure is not None and failure.retry_after is not None and earlier.index == started.index:
                 assert now >= self.began[call] + failure.at + failure.retry_after - 1e-6, "Retry-After is a floor"
 
     def _within_limits(self, provider: str, now: float) -> None:
@@ -157,7 +157,7 @@ class Observer:
                 continue
             on = recent = 0
             for call, tries in self.tries.items():
-                owed = {mine.number for mine in call.in_flight.drops}
+                owed = {mine.number for mine in call.in_flight.to_close}
                 for mine in tries:
                     if mine.provider == provider:
                         going = not mine.dropped and mine.number not in owed
@@ -177,13 +177,14 @@ class Observer:
         if started.forced:
             assert self.policy_of(call).when_all_in_cooldown == "try_anyway"
         elif started.probe:
+            closing = {other: [owed.number for owed in other.in_flight.to_close] for other in self.tries}
             probes = sum(
                 entry.probe and entry.candidate == started.candidate and not mine.dropped
                 for other, tries in self.tries.items()
                 for entry in other.trace.entries
                 if isinstance(entry, Started)
                 for mine in tries
-                if mine.number == entry.attempt and mine.number not in [owed.number for owed in other.in_flight.drops]
+                if mine.number == entry.attempt and mine.number not in closing[other]
             )
             assert probes == 1, "a half-open breaker lets one probe through"
 
@@ -192,9 +193,9 @@ class Observer:
         model = call.selector.candidates[place].model
         for other in self.began:
             entries = other.trace.entries
-            if other is call or other.finished or other.selector.granted is not None or not entries:
+            if other is call or other.finished or other.selector.answer is not None or not entries:
                 continue
-            waits = isinstance(entries[-1], Queued) and other.selector.queued
+            waits = isinstance(entries[-1], Queued) and other.selector.is_queued
             mine = [entry for entry in call.trace.entries if isinstance(entry, Queued)]
             since = self._when(call, mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():
@@ -287,8 +288,8 @@ def check_world(world: World) -> None:
         assert outcome.finish is not None, "every call finishes"
         check_outcome(outcome, observer)
         check_story(outcome, len(observer.tries[outcome.call]))
-    assert simulation.core.places.in_flight == 0, "leases equal opens minus drops"
-    assert simulation.core.places.waiting == 0, "nobody is left waiting"
+    assert simulation.core.scheduler.in_flight == 0, "leases equal opens minus drops"
+    assert simulation.core.scheduler.waiting == 0, "nobody is left waiting"
 
 
 def check_outcome(outcome: Outcome, observer: Observer) -> None:

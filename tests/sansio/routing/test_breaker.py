@@ -45,52 +45,54 @@ def test_whatever_comes_the_breaker_keeps_its_word(policy: BreakerPolicy, steps:
     going: list[Attempt] = []
     for step, passes in steps:
         now += passes
-        before = breaker.blocked(now)
+        before = breaker.blocked_by(now)
         cool, opened = breaker.cool_until, breaker.open_until
         match step:
             case "begin":
                 if before is None:
                     attempt = Attempt(now)
-                    breaker.begin(attempt, now)
+                    breaker.attempt_started(attempt, now)
                     attempt.probe = breaker.is_probe(attempt)
                     going.append(attempt)
             case "cool":
                 breaker.cool_down(now + passes)
             case "succeed" if going:
                 attempt = going.pop(0)
-                breaker.succeeded(attempt, now, began=attempt.began)
+                breaker.record_success(attempt, now, started=attempt.began)
             case "fail" if going:
                 attempt = going.pop(0)
-                breaker.failed(attempt, now, began=attempt.began)
+                breaker.record_failure(attempt, now, started=attempt.began)
             case "abandon" if going:
-                breaker.abandoned(going.pop(0))
+                breaker.forget_probe(going.pop(0))
         assert breaker.cool_until >= cool, "a cooldown is only ever extended"
         assert breaker.open_until >= opened, "so is an open breaker"
         assert sum(attempt.probe for attempt in going) <= 1, "one probe at a time"
-        assert breaker.probing == any(attempt.probe for attempt in going)
-        blocked = breaker.blocked(now)
+        assert breaker.has_probe == any(attempt.probe for attempt in going)
+        blocked = breaker.blocked_by(now)
         if blocked is not None:
             state, wait = blocked
             assert wait > 0
-            assert (state == "probing") == math.isinf(wait)
-            assert breaker.blocked(now + wait) is None or math.isinf(wait) or breaker.blocked(now + wait) != blocked
+            assert (state == "probe_in_flight") == math.isinf(wait)
+            assert (
+                breaker.blocked_by(now + wait) is None or math.isinf(wait) or breaker.blocked_by(now + wait) != blocked
+            )
         assert len(breaker._steps) <= 12, "its memory does not grow"
 
 
 def test_failures_in_a_row_open_it_and_a_probe_closes_it() -> None:
     breaker = Breaker(BreakerPolicy(consecutive_failures=3, break_duration=5.0))
     for _ in range(3):
-        assert breaker.blocked(0.0) is None
-        breaker.failed(OTHER, 0.0, began=0.0)
-    assert breaker.blocked(1.0) == ("open", 4.0)
+        assert breaker.blocked_by(0.0) is None
+        breaker.record_failure(OTHER, 0.0, started=0.0)
+    assert breaker.blocked_by(1.0) == ("breaker_open", 4.0)
     assert breaker.state(1.0) == "open"
     assert breaker.state(5.0) == "half-open"
-    breaker.begin(PROBE, 5.0)
+    breaker.attempt_started(PROBE, 5.0)
     assert breaker.is_probe(PROBE)
-    assert breaker.blocked(5.0) == ("probing", math.inf)
-    breaker.succeeded(PROBE, 5.5, began=5.0)
+    assert breaker.blocked_by(5.0) == ("probe_in_flight", math.inf)
+    breaker.record_success(PROBE, 5.5, started=5.0)
     assert breaker.state(5.5) == "closed"
-    assert breaker.blocked(5.5) is None
+    assert breaker.blocked_by(5.5) is None
 
 
 def test_each_failed_probe_keeps_it_open_for_longer_up_to_the_ceiling() -> None:
@@ -100,50 +102,50 @@ def test_each_failed_probe_keeps_it_open_for_longer_up_to_the_ceiling() -> None:
         ),
         0.0,
     )
-    breaker.failed(OTHER, now, began=now)
+    breaker.record_failure(OTHER, now, started=now)
     for seconds in (5.0, 10.0, 15.0, 15.0):
-        assert breaker.blocked(now) == ("open", seconds)
+        assert breaker.blocked_by(now) == ("breaker_open", seconds)
         now += seconds
-        breaker.begin(PROBE, now)
+        breaker.attempt_started(PROBE, now)
         assert breaker.is_probe(PROBE)
-        breaker.failed(PROBE, now, began=now)
+        breaker.record_failure(PROBE, now, started=now)
 
 
 def test_the_ratio_counts_only_over_enough_calls_and_only_in_the_window() -> None:
     breaker = Breaker(BreakerPolicy(consecutive_failures=0, minimum_calls=4, failure_ratio=0.5, window=10.0))
     for now, good in ((0.0, False), (0.1, False), (11.0, True), (11.1, True), (11.2, False)):
         if good:
-            breaker.succeeded(OTHER, now, began=now)
+            breaker.record_success(OTHER, now, started=now)
         else:
-            breaker.failed(OTHER, now, began=now)
+            breaker.record_failure(OTHER, now, started=now)
         assert breaker.state(now) == "closed"
-    breaker.failed(OTHER, 11.3, began=11.3)
+    breaker.record_failure(OTHER, 11.3, started=11.3)
     assert breaker.state(11.3) == "open"
 
 
 def test_what_was_under_way_before_it_opened_neither_closes_nor_prolongs() -> None:
     breaker = Breaker(BreakerPolicy(consecutive_failures=1, break_duration=5.0))
-    breaker.failed(OTHER, 10.0, began=9.0)
-    breaker.succeeded(OTHER, 11.0, began=8.0)
-    breaker.failed(OTHER, 12.0, began=8.5)
-    assert breaker.blocked(12.0) == ("open", 3.0)
+    breaker.record_failure(OTHER, 10.0, started=9.0)
+    breaker.record_success(OTHER, 11.0, started=8.0)
+    breaker.record_failure(OTHER, 12.0, started=8.5)
+    assert breaker.blocked_by(12.0) == ("breaker_open", 3.0)
 
 
 @pytest.mark.parametrize("opened", [64, 5000])
 def test_growth_does_not_overflow(opened: int) -> None:
     breaker = Breaker(BreakerPolicy(consecutive_failures=1))
-    breaker.opened = opened
+    breaker.consecutive_opens = opened
     breaker._opened_at = breaker.open_until = 0.0
-    breaker.failed(PROBE, 1.0, began=1.0)
+    breaker.record_failure(PROBE, 1.0, started=1.0)
     assert breaker.open_until == 121.0
 
 
 def test_one_that_was_closed_by_an_answer_rests_no_longer() -> None:
     """Asked although it was open, for there was no other, and it answered."""
     breaker = Breaker(BreakerPolicy(consecutive_failures=1, break_duration=100.0))
-    breaker.failed(OTHER, 0.0, began=0.0)
-    assert breaker.rests_for(1.0) == 99.0
-    breaker.succeeded(OTHER, 2.0, began=1.0)
-    assert breaker.rests_for(2.0) == 0.0
+    breaker.record_failure(OTHER, 0.0, started=0.0)
+    assert breaker.available_in(1.0) == 99.0
+    breaker.record_success(OTHER, 2.0, started=1.0)
+    assert breaker.available_in(2.0) == 0.0
     breaker.cool_down(9.0)
-    assert breaker.rests_for(2.0) == 7.0
+    assert breaker.available_in(2.0) == 7.0

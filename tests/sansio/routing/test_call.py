@@ -33,7 +33,7 @@ from turnout.errors import (
 from turnout.failures import FailureClass
 from turnout.http import HttpRequest
 from turnout.messages import Image, Message
-from turnout.routing.call.final_error import failed_entry
+from turnout.routing.call.final_error import failure_entry
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep
 from turnout.routing.policy.backoff import backoff_seconds
@@ -290,7 +290,7 @@ def test_cancelled_calls_are_over_at_once() -> None:
         outcome = world.run(cancel_at=at)
         assert outcome.finish == Finish()
         assert outcome.ended == at
-        assert world.core.places.in_flight == 0
+        assert world.core.scheduler.in_flight == 0
 
 
 def test_places_are_given_in_order_and_passed_on() -> None:
@@ -301,9 +301,9 @@ def test_places_are_given_in_order_and_passed_on() -> None:
     world.simulation.run()
     assert [now for _, now in world.asked] == pytest.approx([0.0, 1.0, 2.0])
     assert [outcome.error for outcome in world.simulation.outcomes] == [None] * 4
-    assert world.core.places.in_flight == 0
+    assert world.core.scheduler.in_flight == 0
     _, waited, *_ = world.simulation.outcomes[2].call.trace.entries
-    assert waited.kind == "waiting"
+    assert waited.kind == "queued"
 
 
 def test_a_full_router_rejects_where_it_was_told_to() -> None:
@@ -318,9 +318,9 @@ def test_waiting_for_a_place_ends_with_the_deadline() -> None:
     world.simulation.call(Stream(world.request()))
     outcome = world.run(at=0.0, timeout=2.0)
     assert isinstance(outcome.error, DeadlineExceeded)
-    assert "waiting for a place" in str(outcome.error)
+    assert "waited in the queue" in str(outcome.error)
     assert outcome.ended == 2.0
-    assert world.core.places.in_flight == 0
+    assert world.core.scheduler.in_flight == 0
 
 
 def test_wrong_calls_change_nothing() -> None:
@@ -404,7 +404,7 @@ def test_no_connection_that_waiting_does_not_mend_is_not_tried_again(reason: str
     assert failure is (FailureClass.CONNECT_CONFIG if lasting else FailureClass.CONNECT)
     assert RULES[failure].action is (Action.FALLBACK if lasting else Action.RETRY)
     assert RULES[failure].health
-    entry = failed_entry(0.0, 1, failure, Phase.SENT, ConnectFailed("no", reason=reason))
+    entry = failure_entry(0.0, 1, failure, Phase.SENT, ConnectFailed("no", reason=reason))
     assert (entry.code, entry.phase) == (reason or None, Phase.NOT_SENT)
 
 
@@ -419,7 +419,7 @@ def test_what_a_dialect_cannot_say_moves_on() -> None:
     alone = World([GOOD])
     alone.core.register(Mute("p0"), replace=True)
     assert isinstance(alone.run().error, CapabilityUnsupported)
-    assert alone.core.places.in_flight == 0
+    assert alone.core.scheduler.in_flight == 0
 
 
 def vectors(*rows: list[float]) -> Script:
@@ -498,13 +498,13 @@ def test_a_trace_is_plain_values() -> None:
     world = World([failing(503, headers=(("retry-after", "1"),))], [GOOD], max_retries=1)
     outcome = world.run(wall=1000.0)
     told = outcome.call.trace.to_dict()
-    assert (told["version"], told["operation"], told["started_at"]) == (2, "stream", 1000.0)
+    assert (told["version"], told["operation"], told["started_at"]) == (3, "stream", 1000.0)
     assert [entry["kind"] for entry in told["entries"]] == [
-        "started", "head", "failed", "retrying", "started", "head", "failed", "moved-on", "started", "head", "content",
-        "ended", "answered",
+        "started", "response-started", "failed", "retrying", "started", "response-started", "failed", "fell-back",
+        "started", "response-started", "first-content", "completed", "answered",
     ]  # fmt: skip
     said = outcome.call.trace.explain()
-    assert "asks to wait 1 s" in said
+    assert "retry after 1 s" in said
     assert "answered by p1/m" in said
 
 
@@ -512,6 +512,6 @@ def test_a_deadline_in_the_middle_of_a_collected_answer_keeps_what_came() -> Non
     world = World([Script(body=tuple((1.0, b"tx\n") for _ in range(50)))], timeout=5.5)
     outcome = world.run(Chat(world.request(), collect=True))
     assert isinstance(outcome.error, DeadlineExceeded)
-    assert "was answering" in str(outcome.error)
+    assert "was responding" in str(outcome.error)
     assert outcome.error.partial is not None
     assert outcome.error.partial.text == "xxxxx"

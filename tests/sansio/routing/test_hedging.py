@@ -63,7 +63,7 @@ def test_those_that_were_overtaken_count_as_slow() -> None:
     world = World([quick] * 20 + [slow] * 20, [quick], hedge=Hedge(quantile=0.9, budget=1.0), concurrent=True)
     for _ in range(40):
         world.run()
-    latency = world.core.places.standings()["p0/m"].latency
+    latency = world.core.scheduler.states()["p0/m"].latency
     quantile = latency.quantile(0.9)
     assert quantile is not None
     assert quantile > 0.15, "each hedge shows that it takes longer than was thought"

@@ -16,7 +16,8 @@ from turnout.providers import create
 from turnout.routing.call.operations import Stream
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
-from turnout.routing.state.limits import Limiter, ProviderRateLimit, SlidingWindow
+from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limits import ProviderRateLimit, SlidingWindow
 from turnout.simulation import Script, Simulation
 
 # Sums of these are exact in binary, so that no rounding blurs the edges.
@@ -76,27 +77,27 @@ def test_more_than_the_whole_limit_goes_through_alone() -> None:
 def test_a_pace_is_learnt_and_forgotten() -> None:
     pace = ProviderRateLimit()
     assert pace.wait(5, 0.0) == 0.0
-    pace.learn(RateWindow(limit=100, remaining=3, reset=10.0), 0.0, 1)
+    pace.update(RateWindow(limit=100, remaining=3, reset=10.0), 0.0, 1)
     assert pace.wait(2, 0.0) == 0.0
     pace.take(2, 0.0)
     assert pace.wait(1, 4.0) == 6.0
     assert pace.wait(1, 10.0) == 0.0
     for useless in (None, RateWindow(limit=5), RateWindow(remaining=0), RateWindow(remaining=0, reset=0.0)):
-        pace.learn(useless, 20.0, 0)
+        pace.update(useless, 20.0, 0)
         assert pace.wait(1, 20.0) == 0.0
 
 
 def test_what_an_older_answer_said_is_old_news_when_it_ends_later() -> None:
     pace = ProviderRateLimit()
-    pace.learn(RateWindow(remaining=0, reset=30.0), 5.0, 0)
-    pace.learn(RateWindow(remaining=100, reset=30.0), 1.0, 0)
+    pace.update(RateWindow(remaining=0, reset=30.0), 5.0, 0)
+    pace.update(RateWindow(remaining=100, reset=30.0), 1.0, 0)
     assert pace.wait(1, 6.0) == 29.0
 
 
 @pytest.mark.parametrize("reset", [1e12, math.inf])
 def test_a_reset_that_is_no_duration_is_looked_at_again_after_a_day(reset: float) -> None:
     pace = ProviderRateLimit()
-    pace.learn(RateWindow(remaining=0, reset=reset), 0.0, 0)
+    pace.update(RateWindow(remaining=0, reset=reset), 0.0, 0)
     assert pace.wait(1, 0.0) == 86_400.0
 
 
@@ -106,18 +107,18 @@ def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple
     used = count = 0
     for brought_something, tokens, _ in attempts:
         attempt = object()
-        ticket = gate.enter(attempt, 100, 0.0)
+        ticket = gate.acquire(attempt, 100, 0.0)
         assert ticket is not None
         assert gate.in_flight == 1
-        gate.leave(attempt)
-        ticket.settle(tokens, give_back=not brought_something)
+        gate.release(attempt)
+        ticket.adjust(tokens, refund=not brought_something)
         if brought_something:
             count += 1
             used += tokens if tokens is not None else 100
     assert gate.in_flight == 0
-    assert gate._requests is not None
+    assert isinstance(gate._requests, SlidingWindow)
     assert gate._requests.taken(0.0) == count
-    assert gate._tokens is not None
+    assert isinstance(gate._tokens, SlidingWindow)
     assert gate._tokens.taken(0.0) == used
 
 

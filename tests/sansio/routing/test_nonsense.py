@@ -57,7 +57,7 @@ def test_a_time_that_is_none_is_refused_before_anything_begins(name: str, second
     core = RouterCore()
     with pytest.raises((TypeError, ValueError), match=f"{name} must be a number of seconds"):
         core.start(Chat(ChatRequest("p/m", "x")), 0.0, **{name: seconds})
-    assert not core.places.in_flight
+    assert not core.scheduler.in_flight
 
 
 def test_what_a_router_is_made_of_is_looked_at_when_it_comes() -> None:

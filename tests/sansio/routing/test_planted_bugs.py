@@ -17,16 +17,17 @@ from tests.sansio.routing.observer import check_world
 from tests.sansio.routing.worlds import World, worlds
 from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.machine import Call
-from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.commands import Sleep
 from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.plan import Plan, Retry
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.breaker import Breaker
-from turnout.routing.state.candidate_state import Lease
-from turnout.routing.state.limits import Limiter, SlidingWindow
-from turnout.routing.state.router_lock import Places
-from turnout.routing.state.scheduler import Admission, Admitted
+from turnout.routing.state.lease import Lease
+from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limits import SlidingWindow
+from turnout.routing.state.scheduler import Scheduler
+from turnout.routing.state.waiter import Admitted, Waiter
 from turnout.simulation import Simulation
 from turnout.trace.entries import Answered, FellBack, Started
 
@@ -51,11 +52,13 @@ def a_lease_is_never_given_back(patch: pytest.MonkeyPatch) -> None:
 
 @bug("over its limit")
 def a_place_too_many_is_given(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        Limiter,
-        "full",
-        lambda self: self.limit.max_concurrency is not None and self.in_flight > self.limit.max_concurrency,
-    )
+    real = Limiter.__attrs_post_init__
+
+    def one_more(self: Limiter) -> None:
+        real(self)
+        self.slots += 1
+
+    patch.setattr(Limiter, "__attrs_post_init__", one_more)
 
 
 @bug("asked too often")
@@ -81,31 +84,31 @@ def a_wait_forgets_the_deadline(patch: pytest.MonkeyPatch) -> None:
 
 @bug("open breaker")
 def the_breaker_never_blocks(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Breaker, "blocked", lambda self, now: None)
+    patch.setattr(Breaker, "blocked_by", lambda self, now: None)
 
 
 @bug("one probe")
 def every_attempt_is_a_probe(patch: pytest.MonkeyPatch) -> None:
-    real = Breaker.begin
+    real = Breaker.attempt_started
 
-    def begin(self: Breaker, attempt: object, now: float) -> None:
+    def attempt_started(self: Breaker, attempt: object, now: float) -> None:
         self._probe = None
         real(self, attempt, now)
 
-    patch.setattr(Breaker, "begin", begin)
-    patch.setattr(Breaker, "probing", property(lambda self: False))
+    patch.setattr(Breaker, "attempt_started", attempt_started)
+    patch.setattr(Breaker, "has_probe", property(lambda self: False))
 
 
 @bug("after content")
 def content_does_not_commit(patch: pytest.MonkeyPatch) -> None:
-    real = Call._flow
+    real = Call._on_first_content
 
-    def flow(self: Call, live: Any, now: float) -> None:
+    def on_first_content(self: Call, live: Any, now: float) -> None:
         deadline = self._deadline
         real(self, live, now)
-        self._delivery.committed, self._deadline = False, deadline
+        self._response.committed, self._deadline = False, deadline
 
-    patch.setattr(Call, "_flow", flow)
+    patch.setattr(Call, "_on_first_content", on_first_content)
 
 
 @bug("what was delivered was sent")
@@ -121,14 +124,14 @@ def a_delta_is_told_twice(patch: pytest.MonkeyPatch) -> None:
 
 @bug("nothing received is lost")
 def the_partial_answer_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    from turnout.routing.call.final_error import interrupted as real
+    from turnout.routing.call.final_error import as_interrupted as real
 
-    def interrupted(error: Any, partial: Any, candidate: str) -> Any:
+    def as_interrupted(error: Any, partial: Any, candidate: str) -> Any:
         empty = attrs.evolve(partial, message=attrs.evolve(partial.message, content=())) if partial else partial
         return real(error, empty, candidate)
 
-    patch.setattr("turnout.routing.call.machine.interrupted", interrupted)
-    patch.setattr("turnout.routing.call.partial_response.interrupted", interrupted)
+    for module in ("machine", "partial_response", "recovery"):
+        patch.setattr(f"turnout.routing.call.{module}.as_interrupted", as_interrupted)
 
 
 @bug("every call finishes")
@@ -139,14 +142,13 @@ def a_driver_stops_too_early(patch: pytest.MonkeyPatch) -> None:
 
 @bug("served first")
 def the_last_comes_first(patch: pytest.MonkeyPatch) -> None:
-    real = Admission._let_in
+    real = Limiter.join
 
-    def let_in(self: Admission[Any], now: float) -> None:
-        self._queue = dict(reversed(self._queue.items()))
-        real(self, now)
-        self._queue = dict(reversed(self._queue.items()))
+    def join(self: Limiter, waiter: Any) -> None:
+        waiter.rank = (-waiter.rank[0], -waiter.rank[1])
+        real(self, waiter)
 
-    patch.setattr(Admission, "_let_in", let_in)
+    patch.setattr(Limiter, "join", join)
 
 
 @bug("leases equal opens minus drops")
@@ -156,7 +158,7 @@ def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
         if live.number == 2:
-            self.in_flight.drops.pop()
+            self.in_flight.to_close.pop()
 
     patch.setattr(Call, "_close", close)
 
@@ -167,14 +169,14 @@ def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
 
     def close(self: Call, live: Any, now: float) -> None:
         real(self, live, now)
-        self.in_flight.drops.append(live)
+        self.in_flight.to_close.append(live)
 
     patch.setattr(Call, "_close", close)
 
 
 @bug("attempt")
 def attempts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Plan, "began", lambda self: None)
+    patch.setattr(Plan, "attempt_started", lambda self: None)
 
 
 @bug("told")
@@ -189,52 +191,55 @@ def the_trace_is_silent_about_the_answer(patch: pytest.MonkeyPatch) -> None:
 
 @bug("names who is asked")
 def the_trace_names_another(patch: pytest.MonkeyPatch) -> None:
-    real = Call._note
+    real = TraceWriter.write
 
-    def note(self: Call, entry: Any) -> None:
+    def write(self: TraceWriter, entry: Any) -> None:
         real(self, attrs.evolve(entry, candidate="p9/m") if isinstance(entry, Started) else entry)
 
-    patch.setattr(Call, "_note", note)
+    patch.setattr(TraceWriter, "write", write)
 
 
 @bug("after the deadline")
 def the_deadline_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
-    real = Call._advance
+    real = Call._start_next_attempt
 
-    def advance(self: Call, now: float) -> Any:
+    def start_next_attempt(self: Call, now: float) -> Any:
         if now >= self._deadline:
-            self._not_before, self._deadline = -math.inf, now + 10.0
+            self._backoff_until, self._deadline = -math.inf, now + 10.0
         return real(self, now)
 
-    patch.setattr(Call, "_advance", advance)
-    patch.setattr(Plan, "failed", lambda self, place, failure, after, phase, at: Retry(50.0, "planted"))
+    patch.setattr(Call, "_start_next_attempt", start_next_attempt)
+    patch.setattr(Plan, "failed", lambda self, index, failure, after, phase, at: Retry(50.0, "planted"))
 
 
 @bug("leases equal opens minus drops")
 def the_loser_is_never_dropped(patch: pytest.MonkeyPatch) -> None:
-    real = InFlight.overtake
+    real = InFlight.declare_winner
 
-    def overtake(self: InFlight, winner: Any) -> Any:
+    def declare_winner(self: InFlight, winner: Any) -> Any:
         loser = real(self, winner)
         if loser is not None:
-            self.drops.remove(loser)
+            self.to_close.remove(loser)
         return loser
 
-    patch.setattr(InFlight, "overtake", overtake)
+    patch.setattr(InFlight, "declare_winner", declare_winner)
 
 
 @bug("hedges keep to their budget")
 def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
-    def beside(self: Places[CandidateSelector], field: CandidateSelector, place: int, now: float) -> Admitted | None:
-        return self._admission.beside(field, place, now)
+    real = Scheduler.acquire_hedge
 
-    patch.setattr(Places, "beside", beside)
+    def acquire_hedge(self: Scheduler, waiter: Waiter, running: int, now: float) -> Admitted | None:
+        self._hedge_tokens = 10.0
+        return real(self, waiter, running, now)
+
+    patch.setattr(Scheduler, "acquire_hedge", acquire_hedge)
 
 
 @bug("over its limit")
 def a_hedge_overlooks_the_limits(patch: pytest.MonkeyPatch) -> None:
-    real = Plan.beside
-    patch.setattr(Plan, "beside", lambda self, place, free: real(self, place, lambda other: True))
+    real = Plan.choose_hedge
+    patch.setattr(Plan, "choose_hedge", lambda self, running, is_free: real(self, running, lambda other: True))
 
 
 @bug("may have been processed")
@@ -253,13 +258,13 @@ def nobody_heeds_what_was_asked_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget(patch: pytest.MonkeyPatch, kind: type) -> None:
-    real = Call._note
+    real = TraceWriter.write
 
-    def note(self: Call, entry: Any) -> None:
+    def write(self: TraceWriter, entry: Any) -> None:
         if not isinstance(entry, kind):
             real(self, entry)
 
-    patch.setattr(Call, "_note", note)
+    patch.setattr(TraceWriter, "write", write)
 
 
 @contextmanager
@@ -269,6 +274,8 @@ def planted(plant: Plant) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str) -> None:
     plant, word = BUGS[name]

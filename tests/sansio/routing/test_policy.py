@@ -102,7 +102,7 @@ def test_a_retry_after_holds_for_other_calls_too() -> None:
     world = World([limited, GOOD], [GOOD], max_retries=0)
     world.run()
     passed = world.run(at=5.0)
-    assert "passed over: cooling for 25 s more" in passed.call.trace.explain()
+    assert "p0/m skipped: cooldown, for 25 s" in passed.call.trace.explain()
     world.run(at=31.0)
     assert world.who == ["p0", "p1", "p1", "p0"]
 
@@ -112,7 +112,7 @@ def test_the_last_candidate_left_is_still_tried() -> None:
     world.run()
     outcome = world.run(at=1.0)
     assert len(world.asked) == 2
-    assert "for there is no other" in outcome.call.trace.explain()
+    assert "because no other is left" in outcome.call.trace.explain()
 
 
 def test_a_call_may_wait_for_the_first_that_returns() -> None:
@@ -122,7 +122,7 @@ def test_a_call_may_wait_for_the_first_that_returns() -> None:
     outcome = world.run(at=1.0)
     assert outcome.error is None
     assert world.asked[1][1] == pytest.approx(10.0, abs=1e-4)
-    assert "waits: every candidate is cooling" in outcome.call.trace.explain()
+    assert "queued: every candidate is blocked: cooldown" in outcome.call.trace.explain()
 
 
 def test_no_call_waits_for_what_returns_after_its_deadline() -> None:
@@ -197,7 +197,7 @@ def test_a_context_overflow_moves_to_a_larger_window_only() -> None:
     world.core.register(Overflowing("p0"), replace=True)
     outcome = world.run()
     assert world.who == ["p0", "p2"]
-    assert "p1/m is skipped: its context window is no larger" in outcome.call.trace.explain()
+    assert "p1/m is excluded: its context window is no larger" in outcome.call.trace.explain()
 
 
 def test_routing_around_a_content_filter_is_the_caller_s_choice() -> None:
@@ -273,7 +273,7 @@ def test_names_without_end_fill_no_memory_and_what_matters_is_kept() -> None:
     world.run(Stream(ChatRequest("p1/kept", "x")))
     for number in range(5000):
         world.run(Stream(ChatRequest(f"p1/m{number}", "x")))
-    standings = world.core.places.standings()
+    standings = world.core.scheduler.states()
     assert len(standings) <= 1001
     assert {"p0/cooling", "p1/kept"} <= set(standings)
 
@@ -282,7 +282,7 @@ def test_a_deadline_is_nobody_s_fault() -> None:
     world = World([Script(head=500.0)], breaker=BreakerPolicy(consecutive_failures=1))
     outcome = world.run(Chat(world.request()), timeout=2.0)
     assert isinstance(outcome.error, DeadlineExceeded)
-    (standing,) = world.core.places.standings().values()
+    (standing,) = world.core.scheduler.states().values()
     assert standing.breaker.state(2.0) == "closed"
 
 
@@ -290,7 +290,7 @@ def test_a_deadline_while_connecting_is_nobody_s_fault_either() -> None:
     world = World([Script(connect=math.inf)], breaker=BreakerPolicy(consecutive_failures=1))
     outcome = world.run(timeout=1.0)
     assert isinstance(outcome.error, DeadlineExceeded)
-    (standing,) = world.core.places.standings().values()
+    (standing,) = world.core.scheduler.states().values()
     assert standing.breaker.state(1.0) == "closed"
 
 
@@ -303,14 +303,14 @@ def test_calls_in_a_hurry_say_nothing_against_those_who_take_their_time() -> Non
     for _ in range(10):
         assert world.run(Chat(world.request()), timeout=0.5).error is not None
     now = world.simulation.now
-    assert [standing.breaker.state(now) for standing in world.core.places.standings().values()] == ["closed"] * 2
+    assert [standing.breaker.state(now) for standing in world.core.scheduler.states().values()] == ["closed"] * 2
 
 
 def test_silence_counts_where_content_came_sooner_before() -> None:
     world = World([GOOD, Script(head=500.0)], [GOOD], breaker=BreakerPolicy(consecutive_failures=1))
     world.run()
     world.run(timeout=2.0)
-    assert world.core.places.standings()["p0/m"].breaker.state(world.simulation.now) == "open"
+    assert world.core.scheduler.states()["p0/m"].breaker.state(world.simulation.now) == "open"
 
 
 def test_whom_waiting_may_let_in_at_any_moment_is_waited_for() -> None:
@@ -365,4 +365,4 @@ def test_what_is_granted_while_a_call_asks_is_not_lost() -> None:
     assert isinstance(first.next_command(0.0), Open)
     then.append(lambda: first.cancel(0.0))
     command = second.next_command(0.0)
-    assert second.ready or isinstance(command, Open)
+    assert second.is_runnable or isinstance(command, Open)

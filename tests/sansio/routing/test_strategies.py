@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from turnout.chat import ModelConfig
 from turnout.routing.policy.routes import STRATEGIES, Choice, Measured, Route
-from turnout.routing.policy.strategies import arranged
+from turnout.routing.policy.strategies import order_choices
 from turnout.routing.state.latency import Latency, PeakEwma
 
 MEASURED = st.lists(
@@ -47,17 +47,17 @@ def simple(**fields: list[float]) -> list[Measured]:
 def test_every_choice_comes_once_and_lower_levels_first(
     strategy: str, measured: list[Measured], turn: int, seed: int
 ) -> None:
-    order = arranged(strategy, measured, turn, random.Random(seed))  # type: ignore[arg-type]  # one of the literals
+    order = order_choices(strategy, measured, turn, random.Random(seed))  # type: ignore[arg-type]  # one of the literals
     assert sorted(order) == list(range(len(measured)))
     levels = [measured[place].choice.tier for place in order]
     assert levels == sorted(levels)
-    assert order == arranged(strategy, measured, turn, random.Random(seed))  # type: ignore[arg-type]
+    assert order == order_choices(strategy, measured, turn, random.Random(seed))  # type: ignore[arg-type]
 
 
 def test_weights_are_shares() -> None:
     measured = simple(weight=[3.0, 1.0, 0.0])
     rng = random.Random(1)
-    firsts = Counter(arranged("weighted", measured, 0, rng)[0] for _ in range(4000))
+    firsts = Counter(order_choices("weighted", measured, 0, rng)[0] for _ in range(4000))
     assert firsts[2] == 0
     assert 0.70 < firsts[0] / 4000 < 0.80
 
@@ -66,14 +66,14 @@ def test_weights_are_shares() -> None:
 def test_weights_are_shares_whatever_their_unit(unit: float) -> None:
     measured = simple(weight=[3.0 * unit, unit])
     rng = random.Random(1)
-    firsts = Counter(arranged("weighted", measured, 0, rng)[0] for _ in range(4000))
+    firsts = Counter(order_choices("weighted", measured, 0, rng)[0] for _ in range(4000))
     assert 0.70 < firsts[0] / 4000 < 0.80
 
 
 def test_those_of_no_weight_come_last_in_no_fixed_order() -> None:
     measured = simple(weight=[0.0, 0.0, 1.0])
     rng = random.Random(1)
-    orders = Counter(tuple(arranged("weighted", measured, 0, rng)) for _ in range(1000))
+    orders = Counter(tuple(order_choices("weighted", measured, 0, rng)) for _ in range(1000))
     assert set(orders) == {(2, 0, 1), (2, 1, 0)}
     assert min(orders.values()) > 400
 
@@ -81,7 +81,7 @@ def test_those_of_no_weight_come_last_in_no_fixed_order() -> None:
 def test_turns_go_round() -> None:
     measured = simple(in_flight=[0, 0, 0])
     rng = random.Random(1)
-    assert [arranged("round-robin", measured, turn, rng) for turn in range(4)] == [
+    assert [order_choices("round-robin", measured, turn, rng) for turn in range(4)] == [
         [0, 1, 2],
         [1, 2, 0],
         [2, 0, 1],
@@ -91,17 +91,17 @@ def test_turns_go_round() -> None:
 
 def test_the_least_busy_and_the_cheapest_come_first_and_ties_are_shared() -> None:
     rng = random.Random(1)
-    assert arranged("least-busy", simple(in_flight=[4, 0, 2]), 0, rng) == [1, 2, 0]
-    firsts = Counter(arranged("least-busy", simple(in_flight=[0, 0, 7]), 0, rng)[0] for _ in range(200))
+    assert order_choices("least-busy", simple(in_flight=[4, 0, 2]), 0, rng) == [1, 2, 0]
+    firsts = Counter(order_choices("least-busy", simple(in_flight=[0, 0, 7]), 0, rng)[0] for _ in range(200))
     assert set(firsts) == {0, 1}
     prices = [Measured(Choice(ModelConfig("p", "m")), price=price) for price in (2.0, None, 0.5)]
-    assert arranged("cheapest", prices, 0, rng) == [2, 0, 1]
+    assert order_choices("cheapest", prices, 0, rng) == [2, 0, 1]
 
 
 def test_the_slowest_is_never_first_of_two_choices() -> None:
     measured = simple(latency=[1.0, 9.0, 0.1])
     rng = random.Random(1)
-    firsts = Counter(arranged("lowest-latency", measured, 0, rng)[0] for _ in range(300))
+    firsts = Counter(order_choices("lowest-latency", measured, 0, rng)[0] for _ in range(300))
     assert firsts[1] == 0
     assert firsts[2] > firsts[0] > 0, "two choices spread what the best would draw to itself"
 
@@ -109,12 +109,12 @@ def test_the_slowest_is_never_first_of_two_choices() -> None:
 def test_a_function_of_the_user_s_own() -> None:
     measured = simple(in_flight=[1, 2, 3])
     rng = random.Random(1)
-    assert arranged(lambda given: [2], measured, 0, rng) == [2, 0, 1]
-    assert arranged(lambda given: iter([1, 0]), measured, 0, rng) == [1, 0, 2]
+    assert order_choices(lambda given: [2], measured, 0, rng) == [2, 0, 1]
+    assert order_choices(lambda given: iter([1, 0]), measured, 0, rng) == [1, 0, 2]
     with pytest.raises(TypeError, match="returned None; it must return places"):
-        arranged(lambda given: None, measured, 0, rng)  # type: ignore[arg-type, return-value]  # what is tested
+        order_choices(lambda given: None, measured, 0, rng)  # type: ignore[arg-type, return-value]  # what is tested
     with pytest.raises(ValueError, match="no place among its 3 choices"):
-        arranged(lambda given: [7], measured, 0, rng)
+        order_choices(lambda given: [7], measured, 0, rng)
 
 
 def test_routes_say_what_is_wrong_with_them() -> None:
@@ -145,15 +145,15 @@ def test_an_estimate_jumps_up_comes_down_and_stays_within_what_was_seen(samples:
 
 def test_an_unknown_candidate_is_tried_before_it_is_judged() -> None:
     latency = Latency()
-    assert latency.score(0) == 0.0
-    assert latency.score(3) == 3.0
-    latency.content_came(0.5, 0.0)
-    latency.ended(2.0, 100, 2.5)
-    assert latency.score(0) == pytest.approx(0.5 + 200 * 0.02)
-    assert latency.score(1) == 2 * latency.score(0)
+    assert latency.load_score(0) == 0.0
+    assert latency.load_score(3) == 3.0
+    latency.record_first_content(0.5, 0.0)
+    latency.record_response(2.0, 100, 2.5)
+    assert latency.load_score(0) == pytest.approx(0.5 + 200 * 0.02)
+    assert latency.load_score(1) == 2 * latency.load_score(0)
     assert latency.quantile(0.95) is None
     for number in range(1, 101):
-        latency.content_came(number / 100, 3.0)
+        latency.record_first_content(number / 100, 3.0)
     assert latency.quantile(0.95) == pytest.approx(0.95)
     assert latency.quantile(0.5) == pytest.approx(0.5)
 
@@ -167,9 +167,9 @@ def test_a_user_s_function_may_give_the_whole_numbers_of_other_libraries() -> No
             return self.value
 
     order: Any = [Int64(2), Int64(0)]  # as an untyped library gives them
-    assert arranged(lambda _: order, simple(weight=[1.0, 1.0, 1.0]), 0, random.Random(1)) == [2, 0, 1]
+    assert order_choices(lambda _: order, simple(weight=[1.0, 1.0, 1.0]), 0, random.Random(1)) == [2, 0, 1]
 
 
 def test_a_user_s_function_may_go_on_for_ever() -> None:
     measured = simple(weight=[1.0, 1.0, 1.0])
-    assert arranged(lambda _: itertools.cycle([1, 2, 0]), measured, 0, random.Random(1)) == [1, 2, 0]
+    assert order_choices(lambda _: itertools.cycle([1, 2, 0]), measured, 0, random.Random(1)) == [1, 2, 0]

@@ -163,7 +163,7 @@ def test_at_every_await(case: Case, moment: Moment, runtime: str, sandbox: Sandb
             result = await cancelled_at(runtime, step, moment, lambda: case.deed(router))
             results.append(result)
             assert not any(health.in_flight for health in router.health()), "a place is held"
-            assert router._core.places.waiting == 0, "a call still waits for a place"
+            assert router._core.scheduler.waiting == 0, "a call still waits for a place"
             assert not router._events, "a call can still be woken"
             if case.deed is not queue:
                 assert len(traces) - told == 1, "a call is told of twice, or not at all"

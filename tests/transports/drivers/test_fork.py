@@ -215,14 +215,14 @@ def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
                 # The one place is taken by this thread, and another waits for it.
                 waiter = threading.Thread(target=lambda: answers.append(router.chat(REQUEST).text))
                 waiter.start()
-                while not router._core.places.waiting:
+                while not router._core.scheduler.waiting:
                     os.sched_yield()
 
                 def child() -> None:
                     assert router.chat(REQUEST, timeout=10.0).text == "one two three four"
-                    assert (router._core.places.in_flight, router._core.places.waiting) == (0, 0)
+                    assert (router._core.scheduler.in_flight, router._core.scheduler.waiting) == (0, 0)
                     stream.close()
-                    assert router._core.places.in_flight == 0
+                    assert router._core.scheduler.in_flight == 0
                     assert router.chat(REQUEST, timeout=10.0).text == "one two three four"
 
                 with held(router._core._lock, router._transport_lock, lock):
@@ -232,7 +232,7 @@ def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
                 assert stream.response.text == "one two three four"
             waiter.join(10.0)
             assert answers == ["one two three four"]
-            assert router._core.places.in_flight == 0
+            assert router._core.scheduler.in_flight == 0
 
 
 def test_children_do_not_all_wait_for_the_same_time() -> None:

@@ -50,7 +50,7 @@ def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[
             environ=sandbox.environ(), dotenv=None, hedge=policy.hedge, timeout=policy.timeout, max_retries=0
         ) as router:
             await main(router)
-            assert router._core.places.in_flight == 0
+            assert router._core.scheduler.in_flight == 0
 
     start(whole)
     assert sandbox.wait(lambda server: server.open_connections == 0)
@@ -74,7 +74,7 @@ def test_the_faster_of_two_answers(sandbox: Sandbox, runtime: str, way: str) -> 
         assert response.model == GEMINI
         told = response.trace.explain()
         assert "beside the slow one" in told
-        assert "attempt 1: dropped, another was faster" in told
+        assert "attempt 1: cancelled, another was faster" in told
 
     run(runtime, sandbox, main)
 
@@ -88,7 +88,7 @@ def test_the_first_may_still_win(sandbox: Sandbox, runtime: str) -> None:
         async with router.stream(ask()) as stream:
             assert stream.model == OPENAI
             assert [event async for event in stream][-1].done
-        assert "attempt 2: dropped, another was faster" in stream.trace.explain()
+        assert "attempt 2: cancelled, another was faster" in stream.trace.explain()
 
     run(runtime, sandbox, main)
 

@@ -204,7 +204,7 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
     ]
     router = kind(providers, policy=policy, transport=network)
     request = ChatRequest(ModelConfig("first", "m"), "x", fallbacks=[ModelConfig("second", "m")])
-    places = router._core.places
+    scheduler = router._core.scheduler
     survived = 0
     for at in range(1, 100_000):
         interrupter = Interrupter(at, ROUTING)
@@ -216,9 +216,9 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
             break  # it had come to its end before that instant
         where = f"instant {at}: {interrupter.place}"
         router.health()  # like every operation, it gives back the slots of calls that finalisers ended
-        assert (places.in_flight, places.waiting) == (0, 0), where
+        assert (scheduler.in_flight, scheduler.waiting) == (0, 0), where
         assert not router._events, where
-        assert not any(standing.breaker.probing for standing in places.standings().values()), where
+        assert not any(state.breaker.has_probe for state in scheduler.states().values()), where
         assert ask(router, request, UNTOUCHED) == "some words", where
         assert not network.opened, where
         survived += 1

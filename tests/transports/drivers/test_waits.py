@@ -152,7 +152,7 @@ def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None
         assert transport.probed.wait(10.0)
         waiting.start()
         until = time.monotonic() + 10.0
-        while not router._core.places.waiting and time.monotonic() < until:
+        while not router._core.scheduler.waiting and time.monotonic() < until:
             os.sched_yield()
         transport.go.set()
         waiting.join(10.0)

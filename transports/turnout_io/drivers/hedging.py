@@ -48,7 +48,7 @@ class HedgingRouter(AsyncRouter):
     _runtime: TaskRuntime  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by a subclass
 
     def _new_run(self, call: Call) -> AsyncRun:
-        return HedgedRun(self, call) if call.may_overlap else AsyncRun(self, call)
+        return HedgedRun(self, call) if call.may_hedge else AsyncRun(self, call)
 
 
 class HedgedRun(AsyncRun):
@@ -65,7 +65,7 @@ class HedgedRun(AsyncRun):
 
     async def step(self) -> tuple[Event, ...]:
         """Perform commands until there are events or the call has ended. See `AsyncRun.step`."""
-        if self._started and not self.call.in_flight.overlapping:
+        if self._started and not self.call.hedging:
             return await super().step()
         self._started = True
         async with self._runtime.task_group() as group:
@@ -83,14 +83,14 @@ class HedgedRun(AsyncRun):
             if not self._pending:
                 if self._events:
                     return True
-                if call.settled:
+                if call.no_more_hedges:
                     return False
             command = call.next_command(clock())
             self._router._notify_waiters()
             match command:
                 case Open(attempt) | Read(attempt):
                     self._start_operation(group, command)
-                    if attempt in self._pending and not call.in_flight.overlapping:
+                    if attempt in self._pending and not call.hedging:
                         await self._wait(math.inf)
                 case WaitForAny(until):
                     await self._wait(max(0.0, until - clock()))
@@ -153,7 +153,7 @@ class HedgedRun(AsyncRun):
             self._wake()
             return
         # Between the result and the Close of one attempt, the other may have won.
-        if self._pending.pop(attempt, None) is not None and self.call.in_flight.is_on(attempt):
+        if self._pending.pop(attempt, None) is not None and self.call.is_running(attempt):
             self._events += report(self._router._now())
             self._wake()
 

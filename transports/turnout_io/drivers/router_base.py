@@ -18,7 +18,7 @@ from turnout.routing.call.machine import Call
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
-from turnout.routing.state.candidate_state import Health, health_of
+from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
 from turnout_io.process_lock import process_lock
 
@@ -180,7 +180,7 @@ class RouterBase(Generic[TransportT, RunT]):
             return
         with self._fork_lock:
             if self._process != os.getpid():
-                self._core.places.part_with_calls()
+                self._core.scheduler.reset_after_fork()
                 if self._seed is None:
                     # Otherwise all workers of one parent would draw the same jitter, and retry at the same time.
                     self._core.rng = random.Random()
@@ -237,8 +237,7 @@ class RouterBase(Generic[TransportT, RunT]):
     def health(self) -> tuple[Health, ...]:
         """Return the health of each candidate that was used so far. May be called from any thread."""
         self._release_abandoned()
-        now = self._now()
-        return tuple(health_of(standing, now) for standing in self._core.places.standings().values())
+        return self._core.health(self._now())
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """Return the status of every registered provider. May be called from any thread."""

@@ -8,15 +8,16 @@ from typing import Any
 import attrs
 
 from turnout.chat import ChatResponse
-from turnout.errors import LocalProtocolError, Phase, TimedOut, Timer
+from turnout.errors import LocalProtocolError, TimedOut, Timer
 from turnout.http import TransportTimeouts
 from turnout.providers.protocol import Exchange
-from turnout.routing.call.operations import Operation
+from turnout.routing.call.operation import Operation
+from turnout.routing.call.states import ATTEMPT_TRANSITIONS, AttemptState, refuse_transition
 from turnout.routing.commands import Open, Read
 from turnout.routing.policy.settings import Hedge, Policy
 from turnout.routing.state.candidate import Candidate
-from turnout.routing.state.candidate_state import Lease
-from turnout.routing.state.scheduler import Admitted
+from turnout.routing.state.lease import Lease
+from turnout.routing.state.waiter import Admitted
 
 __all__ = ["Attempt"]
 
@@ -25,42 +26,42 @@ __all__ = ["Attempt"]
 class Attempt:
     """One exchange on the wire.
 
-    place       of its candidate among those of the call
-    lease       what it holds of the candidate until it is dropped
-    streams     whether its answer comes as a stream
-    allowed     seconds until its first content, or until the whole of a unary answer
-    content_by  the time at which those are over
-    idle_left   seconds of silence that it still has, once content flows
-    steady      the Read that is asked for again and again while content flows
-    flowing     whether content has come
-    hurried     whether the call leaves it less time than its own timers do, and less than its candidate takes lately:
-                that nothing came in it says nothing against the candidate
-    whole       whether the answer is whole; only its HTTP body has still to end
-    billed      whether what its answer costs has been counted
-    busy        whether an operation on it was begun beside another's, and has no outcome yet
+    Attributes:
+        number: Counted from 1 in its call.
+        index: Of its candidate among those of the call.
+        lease: What it holds of the candidate until it is closed.
+        streams: True if its response arrives as a stream.
+        time_to_first_content: Seconds that it has until its first content, or until its whole response.
+        first_content_deadline: The time at which they end.
+        idle_left: Seconds of silence that it may still have once content arrives.
+        state: See `AttemptState`.
+        deadline_bound: True if the call leaves it less time than its own timers do, and less than its candidate takes
+            lately. If it is silent for that time, it says nothing about the candidate's health.
+        cost_recorded: True once the cost of its response is counted.
+        operation_pending: True if an operation on it was started beside that of another attempt, and has no result yet.
+        read_at: When its newest read started.
+        head_at: When its head arrived.
     """
 
     number: int
-    place: int
+    index: int
     candidate: Candidate
     exchange: Exchange[Any]
     lease: Lease
     streams: bool
-    allowed: float
-    content_by: float
+    time_to_first_content: float
+    first_content_deadline: float
     idle_left: float
-    steady: Read
-    hurried: bool = False
-    phase: Phase = Phase.SENT
-    flowing: bool = False
-    whole: bool = False
-    billed: bool = False
-    busy: bool = False
-    read_at: float = 0.0
-    head_at: float = 0.0
+    _streaming_read: Read  # the read that is repeated while content arrives
+    deadline_bound: bool = False
+    state: AttemptState = attrs.field(default=AttemptState.OPENING, init=False)
+    cost_recorded: bool = attrs.field(default=False, init=False)
+    operation_pending: bool = attrs.field(default=False, init=False)
+    read_at: float = attrs.field(default=0.0, init=False)
+    head_at: float = attrs.field(default=0.0, init=False)
 
     @classmethod
-    def begun(
+    def start(
         cls,
         number: int,
         admitted: Admitted,
@@ -72,57 +73,79 @@ class Attempt:
         until: float,
         now: float,
     ) -> tuple[Attempt, Open]:
-        """The attempt, and the command that opens it; all its timers are cut to `budget` seconds."""
-        timers, standing = policy.timeouts, candidate.standing
+        """Return the attempt, and the command that opens it.
+
+        Args:
+            budget: Seconds. All its timers are cut to it.
+            until: The deadline of a response that has begun.
+        """
+        timeouts, state = policy.timeouts, candidate.state
         if operation.streams:
-            own = standing.facts.first_content
-            usual = own if own is not None else timers.first_token
-            head, first_content = min(timers.response_headers, budget), min(usual, budget)
+            own = state.profile.first_content
+            usual = own if own is not None else timeouts.first_token
+            head, first_content = min(timeouts.response_headers, budget), min(usual, budget)
         else:
             usual = math.inf
             head = first_content = budget
         if policy.attempt_timeout is not None:
             usual = min(usual, policy.attempt_timeout)
-        takes = standing.latency.first_content.value
+        takes = state.latency.first_content.value
         attempt = cls(
             number,
-            admitted.choice.index,
+            admitted.index,
             candidate,
             exchange,
             admitted.lease,
             operation.streams,
             first_content,
             now + first_content,
-            timers.between_tokens,
-            Read(number, until, timers.between_tokens),
-            hurried=first_content < usual and takes is not None and takes >= first_content,
+            timeouts.between_tokens,
+            Read(number, until, timeouts.between_tokens),
+            deadline_bound=first_content < usual and takes is not None and takes >= first_content,
         )
         return attempt, Open(
-            number, exchange.request, TransportTimeouts(connect=min(timers.connect, budget), response_headers=head)
+            number, exchange.request, TransportTimeouts(connect=min(timeouts.connect, budget), response_headers=head)
         )
 
+    def move(self, to: AttemptState) -> None:
+        """Change the state, if the table of transitions allows it."""
+        if to not in ATTEMPT_TRANSITIONS[self.state]:
+            refuse_transition(f"attempt {self.number}", self.state, to)
+        self.state = to
+
+    @property
+    def has_content(self) -> bool:
+        """True if content has arrived."""
+        return self.state is AttemptState.STREAMING or self.state is AttemptState.DRAINING
+
+    @property
+    def between_tokens(self) -> float:
+        """Seconds that may pass between two events."""
+        return self._streaming_read.idle
+
     def next_read(self, now: float, deadline: float) -> Read | None:
-        """The read to do now; None where its time is over. `deadline` is the call's own."""
+        """Return the next read, or None if its time has passed. `deadline` is the deadline of the call."""
         self.read_at = now
-        if self.whole or not self.flowing:
-            if now >= self.content_by:
+        if self.state is AttemptState.STREAMING:
+            if now >= deadline or self.idle_left <= 0:
                 return None
-            return Read(self.number, self.content_by, self.content_by - now)
-        if now >= deadline or self.idle_left <= 0:
+            read = self._streaming_read
+            if self.idle_left == read.idle and read.until == deadline:
+                return read  # the usual case, at no cost
+            return Read(self.number, deadline, self.idle_left)
+        if now >= self.first_content_deadline:
             return None
-        if self.idle_left == self.steady.idle and self.steady.until == deadline:
-            return self.steady  # the usual case, at no cost
-        return Read(self.number, deadline, self.idle_left)
+        return Read(self.number, self.first_content_deadline, self.first_content_deadline - now)
 
     def hedge_at(self, hedge: Hedge | None, now: float) -> float:
-        """When another attempt may begin beside this one; inf where that is not known, or never."""
+        """Return when a second attempt may start beside this one; infinity if that is not known, or never."""
         if hedge is None:
             return math.inf
-        after = hedge.delay if hedge.delay is not None else self.candidate.standing.latency.quantile(hedge.quantile)
-        return now + after if after is not None else math.inf
+        delay = hedge.delay if hedge.delay is not None else self.candidate.state.latency.quantile(hedge.quantile)
+        return now + delay if delay is not None else math.inf
 
     def partial(self) -> ChatResponse | None:
-        """What has come of an answer, where this is to become one."""
+        """Return the chat response as far as it arrived; None if there is none."""
         try:
             result = self.exchange.result
         except LocalProtocolError:
@@ -130,13 +153,13 @@ class Attempt:
         return result if isinstance(result, ChatResponse) else None
 
     def timed_out(self) -> TimedOut:
-        """The error for a timer that ran out: which one, by what was being waited for."""
-        if self.flowing:
-            timer, told = Timer.BETWEEN_TOKENS, f"nothing came for {self.steady.idle:.3g} s"
-        elif self.phase is Phase.SENT:
-            timer, told = Timer.RESPONSE_HEADERS, "no head of an answer came in time"
+        """Return the error for the timer that ran out: the state tells which one that is."""
+        if self.has_content:
+            timer, message = Timer.BETWEEN_TOKENS, f"no event for {self.between_tokens:.3g} s"
+        elif self.state is AttemptState.OPENING:
+            timer, message = Timer.RESPONSE_HEADERS, "no head of a response in time"
         elif self.streams:
-            timer, told = Timer.FIRST_TOKEN, f"no content came within {self.allowed:.3g} s"
+            timer, message = Timer.FIRST_TOKEN, f"no content within {self.time_to_first_content:.3g} s"
         else:
-            timer, told = Timer.READ, f"no answer came within {self.allowed:.3g} s"
-        return TimedOut(f"{self.candidate}: {told}", timer=timer, phase=self.phase)
+            timer, message = Timer.READ, f"no response within {self.time_to_first_content:.3g} s"
+        return TimedOut(f"{self.candidate}: {message}", timer=timer, phase=self.state.phase)

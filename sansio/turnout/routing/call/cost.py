@@ -1,4 +1,4 @@
-"""What one call has come to so far, so that it keeps to its `max_cost`."""
+"""Tracks the cost of one call and enforces `max_cost`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from turnout.chat import ChatResponse, Usage
 from turnout.errors import Phase, ProviderError, TurnoutError
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.operations import Operation
+from turnout.routing.call.operation import Operation
 from turnout.routing.policy.estimate import text_tokens
 from turnout.routing.state.candidate import Candidate
 
@@ -17,50 +17,57 @@ __all__ = ["CostTracker"]
 
 @attrs.define(eq=False)
 class CostTracker:
-    """The money of one call. An attempt that breaks off may be billed as far as it came: that is estimated.
+    """The cost of one call so far. An attempt that ends early may be billed for its part, which is estimated.
 
-    max_cost  what the call may come to; None where nobody counts
-    spent     what it has come to
+    Attributes:
+        operation: The operation of the call.
+        max_cost: The limit of the call; None if there is none.
+        spent: The cost so far.
     """
 
     operation: Operation
     max_cost: float | None
     spent: float = 0.0
 
-    def too_dear(self, candidate: Candidate, beside: Candidate | None = None) -> str | None:
-        """Why this candidate, asked beside another, is not sure to stay within the budget; None where it is."""
-        rest = self.operation.rest(candidate)
-        if self.max_cost is None or not any(rest):
+    def over_budget_reason(self, candidate: Candidate, beside: Candidate | None = None) -> str | None:
+        """Return why this candidate might exceed the budget; None if it cannot.
+
+        Args:
+            candidate: The candidate of the next attempt.
+            beside: The candidate of an attempt that runs at the same time.
+        """
+        remaining = self.operation.remaining_tokens(candidate)
+        if self.max_cost is None or not any(remaining):
             return None
         if candidate.price is None:
             return "its price is not known, and the call has a max_cost"
         left = self.max_cost - self.spent
         if beside is not None and beside.price is not None:
-            left -= beside.price.at_most(*self.operation.size(beside))
-        dearest = candidate.price.at_most(*rest)
-        return f"it may cost {dearest:.6g}, and {left:.6g} is left of max_cost" if dearest > left else None
+            left -= beside.price.at_most(*self.operation.next_tokens(beside))
+        worst_case = candidate.price.at_most(*remaining)
+        return f"it may cost {worst_case:.6g}, and {left:.6g} is left of max_cost" if worst_case > left else None
 
     def complete(self, attempt: Attempt, usage: Usage) -> None:
-        """An attempt brought its answer whole. Called while the operation still counts its request as the next."""
-        attempt.billed = True
+        """Record a complete response. Called while the operation still counts its request as the next one."""
+        attempt.cost_recorded = True
         price = attempt.candidate.price
         if usage.cost is not None:
             self.spent += usage.cost
         elif self.max_cost is not None and price is not None:
-            self.spent += price.at_most(*self.operation.size(attempt.candidate))
+            self.spent += price.at_most(*self.operation.next_tokens(attempt.candidate))
 
     def failed(self, attempt: Attempt, failure: FailureClass, phase: Phase, error: TurnoutError) -> None:
-        """An attempt failed in `phase`: a refusal costs nothing, nor does what was never sent, or never arrived."""
-        refused = isinstance(error, ProviderError) and not attempt.flowing
-        if phase is not Phase.NOT_SENT and failure is not FailureClass.STALE_CONNECTION and not refused:
-            self.broken_off(attempt)
+        """Record a failed attempt. Errors that the provider returned and requests that were never sent cost nothing."""
+        returned = isinstance(error, ProviderError) and not attempt.has_content
+        if phase is not Phase.NOT_SENT and failure is not FailureClass.STALE_CONNECTION and not returned:
+            self.record_partial(attempt)
 
-    def broken_off(self, attempt: Attempt) -> None:
-        """An attempt is given up that may be billed: with what has come of a stream, else with all that may come."""
+    def record_partial(self, attempt: Attempt) -> None:
+        """Record an attempt that ended early: the part of a stream that arrived, or else all that might have come."""
         price = attempt.candidate.price
-        if self.max_cost is None or price is None or attempt.billed:
+        if self.max_cost is None or price is None or attempt.cost_recorded:
             return
-        prompt, completion = self.operation.size(attempt.candidate)
+        prompt, completion = self.operation.next_tokens(attempt.candidate)
         if attempt.streams:
             completion = _tokens_of(attempt.partial())
         self.spent += price.at_most(prompt, completion)

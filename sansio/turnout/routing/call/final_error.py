@@ -1,4 +1,4 @@
-"""The error that ends a call, made of the errors of its attempts."""
+"""The error that ends a call, made from the errors of its attempts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from turnout.failures import FailureClass
 from turnout.routing.policy.plan import GiveUp
 from turnout.trace.entries import Failed
 
-__all__ = ["AttemptErrors", "failed_entry", "interrupted"]
+__all__ = ["AttemptErrors", "as_interrupted", "failure_entry"]
 
+# Seconds. A longer time is an instant taken for a duration, or a mistake.
 LONGEST_RETRY_AFTER = 86_400.0
 
 
 @attrs.define(eq=False)
 class AttemptErrors:
-    """What failed in one call so far.
+    """The errors of one call so far.
 
-    errors  of its attempts, and of candidates that could not be asked, in order
-    tried   the places of the candidates that were asked
+    Attributes:
+        errors: Of its attempts, and of candidates that could not be tried, in order.
+        tried: The indexes of the candidates that were tried.
     """
 
     errors: list[TurnoutError] = attrs.field(factory=list)
@@ -44,67 +46,68 @@ class AttemptErrors:
         return self.errors[-1] if self.errors else None
 
     def all_failed(self) -> TurnoutError:
-        """With one candidate its own last error; of several, all."""
+        """Return the error of a call whose candidates all failed: with one candidate, its own last error."""
         last = self.errors[-1]
         if len(self.tried) <= 1:
             return last
-        told = "; ".join(dict.fromkeys(str(error) for error in self.errors))
-        error = AllAttemptsFailed(f"all {len(self.tried)} candidates failed: {told}", errors=tuple(self.errors))
+        messages = "; ".join(dict.fromkeys(str(error) for error in self.errors))
+        error = AllAttemptsFailed(f"all {len(self.tried)} candidates failed: {messages}", errors=tuple(self.errors))
         error.__cause__ = last
         return error
 
-    def nobody_left(self) -> TurnoutError:
-        """No candidate may be tried any more."""
+    def exhausted(self) -> TurnoutError:
+        """Return the error of a call that has no candidate left."""
         if self.errors and all(isinstance(error, BudgetExceeded) for error in self.errors):
-            told = "; ".join(str(error) for error in self.errors)
-            return BudgetExceeded(f"no candidate is sure to stay within max_cost: {told}")
+            messages = "; ".join(str(error) for error in self.errors)
+            return BudgetExceeded(f"no candidate is sure to stay within max_cost: {messages}")
         return self.all_failed()
 
-    def turned_away(self, decision: GiveUp) -> TurnoutError:
-        """Every candidate is at a limit or resting, and the call is not to wait for them."""
-        if not decision.full and self.errors:
+    def rejected(self, decision: GiveUp) -> TurnoutError:
+        """Return the error of a call whose candidates are all blocked, and that may not wait for them."""
+        if not decision.limited and self.errors:
             return self.all_failed()
-        kind = ConcurrencyExceeded if decision.full else ProviderUnavailable
+        kind = ConcurrencyExceeded if decision.limited else ProviderUnavailable
         advice = (
             "raise max_concurrency or the limits, or let calls wait with when_at_capacity='wait'"
-            if decision.full
+            if decision.limited
             else "let calls wait with when_all_in_cooldown='wait', or add a fallback"
         )
-        error = kind(f"no candidate may be asked now: {decision.reason}; {advice}")
+        error = kind(f"no candidate is available: {decision.reason}; {advice}")
         error.__cause__ = self.last
         return error
 
-    def deadline_exceeded(self, seconds: float, phase: Phase, awaited: str) -> DeadlineExceeded:
-        """The caller's deadline passed; what failed before it is the cause."""
-        error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {awaited}", phase=phase)
+    def deadline_exceeded(self, seconds: float, phase: Phase, activity: str) -> DeadlineExceeded:
+        """Return the error of a call whose deadline passed; an earlier failure is its cause."""
+        error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {activity}", phase=phase)
         error.__cause__ = self.last
         return error
 
 
-def interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:
-    """The error of a stream that broke after content had come, with the answer as far as it came."""
+def as_interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:
+    """Return the error of a stream that broke after its first content, with the response as far as it arrived."""
     if isinstance(error, StreamInterrupted):
         error.partial = partial if partial is not None else error.partial
         return error
-    failed = StreamFailed(f"{candidate}: the stream broke after content had come: {error}", partial=partial)
+    failed = StreamFailed(f"{candidate}: the stream broke after its first content: {error}", partial=partial)
     failed.__cause__ = error
     return failed
 
 
-def failed_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None) -> Failed:
-    """What the trace keeps of a failure: no message, for it may quote the prompt."""
+def failure_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None) -> Failed:
+    """Build the trace entry for a failure. The error message is omitted because it can contain the prompt."""
     if isinstance(error, TransportError) and phase is Phase.SENT:
-        phase = error.phase  # it alone knows whether the request had left; a head that came, came
+        phase = error.phase  # only the transport knows whether the request left
     if isinstance(error, ProviderError) and error.status is None and phase is Phase.SENT:
-        phase = Phase.NOT_SENT  # before a head, only what should have signed the request can say no
-    told = error if isinstance(error, ProviderError) else ProviderError()
+        phase = Phase.NOT_SENT  # before a head, such an error is of the code that signs the request
+    returned = error if isinstance(error, ProviderError) else ProviderError()
     name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
-    code = error.reason or None if isinstance(error, ConnectFailed) else told.code
-    return Failed(at, attempt, failure, phase, told.status, code, _believed(told.retry_after), name)
+    code = error.reason or None if isinstance(error, ConnectFailed) else returned.code
+    retry_after = _clamped_retry_after(returned.retry_after)
+    return Failed(at, attempt, failure, phase, returned.status, code, retry_after, name)
 
 
-def _believed(retry_after: float | None) -> float | None:
-    """What a provider asks for, as long as that is a time at all; beyond a day it is an instant, or a slip."""
+def _clamped_retry_after(retry_after: float | None) -> float | None:
+    """Return the seconds that a provider asks to wait, at most a day; None if it asks for no time."""
     if retry_after is None or not retry_after > 0:
         return None
     return min(retry_after, LONGEST_RETRY_AFTER)

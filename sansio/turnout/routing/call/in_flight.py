@@ -1,4 +1,4 @@
-"""The attempts of one call that are on: one, or two while it is open which of them will be faster."""
+"""The running attempts of one call: one, or two while a hedge is in progress."""
 
 from __future__ import annotations
 
@@ -14,69 +14,71 @@ __all__ = ["InFlight"]
 
 @attrs.define(eq=False)
 class InFlight:
-    """Which attempts are on, and which are owed a Drop.
+    """The attempts that run, and those that the driver must still close.
 
-    live         the attempt of the call; of two, the one that began first
-    rival        the one beside it
-    rival_at     when one may begin beside it; inf for never
-    overlapping  whether a second attempt is on or may come: each Open and Read is then an operation to begin
-    drops        attempts that are over, and have still to be dropped
+    Attributes:
+        primary: The attempt of the call; of two, the one that started first.
+        hedge: The one beside it.
+        hedge_at: When one may start beside it; infinity for never.
+        hedging: True if a second attempt runs or may start: each `Open` and `Read` is then an operation of its own.
+        to_close: Attempts that have ended and must be closed.
     """
 
-    live: Attempt | None = None
-    rival: Attempt | None = None
-    rival_at: float = math.inf
-    overlapping: bool = False
-    drops: deque[Attempt] = attrs.field(factory=deque)
+    primary: Attempt | None = None
+    hedge: Attempt | None = None
+    hedge_at: float = math.inf
+    hedging: bool = False
+    to_close: deque[Attempt] = attrs.field(factory=deque)
 
-    def began(self, attempt: Attempt, rival_at: float) -> None:
-        if self.live is None:
-            self.live = attempt
-            self.rival_at = rival_at
-            self.overlapping = rival_at < math.inf
+    def start(self, attempt: Attempt, hedge_at: float) -> None:
+        """Add an attempt. `hedge_at` counts only for the first."""
+        if self.primary is None:
+            self.primary = attempt
+            self.hedge_at = hedge_at
+            self.hedging = hedge_at < math.inf
         else:
-            self.rival = attempt
-        attempt.busy = self.overlapping
+            self.hedge = attempt
+        attempt.operation_pending = self.hedging
 
-    def is_on(self, number: int) -> bool:
-        """Whether what happens to this attempt is still of interest."""
-        return any(one is not None and one.number == number for one in (self.live, self.rival))
+    def contains(self, number: int) -> bool:
+        """True if the attempt with this number is running."""
+        return any(one is not None and one.number == number for one in (self.primary, self.hedge))
 
-    def told(self, number: int) -> Attempt | None:
-        """The attempt of this number, whose operation has an outcome now; None where it is not on."""
-        attempt = self.live
+    def take_result(self, number: int) -> Attempt | None:
+        """Return the attempt with this number and mark its operation as done; None if it is no longer running."""
+        attempt = self.primary
         if attempt is None or attempt.number != number:
-            attempt = self.rival
+            attempt = self.hedge
             if attempt is None or attempt.number != number:
                 return None
-        if self.overlapping:
-            attempt.busy = False
-            self._settle()
+        if self.hedging:
+            attempt.operation_pending = False
+            self._update()
         return attempt
 
-    def idle(self) -> Attempt | None:
-        """An attempt with no operation under way."""
-        return next((one for one in (self.live, self.rival) if one is not None and not one.busy), None)
+    def next_idle(self) -> Attempt | None:
+        """Return an attempt without a pending operation."""
+        return next((one for one in (self.primary, self.hedge) if one is not None and not one.operation_pending), None)
 
-    def over(self, attempt: Attempt) -> None:
-        """The attempt is over. Where another is on beside it, that one is now the call's."""
-        if attempt is self.live:
-            self.live = self.rival
-        self.rival = None
-        self.rival_at = math.inf
-        self.drops.append(attempt)
-        self._settle()
+    def finish(self, attempt: Attempt) -> None:
+        """Remove an attempt that has ended. If another one runs beside it, that is now the attempt of the call."""
+        if attempt is self.primary:
+            self.primary = self.hedge
+        self.hedge = None
+        self.hedge_at = math.inf
+        self.to_close.append(attempt)
+        self._update()
 
-    def overtake(self, winner: Attempt) -> Attempt | None:
-        """The winner is now alone; gives back the one that it has overtaken."""
-        loser = self.rival if winner is self.live else self.live
-        self.live, self.rival, self.rival_at = winner, None, math.inf
+    def declare_winner(self, winner: Attempt) -> Attempt | None:
+        """Keep only the winner, and return the attempt that lost."""
+        loser = self.hedge if winner is self.primary else self.primary
+        self.primary, self.hedge, self.hedge_at = winner, None, math.inf
         if loser is not None:
-            self.drops.append(loser)
-        self._settle()
+            self.to_close.append(loser)
+        self._update()
         return loser
 
-    def _settle(self) -> None:
-        """Nothing overlaps any more once one attempt at most is left, with no operation under way."""
-        busy = self.live is not None and self.live.busy
-        self.overlapping = busy or self.rival is not None or self.rival_at < math.inf
+    def _update(self) -> None:
+        """End hedging once at most one attempt is left and no operation is pending."""
+        pending = self.primary is not None and self.primary.operation_pending
+        self.hedging = pending or self.hedge is not None or self.hedge_at < math.inf

@@ -1,12 +1,13 @@
 """One call as a state machine: an exchange for each attempt, and a plan over them.
 
-It never blocks, sleeps or reads a clock. `next_command` says what to do; the driver does it and tells what happened
-with `receive_head`, `receive_data`, `receive_end` or `receive_failure`, whose events go straight to the caller; then
-it asks again. `cancel` may come at any time; the commands after it are only the drops that are still owed.
+The machine never blocks, sleeps or reads a clock. `next_command()` returns the next action. The driver performs it and
+reports the result with `receive_head`, `receive_data`, `receive_end` or `receive_failure`, whose events go straight to
+the caller; then it fetches the next command. `cancel` may be called at any time; after it the machine returns only the
+`Close` commands that are still pending, and `Finish`.
 
-States: planning (no attempt), waiting (for a place, or for a back-off's end), opening, reading, lingering (the answer
-is whole, its HTTP body has not ended), finished. Invariants: every Open is followed by one Drop; a lease is held from
-Open to Drop; nothing is opened after the deadline, nor after content has reached the caller unless the policy says so.
+The states and their transitions are in `turnout.routing.call.states`. Invariants: every `Open` is followed by one
+`Close`. A lease is held from `Open` to `Close`. Nothing is opened after the deadline, nor after the caller has received
+content, unless the policy says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from turnout.chat import ChatResponse, ModelConfig, Usage
+from turnout.chat import ChatResponse
 from turnout.errors import (
     LocalProtocolError,
     Phase,
@@ -29,428 +30,399 @@ from turnout.errors import (
 from turnout.events import Event, Restarted
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.final_error import AttemptErrors, failed_entry, interrupted
-from turnout.routing.call.in_flight import InFlight
-from turnout.routing.call.operations import Operation
-from turnout.routing.call.partial_response import PartialResponse
-from turnout.routing.call.results import priced, refusal, with_usage
-from turnout.routing.call.selection import CandidateSelector
-from turnout.routing.call.trace_writer import TICK, TraceWriter
+from turnout.routing.call.final_error import as_interrupted
+from turnout.routing.call.recovery import Failure, Recovery
+from turnout.routing.call.results import content_filter_error, rate_limit_of, usage_of, with_cost, with_usage
+from turnout.routing.call.states import CALL_TRANSITIONS, AttemptState, CallState, refuse_transition
+from turnout.routing.call.status import CallStatus
+from turnout.routing.call.trace_writer import TIME_RESOLUTION
 from turnout.routing.commands import Close, Command, Finish, Read, Sleep, WaitForAny
-from turnout.routing.policy.classify import Action, classify
-from turnout.routing.policy.plan import Fallback, GiveUp, Plan, Retry
+from turnout.routing.policy.classify import Action
+from turnout.routing.policy.plan import Decision, GiveUp, Retry
 from turnout.routing.policy.settings import Policy
-from turnout.routing.state.router_lock import Places
-from turnout.routing.state.scheduler import Admitted
-from turnout.trace import Trace, entries
+from turnout.routing.state.scheduler import Scheduler
+from turnout.routing.state.waiter import Admitted
 
 __all__ = ["Call"]
 
-_NO_USAGE = Usage(source="absent")
-# Timers of a transport that ran out while something was awaited which the core times, too.
+# Timers of a transport that can run out while the core times the same wait.
 _SILENCE = frozenset({Timer.READ, Timer.RESPONSE_HEADERS, Timer.WRITE})
 
 
 @attrs.define(eq=False)
-class Call:
-    """One call of a router. Made by `RouterCore.start`.
+class Call(CallStatus):
+    """One call of a router. `RouterCore.start` makes it."""
 
-    field  its candidates and its way to a place; a driver knows it by this when a place is granted
-    lanes  its attempts that are on; while they overlap, each Open and Read is an operation to begin
-    """
-
-    _places: Places[CandidateSelector]
-    _operation: Operation
-    selector: CandidateSelector
-    _policy: Policy
-    _journal: TraceWriter
+    _scheduler: Scheduler = attrs.field(repr=False)
+    _policy: Policy = attrs.field(repr=False)
     _deadline: float
-    _total: float
-    _concurrent: bool = False
-    in_flight: InFlight = attrs.field(factory=InFlight, init=False)
+    _total_deadline: float
+    _recovery: Recovery = attrs.field(init=False, repr=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
-    _delivery: PartialResponse = attrs.field(
-        init=False, default=attrs.Factory(lambda call: PartialResponse(call._operation), True)
-    )
-    _not_before: float = attrs.field(default=-math.inf, init=False)
-    _failures: AttemptErrors = attrs.field(factory=AttemptErrors, init=False)
-    _last: Attempt | None = attrs.field(default=None, init=False)
+    _backoff_until: float = attrs.field(default=-math.inf, init=False)
 
-    @property
-    def trace(self) -> Trace:
-        """How the call was decided so far."""
-        return self._journal.trace
+    def __attrs_post_init__(self) -> None:
+        CallStatus.__attrs_post_init__(self)
+        self._recovery = Recovery(self._policy, self.selector, self._response)
 
-    @property
-    def _plan(self) -> Plan:
-        return self.selector.plan
-
-    # -- what the caller may ask --------------------------------------------------------------------------------
-
-    @property
-    def model(self) -> ModelConfig | None:
-        """The candidate of the newest attempt; once content has come, who answers."""
-        return self._last.candidate.model if self._last is not None else None
-
-    @property
-    def committed(self) -> bool:
-        """Whether content has reached the caller that still stands."""
-        return self._delivery.committed
-
-    @property
-    def finished(self) -> bool:
-        return self._finish is not None
-
-    @property
-    def ready(self) -> bool:
-        """Whether it was let in or turned away while it waited: a Sleep is then over, whatever its time."""
-        return self.selector.granted is not None
-
-    @property
-    def may_overlap(self) -> bool:
-        """Whether two attempts may ever be on at once in this call."""
-        return self._concurrent and self._plan.may_overlap
-
-    @property
-    def settled(self) -> bool:
-        """Whether two attempts will be on at once no more, as far as can be told."""
-        live = self.in_flight.live
-        return self._finish is not None or not self.may_overlap or (live is not None and live.flowing)
-
-    @property
-    def response(self) -> ChatResponse | None:
-        """The answer of the newest attempt as far as it came, at any time; None before its head."""
-        return self._delivery.so_far(self._last, self.trace)
-
-    # -- commands -----------------------------------------------------------------------------------------------
+    # -- commands ---------------------------------------------------------------------------------------------------
 
     def next_command(self, now: float) -> Command:
-        """What to do now. Each command is done, and its outcome told, before the next is asked for."""
-        lanes = self.in_flight
+        """Return the next action. Perform it and report its result before the next one is fetched."""
+        in_flight = self.in_flight
         while True:
-            if lanes.drops:
-                return Close(lanes.drops.popleft().number)
-            live = lanes.live
-            if live is not None:
-                command = self._read(live, now) if not lanes.overlapping else self._begin_beside(live, now)
+            if in_flight.to_close:
+                return Close(in_flight.to_close.popleft().number)
+            primary = in_flight.primary
+            if primary is not None:
+                command = self._next_hedged_command(primary, now) if in_flight.hedging else self._read(primary, now)
             elif self._finish is not None:
                 return self._finish
             else:
-                command = self._advance(now)
+                command = self._start_next_attempt(now)
             if command is not None:
                 return command
 
-    def _read(self, live: Attempt, now: float) -> Read | None:
-        if live.phase is Phase.SENT:
-            raise LocalProtocolError(f"next_command came while attempt {live.number} was still to be opened")
-        command = live.next_read(now, self._deadline)
+    def _read(self, attempt: Attempt, now: float) -> Read | None:
+        if attempt.state is AttemptState.OPENING:
+            raise LocalProtocolError(f"next_command was called while attempt {attempt.number} was still to be opened")
+        command = attempt.next_read(now, self._deadline)
         if command is None:
-            (self._close if live.whole else self._expire)(live, now)
+            (self._close if attempt.state is AttemptState.DRAINING else self._on_timeout)(attempt, now)
         return command
 
-    def _advance(self, now: float) -> Command | None:
-        """No attempt is on: begin the next, wait, or give up."""
-        field = self.selector
-        if self._is_over(now):
-            awaited = "waiting for a place in the router" if field.queued else "no attempt was on"
-            seconds = self._deadline - self._journal.started
-            self._stop(self._failures.deadline_exceeded(seconds, Phase.NOT_SENT, f"while {awaited}"), now)
+    def _start_next_attempt(self, now: float) -> Command | None:
+        """Start the next attempt, wait, or give up, while none is running."""
+        selector = self.selector
+        if self._deadline_passed(now):
+            activity = "while the call waited in the queue" if selector.is_queued else "between two attempts"
+            self._fail_for_deadline(Phase.NOT_SENT, activity, now)
             return None
-        if now < self._not_before:
-            return Sleep(min(self._not_before, self._deadline))
-        if self._policy.max_cost is not None and not field.queued:
-            self._failures.errors += field.leave_out_too_dear(now)
+        if now < self._backoff_until:
+            self._move(CallState.BACKING_OFF)
+            return Sleep(min(self._backoff_until, self._deadline))
+        if self.state is CallState.BACKING_OFF:
+            self._move(CallState.SELECTING)
+        if self._policy.max_cost is not None and not selector.is_queued:
+            self._recovery.errors.errors += selector.exclude_over_budget(now)
         if not self._plan.left:
-            self._stop(self._failures.nobody_left(), now)
+            self._stop(self._recovery.errors.exhausted(), now)
             return None
-        found = field.select(now)
+        found = selector.select(now)
         if isinstance(found, Admitted):
             return self._open(found, now)
         if isinstance(found, GiveUp):
-            self._stop(self._failures.turned_away(found), now)
+            self._stop(self._recovery.errors.rejected(found), now)
             return None
+        self._move(CallState.QUEUED)
         return Sleep(min(found, self._deadline))
 
     def _open(self, admitted: Admitted, now: float, *, hedge: bool = False) -> Command | None:
-        place, lease = admitted.choice.index, admitted.lease
-        field = self.selector
-        candidate = field.candidates[place]
-        self._failures.tried.add(place)
+        selector, index, lease = self.selector, admitted.index, admitted.lease
+        candidate = selector.candidates[index]
+        errors = self._recovery.errors
+        errors.tried.add(index)
+        if not hedge:
+            self._move(CallState.SELECTING)
         try:
-            exchange = self._operation.begin(candidate.provider, candidate.model)
+            exchange = self._operation.start_exchange(candidate.provider, candidate.model)
         except TurnoutError as error:
-            # It cannot be put into this dialect, and nothing was sent: another candidate may take it.
-            self._places.release(lease, now)
-            self._failures.errors.append(error)
-            field.leave_out(place, error.message if isinstance(error, ProviderError) else str(error), now)
+            # The dialect cannot express the request, and nothing was sent. Another candidate may take it.
+            self._scheduler.release(lease, now)
+            errors.errors.append(error)
+            selector.exclude(index, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
-        budget = self._plan.time_for_attempt(self._at(now))
-        self._plan.began()
+        budget = self._plan.time_for_attempt(self._writer.elapsed(now))
+        self._plan.attempt_started()
         number = self._plan.attempts
-        until = self._total if self._operation.delivers else self._deadline
-        attempt, command = Attempt.begun(
+        until = self._total_deadline if self._operation.streams_to_caller else self._deadline
+        attempt, command = Attempt.start(
             number, admitted, candidate, exchange, self._operation, self._policy, budget, until, now
         )
-        alone = not self.may_overlap or self._delivery.broken is not None
-        self.in_flight.began(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
-        self._last = self.in_flight.live
-        dropped = tuple(getattr(exchange, "dropped", ()))
-        forced, probe = admitted.choice.forced, lease.probe
-        self._note(entries.Started(self._at(now), number, place, str(candidate), forced, probe, hedge, dropped))
+        alone = not self.may_hedge or self._response.interrupted is not None
+        self.in_flight.start(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
+        self._latest = self.in_flight.primary
+        if not hedge:
+            self._move(CallState.HEDGING if self.in_flight.hedging else CallState.RUNNING)
+        self._writer.attempt_started(
+            now,
+            number,
+            index,
+            str(candidate),
+            forced=admitted.forced,
+            probe=lease.is_probe,
+            hedge=hedge,
+            omitted_settings=tuple(exchange.dropped),
+        )
         return command
 
-    # -- two attempts at once -----------------------------------------------------------------------------------
+    # -- two attempts at once ---------------------------------------------------------------------------------------
 
-    def _begin_beside(self, live: Attempt, now: float) -> Command | None:
-        """An operation to begin on either attempt, or the second attempt itself, or a wait for what was begun."""
-        lanes, hedge = self.in_flight, self._policy.hedge
-        idle = lanes.idle()
+    def _next_hedged_command(self, primary: Attempt, now: float) -> Command | None:
+        """Return an operation to start on either attempt, the second attempt itself, or a wait for a result."""
+        in_flight, hedge = self.in_flight, self._policy.hedge
+        idle = in_flight.next_idle()
         if idle is not None:
             command = self._read(idle, now)
-            idle.busy = command is not None and lanes.overlapping
+            idle.operation_pending = command is not None and in_flight.hedging
             return command
-        if hedge is not None and now >= lanes.rival_at:
-            lanes.rival_at = math.inf
-            admitted = self._places.beside(self.selector, live.place, now) if not self._is_over(now) else None
-            if admitted is not None:
-                return self._open(admitted, now, hedge=True)
-        return WaitForAny(lanes.rival_at)
+        if hedge is not None and now >= in_flight.hedge_at:
+            in_flight.hedge_at = math.inf
+            if not self._deadline_passed(now):
+                admitted = self._scheduler.acquire_hedge(self.selector, primary.index, now)
+                if admitted is not None:
+                    return self._open(admitted, now, hedge=True)
+        return WaitForAny(in_flight.hedge_at)
 
-    def _overtake(self, winner: Attempt, now: float) -> None:
-        """The first content came: the other attempt is of no use any more."""
-        loser = self.in_flight.overtake(winner)
-        self._last = winner
+    def _cancel_loser(self, winner: Attempt, now: float) -> None:
+        """Cancel the other attempt, because the first content of this one arrived."""
+        loser = self.in_flight.declare_winner(winner)
+        self._latest = winner
+        self._update_hedging()
         if loser is not None:
-            self._note(entries.AttemptCancelled(self._at(now), loser.number, "another was faster"))
-            self.selector.bill.broken_off(loser)
-            self._places.overtaken(loser.lease, now)
-            self._places.release(loser.lease, now)
+            self._writer.attempt_cancelled(now, loser.number, "another was faster")
+            self.selector.cost.record_partial(loser)
+            loser.move(AttemptState.CLOSED)
+            self._scheduler.record_lost_race(loser.lease, now)
+            self._scheduler.release(loser.lease, now)
 
-    # -- what happened ------------------------------------------------------------------------------------------
+    # -- results ----------------------------------------------------------------------------------------------------
 
     def receive_head(
         self, attempt: int, status: int, headers: Iterable[tuple[str, str]], now: float
     ) -> tuple[Event, ...]:
-        live = self._attempt(attempt, "receive_head")
-        if live.phase is not Phase.SENT:
-            raise LocalProtocolError(f"receive_head came twice for attempt {attempt}")
-        live.exchange.receive_head(status, headers)
-        live.phase, live.head_at = Phase.HEAD, now
-        self._note(entries.ResponseStarted(self._at(now), attempt, status))
-        if live.exchange.failure is not None:
-            return self._fail(live, live.exchange.failure, (), now)
+        """Take the head of a response."""
+        running = self._take_result(attempt, "receive_head")
+        if running.state is not AttemptState.OPENING:
+            raise LocalProtocolError(f"receive_head was called twice for attempt {attempt}")
+        running.exchange.receive_head(status, headers)
+        running.move(AttemptState.RESPONSE_STARTED)
+        running.head_at = now
+        self._writer.response_started(now, attempt, status)
+        if running.exchange.failure is not None:
+            return self._fail(running, running.exchange.failure, (), now)
         return ()
 
     def receive_data(self, attempt: int, data: bytes, now: float) -> tuple[Event, ...]:
-        """Bytes of the body. The events are for the caller."""
-        live = self._attempt(attempt, "receive_data")
-        if live.whole:
+        """Take bytes of the body, and return the events for the caller."""
+        running = self._take_result(attempt, "receive_data")
+        if running.state is AttemptState.DRAINING:
             return ()  # padding after the terminator
-        exchange = live.exchange
+        exchange = running.exchange
         events = exchange.receive_data(data)
         if exchange.failure is not None:
-            return self._fail(live, exchange.failure, events, now)
-        if not events:
-            live.idle_left -= max(0.0, now - live.read_at)
-            live.phase = Phase.BODY
-            if exchange.complete:
-                return self._complete(live, events, now)
-            return ()
-        live.idle_left = live.steady.idle
-        if not live.flowing:
-            self._flow(live, now)
+            return self._fail(running, exchange.failure, events, now)
+        if events:
+            running.idle_left = running.between_tokens
+            if running.state is not AttemptState.STREAMING:
+                self._on_first_content(running, now)
+        else:
+            running.idle_left -= max(0.0, now - running.read_at)
+            if running.state is AttemptState.RESPONSE_STARTED:
+                running.move(AttemptState.BODY)
         if exchange.complete:
-            return self._complete(live, events, now)
-        return events if self._operation.delivers else ()
+            return self._complete(running, events, now)
+        return events if self._operation.streams_to_caller else ()
 
     def receive_end(self, attempt: int, now: float) -> tuple[Event, ...]:
-        """The body ended as HTTP says it should."""
-        live = self._attempt(attempt, "receive_end")
-        if live.whole:
-            self._close(live, now)
+        """Take the end of the body, if it ended as HTTP requires."""
+        running = self._take_result(attempt, "receive_end")
+        if running.state is AttemptState.DRAINING:
+            self._close(running, now)
             return ()
-        events = live.exchange.receive_end()
-        if live.exchange.failure is not None:
-            return self._fail(live, live.exchange.failure, events, now)
-        if events and not live.flowing:
-            self._flow(live, now)
-        delivered = self._complete(live, events, now)
-        if self.in_flight.live is live:
-            self._close(live, now)
+        events = running.exchange.receive_end()
+        if running.exchange.failure is not None:
+            return self._fail(running, running.exchange.failure, events, now)
+        if events and running.state is not AttemptState.STREAMING:
+            self._on_first_content(running, now)
+        delivered = self._complete(running, events, now)
+        if self.in_flight.primary is running:
+            self._close(running, now)
         return delivered
 
     def receive_failure(self, attempt: int, error: TurnoutError, now: float) -> tuple[Event, ...]:
-        """The transport failed."""
-        live = self._attempt(attempt, "receive_failure")
-        if live.whole:
-            self._close(live, now)  # the answer is whole; how its connection ends is of no interest
+        """Take a failure of the transport."""
+        running = self._take_result(attempt, "receive_failure")
+        if running.state is AttemptState.DRAINING:
+            self._close(running, now)  # the response is complete, whatever happens to its connection
             return ()
         if isinstance(error, ProviderError) and not error.provider:
-            error.provider = live.candidate.provider.name  # what signs requests does not know for whom
-        if isinstance(error, TimedOut) and (self._is_over(now) or error.timer in _SILENCE):
-            return self._expire(live, now)
-        return self._fail(live, error, (), now)
+            error.provider = running.candidate.provider.name  # code that signs requests does not know the provider
+        if isinstance(error, TimedOut) and (self._deadline_passed(now) or error.timer in _SILENCE):
+            return self._on_timeout(running, now)
+        return self._fail(running, error, (), now)
 
-    def refuse(self, error: TurnoutError, now: float) -> None:
-        """End the call before anything was tried."""
+    def reject(self, error: TurnoutError, now: float) -> None:
+        """End the call before any attempt."""
         self._stop(error, now)
 
     def cancel(self, now: float) -> None:
-        """The caller wants no more. What is owed is dropped; then comes a Finish without result and error."""
+        """Cancel the call. Pending attempts are closed; then comes a `Finish` without result and without error."""
         self._close_all(now)
-        if self._finish is None:
-            self._note(entries.CallFailed(self._at(now), "cancelled by the caller"))
-            self._finish = Finish()
+        if not self.finished:
+            self._writer.call_failed(now, "cancelled by the caller")
+            self._end(Finish())
 
-    def abandon(self, now: float) -> None:
-        """The last word of a driver. An exception of a signal's handler, as Ctrl-C's, may break off any step of this
-        call: what it then holds, and does not know of, is given back here."""
-        self._places.part_with(self.selector, now)
+    def release(self, now: float) -> None:
+        """Release everything that the call still holds.
 
-    # -- how an attempt ends ------------------------------------------------------------------------------------
+        The driver calls this last, because the handler of a signal such as Ctrl-C can raise at any step of the call.
+        """
+        self._scheduler.release_all(self.selector, now)
 
-    def _flow(self, live: Attempt, now: float) -> None:
-        """The first content of an attempt came: from now on silence is measured between events."""
-        live.flowing = True
-        live.phase = Phase.BODY
-        if self.in_flight.overlapping:
-            self._overtake(live, now)
-        self._note(entries.FirstContent(self._at(now), live.number))
-        # What the head said of limits is learnt now, for the calls that begin before this answer has ended.
-        self._places.content_came(live.lease, now, getattr(live.exchange, "rate_limit", None), live.head_at)
-        if self._operation.delivers:
-            self._delivery.committed = True
-            self._deadline = self._total
+    # -- how an attempt ends ----------------------------------------------------------------------------------------
 
-    def _complete(self, live: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
-        """The exchange has its answer whole."""
-        provider, came = live.candidate.provider.name, live.exchange.result
-        fresh = priced(came, live.candidate.price)
-        usage: Usage = getattr(fresh, "usage", _NO_USAGE)
-        self.selector.bill.complete(live, usage)
-        filtered = refusal(fresh, provider)
+    def _on_first_content(self, attempt: Attempt, now: float) -> None:
+        """Take note of the first content. From now on silence is measured between events."""
+        attempt.move(AttemptState.STREAMING)
+        if self.in_flight.hedging:
+            self._cancel_loser(attempt, now)
+        self._writer.first_content(now, attempt.number)
+        # The rate limits in the head are recorded now, for calls that start before this response has ended.
+        self._scheduler.record_first_content(attempt.lease, now, attempt.exchange.rate_limit, attempt.head_at)
+        if self._operation.streams_to_caller:
+            self._response.committed = True
+            self._deadline = self._total_deadline
+
+    def _complete(self, attempt: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+        """Take the complete response of an exchange."""
+        provider, received = attempt.candidate.provider.name, attempt.exchange.result
+        priced = with_cost(received, attempt.candidate.price)
+        usage = usage_of(priced)
+        self.selector.cost.complete(attempt, usage)
+        filtered = content_filter_error(priced, provider)
         rule = self._policy.rule(FailureClass.CONTENT_FILTER, provider)
         if filtered is not None and not self.committed and rule.action is not Action.RAISE:
-            return self._fail(live, filtered, (), now)
-        result = self._operation.joined(fresh)
+            return self._fail(attempt, filtered, (), now)
+        result = self._operation.merge(priced)
         try:
-            last = self._operation.accept(result)
+            is_last = self._operation.add_result(result)
         except RemoteProtocolError as error:
-            return self._fail(live, error, (), now)
-        if self.in_flight.overlapping:
-            self._overtake(live, now)
-        self._places.succeeded(live.lease, now, usage, getattr(fresh, "rate_limit", None), live.head_at)
-        skipped = getattr(live.exchange, "skipped", 0)
-        self._note(entries.AttemptCompleted(self._at(now), live.number, usage.total_tokens, usage.cost, skipped))
-        if last:
-            self._note(entries.Answered(self._at(now), str(live.candidate)))
-            self._finish = Finish(self._operation.result(self.trace))
-        live.whole = True
-        live.content_by = now + self._policy.timeouts.drain
-        if not self._operation.delivers:
+            return self._fail(attempt, error, (), now)
+        if self.in_flight.hedging:
+            self._cancel_loser(attempt, now)
+        self._scheduler.record_success(attempt.lease, now, usage, rate_limit_of(priced), attempt.head_at)
+        self._writer.attempt_completed(now, attempt.number, usage.total_tokens, usage.cost, attempt.exchange.skipped)
+        if is_last:
+            self._writer.answered(now, str(attempt.candidate))
+            self._end(Finish(self._operation.result(self.trace)))
+        attempt.move(AttemptState.DRAINING)
+        attempt.first_content_deadline = now + self._policy.timeouts.drain
+        if not self._operation.streams_to_caller:
             return ()
-        return events if result is came else with_usage(events, result.usage)
+        return events if result is received else with_usage(events, result.usage)
 
-    def _expire(self, live: Attempt, now: float) -> tuple[Event, ...]:
-        """A timer ran out on `live`: say which, by what was being waited for."""
-        if not self._is_over(now):
-            return self._fail(live, live.timed_out(), (), now)
-        # The caller's own deadline is nobody's fault, so the candidate's health does not suffer.
-        self._note(failed_entry(self._at(now), live.number, FailureClass.NO_RESPONSE, live.phase, None))
-        partial = self._delivery.partial(live) if live.flowing else None
-        seconds = self._deadline - self._journal.started
-        awaited = f"while {live.candidate} was answering" if live.flowing else f"while {live.candidate} was asked"
-        error = self._failures.deadline_exceeded(seconds, live.phase, awaited)
-        error.partial = partial
-        self._close(live, now)
-        self._stop(interrupted(error, partial, str(live.candidate)) if self.committed else error, now)
+    def _on_timeout(self, attempt: Attempt, now: float) -> tuple[Event, ...]:
+        """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""
+        if not self._deadline_passed(now):
+            return self._fail(attempt, attempt.timed_out(), (), now)
+        # The deadline is the caller's own, so it does not count against the candidate's health.
+        phase = attempt.state.phase
+        self._writer.attempt_failed(now, attempt.number, FailureClass.NO_RESPONSE, phase, None)
+        partial = self._response.of(attempt) if attempt.has_content else None
+        activity = f"while {attempt.candidate} {'was responding' if attempt.has_content else 'was silent'}"
+        self._close(attempt, now)
+        self._fail_for_deadline(phase, activity, now, partial, str(attempt.candidate))
         return ()
 
-    def _fail(self, live: Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
-        """An attempt failed; `events` came before the fault in the same read."""
-        failure = classify(error)
-        entry = failed_entry(self._at(now), live.number, failure, live.phase, error)
-        self._note(entry)
-        partial = self._delivery.partial(live) if live.flowing or events else None
-        kept = interrupted(error, partial, str(live.candidate)) if partial is not None else error
-        self._failures.errors.append(kept)
-        self.selector.bill.failed(live, failure, entry.phase, error)
-        rule = self._policy.rule(failure, live.candidate.provider.name)
-        if live.hurried and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
-            rule = attrs.evolve(rule, health=False)
-        self._places.failed(live.lease, now, rule, entry.retry_after)
-        self._close(live, now)
-        at, place = self._at(now), live.place
-        if not self.committed:
-            # What came before the fault is withheld, for another attempt begins from the start.
-            self._follow(live, self._plan.failed(place, failure, entry.retry_after, entry.phase, at), now)
-            return ()
-        mode = self._policy.on_interrupt
-        self._delivery.broken = partial
-        if mode == "raise" or (mode == "resume" and not self._operation.go_on(partial)):
-            self._stop(kept, now)
+    def _fail(self, attempt: Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+        """Handle the failure of an attempt. `events` arrived before the fault in the same read."""
+        failure = self._recovery.record(attempt, error, now, with_events=bool(events))
+        self._close(attempt, now)
+        if self.committed:
+            return self._on_interrupt(failure, events, now)
+        # Events before the fault are withheld, because another attempt starts from the beginning.
+        self._apply(failure, self._recovery.decide(failure, now), now)
+        return ()
+
+    def _on_interrupt(self, failure: Failure, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+        """Handle a stream that broke after the caller had received content."""
+        mode, response = self._policy.on_interrupt, self._response
+        response.interrupted = failure.partial
+        if mode == "raise" or (mode == "resume" and not self._operation.prepare_resume(failure.partial)):
+            self._stop(failure.error, now)
             return events
-        # The deadline of the first content begins anew; `total` holds as before.
-        self._deadline = min(now + self.trace.deadline, self._total)
-        self._plan.deadline = round(self._deadline - self._journal.started, 6)
-        self._note(entries.StreamBroke(at, live.number, mode, self._plan.deadline))
-        decision = self._plan.broke(place, failure, entry.retry_after, entry.phase, at, resume=mode == "resume")
+        # The deadline of the first content starts again; the deadline of the whole stream holds as before.
+        self._deadline = min(now + self.trace.deadline, self._total_deadline)
+        decision = self._recovery.decide_after_content(failure, now, self._deadline)
         if isinstance(decision, GiveUp):
-            self._stop(kept, now)
+            self._stop(failure.error, now)
             return events
-        self._follow(live, decision, now)
-        self._delivery.committed = False
+        self._apply(failure, decision, now)
+        response.committed = False
         if mode == "resume":
             return events
-        return (*events, Restarted(self._plan.attempts + 1, partial))
+        return (*events, Restarted(self._plan.attempts + 1, failure.partial))
 
-    def _follow(self, failed: Attempt, decision: Retry | Fallback | GiveUp, now: float) -> None:
-        """What the plan decided after a failure."""
-        candidate, at = str(failed.candidate), self._at(now)
+    def _apply(self, failure: Failure, decision: Decision, now: float) -> None:
+        """Carry out the decision after a failure."""
+        excluded = [str(self.selector.candidates[index]) for index in getattr(decision, "excluded", ())]
+        self._writer.decided(now, str(failure.attempt.candidate), decision, excluded)
         if isinstance(decision, Retry):
             # Another attempt that failed beside this one may have to wait for longer.
-            self._not_before = max(self._not_before, now + decision.wait)
-            self._note(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
-            return
-        self._note(entries.FellBack(at, candidate, decision.reason))
-        if isinstance(decision, Fallback):
-            for place in decision.excluded:
-                self._note(entries.Skipped(at, str(self.selector.candidates[place]), entries.NO_LARGER))
-        elif decision.final or self.in_flight.live is None:  # else the attempt beside it may still bring the answer
-            self._stop(self._failures.errors[-1] if decision.final else self._failures.all_failed(), now)
+            self._backoff_until = max(self._backoff_until, now + decision.wait)
+        elif isinstance(decision, GiveUp) and (decision.final or self.in_flight.primary is None):
+            # Else the attempt beside it may still return the response.
+            self._stop(self._recovery.final_error(decision), now)
 
-    def _close(self, live: Attempt, now: float) -> None:
-        self.in_flight.over(live)
-        self._last = self.in_flight.live or self._last
-        self._places.release(live.lease, now)
+    def _close(self, attempt: Attempt, now: float) -> None:
+        """End an attempt: release what it holds, and have the driver close it."""
+        self.in_flight.finish(attempt)
+        attempt.move(AttemptState.CLOSED)
+        self._latest = self.in_flight.primary or self._latest
+        self._scheduler.release(attempt.lease, now)
+        if self.in_flight.primary is None:
+            self._move(CallState.SELECTING)
+        else:
+            self._update_hedging()
 
-    # -- how a call ends ----------------------------------------------------------------------------------------
+    # -- how a call ends --------------------------------------------------------------------------------------------
 
     def _close_all(self, now: float) -> None:
         self.selector.withdraw(now)
-        while (live := self.in_flight.live) is not None:
-            if not live.whole:
-                self._note(entries.AttemptCancelled(self._at(now), live.number, "the call is over"))
-            self._close(live, now)
+        while (attempt := self.in_flight.primary) is not None:
+            if attempt.state is not AttemptState.DRAINING:
+                self._writer.attempt_cancelled(now, attempt.number, "the call has ended")
+            self._close(attempt, now)
+
+    def _fail_for_deadline(
+        self, phase: Phase, activity: str, now: float, partial: ChatResponse | None = None, candidate: str = ""
+    ) -> None:
+        seconds = self._deadline - self._writer.started
+        error = self._recovery.errors.deadline_exceeded(seconds, phase, activity)
+        error.partial = partial
+        self._stop(as_interrupted(error, partial, candidate) if self.committed else error, now)
 
     def _stop(self, error: TurnoutError, now: float) -> None:
         self._close_all(now)
-        error = self._delivery.sealed(error, self.model, self.trace)
-        self._note(entries.CallFailed(self._at(now), type(error).__name__))
-        self._finish = Finish(error=error)
+        error = self._response.final_error(error, self.model, self.trace)
+        self._writer.call_failed(now, type(error).__name__)
+        self._end(Finish(error=error))
 
-    def _attempt(self, number: int, called: str) -> Attempt:
-        live = self.in_flight.told(number)
-        if live is None:
-            raise LocalProtocolError(f"{called} came for attempt {number}, which is not on")
-        return live
+    def _end(self, finish: Finish) -> None:
+        self._finish = finish
+        self._move(CallState.FINISHED)
 
-    def _is_over(self, now: float) -> bool:
-        """Whether the deadline has passed, as near as the trace tells times: less than that is nobody's to use."""
-        return now > self._deadline - TICK
+    def _move(self, to: CallState) -> None:
+        """Change the state, if the table of transitions allows it. A finished call stays finished."""
+        if to is self.state or self.state is CallState.FINISHED:
+            return
+        if to not in CALL_TRANSITIONS[self.state]:
+            refuse_transition("a call", self.state, to)
+        self.state = to
 
-    def _at(self, now: float) -> float:
-        return self._journal.at(now)
+    def _take_result(self, number: int, method: str) -> Attempt:
+        attempt = self.in_flight.take_result(number)
+        if attempt is None:
+            raise LocalProtocolError(f"{method} was called for attempt {number}, which is not running")
+        self._update_hedging()
+        return attempt
 
-    def _note(self, entry: entries.Entry) -> None:
-        self._journal.note(entry)
+    def _update_hedging(self) -> None:
+        """Note that no second attempt runs or can start any more, and no operation is pending."""
+        if self.state is CallState.HEDGING and not self.in_flight.hedging:
+            self._move(CallState.RUNNING)
+
+    def _deadline_passed(self, now: float) -> bool:
+        """True if the deadline has passed, compared with the resolution of the trace: less time is of no use."""
+        return now > self._deadline - TIME_RESOLUTION

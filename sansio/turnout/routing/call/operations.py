@@ -1,9 +1,9 @@
-"""What a call can be for. An operation says which exchanges it takes, and makes one answer of theirs."""
+"""The operations of a router that may need several exchanges: chat, stream, embed and the list of models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import attrs
 
@@ -13,7 +13,8 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import RemoteProtocolError, TurnoutError
 from turnout.messages import Audio, File, Image, Message, Role, Text
 from turnout.providers.protocol import Exchange, ModelPage, Provider
-from turnout.routing.call.results import continued, summed
+from turnout.routing.call.operation import Operation
+from turnout.routing.call.results import concatenate, sum_usage
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens, text_tokens
 from turnout.routing.state.candidate import Candidate
 from turnout.trace import Trace
@@ -21,67 +22,13 @@ from turnout.trace import Trace
 __all__ = ["Chat", "Embed", "ListModels", "Operation", "Stream"]
 
 
-class Operation(Protocol):
-    """One kind of call.
-
-    streams   whether the answer comes as a stream on the wire, so that first content and idle can be timed
-    delivers  whether events reach the caller as they come, so that the call commits with the first content
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def streams(self) -> bool: ...
-
-    @property
-    def delivers(self) -> bool: ...
-
-    @property
-    def candidates(self) -> tuple[ModelConfig, ...]: ...
-
-    @property
-    def metadata(self) -> Mapping[str, Any]: ...
-
-    @property
-    def needs(self) -> frozenset[Capability]: ...
-
-    def size(self, candidate: Candidate) -> tuple[int, int]:
-        """Tokens of the next request to this candidate and of its answer, estimated."""
-        ...
-
-    def rest(self, candidate: Candidate) -> tuple[int, int]:
-        """The same of all that is still to be had, where that takes several requests."""
-        ...
-
-    def begin(self, provider: Provider, model: ModelConfig) -> Exchange[Any]:
-        """A fresh exchange for what is still to be had."""
-        ...
-
-    def go_on(self, partial: ChatResponse | None) -> bool:
-        """Whether the answer can be gone on with where it broke off; if so, the next exchange will do that."""
-        ...
-
-    def joined(self, result: Any) -> Any:
-        """The result of an exchange with what had come before it."""
-        ...
-
-    def accept(self, result: Any) -> bool:
-        """Take the result of an exchange; True when it was the last. RemoteProtocolError where it does not fit."""
-        ...
-
-    def result(self, trace: Trace) -> Any: ...
-
-    def keep(self, error: TurnoutError) -> None:
-        """Put what came so far on the error that ends the call."""
-        ...
-
-
-_PART_NEEDS: tuple[tuple[type, Capability], ...] = (
-    (Image, Capability.VISION),
-    (Audio, Capability.AUDIO),
-    (File, Capability.FILES),
-)
+_PART_NEEDS: Mapping[type, Capability] = {
+    Image: Capability.VISION,
+    Audio: Capability.AUDIO,
+    File: Capability.FILES,
+}
+_CHAT = frozenset({Capability.CHAT})
+_STREAM = frozenset({Capability.STREAM})
 
 
 def _chat_needs(request: ChatRequest) -> set[Capability]:
@@ -92,22 +39,20 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
         needs.add(Capability.JSON)
     for message in request.messages:
         for part in message.content:
-            for kind, capability in _PART_NEEDS:
-                if isinstance(part, kind):
-                    needs.add(capability)
+            need = _PART_NEEDS.get(type(part))
+            if need is not None:
+                needs.add(need)
     return needs
 
 
 @attrs.define(eq=False)
-class Chat:
-    """An answer in one piece. With `collect` it streams on the wire, so that silence is noticed sooner."""
+class Chat(Operation):
+    """A whole response. With `collect` it streams on the wire, so that silence is noticed sooner."""
 
     request: ChatRequest = attrs.field(validator=instance(ChatRequest))
     collect: bool = False
-    name: str = attrs.field(default="chat", init=False)
-    delivers: bool = attrs.field(default=False, init=False)
-    _response: ChatResponse | None = attrs.field(default=None, init=False)
-    _prompt: int | None = attrs.field(default=None, init=False)
+    _prompt_tokens: int | None = attrs.field(default=None, init=False)
+    name: ClassVar[str] = "chat"
 
     @property
     def streams(self) -> bool:
@@ -123,147 +68,117 @@ class Chat:
 
     @property
     def needs(self) -> frozenset[Capability]:
-        wire = Capability.STREAM if self.streams else Capability.CHAT
-        return frozenset({wire, *_chat_needs(self.request)})
+        wire = _STREAM if self.streams else _CHAT
+        needs = _chat_needs(self.request)
+        return wire | needs if needs else wire
 
-    def size(self, candidate: Candidate) -> tuple[int, int]:
-        if self._prompt is None:
-            self._prompt = prompt_tokens(self.request)
-        return self._prompt, completion_tokens(candidate.model)
+    def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        if self._prompt_tokens is None:
+            self._prompt_tokens = prompt_tokens(self.request)
+        return self._prompt_tokens, completion_tokens(candidate.model)
 
-    def rest(self, candidate: Candidate) -> tuple[int, int]:
-        return self.size(candidate)
-
-    def go_on(self, partial: ChatResponse | None) -> bool:
-        return False  # nothing has reached the caller, so it can begin anew
-
-    def joined(self, result: ChatResponse) -> ChatResponse:
-        return result
-
-    def begin(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
+    def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
         request = self.request.for_model(model)
         return provider.stream(request) if self.streams else provider.chat(request)
-
-    def accept(self, result: ChatResponse) -> bool:
-        self._response = result
-        return True
-
-    def result(self, trace: Trace) -> ChatResponse | None:
-        return attrs.evolve(self._response, trace=trace) if self._response is not None else None
-
-    def keep(self, error: TurnoutError) -> None:
-        """Nothing: the parts of broken answers are on the errors of their attempts."""
 
 
 @attrs.define(eq=False)
 class Stream(Chat):
-    """An answer as it comes."""
+    """A response that reaches the caller as it arrives."""
 
-    name: str = attrs.field(default="stream", init=False)
-    delivers: bool = attrs.field(default=True, init=False)
-    _so_far: ChatResponse | None = attrs.field(default=None, init=False)
+    _prefix: ChatResponse | None = attrs.field(default=None, init=False)  # the part that a resumed response continues
+    name: ClassVar[str] = "stream"
+    streams_to_caller: ClassVar[bool] = True
 
     @property
     def streams(self) -> bool:
         return True
 
-    def size(self, candidate: Candidate) -> tuple[int, int]:
-        prompt, completion = super().size(candidate)
-        said = self._said
-        return prompt + said, max(1, completion - said)
+    def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        prompt, completion = Chat.next_tokens(self, candidate)
+        resumed = self._resumed_tokens
+        return prompt + resumed, max(1, completion - resumed)
 
     @property
-    def _said(self) -> int:
-        """Tokens of what has been said and is gone on with."""
-        return text_tokens(self._so_far.text) if self._so_far is not None else 0
+    def _resumed_tokens(self) -> int:
+        """The tokens of the part that a resumed response continues."""
+        return text_tokens(self._prefix.text) if self._prefix is not None else 0
 
-    def go_on(self, partial: ChatResponse | None) -> bool:
-        """Only plain text can be prefilled, and most models refuse a prefill that ends in white space."""
+    def prepare_resume(self, partial: ChatResponse | None) -> bool:
+        """Prepare to resume. Only plain text can be prefilled, and most models refuse one that ends in white space."""
         plain = partial is not None and all(isinstance(part, Text) for part in partial.message.content)
         if partial is None or not plain or partial.tool_calls or self.request.response_format is not None:
             return False
         if not partial.text or partial.text[-1].isspace():
             return False
-        self._so_far = partial
+        self._prefix = partial
         ceiling = self.request.model.max_tokens
         return ceiling is None or text_tokens(partial.text) < ceiling
 
-    def joined(self, result: ChatResponse) -> ChatResponse:
-        return continued(self._so_far, result) if self._so_far is not None else result
+    def merge(self, result: ChatResponse) -> ChatResponse:
+        return concatenate(self._prefix, result) if self._prefix is not None else result
 
-    def begin(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
+    def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
         request = self.request.for_model(model)
-        if self._so_far is not None:
+        if self._prefix is not None:
             prefill = provider.facts(model.model_id).prefill or {}
-            text = self._so_far.text
-            # What has been said was said without thinking, and those that go on from it refuse to begin now.
-            left = max(1, model.max_tokens - self._said) if model.max_tokens is not None else None
+            text = self._prefix.text
+            # The partial response has no reasoning block, and models reject a new one after a prefill.
+            left = max(1, model.max_tokens - self._resumed_tokens) if model.max_tokens is not None else None
             request = request.for_model(attrs.evolve(model, max_tokens=left, reasoning_effort=None))
             request = attrs.evolve(request, messages=(*request.messages, Message(Role.ASSISTANT, text, extra=prefill)))
         return provider.stream(request)
 
 
 @attrs.define(eq=False)
-class Embed:
-    """Vectors: as many exchanges as the provider's cap asks for, joined in order.
+class Embed(Operation):
+    """Vectors: as many exchanges as the provider's cap requires, joined in order.
 
-    Where one fails for good and another place of the same family takes over, it goes on from there.
+    If one fails for good, a fallback of the same family continues with the texts that are still missing.
     """
 
     request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest))
-    name: str = attrs.field(default="embed", init=False)
-    streams: bool = attrs.field(default=False, init=False)
-    delivers: bool = attrs.field(default=False, init=False)
     _parts: list[EmbeddingResponse] = attrs.field(factory=list, init=False)
     _done: int = attrs.field(default=0, init=False)
-    _asked: int = attrs.field(default=0, init=False)
+    _sent: int = attrs.field(default=0, init=False)
+    name: ClassVar[str] = "embed"
 
     @property
     def candidates(self) -> tuple[ModelConfig, ...]:
         return (self.request.model, *self.request.fallbacks)
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
-        return {}
-
-    @property
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.EMBEDDINGS})
 
-    def size(self, candidate: Candidate) -> tuple[int, int]:
-        return embedding_tokens(self._next(candidate.provider)), 0
+    def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        return embedding_tokens(self._next_texts(candidate.provider)), 0
 
-    def rest(self, candidate: Candidate) -> tuple[int, int]:
+    def remaining_tokens(self, candidate: Candidate) -> tuple[int, int]:
         return embedding_tokens(self.request.input[self._done :]), 0
 
-    def _next(self, provider: Provider) -> tuple[str, ...]:
-        """The texts of the next request."""
+    def _next_texts(self, provider: Provider) -> tuple[str, ...]:
+        """Return the texts of the next request."""
         cap = provider.embedding_batch or len(self.request.input)
         return self.request.input[self._done : self._done + cap]
 
-    def go_on(self, partial: ChatResponse | None) -> bool:
-        return False
-
-    def joined(self, result: EmbeddingResponse) -> EmbeddingResponse:
-        return result
-
-    def begin(self, provider: Provider, model: ModelConfig) -> Exchange[EmbeddingResponse]:
-        texts = self._next(provider)
-        self._asked = len(texts)
+    def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[EmbeddingResponse]:
+        texts = self._next_texts(provider)
+        self._sent = len(texts)
         return provider.embed(attrs.evolve(self.request.for_model(model), input=texts))
 
-    def accept(self, result: EmbeddingResponse) -> bool:
-        if len(result.vectors) != self._asked:
+    def add_result(self, result: EmbeddingResponse) -> bool:
+        if len(result.vectors) != self._sent:
             raise RemoteProtocolError(
-                f"{result.model}: {self._asked} texts were sent and {len(result.vectors)} vectors came back"
+                f"{result.model}: {self._sent} texts were sent and {len(result.vectors)} vectors were returned"
             )
         known = next((part.vectors.dimensions for part in self._parts), result.vectors.dimensions)
         if result.vectors.dimensions != known:
             raise RemoteProtocolError(
-                f"{result.model}: vectors of {result.vectors.dimensions} numbers came after vectors of {known}"
+                f"{result.model}: vectors of {result.vectors.dimensions} numbers after vectors of {known}"
             )
         self._parts.append(result)
-        self._done += self._asked
+        self._done += self._sent
         return self._done >= len(self.request.input)
 
     def result(self, trace: Trace) -> EmbeddingResponse:
@@ -271,67 +186,46 @@ class Embed:
         return attrs.evolve(
             last,
             vectors=Vectors.joined(part.vectors for part in self._parts),
-            usage=summed([part.usage for part in self._parts]),
+            usage=sum_usage([part.usage for part in self._parts]),
             trace=trace,
         )
 
-    def keep(self, error: TurnoutError) -> None:
+    def attach_partial(self, error: TurnoutError) -> None:
         if self._parts:
             error.vectors = Vectors.joined(part.vectors for part in self._parts)
 
 
 @attrs.define(eq=False)
-class ListModels:
+class ListModels(Operation):
     """The models of one provider, page after page."""
 
     provider: str
-    name: str = attrs.field(default="models", init=False)
-    streams: bool = attrs.field(default=False, init=False)
-    delivers: bool = attrs.field(default=False, init=False)
     _models: list[ModelInfo] = attrs.field(factory=list, init=False)
     _page: str | None = attrs.field(default=None, init=False)
     _seen: set[str] = attrs.field(factory=set, init=False)
+    name: ClassVar[str] = "models"
 
     @property
     def candidates(self) -> tuple[ModelConfig, ...]:
         return (ModelConfig(self.provider, "*"),)
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
-        return {}
-
-    @property
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.MODELS})
 
-    def size(self, candidate: Candidate) -> tuple[int, int]:
-        return 0, 0
-
-    def rest(self, candidate: Candidate) -> tuple[int, int]:
-        return 0, 0
-
-    def go_on(self, partial: ChatResponse | None) -> bool:
-        return False
-
-    def joined(self, result: ModelPage) -> ModelPage:
-        return result
-
-    def begin(self, provider: Provider, model: ModelConfig) -> Exchange[ModelPage]:
+    def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[ModelPage]:
         return provider.models(self._page)
 
-    def accept(self, result: ModelPage) -> bool:
+    def add_result(self, result: ModelPage) -> bool:
         self._models.extend(result.models)
         self._page = result.next_page
         if self._page is None:
             return True
-        # A server that gives the same token again would be asked for ever.
+        # A server that returns the same token again would be asked for ever.
         if self._page in self._seen:
-            raise RemoteProtocolError(f"{self.provider}: its model list gives the page {self._page!r} twice")
+            raise RemoteProtocolError(f"{self.provider}: its model list returns the page {self._page!r} twice")
         self._seen.add(self._page)
         return False
 
     def result(self, trace: Trace) -> tuple[ModelInfo, ...]:
         return tuple(self._models)
-
-    def keep(self, error: TurnoutError) -> None:
-        """Nothing: half a list of models is of no use."""

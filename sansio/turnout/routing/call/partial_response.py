@@ -1,14 +1,15 @@
-"""What has come of a call's answer, and whether the caller has it already."""
+"""The response of a call as far as it arrived, and whether the caller has it already."""
 
 from __future__ import annotations
 
 import attrs
 
 from turnout.chat import ChatResponse
-from turnout.errors import Phase, TurnoutError
+from turnout.errors import TurnoutError
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.final_error import interrupted
-from turnout.routing.call.operations import Operation
+from turnout.routing.call.final_error import as_interrupted
+from turnout.routing.call.operation import Operation
+from turnout.routing.call.states import AttemptState
 from turnout.trace import Trace
 
 __all__ = ["PartialResponse"]
@@ -16,37 +17,39 @@ __all__ = ["PartialResponse"]
 
 @attrs.define(eq=False)
 class PartialResponse:
-    """The answer as far as it came, over all attempts that brought a part of it.
+    """The response as far as it arrived, over all attempts that returned a part of it.
 
-    committed  whether content has reached the caller that still stands
-    broken     the newest answer that broke after that
+    Attributes:
+        operation: The operation of the call.
+        committed: True if the caller has received content that no `Restarted` event has retracted.
+        interrupted: The newest response that broke after that.
     """
 
     operation: Operation
     committed: bool = False
-    broken: ChatResponse | None = None
+    interrupted: ChatResponse | None = None
 
-    def partial(self, attempt: Attempt) -> ChatResponse | None:
-        """The answer as far as it came, with what an earlier attempt had brought of it."""
+    def of(self, attempt: Attempt) -> ChatResponse | None:
+        """Return the response of an attempt as far as it arrived, joined to the part of an earlier attempt."""
         partial = attempt.partial()
         if partial is None:
             return None
-        joined: ChatResponse = self.operation.joined(partial)
-        return joined
+        merged: ChatResponse = self.operation.merge(partial)
+        return merged
 
-    def so_far(self, newest: Attempt | None, trace: Trace) -> ChatResponse | None:
-        """The answer of the newest attempt; where it has brought none, what an earlier one had brought."""
-        came = None
-        if newest is not None and newest.phase not in (Phase.NOT_SENT, Phase.SENT):
-            came = self.partial(newest)
-        came = came or self.broken
-        return attrs.evolve(came, trace=trace) if came is not None else None
+    def current(self, latest: Attempt | None, trace: Trace) -> ChatResponse | None:
+        """Return the response of the newest attempt; if it has none, the one that an earlier attempt interrupted."""
+        found = None
+        if latest is not None and latest.state is not AttemptState.OPENING:
+            found = self.of(latest)
+        found = found or self.interrupted
+        return attrs.evolve(found, trace=trace) if found is not None else None
 
-    def sealed(self, error: TurnoutError, candidate: object, trace: Trace) -> TurnoutError:
-        """The error that ends the call, with everything that came."""
-        if self.broken is not None:
-            error = interrupted(error, error.partial or self.broken, str(candidate))
-        self.operation.keep(error)
+    def final_error(self, error: TurnoutError, candidate: object, trace: Trace) -> TurnoutError:
+        """Return the error that ends the call, with everything that arrived."""
+        if self.interrupted is not None:
+            error = as_interrupted(error, error.partial or self.interrupted, str(candidate))
+        self.operation.attach_partial(error)
         error.trace = trace
         if error.partial is not None:
             error.partial = attrs.evolve(error.partial, trace=trace)

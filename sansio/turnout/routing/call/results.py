@@ -1,4 +1,4 @@
-"""What is done to an answer on its way to the caller: its price, and what came before it."""
+"""Changes to a response on its way to the caller: its cost, and the part that arrived before it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,33 @@ from typing import Any, TypeVar
 
 import attrs
 
-from turnout.chat import ChatResponse, FinishReason, Usage
+from turnout.chat import ChatResponse, FinishReason, RateLimit, Usage
 from turnout.errors import ContentFiltered
 from turnout.events import End, Event
 from turnout.messages import Message
 from turnout.prices import Price
 
-__all__ = ["continued", "priced", "refusal", "summed", "with_usage"]
+__all__ = ["concatenate", "content_filter_error", "rate_limit_of", "sum_usage", "usage_of", "with_cost", "with_usage"]
 
 T = TypeVar("T")
 
+_NO_USAGE = Usage(source="absent")
 
-def priced(result: T, price: Price | None) -> T:
-    """The answer with the cost of its usage, where that is known."""
+
+def usage_of(result: object) -> Usage:
+    """Return the usage of a result; some kinds of results have none."""
+    usage: Usage = getattr(result, "usage", _NO_USAGE)
+    return usage
+
+
+def rate_limit_of(result: object) -> RateLimit | None:
+    """Return the rate-limit headers of a result; some kinds of results have none."""
+    limits: RateLimit | None = getattr(result, "rate_limit", None)
+    return limits
+
+
+def with_cost(result: T, price: Price | None) -> T:
+    """Return the result with the cost of its usage, if it is known."""
     if price is None or not attrs.has(type(result)):
         return result
     usage = getattr(result, "usage", None)
@@ -29,28 +43,28 @@ def priced(result: T, price: Price | None) -> T:
     return changed  # type: ignore[no-any-return]  # evolve keeps the type
 
 
-def refusal(result: object, provider: str) -> ContentFiltered | None:
-    """The error that an answer amounts to which a content filter has cut, for callers who would rather go elsewhere."""
+def content_filter_error(result: object, provider: str) -> ContentFiltered | None:
+    """Return the error for a response that a content filter cut, for callers who prefer to fall back; else None."""
     if not isinstance(result, ChatResponse) or result.finish_reason is not FinishReason.CONTENT_FILTER:
         return None
     return ContentFiltered(
-        f"the answer was cut by a content filter ({result.raw_finish_reason})",
+        f"the response was cut by a content filter ({result.raw_finish_reason})",
         provider=provider,
         code=result.raw_finish_reason,
         request_id=result.request_id,
     )
 
 
-def continued(first: ChatResponse, rest: ChatResponse) -> ChatResponse:
-    """One answer of two parts, the second of which goes on where the first broke off."""
+def concatenate(first: ChatResponse, rest: ChatResponse) -> ChatResponse:
+    """Return one response of two parts, of which the second continues the first."""
     content = (*first.message.content, *rest.message.content)
     texts = first.text + rest.text
     message = attrs.evolve(rest.message, content=Message.assistant(texts).content if texts else content)
-    return attrs.evolve(rest, message=message, usage=summed([first.usage, rest.usage]))
+    return attrs.evolve(rest, message=message, usage=sum_usage([first.usage, rest.usage]))
 
 
-def summed(usages: list[Usage]) -> Usage:
-    """The usage of several requests together; a number that one of them lacks is not known for all."""
+def sum_usage(usages: list[Usage]) -> Usage:
+    """Return the usage of several requests together. A number that one of them lacks is unknown for all."""
     if len(usages) == 1:
         return usages[0]
 
@@ -79,5 +93,5 @@ _NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not i
 
 
 def with_usage(events: tuple[Event, ...], usage: Usage) -> tuple[Event, ...]:
-    """The events with this usage on the End among them."""
+    """Return the events, with this usage on the `End` among them."""
     return tuple(attrs.evolve(event, usage=usage) if isinstance(event, End) else event for event in events)

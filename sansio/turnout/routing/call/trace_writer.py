@@ -1,35 +1,110 @@
-"""The writing of a trace: what happened, with the seconds from the call's beginning."""
+"""Writes the trace of a call: one method for each kind of entry, with the time of the clock."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import attrs
 
-from turnout.routing.policy.plan import Blocked
-from turnout.trace import Trace
-from turnout.trace.entries import CandidateBlocked, Entry
+from turnout.errors import TurnoutError
+from turnout.failures import FailureClass, Phase
+from turnout.routing.call.final_error import failure_entry
+from turnout.routing.policy.plan import Blocked, Decision, Fallback, Retry, WaitUntil
+from turnout.trace import Trace, entries
 
-__all__ = ["TICK", "TraceWriter"]
+__all__ = ["TIME_RESOLUTION", "TraceWriter"]
 
-# The times of a trace are kept to this many seconds.
-TICK = 1e-6
+# Seconds. The times of a trace are rounded to this.
+TIME_RESOLUTION = 1e-6
 
 
 @attrs.define(eq=False)
 class TraceWriter:
-    """Writes the trace of a call that began at the monotonic time `started`."""
+    """Writes the trace of a call that started at the monotonic time `started`."""
 
     trace: Trace
     started: float
 
-    def at(self, now: float) -> float:
-        """Seconds from the call's beginning, as the trace keeps them and the plan decides by them."""
+    def elapsed(self, now: float) -> float:
+        """Return the seconds since the start, rounded as the trace stores them and the plan decides by them."""
         return round(now - self.started, 6)
 
-    def note(self, entry: Entry) -> None:
+    def write(self, entry: entries.Entry) -> None:
         self.trace.entries.append(entry)
 
-    def passed_over(self, place: int, candidate: object, obstacle: Blocked, now: float) -> None:
-        wait = obstacle.wait if obstacle.wait < math.inf else None
-        self.note(CandidateBlocked(self.at(now), place, str(candidate), obstacle.reason, wait))
+    # -- candidates -------------------------------------------------------------------------------------------------
+
+    def skipped(self, now: float, index: int | None, candidate: str, reason: str) -> None:
+        self.write(entries.Skipped(self.elapsed(now), candidate, reason, index))
+
+    def blocked(self, now: float, index: int, candidate: str, blocked: Blocked) -> None:
+        wait = blocked.wait if blocked.wait < math.inf else None
+        self.write(entries.CandidateBlocked(self.elapsed(now), index, candidate, blocked.reason, wait, blocked.limit))
+
+    def queued(self, now: float, decision: WaitUntil) -> None:
+        until = round(decision.until, 6) if decision.until < math.inf else None
+        self.write(entries.Queued(self.elapsed(now), until, decision.reason))
+
+    def queue_full(self, now: float, waiting: int) -> None:
+        self.write(entries.QueueFull(self.elapsed(now), waiting))
+
+    # -- attempts ---------------------------------------------------------------------------------------------------
+
+    def attempt_started(
+        self,
+        now: float,
+        number: int,
+        index: int,
+        candidate: str,
+        *,
+        forced: bool,
+        probe: bool,
+        hedge: bool,
+        omitted_settings: tuple[str, ...],
+    ) -> None:
+        self.write(entries.Started(self.elapsed(now), number, index, candidate, forced, probe, hedge, omitted_settings))
+
+    def response_started(self, now: float, attempt: int, status: int) -> None:
+        self.write(entries.ResponseStarted(self.elapsed(now), attempt, status))
+
+    def first_content(self, now: float, attempt: int) -> None:
+        self.write(entries.FirstContent(self.elapsed(now), attempt))
+
+    def attempt_failed(
+        self, now: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None
+    ) -> entries.Failed:
+        """Write a failure, and return its entry."""
+        entry = failure_entry(self.elapsed(now), attempt, failure, phase, error)
+        self.write(entry)
+        return entry
+
+    def attempt_completed(self, now: float, attempt: int, tokens: int | None, cost: float | None, skipped: int) -> None:
+        self.write(entries.AttemptCompleted(self.elapsed(now), attempt, tokens, cost, skipped))
+
+    def attempt_cancelled(self, now: float, attempt: int, reason: str) -> None:
+        self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason))
+
+    # -- decisions --------------------------------------------------------------------------------------------------
+
+    def decided(self, now: float, candidate: str, decision: Decision, excluded: Sequence[str]) -> None:
+        """Write the decision after a failure of `candidate`, with the names of the candidates that it excludes."""
+        at = self.elapsed(now)
+        if isinstance(decision, Retry):
+            self.write(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
+            return
+        self.write(entries.FellBack(at, candidate, decision.reason))
+        if isinstance(decision, Fallback):
+            for name in excluded:
+                self.write(entries.Skipped(at, name, entries.NO_LARGER))
+
+    def stream_broke(self, now: float, attempt: int, mode: str, deadline: float) -> None:
+        self.write(entries.StreamBroke(self.elapsed(now), attempt, mode, deadline))
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def answered(self, now: float, candidate: str) -> None:
+        self.write(entries.Answered(self.elapsed(now), candidate))
+
+    def call_failed(self, now: float, reason: str) -> None:
+        self.write(entries.CallFailed(self.elapsed(now), reason))

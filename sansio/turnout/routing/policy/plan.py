@@ -1,15 +1,16 @@
-"""The decisions of one call, made of facts alone: whom to ask next, after which wait, or that there is nobody left.
+"""The decisions of one call: which candidate is next, after which wait, or that none remains.
 
-A plan sees no bytes and no clock: it is told what stands in a candidate's way, that an attempt began and how it
-failed, and answers what follows. All its times are seconds from the call's beginning. The same facts and the same seed
-give the same answers, so a recorded call can be decided again (`turnout.routing.replay`).
+A plan works on facts alone. It sees no bytes and no clock. The call reports which candidates are blocked, when an
+attempt starts and how it fails; the plan returns what follows. All its times are seconds from the start of the call.
+The same facts and the same seed give the same decisions, so a recorded call can be decided again
+(`turnout.routing.replay`).
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -20,19 +21,37 @@ from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import Action
 from turnout.routing.policy.settings import Policy
 
-__all__ = ["Blocked", "CandidateInfo", "Decision", "Fallback", "GiveUp", "Plan", "Retry", "TryCandidate", "WaitUntil"]
+__all__ = [
+    "Blocked",
+    "BlockedReason",
+    "CandidateInfo",
+    "Choice",
+    "Decision",
+    "Fallback",
+    "GiveUp",
+    "Plan",
+    "Retry",
+    "TryCandidate",
+    "WaitUntil",
+]
 
-# A kept-alive connection that died while idle says nothing about the provider, so the next try is free. After this
-# many in one call it is no longer taken for an accident.
+# A kept-alive connection that closed while it was idle says nothing about the provider, so the next attempt is free.
+# After this many in one call it is no longer taken for an accident.
 FREE_STALE = 2
+
+BlockedReason: TypeAlias = Literal["at_capacity", "rate_limited", "cooldown", "breaker_open", "probe_in_flight"]
+_LIMITS = frozenset({"at_capacity", "rate_limited"})
 
 
 @attrs.frozen
 class CandidateInfo:
-    """What a plan knows of a candidate from the start.
+    """The facts about a candidate that a plan decides by.
 
-    window   tokens of prompt and answer that the model takes, where that is known
-    resumes  whether the model goes on from a prefilled answer
+    Attributes:
+        provider: The name of its provider.
+        window: How many tokens of prompt and response the model takes, if that is known.
+        resumes: True if the model continues a prefilled response.
+        name: `provider/model`.
     """
 
     provider: str
@@ -43,24 +62,28 @@ class CandidateInfo:
 
 @attrs.frozen
 class Blocked:
-    """Why a candidate may not be asked now.
+    """The reason why a candidate may not get an attempt now.
 
-    state  at a limit: `full` of attempts, or `paced` to so many in a minute; resting: `cooling` as its provider asked
-           for, `open` breaker, or `probing` while another call's probe is out
-    wait   seconds until that passes; inf where only an event can tell
+    Attributes:
+        reason: A limit: "at_capacity" (attempts in flight) or "rate_limited" (requests or tokens a minute). Or a rest:
+            "cooldown" (its provider asked for it), "breaker_open" (it failed), or "probe_in_flight" (the probe of
+            another call has no result yet).
+        wait: Seconds until the reason passes; infinity if only an event can tell.
+        limit: The name of the limit, if it is one.
     """
 
-    reason: Literal["full", "paced", "cooling", "open", "probing"]
+    reason: BlockedReason
     wait: float
+    limit: str | None = None
 
     @property
-    def limit(self) -> bool:
-        return self.reason in ("full", "paced")
+    def is_limit(self) -> bool:
+        return self.reason in _LIMITS
 
 
 @attrs.frozen
 class TryCandidate:
-    """Ask this candidate now; `forced` although it should rest, for there is no other."""
+    """Start an attempt on this candidate now. `forced` if it should rest, but no other is left."""
 
     index: int
     forced: bool = False
@@ -68,7 +91,7 @@ class TryCandidate:
 
 @attrs.frozen
 class WaitUntil:
-    """Nobody can be asked now: wait until `until`, inf until the router says so."""
+    """No candidate is available. Wait until `until` (infinity: until the scheduler wakes the call)."""
 
     until: float
     reason: str
@@ -76,7 +99,7 @@ class WaitUntil:
 
 @attrs.frozen
 class Retry:
-    """The same candidate, after `wait` seconds."""
+    """Try the same candidate again after `wait` seconds."""
 
     wait: float
     reason: str
@@ -84,7 +107,7 @@ class Retry:
 
 @attrs.frozen
 class Fallback:
-    """The next candidate, now. `dropped` are others that would fail for the same reason."""
+    """Try the next candidate now. `excluded` are others that would fail for the same reason."""
 
     reason: str
     excluded: tuple[int, ...] = ()
@@ -92,34 +115,37 @@ class Fallback:
 
 @attrs.frozen
 class GiveUp:
-    """No other attempt.
+    """Make no other attempt.
 
-    final  the last error is the whole answer; else all errors are
-    full   it was limits that stood in the way
-    queue  as many calls as may were waiting already: this many
+    Attributes:
+        reason: For people.
+        final: True if the last error is the error of the call; False if all errors are.
+        limited: True if limits blocked the candidates.
+        queue: The number of calls in the queue, if the queue is full.
     """
 
     reason: str
     final: bool = False
-    full: bool = False
+    limited: bool = False
     queue: int | None = None
 
 
+Choice: TypeAlias = TryCandidate | WaitUntil | GiveUp
 Decision: TypeAlias = Retry | Fallback | GiveUp
-Look: TypeAlias = Callable[[int], Blocked | None]
 
 
 @attrs.define(eq=False)
 class Plan:
-    """The ledger of one call over its usable candidates.
+    """Decides which candidate a call tries next, when it retries, and when it stops.
 
-    deadline  seconds from the call's beginning
-    seed      of the jitter
-    left      the places that may still be asked, in their order
-    attempts  attempts begun in all
+    Attributes:
+        deadline: Seconds from the start of the call.
+        seed: The seed of the jitter.
+        left: The indexes of the candidates that may still be tried, in their order.
+        attempts: How many attempts were started.
     """
 
-    candidates: tuple[CandidateInfo, ...]
+    candidates: Sequence[CandidateInfo]
     policy: Policy
     deadline: float
     seed: int
@@ -132,132 +158,144 @@ class Plan:
     def __attrs_post_init__(self) -> None:
         self.left = list(range(len(self.candidates)))
 
-    def choose(self, look: Look, at: float) -> TryCandidate | WaitUntil | GiveUp:
-        """The first candidate with nothing in its way; where each has something, what the policy says to that."""
+    # -- which candidate --------------------------------------------------------------------------------------------
+
+    def choose(self, found: Sequence[tuple[int, Blocked | None]], at: float) -> Choice:
+        """Return the first candidate that is free, or what the policy says if each one is blocked.
+
+        Args:
+            found: The candidates in the order of `left`, each with the reason why it is blocked. It may end after the
+                first free one.
+            at: Now, in seconds from the start of the call.
+        """
         obstacles: list[tuple[int, Blocked]] = []
-        for place in self.left:
-            obstacle = look(place)
-            if obstacle is None:
-                return TryCandidate(place)
-            obstacles.append((place, obstacle))
+        for index, blocked in found:
+            if blocked is None:
+                return TryCandidate(index)
+            obstacles.append((index, blocked))
         if not obstacles:
             return GiveUp("no candidate is left")
         policy = self.policy
-        waits = [obstacle.wait for _, obstacle in obstacles]
+        waits = [blocked.wait for _, blocked in obstacles]
         wait = min(waits)
-        resting = [place for place, obstacle in obstacles if not obstacle.limit]
-        limits = len(obstacles) > len(resting)
-        if policy.when_at_capacity == "wait" if limits else policy.when_all_in_cooldown == "wait":
-            # Where any may be free at any moment (inf), no other's long rest is a reason to give up.
+        resting = [index for index, blocked in obstacles if not blocked.is_limit]
+        limited = len(obstacles) > len(resting)
+        if policy.when_at_capacity == "wait" if limited else policy.when_all_in_cooldown == "wait":
+            # If one may become free at any moment (inf), the long rest of another is no reason to give up.
             if max(waits) < math.inf and at + wait >= self.deadline:
-                return GiveUp(f"the first candidate is free again in {wait:.3g} s, after the deadline", full=limits)
-            states = ", ".join(dict.fromkeys(obstacle.reason for _, obstacle in obstacles))
-            return WaitUntil(at + wait, f"every candidate is {states}")
+                return GiveUp(f"the first candidate is free again in {wait:.3g} s, after the deadline", limited=limited)
+            return WaitUntil(at + wait, _why(obstacles))
         if resting and policy.when_all_in_cooldown == "try_anyway":
             return TryCandidate(resting[0], forced=True)
-        states = ", ".join(dict.fromkeys(obstacle.reason for _, obstacle in obstacles))
-        return GiveUp(f"every candidate is {states}", full=limits)
+        return GiveUp(_why(obstacles), limited=limited)
 
     @property
     def may_overlap(self) -> bool:
-        """Whether two attempts may be on at once: there are two to ask, and asking twice is allowed."""
+        """True if two attempts may run at once: there are two candidates, and the policy allows to ask twice."""
         policy = self.policy
         return policy.hedge is not None and policy.retry_mode == "always" and len(self.left) > 1
 
-    def beside(self, place: int, free: Callable[[int], bool]) -> TryCandidate | None:
-        """Whom to ask while the attempt on `place` is slow: another that is free."""
+    def choose_hedge(self, running: int, is_free: Callable[[int], bool]) -> TryCandidate | None:
+        """Return a free candidate for a second attempt while the one on `running` is slow; None if there is none."""
         if self.attempts >= self.policy.max_attempts:
             return None
-        return next((TryCandidate(other) for other in self.left if other != place and free(other)), None)
+        return next((TryCandidate(index) for index in self.left if index != running and is_free(index)), None)
 
-    def began(self) -> None:
+    def attempt_started(self) -> None:
         self.attempts += 1
 
     def time_for_attempt(self, at: float) -> float:
-        """Seconds that an attempt begun now may take."""
+        """Return how many seconds an attempt that starts now may take."""
         own, left = self.policy.attempt_timeout, self._time_left(at)
         return left if own is None else min(left, own)
 
     def _time_left(self, at: float) -> float:
-        """Seconds for one candidate, waits included: all that is left, less a reserve for the others."""
+        """Return the seconds for one candidate, waits included: the time left, less a reserve for the others."""
         left = max(0.0, self.deadline - at)
         return left * (1.0 - self.policy.fallback_reserve) if len(self.left) > 1 else left
 
-    def unusable(self, place: int) -> None:
-        """This candidate cannot be asked at all."""
-        self.left.remove(place)
+    def exclude(self, index: int) -> None:
+        """Remove a candidate that cannot take this request at all."""
+        self.left.remove(index)
 
-    def failed(self, place: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float) -> Decision:
-        """What follows the failure of an attempt before any of it has reached the caller."""
-        stop = self._barred(place, failure, phase)
+    # -- after a failure --------------------------------------------------------------------------------------------
+
+    def failed(self, index: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float) -> Decision:
+        """Return what follows the failure of an attempt of which nothing has reached the caller."""
+        stop = self._stop_reason(index, failure, phase)
         if stop is not None:
             return stop
         if failure is FailureClass.STALE_CONNECTION:
             self._stale += 1
             if self._stale <= FREE_STALE:
                 return Retry(0.0, "its kept-alive connection had been closed while idle")
-        again = self._again(place, failure, retry_after, at)
-        if isinstance(again, Retry):
-            return again
-        self.left.remove(place)
-        dropped = self._no_larger(place) if failure is FailureClass.CONTEXT_LENGTH else ()
-        return Fallback(again, dropped)
+        retry = self._retry(index, failure, retry_after, at)
+        if isinstance(retry, Retry):
+            return retry
+        self.left.remove(index)
+        excluded = self._exclude_smaller_windows(index) if failure is FailureClass.CONTEXT_LENGTH else ()
+        return Fallback(retry, excluded)
 
-    def _again(self, place: int, failure: FailureClass, retry_after: float | None, at: float) -> Retry | str:
-        """Another try of the same candidate, or why there is none."""
+    def _retry(self, index: int, failure: FailureClass, retry_after: float | None, at: float) -> Retry | str:
+        """Return a retry of the same candidate, or the reason why there is none."""
         policy = self.policy
-        if policy.rule(failure, self.candidates[place].provider).action is not Action.RETRY:
-            return f"{failure.value} does not pass by trying again"
-        used = self._retries.get(place, 0)
+        if policy.rule(failure, self.candidates[index].provider).action is not Action.RETRY:
+            return f"{failure.value}, which is not retried"
+        used = self._retries.get(index, 0)
         if used >= policy.max_retries:
-            return f"{failure.value}, and its {policy.max_retries} retries are used"
-        wait = backoff_seconds(used + 1, retry_after, policy, self._chance())
+            return f"{failure.value}, {used} of {policy.max_retries} retries used"
+        wait = backoff_seconds(used + 1, retry_after, policy, self._random())
         if not wait < self._time_left(at):
             return f"{failure.value}, and a wait of {wait:.3g} s is longer than the time left for it"
-        self._retries[place] = used + 1
+        self._retries[index] = used + 1
         return Retry(wait, f"{failure.value}, retry {used + 1} of {policy.max_retries}")
 
-    def broke(
-        self, place: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float, *, resume: bool
+    def interrupted(
+        self, index: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float, *, resume: bool
     ) -> Decision:
-        """What follows a stream that broke after content, where the policy does not leave that to the caller."""
-        stop = self._barred(place, failure, phase)
+        """Return what follows a stream that broke after its first token, if the policy does not raise the error."""
+        stop = self._stop_reason(index, failure, phase)
         if stop is not None:
             return stop
         if resume:
             self.left = [other for other in self.left if self.candidates[other].resumes]
-        others = [other for other in self.left if other != place]
+        others = [other for other in self.left if other != index]
         if others:
             self.left = others
-            return Fallback(f"{failure.value} in the middle of the answer")
+            return Fallback(f"{failure.value} in the middle of the response")
         if not self.left:
-            return GiveUp("no candidate can go on from there")
-        again = self._again(place, failure, retry_after, at)
-        return again if isinstance(again, Retry) else GiveUp(again)
+            return GiveUp("no candidate can continue the response")
+        retry = self._retry(index, failure, retry_after, at)
+        return retry if isinstance(retry, Retry) else GiveUp(retry)
 
-    def _barred(self, place: int, failure: FailureClass, phase: Phase) -> GiveUp | None:
-        """Why nothing may follow this failure, whoever is left."""
+    def _stop_reason(self, index: int, failure: FailureClass, phase: Phase) -> GiveUp | None:
+        """Return why nothing may follow this failure, whichever candidates are left."""
         policy = self.policy
-        if policy.rule(failure, self.candidates[place].provider).action is Action.RAISE:
-            return GiveUp(f"{failure.value} is for the caller to mend", final=True)
+        if policy.rule(failure, self.candidates[index].provider).action is Action.RAISE:
+            return GiveUp(f"{failure.value}, which only the caller can correct", final=True)
         if policy.retry_mode == "only_if_unsent" and phase is not Phase.NOT_SENT:
             return GiveUp("the request may have been processed, and only unsent ones are repeated", final=True)
         if self.attempts >= policy.max_attempts:
             return GiveUp(f"all {policy.max_attempts} attempts of the call are used")
         return None
 
-    def _no_larger(self, place: int) -> tuple[int, ...]:
-        """The candidates whose window is known to be no larger than this one's; they are left out from now on."""
-        window = self.candidates[place].window
+    def _exclude_smaller_windows(self, index: int) -> tuple[int, ...]:
+        """Remove and return the candidates whose context window is known to be no larger than this one's."""
+        window = self.candidates[index].window
         if window is None:
             return ()
-        dropped = tuple(
+        excluded = tuple(
             other for other in self.left if (known := self.candidates[other].window) is not None and known <= window
         )
-        self.left = [other for other in self.left if other not in dropped]
-        return dropped
+        self.left = [other for other in self.left if other not in excluded]
+        return excluded
 
-    def _chance(self) -> random.Random:
+    def _random(self) -> random.Random:
         if self._rng is None:  # most calls never need it, and seeding costs more than all else here
             self._rng = random.Random(self.seed)
         return self._rng
+
+
+def _why(obstacles: Sequence[tuple[int, Blocked]]) -> str:
+    reasons = ", ".join(dict.fromkeys(blocked.reason.replace("_", " ") for _, blocked in obstacles))
+    return f"every candidate is blocked: {reasons}"

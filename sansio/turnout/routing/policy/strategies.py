@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 
 from turnout.routing.policy.routes import Measured, Strategy
 
-__all__ = ["arranged"]
+__all__ = ["order_choices"]
 
 
-def arranged(strategy: Strategy, measured: Sequence[Measured], turn: int, rng: random.Random) -> list[int]:
+def order_choices(strategy: Strategy, measured: Sequence[Measured], turn: int, rng: random.Random) -> list[int]:
     """The places of `measured` in the order of trying: level by level, by the strategy within each.
 
     turn  how many calls the route has had, for `round-robin`
@@ -22,11 +22,13 @@ def arranged(strategy: Strategy, measured: Sequence[Measured], turn: int, rng: r
     order: list[int] = []
     for _, group in itertools.groupby(by_level, key=lambda place: measured[place].choice.tier):
         places = list(group)
-        order += _level(strategy, places, [measured[place] for place in places], turn, rng)
+        order += _order_tier(strategy, places, [measured[place] for place in places], turn, rng)
     return order
 
 
-def _level(strategy: Strategy, places: list[int], measured: list[Measured], turn: int, rng: random.Random) -> list[int]:
+def _order_tier(
+    strategy: Strategy, places: list[int], measured: list[Measured], turn: int, rng: random.Random
+) -> list[int]:
     if callable(strategy):
         return _custom(strategy(measured), places)
     match strategy:

@@ -1,8 +1,9 @@
-"""Whether a candidate is left alone for a while: a circuit breaker, and the cooldowns that providers ask for.
+"""Whether a candidate is skipped for a while: a circuit breaker, and the cooldowns that providers ask for.
 
-Closed: attempts go through, and failures are counted over a sliding window. Open: none goes through, until a time that
-grows with each probe that fails. Half-open: one probe goes through, and its outcome closes or opens again. A cooldown
-is apart from that: it says nothing of health, and can only be extended. The pattern is of M. Nygard, "Release It!".
+States of the breaker: closed (attempts start, and failures are counted over a sliding window), open (no attempt starts
+until a time that grows with each failed probe), half-open (one probe starts, and its result closes or opens the
+breaker again). A cooldown is independent of it: it says nothing about health, and it can only be extended. Source of
+the pattern: M. Nygard, "Release It!".
 """
 
 from __future__ import annotations
@@ -25,113 +26,122 @@ STEPS = 10
 
 @attrs.define(eq=False)
 class _Step:
-    began: float
+    started: float
     calls: int = 0
     failures: int = 0
 
 
 @attrs.define(eq=False)
 class Breaker:
-    """The breaker of one candidate. `policy` None counts nothing; cooldowns hold all the same."""
+    """The breaker and the cooldown of one candidate. With `policy` None it counts nothing; cooldowns hold nevertheless.
+
+    Attributes:
+        cool_until: The end of the cooldown.
+        open_until: The time at which an open breaker becomes half-open.
+        consecutive_opens: How often it opened without closing in between; 0 while it is closed.
+        times_opened: How often it opened after it had been closed.
+    """
 
     policy: BreakerPolicy | None
     cool_until: float = attrs.field(default=-math.inf, init=False)
     open_until: float = attrs.field(default=-math.inf, init=False)
-    opened: int = attrs.field(default=0, init=False)  # times in a row, 0 while closed
-    openings: int = attrs.field(default=0, init=False)  # times that it opened and had been closed
+    consecutive_opens: int = attrs.field(default=0, init=False)
+    times_opened: int = attrs.field(default=0, init=False)
     _probe: object = attrs.field(default=None, init=False)  # the attempt that it lets through half-open
     _opened_at: float = attrs.field(default=-math.inf, init=False)
-    _in_a_row: int = attrs.field(default=0, init=False)
+    _failures_in_a_row: int = attrs.field(default=0, init=False)
     _steps: deque[_Step] = attrs.field(factory=deque, init=False)
 
     def state(self, now: float) -> BreakerState:
-        if not self.opened:
+        if not self.consecutive_opens:
             return "closed"
         return "open" if now < self.open_until else "half-open"
 
-    def blocked(self, now: float) -> tuple[Literal["cooling", "open", "probing"], float] | None:
-        """Why no attempt may begin now, and for how many seconds more; None where one may."""
+    def blocked_by(self, now: float) -> tuple[Literal["cooldown", "breaker_open", "probe_in_flight"], float] | None:
+        """Return why no attempt may start now, and for how many more seconds; None if one may."""
         if now < self.cool_until:
-            return "cooling", self.cool_until - now
-        if self.opened:
+            return "cooldown", self.cool_until - now
+        if self.consecutive_opens:
             if now < self.open_until:
-                return "open", self.open_until - now
-            if self.probing:
-                return "probing", math.inf  # until that probe has its outcome
+                return "breaker_open", self.open_until - now
+            if self.has_probe:
+                return "probe_in_flight", math.inf  # until that probe has its result
         return None
 
-    def rests_for(self, now: float) -> float:
-        """Seconds until it may be asked again, as far as time alone decides that; 0 where it may."""
-        until = max(self.cool_until, self.open_until) if self.opened else self.cool_until
+    def available_in(self, now: float) -> float:
+        """Return the seconds until an attempt may start, as far as time alone decides that; 0 if it may now."""
+        until = max(self.cool_until, self.open_until) if self.consecutive_opens else self.cool_until
         return max(0.0, until - now)
 
     @property
-    def probing(self) -> bool:
-        """Whether a probe is out."""
+    def has_probe(self) -> bool:
+        """True if a probe is in flight."""
         return self._probe is not None
 
     def is_probe(self, attempt: object) -> bool:
         return self._probe is attempt
 
-    def begin(self, attempt: object, now: float) -> None:
-        """An attempt begins: as the probe, where one may go through and none is out."""
-        if self.opened and self._probe is None and now >= self.open_until:
+    def attempt_started(self, attempt: object, now: float) -> None:
+        """Record an attempt. It is the probe if the breaker is half-open and no other probe is in flight."""
+        if self.consecutive_opens and self._probe is None and now >= self.open_until:
             self._probe = attempt
 
     def cool_down(self, until: float) -> None:
+        """Extend the cooldown."""
         self.cool_until = max(self.cool_until, until)
 
-    def abandoned(self, attempt: object) -> None:
-        """An attempt ended without saying anything of the candidate's health."""
+    def forget_probe(self, attempt: object) -> None:
+        """Record that an attempt ended without a result about the candidate's health."""
         if self._probe is attempt:
             self._probe = None
 
-    def succeeded(self, attempt: object, now: float, *, began: float) -> None:
-        self.abandoned(attempt)
-        if self.opened:
-            if began < self._opened_at:
-                return  # it was under way before the trouble began, and tells nothing of now
-            self.opened = 0
+    def record_success(self, attempt: object, now: float, *, started: float) -> None:
+        self.forget_probe(attempt)
+        if self.consecutive_opens:
+            if started < self._opened_at:
+                return  # it was in flight before the trouble began, and says nothing about now
+            self.consecutive_opens = 0
             self._steps.clear()
-        self._in_a_row = 0
+        self._failures_in_a_row = 0
         self._count(now, failures=0)
 
-    def failed(self, attempt: object, now: float, *, began: float) -> None:
-        self.abandoned(attempt)
+    def record_failure(self, attempt: object, now: float, *, started: float) -> None:
+        self.forget_probe(attempt)
         policy = self.policy
         if policy is None:
             return
-        if self.opened:
-            if began >= self._opened_at and now >= self.open_until:
+        if self.consecutive_opens:
+            if started >= self._opened_at and now >= self.open_until:
                 self._open(now, policy)
             return
-        self._in_a_row += 1
+        self._failures_in_a_row += 1
         self._count(now, failures=1)
         calls = sum(step.calls for step in self._steps)
         failures = sum(step.failures for step in self._steps)
-        ratio_says = calls >= policy.minimum_calls and failures >= policy.failure_ratio * calls
-        if ratio_says or 0 < policy.consecutive_failures <= self._in_a_row:
+        over_ratio = calls >= policy.minimum_calls and failures >= policy.failure_ratio * calls
+        if over_ratio or 0 < policy.consecutive_failures <= self._failures_in_a_row:
             self._open(now, policy)
 
     def _open(self, now: float, policy: BreakerPolicy) -> None:
-        self.openings += not self.opened
-        self.opened += 1
+        self.times_opened += not self.consecutive_opens
+        self.consecutive_opens += 1
         self._opened_at = now
         # The exponent is bounded before it is used: 2.0 ** 5000 is an OverflowError.
         seconds = min(
-            policy.max_break_duration, policy.break_duration * policy.break_multiplier ** min(self.opened - 1, 64)
+            policy.max_break_duration,
+            policy.break_duration * policy.break_multiplier ** min(self.consecutive_opens - 1, 64),
         )
         self.open_until = max(self.open_until, now + seconds)
-        self._in_a_row = 0
+        self._failures_in_a_row = 0
         self._steps.clear()
 
     def _count(self, now: float, *, failures: int) -> None:
         if self.policy is None:
             return
         steps, window = self._steps, self.policy.window
-        while steps and steps[0].began <= now - window:
+        while steps and steps[0].started <= now - window:
             steps.popleft()
-        if not steps or now >= steps[-1].began + window / STEPS:
+        if not steps or now >= steps[-1].started + window / STEPS:
             steps.append(_Step(now))
         steps[-1].calls += 1
         steps[-1].failures += failures

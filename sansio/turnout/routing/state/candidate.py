@@ -14,15 +14,19 @@ __all__ = ["Candidate"]
 
 @attrs.frozen
 class Candidate:
-    """A model that may answer, and the provider that offers it.
+    """A model that may serve a call, and the provider that offers it.
 
-    standing  what all calls share of it
+    Attributes:
+        model: The model with its settings.
+        provider: The provider.
+        state: What all calls share about it.
+        price: Its price at the time of the call, if it is known.
     """
 
     model: ModelConfig
     provider: Provider
-    standing: CandidateState
+    state: CandidateState
     price: Price | None = None
 
     def __str__(self) -> str:
-        return str(self.model)
+        return self.state.key

@@ -1,197 +1,150 @@
-"""What the calls of one router share of a candidate: its health, its places, its pace and its speed."""
+"""The state of one candidate that all calls of a router share: breaker, slots, rate limits and latency."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout.chat import RateLimit
 from turnout.providers.protocol import ModelProfile
-from turnout.routing.policy.classify import Rule
 from turnout.routing.policy.plan import Blocked
 from turnout.routing.policy.settings import Limit
 from turnout.routing.state.breaker import Breaker, BreakerState
 from turnout.routing.state.latency import Latency
-from turnout.routing.state.limits import Limiter, ProviderRateLimit, Reservation
+from turnout.routing.state.lease import Lease
+from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limits import ProviderRateLimit
 
-__all__ = ["CandidateState", "Health", "Lease", "health_of"]
+if TYPE_CHECKING:
+    from turnout.routing.state.waiter import Waiter
 
-# What one request has in tokens, counted only where somebody needs to know.
-Size = Callable[[], int]
+__all__ = ["CandidateState", "Health", "health_of"]
 
 
 @attrs.define(eq=False)
 class CandidateState:
     """One candidate as all calls see it.
 
-    gates  the router's, the provider's and its own, in this order
-    facts  what its provider knows of the model, asked once
+    Attributes:
+        key: `provider/model`.
+        limiters: The router's, the provider's and its own, in this order.
+        breaker: Its circuit breaker and its cooldown.
+        profile: What its provider knows about the model.
+        latency: How long it takes.
+        requests: The provider's own limit of requests, from its response headers.
+        tokens: The provider's own limit of tokens, from its response headers.
     """
 
     key: str
-    gates: tuple[Limiter, ...]
+    limiters: tuple[Limiter, Limiter, Limiter]
     breaker: Breaker
-    facts: ModelProfile = ModelProfile()
+    profile: ModelProfile = ModelProfile()
     latency: Latency = attrs.field(factory=Latency)
     requests: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
     tokens: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
 
     @property
     def in_flight(self) -> int:
-        return self.gates[-1].in_flight
+        return self.limiters[2].in_flight
 
-    def obstacle(self, size: Size, now: float) -> Blocked | None:
-        """What stands in the way of one more attempt, a request of `size()` tokens.
+    def blocked_by(self, waiter: Waiter, index: int, now: float) -> tuple[Blocked, Limiter] | None:
+        """Return why a call may not start an attempt now, and the limiter in whose line it waits; None if it may.
 
-        Limits come first: a candidate that should rest may be asked all the same, one at its limit never.
+        The outermost limiter decides. Limits are checked before rests: a candidate that should rest may be tried
+        nevertheless, one at its limit never.
         """
-        for gate in self.gates:
-            if gate.full():
-                return Blocked("full", math.inf)
+        tokens: int | None = None
+        for limiter in self.limiters:
+            if len(limiter.held) >= limiter.slots:
+                return Blocked("at_capacity", math.inf, limiter.name), limiter
+            if limiter.has_quotas:
+                if limiter.counts_tokens and tokens is None:
+                    tokens = waiter.tokens_for(index)
+                wait = limiter.wait(tokens or 0, now)
+                if wait > 0:
+                    return Blocked("rate_limited", wait, limiter.name), limiter
+            if limiter.line and limiter.is_behind(waiter):
+                return self._behind(limiter, now), limiter
+        own = self.limiters[2]
         wait = 0.0
-        for gate in self.gates:
-            if gate.limit.requests_per_minute is not None or gate.counts_tokens:
-                wait = max(wait, gate.wait(size() if gate.counts_tokens else 0, now))
         if now < self.requests.until:
-            wait = max(wait, self.requests.wait(1, now))
+            wait = self.requests.wait(1, now)
         if now < self.tokens.until:
-            wait = max(wait, self.tokens.wait(size(), now))
+            wait = max(wait, self.tokens.wait(waiter.tokens_for(index) if tokens is None else tokens, now))
         if wait > 0:
-            return Blocked("paced", wait)
-        blocked = self.breaker.blocked(now)
-        return Blocked(*blocked) if blocked is not None else None
+            return Blocked("rate_limited", wait, f"{self.key}, as its provider reports it"), own
+        blocked = self.breaker.blocked_by(now)
+        return (Blocked(*blocked), own) if blocked is not None else None
 
-    def at_rest(self, now: float) -> bool:
-        """Whether nothing is under way, and nothing is known that would keep a call away or is to be kept to."""
+    def _behind(self, limiter: Limiter, now: float) -> Blocked:
+        """Return the reason for a call that must wait only because others wait already."""
+        if limiter is self.limiters[2]:
+            blocked = self.breaker.blocked_by(now)
+            if blocked is not None:
+                return Blocked(*blocked)
+        if limiter.limit.max_concurrency is not None:
+            return Blocked("at_capacity", math.inf, limiter.name)
+        return Blocked("rate_limited", math.inf, limiter.name)
+
+    def is_idle(self, now: float) -> bool:
+        """True if nothing runs or waits here and no limit, cooldown or open breaker must be remembered."""
+        own = self.limiters[2]
         paced = now < self.requests.until or now < self.tokens.until
-        held = self.in_flight or self.gates[-1].limit != Limit()
-        return not (paced or held or self.breaker.opened or self.breaker.blocked(now))
+        held = own.in_flight or own.limit != Limit() or own.head is not None
+        return not (paced or held or self.breaker.consecutive_opens or self.breaker.blocked_by(now))
 
-    def begin(self, holder: list[Lease], size: Size, now: float) -> Lease:
-        """One more attempt, with its places and allowances.
+    def begin(self, waiter: Waiter, index: int, now: float) -> Lease:
+        """Start an attempt: take its slots and its shares of the rate limits.
 
-        `holder` has the lease before anything is taken: where this is broken off midway, all of it can be given back.
+        The call has the lease before anything is taken, so that all of it can be released if this is interrupted.
         """
-        counts = now < self.tokens.until or any(gate.counts_tokens for gate in self.gates)
-        tokens = size() if counts else 0
-        lease = Lease(self, now, holder)
-        holder.append(lease)
-        self.breaker.begin(lease, now)
+        counts = now < self.tokens.until or any(limiter.counts_tokens for limiter in self.limiters)
+        tokens = waiter.tokens_for(index) if counts else 0
+        lease = Lease(self, now, waiter.leases)
+        waiter.leases.append(lease)
+        self.breaker.attempt_started(lease, now)
         self.requests.take(1, now)
         self.tokens.take(tokens, now)
-        for gate in self.gates:
-            ticket = gate.enter(lease, tokens, now)
-            if ticket is not None:
-                lease.tickets.append(ticket)
+        for limiter in self.limiters:
+            reservation = limiter.acquire(lease, tokens, now)
+            if reservation is not None:
+                lease.reservations.append(reservation)
         return lease
 
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """How a candidate stands now, for a person or a dashboard.
+    """The condition of a candidate, for a person or a dashboard.
 
-    candidate      provider/model
-    state          closed: used as usual; open: left alone after failures; half-open: one probe may try it
-    openings       how many times it was closed and opened, so far
-    rests_for      seconds until it may be asked again, for whatever reason; 0 where it may
-    in_flight      attempts on it now
-    first_content  seconds to its first content lately, None where it is not known
-    per_token      seconds a token after that, None where it is not known
+    Attributes:
+        candidate: `provider/model`.
+        state: "closed": used as usual. "open": skipped after failures. "half-open": one probe may try it.
+        times_opened: How often its breaker opened so far.
+        available_in: Seconds until it may be tried again, whatever the reason; 0 if it may be tried now.
+        in_flight: Attempts that run now.
+        time_to_first_token: Seconds, as measured lately; None if it is not known.
+        time_per_output_token: Seconds, as measured lately; None if it is not known.
     """
 
     candidate: str
     state: BreakerState
-    openings: int
+    times_opened: int
     available_in: float
     in_flight: int
     time_to_first_token: float | None
     time_per_output_token: float | None
 
 
-def health_of(standing: CandidateState, now: float) -> Health:
-    breaker, latency = standing.breaker, standing.latency
+def health_of(state: CandidateState, now: float) -> Health:
+    """Return the condition of a candidate at this time."""
+    breaker, latency = state.breaker, state.latency
     return Health(
-        candidate=standing.key,
+        candidate=state.key,
         state=breaker.state(now),
-        openings=breaker.openings,
-        available_in=breaker.rests_for(now),
-        in_flight=standing.in_flight,
+        times_opened=breaker.times_opened,
+        available_in=breaker.available_in(now),
+        in_flight=state.in_flight,
         time_to_first_token=latency.first_content.value,
         time_per_output_token=latency.per_token.value,
     )
-
-
-@attrs.define(eq=False)
-class Lease:
-    """What one attempt holds of its candidate, from Open to Drop. `holder` has the leases of its call."""
-
-    standing: CandidateState
-    began: float
-    holder: list[Lease]
-    tickets: list[Reservation] = attrs.field(factory=list, init=False)
-    content_at: float | None = attrs.field(default=None, init=False)
-    _told: bool = attrs.field(default=False, init=False)
-    _judged: bool = attrs.field(default=False, init=False)
-    _used: int | None = attrs.field(default=None, init=False)
-
-    @property
-    def probe(self) -> bool:
-        """Whether it is the one that a half-open breaker lets through, as long as that is open."""
-        return self.standing.breaker.is_probe(self)
-
-    def content_came(self, now: float) -> None:
-        self.content_at = now
-        self.standing.latency.content_came(now - self.began, now)
-
-    def told(self, limits: RateLimit | None, at: float) -> None:
-        """What the head that came at `at` said of the provider's limits. The first word holds."""
-        if limits is not None and not self._told:
-            self._told = True
-            standing = self.standing
-            standing.requests.learn(limits.requests, at, standing.in_flight - 1)
-            standing.tokens.learn(limits.tokens, at, 0)
-
-    def succeeded(self, now: float, *, tokens: int | None, answer: int | None) -> None:
-        """The answer came whole.
-
-        tokens  what it came to in all, where its usage says so
-        answer  of these, the answer's
-        """
-        standing = self.standing
-        if not self._judged:
-            self._judged = True
-            standing.breaker.succeeded(self, now, began=self.began)
-        self._used = tokens
-        if self.content_at is None:
-            self.content_came(now)
-        else:
-            standing.latency.ended(now - self.content_at, answer, now)
-
-    def overtaken(self, now: float) -> None:
-        """Another attempt of the same call was faster."""
-        self.standing.latency.no_content_for(now - self.began, now)
-
-    def failed(self, now: float, rule: Rule, retry_after: float | None) -> None:
-        standing, breaker = self.standing, self.standing.breaker
-        if not self._judged:
-            self._judged = True
-            if rule.health:
-                breaker.failed(self, now, began=self.began)
-            else:
-                breaker.abandoned(self)
-        cooldown = max(rule.cooldown, retry_after or 0.0)
-        if cooldown > 0:
-            standing.breaker.cool_down(now + cooldown)
-
-    def release(self) -> None:
-        """The attempt is over, however it went: what it held is free. To do it again does nothing."""
-        self._judged = True
-        self.standing.breaker.abandoned(self)
-        while self.tickets:
-            self.tickets.pop().settle(self._used, give_back=self.content_at is None)
-        for gate in self.standing.gates:
-            gate.leave(self)
-        if self in self.holder:
-            self.holder.remove(self)

@@ -1,4 +1,4 @@
-"""How long a candidate takes lately: moving estimates that jump up with a bad answer and come down slowly."""
+"""How long a candidate takes lately: moving estimates that jump up with a slow response and come down slowly."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["Latency", "PeakEwma"]
 
 # An estimate forgets with this time constant, so that a bad minute does not count for an hour.
 DECAY_SECONDS = 30.0
-# How many of the newest times the quantile for hedging is taken from.
+# From how many of the newest times the quantile for hedging is computed.
 SAMPLES = 128
-# What an answer is taken to be long, when candidates are compared.
+# The tokens of a typical response, to compare candidates.
 TYPICAL_TOKENS = 200
 
 
 @attrs.define(eq=False)
 class PeakEwma:
-    """An exponentially weighted moving average that takes over anything above itself at once.
+    """An exponentially weighted moving average that takes over any value above itself at once.
 
     Source: Finagle's peak EWMA load metric (Twitter, "Finagle: Clients, Load balancing").
     """
@@ -46,28 +46,29 @@ class Latency:
     per_token: PeakEwma = attrs.field(factory=PeakEwma)
     _recent: deque[float] = attrs.field(factory=lambda: deque(maxlen=SAMPLES))
 
-    def content_came(self, seconds: float, now: float) -> None:
+    def record_first_content(self, seconds: float, now: float) -> None:
         self.first_content.add(seconds, now)
         self._recent.append(seconds)
 
-    def no_content_for(self, seconds: float, now: float) -> None:
-        """An attempt was given up with no content after `seconds`: it would have taken longer.
+    def record_censored(self, seconds: float, now: float) -> None:
+        """Record an attempt that ended without content after `seconds`: it would have taken longer.
 
-        Left out, the slow ones that a hedge overtook would be missing, and the quantile would fall from hedge to hedge.
+        Without these samples the slow attempts that a hedge beat would be missing, and the quantile would fall with
+        each hedge.
         """
         self._recent.append(seconds)
         if seconds > (self.first_content.value or 0.0):
             self.first_content.add(seconds, now)
 
-    def ended(self, seconds: float, tokens: int | None, now: float) -> None:
-        """The rest of an answer took `seconds` for `tokens`."""
+    def record_response(self, seconds: float, tokens: int | None, now: float) -> None:
+        """Record that the rest of a response took `seconds` for `tokens`."""
         if tokens and seconds > 0:
             self.per_token.add(seconds / tokens, now)
 
-    def score(self, in_flight: int) -> float:
-        """Seconds that an answer is likely to take, times the attempts that share the candidate.
+    def load_score(self, in_flight: int) -> float:
+        """Return the seconds that a response probably takes, times the attempts that share the candidate.
 
-        An unknown and idle candidate scores 0, so that it gets known; one attempt at a time, as it were.
+        An unknown and idle candidate scores 0, so that it becomes known, with one attempt at a time.
         """
         first = self.first_content.value
         if first is None:
@@ -75,7 +76,7 @@ class Latency:
         return (first + TYPICAL_TOKENS * (self.per_token.value or 0.0)) * (in_flight + 1)
 
     def quantile(self, share: float) -> float | None:
-        """Of the newest times to the first content; None while there are too few to tell."""
+        """Return this quantile of the newest times to the first content; None if there are too few of them."""
         if len(self._recent) < 10:
             return None
         ordered = sorted(self._recent)

@@ -1,215 +1,347 @@
-"""Who may begin an attempt now, who waits, and in which order those who wait are let in.
+"""Which attempt may start now, which calls wait, and in which order they are served.
 
-A place that becomes free is handed to the call that has waited longest among those that can use it, and is never
-broadcast: a newcomer is looked at only after everybody who waits.
+Each limiter has a line. A call that cannot start joins the line of the limiter that blocks each of its candidates: the
+outermost one, if several do. When a slot is released, the lines of its limiters are served from the head, in the order
+in which the calls arrived. So a release looks at the calls that it can admit, however many others wait. A new call is
+considered after all calls that wait for the same limiter.
+
+If the head of a line is blocked by a limiter around it, the line is marked there as stalled, and served when that
+limiter has room again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Generic, Protocol, TypeAlias, TypeVar
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import attrs
 
+from turnout.chat import RateLimit, Usage
 from turnout.providers.protocol import ModelProfile
-from turnout.routing.policy.plan import Blocked, GiveUp, TryCandidate, WaitUntil
-from turnout.routing.policy.settings import Limit, Policy
+from turnout.routing.policy.classify import Rule
+from turnout.routing.policy.plan import Blocked, Choice, GiveUp, TryCandidate, WaitUntil
+from turnout.routing.policy.settings import Hedge, Limit, Policy
 from turnout.routing.state.breaker import Breaker
-from turnout.routing.state.candidate_state import CandidateState, Lease
-from turnout.routing.state.limits import Limiter
+from turnout.routing.state.candidate_state import CandidateState
+from turnout.routing.state.lease import Lease
+from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limits import QuotaFactory, sliding_window
+from turnout.routing.state.waiter import Admitted, Refused, Waiter
 
-__all__ = ["Admission", "Admitted", "Answer", "BlockedCandidates", "Waiter"]
+__all__ = ["Scheduler"]
 
-
-# Candidates that are remembered before those at rest are forgotten. One takes about 2.5 kB.
-CROWD = 1000
-
-# What stood in the way, candidate by candidate.
-BlockedCandidates: TypeAlias = tuple[tuple[int, Blocked], ...]
-
-
-@attrs.frozen
-class Admitted:
-    """A candidate may be asked: which, what was in the way of those before it, and what the attempt holds."""
-
-    choice: TryCandidate
-    passed: BlockedCandidates
-    lease: Lease
-
-
-Answer: TypeAlias = Admitted | tuple[WaitUntil | GiveUp, BlockedCandidates]
-
-
-class Waiter(Protocol):
-    """One call, as admission sees it.
-
-    granted  set where it was let in, or turned away, while it waited
-    leases   what it holds
-    """
-
-    granted: Answer | None
-    leases: list[Lease]
-
-    def apply(self, now: float) -> tuple[TryCandidate | WaitUntil | GiveUp, BlockedCandidates, CandidateState | None]:
-        """What its plan says now, what stood in the way, and the standing of the candidate that it would try."""
-        ...
-
-    def beside(self, place: int, now: float) -> tuple[TryCandidate | None, CandidateState | None]:
-        """Whom it would ask beside the attempt on `place`."""
-        ...
-
-    def size(self, place: int) -> int:
-        """Tokens that a request to the candidate at `place` may come to."""
-        ...
-
-
-WaiterT = TypeVar("WaiterT", bound=Waiter)
+# How many candidates are remembered before idle ones are evicted. One takes about 2.5 kB.
+EVICT_ABOVE = 1000
+# How many hedges calls can save up that needed none.
+MAX_HEDGE_TOKENS = 10.0
+# Seconds; three years. A cooldown can be any number, and rounded waits must stay finite.
+LONGEST_WAIT = 1e8
 
 
 @attrs.define(eq=False)
-class Admission(Generic[WaiterT]):
-    """The places of one router. Not guarded: the core holds its lock around every call.
+class Scheduler:
+    """The slots, lines and candidates of one router. Each public method takes the router's lock.
 
-    woken  the calls that were let in while they waited, for the driver to wake
+    Attributes:
+        policy: The router's.
+        make_quota: Makes the quota of each configured rate limit (`turnout.routing.state.limits.Quota`).
     """
 
     policy: Policy
-    whole: Limiter = attrs.field(init=False)
-    _providers: dict[str, Limiter] = attrs.field(factory=dict, init=False)
-    _standings: dict[str, CandidateState] = attrs.field(factory=dict, init=False)
-    _queue: dict[WaiterT, None] = attrs.field(factory=dict, init=False)
-    woken: list[WaiterT] = attrs.field(factory=list, init=False)
-    _crowded: int = attrs.field(default=CROWD, init=False)
-    _changed: bool = attrs.field(default=False, init=False)
-    _look_again: float = attrs.field(default=float("inf"), init=False)
+    _lock: AbstractContextManager[Any]
+    make_quota: QuotaFactory = sliding_window
+    _router: Limiter = attrs.field(init=False)
+    _providers: dict[str, Limiter] = attrs.field(init=False)
+    _states: dict[str, CandidateState] = attrs.field(init=False)
+    _waiting: dict[Waiter, None] = attrs.field(init=False)
+    _ready: list[Waiter] = attrs.field(init=False)
+    _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
+    _evict_at: int = attrs.field(default=EVICT_ABOVE, init=False)
+    _hedge_tokens: float = attrs.field(default=1.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.whole = Limiter("the router", Limit(max_concurrency=self.policy.max_concurrency))
+        self._forget_everything()
 
-    def known(self, key: str) -> CandidateState | None:
-        """The standing of a candidate that was asked for before."""
-        return self._standings.get(key)
+    def _forget_everything(self) -> None:
+        self._router = Limiter("the router", Limit(max_concurrency=self.policy.max_concurrency))
+        self._providers, self._states = {}, {}
+        self._waiting, self._ready = {}, []
 
-    def standing(self, provider: str, key: str, facts: ModelProfile) -> CandidateState:
-        """The standing of a candidate, made when it is first asked for."""
-        standing = self._standings.get(key)
-        if standing is None:
-            limits = self.policy.limits
-            gate = self._providers.get(provider)
-            if gate is None:
-                gate = self._providers[provider] = Limiter(provider, limits.get(provider, Limit()))
-            own = Limiter(key, limits.get(key, Limit()))
-            standing = CandidateState(key, (self.whole, gate, own), Breaker(self.policy.breaker), facts)
-            self._standings[key] = standing
-        return standing
+    def reset_after_fork(self) -> None:
+        """Forget all calls and candidates after a fork. The calls belong to the parent process and continue there.
 
-    def forget(self, provider: str) -> None:
-        """Another provider has taken over the name: what was known of the models of the one before is void."""
-        for key in [key for key, standing in self._standings.items() if standing.gates[1].name == provider]:
-            del self._standings[key]
+        A call that ends in this process nevertheless releases its slot to the old limiters, and so to nobody.
+        """
+        with self._lock:
+            self._forget_everything()
 
-    def tidy(self, now: float) -> None:
-        """Forget candidates at rest once there are many: users may name models without end."""
-        if len(self._standings) >= self._crowded:
-            self._standings = {key: standing for key, standing in self._standings.items() if not standing.at_rest(now)}
-            self._crowded = max(CROWD, 2 * len(self._standings))
+    # -- attempts -----------------------------------------------------------------------------------------------
 
-    def standings(self) -> Iterable[CandidateState]:
-        return tuple(self._standings.values())
+    def call_started(self, hedge: Hedge | None, now: float) -> None:
+        """Count a new call. If it may hedge, it adds its share to the budget of hedges."""
+        with self._lock:
+            if hedge is not None:
+                self._hedge_tokens = min(MAX_HEDGE_TOKENS, self._hedge_tokens + hedge.budget)
+            if len(self._states) >= self._evict_at:
+                self._evict_idle(now)
+
+    def acquire(self, waiter: Waiter, now: float) -> Admitted | Refused | None:
+        """Start an attempt, or return why the call must wait or give up. A call that must wait joins the lines.
+
+        Returns:
+            None if the call waits already and must go on waiting, until `waiter.wake_at`.
+        """
+        with self._lock:
+            if waiter in self._waiting:
+                # Its time has come: the heads of its lines are checked again.
+                self._serve(tuple(waiter.lines), now)
+            if waiter.answer is not None:
+                # Taken here, under the lock: an answer that is given from now on is another one.
+                answer, waiter.answer = waiter.answer, None
+                return answer
+            if waiter in self._waiting:
+                waiter.must_wake = False
+                if waiter.wake_at <= now:
+                    waiter.wake_at = math.inf  # not at a head, or stalled: the next release serves its line
+                return None
+            waiter.rank = (now, next(self._order))
+            outcome, blocking = self._evaluate(waiter, now)
+            if isinstance(outcome, Refused) and isinstance(outcome.decision, WaitUntil):
+                bound = self.policy.max_pending
+                if bound is not None and len(self._waiting) >= bound:
+                    return Refused(GiveUp(f"{bound} calls wait already", limited=True, queue=bound), outcome.blocked)
+                self._waiting[waiter] = None
+                waiter.wake_at = math.inf
+                self._join_lines(waiter, outcome, blocking, now)
+            return outcome
+
+    def acquire_hedge(self, waiter: Waiter, running: int, now: float) -> Admitted | None:
+        """Start a second attempt beside the one on candidate `running`, if the budget of hedges allows it.
+
+        None is started while calls wait for their first attempt.
+        """
+        with self._lock:
+            if self._hedge_tokens < 1.0 or self._waiting:
+                return None
+            choice = waiter.plan.choose_hedge(
+                running,
+                lambda index: (
+                    waiter.is_affordable(index, running)
+                    and waiter.candidates[index].state.blocked_by(waiter, index, now) is None
+                ),
+            )
+            if choice is None:
+                return None
+            self._hedge_tokens -= 1.0
+            return Admitted(choice.index, waiter.candidates[choice.index].state.begin(waiter, choice.index, now))
+
+    def release(self, lease: Lease, now: float) -> None:
+        """End an attempt. Its slot goes to the call that has waited longest for it."""
+        with self._lock:
+            lease.release()
+            self._serve(lease.state.limiters, now)
+
+    def withdraw(self, waiter: Waiter, now: float) -> None:
+        """Remove a call from the lines; a slot that it was given meanwhile goes to the next."""
+        with self._lock:
+            answer, waiter.answer = waiter.answer, None
+            self._serve(self._depart(waiter), now)
+            if isinstance(answer, Admitted):
+                answer.lease.release()
+                self._serve(answer.lease.state.limiters, now)
+
+    def release_all(self, waiter: Waiter, now: float) -> None:
+        """Release everything that a call still holds, after an interruption at any step."""
+        if waiter.leases or waiter.lines or waiter in self._waiting:
+            with self._lock:
+                freed = self._depart(waiter)
+                for lease in tuple(waiter.leases):
+                    lease.release()
+                    freed += lease.state.limiters
+                self._serve(freed, now)
+
+    def take_ready(self) -> tuple[Waiter, ...]:
+        """Return the calls that the driver must wake from their `Sleep`."""
+        if not self._ready:
+            return ()
+        with self._lock:
+            ready, self._ready = tuple(self._ready), []
+            return ready
+
+    def recheck(self, key: str, now: float) -> None:
+        """Check the calls that wait for this provider or candidate again: a quota of it has more room."""
+        with self._lock:
+            limiter = self._providers.get(key)
+            if limiter is None and key in self._states:
+                limiter = self._states[key].limiters[2]
+            if limiter is not None:
+                self._serve((limiter,), now)
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts hold a slot."""
+        return self._router.in_flight
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        """How many calls wait."""
+        return len(self._waiting)
 
-    def ask(self, call: WaiterT, now: float) -> Answer:
-        """A place for `call`, or what its plan says to there being none. A call that is to hold joins the queue."""
-        if self._queue:
-            self._changed |= call in self._queue  # its time has come, and that of those before it may have
-            self._let_in(now)
-        if call.granted is not None:
-            # Taken here, under the lock: what is granted from now on is another answer.
-            granted, call.granted = call.granted, None
-            return granted
-        decision, passed, standing = call.apply(now)
-        if isinstance(decision, TryCandidate):
-            assert standing is not None
-            self._queue.pop(call, None)
-            return Admitted(decision, passed, standing.begin(call.leases, partial(call.size, decision.index), now))
-        if isinstance(decision, WaitUntil) and call not in self._queue:
-            bound = self.policy.max_pending
-            if bound is not None and len(self._queue) >= bound:
-                return GiveUp(f"{bound} calls wait already", full=True, queue=bound), passed
-            self._queue[call] = None
-        if isinstance(decision, WaitUntil):
-            self._look_at(passed, now)
-        else:
-            self._queue.pop(call, None)
-        return decision, passed
+    # -- results of attempts --------------------------------------------------------------------------------------
 
-    def beside(self, call: Waiter, place: int, now: float) -> Admitted | None:
-        """A place for a second attempt while the one on `place` is slow; none while others wait for their first."""
-        if self._queue:
-            return None
-        choice, standing = call.beside(place, now)
-        return (
-            Admitted(choice, (), standing.begin(call.leases, partial(call.size, choice.index), now))
-            if choice is not None and standing is not None
-            else None
-        )
+    def record_first_content(self, lease: Lease, now: float, limits: RateLimit | None, reported_at: float) -> None:
+        """Record the first content, and the rate-limit headers that arrived at `reported_at`."""
+        with self._lock:
+            lease.record_first_content(now)
+            lease.record_rate_limit(limits, reported_at)
 
-    def withdraw(self, call: WaiterT) -> None:
-        """The call waits no longer."""
-        self._queue.pop(call, None)
+    def record_success(
+        self, lease: Lease, now: float, usage: Usage, limits: RateLimit | None, reported_at: float
+    ) -> None:
+        """Record a complete response, and the rate-limit headers that arrived at `reported_at`."""
+        with self._lock:
+            lease.record_success(now, total_tokens=usage.total_tokens, completion_tokens=usage.completion_tokens)
+            lease.record_rate_limit(limits, reported_at)
+            self._serve(lease.state.limiters[2:], now)
 
-    def part_with(self, call: WaiterT, now: float) -> None:
-        """The call is over: it waits no longer, and holds nothing any more."""
-        self._queue.pop(call, None)
-        for lease in tuple(call.leases):
-            lease.release()
-        self.look_again(now)
+    def record_lost_race(self, lease: Lease, now: float) -> None:
+        """Record that another attempt of the same call was faster."""
+        with self._lock:
+            lease.record_lost_race(now)
 
-    def waits(self, call: WaiterT) -> bool:
-        return call in self._queue
+    def record_failure(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
+        """Record a failure, which may open the breaker or start a cooldown."""
+        with self._lock:
+            lease.record_failure(now, rule, retry_after)
 
-    def release(self, lease: Lease, now: float) -> None:
-        """An attempt is over; its place goes to whoever has waited longest for it."""
-        lease.release()
-        self.look_again(now)
+    # -- candidates -----------------------------------------------------------------------------------------------
 
-    def look_again(self, now: float) -> None:
-        """Something is known of a candidate that was not, and may let in those who wait."""
-        self._changed = True
-        if self._queue:
-            self._let_in(now)
+    def known(self, key: str) -> CandidateState | None:
+        """Return the state of the candidate `provider/model`, if it has one."""
+        return self._states.get(key)
 
-    def take_woken(self) -> tuple[WaiterT, ...]:
-        woken, self.woken = tuple(self.woken), []
-        return woken
+    def state_of(self, provider: str, key: str, profile: ModelProfile) -> CandidateState:
+        """Return the state of a candidate; make it if it has none."""
+        with self._lock:
+            state = self._states.get(key)
+            if state is None:
+                limits, make = self.policy.limits, self.make_quota
+                outer = self._providers.get(provider)
+                if outer is None:
+                    outer = Limiter(provider, limits.get(provider, Limit()), self._router, make)
+                    self._providers[provider] = outer
+                own = Limiter(key, limits.get(key, Limit()), outer, make)
+                state = CandidateState(key, (self._router, outer, own), Breaker(self.policy.breaker), profile)
+                self._states[key] = state
+            return state
 
-    def _let_in(self, now: float) -> None:
-        if self.whole.full() or (not self._changed and now < self._look_again):
-            return
-        self._changed = False
-        self._look_again = float("inf")
-        for call in tuple(self._queue):
-            if self.whole.full():
-                self._changed = True  # the rest was not looked at
+    def evict_provider(self, provider: str) -> None:
+        """Forget the candidates of this provider, because another provider has its name now."""
+        with self._lock:
+            for key in [key for key, state in self._states.items() if state.limiters[1].name == provider]:
+                del self._states[key]
+
+    def _evict_idle(self, now: float) -> None:
+        """Forget idle candidates: users may name models without end."""
+        self._states = {key: state for key, state in self._states.items() if not state.is_idle(now)}
+        self._evict_at = max(EVICT_ABOVE, 2 * len(self._states))
+
+    def states(self) -> Mapping[str, CandidateState]:
+        """Return what is known about each candidate so far, by `provider/model`."""
+        with self._lock:
+            return dict(self._states)
+
+    # -- lines (under the lock) -------------------------------------------------------------------------------------
+
+    def _evaluate(self, waiter: Waiter, now: float) -> tuple[Admitted | Refused, list[Limiter]]:
+        """Admit a call to its first free candidate, or return the limiters that block it."""
+        found: list[tuple[int, Blocked]] = []
+        limiters: list[Limiter] = []
+        choice: Choice | None = None
+        for index in waiter.plan.left:
+            obstacle = waiter.candidates[index].state.blocked_by(waiter, index, now)
+            if obstacle is None:
+                choice = TryCandidate(index)
                 break
-            decision, passed, standing = call.apply(now)
-            if isinstance(decision, TryCandidate):
-                assert standing is not None
-                lease = standing.begin(call.leases, partial(call.size, decision.index), now)
-                call.granted = Admitted(decision, passed, lease)
-                del self._queue[call]
-                self.woken.append(call)
-            elif isinstance(decision, WaitUntil):
-                self._look_at(passed, now)
-            else:
-                call.granted = decision, passed
-                del self._queue[call]
-                self.woken.append(call)
+            found.append((index, _rounded(obstacle[0])))
+            limiters.append(obstacle[1])
+        if choice is None:
+            choice = waiter.plan.choose(found, round(now - waiter.started, 6))
+        if isinstance(choice, TryCandidate):
+            lease = waiter.candidates[choice.index].state.begin(waiter, choice.index, now)
+            return Admitted(choice.index, lease, tuple(found), choice.forced), []
+        return Refused(choice, tuple(found)), limiters
 
-    def _look_at(self, passed: BlockedCandidates, now: float) -> None:
-        """Remember when the first of these obstacles will be gone; a little early, for waits are rounded up."""
-        self._look_again = min(self._look_again, now + min(obstacle.wait for _, obstacle in passed) - 1e-5)
+    def _serve(self, limiters: Iterable[Limiter], now: float) -> None:
+        """Admit calls from the heads of these lines, the longest waiting first, until each head is blocked."""
+        if not self._waiting:
+            return
+        pending: dict[Limiter, None] = {}
+        for limiter in limiters:
+            pending[limiter] = None
+            if limiter.stalled:
+                pending.update(limiter.stalled)
+                limiter.stalled.clear()
+        while pending:
+            if self._router.is_full():
+                self._router.stalled.update(dict.fromkeys(other for other in pending if other is not self._router))
+                return
+            served = min(pending, key=_rank_of_head) if len(pending) > 1 else next(iter(pending))
+            waiter = served.head
+            if waiter is None or served.is_full():
+                del pending[served]
+                continue
+            outcome, blocking = self._evaluate(waiter, now)
+            if isinstance(outcome, Refused) and isinstance(outcome.decision, WaitUntil):
+                self._join_lines(waiter, outcome, blocking, now)
+                if served in waiter.lines:
+                    del pending[served]  # its head is blocked, and so are the calls behind it
+                continue
+            pending.update(dict.fromkeys(self._depart(waiter)))
+            waiter.answer = outcome
+            self._ready.append(waiter)
+
+    def _depart(self, waiter: Waiter) -> list[Limiter]:
+        """Remove a call from all lines, and return the limiters whose lines it headed."""
+        self._waiting.pop(waiter, None)
+        headed = [limiter for limiter in waiter.lines if limiter.head is waiter]
+        for limiter in tuple(waiter.lines):
+            limiter.leave(waiter)
+        return headed
+
+    def _join_lines(self, waiter: Waiter, outcome: Refused, blocking: list[Limiter], now: float) -> None:
+        """Put a waiting call into the lines of the limiters that block it, and set the time of its next check.
+
+        It stays in the line of a limiter that has room, if a limiter around that one blocks it.
+        """
+        for limiter in [limiter for limiter in waiter.lines if limiter not in blocking]:
+            outer = next((other for other in blocking if limiter.is_inside(other)), None)
+            if outer is None:
+                limiter.leave(waiter)
+            else:
+                outer.stalled[limiter] = None
+        wake_at = math.inf
+        for limiter, (_, blocked) in zip(blocking, outcome.blocked, strict=True):
+            if limiter not in waiter.lines:
+                limiter.join(waiter)
+            if blocked.wait < math.inf and limiter.head is waiter:
+                wake_at = min(wake_at, now + blocked.wait)
+        if wake_at < waiter.wake_at:
+            waiter.must_wake = True
+            self._ready.append(waiter)
+        waiter.wake_at = wake_at
+
+
+def _rank_of_head(limiter: Limiter) -> tuple[float, int]:
+    head = limiter.head
+    return head.rank if head is not None else (math.inf, 0)
+
+
+def _rounded(blocked: Blocked) -> Blocked:
+    """Round the wait as a trace does, so that a replay sees what was seen here; upwards, so that it is long enough."""
+    if blocked.wait == math.inf:
+        return blocked
+    return attrs.evolve(blocked, wait=math.ceil(min(blocked.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6)

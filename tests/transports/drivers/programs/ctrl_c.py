@@ -79,7 +79,7 @@ def main() -> None:
             except KeyboardInterrupt:
                 interrupted = True
             held = sum(health.in_flight for health in router.health())
-            left = [held, router._core.places.in_flight, router._core.places.waiting, len(router._events)]
+            left = [held, router._core.scheduler.in_flight, router._core.scheduler.waiting, len(router._events)]
             tell(interrupted=interrupted, left=left, again=router.chat(ask("healthy"), timeout=10.0).text)
 
 

@@ -103,7 +103,7 @@ class AsyncRun:
         finally:
             for attempt in tuple(self._responses):
                 await self._close_attempt(attempt)
-            self.call.abandon(clock())
+            self.call.release(clock())
             self._closed = True
             self._router._notify_waiters()
             self._report_trace()
@@ -131,7 +131,7 @@ class AsyncRun:
         self.call.cancel(now)
         while not isinstance(self.call.next_command(now), Finish):
             pass  # `close_abandoned` closes every response
-        self.call.abandon(now)
+        self.call.release(now)
 
     async def close_abandoned(self) -> None:
         """Close the responses of an abandoned call. Logs errors, because the current caller did not cause them."""

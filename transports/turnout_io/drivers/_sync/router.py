@@ -14,7 +14,6 @@ from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
-from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.routing.policy.settings import Policy
 from turnout.token_counting import TokenCount
@@ -48,7 +47,7 @@ class SyncRouter(RouterBase[Transport, Run]):
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._now = self._runtime.now
         self._transport_lock = process_lock()
-        self._events: dict[CandidateSelector, Event] = {}
+        self._events: dict[Call, Event] = {}
 
     # -- operations ---------------------------------------------------------------------------------------------
 
@@ -189,13 +188,13 @@ class SyncRouter(RouterBase[Transport, Run]):
     def _sleep(self, call: Call, until: float) -> None:
         """Wait until `until`, or until the scheduler admits or rejects the call."""
         try:
-            event = self._events[call.selector] = self._runtime.make_event()
+            event = self._events[call] = self._runtime.make_event()
             # Check only now: a slot that was granted, or a call that was abandoned, before the event existed could not
             # set it.
-            if not call.ready and not self._abandoned:
+            if not call.is_runnable and not self._abandoned:
                 event.wait(max(0.0, until - self._now()))
         finally:  # also after KeyboardInterrupt
-            self._events.pop(call.selector, None)
+            self._events.pop(call, None)
         if self._abandoned:
             self._release_abandoned()
 
@@ -217,7 +216,7 @@ class SyncRouter(RouterBase[Transport, Run]):
 
     def _notify_waiters(self) -> None:
         """Wake the calls that the scheduler admitted or rejected since the last time."""
-        for selector in self._core.places.take_woken():
-            event = self._events.get(selector)
+        for call in self._core.take_ready():
+            event = self._events.get(call)
             if event is not None:
                 event.set()

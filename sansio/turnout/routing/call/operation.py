@@ -1,0 +1,90 @@
+"""The interface of an operation: what one call is for, and how its exchanges make one result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from turnout.chat import Capability, ChatResponse, ModelConfig
+from turnout.errors import TurnoutError
+from turnout.providers.protocol import Exchange, Provider
+from turnout.routing.state.candidate import Candidate
+from turnout.trace import Trace
+
+__all__ = ["Operation"]
+
+
+@attrs.define(eq=False)
+class Operation:
+    """One kind of call. This base class is an operation of one exchange whose response arrives whole.
+
+    Attributes:
+        name: The operation's name in traces.
+        streams: True if the response arrives as a stream, so that its first content and its silences can be timed.
+        streams_to_caller: True if events reach the caller as they arrive, so that the first content commits the call.
+    """
+
+    name: ClassVar[str]
+    streams_to_caller: ClassVar[bool] = False
+    _result: Any = attrs.field(default=None, init=False)
+
+    @property
+    def streams(self) -> bool:
+        return False
+
+    @property
+    def candidates(self) -> tuple[ModelConfig, ...]:
+        """The models that the request names, first to last."""
+        raise NotImplementedError
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The caller's labels."""
+        return {}
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What a provider must offer for this request."""
+        raise NotImplementedError
+
+    def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        """Estimate the tokens of the next request to this candidate: of its prompt, and of its response."""
+        return 0, 0
+
+    def remaining_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        """Estimate the same for everything that is still missing, if that takes several requests."""
+        return self.next_tokens(candidate)
+
+    def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[Any]:
+        """Return a new exchange for what is still missing.
+
+        Raises:
+            TurnoutError: If this provider cannot take the request.
+        """
+        raise NotImplementedError
+
+    def prepare_resume(self, partial: ChatResponse | None) -> bool:
+        """Prepare to resume an interrupted response. Return False if it cannot be resumed."""
+        return False
+
+    def merge(self, result: Any) -> Any:
+        """Return the result of an exchange, joined to the part that arrived before it."""
+        return result
+
+    def add_result(self, result: Any) -> bool:
+        """Take the result of an exchange. Return True if it was the last one.
+
+        Raises:
+            RemoteProtocolError: If it does not fit the request.
+        """
+        self._result = result
+        return True
+
+    def result(self, trace: Trace) -> Any:
+        """Return the result of the call."""
+        return attrs.evolve(self._result, trace=trace) if self._result is not None else None
+
+    def attach_partial(self, error: TurnoutError) -> None:
+        """Put what has arrived so far on the error that ends the call. By default, half a result is of no use."""

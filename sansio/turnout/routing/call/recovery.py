@@ -1,0 +1,99 @@
+"""What follows a failed attempt: it records the facts, and asks the plan for the decision."""
+
+from __future__ import annotations
+
+import attrs
+
+from turnout.chat import ChatResponse
+from turnout.errors import TimedOut, Timer, TurnoutError
+from turnout.failures import FailureClass
+from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.final_error import AttemptErrors, as_interrupted
+from turnout.routing.call.partial_response import PartialResponse
+from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.policy.classify import classify
+from turnout.routing.policy.plan import Decision, GiveUp
+from turnout.routing.policy.settings import Policy
+from turnout.trace.entries import Failed
+
+__all__ = ["Failure", "Recovery"]
+
+
+@attrs.define(eq=False)
+class Failure:
+    """A failed attempt.
+
+    Attributes:
+        attempt: The attempt.
+        kind: The class of the failure.
+        entry: Its entry in the trace.
+        error: The error to keep; with the partial response, if some of it arrived.
+        partial: The response as far as it arrived.
+    """
+
+    attempt: Attempt
+    kind: FailureClass
+    entry: Failed
+    error: TurnoutError
+    partial: ChatResponse | None
+
+
+@attrs.define(eq=False)
+class Recovery:
+    """Decides what follows the failures of one call.
+
+    Attributes:
+        policy: The policy of the call.
+        selector: The candidates of the call, its plan, its cost and its trace.
+        response: The response as far as it arrived.
+        errors: The errors so far.
+    """
+
+    policy: Policy
+    selector: CandidateSelector
+    response: PartialResponse
+    errors: AttemptErrors = attrs.field(factory=AttemptErrors, init=False)
+
+    def record(self, attempt: Attempt, error: TurnoutError, now: float, *, with_events: bool) -> Failure:
+        """Record a failure in the trace, the cost, and the state of the candidate.
+
+        Args:
+            with_events: True if events arrived before the fault in the same read.
+        """
+        selector, provider = self.selector, attempt.candidate.provider.name
+        kind = classify(error)
+        entry = selector.writer.attempt_failed(now, attempt.number, kind, attempt.state.phase, error)
+        partial = self.response.of(attempt) if attempt.has_content or with_events else None
+        kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
+        self.errors.errors.append(kept)
+        selector.cost.failed(attempt, kind, entry.phase, error)
+        rule = self.policy.rule(kind, provider)
+        if attempt.deadline_bound and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
+            rule = attrs.evolve(rule, health=False)
+        selector.scheduler.record_failure(attempt.lease, now, rule, entry.retry_after)
+        return Failure(attempt, kind, entry, kept, partial)
+
+    def decide(self, failure: Failure, now: float) -> Decision:
+        """Return what follows if nothing of the response has reached the caller."""
+        entry, plan = failure.entry, self.selector.plan
+        at = self.selector.writer.elapsed(now)
+        return plan.failed(failure.attempt.index, failure.kind, entry.retry_after, entry.phase, at)
+
+    def decide_after_content(self, failure: Failure, now: float, deadline: float) -> Decision:
+        """Return what follows a stream that broke after its first token, if the policy continues it."""
+        entry, selector, mode = failure.entry, self.selector, self.policy.on_interrupt
+        plan, writer = selector.plan, selector.writer
+        plan.deadline = writer.elapsed(deadline)
+        writer.stream_broke(now, failure.attempt.number, mode, plan.deadline)
+        return plan.interrupted(
+            failure.attempt.index,
+            failure.kind,
+            entry.retry_after,
+            entry.phase,
+            writer.elapsed(now),
+            resume=mode == "resume",
+        )
+
+    def final_error(self, decision: GiveUp) -> TurnoutError:
+        """Return the error of a call that gives up."""
+        return self.errors.errors[-1] if decision.final else self.errors.all_failed()

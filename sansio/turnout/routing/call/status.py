@@ -1,0 +1,98 @@
+"""What a caller and a driver may read of a call at any time."""
+
+from __future__ import annotations
+
+import attrs
+
+from turnout.chat import ChatResponse, ModelConfig
+from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.in_flight import InFlight
+from turnout.routing.call.operation import Operation
+from turnout.routing.call.partial_response import PartialResponse
+from turnout.routing.call.selection import CandidateSelector
+from turnout.routing.call.states import CallState
+from turnout.routing.call.trace_writer import TraceWriter
+from turnout.routing.policy.plan import Plan
+from turnout.trace import Trace
+
+__all__ = ["CallStatus"]
+
+
+@attrs.define(eq=False)
+class CallStatus:
+    """The readable side of a call.
+
+    Attributes:
+        selector: Its candidates, and its place in the queue.
+        state: See `CallState`.
+        in_flight: Its running attempts.
+    """
+
+    _operation: Operation
+    selector: CandidateSelector = attrs.field(repr=False)
+    _concurrent: bool
+    state: CallState = attrs.field(default=CallState.SELECTING, init=False)
+    in_flight: InFlight = attrs.field(factory=InFlight, init=False)
+    _writer: TraceWriter = attrs.field(init=False, repr=False)
+    _plan: Plan = attrs.field(init=False, repr=False)
+    _response: PartialResponse = attrs.field(init=False, repr=False)
+    _latest: Attempt | None = attrs.field(default=None, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._writer = self.selector.writer
+        self._plan = self.selector.plan
+        self._response = PartialResponse(self._operation)
+        self.selector.call = self
+
+    # -- what the caller may read -----------------------------------------------------------------------------------
+
+    @property
+    def trace(self) -> Trace:
+        """How the call was decided so far."""
+        return self._writer.trace
+
+    @property
+    def model(self) -> ModelConfig | None:
+        """The candidate of the newest attempt: once content has arrived, the one that responds."""
+        return self._latest.candidate.model if self._latest is not None else None
+
+    @property
+    def committed(self) -> bool:
+        """True if the caller has received content that no `Restarted` event has retracted."""
+        return self._response.committed
+
+    @property
+    def finished(self) -> bool:
+        return self.state is CallState.FINISHED
+
+    @property
+    def response(self) -> ChatResponse | None:
+        """The response of the newest attempt as far as it arrived, at any time; None before its head."""
+        return self._response.current(self._latest, self.trace)
+
+    # -- what a driver may read -------------------------------------------------------------------------------------
+
+    @property
+    def is_runnable(self) -> bool:
+        """True if a `Sleep` has ended before its time, because the scheduler has an answer for the waiting call."""
+        return self.selector.answer is not None or self.selector.must_wake
+
+    @property
+    def may_hedge(self) -> bool:
+        """True if two attempts may ever run at once in this call."""
+        return self._concurrent and self._plan.may_overlap
+
+    @property
+    def hedging(self) -> bool:
+        """True while each `Open` and `Read` is an operation of its own, which the driver starts beside the others."""
+        return self.in_flight.hedging
+
+    @property
+    def no_more_hedges(self) -> bool:
+        """True if no second attempt can start any more."""
+        primary = self.in_flight.primary
+        return self.finished or not self.may_hedge or (primary is not None and primary.has_content)
+
+    def is_running(self, attempt: int) -> bool:
+        """True if the attempt with this number runs, so that its results still count."""
+        return self.in_flight.contains(attempt)

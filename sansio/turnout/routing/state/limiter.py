@@ -1,0 +1,169 @@
+"""The concurrency slots and rate limits of the router, of one provider or of one candidate, and the calls in its line.
+
+Limiters form a tree: the router, its providers, their candidates. An attempt holds a slot of all three.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING
+
+import attrs
+
+from turnout.routing.policy.settings import Limit
+from turnout.routing.state.limits import Booking, Quota, QuotaFactory, sliding_window
+
+if TYPE_CHECKING:
+    from turnout.routing.state.waiter import Waiter
+
+__all__ = ["Limiter", "Reservation"]
+
+# Entries of calls that have left a line are removed once there are this many, and more of them than of others.
+COMPACT_ABOVE = 64
+
+
+@attrs.define(eq=False)
+class Limiter:
+    """The slots, the rate limits and the line of the router, a provider or a candidate.
+
+    Attributes:
+        name: The name of the provider or candidate, or "the router".
+        limit: The configured limits.
+        parent: The limiter around it.
+        make_quota: Makes the quota of each rate limit.
+        slots: How many attempts may run at once; infinity if that is not limited.
+        held: The attempts that hold a slot.
+        has_quotas: True if there is a rate limit.
+        counts_tokens: True if there is a limit on tokens.
+        line: The calls that wait, as a heap by rank. It can hold calls that have left; `head` drops them.
+        stalled: Limiters inside this one that have room and calls in line, but were blocked by this one.
+    """
+
+    name: str
+    limit: Limit
+    parent: Limiter | None = None
+    make_quota: QuotaFactory = sliding_window
+    slots: float = attrs.field(init=False)
+    held: set[object] = attrs.field(factory=set, init=False)
+    has_quotas: bool = attrs.field(init=False)
+    counts_tokens: bool = attrs.field(init=False)
+    line: list[tuple[tuple[float, int], Waiter]] = attrs.field(factory=list, init=False)
+    stalled: dict[Limiter, None] = attrs.field(factory=dict, init=False)
+    _requests: Quota | None = attrs.field(default=None, init=False)
+    _tokens: Quota | None = attrs.field(default=None, init=False)
+    _left: int = attrs.field(default=0, init=False)  # entries of the line whose calls have left it
+
+    def __attrs_post_init__(self) -> None:
+        limit = self.limit
+        self.slots = limit.max_concurrency if limit.max_concurrency is not None else math.inf
+        if limit.requests_per_minute is not None:
+            self._requests = self.make_quota(self.name, "requests", limit.requests_per_minute)
+        if limit.tokens_per_minute is not None:
+            self._tokens = self.make_quota(self.name, "tokens", limit.tokens_per_minute)
+        self.counts_tokens = self._tokens is not None
+        self.has_quotas = self.counts_tokens or self._requests is not None
+
+    # -- slots and rate limits --------------------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts hold a slot."""
+        return len(self.held)
+
+    def is_full(self) -> bool:
+        """True if every slot is held."""
+        return len(self.held) >= self.slots
+
+    def wait(self, tokens: int, now: float) -> float:
+        """Return the seconds until a request of so many tokens fits into the rate limits."""
+        wait = self._requests.wait(1, now) if self._requests is not None else 0.0
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(tokens, now))
+        return wait
+
+    def acquire(self, attempt: object, tokens: int, now: float) -> Reservation | None:
+        """Take a slot for this attempt until it is released, and its share of the rate limits.
+
+        Returns:
+            The share of the rate limits; None if there are none.
+        """
+        self.held.add(attempt)
+        if not self.has_quotas:
+            return None
+        return Reservation(
+            self._requests,
+            self._requests.take(1, now) if self._requests is not None else None,
+            self._tokens,
+            self._tokens.take(tokens, now) if self._tokens is not None else None,
+            tokens,
+        )
+
+    def release(self, attempt: object) -> None:
+        self.held.discard(attempt)
+
+    # -- the line ---------------------------------------------------------------------------------------------------
+
+    def join(self, waiter: Waiter) -> None:
+        waiter.lines[self] = None
+        heapq.heappush(self.line, (waiter.rank, waiter))
+
+    def leave(self, waiter: Waiter) -> None:
+        """Remove a call from the line. Its entry stays until it reaches the head, or too many such entries are left."""
+        del waiter.lines[self]
+        self._left += 1
+        if self._left > COMPACT_ABOVE and self._left > len(self.line) // 2:
+            self.line = [entry for entry in self.line if self in entry[1].lines]
+            heapq.heapify(self.line)
+            self._left = 0
+
+    @property
+    def head(self) -> Waiter | None:
+        """The call that is served next."""
+        line = self.line
+        while line:
+            rank, waiter = line[0]
+            if self in waiter.lines and rank == waiter.rank:
+                return waiter
+            heapq.heappop(line)
+            self._left = max(0, self._left - 1)
+        return None
+
+    def is_behind(self, waiter: Waiter) -> bool:
+        """True if another call in the line must be served before this one."""
+        head = self.head
+        return head is not None and head is not waiter and head.rank < waiter.rank
+
+    def is_inside(self, other: Limiter) -> bool:
+        """True if `other` is around this limiter."""
+        outer = self.parent
+        while outer is not None:
+            if outer is other:
+                return True
+            outer = outer.parent
+        return False
+
+
+@attrs.define(eq=False)
+class Reservation:
+    """The share of one limiter's rate limits that an attempt took."""
+
+    _requests: Quota | None
+    _request: Booking | None
+    _tokens: Quota | None
+    _estimate: Booking | None
+    _estimated: int
+
+    def adjust(self, used: int | None, *, refund: bool) -> None:
+        """Correct the share after the attempt.
+
+        Args:
+            used: The tokens that the attempt took, if they are known.
+            refund: True if the attempt does not count at all.
+        """
+        if refund and self._request is not None and self._requests is not None:
+            self._requests.correct(self._request, -1)
+        if self._estimate is not None and self._tokens is not None:
+            used = 0 if refund else used
+            if used is not None:
+                self._tokens.correct(self._estimate, used - self._estimated)

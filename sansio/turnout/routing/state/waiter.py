@@ -1,0 +1,82 @@
+"""A call as the scheduler sees it: its plan, its candidates, and its place in the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from turnout.routing.policy.plan import Blocked, GiveUp, Plan, WaitUntil
+from turnout.routing.state.candidate import Candidate
+from turnout.routing.state.lease import Lease
+
+if TYPE_CHECKING:
+    from turnout.routing.state.limiter import Limiter
+
+__all__ = ["Admitted", "BlockedCandidates", "Refused", "Waiter"]
+
+# The candidates that were blocked, by index, with the reasons.
+BlockedCandidates: TypeAlias = tuple[tuple[int, Blocked], ...]
+
+
+@attrs.define(eq=False)
+class Admitted:
+    """An attempt may start.
+
+    Attributes:
+        index: Of the candidate.
+        lease: What the attempt holds of it.
+        blocked: The candidates before it that were blocked.
+        forced: True if the candidate should rest, but no other is left.
+    """
+
+    index: int
+    lease: Lease
+    blocked: BlockedCandidates = ()
+    forced: bool = False
+
+
+@attrs.define(eq=False)
+class Refused:
+    """No attempt may start now: the call waits, or gives up."""
+
+    decision: WaitUntil | GiveUp
+    blocked: BlockedCandidates
+
+
+@attrs.define(eq=False)
+class Waiter:
+    """The part of a call that the scheduler works on, under the router's lock.
+
+    Attributes:
+        plan: The call's decisions.
+        candidates: Its candidates, by index.
+        started: When the call started; the plan's times count from there.
+        call: The call itself, for the driver that wakes it.
+        leases: What its attempts hold.
+        lines: The limiters in whose lines it waits.
+        rank: Its order in them: the smaller is served first.
+        answer: Set if it was admitted or refused while it waited, until the call takes it.
+        wake_at: When a waiting call must ask again, at the latest.
+        must_wake: True if `wake_at` was moved forward while the call slept.
+    """
+
+    plan: Plan
+    candidates: Sequence[Candidate]
+    started: float
+    call: Any = attrs.field(default=None, init=False)
+    leases: list[Lease] = attrs.field(factory=list, init=False)
+    lines: dict[Limiter, None] = attrs.field(factory=dict, init=False)
+    rank: tuple[float, int] = attrs.field(default=(0.0, 0), init=False)
+    answer: Admitted | Refused | None = attrs.field(default=None, init=False)
+    wake_at: float = attrs.field(default=0.0, init=False)
+    must_wake: bool = attrs.field(default=False, init=False)
+
+    def tokens_for(self, index: int) -> int:
+        """Return how many tokens the next request to this candidate may take, prompt and response."""
+        raise NotImplementedError
+
+    def is_affordable(self, index: int, beside: int) -> bool:
+        """True if a second attempt on `index` keeps the call's budget while the one on `beside` runs."""
+        raise NotImplementedError
