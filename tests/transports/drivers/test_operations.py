@@ -59,7 +59,7 @@ def _on_asyncio(call: Call, *replies: Reply, **settings: Any) -> Any:
 def _policy(**settings: Any) -> Any:
     from turnout.routing.policy.settings import Policy
 
-    return Policy(**{"retries": 0, **settings})
+    return Policy(**{"max_retries": 0, **settings})
 
 
 @pytest.fixture(params=[_blocking, _on_trio, _on_asyncio], ids=["sync", "trio", "asyncio"])
