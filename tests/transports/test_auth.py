@@ -250,6 +250,10 @@ def test_the_region_is_the_host_s_or_the_profile_s(monkeypatch: pytest.MonkeyPat
         ("https://bedrock.us-west-2.amazonaws.com/foundation-models", "us-west-2"),
         ("https://bedrock-runtime.us-west-2.api.aws/model/m/converse", "us-west-2"),
         ("https://vpce-1a-2b.bedrock-runtime.eu-west-1.vpce.amazonaws.com/model/m/converse", "eu-west-1"),
+        ("https://bedrock-runtime.cn-north-1.amazonaws.com.cn/model/m/converse", "cn-north-1"),
+        ("https://bedrock-runtime.eusc-de-east-1.amazonaws.eu/model/m/converse", "eusc-de-east-1"),
+        ("https://bedrock-runtime.us-iso-east-1.c2s.ic.gov/model/m/converse", "us-iso-east-1"),
+        ("https://bedrock-runtime.us-isob-east-1.sc2s.sgov.gov/model/m/converse", "us-isob-east-1"),
     ):
         signed = signer(HttpRequest("POST", url))
         assert f"/{region}/bedrock/" in (signed.headers.get("authorization") or "")

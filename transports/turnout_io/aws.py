@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SigV4"]
 
-# Of the public endpoints, those in a private network, and the dual-stack ones.
-_REGION = re.compile(r"bedrock(?:-runtime)?(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)")
+# Of the public endpoints of all partitions, those in a private network, and the dual-stack ones.
+_REGION = re.compile(
+    r"bedrock(?:-runtime)?(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?"
+    r"(?:amazonaws\.(?:com|eu)|api\.aws|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
+)
 
 
 class SigV4:

@@ -138,7 +138,7 @@ def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[
         key: section[key] for key in ("api", "unsupported", "headers", *own_options) if section.get(key) is not None
     }
     if first:
-        options = {**_from_env(entry, env), **options}
+        options = {**_from_env(entry, env, options), **options}
     enabled = section.get("enabled", True)
     disabled = section.get("disabled", False)
     for key, value in (("enabled", enabled), ("disabled", disabled)):
@@ -155,8 +155,13 @@ def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[
     )
 
 
-def _from_env(entry: ProviderSpec, env: Mapping[str, str]) -> dict[str, str]:
-    return {option: value for option, names in entry.option_env.items() if (value := _first(names, env))}
+def _from_env(entry: ProviderSpec, env: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that variables hold, and that count beside those of the section."""
+    found = {option: value for option, names in entry.option_env.items() if (value := _first(names, env))}
+    if not any(name in options or name in found for name in ("vertex", "access_token")):
+        # The tools of Google's cloud set a project for all programs; a key alone is one of AI Studio.
+        found.pop("vertex_project", None)
+    return found
 
 
 def _first(names: tuple[str, ...], env: Mapping[str, str]) -> str | None:

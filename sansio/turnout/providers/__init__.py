@@ -37,7 +37,7 @@ def create(
     name: str | None = None,
     api_key: str | None = None,
     base_url: str | None = None,
-    api: Literal["chat", "responses"] = "chat",
+    api: Literal["chat", "responses"] | None = None,
     unsupported: Literal["raise", "drop"] = "raise",
     headers: Mapping[str, str] | None = None,
     **settings: Any,
@@ -46,11 +46,12 @@ def create(
 
     name         to register it under another name, so that one router can hold two accounts of one vendor
     endpoint     base URL, where it is not the vendor's usual one
-    api          of OpenAI's two ways to ask for an answer: `chat` completions, or `responses`
+    api          of OpenAI's two APIs for an answer: `chat` completions, or `responses`; by default chat completions,
+                 and Responses for the requests that the model takes there alone
     unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
     headers      to send with every request
     settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
-                 `vertex_project`, `vertex_location` and `access_token` (gemini), `api_version` and
+                 `vertex`, `vertex_project`, `vertex_location` and `access_token` (gemini), `api_version` and
                  `access_token` (azure), `region` and `auth` (bedrock)
 
     A provider without the key that it needs is made all the same: its status is not-configured, and says which
@@ -62,7 +63,7 @@ def create(
         entry = CATALOG[entry]
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
-    if api not in entry.apis:
+    if api is not None and api not in entry.apis:
         raise ValueError(f"{entry.name} has no api {api!r}; it has {' and '.join(entry.apis)}")
     account = ProviderAccount(
         spec=entry,
@@ -84,6 +85,10 @@ def create(
                 from turnout.providers.openai_responses.dialect import OpenAIResponses
 
                 made: Provider = OpenAIResponses(account, site)
+            elif api is None and entry.has_models_for_responses:
+                from turnout.providers.openai_responses.automatic import OpenAIAutomatic
+
+                made = OpenAIAutomatic(account, site)
             else:
                 from turnout.providers.openai_chat.dialect import OpenAIChat
 
@@ -91,7 +96,7 @@ def create(
         case "gemini":
             from turnout.providers.gemini.dialect import Gemini
 
-            made = Gemini(account, **_taken(settings, "vertex_project", "vertex_location", "access_token"))
+            made = Gemini(account, **_taken(settings, "vertex", "vertex_project", "vertex_location", "access_token"))
         case "ollama":
             from turnout.providers.ollama.dialect import Ollama
 

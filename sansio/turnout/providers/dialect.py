@@ -86,10 +86,10 @@ class Dialect:
         return self.family
 
     def facts(self, model_id: str) -> ModelProfile:
-        rule = self.account.spec.rule(model_id)
+        rule, window = self.account.spec.rule(model_id), self.account.spec.context_window(model_id)
         if rule is None:
-            return UNKNOWN
-        return ModelProfile(first_content=rule.first_token, context_window=rule.context_window, prefill=rule.prefill)
+            return UNKNOWN if window is None else ModelProfile(context_window=window)
+        return ModelProfile(first_content=rule.first_token, context_window=window, prefill=rule.prefill)
 
     def adapt(self, request: ChatRequest, scopes: tuple[str, ...] = ()) -> ChatRequest:
         """Return the request with the extra fields of these scopes, by default this provider's, and its tool names.

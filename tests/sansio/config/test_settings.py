@@ -14,6 +14,7 @@ from turnout.config.router_settings import _POLICY
 from turnout.config.settings import Settings, SettingsError
 from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
+from turnout.messages import Message
 from turnout.prices import Price
 from turnout.providers import CATALOG, ProviderSpec
 from turnout.routing.policy.classify import Action
@@ -70,6 +71,26 @@ def test_the_environment_alone_configures_every_provider() -> None:
     assert missing["openai"] == ("OPENAI_API_KEY",)
     assert missing["openai-compatible"] == ("OPENAI_COMPATIBLE_ENDPOINT",)
     assert Settings.from_env({}).policy() == Policy()
+
+
+@pytest.mark.parametrize(
+    ("env", "section", "host"),
+    [
+        # Programs of Google's cloud set a project for everybody: it is no wish for Vertex AI.
+        ({"GOOGLE_CLOUD_PROJECT": "p"}, {}, "generativelanguage"),
+        ({"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_GENAI_USE_VERTEXAI": "true"}, {}, "aiplatform"),
+        ({"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_GENAI_USE_VERTEXAI": "false"}, {}, "generativelanguage"),
+        ({"GOOGLE_GENAI_USE_VERTEXAI": "1"}, {}, "aiplatform"),
+        ({"GOOGLE_CLOUD_PROJECT": "p"}, {"access_token": "t"}, "aiplatform"),
+        ({}, {"vertexProject": "p"}, "aiplatform"),
+        ({}, {"vertex": True}, "aiplatform"),
+    ],
+)
+def test_vertex_ai_is_a_choice(env: dict[str, str], section: dict[str, Any], host: str) -> None:
+    settings = Settings.from_mapping({"providers": {"gemini": section}}, {"GEMINI_API_KEY": "k", **env})
+    provider, _ = settings.build_providers()[0]
+    request = ChatRequest(ModelConfig("gemini", "gemini-4-argon"), [Message.user("x")])
+    assert provider.chat(request).request.url.startswith(f"https://{host}.googleapis.com/")
 
 
 def test_entries_of_one_s_own_are_as_those_of_the_catalog() -> None:

@@ -45,6 +45,8 @@ _COLUMNS = {
     Capability.VISION: "images",
     Capability.REASONING: "reasoning",
     Capability.EMBEDDINGS: "embeddings",
+    Capability.RERANK: "rerank",
+    Capability.COUNT_TOKENS: "tokens",
     Capability.MODELS: "models",
 }
 

@@ -44,6 +44,15 @@ FINISH_REASONS = {
 
 _MODELS = LenientDecoder(FoundationModels)
 _PROFILES = LenientDecoder(InferenceProfiles)
+# The domains of Amazon's partitions, by the beginnings of their regions.
+_PARTITIONS = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+)
 # The fields of Converse that the counting of tokens takes.
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 # The model list is in two parts, and the second comes in pages: their tokens go behind this.
@@ -124,8 +133,8 @@ class Bedrock(Dialect):
     def _endpoint(self) -> str:
         if self.account.base_url:
             return self.account.base_url
-        domain = "amazonaws.com.cn" if (self.region or "").startswith("cn-") else "amazonaws.com"
-        return f"https://bedrock-runtime.{self.region}.{domain}"
+        domains = (domain for prefix, domain in _PARTITIONS if (self.region or "").startswith(prefix))
+        return f"https://bedrock-runtime.{self.region}.{next(domains, 'amazonaws.com')}"
 
     def _converse(self, request: ChatRequest, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
         # The colon of a version and the slashes of an ARN belong to the id, and not to the path.

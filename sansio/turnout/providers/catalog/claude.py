@@ -13,7 +13,7 @@ from turnout.errors import (
     RateLimited,
     ServerError,
 )
-from turnout.providers.catalog.parts import COUNTS, HEARS, PENALTIES, READS, SEES, codes
+from turnout.providers.catalog.parts import COUNTS, HEARS, MINUTES, PENALTIES, READS, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
 from turnout.providers.schemas.subsets import ANTHROPIC_SCHEMAS
 
@@ -88,22 +88,34 @@ ANTHROPIC = ProviderSpec(
             reasoning_off="omit",
             reasoning_efforts=("minimal", "low", "medium", "high", "max"),
         ),
-        ModelRule(pattern=r"claude-opus-4-", unsupported=_CLAUDE_SAMPLING, reasoning_off="omit", first_token=180.0),
+        ModelRule(pattern=r"claude-opus-4-", unsupported=_CLAUDE_SAMPLING, reasoning_off="omit", first_token=MINUTES),
         ModelRule(
-            pattern=r"claude-(opus-5-5|(fable|mythos)-5-[1-9])",
+            pattern=r"claude-(fable|mythos)-5(?!-[1-9](?!\d))",
+            unsupported=_CLAUDE_SAMPLING,
+            reasoning_off="never",
+            first_token=MINUTES,
+        ),
+        ModelRule(
+            pattern=r"claude-sonnet-(5-[5-9](?!\d)|[6-9]|\d\d)",
+            unsupported=_CLAUDE_SAMPLING,
+            reasoning_off="between_tools",
+            first_token=MINUTES,
+        ),
+        # Opus 5, Sonnet 5 and Haiku 5.5 reason unless told not to, and so do later models of Haiku.
+        ModelRule(
+            pattern=r"claude-((opus|sonnet)-5(?!-[5-9](?!\d))|haiku-([5-9]|\d\d))",
+            unsupported=_CLAUDE_SAMPLING,
+            first_token=MINUTES,
+        ),
+        # Opus 5.5, Fable and Mythos 5.1, and every later model: they always reason, and choose their tools themselves.
+        ModelRule(
+            pattern=r"claude-",
             unsupported=_CLAUDE_SAMPLING | {"tool_choice"},
             reasoning_off="never",
-            first_token=180.0,
+            first_token=MINUTES,
         ),
-        ModelRule(
-            pattern=r"claude-(fable|mythos)", unsupported=_CLAUDE_SAMPLING, reasoning_off="never", first_token=180.0
-        ),
-        ModelRule(
-            pattern=r"claude-sonnet-5-5", unsupported=_CLAUDE_SAMPLING, reasoning_off="between_tools", first_token=180.0
-        ),
-        # Opus 5, Sonnet 5, Haiku 5.5, and what will come after them: they think unless told otherwise.
-        ModelRule(pattern=r"claude-(opus|sonnet|haiku)-([5-9]|\d\d)", unsupported=_CLAUDE_SAMPLING, first_token=180.0),
     ),
+    context_windows=((r"claude-", 1_000_000),),
 )
 
 
@@ -143,8 +155,9 @@ BEDROCK = ProviderSpec(
             pattern=r".*\bopenai\.",
             reasoning_mode="reasoning",
             reasoning_efforts=("low", "medium", "high", "xhigh", "max"),
-            first_token=180.0,
+            first_token=MINUTES,
         ),
         ModelRule(pattern=r"", unsupported=frozenset({"reasoning_effort"})),
     ),
+    context_windows=((r".*\banthropic\.claude-", 1_000_000),),
 )

@@ -9,23 +9,36 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from turnout.providers.catalog.claude import ANTHROPIC, BEDROCK
-from turnout.providers.catalog.native import COHERE, GEMINI, OLLAMA
-from turnout.providers.catalog.openai import (
-    AZURE,
+from turnout.providers.catalog.hosts import (
     CEREBRAS,
-    DEEPSEEK,
-    GLM4,
+    DEEPINFRA,
+    FIREWORKS,
+    GITHUB,
     GROQ,
-    MISTRAL,
+    HUGGINGFACE,
     MODELSCOPE,
-    OPENAI,
-    OPENAI_COMPATIBLE,
+    NEBIUS,
+    NVIDIA,
     OPENROUTER,
+    SAMBANOVA,
     SILICONFLOW,
     TOGETHER,
+    VERCEL,
+)
+from turnout.providers.catalog.local import LLAMA_CPP, LM_STUDIO, VLLM
+from turnout.providers.catalog.makers import (
+    DASHSCOPE,
+    DEEPSEEK,
+    GLM4,
+    MINIMAX,
+    MISTRAL,
+    MOONSHOT,
+    PERPLEXITY,
     XAI,
     ZAI,
 )
+from turnout.providers.catalog.native import COHERE, GEMINI, OLLAMA
+from turnout.providers.catalog.openai import AZURE, OPENAI, OPENAI_COMPATIBLE
 from turnout.providers.catalog.spec import ProviderSpec
 
 __all__ = ["CATALOG"]
@@ -52,6 +65,21 @@ CATALOG: Mapping[str, ProviderSpec] = MappingProxyType(
             COHERE,
             BEDROCK,
             ZAI,
+            MOONSHOT,
+            DASHSCOPE,
+            MINIMAX,
+            PERPLEXITY,
+            FIREWORKS,
+            DEEPINFRA,
+            NEBIUS,
+            SAMBANOVA,
+            HUGGINGFACE,
+            NVIDIA,
+            VERCEL,
+            GITHUB,
+            LM_STUDIO,
+            VLLM,
+            LLAMA_CPP,
             OPENAI_COMPATIBLE,
         )
     }

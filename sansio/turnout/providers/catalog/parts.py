@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from turnout.chat import Capability
 from turnout.errors import ProviderError
 
-__all__ = ["COUNTS", "EMBEDS", "HEARS", "PENALTIES", "RANKS", "READS", "SAMPLING", "SEES", "codes"]
+__all__ = ["COUNTS", "EMBEDS", "HEARS", "MINUTES", "PENALTIES", "RANKS", "READS", "SAMPLING", "SEES", "codes"]
 
 EMBEDS = frozenset({Capability.EMBEDDINGS})
 SEES = frozenset({Capability.VISION})
@@ -17,6 +17,9 @@ RANKS = frozenset({Capability.RERANK})
 READS = frozenset({Capability.FILES})
 
 SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"})
+# Seconds that a model which reasons may take before its first token.
+MINUTES = 180.0
+
 PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
 
 

@@ -1,4 +1,4 @@
-"""What the catalog knows of a provider, as data: where it is, how it is asked, and its habits."""
+"""The data that the catalog holds of a provider: its URL, its protocol, its models, and how it differs from others."""
 
 from __future__ import annotations
 
@@ -33,23 +33,28 @@ MOST_FOUND = 1000
 
 @attrs.frozen(kw_only=True)
 class ModelRule:
-    """What differs for the models whose id matches `pattern` (a regular expression, searched from the start).
+    """What differs for the models whose id matches `pattern` (a regular expression, matched from the start of the id).
 
-    refuses        settings that the model answers with an error; also `response_format` (a JSON Schema for its answer)
-                   and `tool_choice` (a forced one)
-    when_thinking  the same, only while it thinks: at a reasoning effort other than "none", or unasked where it `thinks`
-    thinks         whether it thinks unless it is told not to
-    only_streams_thinking  whether it thinks in streams only, and elsewhere must be told not to
-    one_of         settings of which it takes one at a time
-    first_content  seconds that it may think unseen before its first content
-    thinking       how it is made to think: within a `budget` of tokens, or `adaptive`, as much as it sees fit; or the
-                   field of its own that takes the effort
-    thinking_off   how it is kept from it: by saying nothing (`omit`), by a word of the dialect, or `never`
-    efforts        the reasoning efforts that it knows
-    max_tokens     the name of its answer's ceiling, where it is not the provider's usual one
-    context_window tokens of prompt and answer together
-    prefill        what an assistant message that it shall go on from must carry besides its text; None where it does
-                   not go on from one
+    Attributes:
+        unsupported: Settings that the model answers with an error. Beside the names of settings: `response_format` (a
+            JSON Schema for the answer), and `tool_choice` (a forced call).
+        unsupported_when_reasoning: Further ones while it reasons.
+        reasons_by_default: Whether it reasons if the request has no reasoning effort.
+        reasoning_streams_only: Whether it reasons in streams alone, and other requests must switch reasoning off.
+        mutually_exclusive: Settings of which it takes one at a time.
+        first_token: Seconds that it may take before its first token.
+        reasoning_mode: How its reasoning is set: by a `budget` of tokens, `adaptive`, or by the field of this name.
+        reasoning_off: How its reasoning is switched off: by no field (`omit`), by the dialect's word (`disabled`,
+            `between_tools`), or `never`.
+        reasoning_efforts: The efforts that it takes, besides `none`.
+        responses_efforts: Those of them that Responses takes and chat completions do not.
+        needs_responses: The requests that Responses takes and chat completions do not: those with `tools`, those with
+            tools if the model reasons (`tools_when_reasoning`) or if they have an effort besides `none`
+            (`tools_with_effort`), or all (`always`).
+        chat_tools_effort: The effort that chat completions with tools need, if the request has none.
+        max_tokens: The name of the limit on the answer's tokens, if it is not the provider's usual one.
+        context_window: The tokens that prompt and answer share.
+        prefill: Fields that an assistant message needs if the model must continue it; None if it continues none.
     """
 
     pattern: str
@@ -62,12 +67,15 @@ class ModelRule:
     reasoning_mode: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
     reasoning_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
     reasoning_efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+    responses_efforts: tuple[str, ...] = ()
+    needs_responses: Literal["never", "tools_with_effort", "tools_when_reasoning", "tools", "always"] = "never"
+    chat_tools_effort: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
     context_window: int | None = None
     prefill: Mapping[str, Any] | None = None
 
     def unsupported_at(self, effort: str | None) -> frozenset[str]:
-        """What it refuses at this reasoning effort; None is not to say one."""
+        """Return what it does not take at this reasoning effort; None if the request has none."""
         thinking = self.reasons_by_default if effort is None else effort != "none"
         return self.unsupported | self.unsupported_when_reasoning if thinking else self.unsupported
 
@@ -77,30 +85,36 @@ class ModelRule:
 
 @attrs.frozen(kw_only=True)
 class OpenAICompat:
-    """How an OpenAI-shaped provider differs from OpenAI.
+    """How a provider with OpenAI's chat completions differs from OpenAI.
 
-    max_tokens     the name of the answer's ceiling
-    refuses        settings that no model of it takes
-    developer      whether it knows the role `developer`; else it is sent as `system`
-    usage_option   whether a stream's usage is asked for with `stream_options`
-    json_schema    whether it takes a JSON Schema for the answer
-    tool_choices   the modes of `tool_choice` that it takes
-    stop_limit     how many stop sequences it takes
-    hottest        the highest temperature that it is known to take
-    effort         how a reasoning effort is said: as `reasoning_effort`, as `reasoning: {effort}`, by switching
-                   `thinking: {type}` or `enable_thinking` on or off, by the former with the effort beside it where
-                   the model knows that one, or not at all
-    replay         the field in which it must get its reasoning back, where it must: with every answer of its own, or
-                   with all those of the turns that called tools
-    prefill_path   goes before the path of a chat whose last message is the beginning of the answer
-    names          settings that have another name here
-    logprobs       whether log probabilities are a flag and a number, or only the `count`
-    names_only_tools  whether a message may have a name only where it is a tool's result
-    call_id_length how many letters and digits the id of a call must be; None takes any id
-    base64         whether it sends vectors in base64 when asked
-    flat_text      whether text must be one string, not a list of parts
-    rerank_path    the path of its reranker
-    custom_calls   whether a `custom_tool_call` of Responses is for the caller's tool: xAI tells so of its own searches
+    Attributes:
+        max_tokens: The name of the limit on the answer's tokens.
+        unsupported: Settings that none of its models takes.
+        developer_role: Whether it has the role `developer`; if not, such messages are sent as `system`.
+        usage_option: Whether a stream has a usage only with `stream_options`.
+        json_schema: Whether it takes a JSON Schema for the answer.
+        json_object: Whether it takes JSON without a schema for the answer.
+        tool_choices: The modes of `tool_choice` that it takes.
+        max_stop_sequences: How many stop sequences it takes; None if there is no limit.
+        max_temperature: The highest temperature that it takes.
+        reasoning_param: How a reasoning effort is sent: as `reasoning_effort`; as `reasoning: {effort}`; by switching
+            `thinking: {type}` or `enable_thinking`; by `thinking` with an effort beside it, if the model takes that
+            one (`thinking_and_effort`); or not at all.
+        reasoning_replay_field: The field that must return its reasoning, if one must: in each of its answers, or in all
+            answers of the turns that called tools (`reasoning_content_of_calls`).
+        prefill_path: The beginning of the path of a chat whose last message the model continues.
+        rename: Settings that have another name here.
+        logprobs: Whether log probabilities are a flag and a number, or the number alone (`count`).
+        name_on_tool_messages_only: Whether only the result of a tool may have a name.
+        call_id_length: How many letters and digits the id of a call must have; None takes any id.
+        embeddings_base64: Whether it can send vectors in base64.
+        string_content_only: Whether text must be one string, not a list of parts.
+        custom_tool_calls: Whether a `custom_tool_call` of Responses is for the caller's tool; xAI reports its own
+            searches so.
+        rerank_path: The path of its reranker; it begins with two slashes if it is behind the host, not the base URL.
+        embedding_purposes: Its words for the purpose of an embedding, which it wants to know.
+        responses_include: Whether Responses takes `include`: for encrypted reasoning and for log probabilities.
+        extra_body: Fields of every chat. The `extra` of a model may replace them.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -108,6 +122,7 @@ class OpenAICompat:
     developer_role: bool = False
     usage_option: bool = True
     json_schema: bool = True
+    json_object: bool = True
     tool_choices: frozenset[str] = frozenset({"auto", "none", "required", "named"})
     max_stop_sequences: int | None = 4
     max_temperature: float = math.inf
@@ -126,23 +141,33 @@ class OpenAICompat:
     string_content_only: bool = False
     custom_tool_calls: bool = True
     rerank_path: str = "/rerank"
+    embedding_purposes: Mapping[str, str] = attrs.field(factory=dict)
+    responses_include: bool = True
+    extra_body: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
 class ProviderSpec:
     """One provider of the catalog.
 
-    dialect          which protocol it speaks
-    base_url         where, unless an endpoint is set; "" where only the user knows
-    key_env          variables that may hold the key, the first one being the one we name
-    endpoint_env     variables that may hold the endpoint, likewise
-    option_env       other settings and their variables
-    needs_key        whether it can be used without a key
-    embedding_batch  texts in one embedding request
-    schemas          the part of JSON Schema that it holds answers and calls to; None takes what it is given
-    apis             of OpenAI's two ways to ask for an answer, those that it has
-    error_codes      its own codes and statuses, where they say more than what vendors share
-    models           what differs per model; the first rule that matches holds
+    Attributes:
+        name: Its name in `create()`, in settings, and in `provider/model`.
+        title: Its name for people.
+        dialect: The protocol that it speaks.
+        base_url: The URL before all paths; "" if only the user knows it.
+        key_env: Variables that may hold the key. Messages name the first one.
+        base_url_env: Variables that may hold the base URL, likewise.
+        option_env: Other settings, and their variables.
+        needs_key: Whether it refuses requests without a key.
+        capabilities: What it offers.
+        embedding_batch: The most texts in one embedding request.
+        openai_compat: How it differs from OpenAI.
+        schemas: The part of JSON Schema that it enforces; None takes every schema as it is.
+        apis: Those of OpenAI's two APIs for answers that it has.
+        error_codes: Its own codes and statuses, if they say more than those that vendors share.
+        headers: Header fields of every request.
+        models: What differs per model; the first rule that matches holds.
+        context_windows: The tokens that prompt and answer share, by pattern; a rule's own number goes first.
     """
 
     name: str
@@ -162,6 +187,7 @@ class ProviderSpec:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: tuple[ModelRule, ...] = ()
     system_in_turns: str | None = None  # the models that take a system message between turns, as a pattern of their ids
+    context_windows: tuple[tuple[str, int], ...] = ()
     # The rules that were looked for: each call does so several times, and always for the same few models.
     _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
@@ -174,16 +200,32 @@ class ProviderSpec:
             rule = self._found[model_id] = next((rule for rule in self.models if rule.matches(model_id)), None)
             return rule
 
+    @property
+    def has_models_for_responses(self) -> bool:
+        """Whether a model takes some requests by Responses alone."""
+        rules = self.models if "responses" in self.apis else ()
+        return any(rule.needs_responses != "never" or rule.responses_efforts for rule in rules)
+
+    def context_window(self, model_id: str) -> int | None:
+        """Return the tokens that prompt and answer share; None if the catalog does not know them."""
+        rule = self.rule(model_id)
+        if rule is not None and rule.context_window is not None:
+            return rule.context_window
+        return next((tokens for pattern, tokens in self.context_windows if re.match(pattern, model_id)), None)
+
 
 @attrs.frozen(kw_only=True)
 class ProviderAccount:
     """One account with a provider: what every dialect is made of.
 
-    name         under which it is registered
-    endpoint     base URL, without a slash at its end
-    api_key      never shown
-    headers      sent with every request, besides the key
-    unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
+    Attributes:
+        spec: The provider.
+        name: The name under which the account is registered.
+        base_url: Without a slash at its end.
+        api_key: Never shown.
+        headers: Header fields of every request, besides the key.
+        unsupported: What happens to a setting that the model does not take: `raise` an error, or `drop` it and report
+            that.
     """
 
     spec: ProviderSpec
@@ -193,9 +235,16 @@ class ProviderAccount:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: repr(sorted(headers)))
     unsupported: Literal["raise", "drop"] = "raise"
 
+    def url(self, path: str) -> str:
+        """Return the URL of a path behind the base URL, or behind its host if the path begins with two slashes."""
+        if not path.startswith("//"):
+            return self.base_url + path
+        scheme, _, place = self.base_url.partition("://")
+        return f"{scheme}://{place.partition('/')[0]}{path[1:]}"
+
     @property
     def missing_env(self) -> tuple[str, ...]:
-        """The variables that would have to be set: of the key, and of the endpoint where there is none of its own."""
+        """The variables to set: for the key, and for the base URL of a provider without one."""
         key = self.spec.key_env[:1] if self.spec.needs_key and not self.api_key else ()
         return key + (self.spec.base_url_env[:1] if not self.base_url else ())
 

@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from turnout.chat import ModelConfig
+import attrs
+
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.providers.catalog.spec import ProviderAccount
 
-__all__ = ["supported_params"]
+__all__ = ["supported_params", "supported_request"]
 
 _SETTINGS = (
     "temperature",
@@ -59,3 +61,16 @@ def supported_params(
             f"{model}: does not take {told}; leave it out, or make the provider with unsupported='drop'"
         )
     return {name: value for name, value in given.items() if name not in refused}, dropped
+
+
+def supported_request(request: ChatRequest, account: ProviderAccount) -> tuple[ChatRequest, tuple[str, ...]]:
+    """Return the request without the settings that its model does not take, and the names of those.
+
+    Raises:
+        CapabilityUnsupported: If there is one, and the account does not drop those.
+    """
+    _, dropped = supported_params(request.model, account)
+    if not dropped:
+        return request, ()
+    absent: dict[str, Any] = {name: () if name == "stop" else None for name in dropped}
+    return attrs.evolve(request, model=attrs.evolve(request.model, **absent)), dropped

@@ -23,6 +23,7 @@ from turnout.providers.decoding.response_headers import request_id
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.adapt import omitted
+from turnout.providers.encoding.sampling_params import supported_request
 from turnout.providers.encoding.tool_names import GEMINI_TOOL_NAMES
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.gemini.embeddings import embed_body
@@ -78,14 +79,23 @@ _UNCOUNTED = UsageWire()
 _BESIDE = frozenset({"thought", "thoughtSignature"})
 
 
+def _flag(value: bool | str | None) -> bool | None:
+    """Return a setting that may come from a variable of the environment."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "1", "yes", "on")
+    return value
+
+
 @attrs.frozen
 class Gemini(Dialect):
     """A provider that speaks Gemini (`turnout.providers.protocol.Provider`).
 
-    With `access_token` (a token, or a function that gives one just before each request is sent) and `vertex_project`
-    it speaks to Vertex AI in `vertex_location`; else to AI Studio with the account's key.
+    With `vertex_project`, or with `vertex`, it sends its requests to Vertex AI in `vertex_location`: with
+    `access_token` (a token, or a function that returns one just before each request is sent), or else with the
+    account's key. A key without a project is one of Vertex AI's express mode. All other requests go to AI Studio.
     """
 
+    vertex: bool | None = attrs.field(default=None, converter=_flag)
     vertex_project: str | None = None
     vertex_location: str = "global"
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
@@ -94,7 +104,7 @@ class Gemini(Dialect):
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        return () if self._vertex else self.account.missing_env
+        return () if self._token is not None else self.account.missing_env
 
     @property
     def family(self) -> str:
@@ -102,22 +112,27 @@ class Gemini(Dialect):
 
     @property
     def _vertex(self) -> bool:
-        return self.vertex_project is not None and self.access_token is not None
+        return self.vertex if self.vertex is not None else self.vertex_project is not None
+
+    @property
+    def _token(self) -> AccessToken | None:
+        """The token of a project; AI Studio, and Vertex AI without a project, take keys alone."""
+        return self.access_token if self._vertex and self.vertex_project is not None else None
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        request = self.adapt(request)
+        request, dropped = supported_request(self.adapt(request), self.account)
+        dropped += omitted(request)
         http_request = self._post(request.model.model_id, "generateContent", self._body(request))
         return self.document_exchange(
-            http_request, lambda body, headers: self._parse_chat(body, request, headers), omitted(request)
+            http_request, lambda body, headers: self._parse_chat(body, request, headers), dropped
         )
 
     def stream(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
-        request = self.adapt(request)
+        request, dropped = supported_request(self.adapt(request), self.account)
+        dropped += omitted(request)
         verb = "streamGenerateContent?alt=sse"
         http_request = self._post(request.model.model_id, verb, self._body(request), stream=True)
-        return self.stream_exchange(
-            http_request, request, lambda *parts: _Chunks(self, *parts), dropped=omitted(request)
-        )
+        return self.stream_exchange(http_request, request, lambda *parts: _Chunks(self, *parts), dropped=dropped)
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         model_id = request.model.model_id.removeprefix("models/")
@@ -150,13 +165,11 @@ class Gemini(Dialect):
     def _post(self, model_id: str, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
         model = quote(model_id.removeprefix("models/"), safe="")
         if self._vertex:
-            location = self.vertex_location
-            where = f"projects/{self.vertex_project}/locations/{location}/publishers/google/models/{model}"
-            url = f"{self._vertex_endpoint()}/v1beta1/{where}:{verb}"
+            project = f"projects/{self.vertex_project}/locations/{self.vertex_location}/" if self.vertex_project else ""
+            url = f"{self._vertex_endpoint()}/v1beta1/{project}publishers/google/models/{model}:{verb}"
         else:
             url = f"{self.account.base_url}/v1beta/models/{model}:{verb}"
-        auth = token_auth(self.access_token) if self._vertex else None
-        return self.build_request("POST", url, body, stream=stream, auth=auth)
+        return self.build_request("POST", url, body, stream=stream, auth=token_auth(self._token))
 
     def _vertex_endpoint(self) -> str:
         if self.account.base_url != self.account.spec.base_url:
@@ -171,9 +184,9 @@ class Gemini(Dialect):
         return f"https://{host}.googleapis.com"
 
     def credentials(self) -> Iterable[tuple[str, str]]:
-        if not self._vertex or self.access_token is None:
+        if self._token is None:
             return (("x-goog-api-key", self.account.api_key),) if self.account.api_key else ()
-        return token_fields(self.access_token)
+        return token_fields(self._token)
 
     # -- answers ------------------------------------------------------------------------------------------------
 

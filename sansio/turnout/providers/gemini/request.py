@@ -47,8 +47,15 @@ _NO_SYSTEM = re.compile(r"(?:models/)?gemma-(?:[123]n?-|\d+b)")
 _SIGNS_CALLS = re.compile(r"(?:models/)?gemini-(?:[3-9]|\d\d|[a-z-]+-latest)")
 # Before that, a tool's result is a JSON object and nothing beside it.
 _TEXT_RESULTS = re.compile(r"(?:models/)?gemini-[12]\D")
-# These always think more than minimally.
-_NO_MINIMAL = re.compile(r"(?:models/)?gemini-(?:3(?:\.\d+)?-pro|3\.7-flash)")
+# Levels that models do not take, and the nearest that they take. The first pattern that matches holds.
+_NEAREST_LEVELS = (
+    (re.compile(r"(?:models/)?(?:gemma-|gemini-3\.\d+-flash-(?:lite-)?image)"), {"LOW": "MINIMAL", "MEDIUM": "HIGH"}),
+    (re.compile(r"(?:models/)?gemini-3-pro"), {"MINIMAL": "LOW", "MEDIUM": "HIGH"}),
+    (
+        re.compile(r"(?:models/)?gemini-(?:3(?:\.\d+)?-pro|3\.[7-9]-flash(?!-lite)|[4-9]|\d\d|(?:pro|flash)-latest)"),
+        {"MINIMAL": "LOW"},
+    ),
+)
 # The ends of names that tell a reference's media type: Vertex AI takes none without one.
 _SUFFIXES = {
     "png": "image/png",
@@ -166,9 +173,9 @@ def _thinking(model: ModelConfig) -> dict[str, Any] | None:
         return {"thinkingBudget": budget, "includeThoughts": effort != "none"}
     if effort not in _LEVELS:
         raise CapabilityUnsupported(f"{model}: reasoning_effort is one of {', '.join(_LEVELS)}, not {effort!r}")
-    if effort == "minimal" and _NO_MINIMAL.match(model.model_id):
-        effort = "low"
-    return {"thinkingLevel": _LEVELS[effort], "includeThoughts": True}
+    level = _LEVELS[effort]
+    nearest = next((levels for pattern, levels in _NEAREST_LEVELS if pattern.match(model.model_id)), {})
+    return {"thinkingLevel": nearest.get(level, level), "includeThoughts": True}
 
 
 def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -6,16 +6,14 @@ they send otherwise is read here for everyone: a server behind a gateway may spe
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 
-from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelConfig, ModelInfo, Usage
-from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelInfo, Usage
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError
 from turnout.events import Event
 from turnout.framing.parser import JsonText
@@ -30,12 +28,12 @@ from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder, decode_any, encode
+from turnout.providers.openai_chat.embeddings import embedding_body, read_vectors
 from turnout.providers.openai_chat.prefix_filter import PrefixFilter, prefill_of
 from turnout.providers.openai_chat.request import chat_body, tool_call
 from turnout.providers.openai_chat.text_chunks import read_texts
 from turnout.providers.openai_chat.wire import (
     Chunk,
-    Embedding,
     EmbeddingList,
     Message,
     ModelList,
@@ -130,12 +128,9 @@ class OpenAIChat(Dialect):
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         if Capability.EMBEDDINGS not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} offers no embeddings")
-        body: dict[str, Any] = {"model": request.model.model_id, "input": request.input}
-        if self.account.spec.openai_compat.embeddings_base64:
-            body["encoding_format"] = "base64"
-        if request.dimensions is not None:
-            body[self.account.spec.openai_compat.rename.get("dimensions", "dimensions")] = request.dimensions
-        http_request = self._request("POST", "/embeddings", body | dict(self.adapt_model(request.model).extra))
+        model = self.adapt_model(request.model)
+        body = embedding_body(request, model, self.account.spec.openai_compat)
+        http_request = self._request("POST", "/embeddings", body)
         return self.document_exchange(
             http_request, lambda body, headers: self._parse_embeddings(body, request, headers)
         )
@@ -162,7 +157,7 @@ class OpenAIChat(Dialect):
         return rerank_exchange(self, http_request, request)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
-        url = self.site.url(path, body) if self.site is not None else self.account.base_url + path
+        url = self.site.url(path, body) if self.site is not None else self.account.url(path)
         auth = self.site.auth if self.site is not None else None
         return self.build_request(method, url, body, stream=stream, auth=auth)
 
@@ -192,7 +187,7 @@ class OpenAIChat(Dialect):
                 f"{request.model}: no vectors came: {_shown(body)}"
             )
         return EmbeddingResponse(
-            vectors=_vectors(_in_order(answer.data, request.model), request.model),
+            vectors=read_vectors(answer.data, request.model),
             model=request.model,
             usage=usage_of(answer.usage) if answer.usage is not None else Usage(source="absent"),
             served_model=answer.model,
@@ -435,32 +430,6 @@ def _google_signature(extra: object) -> str | None:
     google = extra.get("google") if isinstance(extra, dict) else None
     signature = google.get("thought_signature") if isinstance(google, dict) else None
     return signature if isinstance(signature, str) else None
-
-
-def _in_order(entries: list[Embedding], model: ModelConfig) -> list[str | list[float]]:
-    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
-    if any(entry.index is not None for entry in entries):
-        if len({entry.index or 0 for entry in entries}) != len(entries):
-            told = [entry.index for entry in entries[:8]]
-            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
-        entries = sorted(entries, key=lambda entry: entry.index or 0)
-    return [entry.embedding for entry in entries]
-
-
-def _vectors(entries: list[str | list[float]], model: ModelConfig) -> Vectors:
-    """Vectors by what really came: base64 of little-endian float32, or lists of numbers."""
-    try:
-        if entries and all(isinstance(entry, str) for entry in entries):
-            packed = [base64.b64decode(entry, validate=True) for entry in entries if isinstance(entry, str)]
-            if len({len(vector) for vector in packed}) != 1 or len(packed[0]) % 4 or not packed[0]:
-                raise ValueError("vectors of one answer have different or odd lengths")
-            return Vectors.from_little_endian(b"".join(packed), len(packed[0]) // 4)
-        rows = [entry for entry in entries if not isinstance(entry, str)]
-        if len(rows) != len(entries):
-            raise ValueError("one of them is missing, or is no list of numbers")
-        return Vectors.of(rows)
-    except (ValueError, binascii.Error) as error:
-        raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
 
 
 def _shown(body: bytes) -> str:

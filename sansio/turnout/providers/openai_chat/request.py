@@ -37,7 +37,16 @@ from turnout.providers.json_codec import encode
 from turnout.providers.openai_chat.prefix_filter import prefill_of
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
-__all__ = ["chat_body", "data_url", "function_of", "json_schema_of", "refused_effort", "tool_call", "tools_of"]
+__all__ = [
+    "chat_body",
+    "data_url",
+    "function_of",
+    "json_schema_of",
+    "needs_responses",
+    "refused_effort",
+    "tool_call",
+    "tools_of",
+]
 
 # The settings of a ModelConfig that go into the body under their own names.
 _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
@@ -54,7 +63,11 @@ def chat_body(
     model, habits = request.model, account.spec.openai_compat
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
     prefilled = bool(prefill_of(request))
+    if rule.needs_responses != "never" and (why := needs_responses(request, rule)):
+        raise CapabilityUnsupported(f"{model}: {why}; make the provider with api='responses', or without `api`")
     refused = refused_effort(model, habits, rule)
+    if model.reasoning_effort in rule.responses_efforts:
+        refused["reasoning_effort"] = f"{model.reasoning_effort!r}: only Responses takes it"
     unthinking = rule.reasoning_streams_only and not stream
     if unthinking and model.reasoning_effort not in (None, "none"):
         refused = {"reasoning_effort": "it thinks in streams only"}
@@ -88,10 +101,30 @@ def chat_body(
     elif unthinking or (prefilled and habits.reasoning_param.startswith("thinking")):
         # Else it would refuse the request; and of an answer that was begun, think first and then begin anew.
         body |= _effort("none", habits.reasoning_param, rule)
+    if request.tools and rule.chat_tools_effort is not None and model.reasoning_effort is None:
+        body["reasoning_effort"] = rule.chat_tools_effort
     body |= tools_of(request, account, _tool, lambda name: _named(request, name))
     if request.response_format is not None:
         body["response_format"] = _response_format(request, account)
-    return body | dict(model.extra), (*dropped, *omitted(request))
+    return body | dict(habits.extra_body) | dict(model.extra), (*dropped, *omitted(request))
+
+
+def needs_responses(request: ChatRequest, rule: ModelRule) -> str:
+    """Return why only Responses takes this request; "" if chat completions take it too. Efforts do not count."""
+    effort = request.model.reasoning_effort
+    reasons = rule.reasons_by_default if effort is None else effort != "none"
+    told_to = effort not in (None, "none")
+    match rule.needs_responses:
+        case "always":
+            return "it is a model of Responses alone"
+        case "tools" if request.tools:
+            return "it takes tools by Responses alone"
+        case "tools_when_reasoning" if request.tools and reasons:
+            return "while it reasons, it takes tools by Responses alone"
+        case "tools_with_effort" if request.tools and told_to:
+            return "with a reasoning effort, it takes tools by Responses alone"
+        case _:
+            return ""
 
 
 def _switches_thinking(model: ModelConfig, habits: OpenAICompat) -> bool:
@@ -108,12 +141,14 @@ def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule) ->
         return {"reasoning_effort": ""}
     if effort == "none":
         return {"reasoning_effort": "it cannot stop thinking"} if rule.reasoning_off == "never" else {}
-    if habits.reasoning_param == "reasoning_effort" and effort not in rule.reasoning_efforts:
+    if "reasoning_effort" in (habits.reasoning_param, rule.reasoning_mode) and effort not in rule.reasoning_efforts:
         return {"reasoning_effort": f"{effort!r}: it knows {', '.join(rule.reasoning_efforts)}"}
     return {}
 
 
 def _effort(effort: str, how: str, rule: ModelRule) -> dict[str, Any]:
+    if rule.reasoning_mode == "reasoning_effort":
+        return {"reasoning_effort": effort}
     if how == "reasoning":
         return {"reasoning": {"effort": effort}}
     if how.startswith("thinking"):
@@ -190,7 +225,11 @@ def function_of(tool: Tool) -> dict[str, Any]:
 
 def _response_format(request: ChatRequest, account: ProviderAccount) -> dict[str, Any]:
     schema = json_schema_of(request, account)
-    return {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": schema}
+    if schema is not None:
+        return {"type": "json_schema", "json_schema": schema}
+    if not account.spec.openai_compat.json_object:
+        raise CapabilityUnsupported(f"{request.model}: takes JSON for its answer only with a schema")
+    return {"type": "json_object"}
 
 
 def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, Any] | None:

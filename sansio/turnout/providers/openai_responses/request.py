@@ -44,8 +44,10 @@ def response_body(
     """
     model = request.model
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
-    effort = refused_effort(model, account.spec.openai_compat, rule)
-    given, dropped = supported_params(model, account, {**_UNKNOWN_HERE, **effort})
+    compat = account.spec.openai_compat
+    effort = refused_effort(model, compat, rule)
+    refused = _UNKNOWN_HERE if compat.responses_include else {**_UNKNOWN_HERE, "logprobs": ""}
+    given, dropped = supported_params(model, account, {**refused, **effort})
     extra = dict(model.extra)
     stored = bool(extra.get("store"))
     instructions, items = conversation(request, account, stored=stored)
@@ -58,7 +60,7 @@ def response_body(
     if "max_tokens" in given:
         body["max_output_tokens"] = given["max_tokens"]
     include = []
-    if not stored and _reasons(request, account):
+    if not stored and compat.responses_include and _reasons(request, account):
         include.append("reasoning.encrypted_content")
     if "logprobs" in given:
         include.append("message.output_text.logprobs")

@@ -12,6 +12,7 @@ import botocore.validate
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from botocore.session import get_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -329,3 +330,15 @@ def test_a_call_s_beginning_may_hold_the_half_of_a_pair() -> None:
     start = {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f\ud83d"}}}
     heard = feed(frame("contentBlockStart", start) + frame("messageStop", {"stopReason": "tool_use"}))
     assert [(call.id, call.name) for call in heard.result.tool_calls] == [("t", "f\ufffd")]
+
+
+@pytest.mark.parametrize(
+    "region",
+    "eu-west-1 us-gov-west-1 cn-north-1 eusc-de-east-1 us-iso-east-1 us-isob-east-1 eu-isoe-west-1".split(),
+)
+def test_the_host_of_a_region_is_the_one_of_amazon_s_own_sdk(region: str) -> None:
+    client = get_session().create_client(
+        "bedrock-runtime", region_name=region, aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    request = create("bedrock", api_key="k", region=region).chat(ChatRequest(MODEL, [Message.user("x")])).request
+    assert request.url.startswith(f"{client.meta.endpoint_url}/model/")

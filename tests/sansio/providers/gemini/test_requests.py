@@ -10,6 +10,7 @@ import pytest
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import CapabilityUnsupported
+from turnout.http import HttpRequest
 from turnout.messages import File, Image, Message, Part, Role, Text, ToolCall
 from turnout.providers import create
 
@@ -106,3 +107,38 @@ def test_a_tool_s_result_holds_an_image_from_the_third_generation_on() -> None:
     assert sent["functionResponse"]["parts"] == [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]
     with pytest.raises(CapabilityUnsupported, match="only hold text"):
         body("gemini-2.5-flash", Message.user("x"), turn, result)
+
+
+def _hello(**settings: Any) -> HttpRequest:
+    made = create("gemini", **settings)
+    return made.chat(ChatRequest(ModelConfig("gemini", "gemini-4-argon"), [Message.user("x")])).request
+
+
+def test_vertex_ai_takes_a_key_of_its_express_mode() -> None:
+    request = _hello(vertex=True, api_key="express-key")
+    assert request.url == (
+        "https://aiplatform.googleapis.com/v1beta1/publishers/google/models/gemini-4-argon:generateContent"
+    )
+    assert request.headers.get("x-goog-api-key") == "express-key"
+    assert request.headers.get("authorization") is None
+    assert create("gemini", vertex=True).missing_env == ("GEMINI_API_KEY",)
+    assert create("gemini", vertex=True, api_key="k").missing_env == ()
+
+
+def test_vertex_ai_takes_a_key_for_a_project() -> None:
+    request = _hello(vertex_project="p", vertex_location="europe-west4", api_key="bound-key")
+    assert request.url.startswith(
+        "https://europe-west4-aiplatform.googleapis.com/v1beta1/projects/p/locations/europe-west4/publishers/google/"
+    )
+    assert request.headers.get("x-goog-api-key") == "bound-key"
+
+
+def test_a_token_is_of_a_project_and_goes_before_a_key() -> None:
+    request = _hello(vertex_project="p", access_token="tok", api_key="k")
+    assert request.headers.get("authorization") == "Bearer tok"
+    assert request.headers.get("x-goog-api-key") is None
+
+
+def test_without_vertex_a_key_is_one_of_ai_studio() -> None:
+    assert _hello(api_key="k").url.startswith("https://generativelanguage.googleapis.com/v1beta/models/")
+    assert _hello(api_key="k", vertex="false").url.startswith("https://generativelanguage.googleapis.com/")
