@@ -54,10 +54,12 @@ class Vectors(Sequence[FloatView]):
         return cls(floats, lengths.pop() if lengths else 0)
 
     @classmethod
-    def from_little_endian(cls, packed: bytes, dimensions: int) -> Vectors:
-        """From packed little-endian float32, as providers send it in base64."""
+    def from_little_endian(cls, packed: bytes | Iterable[bytes], dimensions: int) -> Vectors:
+        """From packed little-endian float32, as providers send it in base64: in one piece, or in several."""
         floats = array("f")
-        floats.frombytes(packed)
+        # Piece by piece: to join them first would take more memory, and more time than all else.
+        for piece in (packed,) if isinstance(packed, bytes) else packed:
+            floats.frombytes(piece)
         if sys.byteorder == "big":
             floats.byteswap()
         return cls(floats, dimensions)

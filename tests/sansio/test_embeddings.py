@@ -28,6 +28,9 @@ def test_rows_come_back_as_they_went_in(rows: list[list[float]]) -> None:
     assert pickle.loads(pickle.dumps(vectors)) == vectors
     packed = b"".join(struct.pack(f"<{len(row)}f", *row) for row in rows)
     assert Vectors.from_little_endian(packed, vectors.dimensions) == vectors
+    size = 4 * vectors.dimensions
+    pieces = [packed[start : start + size] for start in range(0, len(packed), size or 1)]
+    assert Vectors.from_little_endian(pieces, vectors.dimensions) == vectors
 
 
 @given(ROWS, st.data())

@@ -163,7 +163,7 @@ def _vectors(told: ByType | list[list[float]]) -> Vectors:
     lengths = {len(row) for row in packed}
     if len(lengths) != 1 or (size := lengths.pop()) % 4:
         raise ValueError(f"their bytes are no floats of one length: {sorted(len(row) for row in packed)[:8]}")
-    return Vectors.from_little_endian(b"".join(packed), size // 4)
+    return Vectors.from_little_endian(packed, size // 4)
 
 
 @attrs.define(eq=False)

@@ -28,7 +28,7 @@ from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder, decode_any, encode
-from turnout.providers.openai_chat.embeddings import embedding_body, read_vectors
+from turnout.providers.openai_chat.embeddings import embedding_body, packed_embeddings, read_vectors
 from turnout.providers.openai_chat.prefix_filter import PrefixFilter, prefill_of
 from turnout.providers.openai_chat.request import chat_body, tool_call
 from turnout.providers.openai_chat.text_chunks import read_texts
@@ -181,7 +181,7 @@ class OpenAIChat(Dialect):
         return accumulator.response()
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
-        answer = self.decode(_EMBEDDINGS, body)
+        answer = packed_embeddings(body) or self.decode(_EMBEDDINGS, body)
         if answer.data is None:
             raise self._in_band_error(body, headers) or RemoteProtocolError(
                 f"{request.model}: no vectors came: {_shown(body)}"

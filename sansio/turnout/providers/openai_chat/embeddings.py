@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
 from turnout.errors import RemoteProtocolError
 from turnout.providers.catalog.spec import OpenAICompat
-from turnout.providers.openai_chat.wire import Embedding
+from turnout.providers.json_codec import UNREADABLE
+from turnout.providers.openai_chat.wire import Embedding, PackedEmbedding, PackedEmbeddingList
 
-__all__ = ["embedding_body", "read_vectors"]
+__all__ = ["embedding_body", "packed_embeddings", "read_vectors"]
+
+_decode_packed = msgspec.json.Decoder(PackedEmbeddingList).decode
 
 
 def embedding_body(request: EmbeddingRequest, model: ModelConfig, compat: OpenAICompat) -> dict[str, Any]:
@@ -31,36 +37,48 @@ def embedding_body(request: EmbeddingRequest, model: ModelConfig, compat: OpenAI
     return body | dict(model.extra)
 
 
-def read_vectors(entries: list[Embedding], model: ModelConfig) -> Vectors:
+def packed_embeddings(body: bytes) -> PackedEmbeddingList | None:
+    """Decode a list whose vectors are all base64; None for every other body, which is seen at its first vector."""
+    try:
+        return _decode_packed(body)
+    except UNREADABLE:
+        return None
+
+
+def read_vectors(entries: Sequence[Embedding | PackedEmbedding], model: ModelConfig) -> Vectors:
     """Return the vectors of an answer in the order of their texts.
 
     Raises:
         RemoteProtocolError: If two vectors share an index, or one is neither base64 nor a list of numbers.
     """
-    return _vectors(_in_order(entries, model), model)
-
-
-def _in_order(entries: list[Embedding], model: ModelConfig) -> list[str | list[float]]:
-    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
-    if any(entry.index is not None for entry in entries):
-        if len({entry.index or 0 for entry in entries}) != len(entries):
-            told = [entry.index for entry in entries[:8]]
-            raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
-        entries = sorted(entries, key=lambda entry: entry.index or 0)
-    return [entry.embedding for entry in entries]
-
-
-def _vectors(entries: list[str | list[float]], model: ModelConfig) -> Vectors:
-    """Vectors by what really came: base64 of little-endian float32, or lists of numbers."""
+    packed, rows = [], []
     try:
-        if entries and all(isinstance(entry, str) for entry in entries):
-            packed = [base64.b64decode(entry, validate=True) for entry in entries if isinstance(entry, str)]
-            if len({len(vector) for vector in packed}) != 1 or len(packed[0]) % 4 or not packed[0]:
+        for entry in _in_order(entries, model):
+            vector = entry.embedding
+            if isinstance(vector, bytes):
+                packed.append(vector)
+            elif isinstance(vector, str) and vector:
+                packed.append(base64.b64decode(vector, validate=True))
+            elif isinstance(vector, list):
+                rows.append(vector)
+        if packed and len(packed) == len(entries):
+            if len(set(map(len, packed))) != 1 or len(packed[0]) % 4 or not packed[0]:
                 raise ValueError("vectors of one answer have different or odd lengths")
-            return Vectors.from_little_endian(b"".join(packed), len(packed[0]) // 4)
-        rows = [entry for entry in entries if not isinstance(entry, str)]
+            return Vectors.from_little_endian(packed, len(packed[0]) // 4)
         if len(rows) != len(entries):
             raise ValueError("one of them is missing, or is no list of numbers")
         return Vectors.of(rows)
     except (ValueError, binascii.Error) as error:
         raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
+
+
+def _in_order(
+    entries: Sequence[Embedding | PackedEmbedding], model: ModelConfig
+) -> Sequence[Embedding | PackedEmbedding]:
+    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
+    if all(entry.index is None for entry in entries):
+        return entries
+    if len({entry.index or 0 for entry in entries}) != len(entries):
+        told = [entry.index for entry in entries[:8]]
+        raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
+    return sorted(entries, key=lambda entry: entry.index or 0)
