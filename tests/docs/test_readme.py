@@ -15,7 +15,7 @@ import yaml
 from turnout.config.settings import Settings
 from turnout.providers import CATALOG, ModelRule, OpenAICompat, ProviderSpec
 from turnout.simulation import read_scenario, simulate
-from turnout_io.cli import markdown_matrix
+from turnout_io.cli.providers import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -5,32 +5,51 @@ Exit codes: 0; 1 for a call that failed, with one line on stderr; 2 for bad usag
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from typing import Final
 
 try:
     import click
 except ImportError:  # pragma: no cover - said to the user by a process of its own
     sys.exit('turnout: the command line needs its extra: pip install "turnout[cli]"')
 
-from turnout_io.cli.chat import chat, demo, embed, models
-from turnout_io.cli.providers import markdown_matrix, providers
-from turnout_io.cli.sandbox import sandbox
-from turnout_io.cli.serve import serve
-from turnout_io.cli.simulate import simulate
-from turnout_io.cli.trace_commands import explain, replay
+__all__ = ["main"]
 
-__all__ = ["main", "markdown_matrix"]
+# Each command with its module. A module is imported when its command is used: all of them cost half a second.
+_COMMANDS: Final = {
+    "demo": "chat",
+    "chat": "chat",
+    "embed": "chat",
+    "models": "chat",
+    "providers": "providers",
+    "sandbox": "sandbox",
+    "serve": "serve",
+    "explain": "trace_commands",
+    "replay": "trace_commands",
+    "simulate": "simulate",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"turnout_io.cli.{module}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="turnout")
 def cli() -> None:
     """Send an LLM request to the right provider, and on to the next one when that track is closed."""
-
-
-for command in (demo, chat, embed, models, providers, sandbox, serve, explain, replay, simulate):
-    cli.add_command(command)
 
 
 def main() -> None:
