@@ -37,6 +37,7 @@ def run(program: str, environ: dict[str, str], tmp_path: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
@@ -44,6 +45,7 @@ def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
         assert run(program, {**sandbox.environ(), **acme}, tmp_path).strip()
 
 
+@pytest.mark.slow
 def test_a_new_vendor_is_one_entry_of_under_fifteen_lines(tmp_path: Path) -> None:
     """The README's entry is asked as it says, and every field that the README names is there."""
     (program,) = (program for program in PROGRAMS if "acme" in program)
@@ -72,6 +74,7 @@ def test_there_are_programs_for_each_kind_of_user() -> None:
     assert len(PROGRAMS) == README.read_text("utf-8").count("```python"), "a program that is not run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if "gemini-2.5-flash" in p][:2], ids=["sync", "trio"])
 def test_gemini_answers_when_openai_fails_or_has_no_key(program: str, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
@@ -85,6 +88,7 @@ def test_the_table_of_providers_is_the_catalog() -> None:
     assert f"<!-- matrix -->\n{markdown_matrix()}\n" in README.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_simulated_outage_is_what_the_readme_shows() -> None:
     outage = read_scenario(yaml.safe_load((README.parent / "scenarios" / "outage.yaml").read_text("utf-8")))
     assert f"--trace calls.jsonl\n{simulate(outage)}\n```" in README.read_text("utf-8")

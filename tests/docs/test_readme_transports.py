@@ -94,6 +94,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "factory", "run"), RUNS, ids=[f"{name}-{run}" for name, _, run in RUNS])
 def test_a_transport_of_the_readme_keeps_the_rules(name: str, factory: Callable[..., Any], run: str) -> None:
     def one(check: Check) -> Result:

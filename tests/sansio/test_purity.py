@@ -106,6 +106,7 @@ def test_the_everyday_import_takes_only_what_it_needs() -> None:
         assert heavy not in loaded, heavy
 
 
+@pytest.mark.slow
 def test_the_everyday_import_is_cheap() -> None:
     """At most twice the CPU of `import json, ssl, http.client`: the least of several runs of each, in turn."""
 

@@ -54,6 +54,7 @@ def bare(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path, {})
 
 
+@pytest.mark.slow
 def test_the_demo_needs_nothing(bare: Terminal) -> None:
     done = bare.type("demo", "--interval", "0")
     assert done.returncode == 0, done.stderr
@@ -61,6 +62,7 @@ def test_the_demo_needs_nothing(bare: Terminal) -> None:
     assert done.stdout.rstrip().endswith("answered by gemini/gemini-2.5-flash")
 
 
+@pytest.mark.slow
 def test_chat_streams_or_not_and_explains(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.answer("openai", "Forty-two, I think.")
     done = terminal.type("chat", "What is it?", "-m", "openai/gpt-4o-mini", "--explain", "--system", "Be brief.")
@@ -74,6 +76,7 @@ def test_chat_streams_or_not_and_explains(terminal: Terminal, sandbox: Sandbox) 
     assert told["trace"]["version"] == 2
 
 
+@pytest.mark.slow
 def test_chat_falls_back(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(status=401), forever=True)
     done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini", "-m", "gemini/gemini-2.5-flash", "--explain")
@@ -81,6 +84,7 @@ def test_chat_falls_back(terminal: Terminal, sandbox: Sandbox) -> None:
     assert "answered by gemini/gemini-2.5-flash" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failed_call_is_one_line_and_exit_code_1(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(status=401), forever=True)
     done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini")
@@ -90,6 +94,7 @@ def test_a_failed_call_is_one_line_and_exit_code_1(terminal: Terminal, sandbox: 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_key_names_its_variable(bare: Terminal) -> None:
     done = bare.type("chat", "x", "-m", "openai/gpt-4o-mini")
     assert done.returncode == 1
@@ -97,6 +102,7 @@ def test_a_missing_key_names_its_variable(bare: Terminal) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_without_any_provider_the_sandbox_answers_and_says_so(bare: Terminal) -> None:
     done = bare.type("chat", "hello")
     assert done.returncode == 0
@@ -114,6 +120,7 @@ def test_bad_usage_is_exit_code_2(bare: Terminal, words: tuple[str, ...]) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_embed_and_models(terminal: Terminal) -> None:
     done = terminal.type("embed", "one", "two", "-m", "openai/text-embedding-3-small")
     assert done.returncode == 0
@@ -124,6 +131,7 @@ def test_embed_and_models(terminal: Terminal) -> None:
     assert terminal.type("models", "nobody").returncode == 1
 
 
+@pytest.mark.slow
 def test_providers_shows_what_is_missing(bare: Terminal) -> None:
     done = bare.type("providers")
     assert done.returncode == 0
@@ -134,6 +142,7 @@ def test_providers_shows_what_is_missing(bare: Terminal) -> None:
     assert bare.type("providers", "--markdown").stdout.startswith("| provider | name |")
 
 
+@pytest.mark.slow
 def test_settings_come_from_a_file(terminal: Terminal, sandbox: Sandbox) -> None:
     config = terminal.folder / "c.yaml"
     key, url = sandbox.key("openai"), sandbox.url("openai")

@@ -33,6 +33,7 @@ def short(path: Path, folder: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_two_processes_with_one_seed_agree_byte_for_byte(path: Path, tmp_path: Path) -> None:
     scenario = str(short(path, tmp_path))
@@ -47,6 +48,7 @@ def test_two_processes_with_one_seed_agree_byte_for_byte(path: Path, tmp_path: P
     assert told[0][1].count(b"\n") == 300
 
 
+@pytest.mark.slow
 def test_the_report_is_for_people_and_its_traces_can_be_replayed(tmp_path: Path) -> None:
     scenario = str(short(ROOT / "scenarios" / "brown-out.yaml", tmp_path))
     done = turnout("simulate", scenario, "--seed", "5", "--trace", "t.jsonl", folder=tmp_path)

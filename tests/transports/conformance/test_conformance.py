@@ -66,6 +66,7 @@ SHIPPED_CLASSES: list[tuple[Callable[..., Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.rule)
 @pytest.mark.parametrize(("factory", "runtime"), SHIPPED_CLASSES, ids=["requests", "socket", "trio", "asyncio"])
 def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: Check) -> None:

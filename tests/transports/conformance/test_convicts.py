@@ -335,6 +335,7 @@ def verdicts() -> dict[str, list[Result]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GUILTY)
 def test_who_breaks_a_rule_is_convicted_of_it(name: str) -> None:
     assert [result.rule for result in verdicts()[name]] == list(GUILTY[name][1])

@@ -88,6 +88,7 @@ class Program:
         return errors.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["sockets", "requests"])
 def test_ctrl_c_wherever_it_waits(transport: str, sandbox: Sandbox, silent: int) -> None:
     before = connecting_to(silent)

@@ -175,6 +175,7 @@ class Flood:
                 self.accepted += taken
 
 
+@pytest.mark.slow
 @DRIVERS
 def test_a_slow_consumer_is_not_read_ahead_of_and_a_fast_server_starves_nobody(driver: str) -> None:
     with Flood() as flood:

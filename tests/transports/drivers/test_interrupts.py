@@ -180,6 +180,7 @@ def on_trio(*call: Any) -> str:
     return trio.run(async_chat, *call)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ask", "kind", "network"),
     [
@@ -225,6 +226,7 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
     assert survived > 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
 def test_a_transport_that_is_interrupted_at_any_instant_goes_on(make: Callable[..., Transport]) -> None:
     with Sandbox() as sandbox:

@@ -201,6 +201,7 @@ def test_tools_come_whole_in_each_dialect(driver: Driver, model: ModelConfig, sa
     assert "12" in reply.text
 
 
+@pytest.mark.slow
 @DRIVERS
 @pytest.mark.parametrize("provider", ["openai", "gemini", "ollama", "siliconflow"])
 def test_embeddings_over_the_cap_are_joined_in_order(driver: Driver, provider: str, sandbox: Sandbox) -> None:
@@ -365,6 +366,7 @@ def test_a_stream_that_is_left_early_gives_its_place_back(sandbox: Sandbox) -> N
         assert router.chat(ask(OPENAI)).text
 
 
+@pytest.mark.slow
 def test_a_stream_dropped_on_the_floor_warns_and_gives_its_place_back(sandbox: Sandbox) -> None:
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=1) as router:
         streams = [router.stream(ask(OPENAI))]

@@ -262,6 +262,7 @@ def test_waiting_gives_up_in_time(sandbox: Sandbox) -> None:
     assert not sandbox.wait(lambda seen: bool(seen.requests), timeout=0.01)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_holds_the_server_back_and_loses_nothing(sandbox: Sandbox) -> None:
     sandbox.answer("ollama", "word " * 60_000)
     body = json.dumps({**HELLO, "stream": True}).encode()
@@ -330,6 +331,7 @@ def test_cuts_inside_a_stream_come_after_what_was_promised(sandbox: Sandbox, wir
     assert not more.endswith(b"\n\r\n")  # inside a chunk
 
 
+@pytest.mark.slow
 def test_a_reset_waits_for_a_slow_reader(sandbox: Sandbox, wire: Wire) -> None:
     sandbox.answer("openai", "word " * 50_000)
     sandbox.script("openai", Fault(cut="reset", after=40_000))

@@ -158,6 +158,7 @@ EMBEDDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", EMBEDDERS)
 def test_embeddings_over_the_cap_come_back_in_order(sandbox: Sandbox, router: Router, provider: str) -> None:
     cap = CATALOG[provider].embedding_batch

@@ -155,6 +155,7 @@ async def use_async(transport: Any, requests: Sequence[HttpRequest]) -> list[See
 EXCHANGES = st.lists(st.tuples(REQUESTS, ANSWERS), max_size=4)
 
 
+@pytest.mark.slow
 @given(EXCHANGES)
 @settings(max_examples=200)
 def test_what_was_recorded_is_replayed(exchanges: list[tuple[HttpRequest, Any]]) -> None:
@@ -225,6 +226,7 @@ def test_a_request_that_was_cancelled_is_not_recorded(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "none.json").read_bytes())["exchanges"] == []
 
 
+@pytest.mark.slow
 def test_a_recording_that_is_never_closed_says_so(tmp_path: Path) -> None:
     script = ScriptedTransport()
     script.add(Reply(200))
@@ -405,6 +407,7 @@ def test_no_credential_of_a_url_is_in_the_file_nor_compared(name: str, tmp_path:
         ReplayTransport(tmp_path / "secret.json").open(HttpRequest("GET", f"{URL}?a=b&{name}=other&c=d"), TIMEOUTS)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 80), max_size=6),
     st.sampled_from([SECRET, PLAIN]),

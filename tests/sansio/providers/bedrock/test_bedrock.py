@@ -148,6 +148,7 @@ def _with_results(message: Message) -> list[dict[str, Any]]:
     return turns
 
 
+@pytest.mark.slow
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=150)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -193,6 +194,7 @@ EXCEPTIONS = {
 }
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.data(), st.sampled_from(sorted(EXCEPTIONS)), CUTS)
 @settings(deadline=None, max_examples=100)
 def test_an_exception_in_the_stream_keeps_what_came(

@@ -45,6 +45,7 @@ def decoded(decoder: ContentDecoder, data: bytes, cuts: tuple[int, ...] = ()) ->
     return got, str(decoder.failure) if decoder.failure else None
 
 
+@pytest.mark.slow
 def test_a_bomb_is_an_error_after_what_stood_before_it() -> None:
     event = b'data: {"choices":[{"delta":{"content":"kept"}}]}\n\n'
     exchange = create("openai", api_key="k").stream(REQUEST)
@@ -73,6 +74,7 @@ def measured(status: int) -> tuple[HttpExchange[ChatResponse], float]:
     return exchange, peak / MIB
 
 
+@pytest.mark.slow
 def test_one_receive_of_a_bomb_takes_little_memory_and_time() -> None:
     exchange, peak = measured(200)
     assert isinstance(exchange.failure, RemoteProtocolError)
@@ -105,6 +107,7 @@ def test_a_bomb_in_single_bytes_ends_where_the_whole_one_does() -> None:
     assert told is not None
 
 
+@pytest.mark.slow
 def test_what_a_provider_really_sends_is_taken() -> None:
     rng = random.Random(0)
     sparse = [[rng.uniform(-1, 1) if rng.random() < 0.02 else 0.0 for _ in range(3072)] for _ in range(256)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def assert_said(answer: Answer, result: ChatResponse) -> None:
     assert (result.response_id, result.served_model) == ("chatcmpl-1", "served")
 
 
+@pytest.mark.slow
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=300)
 def test_what_was_meant_comes_out(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -47,12 +49,14 @@ def test_what_was_meant_comes_out(answer: Answer, cuts: tuple[int, ...]) -> None
     assert feed(answer.name, answer.body, cuts).agreed() == heard.agreed()
 
 
+@pytest.mark.slow
 @given(ANSWERS)
 @settings(deadline=None, max_examples=200)
 def test_an_answer_that_is_no_stream_says_the_same(answer: Answer) -> None:
     assert_said(answer, read(answer.name, answer.document))
 
 
+@pytest.mark.slow
 @given(ANSWERS)
 @settings(deadline=None, max_examples=150)
 def test_it_goes_back_as_it_came(answer: Answer) -> None:
@@ -71,6 +75,7 @@ def test_it_goes_back_as_it_came(answer: Answer) -> None:
             assert "reasoning_details" not in turn
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.data(), st.sampled_from(ERRORS), st.sampled_from([b"", b"data: [DONE]\n\n"]), CUTS)
 @settings(deadline=None, max_examples=300)
 def test_an_error_in_the_stream_keeps_what_came(
@@ -93,6 +98,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert feed(answer.name, before + body + after).agreed() == heard.agreed()
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.data())
 @settings(deadline=None, max_examples=200)
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject) -> None:
@@ -109,6 +115,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
     sent_back(answer.name, heard.result.message)  # what came can be sent, whatever came
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=100)
 def test_events_that_cannot_be_read_are_passed_over_and_counted(
@@ -127,6 +134,7 @@ def test_events_that_cannot_be_read_are_passed_over_and_counted(
     assert heard.events[-1].skipped == len(broken)
 
 
+@pytest.mark.slow
 def test_each_of_many_calls_costs_as_much_as_the_first() -> None:
     many = 50_000  # to look for the call of each fragment among all of them would take minutes
     pieces = [

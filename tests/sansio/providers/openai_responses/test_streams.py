@@ -52,6 +52,7 @@ def kept(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return left
 
 
+@pytest.mark.slow
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=200)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -81,6 +82,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert agreed(feed(answer.body)) == agreed(seen)
 
 
+@pytest.mark.slow
 @given(ANSWERS)
 @settings(deadline=None, max_examples=100)
 def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
@@ -108,6 +110,7 @@ ERRORS = {
 }
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.data(), st.sampled_from(sorted(ERRORS)), st.sampled_from(["error", "nested", "failed"]), CUTS)
 @settings(deadline=None, max_examples=150)
 def test_an_error_in_the_stream_keeps_what_came(
@@ -132,6 +135,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert agreed(feed(before + error)) == agreed(seen)
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.data())
 @settings(deadline=None, max_examples=150)
 def test_a_stream_without_its_terminal_event_is_truncated(answer: Answer, data: st.DataObject) -> None:
@@ -222,6 +226,7 @@ NAMES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(NAMES, st.dictionaries(st.sampled_from(FIELDS), NESTED | JSON, max_size=4)), max_size=8))
 @settings(deadline=None, max_examples=400)
 def test_odd_events_never_raise(told: list[tuple[str, dict[str, Any]]]) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any, Literal
 
 import attrs
+import pytest
 from google.genai import types as genai
 from groq.types import chat as groq
 from groq.types import completion_usage as groq_usage
@@ -308,6 +309,7 @@ def test_ollama_s_types(meant: Meant, cuts: tuple[int, ...]) -> None:
         assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (counted.prompt, counted.completion)
 
 
+@pytest.mark.slow
 @given(gemini_answers.ANSWERS)
 @settings(deadline=None, max_examples=60)
 def test_the_answers_made_up_for_gemini_are_ones_that_its_sdk_reads(answer: gemini_answers.Answer) -> None:
