@@ -5,8 +5,6 @@ Source: the OpenAI API reference, "Create embeddings".
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +20,8 @@ from turnout.providers.openai_chat.wire import Embedding, PackedEmbedding, Packe
 __all__ = ["embedding_body", "packed_embeddings", "read_vectors"]
 
 _decode_packed = msgspec.json.Decoder(PackedEmbeddingList).decode
+_decode_base64 = msgspec.json.Decoder(bytes).decode
+_decode_numbers = msgspec.json.Decoder(list[float]).decode
 
 
 def embedding_body(request: EmbeddingRequest, model: ModelConfig, compat: OpenAICompat) -> dict[str, Any]:
@@ -51,25 +51,24 @@ def read_vectors(entries: Sequence[Embedding | PackedEmbedding], model: ModelCon
     Raises:
         RemoteProtocolError: If two vectors share an index, or one is neither base64 nor a list of numbers.
     """
-    packed, rows = [], []
+    ordered = _in_order(entries, model)
     try:
-        for entry in _in_order(entries, model):
-            vector = entry.embedding
-            if isinstance(vector, bytes):
-                packed.append(vector)
-            elif isinstance(vector, str) and vector:
-                packed.append(base64.b64decode(vector, validate=True))
-            elif isinstance(vector, list):
-                rows.append(vector)
-        if packed and len(packed) == len(entries):
+        if ordered and all(_is_packed(entry) for entry in ordered):
+            packed = [_unpacked(entry.embedding) for entry in ordered]
             if len(set(map(len, packed))) != 1 or len(packed[0]) % 4 or not packed[0]:
                 raise ValueError("vectors of one answer have different or odd lengths")
             return Vectors.from_little_endian(packed, len(packed[0]) // 4)
-        if len(rows) != len(entries):
-            raise ValueError("one of them is missing, or is no list of numbers")
-        return Vectors.of(rows)
-    except (ValueError, binascii.Error) as error:
+        return Vectors.of(_decode_numbers(entry.embedding) for entry in ordered)
+    except (ValueError, msgspec.MsgspecError) as error:
         raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
+
+
+def _is_packed(entry: Embedding | PackedEmbedding) -> bool:
+    return isinstance(entry, PackedEmbedding) or bytes(memoryview(entry.embedding)[:1]) == b'"'
+
+
+def _unpacked(embedding: msgspec.Raw | bytes) -> bytes:
+    return embedding if isinstance(embedding, bytes) else _decode_base64(embedding)
 
 
 def _in_order(

@@ -12,6 +12,7 @@ import msgspec
 __all__ = ["Chunk", "Embedding", "EmbeddingList", "Message", "ModelList", "ToolCallFragment", "UsageWire", "usage_of"]
 
 from turnout.chat import Usage
+from turnout.providers.json_codec import NULL
 
 
 class Function(msgspec.Struct, gc=False):
@@ -101,7 +102,7 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 class Embedding(msgspec.Struct, gc=False):
-    embedding: str | list[float] = ""
+    embedding: msgspec.Raw = NULL  # decoded one by one: the numbers of all vectors would take eight times their memory
     index: int | None = None
 
 
