@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from turnout.errors import AuthenticationFailed, NotFound, Overloaded, PermissionDenied, QuotaExceeded
 from turnout.providers.catalog.hosted_models import GATEWAY_MODELS, OPEN_MODELS
+from turnout.providers.catalog.openai_models import OPENAI_MODELS
 from turnout.providers.catalog.parts import EMBEDS, HEARS, MINUTES, PENALTIES, RANKS, READS, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
 from turnout.providers.schemas.subsets import CEREBRAS_SCHEMAS, GROQ_SCHEMAS
@@ -146,7 +147,8 @@ GITHUB = ProviderSpec(
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES,
     openai_compat=OpenAICompat(max_tokens="max_completion_tokens", unsupported=frozenset({"top_k"})),
-    models=GATEWAY_MODELS,
+    # OpenAI's models refuse here what they refuse there.
+    models=(*OPENAI_MODELS, *GATEWAY_MODELS),
 )
 
 OPENROUTER = ProviderSpec(
