@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import attrs
 
+from turnout.shared.bell import Bell
 from turnout.shared.demand import Demand
 from turnout.shared.messages import BalanceKind, BalanceReply, BalanceRequest
 from turnout.shared.timing import BALANCE_BEAT, BALANCE_HEARTBEAT, BALANCE_PAUSE
@@ -53,6 +54,7 @@ class BalanceLease:
         period: The period of a budget.
         lasts: Seconds after which the store may forget the key; 0 for never.
         fail: What holds for slots while the store is out of reach. Money is always closed: only the block is spent.
+        bell: Rung when a request may be due earlier than `due` said.
         spent: What this process has spent, since it was last presumed dead.
         held: What it keeps for itself, used or not.
         used: What calls in flight have taken of that.
@@ -66,6 +68,7 @@ class BalanceLease:
     lasts: float = attrs.field(kw_only=True, default=0.0)
     fail: FailMode = attrs.field(kw_only=True, default="local-share")
     processes: int | None = attrs.field(kw_only=True, default=None)
+    bell: Bell = attrs.field(kw_only=True, factory=Bell)
     connected: bool = attrs.field(default=False, init=False)
     spent: int = attrs.field(default=0, init=False)
     held: int = attrs.field(default=0, init=False)
@@ -84,6 +87,7 @@ class BalanceLease:
     _others_wait: bool = attrs.field(default=False, init=False)
     _not_before: float = attrs.field(default=-math.inf, init=False)
     _last_sent: float = attrs.field(default=-math.inf, init=False)
+    _lost: bool = attrs.field(default=False, init=False)
     _last_reply: float = attrs.field(default=-math.inf, init=False)
     _extra_from: float = attrs.field(default=math.inf, init=False)
     _last_used: float = attrs.field(default=-math.inf, init=False)
@@ -126,6 +130,7 @@ class BalanceLease:
             return "wait", self._extra_from - now if now < self._extra_from else math.inf
         if not self._need:
             self._need = min(amount, self.bound) - room
+            self.bell.rung = True
         self._backlog += amount
         if self.kind == "money" and self._refusals and (self._refusals > 1 or self.free + self.elsewhere < self._need):
             return "exceeded", 0.0
@@ -136,6 +141,8 @@ class BalanceLease:
         self.used += amount
         self._last_used = now
         self._demand.add(amount, now)
+        if self.room < self._low_water(now):
+            self.bell.rung = True
         self._note_peak(now)
         return Reservation(amount, self.generation)
 
@@ -237,9 +244,9 @@ class BalanceLease:
 
     def lost(self, now: float) -> None:
         """Note that the store is out of reach."""
-        if not self.connected:
+        if not self.connected and self._lost:
             return
-        self.connected = False
+        self.connected, self._lost = False, True
         self._sent = None  # totals need no second sending of the same request
         self._need = self._backlog = 0
         self._extra = 0
@@ -252,7 +259,7 @@ class BalanceLease:
 
     def found(self, now: float) -> None:
         """Note that the store can be reached again, or for the first time."""
-        self.connected = True
+        self.connected, self._lost = True, False
         self._not_before = now
         self._last_sent = -math.inf if self.held or self.spent or self.used else self._last_sent
 
@@ -274,6 +281,7 @@ class BalanceLease:
     def _make_way(self, now: float) -> None:
         """Part with what is idle because others wait for it; the next request says so."""
         if self._others_wait:
+            self.bell.rung = True
             self.held = max(self.used, min(self.held, self._target(now)))
 
     def _note_peak(self, now: float) -> None:

@@ -10,7 +10,7 @@ import hashlib
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["PROTOCOL", "balance_key", "encode_name", "notices_key", "window_key"]
+__all__ = ["PROTOCOL", "balance_key", "encode_name", "notices_key", "probe_key", "window_key"]
 
 PROTOCOL: Final = 1
 """Processes with different numbers share nothing."""
@@ -33,8 +33,13 @@ def window_key(namespace: str, name: str, milliseconds: int) -> str:
 
 
 def balance_key(namespace: str, kind: str, name: str, period: str = "") -> str:
-    """Return the key of slots, money or a probe."""
+    """Return the key of slots ("h") or money ("b")."""
     return _key(namespace, kind, name, *([period] if period else []))
+
+
+def probe_key(namespace: str, candidate: str) -> str:
+    """Return the key of the one probe of a candidate."""
+    return _key(namespace, "p", candidate)
 
 
 def notices_key(namespace: str) -> str:

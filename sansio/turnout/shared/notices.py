@@ -70,9 +70,9 @@ class NoticeBoard:
     _outgoing: dict[tuple[str, NoticeKind], None] = attrs.field(factory=dict, init=False)
 
     @property
-    def waiting(self) -> bool:
-        """True if something must be sent or fetched."""
-        return bool(self._outgoing) or self.stale
+    def unsent(self) -> bool:
+        """True if a notice of this process is to be sent."""
+        return bool(self._outgoing)
 
     def publish(self, notice: Notice, now: float) -> None:
         """Note what this process learned; `take_outgoing` returns it."""
@@ -107,7 +107,6 @@ class NoticeBoard:
         """Send again what still holds: the store may have lost it."""
         self._own = {key: own for key, own in self._own.items() if own.until > now}
         self._outgoing.update(dict.fromkeys(self._own))
-        self.stale = True
 
     def receive_message(self, text: bytes) -> Notice | None:
         """Return the notice that a message of the channel holds; None if it is not one, or is our own."""

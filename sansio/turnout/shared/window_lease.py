@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
+from turnout.shared.bell import Bell
 from turnout.shared.demand import Demand
 from turnout.shared.messages import WindowReply, WindowRequest
 from turnout.shared.timing import WindowTiming
@@ -100,6 +101,7 @@ class WindowLease:
         seconds: The length of the window.
         fail: What holds while the store is out of reach.
         processes: How many processes use the limit, as far as is known; None before the first reply.
+        bell: Rung when a request may be due earlier than `due` said.
     """
 
     name: str
@@ -110,6 +112,7 @@ class WindowLease:
     fail: FailMode = attrs.field(kw_only=True, default="local-share")
     processes: int | None = attrs.field(kw_only=True, default=None)
     timing: WindowTiming = attrs.field(init=False)
+    bell: Bell = attrs.field(kw_only=True, factory=Bell)
     connected: bool = attrs.field(default=False, init=False)
     resyncs: int = attrs.field(default=0, init=False)
     overspent: int = attrs.field(default=0, init=False)  # beyond what was granted or allowed, in all
@@ -136,6 +139,7 @@ class WindowLease:
     _share_from: float = attrs.field(default=-math.inf, init=False)
     _share_known: bool = attrs.field(default=False, init=False)
     _demand: Demand = attrs.field(init=False)
+    _low: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.timing = WindowTiming.of(self.seconds)
@@ -159,12 +163,15 @@ class WindowLease:
             return self._local_wait(fits, now)
         if not self._need:
             self._need = fits - room
+            self.bell.rung = True
         self._backlog += fits
         return max(0.0, self._not_before - now) + SLOW_STORE
 
     def take(self, amount: int, now: float) -> Taken:
         """Spend `amount`, which `wait` found to fit. What is spent beyond that is counted, and reported as spent."""
         self._expire(now)
+        if not self._history:
+            self.bell.rung = True  # the heartbeat begins
         taken: Taken = []
         left = amount
         for block in self._blocks:
@@ -180,6 +187,8 @@ class WindowLease:
                 self.overspent += left
             taken.append((self._spend(left, None, now), left))
         self._demand.add(amount, now)
+        if self.connected and self._sent is None and self.room < self._low:
+            self.bell.rung = True
         return taken
 
     def correct(self, taken: Taken, by: int) -> None:
@@ -282,11 +291,12 @@ class WindowLease:
             self._blocks.append(_Block(bucket, reply.granted, sent.at + timing.hold / 1000))
         self._free, self._credit = reply.free, reply.credit
         self._not_before = now + reply.again / 1000
+        self._low = self._low_water(now)
         self._expire(now)
 
     def lost(self, now: float) -> None:
         """Note that the store is out of reach."""
-        if not self.connected:
+        if not self.connected and self._share_known:
             return
         self.connected = False
         self._unsent = self._sent is not None

@@ -15,7 +15,7 @@ def board() -> NoticeBoard:
 def test_a_notice_goes_out_once_with_what_remains_of_it() -> None:
     notices = board()
     notices.publish(Notice("x/y", "cooldown", 10.0), 100.0)
-    assert notices.waiting
+    assert notices.unsent
     assert notices.take_outgoing(103.0) == (Notice("x/y", "cooldown", 7.0),)
     assert notices.take_outgoing(103.0) == ()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.transports.shared.servers import Server, running, server_binaries
+from benchmarks.fleet.servers import Server, running, server_binaries
 
 BINARIES = server_binaries()
 

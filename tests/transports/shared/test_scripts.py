@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fleet.servers import Client, Server
 from tests.sansio.shared.balance_world import BalanceWorld
 from tests.sansio.shared.fleet_world import Traffic, World, even
 from tests.sansio.shared.test_balance_worlds import FAULTS as BALANCE_FAULTS
 from tests.sansio.shared.test_balance_worlds import Fault as BalanceFault
 from tests.sansio.shared.test_balance_worlds import inflict as inflict_on_balances
 from tests.sansio.shared.test_window_worlds import FAULTS, TRAFFIC, Fault, inflict
-from tests.transports.shared.servers import Client, Server
 from turnout.shared.balance_script import balance_arguments, balance_reply
 from turnout.shared.messages import WindowReply, WindowRequest
 from turnout.shared.resp import RespValue

@@ -1,4 +1,4 @@
-"""Real Valkey and Redis servers on loopback, for the tests; and a small blocking client that owns one connection."""
+"""Real Valkey and Redis servers on loopback, and a small blocking client that owns one connection."""
 
 from __future__ import annotations
 
@@ -90,6 +90,10 @@ class Server:
     def thaw(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+
+    def flush(self) -> None:
+        with Client(self.port) as client:
+            client.call("FLUSHALL")
 
     @property
     def url(self) -> str:

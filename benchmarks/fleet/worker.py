@@ -1,0 +1,199 @@
+"""One process of a fleet: it shares a limit over a real store, and writes down each amount that it spends.
+
+It is started by `benchmarks.fleet.stage`, with its orders as JSON in the first argument, and prints its report as JSON.
+Times are those of the kernel's monotonic clock, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import resource
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+import trio
+
+from turnout.shared.bell import Bell
+from turnout.shared.session import ScriptCall, SessionEvent
+from turnout.shared.state import SharedState, Sharing
+from turnout_io.shared.link import Link
+from turnout_io.shared.valkey import Valkey
+from turnout_io.transports.trio import _TrioRuntime
+
+__all__ = ["Orders", "main"]
+
+
+@attrs.frozen(kw_only=True)
+class Orders:
+    """What one process does.
+
+    Attributes:
+        url: The store; "" for none, to see what a call costs without sharing.
+        name: This process.
+        limit: At most so much in any `window` seconds.
+        rate: Requests a second that it would like to send.
+        amount: What one request counts for.
+        queue: Requests that wait at most.
+        start: When it begins, and how many `seconds` it works; waits count from `judged_from` on.
+        log: The file for what it spends: two doubles for each, the time and the amount.
+    """
+
+    url: str
+    namespace: str
+    name: str
+    limit: int
+    window: float
+    burst: int | None = None
+    fail: str = "local-share"
+    rate: float
+    amount: int = 1
+    queue: int = 200
+    start: float
+    seconds: float
+    judged_from: float
+    seed: int
+    log: str
+
+
+@attrs.define(eq=False)
+class _Port:
+    """The state as its link sees it; one thread, so no lock."""
+
+    state: SharedState
+    sent: int = 0
+
+    @property
+    def bell(self) -> Bell:
+        return self.state.bell
+
+    @property
+    def channel(self) -> str:
+        return self.state.channel
+
+    @property
+    def stale(self) -> bool:
+        return self.state.notices.stale
+
+    def due(self, now: float) -> float:
+        return self.state.due(now)
+
+    def calls(self, now: float, *, leaving: bool = False) -> list[ScriptCall]:
+        calls = self.state.calls(now, leaving=leaving)
+        self.sent += len(calls)
+        return calls
+
+    def receive(self, events: Iterable[SessionEvent], now: float) -> None:
+        self.state.receive(events, now)
+
+    def lost(self, reason: str, now: float) -> None:
+        self.state.lost(reason, now)
+
+    def found(self, now: float) -> None:
+        self.state.found(now)
+
+
+class _Spender:
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        sharing = Sharing(namespace=orders.namespace, fail=orders.fail)  # type: ignore[arg-type]  # checked by attrs
+        self.port = _Port(SharedState(sharing, orders.name))
+        self.lease = self.port.state.window("limit", orders.limit, seconds=orders.window, burst=orders.burst)
+        self.link: Link | None = None
+        self.waiting: deque[float] = deque()
+        self.waits: list[float] = []
+        self.served = 0
+        self.spent: list[float] = []
+        self._timer = math.inf
+
+    def serve(self) -> None:
+        """Let in those who wait, first come, first served."""
+        amount, lease = self.orders.amount, self.lease
+        while self.waiting:
+            now = time.monotonic()
+            if self.link is not None:
+                wait = lease.wait(amount, now)
+                if wait > 0:
+                    for _ in range(min(20, len(self.waiting) - 1)):
+                        lease.wait(amount, now)
+                    self._timer = now + wait
+                    break
+                lease.take(amount, now)
+            since = self.waiting.popleft()
+            self.spent += (now, float(amount))
+            if since >= self.orders.start + self.orders.judged_from:
+                self.waits.append(time.monotonic() - since)
+            self.served += 1
+        if self.link is not None and self.port.bell.rung:
+            self.link.wake()
+
+    async def arrivals(self) -> None:
+        orders, rng = self.orders, random.Random(self.orders.seed)
+        await trio.sleep(max(0.0, orders.start - time.monotonic()))
+        end = orders.start + orders.seconds
+        at = time.monotonic()
+        while at < end:
+            at += rng.expovariate(orders.rate)
+            while time.monotonic() < at:
+                self.serve()
+                # A process that was stopped, and a wait that ends without an answer of the store, go on here.
+                await trio.sleep(max(0.0, min(at - time.monotonic(), 0.05)))
+            if len(self.waiting) < orders.queue:
+                self.waiting.append(time.monotonic())
+                self.serve()
+
+    async def main(self) -> None:
+        if not self.orders.url:
+            await self.arrivals()
+            return
+        valkey = Valkey(self.orders.url, namespace=self.orders.namespace)
+        self.link = Link(valkey, self.port, _TrioRuntime(), time.monotonic, self.serve)
+        try:
+            await self.link.open()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.link.run)
+                await self.arrivals()
+                self.link.stop()
+        finally:
+            self.link.close()
+
+    def report(self) -> dict[str, object]:
+        waits = sorted(self.waits)
+
+        def quantile(share: float) -> float | None:
+            return waits[min(len(waits) - 1, int(len(waits) * share))] if waits else None
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "name": self.orders.name,
+            "requests": self.served,
+            "sent": self.port.sent,
+            "p50": quantile(0.5),
+            "p99": quantile(0.99),
+            "max": waits[-1] if waits else None,
+            "cpu": used.ru_utime + used.ru_stime,
+            "resyncs": self.lease.resyncs,
+            "overspent": self.lease.overspent,
+        }
+
+
+def main() -> None:
+    """Follow the orders."""
+    import array
+
+    orders = Orders(**json.loads(sys.argv[1]))
+    spender = _Spender(orders)
+    try:
+        trio.run(spender.main)
+    finally:
+        with open(orders.log, "wb") as file:
+            array.array("d", spender.spent).tofile(file)
+    print(json.dumps(spender.report()))
+
+
+if __name__ == "__main__":
+    main()

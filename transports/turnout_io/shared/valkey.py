@@ -1,0 +1,106 @@
+"""The settings of a store: where Valkey or Redis is, and how a router uses it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import TypeAlias
+
+import attrs
+
+from turnout._validation import number
+from turnout.shared.address import StoreAddress
+from turnout.shared.session import StoreFailed
+from turnout.shared.state import Sharing
+from turnout.shared.window_lease import FailMode
+from turnout_io.transports.tls import TlsSettings
+
+__all__ = ["Password", "Valkey", "script_texts"]
+
+Password: TypeAlias = "str | Callable[[], str | Awaitable[str]]"
+
+SCRIPTS = ("window", "balance", "notice", "probe")
+
+
+def script_texts() -> dict[str, str]:
+    """Return the Lua scripts by name."""
+    folder = resources.files("turnout_io.shared") / "scripts"
+    return {name: (folder / f"{name}.lua").read_text("utf-8") for name in SCRIPTS}
+
+
+@attrs.frozen(init=False)
+class Valkey:
+    """A Valkey or Redis server (from 6.0) that processes share limits, budgets and cooldowns through.
+
+    Attributes:
+        address: Where it is.
+        sharing: How it is used.
+        connect_timeout: Seconds for a connection, TLS included.
+    """
+
+    address: StoreAddress
+    sharing: Sharing
+    connect_timeout: float = attrs.field(validator=number(above=0))
+    _password: Password | None = attrs.field(repr=False)
+    _tls: TlsSettings = attrs.field(repr=False)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "turnout",
+        fail: FailMode = "local-share",
+        processes: int | None = None,
+        password: Password | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        client_cert: str | tuple[str, ...] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout: float = 5.0,
+    ) -> None:
+        """Describe a store; nothing is connected yet.
+
+        Args:
+            url: `valkeys://user:password@host:6379/0` and the like; see `turnout.shared.address.StoreAddress.parse`.
+            namespace: Routers with the same namespace share; others see nothing of each other.
+            fail: "local-share" or "closed"; see `turnout.shared.state.Sharing`.
+            processes: How many processes are expected. With it, a router may begin while the store is out of reach.
+            password: In place of the one in the URL; a function is called for each connection, for tokens that expire.
+            ca_file: Certificates to trust in place of the system's: a PEM file or a directory.
+            client_cert: A PEM file with certificate and key, or (certificate, key), or (certificate, key, password).
+            ssl_context: Used as it is, in place of the two above.
+            connect_timeout: Seconds for a connection, TLS included.
+
+        Raises:
+            ValueError: If the URL is not one of a store, or a value is out of range.
+        """
+        self.__attrs_init__(
+            StoreAddress.parse(url),
+            Sharing(namespace=namespace, fail=fail, processes=processes),
+            connect_timeout,
+            password,
+            TlsSettings(ca_file, client_cert, ssl_context),
+        )
+
+    @property
+    def tls(self) -> TlsSettings:
+        """What a TLS connection trusts and shows."""
+        return self._tls
+
+    async def current_password(self) -> str:
+        """Return the password for the next connection.
+
+        Raises:
+            StoreFailed: If the user's function for it raises.
+        """
+        given = self._password
+        if given is None:
+            return self.address.password
+        if isinstance(given, str):
+            return given
+        try:
+            made = given()
+            return made if isinstance(made, str) else await made
+        except Exception as error:
+            raise StoreFailed(f"the function for the store's password failed with {type(error).__name__}") from error
