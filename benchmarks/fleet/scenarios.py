@@ -28,6 +28,13 @@ def _freeze_store(seconds: float) -> Callable[[Fleet], None]:
     return freeze
 
 
+def _fail_over(fleet: Fleet) -> None:
+    """The primary is killed, and its replica promoted a moment later."""
+    fleet.store.kill()
+    assert fleet.replica is not None
+    threading.Timer(1.5, fleet.replica.promote).start()
+
+
 EVEN = [15.0] * 8
 SKEWED = [60.0, *[1.5] * 7]
 
@@ -44,6 +51,9 @@ _ALL = (
     Scenario(name="tiny", limit=3, window=20, rates=[2.0] * 8, seconds=61, judged_from=1, queue=2),
     Scenario(name="flushed", limit=1_200, window=20, rates=EVEN, disturb=[(27.0, lambda fleet: fleet.store.flush())]),
     Scenario(name="store-killed", limit=1_200, window=20, rates=SKEWED, disturb=[(27.0, _kill_store(10.0))]),
+    Scenario(
+        name="failed-over", limit=1_200, window=20, rates=EVEN, disturb=[(27.0, _fail_over)], replicated=True,
+    ),
     Scenario(name="store-hangs", limit=1_200, window=20, rates=EVEN, disturb=[(27.0, _freeze_store(8.0))]),
     Scenario(name="killed", limit=1_200, window=20, rates=EVEN, disturb=[(27.0, lambda fleet: fleet.kill(0, 1))]),
     Scenario(

@@ -91,6 +91,10 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def promote(self) -> None:
+        with Client(self.port) as client:
+            client.call("REPLICAOF", "NO", "ONE")
+
     def flush(self) -> None:
         with Client(self.port) as client:
             client.call("FLUSHALL")

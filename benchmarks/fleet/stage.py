@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.fleet.servers import Server
+from benchmarks.fleet.servers import Server, running
 from benchmarks.fleet.worker import Orders
 
 __all__ = ["Fleet", "Outcome", "Scenario", "run"]
@@ -47,13 +47,15 @@ class Scenario:
     queue: int = 200
     disturb: Sequence[tuple[float, Callable[[Fleet], None]]] = ()
     shared: bool = True
+    replicated: bool = False
 
 
 @attrs.define(eq=False)
 class Fleet:
-    """The processes of a run, and its store."""
+    """The processes of a run, and its store with its replica, if there is one."""
 
     store: Server
+    replica: Server | None
     processes: list[subprocess.Popen[str]] = attrs.field(factory=list)
 
     def kill(self, *indexes: int) -> None:
@@ -102,36 +104,43 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"{self.name:12} over {self.over:4} most {self.most:7} of {self.limit:7} used {100 * self.used:5.1f} %  "
-            f"store calls per 1,000 {self.per_thousand:5.0f}  wait p50 {1e6 * self.p50:7.0f} us p99 {1e6 * self.p99:8.0f} us "
-            f"max {1e3 * self.longest:6.1f} ms  cpu {self.cpu:5.2f} s  requests {self.requests}  spent {self.spent}"
+            f"store calls per 1,000 {self.per_thousand:5.0f}  wait p50 {1e6 * self.p50:7.0f} us "
+            f"p99 {1e6 * self.p99:8.0f} us max {1e3 * self.longest:6.1f} ms  cpu {self.cpu:5.2f} s  "
+            f"requests {self.requests}  spent {self.spent}"
         )
 
 
-def run(scenario: Scenario, store: Server, *, folder: Path | None = None) -> Outcome:
-    """Run a scenario over `store`."""
+def run(scenario: Scenario, binary: str) -> Outcome:
+    """Run a scenario over a store of its own, which `binary` is the server of."""
     with contextlib.ExitStack() as stack:
-        where = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-fleet-")))
-        fleet = Fleet(store)
-        start = time.monotonic() + 2.0 + 0.3 * len(scenario.rates)
+        where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-fleet-")))
+        store = stack.enter_context(running(binary))
+        url, replica = store.url, None
+        if scenario.replicated:
+            replica = stack.enter_context(running(binary, "--replicaof", "127.0.0.1", str(store.port)))
+            url = f"{url},127.0.0.1:{replica.port}"
+        fleet = Fleet(store, replica)
         logs = []
         for index, rate in enumerate(scenario.rates):
             log = where / f"{index}.log"
             logs.append(log)
             orders = Orders(
-                url=store.url if scenario.shared else "", namespace=f"fleet-{os.getpid()}-{scenario.name}-{start:.0f}",
+                url=url if scenario.shared else "", namespace=f"fleet-{os.getpid()}-{scenario.name}",
                 name=f"p{index}", limit=scenario.limit, window=scenario.window, burst=scenario.burst,
                 fail=scenario.fail, rate=rate, amount=scenario.amounts[index] if scenario.amounts else 1,
-                queue=scenario.queue, start=start, seconds=scenario.seconds,
+                queue=scenario.queue, seconds=scenario.seconds,
                 judged_from=scenario.judged_from, seed=index, log=str(log),
             )  # fmt: skip
             fleet.processes.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "benchmarks.fleet.worker", json.dumps(attrs.asdict(orders))],
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
                 )
             )
         try:
+            start = _begin(fleet.processes)
             for at, action in sorted(scenario.disturb, key=lambda pair: pair[0]):
                 time.sleep(max(0.0, start + at - time.monotonic()))
                 action(fleet)
@@ -144,6 +153,20 @@ def run(scenario: Scenario, store: Server, *, folder: Path | None = None) -> Out
                 process.wait()
         spends = [_spends(log) for log in logs]
         return _judge(scenario, start, reports, spends)
+
+
+def _begin(processes: list[subprocess.Popen[str]]) -> float:
+    """Wait for every process, and give all the same time to begin."""
+    for process in processes:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise RuntimeError("a process of the fleet did not start")
+    start = time.monotonic() + 0.5
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(f"{start}\n")
+        process.stdin.flush()
+    return start
 
 
 def _report(process: subprocess.Popen[str], deadline: float) -> dict[str, Any] | None:

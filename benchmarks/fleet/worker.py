@@ -1,6 +1,7 @@
 """One process of a fleet: it shares a limit over a real store, and writes down each amount that it spends.
 
-It is started by `benchmarks.fleet.stage`, with its orders as JSON in the first argument, and prints its report as JSON.
+It is started by `benchmarks.fleet.stage`, with its orders as JSON in the first argument. It prints `ready`, reads the
+time at which to begin, and prints its report as JSON in the end.
 Times are those of the kernel's monotonic clock, which all processes of a machine share.
 """
 
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import resource
+import struct
 import sys
 import time
 from collections import deque
@@ -39,7 +42,7 @@ class Orders:
         rate: Requests a second that it would like to send.
         amount: What one request counts for.
         queue: Requests that wait at most.
-        start: When it begins, and how many `seconds` it works; waits count from `judged_from` on.
+        seconds: How long it works; waits count from `judged_from` on.
         log: The file for what it spends: two doubles for each, the time and the amount.
     """
 
@@ -53,7 +56,6 @@ class Orders:
     rate: float
     amount: int = 1
     queue: int = 200
-    start: float
     seconds: float
     judged_from: float
     seed: int
@@ -107,7 +109,8 @@ class _Spender:
         self.waiting: deque[float] = deque()
         self.waits: list[float] = []
         self.served = 0
-        self.spent: list[float] = []
+        self.start = math.inf
+        self.log = os.open(orders.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._timer = math.inf
 
     def serve(self) -> None:
@@ -124,8 +127,9 @@ class _Spender:
                     break
                 lease.take(amount, now)
             since = self.waiting.popleft()
-            self.spent += (now, float(amount))
-            if since >= self.orders.start + self.orders.judged_from:
+            # Written at once, so that what a killed process spent is known.
+            os.write(self.log, struct.pack("dd", now, float(amount)))
+            if since >= self.start + self.orders.judged_from:
                 self.waits.append(time.monotonic() - since)
             self.served += 1
         if self.link is not None and self.port.bell.rung:
@@ -133,8 +137,9 @@ class _Spender:
 
     async def arrivals(self) -> None:
         orders, rng = self.orders, random.Random(self.orders.seed)
-        await trio.sleep(max(0.0, orders.start - time.monotonic()))
-        end = orders.start + orders.seconds
+        self.start = float(await trio.to_thread.run_sync(_ready))
+        await trio.sleep(max(0.0, self.start - time.monotonic()))
+        end = self.start + orders.seconds
         at = time.monotonic()
         while at < end:
             at += rng.expovariate(orders.rate)
@@ -181,17 +186,17 @@ class _Spender:
         }
 
 
+def _ready() -> str:
+    print("ready", flush=True)
+    return sys.stdin.readline()
+
+
 def main() -> None:
     """Follow the orders."""
-    import array
-
     orders = Orders(**json.loads(sys.argv[1]))
     spender = _Spender(orders)
-    try:
-        trio.run(spender.main)
-    finally:
-        with open(orders.log, "wb") as file:
-            array.array("d", spender.spent).tofile(file)
+    trio.run(spender.main)
+    os.close(spender.log)
     print(json.dumps(spender.report()))
 
 

@@ -298,7 +298,10 @@ class Session:
             raise _failed(value, step.value)
         match step:
             case _Step.HELLO:
-                self._cluster = (b"mode", b"cluster") in value if isinstance(value, tuple) else False
+                fields = value if isinstance(value, tuple) else ()
+                if (b"role", b"replica") in fields or (b"role", b"slave") in fields:
+                    raise StoreFailed("this node is a replica, which cannot be written")
+                self._cluster = (b"mode", b"cluster") in fields
             case _Step.EVICTION:
                 match value:
                     case ((_, bytes(policy)),):

@@ -166,7 +166,7 @@ def test_a_replica_is_left(valkey_binary: str) -> None:
             with port.lock:
                 port.state.window("limit", 600)
             link.wake()
-            await until(lambda: "READONLY" in port.state.status(clock()).reason)
+            await until(lambda: "replica" in port.state.status(clock()).reason)
             client.call("REPLICAOF", "NO", "ONE")
             await until(lambda: port.state.connected)
 

@@ -1,4 +1,4 @@
-"""The command line: `turnout demo | chat | embed | models | providers | sandbox | serve | explain | replay | simulate`.
+"""The command line: `turnout demo | chat | embed | models | providers | sandbox | serve | batch | explain | …`.
 
 Exit codes: 0; 1 for a call that failed, with one line on stderr; 2 for bad usage; 130 for Ctrl-C.
 """
@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "providers": "providers",
     "sandbox": "sandbox",
     "serve": "serve",
+    "batch": "batch",
     "explain": "trace_commands",
     "replay": "trace_commands",
     "simulate": "simulate",

@@ -1,0 +1,1 @@
+"""Batches: many rows, one answer for each, and a run that can be cut off and resumed. Pure."""

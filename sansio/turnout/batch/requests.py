@@ -1,0 +1,99 @@
+"""A row as a request of the router, and the router's response as the answer of the row."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from turnout.batch.output import Answered
+from turnout.batch.rows import BatchRow, Endpoint
+from turnout.chat import ChatResponse
+from turnout.embeddings import EmbeddingResponse
+from turnout.serving import (
+    Answerer,
+    ChatCompletions,
+    ChatDialect,
+    InboundChat,
+    InboundEmbedding,
+    Messages,
+    ReadOptions,
+    Resolve,
+    Responses,
+    build_embedding_response,
+    read_embedding_request,
+)
+
+__all__ = ["Inbound", "answer_of", "read_request"]
+
+Inbound: TypeAlias = InboundChat | InboundEmbedding
+
+_DIALECTS: Final[dict[Endpoint, ChatDialect]] = {
+    "chat/completions": ChatCompletions(),
+    "responses": Responses(),
+    "messages": Messages(),
+}
+# A field that no provider can receive changes what the user gets, so a batch of a thousand rows says it at once.
+_OPTIONS: Final = ReadOptions(ignore_unknown=True)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def read_request(row: BatchRow, resolve: Resolve, *, model: str = "") -> Inbound:
+    """Return the request of a row.
+
+    Args:
+        row: The row.
+        resolve: Finds the models of a name.
+        model: The name that stands in place of the row's own; "" for none.
+
+    Raises:
+        RequestRejected: If the row is no valid request; the error names the field.
+    """
+    body = row.body
+    if model:
+        body = {**body, "model": model}
+    if body.get("stream"):
+        body = {**body, "stream": False}
+    encoded = _encode(body)
+    if row.endpoint == "embeddings":
+        return read_embedding_request(encoded, resolve, _OPTIONS)
+    return _DIALECTS[row.endpoint].read_request(encoded, resolve, _OPTIONS)
+
+
+def answer_of(
+    row: BatchRow,
+    inbound: Inbound,
+    response: ChatResponse | EmbeddingResponse,
+    *,
+    answer_id: str,
+    created: int,
+    seconds: float,
+) -> Answered:
+    """Return the answer of a row.
+
+    Args:
+        row: The row.
+        inbound: Its request.
+        response: What the router returned.
+        answer_id: A random text of letters and digits.
+        created: Seconds since 1970.
+        seconds: How long the call took.
+
+    Raises:
+        RequestRejected: If the row's dialect has no form for this answer.
+    """
+    model = str(response.model)
+    if isinstance(response, EmbeddingResponse):
+        assert isinstance(inbound, InboundEmbedding)
+        body = build_embedding_response(inbound, response)
+        request_id = ""
+    else:
+        assert isinstance(inbound, InboundChat)
+        answerer = Answerer(model=model, id=answer_id, created=created)
+        body = _DIALECTS[row.endpoint].build_response(inbound, response, answerer)
+        request_id = response.response_id or ""
+    trace = response.trace
+    cost = trace.cost if trace.cost is not None else response.usage.cost
+    return Answered(
+        body=body, request_id=request_id, model=model, cost=cost, attempts=max(1, trace.attempts), seconds=seconds
+    )

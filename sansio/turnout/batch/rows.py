@@ -1,0 +1,239 @@
+"""The rows of a batch: what a line of the input means, and which row it is.
+
+A row is known by its `custom_id`, or by a digest of its content and its number among equal ones, never by its position:
+rows may be inserted, removed and reordered between two runs. Its `key` is a digest of everything that decides the
+answer. Its `print` is a cheap checksum of the bytes as they are in the file, so that a row that has not been touched is
+recognised without being parsed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+import msgspec
+
+from turnout.errors import TurnoutError
+
+__all__ = ["BatchInputError", "BatchRow", "Endpoint", "InputLine", "RowReader", "endpoint_of", "split_lines"]
+
+Endpoint: TypeAlias = Literal["chat/completions", "responses", "messages", "embeddings"]
+ENDPOINTS: Final[tuple[Endpoint, ...]] = ("chat/completions", "responses", "messages", "embeddings")
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+LONGEST_ID: Final = 512
+
+_NOTHING: Final = msgspec.Raw(b"")
+
+
+class BatchInputError(TurnoutError):
+    """The input is wrong: nothing was sent."""
+
+
+class InputLine(msgspec.Struct, gc=False):
+    """The parts of one line. `body` and the rest stay as they are until the row is sent."""
+
+    custom_id: str | None = None
+    method: str = "POST"
+    url: str = ""
+    body: msgspec.Raw = _NOTHING
+    prompt: msgspec.Raw = _NOTHING
+    messages: msgspec.Raw = _NOTHING
+
+    def print(self, salt: int) -> int:
+        """Return a checksum of the bytes that decide the answer.
+
+        Args:
+            salt: A checksum of the settings that decide it too.
+        """
+        if self.body:
+            return zlib.crc32(self.body, zlib.crc32(self.url.encode(), salt)) << 32 | len(self.body)
+        simple = zlib.crc32(self.messages, zlib.crc32(self.prompt, salt))
+        return simple << 32 | len(self.messages) + len(self.prompt)
+
+
+@attrs.define(eq=False)
+class BatchRow:
+    """One row to be answered.
+
+    Attributes:
+        custom_id: Which row it is.
+        endpoint: What kind of request it is.
+        body: The request, in the dialect of the endpoint.
+        key: 16 hex digits; equal if everything that decides the answer is equal.
+        print: A checksum of the row as it is in the file.
+        kept: Fields of a simple row that are not for the model; the output has them too.
+        line: The number of its line, from 1; 0 if it is from no file.
+    """
+
+    custom_id: str
+    endpoint: Endpoint
+    body: dict[str, Any]
+    key: str
+    print: int = 0
+    kept: dict[str, Any] = attrs.field(factory=dict)
+    line: int = 0
+
+
+def endpoint_of(url: str) -> Endpoint | None:
+    """Return the endpoint that a URL or a path names, whatever stands before it; None if it is not one of ours."""
+    path = url.partition("?")[0].rstrip("/")
+    return next((endpoint for endpoint in ENDPOINTS if path == endpoint or path.endswith(f"/{endpoint}")), None)
+
+
+def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Return whole lines in blocks: each block that comes out ends where a line ends. A mark at the start is left out.
+
+    Args:
+        blocks: The bytes of the file, cut anywhere.
+    """
+    held: list[bytes] = []
+    first = True
+    for block in blocks:
+        if first and block:
+            block = block.removeprefix(BYTE_ORDER_MARK)
+            first = False
+        end = block.rfind(b"\n") + 1
+        if not end:
+            held.append(block)
+            continue
+        yield b"".join((*held, block[:end])) if held else block[:end]
+        held = [block[end:]] if end < len(block) else []
+    rest = b"".join(held)
+    if rest:
+        yield rest
+
+
+@attrs.define(eq=False)
+class RowReader:
+    """Turns lines into rows.
+
+    Attributes:
+        settings: What else decides the answer: the model or the route with its candidates, and their settings.
+    """
+
+    settings: str = ""
+    salt: int = attrs.field(init=False)
+    _equal: Counter[str] = attrs.field(factory=Counter, init=False)  # rows without an id that are alike
+    _lines: msgspec.json.Decoder[InputLine] = attrs.field(
+        factory=lambda: msgspec.json.Decoder(InputLine), init=False, repr=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self.salt = zlib.crc32(self.settings.encode())
+
+    def heads(self, block: bytes, first_line: int = 1) -> list[InputLine]:
+        """Return the parts of each line of a block. Empty lines are no rows.
+
+        Raises:
+            BatchInputError: If a line is not a row; the message has its number, counted from `first_line`.
+        """
+        # The usual block, lines of OpenAI's form, is read at once; any other line by line, for its number.
+        try:
+            heads = self._lines.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return [self.head(line, number) for number, line in numbered(block, first_line)]
+        plain = all(head.body and head.custom_id for head in heads)
+        if (
+            not plain
+            or any(endpoint_of(url) is None for url in {head.url for head in heads})
+            or {head.method for head in heads} - {"POST"}
+        ):
+            return [self.head(line, number) for number, line in numbered(block, first_line)]
+        return heads
+
+    def head(self, line: bytes, number: int) -> InputLine:
+        """Return the parts of one line.
+
+        Raises:
+            BatchInputError: If it is not a row.
+        """
+        try:
+            head = self._lines.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BatchInputError(f"line {number} is not a row: {error}") from None
+        if head.custom_id is not None and not 0 < len(head.custom_id) <= LONGEST_ID:
+            raise BatchInputError(f"line {number}: custom_id must have 1 to {LONGEST_ID} characters")
+        if head.method.upper() != "POST":
+            raise BatchInputError(f"line {number}: method must be POST, not {head.method[:20]!r}")
+        if head.body:
+            if head.url and endpoint_of(head.url) is None:
+                known = ", ".join(f"/v1/{endpoint}" for endpoint in ENDPOINTS)
+                raise BatchInputError(f"line {number}: url {head.url[:80]!r} is not one of {known}")
+        elif not head.prompt and not head.messages:
+            raise BatchInputError(f"line {number} has no `body`, no `prompt` and no `messages`")
+        elif head.url:
+            raise BatchInputError(f"line {number} has a `url`, but no `body`")
+        return head
+
+    def row(self, line: bytes, number: int) -> BatchRow:
+        """Return the row of one line. Rows without an id must all be read, and in order.
+
+        Raises:
+            BatchInputError: If it is not a row.
+        """
+        head = self.head(line, number)
+        fields = self._object(line, number)
+        kept: dict[str, Any] = {}
+        if head.body:
+            body = fields["body"]
+            if not isinstance(body, dict):
+                raise BatchInputError(f"line {number}: body must be an object")
+            # Mistral's lines have no url, because the job has one.
+            endpoint = endpoint_of(head.url) or "chat/completions"
+        else:
+            endpoint = "chat/completions"
+            body = {name: fields.pop(name) for name in ("model", "messages") if name in fields}
+            prompt = fields.pop("prompt", None)
+            if prompt is not None:
+                if not isinstance(prompt, str):
+                    raise BatchInputError(f"line {number}: prompt must be text")
+                body["messages"] = [*body.get("messages", ()), {"role": "user", "content": prompt}]
+            kept = {name: value for name, value in fields.items() if name not in ("custom_id", "method", "url")}
+        canonical = canonical_json({"url": endpoint, "body": body})
+        return BatchRow(
+            head.custom_id or self._content_id(canonical),
+            endpoint,
+            body,
+            digest(self.settings.encode() + b"\n" + canonical),
+            head.print(self.salt),
+            kept,
+            number,
+        )
+
+    def content_id(self, line: bytes, number: int) -> str:
+        """Return the identity of a row without an id, without making the whole row."""
+        return self.row(line, number).custom_id
+
+    def _content_id(self, canonical: bytes) -> str:
+        content = digest(canonical)
+        self._equal[content] += 1
+        return f"{content}#{self._equal[content]}"
+
+    def _object(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            fields = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise BatchInputError(f"line {number} is not a row: {error}") from None
+        assert isinstance(fields, dict)
+        return fields
+
+
+def numbered(block: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:
+    """Return the lines of a block that are not empty, with their numbers."""
+    for offset, line in enumerate(block.split(b"\n")):
+        if line and not line.isspace():
+            yield first_line + offset, line
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return JSON that is the same for equal values: keys in order, no white space."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def digest(data: bytes) -> str:
+    """Return 16 hex digits of SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,190 @@
+"""A batch from a file to a file: the same call again goes on where the last one stopped.
+
+with BatchFiles("in.jsonl", "out.jsonl", settings=describe_models(router, models)) as files:
+    summary = run(router, files.rows(), files.write, models=models)
+    files.finish(ordered=True)
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from turnout.batch.index import ResumeIndex
+from turnout.batch.output import Answered, RowFailure, encode_output
+from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered, split_lines
+from turnout.chat import ModelConfig
+from turnout_io.batch.job import Changed, CheckedInput, RetryFailed, check_input, pending_rows, put_in_order, read_index
+from turnout_io.batch.output_file import BLOCK, OutputFile
+from turnout_io.drivers.router_base import RouterBase
+
+__all__ = ["BatchFiles", "describe_models"]
+
+
+class BatchFiles:
+    """The input and the output of one run.
+
+    Attributes:
+        checked: What the first pass found; None if the input is a pipe.
+        index: What the output held before.
+        torn: Bytes of an unfinished line that a killed run left, and that were cut off.
+        cost: What the answers that the output holds have cost, this run's included.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        target: str | Path,
+        *,
+        settings: str = "",
+        retry_failed: RetryFailed = "temporary",
+        changed: Changed = "refuse",
+        limit: int | None = None,
+    ) -> None:
+        """Lock the output, read it, and check the whole input. Nothing is sent.
+
+        Args:
+            source: The input; "-" for standard input, which is checked as it comes.
+            target: The output; "-" for standard output, which cannot be resumed.
+            settings: What decides an answer besides its row; see `describe_models`.
+            retry_failed: Which rows that failed before are sent again.
+            changed: What becomes of rows that are another request than the one that the output answers.
+            limit: Send at most so many rows.
+
+        Raises:
+            BatchInputError: If the input is wrong.
+            OutputLocked: If another run writes the output.
+            BatchOutputError: If the output cannot be opened.
+        """
+        self._source, self._settings, self._limit = source, settings, limit
+        self._ids = random.Random()
+        self.index = ResumeIndex()
+        self.checked: CheckedInput | None = None
+        self.cost = 0.0
+        self.torn = 0
+        self._output: OutputFile | None = None
+        if str(target) == "-":
+            self.index.finish(lambda note: None)
+        else:
+            self._output = OutputFile(target)
+        try:
+            if self._output is not None:
+                self.torn = self._output.torn
+                self.index = read_index(self._output.path)
+                self.cost = self.index.cost
+            if str(source) != "-":
+                self.checked = self._check(retry_failed, changed)
+        except BaseException:
+            self.close()
+            raise
+
+    def rows(self) -> Iterator[BatchRow]:
+        """Return the rows to send, in order. They are read as they are drawn."""
+        reader = RowReader(self._settings)
+        if self.checked is not None:
+            return pending_rows(self._source, reader, self.checked.pending)
+        return self._piped(reader)
+
+    def write(self, row: BatchRow, outcome: Answered | RowFailure) -> None:
+        """Append the outcome of a row.
+
+        Raises:
+            BatchOutputError: If the disk is full, or fails.
+        """
+        self.cost += outcome.cost or 0.0
+        line = encode_output(row, outcome, f"{self._ids.getrandbits(96):024x}")
+        if self._output is None:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+        else:
+            self._output.write(line)
+
+    def finish(self, *, ordered: bool = False) -> None:
+        """Put the output in order: of each row its last line, if asked for in the order of the input.
+
+        Raises:
+            BatchOutputError: If it cannot be rewritten; the lines are all there then, in the order of completion.
+        """
+        output = self._output
+        if output is None:
+            return
+        asked_again = self.index.superseded or self.index.rows
+        if ordered and self.checked is not None:
+            put_in_order(output, self._source, RowReader(self._settings))
+        elif asked_again and self._repeats():
+            put_in_order(output, None, RowReader(self._settings))
+
+    def close(self) -> None:
+        """Put everything on the disk, and unlock the output."""
+        if self._output is not None:
+            self._output.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _check(self, retry_failed: RetryFailed, changed: Changed) -> CheckedInput:
+        output = self._output.path if self._output is not None else "/dev/null"
+        try:
+            return check_input(
+                self._source,
+                RowReader(self._settings),
+                self.index,
+                output,
+                retry_failed=retry_failed,
+                changed=changed,
+                limit=self._limit,
+            )
+        except OSError as error:
+            raise BatchInputError(f"{self._source} cannot be read: {error.strerror}") from error
+
+    def _piped(self, reader: RowReader) -> Iterator[BatchRow]:
+        def blocks() -> Iterator[bytes]:
+            while block := os.read(sys.stdin.fileno(), BLOCK):
+                yield block
+
+        seen: set[int] = set()
+        line, sent = 1, 0
+        for block in split_lines(blocks()):
+            for number, text in numbered(block, line):
+                row = reader.row(text, number)
+                if hash(row.custom_id) in seen:
+                    raise BatchInputError(f"line {number}: the custom_id {row.custom_id!r} came before")
+                seen.add(hash(row.custom_id))
+                if self.index.is_done(row.custom_id, row.print):
+                    continue
+                if self._limit is not None and sent >= self._limit:
+                    return
+                sent += 1
+                yield row
+            line += block.count(b"\n")
+
+    def _repeats(self) -> bool:
+        """True if a row has several lines now."""
+        if self.index.superseded:
+            return True
+        assert self._output is not None
+        return read_index(self._output.path).superseded > 0
+
+
+def describe_models(router: RouterBase[Any], models: Iterable[ModelConfig]) -> str:
+    """Return what decides an answer besides its row, as text: if it changes, rows are other requests.
+
+    Args:
+        router: The router, for the candidates of routes.
+        models: What answers every row.
+    """
+    parts = []
+    for model in models:
+        route = router._core._routes.get(model.model_id) if model.is_route else None
+        choices = [repr(choice.model) for choice in route.choices] if route is not None else []
+        parts.append(" ".join((repr(model), *choices)))
+    return "\n".join(parts)

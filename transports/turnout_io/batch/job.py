@@ -1,0 +1,294 @@
+"""One run over files: check the input, find what is left to do, and put the output in order at the end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from turnout.batch.index import ResumeIndex, RowState
+from turnout.batch.output import OutputHead, read_heads
+from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered
+from turnout_io.batch.output_file import OutputFile, read_blocks
+
+__all__ = ["Changed", "CheckedInput", "RetryFailed", "check_input", "pending_rows", "put_in_order", "read_index"]
+
+RetryFailed: TypeAlias = Literal["temporary", "all", "none"]
+Changed: TypeAlias = Literal["refuse", "rerun", "keep"]
+
+MOST_EXAMPLES: Final = 3
+
+
+@attrs.define(eq=False)
+class CheckedInput:
+    """What the first pass over an input found.
+
+    Attributes:
+        rows: Rows in all.
+        pending: One byte for each row: 1 if it is to be sent.
+        done: Rows that are answered.
+        failed: Rows that failed before, and are not asked again in this run.
+        changed: Rows that are another request than the one that the output answers.
+    """
+
+    rows: int = 0
+    pending: bytearray = attrs.field(factory=bytearray, repr=False)
+    done: int = 0
+    failed: int = 0
+    changed: int = 0
+
+    @property
+    def left(self) -> int:
+        """Rows that are to be sent."""
+        return self.pending.count(1)
+
+    def note(self, state: RowState, *, sent: bool) -> None:
+        """Count a row."""
+        if not sent and state is RowState.DONE:
+            self.done += 1
+        elif not sent and state in (RowState.FAILED, RowState.FINAL):
+            self.failed += 1
+
+
+def read_index(path: str | os.PathLike[str]) -> ResumeIndex:
+    """Read what an output holds."""
+    index = ResumeIndex()
+    for block in read_blocks(path):
+        index.add_block(block)
+
+    def reread(note: Callable[[OutputHead], None]) -> None:
+        for block in read_blocks(path):
+            for head in read_heads(block)[0]:
+                note(head)
+
+    index.finish(reread)
+    return index
+
+
+def check_input(
+    path: str | os.PathLike[str],
+    reader: RowReader,
+    index: ResumeIndex,
+    output: str | os.PathLike[str],
+    *,
+    retry_failed: RetryFailed = "temporary",
+    changed: Changed = "refuse",
+    limit: int | None = None,
+) -> CheckedInput:
+    """Read the whole input, before anything is sent.
+
+    Args:
+        path: The input.
+        reader: Reads its rows.
+        index: What the output holds.
+        output: The output, for the keys of rows whose bytes have changed.
+        retry_failed: Which of the rows that failed are sent again.
+        changed: What becomes of rows that are another request now.
+        limit: Send at most so many rows.
+
+    Raises:
+        BatchInputError: If a line is not a row, two rows have one custom_id, or rows have changed and `changed` is
+            "refuse".
+    """
+    checked = CheckedInput()
+    ids = array("q")
+    touched: list[tuple[int, int, str, str]] = []  # row, line, custom_id, key
+    line = 1
+    pending, is_done, salt = checked.pending, index.is_done, reader.salt
+    for block in read_blocks(path):
+        heads = reader.heads(block, line)
+        lines: dict[int, tuple[int, bytes]] | None = None
+        for offset, head in enumerate(heads):
+            custom_id = head.custom_id
+            if custom_id is not None:
+                ids.append(hash(custom_id))
+                fingerprint = head.print(salt)
+                if is_done(custom_id, fingerprint):
+                    pending.append(0)
+                    checked.done += 1
+                    continue
+                row = None
+            else:
+                if lines is None:
+                    lines = dict(enumerate(numbered(block, line)))
+                number, text = lines[offset]
+                row = reader.row(text, number)
+                custom_id, fingerprint = row.custom_id, row.print
+                ids.append(hash(custom_id))
+            state = index.state(custom_id, fingerprint)
+            if state is RowState.CHANGED:
+                if lines is None:
+                    lines = dict(enumerate(numbered(block, line)))
+                number, text = lines[offset]
+                key = (row or reader.row(text, number)).key
+                touched.append((len(pending), number, custom_id, key))
+            pending.append(_is_pending(state, retry_failed))
+            checked.note(state, sent=bool(pending[-1]))
+        line += block.count(b"\n")
+    checked.rows = len(pending)
+    _refuse_duplicates(path, reader, ids)
+    _settle_touched(checked, touched, output, retry_failed, changed)
+    if limit is not None:
+        _keep_first(pending, limit)
+    return checked
+
+
+def pending_rows(path: str | os.PathLike[str], reader: RowReader, pending: bytearray) -> Iterator[BatchRow]:
+    """Return the rows that are to be sent, in order; the file is read as they are drawn.
+
+    Args:
+        path: The input.
+        reader: A reader of its own, because rows without an id are counted.
+        pending: One byte for each row.
+    """
+    position, line = 0, 1
+    for block in read_blocks(path):
+        lines = block.count(b"\n")
+        for number, text in numbered(block, line):
+            if position < len(pending) and pending[position]:
+                yield reader.row(text, number)
+            elif b'"custom_id"' not in text:
+                reader.row(text, number)  # counted among its equals
+            position += 1
+        line += lines
+
+
+def put_in_order(output: OutputFile, ordered_like: str | os.PathLike[str] | None, reader: RowReader) -> None:
+    """Keep the last line of each row only, in the order of the input if that is given.
+
+    Args:
+        output: The output.
+        ordered_like: The input; None for the order of completion.
+        reader: A reader of its own, for the rows of the input.
+    """
+    ids, offsets = array("q"), array("q")
+    at = 0
+    for block in read_blocks(output.path):
+        for text in block.split(b"\n"):
+            heads, _ = read_heads(text) if text else ([], 0)
+            if heads:
+                ids.append(hash(heads[0].custom_id))
+                offsets.append(at)
+            at += len(text) + 1
+        at -= 1 if block.endswith(b"\n") else 0
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)  # stable: of one row the last line is the last here
+    last = [n for i, n in enumerate(by_id) if i + 1 == len(by_id) or ids[by_id[i + 1]] != ids[n]]
+    known = array("q", (ids[n] for n in last))
+
+    def positions() -> Iterator[int]:
+        if ordered_like is None:
+            yield from sorted(offsets[n] for n in last)
+            return
+        taken = bytearray(len(last))
+        line = 1
+        for block in read_blocks(ordered_like):
+            for number, text in numbered(block, line):
+                head = reader.head(text, number)
+                custom_id = head.custom_id or reader.content_id(text, number)
+                place = bisect_left(known, hash(custom_id))
+                if place < len(known) and known[place] == hash(custom_id):
+                    taken[place] = 1
+                    yield offsets[last[place]]
+            line += block.count(b"\n")
+        # Rows that the input has no more stay, behind the others.
+        yield from sorted(offsets[n] for place, n in enumerate(last) if not taken[place])
+
+    def lines() -> Iterator[bytes]:
+        with open(output.path, "rb") as file:
+            for offset in positions():
+                file.seek(offset)
+                yield file.readline()
+
+    output.replace(lines())
+
+
+# -- inside -------------------------------------------------------------------------------------------------------
+
+
+def _is_pending(state: RowState, retry_failed: RetryFailed) -> bool:
+    match state:
+        case RowState.FAILED:
+            return retry_failed != "none"
+        case RowState.FINAL:
+            return retry_failed == "all"
+        case RowState.DONE:
+            return False
+        case _:
+            return True
+
+
+def _refuse_duplicates(path: str | os.PathLike[str], reader: RowReader, ids: array[int]) -> None:
+    ordered = sorted(ids)
+    repeated = {one for one, other in itertools.pairwise(ordered) if one == other}
+    if not repeated:
+        return
+    first: dict[str, int] = {}
+    line = 1
+    for block in read_blocks(path):
+        for number, text in numbered(block, line):
+            custom_id = reader.head(text, number).custom_id
+            if custom_id is not None and hash(custom_id) in repeated:
+                if custom_id in first:
+                    raise BatchInputError(
+                        f"lines {first[custom_id]} and {number} have the same custom_id {custom_id!r}"
+                    )
+                first[custom_id] = number
+        line += block.count(b"\n")
+
+
+def _settle_touched(
+    checked: CheckedInput,
+    touched: list[tuple[int, int, str, str]],
+    output: str | os.PathLike[str],
+    retry_failed: RetryFailed,
+    changed: Changed,
+) -> None:
+    """Decide on the rows whose bytes are not those of the output: their content may be the same."""
+    if not touched:
+        return
+    wanted = {custom_id for _, _, custom_id, _ in touched}
+    keys: dict[str, tuple[str, RowState]] = {}
+    for block in read_blocks(output):
+        for head in read_heads(block)[0]:
+            if head.custom_id in wanted and head.turnout is not None:
+                keys[head.custom_id] = head.turnout.key, _state_of(head)
+    examples: list[int] = []
+    for position, line, custom_id, key in touched:
+        known, state = keys.get(custom_id, ("", RowState.NEW))
+        if known == key:
+            checked.pending[position] = _is_pending(state, retry_failed)
+            checked.note(state, sent=bool(checked.pending[position]))
+        else:
+            checked.changed += 1
+            checked.pending[position] = changed == "rerun"
+            checked.done += changed == "keep"
+            examples.append(line)
+    if checked.changed and changed == "refuse":
+        where = ", ".join(str(line) for line in examples[:MOST_EXAMPLES])
+        raise BatchInputError(
+            f"{checked.changed} of {checked.rows} rows are other requests than those that {Path(output).name} answers "
+            f"(line {where}{', …' if len(examples) > MOST_EXAMPLES else ''}): the row, the model or a setting has "
+            "changed. Use --changed rerun to ask them again, --changed keep to keep the old answers, or another output"
+        )
+
+
+def _state_of(head: OutputHead) -> RowState:
+    if head.error is None:
+        return RowState.DONE
+    return RowState.FAILED if head.error.temporary else RowState.FINAL
+
+
+def _keep_first(pending: bytearray, limit: int) -> None:
+    left = limit
+    at = pending.find(1)
+    while at >= 0:
+        if left <= 0:
+            pending[at] = 0
+        left -= 1
+        at = pending.find(1, at + 1)

@@ -1,0 +1,227 @@
+"""The output of a batch: a file that only grows while a run writes it, and that one run at a time may write.
+
+A line is one `write` on a descriptor in append mode, so a killed process leaves whole lines and at most one torn one at
+the end. The kernel keeps what was written; the disk gets it once a second, from a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from turnout.batch.output import OutputHead
+from turnout.batch.rows import split_lines
+from turnout.errors import TurnoutError
+
+__all__ = ["BatchOutputError", "OutputFile", "OutputLocked", "read_blocks"]
+
+BLOCK: Final = 1 << 20
+SYNC_EVERY: Final = 1.0  # seconds
+
+
+class BatchOutputError(TurnoutError):
+    """The output cannot be written. What was written before is good, and the same command resumes."""
+
+
+class OutputLocked(BatchOutputError):
+    """Another run writes the output."""
+
+
+def read_blocks(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Return the whole lines of a file, in blocks of about a megabyte."""
+
+    def blocks() -> Iterator[bytes]:
+        with open(path, "rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    return split_lines(blocks())
+
+
+class OutputFile:
+    """The output, locked for this run.
+
+    Attributes:
+        path: The file.
+        torn: Bytes of an unfinished last line that were cut off when it was opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the file, make it if it does not exist, lock it, and cut off a torn last line.
+
+        Raises:
+            OutputLocked: If another run writes it.
+            BatchOutputError: If it cannot be opened.
+        """
+        self.path = Path(path)
+        try:
+            self._descriptor = _open_locked(self.path)
+        except OSError as error:
+            raise BatchOutputError(f"{self.path} cannot be written: {error.strerror}") from error
+        try:
+            self.torn = self._mend()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._failure: OSError | None = None
+        self._dirty = False
+        self._stop = threading.Event()
+        self._syncer: threading.Thread | None = None
+
+    def write(self, line: bytes) -> None:
+        """Append one line.
+
+        Raises:
+            BatchOutputError: If the disk is full, or fails.
+        """
+        if self._syncer is None:
+            self._syncer = threading.Thread(target=self._sync, name="turnout-batch-sync", daemon=True)
+            self._syncer.start()
+        try:
+            if self._failure is not None:
+                raise self._failure
+            written = os.write(self._descriptor, line)
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+        except OSError as error:
+            raise BatchOutputError(
+                f"{self.path} cannot be written: {error.strerror}; the same command resumes"
+            ) from error
+        self._dirty = True
+
+    def close(self) -> None:
+        """Put everything on the disk, and let others write the file."""
+        self._stop.set()
+        if self._syncer is not None:
+            self._syncer.join()
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def replace(self, lines: Iterator[bytes]) -> None:
+        """Replace the content by these lines, at once or not at all. The file is still locked after it.
+
+        Raises:
+            BatchOutputError: If the new content cannot be written. The old one is untouched.
+        """
+        beside = self.path.with_name(f"{self.path.name}.new")
+        try:
+            with open(beside, "wb") as file:
+                file.writelines(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh = os.open(beside, os.O_RDWR | os.O_APPEND)
+            _lock(fresh, self.path)
+            os.replace(beside, self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise BatchOutputError(f"{self.path} cannot be rewritten: {error.strerror}") from error
+        os.close(self._descriptor)
+        self._descriptor = fresh
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _mend(self) -> int:
+        """End the file with the end of a line. A last line that is whole is kept, another is cut off."""
+        size = os.fstat(self._descriptor).st_size
+        tail = b""
+        at = size
+        while at > 0 and b"\n" not in tail:
+            start = max(0, at - BLOCK)
+            tail = os.pread(self._descriptor, at - start, start) + tail
+            at = start
+        torn = tail[tail.rfind(b"\n") + 1 :]
+        if not torn:
+            return 0
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            if msgspec.json.decode(torn, type=OutputHead).custom_id:
+                os.write(self._descriptor, b"\n")
+                return 0
+        os.ftruncate(self._descriptor, size - len(torn))
+        return len(torn)
+
+    def _sync(self) -> None:
+        while not self._stop.wait(SYNC_EVERY):
+            if self._dirty:
+                self._dirty = False
+                try:
+                    _data_sync(self._descriptor)
+                except OSError as error:
+                    self._failure = error
+                    return
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            _lock(descriptor, path)
+            # A run that ended a moment ago may have put another file in its place.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows, where one byte far behind the end stands for the file
+        import msvcrt
+
+        try:
+            os.lseek(descriptor, 1 << 40, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            raise OutputLocked(f"another run writes {path}") from None
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = _lock_owner(descriptor)
+        raise OutputLocked(f"another run writes {path}" + (f" (process {owner})" if owner else "")) from None
+
+
+def _lock_owner(descriptor: int) -> int | None:
+    """Return the process that holds the lock, where the system tells."""
+    status = os.fstat(descriptor)
+    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as locks:
+        for lock in locks:
+            fields = lock.split()
+            if "FLOCK" in fields and wanted in fields:
+                return int(fields[fields.index(wanted) - 1])
+    return None
+
+
+def _data_sync(descriptor: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not possible on every system
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,322 @@
+"""Runs a batch on any router: as many calls at once as allowed, each outcome given to a sink as soon as it is there.
+
+summary = run(router, rows, sink, concurrency=64)          # a blocking router: threads
+summary = await run(router, rows, sink, concurrency=64)    # an async router: tasks
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Awaitable, Iterable
+from typing import Any, overload
+
+import attrs
+
+from turnout.batch.plan import BatchPlan, Begin, Stop, Wait
+from turnout.batch.progress import BatchSummary
+from turnout.batch.rows import BatchRow
+from turnout.chat import ModelConfig
+from turnout.embeddings import EmbeddingRequest
+from turnout.errors import TurnoutError
+from turnout_io.batch.worker import Sink, Worker, batch_policy
+from turnout_io.drivers.async_driver import AsyncRouter, Waker
+from turnout_io.sync import Router
+
+__all__ = ["Control", "run"]
+
+DRAIN = 30.0
+"""Seconds that calls in flight may take after a run was asked to stop."""
+
+SETUP_DRAIN = 2.0  # seconds; the same after rows failed because of a wrong key
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at whether the run was asked to stop. A signal handler can do no more than set a flag."""
+
+
+@attrs.define(eq=False)
+class Control:
+    """What a signal handler, another thread or another task may do to a run, and what it can see of it.
+
+    Attributes:
+        drain: Seconds that calls in flight may take after `stop`.
+        plan: The plan of the run, for its numbers; None before it began.
+    """
+
+    drain: float = DRAIN
+    plan: BatchPlan | None = attrs.field(default=None, init=False)
+    _stopped_at: float | None = attrs.field(default=None, init=False)
+    _cut: bool = attrs.field(default=False, init=False)
+
+    def stop(self) -> None:
+        """Begin no further row, and let those in flight end. A second call cuts them off."""
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+        else:
+            self._cut = True
+        if self.plan is not None:
+            self.plan.stop()
+
+    def note_end(self, plan: BatchPlan) -> None:
+        """Note that the plan begins no further row. If all fail, those that wait for a key to be mended are cut off."""
+        if self._stopped_at is None and plan.stopped == "setup":
+            self._stopped_at = time.monotonic()
+            self.drain = min(self.drain, SETUP_DRAIN)
+
+    @property
+    def stopped(self) -> bool:
+        """True if the run was asked to stop."""
+        return self._stopped_at is not None
+
+    @property
+    def over(self) -> bool:
+        """True if calls in flight must end now."""
+        return self._cut or (self._stopped_at is not None and time.monotonic() >= self._stopped_at + self.drain)
+
+
+@overload
+def run(
+    router: Router,
+    rows: Iterable[BatchRow],
+    sink: Sink,
+    *,
+    concurrency: int = ...,
+    models: Iterable[ModelConfig] = ...,
+    timeout: float | None = ...,
+    max_cost: float | None = ...,
+    patience: float = ...,
+    control: Control | None = ...,
+) -> BatchSummary: ...
+
+
+@overload
+def run(
+    router: AsyncRouter,
+    rows: Iterable[BatchRow],
+    sink: Sink,
+    *,
+    concurrency: int = ...,
+    models: Iterable[ModelConfig] = ...,
+    timeout: float | None = ...,
+    max_cost: float | None = ...,
+    patience: float = ...,
+    control: Control | None = ...,
+) -> Awaitable[BatchSummary]: ...
+
+
+def run(
+    router: Router | AsyncRouter,
+    rows: Iterable[BatchRow],
+    sink: Sink,
+    *,
+    concurrency: int = 64,
+    models: Iterable[ModelConfig] = (),
+    timeout: float | None = None,
+    max_cost: float | None = None,
+    patience: float = 3600.0,
+    control: Control | None = None,
+) -> BatchSummary | Awaitable[BatchSummary]:
+    """Answer every row.
+
+    A row that only meets limits waits, for up to `patience` seconds; the router's limits, cooldowns and retries hold as
+    for any call. An exception of `rows` or `sink` ends the run and is raised.
+
+    Args:
+        router: A router of any driver.
+        rows: What is to be answered (`turnout.batch.rows.RowReader` makes rows of lines). They are drawn as needed.
+        sink: Called with each row and its outcome, in the order of completion, by one worker at a time.
+        concurrency: Calls at once at most.
+        models: What answers every row: a model or a route, and its fallbacks. () uses the rows' own models.
+        timeout: Seconds for one attempt.
+        max_cost: What the run may cost. A row begins only if the most that it can cost is left.
+        patience: Seconds for which a row may meet nothing but limits.
+        control: To stop the run from elsewhere.
+
+    Returns:
+        What came of it; of an async router, an awaitable of that.
+
+    Raises:
+        ValueError: If `concurrency` is less than 1, or `max_cost` is given and the price of a model is not known.
+    """
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+    policy = batch_policy(router._core.policy, timeout=timeout, patience=patience)
+    plan = BatchPlan(iter(rows), max_cost=max_cost, patience=patience, rng=random.Random())
+    worker = Worker(plan, sink, tuple(models), policy)
+    if max_cost is not None:
+        plan.worst_cost = worker.worst_cost
+    if isinstance(router, Router):
+        return _run_threads(router, worker, concurrency, control or Control())
+    return _run_tasks(router, worker, concurrency, control or Control())
+
+
+def _summary(plan: BatchPlan, started: float, now: float) -> BatchSummary:
+    stopped = plan.stopped or "complete"
+    return BatchSummary(
+        rows=None,
+        skipped=0,
+        answered=plan.done,
+        failed=plan.failures,
+        left=0 if stopped == "complete" else None,
+        cost=plan.spent,
+        seconds=now - started,
+        stopped=stopped,
+    )
+
+
+# -- tasks --------------------------------------------------------------------------------------------------------
+
+
+async def _run_tasks(router: AsyncRouter, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
+    run = _TaskRun(router, worker, concurrency, control)
+    return await run.whole()
+
+
+@attrs.define(eq=False)
+class _TaskRun:
+    """A run on an async router."""
+
+    router: AsyncRouter
+    worker: Worker
+    concurrency: int
+    control: Control
+    left: int = attrs.field(init=False)
+    failure: BaseException | None = attrs.field(default=None, init=False)
+    waker: Waker = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.left = self.concurrency
+        self.waker = self.router._runtime.make_waker()
+
+    async def whole(self) -> BatchSummary:
+        runtime, plan, control = self.router._runtime, self.worker.plan, self.control
+        control.plan = plan
+        started = runtime.now()
+        async with runtime.group() as group:
+            cancels = [group.start(self.work) for _ in range(self.concurrency)]
+            while self.left and self.failure is None and not control.over:
+                if control.stopped or plan.stopped:
+                    plan.stop()
+                    control.note_end(plan)
+                    self.wake()
+                await self.waker.wait(LOOK_EVERY)
+            for cancel in cancels:
+                cancel()
+        if self.failure is not None:
+            raise self.failure
+        return _summary(plan, started, runtime.now())
+
+    async def work(self) -> None:
+        plan, now = self.worker.plan, self.router._runtime.now
+        try:
+            while True:
+                match plan.next(now()):
+                    case Begin(row):
+                        await self.answer(row)
+                        if plan.blocked:
+                            self.wake()
+                    case Wait(until):
+                        await self.waker.wait(max(0.0, until - now()))
+                    case Stop():
+                        return
+        except Exception as error:
+            self.failure = self.failure or error
+        finally:
+            self.left -= 1
+            self.wake()
+
+    async def answer(self, row: BatchRow) -> None:
+        worker, router, now = self.worker, self.router, self.router._runtime.now
+        call = worker.prepare(row, now())
+        if call is None:
+            return
+        try:
+            request = call.inbound.request
+            if isinstance(request, EmbeddingRequest):
+                response: Any = await router.embed(request, policy=worker.policy)
+            else:
+                response = await router.chat(request, policy=worker.policy)
+        except TurnoutError as error:
+            worker.failed(call, error, now())
+        except BaseException:
+            worker.plan.abandoned(row)
+            raise
+        else:
+            worker.succeeded(call, response, now())
+
+    def wake(self) -> None:
+        woken, self.waker = self.waker, self.router._runtime.make_waker()
+        woken.set()
+
+
+# -- threads ------------------------------------------------------------------------------------------------------
+
+
+def _run_threads(router: Router, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
+    plan = worker.plan
+    control.plan = plan
+    changed = threading.Condition()
+    failures: list[BaseException] = []
+    started = time.monotonic()
+
+    def answer(row: BatchRow) -> None:
+        with changed:
+            call = worker.prepare(row, time.monotonic())
+        if call is None:
+            return
+        response: Any = None
+        failure: TurnoutError | None = None
+        try:
+            request = call.inbound.request
+            if isinstance(request, EmbeddingRequest):
+                response = router.embed(request, policy=worker.policy)
+            else:
+                response = router.chat(request, policy=worker.policy)
+        except TurnoutError as error:
+            failure = error
+        except BaseException:
+            with changed:
+                plan.abandoned(row)
+            raise
+        with changed:
+            if control.over:
+                plan.abandoned(row)  # the sink may be closed
+            elif failure is not None:
+                worker.failed(call, failure, time.monotonic())
+            else:
+                worker.succeeded(call, response, time.monotonic())
+            changed.notify_all()
+
+    def work() -> None:
+        try:
+            while not failures and not control.over:
+                with changed:
+                    step = plan.next(time.monotonic())
+                    if isinstance(step, Wait):
+                        changed.wait(min(LOOK_EVERY, max(0.0, step.until - time.monotonic())))
+                        continue
+                if isinstance(step, Stop):
+                    return
+                answer(step.row)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            with changed:
+                changed.notify_all()
+
+    threads = [threading.Thread(target=work, name=f"turnout-batch-{n}", daemon=True) for n in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    # A blocking call cannot be cut off: its thread ends with it, or with the process.
+    while any(thread.is_alive() for thread in threads) and not control.over and not failures:
+        if control.stopped or plan.stopped:
+            with changed:
+                plan.stop()
+                control.note_end(plan)
+                changed.notify_all()
+        with changed:
+            changed.wait(LOOK_EVERY)
+    if failures:
+        raise failures[0]
+    return _summary(plan, started, time.monotonic())

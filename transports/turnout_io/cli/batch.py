@@ -1,0 +1,288 @@
+"""`turnout batch`: answer every row of a file, and go on where the last run stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from turnout.batch.progress import BatchSummary, Progress, duration_text
+from turnout.batch.rows import BatchInputError
+from turnout.chat import ModelConfig
+from turnout.serving import RequestRejected
+from turnout_io.batch.files import BatchFiles, describe_models
+from turnout_io.batch.output_file import OutputLocked
+from turnout_io.batch.run import Control, run
+from turnout_io.batch.worker import estimate
+from turnout_io.cli.errors import one_line
+from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
+from turnout_io.drivers.async_driver import AsyncRouter
+
+__all__ = ["batch"]
+
+EVERY_ON_TERMINAL = 0.5
+EVERY_IN_LOG = 10.0
+
+COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True, dir_okay=False))
+@click.argument("target", metavar="OUTPUT", type=click.Path(allow_dash=True, dir_okay=False))
+@MODELS
+@click.option("--route", help="A route of the configuration that answers every row, in place of a model.")
+@click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1, 10_000), help="Calls at once.")
+@click.option("--max-cost", type=click.FloatRange(min=0), help="Stop before the run may cost more; exit code 3.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for one attempt of a row.")
+@click.option("--limit", type=click.IntRange(min=0), help="Send at most so many rows.")
+@click.option(
+    "--retry-failed", type=click.Choice(["temporary", "all", "none"]), default="temporary", show_default=True,
+    help="Which rows that failed in an earlier run are sent again.",
+)  # fmt: skip
+@click.option(
+    "--changed", type=click.Choice(["refuse", "rerun", "keep"]), default="refuse", show_default=True,
+    help="What to do with rows that are another request than the one that OUTPUT answers.",
+)  # fmt: skip
+@click.option("--ordered", is_flag=True, help="At the end, put OUTPUT in the order of INPUT.")
+@click.option("--dry-run", is_flag=True, help="Check INPUT, tell rows, tokens and the highest cost, and send nothing.")
+@click.option("--drain", default=30.0, show_default=True, help="Seconds for calls in flight after Ctrl-C.")
+@click.option("--summary", type=click.Path(dir_okay=False, writable=True), help="Write the summary there, as JSON.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
+@CONFIG
+@ENV_FILE
+@click.pass_context
+def batch(
+    context: click.Context,
+    source: str,
+    target: str,
+    models: list[ModelConfig],
+    route: str | None,
+    concurrency: int,
+    max_cost: float | None,
+    timeout: float | None,
+    limit: int | None,
+    retry_failed: Literal["temporary", "all", "none"],
+    changed: Literal["refuse", "rerun", "keep"],
+    ordered: bool,
+    dry_run: bool,
+    drain: float,
+    summary: str | None,
+    quiet: bool,
+    config: str | None,
+    env_file: str,
+) -> None:
+    """Answer every row of INPUT, a file of JSON lines, and write the answers to OUTPUT.
+
+    A row is OpenAI's {"custom_id", "method", "url", "body"}, or {"prompt": ...}, or {"messages": ...}. The same command
+    again goes on where the last run stopped: rows that are answered are not sent again.
+
+    Exit codes: 0 all rows are answered; 1 some failed; 2 wrong usage or input, or another run writes OUTPUT; 3 the
+    highest cost is reached; 130 Ctrl-C.
+    """
+    if route is not None:
+        if models:
+            raise click.UsageError("give --model or --route, not both")
+        models = [ModelConfig.route(route)]
+    if str(source) == "-" and ordered:
+        raise click.UsageError("--ordered needs an INPUT that can be read twice, not a pipe")
+    with one_line():
+        router = _router(config, env_file)
+        try:
+            files = BatchFiles(
+                source,
+                target,
+                settings=describe_models(router, models),
+                retry_failed=retry_failed,
+                changed=changed,
+                limit=limit,
+            )
+        except (BatchInputError, OutputLocked) as error:
+            click.echo(f"turnout: {error}", err=True)
+            context.exit(WRONG_INPUT)
+        with files:
+            if files.torn and not quiet:
+                click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
+            if dry_run:
+                _dry_run(files, router, models, max_cost)
+                return
+            outcome = _run(files, router, models, concurrency, timeout, max_cost, drain, quiet=quiet)
+            files.finish(ordered=ordered)
+    _report(files, outcome, summary, quiet=quiet)
+    context.exit(_exit_code(outcome))
+
+
+def _router(config: str | None, env_file: str) -> AsyncRouter:
+    from turnout_io.asyncio import Router
+
+    return Router.from_config(config, dotenv=env_file) if config else Router.from_env(dotenv=env_file)
+
+
+def _run(
+    files: BatchFiles,
+    router: AsyncRouter,
+    models: list[ModelConfig],
+    concurrency: int,
+    timeout: float | None,
+    max_cost: float | None,
+    drain: float,
+    *,
+    quiet: bool,
+) -> BatchSummary:
+    control = Control(drain=drain)
+
+    async def main() -> BatchSummary:
+        async with router:
+            return await run(
+                router,
+                files.rows(),
+                files.write,
+                concurrency=concurrency,
+                models=models,
+                timeout=timeout,
+                max_cost=max_cost,
+                control=control,
+            )
+
+    with _stopping(control), _progress(files, router, control, quiet=quiet):
+        return _in_loop(main)
+
+
+def _in_loop(main: Callable[[], Coroutine[Any, Any, BatchSummary]]) -> BatchSummary:
+    if sys.platform == "win32":  # whose default loop cannot watch sockets
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(main())
+    return asyncio.run(main())
+
+
+@contextlib.contextmanager
+def _stopping(control: Control) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the run gently, and the second one at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if control.stopped:
+            click.echo("turnout: calls in flight are cut off", err=True)
+        else:
+            click.echo("turnout: no further row is sent; waiting for those in flight (again to cut them off)", err=True)
+        control.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _progress(files: BatchFiles, router: AsyncRouter, control: Control, *, quiet: bool) -> Iterator[None]:
+    """Print how the run goes, from a thread: a line that is rewritten on a terminal, else one line now and then."""
+    if quiet:
+        yield
+        return
+    on_terminal = sys.stderr.isatty()
+    progress = Progress(files.checked.left if files.checked is not None else None)
+    ended = threading.Event()
+    checked = files.checked
+    if checked is not None and checked.rows != checked.left:
+        click.echo(
+            f"turnout: {checked.rows} rows: {checked.done} answered before, {checked.failed} failed before and kept, "
+            f"{checked.left} to send",
+            err=True,
+        )
+
+    def show() -> None:
+        while not ended.wait(EVERY_ON_TERMINAL if on_terminal else EVERY_IN_LOG):
+            plan = control.plan
+            if plan is None:
+                continue
+            line = progress.line(
+                time.monotonic(),
+                done=plan.done,
+                failed=dict(plan.failures),
+                in_flight=plan.in_flight,
+                waiting=plan.waiting,
+                waits_for=_waits_for(router),
+                cost=plan.spent,
+            )
+            click.echo(f"\r\x1b[K{line}" if on_terminal else line, err=True, nl=not on_terminal)
+
+    thread = threading.Thread(target=show, name="turnout-batch-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if on_terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _waits_for(router: AsyncRouter) -> str:
+    now = time.monotonic()
+    resting = [(state.breaker.rests_for(now), key) for key, state in router._core.places.standings().items()]
+    wait, key = max(resting, default=(0.0, ""))
+    return f"{key} rests for {duration_text(wait)}" if wait > 0.5 else ""
+
+
+def _dry_run(files: BatchFiles, router: AsyncRouter, models: list[ModelConfig], max_cost: float | None) -> None:
+    rows = tokens = wrong = 0
+    cost: float | None = 0.0
+    for row in files.rows():
+        rows += 1
+        try:
+            prompt, completion, worst = estimate(row, tuple(models), router._core.policy)
+        except RequestRejected as error:
+            wrong += 1
+            if wrong <= 10:
+                click.echo(f"line {row.line}: {error}", err=True)
+            continue
+        tokens += prompt + completion
+        cost = None if cost is None or worst is None else cost + worst
+    done = files.checked.done if files.checked is not None else 0
+    click.echo(f"{rows} rows to send, {done} answered before")
+    click.echo(f"at most {tokens} tokens" + (f", at most {cost:.4g} in cost" if cost is not None else ", cost unknown"))
+    if wrong:
+        click.echo(f"{wrong} rows are no valid requests", err=True)
+        raise click.exceptions.Exit(WRONG_INPUT)
+    if max_cost is not None and (cost is None or cost > max_cost):
+        click.echo(f"the highest cost may exceed --max-cost {max_cost:g}")
+
+
+def _report(files: BatchFiles, outcome: BatchSummary, path: str | None, *, quiet: bool) -> None:
+    if not quiet:
+        failed = ", ".join(f"{count} {code}" for code, count in sorted(outcome.failed.items()))
+        parts = [f"{outcome.answered} answered in {duration_text(outcome.seconds)}"]
+        if failed:
+            parts.append(f"failed: {failed}")
+        if outcome.cost:
+            parts.append(f"cost {outcome.cost:.4g}")
+        if outcome.stopped == "max-cost":
+            parts.append("stopped: the next row might exceed --max-cost")
+        if outcome.stopped == "setup":
+            parts.append("stopped: the first rows all failed for a reason that is not theirs")
+        click.echo(f"turnout: {'; '.join(parts)}", err=True)
+    if path is not None:
+        checked = files.checked
+        fields = outcome.to_dict()
+        fields["cost_of_output"] = files.cost
+        if checked is not None:
+            sent = outcome.answered + sum(outcome.failed.values())
+            fields |= {"rows": checked.rows, "skipped": checked.done + checked.failed, "left": checked.left - sent}
+        Path(path).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+
+def _exit_code(outcome: BatchSummary) -> int:
+    if outcome.stopped == "stopped":
+        return INTERRUPTED
+    if outcome.stopped == "max-cost":
+        return MAX_COST
+    return SOME_FAILED if outcome.failed or outcome.stopped == "setup" else COMPLETE
