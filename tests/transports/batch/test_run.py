@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -195,7 +196,27 @@ def test_stop_lets_calls_in_flight_end(driver: str, sandbox: Sandbox) -> None:
     assert len(seen) == sent(sandbox) < 40, "what was sent is written"
 
 
-@on_every_driver
+def test_a_second_stop_leaves_threads_to_themselves(sandbox: Sandbox) -> None:
+    """A blocking call cannot be cut off; the run does not wait for it."""
+    sandbox.script("openai", Fault(delay=0.0), Fault(delay=1.5), Fault(delay=1.5))
+    control = Control()
+    written: list[str] = []
+
+    def write(row: BatchRow, outcome: Outcome) -> None:
+        written.append(row.custom_id)
+        control.stop()
+        control.stop()
+
+    with SyncRouter.from_env(environ=sandbox.environ(), dotenv=None) as router:
+        summary = run(router, some_rows(5), write, concurrency=3, control=control)
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith("turnout-batch-")]
+        assert threads
+        for thread in threads:
+            thread.join(20)
+    assert (summary.stopped, len(written)) == ("stopped", 1)
+
+
+@pytest.mark.parametrize("driver", ["asyncio", "trio"])
 def test_a_second_stop_cuts_calls_off(driver: str, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(delay=0.0), Fault(delay=20.0), Fault(delay=20.0))
     control = Control()

@@ -175,7 +175,7 @@ class BatchFiles:
         return read_index(self._output.path).superseded > 0
 
 
-def describe_models(router: RouterBase[Any], models: Iterable[ModelConfig]) -> str:
+def describe_models(router: RouterBase[Any, Any], models: Iterable[ModelConfig]) -> str:
     """Return what decides an answer besides its row, as text: if it changes, rows are other requests.
 
     Args:

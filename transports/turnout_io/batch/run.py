@@ -21,8 +21,9 @@ from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import TurnoutError
 from turnout_io.batch.worker import Sink, Worker, batch_policy
-from turnout_io.drivers.async_driver import AsyncRouter, Waker
-from turnout_io.sync import Router
+from turnout_io.drivers._async.runtime import AsyncEvent
+from turnout_io.drivers._sync.router import SyncRouter
+from turnout_io.drivers.hedging import HedgingRouter
 
 __all__ = ["Control", "run"]
 
@@ -77,7 +78,7 @@ class Control:
 
 @overload
 def run(
-    router: Router,
+    router: SyncRouter,
     rows: Iterable[BatchRow],
     sink: Sink,
     *,
@@ -92,7 +93,7 @@ def run(
 
 @overload
 def run(
-    router: AsyncRouter,
+    router: HedgingRouter,
     rows: Iterable[BatchRow],
     sink: Sink,
     *,
@@ -106,7 +107,7 @@ def run(
 
 
 def run(
-    router: Router | AsyncRouter,
+    router: SyncRouter | HedgingRouter,
     rows: Iterable[BatchRow],
     sink: Sink,
     *,
@@ -146,7 +147,7 @@ def run(
     worker = Worker(plan, sink, tuple(models), policy)
     if max_cost is not None:
         plan.worst_cost = worker.worst_cost
-    if isinstance(router, Router):
+    if isinstance(router, SyncRouter):
         return _run_threads(router, worker, concurrency, control or Control())
     return _run_tasks(router, worker, concurrency, control or Control())
 
@@ -168,7 +169,7 @@ def _summary(plan: BatchPlan, started: float, now: float) -> BatchSummary:
 # -- tasks --------------------------------------------------------------------------------------------------------
 
 
-async def _run_tasks(router: AsyncRouter, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
+async def _run_tasks(router: HedgingRouter, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
     run = _TaskRun(router, worker, concurrency, control)
     return await run.whole()
 
@@ -177,30 +178,30 @@ async def _run_tasks(router: AsyncRouter, worker: Worker, concurrency: int, cont
 class _TaskRun:
     """A run on an async router."""
 
-    router: AsyncRouter
+    router: HedgingRouter
     worker: Worker
     concurrency: int
     control: Control
     left: int = attrs.field(init=False)
     failure: BaseException | None = attrs.field(default=None, init=False)
-    waker: Waker = attrs.field(init=False)
+    event: AsyncEvent = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.left = self.concurrency
-        self.waker = self.router._runtime.make_waker()
+        self.event = self.router._runtime.make_event()
 
     async def whole(self) -> BatchSummary:
         runtime, plan, control = self.router._runtime, self.worker.plan, self.control
         control.plan = plan
         started = runtime.now()
-        async with runtime.group() as group:
+        async with runtime.task_group() as group:
             cancels = [group.start(self.work) for _ in range(self.concurrency)]
             while self.left and self.failure is None and not control.over:
                 if control.stopped or plan.stopped:
                     plan.stop()
                     control.note_end(plan)
                     self.wake()
-                await self.waker.wait(LOOK_EVERY)
+                await self.event.wait(LOOK_EVERY)
             for cancel in cancels:
                 cancel()
         if self.failure is not None:
@@ -217,7 +218,7 @@ class _TaskRun:
                         if plan.blocked:
                             self.wake()
                     case Wait(until):
-                        await self.waker.wait(max(0.0, until - now()))
+                        await self.event.wait(max(0.0, until - now()))
                     case Stop():
                         return
         except Exception as error:
@@ -246,14 +247,14 @@ class _TaskRun:
             worker.succeeded(call, response, now())
 
     def wake(self) -> None:
-        woken, self.waker = self.waker, self.router._runtime.make_waker()
+        woken, self.event = self.event, self.router._runtime.make_event()
         woken.set()
 
 
 # -- threads ------------------------------------------------------------------------------------------------------
 
 
-def _run_threads(router: Router, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
+def _run_threads(router: SyncRouter, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
     plan = worker.plan
     control.plan = plan
     changed = threading.Condition()

@@ -25,7 +25,7 @@ from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
-from turnout_io.drivers.async_driver import AsyncRouter
+from turnout_io.drivers.hedging import HedgingRouter
 
 __all__ = ["batch"]
 
@@ -120,7 +120,7 @@ def batch(
     context.exit(_exit_code(outcome))
 
 
-def _router(config: str | None, env_file: str) -> AsyncRouter:
+def _router(config: str | None, env_file: str) -> HedgingRouter:
     from turnout_io.asyncio import Router
 
     return Router.from_config(config, dotenv=env_file) if config else Router.from_env(dotenv=env_file)
@@ -128,7 +128,7 @@ def _router(config: str | None, env_file: str) -> AsyncRouter:
 
 def _run(
     files: BatchFiles,
-    router: AsyncRouter,
+    router: HedgingRouter,
     models: list[ModelConfig],
     concurrency: int,
     timeout: float | None,
@@ -183,7 +183,7 @@ def _stopping(control: Control) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(files: BatchFiles, router: AsyncRouter, control: Control, *, quiet: bool) -> Iterator[None]:
+def _progress(files: BatchFiles, router: HedgingRouter, control: Control, *, quiet: bool) -> Iterator[None]:
     """Print how the run goes, from a thread: a line that is rewritten on a terminal, else one line now and then."""
     if quiet:
         yield
@@ -226,14 +226,14 @@ def _progress(files: BatchFiles, router: AsyncRouter, control: Control, *, quiet
             click.echo("\r\x1b[K", err=True, nl=False)
 
 
-def _waits_for(router: AsyncRouter) -> str:
+def _waits_for(router: HedgingRouter) -> str:
     now = time.monotonic()
     resting = [(state.breaker.rests_for(now), key) for key, state in router._core.places.standings().items()]
     wait, key = max(resting, default=(0.0, ""))
     return f"{key} rests for {duration_text(wait)}" if wait > 0.5 else ""
 
 
-def _dry_run(files: BatchFiles, router: AsyncRouter, models: list[ModelConfig], max_cost: float | None) -> None:
+def _dry_run(files: BatchFiles, router: HedgingRouter, models: list[ModelConfig], max_cost: float | None) -> None:
     rows = tokens = wrong = 0
     cost: float | None = 0.0
     for row in files.rows():
