@@ -184,7 +184,7 @@ def describe_models(router: RouterBase[Any, Any], models: Iterable[ModelConfig])
     """
     parts = []
     for model in models:
-        route = router._core._routes.get(model.model_id) if model.is_route else None
+        route = router._core._registry._routes.get(model.model_id) if model.is_route else None
         choices = [repr(choice.model) for choice in route.choices] if route is not None else []
         parts.append(" ".join((repr(model), *choices)))
     return "\n".join(parts)

@@ -227,10 +227,9 @@ def _progress(files: BatchFiles, router: HedgingRouter, control: Control, *, qui
 
 
 def _waits_for(router: HedgingRouter) -> str:
-    now = time.monotonic()
-    resting = [(state.breaker.rests_for(now), key) for key, state in router._core.places.standings().items()]
-    wait, key = max(resting, default=(0.0, ""))
-    return f"{key} rests for {duration_text(wait)}" if wait > 0.5 else ""
+    resting = [(health.available_in, health.candidate) for health in router.health()]
+    wait, candidate = max(resting, default=(0.0, ""))
+    return f"{candidate} rests for {duration_text(wait)}" if wait > 0.5 else ""
 
 
 def _dry_run(files: BatchFiles, router: HedgingRouter, models: list[ModelConfig], max_cost: float | None) -> None:

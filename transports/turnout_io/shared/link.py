@@ -202,6 +202,7 @@ class Link:
 
     async def _connect_node(self, address: tuple[str, int], channel: str = "") -> _Node:
         valkey, runtime = self._valkey, self._runtime
+        password = await valkey.current_password()
         stream = await self._dial(address)
         node = _Node(
             address,
@@ -210,7 +211,7 @@ class Link:
                 self._scripts,
                 channel,
                 valkey.address.username,
-                await valkey.current_password(),
+                password,
                 valkey.address.database,
             ),
         )
