@@ -1,27 +1,45 @@
 """Orders the events of an answer into blocks, of which one is open at a time.
 
-Messages and Responses stream an answer as a sequence of blocks: text, reasoning, tool calls. Turnout's events can
-interleave: a provider can send pieces of two tool calls in turn, or text between them. `BlockSequencer` keeps the
-events of other blocks back until the JSON of the open call is complete, and then releases them in their order.
+Messages and Responses stream an answer as a sequence of blocks: text, reasoning, tool calls, and others. Turnout's
+events can interleave: a provider can send pieces of two tool calls in turn, or text between them. `BlockSequencer`
+keeps the events of other blocks back until the JSON of the open call is complete, and then releases them in their
+order.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, assert_never
 
 import attrs
 
-from turnout.events import End, Event, Reasoning, Restarted, Token, ToolCallDelta, ToolCallReady
+from turnout.events import (
+    AudioDelta,
+    CommentaryDelta,
+    End,
+    Event,
+    LogprobsDelta,
+    PartReady,
+    PartSigned,
+    Reasoning,
+    RefusalDelta,
+    Restarted,
+    Token,
+    ToolCallDelta,
+    ToolCallReady,
+)
+from turnout.messages import Audio, Image, Opaque
 from turnout.serving.errors import restart_not_possible
 from turnout.serving.held_arguments import HeldArguments
 from turnout.serving.request_json import decode_value
 
-__all__ = ["BlockClosed", "BlockDelta", "BlockKind", "BlockOpened", "BlockSequencer", "Step"]
+__all__ = ["BlockClosed", "BlockDelta", "BlockKind", "BlockOpened", "BlockSequencer", "Step", "WholePart"]
 
 
 class BlockKind(enum.Enum):
     TEXT = "text"
+    COMMENTARY = "commentary"
+    REFUSAL = "refusal"
     REASONING = "reasoning"
     CALL = "tool call"
 
@@ -43,13 +61,21 @@ class BlockDelta:
 
 @attrs.frozen
 class BlockClosed:
-    """The open block ends."""
+    """The open block ends. `signature` is the provider's proof for it, None if there is none."""
 
     kind: BlockKind
     call: int = -1
+    signature: str | None = None
 
 
-Step: TypeAlias = BlockOpened | BlockDelta | BlockClosed
+@attrs.frozen
+class WholePart:
+    """A part that is a block of its own. No block is open."""
+
+    part: Image | Audio | Opaque
+
+
+Step: TypeAlias = BlockOpened | BlockDelta | BlockClosed | WholePart
 
 _NO_CALL: Final = -1
 
@@ -84,11 +110,20 @@ class BlockSequencer:
         return steps
 
     def _take(self, event: Event, steps: list[Step]) -> None:
-        match cast("object", event):
+        match event:
             case Token(delta):
                 self._text(BlockKind.TEXT, delta, event, steps)
             case Reasoning(delta):
                 self._text(BlockKind.REASONING, delta, event, steps)
+            case CommentaryDelta(delta):
+                self._text(BlockKind.COMMENTARY, delta, event, steps)
+            case RefusalDelta(delta):
+                self._text(BlockKind.REFUSAL, delta, event, steps)
+            case PartSigned(kind, signature):
+                self._sign(BlockKind.REASONING if kind == "reasoning" else BlockKind.TEXT, signature, event, steps)
+            case PartReady(part):
+                if self._make_room(event, steps):
+                    steps.append(WholePart(part))
             case ToolCallDelta(index, delta):
                 if self._is_call(index):
                     self._add_arguments(self._arguments.receive(delta), steps)
@@ -108,8 +143,10 @@ class BlockSequencer:
                 steps += self.finish()
             case Restarted():
                 raise restart_not_possible()
+            case AudioDelta() | LogprobsDelta():
+                pass  # no protocol with blocks has a place for them
             case _:
-                pass  # an event that has no block
+                assert_never(event)
 
     def _text(self, kind: BlockKind, delta: str, event: Event, steps: list[Step]) -> None:
         if self.open is not kind:
@@ -118,6 +155,15 @@ class BlockSequencer:
             self.open = kind
             steps.append(BlockOpened(kind))
         steps.append(BlockDelta(delta))
+
+    def _sign(self, kind: BlockKind, signature: str, event: Event, steps: list[Step]) -> None:
+        """End the block that is signed. A signature without a block is one of an empty block."""
+        if self.open is not kind:
+            if kind is BlockKind.TEXT or not self._make_room(event, steps):
+                return
+            self.open = kind
+            steps.append(BlockOpened(kind))
+        self._close(steps, signature)
 
     def _is_call(self, index: int) -> bool:
         return self.open is BlockKind.CALL and self._call == index
@@ -156,9 +202,9 @@ class BlockSequencer:
         except ValueError:
             return False
 
-    def _close(self, steps: list[Step]) -> None:
+    def _close(self, steps: list[Step], signature: str | None = None) -> None:
         assert self.open is not None
-        steps.append(BlockClosed(self.open, self._call if self.open is BlockKind.CALL else _NO_CALL))
+        steps.append(BlockClosed(self.open, self._call if self.open is BlockKind.CALL else _NO_CALL, signature))
         self.open, self._call = None, _NO_CALL
 
     def _release(self, steps: list[Step]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from turnout.messages import Audio, File, Image
 from turnout.serving.fields import Fields
 
-__all__ = ["audio_of", "data_url", "file_of_data_url", "image_of"]
+__all__ = ["audio_of", "data_url", "decode_base64", "encoded_image", "file_of_data_url", "image_of", "image_url"]
 
 _AUDIO_TYPES: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 _DETAILS: Final = ("auto", "low", "high")
@@ -19,6 +19,21 @@ _DETAILS: Final = ("auto", "low", "high")
 def data_url(media_type: str, encoded: str) -> str:
     """Return the data URL of bytes that are in base64 already."""
     return f"data:{media_type};base64,{encoded}"
+
+
+def encoded_image(image: Image) -> str | None:
+    """Return the base64 of an image, None if only its URL is known."""
+    if image.data is not None:
+        return base64.b64encode(image.data).decode()
+    head, comma, encoded = (image.url or "").partition(";base64,")
+    return encoded if comma and head.startswith("data:") else None
+
+
+def image_url(image: Image) -> str:
+    """Return the URL of an image, a data URL for its bytes."""
+    if image.data is not None:
+        return data_url(image.media_type or "", base64.b64encode(image.data).decode())
+    return image.url or ""
 
 
 def decode_base64(fields: Fields, name: str) -> bytes:

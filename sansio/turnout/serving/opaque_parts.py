@@ -83,13 +83,17 @@ def position_part(call_id: str, origin: str | None) -> Opaque | None:
 
 @attrs.define(eq=False)
 class OpaqueParts:
-    """The opaque parts of one streamed answer.
+    """The opaque parts of one streamed answer that no event has told.
 
     A part with a type is final as soon as it appears. A part without one, such as the reasoning details of
     OpenRouter, grows until the end. Parts that mark a position are left out: of a call, or of a text (`message`).
     """
 
     _written: Counter[bytes] = attrs.field(factory=Counter, init=False)
+
+    def note(self, part: Opaque) -> None:
+        """Note a part that an event brought."""
+        self._written[part.json] += 1
 
     def take(self, message: Message, *, at_end: bool = False) -> Iterator[Opaque]:
         """Return the parts that are final now and were not returned before."""

@@ -11,7 +11,17 @@ import attrs
 from hypothesis import strategies as st
 
 from turnout.chat import ChatResponse, FinishReason, ModelConfig, Usage
-from turnout.events import End, Event, Reasoning, Token, ToolCallDelta, ToolCallReady
+from turnout.events import (
+    End,
+    Event,
+    PartReady,
+    PartSigned,
+    Reasoning,
+    RefusalDelta,
+    Token,
+    ToolCallDelta,
+    ToolCallReady,
+)
 from turnout.messages import Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 from turnout.serving import Answerer, ChatDialect, InboundChat, Resolve
 
@@ -123,12 +133,16 @@ class Answer:
                 case "reasoning":
                     event = Reasoning(piece)
                 case "opaque":
-                    continue
+                    event = PartReady(Opaque(piece.encode()))
                 case "call":
                     # Gemini's first delta has no id: the answer so far has the one that Turnout made.
                     event = ToolCallDelta(order.index(turn), piece, None, block.name if first else None)
             yield event, lambda now=now: self.partial(now)  # type: ignore[misc]
+            if block.kind == "reasoning" and block.signature and now[turn] == len(block.pieces):
+                yield PartSigned("reasoning", block.signature), lambda now=now: self.partial(now)  # type: ignore[misc]
         final = self.response
+        if self.refusal:
+            yield RefusalDelta(self.refusal), lambda: final
         for index, call in enumerate(final.tool_calls):
             yield ToolCallReady(index, call), lambda: final
         yield End(finish_reason=self.finish, raw_finish_reason=self.raw, usage=self.usage), lambda: final

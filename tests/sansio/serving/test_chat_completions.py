@@ -10,8 +10,34 @@ import pytest
 from tests.sansio.serving.answers import ANSWERER, Answer, Block, frames, inbound_of, resolve_as, write_stream, written
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig, ResponseFormat, Usage
 from turnout.errors import LocalProtocolError
-from turnout.events import End, Restarted, ToolCallDelta, ToolCallReady
-from turnout.messages import Audio, File, Image, Message, Refusal, Role, Text, Thinking, Tool, ToolCall, ToolChoice
+from turnout.events import (
+    AudioDelta,
+    CommentaryDelta,
+    End,
+    LogprobsDelta,
+    PartReady,
+    PartSigned,
+    RefusalDelta,
+    Restarted,
+    Token,
+    ToolCallDelta,
+    ToolCallReady,
+)
+from turnout.messages import (
+    Audio,
+    Commentary,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from turnout.serving import ChatCompletions, InboundChat, ReadOptions, RequestRejected
 
 CHAT = ChatCompletions()
@@ -402,3 +428,32 @@ def test_a_restart_cannot_be_told() -> None:
     writer = CHAT.make_writer(inbound_of(), ANSWERER)
     with pytest.raises(LocalProtocolError):
         writer.events((Restarted(2),), lambda: ANSWER.response)
+
+
+def test_events_of_other_parts() -> None:
+    writer = CHAT.make_writer(inbound_of(), ANSWERER)
+    response = ANSWER.response
+    events = (
+        CommentaryDelta("I look."),
+        Token("It"),
+        LogprobsDelta({"content": [{"token": "It"}]}),
+        PartReady(Image(data=b"\x89PNG", media_type="image/png")),
+        PartReady(Opaque(b"{}")),
+        PartSigned("text", "s"),
+        AudioDelta(b"x"),
+        RefusalDelta("No."),
+    )
+    choices = [data["choices"][0] for _, data in frames(writer.events(events, lambda: response))]
+    assert [choice["delta"] for choice in choices] == [
+        {"content": "I look."},
+        {"content": "It"},
+        {},
+        {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}, "index": 0}]},
+        {"refusal": "No."},
+    ]
+    assert choices[2]["logprobs"]["content"] == [{"token": "It"}]
+    message = Message(Role.ASSISTANT, (Commentary("I look."), Text("It"), Image("https://a.test/x")))
+    whole = ChatResponse(message=message, model=ModelConfig("a", "b"))
+    document = json.loads(CHAT.build_response(inbound_of(), whole, ANSWERER))["choices"][0]["message"]
+    assert document["content"] == "I look.It"
+    assert document["images"] == [{"type": "image_url", "image_url": {"url": "https://a.test/x"}}]

@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.sansio.serving.answers import Answer, Block, frames, resolve_as, write_stream, written
+from tests.sansio.serving.answers import ANSWERER, Answer, Block, frames, inbound_of, resolve_as, write_stream, written
 from turnout.chat import ChatRequest, FinishReason, ResponseFormat, Usage
+from turnout.events import (
+    CommentaryDelta,
+    End,
+    LogprobsDelta,
+    PartReady,
+    PartSigned,
+    RefusalDelta,
+    Token,
+)
 from turnout.messages import File, Image, Message, Opaque, Role, Text, Thinking, Tool, ToolCall, ToolChoice
 from turnout.serving import InboundChat, Messages, ReadOptions, RequestRejected
 from turnout.serving.continuity import pack
@@ -362,3 +371,27 @@ def test_reasoning_of_another_family_carries_its_origin() -> None:
     answer = Answer((Block("reasoning", ("hm",), None),), (0,), "deepseek", FinishReason.STOP, USAGE)
     (block,) = written(MESSAGES, answer)["content"]
     assert block["signature"] == pack("deepseek", "")
+
+
+def test_events_of_other_parts() -> None:
+    writer = MESSAGES.make_writer(inbound_of(), ANSWERER)
+    response = ANSWER.response
+    redacted = {"type": "redacted_thinking", "data": "abc"}
+    events = (
+        PartSigned("reasoning", "sig"),
+        PartReady(Opaque(json.dumps(redacted).encode())),
+        CommentaryDelta("I look."),
+        PartReady(Image("https://a.test/x")),
+        Token("It"),
+        PartSigned("text", "s"),
+        LogprobsDelta({}),
+        RefusalDelta("No."),
+        End(finish_reason=FinishReason.CONTENT_FILTER),
+    )
+    data = [found for _, found in frames(writer.events(events, lambda: response))]
+    blocks = [found["content_block"] for found in data if found["type"] == "content_block_start"]
+    assert [block["type"] for block in blocks] == ["thinking", "redacted_thinking", "text", "text", "text"]
+    assert blocks[1] == redacted
+    deltas = [found["delta"] for found in data if found["type"] == "content_block_delta"]
+    assert deltas[0] == {"type": "signature_delta", "signature": "sig"}
+    assert [delta["text"] for delta in deltas[1:]] == ["I look.", "It", "No."]

@@ -6,12 +6,15 @@ import itertools
 import json
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.sansio.serving.answers import ANSWERER, Answer, Block, frames, inbound_of, resolve_as, write_stream, written
 from turnout.chat import ChatRequest, FinishReason, ResponseFormat, Usage
+from turnout.events import AudioDelta, CommentaryDelta, End, PartReady, RefusalDelta, Token
 from turnout.messages import (
     Audio,
+    Commentary,
     File,
     Image,
     Message,
@@ -279,3 +282,35 @@ def test_an_item_of_the_family_is_written_as_it_came() -> None:
     ):
         assert output[0] == {"type": "web_search_call", "id": "ws_1"}
         assert output[1]["type"] == "message"
+
+
+def test_commentary_images_and_refusals_are_items() -> None:
+    writer = RESPONSES.make_writer(inbound_of(), ANSWERER)
+    image = Image(data=b"\x89PNG", media_type="image/png")
+    content = (Commentary("I look."), image, Text("It"), Refusal("No."))
+    response = attrs.evolve(
+        ANSWER.response,
+        message=Message(Role.ASSISTANT, content, origin="openai-responses"),
+        finish_reason=FinishReason.STOP,
+    )
+    events = (
+        CommentaryDelta("I look."),
+        PartReady(image),
+        Token("It"),
+        RefusalDelta("No."),
+        AudioDelta(b"x"),
+        PartReady(Audio(data=b"x", media_type="audio/wav")),
+        End(finish_reason=FinishReason.STOP),
+    )
+    streamed = frames(writer.events(events, lambda: response))[-1][1]["response"]["output"]
+    whole = json.loads(RESPONSES.build_response(inbound_of(), response, ANSWERER))["output"]
+    assert [item["type"] for item in streamed] == ["message", "image_generation_call", "message", "message"]
+    assert [item["type"] for item in whole] == ["message", "image_generation_call", "message"]
+    for output in (streamed, whole):
+        assert output[0]["phase"] == "commentary"
+        assert output[1]["result"] == "iVBORw=="
+        parts = [part for item in output[2:] for part in item["content"]]
+        assert [part.get("text") or part.get("refusal") for part in parts] == ["It", "No."]
+    user = {"role": "user", "content": "x"}
+    (_, message, _) = request(input=[user, streamed[0], streamed[2], user]).messages
+    assert message.content == (Commentary("I look."), Text("It"))

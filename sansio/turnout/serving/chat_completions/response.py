@@ -10,19 +10,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from turnout.chat import ChatResponse, FinishReason
+from turnout.messages import Commentary, Image, Text
 from turnout.serving.continuity import client_call_id
 from turnout.serving.inbound import Answerer
+from turnout.serving.media import image_url
 from turnout.serving.request_json import encode
 from turnout.serving.usage import chat_usage
 
-__all__ = ["build_chat_response", "finish_fields", "logprobs_of"]
+__all__ = ["build_chat_response", "finish_fields", "image_part", "logprobs_of"]
 
 
 def build_chat_response(response: ChatResponse, answerer: Answerer) -> bytes:
     """Return the body of a whole answer."""
-    message: dict[str, Any] = {"role": "assistant", "content": response.text, "refusal": response.refusal}
-    if not response.text and (response.tool_calls or response.refusal):
+    # Text that is not the final answer is for the user, too, and this protocol has no other place for it.
+    text = "".join(part.text for part in response.message.content if isinstance(part, Text | Commentary))
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": response.refusal}
+    if not text and (response.tool_calls or response.refusal):
         message["content"] = None
+    if images := [image_part(part) for part in response.message.content if isinstance(part, Image)]:
+        message["images"] = images
     if response.reasoning:
         message["reasoning_content"] = response.reasoning
     if response.tool_calls:
@@ -52,6 +58,11 @@ def build_chat_response(response: ChatResponse, answerer: Answerer) -> bytes:
     if response.citations:
         document["citations"] = response.citations
     return encode(document)
+
+
+def image_part(image: Image) -> dict[str, Any]:
+    """Return an image that the model made, in OpenRouter's form."""
+    return {"type": "image_url", "image_url": {"url": image_url(image)}}
 
 
 def finish_fields(reason: FinishReason, raw: str | None) -> dict[str, Any]:

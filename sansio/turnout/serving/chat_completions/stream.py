@@ -7,13 +7,28 @@ prepared texts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never
 
 import attrs
 
 from turnout.chat import ChatResponse
-from turnout.events import End, Event, Reasoning, Restarted, Token, ToolCallDelta, ToolCallReady
-from turnout.serving.chat_completions.response import finish_fields, logprobs_of
+from turnout.events import (
+    AudioDelta,
+    CommentaryDelta,
+    End,
+    Event,
+    LogprobsDelta,
+    PartReady,
+    PartSigned,
+    Reasoning,
+    RefusalDelta,
+    Restarted,
+    Token,
+    ToolCallDelta,
+    ToolCallReady,
+)
+from turnout.messages import Image
+from turnout.serving.chat_completions.response import finish_fields, image_part, logprobs_of
 from turnout.serving.continuity import client_call_id
 from turnout.serving.errors import ServedError, restart_not_possible
 from turnout.serving.held_arguments import HeldArguments
@@ -43,6 +58,8 @@ class ChatStreamWriter:
     _after_delta: bytes = attrs.field(init=False)
     _before_text: bytes = attrs.field(init=False)
     _after_text: bytes = attrs.field(init=False)
+    _images: int = attrs.field(default=0, init=False)
+    _logprobs_written: bool = attrs.field(default=False, init=False)
     _calls: dict[int, HeldArguments] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -71,11 +88,22 @@ class ChatStreamWriter:
         return b"".join(pieces)
 
     def _event(self, event: Event, partial: Partial) -> bytes:
-        match cast("object", event):
-            case Token(delta):
+        match event:
+            case Token(delta) | CommentaryDelta(delta):
                 return self._before_text + encode_text(delta) + self._after_text
             case Reasoning(delta):
                 return self._chunk(b'{"reasoning_content":' + encode_text(delta) + b"}")
+            case RefusalDelta(delta):
+                return self._chunk(b'{"refusal":' + encode_text(delta) + b"}")
+            case LogprobsDelta(logprobs):
+                return self._logprobs(logprobs)
+            case PartReady(part):
+                if not isinstance(part, Image):
+                    return b""  # this gateway asks for no sound, and opaque parts have no place here
+                self._images += 1
+                return self._chunk(encode({"images": [{**image_part(part), "index": self._images - 1}]}))
+            case PartSigned() | AudioDelta():
+                return b""
             case ToolCallDelta(index, delta):
                 return self._call_delta(index, delta, partial)
             case ToolCallReady(index, call):
@@ -86,7 +114,7 @@ class ChatStreamWriter:
             case Restarted():
                 raise restart_not_possible()
             case _:
-                return b""  # an event that has no form here
+                assert_never(event)
 
     def ping(self) -> bytes:
         return _PING
@@ -121,25 +149,34 @@ class ChatStreamWriter:
             return b""
         return self._chunk(b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (index, encode_text(delta)))
 
-    def _end(self, end: End, response: ChatResponse) -> bytes:
-        written = self._chunk(encode({"refusal": response.refusal})) if response.refusal else b""
+    def _fields(self, choices: list[Any]) -> dict[str, Any]:
         answerer = self._answerer
-        chunk: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "id": f"chatcmpl-{answerer.id}",
             "object": "chat.completion.chunk",
             "created": answerer.created,
             "model": answerer.model,
+            "choices": choices,
         }
+        return {**fields, "usage": None} if self._inbound.include_usage else fields
+
+    def _logprobs(self, logprobs: Any) -> bytes:
+        joined = logprobs_of(logprobs)
+        if joined is None:
+            return b""
+        self._logprobs_written = True
+        choice = {"index": 0, "delta": {}, "logprobs": joined, "finish_reason": None}
+        return b"data: " + encode(self._fields([choice])) + b"\n\n"
+
+    def _end(self, end: End, response: ChatResponse) -> bytes:
+        logprobs = None if self._logprobs_written else logprobs_of(response.logprobs)
         finish = finish_fields(end.finish_reason, end.raw_finish_reason)
-        choice = {"index": 0, "delta": {}, "logprobs": logprobs_of(response.logprobs), **finish}
-        last: dict[str, Any] = {**chunk, "choices": [choice]}
+        last = self._fields([{"index": 0, "delta": {}, "logprobs": logprobs, **finish}])
         if response.citations:
             last["citations"] = response.citations
-        if self._inbound.include_usage:
-            last["usage"] = None
-        written += b"data: " + encode(last) + b"\n\n"
+        written = b"data: " + encode(last) + b"\n\n"
         if self._inbound.include_usage:
             usage = chat_usage(end.usage)
             if usage is not None:  # clients fail on a usage of null in the chunk that is for the usage
-                written += b"data: " + encode({**chunk, "choices": [], "usage": usage}) + b"\n\n"
+                written += b"data: " + encode({**self._fields([]), "usage": usage}) + b"\n\n"
         return written + _DONE

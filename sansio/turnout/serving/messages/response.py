@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from turnout.chat import ChatResponse, FinishReason
-from turnout.messages import Message, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from turnout.messages import Commentary, Message, Opaque, Part, Refusal, Text, Thinking, ToolCall
 from turnout.serving.continuity import client_call_id, pack
 from turnout.serving.errors import RequestRejected, ServedError
 from turnout.serving.inbound import Answerer, InboundChat
@@ -93,12 +93,14 @@ def _content(message: Message) -> list[Any]:
 
 def _block(part: Part, message: Message) -> Any:
     match part:
-        case Text():
-            return {"type": "text", "text": part.text} if part.text else None
-        case Refusal():
+        case Text() | Commentary() | Refusal():
             return {"type": "text", "text": part.text} if part.text else None
         case Thinking():
-            return {"type": "thinking", "thinking": part.text, "signature": signature_of(part, message.origin)}
+            return {
+                "type": "thinking",
+                "thinking": part.text,
+                "signature": signature_of(part.signature, message.origin),
+            }
         case Opaque():
             return opaque_block(part, message.origin)
         case _:
@@ -117,11 +119,11 @@ def _input(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {UNPARSED: arguments}
 
 
-def signature_of(part: Thinking, origin: str | None) -> str:
+def signature_of(signature: str | None, origin: str | None) -> str:
     """Return the signature of thinking, with its origin if that is not Anthropic."""
     if origin is None or origin == MESSAGES_FAMILY:
-        return part.signature or ""
-    return pack(origin, part.signature or "")
+        return signature or ""
+    return pack(origin, signature or "")
 
 
 def opaque_block(part: Opaque, origin: str | None) -> Any:

@@ -12,8 +12,8 @@ import attrs
 
 from turnout.chat import ChatResponse, FinishReason
 from turnout.events import End, Event, Token
-from turnout.messages import Message, Refusal, Thinking
-from turnout.serving.blocks import BlockClosed, BlockDelta, BlockKind, BlockOpened, BlockSequencer, Step
+from turnout.messages import Message, Opaque
+from turnout.serving.blocks import BlockClosed, BlockDelta, BlockKind, BlockOpened, BlockSequencer, Step, WholePart
 from turnout.serving.continuity import client_call_id
 from turnout.serving.errors import ServedError
 from turnout.serving.inbound import Answerer, InboundChat, Partial
@@ -23,7 +23,7 @@ from turnout.serving.messages.response import (
     signature_of,
     stop_reason,
 )
-from turnout.serving.opaque_parts import OpaqueParts
+from turnout.serving.opaque_parts import OpaqueParts, position_of
 from turnout.serving.request_json import encode, encode_text
 from turnout.serving.usage import messages_usage
 
@@ -34,6 +34,8 @@ _BEFORE_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_bloc
 _AFTER_DELTA: Final = b"}}\n\n"
 _DELTA_FIELDS: Final = {
     BlockKind.TEXT: b'"type":"text_delta","text":',
+    BlockKind.COMMENTARY: b'"type":"text_delta","text":',
+    BlockKind.REFUSAL: b'"type":"text_delta","text":',
     BlockKind.REASONING: b'"type":"thinking_delta","thinking":',
     BlockKind.CALL: b'"type":"input_json_delta","partial_json":',
 }
@@ -53,7 +55,7 @@ def _event(name: str, fields: dict[str, Any]) -> bytes:
 class MessagesStreamWriter:
     """Writes the events of one answer (`turnout.serving.inbound.StreamWriter`).
 
-    Opaque parts have no event. They are taken from the answer so far when the next block begins, and at the end.
+    Some opaque parts have no event. They are taken from the answer so far when the next block begins, and at the end.
     """
 
     _inbound: InboundChat
@@ -62,7 +64,6 @@ class MessagesStreamWriter:
     _index: int = attrs.field(default=-1, init=False)  # of the newest block
     _before_delta: bytes = attrs.field(default=b"", init=False)
     _opaque_parts: OpaqueParts = attrs.field(factory=OpaqueParts, init=False)
-    _thinking_written: int = attrs.field(default=0, init=False)
 
     def opening(self) -> bytes:
         """Return `message_start`. The tokens of the prompt are not known yet."""
@@ -107,9 +108,16 @@ class MessagesStreamWriter:
                 written = self._opaque(message) + self._start(_opened(kind, call, message))
                 self._prepare(_DELTA_FIELDS[kind])
                 return written
-            case BlockClosed(kind):
-                signature = self._signature(partial().message) if kind is BlockKind.REASONING else b""
-                return signature + self._stop()
+            case BlockClosed(kind, _, signature):
+                signed = self._signature(signature, partial().message) if kind is BlockKind.REASONING else b""
+                return signed + self._stop()
+            case WholePart(part):
+                if not isinstance(part, Opaque):
+                    return b""  # this protocol has no block for media of a model
+                self._opaque_parts.note(part)
+                origin = partial().message.origin
+                block = opaque_block(part, origin) if position_of(part, origin) is None else None
+                return self._whole(block) if block is not None else b""
             case _:
                 assert_never(step)
 
@@ -130,15 +138,13 @@ class MessagesStreamWriter:
     def _whole(self, block: object) -> bytes:
         return self._start(block) + self._stop()
 
-    def _signature(self, message: Message) -> bytes:
-        """Write the signature of the reasoning that ends."""
-        parts = [part for part in message.content if isinstance(part, Thinking)][self._thinking_written :]
-        self._thinking_written += len(parts)
-        signature = signature_of(parts[-1], message.origin) if parts else ""
-        if not signature:
+    def _signature(self, signature: str | None, message: Message) -> bytes:
+        """Write the signature of the reasoning that ends, with its origin if that is not Anthropic."""
+        packed = signature_of(signature, message.origin)
+        if not packed:
             return b""
         self._prepare(b'"type":"signature_delta","signature":')
-        return self._delta(signature)
+        return self._delta(packed)
 
     def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
         """Write the opaque parts that have arrived since the last block."""
@@ -152,11 +158,6 @@ class MessagesStreamWriter:
         if end.finish_reason is FinishReason.ERROR:
             return self.error(FAILED_ANSWER, "")
         written = self._opaque(response.message, at_end=True)
-        refusal = "".join(part.text for part in response.message.content if isinstance(part, Refusal))
-        if refusal:
-            written += self._start({"type": "text", "text": ""})
-            self._prepare(_DELTA_FIELDS[BlockKind.TEXT])
-            written += self._delta(refusal) + self._stop()
         delta = {"stop_reason": stop_reason(end.finish_reason, end.raw_finish_reason), "stop_sequence": None}
         written += _event("message_delta", {"delta": delta, "usage": messages_usage(end.usage)})
         return written + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -164,7 +165,7 @@ class MessagesStreamWriter:
 
 def _opened(kind: BlockKind, call: int, message: Message) -> dict[str, Any]:
     match kind:
-        case BlockKind.TEXT:
+        case BlockKind.TEXT | BlockKind.COMMENTARY | BlockKind.REFUSAL:
             return {"type": "text", "text": ""}
         case BlockKind.REASONING:
             return {"type": "thinking", "thinking": "", "signature": ""}

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
+from turnout.messages import Commentary, File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
 from turnout.serving.assistant_turn import AssistantTurn
 from turnout.serving.continuity import unpack, unpack_call_id
 from turnout.serving.fields import Fields
@@ -75,8 +75,9 @@ class _Conversation:
         match kind:
             case "message":
                 self.leftovers.ignore(item, _MESSAGE)
+                is_commentary = item.get("phase") == "commentary"
                 for part in self._content(item):
-                    turn.add(part)
+                    turn.add(Commentary(part.text) if is_commentary and isinstance(part, Text) else part)
             case "reasoning":
                 _add_reasoning(item, turn)
             case "function_call" | "custom_tool_call":

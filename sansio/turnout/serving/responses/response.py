@@ -11,9 +11,10 @@ from typing import Any, Final
 import attrs
 
 from turnout.chat import ChatResponse, FinishReason
-from turnout.messages import Message, Opaque, Refusal, Text, Thinking, ToolCall
+from turnout.messages import Commentary, Image, Message, Opaque, Refusal, Text, Thinking, ToolCall
 from turnout.serving.continuity import client_call_id, pack
 from turnout.serving.inbound import Answerer, InboundChat
+from turnout.serving.media import encoded_image
 from turnout.serving.opaque_parts import is_responses, opaque_type, position_of
 from turnout.serving.request_json import decode_value, encode
 from turnout.serving.usage import responses_usage
@@ -22,6 +23,7 @@ __all__ = [
     "ItemIds",
     "build_responses_response",
     "call_item",
+    "image_item",
     "message_item",
     "opaque_item",
     "reasoning_item",
@@ -107,20 +109,25 @@ def _output(message: Message, ids: ItemIds) -> Iterator[Any]:
     """Return the items of a message, each call in its position if that is known."""
     calls = list(message.tool_calls)
     words: list[dict[str, Any]] = []
-    told = False  # an opaque item holds the reasoning text that follows it
+    has_reasoning = False  # an opaque item holds the reasoning text that follows it
     for part in message.content:
         match part:
             case Text(text=text) | Refusal(text=text):
                 if text:
                     words.append(text_part(text) if isinstance(part, Text) else refusal_part(text))
                 continue
-            case Thinking() if told:
+            case Thinking() if has_reasoning:
                 continue
             case _:
                 if words:
                     yield message_item(ids.next("msg"), words)
                     words = []
         match part:
+            case Commentary():
+                yield message_item(ids.next("msg"), [text_part(part.text)], phase="commentary")
+            case Image():
+                if (image := image_item(ids.next("ig"), part)) is not None:
+                    yield image
             case Thinking():
                 yield reasoning_item(ids.next("rs"), part.text, part.signature, message.origin)
             case Opaque():
@@ -130,7 +137,7 @@ def _output(message: Message, ids: ItemIds) -> Iterator[Any]:
                     calls.remove(call)
                     yield call_item(ids.next("fc"), call, message)
                 elif id is None and (item := opaque_item(part, message.origin, ids)) is not None:
-                    told = item.get("type") == "reasoning" and is_responses(message.origin)
+                    has_reasoning = item.get("type") == "reasoning" and is_responses(message.origin)
                     yield item
             case _:
                 pass
@@ -153,9 +160,20 @@ def refusal_part(text: str) -> dict[str, Any]:
     return {"type": "refusal", "refusal": text}
 
 
-def message_item(id: str, parts: list[dict[str, Any]], status: str = "completed") -> dict[str, Any]:
-    """Return the item of the assistant's text."""
-    return {"type": "message", "id": id, "status": status, "role": "assistant", "content": parts}
+def message_item(
+    id: str, parts: list[dict[str, Any]], status: str = "completed", *, phase: str | None = None
+) -> dict[str, Any]:
+    """Return the item of the assistant's text. `phase` is set if it is not the final answer."""
+    item = {"type": "message", "id": id, "status": status, "role": "assistant", "content": parts}
+    return item if phase is None else {**item, "phase": phase}
+
+
+def image_item(id: str, image: Image) -> dict[str, Any] | None:
+    """Return the item of an image that the model made, None if only its URL is known."""
+    encoded = encoded_image(image)
+    if encoded is None:
+        return None
+    return {"type": "image_generation_call", "id": id, "status": "completed", "result": encoded}
 
 
 def reasoning_item(id: str, text: str, signature: str | None, origin: str | None) -> dict[str, Any]:

@@ -6,23 +6,24 @@ Source: the OpenAI API reference, "Streaming events".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import attrs
 
 from turnout.chat import ChatResponse, FinishReason
 from turnout.events import End, Event, Token
-from turnout.messages import Message, Thinking
-from turnout.serving.blocks import BlockClosed, BlockDelta, BlockKind, BlockOpened, BlockSequencer, Step
+from turnout.messages import Audio, Image, Message, Opaque
+from turnout.serving.blocks import BlockClosed, BlockDelta, BlockKind, BlockOpened, BlockSequencer, Step, WholePart
 from turnout.serving.chat_completions.stream import build_chat_error
 from turnout.serving.errors import ServedError
 from turnout.serving.inbound import Answerer, InboundChat, Partial
-from turnout.serving.opaque_parts import OpaqueParts
+from turnout.serving.opaque_parts import OpaqueParts, position_of
 from turnout.serving.request_json import encode, encode_text
 from turnout.serving.responses.response import (
     FAILED,
     ItemIds,
     call_item,
+    image_item,
     message_item,
     opaque_item,
     reasoning_item,
@@ -33,14 +34,15 @@ from turnout.serving.responses.response import (
 
 __all__ = ["ResponsesStreamWriter"]
 
-_PING = b": keep-alive\n\n"
+_PING: Final = b": keep-alive\n\n"
+_PHASES: Final = {BlockKind.COMMENTARY: "commentary"}
 
 
 @attrs.define(eq=False)
 class ResponsesStreamWriter:
     """Writes the events of one answer (`turnout.serving.inbound.StreamWriter`).
 
-    Opaque parts have no event. They are taken from the answer so far when the next item begins, and at the end.
+    Some opaque parts have no event. They are taken from the answer so far when the next item begins, and at the end.
     """
 
     _inbound: InboundChat
@@ -53,7 +55,6 @@ class ResponsesStreamWriter:
     _item_id: str = attrs.field(default="", init=False)
     _pieces: list[str] = attrs.field(factory=list, init=False)
     _before_delta: bytes = attrs.field(default=b"", init=False)
-    _thinking_written: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._ids = ItemIds(self._answerer.id)
@@ -102,8 +103,10 @@ class ResponsesStreamWriter:
             case BlockOpened(kind, call):
                 message = partial().message
                 return self._opaque(message) + self._open(kind, call, message)
-            case BlockClosed(kind, call):
-                return self._close(kind, call, partial().message)
+            case BlockClosed():
+                return self._close(step, partial().message)
+            case WholePart(part):
+                return self._part(part, partial().message)
             case _:
                 assert_never(step)
 
@@ -133,12 +136,19 @@ class ResponsesStreamWriter:
     def _open(self, kind: BlockKind, call: int, message: Message) -> bytes:
         self._pieces = []
         match kind:
-            case BlockKind.TEXT:
+            case BlockKind.TEXT | BlockKind.COMMENTARY:
                 self._item_id = self._ids.next("msg")
                 self._prepare("response.output_text.delta", content_index=0, logprobs=[])
-                added = self._added(message_item(self._item_id, [], "in_progress"))
+                added = self._added(message_item(self._item_id, [], "in_progress", phase=_PHASES.get(kind)))
                 return added + self._event(
                     "response.content_part.added", **self._place(), content_index=0, part=text_part("")
+                )
+            case BlockKind.REFUSAL:
+                self._item_id = self._ids.next("msg")
+                self._prepare("response.refusal.delta", content_index=0)
+                added = self._added(message_item(self._item_id, [], "in_progress"))
+                return added + self._event(
+                    "response.content_part.added", **self._place(), content_index=0, part=refusal_part("")
                 )
             case BlockKind.REASONING:
                 self._item_id = self._ids.next("rs")
@@ -156,38 +166,56 @@ class ResponsesStreamWriter:
             case _:
                 assert_never(kind)
 
-    def _close(self, kind: BlockKind, call: int, message: Message) -> bytes:
+    def _close(self, step: BlockClosed, message: Message) -> bytes:
         text, place = "".join(self._pieces), self._place()
-        match kind:
-            case BlockKind.TEXT:
+        match step.kind:
+            case BlockKind.TEXT | BlockKind.COMMENTARY:
                 place["content_index"] = 0
                 part = text_part(text)
                 return (
                     self._event("response.output_text.done", **place, text=text, logprobs=[])
                     + self._event("response.content_part.done", **place, part=part)
+                    + self._done(message_item(self._item_id, [part], phase=_PHASES.get(step.kind)))
+                )
+            case BlockKind.REFUSAL:
+                place["content_index"] = 0
+                part = refusal_part(text)
+                return (
+                    self._event("response.refusal.done", **place, refusal=text)
+                    + self._event("response.content_part.done", **place, part=part)
                     + self._done(message_item(self._item_id, [part]))
                 )
             case BlockKind.REASONING:
                 place["summary_index"] = 0
-                item = reasoning_item(self._item_id, text, self._signature(message), message.origin)
+                item = reasoning_item(self._item_id, text, step.signature, message.origin)
+                part = {"type": "summary_text", "text": text}
                 return (
                     self._event("response.reasoning_summary_text.done", **place, text=text)
-                    + self._event("response.reasoning_summary_part.done", **place, part=item["summary"][0])
+                    + self._event("response.reasoning_summary_part.done", **place, part=part)
                     + self._done(item)
                 )
             case BlockKind.CALL:
-                made = attrs.evolve(message.tool_calls[call], arguments=text)
+                made = attrs.evolve(message.tool_calls[step.call], arguments=text)
                 return self._event(
                     "response.function_call_arguments.done", **place, name=made.name, arguments=text
                 ) + self._done(call_item(self._item_id, made, message))
             case _:
-                assert_never(kind)
+                assert_never(step.kind)
 
-    def _signature(self, message: Message) -> str | None:
-        """Return the signature of the reasoning that ends."""
-        parts = [part for part in message.content if isinstance(part, Thinking)][self._thinking_written :]
-        self._thinking_written += len(parts)
-        return parts[-1].signature if parts else None
+    def _part(self, part: Image | Audio | Opaque, message: Message) -> bytes:
+        """Write a part that is an item of its own."""
+        match part:
+            case Image():
+                item = image_item(self._ids.next("ig"), part)
+            case Audio():
+                item = None  # this protocol has no item for sound
+            case Opaque():
+                self._opaque_parts.note(part)
+                is_position = position_of(part, message.origin) is not None
+                item = None if is_position else opaque_item(part, message.origin, self._ids)
+            case _:
+                assert_never(part)
+        return self._added(item) + self._done(item) if item is not None else b""
 
     def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
         """Write the opaque parts that have arrived since the last item."""
@@ -200,24 +228,8 @@ class ResponsesStreamWriter:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
-    def _refusal(self, text: str) -> bytes:
-        self._item_id = self._ids.next("msg")
-        added = self._added(message_item(self._item_id, [], "in_progress"))
-        place = {**self._place(), "content_index": 0}
-        part = refusal_part(text)
-        return (
-            added
-            + self._event("response.content_part.added", **place, part=refusal_part(""))
-            + self._event("response.refusal.delta", **place, delta=text)
-            + self._event("response.refusal.done", **place, refusal=text)
-            + self._event("response.content_part.done", **place, part=part)
-            + self._done(message_item(self._item_id, [part]))
-        )
-
     def _end(self, end: End, response: ChatResponse) -> bytes:
         written = self._opaque(response.message, at_end=True)
-        if response.refusal:
-            written += self._refusal(response.refusal)
         final = attrs.evolve(
             response, finish_reason=end.finish_reason, raw_finish_reason=end.raw_finish_reason, usage=end.usage
         )
