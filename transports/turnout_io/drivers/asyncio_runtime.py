@@ -21,6 +21,17 @@ class AsyncioRuntime:
         except RuntimeError:
             return time.monotonic()  # the clock of asyncio's own loops
 
+    def token(self) -> object:
+        """Return the caller's event loop. None if there is none."""
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+
+    def has_ended(self, token: object) -> bool:
+        """Return True if this event loop is closed."""
+        return isinstance(token, asyncio.AbstractEventLoop) and token.is_closed()
+
     def make_event(self) -> _Event:
         """Return a new event for the current call."""
         return _Event()

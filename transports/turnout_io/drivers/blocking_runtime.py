@@ -15,6 +15,14 @@ class BlockingRuntime:
 
     now = staticmethod(time.monotonic)
 
+    def token(self) -> object:
+        """Return None: blocking code has no event loop."""
+        return None
+
+    def has_ended(self, token: object) -> bool:
+        """Return False: threads have no loop that could end before them."""
+        return False
+
     def make_event(self) -> _Event:
         """Return a new event for the current call."""
         return _Event()

@@ -65,7 +65,7 @@ class HedgedRun(AsyncRun):
 
     async def step(self) -> tuple[Event, ...]:
         """Perform commands until there are events or the call has ended. See `AsyncRun.step`."""
-        if self._started and not self.call.hedging:
+        if self.is_interrupted or (self._started and not self.call.hedging):
             return await super().step()
         self._started = True
         async with self._runtime.task_group() as group:
@@ -76,10 +76,15 @@ class HedgedRun(AsyncRun):
         events, self._events = self._events, ()
         return events if is_complete else await super().step()
 
+    async def interrupt(self) -> None:
+        """Make a `step` that is running in another task return soon. See `AsyncRun.interrupt`."""
+        await super().interrupt()
+        self._wake()
+
     async def _step_in(self, group: TaskGroup) -> bool:
         """Perform commands with tasks. Returns False if one attempt is left and there are no events yet."""
         call, clock = self.call, self._router._now
-        while self._error is None:
+        while self._error is None and not self.is_interrupted:
             if not self._pending:
                 if self._events:
                     return True
@@ -95,7 +100,7 @@ class HedgedRun(AsyncRun):
                 case WaitForAny(until):
                     await self._wait(max(0.0, until - clock()))
                 case Sleep(until):
-                    await self._router._sleep(call, until)
+                    await self._router._sleep(self, until)
                 case Close(attempt):
                     cancel = self._pending.pop(attempt, None)
                     if cancel is not None:
@@ -147,6 +152,9 @@ class HedgedRun(AsyncRun):
                         else partial(self.call.receive_end, attempt)
                     )
         except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
+            if self.is_interrupted:
+                self._wake()
+                return
             report = partial(self.call.receive_failure, attempt, error)
         except Exception as error:  # raised by the user's code, in a credential or a transport
             self._error = error

@@ -188,9 +188,6 @@ class RouterBase(Generic[TransportT, RunT]):
 
     # -- calls that finalisers ended ----------------------------------------------------------------------------
 
-    def _has_abandoned(self) -> bool:
-        return bool(self._abandoned or self._unclosed)
-
     def _release_abandoned(self) -> None:
         """Give back the slots of the calls that finalisers ended. Not called by a finaliser."""
         with self._abandoned_lock:

@@ -31,6 +31,22 @@ class TrioRuntime:
             _offset.set(offset)
             return now + offset
 
+    def token(self) -> object:
+        """Return the token of the caller's run. None if there is none."""
+        try:
+            return trio.lowlevel.current_trio_token()
+        except RuntimeError:
+            return None
+
+    def has_ended(self, token: object) -> bool:
+        """Return True if the run with this token has ended."""
+        if isinstance(token, trio.lowlevel.TrioToken):
+            try:
+                token.run_sync_soon(_nothing, idempotent=True)
+            except trio.RunFinishedError:
+                return True
+        return False
+
     def make_event(self) -> _Event:
         """Return a new event for the current call."""
         return _Event()
@@ -45,6 +61,10 @@ class TrioRuntime:
         """Run `close` to its end, even if the caller is cancelled."""
         with trio.CancelScope(shield=True):
             await close()
+
+
+def _nothing() -> None:
+    """Find out whether a run accepts functions."""
 
 
 class _Event:

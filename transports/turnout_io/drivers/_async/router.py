@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Self
+from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
@@ -44,8 +46,12 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._now = self._runtime.now
+        self._closed = False
         self._transport_lock = process_lock()
+        self._made_transport = False
         self._events: dict[Call, AsyncEvent] = {}
+        self._loop: object = None  # of the last call
+        self._streams: dict[object, WeakSet[AsyncRun]] = {}  # the open streams of each event loop
 
     # -- operations ---------------------------------------------------------------------------------------------
 
@@ -121,12 +127,18 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
     # -- opening and closing ------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Close the idle connections. Open streams continue to their end."""
+        """Close the idle connections and refuse new calls. Open streams continue to their end."""
+        self._closed = True
         await self._close_abandoned()
         if self._transport is not None:
             await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
+        """Enter the router. A closed router opens again; it keeps what it learnt about its candidates."""
+        if self._closed:
+            self._closed = False
+            if self._made_transport:
+                self._transport = None
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -135,8 +147,8 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
     # -- how a call runs ----------------------------------------------------------------------------------------
 
     async def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
-        if self._has_abandoned():
-            await self._close_abandoned()
+        if self._needs_attention():
+            await self._prepare()
         run = self._new_run(self._start(operation, timeout, policy=policy))
         try:
             while run.finish is None:
@@ -151,6 +163,29 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
                 await run.close()  # KeyboardInterrupt was raised during the first close
                 raise
         return run.result()
+
+    def _needs_attention(self) -> bool:
+        return bool(self._abandoned or self._unclosed or self._closed) or self._runtime.token() is not self._loop
+
+    async def _prepare(self) -> None:
+        """Check the router's state before a call starts, and finish what finalisers and ended event loops left.
+
+        Raises:
+            LocalProtocolError: If the router is closed.
+        """
+        if self._closed:
+            raise LocalProtocolError("this router is closed; enter it again to open it")
+        self._loop = self._runtime.token()
+        for token, runs in list(self._streams.items()):
+            if self._runtime.has_ended(token):
+                for run in list(runs):
+                    run.abandon()
+                self._streams.pop(token, None)
+        await self._close_abandoned()
+
+    def _streams_of_loop(self) -> WeakSet[AsyncRun]:
+        """Return the open streams of the caller's event loop. If the loop ends, their slots become free."""
+        return self._streams.setdefault(self._runtime.token(), WeakSet())
 
     def _new_run(self, call: Call) -> AsyncRun:
         return AsyncRun(self, call)
@@ -178,18 +213,19 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
             with self._transport_lock:
                 if self._transport is None:
                     self._transport = self._make_transport(self._core.policy)
+                    self._made_transport = True
         return self._transport
 
     async def _close_response(self, response: AsyncHttpResponse) -> None:
         await self._runtime.shield(response.aclose)
 
-    async def _sleep(self, call: Call, until: float) -> None:
-        """Wait until `until`, or until the scheduler admits or rejects the call."""
+    async def _sleep(self, run: AsyncRun, until: float) -> None:
+        """Wait until `until`, or until the scheduler admits or rejects the call, or until the run is interrupted."""
+        call = run.call
         try:
             event = self._events[call] = self._runtime.make_event()
-            # Check only now: a slot that was granted, or a call that was abandoned, before the event existed could not
-            # set it.
-            if not call.is_runnable and not self._abandoned:
+            # Check only now: what happened before the event existed could not set it.
+            if not (call.is_runnable or self._abandoned or run.is_interrupted):
                 await event.wait(max(0.0, until - self._now()))
         finally:  # also after KeyboardInterrupt
             self._events.pop(call, None)
@@ -205,6 +241,12 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
             except IndexError:
                 return  # another thread was faster
             await run.close_abandoned()
+
+    def _wake(self, call: Call) -> None:
+        """Wake a call from `_sleep`."""
+        event = self._events.get(call)
+        if event is not None:
+            event.set()
 
     def _wake_one_waiter(self) -> None:
         """Wake any call that waits for a slot, so that it calls `_release_abandoned`. Finalisers call this."""

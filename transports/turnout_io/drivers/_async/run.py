@@ -26,6 +26,8 @@ class AsyncRun:
     Attributes:
         call: The state machine of the call.
         finish: The last command of the call, or None while it is running.
+        is_abandoned: True after `abandon`.
+        is_interrupted: True after `interrupt`.
     """
 
     def __init__(self, router: AsyncRouter, call: Call) -> None:
@@ -33,7 +35,8 @@ class AsyncRun:
         self.finish: Finish | None = None
         self._router = router
         self._closed = False
-        self._abandoned = False
+        self.is_abandoned = False
+        self.is_interrupted = False
         self._trace_reported = False
         self._responses: dict[int, AsyncHttpResponse] = {}
 
@@ -41,12 +44,13 @@ class AsyncRun:
         """Perform commands until there are events or the call has ended.
 
         Returns:
-            The events of one read. Empty if the call has ended; then `finish` is set.
+            The events of one read. Empty if the call has ended; then `finish` is set. Also empty if the call was
+            interrupted.
         """
         call, router = self.call, self._router
         clock = router._now
         now = clock()
-        while True:
+        while not self.is_interrupted:
             command = call.next_command(now)
             router._notify_waiters()
             match command:
@@ -54,6 +58,8 @@ class AsyncRun:
                     try:
                         data = await self._responses[attempt].read(max(MIN_WAIT, min(idle, until - now)))
                     except (TransportError, RemoteProtocolError) as error:
+                        if self._was_interrupted():
+                            break  # the caller closed the response, so this is no failure of the provider
                         now = clock()
                         events = call.receive_failure(attempt, error, now)
                     else:
@@ -72,7 +78,7 @@ class AsyncRun:
                         now = clock()
                         events = call.receive_head(attempt, response.status, response.headers, now)
                 case Sleep(until):
-                    await router._sleep(call, until)
+                    await router._sleep(self, until)
                     now = clock()
                     continue
                 case WaitForAny():
@@ -89,10 +95,26 @@ class AsyncRun:
             if events:
                 router._notify_waiters()
                 return events
+        return ()
+
+    def _was_interrupted(self) -> bool:
+        """Return `is_interrupted`, which another thread or task may have changed since the last check."""
+        return self.is_interrupted
+
+    async def interrupt(self) -> None:
+        """Make a `step` that is running in another thread or task return soon. It does not end the call.
+
+        A read and a wait for a slot end at once. A connection that is being opened is not interrupted: `step` returns
+        when it is open.
+        """
+        self.is_interrupted = True
+        for response in tuple(self._responses.values()):
+            await self._router._close_response(response)
+        self._router._wake(self.call)
 
     async def close(self) -> None:
         """End the call in whatever state it is, and close its responses. May be called again."""
-        if self._abandoned:
+        if self.is_abandoned:
             return
         clock = self._router._now
         try:
@@ -115,9 +137,9 @@ class AsyncRun:
         aborts the connections and appends the call to a queue of the router. The next operation of the router empties
         the queue: it calls `release` and `close_abandoned`. A call that waits for a slot is woken to do so.
         """
-        if self._closed or self._abandoned:
+        if self._closed or self.is_abandoned:
             return
-        self._abandoned = True
+        self.is_abandoned = True
         for response in tuple(self._responses.values()):
             abort = getattr(response, "abort", None)
             if abort is not None:

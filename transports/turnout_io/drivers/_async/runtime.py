@@ -31,6 +31,14 @@ class AsyncRuntime(Protocol):
         """Return monotonic seconds. May be called from any thread, also while nothing runs."""
         ...
 
+    def token(self) -> object:
+        """Return the event loop of the caller. None if there is none."""
+        ...
+
+    def has_ended(self, token: object) -> bool:
+        """Return True if nothing can run any more in the event loop with this token."""
+        ...
+
     def make_event(self) -> AsyncEvent:
         """Return a new event for the current call."""
         ...

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
+from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
-from turnout.errors import LocalProtocolError
+from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import Event
 from turnout.routing.call.operations import Stream
 from turnout.routing.policy.settings import Policy
@@ -44,6 +46,10 @@ class AsyncChatStream:
         self._run: AsyncRun | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
+        self._closing = False
+        self._stepping = False  # while a thread or task receives events
+        self._siblings: WeakSet[AsyncRun] | None = None
+        self._closer: dict[str, int] = {}  # the thread that closes the call
 
     @property
     def model(self) -> ModelConfig:
@@ -106,26 +112,47 @@ class AsyncChatStream:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Stop the stream. Closes the connection, or keeps it for reuse if the response is complete."""
-        if not self._closed:
-            try:
-                if self._run is not None:
-                    await self._run.close()
-            except BaseException:
-                if self._run is not None:
-                    await self._run.close()  # KeyboardInterrupt was raised during the first close
-                raise
-            finally:
-                self._closed = True
+        """Stop the stream. Closes the connection, or keeps it for reuse if the response is complete.
+
+        May be called while another thread or task waits for the next event, which then raises TransportError.
+        """
+        run = self._run
+        if run is None:
+            self._closed = True
+        elif not self._closed:
+            self._closing = True  # before the check: either this method or `_advance` sees the other
+            if self._stepping:
+                await run.interrupt()
+            else:
+                await self._close_run(run)
+
+    async def _close_run(self, run: AsyncRun) -> None:
+        # Only the first thread closes the call: its state machine has no lock. `setdefault` is atomic.
+        thread = threading.get_ident()
+        if self._closer.setdefault("thread", thread) != thread:
+            return
+        try:
+            await run.close()
+        except BaseException:
+            await run.close()  # KeyboardInterrupt was raised during the first close
+            raise
+        finally:
+            self._closed = True
+            if self._siblings is not None:
+                self._siblings.discard(run)
 
     async def _enter(self) -> None:
         if self._run is None:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
-            if self._router._has_abandoned():
-                await self._router._close_abandoned()
-            call = self._router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
-            self._run = self._router._new_run(call)
+            router = self._router
+            if router._needs_attention():
+                await router._prepare()
+            call = router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
+            self._run = router._new_run(call)
+            if router._is_async:
+                self._siblings = router._streams_of_loop()
+                self._siblings.add(self._run)
             await self._advance(self._run)
 
     async def _fetch(self) -> None:
@@ -138,16 +165,28 @@ class AsyncChatStream:
             await self._advance(self._run)
 
     async def _advance(self, run: AsyncRun) -> None:
+        if self._stepping:
+            raise LocalProtocolError("another thread or task waits for the next event of this stream")
+        if run.is_abandoned:
+            raise LocalProtocolError("this stream was opened in an event loop that has ended")
+        self._stepping = True
         try:
-            self._events = iter(await run.step())
+            if not self._closing:
+                self._events = iter(await run.step())
         except GeneratorExit:
             self._abandon()
             raise
         except BaseException:
-            await self.aclose()
+            self._stepping = False
+            await self._close_run(run)
             raise
+        finally:
+            self._stepping = False
+        if self._closing:
+            await self._close_run(run)
+            raise _closed_meanwhile(run)
         if run.finish is not None:
-            await self.aclose()
+            await self._close_run(run)
             run.result()
 
     def _abandon(self) -> None:
@@ -189,6 +228,13 @@ class AsyncEventBatches:
         if not batch:
             raise StopAsyncIteration
         return batch
+
+
+def _closed_meanwhile(run: AsyncRun) -> TransportError:
+    partial = run.call.response
+    error = TransportError("the stream was closed by another thread or task", phase=Phase.BODY)
+    error.partial, error.trace = partial, run.call.trace
+    return error
 
 
 def _not_entered() -> NoReturn:

@@ -7,9 +7,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Self
+from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
@@ -46,8 +48,12 @@ class SyncRouter(RouterBase[Transport, Run]):
     ) -> None:
         super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
         self._now = self._runtime.now
+        self._closed = False
         self._transport_lock = process_lock()
+        self._made_transport = False
         self._events: dict[Call, Event] = {}
+        self._loop: object = None  # of the last call
+        self._streams: dict[object, WeakSet[Run]] = {}  # the open streams of each event loop
 
     # -- operations ---------------------------------------------------------------------------------------------
 
@@ -123,12 +129,18 @@ class SyncRouter(RouterBase[Transport, Run]):
     # -- opening and closing ------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the idle connections. Open streams continue to their end."""
+        """Close the idle connections and refuse new calls. Open streams continue to their end."""
+        self._closed = True
         self._close_abandoned()
         if self._transport is not None:
             self._transport.close()
 
     def __enter__(self) -> Self:
+        """Enter the router. A closed router opens again; it keeps what it learnt about its candidates."""
+        if self._closed:
+            self._closed = False
+            if self._made_transport:
+                self._transport = None
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -137,8 +149,8 @@ class SyncRouter(RouterBase[Transport, Run]):
     # -- how a call runs ----------------------------------------------------------------------------------------
 
     def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
-        if self._has_abandoned():
-            self._close_abandoned()
+        if self._needs_attention():
+            self._prepare()
         run = self._new_run(self._start(operation, timeout, policy=policy))
         try:
             while run.finish is None:
@@ -153,6 +165,29 @@ class SyncRouter(RouterBase[Transport, Run]):
                 run.close()  # KeyboardInterrupt was raised during the first close
                 raise
         return run.result()
+
+    def _needs_attention(self) -> bool:
+        return bool(self._abandoned or self._unclosed or self._closed) or self._runtime.token() is not self._loop
+
+    def _prepare(self) -> None:
+        """Check the router's state before a call starts, and finish what finalisers and ended event loops left.
+
+        Raises:
+            LocalProtocolError: If the router is closed.
+        """
+        if self._closed:
+            raise LocalProtocolError("this router is closed; enter it again to open it")
+        self._loop = self._runtime.token()
+        for token, runs in list(self._streams.items()):
+            if self._runtime.has_ended(token):
+                for run in list(runs):
+                    run.abandon()
+                self._streams.pop(token, None)
+        self._close_abandoned()
+
+    def _streams_of_loop(self) -> WeakSet[Run]:
+        """Return the open streams of the caller's event loop. If the loop ends, their slots become free."""
+        return self._streams.setdefault(self._runtime.token(), WeakSet())
 
     def _new_run(self, call: Call) -> Run:
         return Run(self, call)
@@ -180,18 +215,19 @@ class SyncRouter(RouterBase[Transport, Run]):
             with self._transport_lock:
                 if self._transport is None:
                     self._transport = self._make_transport(self._core.policy)
+                    self._made_transport = True
         return self._transport
 
     def _close_response(self, response: HttpResponse) -> None:
         self._runtime.shield(response.close)
 
-    def _sleep(self, call: Call, until: float) -> None:
-        """Wait until `until`, or until the scheduler admits or rejects the call."""
+    def _sleep(self, run: Run, until: float) -> None:
+        """Wait until `until`, or until the scheduler admits or rejects the call, or until the run is interrupted."""
+        call = run.call
         try:
             event = self._events[call] = self._runtime.make_event()
-            # Check only now: a slot that was granted, or a call that was abandoned, before the event existed could not
-            # set it.
-            if not call.is_runnable and not self._abandoned:
+            # Check only now: what happened before the event existed could not set it.
+            if not (call.is_runnable or self._abandoned or run.is_interrupted):
                 event.wait(max(0.0, until - self._now()))
         finally:  # also after KeyboardInterrupt
             self._events.pop(call, None)
@@ -207,6 +243,12 @@ class SyncRouter(RouterBase[Transport, Run]):
             except IndexError:
                 return  # another thread was faster
             run.close_abandoned()
+
+    def _wake(self, call: Call) -> None:
+        """Wake a call from `_sleep`."""
+        event = self._events.get(call)
+        if event is not None:
+            event.set()
 
     def _wake_one_waiter(self) -> None:
         """Wake any call that waits for a slot, so that it calls `_release_abandoned`. Finalisers call this."""

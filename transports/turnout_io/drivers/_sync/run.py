@@ -28,6 +28,8 @@ class Run:
     Attributes:
         call: The state machine of the call.
         finish: The last command of the call, or None while it is running.
+        is_abandoned: True after `abandon`.
+        is_interrupted: True after `interrupt`.
     """
 
     def __init__(self, router: SyncRouter, call: Call) -> None:
@@ -35,7 +37,8 @@ class Run:
         self.finish: Finish | None = None
         self._router = router
         self._closed = False
-        self._abandoned = False
+        self.is_abandoned = False
+        self.is_interrupted = False
         self._trace_reported = False
         self._responses: dict[int, HttpResponse] = {}
 
@@ -43,12 +46,13 @@ class Run:
         """Perform commands until there are events or the call has ended.
 
         Returns:
-            The events of one read. Empty if the call has ended; then `finish` is set.
+            The events of one read. Empty if the call has ended; then `finish` is set. Also empty if the call was
+            interrupted.
         """
         call, router = self.call, self._router
         clock = router._now
         now = clock()
-        while True:
+        while not self.is_interrupted:
             command = call.next_command(now)
             router._notify_waiters()
             match command:
@@ -56,6 +60,8 @@ class Run:
                     try:
                         data = self._responses[attempt].read(max(MIN_WAIT, min(idle, until - now)))
                     except (TransportError, RemoteProtocolError) as error:
+                        if self._was_interrupted():
+                            break  # the caller closed the response, so this is no failure of the provider
                         now = clock()
                         events = call.receive_failure(attempt, error, now)
                     else:
@@ -74,7 +80,7 @@ class Run:
                         now = clock()
                         events = call.receive_head(attempt, response.status, response.headers, now)
                 case Sleep(until):
-                    router._sleep(call, until)
+                    router._sleep(self, until)
                     now = clock()
                     continue
                 case WaitForAny():
@@ -91,10 +97,26 @@ class Run:
             if events:
                 router._notify_waiters()
                 return events
+        return ()
+
+    def _was_interrupted(self) -> bool:
+        """Return `is_interrupted`, which another thread or task may have changed since the last check."""
+        return self.is_interrupted
+
+    def interrupt(self) -> None:
+        """Make a `step` that is running in another thread or task return soon. It does not end the call.
+
+        A read and a wait for a slot end at once. A connection that is being opened is not interrupted: `step` returns
+        when it is open.
+        """
+        self.is_interrupted = True
+        for response in tuple(self._responses.values()):
+            self._router._close_response(response)
+        self._router._wake(self.call)
 
     def close(self) -> None:
         """End the call in whatever state it is, and close its responses. May be called again."""
-        if self._abandoned:
+        if self.is_abandoned:
             return
         clock = self._router._now
         try:
@@ -117,9 +139,9 @@ class Run:
         aborts the connections and appends the call to a queue of the router. The next operation of the router empties
         the queue: it calls `release` and `close_abandoned`. A call that waits for a slot is woken to do so.
         """
-        if self._closed or self._abandoned:
+        if self._closed or self.is_abandoned:
             return
-        self._abandoned = True
+        self.is_abandoned = True
         for response in tuple(self._responses.values()):
             abort = getattr(response, "abort", None)
             if abort is not None:

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
+from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
-from turnout.errors import LocalProtocolError
+from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import Event
 from turnout.routing.call.operations import Stream
 from turnout.routing.policy.settings import Policy
@@ -46,6 +48,10 @@ class ChatStream:
         self._run: Run | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
+        self._closing = False
+        self._stepping = False  # while a thread or task receives events
+        self._siblings: WeakSet[Run] | None = None
+        self._closer: dict[str, int] = {}  # the thread that closes the call
 
     @property
     def model(self) -> ModelConfig:
@@ -108,26 +114,47 @@ class ChatStream:
         raise StopIteration
 
     def close(self) -> None:
-        """Stop the stream. Closes the connection, or keeps it for reuse if the response is complete."""
-        if not self._closed:
-            try:
-                if self._run is not None:
-                    self._run.close()
-            except BaseException:
-                if self._run is not None:
-                    self._run.close()  # KeyboardInterrupt was raised during the first close
-                raise
-            finally:
-                self._closed = True
+        """Stop the stream. Closes the connection, or keeps it for reuse if the response is complete.
+
+        May be called while another thread or task waits for the next event, which then raises TransportError.
+        """
+        run = self._run
+        if run is None:
+            self._closed = True
+        elif not self._closed:
+            self._closing = True  # before the check: either this method or `_advance` sees the other
+            if self._stepping:
+                run.interrupt()
+            else:
+                self._close_run(run)
+
+    def _close_run(self, run: Run) -> None:
+        # Only the first thread closes the call: its state machine has no lock. `setdefault` is atomic.
+        thread = threading.get_ident()
+        if self._closer.setdefault("thread", thread) != thread:
+            return
+        try:
+            run.close()
+        except BaseException:
+            run.close()  # KeyboardInterrupt was raised during the first close
+            raise
+        finally:
+            self._closed = True
+            if self._siblings is not None:
+                self._siblings.discard(run)
 
     def _enter(self) -> None:
         if self._run is None:
             if self._closed:
                 raise LocalProtocolError("this stream was closed before it was entered")
-            if self._router._has_abandoned():
-                self._router._close_abandoned()
-            call = self._router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
-            self._run = self._router._new_run(call)
+            router = self._router
+            if router._needs_attention():
+                router._prepare()
+            call = router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
+            self._run = router._new_run(call)
+            if router._is_async:
+                self._siblings = router._streams_of_loop()
+                self._siblings.add(self._run)
             self._advance(self._run)
 
     def _fetch(self) -> None:
@@ -140,16 +167,28 @@ class ChatStream:
             self._advance(self._run)
 
     def _advance(self, run: Run) -> None:
+        if self._stepping:
+            raise LocalProtocolError("another thread or task waits for the next event of this stream")
+        if run.is_abandoned:
+            raise LocalProtocolError("this stream was opened in an event loop that has ended")
+        self._stepping = True
         try:
-            self._events = iter(run.step())
+            if not self._closing:
+                self._events = iter(run.step())
         except GeneratorExit:
             self._abandon()
             raise
         except BaseException:
-            self.close()
+            self._stepping = False
+            self._close_run(run)
             raise
+        finally:
+            self._stepping = False
+        if self._closing:
+            self._close_run(run)
+            raise _closed_meanwhile(run)
         if run.finish is not None:
-            self.close()
+            self._close_run(run)
             run.result()
 
     def _abandon(self) -> None:
@@ -191,6 +230,13 @@ class EventBatches:
         if not batch:
             raise StopIteration
         return batch
+
+
+def _closed_meanwhile(run: Run) -> TransportError:
+    partial = run.call.response
+    error = TransportError("the stream was closed by another thread or task", phase=Phase.BODY)
+    error.partial, error.trace = partial, run.call.trace
+    return error
 
 
 def _not_entered() -> NoReturn:
