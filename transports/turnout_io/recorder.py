@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -27,14 +29,29 @@ class TraceRecorder:
     def __init__(self, path: str | Path) -> None:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # closed by `close`
         self._lock = process_lock()
+        self._owner: int | None = None  # the thread that holds the lock
+        self._lines: deque[bytes] = deque()
 
     def __call__(self, trace: Trace) -> None:
         """Write one line. Raises OSError, and ValueError after `close`."""
-        line = json.dumps(trace.to_dict(), ensure_ascii=True, separators=(",", ":"), default=repr).encode() + b"\n"
+        self._lines.append(
+            json.dumps(trace.to_dict(), ensure_ascii=True, separators=(",", ":"), default=repr).encode() + b"\n"
+        )
+        thread = threading.get_ident()
+        if self._owner == thread:
+            return  # a finaliser or a signal handler interrupted this thread below, which also writes this line
         with self._lock:
-            written = self._file.write(line)
-            while written < len(line):  # a disk that is nearly full, or a signal
-                written += self._file.write(line[written:])
+            self._owner = thread
+            try:
+                while self._lines:
+                    self._write(self._lines.popleft())
+            finally:
+                self._owner = None
+
+    def _write(self, line: bytes) -> None:
+        written = self._file.write(line)
+        while written < len(line):  # the disk is nearly full, or a signal arrived
+            written += self._file.write(line[written:])
 
     def close(self) -> None:
         self._file.close()

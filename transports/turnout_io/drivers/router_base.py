@@ -65,7 +65,8 @@ class RouterBase(Generic[TransportT, RunT]):
         on_trace: Callable[[Trace], None] | None = None,
     ) -> None:
         # Async routers need the lock too, because several event loops may share one. It costs little.
-        self._core = RouterCore(policy or Policy(), random.Random(seed), process_lock())
+        core_lock = process_lock()
+        self._core = RouterCore(policy or Policy(), random.Random(seed), core_lock)
         self._seed = seed
         self._process = os.getpid()
         self._fork_lock = process_lock()
@@ -74,6 +75,7 @@ class RouterBase(Generic[TransportT, RunT]):
         self._abandoned: deque[RunT] = deque()
         self._unclosed: deque[RunT] = deque()
         self._abandoned_lock = process_lock()
+        self._locks = (core_lock, self._fork_lock, self._abandoned_lock)
         if transport is not None:
             self._check(transport)
         self._transport = transport
@@ -187,6 +189,10 @@ class RouterBase(Generic[TransportT, RunT]):
                 self._process = os.getpid()
 
     # -- calls that finalisers ended ----------------------------------------------------------------------------
+
+    def _is_locked(self) -> bool:
+        """Return True if any thread holds a lock of this router, perhaps the caller's own thread."""
+        return any(lock.locked() for lock in self._locks)
 
     def _release_abandoned(self) -> None:
         """Give back the slots of the calls that finalisers ended. Not called by a finaliser."""

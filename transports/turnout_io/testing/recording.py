@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ import attrs
 from turnout.errors import RemoteProtocolError, TimedOut, TransportError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout_io.base import AsyncHttpResponse, AsyncTransport, HttpResponse, Transport
+from turnout_io.process_lock import process_lock
 from turnout_io.testing.cassette import Exchange, RecordedResponse, write_cassette
 from turnout_io.testing.redaction import Redaction
 from turnout_io.testing.replies import Move, TransportFault
@@ -30,6 +30,7 @@ class _Take:
     moves: list[Move] = attrs.field(factory=list)
     complete: bool = False
     failure: TransportFault | None = None
+    is_cancelled: bool = False  # nothing happened that another run could see
 
     def read(self, data: bytes) -> None:
         if data:
@@ -54,7 +55,7 @@ class _Tape:
         self._redaction = Redaction(secrets, secret_headers)
         self._takes: list[_Take] = []
         self._written = False
-        self._lock = threading.Lock()
+        self._lock = process_lock()
 
     def begin(self, request: HttpRequest) -> _Take:
         take = _Take(request)
@@ -62,14 +63,9 @@ class _Tape:
             self._takes.append(take)
         return take
 
-    def forget(self, take: _Take) -> None:
-        """Nothing came of it that another run could see: it was cancelled, or never left."""
-        with self._lock:
-            self._takes.remove(take)
-
     def write(self) -> None:
         with self._lock:
-            takes = tuple(self._takes)
+            takes = tuple(take for take in self._takes if not take.is_cancelled)
         # Only now: the key of one provider may be quoted in what another one answered before.
         redaction = self._redaction.with_credentials_of(*(take.request for take in takes))
         write_cassette(self._path, [_clear(take, redaction) for take in takes])
@@ -98,6 +94,7 @@ class RecordingResponse:
         self.status = take.status = response.status
         self.headers = take.headers = Headers(response.headers)
         self.close = response.close
+        self.abort = getattr(response, "abort", None)
 
     def read(self, timeout: float | None) -> bytes:
         """See `turnout_io.base.HttpResponse.read`."""
@@ -142,7 +139,7 @@ class RecordingTransport:
             take.failure = fault
             raise
         except BaseException:
-            self._tape.forget(take)
+            take.is_cancelled = True
             raise
 
     def close(self) -> None:
@@ -162,6 +159,7 @@ class AsyncRecordingResponse:
         self.status = take.status = response.status
         self.headers = take.headers = Headers(response.headers)
         self.aclose = response.aclose
+        self.abort = getattr(response, "abort", None)
 
     async def read(self, timeout: float | None) -> bytes:
         """See `turnout_io.base.AsyncHttpResponse.read`."""
@@ -197,7 +195,7 @@ class AsyncRecordingTransport:
             take.failure = fault
             raise
         except BaseException:
-            self._tape.forget(take)
+            take.is_cancelled = True
             raise
 
     async def aclose(self) -> None:

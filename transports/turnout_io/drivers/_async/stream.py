@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -94,14 +95,10 @@ class AsyncChatStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is GeneratorExit:
-            # The block is in a generator or coroutine that is closed, perhaps by the garbage collector.
-            self._abandon()
-        else:
-            await self.aclose()
+        await self.aclose()
 
-    def __aiter__(self) -> Self:
-        return self
+    def __aiter__(self) -> AsyncEventIterator:
+        return AsyncEventIterator(self)
 
     async def __anext__(self) -> Event:
         for event in self._events:
@@ -120,6 +117,11 @@ class AsyncChatStream:
         if run is None:
             self._closed = True
         elif not self._closed:
+            if isinstance(sys.exception(), GeneratorExit) or self._router._is_locked():
+                # A generator is closed that contains the stream, perhaps by the garbage collector; or a finaliser of
+                # the user's may have interrupted this thread while it holds a lock of the router.
+                self._abandon()
+                return
             self._closing = True  # before the check: either this method or `_advance` sees the other
             if self._stepping:
                 await run.interrupt()
@@ -206,6 +208,31 @@ class AsyncChatStream:
                 )
             finally:  # the filters may turn the warning into an error
                 self._abandon()
+
+
+class AsyncEventIterator:
+    """The events of a stream, one by one.
+
+    It is not the stream itself, because it has no `close`: a generator that delegates to an iterator with `yield from`
+    calls its `close` when the garbage collector finalises the generator.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: AsyncChatStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        stream = self._stream
+        for event in stream._events:
+            return event
+        await stream._fetch()
+        for event in stream._events:
+            return event
+        raise StopAsyncIteration
 
 
 class AsyncEventBatches:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -96,14 +97,10 @@ class ChatStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is GeneratorExit:
-            # The block is in a generator or coroutine that is closed, perhaps by the garbage collector.
-            self._abandon()
-        else:
-            self.close()
+        self.close()
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> AsyncEventIterator:
+        return AsyncEventIterator(self)
 
     def __next__(self) -> Event:
         for event in self._events:
@@ -122,6 +119,11 @@ class ChatStream:
         if run is None:
             self._closed = True
         elif not self._closed:
+            if isinstance(sys.exception(), GeneratorExit) or self._router._is_locked():
+                # A generator is closed that contains the stream, perhaps by the garbage collector; or a finaliser of
+                # the user's may have interrupted this thread while it holds a lock of the router.
+                self._abandon()
+                return
             self._closing = True  # before the check: either this method or `_advance` sees the other
             if self._stepping:
                 run.interrupt()
@@ -208,6 +210,31 @@ class ChatStream:
                 )
             finally:  # the filters may turn the warning into an error
                 self._abandon()
+
+
+class AsyncEventIterator:
+    """The events of a stream, one by one.
+
+    It is not the stream itself, because it has no `close`: a generator that delegates to an iterator with `yield from`
+    calls its `close` when the garbage collector finalises the generator.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: ChatStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        stream = self._stream
+        for event in stream._events:
+            return event
+        stream._fetch()
+        for event in stream._events:
+            return event
+        raise StopIteration
 
 
 class EventBatches:
