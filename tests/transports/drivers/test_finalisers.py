@@ -173,10 +173,9 @@ def blocking_rounds(make: Callable[..., Any], sandbox: Sandbox, recorder: TraceR
         while True:
             sandbox.script("openai", *[Fault(cut="hang", after=1)] * 3)
             streams: list[Any] = [router.stream(REQUEST), in_generator(router), router.stream(REQUEST)]
-            for stream in streams:
-                next(stream)
+            for number in range(3):
+                next(streams[number])
             streams[2] = Owner(streams[2])
-            del stream
             with Collector(done, never_closed(streams)) as collector:
                 router.chat(REQUEST)
                 with router.stream(REQUEST) as left_early:
@@ -193,7 +192,8 @@ async def async_rounds(kind: Any, transport: Any, sandbox: Sandbox, recorder: Tr
         done: set[Place] = set()
         while True:
             sandbox.script("openai", Fault(cut="hang", after=1), Fault(cut="hang", after=1))
-            stream, generator = router.stream(REQUEST), in_async_generator(router)
+            stream = router.stream(REQUEST)
+            generator: Any = in_async_generator(router)
             await stream.__aenter__()
             await generator.__anext__()
             streams: list[Any] = [stream]
