@@ -29,7 +29,7 @@ class TraceRecorder:
     def __init__(self, path: str | Path) -> None:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # closed by `close`
         self._lock = process_lock()
-        self._owner: int | None = None  # the thread that holds the lock
+        self._writers: set[int] = set()  # the threads that are in `__call__`
         self._lines: deque[bytes] = deque()
 
     def __call__(self, trace: Trace) -> None:
@@ -38,15 +38,15 @@ class TraceRecorder:
             json.dumps(trace.to_dict(), ensure_ascii=True, separators=(",", ":"), default=repr).encode() + b"\n"
         )
         thread = threading.get_ident()
-        if self._owner == thread:
-            return  # a finaliser or a signal handler interrupted this thread below, which also writes this line
-        with self._lock:
-            self._owner = thread
-            try:
+        if thread in self._writers:
+            return  # a finaliser or a signal handler interrupted this thread below, which writes this line too
+        try:
+            self._writers.add(thread)
+            with self._lock:
                 while self._lines:
                     self._write(self._lines.popleft())
-            finally:
-                self._owner = None
+        finally:
+            self._writers.discard(thread)
 
     def _write(self, line: bytes) -> None:
         written = self._file.write(line)

@@ -134,7 +134,7 @@ def test_stream_closed_by_another_thread_while_it_reads(make: Callable[..., Any]
         assert error.partial is not None
         assert error.partial.text
         (health,) = router.health()
-        assert (health.in_flight, health.openings) == (0, 0), "the provider did not fail"
+        assert (health.in_flight, health.times_opened) == (0, 0), "the provider did not fail"
         assert router.chat(REQUEST).text, "the slot is free"
         assert not list(stream)
     assert sandbox.wait(lambda server: server.open_connections == 0)
@@ -159,7 +159,7 @@ def test_stream_closed_by_another_thread_while_it_waits_for_a_slot(sandbox: Sand
         thread.join(20.0)
         assert not thread.is_alive()
         assert [type(error) for error in errors] == [TransportError]
-        assert router._core.places.waiting == 0
+        assert router._core.scheduler.waiting == 0
 
 
 @BLOCKING
@@ -203,7 +203,7 @@ def test_stream_closed_by_another_task_while_it_reads(loop: str, sandbox: Sandbo
                 else:
                     await asyncio.gather(close_soon(stream), read(stream))
             (health,) = router.health()
-            assert (health.in_flight, health.openings) == (0, 0)
+            assert (health.in_flight, health.times_opened) == (0, 0)
             assert (await router.chat(REQUEST)).text
 
     run(main)
@@ -287,7 +287,7 @@ def test_stream_that_is_open_when_its_loop_ends_releases_its_slot(loop: str, kep
                 streams.clear()
                 gc.collect()
     assert run(chat) == "one two three four"
-    assert router._core.places.in_flight == 0
+    assert router._core.scheduler.in_flight == 0
 
     async def read() -> None:
         for stream in streams:

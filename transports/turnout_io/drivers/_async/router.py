@@ -50,6 +50,7 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         self._transport_lock = process_lock()
         self._made_transport = False
         self._events: dict[Call, AsyncEvent] = {}
+        self._responses: dict[int, dict[int, AsyncHttpResponse]] = {}  # of each call that is running
         self._loop: object = None  # of the last call
         self._streams: dict[object, WeakSet[AsyncRun]] = {}  # the open streams of each event loop
 

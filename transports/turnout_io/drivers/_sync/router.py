@@ -52,6 +52,7 @@ class SyncRouter(RouterBase[Transport, Run]):
         self._transport_lock = process_lock()
         self._made_transport = False
         self._events: dict[Call, Event] = {}
+        self._responses: dict[int, dict[int, HttpResponse]] = {}  # of each call that is running
         self._loop: object = None  # of the last call
         self._streams: dict[object, WeakSet[Run]] = {}  # the open streams of each event loop
 

@@ -32,15 +32,20 @@ class Run:
         is_interrupted: True after `interrupt`.
     """
 
+    _closed = True  # until `__init__` has ended, so that the finaliser of half an object does nothing
+
     def __init__(self, router: SyncRouter, call: Call) -> None:
         self.call = call
         self.finish: Finish | None = None
-        self._router = router
-        self._closed = False
         self.is_abandoned = False
         self.is_interrupted = False
+        self._router = router
         self._trace_reported = False
+        # The router refers to them too. Otherwise the finaliser of a socket could run before the finaliser of this
+        # object, which closes the socket.
         self._responses: dict[int, HttpResponse] = {}
+        router._responses[id(self)] = self._responses
+        self._closed = False
 
     def step(self) -> tuple[Event, ...]:
         """Perform commands until there are events or the call has ended.
@@ -129,6 +134,7 @@ class Run:
                 self._close_attempt(attempt)
             self.call.release(clock())
             self._closed = True
+            self._router._responses.pop(id(self), None)
             self._router._notify_waiters()
             self._report_trace()
 
@@ -166,6 +172,7 @@ class Run:
                 import logging
 
                 logging.getLogger("turnout").exception("a response that was never closed cannot be closed")
+        self._router._responses.pop(id(self), None)
         self._report_trace()
 
     def __del__(self) -> None:
