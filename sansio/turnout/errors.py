@@ -31,6 +31,7 @@ __all__ = [
     "LocalProtocolError",
     "MissingCredentials",
     "NotFound",
+    "NotSupported",
     "Overloaded",
     "PermissionDenied",
     "Phase",
@@ -40,6 +41,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimited",
     "RemoteProtocolError",
+    "RequestTooLarge",
     "RoutingError",
     "ServerError",
     "StreamFailed",
@@ -130,14 +132,18 @@ class Disconnected(TransportError):
 
 
 class ProviderError(TurnoutError):
-    """The provider answered with an error, by status or inside a 200.
+    """The provider answered with an error, by its status or inside a 200.
 
-    status       HTTP status, or the one that an in-band error implies; None where nothing says
-    code         the provider's own code or type, as text
-    provider     the name under which the provider is registered
-    retry_after  seconds that the provider asks to wait, a floor; None where it does not say
-    request_id   the provider's id for this request, for its support
-    body         the start of the error body as text, for what the message leaves out
+    Attributes:
+        status: The HTTP status, or the one that an error inside a 200 implies; None if nothing says.
+        code: The provider's own code or type, as text.
+        provider: The name under which the provider is registered.
+        retry_after: Seconds that the provider asks to wait, a lower bound; None if it does not say.
+        retry_at: The instant that it asks to wait for, in seconds since 1970, if its response has no `Date`.
+        unread_wait: A value that says how long to wait in a form that could not be read; "" if there is none.
+        should_retry: What the provider says about a retry (`x-should-retry`); None if it does not say.
+        request_id: The provider's id for this request, for its support.
+        body: The start of the error body as text, for what the message leaves out.
     """
 
     def __init__(
@@ -148,6 +154,9 @@ class ProviderError(TurnoutError):
         code: str | None = None,
         provider: str = "",
         retry_after: float | None = None,
+        retry_at: float | None = None,
+        unread_wait: str = "",
+        should_retry: bool | None = None,
         request_id: str | None = None,
         body: str = "",
     ) -> None:
@@ -156,6 +165,9 @@ class ProviderError(TurnoutError):
         self.code = code
         self.provider = provider
         self.retry_after = retry_after
+        self.retry_at = retry_at
+        self.unread_wait = unread_wait
+        self.should_retry = should_retry
         self.request_id = request_id
         self.body = body
 
@@ -183,6 +195,14 @@ class InvalidRequest(ProviderError):
 
 class ContextLengthExceeded(InvalidRequest):
     """The conversation is longer than the model's context window."""
+
+
+class RequestTooLarge(InvalidRequest):
+    """The request is larger than this provider accepts, in bytes or parts; another provider can accept it."""
+
+
+class NotSupported(ProviderError):
+    """The provider, or its model, does not offer what the request needs: a path, a feature, a kind of input."""
 
 
 class ContentFiltered(ProviderError):

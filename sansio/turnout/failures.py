@@ -27,6 +27,7 @@ class FailureClass(enum.StrEnum):
     QUOTA = "quota"
     NOT_FOUND = "not-found"
     CONTEXT_LENGTH = "context-length"
+    REQUEST_TOO_LARGE = "request-too-large"
     CONTENT_FILTER = "content-filter"
     INVALID_REQUEST = "invalid-request"
     UNSUPPORTED = "unsupported"

@@ -4,49 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Final, Self, TypeAlias, overload
+from typing import Self, TypeAlias, overload
 from urllib.parse import unquote_plus
 
 import attrs
 
+from turnout.redaction import SECRET_HEADERS, SECRET_NAME, SECRET_QUERY
+
 __all__ = ["SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "TransportTimeouts", "shown_url"]
 
-# Header fields that carry a credential: shown in no repr, trace or cassette.
-SECRET_HEADERS: Final = frozenset(
-    {
-        "authorization",
-        "proxy-authorization",
-        "api-key",
-        "x-api-key",
-        "x-goog-api-key",
-        "cookie",
-        "set-cookie",
-        "x-amz-security-token",
-    }
-)
-# Query parameters that carry one, in lower case: keys and tokens, and the signatures of AWS, Azure and Google.
-SECRET_QUERY: Final = frozenset(
-    {
-        "access_token",
-        "api-key",
-        "api_key",
-        "apikey",
-        "auth",
-        "code",
-        "key",
-        "password",
-        "secret",
-        "sig",
-        "signature",
-        "subscription-key",
-        "token",
-        "x-amz-credential",
-        "x-amz-security-token",
-        "x-amz-signature",
-        "x-goog-credential",
-        "x-goog-signature",
-    }
-)
 _PARAMETER = re.compile(r"(?<=[?&;])([^=&;#]+)=([^&;#]*)")
 _USER = re.compile(r"(?<=//)[^/?#]*@")
 
@@ -114,8 +80,12 @@ class Headers(Sequence[tuple[str, str]]):
         return hash(self._fields)
 
     def __repr__(self) -> str:
-        shown = [(name, "***" if name.lower() in SECRET_HEADERS else value) for name, value in self._fields]
+        shown = [(name, "***" if _is_secret(name) else value) for name, value in self._fields]
         return f"Headers({shown!r})"
+
+
+def _is_secret(name: str) -> bool:
+    return name.lower() in SECRET_HEADERS or (SECRET_NAME.search(name) is not None and "ratelimit" not in name.lower())
 
 
 def _headers(fields: Headers | Iterable[tuple[str, str]]) -> Headers:

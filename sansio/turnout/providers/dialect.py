@@ -18,7 +18,7 @@ from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.catalog.spec import ProviderAccount
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
-from turnout.providers.decoding.error_mapping import error_reader, to_error
+from turnout.providers.decoding.error_mapping import ReadErrorBody, error_reader, to_error
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
 from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given
@@ -26,6 +26,7 @@ from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRul
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
 from turnout.providers.protocol import ModelProfile
+from turnout.redaction import Redactor, escape_controls
 
 __all__ = ["Dialect"]
 
@@ -50,6 +51,8 @@ class Dialect:
     _known_headers: dict[tuple[bool, bool], tuple[tuple[tuple[str, str], ...], Headers]] = attrs.field(
         factory=dict, init=False, repr=False, eq=False
     )
+    # The secrets and what removes them: a token can be another one for each request.
+    _known_redactor: list[Any] = attrs.field(factory=list, init=False, repr=False, eq=False)
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
     stream_type: ClassVar[str] = "text/event-stream"
     tool_names: ClassVar[ToolNameRule] = OPENAI_TOOL_NAMES
@@ -148,7 +151,9 @@ class Dialect:
         def make_reader(headers: Headers) -> DocumentReader[T]:
             return DocumentReader(lambda body: parse(body, headers))
 
-        return HttpExchange(http_request, make_reader, self._read_error(), dropped=dropped)
+        return HttpExchange(
+            http_request, make_reader, self._read_error(http_request.url), dropped=dropped, clean=self.clean
+        )
 
     def stream_exchange(
         self,
@@ -165,7 +170,9 @@ class Dialect:
             parser = make_parser() if make_parser is not None else None
             return StreamReader(accumulator, self.name, make_chunks(accumulator, headers), parser)
 
-        return HttpExchange(http_request, make_reader, self._read_error(), dropped=dropped)
+        return HttpExchange(
+            http_request, make_reader, self._read_error(http_request.url), dropped=dropped, clean=self.clean
+        )
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -175,7 +182,7 @@ class Dialect:
             model, self.family_of(model.model_id), self.finish_reasons, len(request.messages)
         )
         accumulator.caller_names = caller_names(request)
-        accumulator.request_id = request_id(headers)
+        accumulator.request_id = self.request_id(headers)
         accumulator.rate_limit = rate_limit(headers)
         return accumulator
 
@@ -219,10 +226,37 @@ class Dialect:
             status=facts.status,
             headers=headers,
             provider=account.name,
-            own=account.spec.error_codes,
+            provider_codes=account.spec.error_codes,
             body=body,
-            secrets=account.secrets,
+            redact=self.redactor,
         )
 
-    def _read_error(self) -> Callable[[int, Headers, bytes], ProviderError]:
-        return error_reader(self.name, self.account.spec.error_codes, self.account.secrets)
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return every secret that this provider's requests carry, as far as they are known."""
+        return self.account.secrets
+
+    @property
+    def redactor(self) -> Redactor:
+        """Return what removes the secrets from the texts of this provider's server."""
+        secrets = self.secrets
+        known = self._known_redactor
+        if not known or known[0] != secrets:
+            known[:] = [secrets, Redactor(secrets)]
+        redactor: Redactor = known[1]
+        return redactor
+
+    def clean(self, text: str) -> str:
+        """Return a text of the server without secrets and control characters."""
+        return escape_controls(self.redactor(text))
+
+    def request_id(self, headers: Headers) -> str | None:
+        """Return the provider's id for a request."""
+        found = request_id(headers)
+        return found if found is None or not self.redactor.finds(found) else self.clean(found)
+
+    def _read_error(self, url: str) -> ReadErrorBody:
+        def read(status: int, headers: Headers, body: bytes) -> ProviderError:
+            return error_reader(self.name, self.account.spec.error_codes, self.redactor, url)(status, headers, body)
+
+        return read

@@ -65,12 +65,14 @@ class HttpExchange(Generic[ResultT]):
     read_error(status, headers, body)  the dialect's reading of an error
     make_reader(headers)               the dialect's reading of an answer; called once the head is there
     dropped                            settings that the model refuses and that were left out, as was asked
+    clean(text)                        a text of the server without secrets: it may repeat what it was sent
     """
 
     request: HttpRequest
     _make_reader: Callable[[Headers], Reader[ResultT]]
     _read_error: ReadError
     dropped: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    _clean: Callable[[str], str] | None = attrs.field(default=None, kw_only=True)
     status: int = attrs.field(default=0, init=False)
     headers: Headers = attrs.field(factory=Headers, init=False)
     state: State = attrs.field(default=State.NEW, init=False)
@@ -141,8 +143,20 @@ class HttpExchange(Generic[ResultT]):
     @property
     def failure(self) -> TurnoutError | None:
         if self._failure is None and self._reader is not None:
-            return self._reader.failure
+            failure = self._reader.failure
+            if failure is not None:
+                self._failure = self._cleaned(failure)
         return self._failure
+
+    @property
+    def status_error(self) -> TurnoutError | None:
+        """The error of an error status, as far as its body arrived; None for any other response.
+
+        The status and the code that arrived decide, however the body ends.
+        """
+        if self.state is not State.REFUSED:
+            return None
+        return self._read_error(self.status, self.headers, b"".join(self._error_body))
 
     @property
     def complete(self) -> bool:
@@ -171,8 +185,14 @@ class HttpExchange(Generic[ResultT]):
             self._error_size += len(data)
         return ()
 
+    def _cleaned(self, error: TurnoutError) -> TurnoutError:
+        """Return the error, its message without secrets. Those of a provider's own errors are clean already."""
+        if self._clean is not None and error.args and not isinstance(error, ProviderError):
+            error.args = (self._clean(str(error.args[0])), *error.args[1:])
+        return error
+
     def _fail(self, error: TurnoutError) -> None:
-        self._failure = error
+        self._failure = self._cleaned(error)
         self.state = State.FAILED
 
 

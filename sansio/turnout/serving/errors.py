@@ -29,6 +29,7 @@ from turnout.errors import (
     LocalProtocolError,
     MissingCredentials,
     NotFound,
+    NotSupported,
     Overloaded,
     PermissionDenied,
     ProviderError,
@@ -212,6 +213,8 @@ def _of_provider(error: ProviderError) -> ServedError:
             return _caller_fault(f"prompt is too long: {error.message}", "context_length_exceeded", "messages")
         case InvalidRequest():
             return _caller_fault(f"{name}: {error.message}", error.code or "invalid_request")
+        case NotSupported():
+            return _caller_fault(f"{name}: {error.message}", error.code or "unsupported_parameter")
         case ContentFiltered():
             return _caller_fault(f"{name}: {error.message}", "content_filter")
         case AuthenticationFailed():

@@ -12,8 +12,8 @@ from tests.sansio.vectors.exchanges import KEY, asking, chat, failed, refused, s
 from turnout.chat import FinishReason, Usage
 from turnout.errors import (
     ContextLengthExceeded,
-    InvalidRequest,
     NotFound,
+    NotSupported,
     Overloaded,
     ProviderError,
     StreamTruncated,
@@ -89,7 +89,7 @@ def test_vector_63_an_error_line_in_the_stream() -> None:
     ("status", "text", "kind"),
     [
         (404, 'model "nope" not found, try pulling it first', NotFound),
-        (400, '"llama3" does not support tools', InvalidRequest),
+        (400, '"llama3" does not support tools', NotSupported),
         (400, "the input length exceeds the context length", ContextLengthExceeded),
         (503, "server busy, please try again.  maximum pending requests exceeded", Overloaded),
     ],

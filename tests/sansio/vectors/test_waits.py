@@ -8,7 +8,7 @@ from tests.sansio.providers.bodies import sse
 from tests.sansio.vectors.chunks import DONE, delta, finish
 from tests.sansio.vectors.exchanges import refused, stream
 from turnout.chat import RateWindow
-from turnout.providers.decoding.response_headers import duration_of
+from turnout.providers.decoding.waits import duration_of
 
 NOW = ("Date", "Wed, 18 Feb 2026 22:00:00 GMT")
 BUSY = {"error": {"message": "Slow down.", "type": "requests", "code": "rate_limit_exceeded"}}

@@ -11,6 +11,7 @@ from turnout.errors import (
     PermissionDenied,
     QuotaExceeded,
     RateLimited,
+    RequestTooLarge,
     ServerError,
 )
 from turnout.providers.catalog.parts import COUNTS, HEARS, MINUTES, PENALTIES, READS, SEES, codes
@@ -47,7 +48,8 @@ ANTHROPIC = ProviderSpec(
         (PermissionDenied, "skill_read_blocked_undecryptable workspace_human_review_disabled"),
         (PermissionDenied, "user_profile_billing_not_authorized user_profile_not_billable user_profile_required"),
         (NotFound, "file_expired"),
-        (InvalidRequest, "request_too_large request_body_too_large_after_decoding image_dimensions_too_large"),
+        (RequestTooLarge, "request_too_large request_body_too_large_after_decoding"),
+        (InvalidRequest, "image_dimensions_too_large"),
         (InvalidRequest, "available_tools_limit_exceeded tool_name_conflict tool_reference_unresolved"),
         (InvalidRequest, "compaction_block_ambiguous compaction_block_misplaced compaction_content_mismatch"),
         (InvalidRequest, "compaction_incomplete_turn compaction_nothing_to_summarize"),

@@ -33,7 +33,7 @@ from turnout.providers.cohere.wire import (
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
-from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder, decode_any, encode
@@ -131,7 +131,7 @@ class Cohere(Dialect):
             vectors=vectors,
             model=request.model,
             usage=Usage(prompt_tokens=told) if told is not None else Usage(source="absent"),
-            request_id=request_id(headers),
+            request_id=self.request_id(headers),
             rate_limit=rate_limit(headers),
         )
 

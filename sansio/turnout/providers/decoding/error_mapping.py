@@ -1,35 +1,25 @@
 """From what a provider says about a failure to the typed error: one place for every dialect.
 
-`read_error_body` takes the body of an error status and `facts_of` a JSON value (an error inside a 200): both give
-`ErrorDetails`, whatever shape the error has. `to_error` makes the typed error of them. The class is decided by the
-provider's own code first, then by the status; texts only tell apart what a status leaves open (a 400 may be about the
-context length, a 403 about content, a 429 about a daily quota), and never outrank one that is plain.
+`read_error_body` reads the body of an error status and `parse_error` a JSON value (an error inside a 200); `to_error`
+makes the typed error. `turnout.providers.decoding.error_classes` decides its class. Every text of the server passes the
+redaction of the account's secrets, and is made safe to print.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import attrs
 
-from turnout.errors import (
-    AuthenticationFailed,
-    ContentFiltered,
-    ContextLengthExceeded,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    PermissionDenied,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    ServerError,
-)
-from turnout.http import Headers
+from turnout.errors import AuthenticationFailed, NotFound, ProviderError, QuotaExceeded, RateLimited
+from turnout.http import Headers, shown_url
 from turnout.providers.decoding.error_bodies import ErrorDetails, aws_error_type, parse_error, read_error_body
-from turnout.providers.decoding.response_headers import is_daily_quota, request_id, retry_after
+from turnout.providers.decoding.error_classes import ErrorClass, ErrorCodes, classify_error
+from turnout.providers.decoding.response_headers import is_daily_quota, request_id, requested_wait
+from turnout.redaction import Redactor, escape_controls
 
 __all__ = [
     "ErrorClass",
@@ -39,215 +29,86 @@ __all__ = [
     "error_reader",
     "parse_error",
     "read_error_body",
-    "redact",
     "to_error",
 ]
-
-ErrorClass = type[ProviderError]
-ErrorCodes = Mapping[str, ErrorClass]
-"""A provider's codes and types, in lower case, and what each means: they come before everything else. A bare status
-("498") says what that status means with this provider, where its codes say nothing."""
 
 MESSAGE_LIMIT = 2_000
 BODY_LIMIT = 2_000
 CODE_LIMIT = 200
-# A secret shorter than this is no real key, and would be found inside ordinary words.
-_SECRET_BEGINS = 6
 
+ReadErrorBody = Callable[[int, Headers, bytes], ProviderError]
 
-def _codes(*groups: tuple[ErrorClass, str]) -> ErrorCodes:
-    return MappingProxyType({code: kind for kind, codes in groups for code in codes.split()})
-
-
-# Shared by many vendors, or so telling that no other could mean something else by them.
-_CODES = _codes(
-    (ContentFiltered, "content_filter content_policy_violation responsibleaipolicyviolation cyber_policy"),
-    (ContentFiltered, "data_inspection_failed datainspectionfailed bio_policy misalignment_policy_violation"),
-    (ContentFiltered, "image_content_policy_violation"),
-    (ContextLengthExceeded, "context_length_exceeded exceed_context_size_error too_many_tokens token_limit_reached"),
-    (ContextLengthExceeded, "tokens_limit_reached model_max_prompt_tokens_exceeded"),
-    (AuthenticationFailed, "invalid_api_key wrong_api_key api_key_invalid authentication_error authentication"),
-    (AuthenticationFailed, "invalidsignatureexception unrecognizedclientexception expiredtokenexception"),
-    (AuthenticationFailed, "missingauthenticationtokenexception incompletesignatureexception"),
-    (QuotaExceeded, "insufficient_quota billing_hard_limit_reached billing_not_active billing_error"),
-    (QuotaExceeded, "payment_required openrouter_credits openrouter_key_limit servicequotaexceededexception"),
-    (QuotaExceeded, "exceeded_current_quota_error arrearage"),
-    (NotFound, "model_not_found not_found_error invalid_model deploymentnotfound model_decommissioned"),
-    (NotFound, "resourcenotfoundexception unknown_model model_not_supported"),
-    (PermissionDenied, "permission_error permission_denied accessdeniedexception failed_precondition"),
-    (PermissionDenied, "data_residency_mismatch"),
-    (InvalidRequest, "empty_image_file failed_to_download_image image_file_too_large image_parse_error"),
-    (InvalidRequest, "image_too_large image_too_small"),
-    (Overloaded, "overloaded_error queue_exceeded provider_overloaded"),
-    (Overloaded, "modelnotreadyexception serviceunavailableexception"),
-    # OpenRouter's budget of requests under way frees itself; its credits do not.
-    (RateLimited, "rate_limit_error openrouter_in_flight_budget"),
-)
-
-# What these say about an in-band error that has no status; beside a status they say nothing that it does not.
-_PARTS_OF_CODES: tuple[tuple[tuple[str, ...], ErrorClass], ...] = (
-    (("insufficient_quota",), QuotaExceeded),
-    (("rate_limit", "too_many_requests", "throttl", "resource_exhausted"), RateLimited),
-    (("authentication", "unauthenticated"), AuthenticationFailed),
-    (("permission",), PermissionDenied),
-    (("not_found",), NotFound),
-    (("context_length",), ContextLengthExceeded),
-    (("invalid", "bad_request", "badrequest", "unsupported", "validation"), InvalidRequest),
-    (("overload", "unavailable"), Overloaded),
-)
-# Codes that say just what is wrong with a request: a sentence about lengths beside them was echoed, or is about a
-# parameter.
-_PLAINLY_INVALID = re.compile(
-    r"unsupported_|invalid_value|invalid_type|invalid_image|invalid_json|missing_required|unknown_parameter"
-    r"|string_above_max_length|string_below_min_length|array_above_max_length|(?:decimal|integer)_(?:above|below)_"
-    r"|tool_use_failed|json_validate_failed"
-)
-
-_STATUSES: Mapping[int, ErrorClass] = MappingProxyType(
-    {
-        401: AuthenticationFailed,
-        402: QuotaExceeded,
-        403: PermissionDenied,
-        404: NotFound,
-        # The official SDKs repeat these three: a request that timed out, met a lock, or came too early.
-        **dict.fromkeys((408, 409, 425), ServerError),
-        429: RateLimited,
-        451: PermissionDenied,
-        498: Overloaded,  # Groq: no capacity in the flexible tier
-        499: ServerError,  # cancelled on their side
-        503: Overloaded,
-        529: Overloaded,
-    }
-)
-
-_OPEN = frozenset({None, 200, 400, 413, 422})
-_CONTENT_TEXTS = re.compile(
-    r"content violates usage guidelines|content management policy|rejected as a result of (?:the|our) safety system"
-    r"|violating our usage policy|failed check: safety_check|blocked by content filtering policy"
-    r"|may contain inappropriate content"
-    r"|content exists risk"  # DeepSeek
-)
-_CONTEXT_TEXTS = re.compile(
-    r"maximum (?:context|prompt) length|max(?:imum)? context (?:length|limit)|context window|exceed context limit"
-    r"|prompt is too long|prompt too long|input is too long|input too long|too many (?:input )?tokens"
-    r"|(?:longer|greater) than the (?:model's )?context length|input tokens exceed the configured limit"
-    r"|exceeds the available context size"
-    r"|exceeds the context length|exceeds the maximum number of tokens allowed|current length is .{1,40} while limit is"
-    r"|must be less than max_seq_len|maximum input length|input length .{1,20} exceeds the maximum"
-    r"|token count .{1,20} (?:but model only supports up to|exceeds the limit)|range of input length should be"
-    r"|`inputs` tokens \+ `max_new_tokens` must be|inputs?`? must have less than|exceeded model token limit"
-    r"|when context the overflows"  # LM Studio, word for word
-)
-# ModelScope answers 401 to a good key whose account lacks something.
-_UNBOUND_TEXTS = re.compile(r"bind your alibaba cloud account")
-# Anthropic answers 400 where others answer 402: its credit is used up, or a limit that its owner set; and where the
-# whole account was closed.
-_CREDIT_TEXTS = re.compile(
-    r"credit balance is too low|reached your specified (?:workspace )?api usage limits"
-    r"|insufficient (?:account )?balance|balance is insufficient"  # MiniMax, in a 200
-)
-_CLOSED_TEXTS = re.compile(r"\borganization has been disabled\b")
-_KEY_TEXTS = re.compile(
-    r"incorrect api key|invalid api key|api key not valid|api key is invalid|missing authentication"
-    r"|make sure your api key is valid"
-)
-_MODEL_TEXTS = re.compile(
-    r"model identifier is invalid|could not resolve the foundation model|is not a valid model id|model not found"
-    r"|invalid model\b|no provider supported"
-    r"|on-demand throughput isn.t supported"  # Bedrock: the model is reached by an inference profile alone
-    r"|supported api model names are|model not exist\b|\bmodel\b.{0,120}\b(?:does not exist|not found)"
-)
-_DAILY_TEXTS = re.compile(r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\b(?:daily|weekly|monthly)\b|\b[rti]pd\b|\btoday's\b")
-
-
-def classify_error(status: int | None, facts: ErrorDetails, own: ErrorCodes | None = None) -> ErrorClass:
-    """The class of a failure by status, the provider's codes, and last its text."""
-    names = [name.lower() for name in facts.codes]
-    for table in (own or {}, _CODES):
-        for name in names:
-            if name in table:
-                return table[name]
-    if own is not None and str(status) in own:
-        return own[str(status)]
-    if status == 400 and "throttlingexception" in names:
-        status = 429  # as Amazon's list of common errors has it
-    text = facts.text.lower()
-    plainly_invalid = any(_PLAINLY_INVALID.search(name) for name in names)
-    if not plainly_invalid:
-        if (status in _OPEN or status == 403) and _CONTENT_TEXTS.search(text):
-            return ContentFiltered
-        # Together reports an overflow as 403.
-        if (status in _OPEN or status == 403) and _CONTEXT_TEXTS.search(text):
-            return ContextLengthExceeded
-        # Bedrock answers 403 to a key that it does not know.
-        if (status in _OPEN or status == 403) and _KEY_TEXTS.search(text):
-            return AuthenticationFailed
-        if status in _OPEN and _CREDIT_TEXTS.search(text):
-            return QuotaExceeded
-        if status in _OPEN and _CLOSED_TEXTS.search(text):
-            return PermissionDenied
-    if status == 401 and _UNBOUND_TEXTS.search(text):
-        return PermissionDenied
-    if status == 429:
-        # Groq and OpenRouter tell of a day's allowance as of any other limit, and so does this.
-        plainly_a_rate = "rate limit exceeded" in text or any("rate_limit" in name for name in names)
-        daily = any("perday" in name for name in names) or (not plainly_a_rate and _DAILY_TEXTS.search(text))
-        return QuotaExceeded if daily else RateLimited
-    if status == 413 and "rate_limit_exceeded" in names:
-        return QuotaExceeded  # Groq: one request above the plan's tokens a minute; no wait makes it fit
-    if not plainly_invalid and status in (None, 200, 400) and _MODEL_TEXTS.search(text):
-        return NotFound
-    if status is not None and status >= 300:
-        return _by_status(status)
-    return next(
-        (kind for parts, kind in _PARTS_OF_CODES if any(part in name for part in parts for name in names)),
-        ServerError,
-    )
+_NO_SECRETS = Redactor()
+# What a 404 that is about a thing of the provider's names; one about the path has other words.
+_NAMES_A_THING = re.compile(r"\b(?:models?|deployments?|engines?|files?|batch(?:es)?|responses?|threads?)\b")
+_BARE = frozenset({"", "not found", "method not allowed", "page not found", "resource not found", "404 page not found"})
 
 
 def to_error(
-    facts: ErrorDetails,
+    details: ErrorDetails,
     *,
     status: int | None,
     headers: Headers,
     provider: str,
-    own: ErrorCodes | None = None,
+    provider_codes: ErrorCodes | None = None,
     body: bytes = b"",
-    secrets: Iterable[str] = (),
+    redact: Redactor = _NO_SECRETS,
+    url: str = "",
 ) -> ProviderError:
-    """The typed error of these facts. `secrets` are blotted out wherever the provider repeats them.
+    """Return the typed error of an error response.
 
-    status  of the response; of an error inside a 200, the status that its body implies counts
+    Args:
+        details: What the body says.
+        status: Of the response. Of an error inside a 200, the status that its body implies counts.
+        headers: Of the response.
+        provider: The provider's name.
+        provider_codes: What this provider's own codes mean.
+        body: The body, for `ProviderError.body`.
+        redact: Removes the account's secrets, which some servers repeat.
+        url: Of the request. A 404 that blames the path names it.
     """
     if status is None or status < 300:
-        status = facts.status
-    secrets = tuple(secrets)
-    if facts.headers:
-        headers = Headers((*headers, *facts.headers))
+        status = details.status
+    if details.headers:
+        headers = Headers((*headers, *details.headers))
     if (kind := headers.get("x-amzn-errortype")) is not None:
-        facts = attrs.evolve(facts, codes=(aws_error_type(kind), *facts.codes))
-    told = facts.text or (f"an error with status {status} and no message" if status else "an error with no message")
-    meaning = classify_error(status, facts, own)
-    if meaning is RateLimited and is_daily_quota(headers):
-        meaning = QuotaExceeded
-    return meaning(
-        redact(told, secrets)[:MESSAGE_LIMIT],
+        details = attrs.evolve(details, codes=(aws_error_type(kind), *details.codes))
+    message = details.text or f"an error with {f'status {status} and ' if status else ''}no message"
+    error_class = classify_error(status, details, provider_codes)
+    if error_class is RateLimited and is_daily_quota(headers):
+        error_class = QuotaExceeded
+    if url and status in (404, 405) and _blames_path(details):
+        message = f"{message}; {_about_url(status or 404, url)}"
+    wait = requested_wait(
+        headers, status=status, details=details.details, fields=details.waits, message=details.message
+    )
+
+    def shown(text: str, limit: int) -> str:
+        return escape_controls(redact(text[: 4 * limit]))[:limit]
+
+    found_id = request_id(headers) or details.request_id
+    return error_class(
+        shown(message, MESSAGE_LIMIT),
         status=status,
-        code=redact(facts.codes[0], secrets)[:CODE_LIMIT] if facts.codes else None,
+        code=shown(details.codes[0], CODE_LIMIT) if details.codes else None,
         provider=provider,
-        retry_after=retry_after(headers, status=status, details=facts.details, message=facts.message),
-        request_id=request_id(headers) or facts.request_id,
-        body=redact(body.decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
+        retry_after=wait.seconds,
+        retry_at=wait.at,
+        unread_wait=shown(wait.unread, CODE_LIMIT),
+        should_retry=_should_retry(headers),
+        request_id=shown(found_id, CODE_LIMIT) if found_id else None,
+        body=_shown_body(body, redact),
     )
 
 
 def error_reader(
     provider: str,
-    own: ErrorCodes | None = None,
-    secrets: tuple[str, ...] = (),
-    facts: Callable[[bytes], ErrorDetails] = read_error_body,
-) -> Callable[[int, Headers, bytes], ProviderError]:
-    """The `read_error` of an exchange with this provider."""
+    provider_codes: ErrorCodes | None = None,
+    redact: Redactor = _NO_SECRETS,
+    url: str = "",
+    read_body: Callable[[bytes], ErrorDetails] = read_error_body,
+) -> ReadErrorBody:
+    """Return the `read_error` of an exchange with this provider."""
 
     def read(status: int, headers: Headers, body: bytes) -> ProviderError:
         if status == 407:  # a provider never says this
@@ -259,30 +120,58 @@ def error_reader(
             )
         if 300 <= status < 400:
             # Without its query, which may hold what was meant for the other place alone.
-            where = (headers.get("location") or "").partition("?")[0] or "an address that it does not name"
+            target = (headers.get("location") or "").partition("?")[0] or "an address that it does not name"
             return NotFound(
-                f"the endpoint redirects to {redact(where, secrets)}; set that as the endpoint, for redirects are "
-                "not followed",
+                f"the base URL redirects to {escape_controls(redact(target))}; set that as the base URL, because "
+                "redirects are not followed",
                 status=status,
                 provider=provider,
                 request_id=request_id(headers),
             )
         return to_error(
-            facts(body), status=status, headers=headers, provider=provider, own=own, body=body, secrets=secrets
+            read_body(body),
+            status=status,
+            headers=headers,
+            provider=provider,
+            provider_codes=provider_codes,
+            body=body,
+            redact=redact,
+            url=url,
         )
 
     return read
 
 
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Without the secrets: some servers echo the key that they were sent."""
-    for secret in secrets:
-        if len(secret) >= _SECRET_BEGINS:
-            text = text.replace(secret, "***")
-    return text
+def _should_retry(headers: Headers) -> bool | None:
+    """Return what the provider says about a retry, in the field of the SDKs that Stainless makes."""
+    return {"true": True, "false": False}.get((headers.get("x-should-retry") or "").strip().lower())
 
 
-def _by_status(status: int) -> ErrorClass:
-    if status in _STATUSES:
-        return _STATUSES[status]
-    return InvalidRequest if 400 <= status < 500 else ServerError
+def _shown_body(body: bytes, redact: Redactor) -> str:
+    """Return the beginning of the body as text. Its lines stay lines."""
+    text = redact(body[: 8 * BODY_LIMIT].decode("utf-8", "replace"))
+    return "\n".join(map(escape_controls, text[:BODY_LIMIT].split("\n")))[:BODY_LIMIT]
+
+
+def _blames_path(details: ErrorDetails) -> bool:
+    """Return whether the error is about the URL's path, and not about a model or another thing of the provider's."""
+    text = details.text.lower().strip(" .!")
+    return text in _BARE or (not details.codes and _NAMES_A_THING.search(text) is None)
+
+
+def _about_url(status: int, url: str) -> str:
+    """Return the URL that was not found, and what is probably wrong with it."""
+    path = urlsplit(url).path
+    steps = [step for step in path.split("/") if step]
+    repeated = next((f"/{step}" for step, following in itertools.pairwise(steps) if step == following), None)
+    if repeated is not None:
+        cause = f"it has {repeated} twice: leave it out of the base URL"
+    elif steps and steps.count(steps[-1]) > 1:
+        cause = "the base URL already has the path of the operation: leave that out of it"
+    elif not any(re.fullmatch(r"(?:v|api)\d*(?:alpha|beta)?\d*", step) for step in steps):
+        cause = "the base URL probably lacks a path such as /v1"
+    elif status == 405:
+        cause = "the base URL is probably that of a website or of another API"
+    else:
+        cause = "the base URL is probably wrong, or this server has no such operation"
+    return f"{shown_url(url).partition('?')[0]} was not found; {cause}"

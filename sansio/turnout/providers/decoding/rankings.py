@@ -14,7 +14,7 @@ import msgspec
 from turnout.chat import ModelConfig, Usage
 from turnout.errors import RemoteProtocolError
 from turnout.http import Headers, HttpRequest
-from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder
@@ -98,7 +98,7 @@ def rerank_exchange(
             model=request.model,
             usage=_usage(wire),
             served_model=wire.model or None,
-            request_id=request_id(headers),
+            request_id=dialect.request_id(headers),
             rate_limit=rate_limit(headers),
         )
 

@@ -13,7 +13,7 @@ import msgspec
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import RemoteProtocolError
 from turnout.http import Headers, HttpRequest
-from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder
@@ -48,7 +48,7 @@ def count_exchange(dialect: Dialect, http_request: HttpRequest, model: ModelConf
             prompt_tokens=tokens,
             model=model,
             cached_tokens=wire.cachedContentTokenCount,
-            request_id=request_id(headers),
+            request_id=dialect.request_id(headers),
             rate_limit=rate_limit(headers),
         )
 

@@ -19,7 +19,6 @@ from turnout.http import Headers, HttpRequest
 from turnout.providers.auth import AccessToken, token_auth, token_fields
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
-from turnout.providers.decoding.response_headers import request_id
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.adapt import omitted
@@ -226,7 +225,7 @@ class Gemini(Dialect):
             vectors=made,
             model=request.model,
             usage=Usage(prompt_tokens=tokens) if tokens is not None else Usage(source="absent"),
-            request_id=request_id(headers),
+            request_id=self.request_id(headers),
         )
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:

@@ -22,7 +22,7 @@ from turnout.http import Auth, Headers, HttpRequest
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
-from turnout.providers.decoding.response_headers import rate_limit, request_id
+from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.decoding.stream_reader import TextReader
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
@@ -191,7 +191,7 @@ class OpenAIChat(Dialect):
             model=request.model,
             usage=usage_of(answer.usage) if answer.usage is not None else Usage(source="absent"),
             served_model=answer.model,
-            request_id=request_id(headers),
+            request_id=self.request_id(headers),
             rate_limit=rate_limit(headers),
         )
 

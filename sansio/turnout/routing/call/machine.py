@@ -25,6 +25,7 @@ from turnout.errors import (
     RemoteProtocolError,
     TimedOut,
     Timer,
+    TransportError,
     TurnoutError,
 )
 from turnout.events import Event, Restarted
@@ -327,6 +328,9 @@ class Call(CallStatus):
 
     def _fail(self, attempt: Attempt, error: TurnoutError, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """Handle the failure of an attempt. `events` arrived before the fault in the same read."""
+        if isinstance(error, TransportError):
+            # The status of an error response has decided already, even if its body breaks off or stalls.
+            error = getattr(attempt.exchange, "status_error", None) or error
         failure = self._recovery.record(attempt, error, now, with_events=bool(events))
         self._close(attempt, now)
         if self.committed:

@@ -62,6 +62,7 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
         FailureClass.QUOTA: Rule(Action.FALLBACK, cooldown=60.0),
         FailureClass.NOT_FOUND: Rule(Action.FALLBACK, cooldown=30.0),
         FailureClass.CONTEXT_LENGTH: Rule(Action.FALLBACK),
+        FailureClass.REQUEST_TOO_LARGE: Rule(Action.FALLBACK),
         FailureClass.CONTENT_FILTER: Rule(Action.RAISE),
         FailureClass.INVALID_REQUEST: Rule(Action.RAISE),
         FailureClass.UNSUPPORTED: Rule(Action.FALLBACK),
@@ -85,11 +86,13 @@ _CLASSES: tuple[tuple[type[errors.TurnoutError], FailureClass], ...] = (
     (errors.NotFound, FailureClass.NOT_FOUND),
     (errors.ContextLengthExceeded, FailureClass.CONTEXT_LENGTH),
     (errors.ContentFiltered, FailureClass.CONTENT_FILTER),
+    (errors.RequestTooLarge, FailureClass.REQUEST_TOO_LARGE),
     (errors.InvalidRequest, FailureClass.INVALID_REQUEST),
     (errors.RateLimited, FailureClass.RATE_LIMIT),
     (errors.Overloaded, FailureClass.OVERLOADED),
     (errors.ServerError, FailureClass.SERVER),
     (errors.CapabilityUnsupported, FailureClass.UNSUPPORTED),
+    (errors.NotSupported, FailureClass.UNSUPPORTED),
 )
 
 _SETUP = frozenset({"certificate", "tls", "proxy-refused"})

@@ -20,6 +20,7 @@ from turnout.errors import (
     QuotaExceeded,
     RateLimited,
     RemoteProtocolError,
+    RequestTooLarge,
     ServerError,
 )
 from turnout.messages import Message
@@ -67,7 +68,7 @@ def refused(
         (402, "billing_error", "payment", QuotaExceeded),
         (403, "permission_error", "no access", PermissionDenied),
         (404, "not_found_error", "model: claude-none", NotFound),
-        (413, "request_too_large", "Request exceeds the maximum size", InvalidRequest),
+        (413, "request_too_large", "Request exceeds the maximum size", RequestTooLarge),
         (429, "rate_limit_error", "This request would exceed your rate limit", RateLimited),
         (500, "api_error", "Internal server error", ServerError),
         (504, "timeout_error", "Request timed out", ServerError),

@@ -51,7 +51,8 @@ def refused(status: int, message: str, **fields: Any) -> ProviderError:
 def test_too_much_text_in_many_words(status: int, message: str) -> None:
     assert type(refused(status, message)) is ContextLengthExceeded
     # A code that says what is wrong is believed, and so is a status.
-    assert type(refused(status, message, code="invalid_value")) is InvalidRequest
+    assert isinstance(refused(status, message, code="invalid_value"), InvalidRequest)
+    assert type(refused(status, message, code="invalid_value")) is not ContextLengthExceeded
     assert type(refused(500, message)) is not ContextLengthExceeded
 
 

@@ -17,7 +17,7 @@ from turnout.chat import ChatRequest, RateLimit, RateWindow
 from turnout.errors import ProviderError, QuotaExceeded, RateLimited
 from turnout.http import Headers
 from turnout.providers import create
-from turnout.providers.decoding.response_headers import rate_limit, retry_after
+from turnout.providers.decoding.response_headers import rate_limit, requested_wait
 
 NOW = "Wed, 18 Feb 2026 22:00:00 GMT"
 Window = tuple[float | None, float | None, float | None]
@@ -199,6 +199,29 @@ TABLE: list[tuple[str, dict[str, str], Window | None, Window | None]] = [
         None,
     ),
     ("deepseek", {}, None, None),
+    # The drafts of the IETF, "RateLimit header fields for HTTP": the sixth, the seventh and the tenth.
+    (
+        "openai-compatible",
+        {"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"},
+        (100, 0, 30.0),
+        None,
+    ),
+    ("openai-compatible", {"RateLimit": "limit=100, remaining=50, reset=30"}, (100, 50, 30.0), None),
+    (
+        "openai-compatible",
+        {"RateLimit-Policy": '"default";q=100;w=60', "RateLimit": '"default";r=50;t=30'},
+        (100, 50, 30.0),
+        None,
+    ),
+    (
+        "openai-compatible",
+        {
+            "RateLimit-Policy": '"requests";q=100;w=60,"tokens-per-minute";q=9000;w=60',
+            "RateLimit": '"requests";r=9;t=3, "tokens-per-minute";r=0;t=45',
+        },
+        (100, 9, 3.0),
+        (9000, 0, 45.0),
+    ),
 ]
 ANSWERS: dict[str, Any] = {
     "anthropic": {"type": "message", "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn"},
@@ -212,7 +235,7 @@ def window(told: Window | None) -> RateWindow | None:
 
 
 def answered(provider: str, status: int, fields: dict[str, str], body: Any) -> Any:
-    settings: dict[str, Any] = {"base_url": "https://x.test"} if provider == "azure" else {}
+    settings: dict[str, Any] = {"base_url": "https://x.test"} if provider in ("azure", "openai-compatible") else {}
     exchange = create(provider, api_key="k", **settings).chat(ChatRequest(f"{provider}/m", "hi"))
     exchange.receive_head(status, [("Date", NOW), *fields.items()])
     exchange.receive_data(json.dumps(body).encode())
@@ -248,6 +271,10 @@ def test_limits_of_every_provider_are_of_one_type(
         ("openrouter", {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1771452026000"}, 26.0),
         ("cerebras", {"x-ratelimit-remaining-tokens-minute": "0", "x-ratelimit-reset-tokens-minute": "2.5"}, 2.5),
         ("together", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2"}, 2.0),
+        ("openai-compatible", {"RateLimit": '"default";r=0;t=30'}, 30.0),
+        ("azure", {"x-ms-retry-after-ms": "1500"}, 1.5),
+        ("openai-compatible", {"retry-after": "2, 2"}, 2.0),
+        ("anthropic", {"anthropic-ratelimit-unified-reset": "1771452030"}, 30.0),
         # Nobody says when: the back-off is the router's.
         ("mistral", {"x-ratelimit-remaining-req-minute": "0"}, None),
         ("azure", {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "0"}, None),
@@ -325,5 +352,6 @@ def test_whatever_the_fields_hold_no_limit_is_absurd(fields: list[tuple[str, str
         for number in (one.limit, one.remaining, one.reset) if one is not None else ():
             assert number is None or (math.isfinite(number) and number >= 0)
         assert one is None or one.reset is None or one.reset > 0
-    wait = retry_after(headers, status=429)
-    assert wait is None or (math.isfinite(wait) and wait > 0)
+    wait = requested_wait(headers, status=429)
+    for number in (wait.seconds, wait.at):
+        assert number is None or (math.isfinite(number) and number > 0)

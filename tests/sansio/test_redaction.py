@@ -1,0 +1,100 @@
+"""Secrets are removed from every text that a server may echo, and such a text is safe to print."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.redaction import Redactor, Secret, escape_controls, secrets_of_header, secrets_of_url
+
+SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=12, max_size=60)
+AROUND = st.text('ab:=/+ "%', max_size=6)
+
+
+@given(SECRETS, AROUND, AROUND)
+def test_a_secret_is_found_in_every_form(secret: str, before: str, after: str) -> None:
+    redact = Redactor([secret])
+    for form in (secret, json.dumps(secret)[1:-1], quote(secret), quote(secret, safe=""), quote_plus(secret)):
+        assert form not in redact(f"{before}{form}{after}")
+        assert redact.finds(f"{before}{form}{after}")
+
+
+@given(SECRETS, st.binary(max_size=9), st.binary(max_size=9))
+def test_a_secret_is_found_in_base64_behind_anything(secret: str, before: bytes, after: bytes) -> None:
+    redact = Redactor([secret])
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(before + secret.encode() + after).decode()
+        shown = redact(f"token {encoded} was refused")
+        assert "***" in shown
+        # No more than the bits that the ends share with the neighbours stays.
+        assert len(shown) <= len("token  was refused***") + len(encode(before)) + len(encode(after)) + 8
+
+
+def test_short_words_are_no_secrets() -> None:
+    assert Redactor(["key", ""])("the key is wrong") == "the key is wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer abcdef123456", "Authorization: Bearer ***"),
+        ("proxy-authorization: basic dXNlcjpwYXNzd29yZA==", "proxy-authorization: basic ***"),
+        ("http://user:p4ss@proxy.test:3128 refused", "http://***@proxy.test:3128 refused"),
+        ("basic information about bearer tokens", "basic *** about bearer tokens"),
+        ("https://api.test/v1", "https://api.test/v1"),
+    ],
+)
+def test_credentials_are_found_by_their_form(text: str, shown: str) -> None:
+    assert Redactor()(text) == shown
+
+
+def test_secrets_of_headers_and_urls() -> None:
+    assert secrets_of_header("Authorization", "Bearer abc") == ("abc", "Bearer abc")
+    assert secrets_of_header("X-Mine", "value") == ("value",)
+    assert secrets_of_header("User-Agent", "me") == ()
+    assert secrets_of_url("https://me:pass@h.test/x?key=k1&a=b&sig=s1") == ("pass", "k1", "s1")
+    assert secrets_of_url("https://[") == ()
+
+
+def test_a_secret_has_no_repr_and_is_a_text() -> None:
+    secret = Secret("sk-hidden")
+    assert "hidden" not in repr(secret) + repr([secret]) + repr({"a": secret})
+    assert f"Bearer {secret}" == "Bearer sk-hidden"
+    assert pickle.loads(pickle.dumps(secret)) == secret == "sk-hidden"
+    assert "hidden" not in repr(Redactor([secret]))
+
+
+@given(st.text())
+def test_controls_are_spelled_out(text: str) -> None:
+    shown = escape_controls(text)
+    for character in "\n\r\t\x00\x1b\x7f\x9b\u2028\u202e\u2066":
+        assert character not in shown
+    if text.isprintable():
+        assert shown == text
+
+
+def test_an_escape_sequence_is_readable_afterwards() -> None:
+    assert escape_controls("a\nb\x1b[31mred\u202e") == "a\\nb\\x1b[31mred\\u202e"
+
+
+@pytest.mark.parametrize("piece", ["bearer ", "basic a", "://a:", "://", "://a:b", "sk-12345"])
+def test_the_time_is_linear(piece: str) -> None:
+    redact = Redactor(["sk-1234567890"])
+
+    def least(size: int) -> float:
+        text = (piece * (size // len(piece) + 1))[:size]
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            redact(text)
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    assert least(64 * 1024) < 0.02 + 40 * max(least(4 * 1024), 1e-4)
