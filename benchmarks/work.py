@@ -1,0 +1,226 @@
+"""How much Python work a call and a chunk are, counted and not timed: `python -m benchmarks.work`.
+
+The figures are bytecodes that the interpreter executes in Turnout's own files, so they are the same on every machine
+and under every load. Replies come from memory, through Turnout's HTTP/1.1 machine; there is no socket and no event loop
+in the count. A test holds the figures against bounds, so that a change which makes a call dearer is seen at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import attrs
+
+from benchmarks.measure import parser, print_table
+from benchmarks.server.routes import ALL, CALL, CHUNK, FAILURE
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.http import Headers, HttpRequest, TransportTimeouts
+from turnout.http.http1 import Http1Exchange
+from turnout.messages import Message
+from turnout.providers import create
+from turnout_io import asyncio as asyncio_driver
+from turnout_io import sync
+
+__all__ = ["count_work"]
+
+READ = 16_384
+CHUNKS = 200
+
+
+@attrs.define
+class _Response:
+    """A response whose bytes are there already. The blocking and the async interface in one."""
+
+    status: int
+    headers: Headers
+    exchange: Http1Exchange
+    reads: list[bytes]
+
+    def read(self, timeout: float | None) -> bytes:
+        while self.reads:
+            data = self.exchange.receive_data(self.reads.pop())
+            if data:
+                return data
+        return b""
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+@attrs.define
+class _AsyncResponse:
+    inner: _Response
+
+    @property
+    def status(self) -> int:
+        return self.inner.status
+
+    @property
+    def headers(self) -> Headers:
+        return self.inner.headers
+
+    async def read(self, timeout: float | None) -> bytes:
+        return self.inner.read(timeout)
+
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class _Transport:
+    """Replies with the bytes of the route that the URL names."""
+
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> _Response:
+        exchange = Http1Exchange.to_url(request)
+        while exchange.next_piece() is not None:
+            pass
+        route = request.url.split("/")[3]
+        head, rest = _WIRES[route]
+        first = exchange.receive_data(head)
+        assert exchange.status is not None
+        response = _Response(exchange.status, exchange.headers, exchange, [*reversed(rest)])
+        assert not first
+        return response
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class _AsyncTransport:
+    def __init__(self) -> None:
+        self._inner = _Transport()
+
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> _AsyncResponse:
+        return _AsyncResponse(self._inner.open(request, timeouts))
+
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+def _wire(name: str, *, chunks: int = 0, size: int = READ) -> tuple[bytes, list[bytes]]:
+    route = next(route for route in ALL if route.name == name)
+    whole = route.head + (route.chunk * chunks if chunks else b"") + route.tail
+    head, _, body = whole.partition(b"\r\n\r\n")
+    return head + b"\r\n\r\n", [body[start : start + size] for start in range(0, len(body), size)]
+
+
+_IN_PACKETS = len(b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
+_WIRES = {
+    "call": _wire(CALL),
+    "failure": _wire(FAILURE),
+    "few": _wire("burst", chunks=CHUNKS),
+    "many": _wire("burst", chunks=2 * CHUNKS),
+    "few-packets": _wire("burst", chunks=CHUNKS, size=_IN_PACKETS),
+    "many-packets": _wire("burst", chunks=2 * CHUNKS, size=_IN_PACKETS),
+}
+
+
+class _Counter:
+    """Counts bytecodes in files of Turnout."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "call":
+            if "turnout" not in frame.f_code.co_filename and "attrs generated" not in frame.f_code.co_filename:
+                return None
+            frame.f_trace_opcodes = True
+            frame.f_trace_lines = False
+        elif event == "opcode":
+            self.count += 1
+        return self._trace
+
+    def of(self, run: Callable[[], object]) -> int:
+        before = sys.gettrace()
+        self.count = 0
+        sys.settrace(self._trace)
+        try:
+            run()
+        finally:
+            sys.settrace(before)
+        return self.count
+
+
+def _request(*candidates: str) -> ChatRequest:
+    first, *others = (ModelConfig(name, "gpt-4o-mini") for name in candidates)
+    return ChatRequest(first, [Message.user("hello")], fallbacks=others)
+
+
+def _steady(run: Callable[[], object], counter: _Counter) -> int:
+    """Count after two runs that fill what is kept between calls."""
+    run()
+    run()
+    return counter.of(run)
+
+
+def _providers() -> list[Any]:
+    return [create("openai", name=route, api_key="k", base_url=f"http://host.test/{route}/v1") for route in _WIRES]
+
+
+def count_work() -> dict[str, float]:
+    """Return the bytecodes of each kind of work."""
+    counter = _Counter()
+    work: dict[str, float] = {}
+    with sync.Router(_providers(), transport=_Transport()) as router:
+
+        def read(route: str) -> None:
+            with router.stream(_request(route)) as stream:
+                for _ in stream:
+                    pass
+
+        work["a call"] = _steady(lambda: router.chat(_request("call")), counter)
+        work["a call after a fallback"] = _steady(lambda: router.chat(_request("failure", "call")), counter)
+        work["a call with 100 candidates"] = _steady(lambda: router.chat(_request("call", *["few"] * 99)), counter)
+        for name, few, many in (("in a burst", "few", "many"), ("in its own read", "few-packets", "many-packets")):
+            counts = [_steady(lambda: read(route), counter) for route in (few, many)]  # noqa: B023 - run at once
+            work[f"a chunk {name}"] = (counts[1] - counts[0]) / CHUNKS
+    work |= asyncio.run(_count_async(counter))
+    return work
+
+
+async def _count_async(counter: _Counter) -> dict[str, float]:
+    async with asyncio_driver.Router(_providers(), transport=_AsyncTransport()) as router:
+
+        async def read(route: str) -> None:
+            async with router.stream(_request(route)) as stream:
+                async for _ in stream:
+                    pass
+
+        async def steady(run: Callable[[], Any]) -> int:
+            await run()
+            await run()
+            counter.count = 0
+            before = sys.gettrace()
+            sys.settrace(counter._trace)
+            try:
+                await run()
+            finally:
+                sys.settrace(before)
+            return counter.count
+
+        counts = [await steady(lambda: read(route)) for route in ("few", "many")]  # noqa: B023 - run at once
+        return {
+            "an async call": await steady(lambda: router.chat(_request("call"))),
+            "a chunk in a burst, async": (counts[1] - counts[0]) / CHUNKS,
+        }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser("work", __doc__)
+    options.add_argument("--json", action="store_true", help="print one JSON object")
+    given = options.parse_args(arguments)
+    work = count_work()
+    if given.json:
+        print(json.dumps(work))
+    else:
+        print_table("Bytecodes", ("work", "bytecodes"), [(name, f"{count:,.1f}") for name, count in work.items()])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
