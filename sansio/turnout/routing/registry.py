@@ -136,19 +136,22 @@ class Registry:
         return state
 
     def expand(
-        self, models: tuple[ModelConfig, ...], router_policy: Policy, rng: random.Random, *, takes_turn: bool = True
+        self, models: tuple[ModelConfig, ...], router_policy: Policy, seed: int, *, takes_turn: bool = True
     ) -> tuple[list[ModelConfig], list[RouteOrdered], Policy | None]:
         """Replace each route by its models, in the order of trying.
 
         Args:
             models: Models and routes, as a request names them.
             router_policy: For a route without a policy.
-            rng: The source of chance for strategies that draw.
+            seed: The seed of the strategies that draw.
             takes_turn: False to look only: it does not advance a round-robin.
 
         Returns:
             The models, an entry for each route, and the policy of the first model if it is a route.
         """
+        if not any(model.is_route for model in models):
+            return list(models), [], None
+        rng = random.Random(seed)
         expanded: list[ModelConfig] = []
         entries: list[RouteOrdered] = []
         policy: Policy | None = None

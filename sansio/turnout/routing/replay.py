@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from turnout.errors import Phase
 from turnout.failures import FailureClass
@@ -193,5 +194,5 @@ def _text(entry: object) -> str:
     if isinstance(entry, Mapping):
         return json.dumps(dict(entry), sort_keys=True)
     if isinstance(entry, Entry):
-        return json.dumps({"kind": entry.kind, **attrs.asdict(entry)}, sort_keys=True)
+        return json.dumps({"kind": entry.kind, **msgspec.structs.asdict(entry)}, sort_keys=True)
     return str(entry)

@@ -90,7 +90,7 @@ class RouterCore:
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates for this request in order, with the reason for each one that would be skipped."""
         operation: Operation = Chat(request) if isinstance(request, ChatRequest) else Embed(request)
-        models, _, _ = self._registry.expand(operation.candidates, self.policy, random.Random(0), takes_turn=False)
+        models, _, _ = self._registry.expand(operation.candidates, self.policy, 0, takes_turn=False)
         plan = []
         for index, model in enumerate(models):
             registered = self._registry.find(model)
@@ -110,7 +110,8 @@ class RouterCore:
 
     def take_ready(self) -> tuple[Call, ...]:
         """Return the calls that the driver must wake from their `Sleep`."""
-        return tuple([waiter.call for waiter in self.scheduler.take_ready()])
+        ready = self.scheduler.take_ready()
+        return tuple([waiter.call for waiter in ready if waiter.call is not None]) if ready else ()
 
     def start(
         self,
@@ -139,7 +140,7 @@ class RouterCore:
         with self._lock:
             seed = self.rng.getrandbits(48)
         named = operation.candidates
-        models, entries, route_policy = self._registry.expand(named, self.policy, random.Random(seed))
+        models, entries, route_policy = self._registry.expand(named, self.policy, seed)
         policy = policy or route_policy or self.policy
         self.scheduler.call_started(policy.hedge, now)
         limits = [policy.timeout, named[0].timeout, timeout, total_timeout]

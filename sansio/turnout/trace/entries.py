@@ -1,5 +1,7 @@
 """The entries of a trace: facts from outside, and the decisions that followed from them.
 
+They are structs of msgspec, because every call makes six and more of them: one takes 0.1 µs, and of attrs 0.5.
+
 `at` is in seconds from the start of the call. No entry holds a prompt, a response, a key or a message of a provider.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeAlias
 
-import attrs
+import msgspec
 
 from turnout.failures import FailureClass, Phase
 
@@ -36,8 +38,7 @@ __all__ = [
 NO_LARGER = "its context window is no larger"
 
 
-@attrs.frozen
-class RouteOrdered:
+class RouteOrdered(msgspec.Struct, frozen=True, gc=False):
     """A route put its candidates in order.
 
     Attributes:
@@ -53,8 +54,7 @@ class RouteOrdered:
     scores: tuple[float | None, ...] = ()
 
 
-@attrs.frozen
-class Skipped:
+class Skipped(msgspec.Struct, frozen=True, gc=False):
     """A candidate is not tried at all. `index` is set if it was among the usable candidates."""
 
     kind: ClassVar[str] = "skipped"
@@ -64,8 +64,7 @@ class Skipped:
     index: int | None = None
 
 
-@attrs.frozen
-class CandidateBlocked:
+class CandidateBlocked(msgspec.Struct, frozen=True, gc=False):
     """A candidate was skipped for now.
 
     Attributes:
@@ -83,8 +82,7 @@ class CandidateBlocked:
     limit: str | None = None
 
 
-@attrs.frozen
-class Queued:
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """No candidate is available. The call waits, at most until `until` (None: until the scheduler admits it)."""
 
     kind: ClassVar[str] = "queued"
@@ -93,8 +91,7 @@ class Queued:
     reason: str
 
 
-@attrs.frozen
-class QueueFull:
+class QueueFull(msgspec.Struct, frozen=True, gc=False):
     """The call would have waited, but the queue held as many calls as it may."""
 
     kind: ClassVar[str] = "queue-full"
@@ -102,8 +99,7 @@ class QueueFull:
     waiting: int
 
 
-@attrs.frozen
-class Started:
+class Started(msgspec.Struct, frozen=True, gc=False):
     """An attempt started.
 
     Attributes:
@@ -124,8 +120,7 @@ class Started:
     omitted_settings: tuple[str, ...] = ()
 
 
-@attrs.frozen
-class ResponseStarted:
+class ResponseStarted(msgspec.Struct, frozen=True, gc=False):
     """The head of a response arrived."""
 
     kind: ClassVar[str] = "response-started"
@@ -134,8 +129,7 @@ class ResponseStarted:
     status: int
 
 
-@attrs.frozen
-class FirstContent:
+class FirstContent(msgspec.Struct, frozen=True, gc=False):
     """The first content of an attempt arrived."""
 
     kind: ClassVar[str] = "first-content"
@@ -143,8 +137,7 @@ class FirstContent:
     attempt: int
 
 
-@attrs.frozen
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """An attempt failed.
 
     Attributes:
@@ -164,8 +157,7 @@ class Failed:
     error: str = ""
 
 
-@attrs.frozen
-class Retrying:
+class Retrying(msgspec.Struct, frozen=True, gc=False):
     """The call tries the same candidate again, after a wait in seconds."""
 
     kind: ClassVar[str] = "retrying"
@@ -175,8 +167,7 @@ class Retrying:
     reason: str
 
 
-@attrs.frozen
-class FellBack:
+class FellBack(msgspec.Struct, frozen=True, gc=False):
     """The call gave up on a candidate."""
 
     kind: ClassVar[str] = "fell-back"
@@ -185,8 +176,7 @@ class FellBack:
     reason: str
 
 
-@attrs.frozen
-class StreamBroke:
+class StreamBroke(msgspec.Struct, frozen=True, gc=False):
     """The response broke after the caller had received content, and the call continues.
 
     Attributes:
@@ -201,8 +191,7 @@ class StreamBroke:
     deadline: float
 
 
-@attrs.frozen
-class AttemptCompleted:
+class AttemptCompleted(msgspec.Struct, frozen=True, gc=False):
     """An attempt returned its part of the response, complete.
 
     Attributes:
@@ -219,8 +208,7 @@ class AttemptCompleted:
     skipped: int = 0
 
 
-@attrs.frozen
-class AttemptCancelled:
+class AttemptCancelled(msgspec.Struct, frozen=True, gc=False):
     """An attempt was closed before it had a result."""
 
     kind: ClassVar[str] = "cancelled"
@@ -229,8 +217,7 @@ class AttemptCancelled:
     reason: str
 
 
-@attrs.frozen
-class Answered:
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """The call has its response."""
 
     kind: ClassVar[str] = "answered"
@@ -238,8 +225,7 @@ class Answered:
     candidate: str
 
 
-@attrs.frozen
-class CallFailed:
+class CallFailed(msgspec.Struct, frozen=True, gc=False):
     """The call ended without a response."""
 
     kind: ClassVar[str] = "call-failed"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Self, get_args
 
 import attrs
+import msgspec
 
 from turnout.failures import FailureClass, Phase
 from turnout.trace.entries import AttemptCompleted, Entry, Failed, Started
@@ -83,7 +84,7 @@ class Trace:
             "deadline": self.deadline if math.isfinite(self.deadline) else None,
             "metadata": dict(self.metadata),
             "rules": dict(self.rules),
-            "entries": [{"kind": entry.kind, **attrs.asdict(entry)} for entry in self.entries],
+            "entries": [{"kind": entry.kind, **msgspec.structs.asdict(entry)} for entry in self.entries],
         }
 
     @classmethod

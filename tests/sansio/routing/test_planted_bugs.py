@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis.errors import FlakyFailure
@@ -194,7 +195,7 @@ def the_trace_names_another(patch: pytest.MonkeyPatch) -> None:
     real = TraceWriter.write
 
     def write(self: TraceWriter, entry: Any) -> None:
-        real(self, attrs.evolve(entry, candidate="p9/m") if isinstance(entry, Started) else entry)
+        real(self, msgspec.structs.replace(entry, candidate="p9/m") if isinstance(entry, Started) else entry)
 
     patch.setattr(TraceWriter, "write", write)
 

@@ -109,8 +109,11 @@ class Call(CallStatus):
         if not self._plan.left:
             self._stop(self._recovery.errors.exhausted(), now)
             return None
+        # Only while it may have to be woken: the two refer to each other, which only the garbage collector would end.
+        selector.call = self
         found = selector.select(now)
         if isinstance(found, Admitted):
+            selector.call = None
             return self._open(found, now)
         if isinstance(found, GiveUp):
             self._stop(self._recovery.errors.rejected(found), now)
@@ -269,6 +272,7 @@ class Call(CallStatus):
 
         The driver calls this last, because the handler of a signal such as Ctrl-C can raise at any step of the call.
         """
+        self.selector.call = None
         self._scheduler.release_all(self.selector, now)
 
     # -- how an attempt ends ----------------------------------------------------------------------------------------
@@ -384,6 +388,7 @@ class Call(CallStatus):
 
     def _close_all(self, now: float) -> None:
         self.selector.withdraw(now)
+        self.selector.call = None
         while (attempt := self.in_flight.primary) is not None:
             if attempt.state is not AttemptState.DRAINING:
                 self._writer.attempt_cancelled(now, attempt.number, "the call has ended")

@@ -18,6 +18,8 @@ __all__ = ["ATTEMPT_TRANSITIONS", "CALL_TRANSITIONS", "AttemptState", "CallState
 class CallState(enum.Enum):
     """The state of a call. The values complete the sentence "the call is …"."""
 
+    __hash__ = object.__hash__  # a member is one object; the hash of Enum is a function in Python
+
     SELECTING = "selecting a candidate"
     QUEUED = "waiting in the queue"
     BACKING_OFF = "waiting before a retry"
@@ -28,6 +30,8 @@ class CallState(enum.Enum):
 
 class AttemptState(enum.Enum):
     """The state of an attempt. The values complete the sentence "the attempt is …"."""
+
+    __hash__ = object.__hash__  # as above
 
     OPENING = "opening a connection and sending the request"
     RESPONSE_STARTED = "past the head of the response"

@@ -42,7 +42,6 @@ class CallStatus:
         self._writer = self.selector.writer
         self._plan = self.selector.plan
         self._response = PartialResponse(self._operation)
-        self.selector.call = self
 
     # -- what the caller may read -----------------------------------------------------------------------------------
 

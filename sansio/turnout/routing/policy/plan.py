@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
+import msgspec
 
 from turnout.errors import Phase
 from turnout.failures import FailureClass
@@ -43,8 +44,7 @@ BlockedReason: TypeAlias = Literal["at_capacity", "rate_limited", "cooldown", "b
 _LIMITS = frozenset({"at_capacity", "rate_limited"})
 
 
-@attrs.frozen
-class CandidateInfo:
+class CandidateInfo(msgspec.Struct, frozen=True, gc=False):
     """The facts about a candidate that a plan decides by.
 
     Attributes:
@@ -60,8 +60,7 @@ class CandidateInfo:
     name: str = ""
 
 
-@attrs.frozen
-class Blocked:
+class Blocked(msgspec.Struct, frozen=True, gc=False):
     """The reason why a candidate may not get an attempt now.
 
     Attributes:
@@ -81,40 +80,35 @@ class Blocked:
         return self.reason in _LIMITS
 
 
-@attrs.frozen
-class TryCandidate:
+class TryCandidate(msgspec.Struct, frozen=True, gc=False):
     """Start an attempt on this candidate now. `forced` if it should rest, but no other is left."""
 
     index: int
     forced: bool = False
 
 
-@attrs.frozen
-class WaitUntil:
+class WaitUntil(msgspec.Struct, frozen=True, gc=False):
     """No candidate is available. Wait until `until` (infinity: until the scheduler wakes the call)."""
 
     until: float
     reason: str
 
 
-@attrs.frozen
-class Retry:
+class Retry(msgspec.Struct, frozen=True, gc=False):
     """Try the same candidate again after `wait` seconds."""
 
     wait: float
     reason: str
 
 
-@attrs.frozen
-class Fallback:
+class Fallback(msgspec.Struct, frozen=True, gc=False):
     """Try the next candidate now. `excluded` are others that would fail for the same reason."""
 
     reason: str
     excluded: tuple[int, ...] = ()
 
 
-@attrs.frozen
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
     """Make no other attempt.
 
     Attributes:

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import attrs
+import msgspec
 
 from turnout.chat import RateLimit, Usage
 from turnout.providers.protocol import ModelProfile
@@ -344,4 +345,4 @@ def _rounded(blocked: Blocked) -> Blocked:
     """Round the wait as a trace does, so that a replay sees what was seen here; upwards, so that it is long enough."""
     if blocked.wait == math.inf:
         return blocked
-    return attrs.evolve(blocked, wait=math.ceil(min(blocked.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6)
+    return msgspec.structs.replace(blocked, wait=math.ceil(min(blocked.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6)

@@ -53,7 +53,7 @@ class Waiter:
         plan: The call's decisions.
         candidates: Its candidates, by index.
         started: When the call started; the plan's times count from there.
-        call: The call itself, for the driver that wakes it.
+        call: The call itself, for the driver that wakes it; None unless it waits.
         leases: What its attempts hold.
         lines: The limiters in whose lines it waits.
         rank: Its order in them: the smaller is served first.
