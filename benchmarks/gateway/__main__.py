@@ -50,7 +50,7 @@ def _cpu(gateway: Gateway, work: Callable[[], Streams], count: int) -> tuple[flo
 
 
 def _round(gateway: Gateway, figures: Figures, driver: Load, quick: bool) -> None:
-    requests, streams, slow = (100, 20, 20) if quick else (400, 60, 100)
+    requests, streams, slow = (100, 20, 100) if quick else (400, 60, 100)
     port = gateway.port
     cpu, _ = _cpu(gateway, lambda: driver.run(port, "call", "call", at_once=1, times=requests), requests)
     figures.request.append(cpu)
@@ -85,7 +85,7 @@ def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str
         alone = found["bare router"] = Figures()
         direct = found["direct"] = Figures()
         bare(routes["burst"], at_once=1, times=2)
-        streams, slow = (20, 20) if quick else (60, 100)
+        streams, slow = (20, 100) if quick else (60, 100)
         for _ in range(rounds):
             for gateway in gateways:
                 _round(gateway, found[gateway.name], driver, quick)
