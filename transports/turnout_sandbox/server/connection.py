@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol, assert_never, cast
 
+from turnout.http.http1_server import MalformedRequest, RequestReader, ServedRequest
 from turnout_sandbox.received import Outcome
-from turnout_sandbox.server.http_requests import MalformedRequest, RawRequest, RequestReader
 from turnout_sandbox.server.steps import Ending, Step
 
 if sys.platform == "linux":
@@ -23,6 +23,7 @@ if sys.platform == "linux":
 
 __all__ = ["Connection", "Exchange"]
 
+MAX_BODY = 256 * 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST and drops what is unsent
 _RESET_POLL = 0.002  # seconds between looks at the send buffers, which a reset would throw away
 
@@ -49,12 +50,12 @@ class Connection(asyncio.Protocol):
     """`begin` makes an exchange of each request; `register` is told of this connection's birth and death."""
 
     def __init__(
-        self, begin: Callable[[RawRequest, int], Exchange], register: Callable[[Connection, bool], int]
+        self, begin: Callable[[ServedRequest, int], Exchange], register: Callable[[Connection, bool], int]
     ) -> None:
         self._begin = begin
         self._register = register
         self._number = 0
-        self._reader = RequestReader()
+        self._reader = RequestReader(max_body=MAX_BODY)
         self._exchange: Exchange | None = None
         self._timer: asyncio.Handle | None = None
         self._full = False  # the peer does not read: nothing more is sent until it does
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._register(self, False)
 
     def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
+        self._reader.receive_data(data)
         if self._exchange is None:
             self._next_exchange()
 
@@ -98,7 +99,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if request is None:
-            if self._reader.expects_continue and not self._told_continue:
+            pending = self._reader.head
+            if pending is not None and pending.expects_continue and not self._told_continue:
                 self._told_continue = True
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             return

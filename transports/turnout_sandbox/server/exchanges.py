@@ -13,19 +13,29 @@ from typing import Any
 
 import attrs
 
+from turnout.http import Headers
+from turnout.http.http1_server import ServedRequest
 from turnout_sandbox.answers import Scripted
 from turnout_sandbox.dialect import Context, Dialect
 from turnout_sandbox.faults import Cut, Fault
 from turnout_sandbox.received import Outcome, Received
 from turnout_sandbox.server.connection import Exchange
 from turnout_sandbox.server.handler import respond
-from turnout_sandbox.server.http_requests import RawRequest
 from turnout_sandbox.server.responses import Response, Stream, Unary
 from turnout_sandbox.server.steps import Step, plan
 
 __all__ = ["Desk", "ProviderState"]
 
 _HEALTHY = Fault()
+
+
+def joined_fields(headers: Headers) -> dict[str, str]:
+    """Return the fields by name in lower case, the values of a repeated name joined by commas (RFC 9110, 5.3)."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        joined[lower] = f"{joined[lower]}, {value}" if lower in joined else value
+    return joined
 
 
 @attrs.define
@@ -77,7 +87,7 @@ class Desk:
     received: list[Received] = attrs.field(factory=list)
     failures: list[Exception] = attrs.field(factory=list)
 
-    def begin(self, raw: RawRequest, connection: int) -> Exchange:
+    def begin(self, raw: ServedRequest, connection: int) -> Exchange:
         received = self._received(raw, connection)
         state = self.states.get(received.provider)
         context = None
@@ -104,7 +114,7 @@ class Desk:
             response,
             fault,
             interval=self.token_interval,
-            http11=raw.head.version == "HTTP/1.1",
+            http11=raw.head.http_version == "1.1",
             keep_alive=raw.head.keep_alive,
         )
         return _Exchange(steps, received, self)
@@ -120,7 +130,7 @@ class Desk:
         if self.told is not None:
             self.told(received)
 
-    def _received(self, raw: RawRequest, connection: int) -> Received:
+    def _received(self, raw: ServedRequest, connection: int) -> Received:
         parts = urllib.parse.urlsplit(raw.head.target)
         _, _, rest = parts.path.partition("/")
         provider, slash, path = rest.partition("/")
@@ -130,7 +140,7 @@ class Desk:
             method=raw.head.method,
             path=slash + path if known else parts.path,
             query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
-            headers=raw.head.headers,
+            headers=joined_fields(raw.head.headers),
             raw=raw.body,
             body=_json_or_none(raw.body),
             at=time.monotonic() - self.started,
