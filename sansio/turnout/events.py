@@ -129,10 +129,10 @@ class ToolCallReady:
 
 @attrs.frozen
 class PartSigned:
-    """The provider signed the newest part of this kind, and the part ends here.
+    """The provider signed the newest part of this kind: further deltas of the kind belong to another part.
 
-    The signature belongs to the deltas of this kind since the last part of any kind ended; if there are none, to an
-    empty part. A tool call has its signature on `ToolCallReady.call`.
+    If no deltas of this kind were received since the last signature, an empty part is signed. A tool call has its
+    signature on `ToolCallReady.call`.
 
     Attributes:
         kind: The kind of the part: `reasoning` for a `Thinking` part, `text` for a `Text` part.

@@ -14,6 +14,7 @@ from turnout.errors import LocalProtocolError
 from turnout.http.origin import split_url
 from turnout.providers.catalog.known import CATALOG
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec
+from turnout.providers.limits import ResponseLimits
 from turnout.providers.protocol import Exchange, Provider
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 
@@ -25,6 +26,7 @@ __all__ = [
     "Provider",
     "ProviderAccount",
     "ProviderSpec",
+    "ResponseLimits",
     "SchemaSubset",
     "SchemaUnsupported",
     "create",
@@ -40,6 +42,7 @@ def create(
     api: Literal["chat", "responses"] | None = None,
     unsupported: Literal["raise", "drop"] = "raise",
     headers: Mapping[str, str] | None = None,
+    limits: ResponseLimits | None = None,
     **settings: Any,
 ) -> Provider:
     """A provider of the catalog, or of an entry of your own.
@@ -50,6 +53,7 @@ def create(
                  and Responses for the requests that the model takes there alone
     unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
     headers      to send with every request
+    limits       how much of a response is read
     settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
                  `vertex`, `vertex_project`, `vertex_location` and `access_token` (gemini), `api_version` and
                  `access_token` (azure), `region` and `auth` (bedrock)
@@ -72,6 +76,7 @@ def create(
         api_key=api_key.strip() if api_key and api_key.strip() else None,
         headers={**entry.headers, **_headers(entry, settings), **(headers or {})},
         unsupported=unsupported,
+        limits=limits if limits is not None else ResponseLimits(),
     )
     # Each dialect is loaded when the first provider of it is made.
     match entry.dialect:

@@ -1,6 +1,7 @@
-"""What the providers of every dialect have in common: an account, the making of requests, the reading of errors.
+"""The base of every dialect: an account, the building of requests, the reading of responses and errors.
 
-A dialect of your own may build on `Dialect`, or be anything else that `turnout.providers.protocol.Provider` describes.
+A dialect of your own may build on `Dialect`, or be any other class that `turnout.providers.protocol.Provider`
+describes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import attrs
 import msgspec
 
 from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason, ModelConfig
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import ProviderError, RemoteProtocolError
 from turnout.framing.parser import FrameParser
 from turnout.http import Auth, Headers, HttpRequest
@@ -21,6 +23,7 @@ from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
 from turnout.providers.decoding.error_mapping import ReadErrorBody, error_reader, to_error
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
+from turnout.providers.decoding.vectors import check_dimensions
 from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given
 from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRule
 from turnout.providers.exchange import DocumentReader, HttpExchange
@@ -38,12 +41,14 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 @attrs.frozen
 class Dialect:
-    """An account with a provider, and how its dialect is asked and read.
+    """An account with a provider, and its dialect.
 
-    finish_reasons  the dialect's words for the end of an answer, in Turnout's
-    stream_type     the media type of its streams
-    tool_names      the names of tools that it accepts
-    unique_ids      whether `adapt` makes repeated ids of calls different; False if the dialect does it itself
+    Attributes:
+        account: The account.
+        finish_reasons: The dialect's words for the end of an answer, each with Turnout's.
+        stream_type: The media type of its streams.
+        tool_names: The names of tools that it accepts.
+        unique_ids: Whether `adapt` makes repeated ids of calls different; False if the dialect does it itself.
     """
 
     account: ProviderAccount
@@ -76,7 +81,7 @@ class Dialect:
 
     @property
     def family(self) -> str:
-        """Who understands what an answer has to carry back to its maker (`Message.origin`)."""
+        """The family that understands the opaque parts of an answer (`Message.origin`)."""
         return self.account.spec.name
 
     @property
@@ -114,21 +119,21 @@ class Dialect:
         """Return the model with the extra fields that are for this provider."""
         return adapt_model(model, self.scopes)
 
-    # -- asking -------------------------------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------------------------
 
     def credentials(self) -> Iterable[tuple[str, str]]:
-        """The header fields that carry the key. Never the URL: URLs are logged."""
+        """Return the header fields that carry the key. The URL never does, because URLs are logged."""
         return (("Authorization", f"Bearer {self.account.api_key}"),) if self.account.api_key else ()
 
     def build_request(
         self, method: str, url: str, body: Mapping[str, Any] | None, *, stream: bool = False, auth: Auth | None = None
     ) -> HttpRequest:
-        """The request for `url`, with a JSON body where one is given."""
+        """Return the request for `url`, with a JSON body if one is given."""
         headers = self._request_headers(stream, body is not None)
         return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
 
     def _request_headers(self, stream: bool, has_body: bool) -> Headers:
-        """The same object for every request, as long as the credentials are the same: it keeps its bytes."""
+        """Return the same object for every request with the same credentials: it keeps its bytes."""
         credentials = tuple(self.credentials())
         known = self._known_headers.get((stream, has_body))
         if known is not None and known[0] == credentials:
@@ -144,64 +149,148 @@ class Dialect:
         return headers
 
     def document_exchange(
-        self, http_request: HttpRequest, parse: Callable[[bytes, Headers], T], dropped: tuple[str, ...] = ()
+        self,
+        http_request: HttpRequest,
+        parse: Callable[[bytes, Headers], T],
+        dropped: tuple[str, ...] = (),
+        *,
+        limit: int | None = None,
     ) -> HttpExchange[T]:
-        """The exchange for an answer that is one document."""
+        """Return the exchange for a response that is one document.
+
+        Args:
+            http_request: The request to send.
+            parse: Reads the body, with the header fields beside it. It may raise ProviderError and RemoteProtocolError.
+            dropped: Settings that were left out of the request.
+            limit: The bytes that the document may have; the account's limit if None.
+        """
+        limits = self.account.limits
 
         def make_reader(headers: Headers) -> DocumentReader[T]:
-            return DocumentReader(lambda body: parse(body, headers))
+            return DocumentReader(lambda body: parse(body, headers), limit or limits.document)
 
         return HttpExchange(
-            http_request, make_reader, self._read_error(http_request.url), dropped=dropped, clean=self.clean
+            http_request,
+            make_reader,
+            self._read_error(http_request.url),
+            dropped=dropped,
+            clean=self.clean,
+            limits=limits,
         )
+
+    def embedding_exchange(
+        self,
+        http_request: HttpRequest,
+        request: EmbeddingRequest,
+        parse: Callable[[bytes, Headers], EmbeddingResponse],
+    ) -> HttpExchange[EmbeddingResponse]:
+        """Return the exchange for a response with vectors, whose dimensions must be those of the request."""
+
+        def checked(body: bytes, headers: Headers) -> EmbeddingResponse:
+            response = parse(body, headers)
+            check_dimensions(response.vectors, request)
+            return response
+
+        return self.document_exchange(http_request, checked, limit=self.account.limits.embeddings)
 
     def stream_exchange(
         self,
         http_request: HttpRequest,
         request: ChatRequest,
         make_chunks: Callable[[ResponseAccumulator, Headers], ChunkReader],
-        make_parser: Callable[[], FrameParser[Any]] | None = None,
+        make_parser: Callable[[int], FrameParser[Any]] | None = None,
         dropped: tuple[str, ...] = (),
     ) -> HttpExchange[ChatResponse]:
-        """The exchange for an answer that comes in chunks."""
+        """Return the exchange for a response that is a stream.
+
+        Args:
+            http_request: The request to send.
+            request: The chat request.
+            make_chunks: Makes the reader of the frames.
+            make_parser: Makes the parser of the framing, for a limit of one frame in bytes; None if the framing is an
+                event stream, or a JSON array in place of one.
+            dropped: Settings that were left out of the request.
+        """
+        limits = self.account.limits
 
         def make_reader(headers: Headers) -> StreamReader:
             accumulator = self.new_accumulator(request, headers)
-            parser = make_parser() if make_parser is not None else None
-            return StreamReader(accumulator, self.name, make_chunks(accumulator, headers), parser)
+            parser = make_parser(limits.event) if make_parser is not None else None
+            return StreamReader(accumulator, self.name, make_chunks(accumulator, headers), parser, limits)
 
         return HttpExchange(
-            http_request, make_reader, self._read_error(http_request.url), dropped=dropped, clean=self.clean
+            http_request,
+            make_reader,
+            self._read_error(http_request.url),
+            dropped=dropped,
+            clean=self.clean,
+            limits=limits,
         )
 
-    # -- reading ------------------------------------------------------------------------------------------------
-
     def new_accumulator(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
-        model = given(request).model
+        """Return the accumulator for a response to this request."""
+        model, choice = given(request).model, request.tool_choice
         accumulator = ResponseAccumulator(
-            model, self.family_of(model.model_id), self.finish_reasons, len(request.messages)
+            model,
+            self.family_of(model.model_id),
+            self.finish_reasons,
+            len(request.messages),
+            request.response_format is not None,
+            choice is not None and choice.mode in ("required", "named"),
         )
         accumulator.caller_names = caller_names(request)
         accumulator.request_id = self.request_id(headers)
         accumulator.rate_limit = rate_limit(headers)
         return accumulator
 
+    def whole_response(self, accumulator: ResponseAccumulator) -> ChatResponse:
+        """Return the response of a document that was read into the accumulator.
+
+        Raises:
+            RemoteProtocolError: The document holds no answer, or one above the limit.
+        """
+        if accumulator.is_empty:
+            raise RemoteProtocolError(f"{accumulator.model}: the response has neither content nor a finish reason")
+        limit = self.account.limits.output
+        if accumulator.size > limit:
+            raise RemoteProtocolError(f"{accumulator.model}: the answer is larger than {limit} characters")
+        accumulator.check_demands()
+        return accumulator.response()
+
     def decode(self, shape: LenientDecoder[StructT], body: bytes) -> StructT:
-        """A document of this shape. Raises RemoteProtocolError where it is no JSON object."""
-        answer = shape.decode(body)
-        if answer is None:
+        """Return a document of this shape.
+
+        Raises:
+            RemoteProtocolError: The body is no JSON object.
+        """
+        document = shape.decode(body)
+        if document is None:
             shown = body[:200].decode("utf-8", "replace").strip()
-            raise RemoteProtocolError(f"{self.name}: the answer is no JSON object: {shown!r}")
-        return answer
+            raise RemoteProtocolError(f"{self.name}: the response is no JSON object: {shown!r}")
+        return document
+
+    def decode_checked(self, shape: LenientDecoder[Any], body: bytes, headers: Headers) -> Any:
+        """Do the same for a shape with a field `error`.
+
+        Raises:
+            RemoteProtocolError: The body is no JSON object.
+            ProviderError: The field reports an error.
+        """
+        document = self.decode(shape, body)
+        if document.error:
+            raise self.error(parse_error({"error": document.error}), headers, body)
+        return document
 
     def read_stream(self, body: bytes, accumulator: ResponseAccumulator, chunks: ChunkReader) -> ChatResponse | None:
-        """The answer where a server streams that was not asked to (some know nothing else); None where it does not.
+        """Return the response of a server that streams without a request for it; None if it does not stream.
 
-        Raises ProviderError for an error that the stream tells of, RemoteProtocolError where it breaks off.
+        Raises:
+            ProviderError: The stream reports an error.
+            RemoteProtocolError: The stream breaks off.
         """
         if not body.lstrip().startswith((b"data:", b"event:", b":")):
             return None
-        reader = StreamReader(accumulator, self.name, chunks)
+        reader = StreamReader(accumulator, self.name, chunks, None, self.account.limits)
         reader.receive_data(body)
         reader.receive_end()
         failure = reader.failure
@@ -211,15 +300,13 @@ class Dialect:
             raise failure
         raise RemoteProtocolError(str(failure))
 
-    def decode_checked(self, shape: LenientDecoder[Any], body: bytes, headers: Headers) -> Any:
-        """The same, of a shape with a field `error`; raises the error that it tells of, if it does."""
-        answer = self.decode(shape, body)
-        if answer.error:
-            raise self.error(parse_error({"error": answer.error}), headers, body)
-        return answer
+    def in_band_error(self, document: object, body: bytes, headers: Headers) -> ProviderError | None:
+        """Return the error that a response with a good status reports in its body; None if it reports none."""
+        details = parse_error(document)
+        return self.error(details, headers, body) if details.message or details.codes else None
 
     def error(self, facts: ErrorDetails, headers: Headers, body: bytes) -> ProviderError:
-        """The error that an answer with a good status tells of in its body."""
+        """Return the error with these details, which a response with a good status reports in its body."""
         account = self.account
         return to_error(
             facts,

@@ -1,7 +1,7 @@
-"""The machine that every dialect's exchanges are: the order of calls, content decoding, error bodies.
+"""The state machine behind every dialect's exchanges: the order of calls, content decoding, error bodies.
 
-What a good body means is the dialect's: it gives a `Reader`, which is fed the decoded bytes. The body of an error
-status is collected whole and given to the dialect's `read_error`.
+The dialect reads the body of a success with a `Reader`, which receives the decoded bytes. The body of an error is
+collected and given to the dialect's `read_error`. The body of a redirect is not read at all.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolErro
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
 from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
+from turnout.providers.json_codec import fits_memory
+from turnout.providers.limits import ResponseLimits
 
 __all__ = ["DocumentReader", "HttpExchange", "ReadError", "Reader"]
 
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
-# An error body is read to its end for its code, but no further than this: what follows says nothing more.
-ERROR_BODY_LIMIT = 256 * 1024
-# One JSON document. A batch of 2,048 vectors of 3,072 floats in text is about 140 MB; nothing real is larger.
-DOCUMENT_LIMIT = 256 * 1024 * 1024
-
 ReadError = Callable[[int, Headers, bytes], ProviderError]
+
+LIMITS = ResponseLimits()
 
 
 class Reader(Protocol[ResultT_co]):
-    """What a dialect makes of the decoded body of a response that is no error."""
+    """Reads the decoded body of a response that is no error, in the words of one dialect.
+
+    A reader may have a property `can_end` (see `turnout.providers.protocol.Exchange`); without it, only a clean end of
+    the body completes the response.
+    """
 
     def receive_data(self, data: bytes) -> tuple[Event, ...]: ...
 
@@ -49,10 +52,10 @@ class Reader(Protocol[ResultT_co]):
 
 
 class State(enum.Enum):
-    """NEW -> READING | REFUSED -> ENDED; a failure moves to FAILED, from where only more input is ignored."""
+    """NEW -> READING | REFUSED -> ENDED. A failure leads to FAILED, where more input is ignored."""
 
     NEW = "waiting for the head"
-    READING = "reading the answer"
+    READING = "reading the response"
     REFUSED = "reading the body of an error"
     ENDED = "ended"
     FAILED = "failed"
@@ -62,40 +65,44 @@ class State(enum.Enum):
 class HttpExchange(Generic[ResultT]):
     """One request and its response (`turnout.providers.protocol.Exchange`).
 
-    read_error(status, headers, body)  the dialect's reading of an error
-    make_reader(headers)               the dialect's reading of an answer; called once the head is there
-    dropped                            settings that the model refuses and that were left out, as was asked
-    clean(text)                        a text of the server without secrets: it may repeat what it was sent
+    Attributes:
+        request: The request to send.
+        dropped: Settings that the model refuses, which were left out because the account asks for that.
+        status: The HTTP status; 0 before the head.
+        headers: The header fields of the response.
+        state: How far the exchange is.
     """
 
     request: HttpRequest
     _make_reader: Callable[[Headers], Reader[ResultT]]
     _read_error: ReadError
     dropped: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    # Removes secrets from a text of the server, which may repeat what it received.
     _clean: Callable[[str], str] | None = attrs.field(default=None, kw_only=True)
+    _limits: ResponseLimits = attrs.field(default=LIMITS, kw_only=True)
     status: int = attrs.field(default=0, init=False)
     headers: Headers = attrs.field(factory=Headers, init=False)
     state: State = attrs.field(default=State.NEW, init=False)
     _reader: Reader[ResultT] | None = attrs.field(default=None, init=False)
     _failure: TurnoutError | None = attrs.field(default=None, init=False)
     _decoder: ContentDecoder | None = attrs.field(default=None, init=False)
-    _error_body: list[bytes] = attrs.field(factory=list, init=False)
-    _error_size: int = attrs.field(default=0, init=False)
+    _error_body: bytearray = attrs.field(factory=bytearray, init=False)
 
     def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Receive the status and the header fields; once.
+
+        Raises:
+            LocalProtocolError: The head was received before.
+        """
         if self.state is not State.NEW:
-            raise LocalProtocolError(f"receive_head came while this exchange was {self.state.value}")
+            raise LocalProtocolError(f"receive_head was called while this exchange was {self.state.value}")
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         encoding = (self.headers.get("content-encoding") or "identity").strip().lower()
         if encoding in ENCODINGS:
             self._decoder = ContentDecoder(encoding)
         elif encoding not in ("", "identity"):
-            self._fail(
-                RemoteProtocolError(
-                    f"the answer is encoded as {encoding!r}, which was not asked for and cannot be read"
-                )
-            )
+            self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
             return
         if 200 <= status < 300:
             self._reader = self._make_reader(self.headers)
@@ -104,37 +111,49 @@ class HttpExchange(Generic[ResultT]):
             self.state = State.REFUSED
 
     def receive_data(self, data: bytes) -> tuple[Event, ...]:
+        """Receive the next bytes of the body, and return the events that they complete.
+
+        Raises:
+            LocalProtocolError: There was no head yet, the body has ended, or `data` is empty.
+        """
         if self.state is State.FAILED:
             return ()
         if self.state is State.NEW or self.state is State.ENDED:
-            raise LocalProtocolError(f"receive_data came while this exchange was {self.state.value}")
+            raise LocalProtocolError(f"receive_data was called while this exchange was {self.state.value}")
         if not data:
             raise LocalProtocolError('receive_data takes some bytes; the end is receive_end(), not b""')
-        if self._decoder is None:
-            return self._reader.receive_data(data) if self._reader is not None else self._collect_error(data)
         if self._reader is None:
-            # The status has decided already: a body that cannot be decoded to its end says what it says until there.
-            for piece in self._decoder.decode(data) if self._error_size < ERROR_BODY_LIMIT else ():
-                self._collect_error(piece)
+            self._collect_error(data)
             return ()
+        if self._decoder is None:
+            return self._reader.receive_data(data)
         events: list[Event] = []
         for piece in self._decoder.decode(data):
             events += self._reader.receive_data(piece)
-        # What the provider told of itself says more than that its body broke off after it.
+            if self._reader.failure is not None:
+                break
+        # A failure that the provider reported says more than that its body broke off after it.
         if self._decoder.failure is not None and self._reader.failure is None:
             self._fail(self._decoder.failure)
         return tuple(events)
 
     def receive_end(self) -> tuple[Event, ...]:
+        """Receive the end of the body, and return the events that it completes.
+
+        If `can_end` is true, a driver may call it for any end of the connection.
+
+        Raises:
+            LocalProtocolError: There was no head yet, or the body has ended before.
+        """
         if self.state is State.FAILED:
             return ()
         if self.state is State.NEW or self.state is State.ENDED:
-            raise LocalProtocolError(f"receive_end came while this exchange was {self.state.value}")
+            raise LocalProtocolError(f"receive_end was called while this exchange was {self.state.value}")
         if self._reader is None:
-            self._fail(self._read_error(self.status, self.headers, b"".join(self._error_body)))
+            self._fail(self._read_error(self.status, self.headers, bytes(self._error_body)))
             return ()
         unfinished = self._decoder is not None and not self._decoder.finished
-        if unfinished and not self._reader.complete and self._reader.failure is None:
+        if unfinished and not self._reader.complete and self._reader.failure is None and not self.can_end:
             self._fail(RemoteProtocolError("the compressed body ended before its end"))
             return ()
         self.state = State.ENDED
@@ -142,6 +161,7 @@ class HttpExchange(Generic[ResultT]):
 
     @property
     def failure(self) -> TurnoutError | None:
+        """The error that stands from now on; None if there is none."""
         if self._failure is None and self._reader is not None:
             failure = self._reader.failure
             if failure is not None:
@@ -156,34 +176,51 @@ class HttpExchange(Generic[ResultT]):
         """
         if self.state is not State.REFUSED:
             return None
-        return self._read_error(self.status, self.headers, b"".join(self._error_body))
+        return self._read_error(self.status, self.headers, bytes(self._error_body))
 
     @property
     def complete(self) -> bool:
+        """Whether nothing that may still be received matters."""
         return self._reader is not None and self._reader.complete
 
     @property
+    def can_end(self) -> bool:
+        """Whether any end of the connection ends this exchange as well as a clean one (see `Exchange.can_end`)."""
+        if self._reader is None:
+            return self.state is State.REFUSED
+        return self.state is State.READING and getattr(self._reader, "can_end", False)
+
+    @property
     def skipped(self) -> int:
-        """How many events of the answer could not be read and were passed over."""
+        """How many events of the response could not be read and were skipped."""
         return getattr(self._reader, "skipped", 0)
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the head of a stream says of the provider's limits."""
+        """The provider's limits, as the head of a stream reports them."""
         return getattr(self._reader, "rate_limit", None)
 
     @property
     def result(self) -> ResultT:
+        """The response; of a stream at any time, as far as it was received.
+
+        Raises:
+            LocalProtocolError: There is none.
+        """
         if self._reader is None:
             raise LocalProtocolError(f"there is no result: this exchange is {self.state.value}")
         return self._reader.result
 
-    def _collect_error(self, data: bytes) -> tuple[Event, ...]:
-        room = ERROR_BODY_LIMIT - self._error_size
-        if room > 0:
-            self._error_body.append(data[:room])
-            self._error_size += len(data)
-        return ()
+    def _collect_error(self, data: bytes) -> None:
+        """Keep the start of an error's body. The status decides, so a body that cannot be decoded breaks nothing."""
+        if 300 <= self.status < 400:
+            return
+        room = self._limits.error_body - len(self._error_body)
+        for piece in (data,) if self._decoder is None else self._decoder.decode(data):
+            if room <= 0:
+                return
+            self._error_body += piece[:room]
+            room -= len(piece)
 
     def _cleaned(self, error: TurnoutError) -> TurnoutError:
         """Return the error, its message without secrets. Those of a provider's own errors are clean already."""
@@ -198,31 +235,47 @@ class HttpExchange(Generic[ResultT]):
 
 @attrs.define(eq=False)
 class DocumentReader(Generic[ResultT]):
-    """The reader of a body that is one document: collected, and parsed at its end.
+    """Reads a body that is one document: collects it, and parses it at its end.
 
-    `parse(body)` may raise ProviderError (an error told inside a 200) or RemoteProtocolError.
+    Attributes:
+        limit: The bytes that the document may have.
+        failure: The error that stands; None if there is none.
+        complete: Whether the document was parsed.
     """
 
+    # It may raise ProviderError for an error that a success reports, and RemoteProtocolError.
     _parse: Callable[[bytes], ResultT]
+    limit: int = LIMITS.document
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
-    _pieces: list[bytes] = attrs.field(factory=list, init=False)
-    _size: int = attrs.field(default=0, init=False)
+    # A list of the pieces would take 40 bytes for each piece, and a peer may send one byte at a time.
+    _body: bytes | bytearray = attrs.field(default=b"", init=False)
     _result: tuple[ResultT] | None = attrs.field(default=None, init=False)
 
     def receive_data(self, data: bytes) -> tuple[Event, ...]:
-        if self.failure is None:
-            self._size += len(data)
-            self._pieces.append(data)
-            if self._size > DOCUMENT_LIMIT:
-                self._pieces.clear()
-                self.failure = RemoteProtocolError(f"the answer is larger than {DOCUMENT_LIMIT >> 20} MiB")
+        """Keep the bytes."""
+        if self.failure is not None:
+            return ()
+        if not self._body:
+            self._body = data
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += data
+        if len(self._body) > self.limit:
+            self._body = b""
+            self.failure = RemoteProtocolError(f"the response is larger than {_size(self.limit)}")
         return ()
 
     def receive_end(self) -> tuple[Event, ...]:
+        """Parse the document."""
         if self.failure is None:
-            body = b"".join(self._pieces)
-            self._pieces.clear()
+            body, self._body = bytes(self._body), b""
+            if not fits_memory(body, 4 * self.limit):
+                self.failure = RemoteProtocolError(
+                    f"the response holds too many values for its limit, {_size(self.limit)}"
+                )
+                return ()
             try:
                 self._result = (self._parse(body),)
                 self.complete = True
@@ -232,6 +285,15 @@ class DocumentReader(Generic[ResultT]):
 
     @property
     def result(self) -> ResultT:
+        """The parsed document.
+
+        Raises:
+            LocalProtocolError: There is none.
+        """
         if self._result is None:
-            raise LocalProtocolError("there is no result: the answer has not come, or was no answer")
+            raise LocalProtocolError("there is no result: the response is not whole, or is none")
         return self._result[0]
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"

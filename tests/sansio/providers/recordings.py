@@ -22,7 +22,7 @@ from turnout import errors
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.events import Event
-from turnout.messages import Message, ToolCall
+from turnout.messages import Commentary, Message, Text, ToolCall
 from turnout.providers import CATALOG, create
 from turnout.providers.protocol import Exchange, ModelPage, Provider
 
@@ -136,10 +136,14 @@ class Seen:
 
 
 def recordings() -> Iterator[Recording]:
-    lines = (ROOT / "expected.jsonl").read_text("utf-8").splitlines() if ROOT.is_dir() else []
-    for line in lines:
-        expected = json.loads(line)
-        yield Recording(expected["path"], expected)
+    """Yield every recording. The lines of `expected-changes.jsonl` replace those of the same path."""
+    expectations: dict[str, dict[str, Any]] = {}
+    for name in ("expected.jsonl", "expected-changes.jsonl"):
+        file = ROOT / name
+        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+        expectations |= {expected["path"]: expected for expected in map(json.loads, lines)}
+    for path, expected in expectations.items():
+        yield Recording(path, expected)
 
 
 def provider_of(recording: Recording) -> Provider | None:
@@ -239,7 +243,9 @@ def _content(result: Any) -> bool:
 
 def _chat_differences(recording: Recording, result: ChatResponse, compare: Any) -> list[str]:
     expected = recording.expected
-    compare("text", result.text, expected["text"])
+    # The expectations count commentary as text.
+    spoken = (part.text for part in result.message.content if isinstance(part, Text | Commentary))
+    compare("text", "".join(spoken), expected["text"])
     compare("reasoning", result.reasoning, expected["reasoning"])
     calls = [_call(call) for call in result.tool_calls]
     wanted = [dict(call) for call in expected["tool_calls"]]

@@ -1,4 +1,4 @@
-"""The Anthropic dialect: the Messages API, whose answers are lists of blocks and whose streams are named events.
+"""The Anthropic dialect: the Messages API, whose responses are lists of blocks and whose streams are named events.
 
 Source: the Messages API reference (platform.claude.com), "Create a Message", "Streaming Messages" and "Errors".
 """
@@ -32,9 +32,10 @@ __all__ = ["FINISH_REASONS", "Anthropic"]
 FINISH_REASONS = {
     "end_turn": FinishReason.STOP,
     "stop_sequence": FinishReason.STOP,
-    # A long turn of tools that run at the provider, which goes on when its message is sent back.
-    "pause_turn": FinishReason.STOP,
     "max_tokens": FinishReason.LENGTH,
+    # A turn that a limit on tools of the provider paused, or a compaction: it goes on when its message is sent back.
+    "pause_turn": FinishReason.LENGTH,
+    "compaction": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.CONTENT_FILTER,
@@ -47,7 +48,7 @@ _MODELS = LenientDecoder(Models)
 class Anthropic(Dialect):
     """A provider that speaks Anthropic's Messages (`turnout.providers.protocol.Provider`).
 
-    This API wants a ceiling on every answer: where the request sets no `max_tokens`, it is
+    This API requires a ceiling on every answer. If the request sets no `max_tokens`, it is
     `turnout.providers.anthropic.reasoning.ANSWER_TOKENS`, and room for thinking on top. A header asks for beta
     features: of every request with `create("anthropic", headers={"anthropic-beta": "…"})`, of one with
     `ModelConfig(…, extra={"anthropic": {"betas": ["…"]}})`.
@@ -92,7 +93,7 @@ class Anthropic(Dialect):
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         betas = body.pop("betas", None) if body is not None else None
-        # Some set the endpoint with the version in it, as it is usual with others.
+        # Some users set a base URL with the version in it, as is usual with other providers.
         request = self.build_request(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
         return request if not betas else _with_betas(request, betas)
 
@@ -102,17 +103,15 @@ class Anthropic(Dialect):
         if (streamed := self.read_stream(body, accumulator, chunks)) is not None:
             return streamed
         message = self.decode_checked(MESSAGE, body, headers)
-        chunks.take(message, [])
+        chunks.apply(message, [])
         chunks.flush([])
         accumulator.raw = body
-        if accumulator.raw_finish_reason is None and not accumulator.has_content:
-            raise RemoteProtocolError(f"{request.model}: the answer holds neither content nor a stop reason")
-        return accumulator.response()
+        return self.whole_response(accumulator)
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.decode_checked(_MODELS, body, headers)
-        if answer.data is None:
-            raise RemoteProtocolError(f"{self.name}: no model list came")
+        wire = self.decode_checked(_MODELS, body, headers)
+        if wire.data is None:
+            raise RemoteProtocolError(f"{self.name}: the response has no model list")
         infos = (
             ModelInfo(
                 model.id,
@@ -121,16 +120,16 @@ class Anthropic(Dialect):
                 max_output_tokens=model.max_tokens,
                 owned_by="anthropic",
             )
-            for model in answer.data
+            for model in wire.data
             if model.id
         )
-        return ModelPage(tuple(infos), (answer.last_id or None) if answer.has_more else None)
+        return ModelPage(tuple(infos), (wire.last_id or None) if wire.has_more else None)
 
 
 def _with_betas(request: HttpRequest, betas: Any) -> HttpRequest:
     """Return the request with these beta features besides those that its header names already."""
     name = "anthropic-beta"
     known = [beta.strip() for value in request.headers.get_all(name) for beta in value.split(",")]
-    http_request = [betas] if isinstance(betas, str) else [str(beta) for beta in betas]
+    wanted = [betas] if isinstance(betas, str) else [str(beta) for beta in betas]
     others = [(field, value) for field, value in request.headers if field.lower() != name]
-    return attrs.evolve(request, headers=Headers((*others, (name, ",".join(dict.fromkeys((*known, *http_request)))))))
+    return attrs.evolve(request, headers=Headers((*others, (name, ",".join(dict.fromkeys((*known, *wanted)))))))

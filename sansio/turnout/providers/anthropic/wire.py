@@ -1,6 +1,6 @@
-"""The shapes of Anthropic's answers and stream events. Every field is optional, for each of them is missing somewhere.
+"""The shapes of Anthropic's responses and stream events. Every field is optional, because each is missing somewhere.
 
-Blocks are kept raw, because what the vocabulary has no word for goes back to the provider unchanged.
+Blocks are kept raw: what the vocabulary has no word for goes back to the provider unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import msgspec
 
 from turnout.providers.json_codec import NULL
 
-__all__ = ["Block", "Delta", "Models", "StreamEvent", "UsageWire", "WholeMessage"]
+__all__ = ["Block", "Delta", "Models", "StopDetails", "StreamEvent", "UsageWire", "WholeMessage"]
 
 
 class OutputDetails(msgspec.Struct, gc=False):
@@ -25,6 +25,8 @@ class CacheCreation(msgspec.Struct, gc=False):
 
 class ServerToolUse(msgspec.Struct, gc=False):
     web_search_requests: int | None = None
+    web_fetch_requests: int | None = None
+    code_execution_requests: int | None = None
 
 
 class UsageWire(msgspec.Struct, gc=False):
@@ -35,6 +37,7 @@ class UsageWire(msgspec.Struct, gc=False):
     output_tokens_details: OutputDetails | None = None
     cache_creation: CacheCreation | None = None
     server_tool_use: ServerToolUse | None = None
+    iterations: list[dict[str, Any]] | None = None
     service_tier: str | None = None
     speed: str | None = None
 
@@ -55,7 +58,7 @@ class Block(msgspec.Struct, gc=False):
 
 
 class Delta(msgspec.Struct, gc=False):
-    """What `content_block_delta` and `message_delta` hold."""
+    """The delta of `content_block_delta` and of `message_delta`."""
 
     type: str | None = None
     text: str | None = None
@@ -68,7 +71,7 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class WholeMessage(msgspec.Struct, gc=False):
-    """An unstreamed answer, and what `message_start` holds."""
+    """A response that is no stream, and the message in `message_start`."""
 
     type: str | None = None
     id: str | None = None

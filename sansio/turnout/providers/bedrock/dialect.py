@@ -16,11 +16,11 @@ from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError, TurnoutError
 from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.bedrock.frames import converse_frames
 from turnout.providers.bedrock.request import converse_body
-from turnout.providers.bedrock.stream import ANSWER, ConverseFrames, ConverseReader
+from turnout.providers.bedrock.stream import ANSWER, ConverseReader
 from turnout.providers.bedrock.turns import family_of
 from turnout.providers.bedrock.wire import FoundationModels, InferenceProfiles
-from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
@@ -63,11 +63,12 @@ _PROFILE_PAGE = "profiles:"
 class Bedrock(Dialect):
     """A provider that speaks Converse (`turnout.providers.protocol.Provider`).
 
-    region  where it is asked, as in us-east-1; not needed where an endpoint is set and the key is a bearer token
-    auth    signs each request just before it is sent, where there is no key (`turnout_io.aws.SigV4`)
-
-    What Converse has besides (`guardrailConfig`, `additionalModelRequestFields`, `performanceConfig`, …) is for
+    The other fields of Converse (`guardrailConfig`, `additionalModelRequestFields`, `performanceConfig`, …) are for
     `ModelConfig.extra`.
+
+    Attributes:
+        region: The region of the service, such as us-east-1. It is not needed beside a base URL and a bearer token.
+        auth: Signs each request just before it is sent, if there is no key (`turnout_io.aws.SigV4`).
     """
 
     region: str | None = None
@@ -81,7 +82,7 @@ class Bedrock(Dialect):
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        """The key, unless requests are signed; and the region, unless an endpoint and a key do without."""
+        """The key, unless requests are signed; and the region, unless there are a base URL and a key."""
         entry, account = self.account.spec, self.account
         key = () if account.api_key or self.auth is not None else entry.key_env[:1]
         located = self.region or (account.base_url and not (self.auth is not None and not account.api_key))
@@ -100,7 +101,7 @@ class Bedrock(Dialect):
         body, dropped = converse_body(request, self.account)
         http_request = self._converse(request, "converse-stream", body, stream=True)
         return self.stream_exchange(
-            http_request, request, lambda *parts: ConverseReader(self, *parts), ConverseFrames, dropped
+            http_request, request, lambda *parts: ConverseReader(self, *parts), converse_frames, dropped
         )
 
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
@@ -114,7 +115,7 @@ class Bedrock(Dialect):
         return count_exchange(self, http_request, request.model)
 
     def models(self, page: str | None = None) -> HttpExchange[ModelPage]:
-        """The foundation models, then the inference profiles: many models can only be asked through one."""
+        """List the foundation models, then the inference profiles: many models need one."""
         endpoint = self._endpoint().replace("bedrock-runtime", "bedrock", 1)
         if page is None:
             http_request = self.build_request("GET", f"{endpoint}/foundation-models", None, auth=self._signer)
@@ -137,48 +138,43 @@ class Bedrock(Dialect):
         return f"https://bedrock-runtime.{self.region}.{next(domains, 'amazonaws.com')}"
 
     def _converse(self, request: ChatRequest, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
-        # The colon of a version and the slashes of an ARN belong to the id, and not to the path.
+        # The colon of a version and the slashes of an ARN belong to the id, and not to the path of the URL.
         model = quote(request.model.model_id, safe="")
         url = f"{self._endpoint()}/model/{model}/{verb}"
         return self.build_request("POST", url, body, stream=stream, auth=self._signer)
 
-    # -- answers ------------------------------------------------------------------------------------------------
+    # -- responses ----------------------------------------------------------------------------------------------
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         answer = self.decode(ANSWER, body)
         if answer.output is None and answer.stop_reason is None:
-            raise self._in_band_error(
-                body, headers, f"{request.model}: the answer holds neither content nor a stop reason"
-            )
+            raise self._no_answer(body, headers, f"{request.model}: the response has neither content nor a stop reason")
         accumulator = self.new_accumulator(request, headers)
-        chunks = ConverseReader(self, accumulator, headers)
-        chunks.take(answer, [])
+        reader = ConverseReader(self, accumulator, headers)
+        reader.apply(answer, [])
         accumulator.raw = body
-        return accumulator.response()
+        return self.whole_response(accumulator)
 
     def _parse_models(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.decode(_MODELS, body)
-        if answer.model_summaries is None:
-            raise self._in_band_error(body, headers, f"{self.name}: no model list came")
+        wire = self.decode(_MODELS, body)
+        if wire.model_summaries is None:
+            raise self._no_answer(body, headers, f"{self.name}: the response has no model list")
         infos = (
             ModelInfo(model.model_id, self.name, owned_by=model.provider_name)
-            for model in answer.model_summaries
+            for model in wire.model_summaries
             if model.model_id
         )
         return ModelPage(tuple(infos), _PROFILE_PAGE)
 
     def _parse_profiles(self, body: bytes, headers: Headers) -> ModelPage:
-        answer = self.decode(_PROFILES, body)
-        profiles = answer.inference_profile_summaries
+        wire = self.decode(_PROFILES, body)
+        profiles = wire.inference_profile_summaries
         if profiles is None:
-            raise self._in_band_error(body, headers, f"{self.name}: no list of inference profiles came")
+            raise self._no_answer(body, headers, f"{self.name}: the response has no list of inference profiles")
         ids: Iterable[str] = (profile.inference_profile_id for profile in profiles if profile.inference_profile_id)
-        next_page = _PROFILE_PAGE + answer.next_token if answer.next_token else None
+        next_page = _PROFILE_PAGE + wire.next_token if wire.next_token else None
         return ModelPage(tuple(ModelInfo(id, self.name) for id in ids), next_page)
 
-    def _in_band_error(self, body: bytes, headers: Headers, otherwise: str) -> TurnoutError:
-        """The error that a body with a good status tells of; where it tells of none, that it is no answer."""
-        facts = parse_error(decode_any(body))
-        if facts.message or facts.codes:
-            return self.error(facts, headers, body)
-        return RemoteProtocolError(otherwise)
+    def _no_answer(self, body: bytes, headers: Headers, otherwise: str) -> TurnoutError:
+        """Return the error that a body with a good status reports, or the one for a body that is no answer."""
+        return self.in_band_error(decode_any(body), body, headers) or RemoteProtocolError(otherwise)

@@ -1,6 +1,6 @@
-"""The shapes of Bedrock's answers and stream events. Every field is optional, for each of them is missing somewhere.
+"""The shapes of Bedrock's responses and stream events. Every field is optional, because each is missing somewhere.
 
-Blocks of a kind that is not known are kept raw, because they go back to the provider unchanged.
+Blocks of an unknown kind are kept raw, because they go back to the provider unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Answer", "Block", "CacheDetail", "Delta", "FoundationModels", "Infer
 
 
 class ToolUse(msgspec.Struct, gc=False, rename="camel"):
-    """`input` is any JSON in a whole answer, and a piece of its text in a delta."""
+    """`input` is any JSON in a whole response, and a piece of its text in a delta."""
 
     tool_use_id: str | None = None
     name: str | None = None
@@ -29,7 +29,7 @@ class ReasoningText(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Reasoning(msgspec.Struct, gc=False, rename="camel"):
-    """In a whole answer `reasoningText` or `redactedContent`, in a delta the fields of its text."""
+    """In a whole response `reasoningText` or `redactedContent`, in a delta the fields of its text."""
 
     reasoning_text: ReasoningText | None = None
     text: str | None = None
@@ -43,7 +43,7 @@ class Cited(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Block(msgspec.Struct, gc=False, rename="camel"):
-    """A block of a whole answer."""
+    """A block of a whole response."""
 
     text: str | None = None
     tool_use: ToolUse | None = None
@@ -100,7 +100,7 @@ class Answer(msgspec.Struct, gc=False, rename="camel"):
 
 
 class StreamEvent(msgspec.Struct, gc=False, rename="camel"):
-    """What the events of all types hold."""
+    """The fields of events of all types."""
 
     content_block_index: int | None = None
     start: dict[str, Any] | None = None

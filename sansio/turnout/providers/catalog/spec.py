@@ -11,6 +11,7 @@ import attrs
 
 from turnout.chat import Capability
 from turnout.errors import ProviderError
+from turnout.providers.limits import ResponseLimits
 from turnout.providers.schemas.subset import SchemaSubset
 
 __all__ = ["ModelRule", "OpenAICompat", "ProviderAccount", "ProviderSpec"]
@@ -226,6 +227,7 @@ class ProviderAccount:
         headers: Header fields of every request, besides the key.
         unsupported: What happens to a setting that the model does not take: `raise` an error, or `drop` it and report
             that.
+        limits: How much of a response is read.
     """
 
     spec: ProviderSpec
@@ -234,6 +236,7 @@ class ProviderAccount:
     api_key: str | None = attrs.field(default=None, repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: repr(sorted(headers)))
     unsupported: Literal["raise", "drop"] = "raise"
+    limits: ResponseLimits = ResponseLimits()
 
     def url(self, path: str) -> str:
         """Return the URL of a path behind the base URL, or behind its host if the path begins with two slashes."""

@@ -1,6 +1,6 @@
-"""The shapes of Cohere's answers and stream events. Every field is optional, for each of them is missing somewhere.
+"""The shapes of Cohere's responses and stream events. Every field is optional, because each is missing somewhere.
 
-Counts are declared as numbers by Cohere, and come as whole ones.
+Cohere declares counts as numbers, and sends whole ones.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Answer", "Content", "Embeddings", "Models", "StreamEvent", "ToolCallWire", "UsageWire"]
+from turnout.providers.json_codec import NULL
+
+__all__ = ["Answer", "ByType", "Content", "Embeddings", "Models", "StreamEvent", "ToolCallWire", "UsageWire"]
 
 
 class Function(msgspec.Struct, gc=False):
@@ -49,7 +51,7 @@ class Message(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """An unstreamed answer."""
+    """A response that is no stream."""
 
     id: str | None = None
     message: Message | None = None
@@ -83,9 +85,9 @@ class StreamEvent(msgspec.Struct, gc=False):
 
 
 class ByType(msgspec.Struct, gc=False):
-    floats: list[list[float]] | None = msgspec.field(default=None, name="float")
-    int8: list[list[float]] | None = None
-    uint8: list[list[float]] | None = None
+    floats: msgspec.Raw = msgspec.field(default=NULL, name="float")
+    int8: msgspec.Raw = NULL
+    uint8: msgspec.Raw = NULL
     base64: list[str] | None = None
 
 
@@ -94,7 +96,7 @@ class Meta(msgspec.Struct, gc=False):
 
 
 class Embeddings(msgspec.Struct, gc=False):
-    embeddings: ByType | list[list[float]] | None = None
+    embeddings: msgspec.Raw = NULL  # `ByType`, or a list of lists in version 1
     meta: Meta | None = None
     error: Any = None
 

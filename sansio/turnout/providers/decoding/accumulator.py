@@ -34,8 +34,8 @@ from turnout.events import (
     ToolCallReady,
 )
 from turnout.messages import Audio, Image, Message, Opaque, Role, ToolCall
-from turnout.providers.decoding.parts import NO_PART, Kind, PartBuilder
-from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id
+from turnout.providers.decoding.parts import NO_PART, GrowingPart, Kind, PartBuilder
+from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id, made_id
 from turnout.providers.json_codec import UNREADABLE
 
 __all__ = ["ResponseAccumulator"]
@@ -55,6 +55,7 @@ class ResponseAccumulator:
         failed: Whether the provider reported an error inside the answer.
         is_answer: Whether a finish reason alone makes an answer; false if nothing was generated on purpose.
         skipped: How many events of the wire could not be read.
+        kept: How often JSON values were added that are kept as they are: log probabilities and citations.
         caller_names: The caller's names of tools, by the names that were sent instead.
         replay: Makes the fields that go back with the message and that no part holds, as JSON.
     """
@@ -78,6 +79,7 @@ class ResponseAccumulator:
     extra: dict[str, Any] = attrs.field(factory=dict, init=False)
     raw: bytes | None = attrs.field(default=None, init=False)
     skipped: int = attrs.field(default=0, init=False)
+    kept: int = attrs.field(default=0, init=False)
     caller_names: Mapping[str, str] = attrs.field(factory=dict, init=False)
     replay: Callable[[], bytes | None] | None = attrs.field(default=None, init=False)
     _meaning: FinishReason | None = attrs.field(default=None, init=False)
@@ -133,6 +135,15 @@ class ResponseAccumulator:
         """Add a part that only its own provider understands."""
         self.whole_part(Opaque(json), events)
 
+    def announce_opaque(self, json: bytes, events: list[Event]) -> None:
+        """Tell the caller of an opaque part whose position was reserved."""
+        events.append(PartReady(Opaque(json)))
+
+    def growing_part(self, part: GrowingPart) -> None:
+        """Add a part that is received in pieces; its `PartReady` is the caller's to add at its end."""
+        self._open("whole").whole = part
+        self.end_part()
+
     def reserve_part(self) -> Callable[[bytes], None]:
         """Keep a position for an opaque part that is not whole yet.
 
@@ -154,6 +165,15 @@ class ResponseAccumulator:
         self.end_part()
         events.append(PartSigned(kind, signature))
 
+    def sign_newest(self, kind: Literal["text", "reasoning"], signature: str, events: list[Event]) -> None:
+        """Sign the newest part of this kind that has no signature, also if other parts follow it."""
+        part = next((part for part in reversed(self._parts) if part.kind == kind and part.signature is None), None)
+        if part is None or part is self._part:
+            self.set_signature(kind, signature, events)
+            return
+        part.signature = signature
+        events.append(PartSigned(kind, signature))
+
     def set_extra(self, extra: Mapping[str, Any]) -> None:
         """Keep these fields with the open part, if one is open: they go back to the provider with it."""
         if self._part is not NO_PART:
@@ -165,8 +185,20 @@ class ResponseAccumulator:
 
     def add_logprobs(self, logprobs: Any, events: list[Event]) -> None:
         """Add log probabilities of the newest tokens."""
+        self.kept += 1
         self.logprobs.append(logprobs)
         events.append(LogprobsDelta(logprobs))
+
+    def add_logprobs_list(self, logprobs: list[Any], events: list[Event]) -> None:
+        """Add a list of log probabilities, one for each of the newest tokens."""
+        self.kept += 1
+        self.logprobs += logprobs
+        events.append(LogprobsDelta(logprobs))
+
+    def cite(self, citations: list[Any]) -> None:
+        """Add sources of the answer."""
+        self.kept += 1
+        self.citations += citations
 
     def _open(self, kind: Kind) -> PartBuilder:
         self._part = PartBuilder(kind)
@@ -232,6 +264,42 @@ class ResponseAccumulator:
             events.append(ToolCallDelta(position, arguments))
         return position
 
+    def add_arguments(self, position: int, arguments: str, events: list[Event]) -> None:
+        """Add a piece of the arguments of a known call."""
+        self._calls.calls[position].append(arguments)
+        events.append(ToolCallDelta(position, arguments))
+
+    def call_id(self, position: int) -> str:
+        """Return the id of a call, which is made here if the provider sent none."""
+        return self._calls.calls[position].id or made_id(self.turn, position)
+
+    def complete_call(
+        self,
+        position: int,
+        events: list[Event],
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        arguments: str | None = None,
+    ) -> None:
+        """Add what a repetition of a known call has more than its fragments. If it differs from them, they hold."""
+        call, id = self._calls.calls[position], known_id(id)
+        announce = (id is not None and self._calls.set_id(position, id)) or bool(name and call.name is None)
+        if name and call.name is None:
+            call.name = self.caller_names.get(name, name)
+        rest = call.rest_of(arguments or "")
+        if rest:
+            call.append(rest)
+        if announce:
+            events.append(ToolCallDelta(position, rest, call.id, call.name))
+        elif rest:
+            events.append(ToolCallDelta(position, rest))
+
+    @property
+    def parts(self) -> list[PartBuilder]:
+        """The parts so far."""
+        return self._parts
+
     @property
     def calls(self) -> int:
         """How many tool calls have begun."""
@@ -248,6 +316,12 @@ class ResponseAccumulator:
     def has_content(self) -> bool:
         """Whether any part of an answer was received."""
         return bool(self._parts or self._calls.calls)
+
+    @property
+    def size(self) -> int:
+        """The characters of all texts and arguments, and the bytes of all other parts."""
+        calls = self._calls.calls
+        return sum(part.size for part in self._parts) + sum(call.size for call in calls)
 
     @property
     def is_empty(self) -> bool:
@@ -313,12 +387,12 @@ class ResponseAccumulator:
         return True
 
     def truncated(self, provider: str) -> StreamTruncated:
-        """Return the error for a stream that ended with neither a finish reason nor its terminator."""
-        return StreamTruncated(
-            f"{provider}: the stream ended with neither a finish reason nor its terminator; "
-            "the answer may be incomplete",
-            partial=self.response(),
-        )
+        """Return the error for a stream that ended too early, or that held nothing."""
+        if self.is_empty:
+            reason = "the stream ended with neither content nor a finish reason"
+        else:
+            reason = "the stream ended with neither a finish reason nor its terminator; the answer may be incomplete"
+        return StreamTruncated(f"{provider}: {reason}", partial=self.response())
 
     def response(self) -> ChatResponse:
         """Return the answer as far as it was received."""

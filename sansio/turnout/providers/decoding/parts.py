@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
 from turnout.messages import Audio, Commentary, Image, Opaque, Part, Refusal, Text, Thinking
 
-__all__ = ["NO_PART", "Kind", "PartBuilder"]
+__all__ = ["NO_PART", "GrowingPart", "Kind", "PartBuilder"]
 
 Kind: TypeAlias = Literal["text", "reasoning", "commentary", "refusal", "whole"]
+
+
+_WHOLE = (Opaque, Image, Audio)
+
+
+class GrowingPart(Protocol):
+    """A part that is put together from pieces that are no text."""
+
+    @property
+    def size(self) -> int:
+        """The bytes so far."""
+        ...
+
+    def build(self) -> Audio | Image:
+        """Return the part as far as it was received."""
+        ...
 
 
 @attrs.define(eq=False)
@@ -22,15 +38,30 @@ class PartBuilder:
         kind: The kind of the part; `whole` for a part that is not put together from texts.
         pieces: The texts, in order.
         signature: The provider's proof for this part.
-        whole: The part of the kind `whole`; None if it is reserved and not there yet.
+        whole: The part of the kind `whole`, or its builder; None if it is reserved and not there yet.
         extra: The fields that go back with the part.
     """
 
     kind: Kind
     pieces: list[str] = attrs.field(factory=list)
     signature: str | None = None
-    whole: Opaque | Image | Audio | None = None
+    whole: Opaque | Image | Audio | GrowingPart | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The characters of its texts, or the bytes of the whole part."""
+        match self.whole:
+            case Opaque(json=data):
+                return len(data)
+            case Image(data=data, url=url):
+                return len(data or url or "")
+            case Audio(data=data):
+                return len(data)
+            case None:
+                return sum(map(len, self.pieces))
+            case growing:
+                return growing.size
 
     def build(self) -> Part | None:
         """Return the part as far as it was received; None if it is only reserved."""
@@ -44,7 +75,8 @@ class PartBuilder:
             case "refusal":
                 return Refusal("".join(self.pieces))
             case "whole":
-                return self.whole
+                whole = self.whole
+                return whole if whole is None or isinstance(whole, _WHOLE) else whole.build()
 
 
 NO_PART = PartBuilder("whole")

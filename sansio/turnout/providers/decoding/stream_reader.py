@@ -1,45 +1,83 @@
-"""The reader of a streamed answer, for every dialect whose frames hold JSON.
+"""Reads a streamed response, for every dialect whose frames hold JSON.
 
-It knows the framing's ends and accidents: frames that cannot be read, errors told in the stream, JSON where a stream
-was asked for, a body that breaks off. What a frame means is the dialect's, in its `ChunkReader`.
+The reader knows the ends and accidents of the framing: frames that cannot be read, errors inside the stream, JSON in
+place of a stream, a body that breaks off, an answer without an end. The dialect's `ChunkReader` knows what a frame
+means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
 from turnout.chat import ChatResponse, RateLimit
 from turnout.errors import RemoteProtocolError, TurnoutError
-from turnout.events import Event, commits
+from turnout.events import AudioDelta, Event, PartReady, ToolCallReady, commits
 from turnout.framing.json_array import JsonArrayParser
 from turnout.framing.parser import FrameParser, JsonText
 from turnout.framing.sse import SseEvent, SseParser
+from turnout.messages import Audio, Image, Opaque
 from turnout.providers.decoding.accumulator import ResponseAccumulator
-from turnout.providers.json_codec import decode_any
+from turnout.providers.json_codec import decode_any, fits_memory
+from turnout.providers.limits import ResponseLimits
 
-__all__ = ["ChunkReader", "StreamReader", "TextReader"]
+__all__ = ["MAX_UNREADABLE", "ChunkReader", "StreamReader", "TextReader"]
+
+MAX_UNREADABLE = 100
+"""How many unreadable frames may follow each other: more of them are no stream of this protocol."""
+
+# Bytes of a frame from which the memory of its values is estimated before they are made.
+_LARGE_FRAME = 1024 * 1024
+# Bytes of memory of a JSON value that is kept, for each byte of its frame.
+_KEPT_FACTOR = 16
+
+Frame: TypeAlias = SseEvent | JsonText | bytes
+LIMITS = ResponseLimits()
 
 
 class ChunkReader(Protocol):
-    """What a dialect makes of the frames of one answer.
+    """Reads the frames of one response into a `ResponseAccumulator`, in the words of one dialect.
 
-    read        puts what a frame holds into the accumulator, and the events for the caller into `events`; returns the
-                error that the frame tells of, if it does; ValueError where its data cannot be read
-    read_whole  the same for a JSON document that came instead of a stream, or after it
-    flush       nothing more will come: what is held back goes into the accumulator now
-    done        whether the protocol's own last word was read
+    Attributes:
+        done: Whether the terminator of the protocol was read.
     """
 
     done: bool
 
-    def read(self, event: str, data: bytes, events: list[Event]) -> TurnoutError | None: ...
+    def read_chunk(self, event: str, data: bytes, events: list[Event]) -> TurnoutError | None:
+        """Read one frame.
 
-    def read_whole(self, document: object, data: bytes, events: list[Event]) -> TurnoutError | None: ...
+        Args:
+            event: The name of the event; "" if the framing has none.
+            data: The bytes of the frame.
+            events: Gets the events for the caller.
 
-    def flush(self, events: list[Event]) -> None: ...
+        Returns:
+            The error that the frame reports, if it does.
+
+        Raises:
+            ValueError: The frame cannot be read.
+        """
+        ...
+
+    def read_document(self, document: object, data: bytes, events: list[Event]) -> TurnoutError | None:
+        """Read a JSON document that was received in place of a stream, or after one.
+
+        Args:
+            document: The decoded document.
+            data: Its bytes.
+            events: Gets the events for the caller.
+
+        Returns:
+            The error that the document reports, if it does.
+        """
+        ...
+
+    def flush(self, events: list[Event]) -> None:
+        """Put into the response what is held back: nothing more will be received."""
+        ...
 
 
 class TextReader:
@@ -47,36 +85,54 @@ class TextReader:
 
     __slots__ = ()
 
-    def read_texts(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> int:
+    def read_texts(self, frames: Sequence[Frame], events: list[Event]) -> int:
         """Read frames from the first one on, up to one that holds anything else than text.
 
         Returns:
-            How many frames were read. The others are for `ChunkReader.read`.
+            How many frames were read. The others are for `ChunkReader.read_chunk`.
         """
         raise NotImplementedError
 
 
 @attrs.define(eq=False)
 class StreamReader:
-    """Reads one streamed answer (`turnout.providers.exchange.Reader`).
+    """Reads one streamed response (`turnout.providers.exchange.Reader`).
 
-    parser  the framing; None finds out by the first byte whether it is an event stream, or the JSON array that some
-            servers send where an event stream was asked for
+    Attributes:
+        accumulator: The response as far as it was received.
+        provider: The provider's name, for errors.
+        chunks: The dialect's reader of frames.
+        failure: The error that stands; None if there is none.
+        complete: Whether the response is whole.
     """
 
     accumulator: ResponseAccumulator
     provider: str
     chunks: ChunkReader
+    # None until the first byte tells an event stream from the JSON array that some servers send in place of one.
     _parser: FrameParser[Any] | None = None
-    _blank: bytes = attrs.field(default=b"", init=False)  # what stood before the first byte that tells the framing
+    _limits: ResponseLimits = LIMITS
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
+    _stopped: bool = attrs.field(default=False, init=False)  # a limit was reached: nothing more is read
+    # White space before the first byte that tells the framing.
+    _blank: bytes = attrs.field(default=b"", init=False)
     # Events that are no content, until content follows them: a failure before it can be retried unseen.
     _held: list[Event] = attrs.field(factory=list, init=False)
     _committed: bool = attrs.field(default=False, init=False)
+    # Whether no content was received in or after the first chunk with a finish reason.
+    _nothing_after_finish: bool = attrs.field(default=True, init=False)
+    _unreadable: int = attrs.field(default=0, init=False)  # frames, since the last that could be read
+    # Bytes of the body, and those that the next frames may have been received in.
+    _received: int = attrs.field(default=0, init=False)
+    _pending: int = attrs.field(default=0, init=False)
+    _output: int | None = attrs.field(default=None, init=False)  # what `limits.output` is about, once it is counted
+    _kept: int = attrs.field(default=0, init=False)
+    _kept_memory: int = attrs.field(default=0, init=False)
 
     def receive_data(self, data: bytes) -> tuple[Event, ...]:
-        if self.complete:
+        """Read the next bytes of the body."""
+        if self.complete or self._stopped:
             return ()
         parser = self._parser
         if parser is None:
@@ -84,33 +140,69 @@ class StreamReader:
             self._blank = _shortened(self._blank + data[: len(data) - len(start)])
             if not start:
                 return ()
-            parser = self._parser = JsonArrayParser() if start.startswith(b"[") else SseParser()
+            kind = JsonArrayParser if start.startswith(b"[") else SseParser
+            parser = self._parser = kind(max_frame=self._limits.event)
             data = self._blank + start
         frames = parser.receive_frames(data) if type(parser) is SseParser else parser.receive_data(data)
+        size = len(data)
+        self._received += size
+        self._pending += size
         events: list[Event] = []
         if frames:
-            self._read_frames(frames, events)
+            if self._pending > _LARGE_FRAME or self._received > self._limits.output:
+                self._read_closely(frames, events)
+            else:
+                self._read_frames(frames, events)
+            self._pending = size
         if parser.failure is not None and self.failure is None and not self.complete:
             self.failure = parser.failure
         return tuple(events) if self._committed else self._with_content(events)
 
     def receive_end(self) -> tuple[Event, ...]:
-        if self.complete:
+        """Read the end of the body."""
+        if self.complete or self._stopped:
             return ()
         events = self._receive_end()
         return tuple(events) if self._committed else self._with_content(events)
 
+    @property
+    def can_end(self) -> bool:
+        """Whether the answer is whole even if the connection breaks: only usage may follow its finish reason.
+
+        Some servers repeat a finish reason in every chunk, so one beside content, or before it, proves nothing.
+        """
+        accumulator = self.accumulator
+        if accumulator.raw_finish_reason is None or not self._nothing_after_finish:
+            return False
+        return accumulator.has_content and self.failure is None and not self.complete
+
+    @property
+    def skipped(self) -> int:
+        """How many frames could not be read."""
+        return self.accumulator.skipped
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The provider's limits, as the head of the response reports them."""
+        return self.accumulator.rate_limit
+
+    @property
+    def result(self) -> ChatResponse:
+        """The response as far as it was received."""
+        return self.accumulator.response()
+
     def _receive_end(self) -> list[Event]:
         events: list[Event] = []
         parser = self._parser if self._parser is not None else SseParser()
+        can_end = self.can_end
         # A last frame that the framing did not end is read too: a server that dies tells the most there.
-        self._read_frames(parser.receive_end(), events)
+        self._read_closely(parser.receive_end(), events)
         stray = parser.stray if isinstance(parser, SseParser) else b""
         if stray and self.failure is None and not self.complete and parser.failure is None:
             self._read_stray(stray, events)
         if self.failure is not None or self.complete:
             return events
-        if parser.failure is not None:
+        if parser.failure is not None and not can_end:
             self.failure = parser.failure
         elif self.accumulator.raw_finish_reason is not None or (
             isinstance(parser, JsonArrayParser) and parser.complete
@@ -130,40 +222,39 @@ class StreamReader:
         held, self._held = tuple(self._held), []
         return held
 
-    @property
-    def skipped(self) -> int:
-        return self.accumulator.skipped
+    # -- frames -------------------------------------------------------------------------------------------------
 
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        return self.accumulator.rate_limit
-
-    @property
-    def result(self) -> ChatResponse:
-        return self.accumulator.response()
-
-    def _read_frames(self, frames: Sequence[SseEvent | JsonText | bytes], events: list[Event]) -> None:
-        chunks = self.chunks
+    def _read_frames(self, frames: Sequence[Frame], events: list[Event]) -> None:
+        chunks, accumulator = self.chunks, self.accumulator
         if isinstance(chunks, TextReader) and self.failure is None and not chunks.done:
-            frames = frames[chunks.read_texts(frames, events) :]
+            before = len(events)
+            count = chunks.read_texts(frames, events)
+            if count:
+                frames = frames[count:]
+                self._unreadable = 0
+                if accumulator.raw_finish_reason is not None and len(events) != before:
+                    self._nothing_after_finish = False
         for frame in frames:
-            over = chunks.done  # the last word was said, be it after an error: what is behind it is not read
+            over = chunks.done or self._stopped  # what follows the terminator is not read, also after an error
             if over:
                 return
             data = frame if isinstance(frame, bytes) else frame.data
             if not data or data.isspace():
                 continue
-            # After an error told in the stream no event is given out any more, but what still comes is taken in:
-            # usage follows it (seen at OpenRouter).
-            told = events if self.failure is None else []
+            # After an error inside the stream no event goes out any more. What follows it is still read, because
+            # usage does (seen at OpenRouter).
+            sent = events if self.failure is None else []
+            before = len(sent)
             try:
-                failure = chunks.read(_name_of(frame), data, told)
+                failure = chunks.read_chunk(_name_of(frame), data, sent)
             except ValueError:
-                if type(frame) is SseEvent and _several(data):
-                    self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
-                else:
-                    self.accumulator.skipped += 1
+                self._skip(frame, data, events)
                 continue
+            self._unreadable = 0
+            if accumulator.raw_finish_reason is not None and len(sent) != before:
+                self._nothing_after_finish = False
+            if accumulator.kept != self._kept:
+                self._count_kept(len(data))
             if failure is not None and self.failure is None:
                 self._fail(failure)
             elif chunks.done:
@@ -171,20 +262,61 @@ class StreamReader:
                     self._end(events)
                 return
 
+    def _read_closely(self, frames: Sequence[Frame], events: list[Event]) -> None:
+        """Read frames one by one and look at limits that a short response cannot reach."""
+        if self._output is None and self._received > self._limits.output:
+            self._output = self.accumulator.size
+        for frame in frames:
+            data = frame if isinstance(frame, bytes) else frame.data
+            if len(data) > _LARGE_FRAME and not fits_memory(data, 4 * self._limits.event):
+                self._break("one event holds too many values for its limit")
+            if self._stopped:
+                return
+            before = len(events)
+            self._read_frames((frame,), events)
+            if self._output is not None and self.failure is None:
+                self._output += sum(map(_size_of, events[before:]))
+                if self._output > self._limits.output:
+                    self._break(f"the answer is larger than {self._limits.output} characters")
+
+    def _skip(self, frame: Frame, data: bytes, events: list[Event]) -> None:
+        """Read a frame that holds several, or count one that cannot be read."""
+        if type(frame) is SseEvent and _holds_several(data):
+            self._read_frames([SseEvent(line, frame.event) for line in data.split(b"\n")], events)
+            return
+        self.accumulator.skipped += 1
+        self._unreadable += 1
+        if self._unreadable > MAX_UNREADABLE:
+            self._break(f"more than {MAX_UNREADABLE} events in a row cannot be read")
+
+    def _count_kept(self, size: int) -> None:
+        """Count the memory of a frame whose JSON values are kept: log probabilities and citations."""
+        self._kept = self.accumulator.kept
+        self._kept_memory += _KEPT_FACTOR * size
+        if self._kept_memory > 4 * self._limits.output:
+            self._break("log probabilities and citations take more memory than the limit of one answer")
+
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
-        """Lines that are no event stream: JSON that came instead of a stream, or after it."""
-        # llama.cpp and others tell an error in a field of that name.
+        """Read lines that are no event stream: JSON in place of a stream, or after it."""
+        # llama.cpp and others report an error in a field of that name.
         stray = stray.strip().removeprefix(b"error:")
         try:
             document = decode_any(stray)
         except ValueError:
             if self.accumulator.raw_finish_reason is None and not self.accumulator.has_content:
                 shown = stray[:200].decode("utf-8", "replace").strip()
-                self.failure = RemoteProtocolError(f"{self.provider}: a stream was asked for, and this came: {shown!r}")
+                self._break(f"the response to a request for a stream is no stream: {shown!r}")
             return
-        failure = self.chunks.read_whole(document, stray, events)
+        failure = self.chunks.read_document(document, stray, events)
         if failure is not None:
             self._fail(failure)
+
+    # -- ends ---------------------------------------------------------------------------------------------------
+
+    def _break(self, reason: str) -> None:
+        self._stopped = True
+        if self.failure is None:
+            self.failure = RemoteProtocolError(f"{self.provider}: {reason}")
 
     def _fail(self, failure: TurnoutError) -> None:
         self.accumulator.failed = True
@@ -192,18 +324,38 @@ class StreamReader:
 
     def _end(self, events: list[Event]) -> None:
         self.chunks.flush(events)
+        if self.accumulator.is_empty:
+            self.failure = self.accumulator.truncated(self.provider)
+            return
         self.accumulator.end(events)
         self.complete = True
 
 
-def _name_of(frame: SseEvent | JsonText | bytes) -> str:
+def _name_of(frame: Frame) -> str:
     if type(frame) is SseEvent:
         return frame.event
     return "message" if type(frame) is bytes else ""
 
 
-def _several(data: bytes) -> bool:
-    """Whether these are the data lines of several events, between which a server forgot the empty lines."""
+def _size_of(event: Event) -> int:
+    """Return the characters or bytes of an event."""
+    match event:
+        case PartReady(part=Opaque(json=data)):
+            return len(data)
+        case PartReady(part=Audio(data=sound)):
+            return len(sound)
+        case PartReady(part=Image(data=data, url=url)):
+            return len(data or url or "")
+        case AudioDelta(data=data, transcript=transcript):
+            return len(data) + len(transcript)
+        case ToolCallReady():
+            return 0
+        case _:
+            return len(getattr(event, "delta", ""))
+
+
+def _holds_several(data: bytes) -> bool:
+    """Return whether these are the data lines of several events, between which a server forgot the empty lines."""
     first, _, more = data.partition(b"\n")
     if not more:
         return False
@@ -215,10 +367,10 @@ def _several(data: bytes) -> bool:
 
 
 def _shortened(blank: bytes) -> bytes:
-    """Space before the first event, with one line end for all of its lines and one space for a beginning line.
+    """Return white space before the first event with one line end for all of its lines and one space after them.
 
-    That something stood there matters, for a byte order mark after it is none; how much does not, and a server may
-    send blank lines for minutes (DeepSeek).
+    That something was there matters, because a byte order mark after it is none. How much it was does not matter, and
+    a server may send blank lines for minutes (DeepSeek).
     """
     begun = blank.replace(b"\r", b"\n").rpartition(b"\n")
     return begun[1] + (b" " if begun[2] else b"")

@@ -24,7 +24,7 @@ import attrs
 from turnout.messages import ToolCall
 from turnout.providers.decoding.json_scanner import JsonObjectScanner
 
-__all__ = ["ToolCallFragments", "known_id"]
+__all__ = ["CallBuilder", "ToolCallFragments", "known_id", "made_id"]
 
 _NO_IDS = frozenset({"null", "None"})
 
@@ -32,6 +32,11 @@ _NO_IDS = frozenset({"null", "None"})
 def known_id(id: str | None) -> str | None:
     """Return the id; None if the server only writes that there is none."""
     return None if id is None or id in _NO_IDS or not id.strip() else id
+
+
+def made_id(turn: int, position: int) -> str:
+    """Return an id for a call that has none, unique in a conversation by the number of messages before it."""
+    return f"call_{turn}_{position}"
 
 
 @attrs.define(eq=False)
@@ -53,6 +58,13 @@ class CallBuilder:
         """Take the next piece of the arguments."""
         self.pieces.append(arguments)
         self.size += len(arguments)
+
+    def rest_of(self, whole: str) -> str:
+        """Return what the whole arguments have more than the pieces; "" if they do not begin with them."""
+        if len(whole) <= self.size:
+            return ""
+        known = "".join(self.pieces)
+        return whole[len(known) :] if whole.startswith(known) else ""
 
     @property
     def is_whole(self) -> bool:
@@ -155,4 +167,4 @@ class ToolCallFragments:
 
     def finished(self, turn: int, *, cut: bool) -> tuple[ToolCall, ...]:
         """Return the calls as far as they were received; `turn` makes the ids that are made here unique."""
-        return tuple(call.build(f"call_{turn}_{position}", cut=cut) for position, call in enumerate(self.calls))
+        return tuple(call.build(made_id(turn, position), cut=cut) for position, call in enumerate(self.calls))

@@ -1,4 +1,4 @@
-"""Arguments of a function call that come piece by piece, each with the JSON path of its place (Vertex AI)."""
+"""Arguments of a function call in pieces, each with the JSON path of its position (Vertex AI)."""
 
 from __future__ import annotations
 
@@ -10,44 +10,77 @@ import attrs
 
 __all__ = ["PartialArguments"]
 
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[['\"]([^'\"]*)['\"]\]")
-_LONGEST = 10_000  # a list longer than this is no argument but a mistake in a path
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[['\"]([^'\"]*)['\"]\]")
+_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
+_MAX_STEPS = 50
+# Entries of lists that a path may skip, in one call: a larger gap is a mistake in a path.
+_MAX_GAPS = 10_000
+
+
+@attrs.define(eq=False)
+class _Text:
+    """A string of the arguments that grows: one object for all its pieces, so that joining them is linear."""
+
+    pieces: list[str] = attrs.field(factory=list)
 
 
 @attrs.define(eq=False)
 class PartialArguments:
-    """One call whose arguments are being put together: strings of one path are joined, other values replaced."""
+    """One call whose arguments are put together: strings of one path are joined, other values are replaced.
+
+    Attributes:
+        name: The name of the function.
+        id: The id of the call.
+        signature: The provider's proof for the call.
+    """
 
     name: str
     id: str | None = None
     signature: str | None = None
     _document: dict[str, Any] = attrs.field(factory=dict)
+    _gaps: int = _MAX_GAPS
 
     def add(self, pieces: object) -> None:
+        """Take pieces of the arguments."""
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict) and isinstance(path := piece.get("jsonPath"), str):
-                for kind in ("stringValue", "numberValue", "boolValue", "nullValue"):
+                for kind in _VALUES:
                     if kind in piece:
                         self._put(path, None if kind == "nullValue" else piece[kind])
 
     def arguments(self) -> str:
-        return json.dumps(self._document, ensure_ascii=False)
+        """Return the arguments as JSON text, as far as they were received."""
+        return json.dumps(self._document, ensure_ascii=False, default=_text_of)
 
     def _put(self, path: str, value: Any) -> None:
         steps: list[str | int] = [int(m[2]) if m[2] else (m[1] or m[3]) for m in _STEP.finditer(path)]
-        place: Any = self._document
+        if len(steps) > _MAX_STEPS or isinstance(value, dict | list):
+            return
+        container: Any = self._document
         for step, following in zip(steps, [*steps[1:], None], strict=True):
-            if isinstance(step, int) != isinstance(place, list):
-                return  # the paths contradict each other: what came first stands
+            if isinstance(step, int) != isinstance(container, list):
+                return  # the paths contradict each other: the first one holds
             if isinstance(step, int):
-                if step > _LONGEST:
-                    return
-                place.extend([None] * (step + 1 - len(place)))
-            known = place[step] if isinstance(step, int) else place.get(step)
+                gap = step + 1 - len(container)
+                if gap > 0:
+                    self._gaps -= gap - 1
+                    if self._gaps < 0:
+                        return
+                    container.extend([None] * gap)
+            known = container[step] if isinstance(step, int) else container.get(step)
             if following is None:
-                joined = isinstance(known, str) and isinstance(value, str)
-                place[step] = known + value if joined else value
+                if isinstance(value, str):
+                    text = container[step] = known if isinstance(known, _Text) else _Text()
+                    text.pieces.append(value)
+                else:
+                    container[step] = value
                 return
             if not isinstance(known, dict | list):
-                known = place[step] = [] if isinstance(following, int) else {}
-            place = known
+                known = container[step] = [] if isinstance(following, int) else {}
+            container = known
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, _Text):
+        return "".join(value.pieces)
+    raise TypeError(f"JSON has no {type(value).__name__}")

@@ -1,6 +1,6 @@
-"""The shapes of Gemini's answers. Every field is optional, for each of them is missing somewhere.
+"""The shapes of Gemini's responses. Every field is optional, because each is missing somewhere.
 
-Parts are kept raw, because what the vocabulary has no word for goes back to the provider unchanged.
+Parts are kept raw: what the vocabulary has no word for goes back to the provider unchanged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ __all__ = [
     "Candidate",
     "Embeddings",
     "FunctionCall",
+    "InlineData",
     "ModalityCount",
     "Models",
     "Part",
@@ -32,11 +33,17 @@ class FunctionCall(msgspec.Struct, gc=False):
     willContinue: bool | None = None  # noqa: N815
 
 
+class InlineData(msgspec.Struct, gc=False):
+    mimeType: str | None = None  # noqa: N815
+    data: str | None = None
+
+
 class Part(msgspec.Struct, gc=False):
     text: str | None = None
     thought: bool | None = None
     thoughtSignature: str | None = None  # noqa: N815
     functionCall: FunctionCall | None = None  # noqa: N815
+    inlineData: InlineData | None = None  # noqa: N815
 
 
 class Content(msgspec.Struct, gc=False):
@@ -46,14 +53,18 @@ class Content(msgspec.Struct, gc=False):
 class Candidate(msgspec.Struct, gc=False):
     content: Content | None = None
     finishReason: str | int | None = None  # noqa: N815
+    finishMessage: str | None = None  # noqa: N815
+    continuationToken: str | None = None  # noqa: N815
     index: int | None = None
     citationMetadata: Any = None  # noqa: N815
     groundingMetadata: Any = None  # noqa: N815
     logprobsResult: Any = None  # noqa: N815
+    urlContextMetadata: Any = None  # noqa: N815
 
 
 class Feedback(msgspec.Struct, gc=False):
     blockReason: str | None = None  # noqa: N815
+    blockReasonMessage: str | None = None  # noqa: N815
 
 
 class ModalityCount(msgspec.Struct, gc=False):
@@ -63,7 +74,9 @@ class ModalityCount(msgspec.Struct, gc=False):
 
 class UsageWire(msgspec.Struct, gc=False):
     promptTokenCount: int | None = None  # noqa: N815
+    toolUsePromptTokenCount: int | None = None  # noqa: N815
     candidatesTokenCount: int | None = None  # noqa: N815
+    responseTokenCount: int | None = None  # noqa: N815 - the other name for it
     thoughtsTokenCount: int | None = None  # noqa: N815
     cachedContentTokenCount: int | None = None  # noqa: N815
     promptTokensDetails: list[ModalityCount] | None = None  # noqa: N815
@@ -85,7 +98,7 @@ class Statistics(msgspec.Struct, gc=False):
 
 
 class Values(msgspec.Struct, gc=False):
-    values: list[float] | None = None
+    values: msgspec.Raw = NULL  # a list of numbers
     statistics: Statistics | None = None  # from Vertex AI
 
 
@@ -96,7 +109,7 @@ class Prediction(msgspec.Struct, gc=False):
 class Embeddings(msgspec.Struct, gc=False):
     embeddings: list[Values] | None = None
     embedding: Values | None = None
-    predictions: list[Prediction] | None = None  # what Vertex AI's `predict` answers
+    predictions: list[Prediction] | None = None  # from Vertex AI's `predict`
     usageMetadata: UsageWire | None = None  # noqa: N815
     error: Any = None
 

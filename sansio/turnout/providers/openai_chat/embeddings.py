@@ -1,4 +1,4 @@
-"""The body of an embedding request and the vectors of its answer, as all who took over OpenAI's shape have them.
+"""The body of an embedding request and the vectors of its response, in the shape of OpenAI.
 
 Source: the OpenAI API reference, "Create embeddings".
 """
@@ -14,6 +14,7 @@ from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
 from turnout.errors import RemoteProtocolError
 from turnout.providers.catalog.spec import OpenAICompat
+from turnout.providers.decoding.vectors import numeric_vectors
 from turnout.providers.json_codec import UNREADABLE
 from turnout.providers.openai_chat.wire import Embedding, PackedEmbedding, PackedEmbeddingList
 
@@ -21,7 +22,6 @@ __all__ = ["embedding_body", "packed_embeddings", "read_vectors"]
 
 _decode_packed = msgspec.json.Decoder(PackedEmbeddingList).decode
 _decode_base64 = msgspec.json.Decoder(bytes).decode
-_decode_numbers = msgspec.json.Decoder(list[float]).decode
 
 
 def embedding_body(request: EmbeddingRequest, model: ModelConfig, compat: OpenAICompat) -> dict[str, Any]:
@@ -46,20 +46,20 @@ def packed_embeddings(body: bytes) -> PackedEmbeddingList | None:
 
 
 def read_vectors(entries: Sequence[Embedding | PackedEmbedding], model: ModelConfig) -> Vectors:
-    """Return the vectors of an answer in the order of their texts.
+    """Return the vectors of a response in the order of their texts.
 
     Raises:
-        RemoteProtocolError: If two vectors share an index, or one is neither base64 nor a list of numbers.
+        RemoteProtocolError: Two vectors share an index, or one is neither base64 nor a list of numbers.
     """
     ordered = _in_order(entries, model)
     try:
         if ordered and all(_is_packed(entry) for entry in ordered):
             packed = [_unpacked(entry.embedding) for entry in ordered]
             if len(set(map(len, packed))) != 1 or len(packed[0]) % 4 or not packed[0]:
-                raise ValueError("vectors of one answer have different or odd lengths")
+                raise ValueError("vectors of one response have different or odd lengths")
             return Vectors.from_little_endian(packed, len(packed[0]) // 4)
-        return Vectors.of(_decode_numbers(entry.embedding) for entry in ordered)
-    except (ValueError, msgspec.MsgspecError) as error:
+        return numeric_vectors(bytes(entry.embedding) for entry in ordered)
+    except UNREADABLE as error:
         raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
 
 
@@ -74,10 +74,10 @@ def _unpacked(embedding: msgspec.Raw | bytes) -> bytes:
 def _in_order(
     entries: Sequence[Embedding | PackedEmbedding], model: ModelConfig
 ) -> Sequence[Embedding | PackedEmbedding]:
-    """By their index, where it is told; a 0 may be left out. Vectors in a wrong order would be found by nobody."""
+    """Return the entries by their index, if they have one; a 0 may be left out. Nobody would notice a wrong order."""
     if all(entry.index is None for entry in entries):
         return entries
     if len({entry.index or 0 for entry in entries}) != len(entries):
-        told = [entry.index for entry in entries[:8]]
-        raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {told}")
+        shown = [entry.index for entry in entries[:8]]
+        raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {shown}")
     return sorted(entries, key=lambda entry: entry.index or 0)

@@ -1,6 +1,6 @@
-"""The beginning of an answer that was given to the model, and that some servers repeat before they go on from it.
+"""Removes the start of an answer that the request gave to the model, if the server repeats it.
 
-Mistral does. A caller who has that beginning already must not get it twice.
+Mistral does. A caller who has that start already must not get it twice.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ __all__ = ["PrefixFilter", "prefill_of"]
 
 
 def prefill_of(request: ChatRequest) -> str:
-    """The text that the answer begins with by the request's last message; "" where that is no beginning."""
+    """Return the text that the answer continues, from the last message of the request; "" if it continues none."""
     last = request.messages[-1]
     return last.text if last.role is Role.ASSISTANT and last.extra.get("prefix") else ""
 
 
 @attrs.define
 class PrefixFilter:
-    """Withholds what may be a repetition until it is known to be one, or to be none.
+    """Holds deltas back until they prove to repeat the prefix, or not to.
 
-    beginning  what would be repeated; "" withholds nothing
+    Attributes:
+        prefix: The text that the server may repeat; "" once that is decided.
     """
 
-    beginning: str
-    _held: str = ""
+    prefix: str
+    _held: int = 0  # characters of the prefix that were received
 
     def feed(self, delta: str) -> str:
-        """What of this delta, and of those withheld, is new."""
-        if not self.beginning:
+        """Take a delta, and return what is new in it and in those held back."""
+        if not self.prefix:
             return delta
-        held = self._held + delta
-        if held.startswith(self.beginning):
-            rest = held[len(self.beginning) :]
-        elif self.beginning.startswith(held):
-            self._held = held
+        prefix, held = self.prefix, self._held
+        expected = prefix[held : held + len(delta)]
+        if delta == expected and held + len(delta) < len(prefix):
+            self._held += len(delta)
             return ""
-        else:
-            rest = held
-        self.beginning = self._held = ""
-        return rest
+        self.prefix = ""
+        if delta.startswith(expected) and held + len(expected) == len(prefix):
+            return delta[len(expected) :]
+        return prefix[:held] + delta
 
     def flush(self) -> str:
-        """What is withheld when the answer is whole: it was no repetition, for that would have come to its end."""
-        held, self.beginning, self._held = self._held, "", ""
+        """Return what is held back at the end: a repetition would have been as long as the prefix."""
+        held, self.prefix, self._held = self.prefix[: self._held], "", 0
         return held

@@ -1,7 +1,7 @@
 """The chunks that streams consist of: some text or some reasoning, and nothing else.
 
-They are read in one loop, at half the cost of the way that every chunk can go. Nothing is decided here: the loop stops
-at the first chunk that holds anything else, or that cannot be read.
+They are read in one loop, at half the cost of `ChatChunkReader.apply`. Nothing is decided here: the loop stops at the
+first chunk that holds anything else, or that cannot be read.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from turnout.framing.parser import JsonText
 from turnout.framing.sse import SseEvent
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.json_codec import UNREADABLE
-from turnout.providers.openai_chat.wire import Chunk
+from turnout.providers.openai_chat.wire import Chunk, Message
 
 __all__ = ["read_texts"]
 
 _decode = msgspec.json.Decoder(Chunk).decode
+_EMPTY = Message()
 
 
 def read_texts(frames: Sequence[SseEvent | JsonText | bytes], answer: ResponseAccumulator, events: list[Event]) -> int:
@@ -46,6 +47,7 @@ def read_texts(frames: Sequence[SseEvent | JsonText | bytes], answer: ResponseAc
             or chunk.errors
             or chunk.x_groq
             or chunk.citations
+            or chunk.search_results
         ):
             break
         choice = choices[0]
@@ -57,14 +59,17 @@ def read_texts(frames: Sequence[SseEvent | JsonText | bytes], answer: ResponseAc
             or choice.logprobs
             or choice.usage
             or choice.error
-            or delta.tool_calls
-            or delta.reasoning_details
-            or delta.refusal
-            or delta.function_call
-            or delta.annotations
         ):
             break
-        content, reasoning = delta.content or "", delta.reasoning_content or delta.reasoning or ""
+        content: object = delta.content or ""
+        reasoning: object = ""
+        # Equal to an empty delta, once its text is taken out: one comparison for all the fields that it may have.
+        delta.content = None
+        if delta != _EMPTY:
+            reasoning = delta.reasoning_content or delta.reasoning or ""
+            delta.reasoning_content = delta.reasoning = None
+            if delta != _EMPTY:
+                break
         if not isinstance(content, str) or not isinstance(reasoning, str):
             break
         if reasoning:

@@ -1,6 +1,6 @@
-"""The shapes of OpenAI's chat-completions answers, whole and in chunks, as they are met in the wild.
+"""The shapes of OpenAI's chat-completions responses, whole and in chunks, as servers really send them.
 
-Every field is optional, for each of them is missing somewhere; unknown fields are passed over.
+Every field is optional, because each of them is missing somewhere. Unknown fields are skipped.
 """
 
 from __future__ import annotations
@@ -9,10 +9,20 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Chunk", "Embedding", "EmbeddingList", "Message", "ModelList", "ToolCallFragment", "UsageWire", "usage_of"]
-
-from turnout.chat import Usage
 from turnout.providers.json_codec import NULL
+
+__all__ = [
+    "Choice",
+    "Chunk",
+    "Embedding",
+    "EmbeddingList",
+    "Message",
+    "ModelList",
+    "PackedEmbedding",
+    "PackedEmbeddingList",
+    "ToolCallFragment",
+    "UsageWire",
+]
 
 
 class Function(msgspec.Struct, gc=False):
@@ -31,6 +41,9 @@ class ToolCallFragment(msgspec.Struct, gc=False):
     function: Function | None = None
     custom: Custom | None = None  # the call of a tool that takes free text
     extra_content: Any = None
+    namespace: Any = None
+    caller: Any = None
+    toolset_name: Any = None
 
 
 class Message(msgspec.Struct, gc=False):
@@ -39,34 +52,63 @@ class Message(msgspec.Struct, gc=False):
     content: str | list[Any] | dict[str, Any] | None = None
     reasoning_content: str | list[Any] | None = None
     reasoning: str | list[Any] | None = None
-    reasoning_details: list[Any] | None = None
+    reasoning_text: str | None = None  # Copilot's name for it
+    reasoning_opaque: str | None = None  # and its proof
+    reasoning_details: list[Any] | None = None  # OpenRouter
+    thinking_blocks: list[Any] | None = None  # LiteLLM, in Anthropic's shape
     refusal: str | None = None
     tool_calls: list[ToolCallFragment] | None = None
-    function_call: Function | None = None  # the one call of the time before tools
+    function_call: Function | None = None  # the one call, before there were tools
     annotations: list[Any] | None = None
+    images: list[Any] | None = None  # OpenRouter, LiteLLM
+    audio: Any = None
+    extra_content: Any = None  # Gemini's skin
+    executed_tools: list[Any] | None = None  # Groq
+    phase: str | None = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):
     audio_tokens: int | None = None
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_creation_tokens: int | None = None  # LiteLLM
+    cache_creation_input_tokens: int | None = None  # DashScope
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+    video_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
     audio_tokens: int | None = None
     image_tokens: int | None = None
     reasoning_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+    text_tokens: int | None = None
+
+
+class CacheCreation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
 
 
 class UsageWire(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
+    input_tokens: int | None = None  # mlx-vlm and others, in place of the first two
+    output_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
+    input_tokens_details: PromptDetails | None = None
+    output_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     num_cached_tokens: int | None = None
+    cache_read_input_tokens: int | None = None  # Anthropic's names, from gateways
+    cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    reasoning_tokens: int | None = None
     num_search_queries: int | None = None  # Perplexity
     service_tier: str | None = None  # Mistral
 
@@ -75,6 +117,7 @@ class Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: Message | None = None
     message: Message | None = None
+    messages: list[msgspec.Raw] | None = None  # Mistral: what it did with connectors, and then the answer
     finish_reason: str | int | None = None
     logprobs: Any = None
     usage: UsageWire | None = None  # Moonshot's place for it
@@ -87,7 +130,7 @@ class XGroq(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One chunk of a stream, or the whole answer."""
+    """One chunk of a stream, or the whole response."""
 
     id: str | None = None
     model: str | None = None
@@ -96,7 +139,8 @@ class Chunk(msgspec.Struct, gc=False):
     error: Any = None
     errors: Any = None
     x_groq: XGroq | None = None
-    citations: list[Any] | None = None
+    citations: list[Any] | None = None  # Perplexity
+    search_results: list[Any] | None = None  # Perplexity
     service_tier: str | None = None
     code: Any = None
 
@@ -137,7 +181,7 @@ class ModelEntry(msgspec.Struct, gc=False):
 
     @property
     def window(self) -> int | None:
-        """By the names of Groq, of OpenRouter and Together, of Mistral, and of vLLM."""
+        """The context window, by the names of Groq, of OpenRouter and Together, of Mistral, and of vLLM."""
         return self.context_window or self.context_length or self.max_context_length or self.max_model_len
 
 
@@ -145,32 +189,3 @@ class ModelList(msgspec.Struct, gc=False):
     object: str | None = None
     data: list[ModelEntry] | None = None
     error: Any = None
-
-
-def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
-    """The usage in our words; absent where it counts neither the prompt nor the completion.
-
-    Where the total says that the completion leaves reasoning out (xAI), reasoning is added to it.
-    """
-    details, spent = wire.prompt_tokens_details, wire.completion_tokens_details
-    reasoning = spent.reasoning_tokens if spent is not None else None
-    completion = wire.completion_tokens
-    if reasoning and completion is not None and wire.total_tokens == (wire.prompt_tokens or 0) + completion + reasoning:
-        completion += reasoning
-    if wire.prompt_tokens is None and completion is None:
-        return Usage(source="absent")
-    cached = details.cached_tokens if details is not None else None
-    for other in (wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.num_cached_tokens):
-        cached = other if cached is None else cached
-    return Usage(
-        prompt_tokens=wire.prompt_tokens,
-        completion_tokens=completion,
-        cached_tokens=cached,
-        cache_write_tokens=details.cache_write_tokens if details is not None else None,
-        reasoning_tokens=reasoning,
-        audio_prompt_tokens=details.audio_tokens if details is not None else None,
-        audio_completion_tokens=spent.audio_tokens if spent is not None else None,
-        image_completion_tokens=spent.image_tokens if spent is not None else None,
-        web_searches=wire.num_search_queries,
-        service_tier=wire.service_tier or service_tier,
-    )

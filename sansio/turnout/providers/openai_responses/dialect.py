@@ -1,7 +1,7 @@
-"""The Responses API of OpenAI, and of those who took it over: the successor of chat completions.
+"""The Responses API of OpenAI and of other providers: the successor of chat completions.
 
-Source: the OpenAI API reference ("Responses" and its streaming events). Chosen with `create("openai",
-api="responses")`, or with `api: responses` in the provider's section of the settings.
+Source: the OpenAI API reference ("Responses" and its streaming events). `create("openai", api="responses")` chooses it,
+and so does `api: responses` in the provider's section of the settings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import attrs
 from turnout.chat import Capability, ChatRequest, ChatResponse, FinishReason
 from turnout.errors import RemoteProtocolError
 from turnout.http import Headers
+from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.exchange import HttpExchange
+from turnout.providers.json_codec import decode_any
 from turnout.providers.openai_chat.dialect import OpenAIChat
 from turnout.providers.openai_responses.items import family_of
 from turnout.providers.openai_responses.request import response_body, responses_scopes
@@ -19,7 +21,7 @@ from turnout.providers.openai_responses.stream import RESPONSE, ResponseReader
 
 __all__ = ["FINISH_REASONS", "OpenAIResponses"]
 
-# The status of a response, or why it is incomplete.
+# The status of a response, or the reason why it is incomplete.
 FINISH_REASONS = {
     "completed": FinishReason.STOP,
     "max_output_tokens": FinishReason.LENGTH,
@@ -33,11 +35,10 @@ FINISH_REASONS = {
 
 @attrs.frozen
 class OpenAIResponses(OpenAIChat):
-    """A provider that speaks Responses (`turnout.providers.protocol.Provider`). Embeddings and models are asked for
-    as beside chat completions.
+    """A provider that speaks Responses (`turnout.providers.protocol.Provider`).
 
-    Every request holds the whole conversation, and nothing is stored with the provider: reasoning comes encrypted and
-    goes back with the next turn.
+    Embeddings and models are the same as beside chat completions. Every request holds the whole conversation, and the
+    provider stores nothing: reasoning is received encrypted, and goes back with the next turn.
     """
 
     finish_reasons = FINISH_REASONS
@@ -67,19 +68,33 @@ class OpenAIResponses(OpenAIChat):
         request = self.adapt(request)
         body, dropped = response_body(request, self.account, stream=True)
         http_request = self._request("POST", "/responses", body, stream=True)
-        return self.stream_exchange(http_request, request, lambda *parts: ResponseReader(self, *parts), dropped=dropped)
+        return self.stream_exchange(
+            http_request, request, lambda *parts: self._response_reader(request, *parts), dropped=dropped
+        )
+
+    def _response_reader(
+        self, request: ChatRequest, accumulator: ResponseAccumulator, headers: Headers
+    ) -> ResponseReader:
+        extra = request.model.extra
+        ceiling = extra.get("max_output_tokens", request.model.max_tokens)
+        return ResponseReader(
+            self, accumulator, headers, ceiling if isinstance(ceiling, int) else None, bool(extra.get("background"))
+        )
 
     def _parse_response(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
         accumulator = self.new_accumulator(request, headers)
-        reader = ResponseReader(self, accumulator, headers)
+        reader = self._response_reader(request, accumulator, headers)
         if (streamed := self.read_stream(body, accumulator, reader)) is not None:
             return streamed
         response = self.decode(RESPONSE, body)
-        failure = reader.take(response, body, [])
+        try:
+            failure = reader.apply(response, body, [])
+        except ValueError as broken:
+            raise RemoteProtocolError(f"{request.model}: the response cannot be read: {broken}") from None
         if failure is not None:
             raise failure
         if response.output is None:
-            raise self._in_band_error(body, headers) or RemoteProtocolError(
-                f"{request.model}: the answer has no output"
-            )
-        return accumulator.response()
+            error = self.in_band_error(decode_any(body), body, headers)
+            raise error or RemoteProtocolError(f"{request.model}: the response has no output")
+        reader.flush([])
+        return self.whole_response(accumulator)

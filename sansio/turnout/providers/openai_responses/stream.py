@@ -1,32 +1,38 @@
-"""The stream events and whole answers of the Responses API, read into an accumulator.
+"""The stream events and whole bodies of the Responses API, read into a `ResponseAccumulator`.
 
 Source: the OpenAI API reference, "Responses" and its streaming events.
 
-An answer is a list of items: messages, reasoning, calls, and what ran at the provider. The same words may come up to
-four times: in deltas, at the end of their part, at the end of their item, and in the terminal event. What was told
-already is not told again, and what a later place adds is told there: a server that sends no deltas loses nothing.
-
-Every item leaves an opaque piece in the message, in its place, for the next turn must hold it unchanged: of a message
-and a call all but what parts and calls of the vocabulary hold (`turnout.providers.openai_responses.items`),
-of all others the whole.
+A response is a list of items: messages, reasoning, calls, and what ran at the provider. The same words may be sent up
+to four times: in deltas, at the end of their part, at the end of their item, and in the terminal event. Nothing goes
+to the caller twice, and whatever a later event adds does: a server that sends no deltas loses nothing.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
-from turnout.errors import ProviderError
-from turnout.events import Event
+from turnout.chat import FinishReason
+from turnout.errors import InvalidRequest, RemoteProtocolError, TurnoutError
+from turnout.events import AudioDelta, Event, PartReady
 from turnout.http import Headers
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
+from turnout.providers.decoding.media import AudioBuilder, image_of
 from turnout.providers.dialect import Dialect
-from turnout.providers.json_codec import LenientDecoder, decode_any, encode, raw_bytes
-from turnout.providers.openai_responses.wire import CALLS, WORDS, Content, Item, StreamEvent, WholeResponse, usage_of
+from turnout.providers.json_codec import LenientDecoder, decode_any, raw_bytes
+from turnout.providers.openai_responses.kept_items import EMPTY_MESSAGE, kept_item, waits_for_caller
+from turnout.providers.openai_responses.output_items import (
+    MAX_ITEMS,
+    Kind,
+    OutputItem,
+    OutputItems,
+    Words,
+    arguments_of,
+)
+from turnout.providers.openai_responses.wire import CALLS, Content, Item, StreamEvent, WholeResponse, usage_of
 
 __all__ = ["RESPONSE", "ResponseReader"]
 
@@ -34,8 +40,7 @@ RESPONSE = LenientDecoder(WholeResponse)
 _EVENT = LenientDecoder(StreamEvent)
 _ITEM = LenientDecoder(Item)
 
-Kind = Literal["text", "refusal", "summary", "content", "arguments", "input"]
-# What is known of an item by a delta for it, where its beginning did not come.
+# The type of the item that a text belongs to.
 _ITEM_OF: dict[Kind, str] = {
     "text": "message",
     "refusal": "message",
@@ -54,258 +59,362 @@ _DELTAS: dict[str, Kind] = {
 }
 _ENDS: dict[str, Kind] = {f"{name.removesuffix('delta')}done": kind for name, kind in _DELTAS.items()}
 _OF_PART: dict[str, Kind] = {"output_text": "text", "refusal": "refusal", "reasoning_text": "content"}
-_TERMINAL = frozenset(
-    # The last is OpenRouter's word for any end: the response has a status of its own.
-    {"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"}
-)
 _FAILED = frozenset({"failed", "cancelled"})
-
-
-@attrs.define(eq=False)
-class _OpenItem:
-    """An item of the answer, from its first sign on.
-
-    number     among the items of the answer
-    keep       puts the opaque piece into the item's place in the message
-    told       what was told of each of its parts
-    voice      of reasoning: whether its summary is told, or its content; never both, for they say the same
-    cited      how many annotations of each part were taken
-    weighed    the parts whose log probabilities were taken
-    called     of a call: whether anything of it is in the accumulator
-    claimed    whether the terminal event told of it, too
-    """
-
-    number: int
-    kind: str
-    keep: Callable[[bytes], None]
-    told: dict[tuple[Kind, int], list[str]] = attrs.field(factory=dict)
-    voice: Kind | None = None
-    cited: dict[int, int] = attrs.field(factory=dict)
-    weighed: set[int] = attrs.field(factory=set)
-    called: bool = False
-    whole: bool = False
-    claimed: bool = False
+_UNFINISHED = frozenset({"queued", "in_progress"})
 
 
 @attrs.define(eq=False)
 class ResponseReader:
-    """Reads events, or a whole response, into a response (`turnout.providers.decoding.stream_reader.ChunkReader`)."""
+    """Reads events, or a whole response (`turnout.providers.decoding.stream_reader.ChunkReader`).
+
+    Attributes:
+        dialect: Makes the errors.
+        accumulator: The response.
+        headers: The header fields of the response.
+        ceiling: The tokens that the request allows for the answer, if it says so.
+        in_background: Whether the request asks for a response in the background.
+        done: Whether the terminal event was read.
+    """
 
     dialect: Dialect
     accumulator: ResponseAccumulator
     headers: Headers
+    ceiling: int | None = None
+    in_background: bool = False
     done: bool = False
-    _items: dict[object, _OpenItem] = attrs.field(factory=dict)  # by the place in the output, else by id
-    _ids: dict[str, _OpenItem] = attrs.field(factory=dict)
-    _unplaced: list[_OpenItem] = attrs.field(factory=list)  # those with neither: an event is for the last of a kind
-    _count: int = 0
-    _at: object = None
+    _items: OutputItems = attrs.field(factory=OutputItems)
+    _at: object = None  # the part whose text is being added
+    _waiting: dict[str, None] = attrs.field(factory=dict)  # what the caller is to do, by the ids of the calls
+    _is_cut: bool = False  # whether an item says that it is incomplete
+    _audio: AudioBuilder | None = None
 
-    def read(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
+    def read_chunk(self, event: str, data: bytes, events: list[Event]) -> TurnoutError | None:
+        """See `ChunkReader.read_chunk`."""
         chunk = _EVENT.decode(data)
         if chunk is None:
             if data.strip() == b"[DONE]":
-                return None  # OpenRouter's; the answer has ended with its terminal event, or was cut
+                return None  # OpenRouter's; the response has ended with its terminal event, or was cut
             raise ValueError("no JSON object")
         kind = chunk.type or event
         delta = _DELTAS.get(kind)
-        if delta is not None and self._for_the_caller(_ITEM_OF[delta]):
+        if delta is not None and self._is_for_caller(_ITEM_OF[delta]):
             if chunk.delta:
-                self._tell(self._item_of(chunk, delta), delta, _index(chunk), chunk.delta, events)
+                self._add(self._item_of(chunk, _ITEM_OF[delta]), delta, _index(chunk), chunk.delta, events)
             if chunk.logprobs:
-                self._weigh(self._item_of(chunk, delta), _index(chunk), chunk.logprobs, more=True)
+                self._add_logprobs(self._item_of(chunk, _ITEM_OF[delta]), chunk, events, more=True)
             self.accumulator.raw = data
             return None
         if chunk.error or kind == "error":
             return self.dialect.error(parse_error(decode_any(data)), self.headers, data)
-        if kind in _ENDS and self._for_the_caller(_ITEM_OF[_ENDS[kind]]):
-            self._end_of_part(chunk, _ENDS[kind], events)
-        elif kind == "response.content_part.added":
-            if chunk.part is not None and (part := _OF_PART.get(chunk.part.type or "")) is not None:
-                self._rest(self._item_of(chunk, part), part, _index(chunk), _words(chunk.part, part), events)
-        elif kind in ("response.output_item.added", "response.output_item.done"):
-            if raw := raw_bytes(chunk.item):
-                self._item(raw, chunk.output_index, kind.endswith("done"), events)
-        elif kind == "response.output_text.annotation.added":
-            if chunk.annotation:
-                item, index = self._item_of(chunk, "text"), _index(chunk)
-                item.cited[index] = item.cited.get(index, 0) + 1
-                self.accumulator.citations.append(chunk.annotation)
-        elif kind in _TERMINAL:
+        end = _ENDS.get(kind)
+        if end is not None and self._is_for_caller(_ITEM_OF[end]):
+            self._end_of_part(chunk, end, events)
+            return None
+        if kind in _TERMINAL:
             self.done = True
             response = chunk.response if chunk.response is not None else WholeResponse()
-            response.status = response.status or _status_of(kind)
-            return self.take(response, data, events)
+            if response.status is None or response.status in _UNFINISHED:
+                response.status = _TERMINAL[kind]
+            return self.apply(response, data, events)
+        handle = _HANDLERS.get(kind)
+        if handle is not None:
+            handle(self, chunk, events)
         elif chunk.response is not None and kind.startswith("response."):
             self.accumulator.raw = data
-            self._life(chunk.response)
+            self._read_life(chunk.response)
         return None
 
-    def read_whole(self, document: object, data: bytes, events: list[Event]) -> ProviderError | None:
+    def read_document(self, document: object, data: bytes, events: list[Event]) -> TurnoutError | None:
+        """See `ChunkReader.read_document`."""
         if isinstance(document, dict) and isinstance(document.get("output"), list):
             response = RESPONSE.fit(document)
-            return self.take(response, data, events) if response is not None else None
-        facts = parse_error(document)
-        return self.dialect.error(facts, self.headers, data) if facts.message or facts.codes else None
+            return self.apply(response, data, events) if response is not None else None
+        return self.dialect.in_band_error(document, data, self.headers)
 
     def flush(self, events: list[Event]) -> None:
-        """Nothing is held back."""
+        """See `ChunkReader.flush`."""
+        if self._audio is not None:
+            events.append(PartReady(self._audio.build()))
+            self._audio = None
 
-    def take(self, response: WholeResponse, data: bytes, events: list[Event]) -> ProviderError | None:
-        """Put a whole response into the accumulator, but for what its events told already."""
+    def apply(self, response: WholeResponse, data: bytes, events: list[Event]) -> TurnoutError | None:
+        """Read a whole response: only what its events did not say goes to the caller."""
         self.accumulator.raw = data
-        self._life(response)
-        for place, raw in enumerate(response.output or ()):
-            self._item(bytes(raw), place, True, events, last=True)
-        reason = response.incomplete_details.reason if response.incomplete_details is not None else None
-        self.accumulator.finish(reason if response.status == "incomplete" and reason else response.status)
+        self._read_life(response)
+        raws = [bytes(raw) for raw in response.output or ()][:MAX_ITEMS]
+        entries = [_ITEM.decode(raw) for raw in raws]
+        for entry, raw, item in zip(entries, raws, self._items.of_output(entries), strict=True):
+            if entry is None or not entry.type:
+                self.accumulator.skipped += 1
+                continue
+            item = item or self._begin(entry, entry.type, None)
+            item.claimed = True
+            self._end_item(item, entry, raw, events)
+        return self._finish(response, data)
+
+    def _finish(self, response: WholeResponse, data: bytes) -> TurnoutError | None:
+        """Note how the response ended, and return an error if it did not."""
+        accumulator, status = self.accumulator, response.status
+        if status in _UNFINISHED and not response.error:
+            if self.in_background:
+                return InvalidRequest(
+                    f"the provider runs the response in the background (it is {status}), and Turnout does not wait for "
+                    "it; leave out `background`",
+                    provider=self.dialect.name,
+                    code=status,
+                )
+            return RemoteProtocolError(f"{self.dialect.name}: the response is not finished: it is {status}")
+        details = response.incomplete_details
+        reason = details.reason if details is not None and status == "incomplete" else None
+        meaning = None
+        if status == "completed":
+            ceiling = response.max_output_tokens or self.ceiling
+            written = accumulator.usage.completion_tokens
+            if self._is_cut or (ceiling and written is not None and written >= ceiling and not accumulator.calls):
+                meaning = FinishReason.LENGTH
+            elif self._waiting:
+                meaning = FinishReason.TOOL_CALLS
+        accumulator.finish(reason or status, meaning)
         if response.error:
             return self.dialect.error(parse_error({"error": response.error}), self.headers, data)
-        if response.status in _FAILED:
-            told = f"the response is {response.status}, and does not say why"
-            return self.dialect.error(ErrorDetails(message=told, text=told), self.headers, data)
+        if status in _FAILED:
+            message = f"the response is {status}, and does not say why"
+            return self.dialect.error(ErrorDetails(message=message, text=message), self.headers, data)
         return None
 
-    def _life(self, response: WholeResponse) -> None:
-        """What every event of a response's life says of it."""
+    def _read_life(self, response: WholeResponse) -> None:
+        """Read what every event of a response's life says of it."""
         accumulator = self.accumulator
         accumulator.response_id = accumulator.response_id or response.id
         accumulator.served_model = accumulator.served_model or response.model
         if response.usage is not None:
             accumulator.usage = usage_of(response.usage, response.service_tier)
 
+    # -- events -------------------------------------------------------------------------------------------------
+
+    def _part_added(self, chunk: StreamEvent, events: list[Event]) -> None:
+        part = chunk.part
+        if part is not None and (kind := _OF_PART.get(part.type or "")) is not None:
+            words = _words(part, kind)
+            if words:
+                self._complete(self._item_of(chunk, _ITEM_OF[kind]), kind, _index(chunk), words, events)
+
+    def _item_added(self, chunk: StreamEvent, events: list[Event]) -> None:
+        decoded = self._decoded(chunk)
+        if decoded is None:
+            return
+        item, kind, _ = decoded
+        known = self._items.of_beginning(item, chunk.output_index) or self._begin(item, kind, chunk.output_index)
+        self._items.note_ids(known, (item.id,), item.call_id)
+        if kind in CALLS and self._is_for_caller(kind):
+            self._name_call(known, item, events)
+
+    def _item_done(self, chunk: StreamEvent, events: list[Event]) -> None:
+        decoded = self._decoded(chunk)
+        if decoded is None:
+            return
+        item, kind, raw = decoded
+        known = self._items.of_end(item, chunk.output_index) or self._begin(item, kind, chunk.output_index)
+        self._end_item(known, item, raw, events)
+
+    def _annotation_added(self, chunk: StreamEvent, events: list[Event]) -> None:
+        if chunk.annotation:
+            item, index = self._item_of(chunk, "message"), _index(chunk)
+            item.cited[index] = item.cited.get(index, 0) + 1
+            self.accumulator.cite([chunk.annotation])
+
+    def _audio_delta(self, chunk: StreamEvent, events: list[Event]) -> None:
+        self._add_audio({"data": chunk.delta}, events)
+
+    def _transcript_delta(self, chunk: StreamEvent, events: list[Event]) -> None:
+        self._add_audio({"transcript": chunk.delta}, events)
+
+    def _add_audio(self, piece: dict[str, Any], events: list[Event]) -> None:
+        if self._audio is None:
+            self._audio = AudioBuilder()
+            self.accumulator.growing_part(self._audio)
+        sound, text = self._audio.add(piece)
+        if sound or text:
+            events.append(AudioDelta(sound, text))
+
     # -- items --------------------------------------------------------------------------------------------------
 
-    def _item(self, raw: bytes, place: int | None, whole: bool, events: list[Event], *, last: bool = False) -> None:
-        item = _ITEM.decode(raw)
-        if item is None or not item.type:
-            self.accumulator.skipped += 1
-            return
-        known = self._known(item, place, whole, last)
-        if known is None or known.kind != item.type or (known.whole and not whole):
-            known = self._open(item.type, item.id if place is None or last else place, item.id)
-        known.claimed = known.claimed or last
-        mine = self._for_the_caller(item.type)
-        if item.type in CALLS and mine:
-            self._call(known, item, whole, events)
-        if not whole or known.whole:
-            return
-        known.whole = True
-        if item.type == "message":
-            for index, part in enumerate(item.content or ()):
-                if (kind := _OF_PART.get(part.type or "")) is not None:
-                    self._rest(known, kind, index, _words(part, kind), events)
-                    self._cite(known, index, part.annotations)
-                    self._weigh(known, index, part.logprobs)
-        elif item.type == "reasoning":
-            for index, part in enumerate(item.content or ()):
-                self._rest(known, "content", index, part.text, events)
-            for index, part in enumerate(item.summary or ()):
-                self._rest(known, "summary", index, part.text, events)
-        known.keep(_kept(item.type, raw) if mine else raw)
+    def _decoded(self, chunk: StreamEvent) -> tuple[Item, str, bytes] | None:
+        raw = raw_bytes(chunk.item)
+        item = _ITEM.decode(raw) if raw else None
+        if raw is None or item is None or not item.type:
+            self.accumulator.skipped += raw is not None
+            return None
+        return item, item.type, raw
 
-    def _for_the_caller(self, kind: str) -> bool:
-        """Not so are the calls of tools that run at the provider."""
+    def _is_for_caller(self, kind: str) -> bool:
+        """Return whether an item of this type is the caller's; calls of tools that run at the provider are not."""
         return kind != "custom_tool_call" or self.dialect.account.spec.openai_compat.custom_tool_calls
 
-    def _known(self, item: Item, place: int | None, whole: bool, last: bool) -> _OpenItem | None:
-        """By its place first, for some servers invent a new id for each event. In the terminal event by its id, for
-        some leave items out of the stream; and there, too, some ids are new."""
-        by_id = self._ids.get(item.id or "")
-        if last:
-            unclaimed = (one for one in self._unplaced if one.kind == item.type and not one.claimed)
-            return by_id or self._items.get(place) or next(unclaimed, None)
-        if place is not None:
-            return self._items.get(place)
-        return by_id or (self._unplaced_of(item.type or "") if whole and item.id is None else None)
-
-    def _unplaced_of(self, kind: str) -> _OpenItem | None:
-        return next((one for one in reversed(self._unplaced) if one.kind == kind and not one.whole), None)
-
-    def _open(self, kind: str, place: object, id: str | None) -> _OpenItem:
+    def _begin(self, item: Item | None, kind: str, index: int | None, id: str | None = None) -> OutputItem:
+        if len(self._items) >= MAX_ITEMS:
+            raise ValueError(f"more than {MAX_ITEMS} items")
         self.accumulator.end_part()
         self._at = None
-        self._count += 1
-        item = _OpenItem(self._count, kind, self.accumulator.reserve_part())
-        if kind == "message":
-            # A place without more: where this message never ends, its words are still not those of the one before.
-            item.keep(b'{"type":"message"}')
-        if place is not None:
-            self._items[place] = item
+        keep = self.accumulator.reserve_part()
+        if item is None:
+            made = self._items.begin(kind, keep, index, (id,))
         else:
-            self._unplaced.append(item)
-        if id is not None:
-            self._ids[id] = item
-        return item
+            made = self._items.begin(kind, keep, index, (item.id, item.item_id), item.call_id)
+            made.is_commentary = item.phase == "commentary"
+        if kind == "message":
+            keep(EMPTY_MESSAGE)
+        return made
 
-    def _item_of(self, chunk: StreamEvent, kind: Kind) -> _OpenItem:
-        place = chunk.output_index if chunk.output_index is not None else chunk.item_id
-        known = self._items.get(place) if place is not None else self._unplaced_of(_ITEM_OF[kind])
-        if known is None and chunk.item_id is not None:
-            known = self._ids.get(chunk.item_id)
-        return known or self._open(_ITEM_OF[kind], place, chunk.item_id)
+    def _item_of(self, chunk: StreamEvent, kind: str) -> OutputItem:
+        index, id = chunk.output_index, chunk.item_id or chunk.id
+        return self._items.of_delta(kind, index, id) or self._begin(None, kind, index, id)
 
-    def _call(self, item: _OpenItem, wire: Item, whole: bool, events: list[Event]) -> None:
-        id, begins, free_text = wire.call_id or wire.id, not item.called, wire.type == "custom_tool_call"
-        self.accumulator.tool_fragment(
-            events, id=id, index=item.number, name=wire.name, starts_call=begins, is_custom_tool=free_text
-        )
-        item.called = True
-        if whole and free_text:
-            self._rest(item, "input", 0, wire.input, events)
-        elif whole:
-            self._rest(item, "arguments", 0, _arguments(wire.arguments), events)
+    def _end_item(self, known: OutputItem, item: Item, raw: bytes, events: list[Event]) -> None:
+        """Read an item that is whole."""
+        self._items.note_ids(known, (item.id,), item.call_id)
+        kind, is_for_caller = known.kind, self._is_for_caller(known.kind)
+        if kind in CALLS and is_for_caller:
+            self._name_call(known, item, events)
+            self._complete_call(known, item, events)
+        if known.whole:
+            return
+        self._items.end(known)
+        self._is_cut = self._is_cut or item.status == "incomplete"
+        if kind == "message":
+            self._end_message(known, item, events)
+        elif kind == "reasoning":
+            for index, part in enumerate(item.content or ()):
+                self._complete(known, "content", index, part.text, events)
+            for index, part in enumerate(item.summary or ()):
+                self._complete(known, "summary", index, part.text, events)
+        elif waits_for_caller(kind, item.execution):
+            self._waiting[item.call_id or item.id or ""] = None
+        elif kind.endswith("_output") and item.call_id:
+            self._waiting.pop(item.call_id, None)
+        call_id = self.accumulator.call_id(known.position) if known.position is not None else None
+        kept = kept_item(kind, raw, call_id) if is_for_caller else raw
+        known.keep(kept)
+        if kept is raw:
+            self.accumulator.announce_opaque(raw, events)
+        if kind == "image_generation_call" and isinstance(item.result, str):
+            image = image_of(item.result, f"image/{item.output_format}" if item.output_format else None)
+            if image is not None:
+                self.accumulator.whole_part(image, events)
+
+    def _end_message(self, known: OutputItem, item: Item, events: list[Event]) -> None:
+        if item.phase == "commentary" and not known.length:
+            known.is_commentary = True
+        for index, part in enumerate(item.content or ()):
+            if (kind := _OF_PART.get(part.type or "")) is not None:
+                self._complete(known, kind, index, _words(part, kind), events)
+                taken = known.cited.get(index, 0)
+                if part.annotations and len(part.annotations) > taken:
+                    self.accumulator.cite(part.annotations[taken:])
+                    known.cited[index] = len(part.annotations)
+                if part.logprobs and index not in known.with_logprobs:
+                    known.with_logprobs.add(index)
+                    self.accumulator.add_logprobs_list(part.logprobs, events)
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    def _name_call(self, known: OutputItem, item: Item, events: list[Event]) -> None:
+        """Note what an item says of its call: the id, the name, and fields that go back with it."""
+        known.name = known.name or item.name or None
+        id = item.call_id or item.id
+        if known.position is None:
+            extra = {"namespace": item.namespace, "caller": item.caller}
+            known.position = self.accumulator.tool_fragment(
+                events,
+                id=id,
+                name=item.name,
+                extra={name: value for name, value in extra.items() if value},
+                starts_call=True,
+                is_custom_tool=known.kind == "custom_tool_call",
+            )
+        else:
+            self.accumulator.complete_call(known.position, events, id=id, name=item.name)
+
+    def _complete_call(self, known: OutputItem, item: Item, events: list[Event]) -> None:
+        assert known.position is not None
+        whole = item.input if known.kind == "custom_tool_call" else arguments_of(item.arguments)
+        self.accumulator.complete_call(known.position, events, arguments=whole)
 
     # -- words --------------------------------------------------------------------------------------------------
 
-    def _tell(self, item: _OpenItem, kind: Kind, index: int, delta: str, events: list[Event]) -> None:
+    def _add(self, item: OutputItem, kind: Kind, index: int, delta: str, events: list[Event]) -> None:
+        """Add a piece of a text to its item, and to the response."""
         if kind in ("summary", "content"):
             item.voice = item.voice or kind
             if item.voice != kind:
                 return
-        item.told.setdefault((kind, index), []).append(delta)
+        item.words.setdefault((kind, index), Words()).add(delta)
         accumulator = self.accumulator
         if kind in ("arguments", "input"):
-            accumulator.tool_fragment(events, index=item.number, arguments=delta, is_custom_tool=kind == "input")
-            item.called = True
+            if item.position is None:
+                item.position = accumulator.tool_fragment(events, starts_call=True, is_custom_tool=kind == "input")
+            accumulator.add_arguments(item.position, delta, events)
             return
         at = (item.number, kind, index)
         if self._at != at:
             accumulator.end_part()
             self._at = at
-        if kind == "text":
-            accumulator.text(delta, events)
-        elif kind == "refusal":
+        if kind == "refusal":
             accumulator.refusal(delta, events)
-        else:
+        elif kind != "text":
             accumulator.reasoning(delta, events)
+        elif item.is_commentary:
+            accumulator.commentary(delta, events)
+        else:
+            accumulator.text(delta, events)
 
-    def _rest(self, item: _OpenItem, kind: Kind, index: int, whole: str | None, events: list[Event]) -> None:
-        """Tell what the whole of a part has more than was told of it. Where it differs from that, the deltas hold."""
-        if not whole:
-            return
-        told = "".join(item.told.get((kind, index), ()))
-        if len(whole) > len(told) and whole.startswith(told):
-            self._tell(item, kind, index, whole[len(told) :], events)
+    def _complete(self, item: OutputItem, kind: Kind, index: int, whole: str | None, events: list[Event]) -> None:
+        """Add what the whole of a text has more than its deltas. If it differs from them, they hold."""
+        words = item.words.get((kind, index))
+        rest = (whole if words is None else words.rest_of(whole)) if whole else None
+        if rest:
+            self._add(item, kind, index, rest, events)
 
     def _end_of_part(self, chunk: StreamEvent, kind: Kind, events: list[Event]) -> None:
-        item, index = self._item_of(chunk, kind), _index(chunk)
-        if kind in ("arguments", "input"):
-            whole = chunk.input if kind == "input" else _arguments(chunk.arguments)
-            self._rest(item, kind, index, whole, events)
-            return
-        self._rest(item, kind, index, chunk.refusal if kind == "refusal" else chunk.text, events)
-        self._weigh(item, index, chunk.logprobs)
+        whole: str | None
+        match kind:
+            case "arguments":
+                whole = arguments_of(chunk.arguments)
+            case "input":
+                whole = chunk.input
+            case "refusal":
+                whole = chunk.refusal
+            case _:
+                whole = chunk.text
+        item = self._item_of(chunk, _ITEM_OF[kind])
+        self._complete(item, kind, _index(chunk), whole, events)
+        self._add_logprobs(item, chunk, events)
 
-    def _cite(self, item: _OpenItem, index: int, annotations: list[Any] | None) -> None:
-        self.accumulator.citations += (annotations or [])[item.cited.get(index, 0) :]
-        item.cited[index] = max(item.cited.get(index, 0), len(annotations or ()))
+    def _add_logprobs(self, item: OutputItem, chunk: StreamEvent, events: list[Event], *, more: bool = False) -> None:
+        """Add log probabilities. They are sent with each delta, and all of them again at the end."""
+        index = _index(chunk)
+        if chunk.logprobs and (more or index not in item.with_logprobs):
+            item.with_logprobs.add(index)
+            self.accumulator.add_logprobs_list(chunk.logprobs, events)
 
-    def _weigh(self, item: _OpenItem, index: int, logprobs: list[Any] | None, *, more: bool = False) -> None:
-        """Log probabilities come with each delta, and all of them again at the end."""
-        if logprobs and (more or index not in item.weighed):
-            item.weighed.add(index)
-            self.accumulator.logprobs += logprobs
+
+Handler = Callable[[ResponseReader, StreamEvent, list[Event]], None]
+_HANDLERS: dict[str, Handler] = {
+    "response.content_part.added": ResponseReader._part_added,
+    "response.output_item.added": ResponseReader._item_added,
+    "response.output_item.done": ResponseReader._item_done,
+    "response.output_text.annotation.added": ResponseReader._annotation_added,
+    "response.audio.delta": ResponseReader._audio_delta,
+    "response.audio.transcript.delta": ResponseReader._transcript_delta,
+}
+# The terminal events, each with the status of a response that does not have one. `response.done` is OpenRouter's.
+_TERMINAL = {
+    "response.completed": "completed",
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+    "response.cancelled": "cancelled",
+    "response.done": "completed",
+}
 
 
 def _index(chunk: StreamEvent) -> int:
@@ -314,31 +423,3 @@ def _index(chunk: StreamEvent) -> int:
 
 def _words(part: Content, kind: Kind) -> str | None:
     return part.refusal if kind == "refusal" else part.text
-
-
-def _status_of(terminal: str) -> str:
-    name = terminal.removeprefix("response.")
-    return "completed" if name == "done" else name
-
-
-def _arguments(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _kept(kind: str, raw: bytes) -> bytes:
-    """What of an item its place in the message keeps."""
-    if kind != "message" and kind not in CALLS:
-        return raw
-    fields = decode_any(raw)
-    if kind in CALLS:
-        return encode({name: value for name, value in fields.items() if name not in ("name", CALLS[kind])})
-    content = fields.get("content")
-    kept = []
-    for part in content if isinstance(content, list) else ():
-        words = WORDS.get(str(part.get("type")) if isinstance(part, dict) else "")
-        if words is None:
-            kept.append(part)
-        elif part.get(words):
-            # Log probabilities say nothing to the model, and are longer than its words.
-            kept.append({name: value for name, value in part.items() if name not in (words, "logprobs")})
-    return encode({**fields, "content": kept})

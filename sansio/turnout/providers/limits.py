@@ -1,0 +1,33 @@
+"""How much of a response is read."""
+
+from __future__ import annotations
+
+import attrs
+
+from turnout._validation import integer
+
+__all__ = ["ResponseLimits"]
+
+_MIB = 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class ResponseLimits:
+    """Limits of what one response may hold, after its content coding is undone.
+
+    A response above a limit fails with RemoteProtocolError; the memory that it takes until then is at most four times
+    the limit. All limits are in bytes, but for `output`.
+
+    Attributes:
+        document: A whole response that is no stream and holds no vectors. Real ones have images of several MiB.
+        embeddings: A whole response with vectors: 2,048 vectors of 3,072 numbers in text are about 140 MiB.
+        error_body: The body of an error. What follows is not read, and the error says what it says until there.
+        event: One event of a stream.
+        output: Characters of text, reasoning and arguments, and bytes of media, of one answer.
+    """
+
+    document: int = attrs.field(default=64 * _MIB, validator=integer(1))
+    embeddings: int = attrs.field(default=256 * _MIB, validator=integer(1))
+    error_body: int = attrs.field(default=256 * 1024, validator=integer(1))
+    event: int = attrs.field(default=16 * _MIB, validator=integer(1))
+    output: int = attrs.field(default=64 * _MIB, validator=integer(1))

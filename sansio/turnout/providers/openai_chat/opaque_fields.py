@@ -1,0 +1,137 @@
+"""The fields of an assistant's message that only its provider understands.
+
+They are kept as one opaque part, a JSON object with the fields under their own names. Most go back in the next turn;
+`RETURNED` has their names. The others are the response's alone, such as the tools that ran at the provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from turnout.providers.json_codec import encode, is_shallow
+
+__all__ = ["RETURNED", "OpaqueFields"]
+
+RETURNED = frozenset({"reasoning_details", "reasoning_opaque", "thinking_blocks"})
+"""The fields that the provider gets back."""
+
+
+@attrs.define(eq=False)
+class _Entry:
+    """An entry of a list field, as far as it was received."""
+
+    fields: dict[str, Any]
+    texts: dict[str, list[str]] = attrs.field(factory=dict)
+
+    def extend(self, fragment: dict[str, Any], joined: frozenset[str]) -> None:
+        for name, value in fragment.items():
+            if name in joined and isinstance(value, str):
+                self.texts.setdefault(name, []).append(value)
+            elif value is not None:
+                self.fields[name] = value
+
+    def build(self) -> dict[str, Any]:
+        return {**self.fields, **{name: "".join(pieces) for name, pieces in self.texts.items()}}
+
+
+@attrs.define(eq=False)
+class _Entries:
+    """A list field whose entries streams cut into fragments.
+
+    Attributes:
+        joined: The fields of an entry whose fragments are joined; a later value replaces an earlier one in all others.
+    """
+
+    joined: frozenset[str]
+    _entries: list[_Entry] = attrs.field(factory=list)
+    _newest: dict[object, _Entry] = attrs.field(factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def add(self, fragment: dict[str, Any], key: object) -> None:
+        """Add a fragment of the newest entry of this key, or an entry; the key None is no entry's.
+
+        An entry that is nested too deeply to be copied is left out.
+        """
+        if not is_shallow(fragment):
+            return
+        entry = self._newest.get(key) if key is not None else None
+        if entry is None or not _same_id(entry.fields, fragment):
+            entry = _Entry({name: value for name, value in fragment.items() if name not in self.joined})
+            self._entries.append(entry)
+            if key is not None:
+                self._newest[key] = entry
+        entry.extend(fragment, self.joined)
+
+    def forget(self, key: object) -> None:
+        """End the newest entry of this key."""
+        self._newest.pop(key, None)
+
+    def build(self) -> list[dict[str, Any]]:
+        return [entry.build() for entry in self._entries]
+
+
+@attrs.define(eq=False)
+class OpaqueFields:
+    """Collects the fields of one message.
+
+    Attributes:
+        custom_calls: Returns the ids of the calls of tools that take free text, if there are some. They are kept as
+            `custom_calls`, and decide how the calls go back.
+    """
+
+    custom_calls: Callable[[], list[str]] | None = None
+    _details: _Entries = attrs.field(factory=lambda: _Entries(frozenset({"text", "summary", "data"})))
+    _blocks: _Entries = attrs.field(factory=lambda: _Entries(frozenset({"thinking", "data"})))
+    _fields: dict[str, Any] = attrs.field(factory=dict)
+
+    def add_detail(self, detail: dict[str, Any], *, whole: bool) -> None:
+        """Add an entry of OpenRouter's `reasoning_details`, or a fragment of one.
+
+        Fragments have the type and the index of their entry. An entry without an index is whole, and so is each entry
+        of a response that is no stream.
+        """
+        index = detail.get("index")
+        known = isinstance(index, int) and not whole
+        self._details.add(detail, (str(detail.get("type")), index) if known else None)
+
+    def add_block(self, block: dict[str, Any], *, whole: bool) -> None:
+        """Add an entry of LiteLLM's `thinking_blocks`, or a fragment of one: its signature ends a block."""
+        thinking = block.get("type") == "thinking" and not whole
+        self._blocks.add(block, "thinking" if thinking else None)
+        if not thinking or block.get("signature"):
+            self._blocks.forget("thinking")
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a field that is received whole; one that is nested too deeply to be copied is left out."""
+        if is_shallow(value):
+            self._fields[name] = value
+
+    def extend(self, name: str, values: list[Any]) -> None:
+        """Add entries to a list field; those that are nested too deeply to be copied are left out."""
+        self._fields.setdefault(name, []).extend(value for value in values if is_shallow(value))
+
+    @property
+    def response_only(self) -> dict[str, Any]:
+        """The fields that do not go back."""
+        return {name: value for name, value in self._fields.items() if name not in RETURNED}
+
+    def json(self) -> bytes | None:
+        """Return the fields as JSON; None if there are none."""
+        fields = dict(self._fields)
+        if self._details:
+            fields["reasoning_details"] = self._details.build()
+        if self._blocks:
+            fields["thinking_blocks"] = self._blocks.build()
+        if self.custom_calls is not None:
+            fields["custom_calls"] = self.custom_calls()
+        return encode(fields) if fields else None
+
+
+def _same_id(known: dict[str, Any], fragment: dict[str, Any]) -> bool:
+    ids = (known.get("id"), fragment.get("id"))
+    return None in ids or ids[0] == ids[1]
