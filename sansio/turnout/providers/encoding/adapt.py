@@ -22,12 +22,28 @@ import attrs
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.extras import scoped_fields
-from turnout.messages import Message, Opaque, Part, Refusal, Role, Tool, ToolCall, ToolChoice
+from turnout.messages import (
+    Audio,
+    Commentary,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from turnout.providers.encoding.call_ids import with_unique_ids
 from turnout.providers.encoding.hosted_tools import hosted_name, is_hosted, own_definition
 from turnout.providers.encoding.tool_names import ToolNameRule, wire_names
 
 __all__ = ["AdaptedRequest", "Target", "adapt", "adapt_model", "caller_names", "given", "omitted"]
+
+# The parts that a model makes beside text, and that not every dialect has in an assistant's turn.
+_MADE = frozenset({Commentary, Image, Audio})
 
 PieceT = TypeVar("PieceT", bound=Message | Part | ToolCall)
 
@@ -77,6 +93,8 @@ def adapt(request: ChatRequest, target: Target) -> ChatRequest:
     """
     model = adapt_model(request.model, target.scopes)
     messages = request.messages
+    if any(map(_has_made_parts, messages)):
+        messages = tuple(_with_known_parts(message, target) for message in messages)
     if any(map(_has_extra, messages)):
         messages = tuple(_message(message, target) for message in messages)
     tools, hosted, omitted = _tools(request.tools, request.model, target)
@@ -171,6 +189,32 @@ def _message(message: Message, target: Target) -> Message:
 
     content, calls = tuple(map(scoped, message.content)), tuple(map(scoped, message.tool_calls))
     return attrs.evolve(scoped(message), content=content, tool_calls=calls)
+
+
+def _has_made_parts(message: Message) -> bool:
+    return message.role is Role.ASSISTANT and any(type(part) in _MADE for part in message.content)
+
+
+def _with_known_parts(message: Message, target: Target) -> Message:
+    """Return an assistant's message as a provider knows it that did not make it.
+
+    Commentary is text there, and so is the transcript of sound. Images and sound of another provider are left out: no
+    dialect has them in an assistant's turn. The maker gets back what it made.
+    """
+    if not _has_made_parts(message) or message.origin == target.family:
+        return message
+    content: list[Part] = []
+    for part in message.content:
+        match part:
+            case Commentary():
+                content.append(Text(part.text, extra=part.extra))
+            case Audio(transcript=str(transcript)):
+                content.append(Text(transcript))
+            case Image() | Audio() if message.origin is not None:
+                continue
+            case _:
+                content.append(part)
+    return attrs.evolve(message, content=tuple(content))
 
 
 def _renamed(message: Message, sent: Mapping[str, str]) -> Message:

@@ -231,6 +231,8 @@ def _model_parts(message: Message, own: bool, newest: bool) -> list[dict[str, An
             case Opaque():
                 if own:
                     parts.append(msgspec.Raw(part.json))
+            case Image() | Audio():
+                parts.append(_signed(_part(part), part.signature if own else None))
             case _:
                 parts.append(_part(part))
     for place, call in enumerate(message.tool_calls):

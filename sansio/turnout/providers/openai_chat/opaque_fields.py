@@ -10,13 +10,28 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import msgspec
 
-from turnout.providers.json_codec import encode, is_shallow
+from turnout.messages import Message, Opaque
+from turnout.providers.json_codec import decode_any, encode, is_shallow
 
-__all__ = ["RETURNED", "OpaqueFields"]
+__all__ = ["RETURNED", "OpaqueFields", "opaque_fields"]
 
 RETURNED = frozenset({"reasoning_details", "reasoning_opaque", "thinking_blocks"})
 """The fields that the provider gets back."""
+
+
+def opaque_fields(message: Message) -> dict[str, Any]:
+    """Return the fields of a message that its provider gets back, as JSON, and the ids in `custom_calls`."""
+    fields: dict[str, Any] = {}
+    for part in message.content:
+        if isinstance(part, Opaque):
+            for name, raw in msgspec.json.decode(part.json, type=dict[str, msgspec.Raw]).items():
+                if name in RETURNED:
+                    fields[name] = msgspec.Raw(raw)
+                elif name == "custom_calls":
+                    fields[name] = decode_any(bytes(raw))
+    return fields
 
 
 @attrs.define(eq=False)

@@ -16,6 +16,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import (
     Audio,
+    Commentary,
     File,
     Image,
     Message,
@@ -34,6 +35,7 @@ from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.encoding.tool_arguments import object_schema
 from turnout.providers.json_codec import encode
+from turnout.providers.openai_chat.opaque_fields import opaque_fields
 from turnout.providers.openai_chat.prefix_filter import prefill_of
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
@@ -279,26 +281,50 @@ def _message(message: Message, account: ProviderAccount) -> dict[str, Any]:
 
 
 def _assistant(message: Message, account: ProviderAccount) -> dict[str, Any]:
-    spoken = [part for part in message.content if not isinstance(part, Thinking | Opaque)]
-    refusal = "".join(part.text for part in spoken if isinstance(part, Refusal))
-    text = _text_only((part for part in spoken if not isinstance(part, Refusal)), "an assistant's message")
-    # An empty content beside tool calls is null: some servers refuse "".
-    wire: dict[str, Any] = {"content": text if text or not message.tool_calls else None}
+    own = message.origin == account.spec.name
+    texts: list[Part] = []
+    refusals, images = [], []
+    wire: dict[str, Any] = {}
+    for part in message.content:
+        match part:
+            case Thinking() | Opaque():
+                continue
+            case Refusal():
+                refusals.append(part.text)
+            case Image() if own:
+                images.append(_part(part, account))
+            case Audio() if own:
+                if part.id is not None:
+                    wire["audio"] = {"id": part.id}
+            case Commentary():
+                texts.append(Text(part.text))
+            case _:
+                texts.append(part)
+    text, refusal = _text_only(texts, "an assistant's message"), "".join(refusals)
+    # An empty content beside tool calls or sound is null: some servers refuse "".
+    wire = {"content": text if text or not (message.tool_calls or wire) else None, **wire}
     if refusal and not text:
         wire["refusal"] = refusal
-    own = message.origin == account.spec.name
+    returned = opaque_fields(message) if own else {}
+    custom = returned.pop("custom_calls", ())
     if message.tool_calls:
-        wire["tool_calls"] = [tool_call(call, account, own=own) for call in message.tool_calls]
+        wire["tool_calls"] = [
+            tool_call(call, account, own=own, custom=call.id in custom) for call in message.tool_calls
+        ]
     if own:
+        if images:
+            wire["images"] = images
         if account.spec.openai_compat.reasoning_replay_field == "reasoning_content" and message.reasoning:
             wire["reasoning_content"] = message.reasoning
-        for part in message.content:
-            if isinstance(part, Opaque):
-                wire |= {
-                    name: msgspec.Raw(raw)
-                    for name, raw in msgspec.json.decode(part.json, type=dict[str, msgspec.Raw]).items()
-                }
-    return wire
+        if (signature := _text_signature(message)) is not None:
+            wire["extra_content"] = {"google": {"thought_signature": signature}}
+    return wire | returned
+
+
+def _text_signature(message: Message) -> str | None:
+    """Return the newest signature of a text: Google's OpenAI-compatible endpoint has one for a whole message."""
+    signatures = [part.signature for part in message.content if isinstance(part, Text) and part.signature is not None]
+    return signatures[-1] if signatures else None
 
 
 def tool_call(call: ToolCall, account: ProviderAccount, *, own: bool = True, custom: bool = False) -> dict[str, Any]:

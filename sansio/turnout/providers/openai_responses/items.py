@@ -21,7 +21,20 @@ import msgspec
 
 from turnout.chat import ChatRequest
 from turnout.errors import CapabilityUnsupported
-from turnout.messages import File, Image, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall
+from turnout.messages import (
+    Audio,
+    Commentary,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from turnout.providers.catalog.spec import ProviderAccount
 from turnout.providers.encoding.call_ids import CallIds
 from turnout.providers.json_codec import LenientDecoder, decode_any
@@ -149,7 +162,8 @@ class _Turn:
         else:
             # llama.cpp refuses an assistant's message without its type.
             text = "".join(part.text for part in words)
-            self.add({"type": "message", "role": "assistant", "content": text, **self.extra})
+            phase = {"phase": place["phase"]} if isinstance(place.get("phase"), str) else {}
+            self.add({"type": "message", "role": "assistant", "content": text, **phase, **self.extra})
 
     def end(self) -> list[dict[str, Any] | msgspec.Raw]:
         self.end_message()
@@ -168,8 +182,13 @@ def _assistant(
             case Text() | Refusal():
                 if part.text:
                     turn.words.append(part)
+            case Commentary():
+                if part.text:
+                    turn.words.append(Text(part.text, extra=part.extra))
             case Thinking():
-                pass  # this family's stands in its opaque item
+                pass  # the opaque item of this family's reasoning has it
+            case Image() | Audio() if own:
+                pass  # and so do the items of images and sound
             case Opaque():
                 if own:
                     _opaque(part, turn, calls, stored)

@@ -38,6 +38,8 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
     if request.response_format is not None:
         needs.add(Capability.JSON)
     for message in request.messages:
+        if message.role is Role.ASSISTANT:
+            continue  # a model made its parts; a provider that does not have them gets the message without them
         for part in message.content:
             need = _PART_NEEDS.get(type(part))
             if need is not None:
