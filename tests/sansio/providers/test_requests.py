@@ -200,7 +200,7 @@ def test_a_vendor_s_limits_are_told() -> None:
     forced = ChatRequest(ModelConfig("p", "m"), [Message.user("x")], tools=TOOLS, tool_choice=ToolChoice("required"))
     with pytest.raises(CapabilityUnsupported, match="tool choice 'required'"):
         openai(forced, "glm4")
-    with pytest.raises(CapabilityUnsupported, match="cannot be made to call"):
+    with pytest.raises(CapabilityUnsupported, match="does not force a tool call"):
         ollama(forced)
 
 

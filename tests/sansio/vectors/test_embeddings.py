@@ -107,7 +107,7 @@ def test_vector_89_fewer_vectors_than_texts() -> None:
     for name in ("openai", "gemini", "cohere", "ollama"):
         error = World(name, short=True).run(3).error
         assert isinstance(error, RemoteProtocolError)
-        assert "3 texts were sent and 2 vectors came back" in str(error)
+        assert "3 texts were sent and 2 vectors were returned" in str(error)
 
 
 @pytest.mark.parametrize(("name", "cap"), CAPS)

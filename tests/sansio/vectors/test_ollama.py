@@ -16,6 +16,7 @@ from turnout.errors import (
     NotSupported,
     Overloaded,
     ProviderError,
+    RemoteProtocolError,
     StreamTruncated,
 )
 from turnout.events import Reasoning, Token
@@ -121,9 +122,8 @@ def test_vector_64_an_end_without_its_reason(reason: str | None) -> None:
 def test_vector_64_a_model_that_was_only_loaded() -> None:
     loaded = line() | {"done": True, "done_reason": "load"}
     for seen in (chat("ollama", loaded), stream("ollama", ndjson(loaded))):
-        assert seen.failure is None
-        assert (seen.result.text, seen.result.raw_finish_reason) == ("", "load")
-        assert seen.result.finish_reason is FinishReason.UNKNOWN
+        assert isinstance(seen.failure, RemoteProtocolError | StreamTruncated)
+        assert "neither content nor a finish reason" in str(seen.failure)
 
 
 def test_vector_65_thinking_and_then_content() -> None:

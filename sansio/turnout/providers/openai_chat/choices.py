@@ -1,7 +1,7 @@
 """Which choice of a response is the answer.
 
 Requests ask for one choice, and servers number it as they like: 0, 1 throughout, or one more in each chunk. A response
-with several choices is a response to a request for several, or of a server that sends more than it was asked for.
+with several choices is one to a request for several, or of a server that sends more than it was asked for.
 """
 
 from __future__ import annotations
@@ -17,33 +17,36 @@ __all__ = ["ChoicePicker"]
 
 @attrs.define(eq=False)
 class ChoicePicker:
-    """Picks the chunks of one choice.
+    """Picks the choices that are the answer.
 
-    The first index of a response is the answer's, and 0 if one chunk has several. As long as each chunk has one choice,
-    every index is the answer's: the server counts them. An index that returns, or one whose first chunk has a role
-    although the answer has begun, proves that there are several choices.
+    The first index of a response is the answer's, and 0 if one chunk has several choices. A chunk with another index is
+    held back until the next one decides: if the index grows again, the server counts its chunks, and all of them are
+    the answer. In every other case there are several choices, and all but the first are left out. A role in the chunk,
+    or a finish reason before it, decides at once that it begins another choice.
 
     Attributes:
-        several: Whether there are several choices, so that all but one are left out.
+        several: Whether there are several choices.
     """
 
     several: bool = False
     _index: int | None = None  # of the answer
-    _current: int | None = None  # of the newest chunk
-    _earlier: set[int] = attrs.field(factory=set)
+    _counts: bool = False  # whether the server counts its chunks
+    _has_content: bool = False  # whether a choice of the answer had any
+    _finished: bool = False  # whether a choice of the answer had a finish reason
+    _held: Choice | None = None
 
     @property
     def takes_zero(self) -> bool:
         """Whether a chunk whose only choice has the index 0, or none, surely belongs to the answer."""
-        return (self._index if self.several else self._current) in (None, 0)
+        return self._index in (None, 0) and self._held is None
 
     def begin(self) -> None:
-        """Note that chunks with the index 0 were read."""
-        if self._index is None:
-            self._index = self._current = 0
+        """Note that chunks with the index 0 and some text were read."""
+        self._index = 0
+        self._has_content = True
 
-    def pick(self, choices: Sequence[Choice], data: bytes) -> Choice | None:
-        """Return the choice of this chunk that belongs to the answer; None if there is none.
+    def pick(self, choices: Sequence[Choice], data: bytes) -> Sequence[Choice]:
+        """Return the choices that belong to the answer, in order: those of this chunk, and one that was held back.
 
         Args:
             choices: The choices of one chunk, at least one.
@@ -51,23 +54,40 @@ class ChoicePicker:
         """
         if len(choices) > 1:
             self.several = True
+            self._held = None
             if self._index is None:
                 indexes = [choice.index or 0 for choice in choices]
                 self._index = 0 if 0 in indexes else indexes[0]
-            return next((choice for choice in choices if (choice.index or 0) == self._index), None)
+            return self._taken([choice for choice in choices if (choice.index or 0) == self._index])
         choice = choices[0]
-        index = choice.index or 0
         if self._index is None:
-            self._index = self._current = index
-            return choice
-        if index == self._index if self.several else index == self._current:
-            return choice
-        if self.several:
-            return None
-        if index in self._earlier or b'"role"' in data:
+            self._index = choice.index or 0
+        index = choice.index if choice.index is not None else self._index
+        held = self._held
+        if held is not None:
+            self._held = None
+            self._counts = index == (held.index or 0) + 1
+            self.several = not self._counts
+            return self._taken([held, choice] if self._counts else [choice] if index == self._index else [])
+        if index == self._index or self._counts:
+            return self._taken([choice])
+        if not self.several and not self._has_content:
+            self._index = index  # nothing but a role was received under the first number
+            return self._taken([choice])
+        if self.several or self._finished or b'"role"' in data:
             self.several = True
-            return choice if index == self._index else None
-        if self._current is not None:
-            self._earlier.add(self._current)
-        self._current = index
-        return choice
+            return []
+        self._held = choice
+        return []
+
+    def flush(self) -> Sequence[Choice]:
+        """Return the choice that is held back at the end: no other one followed it, so it is the answer's."""
+        held, self._held = self._held, None
+        return [held] if held is not None else []
+
+    def _taken(self, choices: list[Choice]) -> list[Choice]:
+        for choice in choices:
+            self._finished = self._finished or bool(choice.finish_reason)
+            delta = choice.delta or choice.message
+            self._has_content = self._has_content or (delta is not None and bool(delta.content or delta.tool_calls))
+        return choices

@@ -106,6 +106,8 @@ class ChatChunkReader(TextReader):
 
     def flush(self, events: list[Event]) -> None:
         """See `ChunkReader.flush`."""
+        for choice in self.choices.flush():
+            self._choice(choice, events, False)
         self.messages.flush(events)
 
     def apply(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
@@ -121,11 +123,9 @@ class ChatChunkReader(TextReader):
         if chunk.citations or chunk.search_results:
             self._cite(chunk)
         error = chunk.error or chunk.errors
-        if chunk.choices:
-            choice = self.choices.pick(chunk.choices, data)
-            if choice is not None:
-                self._choice(choice, events, whole)
-                error = error or choice.error
+        for choice in self.choices.pick(chunk.choices, data) if chunk.choices else ():
+            self._choice(choice, events, whole)
+            error = error or choice.error
         if chunk.x_groq is not None:
             if chunk.x_groq.usage is not None and not self._usage_seen:
                 accumulator.usage = usage_of(chunk.x_groq.usage)

@@ -314,7 +314,7 @@ def test_a_search_of_xai_s_own_is_no_call() -> None:
         event("response.completed", response=whole([search, message])),
     ]
     streamed = playing.feed("xai", b"".join(parts), api="responses")
-    assert [each.type for each in streamed.events] == ["token", "end"]
+    assert [each.type for each in streamed.events] == ["part", "token", "end"]
     for result in (streamed.result, playing.read("xai", whole([search, message]), api="responses")):
         assert (result.text, result.tool_calls, result.finish_reason) == ("Found.", (), FinishReason.STOP)
         exchange = create("xai", api_key="k", api="responses").chat(
