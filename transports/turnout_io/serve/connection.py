@@ -11,6 +11,7 @@ import contextlib
 import enum
 import functools
 import math
+import os
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -33,6 +34,7 @@ __all__ = ["Connection", "ConnectionLimits", "Responder", "StopReason"]
 _READ_SIZE: Final = 64 * 1024
 # Bytes of later requests that a client can send ahead while one is running.
 _MAX_AHEAD: Final = 64 * 1024
+_SMALL: Final = 4096
 # Seconds to wait for the end of the client's side after ours.
 _LINGER: Final = 1.0
 
@@ -138,11 +140,15 @@ class Responder:
     async def _write(self, data: bytes) -> None:
         while self._free is not None:
             await self._free.wait()  # a ping is being sent
-        self._free = trio.Event()
         self.started = True
+        rest = self._connection.send_now(data)
+        if not rest:
+            self.last_write = trio.current_time()
+            return
+        self._free = trio.Event()
         self.writing_since = trio.current_time()
         try:
-            await self._connection.stream.send_all(data)
+            await self._connection.stream.send_all(rest)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.stop(StopReason.CLIENT_LEFT)
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -184,11 +190,14 @@ class Connection:
     _ended: bool = attrs.field(default=False, init=False)  # the client has sent its last byte
     _arrived: trio.Event = attrs.field(factory=trio.Event, init=False)
     _room: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _descriptor: int = attrs.field(default=-1, init=False)  # of a socket that can be written without trio
     _discard: bool = attrs.field(default=False, init=False)
     _waiting_scope: trio.CancelScope | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reader = RequestReader(max_body=self.limits.max_body)
+        if isinstance(self.stream, trio.SocketStream) and os.name == "posix":
+            self._descriptor = self.stream.socket.fileno()
 
     async def serve(self) -> None:
         """Serve requests until either side ends the connection."""
@@ -219,6 +228,21 @@ class Connection:
                 return
             while not self._ended:
                 await self._arrived.wait()
+
+    def send_now(self, data: bytes) -> bytes | memoryview:
+        """Send a small piece if the kernel takes it at once, and return the rest.
+
+        `send_all` of trio ends with a pass through the scheduler, so that a task that only sends lets others run. A
+        task here reads before each write, and that is a pass already: without the second one, a paced chunk costs a
+        tenth less. A large piece is better sent with it, because more of the answer arrives meanwhile.
+        """
+        if self._descriptor < 0 or self._ended or len(data) > _SMALL:
+            return data
+        try:
+            sent = os.write(self._descriptor, data)
+        except OSError:
+            return data  # the kernel's buffer is full, or `send_all` reports what is wrong
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
     def end_when_idle(self) -> None:
         """Serve no further request. An idle connection ends at once."""
