@@ -186,8 +186,6 @@ class HttpExchange(Generic[ResultT]):
     @property
     def can_end(self) -> bool:
         """Whether any end of the connection ends this exchange as well as a clean one (see `Exchange.can_end`)."""
-        if self._reader is None:
-            return self.state is State.REFUSED
         return self.state is State.READING and getattr(self._reader, "can_end", False)
 
     @property

@@ -10,6 +10,7 @@ the bytes of one request, is fed the response, and never does I/O.
     exchange.receive_end()                    once, when the body has ended as HTTP says it should
     exchange.failure                          None, or the error that stands from now on
     exchange.complete                         True once nothing that may still come matters (a terminator was seen)
+    exchange.can_end                          True while any end of the connection is as good as a clean one
     exchange.result                           the answer; of a stream at any time, as far as it came
 
 `receive_*` never raises for the peer's faults: it returns the events that came before the fault, and `failure` stands.
@@ -53,6 +54,15 @@ class Exchange(Protocol[ResultT_co]):
 
     @property
     def complete(self) -> bool: ...
+
+    @property
+    def can_end(self) -> bool:
+        """Whether any end of the connection is as good as a clean one: call `receive_end` then, whatever happened.
+
+        It is true for a stream whose finish reason was received without content and without content after it: only
+        usage may be missing.
+        """
+        ...
 
     @property
     def result(self) -> ResultT_co: ...

@@ -39,6 +39,7 @@ class Attempt:
             lately. If it is silent for that time, it says nothing about the candidate's health.
         cost_recorded: True once the cost of its response is counted.
         operation_pending: True if an operation on it was started beside that of another attempt, and has no result yet.
+        drain_until: Until when it is read although any end of it would be a good one; None before that.
         read_at: When its newest read started.
         head_at: When its head arrived.
     """
@@ -57,6 +58,7 @@ class Attempt:
     state: AttemptState = attrs.field(default=AttemptState.OPENING, init=False)
     cost_recorded: bool = attrs.field(default=False, init=False)
     operation_pending: bool = attrs.field(default=False, init=False)
+    drain_until: float | None = attrs.field(default=None, init=False)
     read_at: float = attrs.field(default=0.0, init=False)
     head_at: float = attrs.field(default=0.0, init=False)
 
@@ -126,6 +128,9 @@ class Attempt:
     def next_read(self, now: float, deadline: float) -> Read | None:
         """Return the next read, or None if its time has passed. `deadline` is the deadline of the call."""
         self.read_at = now
+        if self.drain_until is not None:
+            until = min(self.drain_until, deadline)
+            return Read(self.number, until, max(0.0, until - now))  # its timeout ends the response
         if self.state is AttemptState.STREAMING:
             if now >= deadline or self.idle_left <= 0:
                 return None

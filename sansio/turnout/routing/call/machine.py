@@ -218,9 +218,12 @@ class Call(CallStatus):
             return self._fail(running, exchange.failure, events, now)
         if events:
             running.idle_left = running.between_tokens
+            running.drain_until = None
             if running.state is not AttemptState.STREAMING:
                 self._on_first_content(running, now)
         else:
+            if running.drain_until is None and exchange.can_end:
+                running.drain_until = now + self._policy.timeouts.drain
             running.idle_left -= max(0.0, now - running.read_at)
             if running.state is AttemptState.RESPONSE_STARTED:
                 running.move(AttemptState.BODY)
@@ -234,6 +237,9 @@ class Call(CallStatus):
         if running.state is AttemptState.DRAINING:
             self._close(running, now)
             return ()
+        return self._end_body(running, now)
+
+    def _end_body(self, running: Attempt, now: float) -> tuple[Event, ...]:
         events = running.exchange.receive_end()
         if running.exchange.failure is not None:
             return self._fail(running, running.exchange.failure, events, now)
@@ -250,6 +256,8 @@ class Call(CallStatus):
         if running.state is AttemptState.DRAINING:
             self._close(running, now)  # the response is complete, whatever happens to its connection
             return ()
+        if isinstance(error, TransportError) and running.exchange.can_end:
+            return self._end_body(running, now)  # and so is one that only lacks its usage
         if isinstance(error, ProviderError) and not error.provider:
             error.provider = running.candidate.provider.name  # code that signs requests does not know the provider
         if isinstance(error, TimedOut) and (self._deadline_passed(now) or error.timer in _SILENCE):
