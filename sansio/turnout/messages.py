@@ -6,7 +6,7 @@ import enum
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import attrs
 
@@ -279,17 +279,21 @@ def _content(value: str | Part | Iterable[Part] | None) -> tuple[Part, ...]:
     return as_tuple(value)
 
 
-class _KeepsJson:
-    """A place for the JSON of a message, so that a conversation that is sent again need not be encoded again.
+class _Kept:
+    """Places for what is known about a message, so that a conversation that is sent again costs less.
+
+    They are no fields: they do not count in comparisons, and are not copied or stored.
 
     Attributes:
-        kept_json: What it was encoded for, compared by identity, and the JSON; absent before. It is no field: it does
-            not count in comparisons, and is not copied or stored.
+        kept_json: What the message was encoded for, compared by identity, and its JSON; absent before.
+        kept_tokens: The estimate of its tokens; absent before.
     """
 
-    __slots__ = ("kept_json",)
+    __slots__ = ("_is_plain_text", "kept_json", "kept_tokens")
 
-    kept_json: tuple[object, bytes]
+    _is_plain_text: bool
+    kept_json: tuple[object, Any]
+    kept_tokens: int
 
 
 def _role(value: Role | str) -> Role:
@@ -297,7 +301,7 @@ def _role(value: Role | str) -> Role:
 
 
 @attrs.frozen
-class Message(_KeepsJson):
+class Message(_Kept):
     """One turn of a conversation.
 
     content       text, or parts in order; kept as a tuple of parts
@@ -337,6 +341,21 @@ class Message(_KeepsJson):
             raise ValueError(f"Message.content must not be empty for role {role.value!r}")
 
     @classmethod
+    def of_response(cls, content: tuple[Part, ...], tool_calls: tuple[ToolCall, ...], origin: str | None) -> Self:
+        """Return the message of a response. Nothing is validated: dialects make valid parts and calls."""
+        made = object.__new__(cls)
+        put = object.__setattr__
+        put(made, "role", Role.ASSISTANT)
+        put(made, "content", content)
+        put(made, "tool_calls", tool_calls)
+        put(made, "tool_call_id", None)
+        put(made, "name", None)
+        put(made, "is_error", False)
+        put(made, "origin", origin)
+        put(made, "extra", {})
+        return made
+
+    @classmethod
     def system(cls, content: str | Part | Iterable[Part]) -> Message:
         return cls(Role.SYSTEM, content)
 
@@ -364,6 +383,17 @@ class Message(_KeepsJson):
         if isinstance(call, ToolCall):
             return cls(Role.TOOL, content, tool_call_id=call.id, name=name or call.name, is_error=is_error)
         return cls(Role.TOOL, content, tool_call_id=call, name=name, is_error=is_error)
+
+    @property
+    def is_plain_text(self) -> bool:
+        """True if the message is text and nothing else: no other parts, no tool calls, no extra fields."""
+        try:
+            return self._is_plain_text
+        except AttributeError:
+            texts = all(type(part) is Text and not part.extra for part in self.content)
+            plain = texts and not self.tool_calls and not self.extra
+            object.__setattr__(self, "_is_plain_text", plain)
+            return plain
 
     @property
     def text(self) -> str:

@@ -55,6 +55,11 @@ class Headers(Sequence[tuple[str, str]]):
         """The first value of the field `name`, or None."""
         return self._lower.get(name.lower())
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in lower case, each once, in the order of their first appearance."""
+        return tuple(self._lower)
+
     def get_all(self, name: str) -> tuple[str, ...]:
         """Every value of the field `name`, in order."""
         lower = name.lower()

@@ -33,7 +33,7 @@ from turnout.events import (
     ToolCallDelta,
     ToolCallReady,
 )
-from turnout.messages import Audio, Image, Message, Opaque, Role, ToolCall
+from turnout.messages import Audio, Image, Message, Opaque, ToolCall
 from turnout.providers.decoding.parts import NO_PART, GrowingPart, Kind, PartBuilder
 from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id, made_id
 from turnout.providers.json_codec import UNREADABLE
@@ -307,6 +307,8 @@ class ResponseAccumulator:
 
     def finished_calls(self) -> tuple[ToolCall, ...]:
         """Return the calls as far as they were received, as the message has them."""
+        if not self._calls.calls:
+            return ()
         cut = self.finish_reason is FinishReason.LENGTH
         return self._calls.finished(self.turn, cut=cut)
 
@@ -401,7 +403,7 @@ class ResponseAccumulator:
         if replayed is not None:
             parts.append(Opaque(replayed))
         return ChatResponse(
-            message=Message(Role.ASSISTANT, tuple(parts), tool_calls=self.finished_calls(), origin=self.origin),
+            message=Message.of_response(tuple(parts), self.finished_calls(), self.origin),
             model=self.model,
             finish_reason=self.finish_reason,
             raw_finish_reason=self.raw_finish_reason,

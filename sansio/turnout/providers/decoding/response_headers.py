@@ -135,12 +135,16 @@ def request_id(headers: Headers) -> str | None:
 
 
 def _windows(headers: Headers) -> list[tuple[str, RateWindow]]:
+    names = headers.names
+    limits = _limits_among(names)
+    if not limits:
+        return []
+    if len(names) == len(headers):
+        fields = [(limit, headers.get(name) or "") for name, limit in limits.items()]
+    else:  # a repeated name
+        fields = [(limits[name.lower()], value) for name, value in headers if name.lower() in limits]
     found: dict[str, dict[str, float]] = {}
-    for name, value in headers:
-        limit = _limit_of(name)
-        if limit is None:
-            continue
-        of, what = limit
+    for (of, what), value in fields:
         if what == "structured":
             _add_structured(value, found)
             continue
@@ -174,8 +178,13 @@ def _add_structured(value: str, found: dict[str, dict[str, float]]) -> None:
                 _add(found.setdefault(of, {}), what, duration_of(text.strip().strip('"')))
 
 
-# Every response is searched for such fields, and the names are always the same.
-@functools.lru_cache(maxsize=512)
+# A server sends the same fields with every response, so they are searched for limits once.
+@functools.lru_cache(maxsize=256)
+def _limits_among(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Return the names that are about limits, each with what `_limit_of` returns for it."""
+    return {name: limit for name in names if (limit := _limit_of(name)) is not None}
+
+
 def _limit_of(name: str) -> tuple[str, str] | None:
     """Return the limit that the field of this name is about, and which of its numbers the field has."""
     match = _LIMIT_FIELD.match(name.lower())

@@ -44,6 +44,7 @@ __all__ = ["AdaptedRequest", "Target", "adapt", "adapt_model", "caller_names", "
 
 # The parts that a model makes beside text, and that not every dialect has in an assistant's turn.
 _MADE = frozenset({Commentary, Image, Audio})
+_is_plain_text = operator.attrgetter("is_plain_text")
 
 PieceT = TypeVar("PieceT", bound=Message | Part | ToolCall)
 
@@ -91,8 +92,10 @@ def adapt(request: ChatRequest, target: Target) -> ChatRequest:
     Raises:
         CapabilityUnsupported: A tool runs at a provider, and this one has no definition of it.
     """
-    model = adapt_model(request.model, target.scopes)
     messages = request.messages
+    if not request.tools and not request.model.extra and all(map(_is_plain_text, messages)):
+        return request
+    model = adapt_model(request.model, target.scopes)
     if any(map(_has_made_parts, messages)):
         messages = tuple(_with_known_parts(message, target) for message in messages)
     if any(map(_has_extra, messages)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +29,9 @@ _SETTINGS = (
 )
 
 
+_settings_of = operator.attrgetter(*_SETTINGS)
+
+
 def supported_params(
     model: ModelConfig,
     account: ProviderAccount,
@@ -46,13 +50,15 @@ def supported_params(
     Raises:
         CapabilityUnsupported: A setting is not taken for another reason, and the account does not drop those.
     """
+    given = {name: value for name, value in zip(_SETTINGS, _settings_of(model), strict=True) if value not in (None, ())}
+    if not given:
+        return given, ()
     rule = account.spec.rule(model.model_id)
     refused = {*ruled_out, *account.spec.openai_compat.unsupported, *also_unsupported}
     if rule is not None:
         # An effort that is not taken makes no model think.
         taken = "reasoning_effort" not in refused | rule.unsupported
         refused |= rule.unsupported_at(model.reasoning_effort if taken else None)
-    given = {name: value for name in _SETTINGS if (value := getattr(model, name)) not in (None, ())}
     dropped = tuple(name for name in given if name in refused)
     wrong = [name for name in dropped if name not in ruled_out]
     if wrong and account.unsupported == "raise":

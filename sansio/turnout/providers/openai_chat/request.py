@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -55,6 +55,10 @@ _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequenc
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
+_NO_RULE = ModelRule(pattern="")
+_NOT_KEPT: tuple[object, Any] = (None, None)
+
+
 def chat_body(
     request: ChatRequest, account: ProviderAccount, *, stream: bool
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -63,7 +67,7 @@ def chat_body(
     Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
     """
     model, habits = request.model, account.spec.openai_compat
-    rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
+    rule = account.spec.rule(model.model_id) or _NO_RULE
     prefilled = bool(prefill_of(request))
     if rule.needs_responses != "never" and (why := needs_responses(request, rule)):
         raise CapabilityUnsupported(f"{model}: {why}; make the provider with api='responses', or without `api`")
@@ -77,14 +81,12 @@ def chat_body(
         refused["temperature"] = f"0 to {habits.max_temperature:g} here"
     ruled_out = ("reasoning_effort",) if prefilled and _switches_thinking(model, habits) else ()
     given, dropped = supported_params(model, account, refused, ruled_out)
-    alone = habits.reasoning_replay_field != "reasoning_content_of_calls"
-    encode_message = _encoded if alone else _message
-    body: dict[str, Any] = {
-        "model": model.model_id,
-        "messages": [encode_message(message, account) for message in request.messages],
-    }
-    if not alone:
+    body: dict[str, Any] = {"model": model.model_id}
+    if habits.reasoning_replay_field == "reasoning_content_of_calls":
+        body["messages"] = [_message(message, account) for message in request.messages]
         _replay_reasoning_of_calls(body["messages"], request, account)
+    else:
+        body["messages"] = _messages(request.messages, account)
     if stream:
         body["stream"] = True
         if habits.usage_option:
@@ -248,17 +250,23 @@ def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, 
     return schema
 
 
+def _messages(messages: Sequence[Message], account: ProviderAccount) -> list[dict[str, Any] | msgspec.Raw]:
+    """Return the messages as they are sent. Those of text are encoded once: they come back with every later call."""
+    spec = account.spec
+    kept = [getattr(message, "kept_json", _NOT_KEPT) for message in messages]
+    return [
+        encoded if owner is spec else _encoded(message, account)
+        for message, (owner, encoded) in zip(messages, kept, strict=True)
+    ]
+
+
 def _encoded(message: Message, account: ProviderAccount) -> dict[str, Any] | msgspec.Raw:
-    """The same as `_message`. A message of text is encoded once: a conversation comes back with every call of it."""
-    kept = getattr(message, "kept_json", None)
-    if kept is not None and kept[0] is account.spec:
-        return msgspec.Raw(kept[1])
     wire = _message(message, account)
-    if message.tool_calls or message.extra or any(type(part) is not Text or part.extra for part in message.content):
+    if not message.is_plain_text:
         return wire
-    encoded = encode(wire)
+    encoded = msgspec.Raw(encode(wire))
     object.__setattr__(message, "kept_json", (account.spec, encoded))
-    return msgspec.Raw(encoded)
+    return encoded
 
 
 def _message(message: Message, account: ProviderAccount) -> dict[str, Any]:

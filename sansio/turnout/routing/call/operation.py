@@ -84,7 +84,15 @@ class Operation:
 
     def result(self, trace: Trace) -> Any:
         """Return the result of the call."""
-        return attrs.evolve(self._result, trace=trace) if self._result is not None else None
+        result = self._result
+        if result is None:
+            return None
+        if getattr(result, "_trace", trace) is not None:
+            return attrs.evolve(result, trace=trace)
+        # A result without a trace is one that an exchange has just made, and nobody else has: a copy of it would cost
+        # as much as the rest of routing.
+        object.__setattr__(result, "_trace", trace)
+        return result
 
     def attach_partial(self, error: TurnoutError) -> None:
         """Put what has arrived so far on the error that ends the call. By default, half a result is of no use."""

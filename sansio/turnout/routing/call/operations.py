@@ -38,7 +38,7 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
     if request.response_format is not None:
         needs.add(Capability.JSON)
     for message in request.messages:
-        if message.role is Role.ASSISTANT:
+        if message.is_plain_text or message.role is Role.ASSISTANT:
             continue  # a model made its parts; a provider that does not have them gets the message without them
         for part in message.content:
             need = _PART_NEEDS.get(type(part))
@@ -51,7 +51,7 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
 class Chat(Operation):
     """A whole response. With `collect` it streams on the wire, so that silence is noticed sooner."""
 
-    request: ChatRequest = attrs.field(validator=instance(ChatRequest))
+    request: ChatRequest = attrs.field(validator=instance(ChatRequest), on_setattr=attrs.setters.NO_OP)
     collect: bool = False
     _prompt_tokens: int | None = attrs.field(default=None, init=False)
     name: ClassVar[str] = "chat"
@@ -139,7 +139,7 @@ class Embed(Operation):
     If one fails for good, a fallback of the same family continues with the texts that are still missing.
     """
 
-    request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest))
+    request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest), on_setattr=attrs.setters.NO_OP)
     _parts: list[EmbeddingResponse] = attrs.field(factory=list, init=False)
     _done: int = attrs.field(default=0, init=False)
     _sent: int = attrs.field(default=0, init=False)

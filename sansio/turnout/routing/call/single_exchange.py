@@ -24,7 +24,7 @@ __all__ = ["CountTokens", "Rerank"]
 class CountTokens(Operation):
     """The tokens of a request, as its own model counts them. Another model would count others: there is no fallback."""
 
-    request: ChatRequest = attrs.field(validator=instance(ChatRequest))
+    request: ChatRequest = attrs.field(validator=instance(ChatRequest), on_setattr=attrs.setters.NO_OP)
     name: ClassVar[str] = "count_tokens"
 
     @property
@@ -49,7 +49,7 @@ class CountTokens(Operation):
 class Rerank(Operation):
     """Documents in the order of their relevance to a query."""
 
-    request: RerankRequest = attrs.field(validator=instance(RerankRequest))
+    request: RerankRequest = attrs.field(validator=instance(RerankRequest), on_setattr=attrs.setters.NO_OP)
     _tokens: int | None = attrs.field(default=None, init=False)
     name: ClassVar[str] = "rerank"
 

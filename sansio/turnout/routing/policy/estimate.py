@@ -27,6 +27,14 @@ def text_tokens(text: str) -> int:
 
 
 def _message(message: Message) -> int:
+    try:
+        return message.kept_tokens
+    except AttributeError:
+        object.__setattr__(message, "kept_tokens", tokens := _count(message))
+        return tokens
+
+
+def _count(message: Message) -> int:
     total = PER_MESSAGE
     for part in message.content:
         match part:

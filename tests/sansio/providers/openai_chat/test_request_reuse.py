@@ -39,7 +39,7 @@ def test_a_message_of_text_is_encoded_once_and_the_same_again(message: Message) 
     message = attrs.evolve(message)
     first = messages_of(OPENAI, message)
     kept = message.kept_json
-    assert json.loads(kept[1]) == first[0]
+    assert json.loads(bytes(kept[1])) == first[0]
     assert messages_of(OPENAI, message, Message.user("more")) == [first[0], {"role": "user", "content": "more"}]
     assert message.kept_json is kept
 
@@ -64,6 +64,15 @@ def test_providers_with_other_habits_do_not_share_what_is_kept() -> None:
     bodies = [messages_of(provider, message) for provider in (OPENAI, flat, OPENAI, flat)]
     fresh = [messages_of(provider, Message.user("a", "b")) for provider in (OPENAI, flat)]
     assert bodies == fresh * 2
+
+
+def test_plain_text_is_text_and_nothing_else() -> None:
+    assert Message.user("a", "b").is_plain_text
+    assert Message.tool("call_1", "42").is_plain_text
+    assert not Message.user("look", Image("https://example.test/a.png")).is_plain_text
+    assert not Message.user(Text("a", extra={"x": 1})).is_plain_text
+    assert not attrs.evolve(Message.user("a"), extra={"x": 1}).is_plain_text
+    assert not Message.assistant("a", tool_calls=[ToolCall("call_1", "f", "{}")]).is_plain_text
 
 
 def test_what_is_kept_belongs_to_no_comparison_copy_or_store() -> None:
