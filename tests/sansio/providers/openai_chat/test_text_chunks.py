@@ -61,6 +61,7 @@ def samples(kind: Any) -> st.SearchStrategy[Any]:
         float: st.sampled_from([0.0, 1.5]),
         bool: st.booleans(),
         types.NoneType: st.none(),
+        msgspec.Raw: st.sampled_from([None, "a", {"b": 1}, {}]),
     }
     return simple[kind]
 
