@@ -34,7 +34,7 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
     (r"\b_is_async = True\b", "_is_async = False"),
     (r"\basync_sign_request\b", "sign_request"),
     (r"\bAsyncRouter\b", "SyncRouter"),
-    (r"\bAsync(Transport|HttpResponse|ChatStream|EventBatches|Event|Run|Runtime)\b", r"\1"),
+    (r"\bAsync(Transport|HttpResponse|ChatStream|EventBatches|Event|Link|Run|Runtime)\b", r"\1"),
     (r"drivers\._async\b", "drivers._sync"),
     (r"\ban `async with`", "a `with`"),
     (r"`async with`", "`with`"),

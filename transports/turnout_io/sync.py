@@ -10,11 +10,16 @@ Any number of threads may share one router.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import Transport
 from turnout_io.drivers._sync.router import SyncRouter
 from turnout_io.drivers._sync.stream import ChatStream, EventBatches
 from turnout_io.drivers.blocking_runtime import BlockingRuntime
+
+if TYPE_CHECKING:
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["ChatStream", "EventBatches", "Router"]
 
@@ -23,6 +28,16 @@ class Router(SyncRouter):
     """Routes requests over its providers, for blocking code. The default transport is `requests`."""
 
     _runtime = BlockingRuntime()
+
+    def _reopen_link(self, valkey: Valkey) -> None:
+        from turnout_io.shared.running import ThreadLink
+
+        shared = self._core.shared
+        assert shared is not None
+        link = ThreadLink(valkey, shared, self._now, self._notify_waiters)
+        link.serve()
+        self._link = link
+        shared.entered = True
 
     @staticmethod
     def _make_transport(policy: Policy) -> Transport:

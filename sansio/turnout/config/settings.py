@@ -14,6 +14,7 @@ It reads no file and no environment. The shape of the file, camelCase or snake_c
     runtime:
       router: …                           # see `turnout.config.router_settings`
     routes: …
+    shared: …                           # see `turnout.config.shared_settings`
     serve: …                            # see `turnout_io.serve.settings`
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 import attrs
 
 from turnout.config.router_settings import read_policy, read_routes
+from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.routing.policy.routes import Route
@@ -68,12 +70,14 @@ class Settings:
     providers  in the order of the file, then those of the catalog that the file does not name
     router     fields of `Policy` that were set
     routes     models under one name
+    shared     the store through which processes share limits; None for none
     serve      the section of the gateway, with its variables replaced (`turnout_io.serve.settings`)
     """
 
     providers: tuple[ProviderSettings, ...]
     router: Mapping[str, Any] = attrs.field(factory=dict)
     routes: tuple[Route, ...] = ()
+    shared: SharedSettings | None = None
     serve: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     @classmethod
@@ -90,15 +94,16 @@ class Settings:
         entries  of your own, known beside those of the catalog, or in the place of one of the same name
         """
         catalog = {**CATALOG, **{entry.name: entry for entry in entries}}
-        config = known_only(config, "", ("providers", "runtime", "routes", "serve", "version"))
+        config = known_only(config, "", ("providers", "runtime", "routes", "shared", "serve", "version"))
         named = mapping_of(config.get("providers"), "providers")
         providers = [_provider(name, section, env, catalog) for name, section in named.items()]
         providers += [_provider(name, {}, env, catalog) for name in catalog if name not in named]
         runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
         router = read_policy(expand(mapping_of(runtime.get("router"), "runtime.router"), env), "runtime.router")
         routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env), router)
+        shared = read_shared(expand(mapping_of(config.get("shared"), "shared"), env), "shared")
         serve = expand(mapping_of(config.get("serve"), "serve"), env)
-        return cls(providers=tuple(providers), router=router, routes=routes, serve=serve)
+        return cls(providers=tuple(providers), router=router, routes=routes, shared=shared, serve=serve)
 
     def policy(self, **overrides: Any) -> Policy:
         """The policy of these settings, with some of its fields given anew."""

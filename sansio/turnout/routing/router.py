@@ -10,13 +10,13 @@ import contextlib
 import math
 import random
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
-from turnout.errors import ProviderNotRegistered, RoutingError
+from turnout.errors import LocalProtocolError, ProviderNotRegistered, RoutingError
 from turnout.prices import by_model
 from turnout.providers.protocol import Provider
 from turnout.routing.call.cost import CostTracker
@@ -36,6 +36,9 @@ from turnout.routing.state.scheduler import Scheduler
 from turnout.trace import Trace
 from turnout.trace.entries import Skipped
 
+if TYPE_CHECKING:
+    from turnout.routing.state.shared_limits import SharedLimits
+
 __all__ = ["RouterCore"]
 
 
@@ -47,6 +50,7 @@ class RouterCore:
         policy: The settings of the router.
         rng: The only source of chance; each call draws its own seed from it.
         make_quota: Makes the quota of each configured rate limit; the default counts in this process alone.
+        shared: What the router shares with other processes; None for nothing.
         scheduler: Decides which attempt may start.
     """
 
@@ -54,11 +58,12 @@ class RouterCore:
     rng: random.Random = attrs.field(factory=lambda: random.Random(0))
     _lock: AbstractContextManager[Any] = attrs.field(factory=contextlib.nullcontext)
     make_quota: QuotaFactory = sliding_window
+    shared: SharedLimits | None = None
     scheduler: Scheduler = attrs.field(init=False)
     _registry: Registry = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.scheduler = Scheduler(self.policy, self._lock, self.make_quota)
+        self.scheduler = Scheduler(self.policy, self._lock, self.make_quota, self.shared)
         self._registry = Registry(self._lock, self.scheduler)
 
     # -- providers and routes -----------------------------------------------------------------------------------
@@ -137,8 +142,12 @@ class RouterCore:
         _check_seconds("total_timeout", total_timeout)
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
+        if self.shared is not None and not self.shared.entered:
+            raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
         with self._lock:
             seed = self.rng.getrandbits(48)
+            if self.shared is not None and wall is not None:
+                self.shared.state.observe_clocks(now, wall)
         named = operation.candidates
         models, entries, route_policy = self._registry.expand(named, self.policy, seed)
         policy = policy or route_policy or self.policy

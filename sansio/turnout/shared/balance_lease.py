@@ -146,6 +146,10 @@ class BalanceLease:
         self._note_peak(now)
         return Reservation(amount, self.generation)
 
+    def allowed(self, now: float) -> int:
+        """Return what calls may use at once without a word to the store."""
+        return self.used + self._room(now)
+
     def settle(self, reservation: Reservation, spent: int, now: float) -> None:
         """Give a reservation back; `spent` of it is gone for good. To do it again does nothing."""
         amount, reservation.amount = reservation.amount, 0

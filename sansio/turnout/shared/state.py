@@ -93,6 +93,7 @@ class SharedState:
     _windows: dict[str, WindowLease] = attrs.field(factory=dict, init=False)
     _balances: dict[str, BalanceLease] = attrs.field(factory=dict, init=False)
     _probes: dict[str, ProbeClaim] = attrs.field(factory=dict, init=False)
+    _touched: dict[str, None] = attrs.field(factory=dict, init=False)
     _connected: bool = attrs.field(default=False, init=False)
     _reason: str = attrs.field(default="", init=False)
     _changed_at: float = attrs.field(default=-math.inf, init=False)
@@ -170,6 +171,11 @@ class SharedState:
             shares={lease.name: (lease.spent(now), lease.share(now)) for lease in self._windows.values()},
         )
 
+    def take_touched(self) -> tuple[str, ...]:
+        """Return the names of the limits and candidates about which the store said something since the last time."""
+        touched, self._touched = tuple(self._touched), {}
+        return touched
+
     # -- what the link uses -------------------------------------------------------------------------------------
 
     @property
@@ -239,10 +245,13 @@ class SharedState:
         match source:
             case (WindowLease() as window, WindowRequest() as asked):
                 window.receive(window_reply(asked, answer.value), now)
+                self._touched[window.name] = None
             case (BalanceLease() as balance, BalanceRequest() as stated):
                 balance.receive(balance_reply(stated, answer.value), now)
+                self._touched[balance.name] = None
             case ProbeClaim() as claim:
                 claim.receive(*_pair(answer.value), now)
+                self._touched[claim.candidate] = None
             case _:
                 return
 
@@ -252,6 +261,7 @@ class SharedState:
             balance = self._balances.get(key.decode("utf-8", "replace"))
             if balance is not None:
                 balance.wake(now, others_wait=kind == b"wait")
+                self._touched[balance.name] = None
             return None
         return self.notices.receive_message(message.text)
 
@@ -262,8 +272,10 @@ class SharedState:
         self._connected, self._reason = False, reason
         for lease in self._leases():
             lease.lost(now)
+            self._touched[lease.name] = None
         for claim in self._probes.values():
             claim.lost()
+            self._touched[claim.candidate] = None
 
     def found(self, now: float) -> None:
         """Note that the store can be reached."""
@@ -272,8 +284,10 @@ class SharedState:
         self._connected, self._reason = True, ""
         for lease in self._leases():
             lease.found(now)
+            self._touched[lease.name] = None
         for claim in self._probes.values():
             claim.found()
+            self._touched[claim.candidate] = None
         self.notices.say_again(now)
         self.bell.rung = True
 

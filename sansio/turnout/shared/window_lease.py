@@ -167,6 +167,12 @@ class WindowLease:
         self._backlog += fits
         return max(0.0, self._not_before - now) + SLOW_STORE
 
+    def expect(self, requests: int, now: float) -> None:
+        """Note that so many more requests wait, besides those that `wait` was called for."""
+        if requests > 0 and self.connected:
+            _, typical = self._demand.rate(now)
+            self._backlog += math.ceil(requests * max(1.0, typical))
+
     def take(self, amount: int, now: float) -> Taken:
         """Spend `amount`, which `wait` found to fit. What is spent beyond that is counted, and reported as spent."""
         self._expire(now)
@@ -340,6 +346,14 @@ class WindowLease:
         """Return what this process spent within the window."""
         self._expire(now)
         return self._sum
+
+    def note(self, now: float) -> str:
+        """Return what a person should know beside "the limit is used up"; "" for nothing."""
+        if not self.connected:
+            share = self.share(now)
+            return f"the shared store is out of reach: this process has spent {self.spent(now)} of its own {share}"
+        others = f"of {self.processes} processes " if (self.processes or 1) > 1 else ""
+        return f"shared: the part {others}is used up here, and more is asked for"
 
     def share(self, now: float) -> int | None:
         """Return what this process may spend in any window while the store is out of reach; None if it is in reach."""

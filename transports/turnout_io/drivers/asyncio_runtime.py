@@ -7,6 +7,12 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnout_io.shared.link import SharedPort
+    from turnout_io.shared.running import AsyncioLink
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["AsyncioRuntime"]
 
@@ -35,6 +41,12 @@ class AsyncioRuntime:
     def make_event(self) -> _Event:
         """Return a new event for the current call."""
         return _Event()
+
+    def make_link(self, valkey: Valkey, port: SharedPort, notify: Callable[[], None]) -> AsyncioLink:
+        """Return a link that runs in a task of the current loop."""
+        from turnout_io.shared.running import AsyncioLink
+
+        return AsyncioLink(valkey, port, self.now, notify)
 
     @asynccontextmanager
     async def task_group(self) -> AsyncIterator[_TaskGroup]:

@@ -6,6 +6,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnout_io.shared.link import SharedPort
+    from turnout_io.shared.running import ThreadLink
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["BlockingRuntime"]
 
@@ -26,6 +32,12 @@ class BlockingRuntime:
     def make_event(self) -> _Event:
         """Return a new event for the current call."""
         return _Event()
+
+    def make_link(self, valkey: Valkey, port: SharedPort, notify: Callable[[], None]) -> ThreadLink:
+        """Return a link that runs in a thread."""
+        from turnout_io.shared.running import ThreadLink
+
+        return ThreadLink(valkey, port, self.now, notify)
 
     def shield(self, close: Callable[[], None]) -> None:
         """Run `close`: blocking code is never cancelled."""

@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
@@ -21,6 +21,11 @@ from turnout.routing.router import RouterCore
 from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
 from turnout_io.process_lock import process_lock
+
+if TYPE_CHECKING:
+    from turnout.shared.bell import Bell
+    from turnout.shared.state import SharedStatus
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["MIN_WAIT", "RouterBase"]
 
@@ -49,6 +54,8 @@ class RouterBase(Generic[TransportT, RunT]):
         on_trace: Called with the trace of each call after the call has ended, with success or not. `TraceRecorder`
             writes traces to a file. It runs in the thread or task of the call, so it should be quick. Its errors are
             logged under `turnout`.
+        shared: The store through which processes share limits, budgets and cooldowns. The router must then be used in a
+            `with` block, which connects it.
     """
 
     _is_async = False  # whether the driver and its transports are async
@@ -63,10 +70,20 @@ class RouterBase(Generic[TransportT, RunT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        shared: Valkey | None = None,
     ) -> None:
+        policy = policy or Policy()
         # Async routers need the lock too, because several event loops may share one. It costs little.
         core_lock = process_lock()
-        self._core = RouterCore(policy or Policy(), random.Random(seed), core_lock)
+        self._valkey = shared
+        self._bell: Bell | None = None
+        limits = None
+        if shared is not None:
+            from turnout_io.shared.valkey import shared_limits
+
+            limits = shared_limits(shared, core_lock, policy)
+            self._bell = limits.bell
+        self._core = RouterCore(policy, random.Random(seed), core_lock, shared=limits)
         self._seed = seed
         self._process = os.getpid()
         self._fork_lock = process_lock()
@@ -94,6 +111,7 @@ class RouterBase(Generic[TransportT, RunT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        shared: Valkey | None = None,
         entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
     ) -> Self:
@@ -105,13 +123,14 @@ class RouterBase(Generic[TransportT, RunT]):
             transport: See the class.
             seed: See the class.
             on_trace: See the class.
+            shared: See the class.
             entries: Your own providers, in addition to those of the catalog.
             **overrides: Fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
 
         Raises:
             SettingsError: If a variable or a file is wrong.
         """
-        return cls._from_files(None, dotenv, environ, transport, seed, on_trace, entries, overrides)
+        return cls._from_files(None, dotenv, environ, transport, seed, on_trace, shared, entries, overrides)
 
     @classmethod
     def from_config(
@@ -123,6 +142,7 @@ class RouterBase(Generic[TransportT, RunT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        shared: Valkey | None = None,
         entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
     ) -> Self:
@@ -135,6 +155,7 @@ class RouterBase(Generic[TransportT, RunT]):
             transport: See the class.
             seed: See the class.
             on_trace: See the class.
+            shared: See the class.
             entries: Your own providers, in addition to those of the catalog.
             **overrides: Fields of `Policy`. They replace those of the file.
 
@@ -142,7 +163,7 @@ class RouterBase(Generic[TransportT, RunT]):
             SettingsError: If a variable or a file is wrong.
             FileNotFoundError: If `path` does not exist.
         """
-        return cls._from_files(path, dotenv, environ, transport, seed, on_trace, entries, overrides)
+        return cls._from_files(path, dotenv, environ, transport, seed, on_trace, shared, entries, overrides)
 
     @classmethod
     def _from_files(
@@ -153,13 +174,19 @@ class RouterBase(Generic[TransportT, RunT]):
         transport: TransportT | None,
         seed: int | None,
         on_trace: Callable[[Trace], None] | None,
+        shared: Valkey | None,
         entries: Iterable[ProviderSpec],
         overrides: Mapping[str, Any],
     ) -> Self:
         from turnout_io.files import load_settings
 
         settings = load_settings(path, dotenv=dotenv, environ=environ, entries=entries)
-        router = cls(policy=settings.policy(**overrides), transport=transport, seed=seed, on_trace=on_trace)
+        if shared is None and settings.shared is not None:
+            from turnout_io.shared.valkey import from_settings
+
+            shared = from_settings(settings.shared)
+        policy = settings.policy(**overrides)
+        router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
         for provider, enabled in settings.build_providers():
             router.register(provider, enabled=enabled)
         for route in settings.routes:
@@ -182,11 +209,32 @@ class RouterBase(Generic[TransportT, RunT]):
             return
         with self._fork_lock:
             if self._process != os.getpid():
+                if self._core.shared is not None:
+                    self._leave_shared()
                 self._core.scheduler.reset_after_fork()
                 if self._seed is None:
                     # Otherwise all workers of one parent would draw the same jitter, and retry at the same time.
                     self._core.rng = random.Random()
                 self._process = os.getpid()
+
+    def _leave_shared(self) -> None:
+        """In a forked process, give up the parent's leases and its connection to the store."""
+        from turnout_io.shared.valkey import new_state
+
+        shared, valkey = self._core.shared, self._valkey
+        assert shared is not None
+        assert valkey is not None
+        self._discard_link()
+        shared.entered = False
+        shared.state = new_state(valkey)
+        self._bell = shared.bell
+        self._reopen_link(valkey)
+
+    def _discard_link(self) -> None:
+        raise NotImplementedError
+
+    def _reopen_link(self, valkey: Valkey) -> None:
+        """Connect a forked process to the store. An async router must be entered again there."""
 
     # -- calls that finalisers ended ----------------------------------------------------------------------------
 
@@ -241,6 +289,11 @@ class RouterBase(Generic[TransportT, RunT]):
         """Return the health of each candidate that was used so far. May be called from any thread."""
         self._release_abandoned()
         return self._core.health(self._now())
+
+    def shared_status(self) -> SharedStatus | None:
+        """Return the condition of the shared limits; None if this router shares nothing."""
+        shared = self._core.shared
+        return shared.status(self._now()) if shared is not None else None
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """Return the status of every registered provider. May be called from any thread."""

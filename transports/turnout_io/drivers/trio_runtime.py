@@ -5,8 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
+
+if TYPE_CHECKING:
+    from turnout_io.shared.link import SharedPort
+    from turnout_io.shared.running import TrioLink
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["TrioRuntime"]
 
@@ -50,6 +56,12 @@ class TrioRuntime:
     def make_event(self) -> _Event:
         """Return a new event for the current call."""
         return _Event()
+
+    def make_link(self, valkey: Valkey, port: SharedPort, notify: Callable[[], None]) -> TrioLink:
+        """Return a link that runs in a nursery of its own."""
+        from turnout_io.shared.running import TrioLink
+
+        return TrioLink(valkey, port, self.now, notify)
 
     @asynccontextmanager
     async def task_group(self) -> AsyncIterator[_TaskGroup]:

@@ -158,7 +158,10 @@ class Link:
                         await self._connect()
                     pause = FIRST_PAUSE
                     await self._serve()
-                except (TransportError, StoreFailed, RemoteProtocolError, OSError, Interrupted) as error:
+                except Exception as error:
+                    if not isinstance(error, TurnoutError | OSError | Interrupted):
+                        # A mistake here must not end the calls, which go on as if the store were out of reach.
+                        _logger.exception("the link to the shared store failed")
                     self._close_all()
                     self._lose(error)
                     # Jitter, so that a fleet does not come back as one.

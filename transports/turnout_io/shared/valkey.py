@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from importlib import resources
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from turnout._validation import number
+from turnout.config.shared_settings import SharedSettings
+from turnout.config.values import SettingsError
+from turnout.routing.policy.settings import Policy
+from turnout.routing.state.shared_limits import SharedLimits
 from turnout.shared.address import StoreAddress
 from turnout.shared.session import StoreFailed
-from turnout.shared.state import Sharing
+from turnout.shared.state import SharedState, Sharing
 from turnout.shared.window_lease import FailMode
 from turnout_io.transports.tls import TlsSettings
 
-__all__ = ["Password", "Valkey", "script_texts"]
+__all__ = ["Password", "Valkey", "from_settings", "new_state", "script_texts", "shared_limits"]
 
 Password: TypeAlias = "str | Callable[[], str | Awaitable[str]]"
 
@@ -104,3 +110,27 @@ class Valkey:
             return made if isinstance(made, str) else await made
         except Exception as error:
             raise StoreFailed(f"the function for the store's password failed with {type(error).__name__}") from error
+
+
+def from_settings(settings: SharedSettings) -> Valkey:
+    """Return the store that a configuration names.
+
+    Raises:
+        SettingsError: If a setting is wrong.
+    """
+    try:
+        return Valkey(settings.url, **settings.arguments())
+    except ValueError as error:
+        raise SettingsError(f"shared: {error}") from None
+
+
+def new_state(valkey: Valkey) -> SharedState:
+    """Return the shared state of this process, under an identifier that no other process has."""
+    return SharedState(valkey.sharing, f"{os.getpid():x}-{secrets.token_hex(6)}")
+
+
+def shared_limits(valkey: Valkey, lock: AbstractContextManager[Any], policy: Policy) -> SharedLimits:
+    """Return the shared half of a router."""
+    if not isinstance(valkey, Valkey):
+        raise TypeError(f"shared must be a Valkey, not {type(valkey).__name__}")
+    return SharedLimits(new_state(valkey), lock, policy.timeouts.first_token)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import attrs
@@ -40,9 +41,14 @@ class Breaker:
         open_until: The time at which an open breaker becomes half-open.
         consecutive_opens: How often it opened without closing in between; 0 while it is closed.
         times_opened: How often it opened after it had been closed.
+        claim: In a fleet of processes, claims the one probe of the fleet: returns None if this process may send it,
+            else the seconds until it is worth asking again.
+        give_back_claim: Gives that claim back.
     """
 
     policy: BreakerPolicy | None
+    claim: Callable[[float], float | None] | None = attrs.field(default=None, init=False)
+    give_back_claim: Callable[[], None] | None = attrs.field(default=None, init=False)
     cool_until: float = attrs.field(default=-math.inf, init=False)
     open_until: float = attrs.field(default=-math.inf, init=False)
     consecutive_opens: int = attrs.field(default=0, init=False)
@@ -51,6 +57,11 @@ class Breaker:
     _opened_at: float = attrs.field(default=-math.inf, init=False)
     _failures_in_a_row: int = attrs.field(default=0, init=False)
     _steps: deque[_Step] = attrs.field(factory=deque, init=False)
+
+    @property
+    def rests(self) -> tuple[float, float, int]:
+        """The end of the cooldown, the end of the break, and how often in a row it opened."""
+        return self.cool_until, self.open_until, self.consecutive_opens
 
     def state(self, now: float) -> BreakerState:
         if not self.consecutive_opens:
@@ -66,6 +77,9 @@ class Breaker:
                 return "breaker_open", self.open_until - now
             if self.has_probe:
                 return "probe_in_flight", math.inf  # until that probe has its result
+            wait = self.claim(now) if self.claim is not None else None
+            if wait is not None:
+                return "probe_in_flight", wait  # of another process, or not yet claimed
         return None
 
     def available_in(self, now: float) -> float:
@@ -94,6 +108,8 @@ class Breaker:
         """Record that an attempt ended without a result about the candidate's health."""
         if self._probe is attempt:
             self._probe = None
+            if self.give_back_claim is not None:
+                self.give_back_claim()
 
     def record_success(self, attempt: object, now: float, *, started: float) -> None:
         self.forget_probe(attempt)
@@ -121,6 +137,25 @@ class Breaker:
         over_ratio = calls >= policy.minimum_calls and failures >= policy.failure_ratio * calls
         if over_ratio or 0 < policy.consecutive_failures <= self._failures_in_a_row:
             self._open(now, policy)
+
+    def opened_elsewhere(self, until: float, consecutive_opens: int, now: float) -> None:
+        """Take over that the breaker of another process opened. A probe that is in flight here decides by itself."""
+        if self.policy is None or self.has_probe:
+            return
+        if not self.consecutive_opens:
+            self.times_opened += 1
+            self._opened_at = now
+        self.consecutive_opens = max(self.consecutive_opens, consecutive_opens, 1)
+        self.open_until = max(self.open_until, until)
+        self._failures_in_a_row = 0
+        self._steps.clear()
+
+    def closed_elsewhere(self, consecutive_opens: int) -> None:
+        """Take over that a probe of another process succeeded, unless this breaker opened more often meanwhile."""
+        if self.has_probe or self.consecutive_opens > max(consecutive_opens, 1):
+            return
+        self.consecutive_opens = 0
+        self.open_until = -math.inf
 
     def _open(self, now: float, policy: BreakerPolicy) -> None:
         self.times_opened += not self.consecutive_opens

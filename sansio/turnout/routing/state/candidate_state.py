@@ -57,13 +57,15 @@ class CandidateState:
         tokens: int | None = None
         for limiter in self.limiters:
             if len(limiter.held) >= limiter.slots:
-                return Blocked("at_capacity", math.inf, limiter.name), limiter
+                wait = limiter.slot_wait(now)
+                if wait > 0:
+                    return Blocked("at_capacity", wait, limiter.label(now)), limiter
             if limiter.has_quotas:
                 if limiter.counts_tokens and tokens is None:
                     tokens = waiter.tokens_for(index)
                 wait = limiter.wait(tokens or 0, now)
                 if wait > 0:
-                    return Blocked("rate_limited", wait, limiter.name), limiter
+                    return Blocked("rate_limited", wait, limiter.label(now)), limiter
             if limiter.line and limiter.is_behind(waiter):
                 return self._behind(limiter, now), limiter
         own = self.limiters[2]

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from turnout.routing.policy.settings import Limit
-from turnout.routing.state.limits import Booking, Quota, QuotaFactory, sliding_window
+from turnout.routing.state.limits import (
+    Booking,
+    LeasedQuota,
+    Quota,
+    QuotaFactory,
+    Slots,
+    SlotsFactory,
+    sliding_window,
+)
 
 if TYPE_CHECKING:
     from turnout.routing.state.waiter import Waiter
@@ -21,6 +29,9 @@ __all__ = ["Limiter", "Reservation"]
 
 # Entries of calls that have left a line are removed once there are this many, and more of them than of others.
 COMPACT_ABOVE = 64
+
+# A fleet is asked for the needs of so many waiting calls at most.
+MOST_EXPECTED = 100
 
 
 @attrs.define(eq=False)
@@ -32,6 +43,7 @@ class Limiter:
         limit: The configured limits.
         parent: The limiter around it.
         make_quota: Makes the quota of each rate limit.
+        make_slots: Makes slots that are shared with other processes; None if this process has them alone.
         slots: How many attempts may run at once; infinity if that is not limited.
         held: The attempts that hold a slot.
         has_quotas: True if there is a rate limit.
@@ -44,6 +56,7 @@ class Limiter:
     limit: Limit
     parent: Limiter | None = None
     make_quota: QuotaFactory = sliding_window
+    make_slots: SlotsFactory | None = None
     slots: float = attrs.field(init=False)
     held: set[object] = attrs.field(factory=set, init=False)
     has_quotas: bool = attrs.field(init=False)
@@ -52,11 +65,15 @@ class Limiter:
     stalled: dict[Limiter, None] = attrs.field(factory=dict, init=False)
     _requests: Quota | None = attrs.field(default=None, init=False)
     _tokens: Quota | None = attrs.field(default=None, init=False)
+    _shared_slots: Slots | None = attrs.field(default=None, init=False)
     _left: int = attrs.field(default=0, init=False)  # entries of the line whose calls have left it
 
     def __attrs_post_init__(self) -> None:
         limit = self.limit
         self.slots = limit.max_concurrency if limit.max_concurrency is not None else math.inf
+        if limit.max_concurrency is not None and self.make_slots is not None:
+            self._shared_slots = self.make_slots(self.name, limit.max_concurrency)
+            self.slots = 0
         if limit.requests_per_minute is not None:
             self._requests = self.make_quota(self.name, "requests", limit.requests_per_minute)
         if limit.tokens_per_minute is not None:
@@ -71,9 +88,44 @@ class Limiter:
         """How many attempts hold a slot."""
         return len(self.held)
 
+    def label(self, now: float) -> str:
+        """Return the name of the limit for a trace, with what is special about it now."""
+        for quota in (self._requests, self._tokens):
+            if isinstance(quota, LeasedQuota):
+                return f"{self.name} ({quota.note(now)})"
+        return self.name
+
     def is_full(self) -> bool:
         """True if every slot is held."""
         return len(self.held) >= self.slots
+
+    def slot_wait(self, now: float) -> float:
+        """Return the seconds until a slot may be free, while none is: infinity if only an event can tell.
+
+        Shared slots are asked for then.
+        """
+        shared = self._shared_slots
+        if shared is None:
+            return math.inf
+        wait = shared.wait(now)
+        self.slots = shared.count(now)
+        return wait
+
+    def update_slots(self, now: float) -> None:
+        """Take over the number of shared slots that this process has now."""
+        if self._shared_slots is not None:
+            self.slots = self._shared_slots.count(now)
+
+    def ask_again(self, now: float) -> None:
+        """Ask the other processes for more of what the calls in line still wait for."""
+        waiting = len(self.line)
+        if not waiting or self.head is None:
+            return
+        if self._shared_slots is not None and self.is_full():
+            self._shared_slots.wait(now)
+        for quota in (self._requests, self._tokens):
+            if isinstance(quota, LeasedQuota):
+                quota.expect(min(waiting - 1, MOST_EXPECTED), now)
 
     def wait(self, tokens: int, now: float) -> float:
         """Return the seconds until a request of so many tokens fits into the rate limits."""
@@ -89,6 +141,8 @@ class Limiter:
             The share of the rate limits; None if there are none.
         """
         self.held.add(attempt)
+        if self._shared_slots is not None:
+            self._shared_slots.acquire(attempt, now)
         if not self.has_quotas:
             return None
         return Reservation(
@@ -101,6 +155,8 @@ class Limiter:
 
     def release(self, attempt: object) -> None:
         self.held.discard(attempt)
+        if self._shared_slots is not None:
+            self._shared_slots.release(attempt)
 
     # -- the line ---------------------------------------------------------------------------------------------------
 

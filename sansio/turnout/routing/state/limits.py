@@ -9,13 +9,24 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
 from turnout.chat import RateWindow
 
-__all__ = ["Booking", "ProviderRateLimit", "Quota", "QuotaFactory", "QuotaUnit", "SlidingWindow", "sliding_window"]
+__all__ = [
+    "Booking",
+    "LeasedQuota",
+    "ProviderRateLimit",
+    "Quota",
+    "QuotaFactory",
+    "QuotaUnit",
+    "SlidingWindow",
+    "Slots",
+    "SlotsFactory",
+    "sliding_window",
+]
 
 MINUTE = 60.0
 # A reset that is further off is a time taken for a duration, or a mistake: we look again after a day.
@@ -62,6 +73,39 @@ class Quota(Protocol):
 QuotaUnit: TypeAlias = Literal["requests", "tokens"]
 # Makes the quota for a configured limit: (name of the provider or candidate, unit, amount per minute).
 QuotaFactory: TypeAlias = Callable[[str, QuotaUnit, float], Quota]
+
+
+@runtime_checkable
+class LeasedQuota(Quota, Protocol):
+    """A quota of which this process has only a part: the rest is with other processes."""
+
+    def note(self, now: float) -> str:
+        """Return what a person should know when the quota is used up."""
+        ...
+
+    def expect(self, requests: int, now: float) -> None:
+        """Note that so many more requests wait, besides the one that `wait` was called for."""
+        ...
+
+
+class Slots(Protocol):
+    """The slots of a concurrency limit that several processes share. All calls are made under the router's lock."""
+
+    def count(self, now: float) -> int:
+        """Return how many attempts of this process may run at once now."""
+        ...
+
+    def wait(self, now: float) -> float:
+        """Ask for one more slot. Return 0 if there is one, else the seconds until it is worth looking again."""
+        ...
+
+    def acquire(self, attempt: object, now: float) -> None: ...
+
+    def release(self, attempt: object) -> None: ...
+
+
+# Makes the slots of a concurrency limit: (name of the provider or candidate, slots of the whole fleet).
+SlotsFactory: TypeAlias = Callable[[str, int], Slots]
 
 
 @attrs.define(eq=False)

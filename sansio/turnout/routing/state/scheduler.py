@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
@@ -31,6 +31,9 @@ from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter
 from turnout.routing.state.limits import QuotaFactory, sliding_window
 from turnout.routing.state.waiter import Admitted, Refused, Waiter
+
+if TYPE_CHECKING:
+    from turnout.routing.state.shared_limits import SharedLimits
 
 __all__ = ["Scheduler"]
 
@@ -49,11 +52,13 @@ class Scheduler:
     Attributes:
         policy: The router's.
         make_quota: Makes the quota of each configured rate limit (`turnout.routing.state.limits.Quota`).
+        shared: What this router shares with other processes; None for nothing.
     """
 
     policy: Policy
     _lock: AbstractContextManager[Any]
     make_quota: QuotaFactory = sliding_window
+    shared: SharedLimits | None = None
     _router: Limiter = attrs.field(init=False)
     _providers: dict[str, Limiter] = attrs.field(init=False)
     _states: dict[str, CandidateState] = attrs.field(init=False)
@@ -64,6 +69,9 @@ class Scheduler:
     _hedge_tokens: float = attrs.field(default=1.0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.shared is not None:
+            self.make_quota = self.shared.make_quota
+            self.shared.attach(self)
         self._forget_everything()
 
     def _forget_everything(self) -> None:
@@ -179,7 +187,9 @@ class Scheduler:
             if limiter is None and key in self._states:
                 limiter = self._states[key].limiters[2]
             if limiter is not None:
+                limiter.update_slots(now)
                 self._serve((limiter,), now)
+                limiter.ask_again(now)
 
     @property
     def in_flight(self) -> int:
@@ -204,8 +214,11 @@ class Scheduler:
     ) -> None:
         """Record a complete response, and the rate-limit headers that arrived at `reported_at`."""
         with self._lock:
+            before = lease.state.breaker.rests
             lease.record_success(now, total_tokens=usage.total_tokens, completion_tokens=usage.completion_tokens)
             lease.record_rate_limit(limits, reported_at)
+            if self.shared is not None:
+                self.shared.publish(lease.state.key, lease.state.breaker, before, now)
             self._serve(lease.state.limiters[2:], now)
 
     def record_lost_race(self, lease: Lease, now: float) -> None:
@@ -216,7 +229,10 @@ class Scheduler:
     def record_failure(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
         """Record a failure, which may open the breaker or start a cooldown."""
         with self._lock:
+            before = lease.state.breaker.rests
             lease.record_failure(now, rule, retry_after)
+            if self.shared is not None:
+                self.shared.publish(lease.state.key, lease.state.breaker, before, now)
 
     # -- candidates -----------------------------------------------------------------------------------------------
 
@@ -229,15 +245,19 @@ class Scheduler:
         with self._lock:
             state = self._states.get(key)
             if state is None:
-                limits, make = self.policy.limits, self.make_quota
                 outer = self._providers.get(provider)
                 if outer is None:
-                    outer = Limiter(provider, limits.get(provider, Limit()), self._router, make)
-                    self._providers[provider] = outer
-                own = Limiter(key, limits.get(key, Limit()), outer, make)
-                state = CandidateState(key, (self._router, outer, own), Breaker(self.policy.breaker), profile)
+                    outer = self._providers[provider] = self._limiter(provider, self._router)
+                limiters = (self._router, outer, self._limiter(key, outer))
+                state = CandidateState(key, limiters, Breaker(self.policy.breaker), profile)
                 self._states[key] = state
+                if self.shared is not None:
+                    self.shared.watch(key, state.breaker)
             return state
+
+    def _limiter(self, name: str, parent: Limiter) -> Limiter:
+        make_slots = self.shared.make_slots if self.shared is not None else None
+        return Limiter(name, self.policy.limits.get(name, Limit()), parent, self.make_quota, make_slots)
 
     def evict_provider(self, provider: str) -> None:
         """Forget the candidates of this provider, because another provider has its name now."""

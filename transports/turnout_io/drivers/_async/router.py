@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelInfo
@@ -20,10 +20,13 @@ from turnout.token_counting import TokenCount
 from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.drivers._async.run import AsyncRun
-from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
+from turnout_io.drivers._async.runtime import AsyncEvent, AsyncLink, AsyncRuntime
 from turnout_io.drivers._async.stream import AsyncChatStream
 from turnout_io.drivers.router_base import RouterBase
 from turnout_io.process_lock import process_lock
+
+if TYPE_CHECKING:
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["AsyncRouter"]
 
@@ -43,8 +46,10 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         transport: AsyncTransport | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        shared: Valkey | None = None,
     ) -> None:
-        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
+        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
+        self._link: AsyncLink | None = None
         self._now = self._runtime.now
         self._closed = False
         self._transport_lock = process_lock()
@@ -131,6 +136,7 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         """Close the idle connections and refuse new calls. Open streams continue to their end."""
         self._closed = True
         await self._close_abandoned()
+        await self._close_link()
         if self._transport is not None:
             await self._transport.aclose()
 
@@ -140,10 +146,35 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
             self._closed = False
             if self._made_transport:
                 self._transport = None
+        if self._valkey is not None:
+            await self._open_link(self._valkey)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._runtime.shield(self.aclose)
+        link, self._link = self._link, None
+        if link is not None:
+            await link.leave()
+
+    async def _open_link(self, valkey: Valkey) -> None:
+        shared = self._core.shared
+        assert shared is not None
+        if self._link is None:
+            link = self._runtime.make_link(valkey, shared, self._notify_waiters)
+            await link.start()
+            self._link = link
+            shared.entered = True
+
+    async def _close_link(self) -> None:
+        if self._link is not None:
+            if self._core.shared is not None:
+                self._core.shared.entered = False
+            await self._link.stop()
+
+    def _discard_link(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.discard()
 
     # -- how a call runs ----------------------------------------------------------------------------------------
 
@@ -261,3 +292,5 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
             event = self._events.get(call)
             if event is not None:
                 event.set()
+        if self._bell is not None and self._bell.rung and self._link is not None:
+            self._link.wake()

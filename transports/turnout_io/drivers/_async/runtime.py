@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["AsyncEvent", "AsyncRuntime"]
+if TYPE_CHECKING:
+    from turnout_io.shared.link import SharedPort
+    from turnout_io.shared.valkey import Valkey
+
+__all__ = ["AsyncEvent", "AsyncLink", "AsyncRuntime"]
 
 
 class AsyncEvent(Protocol):
@@ -21,6 +25,30 @@ class AsyncEvent(Protocol):
 
     async def wait(self, seconds: float) -> None:
         """Return once `set` was called, or after `seconds`."""
+        ...
+
+
+class AsyncLink(Protocol):
+    """The connection to the store that a router shares limits through."""
+
+    async def start(self) -> None:
+        """Connect, and serve from now on."""
+        ...
+
+    async def stop(self) -> None:
+        """Say goodbye, and end. A second call does nothing."""
+        ...
+
+    async def leave(self) -> None:
+        """Leave what `start` opened, after `stop`. It is called in the block in which `start` was called."""
+        ...
+
+    def wake(self) -> None:
+        """Make the link look again at what is due. May be called from any thread."""
+        ...
+
+    def discard(self) -> None:
+        """Free the sockets in a forked process, without a word to the store."""
         ...
 
 
@@ -41,6 +69,10 @@ class AsyncRuntime(Protocol):
 
     def make_event(self) -> AsyncEvent:
         """Return a new event for the current call."""
+        ...
+
+    def make_link(self, valkey: Valkey, port: SharedPort, notify: Callable[[], None]) -> AsyncLink:
+        """Return a link to the store; nothing is connected yet."""
         ...
 
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:

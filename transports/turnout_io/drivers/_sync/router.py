@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelInfo
@@ -22,10 +22,13 @@ from turnout.token_counting import TokenCount
 from turnout.trace import Trace
 from turnout_io.base import HttpResponse, Transport
 from turnout_io.drivers._sync.run import Run
-from turnout_io.drivers._sync.runtime import Event, Runtime
+from turnout_io.drivers._sync.runtime import Event, Link, Runtime
 from turnout_io.drivers._sync.stream import ChatStream
 from turnout_io.drivers.router_base import RouterBase
 from turnout_io.process_lock import process_lock
+
+if TYPE_CHECKING:
+    from turnout_io.shared.valkey import Valkey
 
 __all__ = ["SyncRouter"]
 
@@ -45,8 +48,10 @@ class SyncRouter(RouterBase[Transport, Run]):
         transport: Transport | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        shared: Valkey | None = None,
     ) -> None:
-        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace)
+        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
+        self._link: Link | None = None
         self._now = self._runtime.now
         self._closed = False
         self._transport_lock = process_lock()
@@ -133,6 +138,7 @@ class SyncRouter(RouterBase[Transport, Run]):
         """Close the idle connections and refuse new calls. Open streams continue to their end."""
         self._closed = True
         self._close_abandoned()
+        self._close_link()
         if self._transport is not None:
             self._transport.close()
 
@@ -142,10 +148,35 @@ class SyncRouter(RouterBase[Transport, Run]):
             self._closed = False
             if self._made_transport:
                 self._transport = None
+        if self._valkey is not None:
+            self._open_link(self._valkey)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._runtime.shield(self.close)
+        link, self._link = self._link, None
+        if link is not None:
+            link.leave()
+
+    def _open_link(self, valkey: Valkey) -> None:
+        shared = self._core.shared
+        assert shared is not None
+        if self._link is None:
+            link = self._runtime.make_link(valkey, shared, self._notify_waiters)
+            link.start()
+            self._link = link
+            shared.entered = True
+
+    def _close_link(self) -> None:
+        if self._link is not None:
+            if self._core.shared is not None:
+                self._core.shared.entered = False
+            self._link.stop()
+
+    def _discard_link(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.discard()
 
     # -- how a call runs ----------------------------------------------------------------------------------------
 
@@ -263,3 +294,5 @@ class SyncRouter(RouterBase[Transport, Run]):
             event = self._events.get(call)
             if event is not None:
                 event.set()
+        if self._bell is not None and self._bell.rung and self._link is not None:
+            self._link.wake()

@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Event", "Runtime"]
+if TYPE_CHECKING:
+    from turnout_io.shared.link import SharedPort
+    from turnout_io.shared.valkey import Valkey
+
+__all__ = ["Event", "Link", "Runtime"]
 
 
 class Event(Protocol):
@@ -23,6 +27,30 @@ class Event(Protocol):
 
     def wait(self, seconds: float) -> None:
         """Return once `set` was called, or after `seconds`."""
+        ...
+
+
+class Link(Protocol):
+    """The connection to the store that a router shares limits through."""
+
+    def start(self) -> None:
+        """Connect, and serve from now on."""
+        ...
+
+    def stop(self) -> None:
+        """Say goodbye, and end. A second call does nothing."""
+        ...
+
+    def leave(self) -> None:
+        """Leave what `start` opened, after `stop`. It is called in the block in which `start` was called."""
+        ...
+
+    def wake(self) -> None:
+        """Make the link look again at what is due. May be called from any thread."""
+        ...
+
+    def discard(self) -> None:
+        """Free the sockets in a forked process, without a word to the store."""
         ...
 
 
@@ -43,6 +71,10 @@ class Runtime(Protocol):
 
     def make_event(self) -> Event:
         """Return a new event for the current call."""
+        ...
+
+    def make_link(self, valkey: Valkey, port: SharedPort, notify: Callable[[], None]) -> Link:
+        """Return a link to the store; nothing is connected yet."""
         ...
 
     def shield(self, close: Callable[[], None]) -> None:
