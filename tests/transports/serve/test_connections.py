@@ -1,0 +1,182 @@
+"""Connections of the gateway: bytes that are no request, web pages, and the end; in memory, and in virtual time."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trio
+
+from tests.transports.serve.world import HELLO, Answer, Client, World, chunks, document, in_memory, world
+from turnout.routing.policy.settings import Policy
+
+ALIASES = {"aliases": {"fast": ["openai/gpt-4o-mini", "groq/llama-3.1-8b-instant"]}}
+
+
+# -- bytes that are no proper request --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000000\r\n\r\n", 413),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 90_000 + b"\r\n\r\n", 431),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    ],
+)
+@in_memory
+async def test_bytes_that_are_no_request(data: bytes, status: int) -> None:
+    async with world() as w:
+        client = w.client()
+        await client.stream.send_all(data)
+        reply = await client.read()
+        assert reply.status == status
+        assert reply.headers["connection"] == "close"
+        assert reply.json["error"]["message"]
+        assert (reply.json.get("type") == "error") is (b"/v1/messages" in data)
+        assert await client.receive() == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "seconds", "status"),
+    [
+        (b"", 75, 0),
+        (b"POST /v1", 30, 408),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab", 60, 408),
+    ],
+)
+@in_memory
+async def test_a_client_that_sends_nothing_more(data: bytes, seconds: float, status: int) -> None:
+    async with world() as w:
+        client = w.client()
+        started = trio.current_time()
+        if data:
+            await client.stream.send_all(data)
+        reply = await client.read()
+        assert reply.status == status
+        assert trio.current_time() - started == pytest.approx(seconds, abs=2)
+
+
+@in_memory
+async def test_a_body_that_is_compressed_is_rejected() -> None:
+    async with world() as w:
+        reply = await w.client().chat(headers={"Content-Encoding": "gzip"})
+        assert reply.status == 415
+
+
+@in_memory
+async def test_an_interim_response_lets_the_body_come() -> None:
+    async with world() as w:
+        w.upstream.add(document())
+        client = w.client()
+        body = json.dumps({"model": "openai/gpt-4o-mini", "messages": HELLO}).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        await client.stream.send_all(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert await client.receive() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await client.stream.send_all(body)
+        assert (await client.read()).status == 200
+
+
+# -- browsers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8080"}, 200),
+        ({"Host": "[::1]:8080"}, 200),
+        ({"Host": "evil.test"}, 403),
+        ({"Origin": "https://evil.test"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:8080", "Host": "127.0.0.1:8080"}, 200),
+        ({"Origin": "https://app.test"}, 200),
+    ],
+)
+@in_memory
+async def test_pages_cannot_use_a_gateway_without_keys(headers: dict[str, str], status: int) -> None:
+    async with world({**ALIASES, "corsOrigins": ["https://app.test"]}) as w:
+        reply = await w.client().ask("GET", "/v1/models", headers=headers)
+        assert reply.status == status
+        allowed = reply.headers.get("access-control-allow-origin")
+        assert allowed == ("https://app.test" if headers.get("Origin") == "https://app.test" else None)
+
+
+@in_memory
+async def test_a_browser_asks_first() -> None:
+    async with world({"corsOrigins": ["https://app.test"], "keys": [{"name": "a", "key": "k"}]}) as w:
+        headers = {"Origin": "https://app.test", "Access-Control-Request-Method": "POST"}
+        reply = await w.client().ask("OPTIONS", "/v1/chat/completions", headers=headers)
+        assert reply.status == 204
+        assert "authorization" in reply.headers["access-control-allow-headers"]
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+async def begin_stream(w: World, *steps: bytes | float) -> Client:
+    w.upstream.add(Answer([chunks("Hel"), *steps]))
+    client = w.client()
+    await client.send(
+        "POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+    )
+    client.received = await client.receive()
+    return client
+
+
+@in_memory
+async def test_a_stop_lets_running_streams_end() -> None:
+    async with world() as w:
+        idle = w.client()
+        assert (await idle.ask("GET", "/health")).status == 200
+        client = await begin_stream(w, 20.0, chunks("lo", finish="stop"))
+        w.gateway.stop()
+        assert await idle.receive() == b""
+        reply = await client.read()
+        assert reply.text == "Hello"
+        assert await client.receive() == b""
+        await w.ended.wait()
+
+
+@in_memory
+async def test_a_stop_cuts_streams_after_the_grace() -> None:
+    async with world() as w:
+        client = await begin_stream(w, 500.0)
+        started = trio.current_time()
+        w.gateway.stop()
+        reply = await client.read()
+        assert trio.current_time() - started == pytest.approx(30, abs=1)
+        assert reply.ended
+        assert reply.frames[-1]["error"]["code"] == "overloaded"
+        await w.ended.wait()
+        assert w.upstream.responses[0].closed
+
+
+@in_memory
+async def test_a_stop_answers_calls_that_wait() -> None:
+    async with world({"grace": "5s"}, policy=Policy(max_retries=0, timeout=300)) as w:
+        w.upstream.add(Answer([], delay=200.0))
+        client = w.client()
+        await client.send("POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO})
+        await trio.testing.wait_all_tasks_blocked()
+        w.gateway.stop()
+        reply = await client.read()
+        assert reply.status == 503
+        assert "x-should-retry" not in reply.headers
+        assert reply.headers["connection"] == "close"
+        await w.ended.wait()
+
+
+@in_memory
+async def test_a_second_stop_cuts_at_once() -> None:
+    async with world() as w:
+        client = await begin_stream(w, 500.0)
+        started = trio.current_time()
+        w.gateway.stop()
+        await trio.testing.wait_all_tasks_blocked()
+        w.gateway.stop()
+        assert (await client.read()).frames[-1]["error"]
+        assert trio.current_time() - started < 1
+        await w.ended.wait()
