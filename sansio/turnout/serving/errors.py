@@ -30,6 +30,7 @@ from turnout.errors import (
     MissingCredentials,
     NotFound,
     NotSupported,
+    NotSupported,
     Overloaded,
     PermissionDenied,
     ProviderError,
@@ -38,6 +39,7 @@ from turnout.errors import (
     QuotaExceeded,
     RateLimited,
     RemoteProtocolError,
+    RequestTooLarge,
     ServerError,
     StreamInterrupted,
     TimedOut,
@@ -211,6 +213,11 @@ def _of_provider(error: ProviderError) -> ServedError:
         case ContextLengthExceeded():
             # Clients of Messages look for these words.
             return _caller_fault(f"prompt is too long: {error.message}", "context_length_exceeded", "messages")
+        case RequestTooLarge():
+            fault = _caller_fault(f"{name}: {error.message}", "request_too_large", status=413)
+            return attrs.evolve(fault, messages_type="request_too_large")
+        case NotSupported():
+            return _caller_fault(f"{name} does not offer what this request needs.", "unsupported_parameter")
         case InvalidRequest():
             return _caller_fault(f"{name}: {error.message}", error.code or "invalid_request")
         case NotSupported():
@@ -258,7 +265,7 @@ def _of_several(errors: Iterable[ServedError]) -> ServedError:
     all_errors = list(errors)
     if not all_errors:
         return INTERNAL_ERROR
-    others = [error for error in all_errors if error.status not in (400, 404)]
+    others = [error for error in all_errors if error.status not in (400, 404, 413)]
     if not others:
         return all_errors[-1]
     limits = [error for error in others if error.retryable]

@@ -25,6 +25,7 @@ from turnout.errors import (
     InvalidRequest,
     MissingCredentials,
     NotFound,
+    NotSupported,
     Overloaded,
     PermissionDenied,
     ProviderError,
@@ -33,6 +34,7 @@ from turnout.errors import (
     QuotaExceeded,
     RateLimited,
     RemoteProtocolError,
+    RequestTooLarge,
     ServerError,
     StreamFailed,
     StreamTruncated,
@@ -48,6 +50,8 @@ TABLE: list[tuple[TurnoutError, int, str, bool]] = [
     (InvalidRequest("bad", status=400), 400, "invalid_request", False),
     (InvalidRequest("bad", status=422, code="bad_tool"), 400, "bad_tool", False),
     (CapabilityUnsupported("no vision"), 400, "unsupported_parameter", False),
+    (RequestTooLarge("too many images", status=413), 413, "request_too_large", False),
+    (NotSupported(SECRET, status=405), 400, "unsupported_parameter", False),
     (ContextLengthExceeded("too long", status=400), 400, "context_length_exceeded", False),
     (ContentFiltered("no", status=400), 400, "content_filter", False),
     (AuthenticationFailed(SECRET, status=401), 502, "upstream_authentication_failed", False),
@@ -151,6 +155,7 @@ def test_a_rejection_pickles() -> None:
 
 BACK: dict[int, type[ProviderError] | tuple[type[ProviderError], ...]] = {
     400: (InvalidRequest, ContentFiltered),
+    413: InvalidRequest,
     403: PermissionDenied,
     404: NotFound,
     429: (RateLimited, QuotaExceeded),
