@@ -30,7 +30,6 @@ from turnout.errors import (
     MissingCredentials,
     NotFound,
     NotSupported,
-    NotSupported,
     Overloaded,
     PermissionDenied,
     ProviderError,
@@ -220,8 +219,6 @@ def _of_provider(error: ProviderError) -> ServedError:
             return _caller_fault(f"{name} does not offer what this request needs.", "unsupported_parameter")
         case InvalidRequest():
             return _caller_fault(f"{name}: {error.message}", error.code or "invalid_request")
-        case NotSupported():
-            return _caller_fault(f"{name}: {error.message}", error.code or "unsupported_parameter")
         case ContentFiltered():
             return _caller_fault(f"{name}: {error.message}", "content_filter")
         case AuthenticationFailed():
