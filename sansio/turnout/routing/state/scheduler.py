@@ -53,6 +53,7 @@ class Scheduler:
         policy: The router's.
         make_quota: Makes the quota of each configured rate limit (`turnout.routing.state.limits.Quota`).
         shared: What this router shares with other processes; None for nothing.
+        ready: The calls that `take_ready` would return: empty most of the time, which a driver can see at no cost.
     """
 
     policy: Policy
@@ -63,7 +64,7 @@ class Scheduler:
     _providers: dict[str, Limiter] = attrs.field(init=False)
     _states: dict[str, CandidateState] = attrs.field(init=False)
     _waiting: dict[Waiter, None] = attrs.field(init=False)
-    _ready: list[Waiter] = attrs.field(init=False)
+    ready: list[Waiter] = attrs.field(factory=list, init=False)
     _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
     _evict_at: int = attrs.field(default=EVICT_ABOVE, init=False)
     _hedge_tokens: float = attrs.field(default=1.0, init=False)
@@ -77,7 +78,8 @@ class Scheduler:
     def _forget_everything(self) -> None:
         self._router = Limiter("the router", Limit(max_concurrency=self.policy.max_concurrency))
         self._providers, self._states = {}, {}
-        self._waiting, self._ready = {}, []
+        self._waiting = {}
+        self.ready.clear()
 
     def reset_after_fork(self) -> None:
         """Forget all calls and candidates after a fork. The calls belong to the parent process and continue there.
@@ -174,10 +176,11 @@ class Scheduler:
 
     def take_ready(self) -> tuple[Waiter, ...]:
         """Return the calls that the driver must wake from their `Sleep`."""
-        if not self._ready:
+        if not self.ready:
             return ()
         with self._lock:
-            ready, self._ready = tuple(self._ready), []
+            ready = tuple(self.ready)
+            self.ready.clear()
             return ready
 
     def recheck(self, key: str, now: float) -> None:
@@ -323,7 +326,7 @@ class Scheduler:
                 continue
             pending.update(dict.fromkeys(self._depart(waiter)))
             waiter.answer = outcome
-            self._ready.append(waiter)
+            self.ready.append(waiter)
 
     def _depart(self, waiter: Waiter) -> list[Limiter]:
         """Remove a call from all lines, and return the limiters whose lines it headed."""
@@ -352,7 +355,7 @@ class Scheduler:
                 wake_at = min(wake_at, now + blocked.wait)
         if wake_at < waiter.wake_at:
             waiter.must_wake = True
-            self._ready.append(waiter)
+            self.ready.append(waiter)
         waiter.wake_at = wake_at
 
 

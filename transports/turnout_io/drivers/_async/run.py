@@ -53,11 +53,12 @@ class AsyncRun:
             interrupted.
         """
         call, router = self.call, self._router
-        clock = router._now
+        clock, ready = router._now, router._core.scheduler.ready
         now = clock()
         while not self.is_interrupted:
             command = call.next_command(now)
-            router._notify_waiters()
+            if ready:
+                router._notify_waiters()
             match command:
                 case Read(attempt, until, idle):
                     try:
@@ -98,7 +99,8 @@ class AsyncRun:
                 case _:
                     assert_never(command)
             if events:
-                router._notify_waiters()
+                if ready:
+                    router._notify_waiters()
                 return events
         return ()
 
@@ -123,10 +125,11 @@ class AsyncRun:
             return
         clock = self._router._now
         try:
-            self.call.cancel(clock())
-            while not isinstance(command := self.call.next_command(clock()), Finish):
-                if isinstance(command, Close):
-                    await self._close_attempt(command.attempt)
+            if self.finish is None:
+                self.call.cancel(clock())
+                while not isinstance(command := self.call.next_command(clock()), Finish):
+                    if isinstance(command, Close):
+                        await self._close_attempt(command.attempt)
         finally:
             for attempt in tuple(self._responses):
                 await self._close_attempt(attempt)

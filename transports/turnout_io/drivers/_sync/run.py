@@ -55,11 +55,12 @@ class Run:
             interrupted.
         """
         call, router = self.call, self._router
-        clock = router._now
+        clock, ready = router._now, router._core.scheduler.ready
         now = clock()
         while not self.is_interrupted:
             command = call.next_command(now)
-            router._notify_waiters()
+            if ready:
+                router._notify_waiters()
             match command:
                 case Read(attempt, until, idle):
                     try:
@@ -100,7 +101,8 @@ class Run:
                 case _:
                     assert_never(command)
             if events:
-                router._notify_waiters()
+                if ready:
+                    router._notify_waiters()
                 return events
         return ()
 
@@ -125,10 +127,11 @@ class Run:
             return
         clock = self._router._now
         try:
-            self.call.cancel(clock())
-            while not isinstance(command := self.call.next_command(clock()), Finish):
-                if isinstance(command, Close):
-                    self._close_attempt(command.attempt)
+            if self.finish is None:
+                self.call.cancel(clock())
+                while not isinstance(command := self.call.next_command(clock()), Finish):
+                    if isinstance(command, Close):
+                        self._close_attempt(command.attempt)
         finally:
             for attempt in tuple(self._responses):
                 self._close_attempt(attempt)
