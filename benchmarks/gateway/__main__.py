@@ -1,4 +1,6 @@
-"""`turnout serve` beside LiteLLM's proxy: CPU, memory, start and latency on the same back end.
+"""`python -m benchmarks.gateway`: measure `turnout serve` beside LiteLLM's proxy on the same back end.
+
+CPU, memory, start and latency are compared.
 
     python -m benchmarks.gateway --litellm PATH/bin/python
 

@@ -14,8 +14,9 @@ __all__ = ["SCOPES", "merge_extra", "scoped_fields"]
 
 _DIALECTS = frozenset({"anthropic", "bedrock", "cohere", "gemini", "ollama", "openai-chat", "openai-responses"})
 _VENDORS = frozenset(
-    "azure cerebras deepseek glm4 groq mistral modelscope openai openai-compatible openrouter siliconflow together "
-    "xai zai".split()
+    "azure cerebras dashscope deepinfra deepseek fireworks github glm4 groq huggingface llama-cpp lm-studio "
+    "minimax mistral modelscope moonshot nebius nvidia openai openai-compatible openrouter perplexity "
+    "sambanova siliconflow together vercel vllm xai zai".split()
 )
 SCOPES = _DIALECTS | _VENDORS
 """The names whose fields reach one vendor or one dialect only."""

@@ -66,4 +66,4 @@ def test_errors_of_several_attempts_are_kept_in_order() -> None:
 
 def test_an_error_of_no_call_has_a_trace_of_nothing() -> None:
     assert TurnoutError("x").trace.entries == []
-    assert TurnoutError("x").trace.explain() == "nothing was tried"
+    assert TurnoutError("x").trace.explain() == "no attempt was made"

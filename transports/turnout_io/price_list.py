@@ -206,7 +206,9 @@ def _units(usage: Usage) -> dict[str, float]:
     }
     counted = {name: count for name, count in units.items() if count}
     # The rest of what may overlap does not. To leave out what is 0 saves most of the time.
-    return counted | dict.fromkeys(_APART, 0) if sound or spoken or drawn else counted
+    if not (sound or spoken or drawn):
+        return counted
+    return counted | dict.fromkeys(_APART, 0) | {"cache_audio_read_tokens": units["cache_audio_read_tokens"]}
 
 
 _APART = (

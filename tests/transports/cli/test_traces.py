@@ -86,7 +86,7 @@ def test_each_call_is_told_of_once_when_it_is_over(driver: str, sandbox: Sandbox
         ("groq/a",), ("openai/down",), ("groq/b",), ("groq/c",), ("groq/d",),
     ]  # fmt: skip
     ends = [trace.entries[-1].kind for trace in told]
-    assert ends == ["answered", "finished", "answered", "finished", "finished"]
+    assert ends == ["answered", "call-failed", "answered", "call-failed", "call-failed"]
     assert "cancelled" in told[3].explain()
     assert "cancelled" in told[4].explain()
 
@@ -131,9 +131,9 @@ def test_threads_write_whole_lines_into_one_file(sandbox: Sandbox, tmp_path: Pat
     [
         (b"{", "Expecting property name"),
         (b"\xff\xfe", "can't decode"),
-        (b"[]", "of version None"),
-        (b'{"version": 1}', "of version 1; this release reads 2"),
-        (b'{"version": 2}', "not whole: KeyError: 'deadline'"),
+        (b"[]", "has version None"),
+        (b'{"version": 1}', "has version 1, and this release reads version 3"),
+        (b'{"version": 3}', "KeyError: 'deadline'"),
         (b"[" * 100_000, "recursion"),
     ],
 )
@@ -192,4 +192,7 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     path.write_text("{}\n")
     broken = turnout("replay", str(path))
     assert broken.returncode == 1
-    assert broken.stderr == f"turnout: {path}, line 1: the trace is of version None; this release reads 2\n"
+    assert (
+        broken.stderr
+        == f"turnout: {path}, line 1: the trace has version None, and this release reads version 3; read it with the release that wrote it\n"
+    )
