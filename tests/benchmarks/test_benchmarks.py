@@ -29,7 +29,7 @@ def benchmark(name: str) -> Any:
 
 def names() -> list[str]:
     """The benchmarks that are programs of their own; the suite and its parts are tested beside this."""
-    suite = ("__main__", "environments", "clients")
+    suite = ("__main__", "environments", "clients", "work")
     files = [path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8")]
     found = [*files, *(path.parent.name for path in FOLDER.glob("*/__main__.py"))]
     return sorted(name for name in found if name not in suite)
