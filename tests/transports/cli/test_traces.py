@@ -192,5 +192,5 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     path.write_text("{}\n")
     broken = turnout("replay", str(path))
     assert broken.returncode == 1
-    told = "the trace has version None, and this release reads version 3; read it with the release that wrote it"
-    assert broken.stderr == f"turnout: {path}, line 1: {told}\n"
+    fault = "the trace has version None, and this release reads version 3; read it with the release that wrote it"
+    assert broken.stderr == f"turnout: {path}, line 1: {fault}\n"
