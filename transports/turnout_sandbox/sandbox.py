@@ -19,6 +19,13 @@ from turnout_sandbox.server.loop_thread import LoopThread
 
 __all__ = ["Sandbox"]
 
+# The variables of keys that do not have the provider's name.
+_KEY_VARIABLES = {
+    "github": "GITHUB_COPILOT_API_KEY",
+    "llama-cpp": "LLAMA_API_KEY",
+    "vercel": "AI_GATEWAY_API_KEY",
+}
+
 
 class Sandbox:
     """Every provider of the catalog on one port of 127.0.0.1, healthy until a script says otherwise.
@@ -121,7 +128,7 @@ class Sandbox:
         variables = {"AWS_REGION": "us-east-1"}
         for name in PROVIDERS:
             prefix = name.upper().replace("-", "_")
-            variables[f"{prefix}_API_KEY"] = self.key(name)
+            variables[_KEY_VARIABLES.get(name, f"{prefix}_API_KEY")] = self.key(name)
             variables[f"{prefix}_ENDPOINT"] = self.url(name)
         return variables
 

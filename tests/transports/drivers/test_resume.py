@@ -51,14 +51,19 @@ def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[
 @pytest.mark.parametrize("cut", ["end", "reset", "error"])
 @pytest.mark.parametrize("provider", GOERS_ON)
 def test_another_goes_on_from_what_came(sandbox: Sandbox, provider: str, cut: str) -> None:
-    sandbox.script("openai", Fault(cut=cut, after=5, error="overloaded" if cut == "error" else None))
+    # An error in the same read as the first content comes before any delivery; so it comes after several reads here.
+    text_of_all = " ".join([COUNTED] * 250) if cut == "error" else COUNTED
+    for name in ("openai", provider):
+        sandbox.answer(name, text_of_all)
+    after, error = (1200, "overloaded") if cut == "error" else (5, None)
+    sandbox.script("openai", Fault(cut=cut, after=after, error=error))
     request = asking(("openai", "gpt-4o-mini"), (provider, GOERS_ON[provider]))
     text, model, finish = streamed(sandbox, request)
-    assert (text, model.provider, finish) == (COUNTED, provider, FinishReason.STOP)
+    assert (text, model.provider, finish) == (text_of_all, provider, FinishReason.STOP)
     asked = sandbox.requests_to(provider)[0].body["messages"][-1]
     assert asked["role"] == "assistant"
     begun = asked["content"] if isinstance(asked["content"], str) else asked["content"][0]["text"]
-    assert COUNTED.startswith(begun)
+    assert text_of_all.startswith(begun)
     assert len(begun) > len("One, two")
     assert asked.get("prefix") is (None if provider == "anthropic" else True)
 

@@ -32,6 +32,16 @@ OFFERED = {
     "deepseek": "deepseek-v4-flash",
     "groq": "openai/gpt-oss-120b",
     "openrouter": "openai/gpt-4o-mini",
+    "mistral": "mistral-small-latest",
+    "dashscope": "qwen-plus",
+    "fireworks": "accounts/fireworks/models/gpt-oss-120b",
+    "github": "gpt-5-mini",
+    "huggingface": "openai/gpt-oss-120b",
+    "llama-cpp": "gpt-oss-20b-mxfp4.gguf",
+    "lm-studio": "openai/gpt-oss-20b",
+    "minimax": "MiniMax-M3",
+    "vercel": "openai/gpt-5.2",
+    "vllm": "Qwen/Qwen3-8B",
     "openai-compatible": "local-model",
 }
 QUESTION = Message.user("How is the weather in Oslo?")

@@ -43,8 +43,10 @@ class OpenAIChat:
     check       more rules of the provider on a request that is otherwise well formed; raises Refused
     headers     the fields of every response
     responses   whether it has the Responses API beside chat completions
+    responses_refused  fields of the Responses API that it refuses
+    responses_checked  whether `check` holds for the Responses API, too
     error_event the name of the event that holds an error inside a stream; "" where it has none
-    prefix      whether a last message of the assistant must be marked as a prefix, and is gone on from
+    prefix      the field that marks a last message of the assistant as the beginning of the answer; "" has none
     repeats     whether the answer says that prefix again
     """
 
@@ -63,7 +65,9 @@ class OpenAIChat:
     needs_key: bool = True
     error_event: str = ""
     responses: bool = False
-    prefix: bool = False
+    responses_refused: frozenset[str] = frozenset()
+    responses_checked: bool = True
+    prefix: str = ""
     repeats: bool = False
 
     def respond(self, received: Received, context: Context) -> Response:
@@ -73,7 +77,9 @@ class OpenAIChat:
             known["/responses"] = "POST"
         if self.embeddings is None:
             del known["/embeddings"]
-        one_model = path.startswith("/models/")
+        if not self.models:
+            del known["/models"]
+        one_model = bool(self.models) and path.startswith("/models/")
         method = "GET" if one_model else known.get(path)
         if not received.path.startswith(self.base) or method is None:
             raise Refused(ErrorKind.NO_SUCH_PATH, f"Invalid URL ({received.method} {received.path})")
@@ -99,8 +105,10 @@ class OpenAIChat:
 
     def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
         told = self._told(refused, context, received)
-        fields = (("content-type", "application/json"), *self.headers(context), *told.headers)
-        return Unary(told.status, fields, dumps(told.body).encode("utf-8", "replace"))
+        fields = (*self.headers(context), *told.headers)
+        if not any(name == "content-type" for name, _ in fields):
+            fields = (("content-type", "text/plain; charset=utf-8" if told.plain else "application/json"), *fields)
+        return Unary(told.status, fields, (told.body if told.plain else dumps(told.body)).encode("utf-8", "replace"))
 
     def _told(self, refused: Refused, context: Context, received: Received | None) -> Told:
         if received is not None and not refused.model:
@@ -117,18 +125,25 @@ class OpenAIChat:
             raise Refused(ErrorKind.AUTH, f"Incorrect API key provided: {shown}.")
 
     def _read(
-        self, body: Mapping[str, Any], put: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+        self,
+        body: Mapping[str, Any],
+        rules: Rules,
+        put: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> tuple[Mapping[str, Any], Asked]:
         """The body, put in the words of chat completions, and what it asks for. Raises Refused."""
         try:
             chat = put(body)
-            return chat, attrs.evolve(read_chat(chat, self.rules), thinking=self.thinks(chat))
+            return chat, attrs.evolve(read_chat(chat, rules), thinking=self.thinks(chat))
         except (AttributeError, KeyError, TypeError, ValueError) as fault:
             raise Refused(ErrorKind.INVALID, f"The JSON body of the request is malformed: {fault}") from None
 
     def _respond(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
-        chat, asked = self._read(body, as_chat)
-        self.check(chat, asked)
+        for name in sorted(self.responses_refused & body.keys()):
+            raise Refused(ErrorKind.INVALID, param=name, code="unknown_parameter")
+        # Its own fields were put in the words of chat completions, which may know them by other names.
+        chat, asked = self._read(body, attrs.evolve(self.rules, parameters=None), as_chat)
+        if self.responses_checked:
+            self.check(chat, asked)
         if not context.knows(asked.model):
             raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
         turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
@@ -147,10 +162,10 @@ class OpenAIChat:
         )
 
     def _chat(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
-        body, asked = self._read(body)
+        body, asked = self._read(body, self.rules)
         self.check(body, asked)
         if self.prefix:
-            asked = attrs.evolve(asked, beginning=_prefix(body["messages"]), repeats=self.repeats)
+            asked = attrs.evolve(asked, beginning=_prefix(body["messages"], self.prefix), repeats=self.repeats)
         if not context.knows(asked.model):
             raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
         if "embed" in asked.model.lower():
@@ -165,6 +180,7 @@ class OpenAIChat:
             usage_asked=bool(options.get("include_usage")),
             usage_told=context.fault.usage,
             padding=options.get("include_obfuscation") is not False,
+            request=body,
         )
         if not asked.stream:
             fields = (("content-type", "application/json"), *self.headers(context))
@@ -214,12 +230,12 @@ class OpenAIChat:
         )
 
 
-def _prefix(messages: Sequence[Mapping[str, Any]]) -> str:
+def _prefix(messages: Sequence[Mapping[str, Any]], field: str) -> str:
     """The beginning of the answer that the last message gives. Raises Refused for one that is not marked as that."""
     last = messages[-1]
     if last.get("role") != "assistant":
         return ""
-    if not last.get("prefix"):
+    if not last.get(field):
         raise Refused(
             ErrorKind.INVALID,
             "Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant",

@@ -21,12 +21,16 @@ __all__ += ["openrouter_errors", "siliconflow_errors"]
 
 @attrs.frozen
 class Told:
-    """One refusal as a provider tells it. `event` is its form inside a stream, where that differs from `body`."""
+    """One error as a provider sends it. `event` is its form inside a stream, if that differs from `body`.
+
+    A `plain` body is text, and is sent as it is.
+    """
 
     status: int
     body: Any
     headers: tuple[tuple[str, str], ...] = ()
     event: Any = None
+    plain: bool = False
 
     @property
     def in_stream(self) -> Any:

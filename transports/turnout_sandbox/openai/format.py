@@ -26,6 +26,7 @@ class Shape:
     usage_asked   stream_options.include_usage
     usage_told    False where a fault leaves the token counts out
     padding       stream_options.include_obfuscation
+    request       the body of the request
     """
 
     reasoning_key: ClassVar[str] = "reasoning_content"
@@ -38,6 +39,7 @@ class Shape:
     usage_asked: bool = False
     usage_told: bool = True
     padding: bool = True
+    request: Mapping[str, Any] = attrs.field(factory=dict)
     identity: str = attrs.field(init=False)
     calls: tuple[tuple[str, Call], ...] = attrs.field(init=False)
 

@@ -36,6 +36,7 @@ class Rules:
     window         tokens that a prompt may have
     part_types     content parts of user messages
     choices        words of tool_choice
+    named_choice   whether tool_choice may name a tool
     any_choice     False where tool_choice is taken for "auto" whatever it says
     needs_user     a conversation without a user message is refused
     """
@@ -49,6 +50,7 @@ class Rules:
     window: int = 128_000
     part_types: frozenset[str] = frozenset({"text", "image_url"})
     choices: frozenset[str] = frozenset({"none", "auto", "required"})
+    named_choice: bool = True
     any_choice: bool = True
     needs_user: bool = False
     says_json: bool = False  # json_object needs the word in a message
@@ -224,6 +226,8 @@ def _choice(body: Mapping[str, Any], tools: Sequence[ToolSpec], rules: Rules) ->
                 code="invalid_value",
             )
         return ("required" if choice == "any" else choice), None
+    if not rules.named_choice:
+        raise Refused(ErrorKind.INVALID, "tool_choice: a string is expected, not an object.", param="tool_choice")
     function = choice.get("function") if isinstance(choice, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
     if name not in [tool.name for tool in tools]:

@@ -14,15 +14,15 @@ from turnout_sandbox.dialect import Context, token_of
 from turnout_sandbox.errors import ErrorKind, Refused
 from turnout_sandbox.openai import errors as openai_errors
 from turnout_sandbox.openai import variants
-from turnout_sandbox.openai.azure import AzureChat, AzureShape, azure_errors, azure_headers
 from turnout_sandbox.openai.chat import OpenAIChat, request_id
-from turnout_sandbox.openai.deepseek import DEEPSEEK
 from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.format import OpenAIShape
-from turnout_sandbox.openai.mistral import MISTRAL
 from turnout_sandbox.openai.requests import Rules
-from turnout_sandbox.openai.together import TOGETHER
-from turnout_sandbox.openai.xai import XAI
+from turnout_sandbox.openai.vendors.azure import AzureChat, AzureShape, azure_errors, azure_headers
+from turnout_sandbox.openai.vendors.deepseek import DEEPSEEK
+from turnout_sandbox.openai.vendors.mistral import MISTRAL
+from turnout_sandbox.openai.vendors.together import TOGETHER
+from turnout_sandbox.openai.vendors.xai import XAI
 from turnout_sandbox.server.responses import Fields
 
 __all__ = ["OPENAI_SHAPED"]

@@ -158,6 +158,9 @@ MISTRAL = MistralChat(
     thinks=_thinks,
     check=_check,
     headers=_headers,
-    prefix=True,
+    prefix="prefix",
+    responses=True,
+    responses_refused=frozenset({"include"}),
+    responses_checked=False,
     repeats=True,
 )

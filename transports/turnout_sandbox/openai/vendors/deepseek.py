@@ -118,7 +118,7 @@ class DeepSeekChat(OpenAIChat):
         begun = isinstance(received.body, Mapping) and _begun(received.body)
         if begun and not received.path.startswith("/beta/"):
             raise Refused(ErrorKind.INVALID, "The prefix parameter needs the beta endpoint", param="messages")
-        dialect = attrs.evolve(self, prefix=begun)
+        dialect = attrs.evolve(self, prefix="prefix" if begun else "")
         return OpenAIChat.respond(dialect, attrs.evolve(received, path=path), context)
 
 

@@ -1,0 +1,1 @@
+"""The OpenAI-shaped providers that the sandbox plays: what each accepts, rejects and sends."""
