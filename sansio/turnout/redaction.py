@@ -10,7 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 __all__ = [
@@ -21,12 +21,15 @@ __all__ = [
     "Redactor",
     "Secret",
     "escape_controls",
+    "hidden",
     "secret_forms",
     "secrets_of_header",
     "secrets_of_url",
 ]
 
 HIDDEN: Final = "***"
+
+ValueT = TypeVar("ValueT")
 
 # Header fields that carry a credential: shown in no repr, trace or cassette.
 SECRET_HEADERS: Final = frozenset(
@@ -94,6 +97,11 @@ class Secret(str):
         return f"'{HIDDEN}'"
 
 
+def hidden(value: ValueT) -> ValueT:
+    """Return a text as one whose `repr` shows nothing; any other value unchanged."""
+    return Secret(value) if isinstance(value, str) else value  # type: ignore[return-value]  # a Secret is a str
+
+
 class Redactor:
     """Removes known secrets, and credentials of a known form, from any text that a server may have echoed.
 
@@ -110,7 +118,7 @@ class Redactor:
         self._pattern = re.compile("|".join(parts)) if parts else None
 
     def __repr__(self) -> str:
-        return f"Redactor(<{len(self.secrets)} secrets>)"
+        return f"Redactor(<{len(self.secrets)} hidden>)"
 
     def finds(self, text: str) -> bool:
         """Return whether one of the known secrets is in the text."""

@@ -54,6 +54,13 @@ class SigV4:
         self._session = session if session is not None else Made(profile=profile)
         self._region = region
         self._service = service
+        self._last: Any = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the credentials of the last request, which no error may show."""
+        last = self._last
+        return tuple(filter(None, (last.access_key, last.secret_key, last.token))) if last is not None else ()
 
     def __repr__(self) -> str:
         return f"SigV4(region={self._region!r}, service={self._service!r})"
@@ -74,7 +81,8 @@ class SigV4:
             # The content is what is signed; what a proxy or the transport may change is left out.
             signed = [(name, value) for name, value in request.headers if name.lower() in ("accept", "content-type")]
             wire: Any = AWSRequest(request.method, request.url, headers=dict(signed), data=request.body)
-            SigV4Auth(credentials.get_frozen_credentials(), self._service, region).add_auth(wire)
+            self._last = credentials.get_frozen_credentials()
+            SigV4Auth(self._last, self._service, region).add_auth(wire)
         except BotoCoreError as error:
             raise AuthenticationFailed(f"the AWS credentials cannot be used: {error}") from error
         fresh = {name: value for name, value in wire.headers.items() if (name, value) not in signed}

@@ -5,6 +5,7 @@ The process's variables come before those of `.env`. Nothing is written into `os
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,12 +26,15 @@ def load_settings(
 ) -> Settings:
     """Read the settings.
 
-    path     a YAML file (see `turnout.config.settings`); None for the environment alone
-    dotenv   a file of variables; it may be absent; None reads none
-    environ  instead of the process's variables
-    entries  providers of your own, known beside those of the catalog
+    Args:
+        path: A YAML file (see `turnout.config.settings`); None for the environment alone.
+        dotenv: A file of variables, which may be absent; None reads none.
+        environ: Variables to use instead of the process's.
+        entries: Providers of your own, known beside those of the catalog.
 
-    Raises SettingsError where a file cannot be read or says what cannot be, FileNotFoundError where `path` is absent.
+    Raises:
+        SettingsError: A file cannot be read, or a setting cannot be used.
+        FileNotFoundError: There is no `path`.
     """
     env = {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
     return Settings.from_mapping(read_yaml(Path(path)) if path is not None else {}, env, entries)
@@ -43,17 +47,47 @@ def _read_dotenv(path: str | Path | None) -> dict[str, str]:
         from dotenv import dotenv_values
     except ImportError:
         raise SettingsError(f'to read {path}, pip install "turnout[config]", or give dotenv=None') from None
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    values = dotenv_values(stream=io.StringIO(_text_of(Path(path))))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+# Of files that begin with a byte order mark. Editors of Windows write UTF-16.
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
+          (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file in UTF-8, or in the encoding of its byte order mark.
+
+    Raises:
+        SettingsError: It is in another encoding.
+        OSError: It cannot be read.
+    """
+    data = path.read_bytes()
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SettingsError(f"{path}, line {line}: this is not {encoding.upper()}; save the file in UTF-8") from None
+    if "\x00" in text:
+        raise SettingsError(f"{path}: this is UTF-16 without a byte order mark, or no text; save the file in UTF-8")
+    return text
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
-    """The mapping that a YAML file holds; an empty file holds an empty one. Raises SettingsError, OSError."""
+    """Return the mapping that a YAML file holds; an empty one for an empty file.
+
+    Raises:
+        SettingsError: It is not YAML, or no mapping, or in another encoding.
+        OSError: It cannot be read.
+    """
     try:
         import yaml
     except ImportError:
         raise SettingsError(f'to read {path}, pip install "turnout[config]"') from None
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = yaml.safe_load(_text_of(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""

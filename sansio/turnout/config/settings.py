@@ -29,25 +29,34 @@ from turnout.config.router_settings import read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
+from turnout.providers.urls import InvalidBaseUrl
+from turnout.redaction import Secret
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 
-__all__ = ["ProviderSettings", "Settings", "SettingsError"]
+__all__ = ["BuiltProvider", "ProviderSettings", "Settings", "SettingsError"]
 
 
 @attrs.frozen(kw_only=True)
 class ProviderSettings:
-    """How one provider is to be made.
+    """How one provider is made.
 
-    entry    of the catalog, or of the user's own
-    options  what `turnout.providers.create` takes besides
+    Attributes:
+        name: The name under which it is registered.
+        spec: Its entry: of the catalog, or the user's own.
+        api_key: The key.
+        base_url: The base URL, if it is not the entry's.
+        enabled: Whether it takes calls.
+        is_named: Whether the configuration names it. Others have what variables say.
+        options: What `turnout.providers.create` takes besides.
     """
 
     name: str
     spec: ProviderSpec
     api_key: str | None = attrs.field(default=None, repr=False)
-    base_url: str | None = None
+    base_url: str | None = attrs.field(default=None, repr=False)
     enabled: bool = True
+    is_named: bool = True
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=lambda options: repr(sorted(options)))
 
     @property
@@ -55,12 +64,36 @@ class ProviderSettings:
         return self.spec.name
 
     def build(self) -> Provider:
-        """The provider. Raises SettingsError."""
+        """Return the provider.
+
+        Raises:
+            SettingsError: A value cannot be used.
+        """
         try:
             return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             variables = f" (or {', '.join(self.spec.base_url_env)})" if self.spec.base_url_env else ""
-            raise SettingsError(f"providers.{self.name}{variables}: {error}") from error
+            kind = BaseUrlError if isinstance(error, InvalidBaseUrl) else SettingsError
+            raise kind(f"providers.{self.name}{variables}: {error}") from None
+
+
+class BaseUrlError(SettingsError):
+    """The base URL of a provider cannot be used."""
+
+
+@attrs.frozen(kw_only=True)
+class BuiltProvider:
+    """A provider for a router.
+
+    Attributes:
+        provider: The provider.
+        enabled: Whether it takes calls.
+        reason: Why it takes none, if its settings are wrong.
+    """
+
+    provider: Provider
+    enabled: bool
+    reason: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +130,7 @@ class Settings:
         config = known_only(config, "", ("providers", "runtime", "routes", "shared", "serve", "version"))
         named = mapping_of(config.get("providers"), "providers")
         providers = [_provider(name, section, env, catalog) for name, section in named.items()]
-        providers += [_provider(name, {}, env, catalog) for name in catalog if name not in named]
+        providers += [_provider(name, {}, env, catalog, is_named=False) for name in catalog if name not in named]
         runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
         router = read_policy(expand(mapping_of(runtime.get("router"), "runtime.router"), env), "runtime.router")
         routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env), router)
@@ -116,16 +149,36 @@ class Settings:
             unknown = next(name for name in overrides if name not in known)
             raise SettingsError(f"{unknown} is no field of Policy{nearest(unknown, known)}") from None
 
-    def build_providers(self) -> tuple[tuple[Provider, bool], ...]:
-        """Each provider, and whether it is enabled."""
-        return tuple((settings.build(), settings.enabled) for settings in self.providers)
+    def build_providers(self) -> tuple[BuiltProvider, ...]:
+        """Return every provider.
+
+        A wrong base URL, or a wrong variable of a provider that the configuration does not name, disables that provider
+        only: programs share their environment with others.
+
+        Raises:
+            SettingsError: Another value of the configuration cannot be used.
+        """
+        return tuple(map(_built, self.providers))
+
+
+def _built(settings: ProviderSettings) -> BuiltProvider:
+    try:
+        return BuiltProvider(provider=settings.build(), enabled=settings.enabled)
+    except SettingsError as error:
+        if settings.is_named and not isinstance(error, BaseUrlError):
+            raise
+        placeholder = create(settings.spec, name=settings.name)
+        return BuiltProvider(provider=placeholder, enabled=False, reason=str(error))
 
 
 # The fields of a provider's section that are not options of its own.
-_FIELDS = ("kind", "api", "api_key", "endpoint", "base_url", "enabled", "disabled", "unsupported", "headers")
+_OPTIONS = ("api", "unsupported", "headers", "reasoning_replay")
+_FIELDS = ("kind", "api_key", "endpoint", "base_url", "enabled", "disabled", *_OPTIONS)
 
 
-def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, ProviderSpec]) -> ProviderSettings:
+def _provider(
+    name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, ProviderSpec], *, is_named: bool = True
+) -> ProviderSettings:
     where = f"providers.{name}"
     section = {snake_case(key): value for key, value in mapping_of(expand(section, env), where).items()}
     kind = section.get("kind", name)
@@ -139,9 +192,7 @@ def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[
     section = known_only(section, where, (*_FIELDS, *own_options))
     # The variables of a vendor are its own account's: a second account under another name must say its key itself.
     first = name == entry.name
-    options = {
-        key: section[key] for key in ("api", "unsupported", "headers", *own_options) if section.get(key) is not None
-    }
+    options = {key: section[key] for key in (*_OPTIONS, *own_options) if section.get(key) is not None}
     if first:
         options = {**_from_env(entry, env, options), **options}
     enabled = section.get("enabled", True)
@@ -156,6 +207,7 @@ def _provider(name: str, section: Any, env: Mapping[str, str], catalog: Mapping[
         base_url=text_of(section.get("endpoint") or section.get("base_url"), f"{where}.endpoint")
         or (_first(entry.base_url_env, env) if first else None),
         enabled=enabled and not disabled,
+        is_named=is_named,
         options=options,
     )
 
@@ -170,5 +222,5 @@ def _from_env(entry: ProviderSpec, env: Mapping[str, str], options: Mapping[str,
 
 
 def _first(names: tuple[str, ...], env: Mapping[str, str]) -> str | None:
-    """The first of the variables that is set to something."""
-    return next((value for name in names if (value := env.get(name, "").strip())), None)
+    """Return the value of the first variable that is set to something."""
+    return next((Secret(value) for name in names if (value := env.get(name, "").strip())), None)

@@ -1,11 +1,13 @@
-"""How single values of a configuration are read, and told wrong with the place where they stand."""
+"""Single values of a configuration: how they are read, and the errors that name their place."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
+
+from turnout.redaction import Secret
 
 __all__ = [
     "SettingsError",
@@ -23,7 +25,24 @@ __all__ = [
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used. The message says where it stands, and what it should be."""
+    """A setting that cannot be used. The message names its place, and what it should be.
+
+    It never quotes the value of a variable, because that can be a secret.
+    """
+
+
+class VariableText(Secret):
+    """A text that holds the values of variables. Its `repr` names them in place of the text."""
+
+    def __new__(cls, text: str, names: Iterable[str] = ()) -> Self:
+        made = super().__new__(cls, text)
+        made.names = tuple(dict.fromkeys(names))
+        return made
+
+    names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"the value of {' and '.join(f'${{{name}}}' for name in self.names)}"
 
 
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
@@ -47,7 +66,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def expand(value: Any, env: Mapping[str, str]) -> Any:
-    """`${NAME}` and `${NAME:-default}` replaced, inside mappings and lists too.
+    """Return the value with `${NAME}` and `${NAME:-default}` replaced, inside mappings and lists too.
 
     A value that is nothing but variables that are not set is None: as if it had not been written.
     """
@@ -58,7 +77,10 @@ def expand(value: Any, env: Mapping[str, str]) -> Any:
     if not isinstance(value, str) or "${" not in value:
         return value
     expanded = _VARIABLE.sub(lambda found: env.get(found[1]) or found[2] or "", value)
-    return expanded if expanded.strip() else None
+    names = [found[1] for found in _VARIABLE.finditer(value) if env.get(found[1])]
+    if not expanded.strip():
+        return None
+    return VariableText(expanded, names) if names else expanded
 
 
 def snake_case(name: str) -> str:

@@ -6,17 +6,16 @@ router.register(provider)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from turnout.errors import LocalProtocolError
-from turnout.http.origin import split_url
 from turnout.providers.catalog.known import CATALOG
-from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec
+from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec, ReasoningReplay
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.protocol import Exchange, Provider
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
+from turnout.providers.urls import base_url_of, checked_header, checked_text
+from turnout.redaction import hidden
 
 __all__ = [
     "CATALOG",
@@ -42,40 +41,65 @@ def create(
     api: Literal["chat", "responses"] | None = None,
     unsupported: Literal["raise", "drop"] = "raise",
     headers: Mapping[str, str] | None = None,
+    reasoning_replay: ReasoningReplay | None = None,
     limits: ResponseLimits | None = None,
     **settings: Any,
 ) -> Provider:
-    """A provider of the catalog, or of an entry of your own.
-
-    name         to register it under another name, so that one router can hold two accounts of one vendor
-    endpoint     base URL, where it is not the vendor's usual one
-    api          of OpenAI's two APIs for an answer: `chat` completions, or `responses`; by default chat completions,
-                 and Responses for the requests that the model takes there alone
-    unsupported  what becomes of a setting that the model is known to refuse: `raise`, or `drop` it and say so
-    headers      to send with every request
-    limits       how much of a response is read
-    settings     what only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
-                 `vertex`, `vertex_project`, `vertex_location` and `access_token` (gemini), `api_version` and
-                 `access_token` (azure), `region` and `auth` (bedrock)
+    """Return a provider of the catalog, or of an entry of your own.
 
     A provider without the key that it needs is made all the same: its status is not-configured, and says which
-    variable is missing. Raises ValueError for a name or a setting that is not known, and an endpoint that is no URL.
+    variable is missing.
+
+    Args:
+        entry: The name of an entry of the catalog, or an entry.
+        name: Another name to register it under, so that one router can hold two accounts of one vendor.
+        api_key: The key. Nothing shows it.
+        base_url: The base URL, if it is not the vendor's usual one.
+        api: Of OpenAI's two APIs for an answer: `chat` completions, or `responses`. By default chat completions, and
+            Responses for the requests that the model takes there alone.
+        unsupported: What becomes of a setting that the model is known to refuse: `raise` an error, or `drop` it and
+            report that in the trace.
+        headers: Header fields of every request. They replace Turnout's own fields of the same name.
+        reasoning_replay: How models get their own reasoning back with the next turn; `none` sends none. By default as
+            the catalog knows it of each model (`turnout.providers.catalog.spec.ReasoningReplay`).
+        limits: How much of a response is read.
+        **settings: What only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
+            `vertex`, `vertex_project`, `vertex_location` and `access_token` (gemini), `access_token` (anthropic),
+            `api_version` and `access_token` (azure), `region` and `auth` (bedrock).
+
+    Raises:
+        TypeError: A value has a wrong type.
+        ValueError: A name or a setting is not known, or a value cannot be used. No message quotes a key or a URL.
     """
+    # A traceback can show local variables: the given values are replaced by texts whose `repr` shows nothing.
+    api_key, base_url = hidden(api_key), hidden(base_url)
+    if headers is not None and not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping of names to values, not a {type(headers).__name__}")
+    headers = {name: hidden(value) for name, value in (headers or {}).items()}
+    settings = {name: hidden(value) for name, value in settings.items()}
+    api_key = checked_text(api_key, "api_key")
+    headers = dict(checked_header(*field) for field in headers.items())
     if isinstance(entry, str):
         if entry not in CATALOG:
             raise ValueError(f"no provider named {entry!r} is in the catalog; it has {', '.join(CATALOG)}")
         entry = CATALOG[entry]
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
+    if reasoning_replay is not None and reasoning_replay not in get_args(ReasoningReplay):
+        known = ", ".join(get_args(ReasoningReplay))
+        raise ValueError(f"reasoning_replay must be one of {known}, not {reasoning_replay!r}")
+    if isinstance(settings.get("access_token"), str):
+        settings["access_token"] = checked_text(settings["access_token"], "access_token")
     if api is not None and api not in entry.apis:
         raise ValueError(f"{entry.name} has no api {api!r}; it has {' and '.join(entry.apis)}")
     account = ProviderAccount(
         spec=entry,
         name=name or entry.name,
-        base_url=_endpoint(base_url, entry) if base_url else entry.base_url,
-        api_key=api_key.strip() if api_key and api_key.strip() else None,
-        headers={**entry.headers, **_headers(entry, settings), **(headers or {})},
+        base_url=base_url_of(base_url, entry) if base_url else entry.base_url,
+        api_key=api_key,
+        headers=_merged(entry.headers, _headers(entry, settings), headers),
         unsupported=unsupported,
+        reasoning_replay=reasoning_replay,
         limits=limits if limits is not None else ResponseLimits(),
     )
     # Each dialect is loaded when the first provider of it is made.
@@ -109,7 +133,7 @@ def create(
         case "anthropic":
             from turnout.providers.anthropic.dialect import Anthropic
 
-            made = Anthropic(account)
+            made = Anthropic(account, **_taken(settings, "access_token"))
         case "cohere":
             from turnout.providers.cohere.dialect import Cohere
 
@@ -123,36 +147,6 @@ def create(
     return made
 
 
-_OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
-
-
-def _endpoint(given: str, entry: ProviderSpec) -> str:
-    """A user's endpoint as a base URL. Raises ValueError where it is none."""
-    url = given.strip()
-    url = (url if "://" in url else _with_scheme(url, entry.dialect)).rstrip("/")
-    try:
-        split_url(url)
-    except LocalProtocolError as error:
-        raise ValueError(
-            f"the endpoint of {entry.name} must be a URL such as https://api.example.com/v1: {error.message}"
-        ) from None
-    # Azure's portal shows a whole request, with the version in its query.
-    if "api_version" not in entry.option_env and ("?" in url or "#" in url):
-        raise ValueError(f"the endpoint of {entry.name} must be a base URL, without a query: paths are put behind it")
-    return url
-
-
-def _with_scheme(text: str, dialect: str) -> str:
-    """`OLLAMA_HOST` is often only a host and a port, and others' only a host."""
-    text = text.rstrip("/")
-    host, slash, path = text.replace("0.0.0.0", "127.0.0.1").partition("/")
-    name, colon, _ = (host, "", "") if host.endswith("]") else host.partition(":")
-    own = dialect == "ollama" or _OWN_HOST.fullmatch(name)
-    if dialect == "ollama" and not colon and not slash:
-        host += ":11434"
-    return f"{'http' if own else 'https'}://{host}{slash}{path}"
-
-
 _HEADER_OF = {
     "organization": "OpenAI-Organization",
     "project": "OpenAI-Project",
@@ -161,10 +155,18 @@ _HEADER_OF = {
 }
 
 
+def _merged(*headers: Mapping[str, str]) -> dict[str, str]:
+    """Return all header fields. A later one replaces an earlier one of the same name, in whatever case."""
+    merged: dict[str, tuple[str, str]] = {}
+    for fields in headers:
+        merged |= {name.lower(): (name, value) for name, value in fields.items()}
+    return dict(merged.values())
+
+
 def _headers(entry: ProviderSpec, settings: dict[str, Any]) -> dict[str, str]:
-    """The settings that are header fields, taken out of `settings`."""
+    """Return the settings that are header fields, taken out of `settings`."""
     return {
-        _HEADER_OF[name]: value
+        _HEADER_OF[name]: checked_header(_HEADER_OF[name], value)[1]
         for name, value in _taken(settings, *(key for key in _HEADER_OF if key in entry.option_env)).items()
     }
 

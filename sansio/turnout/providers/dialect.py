@@ -29,7 +29,8 @@ from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRul
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
 from turnout.providers.protocol import ModelProfile
-from turnout.redaction import Redactor, escape_controls
+from turnout.providers.urls import is_own
+from turnout.redaction import Redactor, Secret, escape_controls
 
 __all__ = ["Dialect"]
 
@@ -48,6 +49,7 @@ class Dialect:
         finish_reasons: The dialect's words for the end of an answer, each with Turnout's.
         stream_type: The media type of its streams.
         tool_names: The names of tools that it accepts.
+        media_in_answers: Whether an assistant's turn can hold images and sound that another provider made.
         unique_ids: Whether `adapt` makes repeated ids of calls different; False if the dialect does it itself.
     """
 
@@ -62,6 +64,7 @@ class Dialect:
     stream_type: ClassVar[str] = "text/event-stream"
     tool_names: ClassVar[ToolNameRule] = OPENAI_TOOL_NAMES
     unique_ids: ClassVar[bool] = True
+    media_in_answers: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -111,6 +114,7 @@ class Dialect:
             family=self.family_of(request.model.model_id),
             tool_names=self.tool_names,
             unsupported=self.account.unsupported,
+            media_in_answers=self.media_in_answers,
             unique_ids=self.unique_ids,
         )
         return adapt(request, target)
@@ -123,7 +127,7 @@ class Dialect:
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         """Return the header fields that carry the key. The URL never does, because URLs are logged."""
-        return (("Authorization", f"Bearer {self.account.api_key}"),) if self.account.api_key else ()
+        return (("Authorization", Secret(f"Bearer {self.account.api_key}")),) if self.account.api_key else ()
 
     def build_request(
         self, method: str, url: str, body: Mapping[str, Any] | None, *, stream: bool = False, auth: Auth | None = None
@@ -144,7 +148,10 @@ class Dialect:
             fields.append(("Accept-Encoding", "identity"))
         if has_body:
             fields.append(("Content-Type", "application/json"))
-        headers = Headers((*fields, *credentials, *self.account.headers.items()))
+        # A user's field replaces ours of the same name.
+        own = {name.lower() for name in self.account.headers}
+        ours = (field for field in (*fields, *credentials) if field[0].lower() not in own)
+        headers = Headers((*ours, *self.account.headers.items()))
         self._known_headers[stream, has_body] = credentials, headers
         return headers
 
@@ -322,6 +329,11 @@ class Dialect:
     def secrets(self) -> tuple[str, ...]:
         """Return every secret that this provider's requests carry, as far as they are known."""
         return self.account.secrets
+
+    @property
+    def sends_key_in_clear(self) -> bool:
+        """Whether the key goes over plain http to a host that is not this one."""
+        return self.account.base_url.startswith("http://") and bool(self.secrets) and not is_own(self.account.base_url)
 
     @property
     def redactor(self) -> Redactor:

@@ -30,17 +30,24 @@ __all__ = ["Registered", "Registry", "no_candidate"]
 
 @attrs.frozen
 class Registered:
-    """A provider of the router. A disabled one stays known, but takes no calls."""
+    """A provider of the router. A disabled one stays known, but takes no calls.
+
+    Attributes:
+        provider: The provider.
+        enabled: Whether it takes calls.
+        disabled_because: Why it takes none.
+    """
 
     provider: Provider
     enabled: bool
+    disabled_because: str = "disabled in the settings"
 
     def status(self) -> ProviderStatus:
         """Return the status for a person or a dashboard."""
         provider = self.provider
         if not self.enabled:
             status: Literal["available", "not-configured", "disabled"] = "disabled"
-            reason = "disabled in the settings"
+            reason = self.disabled_because
         elif provider.missing_env:
             status, reason = "not-configured", f"set {' and '.join(provider.missing_env)}"
         else:
@@ -53,7 +60,7 @@ class Registered:
         """Return the error if this provider cannot serve the model, and the reason in short; (None, "") if it can."""
         provider = self.provider
         if not self.enabled:
-            return ProviderUnavailable(f"{model}: the provider is disabled in the settings"), "disabled"
+            return ProviderUnavailable(f"{model}: the provider is disabled: {self.disabled_because}"), "disabled"
         if provider.missing_env:
             names = " and ".join(provider.missing_env)
             return (
@@ -79,7 +86,7 @@ class Registry:
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _turns: dict[str, int] = attrs.field(factory=dict, init=False)
 
-    def register(self, provider: Provider, *, enabled: bool, replace: bool) -> None:
+    def register(self, provider: Provider, *, enabled: bool, replace: bool, reason: str = "") -> None:
         """Add a provider under its name."""
         if not isinstance(getattr(provider, "name", None), str):
             raise TypeError(f"a router takes providers, as turnout.providers.create makes them, not {provider!r}")
@@ -91,7 +98,9 @@ class Registry:
                     f"a provider named {provider.name!r} is registered already; "
                     "give the new one another name, or register it with replace=True"
                 )
-            self._providers[provider.name] = Registered(provider, enabled)
+            self._providers[provider.name] = (
+                Registered(provider, enabled, reason) if reason else Registered(provider, enabled)
+            )
         self._scheduler.evict_provider(provider.name)
 
     def add_route(self, route: Route, *, replace: bool) -> None:

@@ -68,13 +68,13 @@ class RouterCore:
 
     # -- providers and routes -----------------------------------------------------------------------------------
 
-    def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
-        """Add a provider under its name.
+    def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False, reason: str = "") -> None:
+        """Add a provider under its name. `reason` says why a disabled one is disabled.
 
         Raises:
             ValueError: If the name is taken and `replace` is not given.
         """
-        self._registry.register(provider, enabled=enabled, replace=replace)
+        self._registry.register(provider, enabled=enabled, replace=replace, reason=reason)
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route under its name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from turnout.config.router_settings import _POLICY
 from turnout.config.settings import Settings, SettingsError
 from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
-from turnout.messages import Message
+from turnout.messages import Message, Text, Thinking, ToolCall
 from turnout.prices import Price
 from turnout.providers import CATALOG, ProviderSpec
 from turnout.routing.policy.classify import Action
@@ -51,7 +52,7 @@ def test_the_file_s_shape_makes_a_router() -> None:
     assert (policy.max_concurrency, policy.timeout, policy.max_retries, policy.backoff_initial) == (16, 55.0, 1, 0.05)
     assert (policy.timeouts.between_tokens, policy.when_at_capacity, policy.max_attempts) == (90.0, "reject", 3)
     built = settings.build_providers()
-    assert [(provider.name, enabled) for provider, enabled in built][:3] == [
+    assert [(each.provider.name, each.enabled) for each in built][:3] == [
         ("openai", True),
         ("gemini", False),
         ("my-vllm", True),
@@ -66,7 +67,7 @@ def test_the_environment_alone_configures_every_provider() -> None:
     assert providers["gemini"].api_key == "g"
     assert providers["openai"].base_url == "http://x.test/v1"
     assert providers["openai"].options == {"organization": "o"}
-    missing = {provider.name: provider.missing_env for provider, _ in Settings.from_env(env).build_providers()}
+    missing = {each.provider.name: each.provider.missing_env for each in Settings.from_env(env).build_providers()}
     assert missing["gemini"] == missing["ollama"] == ()
     assert missing["openai"] == ("OPENAI_API_KEY",)
     assert missing["openai-compatible"] == ("OPENAI_COMPATIBLE_ENDPOINT",)
@@ -88,7 +89,7 @@ def test_the_environment_alone_configures_every_provider() -> None:
 )
 def test_vertex_ai_is_a_choice(env: dict[str, str], section: dict[str, Any], host: str) -> None:
     settings = Settings.from_mapping({"providers": {"gemini": section}}, {"GEMINI_API_KEY": "k", **env})
-    provider, _ = settings.build_providers()[0]
+    provider = settings.build_providers()[0].provider
     request = ChatRequest(ModelConfig("gemini", "gemini-4-argon"), [Message.user("x")])
     assert provider.chat(request).request.url.startswith(f"https://{host}.googleapis.com/")
 
@@ -262,19 +263,71 @@ def test_camel_case_is_snake_case(name: str) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "told"),
     [
-        ("not a url", "holds a character that no host name has"),
-        ("ftp://x/y", "must begin with http:// or https://"),
+        ("not a url", "holds white space"),
+        ("ftp://x/y", "does not begin with http:// or https://"),
         ("http://", "names no host"),
-        ("http://h:99999/v1", "Port out of range"),
+        ("http://h:99999/v1", "no valid host or port"),
         ("http://ada:secret@h/v1", "holds a user name or password"),
-        ("https://h/v1?key=secret", "without a query"),
-        ("https://h/v1#part", "without a query"),
+        ("https://h/v1?key=secret", "has a query"),
+        ("https://h/v1#part", "has a query"),
     ],
 )
 def test_an_endpoint_that_is_no_base_url_is_refused_before_anything_is_asked(endpoint: str, told: str) -> None:
     settings = Settings.from_mapping({}, {"OPENAI_ENDPOINT": endpoint})
-    with pytest.raises(SettingsError) as caught:
+    openai, *others = settings.build_providers()
+    assert not openai.enabled
+    assert openai.reason.startswith("providers.openai (or OPENAI_ENDPOINT")
+    assert told in openai.reason
+    assert "secret" not in openai.reason
+    assert all(other.enabled and not other.reason for other in others)
+    (named, *_) = Settings.from_mapping({"providers": {"openai": {"endpoint": endpoint}}}, {}).build_providers()
+    assert named.reason == openai.reason
+
+
+def test_a_wrong_variable_disables_the_provider_that_the_configuration_does_not_name() -> None:
+    env = {"AWS_REGION": "eu central", "OPENAI_API_KEY": "k"}
+    built = {each.provider.name: each for each in Settings.from_env(env).build_providers()}
+    assert "region must be letters, digits and hyphens" in built["bedrock"].reason
+    assert [name for name, each in built.items() if not each.enabled] == ["bedrock"]
+    with pytest.raises(SettingsError, match="region must be letters"):
+        Settings.from_mapping({"providers": {"bedrock": {}}}, env).build_providers()
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"runtime": {"router": {"timeout": "${VALUE}"}}}, "runtime.router.timeout"),
+        ({"runtime": {"router": {"maxConcurrency": "${VALUE}"}}}, "runtime.router.maxConcurrency"),
+        ({"providers": {"openai": {"enabled": "${VALUE}"}}}, "providers.openai.enabled"),
+        ({"providers": {"openai": {"kind": "${VALUE}"}}}, "providers.openai"),
+        ({"providers": {"openai": {"api": "${VALUE}"}}}, "providers.openai"),
+        ({"providers": {"openai": {"unsupported": "${VALUE}"}}}, "providers.openai"),
+        ({"providers": {"openai": {"headers": "${VALUE}"}}}, "providers.openai"),
+        ({"providers": {"openai": {"headers": {"x": "${VALUE}\u0000"}}}}, "providers.openai"),
+        ({"providers": {"openai": "${VALUE}"}}, "providers.openai"),
+        ({"routes": "${VALUE}"}, "routes"),
+    ],
+)
+def test_no_error_quotes_the_value_of_a_variable(config: dict[str, Any], place: str) -> None:
+    env = {"VALUE": "-".join(("sk", "secret", "value"))}
+
+    def use() -> None:
+        settings = Settings.from_mapping(config, env)
+        settings.policy()
         settings.build_providers()
-    assert str(caught.value).startswith("providers.openai (or OPENAI_ENDPOINT")
-    assert told in str(caught.value)
-    assert "secret" not in str(caught.value)
+
+    with pytest.raises(SettingsError) as caught:
+        use()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "sk-secret" not in shown
+    assert place.split(".")[0] in str(caught.value)
+
+
+def test_a_provider_s_reasoning_is_switched_in_the_file() -> None:
+    config = {"providers": {"deepseek": {"apiKey": "k", "reasoningReplay": "none"}}}
+    provider = Settings.from_mapping(config, {}).build_providers()[0].provider
+    turn = Message("assistant", [Thinking("hm"), Text("x")], tool_calls=[ToolCall("c", "f")], origin="deepseek")
+    request = ChatRequest(ModelConfig("deepseek", "m"), [Message.user("x"), turn, Message.tool("c", "y")])
+    assert b"reasoning_content" not in provider.chat(request).request.body
+    with pytest.raises(SettingsError, match="reasoning_replay must be one of"):
+        Settings.from_mapping({"providers": {"groq": {"reasoningReplay": "yes"}}}, {}).build_providers()

@@ -43,6 +43,13 @@ class _Abandoned(Protocol):
 RunT = TypeVar("RunT", bound=_Abandoned)
 
 
+def warn(message: str) -> None:
+    """Log a warning. The module of logs is loaded by the first one."""
+    import logging
+
+    logging.getLogger("turnout").warning("%s", message)
+
+
 class RouterBase(Generic[TransportT, RunT]):
     """Routes requests over its providers.
 
@@ -187,8 +194,10 @@ class RouterBase(Generic[TransportT, RunT]):
             shared = from_settings(settings.shared)
         policy = settings.policy(**overrides)
         router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
-        for provider, enabled in settings.build_providers():
-            router.register(provider, enabled=enabled)
+        for built in settings.build_providers():
+            if built.reason:
+                warn(f"provider {built.provider.name} is disabled: {built.reason}")
+            router._register(built.provider, enabled=built.enabled, reason=built.reason)
         for route in settings.routes:
             router.add_route(route)
         return router
@@ -275,7 +284,12 @@ class RouterBase(Generic[TransportT, RunT]):
         Raises:
             ValueError: If the name is in use and `replace` is False.
         """
-        self._core.register(provider, enabled=enabled, replace=replace)
+        self._register(provider, enabled=enabled, replace=replace)
+
+    def _register(self, provider: Provider, *, enabled: bool, replace: bool = False, reason: str = "") -> None:
+        self._core.register(provider, enabled=enabled, replace=replace, reason=reason)
+        if enabled and getattr(provider, "sends_key_in_clear", False):
+            warn(f"provider {provider.name} sends its key over plain http to a host that is not this one")
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route, which requests select with `ModelConfig.route(name)`.

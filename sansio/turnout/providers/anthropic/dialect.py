@@ -19,6 +19,7 @@ from turnout.providers.anthropic.request import count_body, messages_body
 from turnout.providers.anthropic.stream import MESSAGE, MessageReader
 from turnout.providers.anthropic.turns import FAMILY
 from turnout.providers.anthropic.wire import Models
+from turnout.providers.auth import AccessToken, TokenAuth, secrets_of_auth, token_auth, token_fields
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.tool_names import ANTHROPIC_TOOL_NAMES
@@ -52,15 +53,32 @@ class Anthropic(Dialect):
     `turnout.providers.anthropic.reasoning.ANSWER_TOKENS`, and room for thinking on top. A header asks for beta
     features: of every request with `create("anthropic", headers={"anthropic-beta": "…"})`, of one with
     `ModelConfig(…, extra={"anthropic": {"betas": ["…"]}})`.
+
+    Attributes:
+        access_token: A bearer token in place of the key, or a function that returns one before each request.
     """
 
+    access_token: AccessToken | None = attrs.field(default=None, repr=False)
+    _auth: TokenAuth | None = attrs.field(init=False, repr=False, eq=False)
     finish_reasons = FINISH_REASONS
     tool_names = ANTHROPIC_TOOL_NAMES
     unique_ids = False
 
+    @_auth.default
+    def _make_auth(self) -> TokenAuth | None:
+        return token_auth(self.access_token)
+
     @property
     def family(self) -> str:
         return FAMILY
+
+    @property
+    def missing_env(self) -> tuple[str, ...]:
+        return self.account.missing_env if self.access_token is None else ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (*self.account.secrets, *secrets_of_auth(self._auth, self.access_token))
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)
@@ -89,12 +107,15 @@ class Anthropic(Dialect):
         return count_exchange(self, http_request, request.model)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
+        if self.access_token is not None:
+            return token_fields(self.access_token)
         return (("x-api-key", self.account.api_key),) if self.account.api_key else ()
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None, *, stream: bool = False) -> HttpRequest:
         betas = body.pop("betas", None) if body is not None else None
         # Some users set a base URL with the version in it, as is usual with other providers.
-        request = self.build_request(method, self.account.base_url.removesuffix("/v1") + path, body, stream=stream)
+        url = self.account.base_url.removesuffix("/v1") + path
+        request = self.build_request(method, url, body, stream=stream, auth=self._auth)
         return request if not betas else _with_betas(request, betas)
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:

@@ -16,6 +16,7 @@ from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError, TurnoutError
 from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.auth import secrets_of_auth
 from turnout.providers.bedrock.frames import converse_frames
 from turnout.providers.bedrock.request import converse_body
 from turnout.providers.bedrock.stream import ANSWER, ConverseReader
@@ -26,6 +27,7 @@ from turnout.providers.dialect import Dialect
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.protocol import ModelPage
+from turnout.providers.urls import checked_label, path_segment
 from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "Bedrock"]
@@ -59,6 +61,11 @@ _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 _PROFILE_PAGE = "profiles:"
 
 
+def _is_region(instance: object, attribute: object, value: str | None) -> None:
+    if value is not None:
+        checked_label(value, "region")
+
+
 @attrs.frozen
 class Bedrock(Dialect):
     """A provider that speaks Converse (`turnout.providers.protocol.Provider`).
@@ -71,7 +78,7 @@ class Bedrock(Dialect):
         auth: Signs each request just before it is sent, if there is no key (`turnout_io.aws.SigV4`).
     """
 
-    region: str | None = None
+    region: str | None = attrs.field(default=None, validator=_is_region)
     auth: Auth | None = attrs.field(default=None, repr=False, eq=False)
     finish_reasons = FINISH_REASONS
     unique_ids = False
@@ -79,6 +86,10 @@ class Bedrock(Dialect):
 
     def family_of(self, model_id: str) -> str:
         return family_of(model_id)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (*self.account.secrets, *secrets_of_auth(self.auth))
 
     @property
     def missing_env(self) -> tuple[str, ...]:
@@ -139,7 +150,7 @@ class Bedrock(Dialect):
 
     def _converse(self, request: ChatRequest, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
         # The colon of a version and the slashes of an ARN belong to the id, and not to the path of the URL.
-        model = quote(request.model.model_id, safe="")
+        model = path_segment(request.model.model_id, f"{self.name}: the model's id {request.model.model_id!r}")
         url = f"{self._endpoint()}/model/{model}/{verb}"
         return self.build_request("POST", url, body, stream=stream, auth=self._signer)
 

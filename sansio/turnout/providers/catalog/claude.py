@@ -29,6 +29,7 @@ ANTHROPIC = ProviderSpec(
     base_url="https://api.anthropic.com",
     key_env=("ANTHROPIC_API_KEY",),
     base_url_env=("ANTHROPIC_ENDPOINT", "ANTHROPIC_BASE_URL"),
+    option_env={"access_token": ("ANTHROPIC_AUTH_TOKEN",)},
     schemas=ANTHROPIC_SCHEMAS,
     system_in_turns=r"claude-(opus-4-[89]|[a-z]+-([5-9]|\d\d))",
     capabilities=ALL_CHAT | SEES | READS | COUNTS,

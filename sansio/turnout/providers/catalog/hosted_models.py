@@ -10,9 +10,9 @@ refuses are its own, and belong to its entry.
 from __future__ import annotations
 
 from turnout.providers.catalog.parts import MINUTES
-from turnout.providers.catalog.spec import ModelRule
+from turnout.providers.catalog.spec import ModelRule, ReasoningReplay
 
-__all__ = ["GATEWAY_MODELS", "OPEN_MODELS", "somewhere"]
+__all__ = ["GATEWAY_MODELS", "KIMI_REPLAY", "OPEN_MODELS", "somewhere"]
 
 
 def somewhere(pattern: str) -> str:
@@ -20,6 +20,14 @@ def somewhere(pattern: str) -> str:
     return rf"(?i:(?:.*[/.])?(?:{pattern}))"
 
 
+# Kimi refuses the result of a tool if the message with the call lacks its reasoning, wherever it runs. Sources: the
+# guide of Moonshot ("Use Kimi K2 Thinking Model"), and the errors of servers that run it.
+KIMI_REPLAY: tuple[tuple[str, ReasoningReplay], ...] = (
+    (
+        somewhere(r"kimi-(?:k2-thinking|k2[.p-]?[5-9]|k[3-9]|k\d\d|thinking|latest|for-coding)"),
+        "reasoning_content_of_calls",
+    ),
+)
 # The names of those that do not reason, although their family does.
 _INSTRUCT = r"(?!.*(?:instruct|non-?thinking|non-?reasoning))"
 

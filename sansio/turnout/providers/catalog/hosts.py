@@ -9,7 +9,7 @@ vercel.com/docs/ai-gateway, docs.github.com/copilot).
 from __future__ import annotations
 
 from turnout.errors import AuthenticationFailed, NotFound, Overloaded, PermissionDenied, QuotaExceeded
-from turnout.providers.catalog.hosted_models import GATEWAY_MODELS, OPEN_MODELS
+from turnout.providers.catalog.hosted_models import GATEWAY_MODELS, KIMI_REPLAY, OPEN_MODELS
 from turnout.providers.catalog.openai_models import OPENAI_MODELS
 from turnout.providers.catalog.parts import EMBEDS, HEARS, MINUTES, PENALTIES, RANKS, READS, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
@@ -39,6 +39,7 @@ FIREWORKS = ProviderSpec(
     base_url="https://api.fireworks.ai/inference/v1",
     key_env=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
     base_url_env=("FIREWORKS_ENDPOINT", "FIREWORKS_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     openai_compat=OpenAICompat(
@@ -56,6 +57,7 @@ DEEPINFRA = ProviderSpec(
     base_url="https://api.deepinfra.com/v1/openai",
     key_env=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
     base_url_env=("DEEPINFRA_ENDPOINT", "DEEPINFRA_BASE_URL", "DEEPINFRA_API_BASE"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | EMBEDS | SEES,
     embedding_batch=1024,
     openai_compat=OpenAICompat(tool_choices=frozenset({"auto", "none"}), max_stop_sequences=16),
@@ -69,6 +71,7 @@ NEBIUS = ProviderSpec(
     base_url="https://api.tokenfactory.nebius.com/v1",
     key_env=("NEBIUS_API_KEY",),
     base_url_env=("NEBIUS_ENDPOINT", "NEBIUS_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | EMBEDS | SEES,
     openai_compat=OpenAICompat(max_stop_sequences=None),
     models=OPEN_MODELS,
@@ -81,6 +84,7 @@ SAMBANOVA = ProviderSpec(
     base_url="https://api.sambanova.ai/v1",
     key_env=("SAMBANOVA_API_KEY",),
     base_url_env=("SAMBANOVA_ENDPOINT", "SAMBANOVA_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | EMBEDS | SEES,
     openai_compat=OpenAICompat(
         string_content_only=True,
@@ -96,6 +100,7 @@ HUGGINGFACE = ProviderSpec(
     base_url="https://router.huggingface.co/v1",
     key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGINGFACEHUB_API_TOKEN"),
     base_url_env=("HUGGINGFACE_ENDPOINT", "HF_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     apis=("chat", "responses"),
     # A model's id may end in the host to use (`:together`), or in how to choose one (`:fastest`, `:cheapest`).
     capabilities=ALL_CHAT | SEES,
@@ -109,6 +114,7 @@ NVIDIA = ProviderSpec(
     base_url="https://integrate.api.nvidia.com/v1",
     key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
     base_url_env=("NVIDIA_ENDPOINT", "NVIDIA_BASE_URL", "NVIDIA_NIM_API_BASE"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | EMBEDS | SEES,
     # Its retrievers must know whether a text is a question, or a passage to be found.
     openai_compat=OpenAICompat(
@@ -177,6 +183,9 @@ GROQ = ProviderSpec(
     base_url="https://api.groq.com/openai/v1",
     key_env=("GROQ_API_KEY",),
     base_url_env=("GROQ_ENDPOINT", "GROQ_BASE_URL"),
+    # Other models refuse the field, and all of them refuse `reasoning_content`.
+    reasoning_replay=((r"(openai/)?gpt-oss|qwen/qwen3", "reasoning_of_calls"),),
+    base_url_is_host=True,
     apis=("chat", "responses"),
     schemas=GROQ_SCHEMAS,
     capabilities=ALL_CHAT | SEES,
@@ -207,6 +216,7 @@ CEREBRAS = ProviderSpec(
     base_url="https://api.cerebras.ai/v1",
     key_env=("CEREBRAS_API_KEY",),
     base_url_env=("CEREBRAS_ENDPOINT", "CEREBRAS_BASE_URL"),
+    base_url_is_host=True,
     schemas=CEREBRAS_SCHEMAS,
     capabilities=ALL_CHAT,
     openai_compat=OpenAICompat(
@@ -219,9 +229,12 @@ TOGETHER = ProviderSpec(
     name="together",
     title="Together",
     dialect="openai-chat",
-    base_url="https://api.together.xyz/v1",
+    base_url="https://api.together.ai/v1",
     key_env=("TOGETHER_API_KEY",),
     base_url_env=("TOGETHER_ENDPOINT", "TOGETHER_BASE_URL"),
+    # It takes the field of every model that reasons.
+    reasoning_replay=(*KIMI_REPLAY, (r"", "reasoning_of_calls")),
+    base_url_is_host=True,
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     openai_compat=OpenAICompat(max_stop_sequences=None, logprobs="count"),
     models=OPEN_MODELS,
@@ -234,6 +247,7 @@ SILICONFLOW = ProviderSpec(
     base_url="https://api.siliconflow.cn/v1",
     key_env=("SILICONFLOW_API_KEY",),
     base_url_env=("SILICONFLOW_ENDPOINT", "SILICONFLOW_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=32,
     openai_compat=OpenAICompat(
@@ -256,6 +270,7 @@ MODELSCOPE = ProviderSpec(
     base_url="https://api-inference.modelscope.cn/v1",
     key_env=("MODELSCOPE_API_KEY", "MODELSCOPE_SDK_TOKEN"),
     base_url_env=("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_BASE"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | SEES,
     openai_compat=OpenAICompat(
         reasoning_param="enable_thinking",

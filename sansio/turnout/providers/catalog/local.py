@@ -5,6 +5,7 @@ Sources: the documentation of LM Studio (lmstudio.ai/docs), vLLM (docs.vllm.ai) 
 
 from __future__ import annotations
 
+from turnout.providers.catalog.hosted_models import KIMI_REPLAY
 from turnout.providers.catalog.parts import EMBEDS, HEARS, MINUTES, RANKS, SEES
 from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
 
@@ -20,6 +21,7 @@ LM_STUDIO = ProviderSpec(
     base_url="http://localhost:1234/v1",
     key_env=("LM_STUDIO_API_KEY", "LM_API_TOKEN"),
     base_url_env=("LM_STUDIO_ENDPOINT", "LM_STUDIO_BASE_URL", "LM_STUDIO_API_BASE"),
+    reasoning_replay=KIMI_REPLAY,
     needs_key=False,
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES,
@@ -39,6 +41,7 @@ VLLM = ProviderSpec(
     base_url="http://localhost:8000/v1",
     key_env=("VLLM_API_KEY",),
     base_url_env=("VLLM_ENDPOINT", "VLLM_BASE_URL", "VLLM_API_BASE"),
+    reasoning_replay=KIMI_REPLAY,
     needs_key=False,
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | RANKS,
@@ -53,6 +56,7 @@ LLAMA_CPP = ProviderSpec(
     base_url="http://127.0.0.1:8080/v1",
     key_env=("LLAMA_API_KEY",),
     base_url_env=("LLAMA_CPP_ENDPOINT", "LLAMA_CPP_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     needs_key=False,
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | RANKS,

@@ -22,6 +22,7 @@ from turnout.errors import (
     RateLimited,
     ServerError,
 )
+from turnout.providers.catalog.hosted_models import KIMI_REPLAY
 from turnout.providers.catalog.parts import COUNTS, EMBEDS, MINUTES, PENALTIES, RANKS, SAMPLING, SEES, codes
 from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
 
@@ -37,6 +38,7 @@ MOONSHOT = ProviderSpec(
     base_url="https://api.moonshot.ai/v1",
     key_env=("MOONSHOT_API_KEY", "MOONSHOTAI_API_KEY", "KIMI_API_KEY"),
     base_url_env=("MOONSHOT_ENDPOINT", "MOONSHOT_BASE_URL", "MOONSHOTAI_BASE_URL"),
+    reasoning_replay=KIMI_REPLAY,
     capabilities=ALL_CHAT | SEES,
     openai_compat=OpenAICompat(
         max_tokens="max_completion_tokens",
@@ -94,6 +96,7 @@ DASHSCOPE = ProviderSpec(
     base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
     key_env=("DASHSCOPE_API_KEY", "ALIBABA_API_KEY"),
     base_url_env=("DASHSCOPE_ENDPOINT", "DASHSCOPE_BASE_URL", "DASHSCOPE_API_BASE"),
+    reasoning_replay=KIMI_REPLAY,
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=10,
@@ -193,6 +196,8 @@ MISTRAL = ProviderSpec(
     base_url="https://api.mistral.ai/v1",
     key_env=("MISTRAL_API_KEY",),
     base_url_env=("MISTRAL_ENDPOINT", "MISTRAL_BASE_URL"),
+    reasoning_replay=((r"", "thinking"),),
+    embedding_tokens=16_384,
     capabilities=ALL_CHAT | EMBEDS | SEES | COUNTS,
     embedding_batch=32,
     # It answers fields that it does not know with a 422, and wants ids of calls as its own are.

@@ -50,7 +50,7 @@ OLLAMA = ProviderSpec(
     dialect="ollama",
     base_url="http://localhost:11434",
     key_env=("OLLAMA_API_KEY",),
-    base_url_env=("OLLAMA_ENDPOINT", "OLLAMA_HOST"),
+    base_url_env=("OLLAMA_ENDPOINT", "OLLAMA_BASE_URL", "OLLAMA_API_BASE", "OLLAMA_HOST"),
     needs_key=False,
     capabilities=ALL_CHAT | EMBEDS | SEES,
     # A local model is loaded before its first token; a large one takes minutes from a slow disk.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from turnout.providers.catalog.hosted_models import KIMI_REPLAY
 from turnout.providers.catalog.openai_models import OPENAI_CONTEXT_WINDOWS, OPENAI_MODELS
 from turnout.providers.catalog.parts import COUNTS, EMBEDS, HEARS, RANKS, READS, SEES
 from turnout.providers.catalog.spec import ALL_CHAT, ModelRule, OpenAICompat, ProviderSpec
@@ -26,6 +27,7 @@ OPENAI = ProviderSpec(
     schemas=OPENAI_SCHEMAS,
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS | COUNTS,
     embedding_batch=2048,
+    embedding_tokens=300_000,
     openai_compat=OpenAICompat(
         max_tokens="max_completion_tokens",
         developer_role=True,
@@ -56,6 +58,7 @@ OPENAI_COMPATIBLE = ProviderSpec(
     base_url="",  # wherever the user runs it
     key_env=("OPENAI_COMPATIBLE_API_KEY",),
     base_url_env=("OPENAI_COMPATIBLE_ENDPOINT",),
+    reasoning_replay=KIMI_REPLAY,
     needs_key=False,
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | RANKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -13,8 +13,9 @@ from turnout.chat import Capability
 from turnout.errors import ProviderError
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.schemas.subset import SchemaSubset
+from turnout.redaction import secrets_of_header, secrets_of_url
 
-__all__ = ["ModelRule", "OpenAICompat", "ProviderAccount", "ProviderSpec"]
+__all__ = ["ModelRule", "OpenAICompat", "ProviderAccount", "ProviderSpec", "ReasoningReplay"]
 
 ALL_CHAT = frozenset(
     {
@@ -27,6 +28,18 @@ ALL_CHAT = frozenset(
     }
 )
 
+
+ReasoningReplay: TypeAlias = Literal[
+    "none",
+    "reasoning_content",
+    "reasoning_content_of_calls",
+    "reasoning_of_calls",
+    "reasoning_details",
+    "thinking",
+]
+"""How a model gets its own reasoning back: not at all; as `reasoning_content` of all its messages, or of those in turns
+that called tools; as `reasoning` of the latter; as the `reasoning_details` that arrived; or as a signed part of the
+content (Mistral)."""
 
 # Models whose rule is remembered. Users may name models without end.
 MOST_FOUND = 1000
@@ -101,8 +114,8 @@ class OpenAICompat:
         reasoning_param: How a reasoning effort is sent: as `reasoning_effort`; as `reasoning: {effort}`; by switching
             `thinking: {type}` or `enable_thinking`; by `thinking` with an effort beside it, if the model takes that
             one (`thinking_and_effort`); or not at all.
-        reasoning_replay_field: The field that must return its reasoning, if one must: in each of its answers, or in all
-            answers of the turns that called tools (`reasoning_content_of_calls`).
+        reasoning_replay_field: How its models get their reasoning back, unless the entry knows better of one
+            (`ProviderSpec.reasoning_replay`).
         prefill_path: The beginning of the path of a chat whose last message the model continues.
         rename: Settings that have another name here.
         logprobs: Whether log probabilities are a flag and a number, or the number alone (`count`).
@@ -130,9 +143,7 @@ class OpenAICompat:
     reasoning_param: Literal[
         "reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"
     ] = "reasoning_effort"
-    reasoning_replay_field: Literal["reasoning_content", "reasoning_content_of_calls", "reasoning_details", "none"] = (
-        "none"
-    )
+    reasoning_replay_field: ReasoningReplay = "none"
     prefill_path: str = ""
     rename: Mapping[str, str] = attrs.field(factory=dict)
     logprobs: Literal["flag", "count"] = "flag"
@@ -168,6 +179,11 @@ class ProviderSpec:
         error_codes: Its own codes and statuses, if they say more than those that vendors share.
         headers: Header fields of every request.
         models: What differs per model; the first rule that matches holds.
+        system_in_turns: The models that take a system message between turns, as a pattern of their ids.
+        reasoning_replay: The field in which a model gets its reasoning back, by a pattern of its id. Others have
+            `OpenAICompat.reasoning_replay_field`.
+        embedding_tokens: The most tokens in one embedding request.
+        base_url_is_host: Whether the vendor's own clients add the path of `base_url` to a base URL without one.
         context_windows: The tokens that prompt and answer share, by pattern; a rule's own number goes first.
     """
 
@@ -187,7 +203,10 @@ class ProviderSpec:
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: tuple[ModelRule, ...] = ()
-    system_in_turns: str | None = None  # the models that take a system message between turns, as a pattern of their ids
+    system_in_turns: str | None = None
+    reasoning_replay: tuple[tuple[str, ReasoningReplay], ...] = ()
+    embedding_tokens: int | None = None
+    base_url_is_host: bool = False
     context_windows: tuple[tuple[str, int], ...] = ()
     # The rules that were looked for: each call does so several times, and always for the same few models.
     _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
@@ -227,6 +246,8 @@ class ProviderAccount:
         headers: Header fields of every request, besides the key.
         unsupported: What happens to a setting that the model does not take: `raise` an error, or `drop` it and report
             that.
+        reasoning_replay: The field in which models get their reasoning back, in place of what the catalog knows.
+        secrets: What no error, trace or log may show: the key, and what the user's header fields and URL hold.
         limits: How much of a response is read.
     """
 
@@ -236,7 +257,25 @@ class ProviderAccount:
     api_key: str | None = attrs.field(default=None, repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda headers: repr(sorted(headers)))
     unsupported: Literal["raise", "drop"] = "raise"
+    reasoning_replay: ReasoningReplay | None = None
     limits: ResponseLimits = ResponseLimits()
+    secrets: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
+
+    @secrets.default
+    def _secrets(self) -> tuple[str, ...]:
+        found = [self.api_key] if self.api_key else []
+        for name, value in self.headers.items():
+            if self.spec.headers.get(name) != value:
+                found += secrets_of_header(name, value)
+        return tuple(dict.fromkeys((*found, *secrets_of_url(self.base_url))))
+
+    def replays_reasoning(self, model_id: str) -> ReasoningReplay:
+        """Return the field in which this model gets its reasoning back; `none` if it gets none."""
+        if self.reasoning_replay is not None:
+            return self.reasoning_replay
+        known = self.spec.reasoning_replay
+        found = next((field for pattern, field in known if re.match(pattern, model_id, re.IGNORECASE)), None)
+        return found or self.spec.openai_compat.reasoning_replay_field
 
     def url(self, path: str) -> str:
         """Return the URL of a path behind the base URL, or behind its host if the path begins with two slashes."""
@@ -250,7 +289,3 @@ class ProviderAccount:
         """The variables to set: for the key, and for the base URL of a provider without one."""
         key = self.spec.key_env[:1] if self.spec.needs_key and not self.api_key else ()
         return key + (self.spec.base_url_env[:1] if not self.base_url else ())
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.api_key,) if self.api_key else ()

@@ -6,6 +6,7 @@ that it holds for all of them:
 - a field in an `extra` reaches the provider whose scope it is in (`turnout.extras`); the flat fields of an assistant's
   message that a provider made go back to that provider only;
 - a tool that runs at a provider is sent to the providers that it has a definition for;
+- what an assistant's turn holds besides text, and the provider's turns cannot hold, is left out or put into words;
 - calls with one id get different ones, and so do their results;
 - a tool's name that the provider does not accept is replaced, and the response gets the caller's name back.
 """
@@ -59,6 +60,7 @@ class Target:
         family: The `Message.origin` whose flat extra fields it receives back.
         tool_names: The tool names that it accepts.
         unsupported: What becomes of a tool that the provider has no definition for.
+        media_in_answers: Whether an assistant's turn can hold images and sound that another provider made.
         unique_ids: Whether repeated ids of calls are made different here. Dialects that need the given ids, to find the
             places of calls in a message, do it themselves.
     """
@@ -68,6 +70,7 @@ class Target:
     family: str
     tool_names: ToolNameRule
     unsupported: Literal["raise", "drop"] = "raise"
+    media_in_answers: bool = False
     unique_ids: bool = True
 
 
@@ -201,8 +204,9 @@ def _has_made_parts(message: Message) -> bool:
 def _with_known_parts(message: Message, target: Target) -> Message:
     """Return an assistant's message as a provider knows it that did not make it.
 
-    Commentary is text there, and so is the transcript of sound. Images and sound of another provider are left out: no
-    dialect has them in an assistant's turn. The maker gets back what it made.
+    Commentary is text there. Most dialects cannot hold images and sound in an assistant's turn: the transcript of sound
+    is text there, and the rest of what another provider made is left out. A request must not fail because an earlier
+    model answered with an image. The maker gets back what it made.
     """
     if not _has_made_parts(message) or message.origin == target.family:
         return message
@@ -211,6 +215,8 @@ def _with_known_parts(message: Message, target: Target) -> Message:
         match part:
             case Commentary():
                 content.append(Text(part.text, extra=part.extra))
+            case Image() | Audio() if target.media_in_answers:
+                content.append(part)
             case Audio(transcript=str(transcript)):
                 content.append(Text(transcript))
             case Image() | Audio() if message.origin is not None:

@@ -5,6 +5,7 @@ Source: the Gemini API reference (ai.google.dev) and that of Vertex AI (cloud.go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from turnout.chat import ChatRequest, ChatResponse, ModelInfo, Usage
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError
 from turnout.http import Headers, HttpRequest
-from turnout.providers.auth import AccessToken, token_auth, token_fields
+from turnout.providers.auth import AccessToken, TokenAuth, secrets_of_auth, token_auth, token_fields
 from turnout.providers.decoding.token_counts import count_exchange, without_sampling
 from turnout.providers.decoding.vectors import numeric_vectors
 from turnout.providers.dialect import Dialect
@@ -29,6 +30,7 @@ from turnout.providers.gemini.stream import FINISH_REASONS, GeminiReader
 from turnout.providers.gemini.wire import Embeddings, Models, Values
 from turnout.providers.json_codec import LenientDecoder, raw_bytes
 from turnout.providers.protocol import ModelPage
+from turnout.providers.urls import checked_label, path_segment
 from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "Gemini"]
@@ -44,6 +46,15 @@ def _flag(value: bool | str | None) -> bool | None:
     return value
 
 
+def _is_project(instance: object, attribute: object, value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9.:_-]*", value):
+        raise ValueError("vertex_project must be the id of a project: letters, digits and hyphens")
+
+
+def _is_location(instance: object, attribute: object, value: str) -> None:
+    checked_label(value, "vertex_location")
+
+
 @attrs.frozen
 class Gemini(Dialect):
     """A provider that speaks Gemini (`turnout.providers.protocol.Provider`).
@@ -54,11 +65,21 @@ class Gemini(Dialect):
     """
 
     vertex: bool | None = attrs.field(default=None, converter=_flag)
-    vertex_project: str | None = None
-    vertex_location: str = "global"
+    vertex_project: str | None = attrs.field(default=None, validator=_is_project)
+    vertex_location: str = attrs.field(default="global", validator=_is_location)
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
+    _auth: TokenAuth | None = attrs.field(init=False, repr=False, eq=False)
     finish_reasons = FINISH_REASONS
     tool_names = GEMINI_TOOL_NAMES
+    media_in_answers = True
+
+    @_auth.default
+    def _make_auth(self) -> TokenAuth | None:
+        return token_auth(self._token)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (*self.account.secrets, *secrets_of_auth(self._auth, self._token))
 
     @property
     def missing_env(self) -> tuple[str, ...]:
@@ -121,13 +142,13 @@ class Gemini(Dialect):
         return generate_body(request, self.account.spec.schemas, vertex=self._vertex)
 
     def _post(self, model_id: str, verb: str, body: dict[str, Any], *, stream: bool = False) -> HttpRequest:
-        model = quote(model_id.removeprefix("models/"), safe="")
+        model = path_segment(model_id.removeprefix("models/"), f"{self.name}: the model's id {model_id!r}")
         if self._vertex:
             project = f"projects/{self.vertex_project}/locations/{self.vertex_location}/" if self.vertex_project else ""
             url = f"{self._vertex_endpoint()}/v1beta1/{project}publishers/google/models/{model}:{verb}"
         else:
             url = f"{self.account.base_url}/v1beta/models/{model}:{verb}"
-        return self.build_request("POST", url, body, stream=stream, auth=token_auth(self._token))
+        return self.build_request("POST", url, body, stream=stream, auth=self._auth)
 
     def _vertex_endpoint(self) -> str:
         if self.account.base_url != self.account.spec.base_url:

@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl, quote
 import attrs
 
 from turnout.http import Auth
-from turnout.providers.auth import AccessToken, token_auth, token_fields
+from turnout.providers.auth import AccessToken, TokenAuth, secrets_of_auth, token_auth, token_fields
 from turnout.providers.catalog.spec import ProviderAccount
+from turnout.providers.urls import path_segment
 
 __all__ = ["AzureResource"]
 
@@ -36,6 +37,11 @@ class AzureResource:
     account: ProviderAccount
     api_version: str | None = None
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
+    _auth: TokenAuth | None = attrs.field(init=False, repr=False, eq=False)
+
+    @_auth.default
+    def _make_auth(self) -> TokenAuth | None:
+        return token_auth(self.access_token)
 
     @property
     def missing_env(self) -> tuple[str, ...]:
@@ -44,7 +50,12 @@ class AzureResource:
 
     @property
     def auth(self) -> Auth | None:
-        return token_auth(self.access_token)
+        return self._auth
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the token, or those of the last requests."""
+        return secrets_of_auth(self._auth, self.access_token)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         if self.access_token is not None:
@@ -59,5 +70,6 @@ class AzureResource:
             return f"{resource}/openai/v1{path}"
         where = ""
         if body is not None and path in _OF_DEPLOYMENTS:
-            where = f"/deployments/{quote(str(body['model']), safe='')}"
+            model = str(body["model"])
+            where = f"/deployments/{path_segment(model, f'{self.account.name}: the deployment {model!r}')}"
         return f"{resource}/openai{where}{path}?api-version={quote(version, safe='')}"

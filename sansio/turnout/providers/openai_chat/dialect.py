@@ -61,6 +61,11 @@ class Endpoint(Protocol):
         """Signs each request just before it is sent; None if nothing needs to be signed."""
         ...
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of its requests besides the account's key."""
+        ...
+
     def credentials(self) -> Iterable[tuple[str, str]]:
         """Return the header fields that carry the key."""
         ...
@@ -84,6 +89,10 @@ class OpenAIChat(Dialect):
     @property
     def missing_env(self) -> tuple[str, ...]:
         return self.site.missing_env if self.site is not None else self.account.missing_env
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (*self.account.secrets, *self.site.secrets) if self.site is not None else self.account.secrets
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         return self.site.credentials() if self.site is not None else super().credentials()

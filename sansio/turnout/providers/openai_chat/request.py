@@ -5,58 +5,35 @@ Source: the OpenAI API reference, "Create chat completion"; differences by vendo
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import msgspec
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
-from turnout.messages import (
-    Audio,
-    Commentary,
-    File,
-    Image,
-    Message,
-    Opaque,
-    Part,
-    Refusal,
-    Role,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-)
+from turnout.messages import Tool
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount
 from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.encoding.tool_arguments import object_schema
-from turnout.providers.json_codec import encode
-from turnout.providers.openai_chat.opaque_fields import opaque_fields
 from turnout.providers.openai_chat.prefix_filter import prefill_of
+from turnout.providers.openai_chat.turns import chat_messages
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
 
 __all__ = [
     "chat_body",
-    "data_url",
     "function_of",
     "json_schema_of",
     "needs_responses",
     "refused_effort",
-    "tool_call",
     "tools_of",
 ]
 
 # The settings of a ModelConfig that go into the body under their own names.
 _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
-_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
 _NO_RULE = ModelRule(pattern="")
-_NOT_KEPT: tuple[object, Any] = (None, None)
 
 
 def chat_body(
@@ -81,12 +58,7 @@ def chat_body(
         refused["temperature"] = f"0 to {habits.max_temperature:g} here"
     ruled_out = ("reasoning_effort",) if prefilled and _switches_thinking(model, habits) else ()
     given, dropped = supported_params(model, account, refused, ruled_out)
-    body: dict[str, Any] = {"model": model.model_id}
-    if habits.reasoning_replay_field == "reasoning_content_of_calls":
-        body["messages"] = [_message(message, account) for message in request.messages]
-        _replay_reasoning_of_calls(body["messages"], request, account)
-    else:
-        body["messages"] = _messages(request.messages, account)
+    body: dict[str, Any] = {"model": model.model_id, "messages": chat_messages(request, account)}
     if stream:
         body["stream"] = True
         if habits.usage_option:
@@ -248,187 +220,3 @@ def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, 
     if wanted.description:
         schema["description"] = wanted.description
     return schema
-
-
-def _messages(messages: Sequence[Message], account: ProviderAccount) -> list[dict[str, Any] | msgspec.Raw]:
-    """Return the messages as they are sent. Those of text are encoded once: they come back with every later call."""
-    spec = account.spec
-    kept = [getattr(message, "kept_json", _NOT_KEPT) for message in messages]
-    return [
-        encoded if owner is spec else _encoded(message, account)
-        for message, (owner, encoded) in zip(messages, kept, strict=True)
-    ]
-
-
-def _encoded(message: Message, account: ProviderAccount) -> dict[str, Any] | msgspec.Raw:
-    wire = _message(message, account)
-    if not message.is_plain_text:
-        return wire
-    encoded = msgspec.Raw(encode(wire))
-    object.__setattr__(message, "kept_json", (account.spec, encoded))
-    return encoded
-
-
-def _message(message: Message, account: ProviderAccount) -> dict[str, Any]:
-    role = message.role
-    if role is Role.DEVELOPER and not account.spec.openai_compat.developer_role:
-        role = Role.SYSTEM
-    wire: dict[str, Any] = {"role": role.value}
-    if role is Role.ASSISTANT:
-        wire |= _assistant(message, account)
-    elif role is Role.TOOL:
-        wire |= {
-            "tool_call_id": _call_id(message.tool_call_id or "", account),
-            "content": _text_only(message.content, "a tool's result"),
-        }
-    else:
-        wire["content"] = _content(message.content, account)
-        if message.name is not None and not account.spec.openai_compat.name_on_tool_messages_only:
-            wire["name"] = message.name
-    return wire | dict(message.extra)
-
-
-def _assistant(message: Message, account: ProviderAccount) -> dict[str, Any]:
-    own = message.origin == account.spec.name
-    texts: list[Part] = []
-    refusals, images = [], []
-    wire: dict[str, Any] = {}
-    for part in message.content:
-        match part:
-            case Thinking() | Opaque():
-                continue
-            case Refusal():
-                refusals.append(part.text)
-            case Image() if own:
-                images.append(_part(part, account))
-            case Audio() if own:
-                if part.id is not None:
-                    wire["audio"] = {"id": part.id}
-            case Commentary():
-                texts.append(Text(part.text))
-            case _:
-                texts.append(part)
-    text, refusal = _text_only(texts, "an assistant's message"), "".join(refusals)
-    # An empty content beside tool calls or sound is null: some servers refuse "".
-    wire = {"content": text if text or not (message.tool_calls or wire) else None, **wire}
-    if refusal and not text:
-        wire["refusal"] = refusal
-    returned = opaque_fields(message) if own else {}
-    custom = returned.pop("custom_calls", ())
-    if message.tool_calls:
-        wire["tool_calls"] = [
-            tool_call(call, account, own=own, custom=call.id in custom) for call in message.tool_calls
-        ]
-    if own:
-        if images:
-            wire["images"] = images
-        if account.spec.openai_compat.reasoning_replay_field == "reasoning_content" and message.reasoning:
-            wire["reasoning_content"] = message.reasoning
-        if (signature := _text_signature(message)) is not None:
-            wire["extra_content"] = {"google": {"thought_signature": signature}}
-    return wire | returned
-
-
-def _text_signature(message: Message) -> str | None:
-    """Return the newest signature of a text: Google's OpenAI-compatible endpoint has one for a whole message."""
-    signatures = [part.signature for part in message.content if isinstance(part, Text) and part.signature is not None]
-    return signatures[-1] if signatures else None
-
-
-def tool_call(call: ToolCall, account: ProviderAccount, *, own: bool = True, custom: bool = False) -> dict[str, Any]:
-    """A call as it goes back.
-
-    own     whether this provider made it, and so may get back what only it understands
-    custom  whether it is of a tool that takes free text
-    """
-    id = _call_id(call.id, account)
-    if custom:
-        return {"id": id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    wire: dict[str, Any] = {
-        "id": id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments or "{}"},
-    }
-    if own and call.signature is not None:
-        # Google's OpenAI-shaped endpoint wants its thought signature back here.
-        wire["extra_content"] = {"google": {"thought_signature": call.signature}}
-    return wire | dict(call.extra)
-
-
-def _replay_reasoning_of_calls(wires: list[dict[str, Any]], request: ChatRequest, account: ProviderAccount) -> None:
-    """Put the reasoning on the assistant's messages of the turns that called tools, and on no others.
-
-    A turn is what stands between two messages of the user. In one with calls DeepSeek refuses a message without its
-    reasoning, also one that another model made, which has none: an empty one is taken. In a turn without calls it
-    passes reasoning over, and its first endpoint for it refused it.
-    """
-    turn: list[int] = []
-    for place, message in enumerate((*request.messages, Message.user("-"))):
-        if message.role is Role.ASSISTANT:
-            turn.append(place)
-        elif message.role is Role.USER:
-            if any(request.messages[one].tool_calls for one in turn):
-                for one in turn:
-                    own = request.messages[one].origin == account.spec.name
-                    wires[one]["reasoning_content"] = request.messages[one].reasoning if own else ""
-            turn = []
-
-
-def _call_id(id: str, account: ProviderAccount) -> str:
-    """The id as it is sent. One that would be refused is made anew, and the same for the call and its result."""
-    length = account.spec.openai_compat.call_id_length
-    if length is None or (len(id) == length and id.isascii() and id.isalnum()):
-        return id
-    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=length).hexdigest()[:length]
-
-
-def _content(parts: tuple[Part, ...], account: ProviderAccount) -> str | list[dict[str, Any]]:
-    plain = all(isinstance(part, Text) and not part.extra for part in parts)
-    if plain and (len(parts) == 1 or account.spec.openai_compat.string_content_only):
-        return "".join(part.text for part in parts if isinstance(part, Text))
-    return [_part(part, account) for part in parts]
-
-
-def _part(part: Part, account: ProviderAccount) -> dict[str, Any]:
-    match part:
-        case Text():
-            return {"type": "text", "text": part.text, **part.extra}
-        case Image():
-            url = part.url if part.url is not None else data_url(part.data or b"", part.media_type)
-            image: dict[str, Any] = {"url": url}
-            if part.detail is not None:
-                image["detail"] = part.detail
-            return {"type": "image_url", "image_url": image, **part.extra}
-        case Audio():
-            format = _AUDIO_FORMATS.get(part.media_type)
-            if format is None:
-                raise CapabilityUnsupported(f"{account.name}: takes audio as wav or mp3, not {part.media_type}")
-            sound = {"data": base64.b64encode(part.data).decode(), "format": format}
-            return {"type": "input_audio", "input_audio": sound, **part.extra}
-        case File():
-            return {"type": "file", "file": _file(part, account), **part.extra}
-        case _:
-            raise CapabilityUnsupported(f"{account.name}: a {type(part).__name__} cannot be sent in a user's message")
-
-
-def _file(part: File, account: ProviderAccount) -> dict[str, Any]:
-    if part.file_id is not None:
-        return {"file_id": part.file_id}
-    if part.url is not None:
-        if account.spec.name != "openrouter":
-            raise CapabilityUnsupported(f"{account.name}: takes a file by its bytes or its id, not by URL")
-        return {"filename": part.filename or "file", "file_data": part.url}
-    return {"filename": part.filename or "file", "file_data": data_url(part.data or b"", part.media_type)}
-
-
-def data_url(data: bytes, media_type: str | None) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-
-
-def _text_only(parts: Iterable[Part], where: str) -> str:
-    texts = []
-    for part in parts:
-        if not isinstance(part, Text):
-            raise CapabilityUnsupported(f"{where} can only hold text in this dialect, not a {type(part).__name__}")
-        texts.append(part.text)
-    return "".join(texts)

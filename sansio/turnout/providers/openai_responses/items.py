@@ -38,7 +38,7 @@ from turnout.messages import (
 from turnout.providers.catalog.spec import ProviderAccount
 from turnout.providers.encoding.call_ids import CallIds
 from turnout.providers.json_codec import LenientDecoder, decode_any
-from turnout.providers.openai_chat.request import data_url
+from turnout.providers.openai_chat.turns import data_url
 from turnout.providers.openai_responses.wire import WORDS
 
 __all__ = ["conversation", "family_of"]

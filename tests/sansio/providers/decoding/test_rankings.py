@@ -44,7 +44,7 @@ def _read(exchange: Exchange[RerankResponse], body: Any) -> RerankResponse:
     [
         ("cohere", {}, "https://api.cohere.com/v2/rerank"),
         ("cohere", {"base_url": "https://api.cohere.com/v1"}, "https://api.cohere.com/v2/rerank"),
-        ("together", {}, "https://api.together.xyz/v1/rerank"),
+        ("together", {}, "https://api.together.ai/v1/rerank"),
         ("siliconflow", {}, "https://api.siliconflow.cn/v1/rerank"),
         ("openai-compatible", {"base_url": "http://localhost:8000/v1"}, "http://localhost:8000/v1/rerank"),
     ],

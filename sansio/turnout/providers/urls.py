@@ -1,0 +1,161 @@
+"""The base URL of a provider, from what a user or a variable gives.
+
+Sources: the clients of each vendor for their variables; Ollama's `envconfig` for `OLLAMA_HOST`.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+from turnout.errors import CapabilityUnsupported, LocalProtocolError
+from turnout.http.origin import split_url
+from turnout.providers.catalog.spec import ProviderSpec
+from turnout.redaction import Secret, hidden
+
+__all__ = ["InvalidBaseUrl", "base_url_of", "checked_header", "checked_label", "checked_text", "is_own", "path_segment"]
+
+_OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
+_OLLAMA_PORT = 11434
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+
+
+class InvalidBaseUrl(ValueError):
+    """What was given as a base URL cannot be one."""
+
+
+def base_url_of(given: str, spec: ProviderSpec) -> str:
+    """Return the base URL, without a slash at its end.
+
+    The messages of errors do not quote what was given, because it can be the value of a variable.
+
+    Raises:
+        InvalidBaseUrl: It is not the base URL of an http or https server.
+    """
+    if not isinstance(given, str):
+        raise TypeError(f"base_url must be a str, not {type(given).__name__}")
+    given = hidden(given.strip().strip("\"'").strip())
+    url = hidden((given if "://" in given else _with_scheme(given, spec)).rstrip("/"))
+    fault = _fault(url, takes_query="api_version" in spec.option_env)
+    if fault:
+        raise InvalidBaseUrl(f"the base URL of {spec.name} {fault}; it must be like https://api.example.com/v1")
+    parts = urlsplit(url)
+    if spec.base_url_is_host and parts.path in ("", "/"):
+        url += urlsplit(spec.base_url).path
+    return url
+
+
+def _fault(url: str, *, takes_query: bool) -> str:
+    """Return what is wrong with a base URL, without quoting it; "" if nothing is."""
+    if not url.isprintable() or any(character.isspace() for character in url):
+        return "holds white space or a control character"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has no valid host or port"
+    if parts.scheme not in ("http", "https"):
+        return "does not begin with http:// or https://"
+    if not parts.hostname:
+        return "names no host"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or password, which belongs into a header field"
+    if port == 0:
+        return "has the port 0, which no server has"
+    if any(step in (".", "..") for step in parts.path.split("/")):
+        return "has the step . or .. in its path"
+    # Azure's portal shows a whole request, with the version in its query.
+    if not takes_query and (parts.query or parts.fragment or url.endswith(("?", "#"))):
+        return "has a query, although paths are added behind it"
+    try:
+        split_url(url)
+    except LocalProtocolError:
+        return "has no valid host"
+    return ""
+
+
+def is_own(url: str) -> bool:
+    """Return whether the URL's host is this machine."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
+
+
+def checked_label(value: str, what: str) -> str:
+    """Return a value that becomes a part of a host name: a region, a location.
+
+    Raises:
+        ValueError: It holds anything but letters, digits and hyphens. The message does not quote it.
+    """
+    if not _LABEL.fullmatch(value):
+        raise ValueError(f"{what} must be letters, digits and hyphens, because it becomes a part of a host name")
+    return value
+
+
+def path_segment(value: str, what: str) -> str:
+    """Return a value that becomes one step of a URL's path, percent-encoded.
+
+    Raises:
+        CapabilityUnsupported: It is `.` or `..`, which a server reads as a step to another path.
+    """
+    if value.strip(".") == "" or not value.isprintable():
+        raise CapabilityUnsupported(f"{what} cannot be a step of a URL's path")
+    return quote(value, safe="")
+
+
+def checked_text(value: object, what: str) -> Secret | None:
+    """Return a key or a token without white space around it; None if it is empty.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It holds a character that no header field can hold. The message does not quote it.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+    text = Secret(value.strip())
+    if not text.isascii() or not text.isprintable():
+        raise ValueError(f"{what} holds a line break or another character that no header field can hold")
+    return text or None
+
+
+def checked_header(name: object, value: object) -> tuple[str, Secret]:
+    """Return a header field that a user gives.
+
+    Raises:
+        TypeError: The name or the value is no text.
+        ValueError: One of them holds a character that it cannot hold. The message does not quote the value.
+    """
+    if not isinstance(name, str) or not isinstance(value, str):
+        kind = type(value if isinstance(name, str) else name).__name__
+        raise TypeError(f"headers must map names to texts: {name!r} has a {kind}")
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"headers: {name!r} is not the name of a header field")
+    text = Secret(value.strip())
+    if not text.replace("\t", " ").isprintable():
+        raise ValueError(f"headers: the value of {name} holds a line break or a control character")
+    return name, text
+
+
+def _with_scheme(text: str, spec: ProviderSpec) -> str:
+    """Return a URL for a host, a host and a port, or a port."""
+    authority, slash, path = text.partition("/")
+    host, port = _split(authority)
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}.get(host, host)
+    if spec.dialect == "ollama":
+        # Every host of `OLLAMA_HOST` is one's own, and its port is Ollama's.
+        return f"http://{host}:{port or _OLLAMA_PORT}{slash}{path}"
+    scheme = "http" if _OWN_HOST.fullmatch(host) else "https"
+    return f"{scheme}://{host}{f':{port}' if port else ''}{slash}{path}"
+
+
+def _split(authority: str) -> tuple[str, str]:
+    """Return the host and the port, or "" for one that is not given."""
+    if authority.startswith("["):
+        host, _, rest = authority.partition("]")
+        return f"{host}]", rest.removeprefix(":")
+    if authority.count(":") > 1:
+        return f"[{authority}]", ""  # an IPv6 address without brackets
+    host, _, port = authority.partition(":")
+    return host, port
