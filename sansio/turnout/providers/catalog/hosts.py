@@ -216,6 +216,7 @@ CEREBRAS = ProviderSpec(
     base_url="https://api.cerebras.ai/v1",
     key_env=("CEREBRAS_API_KEY",),
     base_url_env=("CEREBRAS_ENDPOINT", "CEREBRAS_BASE_URL"),
+    reasoning_replay=((r"gpt-oss", "reasoning_of_calls"),),
     base_url_is_host=True,
     schemas=CEREBRAS_SCHEMAS,
     capabilities=ALL_CHAT,
