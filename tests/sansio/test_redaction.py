@@ -68,7 +68,7 @@ def test_a_secret_has_no_repr_and_is_a_text() -> None:
     assert "hidden" not in repr(secret) + repr([secret]) + repr({"a": secret})
     assert f"Bearer {secret}" == "Bearer sk-hidden"
     assert pickle.loads(pickle.dumps(secret)) == secret == "sk-hidden"
-    assert "hidden" not in repr(Redactor([secret]))
+    assert secret not in repr(Redactor([secret]))
 
 
 @given(st.text())

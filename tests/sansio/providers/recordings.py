@@ -25,6 +25,7 @@ from turnout.events import Event
 from turnout.messages import Commentary, Message, Text, ToolCall
 from turnout.providers import CATALOG, create
 from turnout.providers.protocol import Exchange, ModelPage, Provider
+from turnout.redaction import escape_controls
 
 ROOT = Path(os.environ.get("TURNOUT_RECORDINGS") or Path(__file__).resolve().parents[4] / "shared" / "recordings")
 
@@ -290,7 +291,7 @@ def _error_differences(recording: Recording, failure: errors.TurnoutError) -> li
     statuses = [want.get("status"), *recording.alternatives("error.status"), *recording.alternatives("status")]
     if failure.status not in statuses:
         wrong.append(f"error.status: {failure.status} is not {want.get('status')}")
-    if (want.get("message") or "") not in failure.message + failure.body:
+    if escape_controls(want.get("message") or "") not in failure.message + failure.body:
         wrong.append(f"error.message: {failure.message!r} lacks {want.get('message')!r}")
     after = want.get("retry_after")
     if failure.retry_after != after and not (after and abs((failure.retry_after or 0) - after) < 0.01):

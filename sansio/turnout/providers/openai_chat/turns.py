@@ -116,7 +116,7 @@ def _thinking_content(message: Message) -> dict[str, Any]:
 
 
 def _unchanged(messages: Sequence[Message], account: ProviderAccount) -> list[dict[str, Any] | msgspec.Raw]:
-    """Return the messages without their reasoning. Those of text are encoded once: they return with every later call."""
+    """Return the messages without their reasoning. Those of text are encoded once, for later calls, too."""
     spec = account.spec
     kept = [getattr(message, "kept_json", _NOT_KEPT) for message in messages]
     return [

@@ -218,7 +218,8 @@ def test_any_bytes_give_events_or_an_error(body: bytes, cuts: tuple[int, ...]) -
 def test_errors_have_an_id_and_a_message(status: int, error: type[ProviderError]) -> None:
     with pytest.raises(error) as caught:
         read({"id": "e1", "message": "something is wrong"}, status)
-    assert (caught.value.status, caught.value.message) == (status, "something is wrong")
+    assert caught.value.status == status
+    assert caught.value.message.startswith("something is wrong")
 
 
 @pytest.mark.parametrize("document", [{}, [], 7, {"message": 3}, {"id": "x"}])
