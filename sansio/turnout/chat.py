@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import operator
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,8 +62,16 @@ def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> 
         raise ValueError(f"{where(instance, attribute)} must not hold '/', as {value!r} does")
 
 
+class _Named:
+    """A place for the name of a model, which every call needs several times. It is no field: see `Message`."""
+
+    __slots__ = ("_name",)
+
+    _name: str
+
+
 @attrs.frozen
-class ModelConfig:
+class ModelConfig(_Named):
     """Which provider and model, and how.
 
     provider           the name under which the provider is registered with the router
@@ -121,7 +130,12 @@ class ModelConfig:
         return attrs.evolve(model, **settings)
 
     def __str__(self) -> str:
-        return f"{self.provider}/{self.model_id}"
+        try:
+            return self._name
+        except AttributeError:
+            name = f"{self.provider}/{self.model_id}"
+            object.__setattr__(self, "_name", name)
+            return name
 
 
 @attrs.frozen
@@ -141,6 +155,17 @@ class ResponseFormat:
     @classmethod
     def json(cls) -> ResponseFormat:
         return cls()
+
+
+_kept_name = operator.attrgetter("_name")
+
+
+def names_of(models: Iterable[ModelConfig]) -> tuple[str, ...]:
+    """Return the name of each model. There may be hundreds, and most of them have it already."""
+    try:
+        return tuple(map(_kept_name, models))
+    except AttributeError:
+        return tuple(map(str, models))
 
 
 def as_model(value: ModelConfig | str) -> ModelConfig:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import random
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -26,6 +28,9 @@ from turnout.routing.state.scheduler import Scheduler
 from turnout.trace.entries import RouteOrdered
 
 __all__ = ["Registered", "Registry", "no_candidate"]
+
+
+_provider_of = operator.attrgetter("provider")
 
 
 @attrs.frozen
@@ -135,6 +140,10 @@ class Registry:
             )
         return registered
 
+    def knows_all(self, models: Sequence[ModelConfig]) -> bool:
+        """True if the provider of each model is registered."""
+        return self._providers.keys() >= set(map(_provider_of, models))
+
     def state_of(self, provider: Provider | None, model: ModelConfig) -> CandidateState:
         """Return the state that all calls share about a model."""
         key = str(model)
@@ -146,7 +155,7 @@ class Registry:
 
     def expand(
         self, models: tuple[ModelConfig, ...], router_policy: Policy, seed: int, *, takes_turn: bool = True
-    ) -> tuple[list[ModelConfig], list[RouteOrdered], Policy | None]:
+    ) -> tuple[Sequence[ModelConfig], list[RouteOrdered], Policy | None]:
         """Replace each route by its models, in the order of trying.
 
         Args:
@@ -158,8 +167,8 @@ class Registry:
         Returns:
             The models, an entry for each route, and the policy of the first model if it is a route.
         """
-        if not any(model.is_route for model in models):
-            return list(models), [], None
+        if ROUTE not in map(_provider_of, models):
+            return models, [], None
         rng = random.Random(seed)
         expanded: list[ModelConfig] = []
         entries: list[RouteOrdered] = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -43,15 +43,14 @@ FIELDS = (
 _USUAL = Policy()
 
 
-def rules_of(policy: Policy, candidacies: Sequence[CandidateInfo]) -> dict[str, Any]:
-    """What a trace must keep of the rules: what differs from the usual, and the candidates."""
-    told: dict[str, Any] = {
+def rules_of(policy: Policy) -> dict[str, Any]:
+    """Return what a trace must keep of a policy: the fields that the plan decides by and that differ from the usual."""
+    rules: dict[str, Any] = {
         field: value for field in FIELDS if (value := getattr(policy, field)) != getattr(_USUAL, field)
     }
     if policy.rules:
-        told["rules"] = {key: attrs.asdict(rule) for key, rule in policy.rules.items()}
-    told["candidates"] = [[one.provider, one.window, one.resumes, one.name] for one in candidacies]
-    return told
+        rules["rules"] = {key: attrs.asdict(rule) for key, rule in policy.rules.items()}
+    return rules
 
 
 def replay(recorded: Mapping[str, Any]) -> tuple[str, ...]:
@@ -92,7 +91,7 @@ class _Replay:
     def __attrs_post_init__(self) -> None:
         rules, deadline = self.recorded["rules"], self.recorded["deadline"]
         self.plan = Plan(
-            tuple(CandidateInfo(*one) for one in rules["candidates"]),
+            [CandidateInfo(*one) for one in rules["candidates"]],
             _policy(rules),
             deadline if deadline is not None else math.inf,
             self.recorded["seed"],

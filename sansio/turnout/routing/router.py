@@ -14,27 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
+from turnout.chat import ChatRequest, ProviderStatus, names_of
 from turnout.embeddings import EmbeddingRequest
-from turnout.errors import LocalProtocolError, ProviderNotRegistered, RoutingError
-from turnout.prices import by_model
+from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout.providers.protocol import Provider
+from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, Operation
 from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.trace_writer import TraceWriter
-from turnout.routing.policy.plan import CandidateInfo, Plan
+from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry, no_candidate
 from turnout.routing.replay import rules_of
-from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.candidate_state import Health, health_of
 from turnout.routing.state.limits import QuotaFactory, sliding_window
 from turnout.routing.state.scheduler import Scheduler
 from turnout.trace import Trace
-from turnout.trace.entries import Skipped
 
 if TYPE_CHECKING:
     from turnout.routing.state.shared_limits import SharedLimits
@@ -61,6 +59,7 @@ class RouterCore:
     shared: SharedLimits | None = None
     scheduler: Scheduler = attrs.field(init=False)
     _registry: Registry = attrs.field(init=False)
+    _known_rules: tuple[Policy | None, dict[str, Any]] = attrs.field(default=(None, {}), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self.policy, self._lock, self.make_quota, self.shared)
@@ -155,57 +154,33 @@ class RouterCore:
         limits = [policy.timeout, named[0].timeout, timeout, total_timeout]
         deadline = round(min(limit for limit in limits if limit is not None), 6)
         total_deadline = now + total_timeout if total_timeout is not None else math.inf
-        trace = Trace(operation.name, tuple(map(str, named)), wall, seed, deadline, operation.metadata)
+        trace = Trace(operation.name, names_of(named), wall, seed, deadline, operation.metadata)
         trace.entries += entries
-        candidates, refusals = self._candidates(operation, models, policy, wall, trace)
-        infos = tuple(_info(candidate, policy) for candidate in candidates)
-        trace.rules = rules_of(policy, infos)
+        trace.rules = self._rules_of(policy)
         selector = CandidateSelector(
-            Plan(infos, policy, deadline, seed),
-            candidates,
+            Plan([], policy, deadline, seed),
+            [],
             now,
             self.scheduler,
             operation,
             CostTracker(operation, policy.max_cost),
             TraceWriter(trace, now),
+            CandidateFinder(self._registry, models, operation.needs, policy, wall),
         )
         call = Call(operation, selector, concurrent, self.scheduler, policy, now + deadline, total_deadline)
-        unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
-        if unknown is not None or not candidates:
+        all_known = self._registry.knows_all(models)
+        selector.look_up(now, 2 if all_known else len(models))
+        if not (all_known and selector.candidates):
+            refusals = selector.finder.refusals
+            unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
             call.reject(unknown or no_candidate(refusals), now)
         return call
 
-    def _candidates(
-        self, operation: Operation, models: list[ModelConfig], policy: Policy, wall: float | None, trace: Trace
-    ) -> tuple[list[Candidate], list[RoutingError]]:
-        """Return the usable candidates, and the errors of the others, which the trace lists as skipped."""
-        candidates: list[Candidate] = []
-        refusals: list[RoutingError] = []
-        needs = operation.needs
-        for model in models:
-            try:
-                registered = self._registry.find(model)
-            except ProviderNotRegistered as error:
-                refusals.append(error)
-                trace.entries.append(Skipped(0.0, str(model), "no such route" if model.is_route else "not registered"))
-                continue
-            refusal, reason = registered.refusal(model, needs)
-            if refusal is not None:
-                refusals.append(refusal)
-                trace.entries.append(Skipped(0.0, str(model), reason))
-                continue
-            price = by_model(policy.prices, model)
-            if price is not None and wall is not None:
-                price = price.at(wall)
-            state = self._registry.state_of(registered.provider, model)
-            candidates.append(Candidate(model, registered.provider, state, price))
-        return candidates, refusals
-
-
-def _info(candidate: Candidate, policy: Policy) -> CandidateInfo:
-    profile = candidate.state.profile
-    window = by_model(policy.context_windows, candidate.model) or profile.context_window
-    return CandidateInfo(candidate.provider.name, window, profile.prefill is not None, str(candidate))
+    def _rules_of(self, policy: Policy) -> dict[str, Any]:
+        """Return what a trace keeps of a policy, with an empty list of candidates."""
+        if self._known_rules[0] is not policy:
+            self._known_rules = policy, rules_of(policy)
+        return {**self._known_rules[1], "candidates": []}
 
 
 def _check_seconds(name: str, value: object) -> None:

@@ -49,7 +49,7 @@ class Trace:
         deadline: Seconds from the start.
         metadata: The caller's own labels from the request.
         rules: The settings behind the decisions: the fields of the policy that differ from the defaults, and the
-            usable candidates.
+            usable candidates that were looked at.
         entries: Facts and decisions; their `at` is in seconds from the start.
     """
 
@@ -59,7 +59,7 @@ class Trace:
     seed: int = 0
     deadline: float = math.inf
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
-    rules: Mapping[str, Any] = attrs.field(factory=dict)
+    rules: dict[str, Any] = attrs.field(factory=dict)
     entries: list[Entry] = attrs.field(factory=list)
 
     @property

@@ -173,6 +173,7 @@ class Call(CallStatus):
         if hedge is not None and now >= in_flight.hedge_at:
             in_flight.hedge_at = math.inf
             if not self._deadline_passed(now):
+                self.selector.look_up(now)
                 admitted = self._scheduler.acquire_hedge(self.selector, primary.index, now)
                 if admitted is not None:
                     return self._open(admitted, now, hedge=True)

@@ -75,12 +75,14 @@ class Recovery:
 
     def decide(self, failure: Failure, now: float) -> Decision:
         """Return what follows if nothing of the response has reached the caller."""
+        self.selector.look_up(now)
         entry, plan = failure.entry, self.selector.plan
         at = self.selector.writer.elapsed(now)
         return plan.failed(failure.attempt.index, failure.kind, entry.retry_after, entry.phase, at)
 
     def decide_after_content(self, failure: Failure, now: float, deadline: float) -> Decision:
         """Return what follows a stream that broke after its first token, if the policy continues it."""
+        self.selector.look_up(now)
         entry, selector, mode = failure.entry, self.selector, self.policy.on_interrupt
         plan, writer = selector.plan, selector.writer
         plan.deadline = writer.elapsed(deadline)

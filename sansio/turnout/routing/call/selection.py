@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from turnout.errors import BudgetExceeded
+from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.operation import Operation
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.plan import GiveUp, WaitUntil
+from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, BlockedCandidates, Waiter
 
@@ -24,6 +28,7 @@ class CandidateSelector(Waiter):
         operation: The operation of the call.
         cost: The cost of the call so far.
         writer: Of the call's trace.
+        finder: Finds further candidates.
         is_queued: True if the call waits.
     """
 
@@ -31,6 +36,7 @@ class CandidateSelector(Waiter):
     operation: Operation
     cost: CostTracker
     writer: TraceWriter
+    finder: CandidateFinder
     is_queued: bool = attrs.field(default=False, init=False)
 
     def select(self, now: float) -> Admitted | GiveUp | float:
@@ -39,6 +45,9 @@ class CandidateSelector(Waiter):
             self.must_wake = False
             return self.wake_at
         answer = self.scheduler.acquire(self, now)
+        if answer is None and self.finder.has_more:
+            self.look_up(now)
+            answer = self.scheduler.acquire(self, now)
         if answer is None:
             return self.wake_at
         self._record_blocked(answer.blocked, now)
@@ -61,20 +70,39 @@ class CandidateSelector(Waiter):
             self.is_queued = False
             self.scheduler.withdraw(self, now)
 
+    def look_up(self, now: float, enough: float = math.inf) -> None:
+        """Look up further candidates, until so many are known or there are no more."""
+        for found in self.finder.find():
+            if isinstance(found, Candidate):
+                info = self.finder.info_of(found)
+                self.candidates.append(found)
+                self.plan.add(info)
+                self.writer.candidate_found(info)
+                if len(self.candidates) >= enough:
+                    return
+            else:
+                self.writer.skipped(now, None, found.candidate, found.reason)
+
     def exclude(self, index: int, reason: str, now: float) -> None:
         """Remove a candidate that cannot take this request at all."""
+        self.look_up(now)
         self.plan.exclude(index)
         self.writer.skipped(now, index, str(self.candidates[index]), reason)
 
     def exclude_over_budget(self, now: float) -> list[BudgetExceeded]:
         """Remove the candidates whose worst-case cost exceeds the remaining budget."""
         errors = []
+        self.look_up(now)
         for index in tuple(self.plan.left):
             reason = self.cost.over_budget_reason(self.candidates[index])
             if reason is not None:
                 self.exclude(index, reason, now)
                 errors.append(BudgetExceeded(f"{self.candidates[index]}: {reason}"))
         return errors
+
+    @property
+    def has_more(self) -> bool:
+        return self.finder.has_more
 
     # -- as the scheduler sees it -----------------------------------------------------------------------------------
 

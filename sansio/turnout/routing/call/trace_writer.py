@@ -10,7 +10,7 @@ import attrs
 from turnout.errors import TurnoutError
 from turnout.failures import FailureClass, Phase
 from turnout.routing.call.final_error import failure_entry
-from turnout.routing.policy.plan import Blocked, Decision, Fallback, Retry, WaitUntil
+from turnout.routing.policy.plan import Blocked, CandidateInfo, Decision, Fallback, Retry, WaitUntil
 from turnout.trace import Trace, entries
 
 __all__ = ["TIME_RESOLUTION", "TraceWriter"]
@@ -34,6 +34,10 @@ class TraceWriter:
         self.trace.entries.append(entry)
 
     # -- candidates -------------------------------------------------------------------------------------------------
+
+    def candidate_found(self, info: CandidateInfo) -> None:
+        """Keep the facts about a candidate that the plan decides by."""
+        self.trace.rules["candidates"].append([info.provider, info.window, info.resumes, info.name])
 
     def skipped(self, now: float, index: int | None, candidate: str, reason: str) -> None:
         self.write(entries.Skipped(self.elapsed(now), candidate, reason, index))

@@ -133,13 +133,14 @@ class Plan:
     """Decides which candidate a call tries next, when it retries, and when it stops.
 
     Attributes:
+        candidates: The facts about the candidates that were looked up so far.
         deadline: Seconds from the start of the call.
         seed: The seed of the jitter.
         left: The indexes of the candidates that may still be tried, in their order.
         attempts: How many attempts were started.
     """
 
-    candidates: Sequence[CandidateInfo]
+    candidates: list[CandidateInfo]
     policy: Policy
     deadline: float
     seed: int
@@ -151,6 +152,11 @@ class Plan:
 
     def __attrs_post_init__(self) -> None:
         self.left = list(range(len(self.candidates)))
+
+    def add(self, candidate: CandidateInfo) -> None:
+        """Add a candidate behind the others."""
+        self.left.append(len(self.candidates))
+        self.candidates.append(candidate)
 
     # -- which candidate --------------------------------------------------------------------------------------------
 

@@ -103,7 +103,8 @@ class Scheduler:
         """Start an attempt, or return why the call must wait or give up. A call that must wait joins the lines.
 
         Returns:
-            None if the call waits already and must go on waiting, until `waiter.wake_at`.
+            None if the call waits already and must go on waiting, until `waiter.wake_at`; or if its candidates are
+            blocked as far as they were looked up, and it has more.
         """
         with self._lock:
             if waiter in self._waiting:
@@ -280,8 +281,12 @@ class Scheduler:
 
     # -- lines (under the lock) -------------------------------------------------------------------------------------
 
-    def _evaluate(self, waiter: Waiter, now: float) -> tuple[Admitted | Refused, list[Limiter]]:
-        """Admit a call to its first free candidate, or return the limiters that block it."""
+    def _evaluate(self, waiter: Waiter, now: float) -> tuple[Admitted | Refused | None, list[Limiter]]:
+        """Admit a call to its first free candidate, or return the limiters that block it.
+
+        Returns:
+            None and no limiters if more candidates must be looked up first, which a call that waits has done.
+        """
         found: list[tuple[int, Blocked]] = []
         limiters: list[Limiter] = []
         choice: Choice | None = None
@@ -293,6 +298,8 @@ class Scheduler:
             found.append((index, _rounded(obstacle[0])))
             limiters.append(obstacle[1])
         if choice is None:
+            if waiter.has_more:
+                return None, []
             choice = waiter.plan.choose(found, round(now - waiter.started, 6))
         if isinstance(choice, TryCandidate):
             lease = waiter.candidates[choice.index].state.begin(waiter, choice.index, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -51,7 +50,7 @@ class Waiter:
 
     Attributes:
         plan: The call's decisions.
-        candidates: Its candidates, by index.
+        candidates: Its candidates that were looked up so far, by index.
         started: When the call started; the plan's times count from there.
         call: The call itself, for the driver that wakes it; None unless it waits.
         leases: What its attempts hold.
@@ -63,7 +62,7 @@ class Waiter:
     """
 
     plan: Plan
-    candidates: Sequence[Candidate]
+    candidates: list[Candidate]
     started: float
     call: Any = attrs.field(default=None, init=False)
     leases: list[Lease] = attrs.field(factory=list, init=False)
@@ -72,6 +71,11 @@ class Waiter:
     answer: Admitted | Refused | None = attrs.field(default=None, init=False)
     wake_at: float = attrs.field(default=0.0, init=False)
     must_wake: bool = attrs.field(default=False, init=False)
+
+    @property
+    def has_more(self) -> bool:
+        """True if there are candidates that were not looked up."""
+        return False
 
     def tokens_for(self, index: int) -> int:
         """Return how many tokens the next request to this candidate may take, prompt and response."""

@@ -1,0 +1,82 @@
+"""Finds the candidates of a call, as far as they are needed.
+
+Most calls are answered by their first candidate. So a call starts with the first two that are usable: the plan must
+know whether there is another one. The rest is looked up when the plan must decide between them: when both are blocked,
+after a failure, and before a hedge. A request may name hundreds of fallbacks, and its trace has those that were looked
+at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from turnout.chat import Capability, ModelConfig
+from turnout.errors import ProviderNotRegistered, RoutingError
+from turnout.prices import by_model
+from turnout.routing.policy.plan import CandidateInfo
+from turnout.routing.policy.settings import Policy
+from turnout.routing.registry import Registry
+from turnout.routing.state.candidate import Candidate
+from turnout.trace.entries import Skipped
+
+__all__ = ["CandidateFinder"]
+
+
+@attrs.define(eq=False)
+class CandidateFinder:
+    """Finds the usable candidates among the models of one call, in their order.
+
+    Attributes:
+        registry: The providers of the router.
+        models: The models that the request names, with the models of its routes.
+        needs: What a provider must offer for the request.
+        policy: The settings of the call.
+        wall: Seconds since 1970, for prices that change with the time; None if that is not known.
+        refusals: The errors of the models that cannot be used.
+    """
+
+    registry: Registry
+    models: Sequence[ModelConfig]
+    needs: frozenset[Capability]
+    policy: Policy
+    wall: float | None
+    refusals: list[RoutingError] = attrs.field(factory=list, init=False)
+    _position: int = attrs.field(default=0, init=False)
+
+    @property
+    def has_more(self) -> bool:
+        """True if there are models that were not looked at."""
+        return self._position < len(self.models)
+
+    def find(self) -> Iterator[Candidate | Skipped]:
+        """Return the remaining candidates one by one, and an entry for the trace for each model that is not usable.
+
+        The entries have the time 0. The iterator may be left: the next one continues behind its last candidate.
+        """
+        while self._position < len(self.models):
+            model = self.models[self._position]
+            self._position += 1
+            yield self._look_up(model)
+
+    def _look_up(self, model: ModelConfig) -> Candidate | Skipped:
+        try:
+            registered = self.registry.find(model)
+        except ProviderNotRegistered as error:
+            self.refusals.append(error)
+            return Skipped(0.0, str(model), "no such route" if model.is_route else "not registered")
+        refusal, reason = registered.refusal(model, self.needs)
+        if refusal is not None:
+            self.refusals.append(refusal)
+            return Skipped(0.0, str(model), reason)
+        price = by_model(self.policy.prices, model)
+        if price is not None and self.wall is not None:
+            price = price.at(self.wall)
+        return Candidate(model, registered.provider, self.registry.state_of(registered.provider, model), price)
+
+    def info_of(self, candidate: Candidate) -> CandidateInfo:
+        """Return the facts that the plan decides by."""
+        profile = candidate.state.profile
+        window = by_model(self.policy.context_windows, candidate.model) or profile.context_window
+        return CandidateInfo(candidate.provider.name, window, profile.prefill is not None, str(candidate))
