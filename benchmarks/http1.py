@@ -52,7 +52,7 @@ def with_h11(pieces: list[bytes], head: bytes = HEAD) -> int:
 
 def whole_exchange() -> None:
     exchange = Http1Exchange.to_url(REQUEST)
-    while exchange.next_piece() is not None:
+    while exchange.next_chunk() is not None:
         pass
     exchange.receive_data(HEAD + b"5\r\nhello\r\n0\r\n\r\n")
 

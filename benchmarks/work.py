@@ -76,7 +76,7 @@ class _Transport:
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> _Response:
         exchange = Http1Exchange.to_url(request)
-        while exchange.next_piece() is not None:
+        while exchange.next_chunk() is not None:
             pass
         route = request.url.split("/")[3]
         head, rest = _WIRES[route]

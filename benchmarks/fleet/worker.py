@@ -26,7 +26,7 @@ from turnout.shared.session import ScriptCall, SessionEvent
 from turnout.shared.state import SharedState, Sharing
 from turnout_io.shared.link import Link
 from turnout_io.shared.valkey import Valkey
-from turnout_io.transports.trio import _TrioRuntime
+from turnout_io.transports.trio import TrioSocketRuntime
 
 __all__ = ["Orders", "main"]
 
@@ -156,7 +156,7 @@ class _Spender:
             await self.arrivals()
             return
         valkey = Valkey(self.orders.url, namespace=self.orders.namespace)
-        self.link = Link(valkey, self.port, _TrioRuntime(), time.monotonic, self.serve)
+        self.link = Link(valkey, self.port, TrioSocketRuntime(), time.monotonic, self.serve)
         try:
             await self.link.open()
             async with trio.open_nursery() as nursery:

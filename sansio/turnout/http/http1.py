@@ -6,7 +6,7 @@ heads leave nothing to decide: those go through `http1_head`, with the same outc
 `h11.Connection` is made.
 
     exchange = Http1Exchange(request, origin, target)
-    while (piece := exchange.next_piece()) is not None:   # send it; an answer may come before the last piece
+    while (piece := exchange.next_chunk()) is not None:   # send it; an answer may come before the last piece
         ...
     body = exchange.receive_data(data)                    # until `head_received`, and then for every read
     exchange.receive_eof()                                # the peer closed
@@ -37,8 +37,8 @@ from turnout.http.origin import Origin, split_url
 __all__ = ["Http1Exchange"]
 
 MAX_INTERIM: Final = 32
-# A head and a body up to this size leave in one piece; larger ones in pieces, so that an early answer is seen.
-PIECE: Final = 65536
+# A head and a body up to this size leave in one piece; larger ones in chunks, so that an early answer is seen.
+CHUNK_SIZE: Final = 65536
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -60,7 +60,7 @@ class Http1Exchange:
     _request: tuple[HttpRequest, Origin, str, tuple[tuple[str, str], ...]]
     _h11: h11.Connection | None  # None while both heads are plain
     _body: BodyReader | None
-    _pieces: list[bytes | memoryview]
+    _chunks: list[bytes | memoryview]
     _sending: bool
     _sent: bool
     _received: int
@@ -101,7 +101,7 @@ class Http1Exchange:
         head = encode_plain_request(request.method, target, origin.host_field, headers, length)
         if head is None:
             self._h11, head = _h11_for(request, origin, target, proxy_fields)
-        self._pieces = _in_pieces(head, request.body)
+        self._chunks = _in_chunks(head, request.body)
 
     @classmethod
     def to_url(cls, request: HttpRequest, *, reused: bool = False) -> Http1Exchange:
@@ -115,13 +115,13 @@ class Http1Exchange:
 
     @property
     def request_sent(self) -> bool:
-        """Whether the whole request left: `next_piece` has answered None."""
+        """Whether the whole request left: `next_chunk` has answered None."""
         return self._sent
 
     @property
-    def surplus(self) -> bool:
+    def has_trailing_bytes(self) -> bool:
         """Whether bytes came after the end of the answer."""
-        return self._body is not None and self._body.surplus
+        return self._body is not None and self._body.has_trailing_bytes
 
     @property
     def phase(self) -> Phase:
@@ -139,18 +139,18 @@ class Http1Exchange:
             self.ended
             and self.failure is None
             and self._sent
-            and not self.surplus
+            and not self.has_trailing_bytes
             and self._framed
             and not self._closes
         )
 
-    def next_piece(self) -> bytes | memoryview | None:
+    def next_chunk(self) -> bytes | memoryview | None:
         """The next bytes of the request. To ask again says that the last ones left; None says that all have."""
-        if not self._pieces:
+        if not self._chunks:
             self._sent = True
             return None
         self._sending = True
-        return self._pieces.pop()
+        return self._chunks.pop()
 
     def receive_data(self, data: bytes) -> bytes:
         """Take bytes from the connection (never b""); give the body bytes that they hold.
@@ -296,11 +296,14 @@ def _h11_for(
     return connection, head
 
 
-def _in_pieces(head: bytes, body: bytes) -> list[bytes | memoryview]:
-    """The pieces in which a request leaves, the last one first."""
-    if len(body) <= PIECE:
+def _in_chunks(head: bytes, body: bytes) -> list[bytes | memoryview]:
+    """The chunks in which a request leaves, the last one first."""
+    if len(body) <= CHUNK_SIZE:
         return [head + body]
     view = memoryview(body)
-    pieces: list[bytes | memoryview] = [head, *(view[start : start + PIECE] for start in range(0, len(view), PIECE))]
-    pieces.reverse()
-    return pieces
+    chunks: list[bytes | memoryview] = [
+        head,
+        *(view[start : start + CHUNK_SIZE] for start in range(0, len(view), CHUNK_SIZE)),
+    ]
+    chunks.reverse()
+    return chunks

@@ -45,7 +45,7 @@ class LengthBody:
 
     remaining: int
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
-    surplus: bool = attrs.field(default=False, init=False)  # bytes came after the end
+    has_trailing_bytes: bool = attrs.field(default=False, init=False)  # bytes came after the end
 
     @property
     def ended(self) -> bool:
@@ -57,7 +57,7 @@ class LengthBody:
             return data
         body = data[: self.remaining]
         self.remaining = 0
-        self.surplus = True
+        self.has_trailing_bytes = True
         return body
 
     def receive_eof(self) -> str | None:
@@ -71,7 +71,7 @@ class UntilCloseBody:
 
     ended: bool = attrs.field(default=False, init=False)
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
-    surplus: bool = attrs.field(default=False, init=False)
+    has_trailing_bytes: bool = attrs.field(default=False, init=False)
 
     def receive_data(self, data: bytes) -> bytes:
         return b"" if self.ended else data
@@ -96,7 +96,7 @@ class ChunkedBody:
     """A body in the chunked coding (RFC 9112 section 7.1). Extensions and trailer fields are checked and dropped."""
 
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
-    surplus: bool = attrs.field(default=False, init=False)
+    has_trailing_bytes: bool = attrs.field(default=False, init=False)
     _at: _At = attrs.field(default=_At.SIZE, init=False)
     _left: int = attrs.field(default=0, init=False)  # bytes of the present chunk that have still to come
     rest: bytes = attrs.field(default=b"", init=False)  # the first bytes after the end: a server's next request
@@ -202,7 +202,7 @@ class ChunkedBody:
                     position = section_end
                     self._at = _At.END
                 case _At.END:
-                    self.surplus = True
+                    self.has_trailing_bytes = True
                     self.rest = data[position:]
                     return length
                 case never:

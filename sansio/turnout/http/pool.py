@@ -7,8 +7,8 @@ How many connections are in use is bounded elsewhere, by the leases of the route
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -75,6 +75,13 @@ class Pool(Generic[Connection]):
         while self._idle and now - self._idle[0].since >= self.keepalive_expiry:
             closing.append(self._idle.pop(0).connection)
         return tuple(closing)
+
+    def discard(self, should_close: Callable[[Any], bool]) -> tuple[Connection, ...]:
+        """Remove the connections with a key for which `should_close` is true. Returns them; close them."""
+        discarded = [idle for idle in self._idle if should_close(idle.key)]
+        for idle in discarded:
+            self._idle.remove(idle)
+        return tuple(idle.connection for idle in discarded)
 
     def clear(self) -> tuple[Connection, ...]:
         """Give up all connections; returns them, to close."""

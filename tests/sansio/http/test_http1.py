@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError
 from turnout.http import HttpRequest
-from turnout.http.http1 import MAX_INTERIM, PIECE, Http1Exchange
+from turnout.http.http1 import CHUNK_SIZE, MAX_INTERIM, Http1Exchange
 from turnout.http.http1_head import MAX_HEAD
 from turnout.http.origin import Origin, split_url
 
@@ -30,7 +30,7 @@ def start(request: HttpRequest = POST, *, reused: bool = False, send: bool = Tru
 
 def sent(exchange: Http1Exchange) -> bytes:
     pieces = []
-    while (piece := exchange.next_piece()) is not None:
+    while (piece := exchange.next_chunk()) is not None:
         pieces.append(bytes(piece))
     return b"".join(pieces)
 
@@ -65,15 +65,15 @@ def test_the_request_as_it_leaves() -> None:
 def test_a_small_request_is_one_piece_and_a_large_one_several() -> None:
     small = start(send=False)
     # Only the next question says that the piece left.
-    told = [(small.next_piece() is None, small.request_sent) for _ in range(2)]
+    told = [(small.next_chunk() is None, small.request_sent) for _ in range(2)]
     assert told == [(False, False), (True, True)]
-    body = bytes(range(256)) * (PIECE // 64)
+    body = bytes(range(256)) * (CHUNK_SIZE // 64)
     large = start(HttpRequest("POST", "http://example.test/", (), body), send=False)
     pieces = []
-    while (piece := large.next_piece()) is not None:
-        assert len(piece) <= PIECE
+    while (piece := large.next_chunk()) is not None:
+        assert len(piece) <= CHUNK_SIZE
         pieces.append(bytes(piece))
-    assert len(pieces) == 1 + len(body) // PIECE
+    assert len(pieces) == 1 + len(body) // CHUNK_SIZE
     assert b"".join(pieces[1:]) == body
 
 
@@ -186,15 +186,15 @@ def test_interim_answers_are_passed_over() -> None:
 
 
 def test_an_answer_before_the_request_is_through_is_read_and_forbids_reuse() -> None:
-    exchange = start(HttpRequest("POST", "http://example.test/", (), b"x" * (3 * PIECE)), send=False)
-    assert exchange.next_piece() is not None
+    exchange = start(HttpRequest("POST", "http://example.test/", (), b"x" * (3 * CHUNK_SIZE)), send=False)
+    assert exchange.next_chunk() is not None
     assert exchange.receive_data(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno") == b"no"
     assert (exchange.status, exchange.ended, exchange.reusable) == (413, True, False)
 
 
 def test_the_last_piece_taken_but_not_sent_forbids_reuse() -> None:
     exchange = start(send=False)
-    assert exchange.next_piece() is not None
+    assert exchange.next_chunk() is not None
     exchange.receive_data(OK)
     assert not exchange.reusable
 
@@ -258,7 +258,7 @@ def test_a_tunnel_through_a_proxy_has_no_body_and_is_never_reused() -> None:
     assert sent(exchange).startswith(b"CONNECT example.test:443 HTTP/1.1\r\n")
     exchange.receive_data(b"HTTP/1.1 200 Connection established\r\nContent-Length: 7\r\n\r\n")
     assert exchange.ended
-    assert not exchange.surplus
+    assert not exchange.has_trailing_bytes
     assert not exchange.reusable
 
 

@@ -31,10 +31,10 @@ def read(reader: BodyReader, pieces: list[bytes], *, eof: bool = False) -> tuple
     """The bytes, how the body stands, and whether surplus came."""
     body = b"".join(reader.receive_data(piece) for piece in pieces)
     if reader.failure is not None:
-        return body, f"failed: {reader.failure}", reader.surplus
+        return body, f"failed: {reader.failure}", reader.has_trailing_bytes
     if eof and reader.receive_eof() is not None:
-        return body, "short", reader.surplus
-    return body, "ended" if reader.ended else "open", reader.surplus
+        return body, "short", reader.has_trailing_bytes
+    return body, "ended" if reader.ended else "open", reader.has_trailing_bytes
 
 
 def read_with_h11(framing: bytes, data: bytes, *, eof: bool = False) -> tuple[bytes, str]:

@@ -23,21 +23,9 @@ from turnout_io.conformance import (
 from turnout_io.conformance.__main__ import SHIPPED, main
 from turnout_io.conformance.markdown import rules_table, summary_table
 from turnout_io.transports.asyncio import AsyncioTransport
-from turnout_io.transports.requests import RequestsTransport
+from turnout_io.transports.requests import Http1Adapter, RequestsTransport
 from turnout_io.transports.socket import SocketTransport
 from turnout_io.transports.trio import TrioTransport
-
-# What `requests` cannot keep exactly: it has no deadline, sends the whole body before it looks for an answer, forgets
-# bytes behind an answer, ends a read that timed out for good, and hides an end of TLS that is none.
-INEXACT = {
-    "timers.head-against-a-drip": Guarantee.PER_READ,
-    "timers.head-against-interim-answers": Guarantee.PER_READ,
-    "timers.read-against-a-drip": Guarantee.PER_READ,
-    "timers.read-can-be-repeated": Guarantee.NONE,
-    "reuse.surplus-is-no-answer": Guarantee.NONE,
-    "upload.early-answer": Guarantee.NONE,
-    "tls.cut-line": Guarantee.NONE,
-}
 
 # What a plain session of the user's does as it is configured: fields and cookies of its own, and a pool that is theirs
 # to close. It also keeps fewer rules exactly, as it tells nobody whether a connection was there at all. The socket of a
@@ -76,8 +64,7 @@ def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: C
         assert (runtime, check.needs_cancellation) == ("blocking", True), result.detail
         return
     assert result.outcome is Outcome.PASSED, result.detail
-    due = INEXACT.get(check.rule, Guarantee.EXACT) if factory is RequestsTransport else Guarantee.EXACT
-    assert result.guarantee in (None, due)
+    assert result.guarantee in (None, Guarantee.EXACT)
 
 
 USERS_CHECKS = [
@@ -96,6 +83,19 @@ def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
         session.trust_env = False
         result = run(lambda: RequestsTransport(session), "blocking", check)
     assert result.outcome is Outcome.PASSED, result.detail
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [check for check in ALL_CHECKS if check.rule.startswith("timers.")], ids=str)
+def test_adapter_gives_exact_timers_to_a_session_of_the_users(check: Check) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, Http1Adapter())
+        if check.needs:
+            pytest.skip("a session has settings of its own")
+        result = run(lambda: RequestsTransport(session), "blocking", check)
+    assert (result.outcome, result.guarantee) == (Outcome.PASSED, Guarantee.EXACT), result.detail
 
 
 def test_the_table_tells_rule_verdict_and_what_there_is_to_say() -> None:

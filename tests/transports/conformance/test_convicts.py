@@ -18,7 +18,7 @@ from turnout.errors import ConnectFailed, Disconnected, RemoteProtocolError, Tim
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
 from turnout_io.conformance import ALL_CHECKS, Result, check_async_transport, check_transport
-from turnout_io.transports import http1 as http1_client
+from turnout_io.transports._sync import http1 as http1_client
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.socket import SocketTransport
 from turnout_io.transports.trio import TrioTransport
@@ -357,17 +357,17 @@ def test_who_breaks_none_is_not() -> None:
 )
 def test_a_pool_that_takes_every_connection_back_is_convicted(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Http1Exchange, "reusable", property(lambda self: True))
-    monkeypatch.setattr(http1_client.Http1Response, "close", _give_back)
+    monkeypatch.setattr(http1_client.Http1Response, "close", _release)
     assert not is_kept(next(check_transport(SocketTransport, [CHECKS[rule]])))
 
 
-def _give_back(response: Any) -> None:
-    channel, response._channel = response._channel, None
-    if channel is not None:
-        response._client.give_back(response._key, channel, response._token)
+def _release(response: Any) -> None:
+    stream, response._stream = response._stream, None
+    if stream is not None:
+        response._client.release(response._key, stream, response._process)
 
 
 @pytest.mark.parametrize("rule", ["reuse.not-after-bytes-while-idle", "reuse.not-after-an-idle-close"])
 def test_a_pool_that_does_not_look_is_convicted(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1_client, "_is_alive", lambda channel: True)
+    monkeypatch.setattr(http1_client, "_is_alive", lambda stream: True)
     assert not is_kept(next(check_transport(SocketTransport, [CHECKS[rule]])))

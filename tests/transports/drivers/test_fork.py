@@ -155,8 +155,8 @@ def test_the_child_may_let_go_of_an_answer_that_its_parent_reads(
 
 
 def _close_session(transport: Transport) -> None:
-    if isinstance(transport, RequestsTransport) and transport._given is not None:
-        transport._given.close()
+    if isinstance(transport, RequestsTransport) and transport._session is not None:
+        transport._session.close()
 
 
 @contextlib.contextmanager

@@ -41,11 +41,9 @@ NETWORK = (
     "turnout.http.http1",
     "turnout.http.pool",
     "turnout_io.transports.byte_streams",
-    "turnout_io.transports.connect",
-    "turnout_io.transports.http1",
-    "turnout_io.transports.requests_session",
+    "turnout_io.transports._sync",
+    "turnout_io.transports.requests_adapter",
     "turnout_io.transports.requests",
-    "turnout_io.transports.socket_runtime",
     "turnout_io.transports.socket",
 )
 

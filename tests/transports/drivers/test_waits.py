@@ -21,7 +21,7 @@ from turnout.routing.policy.settings import BreakerPolicy, Hedge, Policy, Timeou
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport
-from turnout_io.drivers.hedging import TaskGroup
+from turnout_io.drivers.asyncio_runtime import AsyncioRuntime
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.transports.socket import SocketTransport
 
@@ -210,18 +210,15 @@ class _Rest:
                 return
 
 
-class _EagerRuntime:
-    def __init__(self, usual: Any) -> None:
-        self.now, self.make_event, self.shield = usual.now, usual.make_event, usual.shield
-
+class _EagerRuntime(AsyncioRuntime):
     @asynccontextmanager
-    async def task_group(self) -> AsyncIterator[TaskGroup]:
+    async def task_group(self) -> AsyncIterator[Any]:
         async with asyncio.TaskGroup() as tasks:
             yield _EagerTaskGroup(tasks)
 
 
 class _EagerRouter(asyncio_driver.Router):
-    _runtime = _EagerRuntime(asyncio_driver.Router._runtime)  # type: ignore[assignment]  # it is a `Runtime`, too
+    _runtime = _EagerRuntime()
 
 
 class _AtOnce:

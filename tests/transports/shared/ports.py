@@ -18,9 +18,9 @@ from turnout.shared.session import ScriptCall, SessionEvent
 from turnout.shared.state import SharedState, Sharing
 from turnout_io.shared.link import Link
 from turnout_io.shared.valkey import Valkey
-from turnout_io.transports.asyncio import _AsyncioRuntime
-from turnout_io.transports.socket import _BlockingRuntime, _run
-from turnout_io.transports.trio import _TrioRuntime
+from turnout_io.transports.asyncio import AsyncioSocketRuntime
+from turnout_io.transports.blocking_coroutines import BlockingCoroutineRuntime, run_to_end
+from turnout_io.transports.trio import TrioSocketRuntime
 
 __all__ = ["RUNTIMES", "Port", "clock_of", "run_on", "threaded"]
 
@@ -87,10 +87,10 @@ def clock_of(runtime: str) -> Callable[[], float]:
 @contextlib.contextmanager
 def threaded(valkey: Valkey, port: Port, notify: Callable[[], None] = lambda: None) -> Iterator[Link]:
     """Run a link in a thread."""
-    link = Link(valkey, port, _BlockingRuntime(), time.monotonic, notify)
+    link = Link(valkey, port, BlockingCoroutineRuntime(), time.monotonic, notify)
     try:
-        _run(link.open())
-        thread = threading.Thread(target=lambda: _run(link.run()), name="turnout-shared")
+        run_to_end(link.open())
+        thread = threading.Thread(target=lambda: run_to_end(link.run()), name="turnout-shared")
         thread.start()
         try:
             yield link
@@ -105,7 +105,11 @@ def threaded(valkey: Valkey, port: Port, notify: Callable[[], None] = lambda: No
 @contextlib.asynccontextmanager
 async def _in_task(runtime: str, valkey: Valkey, port: Port) -> AsyncIterator[Link]:
     link = Link(
-        valkey, port, _TrioRuntime() if runtime == "trio" else _AsyncioRuntime(), clock_of(runtime), lambda: None
+        valkey,
+        port,
+        TrioSocketRuntime() if runtime == "trio" else AsyncioSocketRuntime(),
+        clock_of(runtime),
+        lambda: None,
     )
     try:
         await link.open()
@@ -153,4 +157,4 @@ def run_on(runtime: str, valkey: Valkey, port: Port, body: Body, *, seconds: flo
             async def blocking() -> None:
                 await body(link, time.monotonic, until_of(sleep))
 
-            _run(blocking())
+            run_to_end(blocking())

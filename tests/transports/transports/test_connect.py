@@ -13,29 +13,29 @@ import pytest
 
 from turnout.errors import ConnectFailed, TimedOut, Timer
 from turnout.http.origin import Origin
+from turnout_io.transports._sync.connect import connect as open_stream
 from turnout_io.transports.byte_streams import ByteStream
-from turnout_io.transports.connect import connect as open_stream
 from turnout_io.transports.connect_errors import connect_failed, proxy_refused
-from turnout_io.transports.socket import _BlockingRuntime, _run
+from turnout_io.transports.socket import BlockingSocketRuntime
 from turnout_io.transports.socket_runtime import Address
 from turnout_io.transports.tls import TlsSettings
 
 
-class Runtime(_BlockingRuntime):
+class Runtime(BlockingSocketRuntime):
     """The blocking runtime, with a look-up that knows these addresses."""
 
     def __init__(self, *addresses: tuple[str, int]) -> None:
         super().__init__()
         self.addresses = addresses
 
-    async def look_up(self, host: str, port: int, deadline: float | None) -> Sequence[Address]:
+    def look_up(self, host: str, port: int, deadline: float | None) -> Sequence[Address]:
         kinds = {True: socket.AF_INET6, False: socket.AF_INET}
         return [(kinds[":" in ip], socket.SOCK_STREAM, 0, "", (ip, port)) for ip, port in self.addresses]
 
 
 def connect(*addresses: tuple[str, int], seconds: float | None = 5.0) -> ByteStream:
     origin = Origin("http", "host.test", 80)
-    return _run(open_stream(Runtime(*addresses), origin, None, TlsSettings(), seconds))
+    return open_stream(Runtime(*addresses), origin, None, TlsSettings(), seconds)
 
 
 @pytest.fixture

@@ -149,10 +149,15 @@ def test_a_netrc_file_replaces_no_key(tmp_path: pathlib.Path, monkeypatch: pytes
         transport.open(request, PATIENT).close()
         assert server.requests[0].get("authorization") == "Bearer k"
         transport.close()
-    # The file is one that `requests` would use: a plain session does.
-    with ScriptedServer(ONE) as server, requests.Session() as session:
-        RequestsTransport(session).open(request := HttpRequest("GET", server.url, request.headers), PATIENT).close()
-        assert server.requests[0].get("authorization") != "Bearer k"
+    for setting in (None, ("user", "password")):
+        with ScriptedServer([*ONE], [*ONE]) as server, requests.Session() as session:
+            session.auth = setting
+            RequestsTransport(session).open(HttpRequest("GET", server.url, request.headers), PATIENT).close()
+            sent = server.requests[0].get("authorization")
+            # An auth of the session replaces the key, because the user configured it; a file does not.
+            assert (sent == "Bearer k") == (setting is None)
+            requests.get(server.url, headers=dict(request.headers), timeout=5.0)
+            assert server.requests[1].get("authorization") != "Bearer k", "`requests` alone would use the file"
 
 
 @pytest.mark.parametrize("factory", [SocketTransport, RequestsTransport])

@@ -79,7 +79,10 @@ def test_what_a_proxy_url_may_be() -> None:
     assert str(Proxy.parse("proxy.test")) == "http://proxy.test:80"
     assert str(Proxy.parse("https://[::1]:3128")) == "https://[::1]:3128"
     assert Proxy.parse("https://proxy.test").origin == Origin("https", "proxy.test", 443)
-    with pytest.raises(ConnectFailed, match="socks5"):
-        _ = Proxy.parse("socks5://proxy.test").origin
-    with pytest.raises(LocalProtocolError):
-        Proxy.parse("http://")
+    assert Proxy.parse("socks5h://proxy.test").origin == Origin("http", "proxy.test", 1080)
+    with pytest.raises(ConnectFailed, match="use http, https, socks5 or socks5h") as caught:
+        _ = Proxy.parse("socks4://proxy.test").origin
+    assert caught.value.reason == "proxy-refused"
+    for wrong in ("http://", "http://proxy.test:0", "http://proxy.test:70000"):
+        with pytest.raises(LocalProtocolError):
+            Proxy.parse(wrong)

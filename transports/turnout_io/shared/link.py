@@ -3,7 +3,7 @@
 Calls never touch the socket, and never wait for it: they ask the leases of `SharedState`. The link sends what those
 want as one pipeline, and gives the answers back. If the store is out of reach, it says so and dials again.
 
-It is written once over `SocketRuntime`. Over blocking sockets no `await` ever suspends, so a thread can run it.
+It is written once over `AsyncSocketRuntime`. Over blocking sockets no `await` ever suspends, so a thread can run it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from turnout.shared.bell import Bell
 from turnout.shared.resp import RespParser, encode_command
 from turnout.shared.session import LoginRefused, Moved, Ready, ScriptCall, Session, SessionEvent, StoreFailed
 from turnout_io.shared.valkey import Valkey, script_texts
-from turnout_io.transports.byte_streams import ByteStream, flush
-from turnout_io.transports.connect import connect
-from turnout_io.transports.socket_runtime import DeadlinePassed, Interrupted, SocketRuntime
+from turnout_io.transports._async.connect import connect
+from turnout_io.transports._async.handshake import send
+from turnout_io.transports._async.runtime import AsyncSocketRuntime
+from turnout_io.transports.byte_streams import ByteStream
+from turnout_io.transports.socket_runtime import DeadlinePassed, Interrupted
 
 __all__ = ["Link", "SharedPort"]
 
@@ -79,7 +81,7 @@ class _Node:
     def write(self, now: float) -> None:
         data = self.session.data_to_send()
         if data:
-            self.stream.put(data)
+            self.stream.write(data)
             if self.waits_since is None:
                 self.waits_since = now
         self.unsent = not self.stream.flush()
@@ -95,7 +97,7 @@ class Link:
         self,
         valkey: Valkey,
         port: SharedPort,
-        runtime: SocketRuntime,
+        runtime: AsyncSocketRuntime,
         clock: Callable[[], float],
         notify: Callable[[], None],
     ) -> None:
@@ -248,10 +250,10 @@ class Link:
         stream = await self._dial(sentinel)
         parser = RespParser()
         try:
-            stream.put(encode_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name))
-            await flush(stream, runtime, deadline)
+            stream.write(encode_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name))
+            await send(stream, runtime, deadline)
             while True:
-                data = stream.take()
+                data = stream.read()
                 if data is None:
                     if not await runtime.wait((stream.socket,), (), deadline):
                         raise DeadlinePassed
@@ -333,7 +335,7 @@ class Link:
 
     def _read(self, node: _Node) -> list[SessionEvent] | None:
         """Return the events of what has come; None if nothing has."""
-        data = node.stream.take()
+        data = node.stream.read()
         if data is None:
             return None
         node.heard = self._runtime.now()
@@ -373,7 +375,7 @@ class Link:
             deadline = self._runtime.now() + FAREWELL
             await self._send(self._port.calls(self._clock(), leaving=True))
             for node in self._nodes.values():
-                await flush(node.stream, self._runtime, deadline)
+                await send(node.stream, self._runtime, deadline)
                 while node.session.pending:
                     if self._read(node) is None and not await self._runtime.wait((node.stream.socket,), (), deadline):
                         return

@@ -112,7 +112,7 @@ def _json_or_none(raw: bytes) -> object:
 def _played(steps: Iterator[Step], request: HttpRequest) -> Reply | TransportFault:
     """What a transport makes of these steps of a connection."""
     exchange = Http1Exchange.to_url(request)
-    while exchange.next_piece() is not None:
+    while exchange.next_chunk() is not None:
         pass
     delay = 0.0
     for step in steps:

@@ -1,152 +1,209 @@
-"""The transport for asyncio: HTTP/1.1 over sockets of its own, with exact timers and cancellation at any `await`.
+"""The transport for asyncio: HTTP/1.1 over its own sockets, with exact timers. Every `await` may be cancelled.
 
-It waits for sockets with `add_reader` and `add_writer`, which asyncio's Proactor loop, the default on Windows, does not
-have: there, use `asyncio.SelectorEventLoop`, or trio.
+It watches sockets with `add_reader` and `add_writer`. asyncio's Proactor loop, the default on Windows, does not have
+them: there, use `asyncio.SelectorEventLoop`, or trio.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import socket
-import ssl
+import time
 from collections.abc import Sequence
 
 from turnout.errors import LocalProtocolError
-from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.transports.http1 import Http1Client, Http1Response
+from turnout_io.transports._async.http1 import AsyncHttp1Response
+from turnout_io.transports._async.transport import AsyncSocketTransport
+from turnout_io.transports.byte_streams import PlainStream
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
 
-__all__ = ["AsyncioResponse", "AsyncioTransport"]
+__all__ = ["AsyncioResponse", "AsyncioSocketRuntime", "AsyncioTransport"]
+
+AsyncioResponse = AsyncHttp1Response
 
 
-class _AsyncioRuntime:
-    """`SocketRuntime` over asyncio."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[socket.socket, asyncio.Future[bool]] = {}
+class AsyncioSocketRuntime:
+    """See `turnout_io.transports._async.runtime.AsyncSocketRuntime`."""
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        """Return monotonic seconds."""
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            return time.monotonic()  # a transport may be closed outside of a loop
 
     def token(self) -> object:
+        """Return the caller's event loop. None if there is none."""
         try:
             return asyncio.get_running_loop()
         except RuntimeError:
-            return None  # outside a run, where a transport may still be closed
+            return None
+
+    def has_ended(self, token: object) -> bool:
+        """Return True if this event loop is closed."""
+        return isinstance(token, asyncio.AbstractEventLoop) and token.is_closed()
 
     async def look_up(self, host: str, port: int, deadline: float | None) -> Sequence[Address]:
+        """Return the addresses of a host."""
         numeric = numeric_addresses(host, port)
         if numeric is not None:
             return numeric
         loop = asyncio.get_running_loop()
-        late = asyncio.timeout_at(deadline)
+        scope = asyncio.timeout_at(deadline)
         try:
-            async with late:
+            async with scope:
                 return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except TimeoutError:
-            if late.expired():
+            if scope.expired():
                 raise DeadlinePassed from None
             raise
 
     async def wait(
         self, reads: Sequence[socket.socket], writes: Sequence[socket.socket], deadline: float | None
     ) -> bool:
+        """Wait until one of the sockets may be ready. Returns False if the deadline passed first."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[bool] = loop.create_future()
-        timer = None if deadline is None else loop.call_at(deadline, _answer, ready, False)
-        watched = (*reads, *writes)
+        timer = None if deadline is None else loop.call_at(deadline, _set_result, ready, False)
         try:
-            for waited_for in reads:
-                loop.add_reader(waited_for, _answer, ready, True)
-            for waited_for in writes:
-                loop.add_writer(waited_for, _answer, ready, True)
-            for waited_for in watched:
-                self._waiting[waited_for] = ready
+            for waiting in reads:
+                loop.add_reader(waiting.fileno(), _set_result, ready, True)
+            for waiting in writes:
+                loop.add_writer(waiting.fileno(), _set_result, ready, True)
             return await ready
         except NotImplementedError:
-            raise LocalProtocolError(
-                f"{type(loop).__name__} cannot watch sockets: run this under asyncio.SelectorEventLoop, or use trio"
-            ) from None
+            raise _cannot_watch(loop) from None
         finally:
             if timer is not None:
                 timer.cancel()
-            for waited_for in watched:
-                self._waiting.pop(waited_for, None)
             if not loop.is_closed():
-                for waited_for in reads:
-                    loop.remove_reader(waited_for)
-                for waited_for in writes:
-                    loop.remove_writer(waited_for)
+                for waiting in reads:
+                    loop.remove_reader(waiting.fileno())
+                for waiting in writes:
+                    loop.remove_writer(waiting.fileno())
 
     async def checkpoint(self) -> None:
+        """Let other tasks run."""
         await asyncio.sleep(0)
 
-    def interrupt(self, waited_for: socket.socket) -> None:
-        ready = self._waiting.get(waited_for)
-        if ready is not None and not ready.done():
-            ready.set_exception(Interrupted())
+    def reader(self, stream: PlainStream) -> _Reader:
+        """Return an object that waits for the bytes of one connection."""
+        return _Reader(stream)
 
 
-def _answer(ready: asyncio.Future[bool], answer: bool) -> None:
+def _set_result(ready: asyncio.Future[bool], result: bool) -> None:
     if not ready.done():
-        ready.set_result(answer)
+        ready.set_result(result)
 
 
-class AsyncioResponse:
-    """One response; see `turnout_io.base.AsyncHttpResponse`."""
-
-    def __init__(self, response: Http1Response) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers = response.headers
-        self.read = response.read
-
-    async def aclose(self) -> None:
-        """Free the connection. Waits for nothing, and so also does its work in a task that is cancelled."""
-        self._response.close()
-
-    def abort(self) -> None:
-        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
-        self._response.abort()
+def _cannot_watch(loop: asyncio.AbstractEventLoop) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"{type(loop).__name__} cannot watch sockets: run this under asyncio.SelectorEventLoop, or use trio"
+    )
 
 
-class AsyncioTransport:
-    """Async HTTP/1.1 on asyncio. For one loop at a time; a second loop opens connections of its own.
+class _Reader:
+    """See `turnout_io.transports._async.runtime.AsyncReader`.
 
-    ca_file, client_cert, ssl_context   see `turnout_io.transports.tls.TlsSettings`
-    proxy        the URL of an HTTP proxy for every request; "" for none
-    trust_env    whether the environment may name a proxy and trusted certificates
-    max_keepalive_connections     connections kept for reuse
-    keepalive_expiry  seconds after which an idle connection is not used again
+    The loop watches the socket from the first wait to `close`, and has at most one timer for it. To register and
+    unregister both for each wait costs more than to read. If bytes arrive while no task waits for them, the loop stops
+    watching until the next wait, because a task that does not read must not be read ahead of.
     """
 
-    def __init__(
-        self,
-        *,
-        ca_file: str | os.PathLike[str] | None = None,
-        client_cert: str | tuple[str, ...] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        max_keepalive_connections: int = 16,
-        keepalive_expiry: float = 60.0,
-    ) -> None:
-        self._client = Http1Client(
-            _AsyncioRuntime(),
-            ca_file=ca_file,
-            client_cert=client_cert,
-            ssl_context=ssl_context,
-            proxy=proxy,
-            trust_env=trust_env,
-            max_keepalive_connections=max_keepalive_connections,
-            keepalive_expiry=keepalive_expiry,
-        )
+    __slots__ = ("_deadline", "_is_interrupted", "_is_watching", "_loop", "_number", "_ready", "_stream", "_timer")
 
-    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncioResponse:
-        """See `turnout_io.base.AsyncTransport.open`."""
-        return AsyncioResponse(await self._client.open(request, timeouts))
+    def __init__(self, stream: PlainStream) -> None:
+        self._stream = stream
+        self._loop = asyncio.get_running_loop()
+        self._number = stream.socket.fileno()
+        self._is_watching = False
+        self._is_interrupted = False
+        self._ready: asyncio.Future[bool] | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def aclose(self) -> None:
-        """Close the idle connections. Waits for nothing."""
-        self._client.close()
+    async def wait(self, deadline: float | None) -> bool:
+        if self._is_interrupted:
+            raise Interrupted
+        loop = self._loop
+        if not self._is_watching:
+            try:
+                loop.add_reader(self._number, self._on_readable)
+            except NotImplementedError:
+                raise _cannot_watch(loop) from None
+            self._is_watching = True
+        self._deadline = deadline
+        if deadline is not None:
+            timer = self._timer
+            if timer is None:
+                self._timer = loop.call_at(deadline, self._on_timer)
+            elif timer.when() > deadline:
+                timer.cancel()
+                self._timer = loop.call_at(deadline, self._on_timer)
+        ready: asyncio.Future[bool] = loop.create_future()
+        self._ready = ready
+        try:
+            return await ready
+        finally:
+            self._ready = None
+
+    def _on_readable(self) -> None:
+        ready = self._ready
+        if ready is None or ready.done():
+            self._loop.remove_reader(self._number)
+            self._is_watching = False
+        else:
+            # Now, and not when the task runs: until then the loop would find the socket readable again.
+            self._stream.fill()
+            ready.set_result(True)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        ready, deadline = self._ready, self._deadline
+        if ready is None or ready.done() or deadline is None:
+            return
+        if self._loop.time() >= deadline:
+            ready.set_result(False)
+        else:  # a later wait has a later deadline
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._interrupt_now)
+
+    def _interrupt_now(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(Interrupted())
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_watching:
+            self._is_watching = False
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._number)
+
+    def abort(self) -> None:
+        # The number of a closed socket belongs to the next one that is opened: the loop must not watch it any more.
+        if self._is_watching:
+            with contextlib.suppress(OSError):
+                self._stream.socket.shutdown(socket.SHUT_RDWR)
+            try:
+                self._loop.call_soon_threadsafe(self._abort_now)
+                return
+            except RuntimeError:
+                pass  # the loop is closed
+        self._abort_now()
+
+    def _abort_now(self) -> None:
+        self.close()
+        self._stream.close()
+
+
+class AsyncioTransport(AsyncSocketTransport):
+    """Async HTTP/1.1 on asyncio. Each event loop has its own connections."""
+
+    _runtime_class = AsyncioSocketRuntime

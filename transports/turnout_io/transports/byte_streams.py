@@ -1,8 +1,8 @@
 """Bytes over a non-blocking socket, plain or through TLS. Nothing here waits.
 
-`put` takes bytes to send, `flush` tells whether all have left, and `take` gives what has come: None where nothing has
-come yet, b"" at the end. Each may raise OSError. TLS works over memory, so that it is the same under every runtime, and
-may run inside another TLS (an https proxy).
+`write` takes bytes to send, `flush` sends them and returns True if all have left. `read` returns the bytes that have
+arrived: None if there are none, b"" at the end of the connection. Each of them may raise OSError. TLS works over
+memory, so it is the same under every runtime, and may run inside another TLS (an https proxy).
 """
 
 from __future__ import annotations
@@ -14,24 +14,36 @@ from typing import TypeAlias
 
 import attrs
 
-from turnout_io.transports.socket_runtime import DeadlinePassed, SocketRuntime
-
-__all__ = ["ByteStream", "PlainChannel", "TlsChannel", "flush", "shake_hands"]
+__all__ = ["ByteStream", "PlainStream", "TlsStream"]
 
 _READ_SIZE = 65536
 
 
 @attrs.define(eq=False)
-class PlainChannel:
-    """The bytes of one socket as they are."""
+class PlainStream:
+    """The bytes of one socket as they are.
+
+    Attributes:
+        socket: The non-blocking socket.
+        is_drained: True if the last read took all bytes that had arrived, so that it is better to wait than to read.
+    """
 
     socket: socket.socket
+    is_drained: bool = attrs.field(default=True, init=False)
     _outgoing: memoryview = attrs.field(default=memoryview(b""), init=False, repr=False)
+    _received: bytes | OSError | None = attrs.field(default=None, init=False, repr=False)
 
-    def put(self, data: bytes | memoryview) -> None:
+    @property
+    def plain(self) -> PlainStream:
+        """Return the stream over the socket itself."""
+        return self
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes to send."""
         self._outgoing = memoryview(data) if not self._outgoing else memoryview(bytes(self._outgoing) + bytes(data))
 
     def flush(self) -> bool:
+        """Send. Returns True if all bytes have left."""
         try:
             while self._outgoing:
                 self._outgoing = self._outgoing[self.socket.send(self._outgoing) :]
@@ -39,25 +51,43 @@ class PlainChannel:
             return False
         return True
 
-    def take(self) -> bytes | None:
+    def fill(self) -> None:
+        """Receive now, for the next `read`. Raises nothing."""
+        if self._received is None:
+            try:
+                self._received = self.read()
+            except OSError as error:
+                self._received = error
+
+    def read(self) -> bytes | None:
+        """Return the bytes that have arrived."""
+        if self._received is not None:
+            received, self._received = self._received, None
+            if isinstance(received, OSError):
+                raise received
+            return received
         try:
-            return self.socket.recv(_READ_SIZE)
+            data = self.socket.recv(_READ_SIZE)
         except (BlockingIOError, InterruptedError):
+            self.is_drained = True
             return None
+        # The end is no bytes, and can be read again at once.
+        self.is_drained = 0 < len(data) < _READ_SIZE
+        return data
 
     def close(self) -> None:
         """Close the socket at once. May be called again."""
         self._outgoing = memoryview(b"")
         self.socket.close()
 
-    def end(self) -> None:
-        """Close a connection that nothing is under way on."""
+    def close_gracefully(self) -> None:
+        """Close a connection without a running exchange."""
         self.close()
 
 
 @attrs.define(eq=False, init=False)
-class TlsChannel:
-    """TLS over another channel. `shake_hands` comes first."""
+class TlsStream:
+    """TLS over another stream. `advance_handshake` comes first."""
 
     inner: ByteStream
     _incoming: ssl.MemoryBIO
@@ -72,32 +102,46 @@ class TlsChannel:
 
     @property
     def socket(self) -> socket.socket:
+        """Return the non-blocking socket."""
         return self.inner.socket
 
+    @property
+    def plain(self) -> PlainStream:
+        """Return the stream over the socket itself."""
+        return self.inner.plain
+
+    @property
+    def is_drained(self) -> bool:
+        """True if all bytes that had arrived were read."""
+        return self.inner.is_drained and not (self._tls.pending() or self._incoming.pending)
+
     def advance_handshake(self) -> bool:
-        """One step: True when it is done, False where bytes must be sent or have to come first."""
+        """Perform one step. Returns True if the handshake is complete, False if bytes must be sent or received."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._pass_on()
             return False
         finally:
-            # An alert that says why the handshake failed leaves too, as far as it can.
+            # If the handshake failed, the alert with the reason is sent too, as far as possible.
             self._pass_on()
         return True
 
-    def put(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes to send."""
         self._tls.write(data)
         self._pass_on()
 
     def flush(self) -> bool:
+        """Send. Returns True if all bytes have left."""
         self._pass_on()
         return self.inner.flush()
 
-    def take(self) -> bytes | None:
+    def read(self) -> bytes | None:
+        """Return the bytes that have arrived."""
         while True:
             try:
-                # b"" is the peer's close_notify: a proper end. An end without it raises SSLEOFError below, as
+                # b"" is the peer's close_notify, a proper end. An end without it raises SSLEOFError below, because
                 # anyone on the way can cut a connection.
                 return self._tls.read(_READ_SIZE)
             except ssl.SSLZeroReturnError:
@@ -107,9 +151,11 @@ class TlsChannel:
                     return None
 
     def feed(self) -> bool:
-        """Take what has come from below; False where nothing has."""
-        self.flush()  # an answer of TLS itself, to a key update
-        data = self.inner.take()
+        """Take the bytes that have arrived below. Returns False if there are none."""
+        # TLS may have to send something too, for a key update. If that fails, the peer's reason can still be read.
+        with contextlib.suppress(OSError):
+            self.flush()
+        data = self.inner.read()
         if data is None:
             return False
         if data:
@@ -119,41 +165,20 @@ class TlsChannel:
         return True
 
     def close(self) -> None:
+        """Close the socket at once. May be called again."""
         self.inner.close()
 
-    def end(self) -> None:
-        """Say goodbye as TLS wants it, without waiting for the peer's, and close."""
+    def close_gracefully(self) -> None:
+        """Send the close_notify of TLS and close, without waiting for the peer's close_notify."""
         with contextlib.suppress(OSError):
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._tls.unwrap()
             self.flush()
-        self.inner.end()
+        self.inner.close_gracefully()
 
     def _pass_on(self) -> None:
         if self._outgoing.pending:
-            self.inner.put(self._outgoing.read())
+            self.inner.write(self._outgoing.read())
 
 
-ByteStream: TypeAlias = PlainChannel | TlsChannel
-
-
-async def flush(channel: ByteStream, runtime: SocketRuntime, deadline: float | None) -> None:
-    """Send all that was put. Raises OSError, DeadlinePassed or Interrupted."""
-    while not channel.flush():
-        if not await runtime.wait((), (channel.socket,), deadline):
-            raise DeadlinePassed
-
-
-async def shake_hands(channel: TlsChannel, runtime: SocketRuntime, deadline: float | None) -> None:
-    """Run the TLS handshake. Raises OSError (ssl.SSLError among them), DeadlinePassed or Interrupted."""
-    try:
-        while not channel.advance_handshake():
-            await flush(channel, runtime, deadline)
-            while not channel.feed():
-                if not await runtime.wait((channel.socket,), (), deadline):
-                    raise DeadlinePassed
-    except ssl.SSLError:
-        with contextlib.suppress(OSError):
-            channel.flush()
-        raise
-    await flush(channel, runtime, deadline)
+ByteStream: TypeAlias = PlainStream | TlsStream

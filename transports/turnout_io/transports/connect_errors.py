@@ -9,7 +9,7 @@ import ssl
 from turnout.errors import ConnectFailed
 from turnout.http.origin import Origin
 
-__all__ = ["connect_failed", "proxy_refused"]
+__all__ = ["connect_failed", "is_certificate_alert", "proxy_refused"]
 
 # OpenSSL's X509_V_ERR_* numbers, which Python gives as `verify_code`.
 _EXPIRED, _NOT_YET_VALID, _HOSTNAME, _ADDRESS = 10, 9, 62, 64
@@ -72,6 +72,12 @@ def _tls(fault: ssl.SSLError, where: str) -> tuple[str, str]:
     if "CERTIFICATE_REQUIRED" in code or "BAD_CERTIFICATE" in code:
         return "certificate", f"{where} wants a client certificate: name one as client_cert ({code})"
     return "tls", f"the TLS handshake with {where} failed: {code}"
+
+
+def is_certificate_alert(error: OSError) -> bool:
+    """True if the server rejected the client's certificate, or requires one that the client did not send."""
+    code = (getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
+    return "ALERT" in code and ("CERTIFICATE" in code or "UNKNOWN_CA" in code)
 
 
 def proxy_refused(proxy: str, status: int, target: str, *, authorized: bool) -> ConnectFailed:

@@ -1,9 +1,9 @@
-"""Which proxy a request goes through: the one that was given, or the one that the environment names.
+"""The proxy of a request: the configured one, or the one that the environment names.
 
 The environment is read as curl and requests read it: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, each in
-lower case first. Two things differ on purpose. Loopback hosts never go through a proxy of the environment, as in Go:
-a local Ollama is not to be asked for at a company's proxy. And upper-case `HTTP_PROXY` is not read in a CGI program,
-where a client sets it by sending a field `Proxy`.
+lower case first. There are two differences. Loopback hosts never use a proxy of the environment, as in Go, because a
+company's proxy cannot reach a local Ollama. And a CGI program does not read upper-case `HTTP_PROXY`, because a client
+sets it there with a header field `Proxy`.
 """
 
 from __future__ import annotations
@@ -19,53 +19,77 @@ from turnout.http.origin import Origin
 
 __all__ = ["Proxy", "proxy_for"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_SOCKS = ("socks5", "socks5h")
 
 
 @attrs.frozen
 class Proxy:
-    """An HTTP proxy. `repr` and `str` show no password.
+    """A proxy. `repr` and `str` show no password.
 
-    scheme         http, https, or one of the SOCKS schemes, which only `requests` with PySocks can speak
-    authorization  the value of Proxy-Authorization, or None
-    url            as it was given, with its credentials
+    Attributes:
+        scheme: http, https, socks5 or socks5h. Any other scheme is refused when a request is sent.
+        host: The proxy's host name or address.
+        port: The proxy's port.
+        username: The user name for the proxy, or None.
+        password: The password for the proxy, or None.
     """
 
     scheme: str
     host: str
     port: int
-    authorization: str | None = attrs.field(default=None, repr=False)
-    url: str = attrs.field(default="", repr=False)
+    username: str | None = attrs.field(default=None, repr=False)
+    password: str | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
-        """Read `http://user:password@host:port`; without a scheme, http. Raises LocalProtocolError."""
-        full = url if "://" in url else f"http://{url}"
+        """Read `http://user:password@host:port`. Without a scheme, it is http.
+
+        Raises:
+            LocalProtocolError: If it is not such a URL. The message does not quote it.
+        """
         wrong = "the proxy's URL is not of the form http://user:password@host:port"
         try:
-            parts = urlsplit(full)
+            parts = urlsplit(url if "://" in url else f"http://{url}")
             host, port = parts.hostname, parts.port
         except ValueError:
             raise LocalProtocolError(wrong) from None  # the cause would show the password
-        if not host:
+        if not host or port == 0:
             raise LocalProtocolError(wrong)
-        authorization = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
-        scheme = parts.scheme
-        return cls(scheme, host, port or _DEFAULT_PORTS.get(scheme, 1080), authorization, full)
+        username = None if parts.username is None else unquote(parts.username)
+        password = None if parts.password is None else unquote(parts.password)
+        return cls(parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 1080), username, password)
+
+    @property
+    def authorization(self) -> str | None:
+        """Return the value of Proxy-Authorization, or None."""
+        if self.username is None:
+            return None
+        pair = f"{self.username}:{self.password or ''}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+    @property
+    def is_socks(self) -> bool:
+        """True if the proxy speaks SOCKS5."""
+        return self.scheme in _SOCKS
+
+    @property
+    def resolves_names(self) -> bool:
+        """True if the proxy looks up host names: socks5h, and HTTP proxies."""
+        return self.scheme != "socks5"
 
     @property
     def origin(self) -> Origin:
-        """What to connect to. Raises ConnectFailed for a proxy that does not speak HTTP."""
+        """Return the origin of the proxy itself.
+
+        Raises:
+            ConnectFailed: If the proxy has an unknown scheme.
+        """
         if self.scheme not in _DEFAULT_PORTS:
             raise ConnectFailed(
-                f"the proxy {self} is a {self.scheme} proxy, and this transport speaks HTTP proxies only: "
-                "set HTTPS_PROXY to an http:// URL, or use the requests transport with PySocks installed",
-                reason="proxy-refused",
+                f"the proxy {self} has an unknown scheme: use http, https, socks5 or socks5h", reason="proxy-refused"
             )
-        return Origin(self.scheme, self.host, self.port)
+        return Origin("https" if self.scheme == "https" else "http", self.host, self.port)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -73,13 +97,17 @@ class Proxy:
 
 
 def proxy_for(origin: Origin, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that `environ` names for `origin`, or None. Raises LocalProtocolError where its URL is no URL."""
+    """Return the proxy that `environ` names for `origin`, or None.
+
+    Raises:
+        LocalProtocolError: If its URL is not valid.
+    """
     if _is_loopback(origin.host):
         return None
-    upper = origin.scheme == "https" or "REQUEST_METHOD" not in environ
+    may_use_upper = origin.scheme == "https" or "REQUEST_METHOD" not in environ
     url = (
         environ.get(f"{origin.scheme}_proxy")
-        or (upper and environ.get(f"{origin.scheme.upper()}_PROXY"))
+        or (may_use_upper and environ.get(f"{origin.scheme.upper()}_PROXY"))
         or environ.get("all_proxy")
         or environ.get("ALL_PROXY")
     )
@@ -93,7 +121,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_exempt(origin: Origin, no_proxy: str) -> bool:
-    """`NO_PROXY`: hosts, domains with or without a leading dot, addresses, networks, each with a port or without."""
+    """True if `NO_PROXY` has the host: as a host, a domain with or without a leading dot, an address or a network."""
     host = origin.host.rstrip(".")
     for raw in no_proxy.replace(" ", ",").split(","):
         entry = raw.lower()
@@ -104,7 +132,7 @@ def _is_exempt(origin: Origin, no_proxy: str) -> bool:
                 return True
             continue
         name, colon, port = entry.rpartition(":")
-        # A colon is a port's only where it cannot be an IPv6 address.
+        # A colon separates a port only if the entry cannot be an IPv6 address.
         if colon and port.isdigit() and (":" not in name or name.endswith("]")):
             if int(port) != origin.port:
                 continue
@@ -116,7 +144,7 @@ def _is_exempt(origin: Origin, no_proxy: str) -> bool:
 
 
 def _in_network(host: str, network: str) -> bool:
-    import ipaddress  # here, as it costs 6 ms and is wanted for a network in NO_PROXY alone
+    import ipaddress  # here, because it takes 6 ms and only a network in NO_PROXY needs it
 
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)

@@ -1,4 +1,4 @@
-"""What `requests`, urllib3 and http.client raise, as Turnout's errors."""
+"""Turnout's errors for the exceptions of `requests`, urllib3 and http.client, which a user's session raises."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ from turnout.errors import (
 from turnout.http.origin import Origin
 from turnout_io.transports.connect_errors import connect_failed, proxy_refused
 from turnout_io.transports.proxies import Proxy
-from turnout_io.transports.requests_session import PROGRESS
 
-__all__ = ["open_fault", "read_fault", "root_cause"]
+__all__ = ["read_error", "root_cause", "send_error"]
 
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
-def open_fault(fault: Exception, origin: Origin, proxy: Proxy | None) -> TurnoutError:
-    """The error for what `Session.send` raised."""
-    causes = list(_causes(fault))
+def send_error(raised: Exception, origin: Origin, proxy_url: str | None) -> TurnoutError:
+    """Return the error for an exception of `Session.send`. `proxy_url` is the proxy that the session selected."""
+    causes = list(_causes(raised))
+    for cause in causes:
+        if isinstance(cause, TurnoutError):
+            return cause  # raised by `Http1Adapter`
     if not _may_have_sent(causes):
-        return _connect_fault(causes, origin, proxy)
+        return _connect_error(causes, origin, Proxy.parse(proxy_url) if proxy_url else None)
     if _is_timeout(causes):
-        # urllib3 gives the same error for a timeout while the body is sent.
-        return TimedOut(f"{origin.authority} did not answer in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT)
+        # urllib3 raises the same exception for a timeout while the body is sent.
+        return TimedOut(f"{origin.authority} did not respond in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT)
     for cause in causes:
         match cause:
             case http.client.RemoteDisconnected() | http.client.IncompleteRead():
@@ -48,16 +50,18 @@ def open_fault(fault: Exception, origin: Origin, proxy: Proxy | None) -> Turnout
     root = _root(causes)
     if root is not None or any(isinstance(cause, urllib3.exceptions.ProtocolError) for cause in causes):
         return Disconnected(
-            f"{origin.authority} closed the connection without an answer" + (f": {root}" if root else ""),
-            reused=PROGRESS.reused,
+            f"{origin.authority} closed the connection without a response" + (f": {root}" if root else ""),
             phase=Phase.SENT,
         )
-    return TransportError(f"the request to {origin.authority} failed: {type(fault).__name__}", phase=Phase.SENT)
+    return TransportError(f"the request to {origin.authority} failed: {type(raised).__name__}", phase=Phase.SENT)
 
 
-def read_fault(fault: Exception, origin: Origin, phase: Phase) -> TurnoutError:
-    """The error for what a read of the body raised."""
-    causes = list(_causes(fault))
+def read_error(raised: Exception, origin: Origin, phase: Phase) -> TurnoutError:
+    """Return the error for an exception of a read of the body."""
+    causes = list(_causes(raised))
+    for cause in causes:
+        if isinstance(cause, TurnoutError):
+            return cause
     if _is_timeout(causes):
         return TimedOut(f"{origin.authority} sent nothing in time", timer=Timer.READ, phase=phase)
     for cause in causes:
@@ -66,16 +70,19 @@ def read_fault(fault: Exception, origin: Origin, phase: Phase) -> TurnoutError:
                 return RemoteProtocolError(f"{origin.authority} sent a body that is not well chunked")
     root = _root(causes)
     detail = str(root) if root is not None else "bytes of the body are missing"
-    return Disconnected(f"the answer of {origin.authority} ended early: {detail}", phase=phase)
+    return Disconnected(f"the response of {origin.authority} ended early: {detail}", phase=phase)
 
 
-def root_cause(fault: Exception) -> BaseException:
-    """What to name as `__cause__`: the error of the socket rather than the three that stand around it."""
-    return _root(list(_causes(fault))) or fault
+def root_cause(raised: Exception) -> BaseException:
+    """Return the exception to use as `__cause__`: the socket's, rather than those that wrap it."""
+    return _root(list(_causes(raised))) or raised
 
 
-def _connect_fault(causes: list[BaseException], origin: Origin, proxy: Proxy | None) -> TransportError:
+def _connect_error(causes: list[BaseException], origin: Origin, proxy: Proxy | None) -> TransportError:
     root = _root(causes)
+    is_proxy = any(
+        isinstance(cause, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError) for cause in causes
+    )
     if proxy is not None:
         for cause in causes:
             if found := _TUNNEL_STATUS.search(str(cause)):
@@ -84,20 +91,18 @@ def _connect_fault(causes: list[BaseException], origin: Origin, proxy: Proxy | N
                 )
     if _is_timeout(causes):
         return TimedOut(f"no connection to {origin.authority} in time", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
-    through = str(proxy) if proxy is not None and any(_is_proxy_fault(cause) for cause in causes) else None
     if root is not None:
-        return connect_failed(origin, root, proxy=through)
+        return connect_failed(origin, root, proxy=str(proxy) if is_proxy and proxy is not None else None)
     if any(isinstance(cause, requests.exceptions.InvalidSchema) for cause in causes):
-        told = str(causes[0])
-        if "SOCKS" in told:
-            told += '; pip install "requests[socks]"'
-        return ConnectFailed(f"the proxy {proxy} cannot be used: {told}", reason="proxy-refused")
-    return ConnectFailed(f"no connection to {through or origin.authority}: {type(causes[-1]).__name__}")
+        message = str(causes[0])
+        if "SOCKS" in message:
+            message += '; pip install "requests[socks]"'
+        return ConnectFailed(f"the proxy {proxy} cannot be used: {message}", reason="proxy-refused")
+    where = f"the proxy {proxy}" if is_proxy and proxy is not None else origin.authority
+    return ConnectFailed(f"no connection to {where}: {type(causes[-1]).__name__}")
 
 
 def _may_have_sent(causes: list[BaseException]) -> bool:
-    if PROGRESS.tracked:
-        return PROGRESS.connected
     return not any(
         isinstance(
             cause,
@@ -114,18 +119,14 @@ def _may_have_sent(causes: list[BaseException]) -> bool:
 
 def _is_timeout(causes: list[BaseException]) -> bool:
     return any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes) and not any(
-        # urllib3 makes every failure to connect a kind of ConnectTimeoutError.
+        # In urllib3, every failure to connect is a ConnectTimeoutError.
         isinstance(cause, urllib3.exceptions.NewConnectionError)
         for cause in causes
     )
 
 
-def _is_proxy_fault(cause: BaseException) -> bool:
-    return isinstance(cause, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError)
-
-
 def _root(causes: list[BaseException]) -> OSError | None:
-    """The error of the socket or of TLS, which stands deepest. (Errors of `requests` are OSErrors too.)"""
+    """Return the innermost error of the socket or of TLS. (Exceptions of `requests` are OSErrors too.)"""
     found = None
     for cause in causes:
         if isinstance(cause, OSError) and not isinstance(cause, requests.exceptions.RequestException):
@@ -133,10 +134,10 @@ def _root(causes: list[BaseException]) -> OSError | None:
     return found
 
 
-def _causes(fault: BaseException) -> Iterator[BaseException]:
-    """`fault` and what it stands for, outermost first: urllib3 hides causes in `args`, `reason` and `__cause__`."""
+def _causes(raised: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and its causes, outermost first: urllib3 keeps them in `args`, `reason` and `__cause__`."""
     seen: set[int] = set()
-    waiting: list[object] = [fault]
+    waiting: list[object] = [raised]
     while waiting and len(seen) < 50:
         cause = waiting.pop(0)
         if not isinstance(cause, BaseException) or id(cause) in seen:

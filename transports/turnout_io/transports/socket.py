@@ -1,163 +1,120 @@
-"""The transport over blocking sockets: no dependency but h11, and every timer exact.
+"""The transport over blocking sockets: it needs only h11, and every timer is exact.
 
-The client is the one of the async transports; here it never suspends, because waiting is `poll`. Name look-up is the
-one thing that cannot be given a deadline: where there is one, and the host is a name, it runs in a thread of its own
-that ends with the look-up.
+A name look-up cannot be given a deadline. If there is one, and the host is a name, the look-up runs in a thread that
+ends with the look-up.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import select
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
-from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.transports.http1 import Http1Client, Http1Response
+from turnout_io.transports._sync.http1 import Http1Response
+from turnout_io.transports._sync.transport import SocketTransportBase
+from turnout_io.transports.byte_streams import PlainStream
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
 
-__all__ = ["SocketResponse", "SocketTransport"]
+__all__ = ["BlockingSocketRuntime", "SocketResponse", "SocketTransport"]
 
-_T = TypeVar("_T")
+SocketResponse = Http1Response
 
 
-class _BlockingRuntime:
-    """`SocketRuntime` over blocking calls: no coroutine of it ever suspends."""
+class BlockingSocketRuntime:
+    """See `turnout_io.transports._sync.runtime.SocketRuntime`."""
 
-    def __init__(self) -> None:
-        self._process = os.getpid()
-        self._token = object()
-
-    def now(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def token(self) -> object:
-        # A forked process must not speak over its parent's connections.
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._token = object()
-        return self._token
+        """Return None: threads share connections."""
+        return None
 
-    async def look_up(self, host: str, port: int, deadline: float | None) -> Sequence[Address]:
+    def has_ended(self, token: object) -> bool:
+        """Return False: there is no event loop."""
+        return False
+
+    def look_up(self, host: str, port: int, deadline: float | None) -> Sequence[Address]:
+        """Return the addresses of a host."""
         numeric = numeric_addresses(host, port)
         if numeric is not None:
             return numeric
         if deadline is None:
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        found: list[Sequence[Address] | Exception] = []
+        results: list[Sequence[Address] | Exception] = []
 
         def search() -> None:
             try:
-                found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except Exception as fault:
-                found.append(fault)
+                results.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except Exception as error:
+                results.append(error)
 
         searcher = threading.Thread(target=search, name=f"look up {host}", daemon=True)
         searcher.start()
         searcher.join(max(0.0, deadline - time.monotonic()))
-        if not found:
+        if not results:
             raise DeadlinePassed
-        if isinstance(found[0], Exception):
-            raise found[0]
-        return found[0]
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
 
-    async def wait(
-        self, reads: Sequence[socket.socket], writes: Sequence[socket.socket], deadline: float | None
-    ) -> bool:
-        if any(waited_for.fileno() < 0 for waited_for in (*reads, *writes)):
+    def wait(self, reads: Sequence[socket.socket], writes: Sequence[socket.socket], deadline: float | None) -> bool:
+        """Wait until one of the sockets may be ready. Returns False if the deadline passed first."""
+        if any(waiting.fileno() < 0 for waiting in (*reads, *writes)):
             raise Interrupted
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        seconds = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not hasattr(select, "poll"):  # Windows, whose select has no limit on the numbers of its sockets
-            return any(select.select(reads, writes, writes, left))
+            return any(select.select(reads, writes, writes, seconds))
         poll = select.poll()
-        for waited_for in writes:
-            poll.register(waited_for, select.POLLOUT)
-        for waited_for in reads:
-            poll.register(waited_for, select.POLLIN | (select.POLLOUT if waited_for in writes else 0))
-        return bool(poll.poll(None if left is None else left * 1000))
+        for waiting in writes:
+            poll.register(waiting, select.POLLOUT)
+        for waiting in reads:
+            poll.register(waiting, select.POLLIN | (select.POLLOUT if waiting in writes else 0))
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
-    async def checkpoint(self) -> None:
-        """Nothing: threads take turns by themselves."""
+    def checkpoint(self) -> None:
+        """Do nothing: threads take turns without it."""
 
-    def interrupt(self, waited_for: socket.socket) -> None:
-        try:
-            # `close` alone would not wake a thread in `poll`, and would give the descriptor's number to others.
-            waited_for.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the peer has closed it, which wakes as well
+    def reader(self, stream: PlainStream) -> _Reader:
+        """Return an object that waits for the bytes of one connection."""
+        return _Reader(stream.socket, self.wait)
 
 
-def _run(steps: Coroutine[Any, Any, _T]) -> _T:
-    """Run what never suspends."""
-    try:
-        steps.send(None)
-    except StopIteration as end:
-        result: _T = end.value
-        return result
-    steps.close()
-    raise AssertionError("a blocking transport was asked to suspend")
+class _Reader:
+    """Waits in `poll`. See `turnout_io.transports._sync.runtime.Reader`."""
 
+    __slots__ = ("_poll", "_socket", "_wait")
 
-class SocketResponse:
-    """One response; see `turnout_io.base.HttpResponse`. `close` may come from another thread, and ends its read."""
+    def __init__(self, waiting: socket.socket, wait: Callable[..., bool]) -> None:
+        self._socket = waiting
+        self._wait = wait
+        self._poll = None
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(waiting, select.POLLIN)
 
-    def __init__(self, response: Http1Response) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers = response.headers
+    def wait(self, deadline: float | None) -> bool:
+        if self._poll is None or self._socket.fileno() < 0:
+            return self._wait((self._socket,), (), deadline)
+        if deadline is None:
+            return bool(self._poll.poll())
+        return bool(self._poll.poll(max(0.0, (deadline - time.monotonic()) * 1000)))
 
-    def read(self, timeout: float | None) -> bytes:
-        """See `turnout_io.base.HttpResponse.read`."""
-        return _run(self._response.read(timeout))
+    def interrupt(self) -> None:
+        # `close` would not wake a thread in `poll`, and the system could give the socket's number to a new one.
+        with contextlib.suppress(OSError):  # the peer has closed the connection, which also wakes
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._response.close()
+        """Do nothing: nothing is registered outside of this object."""
 
     def abort(self) -> None:
-        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
-        self._response.abort()
+        self._socket.close()
 
 
-class SocketTransport:
-    """Blocking HTTP/1.1. May be used from several threads, and again after a fork.
+class SocketTransport(SocketTransportBase):
+    """Blocking HTTP/1.1. Threads may share it, and it works again after a fork."""
 
-    ca_file, client_cert, ssl_context   see `turnout_io.transports.tls.TlsSettings`
-    proxy        the URL of an HTTP proxy for every request; "" for none
-    trust_env    whether the environment may name a proxy and trusted certificates
-    max_keepalive_connections     connections kept for reuse
-    keepalive_expiry  seconds after which an idle connection is not used again
-    """
-
-    def __init__(
-        self,
-        *,
-        ca_file: str | os.PathLike[str] | None = None,
-        client_cert: str | tuple[str, ...] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        max_keepalive_connections: int = 16,
-        keepalive_expiry: float = 60.0,
-    ) -> None:
-        self._client = Http1Client(
-            _BlockingRuntime(),
-            ca_file=ca_file,
-            client_cert=client_cert,
-            ssl_context=ssl_context,
-            proxy=proxy,
-            trust_env=trust_env,
-            max_keepalive_connections=max_keepalive_connections,
-            keepalive_expiry=keepalive_expiry,
-        )
-
-    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> SocketResponse:
-        """See `turnout_io.base.Transport.open`."""
-        return SocketResponse(_run(self._client.open(request, timeouts)))
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._client.close()
+    _runtime_class = BlockingSocketRuntime

@@ -1,36 +1,53 @@
-"""The transport for trio: HTTP/1.1 over sockets of its own, with exact timers and cancellation at any `await`."""
+"""The transport for trio: HTTP/1.1 over its own sockets, with exact timers. Every `await` may be cancelled."""
 
 from __future__ import annotations
 
 import math
-import os
 import socket
-import ssl
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import trio
 
-from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.transports.http1 import Http1Client, Http1Response
+from turnout_io.transports._async.http1 import AsyncHttp1Response
+from turnout_io.transports._async.transport import AsyncSocketTransport
+from turnout_io.transports.byte_streams import PlainStream
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
 
-__all__ = ["TrioResponse", "TrioTransport"]
+__all__ = ["TrioResponse", "TrioSocketRuntime", "TrioTransport"]
+
+TrioResponse = AsyncHttp1Response
 
 
-class _TrioRuntime:
-    """`SocketRuntime` over trio."""
+class TrioSocketRuntime:
+    """See `turnout_io.transports._async.runtime.AsyncSocketRuntime`."""
 
     def now(self) -> float:
-        return trio.current_time()
+        """Return monotonic seconds."""
+        try:
+            return trio.current_time()
+        except RuntimeError:
+            return time.monotonic()  # a transport may be closed outside of a run
 
     def token(self) -> object:
+        """Return the token of the caller's run. None if there is none."""
         try:
             return trio.lowlevel.current_trio_token()
         except RuntimeError:
-            return None  # outside a run, where a transport may still be closed
+            return None
+
+    def has_ended(self, token: object) -> bool:
+        """Return True if the run with this token has ended."""
+        if isinstance(token, trio.lowlevel.TrioToken):
+            try:
+                token.run_sync_soon(_nothing, idempotent=True)
+            except trio.RunFinishedError:
+                return True
+        return False
 
     async def look_up(self, host: str, port: int, deadline: float | None) -> Sequence[Address]:
+        """Return the addresses of a host."""
         numeric = numeric_addresses(host, port)
         if numeric is not None:
             return numeric
@@ -41,6 +58,7 @@ class _TrioRuntime:
     async def wait(
         self, reads: Sequence[socket.socket], writes: Sequence[socket.socket], deadline: float | None
     ) -> bool:
+        """Wait until one of the sockets may be ready. Returns False if the deadline passed first."""
         with trio.move_on_at(math.inf if deadline is None else deadline) as scope:
             try:
                 if len(reads) == 1 and not writes:
@@ -54,86 +72,69 @@ class _TrioRuntime:
         return not scope.cancelled_caught
 
     async def checkpoint(self) -> None:
+        """Let other tasks run."""
         await trio.lowlevel.checkpoint()
 
-    def interrupt(self, waited_for: socket.socket) -> None:
-        trio.lowlevel.notify_closing(waited_for)
+    def reader(self, stream: PlainStream) -> _Reader:
+        """Return an object that waits for the bytes of one connection."""
+        return _Reader(stream.socket)
+
+
+def _nothing() -> None:
+    """Find out whether a run accepts functions."""
+
+
+class _Reader:
+    """See `turnout_io.transports._async.runtime.AsyncReader`."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, waiting: socket.socket) -> None:
+        self._socket = waiting
+
+    async def wait(self, deadline: float | None) -> bool:
+        try:
+            if deadline is None:
+                await trio.lowlevel.wait_readable(self._socket)
+                return True
+            with trio.CancelScope(deadline=deadline):
+                await trio.lowlevel.wait_readable(self._socket)
+                return True
+        except trio.ClosedResourceError:
+            raise Interrupted from None
+        return False
+
+    def interrupt(self) -> None:
+        trio.lowlevel.notify_closing(self._socket)
+
+    def close(self) -> None:
+        """Do nothing: nothing is registered while no task waits."""
+
+    def abort(self) -> None:
+        self._socket.close()
 
 
 async def _wait_for_any(reads: Sequence[socket.socket], writes: Sequence[socket.socket]) -> None:
-    closed = False
+    was_closed = False
     async with trio.open_nursery() as nursery:
 
-        async def one(wait: Callable[[socket.socket], Coroutine[Any, Any, None]], waited_for: socket.socket) -> None:
-            nonlocal closed
+        async def wait_for(wait: Callable[[socket.socket], Coroutine[Any, Any, None]], waiting: socket.socket) -> None:
+            nonlocal was_closed
             try:
-                await wait(waited_for)
+                await wait(waiting)
             except trio.ClosedResourceError:
-                closed = True
+                was_closed = True
             nursery.cancel_scope.cancel()
 
-        for waited_for in reads:
-            nursery.start_soon(one, trio.lowlevel.wait_readable, waited_for)
-        for waited_for in writes:
-            nursery.start_soon(one, trio.lowlevel.wait_writable, waited_for)
-    if closed:
+        for waiting in reads:
+            nursery.start_soon(wait_for, trio.lowlevel.wait_readable, waiting)
+        for waiting in writes:
+            nursery.start_soon(wait_for, trio.lowlevel.wait_writable, waiting)
+    if was_closed:
         raise Interrupted
 
 
-class TrioResponse:
-    """One response; see `turnout_io.base.AsyncHttpResponse`."""
+class TrioTransport(AsyncSocketTransport):
+    """Async HTTP/1.1 on trio. A second run opens new connections."""
 
-    def __init__(self, response: Http1Response) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers = response.headers
-        self.read = response.read
-
-    async def aclose(self) -> None:
-        """Free the connection. Waits for nothing, and so also does its work where the scope is cancelled."""
-        self._response.close()
-
-    def abort(self) -> None:
-        """Close the connection at once. Acquires no lock, so that finalisers may call it."""
-        self._response.abort()
-
-
-class TrioTransport:
-    """Async HTTP/1.1 on trio. For one run at a time; a second run opens connections of its own.
-
-    ca_file, client_cert, ssl_context   see `turnout_io.transports.tls.TlsSettings`
-    proxy        the URL of an HTTP proxy for every request; "" for none
-    trust_env    whether the environment may name a proxy and trusted certificates
-    max_keepalive_connections     connections kept for reuse
-    keepalive_expiry  seconds after which an idle connection is not used again
-    """
-
-    def __init__(
-        self,
-        *,
-        ca_file: str | os.PathLike[str] | None = None,
-        client_cert: str | tuple[str, ...] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        max_keepalive_connections: int = 16,
-        keepalive_expiry: float = 60.0,
-    ) -> None:
-        self._client = Http1Client(
-            _TrioRuntime(),
-            ca_file=ca_file,
-            client_cert=client_cert,
-            ssl_context=ssl_context,
-            proxy=proxy,
-            trust_env=trust_env,
-            max_keepalive_connections=max_keepalive_connections,
-            keepalive_expiry=keepalive_expiry,
-        )
-
-    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> TrioResponse:
-        """See `turnout_io.base.AsyncTransport.open`."""
-        return TrioResponse(await self._client.open(request, timeouts))
-
-    async def aclose(self) -> None:
-        """Close the idle connections. Waits for nothing."""
-        self._client.close()
+    _runtime_class = TrioSocketRuntime

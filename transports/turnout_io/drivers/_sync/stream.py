@@ -99,8 +99,8 @@ class ChatStream:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> AsyncEventIterator:
-        return AsyncEventIterator(self)
+    def __iter__(self) -> EventIterator:
+        return EventIterator(self)
 
     def __next__(self) -> Event:
         for event in self._events:
@@ -212,7 +212,7 @@ class ChatStream:
                 self._abandon()
 
 
-class AsyncEventIterator:
+class EventIterator:
     """The events of a stream, one by one.
 
     It is not the stream itself, because it has no `close`: a generator that delegates to an iterator with `yield from`
