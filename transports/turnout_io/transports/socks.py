@@ -47,7 +47,7 @@ class SocksTunnel:
         self._proxy = proxy
         self._target = f"{host}:{port}"
         self._received = b""
-        self._connection = socks5.SOCKS5Connection()
+        self._connection: Any = socks5.SOCKS5Connection()  # its annotations hide the methods from type checkers
         self._command = socks5.SOCKS5CommandRequest(socks5.SOCKS5Command.CONNECT, *_address(socks5, host), port)
         methods = [socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED]
         if proxy.username is not None:
