@@ -23,9 +23,9 @@ class ThreadLink:
     def __init__(
         self, valkey: Valkey, port: SharedPort, clock: Callable[[], float], notify: Callable[[], None]
     ) -> None:
-        from turnout_io.transports.socket import _BlockingRuntime
+        from turnout_io.transports.blocking_coroutines import BlockingCoroutineRuntime
 
-        self._link = Link(valkey, port, _BlockingRuntime(), clock, notify)
+        self._link = Link(valkey, port, BlockingCoroutineRuntime(), clock, notify)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -34,10 +34,10 @@ class ThreadLink:
         Raises:
             TurnoutError: See `turnout_io.shared.link.Link.open`.
         """
-        from turnout_io.transports.socket import _run
+        from turnout_io.transports.blocking_coroutines import run_to_end
 
         try:
-            _run(self._link.open())
+            run_to_end(self._link.open())
         except BaseException:
             self._link.close()
             raise
@@ -49,9 +49,9 @@ class ThreadLink:
         self._thread.start()
 
     def _serve(self) -> None:
-        from turnout_io.transports.socket import _run
+        from turnout_io.transports.blocking_coroutines import run_to_end
 
-        _run(self._link.run())
+        run_to_end(self._link.run())
 
     def stop(self) -> None:
         """Say goodbye, and end. To do it again does nothing."""
@@ -79,9 +79,9 @@ class AsyncioLink:
     def __init__(
         self, valkey: Valkey, port: SharedPort, clock: Callable[[], float], notify: Callable[[], None]
     ) -> None:
-        from turnout_io.transports.asyncio import _AsyncioRuntime
+        from turnout_io.transports.asyncio import AsyncioSocketRuntime
 
-        self._link = Link(valkey, port, _AsyncioRuntime(), clock, notify)
+        self._link = Link(valkey, port, AsyncioSocketRuntime(), clock, notify)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -119,9 +119,9 @@ class TrioLink:
     def __init__(
         self, valkey: Valkey, port: SharedPort, clock: Callable[[], float], notify: Callable[[], None]
     ) -> None:
-        from turnout_io.transports.trio import _TrioRuntime
+        from turnout_io.transports.trio import TrioSocketRuntime
 
-        self._link = Link(valkey, port, _TrioRuntime(), clock, notify)
+        self._link = Link(valkey, port, TrioSocketRuntime(), clock, notify)
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._ended: trio.Event | None = None
 

@@ -182,7 +182,7 @@ class _PreparedRequest(requests.PreparedRequest):
     _mapping: CaseInsensitiveDict[Any] | None = None
 
     @property
-    def headers(self) -> Any:
+    def headers(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute of the base class
         if self._mapping is None and self.source is not None:
             self._mapping = _joined(self.source.headers)
         return self._mapping
@@ -279,7 +279,7 @@ class AdapterResponse(requests.Response):
         return self.opened
 
     @property
-    def headers(self) -> Any:
+    def headers(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute of the base class
         if self._mapping is None:
             self._mapping = _joined(self.opened.headers)
             self.encoding = get_encoding_from_headers(self._mapping)
