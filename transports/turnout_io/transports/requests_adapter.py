@@ -182,13 +182,13 @@ class _PreparedRequest(requests.PreparedRequest):
     _mapping: CaseInsensitiveDict[Any] | None = None
 
     @property
-    def headers(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute of the base class
+    def headers(self) -> Any:
         if self._mapping is None and self.source is not None:
             self._mapping = _joined(self.source.headers)
         return self._mapping
 
     @headers.setter
-    def headers(self, mapping: Any) -> None:
+    def headers(self, mapping: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # see above
         self._mapping = mapping
 
 
@@ -279,14 +279,14 @@ class AdapterResponse(requests.Response):
         return self.opened
 
     @property
-    def headers(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # an attribute of the base class
+    def headers(self) -> Any:
         if self._mapping is None:
             self._mapping = _joined(self.opened.headers)
             self.encoding = get_encoding_from_headers(self._mapping)
         return self._mapping
 
     @headers.setter
-    def headers(self, mapping: Any) -> None:
+    def headers(self, mapping: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # see above
         self._mapping = mapping
 
     @property
