@@ -14,21 +14,24 @@ from turnout.chat import Capability, ChatRequest, ChatResponse, ModelInfo, Usage
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError
 from turnout.http import Auth, Headers, HttpRequest
+from turnout.messages import Message, Text
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.dialect import Dialect
+from turnout.providers.encoding.adapt import given
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.choices import ChoicePicker
 from turnout.providers.openai_chat.chunks import CHUNK, FINISH_REASONS, ChatChunkReader
 from turnout.providers.openai_chat.embeddings import embedding_body, packed_embeddings, read_vectors
 from turnout.providers.openai_chat.message_reader import MessageReader
+from turnout.providers.openai_chat.plain_response import read_plain_response
 from turnout.providers.openai_chat.prefix_filter import PrefixFilter, prefill_of
 from turnout.providers.openai_chat.request import chat_body
 from turnout.providers.openai_chat.usage import usage_of
-from turnout.providers.openai_chat.wire import EmbeddingList, ModelList
+from turnout.providers.openai_chat.wire import Chunk, EmbeddingList, ModelList
 from turnout.providers.protocol import ModelPage
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.token_counting import TokenCount
@@ -44,6 +47,7 @@ _AUDIO_TYPES = {
     "pcm16": "audio/pcm",
 }
 
+_NO_USAGE = Usage(source="absent")
 _EMBEDDINGS = LenientDecoder(EmbeddingList)
 _MODELS = LenientDecoder(ModelList)
 
@@ -159,11 +163,15 @@ class OpenAIChat(Dialect):
         return ChatChunkReader(self, accumulator, headers, messages, ChoicePicker(isinstance(count, int) and count > 1))
 
     def _parse_chat(self, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse:
+        chunk = self.decode(CHUNK, body) if body.startswith(b"{") else None
+        if chunk is not None and (plain := self._plain_response(chunk, body, request, headers)) is not None:
+            return plain
         accumulator = self.new_accumulator(request, headers)
         reader = self._reader(request, accumulator, headers)
-        if (streamed := self.read_stream(body, accumulator, reader)) is not None:
-            return streamed
-        chunk = self.decode(CHUNK, body)
+        if chunk is None:
+            if (streamed := self.read_stream(body, accumulator, reader)) is not None:
+                return streamed
+            chunk = self.decode(CHUNK, body)
         failure = reader.apply(chunk, body, [], whole=True)
         reader.flush([])
         if failure is not None:
@@ -172,6 +180,27 @@ class OpenAIChat(Dialect):
             error = self.in_band_error(decode_any(body), body, headers)
             raise error or RemoteProtocolError(f"{request.model}: the response has no choices: {_shown(body)}")
         return self.whole_response(accumulator)
+
+    def _plain_response(self, chunk: Chunk, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse | None:
+        """Return the response if it is plain, and the request neither makes demands on it nor begins it."""
+        choice = request.tool_choice
+        demands = request.response_format is not None or (choice is not None and choice.mode in ("required", "named"))
+        plain = None if demands or prefill_of(request) else read_plain_response(chunk)
+        if plain is None or len(plain.text) > self.account.limits.output:
+            return None
+        model = given(request).model
+        return ChatResponse(
+            message=Message.of_response((Text(plain.text),), (), self.family_of(model.model_id)),
+            model=model,
+            finish_reason=plain.finish_reason,
+            raw_finish_reason=plain.raw_finish_reason,
+            usage=usage_of(chunk.usage, chunk.service_tier) if chunk.usage is not None else _NO_USAGE,
+            response_id=chunk.id or None,
+            served_model=chunk.model or None,
+            request_id=self.request_id(headers),
+            rate_limit=rate_limit(headers),
+            raw=body,
+        )
 
     def _parse_embeddings(self, body: bytes, request: EmbeddingRequest, headers: Headers) -> EmbeddingResponse:
         wire = packed_embeddings(body) or self.decode(_EMBEDDINGS, body)

@@ -65,4 +65,7 @@ def _details(given: PromptDetails, spent: CompletionDetails) -> dict[str, int]:
 
 def _first(*counts: int | None) -> int | None:
     """Return the first count that is reported; 0 is a count."""
-    return next((count for count in counts if count is not None), None)
+    for count in counts:
+        if count is not None:
+            return count
+    return None
