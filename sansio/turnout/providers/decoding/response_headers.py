@@ -150,7 +150,7 @@ def _windows(headers: Headers) -> list[tuple[str, RateWindow]]:
             continue
         number = _seconds_until(value, headers) if what == "reset" else duration_of(value)
         if number is None and of == "ietf" and (leading := _LEADING_NUMBER.match(value)):
-            number = float(leading[1])  # "100, 100;w=60": the quota, and then its policies
+            number = duration_of(leading[1])  # "100, 100;w=60": the quota, and then its policies
         _add(found.setdefault(of, {}), what, number)
     return [
         (kind, RateWindow(**numbers)) for of, numbers in found.items() if numbers and (kind := _kind_of(of)) is not None
