@@ -19,7 +19,7 @@ from turnout.messages import Message
 from turnout.providers import create
 from turnout.providers.protocol import Provider
 from turnout.routing.policy.settings import OnInterrupt
-from turnout_io.sandbox import Cut, Fault, Garble, Received, Sandbox
+from turnout_io.sandbox import Abort, Corruption, Fault, Received, Sandbox
 
 __all__ = ["MODELS", "Act", "Server", "Wish", "answer_of", "served", "wishes"]
 
@@ -100,20 +100,20 @@ def _faults(profile: Profile, seed: int) -> tuple[Fault, ...]:
     faults = [
         *(Fault() for _ in range(20)),
         *(Fault(gzip=True) for _ in range(2)),
-        *(Fault(stall=profile.silence / 2, after=somewhere()) for _ in range(2)),
+        *(Fault(stall=profile.silence / 2, after_tokens=somewhere()) for _ in range(2)),
         Fault(fragment=40),
-        Fault(garble=Garble.JSON, after=somewhere()),
+        Fault(corruption=Corruption.JSON, after_tokens=somewhere()),
         # A slow drip, which `total` ends.
         *(Fault(token_interval=profile.silence / 2) for _ in range(2)),
         *(Fault(status=503) for _ in range(2)),
         *(Fault(status=429, headers=brief) for _ in range(2)),
-        *(Fault(cut=Cut.RESET, after=somewhere()) for _ in range(3)),
-        *(Fault(cut=Cut.CLOSE, after=somewhere(), partial=True) for _ in range(3)),
-        *(Fault(cut=Cut.HANG, after=somewhere()) for _ in range(2)),
-        *(Fault(cut=Cut.END, after=somewhere()) for _ in range(2)),
-        *(Fault(cut=cut) for cut in (Cut.RESET, Cut.CLOSE, Cut.HANG)),
-        Fault(cut=Cut.ERROR, error="overloaded", after=somewhere()),
-        Fault(garble=Garble.CHUNK, after=somewhere()),
+        *(Fault(abort=Abort.RESET, after_tokens=somewhere()) for _ in range(3)),
+        *(Fault(abort=Abort.CLOSE, after_tokens=somewhere(), partial=True) for _ in range(3)),
+        *(Fault(abort=Abort.HANG, after_tokens=somewhere()) for _ in range(2)),
+        *(Fault(abort=Abort.END, after_tokens=somewhere()) for _ in range(2)),
+        *(Fault(abort=cut) for cut in (Abort.RESET, Abort.CLOSE, Abort.HANG)),
+        Fault(abort=Abort.ERROR, error="overloaded", after_tokens=somewhere()),
+        Fault(corruption=Corruption.CHUNK, after_tokens=somewhere()),
         Fault.gateway_page(),
     ]
     rng.shuffle(faults)
@@ -122,7 +122,12 @@ def _faults(profile: Profile, seed: int) -> tuple[Fault, ...]:
 
 def _fallback_faults(profile: Profile) -> tuple[Fault, ...]:
     middle = profile.tokens // 2
-    unwell = (Fault(status=503), Fault(cut=Cut.RESET, after=middle), Fault(cut=Cut.HANG), Fault(cut=Cut.CLOSE))
+    unwell = (
+        Fault(status=503),
+        Fault(abort=Abort.RESET, after_tokens=middle),
+        Fault(abort=Abort.HANG),
+        Fault(abort=Abort.CLOSE),
+    )
     return (*(Fault() for _ in range(12)), *unwell)
 
 

@@ -46,7 +46,7 @@ def grade(stage: Stage, seen: Seen, expected: Expected = NEXT) -> Grade:
 
 
 def test_the_right_answer_passes_and_each_kind_of_wrong_one_fails(sandbox: Sandbox) -> None:
-    stage, seen = seen_by(sandbox, Mode.RESTART, Fault(cut="close", after=40))
+    stage, seen = seen_by(sandbox, Mode.RESTART, Fault(abort="close", after_tokens=40))
     assert grade(stage, seen) is Grade.PASS
     assert seen.restarts == 1
     response = seen.response
@@ -72,7 +72,7 @@ def test_the_right_answer_passes_and_each_kind_of_wrong_one_fails(sandbox: Sandb
 
 
 def test_an_interruption_is_safe_only_with_just_what_was_delivered(sandbox: Sandbox) -> None:
-    stage, seen = seen_by(sandbox, Mode.STREAM, Fault(cut="end", after=40))
+    stage, seen = seen_by(sandbox, Mode.STREAM, Fault(abort="end", after_tokens=40))
     assert grade(stage, seen) is Grade.SAFE
     error = seen.error
     assert isinstance(error, StreamInterrupted)

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from turnout_io.conformance import ALL_CHECKS, Check, Guarantee, Outcome, Result, check_async_transport, check_transport
+from turnout_io.conformance import (
+    ALL_CHECKS,
+    Check,
+    Outcome,
+    Result,
+    Strictness,
+    check_async_transport,
+    check_transport,
+)
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 PROGRAMS = [
@@ -28,48 +36,48 @@ pytestmark = [
 ]
 
 # How far each keeps what it keeps in part. All else it keeps exactly.
-IN_PART: dict[str, dict[str, Guarantee]] = {
+IN_PART: dict[str, dict[str, Strictness]] = {
     "HttpxTransport": {
-        "timers.head-against-a-drip": Guarantee.PER_READ,
-        "timers.head-against-interim-answers": Guarantee.PER_READ,
-        "timers.read-is-shorter": Guarantee.PER_BODY,
-        "timers.read-is-longer": Guarantee.PER_BODY,
-        "timers.read-can-be-repeated": Guarantee.NONE,
-        "timers.read-against-a-drip": Guarantee.PER_READ,
-        "close.ends-a-read": Guarantee.NONE,
-        "upload.early-answer": Guarantee.NONE,
+        "timers.head-against-a-drip": Strictness.PER_READ,
+        "timers.head-against-interim-answers": Strictness.PER_READ,
+        "timers.read-is-shorter": Strictness.PER_BODY,
+        "timers.read-is-longer": Strictness.PER_BODY,
+        "timers.read-can-be-repeated": Strictness.NONE,
+        "timers.read-against-a-drip": Strictness.PER_READ,
+        "close.ends-a-read": Strictness.NONE,
+        "upload.early-answer": Strictness.NONE,
     },
     "AsyncHttpxTransport": {
-        "timers.read-can-be-repeated": Guarantee.NONE,
-        "upload.early-answer": Guarantee.NONE,
+        "timers.read-can-be-repeated": Strictness.NONE,
+        "upload.early-answer": Strictness.NONE,
     },
     "Urllib3Transport": {
-        "interim.others": Guarantee.NONE,
-        "early-end.in-the-head": Guarantee.NONE,
-        "early-end.in-the-last-chunk": Guarantee.NONE,
-        "protocol.strict-chunks": Guarantee.NONE,
-        "protocol.unasked-switch": Guarantee.NONE,
-        "timers.connect": Guarantee.NONE,
-        "timers.connect-covers-tls": Guarantee.NONE,
-        "timers.head-against-a-drip": Guarantee.PER_READ,
-        "timers.head-against-interim-answers": Guarantee.PER_READ,
-        "timers.read-until-close": Guarantee.NONE,
-        "timers.read-can-be-repeated": Guarantee.NONE,
-        "timers.read-against-a-drip": Guarantee.PER_READ,
-        "reuse.surplus-is-no-answer": Guarantee.NONE,
-        "reuse.death-is-told": Guarantee.NONE,
-        "close.is-no-end": Guarantee.NONE,
-        "upload.early-answer": Guarantee.NONE,
-        "tls.not-spoken": Guarantee.NONE,
+        "interim.others": Strictness.NONE,
+        "early-end.in-the-head": Strictness.NONE,
+        "early-end.in-the-last-chunk": Strictness.NONE,
+        "protocol.strict-chunks": Strictness.NONE,
+        "protocol.unasked-switch": Strictness.NONE,
+        "timers.connect": Strictness.NONE,
+        "timers.connect-covers-tls": Strictness.NONE,
+        "timers.head-against-a-drip": Strictness.PER_READ,
+        "timers.head-against-interim-answers": Strictness.PER_READ,
+        "timers.read-until-close": Strictness.NONE,
+        "timers.read-can-be-repeated": Strictness.NONE,
+        "timers.read-against-a-drip": Strictness.PER_READ,
+        "reuse.surplus-is-no-answer": Strictness.NONE,
+        "reuse.death-is-told": Strictness.NONE,
+        "close.is-no-end": Strictness.NONE,
+        "upload.early-answer": Strictness.NONE,
+        "tls.not-spoken": Strictness.NONE,
     },
     "SocketTransport": {
-        "timers.connect": Guarantee.NONE,
-        "timers.connect-covers-tls": Guarantee.NONE,
-        "timers.head-against-a-drip": Guarantee.PER_READ,
-        "timers.head-against-interim-answers": Guarantee.PER_READ,
-        "timers.read-against-a-drip": Guarantee.PER_READ,
-        "close.ends-a-read": Guarantee.NONE,
-        "upload.early-answer": Guarantee.NONE,
+        "timers.connect": Strictness.NONE,
+        "timers.connect-covers-tls": Strictness.NONE,
+        "timers.head-against-a-drip": Strictness.PER_READ,
+        "timers.head-against-interim-answers": Strictness.PER_READ,
+        "timers.read-against-a-drip": Strictness.PER_READ,
+        "close.ends-a-read": Strictness.NONE,
+        "upload.early-answer": Strictness.NONE,
     },
 }
 
@@ -107,9 +115,9 @@ def test_a_transport_of_the_readme_keeps_the_rules(name: str, factory: Callable[
     gc.collect()  # while the warnings above are passed over
     assert [(result.rule, result.detail) for result in results if result.outcome is Outcome.FAILED] == []
     in_part = {
-        result.rule: result.guarantee
+        result.rule: result.strictness
         for result in results
-        if result.outcome is Outcome.PASSED and result.guarantee not in (None, Guarantee.EXACT)
+        if result.outcome is Outcome.PASSED and result.strictness not in (None, Strictness.EXACT)
     }
     # httpx leaves the socket of a handshake that was cancelled to the garbage collector, which may come in time.
     in_part.pop("cancel.in-tls", None)

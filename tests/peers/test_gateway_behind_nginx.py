@@ -48,7 +48,7 @@ def test_tokens_pass_as_they_arrive(tmp_path: Path) -> None:
     aliases = {"fast": ["openai/gpt-4o-mini"]}
     with Sandbox() as sandbox:
         # After two tokens, the provider says nothing more until the client has seen them.
-        sandbox.script("openai", Fault(stall=60, after=2))
+        sandbox.script("openai", Fault(stall=60, after_tokens=2))
         path = configured(tmp_path, sandbox, keys=keys, aliases=aliases)
         with running_gateway("--config", path) as gateway:
             port = free_port()

@@ -20,8 +20,8 @@ import attrs
 import pytest
 import yaml
 
-from turnout_io.sandbox import Answer, Fault, Sandbox
-from turnout_sandbox.answers import Call
+from turnout_io.sandbox import Fault, Sandbox, ScriptedAnswer
+from turnout_sandbox.answers import ScriptedCall
 from turnout_sandbox.received import Received
 
 PYTHON = os.environ.get("TURNOUT_CLIENTS_PYTHON")
@@ -56,7 +56,7 @@ class Served:
 def served(folder: Path) -> Iterator[Served]:
     """Run `turnout serve` in front of a sandbox, where some providers always fail."""
     with Sandbox() as sandbox:
-        sandbox.script("mistral", Fault(cut="reset", after=3), forever=True)
+        sandbox.script("mistral", Fault(abort="reset", after_tokens=3), forever=True)
         sandbox.script("groq", Fault(status=429, headers={"retry-after": "1"}), forever=True)
         sandbox.script("together", Fault(status=503), forever=True)
         sandbox.script("xai", Fault(status=401), forever=True)
@@ -180,13 +180,13 @@ def test_claude_code_reads_a_file(gateway: Served, model: str, tmp_path: Path) -
     assert NODE is not None
     (tmp_path / "note.txt").write_text("the word is swordfish\n")
 
-    def script(received: Received) -> Answer | str:
+    def script(received: Received) -> ScriptedAnswer | str:
         # Nothing but this call may run: a made-up call would reach a real shell.
         text = json.dumps(received.body)
         if "swordfish" in text:
             return "The note says swordfish."
         if '"Read"' in text:
-            return Answer(tool_calls=(Call("Read", {"file_path": str(tmp_path / "note.txt")}),))
+            return ScriptedAnswer(tool_calls=(ScriptedCall("Read", {"file_path": str(tmp_path / "note.txt")}),))
         return "ok"
 
     for provider in ("anthropic", "openai", "gemini"):
@@ -214,11 +214,13 @@ def test_codex_calls_its_tool(gateway: Served, model: str, tmp_path: Path) -> No
     """Codex speaks Responses, with tools that no other provider has beside its functions."""
     assert NODE is not None
 
-    def script(received: Received) -> Answer | str:
+    def script(received: Received) -> ScriptedAnswer | str:
         if has_result(received.body):
             return "There is no goal."
         return (
-            Answer(text="I look.", tool_calls=(Call("get_goal"),)) if "get_goal" in tool_names(received.body) else "ok"
+            ScriptedAnswer(text="I look.", tool_calls=(ScriptedCall("get_goal"),))
+            if "get_goal" in tool_names(received.body)
+            else "ok"
         )
 
     for provider in ("anthropic", "openai"):

@@ -5,7 +5,7 @@ Use it to test your own program, or to try Turnout without a key:
     from turnout_sandbox import Fault, Sandbox
 
     with Sandbox() as sandbox:
-        sandbox.script("openai", Fault(status=503), Fault(cut="reset", after=2))
+        sandbox.script("openai", Fault(status=503), Fault(abort="reset", after_tokens=2))
         …  # a program configured with sandbox.environ()
 
 It listens on 127.0.0.1 only and needs nothing but the standard library (and PyYAML, for script files in YAML). It is
@@ -15,25 +15,25 @@ two agree, two independent readings agree.
 
 from __future__ import annotations
 
-from turnout_sandbox.answers import Answer, Asked, Call
+from turnout_sandbox.answers import ParsedRequest, ScriptedAnswer, ScriptedCall
 from turnout_sandbox.errors import ErrorKind
-from turnout_sandbox.faults import Cut, Fault, Garble
-from turnout_sandbox.received import Outcome, Received
+from turnout_sandbox.faults import Abort, Corruption, Fault
+from turnout_sandbox.received import Received, ResponseOutcome
 from turnout_sandbox.sandbox import Sandbox
 from turnout_sandbox.script_file import read_script
 from turnout_sandbox.server.serve import serve
 
 __all__ = [
-    "Answer",
-    "Asked",
-    "Call",
-    "Cut",
+    "Abort",
+    "Corruption",
     "ErrorKind",
     "Fault",
-    "Garble",
-    "Outcome",
+    "ParsedRequest",
     "Received",
+    "ResponseOutcome",
     "Sandbox",
+    "ScriptedAnswer",
+    "ScriptedCall",
     "read_script",
     "serve",
 ]

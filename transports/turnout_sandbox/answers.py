@@ -14,7 +14,7 @@ from turnout_sandbox.prose import pieces_of, reasoning_about, seeded, sentences_
 from turnout_sandbox.received import Received
 from turnout_sandbox.schema_sample import sample
 
-__all__ = ["Answer", "Asked", "Call", "Scripted", "ToolSpec", "Turn", "compose"]
+__all__ = ["AnswerScript", "ParsedRequest", "ScriptedAnswer", "ScriptedCall", "ToolSpec", "Turn", "compose"]
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class ToolSpec:
 
 
 @attrs.frozen
-class Call:
+class ScriptedCall:
     """A call of a tool that the model makes."""
 
     name: str
@@ -38,15 +38,15 @@ class Call:
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class ParsedRequest:
     """A chat request, read out of its dialect.
 
     prompt          text of the last user message
     tool_results    texts of the tool results that end the conversation; () where a user message ends it
     choice          "auto", "none" or "required"; or `forced` names the one tool to call
     schema          what a structured answer must match; {} for any JSON; None for plain text
-    thinking        whether reasoning is wanted; `shown` whether its text may be told
-    beginning       text that the answer is to begin with; `repeats` whether the answer says it again
+    thinking        whether reasoning is wanted; `shown` whether its text is shown
+    prefix       text that the answer is to begin with; `repeats` whether the answer says it again
     max_tokens      of reasoning and text together; None is no limit
     prompt_tokens   how much the whole request counts for
     """
@@ -57,27 +57,27 @@ class Asked:
     stream: bool = False
     tool_results: tuple[str, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
-    choice: str = "auto"
-    forced: str | None = None
-    parallel: bool = True
+    tool_choice: str = "auto"
+    forced_tool: str | None = None
+    parallel_tool_calls: bool = True
     schema: Mapping[str, Any] | None = None
-    thinking: bool = False
-    beginning: str = ""
-    repeats: bool = False
+    reasoning: bool = False
+    prefix: str = ""
+    repeats_prefix: bool = False
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
-    """A scripted answer, for `Sandbox.answer`: what the model says, thinks and calls."""
+class ScriptedAnswer:
+    """A scripted answer, for `Sandbox.answer`: what the model says, reasons and calls."""
 
     text: str = ""
     reasoning: str = ""
-    tool_calls: tuple[Call, ...] = ()
+    tool_calls: tuple[ScriptedCall, ...] = ()
 
 
-Scripted: TypeAlias = Answer | str | Callable[[Received], "Answer | str"]
+AnswerScript: TypeAlias = ScriptedAnswer | str | Callable[[Received], "ScriptedAnswer | str"]
 """What a user may script: a text, an answer, or a function of the request that gives one of them."""
 
 
@@ -87,7 +87,7 @@ class Turn:
 
     reasoning: tuple[str, ...]
     text: tuple[str, ...]
-    calls: tuple[Call, ...]
+    calls: tuple[ScriptedCall, ...]
     finish: str
     prompt_tokens: int
     completion_tokens: int  # reasoning included
@@ -102,40 +102,42 @@ class Turn:
         return "".join(self.reasoning)
 
 
-def compose(asked: Asked, received: Received, scripted: Scripted | None, salt: str) -> Turn:
+def compose(request: ParsedRequest, received: Received, scripted: AnswerScript | None, salt: str) -> Turn:
     """The answer to a request. Raises LocalProtocolError where a scripted function gives something else."""
     if scripted is None:
-        answer = _made_up(asked, salt)
-    elif isinstance(scripted, str | Answer):
-        answer = _as_answer(scripted)
+        answer = _invented(request, salt)
+    elif isinstance(scripted, str | ScriptedAnswer):
+        answer = _to_answer(scripted)
     else:
-        answer = _as_answer(scripted(received))
-    return _turn(asked, answer)
+        answer = _to_answer(scripted(received))
+    return _turn(request, answer)
 
 
-def _as_answer(value: object) -> Answer:
-    if isinstance(value, Answer):
+def _to_answer(value: object) -> ScriptedAnswer:
+    if isinstance(value, ScriptedAnswer):
         return value
     if isinstance(value, str):
-        return Answer(text=value)
+        return ScriptedAnswer(text=value)
     raise LocalProtocolError(f"a scripted answer is a str or an Answer, not {type(value).__name__}")
 
 
-def _made_up(asked: Asked, salt: str) -> Answer:
-    reasoning = reasoning_about(asked.prompt, salt) if asked.thinking else ""
-    rng = seeded("arguments", salt, asked.prompt)
-    calls = tuple(Call(tool.name, _arguments(tool, rng, asked.prompt)) for tool in _tools_to_call(asked))
+def _invented(request: ParsedRequest, salt: str) -> ScriptedAnswer:
+    reasoning = reasoning_about(request.prompt, salt) if request.reasoning else ""
+    rng = seeded("arguments", salt, request.prompt)
+    calls = tuple(ScriptedCall(tool.name, _arguments(tool, rng, request.prompt)) for tool in _tools_to_call(request))
     if calls:
-        return Answer(reasoning=reasoning, tool_calls=calls)
-    if asked.schema is not None:
+        return ScriptedAnswer(reasoning=reasoning, tool_calls=calls)
+    if request.schema is not None:
         value = (
-            sample(asked.schema, rng, asked.prompt) if asked.schema else {"answer": sentences_about(asked.prompt, salt)}
+            sample(request.schema, rng, request.prompt)
+            if request.schema
+            else {"answer": sentences_about(request.prompt, salt)}
         )
-        return Answer(reasoning=reasoning, text=json.dumps(value, ensure_ascii=False))
-    if asked.tool_results:
-        told = "; ".join(asked.tool_results)
-        return Answer(reasoning=reasoning, text=f"The tool gave this: {told}. That answers your question.")
-    return Answer(reasoning=reasoning, text=sentences_about(asked.prompt, salt))
+        return ScriptedAnswer(reasoning=reasoning, text=json.dumps(value, ensure_ascii=False))
+    if request.tool_results:
+        results = "; ".join(request.tool_results)
+        return ScriptedAnswer(reasoning=reasoning, text=f"The tool gave this: {results}. That answers your question.")
+    return ScriptedAnswer(reasoning=reasoning, text=sentences_about(request.prompt, salt))
 
 
 def _arguments(tool: ToolSpec, rng: Any, prompt: str) -> Mapping[str, Any]:
@@ -148,17 +150,17 @@ _VERB_WORDS = "get set list find make call give show tell ask use run tool funct
 _VERBS = frozenset(_VERB_WORDS.split())
 
 
-def _tools_to_call(asked: Asked) -> tuple[ToolSpec, ...]:
-    if not asked.tools or asked.choice == "none":
+def _tools_to_call(request: ParsedRequest) -> tuple[ToolSpec, ...]:
+    if not request.tools or request.tool_choice == "none":
         return ()
-    if asked.forced is not None:
-        return tuple(tool for tool in asked.tools if tool.name == asked.forced)
-    if asked.tool_results:  # the tools have answered; now it is the model's turn to speak
+    if request.forced_tool is not None:
+        return tuple(tool for tool in request.tools if tool.name == request.forced_tool)
+    if request.tool_results:  # the tools have answered; now it is the model's turn to speak
         return ()
-    named = tuple(tool for tool in asked.tools if _names(asked.prompt, tool.name))
-    if not named and asked.choice == "required":
-        named = asked.tools[:1]
-    return named if asked.parallel else named[:1]
+    named = tuple(tool for tool in request.tools if _names(request.prompt, tool.name))
+    if not named and request.tool_choice == "required":
+        named = request.tools[:1]
+    return named if request.parallel_tool_calls else named[:1]
 
 
 def _names(prompt: str, tool: str) -> bool:
@@ -171,18 +173,18 @@ def _names(prompt: str, tool: str) -> bool:
     return any(word in spoken for word in words if len(word) > 2 and word not in _VERBS)
 
 
-def _turn(asked: Asked, answer: Answer) -> Turn:
+def _turn(request: ParsedRequest, answer: ScriptedAnswer) -> Turn:
     text = answer.text
-    ends = [place for stop in asked.stop if stop and (place := text.find(stop)) >= 0]
-    text = (text[: min(ends)] if ends else text).removeprefix(asked.beginning)
+    ends = [position for stop in request.stop if stop and (position := text.find(stop)) >= 0]
+    text = (text[: min(ends)] if ends else text).removeprefix(request.prefix)
     reasoning, pieces = pieces_of(answer.reasoning), pieces_of(text)
-    if asked.repeats:
-        pieces = pieces_of(asked.beginning) + pieces
+    if request.repeats_prefix:
+        pieces = pieces_of(request.prefix) + pieces
     called = sum(len(pieces_of(call.text)) + 1 for call in answer.tool_calls)
     finish = "tool_calls" if answer.tool_calls else "stop"
-    if asked.max_tokens is not None and len(reasoning) + len(pieces) + called > asked.max_tokens:
-        reasoning = reasoning[: asked.max_tokens]
-        pieces = pieces[: asked.max_tokens - len(reasoning)]
+    if request.max_tokens is not None and len(reasoning) + len(pieces) + called > request.max_tokens:
+        reasoning = reasoning[: request.max_tokens]
+        pieces = pieces[: request.max_tokens - len(reasoning)]
         # A call whose arguments do not fit would be no JSON; it is kept whole, and counted.
         finish = "length" if not answer.tool_calls else finish
     return Turn(
@@ -190,7 +192,7 @@ def _turn(asked: Asked, answer: Answer) -> Turn:
         text=tuple(pieces),
         calls=answer.tool_calls,
         finish=finish,
-        prompt_tokens=asked.prompt_tokens,
+        prompt_tokens=request.prompt_tokens,
         completion_tokens=max(1, len(reasoning) + len(pieces) + called),
         reasoning_tokens=len(reasoning),
     )

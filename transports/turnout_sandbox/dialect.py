@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import attrs
 
-from turnout_sandbox.answers import Scripted
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.answers import AnswerScript
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.faults import Fault
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.responses import Response, Unary
+from turnout_sandbox.server.responses import Response, UnaryResponse
 
-__all__ = ["Context", "Dialect", "dumps", "sse", "string_of", "token_of", "whole_number"]
+__all__ = ["Context", "DialectServer", "dumps", "sse", "string_of", "token_of", "whole_number"]
 
 
 @attrs.frozen
@@ -36,7 +36,7 @@ class Context:
     fault: Fault
     key: str | None
     models: frozenset[str] | None
-    scripted: Scripted | None
+    scripted: AnswerScript | None
 
     @property
     def created(self) -> int:
@@ -52,7 +52,7 @@ class Context:
         return self.fault.error or ErrorKind.SERVER
 
 
-class Dialect(Protocol):
+class DialectServer(Protocol):
     """One provider as the sandbox plays it.
 
     name         in paths, scripts and `Sandbox.requests`
@@ -70,10 +70,12 @@ class Dialect(Protocol):
     def models(self) -> tuple[str, ...]: ...
 
     def respond(self, received: Received, context: Context) -> Response:
-        """Answer one request. Raises Refused."""
+        """Answer one request. Raises RequestRejected."""
         ...
 
-    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+    def error_response(
+        self, refused: RequestRejected, context: Context, received: Received | None = None
+    ) -> UnaryResponse:
         """The provider's own answer to a request that is refused."""
         ...
 
@@ -107,12 +109,12 @@ def string_of(value: object, type_name: str = "text", text_key: str = "text") ->
 
 
 def whole_number(body: Mapping[str, Any], name: str) -> int | None:
-    """A positive whole number of the request, or None. Raises Refused."""
+    """A positive whole number of the request, or None. Raises RequestRejected."""
     value = body.get(name)
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Refused(ErrorKind.INVALID, f"Invalid type for '{name}': an integer is expected.", param=name)
+        raise invalid(f"Invalid type for '{name}': an integer is expected.", param=name)
     if value < 1:
-        raise Refused(ErrorKind.INVALID, f"Invalid value for '{name}': it is less than 1.", param=name)
+        raise invalid(f"Invalid value for '{name}': it is less than 1.", param=name)
     return value

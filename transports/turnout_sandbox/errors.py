@@ -1,10 +1,10 @@
-"""What a provider refuses, named without regard to any dialect. Each dialect knows its own body for each kind."""
+"""The kinds of errors, the same for all dialects. Each dialect has its own body for each kind."""
 
 from __future__ import annotations
 
 import enum
 
-__all__ = ["ErrorKind", "Refused", "kind_of_status"]
+__all__ = ["ErrorKind", "RequestRejected", "invalid", "kind_of_status"]
 
 
 class ErrorKind(enum.StrEnum):
@@ -39,14 +39,20 @@ _KINDS = {
 
 
 def kind_of_status(status: int) -> ErrorKind:
-    """What a bare status most likely means, for a fault that names only the status."""
+    """Return the most likely reason for a status, for a fault that has only the status."""
     return _KINDS.get(status, ErrorKind.INVALID if status < 500 else ErrorKind.SERVER)
 
 
-class Refused(Exception):
-    """The request breaks the provider's rules. Raised while a dialect reads it, turned into that dialect's body.
+class RequestRejected(Exception):
+    """The request breaks a rule of the provider. The dialect turns it into the provider's error body.
 
-    `param` is the offending field as OpenAI spells it; `code` overrides the code that the kind would give.
+    Attributes:
+        kind: The reason.
+        message: The message; "" for the provider's usual one.
+        status: The HTTP status, if it differs from the kind's usual one.
+        code: The error code, if it differs from the kind's usual one.
+        param: The field with the error, as OpenAI writes it.
+        model: The model of the request.
     """
 
     def __init__(
@@ -66,3 +72,10 @@ class Refused(Exception):
         self.code = code
         self.param = param
         self.model = model
+
+
+def invalid(
+    message: str = "", *, param: str | None = None, code: str | None = None, status: int | None = None
+) -> RequestRejected:
+    """Return the error of a request with an invalid field."""
+    return RequestRejected(ErrorKind.INVALID, message, param=param, code=code, status=status)

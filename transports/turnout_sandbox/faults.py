@@ -1,4 +1,4 @@
-"""What can go wrong with one answer, as a value that a script is made of."""
+"""The faults of a script: what goes wrong with one response."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import attrs
 from turnout.errors import LocalProtocolError
 from turnout_sandbox.errors import ErrorKind
 
-__all__ = ["Cut", "Fault", "Garble"]
+__all__ = ["Abort", "Corruption", "Fault"]
 
 
-class Cut(enum.StrEnum):
-    """How an answer stops before its end."""
+class Abort(enum.StrEnum):
+    """How a response stops before its end."""
 
-    CLOSE = "close"  # the connection is closed in good order, but inside the framed body
+    CLOSE = "close"  # the connection closes in order, but inside the framed body
     RESET = "reset"  # the connection is reset (RST)
-    HANG = "hang"  # nothing more comes; the connection stays open until the client goes
-    END = "end"  # the HTTP body ends as it should, but the answer in it is incomplete
+    HANG = "hang"  # the server sends nothing more; the connection stays open until the client closes it
+    END = "end"  # the HTTP body ends correctly, but the completion in it is incomplete
     ERROR = "error"  # the provider reports an error inside the 200
 
 
-class Garble(enum.StrEnum):
-    """What is broken in the bytes."""
+class Corruption(enum.StrEnum):
+    """Which bytes are invalid."""
 
-    JSON = "json"  # one more event, well framed, whose JSON does not parse; all others still come
-    CHUNK = "chunk"  # a chunk of the HTTP body whose size line is no number
+    JSON = "json"  # one more event, framed correctly, with invalid JSON; all other events follow
+    CHUNK = "chunk"  # an HTTP chunk whose size line is not a number
 
 
 _Member = TypeVar("_Member", bound=enum.StrEnum)
@@ -42,15 +42,15 @@ def _member(kind: type[_Member], value: object, field: str) -> _Member | None:
         return kind(str(value))
     except ValueError:
         known = ", ".join(repr(member.value) for member in kind)
-        raise LocalProtocolError(f"Fault({field}={value!r}) is not known; use one of {known}") from None
+        raise LocalProtocolError(f"Fault({field}={value!r}) is unknown; use one of {known}") from None
 
 
-def _cut(value: Cut | str | None) -> Cut | None:
-    return _member(Cut, value, "cut")
+def _abort(value: Abort | str | None) -> Abort | None:
+    return _member(Abort, value, "abort")
 
 
-def _garble(value: Garble | str | None) -> Garble | None:
-    return _member(Garble, value, "garble")
+def _corruption(value: Corruption | str | None) -> Corruption | None:
+    return _member(Corruption, value, "corruption")
 
 
 def _error(value: ErrorKind | str | None) -> ErrorKind | None:
@@ -75,34 +75,29 @@ def _count(fault: Fault, attribute: attrs.Attribute[Any], value: object) -> None
 
 @attrs.frozen(kw_only=True, repr=False)
 class Fault:
-    """How the sandbox answers one request. `Fault()` is a healthy answer; fields combine.
+    """How the sandbox answers one request. `Fault()` is a healthy response; fields combine.
 
-    Instead of the answer:
-      status            HTTP status, 200 to 599; an error status has the provider's own body for it
-      error             why (see `ErrorKind`), for the provider's own body, and its own status where none is given:
-                        Fault(error="quota") is a 429 of OpenAI, a 402 of OpenRouter, a 403 of SiliconFlow
-      body              this body instead: a mapping or list is sent as JSON, text and bytes as they are
-      headers           more header fields, or other values for those there are: {"retry-after": "2"}
+    A response without a stream has no tokens: `after_tokens` then means the first half of its body.
 
-    When (seconds):
-      delay             before the head of the response
-      first_token_delay between the head and the first event
-      token_interval    between tokens, instead of the sandbox's own
-      stall             of silence once `after` tokens have come (of a unary answer: half of its body); then it goes on
-
-    How it stops:
-      cut               see `Cut`
-      after             tokens (of a unary answer: the first half of its body) that come before the stall, the cut or
-                        the garbled bytes; None means that nothing of the body comes, and for close, reset and hang no
-                        head either
-      partial           the first half of the next event comes too, so that the cut is inside an event
-
-    What is wrong in it:
-      garble            see `Garble`
-      usage             False leaves the token counts out
-      done              False leaves only the dialect's last marker out ([DONE], message_stop); the finish reason comes
-      fragment          the response comes in writes of so many bytes; 1 is byte by byte
-      gzip              the body is gzip-encoded whatever the client asked for, flushed after each event
+    Attributes:
+        status: HTTP status, 200 to 599. An error status sends the provider's own error body.
+        error: The reason (see `ErrorKind`). It selects the provider's error body, and its status if `status` is not
+            set: `Fault(error="quota")` is a 429 of OpenAI, a 402 of OpenRouter and a 403 of SiliconFlow.
+        body: A body to send instead. A mapping or list is sent as JSON, text and bytes unchanged.
+        headers: Further header fields. They replace fields of the same name: {"retry-after": "2"}.
+        delay: Seconds before the response headers.
+        first_token_delay: Seconds between the headers and the first event.
+        token_interval: Seconds between tokens, instead of the sandbox's own interval.
+        stall: Seconds of silence after `after_tokens` tokens. Then the response continues.
+        abort: How the response stops early; see `Abort`.
+        after_tokens: Tokens that are sent before the stall, the abort or the corrupt bytes. None sends no body; for
+            close, reset and hang it sends no headers either.
+        partial: Whether the first half of the next event is sent, too, so that the abort is inside an event.
+        corruption: Which bytes are invalid; see `Corruption`.
+        usage: False omits the token counts.
+        done: False omits only the end marker of the dialect ([DONE], message_stop). The finish reason is sent.
+        fragment: Bytes in each write of the response; 1 sends single bytes.
+        gzip: Whether the body is compressed with gzip, whatever the client accepts, and flushed after each event.
     """
 
     status: int | None = None
@@ -113,10 +108,10 @@ class Fault:
     first_token_delay: float = attrs.field(default=0.0, validator=_seconds)
     token_interval: float | None = attrs.field(default=None, validator=_seconds)
     stall: float = attrs.field(default=0.0, validator=_seconds)
-    cut: Cut | None = attrs.field(default=None, converter=_cut)
-    after: int | None = attrs.field(default=None, validator=_count)
+    abort: Abort | None = attrs.field(default=None, converter=_abort)
+    after_tokens: int | None = attrs.field(default=None, validator=_count)
     partial: bool = False
-    garble: Garble | None = attrs.field(default=None, converter=_garble)
+    corruption: Corruption | None = attrs.field(default=None, converter=_corruption)
     usage: bool = True
     done: bool = True
     fragment: int | None = attrs.field(default=None, validator=_count)
@@ -128,42 +123,48 @@ class Fault:
         for name in ("partial", "usage", "done", "gzip"):
             if not isinstance(getattr(self, name), bool):
                 raise LocalProtocolError(f"Fault({name}={getattr(self, name)!r}): give True or False")
-        if self.cut is Cut.ERROR and self.status not in (None, 200):
-            raise LocalProtocolError("Fault(cut='error') is an error inside a 200; leave status out")
-        if self.cut is not None and self.garble is not None:
-            raise LocalProtocolError("Fault: cut and garble exclude each other; script two faults")
-        if self.stall and (self.after is None or self.cut is not None or self.garble is not None):
-            raise LocalProtocolError("Fault(stall=…) needs after=…, and excludes cut and garble; script two faults")
-        if self.after is not None and self.cut is None and self.garble is None and not self.stall:
-            raise LocalProtocolError("Fault(after=…) says where a stall, cut or garble strikes; give one of them")
-        if self.partial and (self.cut in (None, Cut.ERROR) or self.after is None):
-            raise LocalProtocolError("Fault(partial=True) needs a cut (not 'error') and after=…")
+        if self.abort is Abort.ERROR and self.status not in (None, 200):
+            raise LocalProtocolError("Fault(abort='error') is an error inside a 200; remove status")
+        if self.abort is not None and self.corruption is not None:
+            raise LocalProtocolError("Fault: abort and corruption exclude each other; script two faults")
+        if self.stall and (self.after_tokens is None or self.abort is not None or self.corruption is not None):
+            raise LocalProtocolError(
+                "Fault(stall=…) needs after_tokens=…, and excludes abort and corruption; script two faults"
+            )
+        if self.after_tokens is not None and self.abort is None and self.corruption is None and not self.stall:
+            raise LocalProtocolError("Fault(after_tokens=…) needs one of stall, abort and corruption")
+        if self.partial and (self.abort in (None, Abort.ERROR) or self.after_tokens is None):
+            raise LocalProtocolError("Fault(partial=True) needs after_tokens=… and an abort other than 'error'")
         for name, text in self.headers:
             if not name or any(mark in name + text for mark in "\r\n\0") or ":" in name:
-                raise LocalProtocolError(f"Fault: {name!r} is no header field that can be sent")
+                raise LocalProtocolError(f"Fault: {name!r} is not a valid header field")
         if isinstance(self.body, Mapping | list | tuple):
             _json_text(self.body)
 
     def __repr__(self) -> str:
-        """Only what is not usual; the body is left out, as it may be long."""
+        """Show the fields that differ from the defaults. The body is left out, because it may be long."""
         shown = []
         for field in attrs.fields(type(self)):
             value = getattr(self, field.name)
             if value != field.default:
-                told = "…" if field.name == "body" else repr(str(value) if isinstance(value, enum.Enum) else value)
-                shown.append(f"{field.name}={told}")
+                text = "…" if field.name == "body" else repr(str(value) if isinstance(value, enum.Enum) else value)
+                shown.append(f"{field.name}={text}")
         return f"Fault({', '.join(shown)})"
 
     @classmethod
     def gateway_page(cls, status: int = 502) -> Fault:
-        """An HTML page from a proxy in front of the provider, as content delivery networks send it."""
+        """Return an HTML page of a proxy in front of the provider, such as content delivery networks send."""
         page = f"<html>\r\n<head><title>{status} Bad Gateway</title></head>\r\n<body>\r\n<center><h1>{status} Bad "
         page += "Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
         return cls(status=status, body=page, headers={"content-type": "text/html", "server": "cloudflare"})
 
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> Fault:
-        """A fault from plain data, as a script file gives it. Raises LocalProtocolError for an unknown field."""
+        """Return a fault from plain data, such as a script file has.
+
+        Raises:
+            LocalProtocolError: A field is unknown or has a wrong value.
+        """
         known = {field.name for field in attrs.fields(cls)}
         unknown = sorted(set(fields) - known)
         if unknown:
@@ -171,14 +172,14 @@ class Fault:
         return cls(**fields)
 
     @property
-    def refuses(self) -> bool:
-        """True where an error stands in place of the answer."""
-        if self.cut is Cut.ERROR or self.body is not None:
+    def is_error(self) -> bool:
+        """True if the provider sends an error instead of a completion."""
+        if self.abort is Abort.ERROR or self.body is not None:
             return False
         return self.error is not None or (self.status is not None and self.status >= 300)
 
     def encoded_body(self) -> tuple[bytes, str] | None:
-        """The body given and its content type, or None."""
+        """Return the scripted body and its content type, or None if there is none."""
         match self.body:
             case None:
                 return None

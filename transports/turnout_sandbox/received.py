@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Outcome", "Received"]
+__all__ = ["Received", "ResponseOutcome"]
 
 
-class Outcome(enum.StrEnum):
+class ResponseOutcome(enum.StrEnum):
     """What became of the answer to one request."""
 
     PENDING = "pending"  # being answered
@@ -45,12 +45,12 @@ class Received:
     at: float
     connection: int
     status: int = 0
-    outcome: Outcome = Outcome.PENDING
+    outcome: ResponseOutcome = ResponseOutcome.PENDING
     ended: float | None = None
 
     @property
     def model(self) -> str:
-        """The model asked for, in the body or in a Gemini path; "" where there is none."""
+        """The model request for, in the body or in a Gemini path; "" where there is none."""
         if isinstance(self.body, Mapping) and isinstance(self.body.get("model"), str):
             return str(self.body["model"])
         _, found, rest = self.path.partition("/models/")
@@ -58,7 +58,7 @@ class Received:
 
     @property
     def streamed(self) -> bool:
-        """True where a stream was asked for."""
+        """True where a stream was request for."""
         if ":streamGenerateContent" in self.path:
             return True
         return isinstance(self.body, Mapping) and self.body.get("stream") is True

@@ -1,4 +1,4 @@
-"""A loopback server that speaks the providers' dialects and fails as it is told: for tests and for trying things."""
+"""A loopback server that speaks the dialects of the providers, with scripted faults."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
-from turnout_sandbox.answers import Answer, Scripted
-from turnout_sandbox.dialect import Dialect
+from turnout_sandbox.answers import AnswerScript, ScriptedAnswer
+from turnout_sandbox.dialect import DialectServer
 from turnout_sandbox.dialects import PROVIDERS
 from turnout_sandbox.faults import Fault
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.connection import Connection
-from turnout_sandbox.server.exchanges import Desk, ProviderState
+from turnout_sandbox.server.connection import ClientConnection
 from turnout_sandbox.server.loop_thread import LoopThread
+from turnout_sandbox.server.request_handler import ProviderState, RequestHandler
 
 __all__ = ["Sandbox"]
 
@@ -31,7 +31,7 @@ class Sandbox:
     """Every provider of the catalog on one port of 127.0.0.1, healthy until a script says otherwise.
 
         with Sandbox() as sandbox:
-            sandbox.script("openai", Fault(status=429, headers={"retry-after": "2"}), Fault(cut="reset", after=3))
+            sandbox.script("openai", Fault(status=429), Fault(abort="reset", after_tokens=3))
             …  # run a program with sandbox.environ() in its environment
             …
             assert [request.provider for request in sandbox.requests] == ["openai", "openai", "openai"]
@@ -66,15 +66,15 @@ class Sandbox:
             name: ProviderState(dialect=dialect, key=self.key(name) if check_keys else None, models=known.get(name))
             for name, dialect in PROVIDERS.items()
         }
-        self._desk = Desk(
+        self._handler = RequestHandler(
             states=states,
             token_interval=float(token_interval),
             started=time.monotonic(),
             rng=random.Random(0),
-            told=on_request,
+            on_request=on_request,
         )
         self._thread: LoopThread | None = None
-        self._connections: set[Connection] = set()
+        self._connections: set[ClientConnection] = set()
         self._accepted = 0
 
     # Life
@@ -82,8 +82,8 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         if self._thread is not None:
             raise LocalProtocolError("this sandbox runs already; make another one")
-        thread = LoopThread(lambda: Connection(self._desk.begin, self._register), self._connections)
-        self._desk.started = time.monotonic()
+        thread = LoopThread(lambda: ClientConnection(self._handler.begin, self._register), self._connections)
+        self._handler.started = time.monotonic()
         thread.start(self._port)
         self._thread = thread
         return self
@@ -94,7 +94,7 @@ class Sandbox:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.stop()
-        failures, self._desk.failures = self._desk.failures, []
+        failures, self._handler.failures = self._handler.failures, []
         if error is None and failures:
             raise failures[0]
 
@@ -128,8 +128,10 @@ class Sandbox:
         variables = {"AWS_REGION": "us-east-1"}
         for name in PROVIDERS:
             prefix = name.upper().replace("-", "_")
-            variables[_KEY_VARIABLES.get(name, f"{prefix}_API_KEY")] = self.key(name)
+            variables[f"{prefix}_API_KEY"] = self.key(name)
             variables[f"{prefix}_ENDPOINT"] = self.url(name)
+            if name in _KEY_VARIABLES:
+                variables[_KEY_VARIABLES[name]] = self.key(name)
         return variables
 
     # What it does
@@ -144,38 +146,38 @@ class Sandbox:
         for fault in faults:
             if not isinstance(fault, Fault):
                 raise LocalProtocolError(f"a script is made of Fault, not {type(fault).__name__}")
-        with self._desk.changed:
+        with self._handler.changed:
             if forever:
                 state.always, state.looped = faults, 0
             else:
                 state.script.extend(faults)
 
-    def answer(self, provider: str, answer: Scripted | None) -> None:
-        """What the provider answers to chats from now on: a text, an `Answer`, or a function of the request.
+    def answer(self, provider: str, answer: AnswerScript | None) -> None:
+        """What the provider answers to chats from now on: a text, an `ScriptedAnswer`, or a function of the request.
 
         None goes back to made-up sentences. A function runs in the server's thread; what it raises comes out when
         the sandbox ends.
         """
-        if answer is not None and not isinstance(answer, str | Answer) and not callable(answer):
+        if answer is not None and not isinstance(answer, str | ScriptedAnswer) and not callable(answer):
             raise LocalProtocolError(f"an answer is a str, an Answer or a function, not {type(answer).__name__}")
-        with self._desk.changed:
+        with self._handler.changed:
             self._state(provider).answer = answer
 
     def clear(self) -> None:
         """Forget scripts, answers and received requests."""
-        with self._desk.changed:
-            for state in self._desk.states.values():
+        with self._handler.changed:
+            for state in self._handler.states.values():
                 state.script.clear()
                 state.always, state.looped, state.answer, state.peak = (), 0, None, state.in_flight
-            self._desk.received.clear()
+            self._handler.received.clear()
 
     # What it saw
 
     @property
     def requests(self) -> tuple[Received, ...]:
         """Every request, in the order in which they came."""
-        with self._desk.changed:
-            return tuple(self._desk.received)
+        with self._handler.changed:
+            return tuple(self._handler.received)
 
     def requests_to(self, provider: str) -> tuple[Received, ...]:
         _known(provider)
@@ -184,17 +186,17 @@ class Sandbox:
     @property
     def open_connections(self) -> int:
         """TCP connections that are open now, idle ones included."""
-        with self._desk.changed:
+        with self._handler.changed:
             return len(self._connections)
 
     def in_flight(self, provider: str) -> int:
         """Requests of a provider that are being answered now."""
-        with self._desk.changed:
+        with self._handler.changed:
             return self._state(provider).in_flight
 
     def peak_in_flight(self, provider: str) -> int:
         """The most requests of a provider that were being answered at once."""
-        with self._desk.changed:
+        with self._handler.changed:
             return self._state(provider).peak
 
     def wait(self, until: Callable[[Sandbox], bool], timeout: float = 5.0) -> bool:
@@ -203,29 +205,29 @@ class Sandbox:
         For what happens on the server's side a moment after the client is done, such as seeing that it has left.
         """
         deadline = time.monotonic() + timeout
-        with self._desk.changed:
+        with self._handler.changed:
             while not until(self):
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._desk.changed.wait(left):
+                if left <= 0 or not self._handler.changed.wait(left):
                     return until(self)
             return True
 
     def _state(self, provider: str) -> ProviderState:
         _known(provider)
-        return self._desk.states[provider]
+        return self._handler.states[provider]
 
-    def _register(self, connection: Connection, alive: bool) -> int:
-        with self._desk.changed:
+    def _register(self, connection: ClientConnection, alive: bool) -> int:
+        with self._handler.changed:
             if alive:
                 self._accepted += 1
                 self._connections.add(connection)
             else:
                 self._connections.discard(connection)
-            self._desk.changed.notify_all()
+            self._handler.changed.notify_all()
             return self._accepted
 
 
-def _known(provider: str) -> Dialect:
+def _known(provider: str) -> DialectServer:
     try:
         return PROVIDERS[provider]
     except KeyError:

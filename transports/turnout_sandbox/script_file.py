@@ -7,7 +7,7 @@ mapping of the fields of `Fault`; an empty one ({}) is a healthy answer. In plac
     openai:
       - status: 429
         headers: {retry-after: "2"}
-      - {delay: 0.5, cut: reset, after: 3}
+      - {delay: 0.5, abort: reset, after_tokens: 3}
       - {}
     gemini:
       faults: [{error: quota}]

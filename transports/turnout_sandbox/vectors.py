@@ -14,7 +14,7 @@ __all__ = ["as_base64", "as_floats", "vector_of"]
 def vector_of(model: str, text: str, dimensions: int, native: int) -> array.array[float]:
     """`dimensions` float32 values, of Euclidean length one.
 
-    A shorter vector is the normalised beginning of the native one, as with models trained to be cut.
+    A shorter vector is the normalised prefix of the native one, as with models trained to be cut.
     """
     digest = hashlib.shake_256(f"{model}\x1f{text}".encode("utf-8", "surrogatepass")).digest(4 * native)
     whole = array.array("i")

@@ -155,7 +155,7 @@ def test_settings_come_from_a_file(terminal: Terminal, sandbox: Sandbox) -> None
 
 
 def test_ctrl_c_ends_a_stream_cleanly(terminal: Terminal, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="hang", after=3), forever=True)
+    sandbox.script("openai", Fault(abort="hang", after_tokens=3), forever=True)
     process = subprocess.Popen(
         [*COMMAND, "chat", "x", "-m", "openai/gpt-4o-mini"],
         env=terminal.environ,

@@ -78,7 +78,7 @@ DRIVERS: dict[str, Callable[[Sandbox, Callable[[Trace], None]], None]] = {
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_each_call_is_told_of_once_when_it_is_over(driver: str, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(status=503), forever=True)
-    whole, begun = Fault(), Fault(cut="hang", after=1)  # those that are left early cannot be whole by then
+    whole, begun = Fault(), Fault(abort="hang", after_tokens=1)  # those that are left early cannot be whole by then
     sandbox.script("groq", whole, whole, begun, begun)
     told: list[Trace] = []
     DRIVERS[driver](sandbox, told.append)

@@ -13,9 +13,9 @@ import requests
 from turnout_io.conformance import (
     ALL_CHECKS,
     Check,
-    Guarantee,
     Outcome,
     Result,
+    Strictness,
     check_async_transport,
     check_transport,
     render,
@@ -64,7 +64,7 @@ def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: C
         assert (runtime, check.needs_cancellation) == ("blocking", True), result.detail
         return
     assert result.outcome is Outcome.PASSED, result.detail
-    assert result.guarantee in (None, Guarantee.EXACT)
+    assert result.strictness in (None, Strictness.EXACT)
 
 
 USERS_CHECKS = [
@@ -95,19 +95,19 @@ def test_adapter_gives_exact_timers_to_a_session_of_the_users(check: Check) -> N
         if check.needs:
             pytest.skip("a session has settings of its own")
         result = run(lambda: RequestsTransport(session), "blocking", check)
-    assert (result.outcome, result.guarantee) == (Outcome.PASSED, Guarantee.EXACT), result.detail
+    assert (result.outcome, result.strictness) == (Outcome.PASSED, Strictness.EXACT), result.detail
 
 
 def test_the_table_tells_rule_verdict_and_what_there_is_to_say() -> None:
     results = [
-        Result("a.rule", "what it says", Outcome.PASSED, Guarantee.EXACT),
-        Result("another.rule", "what it says", Outcome.PASSED, Guarantee.PER_READ),
+        Result("a.rule", "what it says", Outcome.PASSED, Strictness.EXACT),
+        Result("another.rule", "what it says", Outcome.PASSED, Strictness.PER_READ),
         Result("third", "what it says", Outcome.FAILED, None, "what was found"),
         Result("fourth", "what it says", Outcome.SKIPPED, None, "because"),
-        Result("fifth", "what it says", Outcome.PASSED, Guarantee.NONE),
+        Result("fifth", "what it says", Outcome.PASSED, Strictness.NONE),
     ]
     assert render(results).splitlines()[:7] == [
-        "rule          verdict",
+        "rule          label",
         "a.rule        kept",
         "another.rule  per read  what it says",
         "third         broken    what it says; what was found",
@@ -122,7 +122,7 @@ def test_the_table_tells_rule_verdict_and_what_there_is_to_say() -> None:
 
 def test_tables_of_markdown_tell_the_same() -> None:
     results = {
-        "A": [Result("a.rule", "a|b", Outcome.PASSED), Result("b", "is kept", Outcome.PASSED, Guarantee.PER_BODY)],
+        "A": [Result("a.rule", "a|b", Outcome.PASSED), Result("b", "is kept", Outcome.PASSED, Strictness.PER_BODY)],
         "B": [Result("a.rule", "a|b", Outcome.FAILED, None, "why"), Result("b", "is kept", Outcome.SKIPPED)],
     }
     assert rules_table(results).splitlines() == [

@@ -65,7 +65,7 @@ GUILTY: dict[str, tuple[Any, tuple[str, ...]]] = {}
 def breaks(*rules: str) -> Callable[[type], type]:
     """A transport, or a response, and the rules that it is there to break.
 
-    Some rules may be kept in part: breaking one of those is told in the column of the guarantee.
+    Some rules may be kept in part: breaking one of those is told in the column of the strictness.
     """
 
     def note(guilty: type) -> type:
@@ -315,7 +315,7 @@ class ClosesOnlyWhenItMay(AsyncTransport):
 
 
 def is_kept(result: Result) -> bool:
-    return result.verdict == "kept"
+    return result.label == "kept"
 
 
 @functools.cache
@@ -346,7 +346,7 @@ def test_who_breaks_none_is_not() -> None:
     rules = sorted({rule for _, rules in GUILTY.values() for rule in rules})
     checks = [CHECKS[rule] for rule in rules]
     results = [*check_transport(Transport, checks), *check_async_transport(AsyncTransport, "trio", checks)]
-    assert not [result for result in results if result.verdict not in ("kept", "skipped")]
+    assert not [result for result in results if result.label not in ("kept", "skipped")]
 
 
 # -- a pool that is careless ----------------------------------------------------------------------------------------

@@ -113,8 +113,14 @@ CASES = [
     Case("stream", stream),
     Case("stream, again", stream, warm=True),
     Case("leave", leave),
-    Case("retry and fall back", collect, (Fault(status=503), Fault(cut="reset", after=2), Fault(status=429), WELL)),
-    Case("restart", stream, (Fault(cut="close", after=2),), policy=Policy(on_interrupt="restart", breaker=None)),
+    Case(
+        "retry and fall back",
+        collect,
+        (Fault(status=503), Fault(abort="reset", after_tokens=2), Fault(status=429), WELL),
+    ),
+    Case(
+        "restart", stream, (Fault(abort="close", after_tokens=2),), policy=Policy(on_interrupt="restart", breaker=None)
+    ),
     Case("queue", queue),
     Case(
         "hedge",

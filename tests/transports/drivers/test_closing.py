@@ -26,7 +26,7 @@ from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
 
 REQUEST = ChatRequest(ModelConfig("openai", "m"), "x")
-HANG = Fault(cut="hang", after=2)  # two tokens, and then silence
+HANG = Fault(abort="hang", after_tokens=2)  # two tokens, and then silence
 
 Main = Callable[[], Any]
 LOOPS: dict[str, tuple[Callable[[Main], Any], Any]] = {

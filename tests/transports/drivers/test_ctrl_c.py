@@ -108,11 +108,11 @@ def test_ctrl_c_wherever_it_waits(transport: str, sandbox: Sandbox, silent: int)
         assert program.heard() == whole, "connect"
         assert connecting_to(silent) == before, "it still connects"
         for place, fault, arrived in (
-            ("head", Fault(cut="hang"), under_way),
-            ("unary body", Fault(cut="hang", after=1), under_way),
+            ("head", Fault(abort="hang"), under_way),
+            ("unary body", Fault(abort="hang", after_tokens=1), under_way),
             ("back off", Fault(status=503, headers={"retry-after": "50"}), refused),
-            ("body", Fault(cut="hang", after=1), None),
-            ("queue", Fault(cut="hang", after=1), None),
+            ("body", Fault(abort="hang", after_tokens=1), None),
+            ("queue", Fault(abort="hang", after_tokens=1), None),
         ):
             sandbox.script("openai", fault)
             program.type(place)

@@ -171,7 +171,7 @@ def blocking_rounds(make: Callable[..., Any], sandbox: Sandbox, recorder: TraceR
     with turnout_io.sync.Router(_providers(sandbox), policy=POLICY, transport=transport, on_trace=recorder) as router:
         done: set[Place] = set()
         while True:
-            sandbox.script("openai", *[Fault(cut="hang", after=1)] * 3)
+            sandbox.script("openai", *[Fault(abort="hang", after_tokens=1)] * 3)
             streams: list[Any] = [router.stream(REQUEST), in_generator(router), router.stream(REQUEST)]
             for number in range(3):
                 next(streams[number])
@@ -191,7 +191,7 @@ async def async_rounds(kind: Any, transport: Any, sandbox: Sandbox, recorder: Tr
     async with kind(_providers(sandbox), policy=POLICY, transport=transport, on_trace=recorder) as router:
         done: set[Place] = set()
         while True:
-            sandbox.script("openai", Fault(cut="hang", after=1), Fault(cut="hang", after=1))
+            sandbox.script("openai", Fault(abort="hang", after_tokens=1), Fault(abort="hang", after_tokens=1))
             stream = router.stream(REQUEST)
             generator: Any = in_async_generator(router)
             await stream.__aenter__()

@@ -22,7 +22,7 @@ from turnout.providers.protocol import Provider
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
-from turnout_io.conformance.plan import chunk, reply
+from turnout_io.conformance.harness import chunk, reply
 from turnout_io.conformance.server import Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
 from turnout_io.drivers import AsyncRouter
 from turnout_io.transports.requests import RequestsTransport

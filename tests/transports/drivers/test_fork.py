@@ -21,7 +21,7 @@ from turnout.routing.policy.settings import Policy
 from turnout_io import sync
 from turnout_io.base import HttpResponse, Transport
 from turnout_io.conformance.certificates import Certificates
-from turnout_io.conformance.plan import reply
+from turnout_io.conformance.harness import reply
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, StartTls, Step
 from turnout_io.process_lock import process_lock
 from turnout_io.sandbox import Fault, Sandbox
@@ -208,7 +208,7 @@ def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
         lock = transport._client._lock if isinstance(transport, SocketTransport) else transport._lock
         with sync.Router([provider], policy=policy, transport=transport) as router:
             assert router.chat(REQUEST).text
-            sandbox.script("openai", Fault(stall=0.5, after=1))
+            sandbox.script("openai", Fault(stall=0.5, after_tokens=1))
             answers: list[str] = []
             with router.stream(REQUEST) as stream:
                 next(stream)

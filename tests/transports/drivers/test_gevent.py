@@ -26,7 +26,7 @@ TEXT = " ".join(f"word{number}" for number in range(20))
 def test_greenlets_share_a_router(transport: str, host: str) -> None:
     with Sandbox(token_interval=0.02) as sandbox:
         sandbox.answer("openai", TEXT)
-        sandbox.script("groq", Fault(cut="hang"), forever=True)
+        sandbox.script("groq", Fault(abort="hang"), forever=True)
         endpoints = [sandbox.url(name).replace("127.0.0.1", host) for name in ("openai", "groq")]
         begun = time.monotonic()
         done = subprocess.run(

@@ -56,7 +56,7 @@ def test_another_goes_on_from_what_came(sandbox: Sandbox, provider: str, cut: st
     for name in ("openai", provider):
         sandbox.answer(name, text_of_all)
     after, error = (1200, "overloaded") if cut == "error" else (5, None)
-    sandbox.script("openai", Fault(cut=cut, after=after, error=error))
+    sandbox.script("openai", Fault(abort=cut, after_tokens=after, error=error))
     request = asking(("openai", "gpt-4o-mini"), (provider, GOERS_ON[provider]))
     text, model, finish = streamed(sandbox, request)
     assert (text, model.provider, finish) == (text_of_all, provider, FinishReason.STOP)
@@ -70,7 +70,11 @@ def test_another_goes_on_from_what_came(sandbox: Sandbox, provider: str, cut: st
 
 @pytest.mark.parametrize("provider", GOERS_ON)
 def test_the_same_model_goes_on_after_each_break(sandbox: Sandbox, provider: str) -> None:
-    sandbox.script(provider, Fault(cut="reset", after=5), Fault(cut="end", after=9 if provider == "mistral" else 3))
+    sandbox.script(
+        provider,
+        Fault(abort="reset", after_tokens=5),
+        Fault(abort="end", after_tokens=9 if provider == "mistral" else 3),
+    )
     text, model, finish = streamed(sandbox, asking((provider, GOERS_ON[provider])), retries=3)
     assert (text, model.provider, finish) == (COUNTED, provider, FinishReason.STOP)
     assert len(sandbox.requests_to(provider)) == 3
@@ -78,14 +82,14 @@ def test_the_same_model_goes_on_after_each_break(sandbox: Sandbox, provider: str
 
 def test_a_repetition_that_breaks_off_tells_nothing_twice(sandbox: Sandbox) -> None:
     """Mistral repeats the beginning; here it breaks off before it has come to its end."""
-    sandbox.script("mistral", Fault(cut="reset", after=8), Fault(cut="reset", after=3))
+    sandbox.script("mistral", Fault(abort="reset", after_tokens=8), Fault(abort="reset", after_tokens=3))
     text, _, finish = streamed(sandbox, asking(("mistral", "mistral-small-latest")), retries=3)
     assert (text, finish) == (COUNTED, FinishReason.STOP)
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-sonnet-5"])
 def test_a_model_that_cannot_is_not_asked_to(sandbox: Sandbox, model: str) -> None:
-    sandbox.script("openai", Fault(cut="reset", after=5))
+    sandbox.script("openai", Fault(abort="reset", after_tokens=5))
     with pytest.raises((StreamFailed, StreamTruncated)) as caught:
         streamed(sandbox, asking(("openai", "gpt-4o-mini"), ("anthropic", model)))
     assert caught.value.partial is not None
@@ -95,7 +99,7 @@ def test_a_model_that_cannot_is_not_asked_to(sandbox: Sandbox, model: str) -> No
 
 
 def test_it_is_the_same_on_trio(sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="reset", after=5))
+    sandbox.script("openai", Fault(abort="reset", after_tokens=5))
 
     async def told() -> str:
         async with TrioRouter.from_env(

@@ -227,8 +227,8 @@ def test_models_are_listed(driver: Driver, provider: str, sandbox: Sandbox) -> N
         Fault(status=503),
         Fault(status=401),
         Fault(status=404),
-        Fault(cut="reset", after=0),
-        Fault(garble="json", after=0),
+        Fault(abort="reset", after_tokens=0),
+        Fault(corruption="json", after_tokens=0),
     ],
     ids=["500", "503", "401", "404", "reset", "garbage"],
 )
@@ -236,7 +236,7 @@ def test_a_failing_primary_is_left_for_the_fallback(driver: Driver, fault: Fault
     sandbox.script("openai", fault, forever=True)
     router = driver(sandbox, backoff_initial=0.01)
     events, stream = router.stream(ask(OPENAI, GEMINI))
-    if fault.garble is None:  # one garbled event is passed over, and the stream goes on
+    if fault.corruption is None:  # one garbled event is passed over, and the stream goes on
         assert stream.model == GEMINI
     assert isinstance(events[-1], End)
     assert stream.trace.entries[-1].kind == "answered"
@@ -253,7 +253,7 @@ def test_a_rate_limit_is_waited_out_as_asked(driver: Driver, sandbox: Sandbox) -
 
 @DRIVERS
 def test_a_cut_stream_raises_with_what_came(driver: Driver, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="reset", after=5))
+    sandbox.script("openai", Fault(abort="reset", after_tokens=5))
     with pytest.raises(StreamInterrupted) as caught:
         driver(sandbox).stream(ask(OPENAI, GEMINI))
     assert caught.value.partial is not None
@@ -263,7 +263,7 @@ def test_a_cut_stream_raises_with_what_came(driver: Driver, sandbox: Sandbox) ->
 
 @DRIVERS
 def test_a_stream_without_its_end_is_truncated(driver: Driver, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="end", after=5))
+    sandbox.script("openai", Fault(abort="end", after_tokens=5))
     with pytest.raises(StreamTruncated) as caught:
         driver(sandbox).stream(ask(OPENAI))
     assert caught.value.partial is not None
@@ -272,7 +272,7 @@ def test_a_stream_without_its_end_is_truncated(driver: Driver, sandbox: Sandbox)
 
 @DRIVERS
 def test_collect_restarts_a_cut_stream_in_silence(driver: Driver, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="reset", after=5))
+    sandbox.script("openai", Fault(abort="reset", after_tokens=5))
     reply = driver(sandbox, backoff_initial=0.01).chat(ask(OPENAI), collect=True)
     assert reply.text
     assert reply.trace.attempts == 2
@@ -464,7 +464,7 @@ def test_no_key_is_in_a_trace_or_an_error(sandbox: Sandbox) -> None:
 
 @DRIVERS
 def test_an_error_in_a_committed_stream_keeps_the_cause(driver: Driver, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="error", error="overloaded", after=3, token_interval=0.02))
+    sandbox.script("openai", Fault(abort="error", error="overloaded", after_tokens=3, token_interval=0.02))
     with pytest.raises(StreamFailed) as caught:
         driver(sandbox).stream(ask(OPENAI))
     assert isinstance(caught.value.__cause__, Overloaded)

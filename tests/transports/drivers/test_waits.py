@@ -79,7 +79,7 @@ class _Hurried(sync.Router):
 
 @pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3, 0.7, 0.9])
 def test_no_transport_is_given_time_that_is_over(step: float, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(token_interval=0.001), Fault(stall=0.01, after=1), forever=True)
+    sandbox.script("openai", Fault(token_interval=0.001), Fault(stall=0.01, after_tokens=1), forever=True)
     waits: list[float | None] = []
     providers = [create(name, api_key=sandbox.key(name), base_url=sandbox.url(name)) for name in ("openai", "gemini")]
     with _Hurried(providers, policy=Policy(timeout=1.0), transport=_Noting(waits), seed=0) as router:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.errors import LocalProtocolError
-from turnout_io.sandbox import Answer, Call, Received
-from turnout_sandbox.answers import Asked, Scripted, ToolSpec, Turn, compose
+from turnout_io.sandbox import Received, ScriptedAnswer, ScriptedCall
+from turnout_sandbox.answers import AnswerScript, ParsedRequest, ToolSpec, Turn, compose
 from turnout_sandbox.prose import pieces_of, sentences_about
 from turnout_sandbox.schema_sample import sample
 from turnout_sandbox.vectors import as_base64, as_floats, vector_of
@@ -25,7 +25,7 @@ NOTHING = Received(
 )
 
 
-def turn(asked: Asked, scripted: Scripted | None = None) -> Turn:
+def turn(asked: ParsedRequest, scripted: AnswerScript | None = None) -> Turn:
     return compose(asked, NOTHING, scripted, "salt")
 
 
@@ -145,57 +145,59 @@ WEATHER = ToolSpec("get_weather", {"type": "object", "properties": {"city": {"ty
 STOCK = ToolSpec("lookupStockPrice", {"type": "object", "properties": {}})
 
 
-def asked(prompt: str, **more: Any) -> Asked:
-    return Asked(model="m", prompt=prompt, prompt_tokens=1, tools=(WEATHER, STOCK), **more)
+def parsed(prompt: str, **more: Any) -> ParsedRequest:
+    return ParsedRequest(model="m", prompt=prompt, prompt_tokens=1, tools=(WEATHER, STOCK), **more)
 
 
 @pytest.mark.parametrize(
     ("request_", "names"),
     [
-        (asked("Hello there"), []),
-        (asked("What is the weather in Paris?"), ["get_weather"]),
-        (asked("use GET_WEATHER now"), ["get_weather"]),
-        (asked("The weather in Oslo, and a stock price"), ["get_weather", "lookupStockPrice"]),
-        (asked("The weather in Oslo, and a stock price", parallel=False), ["get_weather"]),
-        (asked("What is the weather?", choice="none"), []),
-        (asked("Hello", choice="required"), ["get_weather"]),
-        (asked("Hello", choice="required", forced="lookupStockPrice"), ["lookupStockPrice"]),
-        (asked("What is the weather?", tool_results=("sunny",)), []),
+        (parsed("Hello there"), []),
+        (parsed("What is the weather in Paris?"), ["get_weather"]),
+        (parsed("use GET_WEATHER now"), ["get_weather"]),
+        (parsed("The weather in Oslo, and a stock price"), ["get_weather", "lookupStockPrice"]),
+        (parsed("The weather in Oslo, and a stock price", parallel_tool_calls=False), ["get_weather"]),
+        (parsed("What is the weather?", tool_choice="none"), []),
+        (parsed("Hello", tool_choice="required"), ["get_weather"]),
+        (parsed("Hello", tool_choice="required", forced_tool="lookupStockPrice"), ["lookupStockPrice"]),
+        (parsed("What is the weather?", tool_results=("sunny",)), []),
     ],
 )
-def test_which_tools_are_called(request_: Asked, names: list[str]) -> None:
+def test_which_tools_are_called(request_: ParsedRequest, names: list[str]) -> None:
     made = turn(request_)
     assert [call.name for call in made.calls] == names
     assert made.finish == ("tool_calls" if names else "stop")
 
 
 def test_arguments_come_from_the_schema_and_the_prompt() -> None:
-    (call,) = turn(asked("What is the weather in Buenos Aires?")).calls
+    (call,) = turn(parsed("What is the weather in Buenos Aires?")).calls
     assert call.arguments == {"city": "Buenos Aires"}
 
 
 def test_a_tool_result_is_quoted() -> None:
-    assert "sunny, 21 degrees" in turn(asked("weather?", tool_results=("sunny, 21 degrees",))).whole_text
+    assert "sunny, 21 degrees" in turn(parsed("weather?", tool_results=("sunny, 21 degrees",))).whole_text
 
 
 def test_a_limit_cuts_reasoning_first_and_says_length() -> None:
-    long = Answer(text="one two three four", reasoning="a b c")
-    made = turn(Asked(model="m", prompt="p", prompt_tokens=1, max_tokens=5), long)
+    long = ScriptedAnswer(text="one two three four", reasoning="a b c")
+    made = turn(ParsedRequest(model="m", prompt="p", prompt_tokens=1, max_tokens=5), long)
     assert (made.whole_reasoning, made.whole_text, made.finish) == ("a b c", "one two", "length")
     assert (made.completion_tokens, made.reasoning_tokens) == (5, 3)
-    exact = turn(Asked(model="m", prompt="p", prompt_tokens=1, max_tokens=7), long)
+    exact = turn(ParsedRequest(model="m", prompt="p", prompt_tokens=1, max_tokens=7), long)
     assert exact.finish == "stop"
 
 
 def test_a_stop_text_ends_the_answer_before_it() -> None:
-    made = turn(Asked(model="m", prompt="p", prompt_tokens=1, stop=("END", "three")), "one two three END")
+    made = turn(ParsedRequest(model="m", prompt="p", prompt_tokens=1, stop=("END", "three")), "one two three END")
     assert (made.whole_text, made.finish) == ("one two ", "stop")
 
 
 def test_a_script_may_be_a_text_an_answer_or_a_function() -> None:
-    plain = Asked(model="m", prompt="p", prompt_tokens=1)
+    plain = ParsedRequest(model="m", prompt="p", prompt_tokens=1)
     assert turn(plain, "hello").whole_text == "hello"
-    assert turn(plain, Answer(tool_calls=(Call("f", {"a": 1}),))).calls == (Call("f", {"a": 1}),)
+    assert turn(plain, ScriptedAnswer(tool_calls=(ScriptedCall("f", {"a": 1}),))).calls == (
+        ScriptedCall("f", {"a": 1}),
+    )
     assert turn(plain, lambda received: f"at {received.path}").whole_text == "at /"
     with pytest.raises(LocalProtocolError, match="int"):
         turn(plain, lambda received: 7)  # type: ignore[arg-type]  # what is refused is the point

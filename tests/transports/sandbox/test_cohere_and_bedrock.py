@@ -163,7 +163,7 @@ def test_bedrock_calls_come_in_fragments(ask: Ask) -> None:
 
 
 def test_bedrock_ends_a_stream_with_an_exception(sandbox: Sandbox, ask: Ask) -> None:
-    sandbox.script("bedrock", Fault(cut="error", error="rate-limit", after=2))
+    sandbox.script("bedrock", Fault(abort="error", error="rate-limit", after_tokens=2))
     frames = frames_of(ask("bedrock", CONVERSE + "-stream", bedrock())[2])
     assert [kind for kind, _ in frames[-2:]] == ["contentBlockDelta", "throttlingException"]
     assert frames[-1][1]["message"]

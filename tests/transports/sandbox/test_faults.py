@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from turnout.errors import LocalProtocolError
-from turnout_io.sandbox import Cut, ErrorKind, Fault, Garble
+from turnout_io.sandbox import Abort, Corruption, ErrorKind, Fault
 
 
 @pytest.mark.parametrize(
@@ -20,19 +20,19 @@ from turnout_io.sandbox import Cut, ErrorKind, Fault, Garble
         ({"delay": float("nan")}, "delay"),
         ({"first_token_delay": "1"}, "first_token_delay"),
         ({"token_interval": True}, "token_interval"),
-        ({"cut": "gently"}, "reset"),
-        ({"garble": "xml"}, "json"),
+        ({"abort": "gently"}, "reset"),
+        ({"corruption": "xml"}, "json"),
         ({"error": "bad luck"}, "rate-limit"),
-        ({"after": 3}, "cut"),
-        ({"cut": "close", "after": -1}, "after"),
-        ({"stall": 1}, "after"),
-        ({"stall": -1, "after": 1}, "stall"),
-        ({"stall": 1, "after": 1, "cut": "close"}, "cut"),
+        ({"after_tokens": 3}, "abort"),
+        ({"abort": "close", "after_tokens": -1}, "after_tokens"),
+        ({"stall": 1}, "after_tokens"),
+        ({"stall": -1, "after_tokens": 1}, "stall"),
+        ({"stall": 1, "after_tokens": 1, "abort": "close"}, "abort"),
         ({"fragment": 0}, "fragment"),
-        ({"cut": "reset", "garble": "json"}, "exclude"),
-        ({"cut": "error", "status": 500}, "status"),
-        ({"cut": "close", "partial": True}, "after"),
-        ({"cut": "error", "after": 1, "partial": True}, "partial"),
+        ({"abort": "reset", "corruption": "json"}, "exclude"),
+        ({"abort": "error", "status": 500}, "status"),
+        ({"abort": "close", "partial": True}, "after_tokens"),
+        ({"abort": "error", "after_tokens": 1, "partial": True}, "partial"),
         ({"headers": {"x": "a\r\nb: c"}}, "header"),
         ({"headers": {"": "a"}}, "header"),
         ({"body": {"a": object()}}, "body"),
@@ -50,10 +50,10 @@ def test_an_unknown_field_of_a_script_is_refused_by_name() -> None:
 
 
 def test_words_become_members() -> None:
-    fault = Fault(cut="close", after=2, error="quota")
-    assert (fault.cut, fault.error) == (Cut.CLOSE, ErrorKind.QUOTA)
-    assert Fault(garble="chunk").garble is Garble.CHUNK
-    assert Fault.from_mapping({"cut": "close", "after": 2, "error": "quota"}) == fault
+    fault = Fault(abort="close", after_tokens=2, error="quota")
+    assert (fault.abort, fault.error) == (Abort.CLOSE, ErrorKind.QUOTA)
+    assert Fault(corruption="chunk").corruption is Corruption.CHUNK
+    assert Fault.from_mapping({"abort": "close", "after_tokens": 2, "error": "quota"}) == fault
 
 
 def test_header_fields_are_kept_in_order_and_as_text() -> None:
@@ -75,9 +75,9 @@ def test_a_body_is_sent_with_the_type_that_it_has(body: Any, data: bytes, kind: 
 
 
 def test_which_faults_stand_in_place_of_the_answer() -> None:
-    assert Fault(status=503).refuses
-    assert Fault(error="auth").refuses
-    assert not Fault().refuses
-    assert not Fault(status=201).refuses
-    assert not Fault(cut="error", error="overloaded").refuses
-    assert not Fault(status=500, body="x").refuses
+    assert Fault(status=503).is_error
+    assert Fault(error="auth").is_error
+    assert not Fault().is_error
+    assert not Fault(status=201).is_error
+    assert not Fault(abort="error", error="overloaded").is_error
+    assert not Fault(status=500, body="x").is_error

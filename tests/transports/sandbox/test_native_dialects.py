@@ -191,8 +191,12 @@ def test_gemini_errors(sandbox: Sandbox, ask: Ask) -> None:
 
 def test_gemini_faults_in_both_framings(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.answer("gemini", "one two three")
-    faults = (Fault(cut="error", after=1, error="overloaded"), Fault(cut="error"), Fault(garble="json", after=1))
-    sandbox.script("gemini", *faults, *faults, Fault(cut="end", after=2))
+    faults = (
+        Fault(abort="error", after_tokens=1, error="overloaded"),
+        Fault(abort="error"),
+        Fault(corruption="json", after_tokens=1),
+    )
+    sandbox.script("gemini", *faults, *faults, Fault(abort="end", after_tokens=2))
     path = f"{FLASH}:streamGenerateContent"
     first = sse(ask("gemini", f"{path}?alt=sse", gemini())[2])
     assert (text_of(first[:1]), first[1]["error"]["status"]) == ("one", "UNAVAILABLE")
@@ -305,7 +309,7 @@ def test_what_ollama_refuses(ask: Ask, body: Any, status: int) -> None:
 
 def test_ollama_errors_of_a_script(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.answer("ollama", "one two")
-    sandbox.script("ollama", Fault(status=503), Fault(cut="error", after=1), Fault(cut="error"))
+    sandbox.script("ollama", Fault(status=503), Fault(abort="error", after_tokens=1), Fault(abort="error"))
     status, _, data = ask("ollama", "/api/chat", ollama())
     assert status == 503
     assert "pending" in json.loads(data)["error"]
@@ -428,7 +432,7 @@ def test_anthropic_keys_versions_and_errors(sandbox: Sandbox, ask: Ask) -> None:
         "anthropic",
         Fault(error="overloaded"),
         Fault(error="rate-limit"),
-        Fault(cut="error", error="overloaded", after=1),
+        Fault(abort="error", error="overloaded", after_tokens=1),
     )
     assert ask("anthropic", "/v1/messages", claude())[0] == 529
     status, headers, _ = ask("anthropic", "/v1/messages", claude())

@@ -228,7 +228,9 @@ def test_an_error_inside_a_stream_has_the_providers_shape(sandbox: Sandbox, ask:
     said = {}
     for provider in SHAPED:
         sandbox.answer(provider, "one two three")
-        sandbox.script(provider, Fault(cut="error", error="overloaded", after=2), Fault(cut="error", error="server"))
+        sandbox.script(
+            provider, Fault(abort="error", error="overloaded", after_tokens=2), Fault(abort="error", error="server")
+        )
         data = ask(provider, CHAT, chat(stream=True))[2]
         assert (
             "".join(

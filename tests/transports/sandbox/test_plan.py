@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout_io.sandbox import Cut, Fault, Garble
-from turnout_sandbox.server.responses import Response, Stream, Unary
-from turnout_sandbox.server.steps import Ending, Step, plan
+from turnout_io.sandbox import Abort, Corruption, Fault
+from turnout_sandbox.server.responses import Response, StreamedResponse, UnaryResponse
+from turnout_sandbox.server.steps import ConnectionEnd, Step, build_steps
 
 TOKENS = tuple(f"data: token {number}\n\n".encode() for number in range(5))
 
 
-def stream() -> Stream:
-    return Stream(
+def stream() -> StreamedResponse:
+    return StreamedResponse(
         headers=(("content-type", "text/event-stream"),),
         opening=(b"data: open\n\n",),
         tokens=iter(TOKENS),
@@ -29,12 +29,12 @@ def stream() -> Stream:
     )
 
 
-UNARY = Unary(200, (("content-type", "application/json"),), b'{"answer": "yes"}')
+UNARY = UnaryResponse(200, (("content-type", "application/json"),), b'{"answer": "yes"}')
 WHOLE = b"data: open\n\n" + b"".join(TOKENS) + b"data: finish\n\ndata: [DONE]\n\n"
 
 
 def steps(response: Response, fault: Fault, *, interval: float = 0.0, http11: bool = True) -> list[Step]:
-    return list(plan(response, fault, interval=interval, http11=http11))
+    return list(build_steps(response, fault, interval=interval, now=0.0, http11=http11))
 
 
 def sent(played: list[Step]) -> bytes:
@@ -62,19 +62,19 @@ def body(played: list[Step]) -> tuple[bytes, bool]:
 
 faults = st.builds(
     lambda cut, after, garble, stall, fragment, usage, delay, partial, compressed: Fault(
-        cut=cut,
-        garble=None if cut else garble,
+        abort=cut,
+        corruption=None if cut else garble,
         stall=0.0 if cut or garble or after is None else stall,
-        after=after if cut or garble or stall else None,
+        after_tokens=after if cut or garble or stall else None,
         fragment=fragment,
         usage=usage,
         delay=delay,
-        partial=partial and cut not in (None, Cut.ERROR) and after is not None,
+        partial=partial and cut not in (None, Abort.ERROR) and after is not None,
         gzip=compressed,
     ),
-    st.none() | st.sampled_from(Cut),
+    st.none() | st.sampled_from(Abort),
     st.none() | st.integers(0, 8),
-    st.none() | st.sampled_from(Garble),
+    st.none() | st.sampled_from(Corruption),
     st.sampled_from([0.0, 0.5]),
     st.none() | st.integers(1, 40),
     st.booleans(),
@@ -89,7 +89,7 @@ def test_every_plan_has_one_ending_and_it_is_the_last_step(
     fault: Fault, streamed: bool, http11: bool, interval: float
 ) -> None:
     played = steps(stream() if streamed else UNARY, fault, interval=interval, http11=http11)
-    assert [isinstance(step, Ending) for step in played] == [False] * (len(played) - 1) + [True]
+    assert [isinstance(step, ConnectionEnd) for step in played] == [False] * (len(played) - 1) + [True]
     assert all(step >= 0 for step in played if isinstance(step, float))
 
 
@@ -105,7 +105,7 @@ def test_a_healthy_stream_is_one_chunk_an_event() -> None:
     assert body(played) == (WHOLE, True)
     writes = [step for step in played if isinstance(step, bytes)]
     assert writes[2] == b"%x\r\n%b\r\n" % (len(TOKENS[0]), TOKENS[0])
-    assert played[-1] is Ending.DONE
+    assert played[-1] is ConnectionEnd.DONE
 
 
 def test_a_healthy_answer_has_its_length() -> None:
@@ -118,49 +118,49 @@ def test_an_old_client_gets_no_chunks() -> None:
     played = steps(stream(), Fault(), http11=False)
     assert sent(played).endswith(b"\r\n\r\n" + WHOLE)
     assert b"chunked" not in sent(played)
-    assert played[-1] is Ending.CLOSE
+    assert played[-1] is ConnectionEnd.CLOSE
 
 
-@pytest.mark.parametrize("cut", [Cut.CLOSE, Cut.RESET, Cut.HANG])
-def test_a_cut_before_the_head_sends_nothing(cut: Cut) -> None:
-    assert steps(stream(), Fault(cut=cut))[:-1] == []
-    assert steps(UNARY, Fault(cut=cut, delay=0.25))[:-1] == [0.25]
+@pytest.mark.parametrize("cut", [Abort.CLOSE, Abort.RESET, Abort.HANG])
+def test_a_cut_before_the_head_sends_nothing(cut: Abort) -> None:
+    assert steps(stream(), Fault(abort=cut))[:-1] == []
+    assert steps(UNARY, Fault(abort=cut, delay=0.25))[:-1] == [0.25]
 
 
-@pytest.mark.parametrize("cut", [Cut.CLOSE, Cut.RESET, Cut.HANG])
-def test_a_cut_after_tokens_leaves_the_framing_open(cut: Cut) -> None:
-    assert body(steps(stream(), Fault(cut=cut, after=2))) == (b"data: open\n\n" + b"".join(TOKENS[:2]), False)
+@pytest.mark.parametrize("cut", [Abort.CLOSE, Abort.RESET, Abort.HANG])
+def test_a_cut_after_tokens_leaves_the_framing_open(cut: Abort) -> None:
+    assert body(steps(stream(), Fault(abort=cut, after_tokens=2))) == (b"data: open\n\n" + b"".join(TOKENS[:2]), False)
 
 
 def test_a_partial_cut_stops_inside_a_chunk_that_declared_more() -> None:
-    data, ended = body(steps(stream(), Fault(cut="close", after=2, partial=True)))
+    data, ended = body(steps(stream(), Fault(abort="close", after_tokens=2, partial=True)))
     assert data.startswith(b"data: open\n\n" + b"".join(TOKENS[:2]) + b"data")
     assert not data.endswith(b"\n\n")
     assert not ended
 
 
 def test_an_end_is_clean_http_without_finish_or_marker() -> None:
-    assert body(steps(stream(), Fault(cut="end", after=2))) == (b"data: open\n\n" + b"".join(TOKENS[:2]), True)
-    assert body(steps(stream(), Fault(cut="end"))) == (b"", True)
-    data, ended = body(steps(stream(), Fault(cut="end", after=5, partial=True)))
+    assert body(steps(stream(), Fault(abort="end", after_tokens=2))) == (b"data: open\n\n" + b"".join(TOKENS[:2]), True)
+    assert body(steps(stream(), Fault(abort="end"))) == (b"", True)
+    data, ended = body(steps(stream(), Fault(abort="end", after_tokens=5, partial=True)))
     assert data.endswith(TOKENS[-1] + b"data: f")
     assert ended
-    assert body(steps(UNARY, Fault(cut="end"))) == (b"", True)
-    assert body(steps(UNARY, Fault(cut="end", after=1))) == (UNARY.body[:8], True)
+    assert body(steps(UNARY, Fault(abort="end"))) == (b"", True)
+    assert body(steps(UNARY, Fault(abort="end", after_tokens=1))) == (UNARY.body[:8], True)
 
 
 def test_a_whole_body_is_cut_in_its_middle() -> None:
-    assert body(steps(UNARY, Fault(cut="reset", after=0))) == (UNARY.body[:8], False)
+    assert body(steps(UNARY, Fault(abort="reset", after_tokens=0))) == (UNARY.body[:8], False)
 
 
 def test_an_error_in_the_stream_ends_it_cleanly() -> None:
-    assert body(steps(stream(), Fault(cut="error"))) == (b"data: error\n\n", True)
+    assert body(steps(stream(), Fault(abort="error"))) == (b"data: error\n\n", True)
     after_two = b"data: open\n\n" + b"".join(TOKENS[:2]) + b"data: error\n\n"
-    assert body(steps(stream(), Fault(cut="error", after=2))) == (after_two, True)
+    assert body(steps(stream(), Fault(abort="error", after_tokens=2))) == (after_two, True)
 
 
 def test_a_broken_event_is_one_more_and_loses_nothing() -> None:
-    data, ended = body(steps(stream(), Fault(garble="json", after=3)))
+    data, ended = body(steps(stream(), Fault(corruption="json", after_tokens=3)))
     assert ended
     assert data.replace(b"data: {\n\n", b"") == WHOLE
     assert data.index(b"data: {\n\n") == data.index(TOKENS[3]) - len(b"data: {\n\n")
@@ -168,10 +168,10 @@ def test_a_broken_event_is_one_more_and_loses_nothing() -> None:
 
 def test_a_broken_chunk_has_a_size_that_is_no_number() -> None:
     for response in (stream(), UNARY):
-        played = steps(response, Fault(garble="chunk", after=1))
+        played = steps(response, Fault(corruption="chunk", after_tokens=1))
         assert sent(played).endswith(b"5g\r\nwrong\r\n")
         assert b"content-length" not in sent(played)
-        assert played[-1] is Ending.CUT_CLOSE
+        assert played[-1] is ConnectionEnd.CUT_CLOSE
 
 
 def test_only_the_last_marker_is_left_out() -> None:
@@ -179,13 +179,13 @@ def test_only_the_last_marker_is_left_out() -> None:
 
 
 def test_a_stall_is_silence_in_the_middle_and_loses_nothing() -> None:
-    played = steps(stream(), Fault(stall=9.0, after=2))
+    played = steps(stream(), Fault(stall=9.0, after_tokens=2))
     place = played.index(9.0)
     assert [step for step in played if isinstance(step, float)] == [9.0]
     assert sent(played[:place]).endswith(b"%x\r\n%b\r\n" % (len(TOKENS[1]), TOKENS[1]))
     assert body(played) == (WHOLE, True)
-    whole = steps(UNARY, Fault(stall=9.0, after=2))
-    assert whole[1:] == [UNARY.body[:8], 9.0, UNARY.body[8:], Ending.DONE]
+    whole = steps(UNARY, Fault(stall=9.0, after_tokens=2))
+    assert whole[1:] == [UNARY.body[:8], 9.0, UNARY.body[8:], ConnectionEnd.DONE]
 
 
 def test_times_stand_where_the_fault_says() -> None:
@@ -210,7 +210,7 @@ def test_a_status_without_a_body_has_none(status: int) -> None:
     played = steps(UNARY, Fault(status=status))
     assert sent(played).endswith(b"\r\n\r\n")
     assert b"content-length" not in sent(played)
-    assert played[-1] is Ending.DONE
+    assert played[-1] is ConnectionEnd.DONE
 
 
 def test_a_compressed_stream_can_be_read_event_by_event() -> None:

@@ -131,7 +131,10 @@ def test_errors_are_told(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [(Fault(cut="end", after=2), StreamTruncated), (Fault(error="server", cut="error", after=2), StreamFailed)],
+    [
+        (Fault(abort="end", after_tokens=2), StreamTruncated),
+        (Fault(error="server", abort="error", after_tokens=2), StreamFailed),
+    ],
 )
 def test_a_stream_that_breaks_keeps_what_came(sandbox: Sandbox, router: Router, fault: Fault, error: Any) -> None:
     sandbox.script("openai", fault, forever=True)

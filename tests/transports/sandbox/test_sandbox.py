@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
-from turnout_io.sandbox import Answer, Call, Fault, Outcome, Received, Sandbox
+from turnout_io.sandbox import Fault, Received, ResponseOutcome, Sandbox, ScriptedAnswer, ScriptedCall
 
 Ask = Callable[..., tuple[int, dict[str, str], bytes]]
 Wire = Callable[..., tuple[bytes, str]]
@@ -43,12 +43,12 @@ def test_it_leaves_no_thread_no_socket_and_no_warning() -> None:
         for _ in range(3):
             with Sandbox() as sandbox:
                 waiting = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
-                sandbox.script("openai", Fault(cut="hang"))
+                sandbox.script("openai", Fault(abort="hang"))
                 waiting.sendall(b"POST /openai/v1/models HTTP/1.1\r\nhost: a\r\n\r\n")
                 assert sandbox.wait(lambda seen: seen.in_flight("openai") == 1)
             assert waiting.recv(1) == b""
             waiting.close()
-            assert sandbox.requests[0].outcome is Outcome.CUT
+            assert sandbox.requests[0].outcome is ResponseOutcome.CUT
             assert sandbox.open_connections == 0
         gc.collect()
     assert threading.active_count() == before
@@ -138,7 +138,7 @@ def test_headers_of_a_fault_replace_the_providers_own(sandbox: Sandbox, ask: Ask
 def test_what_was_received_is_there_to_look_at(sandbox: Sandbox, ask: Ask) -> None:
     ask("openai", CHAT, STREAM)
     ask("gemini", "/v1beta/models/gemini-2.5-flash:generateContent?x=1", {"contents": []})
-    assert sandbox.wait(lambda seen: all(one.outcome is Outcome.COMPLETE for one in seen.requests))
+    assert sandbox.wait(lambda seen: all(one.outcome is ResponseOutcome.COMPLETE for one in seen.requests))
     first, second = sandbox.requests
     assert (first.provider, first.method, first.path, first.model) == ("openai", "POST", f"/v1{CHAT}", "gpt-4o-mini")
     assert (first.body, first.streamed, first.status) == (STREAM, True, 200)
@@ -168,7 +168,7 @@ def test_answers_can_be_scripted(sandbox: Sandbox, ask: Ask) -> None:
     assert text_of(ask("openai", CHAT, STREAM)[2]) == "just\nthis  text ✓"
     sandbox.answer("openai", lambda received: f"you said {received.body['messages'][0]['content']}")
     assert text_of(ask("openai", CHAT, STREAM)[2]) == "you said Tell me of railways"
-    sandbox.answer("openai", Answer(tool_calls=(Call("f", {"a": [1]}),)))
+    sandbox.answer("openai", ScriptedAnswer(tool_calls=(ScriptedCall("f", {"a": [1]}),)))
     message = json.loads(ask("openai", CHAT, HELLO)[2])["choices"][0]["message"]
     assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"a": [1]}
     sandbox.answer("openai", None)
@@ -245,16 +245,16 @@ def test_what_is_no_http_is_answered_and_closed(sandbox: Sandbox) -> None:
 
 
 def test_a_client_that_leaves_is_noticed(sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(cut="hang", after=1))
+    sandbox.script("openai", Fault(abort="hang", after_tokens=1))
     connection = http.client.HTTPConnection("127.0.0.1", sandbox.port)
     headers = {"authorization": f"Bearer {sandbox.key('openai')}", "content-type": "application/json"}
     connection.request("POST", f"/openai/v1{CHAT}", json.dumps(STREAM), headers)
     response = connection.getresponse()
     assert response.readline()
-    assert sandbox.requests[0].outcome is Outcome.PENDING
+    assert sandbox.requests[0].outcome is ResponseOutcome.PENDING
     response.close()
     connection.close()
-    assert sandbox.wait(lambda seen: seen.requests[0].outcome is Outcome.LEFT)
+    assert sandbox.wait(lambda seen: seen.requests[0].outcome is ResponseOutcome.LEFT)
     assert sandbox.wait(lambda seen: seen.open_connections == 0)
 
 
@@ -269,7 +269,7 @@ def test_a_slow_reader_holds_the_server_back_and_loses_nothing(sandbox: Sandbox)
     with socket.create_connection(("127.0.0.1", sandbox.port)) as raw:
         raw.sendall(b"POST /ollama/api/chat HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
         assert sandbox.wait(lambda seen: seen.requests != () and seen.requests[0].status == 200)
-        assert sandbox.requests[0].outcome is Outcome.PENDING
+        assert sandbox.requests[0].outcome is ResponseOutcome.PENDING
         data = bytearray()
         while not data.endswith(b"\r\n0\r\n\r\n"):
             data += raw.recv(1 << 20)
@@ -313,16 +313,16 @@ def test_scripts_and_requests_may_come_from_many_threads(sandbox: Sandbox, ask: 
 
 
 def test_cuts_before_the_head(sandbox: Sandbox, wire: Wire) -> None:
-    sandbox.script("openai", Fault(cut="close"), Fault(cut="reset"))
+    sandbox.script("openai", Fault(abort="close"), Fault(abort="reset"))
     assert wire("openai", CHAT, HELLO) == (b"", "closed")
     assert wire("openai", CHAT, HELLO) == (b"", "reset")
-    assert [(seen.status, seen.outcome) for seen in sandbox.requests] == [(0, Outcome.CUT)] * 2
+    assert [(seen.status, seen.outcome) for seen in sandbox.requests] == [(0, ResponseOutcome.CUT)] * 2
 
 
 @pytest.mark.parametrize(("cut", "end"), [("close", "closed"), ("reset", "reset")])
 def test_cuts_inside_a_stream_come_after_what_was_promised(sandbox: Sandbox, wire: Wire, cut: str, end: str) -> None:
     sandbox.answer("openai", "one two three four")
-    sandbox.script("openai", Fault(cut=cut, after=2), Fault(cut=cut, after=2, partial=True))
+    sandbox.script("openai", Fault(abort=cut, after_tokens=2), Fault(abort=cut, after_tokens=2, partial=True))
     data, how = wire("openai", CHAT, STREAM)
     assert (text_of(data), how) == ("one two", end)
     assert not data.endswith(b"0\r\n\r\n")
@@ -334,7 +334,7 @@ def test_cuts_inside_a_stream_come_after_what_was_promised(sandbox: Sandbox, wir
 @pytest.mark.slow
 def test_a_reset_waits_for_a_slow_reader(sandbox: Sandbox, wire: Wire) -> None:
     sandbox.answer("openai", "word " * 50_000)
-    sandbox.script("openai", Fault(cut="reset", after=40_000))
+    sandbox.script("openai", Fault(abort="reset", after_tokens=40_000))
     data, how = wire("openai", CHAT, STREAM)
     assert how == "reset"
     assert len(text_of(data).split()) == 40_000
@@ -342,7 +342,7 @@ def test_a_reset_waits_for_a_slow_reader(sandbox: Sandbox, wire: Wire) -> None:
 
 def test_a_hanging_stream_stays_open(sandbox: Sandbox, wire: Wire) -> None:
     sandbox.answer("openai", "one two three")
-    sandbox.script("openai", Fault(cut="hang", after=1), Fault(cut="hang"))
+    sandbox.script("openai", Fault(abort="hang", after_tokens=1), Fault(abort="hang"))
     data, how = wire("openai", CHAT, STREAM, until=b'"content":"one"')
     assert how == "open"
     assert text_of(data) == "one"
@@ -350,7 +350,9 @@ def test_a_hanging_stream_stays_open(sandbox: Sandbox, wire: Wire) -> None:
 
 def test_ends_without_finish_or_marker(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.answer("openai", "one two three")
-    sandbox.script("openai", Fault(cut="end", after=1), Fault(cut="end"), Fault(usage=False), Fault(done=False))
+    sandbox.script(
+        "openai", Fault(abort="end", after_tokens=1), Fault(abort="end"), Fault(usage=False), Fault(done=False)
+    )
     asked = {**STREAM, "stream_options": {"include_usage": True}}
     data = [ask("openai", CHAT, asked)[2] for _ in range(4)]
     assert text_of(data[0]) == "one"

@@ -16,14 +16,14 @@ import threading
 import pytest
 
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
-from turnout_io.sandbox import Cut, Fault, read_script, serve
+from turnout_io.sandbox import Abort, Fault, read_script, serve
 from turnout_sandbox.__main__ import main
 
 SCRIPT = """
 openai:
   - status: 429
     headers: {retry-after: "2"}
-  - {delay: 0.5, cut: reset, after: 3}
+  - {delay: 0.5, abort: reset, after_tokens: 3}
   - {}
 gemini:
   faults: [{error: quota}]
@@ -39,12 +39,16 @@ def test_a_script_in_yaml_and_the_same_in_json(tmp_path: pathlib.Path) -> None:
     script = read_script(in_yaml)
     assert script["openai"].faults == (
         Fault(status=429, headers={"retry-after": "2"}),
-        Fault(delay=0.5, cut=Cut.RESET, after=3),
+        Fault(delay=0.5, abort=Abort.RESET, after_tokens=3),
         Fault(),
     )
     assert (script["gemini"].forever, script["ollama"].answer) == (True, "Always this.")
     data = {
-        "openai": [{"status": 429, "headers": {"retry-after": "2"}}, {"delay": 0.5, "cut": "reset", "after": 3}, {}],
+        "openai": [
+            {"status": 429, "headers": {"retry-after": "2"}},
+            {"delay": 0.5, "abort": "reset", "after_tokens": 3},
+            {},
+        ],
         "gemini": {"faults": [{"error": "quota"}], "forever": True},
         "ollama": {"answer": "Always this."},
     }

@@ -255,7 +255,9 @@ def test_the_kind_of_an_error_is_understood(sandbox: Sandbox, router: Router, pr
 @pytest.mark.parametrize("provider", MODELS)
 def test_an_error_inside_a_stream_is_no_success(sandbox: Sandbox, router: Router, provider: str) -> None:
     sandbox.answer(provider, "one two three")
-    sandbox.script(provider, Fault(cut="error", error="overloaded", after=2), Fault(cut="error", error="overloaded"))
+    sandbox.script(
+        provider, Fault(abort="error", error="overloaded", after_tokens=2), Fault(abort="error", error="overloaded")
+    )
     # One read may have the first content and the error: then it is raised when the stream is entered.
     with pytest.raises(StreamFailed) as caught, router.stream(asking(provider)) as stream:
         list(stream)
@@ -270,21 +272,31 @@ def test_an_error_inside_a_stream_is_no_success(sandbox: Sandbox, router: Router
 def test_a_truncated_stream_is_no_success(sandbox: Sandbox, router: Router, provider: str) -> None:
     sandbox.answer(provider, "one two three")
     sandbox.script(
-        provider, Fault(cut="end", after=2), Fault(cut="end", after=2, partial=True), Fault(cut="close", after=2)
+        provider,
+        Fault(abort="end", after_tokens=2),
+        Fault(abort="end", after_tokens=2, partial=True),
+        Fault(abort="close", after_tokens=2),
     )
     for _ in range(3):
         with router.stream(asking(provider)) as stream, pytest.raises((StreamTruncated, StreamFailed)) as caught:
             list(stream)
         assert caught.value.partial is not None
         assert caught.value.partial.text == "one two"
-    sandbox.script(provider, Fault(cut="end"))
+    sandbox.script(provider, Fault(abort="end"))
     with pytest.raises(TurnoutError), router.stream(asking(provider)) as stream:
         list(stream)
 
 
 @pytest.mark.parametrize("provider", MODELS)
 @pytest.mark.parametrize(
-    "fault", [Fault(garble="json", after=1), Fault(fragment=7), Fault(gzip=True), Fault(usage=False), Fault(done=False)]
+    "fault",
+    [
+        Fault(corruption="json", after_tokens=1),
+        Fault(fragment=7),
+        Fault(gzip=True),
+        Fault(usage=False),
+        Fault(done=False),
+    ],
 )
 def test_what_is_odd_but_whole_is_read_to_its_end(
     sandbox: Sandbox, router: Router, provider: str, fault: Fault
@@ -300,12 +312,12 @@ def test_what_is_odd_but_whole_is_read_to_its_end(
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault(cut="close"), Disconnected),
-        (Fault(cut="reset"), Disconnected),
-        (Fault(garble="chunk", after=0), (RemoteProtocolError, TransportError)),
+        (Fault(abort="close"), Disconnected),
+        (Fault(abort="reset"), Disconnected),
+        (Fault(corruption="chunk", after_tokens=0), (RemoteProtocolError, TransportError)),
         (Fault.gateway_page(), ServerError),
         (Fault(status=500, body=""), ServerError),
-        (Fault(cut="end"), TurnoutError),
+        (Fault(abort="end"), TurnoutError),
     ],
     ids=["close", "reset", "chunk", "page", "empty-500", "empty-200"],
 )

@@ -115,7 +115,7 @@ def test_a_signal_lets_a_stream_end(tmp_path: Path) -> None:
 
 def test_a_client_that_leaves_is_seen_by_the_provider(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        sandbox.script("openai", Fault(stall=60, after=2), forever=True)
+        sandbox.script("openai", Fault(stall=60, after_tokens=2), forever=True)
         with running("--config", configured(tmp_path, sandbox)) as gateway:
             connection = gateway.connect()
             body = {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}

@@ -19,10 +19,10 @@ from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.events import End, Reasoning, Token
 from turnout.messages import Message, Tool
 from turnout.providers import create
-from turnout_io.sandbox import Answer, Sandbox
+from turnout_io.sandbox import Sandbox, ScriptedAnswer
 from turnout_io.serve import Gateway, read_gateway_settings, record_trace, scopes_of
 from turnout_io.trio import Router
-from turnout_sandbox.answers import Call
+from turnout_sandbox.answers import ScriptedCall
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +43,12 @@ CLIENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 TOOLS = [Tool("weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})]
 ANSWERS = {
-    "text": Answer(text='All of it arrives: Zoë\'s 🚂, "quotes" and\nlines.'),
-    "calls": Answer(text="I look.", tool_calls=(Call("weather", {"city": "Paris"}), Call("weather", {"city": "Rome"}))),
-    "a call without arguments": Answer(tool_calls=(Call("weather"),)),
+    "text": ScriptedAnswer(text='All of it arrives: Zoë\'s 🚂, "quotes" and\nlines.'),
+    "calls": ScriptedAnswer(
+        text="I look.",
+        tool_calls=(ScriptedCall("weather", {"city": "Paris"}), ScriptedCall("weather", {"city": "Rome"})),
+    ),
+    "a call without arguments": ScriptedAnswer(tool_calls=(ScriptedCall("weather"),)),
 }
 
 

@@ -41,8 +41,8 @@ from turnout_io.testing import (
     AsyncRecordingTransport,
     AsyncReplayTransport,
     AsyncScriptedTransport,
+    BodyStep,
     Fault,
-    Move,
     RecordingTransport,
     ReplayTransport,
     Reply,
@@ -89,7 +89,7 @@ ANSWERS: st.SearchStrategy[Reply | TransportError | RemoteProtocolError] = FAULT
     Reply,
     st.integers(200, 599),
     st.lists(PIECES | st.builds(TimedOut, MESSAGES), max_size=6).flatmap(
-        lambda moves: st.just(moves) | FAULTS.map(lambda fault: [*moves, fault])
+        lambda steps: st.just(steps) | FAULTS.map(lambda fault: [*steps, fault])
     ),
     st.lists(st.tuples(TOKENS, VALUES), max_size=4),
 )
@@ -167,7 +167,7 @@ def test_what_was_recorded_is_replayed(exchanges: list[tuple[HttpRequest, Any]])
         recorded = use(RecordingTransport(script, path), requests)
         replay = ReplayTransport(path)
         assert use(replay, requests) == recorded
-        replay.assert_all_used()
+        replay.assert_all_called()
         json.loads(path.read_text("utf-8"))
 
 
@@ -265,7 +265,7 @@ def cassette(tmp_path: Path) -> Path:
 def test_a_call_is_replayed_with_another_key(cassette: Path) -> None:
     replay = ReplayTransport(cassette)
     assert call(replay, key="sk-quite-another") == "Hello there, 世界"
-    replay.assert_all_used()
+    replay.assert_all_called()
 
 
 def test_what_differs_is_said(cassette: Path) -> None:
@@ -281,7 +281,7 @@ def test_what_differs_is_said(cassette: Path) -> None:
     with pytest.raises(ScriptError, match="it was recorded 1 times, and is asked once more"):
         call(replay)
     with pytest.raises(ScriptError, match=r"(?s)not everything in .* 1. POST .*openai.* 2. POST .*gemini"):
-        ReplayTransport(cassette).assert_all_used()
+        ReplayTransport(cassette).assert_all_called()
 
 
 @pytest.mark.parametrize(
@@ -423,8 +423,8 @@ def test_a_named_value_is_removed_wherever_it_is_cut(cuts: list[int], secret: st
         body = f"<{secret}|{secret}>".encode()
     sent = gzip.compress(body) if how == "gzip" else body
     places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
-    moves: list[Move] = [sent[at:to] for at, to in itertools.pairwise(places)]
-    moves.append(Disconnected(f"cut at {secret}"))
+    steps: list[BodyStep] = [sent[at:to] for at, to in itertools.pairwise(places)]
+    steps.append(Disconnected(f"cut at {secret}"))
     headers = {
         "x-said": secret,
         "content-length": str(len(sent)),
@@ -432,7 +432,7 @@ def test_a_named_value_is_removed_wherever_it_is_cut(cuts: list[int], secret: st
     }
     request = HttpRequest("POST", f"{URL}/{quote_plus(secret)}", [("x-odd", secret)], json.dumps([secret]).encode())
     with tempfile.TemporaryDirectory() as folder:
-        content = recorded(Path(folder), request, Reply(200, moves, headers), secrets=[secret])
+        content = recorded(Path(folder), request, Reply(200, steps, headers), secrets=[secret])
         for form in forms(secret):
             assert form not in content
         (seen,) = use(ReplayTransport(Path(folder, "secret.json"), secrets=[secret]), [request])

@@ -15,11 +15,11 @@ import pytest
 
 from turnout.errors import RemoteProtocolError, TransportError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance import ALL_CHECKS, Check, Guarantee, Outcome, check_async_transport, check_transport
+from turnout_io.conformance import ALL_CHECKS, Check, Outcome, Strictness, check_async_transport, check_transport
 from turnout_io.testing import (
     AsyncRecordingTransport,
     AsyncScriptedTransport,
-    Move,
+    BodyStep,
     RecordingTransport,
     Reply,
     ScriptedTransport,
@@ -36,16 +36,16 @@ ON_A_SCRIPT = [check for check in ALL_CHECKS if not check.rule.startswith(OF_A_W
 
 
 class Played:
-    """The body of a live response, as moves. (A generator would not be told of a close before its first read.)"""
+    """The body of a live response, as steps. (A generator would not be told of a close before its first read.)"""
 
     def __init__(self, response: SocketResponse) -> None:
         self._response = response
         self.close = response.close
 
-    def __iter__(self) -> Iterator[Move]:
+    def __iter__(self) -> Iterator[BodyStep]:
         return self
 
-    def __next__(self) -> Move:
+    def __next__(self) -> BodyStep:
         try:
             data = self._response.read(5.0)
         except (TransportError, RemoteProtocolError) as fault:
@@ -83,7 +83,7 @@ def test_a_recording_transport_keeps_every_rule_that_the_one_under_it_keeps(
         assert (run, check.needs_cancellation) == ("blocking", True), result.detail
         return
     assert result.outcome is Outcome.PASSED, result.detail
-    assert result.guarantee in (None, Guarantee.EXACT)
+    assert result.strictness in (None, Strictness.EXACT)
 
 
 @pytest.fixture

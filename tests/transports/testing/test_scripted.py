@@ -35,11 +35,11 @@ from turnout_io import sync
 from turnout_io import trio as trio_driver
 from turnout_io.testing import (
     STALL,
-    Answer,
     AsyncScriptedTransport,
-    Call,
     Fault,
     Reply,
+    ScriptedAnswer,
+    ScriptedCall,
     ScriptedTransport,
     ScriptError,
 )
@@ -76,7 +76,7 @@ def test_every_provider_answers_in_its_own_words(name: str, endpoint: str) -> No
     transport = ScriptedTransport()
     provider = create(name, api_key=KEY, base_url=endpoint or None)
     request = ask(ModelConfig(name, "a-model"))
-    said = Answer(text="Hello, 世界.\n", tool_calls=(Call("wave", {"hand": "left"}),))
+    said = ScriptedAnswer(text="Hello, 世界.\n", tool_calls=(ScriptedCall("wave", {"hand": "left"}),))
     with sync.Router([provider], transport=transport) as router:
         for collect in (False, True):
             transport.answer(name, "Hello, 世界.\n")
@@ -89,7 +89,7 @@ def test_every_provider_answers_in_its_own_words(name: str, endpoint: str) -> No
         transport.answer(name, "one two three four")
         with router.stream(request) as stream:
             assert "".join(event.delta for event in stream if event.type == "token") == "one two three four"
-    transport.assert_all_used()
+    transport.assert_all_called()
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -102,7 +102,7 @@ def test_every_provider_refuses_in_its_own_words(name: str) -> None:
         with pytest.raises(AuthenticationFailed) as caught:
             router.chat(request)
         assert KEY not in f"{caught.value!r} {caught.value}"
-        transport.answer(name, "one two three", fault=Fault(cut="close", after=2))
+        transport.answer(name, "one two three", fault=Fault(abort="close", after_tokens=2))
         with pytest.raises(StreamInterrupted) as broken, router.stream(request) as stream:
             list(stream)
         assert broken.value.partial is not None
@@ -112,11 +112,11 @@ def test_every_provider_refuses_in_its_own_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault(cut="close"), Disconnected),
-        (Fault(cut="reset"), Disconnected),
-        (Fault(cut="hang"), TimedOut),
+        (Fault(abort="close"), Disconnected),
+        (Fault(abort="reset"), Disconnected),
+        (Fault(abort="hang"), TimedOut),
         (Fault(delay=100), TimedOut),
-        (Fault(garble="chunk", after=0), RemoteProtocolError),
+        (Fault(corruption="chunk", after_tokens=0), RemoteProtocolError),
         (Fault.gateway_page(), ServerError),
     ],
     ids=repr,
@@ -163,7 +163,7 @@ def test_answers_are_given_in_order_and_requests_are_kept() -> None:
     with made(transport, "openai", "gemini", max_retries=1) as router:
         reply = router.chat(ask(OPENAI, GEMINI))
     assert (reply.text, reply.model.provider) == ("Hello", "gemini")
-    transport.assert_all_used()
+    transport.assert_all_called()
     assert [request.url.split("/")[2] for request in transport.requests] == [
         "api.openai.com",
         "api.openai.com",
@@ -180,7 +180,7 @@ def test_a_predicate_chooses_and_the_rest_stays_for_others() -> None:
     transport.add(Reply(203), when=lambda request: request.method == "GET", times=None)
     seen = [get(transport, f"http://127.0.0.1/{path}").status for path in ("b", "a", "c", "a", "a")]
     assert seen == [202, 201, 203, 201, 203]
-    transport.assert_all_used()
+    transport.assert_all_called()
 
 
 def test_an_error_of_the_script_is_new_each_time() -> None:
@@ -291,7 +291,7 @@ def test_a_request_that_is_not_in_the_script_says_what_was() -> None:
         "  2. Reply(status=201, headers=Headers([]), delay=0.0): is for other requests, says its `when`",
     ]
     with pytest.raises(ScriptError, match=r"no request came for these answers.*\n  2\. Reply\(status=201"):
-        transport.assert_all_used()
+        transport.assert_all_called()
 
 
 @pytest.mark.parametrize("run", ["sync", "trio", "asyncio"])
@@ -370,7 +370,7 @@ def asynchronous(run: str, transport: AsyncScriptedTransport, deed: Callable[[An
 def test_the_same_script_serves_trio_and_asyncio(run: str) -> None:
     transport = AsyncScriptedTransport()
     transport.add(ConnectFailed("refused"))
-    transport.answer("gemini", "one two three", fault=Fault(cut="hang", after=2))
+    transport.answer("gemini", "one two three", fault=Fault(abort="hang", after_tokens=2))
 
     async def deed(router: Any) -> tuple[str, str]:
         text = ""
@@ -383,7 +383,7 @@ def test_the_same_script_serves_trio_and_asyncio(run: str) -> None:
         raise AssertionError("the stream broke, and nothing said so")
 
     assert asynchronous(run, transport, deed) == ("one two", "TimedOut")
-    transport.assert_all_used()
+    transport.assert_all_called()
 
 
 @pytest.mark.parametrize("run", ["trio", "asyncio"])

@@ -14,7 +14,7 @@ import trio
 
 from turnout.errors import LocalProtocolError, TransportError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.plan import chunk, reply
+from turnout_io.conformance.harness import chunk, reply
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, Step
 from turnout_io.transports.asyncio import AsyncioTransport
 from turnout_io.transports.requests import RequestsTransport

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from turnout.errors import ConnectFailed, TimedOut
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.conformance.certificates import Certificates
-from turnout_io.conformance.plan import reply
+from turnout_io.conformance.harness import reply
 from turnout_io.conformance.server import Hold, Request, ScriptedServer, Send, StartTls, Step
 from turnout_io.transports.asyncio import AsyncioTransport
 from turnout_io.transports.proxies import Proxy

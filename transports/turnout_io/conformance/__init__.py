@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from turnout_io.conformance.checks import ALL_CHECKS, check_async_transport, check_transport
-from turnout_io.conformance.plan import Check, Guarantee, Outcome, Result
+from turnout_io.conformance.harness import Check, Outcome, Result, Strictness
 
 __all__ = [
     "ALL_CHECKS",
     "Check",
-    "Guarantee",
     "Outcome",
     "Result",
+    "Strictness",
     "check_async_transport",
     "check_transport",
     "render",
@@ -39,16 +39,16 @@ LEGEND = {
 
 
 def render(results: Iterable[Result]) -> str:
-    """The results as a table: rule, verdict, and where there is more to say, what the rule says and what was found."""
+    """The results as a table: rule, label, and where there is more to say, what the rule says and what was found."""
     results = list(results)
     widths = [max(map(len, column)) for column in (("rule", *(result.rule for result in results)), LEGEND)]
-    lines = [f"{'rule'.ljust(widths[0])}  verdict"]
+    lines = [f"{'rule'.ljust(widths[0])}  label"]
     for result in results:
-        line = f"{result.rule.ljust(widths[0])}  {result.verdict.ljust(widths[1])}"
-        if result.verdict != "kept":
+        line = f"{result.rule.ljust(widths[0])}  {result.label.ljust(widths[1])}"
+        if result.label != "kept":
             line += "  " + "; ".join(filter(None, (result.description, result.detail)))
         lines.append(line.rstrip())
-    found = Counter(result.verdict for result in results)
+    found = Counter(result.label for result in results)
     lines += [
         "",
         *(f"{found[word]:>3} {word.ljust(widths[1])}  {told}" for word, told in LEGEND.items() if found[word]),

@@ -15,14 +15,14 @@ from turnout_io.conformance import (
     checks_timers,
     checks_tls,
 )
-from turnout_io.conformance.plan import Bench, Check, DoesNotApply, Guarantee, Outcome, Result
-from turnout_io.conformance.subject import (
-    AsyncioSubject,
-    BlockingSubject,
-    Subject,
-    TrioSubject,
+from turnout_io.conformance.adapters import (
+    AsyncioAdapter,
+    BlockingAdapter,
+    TransportAdapter,
+    TrioAdapter,
     run_blocking,
 )
+from turnout_io.conformance.harness import Check, DoesNotApply, Harness, Outcome, Result, Strictness
 
 __all__ = ["ALL_CHECKS", "check_async_transport", "check_transport"]
 
@@ -50,23 +50,23 @@ def check_transport(factory: Callable[..., Transport], rules: Iterable[Check] | 
     rules    those of `ALL_CHECKS` to check; None for all
     """
     for check in ALL_CHECKS if rules is None else rules:
-        yield _run(check, factory, BlockingSubject, lambda deed: run_blocking(deed()), cancels=False)
+        yield _run(check, factory, BlockingAdapter, lambda action: run_blocking(action()), cancels=False)
 
 
 def check_async_transport(
     factory: Callable[..., AsyncTransport], runtime: str, rules: Iterable[Check] | None = None
 ) -> Iterator[Result]:
     """Check an async transport under `runtime`, "trio" or "asyncio"; else like `check_transport`."""
-    wrap: Callable[[Any], Subject]
-    run: Callable[[Callable[[], Coroutine[Any, Any, Guarantee | None]]], Guarantee | None]
+    wrap: Callable[[Any], TransportAdapter]
+    run: Callable[[Callable[[], Coroutine[Any, Any, Strictness | None]]], Strictness | None]
     if runtime == "trio":
         import trio
 
-        wrap, run = TrioSubject, trio.run
+        wrap, run = TrioAdapter, trio.run
     elif runtime == "asyncio":
         import asyncio
 
-        wrap, run = AsyncioSubject, lambda deed: asyncio.run(deed())
+        wrap, run = AsyncioAdapter, lambda action: asyncio.run(action())
     else:
         raise ValueError(f'the runtime is "trio" or "asyncio", not {runtime!r}')
     for check in ALL_CHECKS if rules is None else rules:
@@ -76,36 +76,36 @@ def check_async_transport(
 def _run(
     check: Check,
     factory: Callable[..., Any],
-    wrap: Callable[[Any], Subject],
-    run: Callable[[Callable[[], Coroutine[Any, Any, Guarantee | None]]], Guarantee | None],
+    wrap: Callable[[Any], TransportAdapter],
+    run: Callable[[Callable[[], Coroutine[Any, Any, Strictness | None]]], Strictness | None],
     *,
     cancels: bool,
 ) -> Result:
     if reason := _why_not(check, factory, cancels=cancels):
         return Result(check.rule, check.description, Outcome.SKIPPED, None, reason)
-    made: list[Subject] = []
+    made: list[TransportAdapter] = []
 
-    def make(**settings: object) -> Subject:
-        subject = wrap(factory(**settings))
-        made.append(subject)
-        return subject
+    def make(**settings: object) -> TransportAdapter:
+        adapter = wrap(factory(**settings))
+        made.append(adapter)
+        return adapter
 
-    async def whole() -> Guarantee | None:
+    async def whole() -> Strictness | None:
         try:
-            return await check.function(Bench(make))
+            return await check.function(Harness(make))
         finally:
-            for subject in made:
-                await subject.close()
+            for adapter in made:
+                await adapter.close()
 
     try:
-        guarantee = run(whole)
+        strictness = run(whole)
     except DoesNotApply as reason:
         return Result(check.rule, check.description, Outcome.SKIPPED, None, str(reason))
     except Exception as fault:
         told = str(fault) or "an assertion does not hold"
         where = _line_in_checks(fault)
         return Result(check.rule, check.description, Outcome.FAILED, None, f"{type(fault).__name__}: {told}{where}")
-    return Result(check.rule, check.description, Outcome.PASSED, guarantee)
+    return Result(check.rule, check.description, Outcome.PASSED, strictness)
 
 
 def _why_not(check: Check, factory: Callable[..., Any], *, cancels: bool) -> str:

@@ -8,8 +8,8 @@ import time
 
 from turnout.errors import Disconnected, TimedOut, TransportError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.plan import Bench, Checks, DoesNotApply, Guarantee, chunk, collect, reply
-from turnout_io.conformance.server import End, Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
+from turnout_io.conformance.harness import Checks, DoesNotApply, Harness, Strictness, chunk, collect, reply
+from turnout_io.conformance.server import EndConnection, Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
 
@@ -19,119 +19,119 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 AGAIN = (Request(), Send(reply(b"again")), Hold())
 
 
-async def _second(bench: Bench, *scripts: list[Step]) -> tuple[bytes, int]:
+async def _second(harness: Harness, *scripts: list[Step]) -> tuple[bytes, int]:
     """The body of the second of two answers, and how many connections were made."""
     with ScriptedServer(*scripts) as server:
-        subject = bench.make()
-        first = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        first = await harness.fetch(adapter, server.url)
         await collect(first)
         await first.close()
-        second = await bench.fetch(subject, server.url)
+        second = await harness.fetch(adapter, server.url)
         body = await collect(second)
         await second.close()
         return body, len(server.connections)
 
 
 @CHECKS.add("reuse.after-the-end", "a connection whose answer has ended is used again")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     reused = []
     for wire in (reply(b"first"), reply(b""), CHUNKED + chunk(b"first") + chunk(b""), b"HTTP/1.1 204 No\r\n\r\n"):
-        body, connections = await _second(bench, [Request(), Send(wire), *AGAIN], [*AGAIN])
+        body, connections = await _second(harness, [Request(), Send(wire), *AGAIN], [*AGAIN])
         assert body == b"again", wire
         reused.append(connections == 1)
     if not any(reused):
         raise DoesNotApply("no connection is used again")
-    return Guarantee.EXACT if all(reused) else Guarantee.NONE
+    return Strictness.EXACT if all(reused) else Strictness.NONE
 
 
 @CHECKS.add("reuse.without-reading-the-end", "close after the last byte, with the end not read, may give it back")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"hello")), *AGAIN], [*AGAIN]) as server:
-        subject = bench.make()
-        first = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        first = await harness.fetch(adapter, server.url)
         assert await first.read(5.0) == b"hello"
         await first.close()
-        second = await bench.fetch(subject, server.url)
+        second = await harness.fetch(adapter, server.url)
         assert await collect(second) == b"again"
         await second.close()
 
 
 @CHECKS.add("reuse.not-before-the-end", "close before the end drops the connection")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"first")), Hold()], [*AGAIN]) as server:
-        subject = bench.make()
-        first = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        first = await harness.fetch(adapter, server.url)
         assert await first.read(5.0) == b"first"
         await first.close()
-        await bench.client_closed(subject, server.wait_for_connection)
-        second = await bench.fetch(subject, server.url)
+        await harness.client_closed(adapter, server.wait_for_connection)
+        second = await harness.fetch(adapter, server.url)
         assert await collect(second) == b"again"
         await second.close()
 
 
 @CHECKS.add("reuse.not-where-forbidden", "Connection: close, HTTP/1.0 and a body until the close forbid reuse")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for wire in (
         reply(b"first", "Connection: close"),
         reply(b"first", "connection: Keep-Alive, Close"),
         reply(b"first").replace(b"HTTP/1.1", b"HTTP/1.0"),
     ):
-        body, connections = await _second(bench, [Request(), Send(wire), Hold()], [*AGAIN])
+        body, connections = await _second(harness, [Request(), Send(wire), Hold()], [*AGAIN])
         assert (body, connections) == (b"again", 2), wire
 
 
 @CHECKS.add("reuse.surplus-is-no-answer", "bytes after the end never become the next answer")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     # Only the first connection sends the surplus, together with the answer before it.
     smuggled = reply(b"first") + reply(b"smuggled")
-    body, connections = await _second(bench, [Request(), Send(smuggled), *AGAIN], [*AGAIN])
+    body, connections = await _second(harness, [Request(), Send(smuggled), *AGAIN], [*AGAIN])
     assert body == b"again"
-    return Guarantee.EXACT if connections == 2 else Guarantee.NONE
+    return Strictness.EXACT if connections == 2 else Strictness.NONE
 
 
 @CHECKS.add("reuse.not-after-bytes-while-idle", "a connection over which bytes came while it was idle is dropped")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer(
         [Request(), Send(reply(b"first")), Gate("idle"), Send(reply(b"408")), Hold()], [*AGAIN]
     ) as server:
-        subject = bench.make()
-        first = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        first = await harness.fetch(adapter, server.url)
         await collect(first)
         await first.close()
         server.open_gate("idle")
         # Long enough for the bytes to be there.
-        await subject.beside(lambda: server.connections[0].closed_by_client.wait(0.2))
-        second = await bench.fetch(subject, server.url)
+        await adapter.run_with(lambda: server.connections[0].closed_by_client.wait(0.2))
+        second = await harness.fetch(adapter, server.url)
         assert await collect(second) == b"again"
         await second.close()
 
 
 @CHECKS.add("reuse.not-after-an-idle-close", "a connection that the peer closed while it was idle is not used")
-async def _(bench: Bench) -> None:
-    for ending in (End(), Reset()):
+async def _(harness: Harness) -> None:
+    for ending in (EndConnection(), Reset()):
         with ScriptedServer([Request(), Send(reply(b"first")), Gate("idle"), ending], [*AGAIN]) as server:
-            subject = bench.make()
-            first = await bench.fetch(subject, server.url)
+            adapter = harness.make()
+            first = await harness.fetch(adapter, server.url)
             await collect(first)
             await first.close()
             server.open_gate("idle")
-            await subject.beside(functools.partial(server.connections[0].over.wait, 0.2))
-            second = await bench.fetch(subject, server.url)
+            await adapter.run_with(functools.partial(server.connections[0].over.wait, 0.2))
+            second = await harness.fetch(adapter, server.url)
             assert await collect(second) == b"again"
             await second.close()
 
 
 @CHECKS.add("reuse.death-is-told", "a reused connection that dies without an answer is Disconnected(reused=True)")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     told = []
-    for ending in (End(), Reset()):
+    for ending in (EndConnection(), Reset()):
         with ScriptedServer([Request(), Send(reply(b"first")), Request(), ending], [*AGAIN]) as server:
-            subject = bench.make()
-            first = await bench.fetch(subject, server.url)
+            adapter = harness.make()
+            first = await harness.fetch(adapter, server.url)
             await collect(first)
             await first.close()
             try:
-                second = await bench.fetch(subject, server.url, b"{}")
+                second = await harness.fetch(adapter, server.url, b"{}")
             except Disconnected as fault:
                 told.append(fault.reused)
             else:
@@ -142,56 +142,56 @@ async def _(bench: Bench) -> Guarantee:
             assert len(server.requests) == 2, "the transport tried again by itself"
             assert len(server.connections) == 1
     # Where nothing says that the connection had been used before, the request is repeated less often.
-    return Guarantee.EXACT if all(told) else Guarantee.NONE
+    return Strictness.EXACT if all(told) else Strictness.NONE
 
 
 @CHECKS.add("reuse.no-cookies", "a cookie that a server sets is not sent back")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"", "Set-Cookie: a=b; Path=/")), *AGAIN], [*AGAIN]) as server:
-        subject = bench.make()
+        adapter = harness.make()
         for _ in range(2):
-            response = await bench.fetch(subject, server.url)
+            response = await harness.fetch(adapter, server.url)
             await collect(response)
             await response.close()
         assert server.requests[1].get("cookie") is None
 
 
 @CHECKS.add("close.any-time", "close before the first read, twice, and after the end")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for wire in (reply(b"hello"), CHUNKED + chunk(b"hello"), reply(b"")):
         with ScriptedServer([Request(), Send(wire), Hold()]) as server:
-            response = await bench.fetch(bench.make(), server.url)
+            response = await harness.fetch(harness.make(), server.url)
             await response.close()
             await response.close()
 
 
 @CHECKS.add("close.frees-the-connection", "close before the end reaches the server")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(CHUNKED), Hold()]) as server:
-        subject = bench.make()
-        response = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        response = await harness.fetch(adapter, server.url)
         await response.close()
-        await bench.client_closed(subject, server.wait_for_connection)
+        await harness.client_closed(adapter, server.wait_for_connection)
 
 
 @CHECKS.add("close.is-no-end", "a read after a close before the end is an error, and no end")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with ScriptedServer([Request(), Send(CHUNKED), Hold()]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         await response.close()
         try:
             assert await response.read(1.0) == b""
         except TransportError as fault:
             assert not isinstance(fault, TimedOut), "a response that is closed still waits for bytes"
-            return Guarantee.EXACT
-        return Guarantee.NONE
+            return Strictness.EXACT
+        return Strictness.NONE
 
 
 @CHECKS.add("close.ends-a-read", "close from another thread or task ends a read that waits")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"a")), Hold()]) as server:
-        subject = bench.make()
-        response = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        response = await harness.fetch(adapter, server.url)
         assert await response.read(2.0) == b"a"
 
         async def wait() -> float:
@@ -202,82 +202,82 @@ async def _(bench: Bench) -> Guarantee:
         async def close() -> float:
             # Gives the other time to wait: a response of a second server comes no sooner.
             with ScriptedServer([Request(), Pause(0.15), Send(reply(b"")), Hold()]) as second:
-                await (await bench.fetch(subject, second.url)).close()
+                await (await harness.fetch(adapter, second.url)).close()
             await response.close()
             return time.monotonic()
 
-        ended, closed = await subject.together(wait, close)
-        await bench.client_closed(subject, server.wait_for_connection)
-        return Guarantee.EXACT if ended < closed + 1.0 else Guarantee.NONE
+        ended, closed = await adapter.run_all(wait, close)
+        await harness.client_closed(adapter, server.wait_for_connection)
+        return Strictness.EXACT if ended < closed + 1.0 else Strictness.NONE
 
 
 @CHECKS.add("close.transport", "closing the transport closes the connections kept for reuse")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"hello")), Hold()]) as server:
-        subject = bench.make()
-        response = await bench.fetch(subject, server.url)
+        adapter = harness.make()
+        response = await harness.fetch(adapter, server.url)
         await collect(response)
         await response.close()
-        await subject.close()
-        await bench.client_closed(subject, server.wait_for_connection)
-        await subject.close()
+        await adapter.close()
+        await harness.client_closed(adapter, server.wait_for_connection)
+        await adapter.close()
 
 
 @CHECKS.add("concurrency", "eight exchanges at once, each with its own answer")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     begin: list[Step] = [Request(), Send(CHUNKED), Gate("all")]
     scripts: list[list[Step]] = [[*begin, Send(chunk(b"x%d" % number) + chunk(b"")), Hold()] for number in range(8)]
     with ScriptedServer(*scripts) as server:
-        subject = bench.make()
+        adapter = harness.make()
 
         async def one() -> bytes:
-            response = await bench.fetch(subject, server.url)
+            response = await harness.fetch(adapter, server.url)
             if len(server.requests) == 8:
                 server.open_gate("all")
             body = await collect(response, 10.0)
             await response.close()
             return body
 
-        bodies = await subject.together(*[one] * 8)
+        bodies = await adapter.run_all(*[one] * 8)
         assert sorted(bodies) == [b"x%d" % number for number in range(8)]
 
 
 @CHECKS.add("upload.large", "a body of 5 MB arrives whole")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     data = bytes(range(256)) * 20_000
     with ScriptedServer([Request(), Send(reply(b"got it")), *AGAIN]) as server:
-        subject = bench.make()
-        response = await bench.fetch(subject, server.url, data)
+        adapter = harness.make()
+        response = await harness.fetch(adapter, server.url, data)
         assert await collect(response) == b"got it"
         await response.close()
         assert server.requests[0].body == data
 
 
 @CHECKS.add("upload.early-answer", "an answer that comes before the body is through is read")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     large = reply(b"too large", "Connection: close", status="413 Content Too Large")
     # The server does not read on: a transport that only looks for an answer after sending waits for ever.
     with ScriptedServer([Request(body=False), Send(large), Pause(1.5), Reset()]) as server:
         request = HttpRequest("POST", server.url, (), b"x" * 30_000_000)
         try:
-            response = await bench.make().open(request, TransportTimeouts(connect=1.0, response_headers=1.0))
+            response = await harness.make().open(request, TransportTimeouts(connect=1.0, response_headers=1.0))
         except TransportError:
-            return Guarantee.NONE
+            return Strictness.NONE
         assert response.status == 413
         assert await collect(response) == b"too large"
         await response.close()
-        return Guarantee.EXACT
+        return Strictness.EXACT
 
 
 @CHECKS.add("upload.answer-then-close", "an answer before the body is through is read although the peer closes then")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     large = reply(b"too large", "Connection: close", status="413 Content Too Large")
-    with ScriptedServer([Request(body=False), Send(large), End()]) as server:
+    with ScriptedServer([Request(body=False), Send(large), EndConnection()]) as server:
         try:
-            response = await bench.fetch(bench.make(), server.url, b"x" * 5_000_000)
+            response = await harness.fetch(harness.make(), server.url, b"x" * 5_000_000)
         except TransportError:
-            return Guarantee.NONE
+            return Strictness.NONE
         assert response.status == 413
         assert await collect(response) == b"too large"
         await response.close()
-        return Guarantee.EXACT
+        return Strictness.EXACT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from turnout.errors import Disconnected, Phase, RemoteProtocolError, TransportError, TurnoutError
-from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
-from turnout_io.conformance.server import End, Hold, Request, Reset, ScriptedServer, Send, Step
+from turnout_io.conformance.harness import Checks, Harness, Strictness, chunk, collect, expect, reply
+from turnout_io.conformance.server import EndConnection, Hold, Request, Reset, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
 
@@ -15,23 +15,23 @@ LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 BROKEN = (TransportError, RemoteProtocolError)
 
 
-async def _opening(bench: Bench, *steps: Step) -> TurnoutError:
+async def _opening(harness: Harness, *steps: Step) -> TurnoutError:
     """The error of `open` where the server does this."""
     with ScriptedServer([Request(), *steps]) as server:
-        subject = bench.make()
-        fault = await expect(TurnoutError, bench.fetch(subject, server.url, b"{}"))
+        adapter = harness.make()
+        fault = await expect(TurnoutError, harness.fetch(adapter, server.url, b"{}"))
         assert isinstance(fault, BROKEN), f"{type(fault).__name__} is for other things"
         assert len(server.connections) == 1, "the transport tried again by itself"
         return fault
 
 
-async def _reading(bench: Bench, *steps: Step) -> tuple[bytes, TurnoutError]:
+async def _reading(harness: Harness, *steps: Step) -> tuple[bytes, TurnoutError]:
     """What came of the body, and the error after it, where the server does this.
 
     The phase of an error in a body is the caller's to know: it has seen the bytes.
     """
     with ScriptedServer([Request(), *steps]) as server:
-        response = await bench.fetch(bench.make(), server.url, b"{}")
+        response = await harness.fetch(harness.make(), server.url, b"{}")
         got = b""
         try:
             for _ in range(1000):
@@ -45,167 +45,167 @@ async def _reading(bench: Bench, *steps: Step) -> tuple[bytes, TurnoutError]:
 
 
 @CHECKS.add("early-end.without-answer", "closed or reset instead of an answer is Disconnected")
-async def _(bench: Bench) -> None:
-    for step in (End(), Reset()):
-        fault = await _opening(bench, step)
+async def _(harness: Harness) -> None:
+    for step in (EndConnection(), Reset()):
+        fault = await _opening(harness, step)
         assert isinstance(fault, Disconnected), repr(fault)
         assert fault.phase is Phase.SENT
         assert not fault.reused
 
 
 @CHECKS.add("early-end.in-the-status", "closed or reset inside the status line is an error")
-async def _(bench: Bench) -> None:
-    for step in (End(), Reset()):
-        await _opening(bench, Send(b"HTTP/1.1 20"), step)
+async def _(harness: Harness) -> None:
+    for step in (EndConnection(), Reset()):
+        await _opening(harness, Send(b"HTTP/1.1 20"), step)
 
 
 @CHECKS.add("early-end.in-the-head", "closed or reset inside the header fields is an error")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     cut = Send(b"HTTP/1.1 200 OK\r\nContent-Le")
-    await _opening(bench, cut, Reset())
-    with ScriptedServer([Request(), cut, End()]) as server:
+    await _opening(harness, cut, Reset())
+    with ScriptedServer([Request(), cut, EndConnection()]) as server:
         try:
-            response = await bench.fetch(bench.make(), server.url)
+            response = await harness.fetch(harness.make(), server.url)
             # Taken for a whole head: then at least nothing is made up to follow it.
             assert await collect(response) == b""
             await response.close()
-            return Guarantee.NONE
+            return Strictness.NONE
         except BROKEN:
-            return Guarantee.EXACT
+            return Strictness.EXACT
 
 
 @CHECKS.add("early-end.length", "a body shorter than its Content-Length is Disconnected")
-async def _(bench: Bench) -> None:
-    got, fault = await _reading(bench, Send(LENGTH + b"hello"))
+async def _(harness: Harness) -> None:
+    got, fault = await _reading(harness, Send(LENGTH + b"hello"))
     assert got == b"hello"
     assert isinstance(fault, Disconnected), repr(fault)
-    got, fault = await _reading(bench, Send(LENGTH))
+    got, fault = await _reading(harness, Send(LENGTH))
     assert got == b""
     assert isinstance(fault, Disconnected), repr(fault)
 
 
 @CHECKS.add("early-end.stays-an-error", "a read after one that failed fails again, and is no end")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with ScriptedServer([Request(), Send(LENGTH + b"hello")]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         assert await response.read(5.0) == b"hello"
         await expect(TransportError, response.read(5.0))
         try:
             await response.read(1.0)
         except BROKEN:
-            return Guarantee.EXACT
+            return Strictness.EXACT
         finally:
             await response.close()
-        return Guarantee.NONE
+        return Strictness.NONE
 
 
 @CHECKS.add("early-end.chunked", "a chunked body without its last chunk is Disconnected, wherever it stops")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for wire, body in (
         (chunk(b"hello"), b"hello"),
         (b"5\r\nhel", b"hel"),
         (b"5\r\nhello", b"hello"),
         (chunk(b"hello") + b"5", b"hello"),
     ):
-        got, fault = await _reading(bench, Send(CHUNKED + wire))
+        got, fault = await _reading(harness, Send(CHUNKED + wire))
         assert got == body, f"{got!r} before the end of {wire!r}"
         assert isinstance(fault, Disconnected), f"{fault!r} at the end of {wire!r}"
 
 
 @CHECKS.add("early-end.in-the-last-chunk", "a chunked body that stops inside its last chunk is Disconnected")
-async def _(bench: Bench) -> Guarantee:
-    with ScriptedServer([Request(), Send(CHUNKED + chunk(b"hello") + b"0\r\n"), End()]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+async def _(harness: Harness) -> Strictness:
+    with ScriptedServer([Request(), Send(CHUNKED + chunk(b"hello") + b"0\r\n"), EndConnection()]) as server:
+        response = await harness.fetch(harness.make(), server.url)
         try:
             assert await collect(response) == b"hello"  # nothing of the answer is missing
         except Disconnected:
-            return Guarantee.EXACT
+            return Strictness.EXACT
         finally:
             await response.close()
-        return Guarantee.NONE
+        return Strictness.NONE
 
 
 @CHECKS.add("early-end.reset-in-the-body", "a reset inside a body is Disconnected")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for head in (LENGTH, CHUNKED + b"64\r\n", b"HTTP/1.1 200 OK\r\n\r\n"):
-        _, fault = await _reading(bench, Send(head + b"hello"), Reset())
+        _, fault = await _reading(harness, Send(head + b"hello"), Reset())
         assert isinstance(fault, Disconnected), repr(fault)
 
 
 @CHECKS.add("protocol.not-http", "a peer that speaks something else is an error")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for wire in (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b"hello\r\n\r\n"):
-        await _opening(bench, Send(wire), End())
+        await _opening(harness, Send(wire), EndConnection())
 
 
 @CHECKS.add("protocol.bad-chunks", "bad chunk sizes and ends are an error, after what came before")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for wire in (b"zz\r\nhello\r\n", b"\r\n", b"-1\r\n", b"5 5\r\n"):
-        got, _ = await _reading(bench, Send(CHUNKED + chunk(b"hello") + wire), Hold())
+        got, _ = await _reading(harness, Send(CHUNKED + chunk(b"hello") + wire), Hold())
         assert got == b"hello", f"{got!r} before {wire!r}"
 
 
 @CHECKS.add("protocol.strict-chunks", "chunk sizes that only a lenient parser takes are an error")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     for size in (b"0x5", b"+5", b" 5", b"0_5"):
         with ScriptedServer([Request(), Send(CHUNKED + size + b"\r\nhello\r\n0\r\n\r\n"), Hold()]) as server:
             try:
-                response = await bench.fetch(bench.make(), server.url)
+                response = await harness.fetch(harness.make(), server.url)
             except BROKEN:
                 continue
             try:
                 if await response.read(5.0):
-                    return Guarantee.NONE
+                    return Strictness.NONE
             except BROKEN:
                 pass
             finally:
                 await response.close()
-    return Guarantee.EXACT
+    return Strictness.EXACT
 
 
 @CHECKS.add("protocol.conflicting-lengths", "two different lengths are an error")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with ScriptedServer(
         [Request(), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), Hold()]
     ) as server:
         try:
-            response = await bench.fetch(bench.make(), server.url)
+            response = await harness.fetch(harness.make(), server.url)
         except BROKEN:
-            return Guarantee.EXACT
+            return Strictness.EXACT
         await response.close()
-        return Guarantee.NONE
+        return Strictness.NONE
 
 
 @CHECKS.add("protocol.unasked-switch", "101 that nobody asked for is an error")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     switch = Send(b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n")
-    with ScriptedServer([Request(), switch, End()]) as server:
+    with ScriptedServer([Request(), switch, EndConnection()]) as server:
         try:
-            response = await bench.fetch(bench.make(), server.url)
+            response = await harness.fetch(harness.make(), server.url)
         except BROKEN:
-            return Guarantee.EXACT
+            return Strictness.EXACT
         assert response.status == 101  # which no caller takes for success
         await response.close()
-        return Guarantee.NONE
+        return Strictness.NONE
 
 
 @CHECKS.add("limits.head", "a head of a megabyte is refused, whether it ends or not")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     field = b"X-A: " + b"a" * 1_000_000
-    await _opening(bench, Send(b"HTTP/1.1 200 OK\r\n" + field + b"\r\n\r\n"), End())
-    await _opening(bench, Send(b"HTTP/1.1 200 OK\r\n" + field), Hold())
+    await _opening(harness, Send(b"HTTP/1.1 200 OK\r\n" + field + b"\r\n\r\n"), EndConnection())
+    await _opening(harness, Send(b"HTTP/1.1 200 OK\r\n" + field), Hold())
 
 
 @CHECKS.add("limits.head-of-many-fields", "a head of 40,000 small fields is refused")
-async def _(bench: Bench) -> None:
-    await _opening(bench, Send(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 40_000 + b"\r\n"), End())
+async def _(harness: Harness) -> None:
+    await _opening(harness, Send(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 40_000 + b"\r\n"), EndConnection())
 
 
 @CHECKS.add("limits.head-of-usual-size", "a head of 30 KB in 60 fields is taken")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     fields = [f"X-{number}: {'a' * 490}" for number in range(60)]
     with ScriptedServer([Request(), Send(reply(b"ok", *fields)), Hold()]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         assert response.status == 200
         assert len(list(response.headers)) == 61
         await response.close()

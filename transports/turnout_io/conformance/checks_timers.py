@@ -11,7 +11,7 @@ import time
 
 from turnout.errors import ConnectFailed, Phase, TimedOut, Timer, TransportError, TurnoutError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.plan import Bench, Checks, Guarantee, chunk, collect, expect, reply
+from turnout_io.conformance.harness import Checks, Harness, Strictness, chunk, collect, expect, reply
 from turnout_io.conformance.server import Hold, Pause, Request, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
@@ -30,18 +30,20 @@ def _in_time(started: float, seconds: float = SHORT) -> bool:
     return taken <= seconds + SLACK
 
 
-async def _opening(bench: Bench, timeouts: TransportTimeouts, *steps: Step, body: bytes = b"") -> tuple[TimedOut, bool]:
+async def _opening(
+    harness: Harness, timeouts: TransportTimeouts, *steps: Step, body: bytes = b""
+) -> tuple[TimedOut, bool]:
     with ScriptedServer([*steps]) as server:
-        subject = bench.make()
+        adapter = harness.make()
         started = time.monotonic()
-        fault = await expect(TimedOut, subject.open(HttpRequest("POST", server.url, (), body), timeouts))
+        fault = await expect(TimedOut, adapter.open(HttpRequest("POST", server.url, (), body), timeouts))
         in_time = _in_time(started)
-        await bench.client_closed(subject, server.wait_for_connection)
+        await harness.client_closed(adapter, server.wait_for_connection)
         return fault, in_time
 
 
 @CHECKS.add("timers.connect", "the connect timer bounds a connection that nobody accepts")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         # With its queue full, Linux leaves further connections unanswered.
         filling = []
@@ -54,69 +56,69 @@ async def _(bench: Bench) -> Guarantee:
             request = HttpRequest("GET", f"http://127.0.0.1:{listener.getsockname()[1]}")
             started = time.monotonic()
             fault = await expect(
-                TransportError, bench.make().open(request, TransportTimeouts(connect=SHORT, response_headers=10))
+                TransportError, harness.make().open(request, TransportTimeouts(connect=SHORT, response_headers=10))
             )
             assert _in_time(started), "the connect timer ran out late"
             assert fault.phase is Phase.NOT_SENT
             if isinstance(fault, TimedOut):
                 assert fault.timer is Timer.CONNECT
-                return Guarantee.EXACT
+                return Strictness.EXACT
             assert isinstance(fault, ConnectFailed), repr(fault)
-            return Guarantee.NONE
+            return Strictness.NONE
         finally:
             for filler in filling:
                 filler.close()
 
 
 @CHECKS.add("timers.connect-covers-tls", "the connect timer bounds a TLS handshake that is not answered")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with ScriptedServer([Hold()]) as server:
         request = HttpRequest("GET", f"https://127.0.0.1:{server.port}")
         started = time.monotonic()
-        subject = bench.make()
+        adapter = harness.make()
         fault = await expect(
-            TransportError, subject.open(request, TransportTimeouts(connect=SHORT, response_headers=10))
+            TransportError, adapter.open(request, TransportTimeouts(connect=SHORT, response_headers=10))
         )
         assert _in_time(started), "the connect timer ran out late"
-        await bench.client_closed(subject, server.wait_for_connection)
+        await harness.client_closed(adapter, server.wait_for_connection)
     # Nothing was sent; a transport that cannot tell may say less, and then the request is repeated less often.
     told = isinstance(fault, TimedOut) and (fault.timer, fault.phase) == (Timer.CONNECT, Phase.NOT_SENT)
-    return Guarantee.EXACT if told else Guarantee.NONE
+    return Strictness.EXACT if told else Strictness.NONE
 
 
 @CHECKS.add("timers.head", "the head timer bounds the wait for an answer")
-async def _(bench: Bench) -> None:
-    fault, in_time = await _opening(bench, TransportTimeouts(connect=5, response_headers=SHORT), Request(), Hold())
+async def _(harness: Harness) -> None:
+    fault, in_time = await _opening(harness, TransportTimeouts(connect=5, response_headers=SHORT), Request(), Hold())
     assert in_time
     assert fault.timer is not Timer.CONNECT
     assert fault.phase is Phase.SENT
 
 
 @CHECKS.add("timers.head-against-a-drip", "a head that drips does not stretch the head timer")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     drip = Send(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10, each=3, every=0.05)
     try:
         _, in_time = await _opening(
-            bench, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold()
+            harness, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold()
         )
     except AssertionError as fault:
         if fault.__cause__ is not None:  # another error came, and not just no error
             raise
-        return Guarantee.NONE
-    return Guarantee.EXACT if in_time else Guarantee.PER_READ
+        return Strictness.NONE
+    return Strictness.EXACT if in_time else Strictness.PER_READ
 
 
 @CHECKS.add("timers.head-against-interim-answers", "interim answers do not stretch the head timer")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     drip = Send(b"HTTP/1.1 100 Continue\r\n\r\n" * 20, each=25, every=0.05)
-    _, in_time = await _opening(bench, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold())
-    return Guarantee.EXACT if in_time else Guarantee.PER_READ
+    _, in_time = await _opening(harness, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold())
+    return Strictness.EXACT if in_time else Strictness.PER_READ
 
 
 @CHECKS.add("timers.write", "a peer that does not read is given up when the head timer runs out")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     fault, in_time = await _opening(
-        bench, TransportTimeouts(connect=SHORT, response_headers=SHORT), Pause(0.9), Hold(), body=b"x" * 30_000_000
+        harness, TransportTimeouts(connect=SHORT, response_headers=SHORT), Pause(0.9), Hold(), body=b"x" * 30_000_000
     )
     assert in_time
     assert fault.timer is not Timer.CONNECT
@@ -124,9 +126,9 @@ async def _(bench: Bench) -> None:
 
 
 @CHECKS.add("timers.read", "read waits as long as it is told")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(CHUNKED), Hold()]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         started = time.monotonic()
         fault = await expect(TimedOut, response.read(SHORT))
         assert _in_time(started)
@@ -136,10 +138,10 @@ async def _(bench: Bench) -> None:
 
 
 @CHECKS.add("timers.read-until-close", "read waits as long as it is told, also where the connection will be closed")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     script: list[Step] = [Request(), Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), Hold()]
     with ScriptedServer(script) as server:
-        response = await bench.make().open(
+        response = await harness.make().open(
             HttpRequest("GET", server.url), TransportTimeouts(connect=5, response_headers=1.5)
         )
         started = time.monotonic()
@@ -148,13 +150,13 @@ async def _(bench: Bench) -> Guarantee:
         await response.close()
         if not in_time:
             assert _in_time(started, 1.5), "read did not end when it was told, nor with the timer of the head"
-        return Guarantee.EXACT if in_time else Guarantee.NONE
+        return Strictness.EXACT if in_time else Strictness.NONE
 
 
 @CHECKS.add("timers.read-is-shorter", "a shorter time for one read holds, although the one before was long")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"a")), Hold()]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         assert await response.read(1.5) == b"a"
         started = time.monotonic()
         await expect(TimedOut, response.read(SHORT))
@@ -162,11 +164,11 @@ async def _(bench: Bench) -> Guarantee:
         await response.close()
         if not in_time:
             assert _in_time(started, 1.5), "read did not end when it was told, nor when the read before it was"
-        return Guarantee.EXACT if in_time else Guarantee.PER_BODY
+        return Strictness.EXACT if in_time else Strictness.PER_BODY
 
 
 @CHECKS.add("timers.read-is-longer", "a longer time for one read holds, although the one before was short")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     script: list[Step] = [
         Request(),
         Send(CHUNKED + chunk(b"a")),
@@ -175,19 +177,19 @@ async def _(bench: Bench) -> Guarantee:
         Hold(),
     ]
     with ScriptedServer(script) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         assert await response.read(SHORT) == b"a"
         try:
             assert await collect(response) == b"b"
         except TimedOut:
-            return Guarantee.PER_BODY
+            return Strictness.PER_BODY
         finally:
             await response.close()
-        return Guarantee.EXACT
+        return Strictness.EXACT
 
 
 @CHECKS.add("timers.read-can-be-repeated", "after a read that timed out, the next one gives what came since")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     script: list[Step] = [
         Request(),
         Send(CHUNKED + chunk(b"a")),
@@ -196,56 +198,56 @@ async def _(bench: Bench) -> Guarantee:
         Hold(),
     ]
     with ScriptedServer(script) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         assert await response.read(SHORT / 2) == b"a"
         await expect(TimedOut, response.read(SHORT / 2))
         try:
             rest = await collect(response)
         except TransportError:
-            return Guarantee.NONE
+            return Strictness.NONE
         finally:
             await response.close()
-        return Guarantee.EXACT if rest == b"b" else Guarantee.NONE
+        return Strictness.EXACT if rest == b"b" else Strictness.NONE
 
 
 @CHECKS.add("timers.read-against-a-drip", "framing bytes that drip do not stretch the timer of read")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     drip = Send(b"5;" + b"x" * 30, each=1, every=0.05)
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"a")), drip, Hold()]) as server:
-        response = await bench.fetch(bench.make(), server.url)
+        response = await harness.fetch(harness.make(), server.url)
         assert await response.read(SHORT) == b"a"
         started = time.monotonic()
         await expect(TimedOut, response.read(SHORT))
         in_time = _in_time(started)
         await response.close()
-    return Guarantee.EXACT if in_time else Guarantee.PER_READ
+    return Strictness.EXACT if in_time else Strictness.PER_READ
 
 
 @CHECKS.add("timers.none", "None is no bound")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     script: list[Step] = [Request(), Pause(SHORT), Send(CHUNKED), Pause(SHORT), Send(chunk(b"a") + chunk(b"")), Hold()]
     with ScriptedServer(script) as server:
-        response = await bench.make().open(HttpRequest("GET", server.url), TransportTimeouts())
+        response = await harness.make().open(HttpRequest("GET", server.url), TransportTimeouts())
         assert await response.read(None) == b"a"
         assert await response.read(None) == b""
         await response.close()
 
 
 @CHECKS.add("connect.refused", "a refused connection is ConnectFailed, and the message says where")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    fault = await expect(ConnectFailed, bench.fetch(bench.make(), f"http://127.0.0.1:{port}"))
+    fault = await expect(ConnectFailed, harness.fetch(harness.make(), f"http://127.0.0.1:{port}"))
     assert fault.phase is Phase.NOT_SENT
     assert str(port) in str(fault)
 
 
 @CHECKS.add("connect.no-such-host", "a name without an address is ConnectFailed, and the message names it")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     # RFC 6761 section 6.4: ".invalid" has no addresses, and no query for it needs to leave the machine.
     fault = await expect(
         TransportError,
-        bench.make().open(
+        harness.make().open(
             HttpRequest("GET", "http://no-such-host.invalid"), TransportTimeouts(connect=5, response_headers=5)
         ),
     )
@@ -255,14 +257,14 @@ async def _(bench: Bench) -> None:
 
 
 @CHECKS.add("connect.bad-url", "a URL that cannot be requested is an error of Turnout's")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for url in ("ftp://127.0.0.1/", "http://", f"http://{'a' * 64}.test/", "http://a..b/"):
-        await expect(TurnoutError, bench.fetch(bench.make(), url))
+        await expect(TurnoutError, harness.fetch(harness.make(), url))
 
 
 @CHECKS.add("connect.both-families", "localhost is reached, whichever family the server listens on")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"ok")), Hold()]) as server:
-        response = await bench.fetch(bench.make(), f"http://localhost:{server.port}")
+        response = await harness.fetch(harness.make(), f"http://localhost:{server.port}")
         assert await collect(response) == b"ok"
         await response.close()

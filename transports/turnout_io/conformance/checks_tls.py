@@ -7,8 +7,18 @@ import ssl
 
 from turnout.errors import ConnectFailed, Phase, TransportError, TurnoutError
 from turnout_io.conformance.certificates import Certificates
-from turnout_io.conformance.plan import Bench, Checks, DoesNotApply, Guarantee, chunk, collect, expect, reply
-from turnout_io.conformance.server import End, Hold, Receive, Request, Reset, ScriptedServer, Send, StartTls, Step
+from turnout_io.conformance.harness import Checks, DoesNotApply, Harness, Strictness, chunk, collect, expect, reply
+from turnout_io.conformance.server import (
+    EndConnection,
+    Hold,
+    Receive,
+    Request,
+    Reset,
+    ScriptedServer,
+    Send,
+    StartTls,
+    Step,
+)
 
 __all__ = ["CHECKS"]
 
@@ -22,19 +32,19 @@ PASSWORD = "p@ss:word"
 BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 
 
-async def _refused(bench: Bench, certificates: Certificates, context: ssl.SSLContext, host: str) -> str:
+async def _refused(harness: Harness, certificates: Certificates, context: ssl.SSLContext, host: str) -> str:
     """The message of the ConnectFailed that a server with this certificate must meet; nothing may be sent to it."""
     with ScriptedServer([StartTls(context), Request(), Send(reply(b"no")), Hold()]) as server:
-        subject = bench.make(ca_file=certificates.ca_file)
+        adapter = harness.make(ca_file=certificates.ca_file)
         url = f"https://{host}:{server.port}"
-        fault = await expect(ConnectFailed, bench.fetch(subject, url, b"{}"))
+        fault = await expect(ConnectFailed, harness.fetch(adapter, url, b"{}"))
         assert fault.phase is Phase.NOT_SENT
         assert not server.requests, "the request was sent"
         return str(fault)
 
 
 @CHECKS.add("tls.trusted", "a certificate of a trusted CA, by name and by address", needs=CA)
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
         names: list[str | None] = []
         context = certificates.good()
@@ -46,7 +56,9 @@ async def _(bench: Bench) -> None:
         script: list[Step] = [StartTls(context), Request(), Send(reply(b"ok")), Hold()]
         with ScriptedServer(script, script) as server:
             for host in ("127.0.0.1", "localhost"):
-                response = await bench.fetch(bench.make(ca_file=certificates.ca_file), f"https://{host}:{server.port}")
+                response = await harness.fetch(
+                    harness.make(ca_file=certificates.ca_file), f"https://{host}:{server.port}"
+                )
                 assert await collect(response) == b"ok"
                 await response.close()
         # RFC 6066 section 3: names are sent for the server to choose by, addresses are not.
@@ -54,16 +66,16 @@ async def _(bench: Bench) -> None:
 
 
 @CHECKS.add("tls.wrong-host", "a certificate for another host is refused", needs=CA)
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
-        told = await _refused(bench, certificates, certificates.good("example.test"), "localhost")
+        told = await _refused(harness, certificates, certificates.good("example.test"), "localhost")
         assert "localhost" in told
 
 
 @CHECKS.add("tls.unknown-issuer", "a certificate of an unknown CA is refused", needs=CA)
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
-        await _refused(bench, certificates, certificates.unknown_issuer(), "localhost")
+        await _refused(harness, certificates, certificates.unknown_issuer(), "localhost")
 
 
 @CHECKS.add(
@@ -71,52 +83,52 @@ async def _(bench: Bench) -> None:
     "an expired certificate is refused, and the message says so",
     needs=CA,
 )
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
-        assert "expired" in await _refused(bench, certificates, certificates.expired(), "localhost")
+        assert "expired" in await _refused(harness, certificates, certificates.expired(), "localhost")
 
 
 @CHECKS.add("tls.system-trust-by-default", "without a CA of its own, a private CA is refused", needs="trustme")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates, ScriptedServer([StartTls(certificates.good()), Hold()]) as server:
-        await expect(ConnectFailed, bench.fetch(bench.make(), f"https://localhost:{server.port}"))
+        await expect(ConnectFailed, harness.fetch(harness.make(), f"https://localhost:{server.port}"))
 
 
 @CHECKS.add("tls.not-spoken", "a server without TLS is ConnectFailed")
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     told = []
     refusal = Send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    endings: list[list[Step]] = [[refusal, End()], [Reset()], [End()]]
+    endings: list[list[Step]] = [[refusal, EndConnection()], [Reset()], [EndConnection()]]
     for ending in endings:
         # It answers the greeting: before that, the connection may not yet be made in the eyes of the client.
         with ScriptedServer([Receive(), *ending]) as server:
             # Nothing was sent; a transport that cannot tell may say less, and then the request is repeated less often.
-            fault = await expect(TransportError, bench.fetch(bench.make(), f"https://127.0.0.1:{server.port}"))
+            fault = await expect(TransportError, harness.fetch(harness.make(), f"https://127.0.0.1:{server.port}"))
             told.append(isinstance(fault, ConnectFailed))
-    return Guarantee.EXACT if all(told) else Guarantee.NONE
+    return Strictness.EXACT if all(told) else Strictness.NONE
 
 
 @CHECKS.add("tls.reuse", "a TLS connection is used again, and not after it was closed", needs=CA)
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
         tls = StartTls(certificates.good())
         answer: list[Step] = [Request(), Send(reply(b"ok"))]
         again: list[Step] = [tls, *answer, Hold()]
-        with ScriptedServer([tls, *answer, *answer, End()], again, again) as server:
-            subject = bench.make(ca_file=certificates.ca_file)
+        with ScriptedServer([tls, *answer, *answer, EndConnection()], again, again) as server:
+            adapter = harness.make(ca_file=certificates.ca_file)
             for connections in (1, 1, 2):
-                response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+                response = await harness.fetch(adapter, f"https://127.0.0.1:{server.port}")
                 assert await collect(response) == b"ok"
                 await response.close()
                 if len(server.connections) > connections:
                     raise DoesNotApply("no connection is used again")
                 assert len(server.connections) == connections, "a connection was used that its peer had closed"
                 if len(server.requests) == 2:
-                    await subject.beside(lambda: server.connections[0].over.wait(0.3))
+                    await adapter.run_with(lambda: server.connections[0].over.wait(0.3))
 
 
 @CHECKS.add("tls.bodies", "large bodies both ways, and a chunked one in small pieces", needs=CA)
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     data = bytes(range(256)) * 8_000
     with Certificates() as certificates:
         wire = CHUNKED + chunk(b"hel") + chunk(b"lo") + chunk(b"")
@@ -124,58 +136,60 @@ async def _(bench: Bench) -> None:
         pieces: list[Step] = [Request(), Send(wire, each=1), Hold()]
         # The second answer comes over the first connection, or where none is kept, over another.
         with ScriptedServer([tls, Request(), Send(reply(data)), *pieces], [tls, *pieces]) as server:
-            subject = bench.make(ca_file=certificates.ca_file)
+            adapter = harness.make(ca_file=certificates.ca_file)
             for expected in (data, b"hello"):
-                response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}", data)
+                response = await harness.fetch(adapter, f"https://127.0.0.1:{server.port}", data)
                 assert await collect(response) == expected
                 await response.close()
             assert [request.body == data for request in server.requests] == [True, True]
 
 
 @CHECKS.add("tls.early-end", "a framed body that ends early is an error over TLS too", needs=CA)
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
-        for ending in (End(), End(notify=False), Reset()):
+        for ending in (EndConnection(), EndConnection(notify=False), Reset()):
             script: list[Step] = [StartTls(certificates.good()), Request(), Send(CHUNKED + chunk(b"hello")), ending]
             with ScriptedServer(script) as server:
-                subject = bench.make(ca_file=certificates.ca_file)
-                response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+                adapter = harness.make(ca_file=certificates.ca_file)
+                response = await harness.fetch(adapter, f"https://127.0.0.1:{server.port}")
                 await expect(TransportError, collect(response))
                 await response.close()
 
 
 @CHECKS.add("tls.cut-line", "a body without framing must end with close_notify", needs=CA)
-async def _(bench: Bench) -> Guarantee:
+async def _(harness: Harness) -> Strictness:
     head = Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")
     with Certificates() as certificates:
         tls = StartTls(certificates.good())
-        with ScriptedServer([tls, Request(), head, End()], [tls, Request(), head, End(notify=False)]) as server:
-            subject = bench.make(ca_file=certificates.ca_file)
-            response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+        with ScriptedServer(
+            [tls, Request(), head, EndConnection()], [tls, Request(), head, EndConnection(notify=False)]
+        ) as server:
+            adapter = harness.make(ca_file=certificates.ca_file)
+            response = await harness.fetch(adapter, f"https://127.0.0.1:{server.port}")
             assert await collect(response) == b"hello"
             await response.close()
-            response = await bench.fetch(subject, f"https://127.0.0.1:{server.port}")
+            response = await harness.fetch(adapter, f"https://127.0.0.1:{server.port}")
             try:
                 await collect(response)
             except TransportError:
-                return Guarantee.EXACT
+                return Strictness.EXACT
             finally:
                 await response.close()
-            return Guarantee.NONE
+            return Strictness.NONE
 
 
 @CHECKS.add("tls.client-certificate", "a client certificate is shown", needs="ca_file client_cert trustme")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with Certificates() as certificates:
         script: list[Step] = [StartTls(certificates.asking_for_client_cert()), Request(), Send(reply(b"ok")), Hold()]
         with ScriptedServer(script, script) as server:
             url = f"https://127.0.0.1:{server.port}"
-            subject = bench.make(ca_file=certificates.ca_file, client_cert=certificates.client_cert())
-            response = await bench.fetch(subject, url)
+            adapter = harness.make(ca_file=certificates.ca_file, client_cert=certificates.client_cert())
+            response = await harness.fetch(adapter, url)
             assert await collect(response) == b"ok"
             await response.close()
             # With TLS 1.3 the refusal of a client without one may come as late as its first read.
-            await expect(TransportError, bench.fetch(bench.make(ca_file=certificates.ca_file), url))
+            await expect(TransportError, harness.fetch(harness.make(ca_file=certificates.ca_file), url))
 
 
 def _proxy(server: ScriptedServer, *, password: bool = False) -> str:
@@ -184,10 +198,10 @@ def _proxy(server: ScriptedServer, *, password: bool = False) -> str:
 
 
 @CHECKS.add("proxy.plain", "an http URL is asked for whole at the proxy, credentials apart", needs="proxy")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"ok")), Hold()]) as server:
-        subject = bench.make(proxy=_proxy(server, password=True))
-        response = await bench.fetch(subject, "http://api.example.test:8080/v1/x?a=b", b"{}")
+        adapter = harness.make(proxy=_proxy(server, password=True))
+        response = await harness.fetch(adapter, "http://api.example.test:8080/v1/x?a=b", b"{}")
         assert await collect(response) == b"ok"
         await response.close()
         request = server.requests[0]
@@ -196,15 +210,15 @@ async def _(bench: Bench) -> None:
         assert request.get("proxy-authorization") == BASIC
 
 
-async def _tunnelled(bench: Bench, *, password: bool) -> None:
+async def _tunnelled(harness: Harness, *, password: bool) -> None:
     with Certificates() as certificates:
         script: list[Step] = [Request(), ESTABLISHED, StartTls(certificates.good("api.example.test"))]
         answer: list[Step] = [Request(), Send(reply(b"ok"))]
         with ScriptedServer([*script, *answer, *answer, Hold()], [*script, *answer, Hold()]) as server:
-            subject = bench.make(proxy=_proxy(server, password=password), ca_file=certificates.ca_file)
+            adapter = harness.make(proxy=_proxy(server, password=password), ca_file=certificates.ca_file)
             for _ in range(2):
                 fields = (("Authorization", "Bearer k"),)
-                response = await bench.fetch(subject, "https://api.example.test/v1", b"{}", fields=fields)
+                response = await harness.fetch(adapter, "https://api.example.test/v1", b"{}", fields=fields)
                 assert await collect(response) == b"ok"
                 await response.close()
             # One tunnel, or where no connection is kept, one for each request.
@@ -226,8 +240,8 @@ async def _tunnelled(bench: Bench, *, password: bool) -> None:
     "an https URL goes through a tunnel, which may be used again",
     needs="proxy ca_file trustme",
 )
-async def _(bench: Bench) -> None:
-    await _tunnelled(bench, password=False)
+async def _(harness: Harness) -> None:
+    await _tunnelled(harness, password=False)
 
 
 @CHECKS.add(
@@ -235,17 +249,17 @@ async def _(bench: Bench) -> None:
     "a proxy's password is shown to the proxy alone",
     needs="proxy ca_file trustme",
 )
-async def _(bench: Bench) -> None:
-    await _tunnelled(bench, password=True)
+async def _(harness: Harness) -> None:
+    await _tunnelled(harness, password=True)
 
 
 @CHECKS.add("proxy.refuses", "a proxy that refuses is ConnectFailed, and the message shows no password", needs="proxy")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     for status in ("407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"):
         refusal = Send(reply(b"no", "Proxy-Authenticate: Basic", status=status))
         with ScriptedServer([Request(), refusal, Hold()]) as server:
-            subject = bench.make(proxy=_proxy(server, password=True))
-            fault = await expect(ConnectFailed, bench.fetch(subject, "https://api.example.test/v1", b"{}"))
+            adapter = harness.make(proxy=_proxy(server, password=True))
+            fault = await expect(ConnectFailed, harness.fetch(adapter, "https://api.example.test/v1", b"{}"))
             assert fault.phase is Phase.NOT_SENT
             assert "ss:word" not in str(fault)
             assert "p%40" not in str(fault)
@@ -253,26 +267,26 @@ async def _(bench: Bench) -> None:
 
 
 @CHECKS.add("proxy.breaks", "a proxy that dies or talks nonsense is ConnectFailed", needs="proxy")
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     scripts: list[list[Step]] = [
-        [End()],
-        [Request(), End()],
+        [EndConnection()],
+        [Request(), EndConnection()],
         [Request(), Reset()],
-        [Request(), Send(b"hello\r\n\r\n"), End()],
+        [Request(), Send(b"hello\r\n\r\n"), EndConnection()],
     ]
     for script in scripts:
         with ScriptedServer(script) as server:
-            subject = bench.make(proxy=_proxy(server))
-            fault = await expect(TurnoutError, bench.fetch(subject, "https://api.example.test/v1", b"{}"))
+            adapter = harness.make(proxy=_proxy(server))
+            fault = await expect(TurnoutError, harness.fetch(adapter, "https://api.example.test/v1", b"{}"))
             assert isinstance(fault, ConnectFailed), repr(fault)
 
 
 @CHECKS.add(
     "proxy.not-there", "a proxy that is not there is ConnectFailed, and the message names the proxy", needs="proxy"
 )
-async def _(bench: Bench) -> None:
+async def _(harness: Harness) -> None:
     with ScriptedServer() as server:
         url = _proxy(server)
     for scheme in ("http", "https"):
-        fault = await expect(ConnectFailed, bench.fetch(bench.make(proxy=url), f"{scheme}://api.example.test/"))
+        fault = await expect(ConnectFailed, harness.fetch(harness.make(proxy=url), f"{scheme}://api.example.test/"))
         assert server.authority in str(fault)

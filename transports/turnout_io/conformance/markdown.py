@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from turnout_io.conformance.plan import Result
+from turnout_io.conformance.harness import Result
 
 __all__ = ["rules_table", "summary_table"]
 
@@ -23,16 +23,16 @@ def summary_table(results: Mapping[str, Sequence[Result]]) -> str:
     """One row for each transport: how many rules it keeps, and which it keeps in part or not."""
     rows = []
     for name, found in results.items():
-        kept = sum(result.verdict == "kept" for result in found)
-        broken = sum(result.verdict == "broken" for result in found)
-        others = [result for result in found if result.verdict not in ("kept", "broken", "skipped")]
-        parts = ", ".join(f"`{result.rule}` ({result.verdict})" for result in others)
+        kept = sum(result.label == "kept" for result in found)
+        broken = sum(result.label == "broken" for result in found)
+        others = [result for result in found if result.label not in ("kept", "broken", "skipped")]
+        parts = ", ".join(f"`{result.rule}` ({result.label})" for result in others)
         rows.append((f"`{name}`", str(kept), parts or "–", str(broken)))
     return _table(("transport", "rules kept", "kept in part, or not in a way that a router can bear", "broken"), rows)
 
 
 def _shown(result: Result) -> str:
-    return {"broken": "**broken**", "skipped": "–"}.get(result.verdict, result.verdict)
+    return {"broken": "**broken**", "skipped": "–"}.get(result.label, result.label)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

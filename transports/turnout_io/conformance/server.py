@@ -21,8 +21,8 @@ from typing import Self, TypeAlias, assert_never
 import attrs
 
 __all__ = [
-    "Connection",
-    "End",
+    "ConnectionRecord",
+    "EndConnection",
     "Gate",
     "Hold",
     "Pause",
@@ -80,7 +80,7 @@ class Hold:
 
 
 @attrs.frozen
-class End:
+class EndConnection:
     """Close the connection in order. Over TLS, `notify=False` leaves out the close_notify, as a cut line does."""
 
     notify: bool = True
@@ -98,7 +98,7 @@ class StartTls:
     context: ssl.SSLContext
 
 
-Step: TypeAlias = Request | Receive | Send | Pause | Gate | Hold | End | Reset | StartTls
+Step: TypeAlias = Request | Receive | Send | Pause | Gate | Hold | EndConnection | Reset | StartTls
 
 
 @attrs.frozen
@@ -116,7 +116,7 @@ class ReceivedRequest:
 
 
 @attrs.define(eq=False)
-class Connection:
+class ConnectionRecord:
     """What became of one connection."""
 
     number: int
@@ -136,7 +136,7 @@ class ScriptedServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
         self.port: int = self._listener.getsockname()[1]
         self.requests: list[ReceivedRequest] = []
-        self.connections: list[Connection] = []
+        self.connections: list[ConnectionRecord] = []
         self._sockets: list[socket.socket] = []
         self._gates: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
@@ -154,7 +154,7 @@ class ScriptedServer:
     def open_gate(self, name: str) -> None:
         self._gate(name).set()
 
-    def wait_for_connection(self, number: int = 0, seconds: float = 5.0) -> Connection:
+    def wait_for_connection(self, number: int = 0, seconds: float = 5.0) -> ConnectionRecord:
         """The connection of this number, once it is there. Raises AssertionError where none came."""
         for _ in range(int(seconds / 0.01)):
             with self._lock:
@@ -200,13 +200,13 @@ class ScriptedServer:
                 return
             with self._lock:
                 number = len(self.connections)
-                self.connections.append(Connection(number))
+                self.connections.append(ConnectionRecord(number))
                 self._sockets.append(accepted)
             self._start(self._play, number, accepted)
 
     def _play(self, number: int, accepted: socket.socket) -> None:
         connection = self.connections[number]
-        script = self._scripts[number] if number < len(self._scripts) else (End(),)
+        script = self._scripts[number] if number < len(self._scripts) else (EndConnection(),)
         accepted.settimeout(_PATIENCE)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = _Wire(accepted, self._stopping)
@@ -221,7 +221,7 @@ class ScriptedServer:
             wire.close()
             connection.over.set()
 
-    def _do(self, step: Step, wire: _Wire, connection: Connection) -> None:
+    def _do(self, step: Step, wire: _Wire, connection: ConnectionRecord) -> None:
         match step:
             case Request():
                 request = wire.read_request(connection.number, body=step.body)
@@ -244,7 +244,7 @@ class ScriptedServer:
                 while wire.socket.recv(65536):
                     pass
                 raise _ClientGone
-            case End():
+            case EndConnection():
                 if step.notify and isinstance(wire.socket, ssl.SSLSocket):
                     # Sends close_notify, and would then wait for the client's.
                     wire.socket.settimeout(0.1)

@@ -15,23 +15,23 @@ from __future__ import annotations
 from turnout_io.testing.playback import ScriptError
 from turnout_io.testing.recording import AsyncRecordingTransport, RecordingTransport
 from turnout_io.testing.replaying import AsyncReplayTransport, ReplayTransport
-from turnout_io.testing.replies import STALL, Move, Reply
+from turnout_io.testing.replies import STALL, BodyStep, Reply
 from turnout_io.testing.scripted import AsyncScriptedTransport, ScriptedTransport
-from turnout_sandbox.answers import Answer, Call
+from turnout_sandbox.answers import ScriptedAnswer, ScriptedCall
 from turnout_sandbox.faults import Fault
 
 __all__ = [
     "STALL",
-    "Answer",
     "AsyncRecordingTransport",
     "AsyncReplayTransport",
     "AsyncScriptedTransport",
-    "Call",
+    "BodyStep",
     "Fault",
-    "Move",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
     "ScriptError",
+    "ScriptedAnswer",
+    "ScriptedCall",
     "ScriptedTransport",
 ]

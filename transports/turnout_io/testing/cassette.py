@@ -38,9 +38,9 @@ from turnout.errors import (
     TransportError,
 )
 from turnout.http import Headers, HttpRequest
-from turnout_io.testing.replies import Move, TransportFault
+from turnout_io.testing.replies import BodyStep, TransportFault
 
-__all__ = ["VERSION", "Exchange", "RecordedResponse", "read_cassette", "write_cassette"]
+__all__ = ["VERSION", "RecordedExchange", "RecordedResponse", "read_cassette", "write_cassette"]
 
 VERSION: Final = 1
 _MARK: Final = "turnout-cassette"
@@ -48,23 +48,23 @@ _MARK: Final = "turnout-cassette"
 
 @attrs.frozen
 class RecordedResponse:
-    """An answer as it was read. `moves` are bytes and faults; `complete` says whether its end was seen."""
+    """An answer as it was read. `steps` are bytes and faults; `complete` says whether its end was seen."""
 
     status: int
     headers: Headers
-    moves: tuple[Move, ...]
+    steps: tuple[BodyStep, ...]
     complete: bool
 
 
 @attrs.frozen
-class Exchange:
+class RecordedExchange:
     """One request and what came of it."""
 
     request: HttpRequest
     outcome: RecordedResponse | TransportFault
 
 
-def write_cassette(path: Path, exchanges: Sequence[Exchange]) -> None:
+def write_cassette(path: Path, exchanges: Sequence[RecordedExchange]) -> None:
     """Write the file, whole or not at all. Raises OSError."""
     document = {_MARK: VERSION, "exchanges": [_exchange_out(exchange) for exchange in exchanges]}
     try:
@@ -80,7 +80,7 @@ def write_cassette(path: Path, exchanges: Sequence[Exchange]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def read_cassette(path: Path) -> tuple[Exchange, ...]:
+def read_cassette(path: Path) -> tuple[RecordedExchange, ...]:
     """The exchanges of a file. Raises OSError, and LocalProtocolError for a file that is no cassette."""
     try:
         document = json.loads(path.read_bytes())
@@ -100,7 +100,7 @@ def read_cassette(path: Path) -> tuple[Exchange, ...]:
 # -- out --------------------------------------------------------------------------------------------------------
 
 
-def _exchange_out(exchange: Exchange) -> dict[str, Any]:
+def _exchange_out(exchange: RecordedExchange) -> dict[str, Any]:
     request, outcome = exchange.request, exchange.outcome
     told: dict[str, Any] = {
         "request": {
@@ -114,7 +114,7 @@ def _exchange_out(exchange: Exchange) -> dict[str, Any]:
         told["response"] = {
             "status": outcome.status,
             "headers": _fields_out(outcome.headers),
-            "body": [_move_out(move) for move in outcome.moves],
+            "body": [_move_out(step) for step in outcome.steps],
             "end": _end(outcome),
         }
     else:
@@ -130,7 +130,7 @@ def _fields_out(headers: Headers) -> list[str]:
 def _end(response: RecordedResponse) -> str:
     if response.complete:
         return "complete"
-    last = response.moves[-1] if response.moves else b""
+    last = response.steps[-1] if response.steps else b""
     return "closed" if isinstance(last, bytes | TimedOut) else "broken"
 
 
@@ -153,12 +153,12 @@ def _bytes_out(data: bytes) -> str | dict[str, str]:
         return {"base64": base64.b64encode(data).decode()}
 
 
-def _move_out(move: Move) -> object:
-    match move:
+def _move_out(step: BodyStep) -> object:
+    match step:
         case bytes():
-            return _bytes_out(move)
+            return _bytes_out(step)
         case TransportError() | RemoteProtocolError():
-            return _fault_out(move)
+            return _fault_out(step)
         case _:
             raise LocalProtocolError("a recording holds no pauses")
 
@@ -197,17 +197,17 @@ def _name(fault: TransportFault) -> _Name:
 # -- in ---------------------------------------------------------------------------------------------------------
 
 
-def _exchange_in(told: Mapping[str, Any]) -> Exchange:
+def _exchange_in(told: Mapping[str, Any]) -> RecordedExchange:
     asked = told["request"]
     request = HttpRequest(asked["method"], asked["url"], _fields_in(asked["headers"]), _request_body_in(asked))
     if "error" in told:
-        return Exchange(request, _fault_in(told["error"]))
+        return RecordedExchange(request, _fault_in(told["error"]))
     answer = told["response"]
     if answer["end"] not in ("complete", "broken", "closed"):
         raise ValueError(f"an end is complete, broken or closed, not {answer['end']!r}")
-    moves = tuple(_move_in(move) for move in answer["body"])
-    return Exchange(
-        request, RecordedResponse(answer["status"], _fields_in(answer["headers"]), moves, answer["end"] == "complete")
+    steps = tuple(_move_in(step) for step in answer["body"])
+    return RecordedExchange(
+        request, RecordedResponse(answer["status"], _fields_in(answer["headers"]), steps, answer["end"] == "complete")
     )
 
 
@@ -224,7 +224,7 @@ def _request_body_in(asked: Mapping[str, Any]) -> bytes:
     return base64.b64decode(asked["base64"], validate=True) if "base64" in asked else b""
 
 
-def _move_in(told: str | Mapping[str, Any]) -> Move:
+def _move_in(told: str | Mapping[str, Any]) -> BodyStep:
     if isinstance(told, str):
         return told.encode()
     return base64.b64decode(told["base64"], validate=True) if "base64" in told else _fault_in(told)

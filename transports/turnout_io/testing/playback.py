@@ -1,4 +1,4 @@
-"""A response that is played from moves: what the scripted and the replaying transports have in common.
+"""A response that is played from steps: what the scripted and the replaying transports have in common.
 
 It does no I/O and waits for nothing, so one machine serves blocking and async transports.
 """
@@ -13,9 +13,9 @@ from typing import Final
 
 from turnout.errors import Phase, RemoteProtocolError, TimedOut, Timer, TransportError
 from turnout.http import Headers
-from turnout_io.testing.replies import Move, TransportFault, checked_move
+from turnout_io.testing.replies import BodyStep, TransportFault, checked_step
 
-__all__ = ["AsyncPlayedResponse", "PlayedResponse", "ScriptError", "checkpoint", "fresh"]
+__all__ = ["AsyncPlayedResponse", "PlayedResponse", "ScriptError", "checkpoint", "copy_error"]
 
 _NO_TIMEOUT: Final = "the script stalls here for ever, and the caller set no timeout: a real transport would hang"
 
@@ -25,12 +25,12 @@ class ScriptError(AssertionError):
 
 
 class PlayedResponse:
-    """One response; see `turnout_io.base.HttpResponse`. A ScriptError among the moves is raised as it stands."""
+    """One response; see `turnout_io.base.HttpResponse`. A ScriptError among the steps is raised as it stands."""
 
-    def __init__(self, status: int, headers: Headers, moves: Iterable[Move | ScriptError]) -> None:
+    def __init__(self, status: int, headers: Headers, steps: Iterable[BodyStep | ScriptError]) -> None:
         self.status = status
         self.headers = headers
-        self._moves: Iterator[Move | ScriptError] = iter(moves)
+        self._steps: Iterator[BodyStep | ScriptError] = iter(steps)
         self._silence = 0.0
         self._phase = Phase.HEAD
         self._ended = False
@@ -42,25 +42,25 @@ class PlayedResponse:
         if self._ended:
             return b""
         if self._failure is not None:
-            raise fresh(self._failure)
+            raise copy_error(self._failure)
         if self._closed:
             raise TransportError("the response was closed before its end", phase=self._phase)
-        patience = math.inf if timeout is None else timeout
+        remaining = math.inf if timeout is None else timeout
         while True:
-            if self._silence > patience:
-                self._silence -= patience
+            if self._silence > remaining:
+                self._silence -= remaining
                 raise TimedOut(f"the script sends nothing for {timeout:g} s", timer=Timer.READ, phase=self._phase)
             if self._silence == math.inf:
                 raise ScriptError(_NO_TIMEOUT)
-            patience -= self._silence
+            remaining -= self._silence
             self._silence = 0.0
-            came = next(self._moves, None)
+            came = next(self._steps, None)
             if came is None:
                 self._ended = True
                 return b""
             if isinstance(came, ScriptError):
                 raise came
-            match checked_move(came):
+            match checked_step(came):
                 case bytes(data):
                     if data:
                         self._phase = Phase.BODY
@@ -68,7 +68,7 @@ class PlayedResponse:
                 case TransportError() | RemoteProtocolError() as fault:
                     if not isinstance(fault, TimedOut):  # after which a reader may go on
                         self._failure = fault
-                    raise fresh(fault)
+                    raise copy_error(fault)
                 case seconds:
                     self._silence = seconds
 
@@ -76,7 +76,7 @@ class PlayedResponse:
         """Any time, any number of times."""
         if not self._closed:
             self._closed = True
-            close = getattr(self._moves, "close", None)
+            close = getattr(self._steps, "close", None)
             if close is not None:
                 close()
 
@@ -115,6 +115,6 @@ async def checkpoint() -> None:
     await asyncio.sleep(0)
 
 
-def fresh(fault: TransportFault) -> TransportFault:
+def copy_error(fault: TransportFault) -> TransportFault:
     """An error to raise, so that one that stands in a script gathers no traceback and serves again."""
     return copy.copy(fault)

@@ -17,15 +17,15 @@ from turnout.http import HttpRequest, shown_url
 from turnout.http.http1 import Http1Exchange
 from turnout.providers.catalog.known import CATALOG
 from turnout_io.testing.playback import ScriptError
-from turnout_io.testing.replies import STALL, Move, Reply, TransportFault
-from turnout_sandbox.answers import Answer, Scripted
-from turnout_sandbox.dialect import Context, Dialect
+from turnout_io.testing.replies import STALL, BodyStep, Reply, TransportFault
+from turnout_sandbox.answers import AnswerScript, ScriptedAnswer
+from turnout_sandbox.dialect import Context, DialectServer
 from turnout_sandbox.dialects import PROVIDERS
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected
 from turnout_sandbox.faults import Fault
 from turnout_sandbox.received import Received
 from turnout_sandbox.server.handler import respond
-from turnout_sandbox.server.steps import Ending, Step, plan
+from turnout_sandbox.server.steps import ConnectionEnd, Step, build_steps
 
 __all__ = ["ProviderReplies"]
 
@@ -38,25 +38,25 @@ class ProviderReplies:
         self._count = 0
 
     def bind(
-        self, provider: str, answer: Scripted | None, fault: Fault
+        self, provider: str, answer: AnswerScript | None, fault: Fault
     ) -> Callable[[HttpRequest], Reply | TransportFault]:
         """A function that answers a request like this. Raises LocalProtocolError for what cannot be scripted."""
         dialect = PROVIDERS.get(provider)
         if dialect is None:
             raise LocalProtocolError(f"no provider {provider!r} can be played; there are {', '.join(PROVIDERS)}")
-        if answer is not None and not isinstance(answer, str | Answer) and not callable(answer):
+        if answer is not None and not isinstance(answer, str | ScriptedAnswer) and not callable(answer):
             raise LocalProtocolError(f"an answer is a str, an Answer or a function, not {type(answer).__name__}")
 
         def give(request: HttpRequest) -> Reply | TransportFault:
             self._count += 1
             context = Context(rng=self._rng, number=self._count, fault=fault, key=None, models=None, scripted=answer)
             received = _received(dialect, request)
-            return _played(plan(respond(dialect, received, context), fault, interval=0.0), request)
+            return _played(build_steps(respond(dialect, received, context), fault, interval=0.0, now=0.0), request)
 
         return give
 
 
-def _received(dialect: Dialect, request: HttpRequest) -> Received:
+def _received(dialect: DialectServer, request: HttpRequest) -> Received:
     """The request as the dialect's server would have got it. Raises ScriptError where it is for another server."""
     host = next(
         (entry.name for entry in CATALOG.values() if entry.base_url and request.url.startswith(entry.base_url)), None
@@ -83,7 +83,7 @@ def _received(dialect: Dialect, request: HttpRequest) -> Received:
     raise ScriptError(f"{told}, which that dialect does not have")
 
 
-def _paths(dialect: Dialect, path: str) -> Iterator[str]:
+def _paths(dialect: DialectServer, path: str) -> Iterator[str]:
     """The paths that this one may be for the dialect: an endpoint of the user's own may stand before it."""
     segments = path.split("/")
     for start in range(1, len(segments)):
@@ -92,12 +92,12 @@ def _paths(dialect: Dialect, path: str) -> Iterator[str]:
         yield dialect.base + rest
 
 
-def _is_known(dialect: Dialect, received: Received) -> bool:
+def _is_known(dialect: DialectServer, received: Received) -> bool:
     """Whether the dialect has this path and method. It looks at them first, whatever else it refuses."""
     trial = Context(rng=random.Random(0), number=1, fault=Fault(), key=None, models=None, scripted="")
     try:
         dialect.respond(received, trial)
-    except Refused as refused:
+    except RequestRejected as refused:
         return refused.kind is not ErrorKind.NO_SUCH_PATH and refused.status != 405
     return True
 
@@ -122,8 +122,8 @@ def _played(steps: Iterator[Step], request: HttpRequest) -> Reply | TransportFau
                 if exchange.failure is not None and not exchange.head_received:
                     return exchange.failure
                 if exchange.head_received:
-                    return Reply(exchange.status or 0, _moves(body, steps, exchange), exchange.headers, delay)
-            case Ending():
+                    return Reply(exchange.status or 0, _steps(body, steps, exchange), exchange.headers, delay)
+            case ConnectionEnd():
                 end = _end(step, exchange)
                 assert end is not None, "an answer without a head ends with a fault"
                 return end if isinstance(end, TransportError | RemoteProtocolError) else Reply(delay=end)
@@ -132,7 +132,7 @@ def _played(steps: Iterator[Step], request: HttpRequest) -> Reply | TransportFau
     raise AssertionError("a plan ends with an Ending")
 
 
-def _moves(body: bytes, steps: Iterator[Step], exchange: Http1Exchange) -> Iterator[Move]:
+def _steps(body: bytes, steps: Iterator[Step], exchange: Http1Exchange) -> Iterator[BodyStep]:
     while True:
         if body:
             yield body
@@ -145,7 +145,7 @@ def _moves(body: bytes, steps: Iterator[Step], exchange: Http1Exchange) -> Itera
         match step:
             case bytes():
                 body = exchange.receive_data(step)
-            case Ending():
+            case ConnectionEnd():
                 end = _end(step, exchange)
                 if end is not None:
                     yield end
@@ -154,14 +154,14 @@ def _moves(body: bytes, steps: Iterator[Step], exchange: Http1Exchange) -> Itera
                 yield float(step)
 
 
-def _end(ending: Ending, exchange: Http1Exchange) -> float | TransportFault | None:
+def _end(ending: ConnectionEnd, exchange: Http1Exchange) -> float | TransportFault | None:
     """The fault that an ending is, or a stall; None where the answer is whole."""
     match ending:
-        case Ending.HANG:
+        case ConnectionEnd.HANG:
             return STALL
-        case Ending.CUT_RESET:
+        case ConnectionEnd.CUT_RESET:
             return exchange.disconnected("the connection was reset inside the answer")
-        case Ending.DONE | Ending.CLOSE | Ending.CUT_CLOSE:
+        case ConnectionEnd.DONE | ConnectionEnd.CLOSE | ConnectionEnd.CUT_CLOSE:
             exchange.receive_eof()
             return exchange.failure
         case _:

@@ -13,9 +13,9 @@ from turnout.errors import RemoteProtocolError, TimedOut, TransportError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout_io.base import AsyncHttpResponse, AsyncTransport, HttpResponse, Transport
 from turnout_io.process_lock import process_lock
-from turnout_io.testing.cassette import Exchange, RecordedResponse, write_cassette
+from turnout_io.testing.cassette import RecordedExchange, RecordedResponse, write_cassette
 from turnout_io.testing.redaction import Redaction
-from turnout_io.testing.replies import Move, TransportFault
+from turnout_io.testing.replies import BodyStep, TransportFault
 
 __all__ = ["AsyncRecordingResponse", "AsyncRecordingTransport", "RecordingResponse", "RecordingTransport"]
 
@@ -27,22 +27,22 @@ class _Take:
     request: HttpRequest
     status: int = 0
     headers: Headers = attrs.field(factory=Headers)
-    moves: list[Move] = attrs.field(factory=list)
+    steps: list[BodyStep] = attrs.field(factory=list)
     complete: bool = False
     failure: TransportFault | None = None
     is_cancelled: bool = False  # nothing happened that another run could see
 
     def read(self, data: bytes) -> None:
         if data:
-            self.moves.append(data)
+            self.steps.append(data)
         else:
             self.complete = True
 
     def broke(self, fault: TransportFault) -> None:
         """A read failed. The error that stands is told again by every further read, and written down once."""
-        last = self.moves[-1] if self.moves else None
+        last = self.steps[-1] if self.steps else None
         if isinstance(fault, TimedOut) or type(last) is not type(fault) or str(last) != str(fault):
-            self.moves.append(fault)
+            self.steps.append(fault)
 
 
 class _Tape:
@@ -77,12 +77,12 @@ class _Tape:
             warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
 
-def _clear(take: _Take, redaction: Redaction) -> Exchange:
+def _clear(take: _Take, redaction: Redaction) -> RecordedExchange:
     request = redaction.request(take.request)
     if take.failure is not None:
-        return Exchange(request, redaction.fault(take.failure))
-    headers, moves = redaction.response(take.headers, take.moves)
-    return Exchange(request, RecordedResponse(take.status, headers, moves, take.complete))
+        return RecordedExchange(request, redaction.fault(take.failure))
+    headers, steps = redaction.response(take.headers, take.steps)
+    return RecordedExchange(request, RecordedResponse(take.status, headers, steps, take.complete))
 
 
 class RecordingResponse:

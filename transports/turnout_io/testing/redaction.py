@@ -16,8 +16,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 from turnout.errors import LocalProtocolError
 from turnout.http import SECRET_HEADERS, SECRET_QUERY, Headers, HttpRequest, shown_url
 from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
-from turnout_io.testing.playback import fresh
-from turnout_io.testing.replies import Move, TransportFault
+from turnout_io.testing.playback import copy_error
+from turnout_io.testing.replies import BodyStep, TransportFault
 
 __all__ = ["REMOVED", "Redaction"]
 
@@ -61,9 +61,9 @@ class Redaction:
             self.data(request.body),
         )
 
-    def response(self, headers: Headers, moves: Sequence[Move]) -> tuple[Headers, tuple[Move, ...]]:
+    def response(self, headers: Headers, steps: Sequence[BodyStep]) -> tuple[Headers, tuple[BodyStep, ...]]:
         """The fields and the body of an answer. The pieces of a body keep their bounds where nothing is removed."""
-        body = b"".join(move for move in moves if isinstance(move, bytes))
+        body = b"".join(step for step in steps if isinstance(step, bytes))
         kept = self._fields(headers, of_request=False)
         encoding = (headers.get("content-encoding") or "").strip().lower()
         if encoding in ENCODINGS:
@@ -71,10 +71,10 @@ class Redaction:
             clear = self.data(decoded)
             if clear != decoded:
                 kept = Headers(field for field in kept if field[0].lower() != "content-encoding")
-                rest = (move for move in self._moves(moves, body) if not isinstance(move, bytes))
+                rest = (step for step in self._steps(steps, body) if not isinstance(step, bytes))
                 return _with_length(kept, len(clear)), (clear, *rest)
-        clear_moves = self._moves(moves, body)
-        length = sum(len(move) for move in clear_moves if isinstance(move, bytes))
+        clear_moves = self._steps(steps, body)
+        length = sum(len(step) for step in clear_moves if isinstance(step, bytes))
         return (kept if length == len(body) else _with_length(kept, length)), clear_moves
 
     def text(self, text: str) -> str:
@@ -85,19 +85,19 @@ class Redaction:
 
     def fault(self, fault: TransportFault) -> TransportFault:
         """The same fault, its message without secrets."""
-        clear = fresh(fault)
+        clear = copy_error(fault)
         clear.args = (self.text(fault.message),)
         return clear
 
-    def _moves(self, moves: Sequence[Move], body: bytes) -> tuple[Move, ...]:
+    def _steps(self, steps: Sequence[BodyStep], body: bytes) -> tuple[BodyStep, ...]:
         spans = [found.span() for found in self._pattern.finditer(body)]
-        clear: list[Move] = []
+        clear: list[BodyStep] = []
         start, first = 0, 0
-        for move in moves:
-            if not isinstance(move, bytes):
-                clear.append(move if isinstance(move, float | int) else self.fault(move))
+        for step in steps:
+            if not isinstance(step, bytes):
+                clear.append(step if isinstance(step, float | int) else self.fault(step))
                 continue
-            stop = start + len(move)
+            stop = start + len(step)
             piece, at = [], start
             while first < len(spans) and spans[first][0] < stop:
                 begin, end = spans[first]

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.testing.cassette import Exchange, RecordedResponse, read_cassette
+from turnout_io.testing.cassette import RecordedExchange, RecordedResponse, read_cassette
 from turnout_io.testing.differences import differences
-from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
+from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, copy_error
 from turnout_io.testing.redaction import Redaction
-from turnout_io.testing.replies import Move
+from turnout_io.testing.replies import BodyStep
 
 __all__ = ["AsyncReplayTransport", "ReplayTransport"]
 
 
-class _Replay:
+class _CassetteReplay:
     """The exchanges of a file, each for one request."""
 
     def __init__(
@@ -34,7 +34,7 @@ class _Replay:
         self._asked = 0
         self._lock = threading.Lock()
 
-    def assert_all_used(self) -> None:
+    def assert_all_called(self) -> None:
         """Raise ScriptError where the recording has exchanges that were not asked for."""
         with self._lock:
             left = [f"  {number}. {_told(exchange.request)}" for number, exchange in self._left.items()]
@@ -44,10 +44,10 @@ class _Replay:
     def _open(self, request: HttpRequest) -> PlayedResponse:
         outcome = self._take(request).outcome
         if isinstance(outcome, RecordedResponse):
-            return PlayedResponse(outcome.status, outcome.headers, self._moves(outcome))
-        raise fresh(outcome)
+            return PlayedResponse(outcome.status, outcome.headers, self._steps(outcome))
+        raise copy_error(outcome)
 
-    def _take(self, request: HttpRequest) -> Exchange:
+    def _take(self, request: HttpRequest) -> RecordedExchange:
         asked = self._redaction.request(request)
         # A key of this run stands in the body where that of the other run did, or by chance where none did.
         without_keys = self._redaction.with_credentials_of(request).request(request)
@@ -59,8 +59,8 @@ class _Replay:
                     return self._left.pop(number)
             raise ScriptError(self._mismatch(asked, apart))
 
-    def _moves(self, response: RecordedResponse) -> Iterator[Move | ScriptError]:
-        yield from response.moves
+    def _steps(self, response: RecordedResponse) -> Iterator[BodyStep | ScriptError]:
+        yield from response.steps
         if not response.complete:
             yield ScriptError(f"{self._path}: the answer was not read further when it was recorded; record it again")
 
@@ -86,7 +86,7 @@ def _told(request: HttpRequest) -> str:
     return f"{request.method} {request.url}"
 
 
-class ReplayTransport(_Replay):
+class ReplayTransport(_CassetteReplay):
     """A blocking transport that answers from a file of `RecordingTransport`.
 
     A request takes the first exchange that is left and has its method, URL and body; bodies of JSON are compared as
@@ -103,7 +103,7 @@ class ReplayTransport(_Replay):
         """Nothing is kept open."""
 
 
-class AsyncReplayTransport(_Replay):
+class AsyncReplayTransport(_CassetteReplay):
     """The same for async code, on trio and on asyncio."""
 
     async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncPlayedResponse:

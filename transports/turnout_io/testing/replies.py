@@ -12,7 +12,7 @@ import attrs
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from turnout.http import Headers
 
-__all__ = ["STALL", "Move", "Reply", "TransportFault"]
+__all__ = ["STALL", "BodyStep", "Reply", "TransportFault"]
 
 STALL: Final = math.inf
 """A pause without end, for `Reply(body=[b"some", STALL])` or `Reply(delay=STALL)`: what waits for it times out."""
@@ -20,7 +20,7 @@ STALL: Final = math.inf
 TransportFault: TypeAlias = TransportError | RemoteProtocolError
 """What a transport may raise for what the peer or the network does."""
 
-Move: TypeAlias = bytes | float | TransportFault
+BodyStep: TypeAlias = bytes | float | TransportFault
 """One thing that happens in a body: a piece that one `read` gives, seconds of silence, or the error that ends it."""
 
 
@@ -29,18 +29,18 @@ def _fields(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
     return Headers(pairs)
 
 
-def _moves(body: bytes | str | Mapping[str, Any] | Iterable[Move]) -> Iterable[Move]:
+def _steps(body: bytes | str | Mapping[str, Any] | Iterable[BodyStep]) -> Iterable[BodyStep]:
     match body:
         case bytes():
             return (body,) if body else ()
         case str():
-            return _moves(body.encode("utf-8", "surrogatepass"))
+            return _steps(body.encode("utf-8", "surrogatepass"))
         case Mapping():
-            return _moves(json.dumps(body, ensure_ascii=False))
+            return _steps(json.dumps(body, ensure_ascii=False))
         case Iterator():
             return body
         case _:
-            return tuple(map(checked_move, body))
+            return tuple(map(checked_step, body))
 
 
 def _status(reply: Reply, attribute: attrs.Attribute[int], status: int) -> None:
@@ -61,7 +61,7 @@ class Reply:
         Reply(200, [b"data: ...\\n\\n", 0.5, b"data: ...\\n\\n", Disconnected("cut")])
 
     status   as the client gets it
-    body     bytes, text, a mapping (sent as JSON), or what happens one after the other (see `Move`). An iterator is
+    body     bytes, text, a mapping (sent as JSON), or what happens one after the other (see `BodyStep`). An iterator is
              played as it is read, serves one request, and is closed with its response where it can be.
     headers  fields in order, or a mapping
     delay    seconds before the head comes
@@ -70,24 +70,24 @@ class Reply:
     """
 
     status: int = attrs.field(default=200, validator=_status)
-    body: Iterable[Move] = attrs.field(default=(), converter=_moves, repr=False)
+    body: Iterable[BodyStep] = attrs.field(default=(), converter=_steps, repr=False)
     headers: Headers = attrs.field(factory=Headers, converter=_fields)
     delay: float = attrs.field(default=0.0, validator=_delay)
 
     @property
-    def serves_once(self) -> bool:
+    def single_use(self) -> bool:
         """Whether the body is an iterator, which cannot be played again."""
         return isinstance(self.body, Iterator)
 
 
-def checked_move(move: object) -> Move:
-    """A move of a script. Raises LocalProtocolError for anything else."""
-    match move:
+def checked_step(step: object) -> BodyStep:
+    """A step of a script. Raises LocalProtocolError for anything else."""
+    match step:
         case bytes() | TransportError() | RemoteProtocolError():
-            return move
-        case float() | int() if move >= 0 and not isinstance(move, bool):
-            return float(move)
+            return step
+        case float() | int() if step >= 0 and not isinstance(step, bool):
+            return float(step)
         case _:
             raise LocalProtocolError(
-                f"a scripted body is made of bytes, seconds (0 or more) and transport errors, not of {move!r:.80}"
+                f"a scripted body is made of bytes, seconds (0 or more) and transport errors, not of {step!r:.80}"
             )

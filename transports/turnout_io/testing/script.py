@@ -13,23 +13,23 @@ from turnout.http import HttpRequest, shown_url
 from turnout_io.testing.playback import ScriptError
 from turnout_io.testing.provider_replies import ProviderReplies
 from turnout_io.testing.replies import Reply, TransportFault
-from turnout_sandbox.answers import Scripted
+from turnout_sandbox.answers import AnswerScript
 from turnout_sandbox.faults import Fault
 
-__all__ = ["Outcome", "Script"]
+__all__ = ["ReplyScript", "ScriptedResult"]
 
-Outcome: TypeAlias = Reply | TransportFault
+ScriptedResult: TypeAlias = Reply | TransportFault
 """What comes of a request: an answer, or an error in place of it (`ConnectFailed("refused")`)."""
 
 When: TypeAlias = Callable[[HttpRequest], object]
 
 
 @attrs.define(eq=False)
-class _Entry:
+class _ScriptEntry:
     """One answer of a script. `left` is how many requests it still serves; None is no bound."""
 
     told: str
-    outcome: Outcome | Callable[[HttpRequest], Outcome]
+    outcome: ScriptedResult | Callable[[HttpRequest], ScriptedResult]
     when: When | None
     left: int | None
     served: int = 0
@@ -38,7 +38,7 @@ class _Entry:
         return self.left != 0 and (self.when is None or bool(self.when(request)))
 
 
-class Script:
+class ReplyScript:
     """Answers in the order in which they are to be given, and the requests that came for them.
 
     A request takes the first answer that is left and whose `when`, if it has one, is true of the request. One that
@@ -46,7 +46,7 @@ class Script:
     """
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self._entries: list[_ScriptEntry] = []
         self._requests: list[HttpRequest] = []
         self._providers = ProviderReplies()
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Script:
 
     def add(
         self,
-        *outcomes: Outcome | Callable[[HttpRequest], Outcome],
+        *outcomes: ScriptedResult | Callable[[HttpRequest], ScriptedResult],
         when: When | None = None,
         times: int | None = 1,
     ) -> None:
@@ -74,14 +74,14 @@ class Script:
                 raise LocalProtocolError(
                     f"a script is made of Reply, transport errors and functions, not of {type(outcome).__name__}"
                 )
-            if isinstance(outcome, Reply) and outcome.serves_once and times != 1:
+            if isinstance(outcome, Reply) and outcome.single_use and times != 1:
                 raise LocalProtocolError("this reply's body is an iterator and serves once; add a function instead")
-            self._append(_Entry(repr(outcome), outcome, when, times))
+            self._append(_ScriptEntry(repr(outcome), outcome, when, times))
 
     def answer(
         self,
         provider: str,
-        answer: Scripted | None = None,
+        answer: AnswerScript | None = None,
         *,
         fault: Fault | None = None,
         when: When | None = None,
@@ -91,7 +91,7 @@ class Script:
 
             transport.answer("openai", "Hello")
             transport.answer("openai", fault=Fault(status=429, headers={"retry-after-ms": "10"}))
-            transport.answer("gemini", "Hello there, old friend", fault=Fault(cut="reset", after=2))
+            transport.answer("gemini", "Hello there, old friend", fault=Fault(abort="reset", after_tokens=2))
 
         provider  a name of the catalog, "anthropic" or "openai-compatible"
         answer    a text, an `Answer` (with reasoning and tool calls), or a function of what was received; made up
@@ -100,16 +100,16 @@ class Script:
         when, times   as for `add`
         """
         give = self._providers.bind(provider, answer, fault or Fault())
-        self._append(_Entry(f"{provider}: {answer if fault is None else fault!r}", give, when, times))
+        self._append(_ScriptEntry(f"{provider}: {answer if fault is None else fault!r}", give, when, times))
 
-    def assert_all_used(self) -> None:
+    def assert_all_called(self) -> None:
         """Raise ScriptError where answers are left that no request came for."""
         with self._lock:
             left = [f"  {number}. {entry.told}" for number, entry in self._numbered() if entry.left]
         if left:
             raise ScriptError("\n".join(["no request came for these answers of the script:", *left]))
 
-    def take(self, request: HttpRequest) -> Outcome:
+    def take(self, request: HttpRequest) -> ScriptedResult:
         """The outcome for a request. Raises ScriptError where the script has none."""
         with self._lock:
             self._requests.append(request)
@@ -132,13 +132,13 @@ class Script:
             raise ScriptError(f"a function of the script gave {type(given).__name__}, not a Reply or a transport error")
         return given
 
-    def _append(self, entry: _Entry) -> None:
+    def _append(self, entry: _ScriptEntry) -> None:
         if entry.left is not None and (not isinstance(entry.left, int) or entry.left < 1):
             raise LocalProtocolError(f"times={entry.left!r}: give 1 or more, or None for any number")
         with self._lock:
             self._entries.append(entry)
 
-    def _numbered(self) -> list[tuple[int, _Entry]]:
+    def _numbered(self) -> list[tuple[int, _ScriptEntry]]:
         return list(enumerate(self._entries, 1))
 
     def _told(self, problem: str) -> str:

@@ -7,19 +7,19 @@ import math
 from turnout.errors import Phase, TimedOut, Timer
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
-from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, fresh
+from turnout_io.testing.playback import AsyncPlayedResponse, PlayedResponse, ScriptError, checkpoint, copy_error
 from turnout_io.testing.replies import Reply
-from turnout_io.testing.script import Script
+from turnout_io.testing.script import ReplyScript
 
 __all__ = ["AsyncScriptedTransport", "ScriptedTransport"]
 
 
-class _Scripted(Script):
+class _Scripted(ReplyScript):
     def _open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
         Http1Exchange.to_url(request)  # refuses what no transport could send
         outcome = self.take(request)
         if not isinstance(outcome, Reply):
-            raise fresh(outcome)
+            raise copy_error(outcome)
         if timeouts.response_headers is not None and outcome.delay > timeouts.response_headers:
             raise TimedOut("the script gives no head in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT)
         if outcome.delay == math.inf:
@@ -35,9 +35,9 @@ class ScriptedTransport(_Scripted):
         transport.answer("gemini", "Hello")
         router = Router.from_env(environ={"OPENAI_API_KEY": "…", "GEMINI_API_KEY": "…"}, transport=transport)
         …
-        transport.assert_all_used()
+        transport.assert_all_called()
 
-    See `Script` for what can be scripted. It may be used from several threads.
+    See `ReplyScript` for what can be scripted. It may be used from several threads.
     """
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:

@@ -10,15 +10,15 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, Turn, compose
+from turnout_sandbox.answers import ParsedRequest, Turn, compose
 from turnout_sandbox.anthropic.requests import read_messages_request
 from turnout_sandbox.dialect import Context, dumps, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.prose import pieces_of
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
 
-__all__ = ["Anthropic"]
+__all__ = ["AnthropicServer"]
 
 _ERRORS = {
     ErrorKind.INVALID: (400, "invalid_request_error", "The request is not valid."),
@@ -39,13 +39,13 @@ _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 @attrs.frozen(kw_only=True)
-class Anthropic:
+class AnthropicServer:
     name: str = "anthropic"
     base: str = ""
     models: tuple[str, ...] = ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-1")
 
     def respond(self, received: Received, context: Context) -> Response:
-        _let_in(received, context)
+        _authenticate(received, context)
         match received.method, received.path:
             case "GET", "/v1/models":
                 known = self.models if context.models is None else tuple(sorted(context.models))
@@ -53,12 +53,14 @@ class Anthropic:
             case "POST", "/v1/messages":
                 return self._messages(received, context)
             case _:
-                raise Refused(ErrorKind.NO_SUCH_PATH)
+                raise RequestRejected(ErrorKind.NO_SUCH_PATH)
 
-    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+    def error_response(
+        self, refused: RequestRejected, context: Context, received: Received | None = None
+    ) -> UnaryResponse:
         if received is not None:
             refused.model = refused.model or received.model
-        status, error = _told(refused)
+        status, error = _error_response(refused)
         headers: Fields = (("x-should-retry", "true" if status in (408, 409, 429) or status >= 500 else "false"),)
         if refused.kind is ErrorKind.RATE_LIMIT:
             headers += (("retry-after", "3"),)
@@ -68,16 +70,16 @@ class Anthropic:
 
     def _messages(self, received: Received, context: Context) -> Response:
         if not isinstance(received.body, Mapping):
-            raise Refused(ErrorKind.INVALID, "The request body is not valid JSON.")
-        asked = read_messages_request(received.body)
-        if not context.knows(asked.model):
-            raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
-        turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
-        answer = _Answer(asked, turn, context)
-        if not asked.stream:
+            raise invalid("The request body is not valid JSON.")
+        request = read_messages_request(received.body)
+        if not context.knows(request.model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
+        turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")
+        answer = _AnthropicFormat(request, turn, context)
+        if not request.stream:
             return _unary(200, answer.whole(), context)
-        _, error = _told(Refused(context.stream_error(), model=asked.model))
-        return Stream(
+        _, error = _error_response(RequestRejected(context.stream_error(), model=request.model))
+        return StreamedResponse(
             headers=(
                 ("content-type", "text/event-stream; charset=utf-8"),
                 ("cache-control", "no-cache"),
@@ -92,18 +94,18 @@ class Anthropic:
         )
 
 
-def _let_in(received: Received, context: Context) -> None:
+def _authenticate(received: Received, context: Context) -> None:
     bearer = received.headers.get("authorization", "").removeprefix("Bearer ")
     key = received.headers.get("x-api-key") or bearer
     if not key:
-        raise Refused(ErrorKind.AUTH, "x-api-key header is required")
+        raise RequestRejected(ErrorKind.AUTH, "x-api-key header is required")
     if context.key is not None and key != context.key:
-        raise Refused(ErrorKind.AUTH)
+        raise RequestRejected(ErrorKind.AUTH)
     if not received.headers.get("anthropic-version"):
-        raise Refused(ErrorKind.INVALID, "anthropic-version: header is required")
+        raise invalid("anthropic-version: header is required")
 
 
-def _told(refused: Refused) -> tuple[int, dict[str, Any]]:
+def _error_response(refused: RequestRejected) -> tuple[int, dict[str, Any]]:
     status, kind, text = _ERRORS[refused.kind]
     message = refused.message or text.format(model=refused.model or "this-model")
     return refused.status or status, {"type": "error", "error": {"type": kind, "message": message}}
@@ -119,9 +121,9 @@ def _fields(context: Context) -> Fields:
     return tuple(fields)
 
 
-def _unary(status: int, body: object, context: Context) -> Unary:
+def _unary(status: int, body: object, context: Context) -> UnaryResponse:
     fields = (("content-type", "application/json"), *_fields(context))
-    return Unary(status, fields, dumps(body).encode("utf-8", "replace"))
+    return UnaryResponse(status, fields, dumps(body).encode("utf-8", "replace"))
 
 
 def _page(models: list[dict[str, Any]]) -> dict[str, Any]:
@@ -143,8 +145,8 @@ def _event(payload: Mapping[str, Any]) -> bytes:
 
 
 @attrs.define
-class _Answer:
-    asked: Asked
+class _AnthropicFormat:
+    request: ParsedRequest
     turn: Turn
     context: Context
     identity: str = attrs.field(init=False)
@@ -170,9 +172,9 @@ class _Answer:
         return {"type": "message_start", "message": self._message([], None, 1)}
 
     def delta(self) -> dict[str, Any]:
-        told = {"stop_reason": _STOPS[self.turn.finish], "stop_sequence": None}
+        delta = {"stop_reason": _STOPS[self.turn.finish], "stop_sequence": None}
         usage = {"usage": {"output_tokens": self.turn.completion_tokens}} if self.context.fault.usage else {}
-        return {"type": "message_delta", "delta": told, **usage}
+        return {"type": "message_delta", "delta": delta, **usage}
 
     def tokens(self) -> Iterator[bytes]:
         """One write a piece: a block's start comes with its first delta, its stop with its last."""
@@ -215,7 +217,7 @@ class _Answer:
             "id": self.identity,
             "type": "message",
             "role": "assistant",
-            "model": self.asked.model,
+            "model": self.request.model,
             "content": content,
             "stop_reason": reason,
             "stop_sequence": None,

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, ToolSpec
+from turnout_sandbox.answers import ParsedRequest, ToolSpec
 from turnout_sandbox.dialect import string_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.prose import words_in
 
 __all__ = ["read_messages_request"]
@@ -33,12 +33,12 @@ _BLOCKS = {
 }
 
 
-def _invalid(message: str) -> Refused:
-    return Refused(ErrorKind.INVALID, message)
+def _invalid(message: str) -> RequestRejected:
+    return invalid(message)
 
 
-def read_messages_request(body: Mapping[str, Any]) -> Asked:
-    """Raises Refused."""
+def read_messages_request(body: Mapping[str, Any]) -> ParsedRequest:
+    """Raises RequestRejected."""
     for name in body:
         if name not in _FIELDS:
             raise _invalid(f"{name}: Extra inputs are not permitted")
@@ -52,7 +52,7 @@ def read_messages_request(body: Mapping[str, Any]) -> Asked:
         raise _invalid("max_tokens: Input should be greater than or equal to 1")
     thinking = _thinking(body, limit)
     _sampling(body, thinking)
-    messages = _Messages()
+    messages = _AnthropicMessages()
     messages.read(body["messages"])
     if messages.last_role == "assistant" and _NO_PREFILL.match(model):
         raise _invalid(
@@ -72,20 +72,20 @@ def read_messages_request(body: Mapping[str, Any]) -> Asked:
     tokens = messages.tokens + words_in(string_of(body.get("system") or ""))
     tokens += sum(words_in(json.dumps(tool.schema)) + 4 for tool in tools)
     if tokens > _WINDOW:
-        raise Refused(ErrorKind.CONTEXT_LENGTH, f"prompt is too long: {tokens} tokens > {_WINDOW} maximum")
-    return Asked(
+        raise RequestRejected(ErrorKind.CONTEXT_LENGTH, f"prompt is too long: {tokens} tokens > {_WINDOW} maximum")
+    return ParsedRequest(
         model=model,
         prompt=messages.prompt,
         prompt_tokens=tokens,
         stream=body.get("stream") is True,
         tool_results=tuple(messages.results),
         tools=tools,
-        choice=choice,
-        forced=forced,
-        parallel=parallel,
+        tool_choice=choice,
+        forced_tool=forced,
+        parallel_tool_calls=parallel,
         schema=_schema(body.get("output_config")),
-        thinking=thinking,
-        beginning=messages.last_text if messages.last_role == "assistant" else "",
+        reasoning=thinking,
+        prefix=messages.last_text if messages.last_role == "assistant" else "",
         max_tokens=limit,
         stop=tuple(body.get("stop_sequences") or ()),
     )
@@ -157,7 +157,7 @@ def _choice(choice: object, tools: tuple[ToolSpec, ...]) -> tuple[str, str | Non
 
 
 @attrs.define
-class _Messages:
+class _AnthropicMessages:
     prompt: str = ""
     results: list[str] = attrs.field(factory=list)
     tokens: int = 0
@@ -192,21 +192,21 @@ class _Messages:
             raise _invalid(f"messages.{index}: all messages must have non-empty content")
         self.tokens += 4
         self.results.clear()
-        asked, self._open = self._open, set()
+        request, self._open = self._open, set()
         texts: list[str] = []
         for number, block in enumerate(blocks):
             spot = f"messages.{index}.content.{number}"
             if str(block.get("type")) not in _BLOCKS[role]:
                 raise _invalid(f"{spot}.type: Input tag '{block.get('type')}' does not match any of the expected tags")
-            self._block(block, spot, texts, asked)
-        if asked:
-            self._open = asked
+            self._block(block, spot, texts, request)
+        if request:
+            self._open = request
             raise _invalid(self._unanswered(index - 1))
         self.last_text = "".join(texts)
         if role == "user" and not self.results:
             self.prompt = self.last_text
 
-    def _block(self, block: Mapping[str, Any], spot: str, texts: list[str], asked: set[str]) -> None:
+    def _block(self, block: Mapping[str, Any], spot: str, texts: list[str], request: set[str]) -> None:
         match block["type"]:
             case "text":
                 if not isinstance(block.get("text"), str) or not block["text"]:
@@ -219,15 +219,15 @@ class _Messages:
                 self._open.add(block["id"])
                 self.tokens += words_in(json.dumps(block["input"]))
             case "tool_result":
-                if str(block.get("tool_use_id")) not in asked:
+                if str(block.get("tool_use_id")) not in request:
                     raise _invalid(
                         f"{spot}: unexpected `tool_use_id` found in `tool_result` blocks: {block.get('tool_use_id')}. "
                         "Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
                     )
-                asked.discard(str(block["tool_use_id"]))
-                told = string_of(block.get("content") or "")
-                self.results.append(told)
-                self.tokens += words_in(told)
+                request.discard(str(block["tool_use_id"]))
+                error_response = string_of(block.get("content") or "")
+                self.results.append(error_response)
+                self.tokens += words_in(error_response)
             case "thinking":
                 if not isinstance(block.get("signature"), str):
                     raise _invalid(f"{spot}.thinking.signature: Field required")

@@ -12,15 +12,15 @@ from urllib.parse import unquote
 
 import attrs
 
-from turnout_sandbox.answers import Asked, Turn, compose
+from turnout_sandbox.answers import ParsedRequest, Turn, compose
 from turnout_sandbox.anthropic.requests import read_messages_request
 from turnout_sandbox.dialect import Context, dumps, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.prose import pieces_of
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.responses import Response, Stream, Unary
+from turnout_sandbox.server.responses import Response, StreamedResponse, UnaryResponse
 
-__all__ = ["Bedrock"]
+__all__ = ["BedrockServer"]
 
 _ERRORS = {
     ErrorKind.INVALID: (400, "ValidationException", "The request is not valid."),
@@ -48,13 +48,13 @@ _MEDIA = ("image", "document", "video", "audio")
 
 
 @attrs.frozen(kw_only=True)
-class Bedrock:
+class BedrockServer:
     name: str = "bedrock"
     base: str = ""
     models: tuple[str, ...] = ("anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-lite-v1:0")
 
     def respond(self, received: Received, context: Context) -> Response:
-        _let_in(received, context)
+        _authenticate(received, context)
         known = self.models if context.models is None else tuple(sorted(context.models))
         folder, _, rest = received.path.lstrip("/").partition("/")
         if received.method == "GET" and folder == "foundation-models":
@@ -65,35 +65,37 @@ class Bedrock:
             return self._json(200, {"inferenceProfileSummaries": profiles}, context)
         model, _, verb = rest.rpartition("/")
         if received.method != "POST" or folder != "model" or verb not in ("converse", "converse-stream"):
-            raise Refused(ErrorKind.NO_SUCH_PATH)
+            raise RequestRejected(ErrorKind.NO_SUCH_PATH)
         return self._converse(received, context, unquote(model), stream=verb == "converse-stream")
 
-    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+    def error_response(
+        self, refused: RequestRejected, context: Context, received: Received | None = None
+    ) -> UnaryResponse:
         status, kind, text = _ERRORS[refused.kind]
         unary = self._json(refused.status or status, {"message": refused.message or text}, context)
         return attrs.evolve(
             unary, headers=(*unary.headers, ("x-amzn-errortype", f"{kind}:http://internal.amazon.com/"))
         )
 
-    def _json(self, status: int, body: object, context: Context) -> Unary:
+    def _json(self, status: int, body: object, context: Context) -> UnaryResponse:
         fields = (("content-type", "application/json"), ("x-amzn-requestid", token_of(context.rng, 36)))
-        return Unary(status, fields, dumps(body).encode("utf-8", "replace"))
+        return UnaryResponse(status, fields, dumps(body).encode("utf-8", "replace"))
 
     def _converse(self, received: Received, context: Context, model: str, *, stream: bool) -> Response:
         if not isinstance(received.body, Mapping):
-            raise Refused(ErrorKind.INVALID, "The body of the request is not a JSON object.")
+            raise invalid("The body of the request is not a JSON object.")
         try:
-            asked = _asked(received.body, model)
+            request = _parsed(received.body, model)
         except (AttributeError, KeyError, TypeError, ValueError) as fault:
-            raise Refused(ErrorKind.INVALID, f"The body of the request is malformed: {fault}") from None
+            raise invalid(f"The body of the request is malformed: {fault}") from None
         if not context.knows(model):
-            raise Refused(ErrorKind.NO_SUCH_MODEL, model=model)
-        answer = _Answer(compose(asked, received, context.scripted, f"{self.name}/{model}"), context)
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+        answer = _BedrockFormat(compose(request, received, context.scripted, f"{self.name}/{model}"), context)
         if not stream:
             return self._json(200, answer.whole(), context)
         kind = context.stream_error()
         exception = _IN_STREAM.get(kind, "internalServerException")
-        return Stream(
+        return StreamedResponse(
             headers=(("content-type", "application/vnd.amazon.eventstream"),),
             opening=(_frame("messageStart", {"role": "assistant"}),),
             tokens=answer.tokens(),
@@ -104,24 +106,24 @@ class Bedrock:
         )
 
 
-def _let_in(received: Received, context: Context) -> None:
+def _authenticate(received: Received, context: Context) -> None:
     given = received.headers.get("authorization", "")
     if given.startswith("AWS4-HMAC-SHA256 "):
         return  # whatever it says: only AWS can check a signature, and tells what is wrong with it
     key = given.removeprefix("Bearer ")
     if not key:
-        raise Refused(ErrorKind.AUTH, "Missing Authentication Token")
+        raise RequestRejected(ErrorKind.AUTH, "Missing Authentication Token")
     if context.key is not None and key != context.key:
-        raise Refused(ErrorKind.AUTH)
+        raise RequestRejected(ErrorKind.AUTH)
 
 
-def _asked(body: Mapping[str, Any], model: str) -> Asked:
-    """The request, read by the rules of Anthropic's messages, whose blocks these are in other words. Raises Refused."""
+def _parsed(body: Mapping[str, Any], model: str) -> ParsedRequest:
+    """Read the request by the rules of Anthropic's messages: its blocks are the same, with other names."""
     inference = body.get("inferenceConfig") or {}
     config = body.get("toolConfig") or {}
     additional = body.get("additionalModelRequestFields") or {}
     if not isinstance(inference, Mapping) or not isinstance(config, Mapping) or not isinstance(additional, Mapping):
-        raise Refused(ErrorKind.INVALID, "An object was expected where something else is.")
+        raise invalid("An object was expected where something else is.")
     messages = body.get("messages")
     words: dict[str, Any] = {
         "model": model,
@@ -146,24 +148,29 @@ def _message(message: Any) -> Any:
 
 
 def _block(block: Mapping[str, Any]) -> dict[str, Any]:
-    kind, told = next(iter(block.items()), ("nothing", {}))
+    kind, value = next(iter(block.items()), ("nothing", {}))
     if kind == "text":
-        return {"type": "text", "text": told}
-    if not isinstance(told, Mapping):
+        return {"type": "text", "text": value}
+    if not isinstance(value, Mapping):
         return {"type": kind}
     if kind in _MEDIA:
-        return {"type": "image", "source": told.get("source")}
+        return {"type": "image", "source": value.get("source")}
     if kind == "toolUse":
-        return {"type": "tool_use", "id": told.get("toolUseId"), "name": told.get("name"), "input": told.get("input")}
+        return {
+            "type": "tool_use",
+            "id": value.get("toolUseId"),
+            "name": value.get("name"),
+            "input": value.get("input"),
+        }
     if kind == "toolResult":
-        parts = told.get("content")
+        parts = value.get("content")
         said = parts if isinstance(parts, list) else []
         texts = [
             {"type": "text", "text": part["text"]} for part in said if isinstance(part, Mapping) and "text" in part
         ]
-        return {"type": "tool_result", "tool_use_id": told.get("toolUseId"), "content": texts}
+        return {"type": "tool_result", "tool_use_id": value.get("toolUseId"), "content": texts}
     if kind == "reasoningContent":
-        text = told.get("reasoningText")
+        text = value.get("reasoningText")
         return {"type": "thinking", **text} if isinstance(text, Mapping) else {"type": "redacted_thinking"}
     return {"type": kind}
 
@@ -212,7 +219,7 @@ def _frame(kind: str, payload: Mapping[str, Any]) -> bytes:
 
 
 @attrs.define
-class _Answer:
+class _BedrockFormat:
     turn: Turn
     context: Context
     call_ids: tuple[str, ...] = attrs.field(init=False)
@@ -224,8 +231,8 @@ class _Answer:
         turn = self.turn
         blocks: list[dict[str, Any]] = []
         if turn.reasoning:
-            told = {"text": turn.whole_reasoning, "signature": self._signature()}
-            blocks.append({"reasoningContent": {"reasoningText": told}})
+            reasoning = {"text": turn.whole_reasoning, "signature": self._signature()}
+            blocks.append({"reasoningContent": {"reasoningText": reasoning}})
         if turn.text:
             blocks.append({"text": turn.whole_text})
         for identity, call in zip(self.call_ids, turn.calls, strict=True):

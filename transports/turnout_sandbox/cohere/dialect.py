@@ -7,17 +7,17 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, Turn, compose
+from turnout_sandbox.answers import ParsedRequest, Turn, compose
 from turnout_sandbox.dialect import Context, dumps, string_of, token_of, whole_number
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.openai.embeddings import native_dimensions
 from turnout_sandbox.openai.requests import Rules, read_chat
 from turnout_sandbox.prose import pieces_of, words_in
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
 from turnout_sandbox.vectors import as_floats, vector_of
 
-__all__ = ["Cohere"]
+__all__ = ["CohereServer"]
 
 _ERRORS = {
     ErrorKind.INVALID: (400, "invalid request"),
@@ -37,18 +37,18 @@ _ERRORS = {
     ErrorKind.TIMEOUT: (504, "the request timed out"),
 }
 _STOPS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
-_RULES = Rules(roles=frozenset({"system", "user", "assistant", "tool"}), stops=5, hot=1.0)
+_RULES = Rules(roles=frozenset({"system", "user", "assistant", "tool"}), max_stop_sequences=5, max_temperature=1.0)
 _PURPOSES = frozenset({"search_document", "search_query", "classification", "clustering", "image"})
 
 
 @attrs.frozen(kw_only=True)
-class Cohere:
+class CohereServer:
     name: str = "cohere"
     base: str = ""
     models: tuple[str, ...] = ("command-a-03-2025", "command-a-reasoning-08-2025", "command-r7b-12-2024", "embed-v4.0")
 
     def respond(self, received: Received, context: Context) -> Response:
-        _let_in(received, context)
+        _authenticate(received, context)
         match received.method, received.path:
             case "GET", "/v1/models":
                 known = self.models if context.models is None else tuple(sorted(context.models))
@@ -59,9 +59,11 @@ class Cohere:
             case "POST", "/v2/embed":
                 return _embed(_body(received), context)
             case _:
-                raise Refused(ErrorKind.NO_SUCH_PATH)
+                raise RequestRejected(ErrorKind.NO_SUCH_PATH)
 
-    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+    def error_response(
+        self, refused: RequestRejected, context: Context, received: Received | None = None
+    ) -> UnaryResponse:
         if received is not None:
             refused.model = refused.model or received.model
         status, text = _ERRORS[refused.kind]
@@ -69,16 +71,16 @@ class Cohere:
         return _unary(refused.status or status, {"id": _uuid(context), "message": message})
 
     def _chat(self, received: Received, context: Context) -> Response:
-        asked = _asked(_body(received))
-        if not context.knows(asked.model):
-            raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
-        turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
-        answer = _Answer(turn, context)
-        if not asked.stream:
+        request = _asked(_body(received))
+        if not context.knows(request.model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
+        turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")
+        answer = _CohereFormat(turn, context)
+        if not request.stream:
             return _unary(200, answer.whole())
         _, text = _ERRORS[context.stream_error()]
-        failed = {"finish_reason": "ERROR", "error": text.format(model=asked.model)}
-        return Stream(
+        failed = {"finish_reason": "ERROR", "error": text.format(model=request.model)}
+        return StreamedResponse(
             headers=(("content-type", "text/event-stream"), ("cache-control", "no-cache")),
             opening=(_event("message-start", id=answer.identity, delta={"message": {"role": "assistant"}}),),
             tokens=answer.tokens(),
@@ -89,31 +91,31 @@ class Cohere:
         )
 
 
-def _let_in(received: Received, context: Context) -> None:
+def _authenticate(received: Received, context: Context) -> None:
     key = received.headers.get("authorization", "").removeprefix("Bearer ")
     if not key:
-        raise Refused(ErrorKind.AUTH, "no api key supplied")
+        raise RequestRejected(ErrorKind.AUTH, "no api key supplied")
     if context.key is not None and key != context.key:
-        raise Refused(ErrorKind.AUTH)
+        raise RequestRejected(ErrorKind.AUTH)
 
 
 def _body(received: Received) -> Mapping[str, Any]:
     if not isinstance(received.body, Mapping):
-        raise Refused(ErrorKind.INVALID, "the body of the request is not a JSON object")
+        raise invalid("the body of the request is not a JSON object")
     return received.body
 
 
-def _asked(body: Mapping[str, Any]) -> Asked:
-    """The request, read by the rules of chat completions once it is put in their words. Raises Refused."""
+def _asked(body: Mapping[str, Any]) -> ParsedRequest:
+    """The request, read by the rules of chat completions once it is put in their words. Raises RequestRejected."""
     choice = body.get("tool_choice")
     if choice not in (None, "NONE", "REQUIRED"):
-        raise Refused(ErrorKind.INVALID, "invalid tool_choice: one of NONE, REQUIRED is expected")
+        raise invalid("invalid tool_choice: one of NONE, REQUIRED is expected")
     messages = body.get("messages")
     wanted = body.get("response_format")
     as_json = isinstance(wanted, Mapping) and wanted.get("type") == "json_object"
     schema = wanted.get("json_schema", {}) if isinstance(wanted, Mapping) and as_json else None
     if schema is not None and body.get("tools"):
-        raise Refused(ErrorKind.INVALID, "response_format is not supported with tools")
+        raise invalid("response_format is not supported with tools")
     thinking = body.get("thinking")
     words = {
         "model": body.get("model"),
@@ -126,9 +128,9 @@ def _asked(body: Mapping[str, Any]) -> Asked:
         "tools": body.get("tools"),
         "tool_choice": str(choice).lower() if choice is not None else None,
     }
-    asked = read_chat({name: value for name, value in words.items() if value is not None}, _RULES)
-    thinks = isinstance(thinking, Mapping) and thinking.get("type") == "enabled"
-    return attrs.evolve(asked, schema=schema, thinking=thinks)
+    request = read_chat({name: value for name, value in words.items() if value is not None}, _RULES)
+    reasons = isinstance(thinking, Mapping) and thinking.get("type") == "enabled"
+    return attrs.evolve(request, schema=schema, reasoning=reasons)
 
 
 def _message(message: object) -> object:
@@ -139,16 +141,16 @@ def _message(message: object) -> object:
     return {"role": "assistant", "content": string_of(message.get("content") or "") or None, **calls}
 
 
-def _embed(body: Mapping[str, Any], context: Context) -> Unary:
+def _embed(body: Mapping[str, Any], context: Context) -> UnaryResponse:
     model, texts = body.get("model"), body.get("texts")
     if not isinstance(model, str) or not context.knows(model):
-        raise Refused(ErrorKind.NO_SUCH_MODEL, model=str(model))
+        raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=str(model))
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise Refused(ErrorKind.INVALID, "texts must be a list of strings with at least one element")
+        raise invalid("texts must be a list of strings with at least one element")
     if len(texts) > 96:
-        raise Refused(ErrorKind.INVALID, "total number of texts must be at most 96")
+        raise invalid("total number of texts must be at most 96")
     if str(body.get("input_type")) not in _PURPOSES:
-        raise Refused(ErrorKind.INVALID, "valid input_type must be provided with the provided model")
+        raise invalid("valid input_type must be provided with the provided model")
     native = native_dimensions(model)
     size = whole_number(body, "output_dimension") or native
     vectors = [as_floats(vector_of(model, text, min(size, native), native)) for text in texts]
@@ -157,9 +159,9 @@ def _embed(body: Mapping[str, Any], context: Context) -> Unary:
     return _unary(200, {"id": _uuid(context), "embeddings": {"float": vectors}, "texts": texts, "meta": meta})
 
 
-def _unary(status: int, body: object) -> Unary:
+def _unary(status: int, body: object) -> UnaryResponse:
     fields: Fields = (("content-type", "application/json"),)
-    return Unary(status, fields, dumps(body).encode("utf-8", "replace"))
+    return UnaryResponse(status, fields, dumps(body).encode("utf-8", "replace"))
 
 
 def _event(kind: str, **fields: Any) -> bytes:
@@ -171,7 +173,7 @@ def _uuid(context: Context) -> str:
 
 
 @attrs.define
-class _Answer:
+class _CohereFormat:
     turn: Turn
     context: Context
     identity: str = attrs.field(init=False)
@@ -189,11 +191,11 @@ class _Answer:
         ]
 
     def end(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"finish_reason": _STOPS[self.turn.finish]}
+        end: dict[str, Any] = {"finish_reason": _STOPS[self.turn.finish]}
         if self.context.fault.usage:
             counts = {"input_tokens": self.turn.prompt_tokens, "output_tokens": self.turn.completion_tokens}
-            told["usage"] = {"billed_units": counts, "tokens": counts}
-        return told
+            end["usage"] = {"billed_units": counts, "tokens": counts}
+        return end
 
     def whole(self) -> dict[str, Any]:
         turn = self.turn

@@ -12,16 +12,16 @@ import attrs
 
 from turnout_sandbox.answers import Turn, compose
 from turnout_sandbox.dialect import Context, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.gemini.errors import gemini_error
-from turnout_sandbox.gemini.requests import GeminiAsked, read_generate, snake
+from turnout_sandbox.gemini.requests import ParsedGeminiRequest, read_generate, snake
 from turnout_sandbox.openai.embeddings import native_dimensions
 from turnout_sandbox.prose import words_in
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
 from turnout_sandbox.vectors import as_floats, vector_of
 
-__all__ = ["Gemini"]
+__all__ = ["GeminiServer"]
 
 _ROUTE = re.compile(r"(?:/v1beta|/v1)/models(?:/(?P<model>[^:]+?)(?::(?P<method>\w+))?)?")
 _BATCH = 100  # embeddings a request
@@ -30,7 +30,7 @@ _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}  # a ca
 
 
 @attrs.frozen(kw_only=True)
-class Gemini:
+class GeminiServer:
     name: str = "gemini"
     base: str = ""
     models: tuple[str, ...] = (
@@ -44,73 +44,77 @@ class Gemini:
     def respond(self, received: Received, context: Context) -> Response:
         route = _ROUTE.fullmatch(received.path)
         if route is None:
-            raise Refused(ErrorKind.NO_SUCH_PATH)
+            raise RequestRejected(ErrorKind.NO_SUCH_PATH)
         model, method = route["model"], route["method"]
-        _let_in(received, context)
+        _authenticate(received, context)
         if method is None:
             if received.method != "GET":
-                raise Refused(ErrorKind.NO_SUCH_PATH)
+                raise RequestRejected(ErrorKind.NO_SUCH_PATH)
             return self._list(received, context) if model is None else self._one(model, context)
         if received.method != "POST" or method not in _METHODS:
-            raise Refused(ErrorKind.NO_SUCH_PATH)
+            raise RequestRejected(ErrorKind.NO_SUCH_PATH)
         body = _object_of(received)
         embeds = "embed" in method.lower()
         if not context.knows(model) or ("embed" in model) is not embeds:
-            raise Refused(ErrorKind.NO_SUCH_MODEL, model=model)
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
         if embeds:
             return _embeddings(body, model, method, context)
-        asked = read_generate(body, model, method == "streamGenerateContent")
-        turn = compose(asked.asked, received, context.scripted, f"{self.name}/{model}")
-        answer = _Answer(asked, turn, token_of(context.rng, 22), context.fault.usage)
-        if not asked.asked.stream:
+        request = read_generate(body, model, method == "streamGenerateContent")
+        turn = compose(request.request, received, context.scripted, f"{self.name}/{model}")
+        answer = _GeminiFormat(request, turn, token_of(context.rng, 22), context.fault.usage)
+        if not request.request.stream:
             return _unary(200, answer.whole())
         return _stream(answer, context, sse=received.query.get("alt") == "sse")
 
-    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+    def error_response(
+        self, refused: RequestRejected, context: Context, received: Received | None = None
+    ) -> UnaryResponse:
         method = "generateContent"
         if received is not None:
             refused.model = refused.model or received.model
             method = "embedContent" if "mbedContent" in received.path else method
         return _unary(*gemini_error(refused, method))
 
-    def _list(self, received: Received, context: Context) -> Unary:
+    def _list(self, received: Received, context: Context) -> UnaryResponse:
         """One page. The token is opaque to clients; here it is the number of the first entry, in base64."""
         known = self.models if context.models is None else tuple(sorted(context.models))
         try:
             start = int(base64.b64decode(received.query.get("pageToken", "") or "MA==", validate=True))
             size = min(int(received.query.get("pageSize", 50)), 1000)
         except ValueError:
-            raise Refused(ErrorKind.INVALID, "page_token or page_size is not valid.") from None
+            raise invalid("page_token or page_size is not valid.") from None
         page: dict[str, Any] = {"models": [_described(model) for model in known[start : start + size]]}
         if start + size < len(known):
             page["nextPageToken"] = base64.b64encode(str(start + size).encode()).decode()
         return _unary(200, page)
 
-    def _one(self, model: str, context: Context) -> Unary:
+    def _one(self, model: str, context: Context) -> UnaryResponse:
         if not context.knows(model):
-            raise Refused(ErrorKind.NO_SUCH_MODEL, model=model)
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
         return _unary(200, _described(model))
 
 
 _METHODS = frozenset({"generateContent", "streamGenerateContent", "batchEmbedContents", "embedContent"})
 
 
-def _unary(status: int, body: object) -> Unary:
-    return Unary(status, _JSON, (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace"))
+def _unary(status: int, body: object) -> UnaryResponse:
+    return UnaryResponse(
+        status, _JSON, (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
+    )
 
 
-def _let_in(received: Received, context: Context) -> None:
+def _authenticate(received: Received, context: Context) -> None:
     key = received.headers.get("x-goog-api-key") or received.query.get("key")
     if not key:
         text = "Method doesn't allow unregistered callers. Please use API Key or other form of API consumer identity."
-        raise Refused(ErrorKind.PERMISSION, text)
+        raise RequestRejected(ErrorKind.PERMISSION, text)
     if context.key is not None and key != context.key:
-        raise Refused(ErrorKind.AUTH)
+        raise RequestRejected(ErrorKind.AUTH)
 
 
 def _object_of(received: Received) -> Mapping[str, Any]:
     if not isinstance(received.body, Mapping):
-        raise Refused(ErrorKind.INVALID, "Invalid JSON payload received. Unable to parse the body.")
+        raise invalid("Invalid JSON payload received. Unable to parse the body.")
     return received.body
 
 
@@ -126,30 +130,30 @@ def _described(model: str) -> dict[str, Any]:
     }
 
 
-def _embeddings(body: Mapping[str, Any], model: str, method: str, context: Context) -> Unary:
+def _embeddings(body: Mapping[str, Any], model: str, method: str, context: Context) -> UnaryResponse:
     batch = method == "batchEmbedContents"
     requests = body.get("requests") if batch else [body]
     if not isinstance(requests, list) or not requests:
-        raise Refused(ErrorKind.INVALID, "* BatchEmbedContentsRequest.requests: must not be empty.")
+        raise invalid("* BatchEmbedContentsRequest.requests: must not be empty.")
     if len(requests) > _BATCH:
         text = "* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch"
-        raise Refused(ErrorKind.INVALID, text)
+        raise invalid(text)
     vectors, tokens = [], 0
     for request in requests:
         if not isinstance(request, Mapping) or (batch and request.get("model") != f"models/{model}"):
             text = "* EmbedContentRequest.model: it must be the model of the batch, with 'models/' before it."
-            raise Refused(ErrorKind.INVALID, text)
+            raise invalid(text)
         content = request.get("content")
         parts = content.get("parts") if isinstance(content, Mapping) else None
         if not isinstance(parts, list) or not parts or not all(isinstance(part, Mapping) for part in parts):
-            raise Refused(ErrorKind.INVALID, "* EmbedContentRequest.content: contents is not specified")
+            raise invalid("* EmbedContentRequest.content: contents is not specified")
         text = "".join(str(part.get("text", "")) for part in parts)
         if not text:
-            raise Refused(ErrorKind.INVALID, "* EmbedContentRequest.content: content is empty")
+            raise invalid("* EmbedContentRequest.content: content is empty")
         native = native_dimensions(model)
         size = request.get("outputDimensionality", request.get(snake("outputDimensionality")))
         if size is not None and not (isinstance(size, int) and 1 <= size <= native):
-            raise Refused(ErrorKind.INVALID, f"output_dimensionality must be from 1 to {native}.")
+            raise invalid(f"output_dimensionality must be from 1 to {native}.")
         vectors.append({"values": as_floats(vector_of(model, text, size or native, native))})
         tokens += words_in(text)
     answer: dict[str, Any] = {"embeddings": vectors} if batch else {"embedding": vectors[0]}
@@ -160,18 +164,18 @@ def _embeddings(body: Mapping[str, Any], model: str, method: str, context: Conte
 
 
 @attrs.define
-class _Answer:
+class _GeminiFormat:
     """One answer in the making. Counters are cumulative and come with each event; some fields are absent early."""
 
-    asked: GeminiAsked
+    request: ParsedGeminiRequest
     turn: Turn
     identity: str
-    usage_told: bool
-    told: int = 0
+    usage_sent: bool
+    sent: int = 0
 
     def whole(self) -> dict[str, Any]:
         parts: list[dict[str, Any]] = []
-        if self.turn.reasoning and self.asked.shown:
+        if self.turn.reasoning and self.request.shown:
             parts.append({"text": self.turn.whole_reasoning, "thought": True})
         if self.turn.text:
             parts.append({"text": self.turn.whole_text})
@@ -181,11 +185,11 @@ class _Answer:
     def events(self) -> Iterator[dict[str, Any]]:
         """The events before the last one: one a piece, calls whole, each in an event of its own."""
         for piece in self.turn.reasoning:
-            self.told += 1
-            if self.asked.shown:
+            self.sent += 1
+            if self.request.shown:
                 yield self._event([{"text": piece, "thought": True}])
         for piece in self.turn.text:
-            self.told += 1
+            self.sent += 1
             yield self._event([{"text": piece}])
         for call in self._calls():
             yield self._event([call])
@@ -197,7 +201,7 @@ class _Answer:
         calls: list[dict[str, Any]] = []
         for number, call in enumerate(self.turn.calls):
             made: dict[str, Any] = {"functionCall": {"name": call.name, "args": dict(call.arguments)}}
-            model = self.asked.asked.model
+            model = self.request.request.model
             if re.search(r"gemini-3\.[6-9]", model):  # older models send no id
                 made["functionCall"]["id"] = f"{self.identity[:8]}{number}"
             if "gemini-3" in model and number == 0:  # the first call of a turn is signed, and must come back so
@@ -213,14 +217,14 @@ class _Answer:
         if last and self.turn.calls:
             candidate["finishMessage"] = "Model generated function call(s)."
         event: dict[str, Any] = {"candidates": [candidate]}
-        if self.usage_told:
+        if self.usage_sent:
             event["usageMetadata"] = self._usage(last)
-        return {**event, "modelVersion": self.asked.asked.model, "responseId": self.identity}
+        return {**event, "modelVersion": self.request.request.model, "responseId": self.identity}
 
     def _usage(self, last: bool) -> dict[str, Any]:
         turn = self.turn
-        thoughts = turn.reasoning_tokens if last else min(self.told, turn.reasoning_tokens)
-        spoken = turn.completion_tokens - turn.reasoning_tokens if last else self.told - thoughts
+        thoughts = turn.reasoning_tokens if last else min(self.sent, turn.reasoning_tokens)
+        spoken = turn.completion_tokens - turn.reasoning_tokens if last else self.sent - thoughts
         usage: dict[str, Any] = {"promptTokenCount": turn.prompt_tokens}
         if spoken:
             usage["candidatesTokenCount"] = spoken  # without the thoughts
@@ -231,10 +235,10 @@ class _Answer:
         return usage
 
 
-def _stream(answer: _Answer, context: Context, *, sse: bool) -> Stream:
-    _, error = gemini_error(Refused(context.stream_error(), model=answer.asked.asked.model))
+def _stream(answer: _GeminiFormat, context: Context, *, sse: bool) -> StreamedResponse:
+    _, error = gemini_error(RequestRejected(context.stream_error(), model=answer.request.request.model))
     if sse:
-        return Stream(
+        return StreamedResponse(
             headers=(
                 ("content-type", "text/event-stream"),
                 ("content-disposition", "attachment"),
@@ -247,7 +251,7 @@ def _stream(answer: _Answer, context: Context, *, sse: bool) -> Stream:
             broken=b'data: {"candidates": [{"content": {"parts": [{"text": "lost\r\n\r\n',
             error=(_sse(error),),
         )
-    return Stream(  # one JSON array, its elements pretty-printed, as without alt=sse
+    return StreamedResponse(  # one JSON array, its elements pretty-printed, as without alt=sse
         headers=_JSON,
         prelude=b"[",
         opening=(),

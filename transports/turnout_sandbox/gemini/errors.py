@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected
 
 __all__ = ["gemini_error"]
 
@@ -31,7 +31,7 @@ _KINDS = {
 }
 
 
-def gemini_error(refused: Refused, method: str = "generateContent") -> tuple[int, dict[str, Any]]:
+def gemini_error(refused: RequestRejected, method: str = "generateContent") -> tuple[int, dict[str, Any]]:
     """Status and body. A wrong key is a 400 here; minute and day are told apart by `quotaId` only."""
     status, name, text = _KINDS[refused.kind]
     status = refused.status or status
@@ -46,7 +46,7 @@ def gemini_error(refused: Refused, method: str = "generateContent") -> tuple[int
     return status, {"error": error}
 
 
-def _details(refused: Refused) -> list[dict[str, Any]]:
+def _details(refused: RequestRejected) -> list[dict[str, Any]]:
     match refused.kind:
         case ErrorKind.AUTH:
             info = {"reason": "API_KEY_INVALID", "domain": _DOMAIN, "metadata": {"service": _SERVICE}}

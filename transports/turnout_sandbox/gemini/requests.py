@@ -12,11 +12,11 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, ToolSpec
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.answers import ParsedRequest, ToolSpec
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.prose import words_in
 
-__all__ = ["GeminiAsked", "read_generate", "snake"]
+__all__ = ["ParsedGeminiRequest", "read_generate", "snake"]
 
 _WINDOW = 1_048_576
 _TOP = frozenset(
@@ -55,20 +55,20 @@ def _get(value: Mapping[str, Any], name: str) -> Any:
     return value.get(name, value.get(snake(name)))
 
 
-def _invalid(message: str) -> Refused:
-    return Refused(ErrorKind.INVALID, message)
+def _invalid(message: str) -> RequestRejected:
+    return invalid(message)
 
 
 @attrs.frozen
-class GeminiAsked:
+class ParsedGeminiRequest:
     """`shown` is whether the text of the thinking is to be told (thinkingConfig.includeThoughts)."""
 
-    asked: Asked
+    request: ParsedRequest
     shown: bool
 
 
-def read_generate(body: Mapping[str, Any], model: str, stream: bool) -> GeminiAsked:
-    """Raises Refused."""
+def read_generate(body: Mapping[str, Any], model: str, stream: bool) -> ParsedGeminiRequest:
+    """Raises RequestRejected."""
     known = _TOP | {snake(name) for name in _TOP}
     for name in body:
         if name not in known:
@@ -81,7 +81,7 @@ def read_generate(body: Mapping[str, Any], model: str, stream: bool) -> GeminiAs
     reader.read_system(_get(body, "systemInstruction"))
     tokens = reader.tokens + sum(words_in(json.dumps(tool.schema)) + 4 for tool in tools)
     if tokens > _WINDOW:
-        raise Refused(
+        raise RequestRejected(
             ErrorKind.CONTEXT_LENGTH,
             f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({_WINDOW}).",
         )
@@ -90,21 +90,21 @@ def read_generate(body: Mapping[str, Any], model: str, stream: bool) -> GeminiAs
     if budget is not None and _get(thinking, "thinkingLevel") is not None:
         raise _invalid("You can only set only one of thinking budget and thinking level.")
     shown = bool(_get(thinking, "includeThoughts"))
-    asked = Asked(
+    request = ParsedRequest(
         model=model,
         prompt=reader.prompt,
         prompt_tokens=tokens,
         stream=stream,
         tool_results=tuple(reader.results),
         tools=some,
-        choice=choice,
-        forced=forced,
+        tool_choice=choice,
+        forced_tool=forced,
         schema=_schema(config),
-        thinking=budget != 0 and (shown or bool(budget) or _get(thinking, "thinkingLevel") is not None),
+        reasoning=budget != 0 and (shown or bool(budget) or _get(thinking, "thinkingLevel") is not None),
         max_tokens=_max_tokens(config),
         stop=_stops(config),
     )
-    return GeminiAsked(asked, shown)
+    return ParsedGeminiRequest(request, shown)
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -294,14 +294,14 @@ class _Contents:
                 case "functionResponse":
                     if not isinstance(value, Mapping) or not isinstance(value.get("response"), Mapping):
                         raise _invalid(f"Invalid value at '{where}.parts[{number}].function_response.response'.")
-                    self.results.append(_told(value["response"]))
+                    self.results.append(_error_response(value["response"]))
                     self.tokens += words_in(json.dumps(value))
                 case _:
                     pass
         return "".join(texts)
 
 
-def _told(response: Mapping[str, Any]) -> str:
+def _error_response(response: Mapping[str, Any]) -> str:
     if len(response) == 1:
         (only,) = response.values()
         if isinstance(only, str):

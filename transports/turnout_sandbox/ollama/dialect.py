@@ -9,17 +9,17 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, Turn, compose
+from turnout_sandbox.answers import ParsedRequest, Turn, compose
 from turnout_sandbox.dialect import Context, dumps, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.ollama.requests import read_chat, wrong_type
 from turnout_sandbox.openai.embeddings import native_dimensions
 from turnout_sandbox.prose import words_in
 from turnout_sandbox.received import Received
-from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
 from turnout_sandbox.vectors import as_floats, vector_of
 
-__all__ = ["Ollama"]
+__all__ = ["OllamaServer"]
 
 _JSON: Fields = (("content-type", "application/json; charset=utf-8"),)
 _NDJSON: Fields = (("content-type", "application/x-ndjson"),)
@@ -41,7 +41,7 @@ _ERRORS = {
 
 
 @attrs.frozen(kw_only=True)
-class Ollama:
+class OllamaServer:
     """A local server: any key is as good as none."""
 
     name: str = "ollama"
@@ -59,16 +59,18 @@ class Ollama:
             case "GET", "/api/version":
                 return _unary({"version": "0.13.0"})
             case "GET" | "HEAD", "":
-                return Unary(200, (("content-type", "text/plain; charset=utf-8"),), b"Ollama is running")
+                return UnaryResponse(200, (("content-type", "text/plain; charset=utf-8"),), b"Ollama is running")
             case _:
-                raise Refused(ErrorKind.NO_SUCH_PATH)
+                raise RequestRejected(ErrorKind.NO_SUCH_PATH)
 
-    def refusal(self, refused: Refused, context: Context, received: Received | None = None) -> Unary:
+    def error_response(
+        self, refused: RequestRejected, context: Context, received: Received | None = None
+    ) -> UnaryResponse:
         if received is not None:
             refused.model = refused.model or received.model
-        status, text = _told(refused)
+        status, text = _error_response(refused)
         if refused.kind is ErrorKind.NO_SUCH_PATH:  # the router's own words, outside of any JSON
-            return Unary(status, (("content-type", "text/plain"),), text.encode())
+            return UnaryResponse(status, (("content-type", "text/plain"),), text.encode())
         return attrs.evolve(_unary({"error": text}), status=status)
 
     def _known(self, context: Context) -> tuple[str, ...]:
@@ -76,30 +78,30 @@ class Ollama:
 
     def _chat(self, received: Received, context: Context) -> Response:
         body = _object_of(received)
-        asked = read_chat(body)
-        if not context.knows(asked.model):
-            raise Refused(ErrorKind.NO_SUCH_MODEL, model=asked.model)
-        if "embed" in asked.model:
-            raise Refused(ErrorKind.INVALID, f'"{asked.model}" does not support chat')
+        request = read_chat(body)
+        if not context.knows(request.model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
+        if "embed" in request.model:
+            raise invalid(f'"{request.model}" does not support chat')
         if not body.get("messages"):  # no messages: load the model, say nothing
-            loaded = {"model": asked.model, "created_at": _now(), "message": {"role": "assistant", "content": ""}}
+            loaded = {"model": request.model, "created_at": _now(), "message": {"role": "assistant", "content": ""}}
             return _unary({**loaded, "done": True, "done_reason": "load"})
-        turn = compose(asked, received, context.scripted, f"{self.name}/{asked.model}")
-        answer = _Answer(asked, turn, context)
-        if not asked.stream:
+        turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")
+        answer = _OllamaFormat(request, turn, context)
+        if not request.stream:
             return _unary(answer.whole())
-        return Stream(
+        return StreamedResponse(
             headers=_NDJSON,
             opening=(),
             tokens=(_line(event) for event in answer.events()),
             closing=answer.closing(),
             done=b"",  # the last line is finish, usage and end in one
             broken=b'{"model":"lost","message":{"role":"assistant","content":"lo\n',
-            error=(_line({"error": _told(Refused(context.stream_error(), model=asked.model))[1]}),),
+            error=(_line({"error": _error_response(RequestRejected(context.stream_error(), model=request.model))[1]}),),
         )
 
 
-def _told(refused: Refused) -> tuple[int, str]:
+def _error_response(refused: RequestRejected) -> tuple[int, str]:
     status, text = _ERRORS[refused.kind]
     return refused.status or status, refused.message or text.format(model=refused.model or "this-model")
 
@@ -108,19 +110,19 @@ def _line(value: object) -> bytes:
     return (dumps(value) + "\n").encode("utf-8", "surrogatepass")
 
 
-def _unary(value: object) -> Unary:
-    return Unary(200, _JSON, dumps(value).encode("utf-8", "surrogatepass"))
+def _unary(value: object) -> UnaryResponse:
+    return UnaryResponse(200, _JSON, dumps(value).encode("utf-8", "surrogatepass"))
 
 
 def _object_of(received: Received) -> Mapping[str, Any]:
     if not received.raw:
-        raise Refused(ErrorKind.INVALID, "missing request body")
+        raise invalid("missing request body")
     if isinstance(received.body, Mapping):
         return received.body
     try:
         json.loads(received.raw)
     except ValueError:
-        raise Refused(ErrorKind.INVALID, "invalid character looking for beginning of value") from None
+        raise invalid("invalid character looking for prefix of value") from None
     raise wrong_type("request", "object")
 
 
@@ -139,24 +141,24 @@ def _tag(model: str) -> dict[str, Any]:
     }
 
 
-def _embed(body: Mapping[str, Any], context: Context) -> Unary:
+def _embed(body: Mapping[str, Any], context: Context) -> UnaryResponse:
     model, value = body.get("model"), body.get("input")
     if not isinstance(model, str) or not model:
-        raise Refused(ErrorKind.INVALID, "model is required")
+        raise invalid("model is required")
     if not context.knows(model):
-        raise Refused(ErrorKind.NO_SUCH_MODEL, model=model)
+        raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
     texts = [value] if isinstance(value, str) else value
     if texts is None or texts in ([], [""]):
         return _unary({"model": model, "embeddings": []})
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Refused(ErrorKind.INVALID, "invalid input type")
+        raise invalid("invalid input type")
     native = native_dimensions(model)
     size = body.get("dimensions")
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
         raise wrong_type("EmbedRequest.dimensions", "int")
     tokens = sum(words_in(text) for text in texts)
     if body.get("truncate") is False and any(words_in(text) > 8192 for text in texts):
-        raise Refused(ErrorKind.CONTEXT_LENGTH)
+        raise RequestRejected(ErrorKind.CONTEXT_LENGTH)
     vectors = [as_floats(vector_of(model, text, min(size or native, native), native)) for text in texts]
     answer: dict[str, Any] = {
         "model": model,
@@ -170,8 +172,8 @@ def _embed(body: Mapping[str, Any], context: Context) -> Unary:
 
 
 @attrs.define
-class _Answer:
-    asked: Asked
+class _OllamaFormat:
+    request: ParsedRequest
     turn: Turn
     context: Context
 
@@ -205,7 +207,7 @@ class _Answer:
         ]
 
     def _event(self, message: dict[str, Any], *, done: bool = False) -> dict[str, Any]:
-        return {"model": self.asked.model, "created_at": _now(), "message": message, "done": done}
+        return {"model": self.request.model, "created_at": _now(), "message": message, "done": done}
 
     def _end(self) -> dict[str, Any]:
         spent = 5_000_000 * self.turn.completion_tokens

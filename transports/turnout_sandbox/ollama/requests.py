@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, ToolSpec
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.answers import ParsedRequest, ToolSpec
+from turnout_sandbox.errors import RequestRejected, invalid
 from turnout_sandbox.prose import words_in
 
 __all__ = ["read_chat", "wrong_type"]
@@ -19,37 +19,35 @@ __all__ = ["read_chat", "wrong_type"]
 _ROLES = ("system", "user", "assistant", "tool")
 
 
-def wrong_type(field: str, wanted: str) -> Refused:
-    return Refused(ErrorKind.INVALID, f"json: cannot unmarshal into Go struct field {field} of type {wanted}")
+def wrong_type(field: str, wanted: str) -> RequestRejected:
+    return invalid(f"json: cannot unmarshal into Go struct field {field} of type {wanted}")
 
 
-def read_chat(body: Mapping[str, Any]) -> Asked:
-    """Raises Refused. A model that is asked to think, does; whether it can is the dialect's business."""
+def read_chat(body: Mapping[str, Any]) -> ParsedRequest:
+    """Raises RequestRejected. A model that is request to think, does; whether it can is the dialect's business."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise Refused(ErrorKind.INVALID, "model is required")
+        raise invalid("model is required")
     stream = body.get("stream", True)
     if stream is not None and not isinstance(stream, bool):
         raise wrong_type("ChatRequest.stream", "bool")
     think = body.get("think")
     if think is not None and not isinstance(think, bool) and think not in ("low", "medium", "high", "max"):
-        raise Refused(
-            ErrorKind.INVALID, f'invalid think value: {think!r} (must be "high", "medium", "low", true or false)'
-        )
+        raise invalid(f'invalid think value: {think!r} (must be "high", "medium", "low", true or false)')
     options = body.get("options")
     if options is not None and not isinstance(options, Mapping):
         raise wrong_type("ChatRequest.options", "map[string]interface {}")
     options = options or {}
-    messages = _Messages()
+    messages = _OllamaMessages()
     messages.read(body.get("messages"))
     tools = _tools(body.get("tools"))
     limit = options.get("num_predict")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
-        raise Refused(ErrorKind.INVALID, 'option "num_predict" must be of type integer')
+        raise invalid('option "num_predict" must be of type integer')
     stops = options.get("stop")
     if stops is not None and not (isinstance(stops, list) and all(isinstance(text, str) for text in stops)):
-        raise Refused(ErrorKind.INVALID, 'option "stop" must be of type array')
-    return Asked(
+        raise invalid('option "stop" must be of type array')
+    return ParsedRequest(
         model=model,
         prompt=messages.prompt,
         prompt_tokens=messages.tokens + sum(words_in(json.dumps(tool.schema)) + 4 for tool in tools),
@@ -57,7 +55,7 @@ def read_chat(body: Mapping[str, Any]) -> Asked:
         tool_results=tuple(messages.results),
         tools=tools,
         schema=_format(body.get("format")),
-        thinking=bool(think),
+        reasoning=bool(think),
         max_tokens=limit if limit is not None and limit > 0 else None,
         stop=tuple(stops or ()),
     )
@@ -70,9 +68,7 @@ def _format(wanted: object) -> Mapping[str, Any] | None:
         return {}
     if isinstance(wanted, Mapping):
         return wanted
-    raise Refused(
-        ErrorKind.INVALID, f'invalid format: {json.dumps(wanted)}; expected "json" or a valid JSON Schema object'
-    )
+    raise invalid(f'invalid format: {json.dumps(wanted)}; expected "json" or a valid JSON Schema object')
 
 
 def _tools(tools: object) -> tuple[ToolSpec, ...]:
@@ -93,7 +89,7 @@ def _tools(tools: object) -> tuple[ToolSpec, ...]:
 
 
 @attrs.define
-class _Messages:
+class _OllamaMessages:
     prompt: str = ""
     results: list[str] = attrs.field(factory=list)
     tokens: int = 0
@@ -111,7 +107,7 @@ class _Messages:
             raise wrong_type("ChatRequest.messages", "api.Message")
         role, content = message.get("role"), message.get("content", "")
         if role not in _ROLES:
-            raise Refused(ErrorKind.INVALID, f"invalid role: {role}; expected one of {', '.join(_ROLES)}")
+            raise invalid(f"invalid role: {role}; expected one of {', '.join(_ROLES)}")
         if content is not None and not isinstance(content, str):
             raise wrong_type("ChatRequest.messages.content", "string")
         text = content or ""
@@ -130,7 +126,7 @@ class _Messages:
             try:
                 base64.b64decode(image, validate=True)
             except (binascii.Error, TypeError, ValueError):  # a data URL is none either
-                raise Refused(ErrorKind.INVALID, "illegal base64 data at input byte 4") from None
+                raise invalid("illegal base64 data at input byte 4") from None
             self.tokens += 256
 
     def _calls(self, calls: object) -> None:
@@ -139,5 +135,5 @@ class _Messages:
             if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
                 raise wrong_type("ChatRequest.messages.tool_calls.function", "api.ToolCallFunction")
             if not isinstance(function.get("arguments", {}), Mapping):  # an object here, unlike in OpenAI's shape
-                raise Refused(ErrorKind.INVALID, "Value looks like object, but can't find closing '}' symbol")
+                raise invalid("Value looks like object, but can't find closing '}' symbol")
             self.tokens += words_in(json.dumps(function.get("arguments", {})))

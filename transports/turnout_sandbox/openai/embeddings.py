@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.prose import words_in
 from turnout_sandbox.vectors import as_base64, as_floats, vector_of
 
@@ -49,15 +49,14 @@ class EmbeddingRules:
 
 
 def embed(body: Mapping[str, Any], rules: EmbeddingRules) -> dict[str, Any]:
-    """The answer to an embeddings request that names a model. Raises Refused."""
+    """The answer to an embeddings request that names a model. Raises RequestRejected."""
     model = str(body["model"])
     texts = _inputs(body.get("input"), rules)
     native = native_dimensions(model)
     dimensions = _dimensions(body, rules, model, native)
     encoding = body.get("encoding_format", "float")
     if encoding not in ("float", "base64") or (encoding == "base64" and not rules.base64):
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             f"Invalid value: '{encoding}'. Supported values are: 'float' and 'base64'.",
             param="encoding_format",
             code="invalid_value",
@@ -87,19 +86,14 @@ def _extras(rules: EmbeddingRules, tokens: int) -> dict[str, Any]:
 
 def _inputs(value: object, rules: EmbeddingRules) -> list[str]:
     if value is None:
-        raise Refused(
-            ErrorKind.INVALID, "Missing required parameter: 'input'.", param="input", code="missing_required_parameter"
-        )
+        raise invalid("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
     items = [value] if isinstance(value, str) else value
     if isinstance(items, list) and items and all(isinstance(item, int) for item in items):
         items = [items]
     if not isinstance(items, list) or not items or not all(isinstance(item, str | list) for item in items):
-        raise Refused(
-            ErrorKind.INVALID, "'$.input' is invalid: a text or an array of texts is expected.", param="input"
-        )
+        raise invalid("'$.input' is invalid: a text or an array of texts is expected.", param="input")
     if len(items) > rules.batch:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             f"Invalid 'input': array too long. Expected an array with maximum length {rules.batch}, but got an array "
             f"with length {len(items)} instead.",
             param="input",
@@ -107,9 +101,9 @@ def _inputs(value: object, rules: EmbeddingRules) -> list[str]:
         )
     texts = [item if isinstance(item, str) else " ".join(map(str, item)) for item in items]
     if "" in texts:
-        raise Refused(ErrorKind.INVALID, "'$.input' is invalid: an input is an empty text.", param="input")
+        raise invalid("'$.input' is invalid: an input is an empty text.", param="input")
     if any(words_in(text) > rules.tokens for text in texts):
-        raise Refused(
+        raise RequestRejected(
             ErrorKind.CONTEXT_LENGTH,
             f"This model's maximum context length is {rules.tokens} tokens; an input is longer.",
             param="input",
@@ -125,7 +119,7 @@ def _dimensions(body: Mapping[str, Any], rules: EmbeddingRules, model: str, nati
     allowed = rules.sizes is None or wanted in rules.sizes
     resizable = not rules.resizable or re.search(rules.resizable, model)
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 0 < wanted <= native or not allowed:
-        raise Refused(ErrorKind.INVALID, f"Invalid value for '{name}': this model gives up to {native}.", param=name)
+        raise invalid(f"Invalid value for '{name}': this model gives up to {native}.", param=name)
     if not resizable:
-        raise Refused(ErrorKind.INVALID, "This model does not support specifying dimensions.", param=name)
+        raise invalid("This model does not support specifying dimensions.", param=name)
     return wanted

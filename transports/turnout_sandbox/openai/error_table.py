@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.errors import Told, text_of
+from turnout_sandbox.errors import ErrorKind, RequestRejected
+from turnout_sandbox.openai.errors import ErrorResponse, text_of
 from turnout_sandbox.templates import fill
 
 __all__ = ["ErrorRow", "ErrorTable"]
@@ -52,7 +52,7 @@ class ErrorTable:
     rows: Mapping[ErrorKind, ErrorRow]
     event: Any = None
 
-    def __call__(self, refused: Refused, rng: random.Random) -> Told:
+    def __call__(self, refused: RequestRejected, rng: random.Random) -> ErrorResponse:
         row = self.rows[refused.kind]
         status = refused.status or row.status
         message = row.text if row.fixed else refused.message or row.text or text_of(refused)
@@ -66,4 +66,4 @@ class ErrorTable:
         values["message"] = fill(message, values, rng) if message is row.text else message
         body = fill(self.body if row.body is None else row.body, values, rng)
         event = None if self.event is None else fill(self.event, values, rng)
-        return Told(status, body, row.headers, event, plain=isinstance(row.body, str))
+        return ErrorResponse(status, body, row.headers, event, plain=isinstance(row.body, str))

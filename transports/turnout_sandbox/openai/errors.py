@@ -13,14 +13,22 @@ from typing import Any, TypeAlias
 import attrs
 
 from turnout_sandbox.dialect import token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected
 
-__all__ = ["ErrorBook", "Told", "cerebras_errors", "glm_errors", "groq_errors", "modelscope_errors", "openai_errors"]
+__all__ = [
+    "ErrorFormatter",
+    "ErrorResponse",
+    "cerebras_errors",
+    "glm_errors",
+    "groq_errors",
+    "modelscope_errors",
+    "openai_errors",
+]
 __all__ += ["openrouter_errors", "siliconflow_errors"]
 
 
 @attrs.frozen
-class Told:
+class ErrorResponse:
     """One error as a provider sends it. `event` is its form inside a stream, if that differs from `body`.
 
     A `plain` body is text, and is sent as it is.
@@ -37,7 +45,7 @@ class Told:
         return self.body if self.event is None else self.event
 
 
-ErrorBook: TypeAlias = Callable[[Refused, random.Random], Told]
+ErrorFormatter: TypeAlias = Callable[[RequestRejected, random.Random], ErrorResponse]
 
 _TEXTS = {
     ErrorKind.INVALID: "The request is not valid.",
@@ -55,7 +63,7 @@ _TEXTS = {
 }
 
 
-def text_of(refused: Refused) -> str:
+def text_of(refused: RequestRejected) -> str:
     return refused.message or _TEXTS[refused.kind].format(model=refused.model or "this-model")
 
 
@@ -75,14 +83,14 @@ _OPENAI = {
 }
 
 
-def openai_errors(refused: Refused, rng: random.Random) -> Told:
+def openai_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, kind, code = _OPENAI[refused.kind]
     error = {"message": text_of(refused), "type": kind, "param": refused.param, "code": refused.code or code}
     headers = (("retry-after", "2"), ("retry-after-ms", "2000")) if refused.kind is ErrorKind.RATE_LIMIT else ()
-    return Told(refused.status or status, {"error": error}, headers)
+    return ErrorResponse(refused.status or status, {"error": error}, headers)
 
 
-def groq_errors(refused: Refused, rng: random.Random) -> Told:
+def groq_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, kind, code = _OPENAI[refused.kind]
     if refused.kind is ErrorKind.QUOTA:  # a used-up day is a rate limit by code, and only the text says "per day"
         status, kind, code = 429, "requests", "rate_limit_exceeded"
@@ -98,7 +106,7 @@ def groq_errors(refused: Refused, rng: random.Random) -> Told:
     wait = {ErrorKind.RATE_LIMIT: "2", ErrorKind.QUOTA: "864"}.get(refused.kind)
     status = refused.status or status
     event = {"error": {**error, "status_code": status}}
-    return Told(status, {"error": error}, (("retry-after", wait),) if wait else (), event)
+    return ErrorResponse(status, {"error": error}, (("retry-after", wait),) if wait else (), event)
 
 
 _GLM = {
@@ -117,10 +125,10 @@ _GLM = {
 }
 
 
-def glm_errors(refused: Refused, rng: random.Random) -> Told:
+def glm_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, code = _GLM[refused.kind]
     error = {"code": refused.code if refused.code and refused.code.isdigit() else code, "message": text_of(refused)}
-    return Told(refused.status or status, {"error": error})
+    return ErrorResponse(refused.status or status, {"error": error})
 
 
 _OPENROUTER = {
@@ -139,7 +147,7 @@ _OPENROUTER = {
 }
 
 
-def openrouter_errors(refused: Refused, rng: random.Random) -> Told:
+def openrouter_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, kind = _OPENROUTER[refused.kind]
     status = refused.status or status
     text = text_of(refused)
@@ -161,7 +169,7 @@ def openrouter_errors(refused: Refused, rng: random.Random) -> Told:
         case _:
             pass
     user = {} if refused.kind is ErrorKind.AUTH else {"user_id": f"user_{token_of(rng, 27)}"}
-    return Told(status, {"error": error, **user}, headers)
+    return ErrorResponse(status, {"error": error, **user}, headers)
 
 
 _SILICONFLOW: dict[ErrorKind, tuple[int, int | None]] = {
@@ -177,15 +185,15 @@ _SILICONFLOW: dict[ErrorKind, tuple[int, int | None]] = {
 }
 
 
-def siliconflow_errors(refused: Refused, rng: random.Random) -> Told:
+def siliconflow_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     """Flat, without an envelope; some are a bare JSON string."""
     match refused.kind:
         case ErrorKind.AUTH:
-            return Told(refused.status or 401, "Invalid token")
+            return ErrorResponse(refused.status or 401, "Invalid token")
         case ErrorKind.NO_SUCH_PATH:
-            return Told(refused.status or 404, "404 page not found")
+            return ErrorResponse(refused.status or 404, "404 page not found")
         case ErrorKind.TIMEOUT:
-            return Told(refused.status or 504, "Gateway timeout")
+            return ErrorResponse(refused.status or 504, "Gateway timeout")
         case _:
             status, code = _SILICONFLOW[refused.kind]
     text = {
@@ -196,7 +204,7 @@ def siliconflow_errors(refused: Refused, rng: random.Random) -> Told:
         ErrorKind.OVERLOADED: "Model service overloaded. Please try again later.",
     }.get(refused.kind, text_of(refused))
     body: dict[str, Any] = {} if code is None else {"code": code}
-    return Told(refused.status or status, {**body, "message": text, "data": None})
+    return ErrorResponse(refused.status or status, {**body, "message": text, "data": None})
 
 
 _CEREBRAS = {
@@ -215,7 +223,7 @@ _CEREBRAS = {
 }
 
 
-def cerebras_errors(refused: Refused, rng: random.Random) -> Told:
+def cerebras_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     """Flat too; inside a stream the SDK knows an object with `error` and `status_code`."""
     status, kind, code, param = _CEREBRAS[refused.kind]
     status = refused.status or status
@@ -229,7 +237,7 @@ def cerebras_errors(refused: Refused, rng: random.Random) -> Told:
     )
     body = {"message": text, "type": kind, "param": refused.param or param, "code": refused.code or code}
     event = {"error": {"id": token_of(rng, 16), **body}, "status_code": status}
-    return Told(status, body, (), event)
+    return ErrorResponse(status, body, (), event)
 
 
 _MODELSCOPE = {
@@ -248,7 +256,7 @@ _MODELSCOPE = {
 }
 
 
-def modelscope_errors(refused: Refused, rng: random.Random) -> Told:
+def modelscope_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     """Three shapes are about: `errors` (plural) from the gateway, `error`, and DashScope's flat one."""
     status = refused.status or _MODELSCOPE[refused.kind]
     request_id = token_of(rng, 32, "0123456789abcdef")
@@ -256,19 +264,19 @@ def modelscope_errors(refused: Refused, rng: random.Random) -> Told:
     match refused.kind:
         case ErrorKind.AUTH:
             text = "Authentication failed, please make sure that a valid ModelScope token is supplied."
-            return Told(status, {"errors": {"message": text}, "request_id": request_id})
+            return ErrorResponse(status, {"errors": {"message": text}, "request_id": request_id})
         case ErrorKind.PERMISSION:
             text = "Please bind your Alibaba Cloud account before use."
-            return Told(status, {"errors": {"message": text}, "request_id": request_id})
+            return ErrorResponse(status, {"errors": {"message": text}, "request_id": request_id})
         case ErrorKind.NO_SUCH_MODEL:
             text = f"Model id : {refused.model or 'this-model'} , has no provider supported"
-            return Told(status, {"error": {"message": text, "request_id": request_id}})
+            return ErrorResponse(status, {"error": {"message": text, "request_id": request_id}})
         case ErrorKind.INVALID | ErrorKind.CONTEXT_LENGTH:
             flat = {"code": "InvalidParameter", "message": text_of(refused), "request_id": request_id}
-            return Told(status, flat)
+            return ErrorResponse(status, flat)
         case ErrorKind.RATE_LIMIT | ErrorKind.QUOTA:
             code = "insufficient_quota" if refused.kind is ErrorKind.QUOTA else "rate_limit_exceeded"
             error = {"message": text_of(refused), "type": code, "code": code}
-            return Told(status, {"error": error, "request_id": request_id}, (left,))
+            return ErrorResponse(status, {"error": error, "request_id": request_id}, (left,))
         case _:
-            return Told(status, {"error": {"message": text_of(refused), "request_id": request_id}})
+            return ErrorResponse(status, {"error": {"message": text_of(refused), "request_id": request_id}})

@@ -9,22 +9,22 @@ from typing import Any, ClassVar
 
 import attrs
 
-from turnout_sandbox.answers import Call, Turn
+from turnout_sandbox.answers import ScriptedCall, Turn
 from turnout_sandbox.dialect import dumps, sse, token_of
 from turnout_sandbox.prose import pieces_of
 
-__all__ = ["OpenAIShape", "Shape"]
+__all__ = ["ChatFormat", "OpenAIFormat"]
 
 _TEXT_MARK = "\ue000text\ue000"  # stands for a piece of text in a template; private use, never in a made-up answer
 _FILLER = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 @attrs.define
-class Shape:
+class ChatFormat:
     """One answer in the making. Subclasses say how a provider differs; what is here holds for most of them.
 
-    usage_asked   stream_options.include_usage
-    usage_told    False where a fault leaves the token counts out
+    usage_requested   stream_options.include_usage
+    usage_sent    False where a fault leaves the token counts out
     padding       stream_options.include_obfuscation
     request       the body of the request
     """
@@ -36,12 +36,12 @@ class Shape:
     model: str
     created: int
     rng: random.Random
-    usage_asked: bool = False
-    usage_told: bool = True
+    usage_requested: bool = False
+    usage_sent: bool = True
     padding: bool = True
     request: Mapping[str, Any] = attrs.field(factory=dict)
     identity: str = attrs.field(init=False)
-    calls: tuple[tuple[str, Call], ...] = attrs.field(init=False)
+    calls: tuple[tuple[str, ScriptedCall], ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.identity = self.new_id()
@@ -87,7 +87,7 @@ class Shape:
     def reasoning_delta(self, piece: str) -> dict[str, Any]:
         return {self.reasoning_key: piece}
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
         """A call in fragments; a provider that sends calls whole gives one delta."""
         function = {"name": call.name, "arguments": ""}
         yield {"tool_calls": [{"index": index, "id": identity, "type": "function", "function": function}]}
@@ -119,7 +119,7 @@ class Shape:
 
     def closing(self) -> list[bytes]:
         """The finish chunk, and usage where the provider puts it."""
-        more = {"usage": self.usage()} if self.usage_told else {}
+        more = {"usage": self.usage()} if self.usage_sent else {}
         return [self.event(self.chunk([self.choice({}, self.turn.finish)], **more))]
 
     def event(self, payload: Mapping[str, Any]) -> bytes:
@@ -143,7 +143,7 @@ class Shape:
         return message
 
     def completion(self) -> dict[str, Any]:
-        usage = {"usage": self.usage()} if self.usage_told else {}
+        usage = {"usage": self.usage()} if self.usage_sent else {}
         choice = {"index": 0, "message": self.message(), "finish_reason": self.turn.finish}
         return {
             "id": self.identity,
@@ -159,12 +159,12 @@ class Shape:
 
 
 @attrs.define
-class OpenAIShape(Shape):
+class OpenAIFormat(ChatFormat):
     """OpenAI itself: usage in a chunk of its own and only on request, padding in every chunk, no reasoning text."""
 
     def usage(self) -> dict[str, Any]:
         return {
-            **Shape.usage(self),
+            **ChatFormat.usage(self),
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {
                 "reasoning_tokens": self.turn.reasoning_tokens,
@@ -175,7 +175,7 @@ class OpenAIShape(Shape):
         }
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        usage = {"usage": None} if self.usage_asked else {}
+        usage = {"usage": None} if self.usage_requested else {}
         return {
             "id": self.identity,
             "object": "chat.completion.chunk",
@@ -202,13 +202,13 @@ class OpenAIShape(Shape):
                 yield self.event(self.chunk([self.choice(delta)]))
 
     def pieces(self, pieces: tuple[str, ...], delta: Any) -> Iterator[bytes]:
-        for event in Shape.pieces(self, pieces, delta):
+        for event in ChatFormat.pieces(self, pieces, delta):
             # `}` and an empty line end an event; the filler goes before them.
             yield event[:-3] + f',"obfuscation":"{self._filler()}"}}\n\n'.encode() if self.padding else event
 
     def template(self, delta: Any) -> tuple[bytes, bytes, bytes]:
         padding, self.padding = self.padding, False
-        parts = Shape.template(self, delta)
+        parts = ChatFormat.template(self, delta)
         self.padding = padding
         return parts
 
@@ -217,17 +217,17 @@ class OpenAIShape(Shape):
 
     def closing(self) -> list[bytes]:
         events = [self.event(self.chunk([self.choice({}, self.turn.finish)]))]
-        if self.usage_asked and self.usage_told:
+        if self.usage_requested and self.usage_sent:
             events.append(self.event(self.chunk([], usage=self.usage())))
         return events
 
     def message(self) -> dict[str, Any]:
-        message = Shape.message(self)
+        message = ChatFormat.message(self)
         message.pop(self.reasoning_key, None)
         return {**message, "refusal": None, "annotations": []}
 
     def completion(self) -> dict[str, Any]:
-        whole = Shape.completion(self)
+        whole = ChatFormat.completion(self)
         choice = {"index": 0, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
         return {**whole, "choices": [choice], "service_tier": "default", "system_fingerprint": None}
 

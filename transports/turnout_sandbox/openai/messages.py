@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from turnout_sandbox.dialect import string_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import RequestRejected, invalid
 from turnout_sandbox.prose import words_in
 
 __all__ = ["ReadMessages", "read_messages"]
@@ -29,10 +29,9 @@ class ReadMessages:
 
 
 def read_messages(messages: object, roles: Collection[str], part_types: Collection[str]) -> ReadMessages:
-    """Raises Refused, with the parameter spelled as OpenAI does."""
+    """Raises RequestRejected, with the parameter spelled as OpenAI does."""
     if messages is None:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Missing required parameter: 'messages'.",
             param="messages",
             code="missing_required_parameter",
@@ -40,29 +39,26 @@ def read_messages(messages: object, roles: Collection[str], part_types: Collecti
     if not isinstance(messages, list):
         raise _wrong_type("messages", "an array of objects")
     if not messages:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             param="messages",
             code="empty_array",
         )
-    reader = _Reader(roles, part_types)
+    reader = _ChatMessages(roles, part_types)
     for index, message in enumerate(messages):
         reader.take(message, index)
     return reader.end()
 
 
-def _wrong_type(where: str, wanted: str) -> Refused:
-    return Refused(
-        ErrorKind.INVALID, f"Invalid type for '{where}': expected {wanted}.", param=where, code="invalid_type"
-    )
+def _wrong_type(where: str, wanted: str) -> RequestRejected:
+    return invalid(f"Invalid type for '{where}': expected {wanted}.", param=where, code="invalid_type")
 
 
 @attrs.define
-class _Reader:
+class _ChatMessages:
     roles: Collection[str]
     part_types: Collection[str]
-    open_calls: dict[str, int] = attrs.field(factory=dict)  # ids that wait for a result, and whose message asked
+    open_calls: dict[str, int] = attrs.field(factory=dict)  # ids that wait for a result, and whose message request
     known_calls: set[str] = attrs.field(factory=set)  # ids of the assistant message that tool messages now answer
     prompt: str = ""
     texts: list[str] = attrs.field(factory=list)
@@ -77,8 +73,7 @@ class _Reader:
         role = str(message.get("role"))
         if role not in self.roles:
             known = ", ".join(f"'{name}'" for name in sorted(self.roles))
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Invalid value: '{role}'. Supported values are: {known}.",
                 param=f"{where}.role",
                 code="invalid_value",
@@ -109,8 +104,7 @@ class _Reader:
     def _must_be_answered(self, index: int) -> None:
         if self.open_calls:
             asked_at = next(iter(self.open_calls.values()))
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
                 "'tool_call_id'. The following tool_call_ids did not have response messages: "
                 + ", ".join(self.open_calls),
@@ -122,8 +116,7 @@ class _Reader:
         if content is None:
             if role == "assistant" and (message.get("tool_calls") or message.get("function_call")):
                 return
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Invalid value for '{where}.content': a string is expected, but it is null.",
                 param=f"{where}.content",
             )
@@ -136,8 +129,7 @@ class _Reader:
             spot = f"{where}.content[{number}]"
             kind = str(part.get("type") if isinstance(part, Mapping) else None)
             if kind not in allowed:
-                raise Refused(
-                    ErrorKind.INVALID,
+                raise invalid(
                     f"Invalid value: '{kind}'. Supported values are: {', '.join(sorted(allowed))}.",
                     param=f"{spot}.type",
                     code="invalid_value",
@@ -151,8 +143,7 @@ class _Reader:
             image = part.get("image_url")
             url = image.get("url") if isinstance(image, Mapping) else None
             if not isinstance(url, str) or not url.startswith(("http://", "https://", "data:image/")):
-                raise Refused(
-                    ErrorKind.INVALID,
+                raise invalid(
                     f"Invalid value for '{spot}.image_url.url': a URL or a data URL is expected.",
                     param=f"{spot}.image_url.url",
                     code="invalid_image_url",
@@ -163,8 +154,7 @@ class _Reader:
         if calls is None:
             return
         if not isinstance(calls, list) or not calls:
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Invalid '{where}.tool_calls': empty array. Expected an array with minimum length 1.",
                 param=f"{where}.tool_calls",
                 code="empty_array",
@@ -173,8 +163,7 @@ class _Reader:
             spot = f"{where}.tool_calls[{number}]"
             function = call.get("function") if isinstance(call, Mapping) else None
             if not isinstance(function, Mapping) or call.get("type") != "function":
-                raise Refused(
-                    ErrorKind.INVALID,
+                raise invalid(
                     f"Missing required parameter: '{spot}.type'.",
                     param=f"{spot}.type",
                     code="missing_required_parameter",
@@ -192,23 +181,20 @@ class _Reader:
 
     def _take_result(self, message: Mapping[str, Any], text: str, where: str, index: int) -> None:
         if not self.known_calls:
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 "Invalid parameter: messages with role 'tool' must be a response to a preceding message with "
                 "'tool_calls'.",
                 param=f"messages.[{index}].role",
             )
         identity = message.get("tool_call_id")
         if not isinstance(identity, str):
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Missing required parameter: '{where}.tool_call_id'.",
                 param=f"{where}.tool_call_id",
                 code="missing_required_parameter",
             )
         if identity not in self.known_calls:
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Invalid parameter: 'tool_call_id' of '{identity}' not found in 'tool_calls' of previous message.",
                 param=f"messages.[{index}].tool_call_id",
             )

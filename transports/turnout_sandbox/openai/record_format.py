@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from turnout_sandbox.answers import Call
-from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.answers import ScriptedCall
+from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.templates import fill
 
 __all__ = ["FormatRecord", "RecordFormat", "format_of"]
@@ -68,7 +68,7 @@ class FormatRecord:
 
 
 @attrs.define
-class RecordFormat(Shape):
+class RecordFormat(ChatFormat):
     """An answer in the form that `record` describes."""
 
     record: ClassVar[FormatRecord] = FormatRecord()
@@ -80,7 +80,7 @@ class RecordFormat(Shape):
         return str(self._filled(self.record.call_identity))
 
     def __attrs_post_init__(self) -> None:
-        Shape.__attrs_post_init__(self)
+        ChatFormat.__attrs_post_init__(self)
         if "{name}" in self.record.call_identity:  # such an id names the tool
             self.calls = tuple(
                 (self._filled(self.record.call_identity, name=call.name, index=index), call)
@@ -88,13 +88,13 @@ class RecordFormat(Shape):
             )
 
     def usage(self) -> dict[str, Any]:
-        return {**Shape.usage(self), **self._filled(self.record.usage)}
+        return {**ChatFormat.usage(self), **self._filled(self.record.usage)}
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         record = self.record
-        each = {"usage": self.usage() if record.usage_in == "each" and self.usage_told else None}
+        each = {"usage": self.usage() if record.usage_in == "each" and self.usage_sent else None}
         usage = each if record.usage_in == "each" or record.usage_null else {}
-        return Shape.chunk(self, choices, **{**self._filled(record.chunk), **usage, **more})
+        return ChatFormat.chunk(self, choices, **{**self._filled(record.chunk), **usage, **more})
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         finishes = {"finish_reason": finish} if self.record.finish_always or finish is not None else {}
@@ -115,41 +115,41 @@ class RecordFormat(Shape):
         other = {"content": None} if self.record.alternates else {}
         return {**self.record.delta, **other, self.record.reasoning: piece}
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
         if self.record.whole_calls:
             function = {"name": call.name, "arguments": call.text}
             fragment = {"index": index, "id": identity, "type": "function", "function": function}
             yield {**self.record.delta, "tool_calls": [fragment]}
             return
-        for number, delta in enumerate(Shape.call_deltas(self, index, identity, call)):
+        for number, delta in enumerate(ChatFormat.call_deltas(self, index, identity, call)):
             (fragment,) = delta["tool_calls"]
             yield {**self.record.delta, "tool_calls": [{**fragment, **(self.record.fragment if number else {})}]}
 
     def closing(self) -> list[bytes]:
         record, turn = self.record, self.turn
-        where = record.usage_in if self.usage_told else "none"
-        own = where == "own_always" or (where == "own" and self.usage_asked)
+        where = record.usage_in if self.usage_sent else "none"
+        own = where == "own_always" or (where == "own" and self.usage_requested)
         choice = self.choice(dict(record.delta), turn.finish)
         if where == "choice":
             choice["usage"] = self.usage()
         last = self._filled(record.last)
         more = {"usage": self.usage()} if where == "finish" else {}
         events = [self.chunk([choice], **more, **({} if own else last))]
-        if own or (where == "choice" and self.usage_asked):
+        if own or (where == "choice" and self.usage_requested):
             events.append(self.chunk([], usage=self.usage(), **last))
         return [self.event(payload) for payload in events]
 
     def message(self) -> dict[str, Any]:
-        message = Shape.message(self)
+        message = ChatFormat.message(self)
         if self.record.empty_content and message["content"] is None:
             message["content"] = ""
-        reasoning = message.pop(Shape.reasoning_key, None)
+        reasoning = message.pop(ChatFormat.reasoning_key, None)
         if reasoning is not None:
             message[self.record.reasoning] = reasoning
         return {**self.record.message, **message}
 
     def completion(self) -> dict[str, Any]:
-        whole = Shape.completion(self)
+        whole = ChatFormat.completion(self)
         choice = {"index": 0, "message": self.message(), **self.record.message_choice}
         return {**whole, "choices": [{**choice, "finish_reason": self.turn.finish}], **self._filled(self.record.whole)}
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, ToolSpec
+from turnout_sandbox.answers import ParsedRequest, ToolSpec
 from turnout_sandbox.dialect import whole_number
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.openai.messages import read_messages
 from turnout_sandbox.prose import words_in
 
@@ -37,66 +37,65 @@ class Rules:
     part_types     content parts of user messages
     choices        words of tool_choice
     named_choice   whether tool_choice may name a tool
-    any_choice     False where tool_choice is taken for "auto" whatever it says
-    needs_user     a conversation without a user message is refused
+    honours_tool_choice     False where tool_choice is taken for "auto" whatever it says
+    needs_user_message     a conversation without a user message is refused
     """
 
     roles: frozenset[str] = frozenset({"system", "user", "assistant", "tool"})
     parameters: frozenset[str] | None = None
     refused: frozenset[str] = frozenset()
     formats: frozenset[str] = frozenset({"text", "json_object", "json_schema"})
-    stops: int = 4
-    hot: float = 2.0
-    window: int = 128_000
+    max_stop_sequences: int = 4
+    max_temperature: float = 2.0
+    context_window: int = 128_000
     part_types: frozenset[str] = frozenset({"text", "image_url"})
-    choices: frozenset[str] = frozenset({"none", "auto", "required"})
+    tool_choices: frozenset[str] = frozenset({"none", "auto", "required"})
     named_choice: bool = True
-    any_choice: bool = True
-    needs_user: bool = False
-    says_json: bool = False  # json_object needs the word in a message
+    honours_tool_choice: bool = True
+    needs_user_message: bool = False
+    json_mode_needs_keyword: bool = False  # json_object needs the word in a message
     strict_schemas: bool = False
 
 
-def read_chat(body: Mapping[str, Any], rules: Rules) -> Asked:
-    """What the request asks for; whether it thinks is the provider's business. Raises Refused."""
+def read_chat(body: Mapping[str, Any], rules: Rules) -> ParsedRequest:
+    """What the request asks for; whether it reasons is the provider's business. Raises RequestRejected."""
     _check_parameters(body, rules)
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise Refused(ErrorKind.INVALID, "you must provide a model parameter", param="model", code="missing_model")
+        raise invalid("you must provide a model parameter", param="model", code="missing_model")
     read = read_messages(body.get("messages"), rules.roles, rules.part_types)
-    if rules.needs_user and not read.has_user:
-        raise Refused(ErrorKind.INVALID, "messages must hold one of the user", param="messages")
+    if rules.needs_user_message and not read.has_user:
+        raise invalid("messages must hold one of the user", param="messages")
     tools = _tools(body)
-    choice, forced = _choice(body, tools, rules) if rules.any_choice else ("auto", None)
+    choice, forced = _choice(body, tools, rules) if rules.honours_tool_choice else ("auto", None)
     _check_sampling(body, rules)
     schema = _schema(body, rules, read.text)
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise Refused(ErrorKind.INVALID, "Invalid type for 'stream': a boolean is expected.", param="stream")
+        raise invalid("Invalid type for 'stream': a boolean is expected.", param="stream")
     if body.get("stream_options") is not None and not stream:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
             param="stream_options",
         )
     tokens = read.tokens + sum(words_in(str(tool.schema)) + 4 for tool in tools)
-    if tokens > rules.window:
-        raise Refused(
+    if tokens > rules.context_window:
+        raise RequestRejected(
             ErrorKind.CONTEXT_LENGTH,
-            f"This model's maximum context length is {rules.window} tokens. However, your messages resulted in "
+            f"This model's maximum context length is {rules.context_window} tokens. However, your messages resulted in "
             f"{tokens} tokens. Please reduce the length of the messages.",
             param="messages",
         )
-    return Asked(
+    return ParsedRequest(
         model=model,
         prompt=read.prompt,
         prompt_tokens=tokens,
         stream=bool(stream),
         tool_results=read.tool_results,
         tools=tools,
-        choice=choice,
-        forced=forced,
-        parallel=body.get("parallel_tool_calls") is not False,
+        tool_choice=choice,
+        forced_tool=forced,
+        parallel_tool_calls=body.get("parallel_tool_calls") is not False,
         schema=schema,
         max_tokens=whole_number(body, "max_completion_tokens") or whole_number(body, "max_tokens"),
         stop=_stops(body, rules),
@@ -106,16 +105,14 @@ def read_chat(body: Mapping[str, Any], rules: Rules) -> Asked:
 def _check_parameters(body: Mapping[str, Any], rules: Rules) -> None:
     for name in body:
         if name in rules.refused and body[name] is not None:
-            raise Refused(
-                ErrorKind.INVALID, f"property '{name}' is unsupported", param=name, code="unsupported_parameter"
-            )
+            raise invalid(f"property '{name}' is unsupported", param=name, code="unsupported_parameter")
         if rules.parameters is not None and name not in rules.parameters:
-            raise Refused(ErrorKind.INVALID, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+            raise invalid(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
 
 
 def _check_sampling(body: Mapping[str, Any], rules: Rules) -> None:
     bounds = {
-        "temperature": (0.0, rules.hot),
+        "temperature": (0.0, rules.max_temperature),
         "top_p": (0.0, 1.0),
         "frequency_penalty": (-2.0, 2.0),
         "presence_penalty": (-2.0, 2.0),
@@ -125,13 +122,10 @@ def _check_sampling(body: Mapping[str, Any], rules: Rules) -> None:
         if value is None:
             continue
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise Refused(
-                ErrorKind.INVALID, f"Invalid type for '{name}': a number is expected.", param=name, code="invalid_type"
-            )
+            raise invalid(f"Invalid type for '{name}': a number is expected.", param=name, code="invalid_type")
         if not low <= value <= high:
             side, bound = ("below_min", low) if value < low else ("above_max", high)
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Invalid '{name}': decimal {side.replace('_', ' ')}imum value. Expected a value from {low} to {high}, "
                 f"but got {value} instead (bound {bound}).",
                 param=name,
@@ -139,9 +133,7 @@ def _check_sampling(body: Mapping[str, Any], rules: Rules) -> None:
             )
     seed = body.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise Refused(
-            ErrorKind.INVALID, "Invalid type for 'seed': an integer is expected.", param="seed", code="invalid_type"
-        )
+        raise invalid("Invalid type for 'seed': an integer is expected.", param="seed", code="invalid_type")
 
 
 def _stops(body: Mapping[str, Any], rules: Rules) -> tuple[str, ...]:
@@ -150,11 +142,11 @@ def _stops(body: Mapping[str, Any], rules: Rules) -> tuple[str, ...]:
         return ()
     stops = [stop] if isinstance(stop, str) else stop
     if not isinstance(stops, list) or not all(isinstance(text, str) for text in stops):
-        raise Refused(ErrorKind.INVALID, "Invalid type for 'stop': strings are expected.", param="stop")
-    if len(stops) > rules.stops:
-        raise Refused(
-            ErrorKind.INVALID,
-            f"Invalid 'stop': array too long. Expected an array with maximum length {rules.stops}, but got an array "
+        raise invalid("Invalid type for 'stop': strings are expected.", param="stop")
+    if len(stops) > rules.max_stop_sequences:
+        raise invalid(
+            f"Invalid 'stop': array too long. Expected an array with maximum length "
+            f"{rules.max_stop_sequences}, but got an array "
             f"with length {len(stops)} instead.",
             param="stop",
             code="array_above_max_length",
@@ -167,8 +159,7 @@ def _tools(body: Mapping[str, Any]) -> tuple[ToolSpec, ...]:
     if tools is None:
         return ()
     if not isinstance(tools, list) or not tools:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Invalid 'tools': an array with at least one element is expected.",
             param="tools",
             code="empty_array",
@@ -179,27 +170,24 @@ def _tools(body: Mapping[str, Any]) -> tuple[ToolSpec, ...]:
 def _tool(tool: object, index: int) -> ToolSpec:
     where = f"tools[{index}]"
     if not isinstance(tool, Mapping) or tool.get("type") != "function":
-        raise Refused(ErrorKind.INVALID, f"Missing required parameter: '{where}.type'.", param=f"{where}.type")
+        raise invalid(f"Missing required parameter: '{where}.type'.", param=f"{where}.type")
     function = tool.get("function")
     if not isinstance(function, Mapping):
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             f"Missing required parameter: '{where}.function'.",
             param=f"{where}.function",
             code="missing_required_parameter",
         )
     name = function.get("name")
     if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             f"Invalid '{where}.function.name': expected 1 to 64 characters of a-z, A-Z, 0-9, _ and -.",
             param=f"{where}.function.name",
             code="invalid_value",
         )
     schema = function.get("parameters")
     if schema is not None and (not isinstance(schema, Mapping) or schema.get("type", "object") != "object"):
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             f"Invalid schema for function '{name}': schema must be a JSON Schema of 'type: \"object\"'.",
             param=f"{where}.function.parameters",
             code="invalid_function_parameters",
@@ -212,28 +200,24 @@ def _choice(body: Mapping[str, Any], tools: Sequence[ToolSpec], rules: Rules) ->
     if choice is None:
         return "auto", None
     if not tools and choice != "none":
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Invalid value for 'tool_choice': it is only allowed when 'tools' are given.",
             param="tool_choice",
         )
     if isinstance(choice, str):
-        if choice not in rules.choices:
-            raise Refused(
-                ErrorKind.INVALID,
-                f"Invalid value: '{choice}'. Supported values are: {', '.join(sorted(rules.choices))}.",
+        if choice not in rules.tool_choices:
+            raise invalid(
+                f"Invalid value: '{choice}'. Supported values are: {', '.join(sorted(rules.tool_choices))}.",
                 param="tool_choice",
                 code="invalid_value",
             )
         return ("required" if choice == "any" else choice), None
     if not rules.named_choice:
-        raise Refused(ErrorKind.INVALID, "tool_choice: a string is expected, not an object.", param="tool_choice")
+        raise invalid("tool_choice: a string is expected, not an object.", param="tool_choice")
     function = choice.get("function") if isinstance(choice, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
     if name not in [tool.name for tool in tools]:
-        raise Refused(
-            ErrorKind.INVALID, f"Tool choice '{name}' was not found in the 'tools' parameter.", param="tool_choice"
-        )
+        raise invalid(f"Tool choice '{name}' was not found in the 'tools' parameter.", param="tool_choice")
     return "required", str(name)
 
 
@@ -243,8 +227,7 @@ def _schema(body: Mapping[str, Any], rules: Rules, text: str) -> Mapping[str, An
         return None
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if kind not in rules.formats:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             f"Invalid value: '{kind}'. Supported values are: {', '.join(sorted(rules.formats))}.",
             param="response_format.type",
             code="invalid_value",
@@ -252,9 +235,8 @@ def _schema(body: Mapping[str, Any], rules: Rules, text: str) -> Mapping[str, An
     if kind == "text":
         return None
     if kind == "json_object":
-        if rules.says_json and "json" not in text.lower():
-            raise Refused(
-                ErrorKind.INVALID,
+        if rules.json_mode_needs_keyword and "json" not in text.lower():
+            raise invalid(
                 "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
                 param="messages",
             )
@@ -262,24 +244,20 @@ def _schema(body: Mapping[str, Any], rules: Rules, text: str) -> Mapping[str, An
     outer = wanted.get("json_schema")
     name = outer.get("name") if isinstance(outer, Mapping) else None
     if not isinstance(outer, Mapping) or not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Missing required parameter: 'response_format.json_schema.name'.",
             param="response_format.json_schema.name",
             code="missing_required_parameter",
         )
     schema = outer.get("schema")
     if not isinstance(schema, Mapping):
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Missing required parameter: 'response_format.json_schema.schema'.",
             param="response_format.json_schema.schema",
             code="missing_required_parameter",
         )
     if rules.strict_schemas and outer.get("strict") and (fault := _not_strict(schema, "()")):
-        raise Refused(
-            ErrorKind.INVALID, f"Invalid schema for response_format '{name}': {fault}", param="response_format"
-        )
+        raise invalid(f"Invalid schema for response_format '{name}': {fault}", param="response_format")
     return schema
 
 

@@ -13,10 +13,10 @@ import attrs
 
 from turnout_sandbox.answers import Turn
 from turnout_sandbox.dialect import Context, dumps, string_of, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import invalid
 from turnout_sandbox.prose import pieces_of
 
-__all__ = ["ResponseAnswer", "as_chat"]
+__all__ = ["ResponsesFormat", "as_chat"]
 
 _SAME = ("model", "stream", "temperature", "top_p", "parallel_tool_calls", "metadata", "service_tier", "top_logprobs")
 _ROLES = frozenset({"system", "developer", "user", "assistant"})
@@ -24,11 +24,11 @@ _REASONS = {"length": "max_output_tokens"}
 
 
 def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The request as a chat completions request. Raises Refused for what is none."""
-    told = body.get("input")
-    items = [{"role": "user", "content": told}] if isinstance(told, str) else told
+    """The request as a chat completions request. Raises RequestRejected for what is none."""
+    given = body.get("input")
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if not isinstance(items, list):
-        raise Refused(ErrorKind.INVALID, "Missing required parameter: 'input'.", param="input")
+        raise invalid("Missing required parameter: 'input'.", param="input")
     messages = [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
     chat: dict[str, Any] = {name: body[name] for name in _SAME if body.get(name) is not None}
     chat["messages"] = [*messages, *_messages(items)]
@@ -89,11 +89,11 @@ def _messages(items: list[Any]) -> Iterator[dict[str, Any]]:
 def _message(item: Any, index: int) -> dict[str, Any]:
     where = f"input[{index}]"
     if not isinstance(item, Mapping):
-        raise Refused(ErrorKind.INVALID, f"Invalid type for '{where}': expected an object.", param=where)
+        raise invalid(f"Invalid type for '{where}': expected an object.", param=where)
     if item.get("type") == "function_call_output":
         return {"role": "tool", "tool_call_id": item.get("call_id"), "content": string_of(item.get("output"))}
     if item.get("role") not in _ROLES:
-        raise Refused(ErrorKind.INVALID, f"Invalid value for '{where}.role'.", param=f"{where}.role")
+        raise invalid(f"Invalid value for '{where}.role'.", param=f"{where}.role")
     said: Any = item.get("content")
     if isinstance(said, list):
         said = [_part(part) for part in said if isinstance(part, Mapping)]
@@ -113,8 +113,8 @@ def _event(kind: str, **fields: Any) -> bytes:
 
 
 @attrs.define
-class ResponseAnswer:
-    """One answer in the making. Where the model thinks, a summary of it is told, and the thought itself is sealed."""
+class ResponsesFormat:
+    """One answer in the making. Where the model reasons, a summary of it is sent, and the thought itself is sealed."""
 
     turn: Turn
     model: str
@@ -143,17 +143,17 @@ class ResponseAnswer:
         """The response as it is in the end."""
         turn = self.turn
         reason = _REASONS.get(turn.finish)
-        told = self._response("incomplete" if reason else "completed", self.items)
-        told["incomplete_details"] = {"reason": reason} if reason else None
+        response = self._response("incomplete" if reason else "completed", self.items)
+        response["incomplete_details"] = {"reason": reason} if reason else None
         if self.context.fault.usage:
-            told["usage"] = {
+            response["usage"] = {
                 "input_tokens": turn.prompt_tokens,
                 "input_tokens_details": {"cached_tokens": 0},
                 "output_tokens": turn.completion_tokens,
                 "output_tokens_details": {"reasoning_tokens": turn.reasoning_tokens},
                 "total_tokens": turn.prompt_tokens + turn.completion_tokens,
             }
-        return told
+        return response
 
     def failed(self, error: Mapping[str, Any]) -> bytes:
         return _event("response.failed", response={**self._response("failed", []), "error": error})
@@ -167,7 +167,7 @@ class ResponseAnswer:
         return (_event(f"response.{whole['status']}", response=whole),)
 
     def tokens(self) -> Iterator[bytes]:
-        """One write a piece: an item's beginning comes with its first delta, its end with its last."""
+        """One write a piece: an item's prefix comes with its first delta, its end with its last."""
         for place, item in enumerate(self.items):
             where = {"output_index": place, "item_id": item["id"]}
             kind, pieces, empty = self._parts(item)

@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 
 import attrs
 
-from turnout_sandbox.answers import Call
+from turnout_sandbox.answers import ScriptedCall
 from turnout_sandbox.dialect import token_of
-from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.openai.format import ChatFormat
 
 __all__ = [
-    "CerebrasShape",
-    "CompatibleShape",
-    "GlmShape",
-    "GroqShape",
-    "ModelScopeShape",
-    "OpenRouterShape",
-    "SiliconFlowShape",
+    "CerebrasFormat",
+    "CompatibleFormat",
+    "GlmFormat",
+    "GroqFormat",
+    "ModelScopeFormat",
+    "OpenRouterFormat",
+    "SiliconFlowFormat",
 ]
 
 _HEX = "0123456789abcdef"
@@ -28,12 +28,12 @@ _LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-def _uuid(shape: Shape) -> str:
+def _uuid(shape: ChatFormat) -> str:
     return str(uuid.UUID(int=shape.rng.getrandbits(128), version=4))
 
 
 @attrs.define
-class GlmShape(Shape):
+class GlmFormat(ChatFormat):
     """GLM: the role in every delta, no finish_reason until the end, calls whole, usage in the finish chunk."""
 
     def new_id(self) -> str:
@@ -41,7 +41,7 @@ class GlmShape(Shape):
 
     def usage(self) -> dict[str, Any]:
         return {
-            **Shape.usage(self),
+            **ChatFormat.usage(self),
             "prompt_tokens_details": {"cached_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": self.turn.reasoning_tokens},
         }
@@ -62,24 +62,24 @@ class GlmShape(Shape):
     def reasoning_delta(self, piece: str) -> dict[str, Any]:
         return {"role": "assistant", "reasoning_content": piece}
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
         function = {"name": call.name, "arguments": call.text}
         yield {"tool_calls": [{"id": identity, "index": index, "type": "function", "function": function}]}
 
     def closing(self) -> list[bytes]:
-        more = {"usage": self.usage()} if self.usage_told else {}
+        more = {"usage": self.usage()} if self.usage_sent else {}
         delta = {"role": "assistant", "content": ""}
         return [self.event(self.chunk([self.choice(delta, self.turn.finish)], **more))]
 
     def message(self) -> dict[str, Any]:
-        return {**Shape.message(self), "content": self.turn.whole_text}
+        return {**ChatFormat.message(self), "content": self.turn.whole_text}
 
     def completion(self) -> dict[str, Any]:
-        return {**Shape.completion(self), "request_id": self.identity}
+        return {**ChatFormat.completion(self), "request_id": self.identity}
 
 
 @attrs.define
-class OpenRouterShape(Shape):
+class OpenRouterFormat(ChatFormat):
     """OpenRouter: comments while it waits, role and content in every delta, the finish repeated beside the usage."""
 
     reasoning_key: ClassVar[str] = "reasoning"
@@ -91,7 +91,7 @@ class OpenRouterShape(Shape):
 
     def usage(self) -> dict[str, Any]:
         return {
-            **Shape.usage(self),
+            **ChatFormat.usage(self),
             "cost": round(1e-7 * self.turn.prompt_tokens + 4e-7 * self.turn.completion_tokens, 9),
             "is_byok": False,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
@@ -118,8 +118,8 @@ class OpenRouterShape(Shape):
         detail = {"type": "reasoning.text", "text": piece, "format": "unknown", "index": 0}
         return {"role": "assistant", "content": "", "reasoning": piece, "reasoning_details": [detail]}
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
-        for number, delta in enumerate(Shape.call_deltas(self, index, identity, call)):
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
+        for number, delta in enumerate(ChatFormat.call_deltas(self, index, identity, call)):
             (fragment,) = delta["tool_calls"]
             if number:
                 fragment = {"index": index, "id": None, "type": "function", "function": fragment["function"]}
@@ -128,12 +128,12 @@ class OpenRouterShape(Shape):
     def closing(self) -> list[bytes]:
         last = self.choice({"role": "assistant", "content": ""}, self.turn.finish)
         events = [self.event(self.chunk([last]))]
-        if self.usage_told:
+        if self.usage_sent:
             events.append(self.event(self.chunk([last], usage=self.usage())))
         return events
 
     def message(self) -> dict[str, Any]:
-        message = {**Shape.message(self), "refusal": None}
+        message = {**ChatFormat.message(self), "refusal": None}
         message.setdefault("reasoning", None)
         if self.turn.reasoning:
             detail = {"type": "reasoning.text", "text": self.turn.whole_reasoning, "format": "unknown", "index": 0}
@@ -143,21 +143,21 @@ class OpenRouterShape(Shape):
         return message
 
     def completion(self) -> dict[str, Any]:
-        whole = Shape.completion(self)
+        whole = ChatFormat.completion(self)
         finishes = {"finish_reason": self.turn.finish, "native_finish_reason": self.turn.finish}
         choice = {"logprobs": None, **finishes, "index": 0, "message": self.message()}
         return {**whole, "provider": self.upstream, "choices": [choice]}
 
     def encoded(self) -> bytes:
         # Blank lines come while it waits for the model behind it.
-        return b"\n         \n\n         \n" + Shape.encoded(self)
+        return b"\n         \n\n         \n" + ChatFormat.encoded(self)
 
 
 @attrs.define
-class SiliconFlowShape(Shape):
+class SiliconFlowFormat(ChatFormat):
     """SiliconFlow: usage on every chunk, growing; ids of 32 hexadecimal digits."""
 
-    told: int = 0  # pieces sent so far
+    sent: int = 0  # pieces sent so far
 
     def new_id(self) -> str:
         return token_of(self.rng, 32, _HEX)
@@ -181,8 +181,8 @@ class SiliconFlowShape(Shape):
         }
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        usage = {"usage": self._counted(min(self.told, self.turn.completion_tokens))} if self.usage_told else {}
-        return {**Shape.chunk(self, choices), "system_fingerprint": "", **usage, **more}
+        usage = {"usage": self._counted(min(self.sent, self.turn.completion_tokens))} if self.usage_sent else {}
+        return {**ChatFormat.chunk(self, choices), "system_fingerprint": "", **usage, **more}
 
     def opening(self) -> list[bytes]:
         delta = {"content": "", "reasoning_content": None, "role": "assistant"}
@@ -196,15 +196,15 @@ class SiliconFlowShape(Shape):
 
     def pieces(self, pieces: tuple[str, ...], delta: Any) -> Iterator[bytes]:
         for piece in pieces:  # no template: the counts change
-            self.told += 1
+            self.sent += 1
             yield self.event(self.chunk([self.choice(delta(piece))]))
 
     def completion(self) -> dict[str, Any]:
-        return {**Shape.completion(self), "system_fingerprint": ""}
+        return {**ChatFormat.completion(self), "system_fingerprint": ""}
 
 
 @attrs.define
-class CerebrasShape(Shape):
+class CerebrasFormat(ChatFormat):
     """Cerebras: no [DONE], no finish_reason until the end, content absent beside calls, time_info with the usage."""
 
     reasoning_key: ClassVar[str] = "reasoning"
@@ -217,7 +217,7 @@ class CerebrasShape(Shape):
         return token_of(self.rng, 9, _HEX)
 
     def usage(self) -> dict[str, Any]:
-        return {**Shape.usage(self), "prompt_tokens_details": {"cached_tokens": 0}}
+        return {**ChatFormat.usage(self), "prompt_tokens_details": {"cached_tokens": 0}}
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         head = {"id": self.identity, "choices": choices, "created": self.created, "model": self.model}
@@ -229,23 +229,23 @@ class CerebrasShape(Shape):
     def opening(self) -> list[bytes]:
         return [self.event(self.chunk([self.choice({"role": "assistant"})]))]
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
         function = {"name": call.name, "arguments": call.text}
         yield {"tool_calls": [{"function": function, "type": "function", "id": identity, "index": index}]}
 
     def closing(self) -> list[bytes]:
-        more = {"usage": self.usage(), "time_info": self._time_info()} if self.usage_told else {}
+        more = {"usage": self.usage(), "time_info": self._time_info()} if self.usage_sent else {}
         return [self.event(self.chunk([self.choice({}, self.turn.finish)], **more))]
 
     def message(self) -> dict[str, Any]:
-        message = Shape.message(self)
+        message = ChatFormat.message(self)
         if message["content"] is None:
             del message["content"]
         return message
 
     def completion(self) -> dict[str, Any]:
-        more = {"time_info": self._time_info()} if self.usage_told else {}
-        return {**Shape.completion(self), "system_fingerprint": "fp_5a4db0c1e2", **more}
+        more = {"time_info": self._time_info()} if self.usage_sent else {}
+        return {**ChatFormat.completion(self), "system_fingerprint": "fp_5a4db0c1e2", **more}
 
     def _time_info(self) -> dict[str, Any]:
         spent = self.turn.completion_tokens / 2000
@@ -259,30 +259,30 @@ class CerebrasShape(Shape):
 
 
 @attrs.define
-class CompatibleShape(Shape):
+class CompatibleFormat(ChatFormat):
     """A server such as vLLM or llama.cpp: OpenAI's shape without its extras; usage on request, in its own chunk."""
 
     def closing(self) -> list[bytes]:
         events = [self.event(self.chunk([self.choice({}, self.turn.finish)]))]
-        if self.usage_asked and self.usage_told:
+        if self.usage_requested and self.usage_sent:
             events.append(self.event(self.chunk([], usage=self.usage())))
         return events
 
 
 @attrs.define
-class ModelScopeShape(CompatibleShape):
+class ModelScopeFormat(CompatibleFormat):
     """ModelScope: no recorded traffic was at hand, so this is what its documentation and its gateways' code say."""
 
     def usage(self) -> dict[str, Any]:
         details = {"reasoning_tokens": self.turn.reasoning_tokens}
-        return {**Shape.usage(self), "completion_tokens_details": details}
+        return {**ChatFormat.usage(self), "completion_tokens_details": details}
 
     def opening(self) -> list[bytes]:
         return [self.event(self.chunk([self.choice({"role": "assistant", "content": "", "reasoning_content": None})]))]
 
 
 @attrs.define
-class GroqShape(Shape):
+class GroqFormat(ChatFormat):
     """Groq: x_groq in the first and the finish chunk, usage there and beside it, calls whole."""
 
     reasoning_key: ClassVar[str] = "reasoning"
@@ -290,7 +290,7 @@ class GroqShape(Shape):
     request_id: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        Shape.__attrs_post_init__(self)
+        ChatFormat.__attrs_post_init__(self)
         self.request_id = f"req_01{token_of(self.rng, 24, _CROCKFORD)}"
 
     def new_id(self) -> str:
@@ -326,28 +326,28 @@ class GroqShape(Shape):
         first = self.chunk([self.choice({"role": "assistant", "content": content})], x_groq={"id": self.request_id})
         return [self.event(first)]
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
         function = {"name": call.name, "arguments": call.text}
         yield {"tool_calls": [{"id": identity, "type": "function", "function": function, "index": index}]}
 
     def closing(self) -> list[bytes]:
         mine: dict[str, Any] = {"id": self.request_id}
         more: dict[str, Any] = {"x_groq": mine}
-        if self.usage_told:
+        if self.usage_sent:
             mine["usage"] = more["usage"] = self.usage()
         events = [self.event(self.chunk([self.choice({}, self.turn.finish)], **more))]
-        if self.usage_told and self.usage_asked:  # and once more: adding the counts up would be wrong
+        if self.usage_sent and self.usage_requested:  # and once more: adding the counts up would be wrong
             events.append(self.event(self.chunk([], usage=self.usage(), service_tier="on_demand")))
         return events
 
     def message(self) -> dict[str, Any]:
-        message = Shape.message(self)
+        message = ChatFormat.message(self)
         if message["content"] is None:
             del message["content"]
         return message
 
     def completion(self) -> dict[str, Any]:
-        whole = Shape.completion(self)
+        whole = ChatFormat.completion(self)
         choice = {"index": 0, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
         more = {"usage_breakdown": None, "system_fingerprint": "fp_3f8d1b7c90", "x_groq": {"id": self.request_id}}
         return {**whole, "choices": [choice], **more, "service_tier": "on_demand"}

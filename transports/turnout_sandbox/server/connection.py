@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, assert_never, cast
 
 from turnout.http.http1_server import MalformedRequest, RequestReader, ServedRequest
-from turnout_sandbox.received import Outcome
-from turnout_sandbox.server.steps import Ending, Step
+from turnout_sandbox.received import ResponseOutcome
+from turnout_sandbox.server.steps import ConnectionEnd, Step
 
 if sys.platform == "linux":
     import fcntl
     import termios
 
-__all__ = ["Connection", "Exchange"]
+__all__ = ["ClientConnection", "ServedExchange"]
 
 MAX_BODY = 256 * 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST and drops what is unsent
@@ -38,29 +38,29 @@ def _unsent(connected: socket.socket) -> int:
         return 0
 
 
-class Exchange(Protocol):
+class ServedExchange(Protocol):
     """One request being answered: the steps to play, and whom to tell how it went."""
 
     steps: Iterator[Step]
 
-    def closed(self, outcome: Outcome) -> None: ...
+    def closed(self, outcome: ResponseOutcome) -> None: ...
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """`begin` makes an exchange of each request; `register` is told of this connection's birth and death."""
 
     def __init__(
-        self, begin: Callable[[ServedRequest, int], Exchange], register: Callable[[Connection, bool], int]
+        self, begin: Callable[[ServedRequest, int], ServedExchange], register: Callable[[ClientConnection, bool], int]
     ) -> None:
-        self._begin = begin
+        self._handle = begin
         self._register = register
         self._number = 0
         self._reader = RequestReader(max_body=MAX_BODY)
-        self._exchange: Exchange | None = None
+        self._exchange: ServedExchange | None = None
         self._timer: asyncio.Handle | None = None
         self._full = False  # the peer does not read: nothing more is sent until it does
         self._waiting = False
-        self._told_continue = False
+        self._sent_continue = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._number = self._register(self, True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._finish(Outcome.LEFT)
+        self._finish(ResponseOutcome.LEFT)
         self._register(self, False)
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        self._finish(Outcome.CUT)
+        self._finish(ResponseOutcome.CUT)
         self._transport.abort()
 
     def _next_exchange(self) -> None:
@@ -100,12 +100,12 @@ class Connection(asyncio.Protocol):
             return
         if request is None:
             pending = self._reader.head
-            if pending is not None and pending.expects_continue and not self._told_continue:
-                self._told_continue = True
+            if pending is not None and pending.expects_continue and not self._sent_continue:
+                self._sent_continue = True
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             return
-        self._told_continue = False
-        self._exchange = self._begin(request, self._number)
+        self._sent_continue = False
+        self._exchange = self._handle(request, self._number)
         self._play()
 
     def _wake(self) -> None:
@@ -124,26 +124,26 @@ class Connection(asyncio.Protocol):
                     self._waiting = True
                     self._timer = self._loop.call_later(step, self._wake) if step else self._loop.call_soon(self._wake)
                     return
-                case Ending():
+                case ConnectionEnd():
                     self._end(step)
                     return
                 case _:
                     assert_never(step)
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: ConnectionEnd) -> None:
         match ending:
-            case Ending.DONE:
-                self._finish(Outcome.COMPLETE)
+            case ConnectionEnd.DONE:
+                self._finish(ResponseOutcome.COMPLETE)
                 self._next_exchange_soon()
-            case Ending.CLOSE:
-                self._finish(Outcome.COMPLETE)
+            case ConnectionEnd.CLOSE:
+                self._finish(ResponseOutcome.COMPLETE)
                 self._transport.close()
-            case Ending.CUT_CLOSE:
-                self._finish(Outcome.CUT)
+            case ConnectionEnd.CUT_CLOSE:
+                self._finish(ResponseOutcome.CUT)
                 self._transport.close()
-            case Ending.CUT_RESET:
+            case ConnectionEnd.CUT_RESET:
                 self._reset()
-            case Ending.HANG:
+            case ConnectionEnd.HANG:
                 self._waiting = True  # only the client, or the end of the sandbox, ends it
             case _:
                 assert_never(ending)
@@ -165,13 +165,13 @@ class Connection(asyncio.Protocol):
             return
         with contextlib.suppress(OSError):  # the peer may have reset it first
             self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._finish(Outcome.CUT)
+        self._finish(ResponseOutcome.CUT)
         self._transport.abort()
 
     def _socket(self) -> socket.socket:
         return cast("socket.socket", self._transport.get_extra_info("socket"))
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: ResponseOutcome) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from turnout_sandbox.server.connection import Connection
+from turnout_sandbox.server.connection import ClientConnection
 
 __all__ = ["LoopThread"]
 
@@ -22,8 +22,8 @@ class LoopThread:
     `connections` is touched by the loop's thread only.
     """
 
-    make: Callable[[], Connection]
-    connections: set[Connection]
+    make: Callable[[], ClientConnection]
+    connections: set[ClientConnection]
     port: int = 0
     _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)

@@ -7,13 +7,13 @@ from typing import TypeAlias
 
 import attrs
 
-__all__ = ["Response", "Stream", "Unary"]
+__all__ = ["Response", "StreamedResponse", "UnaryResponse"]
 
 Fields: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen
-class Unary:
+class UnaryResponse:
     """A whole body."""
 
     status: int
@@ -22,7 +22,7 @@ class Unary:
 
 
 @attrs.frozen
-class Stream:
+class StreamedResponse:
     """A streamed body, as the events of its dialect, each already framed.
 
     prelude   what a body begins with, an error in it included (the bracket of a JSON array)
@@ -44,4 +44,4 @@ class Stream:
     prelude: bytes = b""
 
 
-Response: TypeAlias = Unary | Stream
+Response: TypeAlias = UnaryResponse | StreamedResponse

@@ -17,49 +17,51 @@ from typing import TypeAlias
 
 import attrs
 
-from turnout_sandbox.faults import Cut, Fault, Garble
-from turnout_sandbox.server.responses import Fields, Response, Stream, Unary
+from turnout_sandbox.faults import Abort, Corruption, Fault
+from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
 
-__all__ = ["Ending", "Step", "plan"]
+__all__ = ["ConnectionEnd", "Step", "build_steps"]
 
 
-class Ending(enum.Enum):
+class ConnectionEnd(enum.Enum):
     """How the steps of one answer end."""
 
     DONE = "done"  # sent to its end; the connection may be used again
-    CLOSE = "close"  # sent to its end, and the connection closes (HTTP/1.0, or the client asked for it)
+    CLOSE = "close"  # sent to its end, and the connection closes (HTTP/1.0, or the client request for it)
     CUT_CLOSE = "cut-close"
     CUT_RESET = "cut-reset"
     HANG = "hang"
 
 
-Step: TypeAlias = bytes | float | Ending
+Step: TypeAlias = bytes | float | ConnectionEnd
 """Bytes to send, seconds to wait (0.0: let others run first), or the end."""
 
-_ENDINGS = {Cut.CLOSE: Ending.CUT_CLOSE, Cut.RESET: Ending.CUT_RESET, Cut.HANG: Ending.HANG}
+_ENDINGS = {Abort.CLOSE: ConnectionEnd.CUT_CLOSE, Abort.RESET: ConnectionEnd.CUT_RESET, Abort.HANG: ConnectionEnd.HANG}
 _BAD_CHUNK = b"5g\r\nwrong\r\n"  # a size line that is no hexadecimal number
 
 
-def plan(
-    response: Response, fault: Fault, *, interval: float, http11: bool = True, keep_alive: bool = True
+def build_steps(
+    response: Response, fault: Fault, *, interval: float, now: float, http11: bool = True, keep_alive: bool = True
 ) -> Iterator[Step]:
-    """The steps that answer one request. The last of them is an `Ending`, and no other is.
+    """The steps that answer one request. The last of them is an `ConnectionEnd`, and no other is.
 
     `interval` is in seconds between the tokens of a stream; an HTTP/1.0 client (`http11` false) knows no chunks.
     """
-    steps = _steps(response, fault, interval, http11, keep_alive)
+    steps = _steps(response, fault, interval, now, http11, keep_alive)
     return steps if fault.fragment is None else _in_fragments(steps, fault.fragment)
 
 
-def _steps(response: Response, fault: Fault, interval: float, http11: bool, keep_alive: bool) -> Iterator[Step]:
+def _steps(
+    response: Response, fault: Fault, interval: float, now: float, http11: bool, keep_alive: bool
+) -> Iterator[Step]:
     if fault.delay:
         yield float(fault.delay)
-    ending = _ENDINGS.get(fault.cut) if fault.cut is not None else None
-    if ending is not None and fault.after is None:
+    ending = _ENDINGS.get(fault.abort) if fault.abort is not None else None
+    if ending is not None and fault.after_tokens is None:
         yield ending
         return
-    bad_chunk = http11 and fault.garble is Garble.CHUNK
-    if isinstance(response, Stream):
+    bad_chunk = http11 and fault.corruption is Corruption.CHUNK
+    if isinstance(response, StreamedResponse):
         pace = interval if fault.token_interval is None else float(fault.token_interval)
         framing = _Framing(chunked=http11, compressor=zlib.compressobj(wbits=31) if fault.gzip else None)
         whole, length = framing.stream(response, fault, pace), None
@@ -69,21 +71,21 @@ def _steps(response: Response, fault: Fault, interval: float, http11: bool, keep
         whole, length = framing.unary(response, fault)
         status = response.status if fault.status is None else fault.status
     if status in (204, 304):  # they have no body, and nothing that frames one (RFC 9110, 15.3.5 and 15.4.5)
-        yield _head(status, response.headers, fault, keep_alive=keep_alive, chunked=False, length=None)
-        yield Ending.DONE if keep_alive else Ending.CLOSE
+        yield _head(status, response.headers, fault, now, keep_alive=keep_alive, chunked=False, length=None)
+        yield ConnectionEnd.DONE if keep_alive else ConnectionEnd.CLOSE
         return
     keep_alive = keep_alive and (framing.chunked or length is not None)
-    yield _head(status, response.headers, fault, keep_alive=keep_alive, chunked=framing.chunked, length=length)
+    yield _head(status, response.headers, fault, now, keep_alive=keep_alive, chunked=framing.chunked, length=length)
     if fault.first_token_delay:
         yield float(fault.first_token_delay)
     yield from whole
     if bad_chunk:
-        yield Ending.CUT_CLOSE
+        yield ConnectionEnd.CUT_CLOSE
     elif ending is not None:
         yield ending
     else:
         yield from framing.end()
-        yield Ending.DONE if keep_alive else Ending.CLOSE
+        yield ConnectionEnd.DONE if keep_alive else ConnectionEnd.CLOSE
 
 
 @attrs.define
@@ -106,28 +108,28 @@ class _Framing:
         if self.chunked:
             yield b"0\r\n\r\n"
 
-    def stream(self, stream: Stream, fault: Fault, pace: float) -> Iterator[Step]:
-        cut, after = fault.cut, fault.after
-        if cut is Cut.END and after is None:
+    def stream(self, stream: StreamedResponse, fault: Fault, pace: float) -> Iterator[Step]:
+        cut, after = fault.abort, fault.after_tokens
+        if cut is Abort.END and after is None:
             return
         if stream.prelude:
             yield self.frame(stream.prelude)
-        if cut is Cut.ERROR and after is None:
+        if cut is Abort.ERROR and after is None:
             yield from map(self.frame, stream.error)
             return
         yield from map(self.frame, stream.opening)
         tokens = iter(stream.tokens)
-        if cut is not None or fault.garble is not None or fault.stall:
+        if cut is not None or fault.corruption is not None or fault.stall:
             yield from self._paced(itertools.islice(tokens, after or 0), pace)
-        if cut is Cut.ERROR:
+        if cut is Abort.ERROR:
             yield from map(self.frame, stream.error)
         elif cut is not None:
             if fault.partial:
                 yield self._half(next(itertools.chain(tokens, stream.closing, (stream.done,))), cut)
-        elif fault.garble is Garble.CHUNK:
+        elif fault.corruption is Corruption.CHUNK:
             yield _BAD_CHUNK
         else:
-            if fault.garble is Garble.JSON:
+            if fault.corruption is Corruption.JSON:
                 yield self.frame(stream.broken)
             if fault.stall:
                 yield float(fault.stall)
@@ -142,18 +144,18 @@ class _Framing:
                 yield pace
             yield self.frame(token)
 
-    def _half(self, event: bytes, cut: Cut) -> bytes:
+    def _half(self, event: bytes, cut: Abort) -> bytes:
         """The first half of an event: in a chunk of its own where the body ends well, else inside a whole chunk."""
-        if cut is Cut.END:
+        if cut is Abort.END:
             return self.frame(event[: len(event) // 2])
         framed = self.frame(event)
         return framed[: max(1, len(framed) // 2)]
 
-    def unary(self, unary: Unary, fault: Fault) -> tuple[Iterator[Step], int | None]:
+    def unary(self, unary: UnaryResponse, fault: Fault) -> tuple[Iterator[Step], int | None]:
         """The steps of a whole body, and the length to declare for it."""
         body = unary.body
-        if fault.cut is Cut.END or fault.garble is Garble.JSON:
-            body = b"" if fault.garble is None and fault.after is None else body[: len(body) // 2]
+        if fault.abort is Abort.END or fault.corruption is Corruption.JSON:
+            body = b"" if fault.corruption is None and fault.after_tokens is None else body[: len(body) // 2]
         if fault.gzip:
             body = gzip.compress(body)
         if self.chunked:
@@ -161,7 +163,7 @@ class _Framing:
         half = len(body) // 2
         if fault.stall:
             return iter((body[:half], float(fault.stall), body[half:])), len(body)
-        sent = body[:half] if fault.cut in _ENDINGS else body
+        sent = body[:half] if fault.abort in _ENDINGS else body
         return iter((sent,) if sent else ()), len(body)
 
 
@@ -175,7 +177,9 @@ def _in_fragments(steps: Iterator[Step], size: int) -> Iterator[Step]:
             yield step
 
 
-def _head(status: int, fields: Fields, fault: Fault, *, keep_alive: bool, chunked: bool, length: int | None) -> bytes:
+def _head(
+    status: int, fields: Fields, fault: Fault, now: float, *, keep_alive: bool, chunked: bool, length: int | None
+) -> bytes:
     framing: Fields = (("connection", "keep-alive" if keep_alive else "close"),)
     if chunked:
         framing += (("transfer-encoding", "chunked"),)
@@ -183,7 +187,7 @@ def _head(status: int, fields: Fields, fault: Fault, *, keep_alive: bool, chunke
         framing += (("content-length", str(length)),)
     if fault.gzip:
         framing += (("content-encoding", "gzip"),)
-    date: Fields = (("date", email.utils.formatdate(usegmt=True)),)
+    date: Fields = (("date", email.utils.formatdate(now, usegmt=True)),)
     merged = _merged(_merged(date + fields, fault.headers), framing)
     try:
         reason = http.HTTPStatus(status).phrase

@@ -11,23 +11,23 @@ from urllib.parse import unquote
 import attrs
 
 from turnout_sandbox.dialect import Context, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
-from turnout_sandbox.openai.errors import Told, openai_errors
-from turnout_sandbox.openai.format import OpenAIShape
+from turnout_sandbox.errors import ErrorKind, RequestRejected
+from turnout_sandbox.openai.chat import OpenAIChatServer
+from turnout_sandbox.openai.errors import ErrorResponse, openai_errors
+from turnout_sandbox.openai.format import OpenAIFormat
 from turnout_sandbox.received import Received
 from turnout_sandbox.server.responses import Fields, Response
 
-__all__ = ["AzureChat", "AzureShape", "azure_errors", "azure_headers"]
+__all__ = ["AzureFormat", "AzureServer", "azure_errors", "azure_headers"]
 
 _SAFE = {name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")}
 _CLASSIC = re.compile(r"/openai(?:/deployments/(?P<deployment>[^/]+))?(?P<path>/.+)\Z")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 
 
-def azure_errors(refused: Refused, rng: random.Random) -> Told:
-    told = openai_errors(refused, rng)
-    error = dict(told.body["error"])
+def azure_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
+    error_response = openai_errors(refused, rng)
+    error = dict(error_response.body["error"])
     match refused.kind:
         case ErrorKind.AUTH:
             text = "Access denied due to invalid subscription key or wrong API endpoint."
@@ -44,26 +44,26 @@ def azure_errors(refused: Refused, rng: random.Random) -> Told:
             error = {**error, "code": "content_filter", "param": "prompt", "status": 400, "innererror": inner}
         case _:
             pass
-    return Told(told.status, {"error": error}, told.headers)
+    return ErrorResponse(error_response.status, {"error": error}, error_response.headers)
 
 
 @attrs.define
-class AzureShape(OpenAIShape):
+class AzureFormat(OpenAIFormat):
     """The filter's word on the prompt in a first chunk of its own, on the answer in every choice."""
 
     def opening(self) -> list[bytes]:
         filters = [{"prompt_index": 0, "content_filter_results": _SAFE}]
         blank = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
-        return [self.event({**blank, "prompt_filter_results": filters}), *OpenAIShape.opening(self)]
+        return [self.event({**blank, "prompt_filter_results": filters}), *OpenAIFormat.opening(self)]
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"content_filter_results": {}, **OpenAIShape.choice(self, delta, finish)}
+        return {"content_filter_results": {}, **OpenAIFormat.choice(self, delta, finish)}
 
     def closing(self) -> list[bytes]:
         # What the filter says of the text may come late, in a choice without a delta.
         late = {"index": 0, "finish_reason": None, "content_filter_results": _SAFE}
         side = {"id": "", "object": "", "created": 0, "model": "", "choices": [late]}
-        return [*OpenAIShape.closing(self), self.event(side)]
+        return [*OpenAIFormat.closing(self), self.event(side)]
 
 
 def azure_headers(context: Context) -> Fields:
@@ -80,7 +80,7 @@ def azure_headers(context: Context) -> Fields:
 
 
 @attrs.frozen(kw_only=True)
-class AzureChat(OpenAIChat):
+class AzureServer(OpenAIChatServer):
     """`/openai/v1` names the deployment in the body, `/openai/deployments/…` in the path, with an `api-version`."""
 
     def respond(self, received: Received, context: Context) -> Response:
@@ -88,16 +88,16 @@ class AzureChat(OpenAIChat):
         if received.path.startswith("/openai/v1/") or classic is None:
             return super().respond(received, context)
         if not _DATED.fullmatch(received.query.get("api-version", "")):
-            raise Refused(ErrorKind.NO_SUCH_PATH)
+            raise RequestRejected(ErrorKind.NO_SUCH_PATH)
         body, path = received.body, classic["path"]
         if classic["deployment"] and isinstance(body, Mapping):
             body = {**body, "model": unquote(classic["deployment"])}
         elif path in ("/chat/completions", "/embeddings"):
-            raise Refused(ErrorKind.NO_SUCH_PATH)
+            raise RequestRejected(ErrorKind.NO_SUCH_PATH)
         return super().respond(attrs.evolve(received, path=self.base + path, body=body), context)
 
-    def _let_in(self, received: Received, context: Context) -> None:
+    def _authenticate(self, received: Received, context: Context) -> None:
         bearer = received.headers.get("authorization", "").removeprefix("Bearer ")
         key = received.headers.get("api-key", "") or bearer
         if not key or (context.key is not None and key != context.key):
-            raise Refused(ErrorKind.AUTH)
+            raise RequestRejected(ErrorKind.AUTH)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
-from turnout_sandbox.openai.errors import Told, text_of
-from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
+from turnout_sandbox.openai.errors import ErrorResponse, text_of
+from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.openai.requests import Rules
 from turnout_sandbox.received import Received
 from turnout_sandbox.server.responses import Response
@@ -41,16 +41,16 @@ _TEXTS = {
 }
 
 
-def deepseek_errors(refused: Refused, rng: random.Random) -> Told:
+def deepseek_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, kind = _ERRORS[refused.kind]
     text = refused.message or _TEXTS.get(refused.kind) or text_of(refused)
     error = {"message": text, "type": kind, "param": refused.param, "code": "invalid_request_error"}
     # Seen so: the errors are JSON, and called a stream of octets.
-    return Told(refused.status or status, {"error": error}, (("content-type", "application/octet-stream"),))
+    return ErrorResponse(refused.status or status, {"error": error}, (("content-type", "application/octet-stream"),))
 
 
 @attrs.define
-class DeepSeekShape(Shape):
+class DeepSeekFormat(ChatFormat):
     """Usage null until the finish chunk, content and reasoning null by turns, blank lines before a whole answer."""
 
     reasoning_key: ClassVar[str] = "reasoning_content"
@@ -58,7 +58,7 @@ class DeepSeekShape(Shape):
     def usage(self) -> dict[str, Any]:
         prompt = self.turn.prompt_tokens
         return {
-            **Shape.usage(self),
+            **ChatFormat.usage(self),
             "prompt_tokens_details": {"cached_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": self.turn.reasoning_tokens},
             "prompt_cache_hit_tokens": 0,
@@ -66,10 +66,10 @@ class DeepSeekShape(Shape):
         }
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        return Shape.chunk(self, choices, **{"system_fingerprint": "fp_eaab8d114b", "usage": None, **more})
+        return ChatFormat.chunk(self, choices, **{"system_fingerprint": "fp_eaab8d114b", "usage": None, **more})
 
     def opening(self) -> list[bytes]:
-        return [b": keep-alive\n\n", *Shape.opening(self)]
+        return [b": keep-alive\n\n", *ChatFormat.opening(self)]
 
     def text_delta(self, piece: str) -> dict[str, Any]:
         return {"content": piece, "reasoning_content": None}
@@ -78,23 +78,23 @@ class DeepSeekShape(Shape):
         return {"content": None, "reasoning_content": piece}
 
     def encoded(self) -> bytes:
-        return b"\n\n\n" + Shape.encoded(self)
+        return b"\n\n\n" + ChatFormat.encoded(self)
 
 
-def _thinks(body: Mapping[str, Any]) -> bool:
+def _reasons(body: Mapping[str, Any]) -> bool:
     thinking = body.get("thinking")
     if isinstance(thinking, Mapping):
         return thinking.get("type") == "enabled"
     return "reasoner" in str(body.get("model")) or "-v4" in str(body.get("model"))
 
 
-def _check(body: Mapping[str, Any], asked: Asked) -> None:
-    if not asked.thinking:
+def _check(body: Mapping[str, Any], request: ParsedRequest) -> None:
+    if not request.reasoning:
         return
-    if asked.choice == "required":
-        raise Refused(ErrorKind.INVALID, "Thinking mode does not support this tool_choice", param="tool_choice")
+    if request.tool_choice == "required":
+        raise invalid("Thinking mode does not support this tool_choice", param="tool_choice")
     if body.get("logprobs"):
-        raise Refused(ErrorKind.INVALID, "Thinking mode does not support logprobs", param="logprobs")
+        raise invalid("Thinking mode does not support logprobs", param="logprobs")
     turn: list[Mapping[str, Any]] = []
     for message in (*body["messages"], {"role": "user"}):
         if message["role"] == "assistant":
@@ -103,12 +103,12 @@ def _check(body: Mapping[str, Any], asked: Asked) -> None:
             called = any(one.get("tool_calls") for one in turn)
             if called and not all(isinstance(one.get("reasoning_content"), str) for one in turn):
                 text = "The `reasoning_content` in the thinking mode must be passed back to the API."
-                raise Refused(ErrorKind.INVALID, text, param="messages")
+                raise invalid(text, param="messages")
             turn = []
 
 
 @attrs.frozen(kw_only=True)
-class DeepSeekChat(OpenAIChat):
+class DeepSeekServer(OpenAIChatServer):
     """The same paths with and without `/v1`; under `/beta` an answer may be begun."""
 
     def respond(self, received: Received, context: Context) -> Response:
@@ -117,9 +117,9 @@ class DeepSeekChat(OpenAIChat):
             path = path.removeprefix(before)
         begun = isinstance(received.body, Mapping) and _begun(received.body)
         if begun and not received.path.startswith("/beta/"):
-            raise Refused(ErrorKind.INVALID, "The prefix parameter needs the beta endpoint", param="messages")
+            raise invalid("The prefix parameter needs the beta endpoint", param="messages")
         dialect = attrs.evolve(self, prefix="prefix" if begun else "")
-        return OpenAIChat.respond(dialect, attrs.evolve(received, path=path), context)
+        return OpenAIChatServer.respond(dialect, attrs.evolve(received, path=path), context)
 
 
 def _begun(body: Mapping[str, Any]) -> bool:
@@ -128,14 +128,19 @@ def _begun(body: Mapping[str, Any]) -> bool:
     return isinstance(last, Mapping) and last.get("prefix") is True
 
 
-DEEPSEEK = DeepSeekChat(
+DEEPSEEK = DeepSeekServer(
     name="deepseek",
     base="",
     models=("deepseek-v4-flash", "deepseek-v4-pro", "deepseek-chat", "deepseek-reasoner"),
-    shape=DeepSeekShape,
+    shape=DeepSeekFormat,
     errors=deepseek_errors,
-    rules=Rules(stops=16, window=1_048_565, part_types=frozenset({"text"}), formats=frozenset({"text", "json_object"})),
-    thinks=_thinks,
+    rules=Rules(
+        max_stop_sequences=16,
+        context_window=1_048_565,
+        part_types=frozenset({"text"}),
+        formats=frozenset({"text", "json_object"}),
+    ),
+    reasons=_reasons,
     check=_check,
     responses=True,
 )

@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.errors import ErrorKind, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
 from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.error_table import ErrorRow, ErrorTable
 from turnout_sandbox.openai.record_format import FormatRecord, RecordFormat, format_of
@@ -34,15 +34,15 @@ def _effort(body: Mapping[str, Any]) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class HuggingFaceChat(OpenAIChat):
+class HuggingFaceServer(OpenAIChatServer):
     """Its list of models names the hosts of each, and needs no key."""
 
     def listed(self, context: Context) -> list[dict[str, Any]]:
         host = {"provider": "sandbox", "status": "live", "context_length": 131_072, "supports_tools": True}
-        return [{**entry, "providers": [host]} for entry in OpenAIChat.listed(self, context)]
+        return [{**entry, "providers": [host]} for entry in OpenAIChatServer.listed(self, context)]
 
 
-HUGGINGFACE = HuggingFaceChat(
+HUGGINGFACE = HuggingFaceServer(
     name="huggingface",
     base="/v1",
     models=("openai/gpt-oss-120b", "Qwen/Qwen3-32B", "deepseek-ai/DeepSeek-V3.2"),
@@ -93,8 +93,8 @@ HUGGINGFACE = HuggingFaceChat(
             ErrorKind.TIMEOUT: ErrorRow(504, body={"error": "Gateway Timeout"}),
         },
     ),
-    rules=Rules(window=131_072, part_types=_MEDIA),
-    thinks=_effort,
+    rules=Rules(context_window=131_072, part_types=_MEDIA),
+    reasons=_effort,
     headers=lambda context: (("x-inference-provider", "sandbox"), ("x-robots-tag", "none")),
     open_models=True,
     responses=True,
@@ -104,7 +104,7 @@ HUGGINGFACE = HuggingFaceChat(
 # Vercel
 
 
-def _vercel_thinks(body: Mapping[str, Any]) -> bool:
+def _vercel_reasons(body: Mapping[str, Any]) -> bool:
     reasoning = body.get("reasoning")
     if isinstance(reasoning, Mapping):
         enabled = reasoning.get("enabled") is not False and reasoning.get("effort") != "none"
@@ -133,7 +133,7 @@ def _vercel_row(status: int, type: str, text: str = "") -> ErrorRow:
     return ErrorRow(status, type, None, text)
 
 
-VERCEL = OpenAIChat(
+VERCEL = OpenAIChatServer(
     name="vercel",
     base="/v1",
     models=("openai/gpt-5.2", "anthropic/claude-sonnet-4.6", "openai/text-embedding-3-small"),
@@ -186,7 +186,7 @@ VERCEL = OpenAIChat(
     ),
     rules=Rules(roles=_ROLES, part_types=_MEDIA),
     embeddings=EmbeddingRules(),
-    thinks=_vercel_thinks,
+    reasons=_vercel_reasons,
     open_models=True,
     responses=True,
 )
@@ -218,23 +218,23 @@ def _copilot_row(status: int, code: str, text: str = "") -> ErrorRow:
 
 
 @attrs.frozen(kw_only=True)
-class CopilotChat(OpenAIChat):
+class CopilotServer(OpenAIChatServer):
     """Its list of models has their limits."""
 
     def listed(self, context: Context) -> list[dict[str, Any]]:
         limits = {"max_context_window_tokens": 128_000, "max_prompt_tokens": 128_000, "max_output_tokens": 16_384}
         kind = {"family": "sandbox", "limits": limits, "object": "model_capabilities", "tokenizer": "o200k_base"}
         more = {"capabilities": {**kind, "type": "chat"}, "model_picker_enabled": True, "preview": False}
-        return [{**entry, "name": entry["id"], **more} for entry in OpenAIChat.listed(self, context)]
+        return [{**entry, "name": entry["id"], **more} for entry in OpenAIChatServer.listed(self, context)]
 
 
-def _check_copilot(body: Mapping[str, Any], asked: Asked) -> None:
-    if asked.model.startswith("gpt-5") and body.get("max_tokens") is not None:
+def _check_copilot(body: Mapping[str, Any], request: ParsedRequest) -> None:
+    if request.model.startswith("gpt-5") and body.get("max_tokens") is not None:
         text = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
-        raise Refused(ErrorKind.INVALID, text, param="max_tokens", code="unsupported_parameter")
+        raise invalid(text, param="max_tokens", code="unsupported_parameter")
 
 
-GITHUB = CopilotChat(
+GITHUB = CopilotServer(
     name="github",
     base="",
     models=("gpt-4o", "gpt-5-mini", "claude-sonnet-4.6", "text-embedding-3-small"),
@@ -275,7 +275,7 @@ GITHUB = CopilotChat(
     ),
     rules=Rules(roles=_ROLES, part_types=frozenset({"text", "image_url"})),
     embeddings=EmbeddingRules(batch=512),
-    thinks=_effort,
+    reasons=_effort,
     check=_check_copilot,
     headers=lambda context: (("x-github-request-id", f"{context.rng.getrandbits(64):016X}"),),
     responses=True,

@@ -12,15 +12,15 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.errors import ErrorKind, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
 from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.error_table import ErrorRow, ErrorTable
 from turnout_sandbox.openai.record_format import FormatRecord, format_of
 from turnout_sandbox.openai.requests import Rules
-from turnout_sandbox.server.responses import Fields, Unary
+from turnout_sandbox.server.responses import Fields, UnaryResponse
 
 __all__ = ["DEEPINFRA", "FIREWORKS", "NEBIUS", "NVIDIA", "SAMBANOVA"]
 
@@ -48,16 +48,16 @@ def _fireworks_headers(context: Context) -> Fields:
     )
 
 
-def _check_fireworks(body: Mapping[str, Any], asked: Asked) -> None:
+def _check_fireworks(body: Mapping[str, Any], request: ParsedRequest) -> None:
     if body.get("context_length_exceeded_behavior") not in (None, "error", "truncate"):
-        raise Refused(ErrorKind.INVALID, "context_length_exceeded_behavior: Input should be 'error' or 'truncate'")
+        raise invalid("context_length_exceeded_behavior: Input should be 'error' or 'truncate'")
 
 
 def _fireworks_row(status: int, code: str, text: str = "") -> ErrorRow:
     return ErrorRow(status, "invalid_request_error" if status < 429 else "error", code, text)
 
 
-FIREWORKS = OpenAIChat(
+FIREWORKS = OpenAIChatServer(
     name="fireworks",
     base="/inference/v1",
     models=(
@@ -111,9 +111,9 @@ FIREWORKS = OpenAIChat(
             ErrorKind.TIMEOUT: _fireworks_row(504, "timeout"),
         },
     ),
-    rules=Rules(window=131_071, part_types=_MEDIA),
+    rules=Rules(context_window=131_071, part_types=_MEDIA),
     embeddings=EmbeddingRules(batch=256, resizable="qwen3-embedding|nomic"),
-    thinks=_effort,
+    reasons=_effort,
     check=_check_fireworks,
     headers=_fireworks_headers,
     responses=True,
@@ -129,7 +129,7 @@ def _deepinfra_row(status: int, type: str, code: str | None = None, text: str = 
     return ErrorRow(status, type, code, text)
 
 
-DEEPINFRA = OpenAIChat(
+DEEPINFRA = OpenAIChatServer(
     name="deepinfra",
     base="/v1/openai",
     models=("openai/gpt-oss-120b", "Qwen/Qwen3-32B", "BAAI/bge-m3"),
@@ -168,15 +168,21 @@ DEEPINFRA = OpenAIChat(
             ErrorKind.TIMEOUT: _deepinfra_row(504, "timeout"),
         },
     ),
-    rules=Rules(stops=16, window=131_072, part_types=_MEDIA, choices=frozenset({"auto", "none"}), named_choice=False),
+    rules=Rules(
+        max_stop_sequences=16,
+        context_window=131_072,
+        part_types=_MEDIA,
+        tool_choices=frozenset({"auto", "none"}),
+        named_choice=False,
+    ),
     embeddings=EmbeddingRules(batch=1024),
-    thinks=_effort,
+    reasons=_effort,
 )
 
 
 # Nebius
 
-NEBIUS = OpenAIChat(
+NEBIUS = OpenAIChatServer(
     name="nebius",
     base="/v1",
     models=("openai/gpt-oss-120b", "Qwen/Qwen3-32B", "Qwen/Qwen3-Embedding-8B"),
@@ -211,9 +217,9 @@ NEBIUS = OpenAIChat(
             ErrorKind.TIMEOUT: ErrorRow(504, text="Gateway Timeout"),
         },
     ),
-    rules=Rules(stops=1000, window=131_072, part_types=_MEDIA),
+    rules=Rules(max_stop_sequences=1000, context_window=131_072, part_types=_MEDIA),
     embeddings=EmbeddingRules(),
-    thinks=_effort,
+    reasons=_effort,
     headers=lambda context: (("x-request-id", f"{context.rng.getrandbits(128):032x}"),),
 )
 
@@ -231,14 +237,14 @@ def _sambanova_headers(context: Context) -> Fields:
     )
 
 
-def _check_sambanova(body: Mapping[str, Any], asked: Asked) -> None:
+def _check_sambanova(body: Mapping[str, Any], request: ParsedRequest) -> None:
     if body.get("logprobs"):
-        raise Refused(ErrorKind.INVALID, "logprobs is not supported", param="logprobs")
+        raise invalid("logprobs is not supported", param="logprobs")
     if body.get("n") not in (None, 1):
-        raise Refused(ErrorKind.INVALID, "n must be 1", param="n")
+        raise invalid("n must be 1", param="n")
 
 
-SAMBANOVA = OpenAIChat(
+SAMBANOVA = OpenAIChatServer(
     name="sambanova",
     base="/v1",
     models=("gpt-oss-120b", "Meta-Llama-3.3-70B-Instruct", "E5-Mistral-7B-Instruct"),
@@ -290,9 +296,11 @@ SAMBANOVA = OpenAIChat(
             ErrorKind.TIMEOUT: ErrorRow(408, "request_timeout"),
         },
     ),
-    rules=Rules(window=131_072, refused=frozenset({"logit_bias", "presence_penalty", "frequency_penalty", "seed"})),
+    rules=Rules(
+        context_window=131_072, refused=frozenset({"logit_bias", "presence_penalty", "frequency_penalty", "seed"})
+    ),
     embeddings=EmbeddingRules(base64=False),
-    thinks=_effort,
+    reasons=_effort,
     check=_check_sambanova,
     headers=_sambanova_headers,
 )
@@ -302,13 +310,13 @@ SAMBANOVA = OpenAIChat(
 
 
 @attrs.frozen(kw_only=True)
-class NvidiaChat(OpenAIChat):
+class NvidiaServer(OpenAIChatServer):
     """Its retrievers want to know whether a text is a question, or a passage to be found."""
 
-    def _embeddings(self, body: Mapping[str, Any], context: Context) -> Unary:
+    def _embeddings(self, body: Mapping[str, Any], context: Context) -> UnaryResponse:
         if body.get("input_type") not in ("query", "passage"):
-            raise Refused(ErrorKind.INVALID, "'input_type' parameter is required", param="input_type")
-        return OpenAIChat._embeddings(self, body, context)
+            raise invalid("'input_type' parameter is required", param="input_type")
+        return OpenAIChatServer._embeddings(self, body, context)
 
 
 def _problem(status: int, title: str, detail: str = "") -> ErrorRow:
@@ -321,7 +329,7 @@ def _nvidia_row(status: int, type: str, text: str = "") -> ErrorRow:
     return ErrorRow(status, type, status, text)
 
 
-NVIDIA = NvidiaChat(
+NVIDIA = NvidiaServer(
     name="nvidia",
     base="/v1",
     models=("openai/gpt-oss-120b", "meta/llama-3.3-70b-instruct", "nvidia/llama-nemotron-embed-1b-v2"),
@@ -361,9 +369,9 @@ NVIDIA = NvidiaChat(
         },
         event={"error": {"message": "{message}", "type": "{type}", "param": None, "code": "{status}"}},
     ),
-    rules=Rules(window=131_072, part_types=_MEDIA),
+    rules=Rules(context_window=131_072, part_types=_MEDIA),
     embeddings=EmbeddingRules(),
-    thinks=_effort,
+    reasons=_effort,
     headers=lambda context: (
         ("nvcf-reqid", f"{context.rng.getrandbits(128):032x}"),
         ("nvcf-status", "fulfilled"),

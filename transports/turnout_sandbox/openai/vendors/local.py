@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from turnout_sandbox.answers import Asked
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.answers import ParsedRequest
+from turnout_sandbox.errors import ErrorKind, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
 from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.error_table import ErrorRow, ErrorTable
 from turnout_sandbox.openai.record_format import FormatRecord, format_of
@@ -26,13 +26,13 @@ def _effort(body: Mapping[str, Any]) -> bool:
     return body.get("reasoning_effort") not in (None, "none")
 
 
-def _only_words(body: Mapping[str, Any], asked: Asked) -> None:
+def _only_words(body: Mapping[str, Any], request: ParsedRequest) -> None:
     if isinstance(body.get("tool_choice"), Mapping):
         text = "Invalid tool_choice type: 'object'. Supported string values: none, auto, required"
-        raise Refused(ErrorKind.INVALID, text, param="tool_choice")
+        raise invalid(text, param="tool_choice")
 
 
-LM_STUDIO = OpenAIChat(
+LM_STUDIO = OpenAIChatServer(
     name="lm-studio",
     base="/v1",
     models=("openai/gpt-oss-20b", "qwen/qwen3-8b", "text-embedding-nomic-embed-text-v1.5"),
@@ -85,9 +85,9 @@ LM_STUDIO = OpenAIChat(
             ErrorKind.TIMEOUT: ErrorRow(504),
         },
     ),
-    rules=Rules(stops=1000, part_types=_PARTS, formats=frozenset({"text", "json_schema"})),
+    rules=Rules(max_stop_sequences=1000, part_types=_PARTS, formats=frozenset({"text", "json_schema"})),
     embeddings=EmbeddingRules(base64=False),
-    thinks=_effort,
+    reasons=_effort,
     check=_only_words,
     needs_key=False,
     error_event="error",
@@ -101,7 +101,7 @@ def _vllm_row(status: int, type: str, text: str = "") -> ErrorRow:
     return ErrorRow(status, type, status, text)
 
 
-VLLM = OpenAIChat(
+VLLM = OpenAIChatServer(
     name="vllm",
     base="/v1",
     models=("Qwen/Qwen3-8B", "openai/gpt-oss-20b", "BAAI/bge-m3"),
@@ -144,9 +144,13 @@ VLLM = OpenAIChat(
             ErrorKind.TIMEOUT: _vllm_row(504, "GatewayTimeoutError"),
         },
     ),
-    rules=Rules(roles=frozenset({"developer", "system", "user", "assistant", "tool"}), stops=1000, part_types=_PARTS),
+    rules=Rules(
+        roles=frozenset({"developer", "system", "user", "assistant", "tool"}),
+        max_stop_sequences=1000,
+        part_types=_PARTS,
+    ),
     embeddings=EmbeddingRules(),
-    thinks=_effort,
+    reasons=_effort,
     needs_key=False,
     stream_type="text/event-stream; charset=utf-8",
     responses=True,
@@ -169,7 +173,7 @@ def _llama_row(status: int, type: str, text: str = "") -> ErrorRow:
     return ErrorRow(status, type, status, text)
 
 
-LLAMA_CPP = OpenAIChat(
+LLAMA_CPP = OpenAIChatServer(
     name="llama-cpp",
     base="/v1",
     models=("gpt-oss-20b-mxfp4.gguf", "nomic-embed-text-v1.5.Q8_0.gguf"),
@@ -216,9 +220,13 @@ LLAMA_CPP = OpenAIChat(
             ErrorKind.TIMEOUT: _llama_row(504, "server_error"),
         },
     ),
-    rules=Rules(roles=frozenset({"developer", "system", "user", "assistant", "tool"}), stops=1000, part_types=_PARTS),
+    rules=Rules(
+        roles=frozenset({"developer", "system", "user", "assistant", "tool"}),
+        max_stop_sequences=1000,
+        part_types=_PARTS,
+    ),
     embeddings=EmbeddingRules(),
-    thinks=_effort,
+    reasons=_effort,
     check=_only_words,
     needs_key=False,
     responses=True,

@@ -14,10 +14,10 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.errors import ErrorKind, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
 from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.error_table import ErrorRow, ErrorTable
 from turnout_sandbox.openai.record_format import FormatRecord, RecordFormat, format_of
@@ -33,7 +33,7 @@ _TYPE_ONLY = {"error": {"message": "{message}", "type": "{type}"}}
 # Moonshot
 
 
-def _moonshot_thinks(body: Mapping[str, Any]) -> bool:
+def _moonshot_reasons(body: Mapping[str, Any]) -> bool:
     model, thinking = str(body.get("model")), body.get("thinking")
     if re.match(r"kimi-(k2-thinking|k2\.7|thinking|k[3-9])", model):
         return True
@@ -42,35 +42,35 @@ def _moonshot_thinks(body: Mapping[str, Any]) -> bool:
     return re.match(r"kimi-(k2\.\d|latest)", model) is not None
 
 
-def _check_moonshot(body: Mapping[str, Any], asked: Asked) -> None:
-    if re.match(r"kimi-(k2[-.](thinking|[5-9])|k[3-9])", asked.model):
+def _check_moonshot(body: Mapping[str, Any], request: ParsedRequest) -> None:
+    if re.match(r"kimi-(k2[-.](thinking|[5-9])|k[3-9])", request.model):
         for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
             if body.get(name) is not None:
-                raise Refused(ErrorKind.INVALID, f"invalid {name}: only the model's own value is allowed", param=name)
-    if not asked.thinking:
+                raise invalid(f"invalid {name}: only the model's own value is allowed", param=name)
+    if not request.reasoning:
         return
-    if asked.choice == "required":
-        raise Refused(ErrorKind.INVALID, "tool_choice 'specified' is incompatible with thinking enabled")
+    if request.tool_choice == "required":
+        raise invalid("tool_choice 'specified' is incompatible with thinking enabled")
     for index, message in enumerate(body["messages"]):
         if message.get("tool_calls") and not isinstance(message.get("reasoning_content"), str):
             text = (
                 f"thinking is enabled but reasoning_content is missing in assistant tool call message at index {index}"
             )
-            raise Refused(ErrorKind.INVALID, text)
+            raise invalid(text)
 
 
 @attrs.frozen(kw_only=True)
-class MoonshotChat(OpenAIChat):
+class MoonshotServer(OpenAIChatServer):
     """An answer may be begun by a last message with `partial`."""
 
     def respond(self, received: Received, context: Context) -> Response:
         messages = received.body.get("messages") if isinstance(received.body, Mapping) else None
         last = messages[-1] if isinstance(messages, list) and messages else None
         begun = isinstance(last, Mapping) and last.get("partial") is True
-        return OpenAIChat.respond(attrs.evolve(self, prefix="partial" if begun else ""), received, context)
+        return OpenAIChatServer.respond(attrs.evolve(self, prefix="partial" if begun else ""), received, context)
 
 
-MOONSHOT = MoonshotChat(
+MOONSHOT = MoonshotServer(
     name="moonshot",
     base="/v1",
     models=("kimi-k2.6", "kimi-k2.7-code", "kimi-k3", "moonshot-v1-128k"),
@@ -125,8 +125,13 @@ MOONSHOT = MoonshotChat(
             ErrorKind.TIMEOUT: ErrorRow(504, "server_error", text="Gateway Timeout"),
         },
     ),
-    rules=Rules(stops=5, hot=1.0, window=262_144, choices=frozenset({"auto", "none", "required"})),
-    thinks=_moonshot_thinks,
+    rules=Rules(
+        max_stop_sequences=5,
+        max_temperature=1.0,
+        context_window=262_144,
+        tool_choices=frozenset({"auto", "none", "required"}),
+    ),
+    reasons=_moonshot_reasons,
     check=_check_moonshot,
 )
 
@@ -134,21 +139,19 @@ MOONSHOT = MoonshotChat(
 # DashScope
 
 
-def _dashscope_thinks(body: Mapping[str, Any]) -> bool:
+def _dashscope_reasons(body: Mapping[str, Any]) -> bool:
     model = str(body.get("model"))
     if re.search(r"qwq|qvq|-thinking", model):
         return True
     return body.get("enable_thinking") is True or body.get("reasoning_effort") not in (None, "none")
 
 
-def _check_dashscope(body: Mapping[str, Any], asked: Asked) -> None:
-    hybrid = re.match(r"qwen3-\d[\d.]*b(-a\d+b)?$", asked.model) is not None
-    if hybrid and not asked.stream and body.get("enable_thinking") is not False:
-        raise Refused(ErrorKind.INVALID, "parameter.enable_thinking must be set to false for non-streaming calls")
-    if asked.thinking and asked.forced is not None:
-        raise Refused(
-            ErrorKind.INVALID, "The tool_choice parameter does not support being set to object in thinking mode"
-        )
+def _check_dashscope(body: Mapping[str, Any], request: ParsedRequest) -> None:
+    hybrid = re.match(r"qwen3-\d[\d.]*b(-a\d+b)?$", request.model) is not None
+    if hybrid and not request.stream and body.get("enable_thinking") is not False:
+        raise invalid("parameter.enable_thinking must be set to false for non-streaming calls")
+    if request.reasoning and request.forced_tool is not None:
+        raise invalid("The tool_choice parameter does not support being set to object in thinking mode")
 
 
 @attrs.define
@@ -172,7 +175,7 @@ def _dashscope_row(status: int, code: str, text: str = "", type: str = "") -> Er
     return ErrorRow(status, type or code, code, text)
 
 
-DASHSCOPE = OpenAIChat(
+DASHSCOPE = OpenAIChatServer(
     name="dashscope",
     base="/compatible-mode/v1",
     models=("qwen3-max", "qwen-plus", "qwen3-8b", "text-embedding-v4"),
@@ -230,9 +233,14 @@ DASHSCOPE = OpenAIChat(
             ErrorKind.TIMEOUT: _dashscope_row(500, "RequestTimeOut", "Request timed out, please try again later."),
         },
     ),
-    rules=Rules(stops=128, window=129_024, choices=frozenset({"auto", "none"}), says_json=True),
+    rules=Rules(
+        max_stop_sequences=128,
+        context_window=129_024,
+        tool_choices=frozenset({"auto", "none"}),
+        json_mode_needs_keyword=True,
+    ),
     embeddings=EmbeddingRules(batch=10, base64=False, resizable="text-embedding-v[34]"),
-    thinks=_dashscope_thinks,
+    reasons=_dashscope_reasons,
     check=_check_dashscope,
     headers=lambda context: (("x-request-id", f"{context.rng.getrandbits(128):032x}"), ("req-cost-time", "412")),
     responses=True,
@@ -302,7 +310,7 @@ _BASE_RESP = {
 }
 
 
-def _minimax_thinks(body: Mapping[str, Any]) -> bool:
+def _minimax_reasons(body: Mapping[str, Any]) -> bool:
     thinking = body.get("thinking")
     if re.match(r"(?i)minimax-m2", str(body.get("model"))):
         return True
@@ -311,7 +319,7 @@ def _minimax_thinks(body: Mapping[str, Any]) -> bool:
     return re.match(r"(?i)minimax-m[3-9]", str(body.get("model"))) is not None
 
 
-MINIMAX = OpenAIChat(
+MINIMAX = OpenAIChatServer(
     name="minimax",
     base="/v1",
     models=("MiniMax-M3", "MiniMax-M2.7", "MiniMax-M2.5"),
@@ -362,8 +370,8 @@ MINIMAX = OpenAIChat(
             ErrorKind.TIMEOUT: ErrorRow(504, "timeout_error", 1001, "request timeout"),
         },
     ),
-    rules=Rules(hot=1.0, window=204_800, part_types=frozenset({"text", "image_url", "video_url"})),
-    thinks=_minimax_thinks,
+    rules=Rules(max_temperature=1.0, context_window=204_800, part_types=frozenset({"text", "image_url", "video_url"})),
+    reasons=_minimax_reasons,
     headers=lambda context: (("trace-id", f"{context.rng.getrandbits(128):032x}"), ("minimax-id", "1")),
     responses=True,
 )
@@ -419,24 +427,22 @@ _SOURCES = {
 }
 
 
-def _check_perplexity(body: Mapping[str, Any], asked: Asked) -> None:
+def _check_perplexity(body: Mapping[str, Any], request: ParsedRequest) -> None:
     if body.get("tools"):
-        raise Refused(
-            ErrorKind.INVALID, "Tool calling is not supported for this model", code="tool_calling_unsupported"
-        )
+        raise invalid("Tool calling is not supported for this model", code="tool_calling_unsupported")
     spoken = [message["role"] for message in body["messages"] if message["role"] != "system"]
     if spoken and spoken[-1] not in ("user", "tool"):
-        raise Refused(ErrorKind.INVALID, "Last message must have role `user`.", code="invalid_message")
+        raise invalid("Last message must have role `user`.", code="invalid_message")
     if any(one == other == "user" for one, other in itertools.pairwise(spoken)):
         text = "After the (optional) system message(s), user or tool message(s) should alternate with assistant ones."
-        raise Refused(ErrorKind.INVALID, text, code="invalid_message")
+        raise invalid(text, code="invalid_message")
 
 
 def _perplexity_row(status: int, type: str, text: str = "") -> ErrorRow:
     return ErrorRow(status, type, status, text)
 
 
-PERPLEXITY = OpenAIChat(
+PERPLEXITY = OpenAIChatServer(
     name="perplexity",
     base="",
     models=(),
@@ -489,7 +495,7 @@ PERPLEXITY = OpenAIChat(
             ErrorKind.TIMEOUT: _perplexity_row(504, "timeout"),
         },
     ),
-    rules=Rules(formats=frozenset({"text", "json_schema", "regex"}), window=128_000),
-    thinks=lambda body: "reasoning" in str(body.get("model")) or "deep-research" in str(body.get("model")),
+    rules=Rules(formats=frozenset({"text", "json_schema", "regex"}), context_window=128_000),
+    reasons=lambda body: "reasoning" in str(body.get("model")) or "deep-research" in str(body.get("model")),
     check=_check_perplexity,
 )

@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked, Call
+from turnout_sandbox.answers import ParsedRequest, ScriptedCall
 from turnout_sandbox.dialect import Context, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
 from turnout_sandbox.openai.embeddings import EmbeddingRules
-from turnout_sandbox.openai.errors import Told, text_of
-from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.openai.errors import ErrorResponse, text_of
+from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.openai.requests import Rules
 from turnout_sandbox.server.responses import Fields
 
@@ -48,22 +48,22 @@ _TEXTS = {
 }
 
 
-def mistral_errors(refused: Refused, rng: random.Random) -> Told:
+def mistral_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     """Flat; a wrong key and an unknown field have shapes of their own."""
     if refused.kind is ErrorKind.AUTH:
-        return Told(refused.status or 401, {"detail": "Invalid API Key"})
+        return ErrorResponse(refused.status or 401, {"detail": "Invalid API Key"})
     if refused.code == "unknown_parameter":
         wrong = {"type": "extra_forbidden", "loc": ["body", refused.param], "msg": "Extra inputs are not permitted"}
-        return Told(422, {"object": "error", "message": {"detail": [wrong]}, "type": "invalid_request_error"})
+        return ErrorResponse(422, {"object": "error", "message": {"detail": [wrong]}, "type": "invalid_request_error"})
     status, kind, code = _ERRORS[refused.kind]
     text = refused.message or _TEXTS.get(refused.kind, "").format(model=refused.model) or text_of(refused)
     status = refused.status or status
     body = {"object": "error", "message": text, "type": kind, "param": refused.param, "code": code}
-    return Told(status, body, (), {"error": body})
+    return ErrorResponse(status, body, (), {"error": body})
 
 
 @attrs.define
-class MistralShape(Shape):
+class MistralFormat(ChatFormat):
     """Padding in every chunk, thinking as a part of the content, calls whole and without a type."""
 
     def new_id(self) -> str:
@@ -73,15 +73,15 @@ class MistralShape(Shape):
         return token_of(self.rng, 9)
 
     def usage(self) -> dict[str, Any]:
-        return {**Shape.usage(self), "prompt_tokens_details": {"cached_tokens": 0}, "service_tier": "standard"}
+        return {**ChatFormat.usage(self), "prompt_tokens_details": {"cached_tokens": 0}, "service_tier": "standard"}
 
     def event(self, payload: Mapping[str, Any]) -> bytes:
-        return Shape.event(self, {**payload, "p": "abcdefghijklmnopqrstuvwxyz"[: self.rng.randrange(1, 26)]})
+        return ChatFormat.event(self, {**payload, "p": "abcdefghijklmnopqrstuvwxyz"[: self.rng.randrange(1, 26)]})
 
     def reasoning_delta(self, piece: str) -> dict[str, Any]:
         return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": piece}]}]}
 
-    def call_deltas(self, index: int, identity: str, call: Call) -> Iterator[dict[str, Any]]:
+    def call_deltas(self, index: int, identity: str, call: ScriptedCall) -> Iterator[dict[str, Any]]:
         yield {
             "tool_calls": [{"id": identity, "function": {"name": call.name, "arguments": call.text}, "index": index}]
         }
@@ -110,57 +110,57 @@ def _headers(context: Context) -> Fields:
     )
 
 
-def _thinks(body: Mapping[str, Any]) -> bool:
+def _reasons(body: Mapping[str, Any]) -> bool:
     return body.get("reasoning_effort") not in (None, "none") or body.get("prompt_mode") == "reasoning"
 
 
-def _check(body: Mapping[str, Any], asked: Asked) -> None:
+def _check(body: Mapping[str, Any], request: ParsedRequest) -> None:
     last = ""
     for place, message in enumerate(body["messages"]):
         role = message["role"]
         if role == "user" and last == "tool":
-            raise Refused(ErrorKind.INVALID, "Unexpected role 'user' after role 'tool'")
+            raise invalid("Unexpected role 'user' after role 'tool'")
         if "name" in message and role != "tool":
-            raise Refused(ErrorKind.INVALID, param=f"messages.{place}.name", code="unknown_parameter")
+            raise invalid(param=f"messages.{place}.name", code="unknown_parameter")
         if role == "assistant" and not message.get("content") and not message.get("tool_calls"):
-            raise Refused(ErrorKind.INVALID, "Assistant message must have either content or tool_calls, but not none.")
+            raise invalid("Assistant message must have either content or tool_calls, but not none.")
         ids = [call["id"] for call in message.get("tool_calls") or ()]
         ids += [message["tool_call_id"]] if role == "tool" else []
         for identity in ids:
             if not _CALL_ID.fullmatch(identity):
                 text = f"Tool call id was {identity} but must be a-z, A-Z, 0-9, with a length of 9."
-                raise Refused(ErrorKind.INVALID, text, param="messages")
+                raise invalid(text, param="messages")
         last = role
 
 
 @attrs.frozen(kw_only=True)
-class MistralChat(OpenAIChat):
+class MistralServer(OpenAIChatServer):
     """Its list of models tells the windows."""
 
     def listed(self, context: Context) -> list[dict[str, Any]]:
         return [{**entry, "max_context_length": 131_072} for entry in super().listed(context)]
 
 
-MISTRAL = MistralChat(
+MISTRAL = MistralServer(
     name="mistral",
     base="/v1",
     models=("mistral-small-latest", "mistral-large-latest", "magistral-medium-latest", "mistral-embed"),
-    shape=MistralShape,
+    shape=MistralFormat,
     errors=mistral_errors,
     rules=Rules(
         parameters=frozenset(_FIELDS.split()),
-        hot=1.5,
-        stops=128,
-        window=131_072,
-        choices=frozenset({"none", "auto", "any", "required"}),
+        max_temperature=1.5,
+        max_stop_sequences=128,
+        context_window=131_072,
+        tool_choices=frozenset({"none", "auto", "any", "required"}),
     ),
     embeddings=EmbeddingRules(size_field="output_dimension", batch=32, resizable="codestral-embed|mistral-embed"),
-    thinks=_thinks,
+    reasons=_reasons,
     check=_check,
     headers=_headers,
     prefix="prefix",
     responses=True,
     responses_refused=frozenset({"include"}),
     responses_checked=False,
-    repeats=True,
+    repeats_prefix=True,
 )

@@ -9,23 +9,23 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
+from turnout_sandbox.errors import invalid
 from turnout_sandbox.openai import errors as openai_errors
 from turnout_sandbox.openai import variants
-from turnout_sandbox.openai.chat import OpenAIChat, request_id
+from turnout_sandbox.openai.chat import OpenAIChatServer, request_id
 from turnout_sandbox.openai.embeddings import EmbeddingRules
-from turnout_sandbox.openai.format import OpenAIShape
+from turnout_sandbox.openai.format import OpenAIFormat
 from turnout_sandbox.openai.requests import Rules
-from turnout_sandbox.openai.vendors.azure import AzureChat, AzureShape, azure_errors, azure_headers
+from turnout_sandbox.openai.vendors.azure import AzureFormat, AzureServer, azure_errors, azure_headers
 from turnout_sandbox.openai.vendors.deepseek import DEEPSEEK
 from turnout_sandbox.openai.vendors.mistral import MISTRAL
 from turnout_sandbox.openai.vendors.together import TOGETHER
 from turnout_sandbox.openai.vendors.xai import XAI
 from turnout_sandbox.server.responses import Fields
 
-__all__ = ["OPENAI_SHAPED"]
+__all__ = ["OPENAI_SERVERS"]
 
 _COMMON_FIELDS = """
 model messages stream stream_options temperature top_p n stop max_tokens max_completion_tokens presence_penalty
@@ -51,19 +51,16 @@ def _effort(body: Mapping[str, Any]) -> bool:
     return body.get("reasoning_effort") not in (None, "none")
 
 
-def _check_openai(body: Mapping[str, Any], asked: Asked) -> None:
+def _check_openai(body: Mapping[str, Any], request: ParsedRequest) -> None:
     """What the reasoning models refuse (o-series and gpt-5), and what the others do."""
-    model = asked.model.lower()
+    model = request.model.lower()
     reasons = re.match(r"o\d|gpt-5", model) is not None and "chat" not in model
     if not reasons:
         if body.get("reasoning_effort") is not None:
-            raise Refused(
-                ErrorKind.INVALID, "Unrecognized request argument supplied: reasoning_effort", param="reasoning_effort"
-            )
+            raise invalid("Unrecognized request argument supplied: reasoning_effort", param="reasoning_effort")
         return
     if body.get("max_tokens") is not None:
-        raise Refused(
-            ErrorKind.INVALID,
+        raise invalid(
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'.",
             param="max_tokens",
             code="unsupported_parameter",
@@ -73,23 +70,21 @@ def _check_openai(body: Mapping[str, Any], asked: Asked) -> None:
         return
     for name in ("temperature", "top_p"):
         if body.get(name) not in (None, 1):
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Unsupported value: '{name}' does not support {body[name]} with this model.",
                 param=name,
                 code="unsupported_value",
             )
     for name in ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"):
         if body.get(name) not in (None, 0, False):
-            raise Refused(
-                ErrorKind.INVALID,
+            raise invalid(
                 f"Unsupported parameter: '{name}' is not supported with this model.",
                 param=name,
                 code="unsupported_parameter",
             )
 
 
-def _openai_thinks(body: Mapping[str, Any]) -> bool:
+def _openai_reasons(body: Mapping[str, Any]) -> bool:
     return (
         re.match(r"o\d|gpt-5(?!-chat)", str(body.get("model"))) is not None and body.get("reasoning_effort") != "none"
     )
@@ -158,32 +153,32 @@ def _modelscope_headers(context: Context) -> Fields:
     )
 
 
-def _check_groq(body: Mapping[str, Any], asked: Asked) -> None:
+def _check_groq(body: Mapping[str, Any], request: ParsedRequest) -> None:
     for name in ("logprobs", "logit_bias", "top_logprobs"):
         if body.get(name):
-            raise Refused(ErrorKind.INVALID, f"property '{name}' is unsupported", code="invalid_request")
+            raise invalid(f"property '{name}' is unsupported", code="invalid_request")
     if body.get("n") not in (None, 1):
-        raise Refused(ErrorKind.INVALID, "'n' : number must be at most 1")
+        raise invalid("'n' : number must be at most 1")
     for index, message in enumerate(body["messages"]):
         if "name" in message and message.get("role") != "tool":
-            raise Refused(ErrorKind.INVALID, f"'messages.{index}' : property 'name' is unsupported")
+            raise invalid(f"'messages.{index}' : property 'name' is unsupported")
     if body.get("include_reasoning") is not None and body.get("reasoning_format") is not None:
-        raise Refused(ErrorKind.INVALID, "reasoning_format and include_reasoning exclude each other")
+        raise invalid("reasoning_format and include_reasoning exclude each other")
 
 
-def _groq_thinks(body: Mapping[str, Any]) -> bool:
+def _groq_reasons(body: Mapping[str, Any]) -> bool:
     hidden = body.get("reasoning_format") == "hidden" or body.get("include_reasoning") is False
     return not hidden and (_effort(body) or body.get("reasoning_format") == "parsed")
 
 
-def _glm_thinks(body: Mapping[str, Any]) -> bool:
+def _glm_reasons(body: Mapping[str, Any]) -> bool:
     thinking = body.get("thinking")
     if isinstance(thinking, Mapping):
         return thinking.get("type") != "disabled"
     return _effort(body)
 
 
-def _openrouter_thinks(body: Mapping[str, Any]) -> bool:
+def _openrouter_reasons(body: Mapping[str, Any]) -> bool:
     reasoning = body.get("reasoning")
     if isinstance(reasoning, Mapping):
         wanted = reasoning.get("enabled") is True or reasoning.get("max_tokens") or reasoning.get("effort")
@@ -191,52 +186,52 @@ def _openrouter_thinks(body: Mapping[str, Any]) -> bool:
     return _effort(body)
 
 
-def _switch_thinks(body: Mapping[str, Any]) -> bool:
+def _switch_reasons(body: Mapping[str, Any]) -> bool:
     return body.get("enable_thinking") is True or _effort(body)
 
 
-def _check_modelscope(body: Mapping[str, Any], asked: Asked) -> None:
+def _check_modelscope(body: Mapping[str, Any], request: ParsedRequest) -> None:
     """The Qwen3 models that can think must be told not to, unless they stream."""
-    hybrid = re.search(r"Qwen3-\d+(\.\d+)?B(-A\d+B)?$", asked.model) is not None
-    if hybrid and not asked.stream and body.get("enable_thinking") is not False:
-        raise Refused(ErrorKind.INVALID, "parameter.enable_thinking must be set to false for non-streaming calls")
+    hybrid = re.search(r"Qwen3-\d+(\.\d+)?B(-A\d+B)?$", request.model) is not None
+    if hybrid and not request.stream and body.get("enable_thinking") is not False:
+        raise invalid("parameter.enable_thinking must be set to false for non-streaming calls")
 
 
 _VISION = frozenset({"text", "image_url", "video_url", "audio_url", "file_url", "input_audio", "file"})
 
-_OPENAI_CHAT = OpenAIChat(
+_OPENAI_CHAT = OpenAIChatServer(
     name="openai",
     base="/v1",
     models=("gpt-4o-mini", "gpt-4o", "gpt-5-mini", "text-embedding-3-small", "text-embedding-3-large"),
-    shape=OpenAIShape,
+    shape=OpenAIFormat,
     errors=openai_errors.openai_errors,
     rules=Rules(
         roles=frozenset({"developer", "system", "user", "assistant", "tool"}),
         parameters=_OPENAI,
         part_types=frozenset({"text", "image_url", "input_audio", "file"}),
-        says_json=True,
+        json_mode_needs_keyword=True,
         strict_schemas=True,
     ),
     embeddings=EmbeddingRules(resizable="text-embedding-3"),
-    thinks=_openai_thinks,
+    reasons=_openai_reasons,
     check=_check_openai,
     headers=_openai_headers,
     responses=True,
     stream_type="text/event-stream; charset=utf-8",
 )
 
-_GLM = OpenAIChat(
+_GLM = OpenAIChatServer(
     name="glm4",
     base="/api/paas/v4",
     models=("glm-4.6", "glm-4.5-air", "glm-4.5-flash", "embedding-3", "embedding-2"),
-    shape=variants.GlmShape,
+    shape=variants.GlmFormat,
     errors=openai_errors.glm_errors,
     rules=Rules(
-        stops=1,
-        hot=1.0,
+        max_stop_sequences=1,
+        max_temperature=1.0,
         part_types=_VISION,
-        any_choice=False,
-        needs_user=True,
+        honours_tool_choice=False,
+        needs_user_message=True,
         formats=frozenset({"text", "json_object"}),
     ),
     embeddings=EmbeddingRules(
@@ -247,24 +242,24 @@ _GLM = OpenAIChat(
         resizable="embedding-3",
         counts_completion=True,
     ),
-    thinks=_glm_thinks,
+    reasons=_glm_reasons,
     headers=_glm_headers,
     stream_type="text/event-stream;charset=UTF-8",
 )
 
-OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
+OPENAI_SERVERS: tuple[OpenAIChatServer, ...] = (
     _OPENAI_CHAT,
     _GLM,
     attrs.evolve(_GLM, name="zai"),
-    AzureChat(
+    AzureServer(
         name="azure",
         base="/openai/v1",
         models=_OPENAI_CHAT.models,
-        shape=AzureShape,
+        shape=AzureFormat,
         errors=azure_errors,
         rules=attrs.evolve(_OPENAI_CHAT.rules, part_types=frozenset({"text", "image_url", "input_audio"})),
         embeddings=_OPENAI_CHAT.embeddings,
-        thinks=_OPENAI_CHAT.thinks,
+        reasons=_OPENAI_CHAT.reasons,
         check=_check_openai,
         headers=azure_headers,
         responses=True,
@@ -273,81 +268,81 @@ OPENAI_SHAPED: tuple[OpenAIChat, ...] = (
     MISTRAL,
     TOGETHER,
     XAI,
-    OpenAIChat(
+    OpenAIChatServer(
         name="openrouter",
         base="/api/v1",
         models=("openai/gpt-4o-mini", "google/gemini-2.5-flash", "openai/text-embedding-3-small"),
-        shape=variants.OpenRouterShape,
+        shape=variants.OpenRouterFormat,
         errors=openai_errors.openrouter_errors,
         rules=Rules(roles=frozenset({"developer", "system", "user", "assistant", "tool"}), part_types=_VISION),
         embeddings=EmbeddingRules(priced=True),
-        thinks=_openrouter_thinks,
+        reasons=_openrouter_reasons,
         headers=_openrouter_headers,
         responses=True,
         open_models=True,
     ),
-    OpenAIChat(
+    OpenAIChatServer(
         name="siliconflow",
         base="/v1",
         models=("Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3", "BAAI/bge-m3", "Qwen/Qwen3-Embedding-0.6B"),
-        shape=variants.SiliconFlowShape,
+        shape=variants.SiliconFlowFormat,
         errors=openai_errors.siliconflow_errors,
-        rules=Rules(part_types=_VISION, window=131_072),
+        rules=Rules(part_types=_VISION, context_window=131_072),
         embeddings=EmbeddingRules(batch=32, resizable="Qwen3-Embedding", counts_completion=True),
-        thinks=_switch_thinks,
+        reasons=_switch_reasons,
         headers=_siliconflow_headers,
     ),
-    OpenAIChat(
+    OpenAIChatServer(
         name="cerebras",
         base="/v1",
         models=("gpt-oss-120b", "llama-3.3-70b", "qwen-3-32b"),
-        shape=variants.CerebrasShape,
+        shape=variants.CerebrasFormat,
         errors=openai_errors.cerebras_errors,
         rules=Rules(
             parameters=_CEREBRAS,
             refused=frozenset({"frequency_penalty", "presence_penalty", "logit_bias"}),
-            hot=1.5,
-            window=131_072,
+            max_temperature=1.5,
+            context_window=131_072,
         ),
-        thinks=_effort,
+        reasons=_effort,
         headers=_cerebras_headers,
         stream_type="text/event-stream; charset=utf-8",
     ),
-    OpenAIChat(
+    OpenAIChatServer(
         name="modelscope",
         base="/v1",
         models=("Qwen/Qwen3-8B", "Qwen/Qwen2.5-72B-Instruct", "Qwen/Qwen3-Embedding-8B"),
-        shape=variants.ModelScopeShape,
+        shape=variants.ModelScopeFormat,
         errors=openai_errors.modelscope_errors,
         rules=Rules(part_types=_VISION),
         embeddings=EmbeddingRules(batch=32),
-        thinks=_switch_thinks,
+        reasons=_switch_reasons,
         check=_check_modelscope,
         headers=_modelscope_headers,
         open_models=True,
     ),
-    OpenAIChat(
+    OpenAIChatServer(
         name="groq",
         base="/openai/v1",
         models=("llama-3.3-70b-versatile", "openai/gpt-oss-120b", "qwen/qwen3-32b"),
-        shape=variants.GroqShape,
+        shape=variants.GroqFormat,
         errors=openai_errors.groq_errors,
-        rules=Rules(parameters=_GROQ, window=131_072),
-        thinks=_groq_thinks,
+        rules=Rules(parameters=_GROQ, context_window=131_072),
+        reasons=_groq_reasons,
         check=_check_groq,
         headers=_groq_headers,
         error_event="error",
         responses=True,
     ),
-    OpenAIChat(
+    OpenAIChatServer(
         name="openai-compatible",
         base="/v1",
         models=("local-model", "local-embedding-model"),
-        shape=variants.CompatibleShape,
+        shape=variants.CompatibleFormat,
         errors=openai_errors.openai_errors,
         rules=Rules(part_types=_VISION),
         embeddings=EmbeddingRules(),
-        thinks=_effort,
+        reasons=_effort,
         needs_key=False,
         responses=True,
     ),

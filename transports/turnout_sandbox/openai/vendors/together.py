@@ -8,31 +8,35 @@ from typing import Any, ClassVar
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context, token_of
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
 from turnout_sandbox.openai.embeddings import EmbeddingRules
-from turnout_sandbox.openai.errors import Told, openai_errors
-from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.openai.errors import ErrorResponse, openai_errors
+from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.openai.requests import Rules
 from turnout_sandbox.server.responses import Fields
 
 __all__ = ["TOGETHER"]
 
 
-def together_errors(refused: Refused, rng: random.Random) -> Told:
+def together_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     """OpenAI's, with other statuses: an overflow is a 403, a used-up account a 402."""
     status = {ErrorKind.CONTEXT_LENGTH: 403, ErrorKind.QUOTA: 402}.get(refused.kind)
-    told = openai_errors(refused, rng)
+    error_response = openai_errors(refused, rng)
     if status is None:
-        return told
-    error = {**told.body["error"], "type": "invalid_request_error" if status == 403 else "credit_limit", "code": None}
-    return Told(refused.status or status, {"error": error})
+        return error_response
+    error = {
+        **error_response.body["error"],
+        "type": "invalid_request_error" if status == 403 else "credit_limit",
+        "code": None,
+    }
+    return ErrorResponse(refused.status or status, {"error": error})
 
 
 @attrs.define
-class TogetherShape(Shape):
+class TogetherFormat(ChatFormat):
     """The text twice in every chunk, usage null until the last."""
 
     reasoning_key: ClassVar[str] = "reasoning"
@@ -41,10 +45,10 @@ class TogetherShape(Shape):
         return f"{token_of(self.rng, 7)}-{token_of(self.rng, 16, '0123456789abcdef')}"
 
     def usage(self) -> dict[str, Any]:
-        return {**Shape.usage(self), "cached_tokens": 0}
+        return {**ChatFormat.usage(self), "cached_tokens": 0}
 
     def chunk(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        return Shape.chunk(self, choices, **{"usage": None, **more})
+        return ChatFormat.chunk(self, choices, **{"usage": None, **more})
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {"index": 0, "text": delta.get("content") or "", "delta": delta, "finish_reason": finish, "seed": None}
@@ -61,33 +65,33 @@ def _headers(context: Context) -> Fields:
     )
 
 
-def _thinks(body: Mapping[str, Any]) -> bool:
+def _reasons(body: Mapping[str, Any]) -> bool:
     return body.get("reasoning_effort") not in (None, "none")
 
 
-def _check(body: Mapping[str, Any], asked: Asked) -> None:
+def _check(body: Mapping[str, Any], request: ParsedRequest) -> None:
     logprobs = body.get("logprobs")
     if logprobs is not None and (isinstance(logprobs, bool) or not 0 <= logprobs <= 20):
-        raise Refused(ErrorKind.INVALID, "logprobs: an integer from 0 to 20 is expected", param="logprobs")
+        raise invalid("logprobs: an integer from 0 to 20 is expected", param="logprobs")
 
 
 @attrs.frozen(kw_only=True)
-class TogetherChat(OpenAIChat):
+class TogetherServer(OpenAIChatServer):
     """Its list of models is a bare array."""
 
     def _model_list(self, context: Context) -> Any:
         return [{**entry, "context_length": 131_072} for entry in self.listed(context)]
 
 
-TOGETHER = TogetherChat(
+TOGETHER = TogetherServer(
     name="together",
     base="/v1",
     models=("meta-llama/Llama-3.3-70B-Instruct-Turbo", "openai/gpt-oss-120b", "BAAI/bge-large-en-v1.5"),
-    shape=TogetherShape,
+    shape=TogetherFormat,
     errors=together_errors,
-    rules=Rules(window=131_072),
+    rules=Rules(context_window=131_072),
     embeddings=EmbeddingRules(),
-    thinks=_thinks,
+    reasons=_reasons,
     check=_check,
     headers=_headers,
 )

@@ -9,12 +9,12 @@ from typing import Any
 
 import attrs
 
-from turnout_sandbox.answers import Asked
+from turnout_sandbox.answers import ParsedRequest
 from turnout_sandbox.dialect import Context
-from turnout_sandbox.errors import ErrorKind, Refused
-from turnout_sandbox.openai.chat import OpenAIChat
-from turnout_sandbox.openai.errors import Told, text_of
-from turnout_sandbox.openai.format import Shape
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
+from turnout_sandbox.openai.chat import OpenAIChatServer
+from turnout_sandbox.openai.errors import ErrorResponse, text_of
+from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.openai.requests import Rules
 from turnout_sandbox.server.responses import Fields
 
@@ -42,14 +42,14 @@ _TEXTS = {
 }
 
 
-def xai_errors(refused: Refused, rng: random.Random) -> Told:
+def xai_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, code = _ERRORS[refused.kind]
     text = refused.message or _TEXTS.get(refused.kind) or text_of(refused)
-    return Told(refused.status or status, {"code": code, "error": text})
+    return ErrorResponse(refused.status or status, {"code": code, "error": text})
 
 
 @attrs.define
-class XaiShape(Shape):
+class XaiFormat(ChatFormat):
     """No finish_reason until the end; what was thought is beside the completion's tokens, not among them; an empty
     chunk after the usage."""
 
@@ -72,7 +72,7 @@ class XaiShape(Shape):
 
     def closing(self) -> list[bytes]:
         events = [self.event(self.chunk([self.choice({}, self.turn.finish)]))]
-        if self.usage_asked and self.usage_told:
+        if self.usage_requested and self.usage_sent:
             events += [self.event(self.chunk([], usage=self.usage())), self.event(self.chunk([]))]
         return events
 
@@ -86,30 +86,30 @@ def _headers(context: Context) -> Fields:
     )
 
 
-def _thinks(body: Mapping[str, Any]) -> bool:
+def _reasons(body: Mapping[str, Any]) -> bool:
     return body.get("reasoning_effort") not in (None, "none")
 
 
-def _check(body: Mapping[str, Any], asked: Asked) -> None:
-    plain = re.match(r"grok-(2|3(?!-mini))|.*non-reasoning", asked.model) is not None
-    steered = re.match(r"grok-(3-mini|4\.[3-9])", asked.model) is not None
-    always = not plain and not re.match(r"grok-4\.3", asked.model)
+def _check(body: Mapping[str, Any], request: ParsedRequest) -> None:
+    plain = re.match(r"grok-(2|3(?!-mini))|.*non-reasoning", request.model) is not None
+    steered = re.match(r"grok-(3-mini|4\.[3-9])", request.model) is not None
+    always = not plain and not re.match(r"grok-4\.3", request.model)
     if body.get("reasoning_effort") is not None and not steered:
-        raise Refused(ErrorKind.INVALID, f"Model {asked.model} does not support parameter reasoningEffort.")
-    if always or asked.thinking:
+        raise invalid(f"Model {request.model} does not support parameter reasoningEffort.")
+    if always or request.reasoning:
         for name in ("presence_penalty", "frequency_penalty", "stop"):
             if body.get(name) is not None:
-                raise Refused(ErrorKind.INVALID, f"Model {asked.model} does not support parameter {name}.")
+                raise invalid(f"Model {request.model} does not support parameter {name}.")
 
 
-XAI = OpenAIChat(
+XAI = OpenAIChatServer(
     name="xai",
     base="/v1",
     models=("grok-4.3", "grok-4-fast-non-reasoning", "grok-3-mini"),
-    shape=XaiShape,
+    shape=XaiFormat,
     errors=xai_errors,
-    rules=Rules(window=131_072, refused=frozenset({"top_k"})),
-    thinks=_thinks,
+    rules=Rules(context_window=131_072, refused=frozenset({"top_k"})),
+    reasons=_reasons,
     check=_check,
     headers=_headers,
     responses=True,

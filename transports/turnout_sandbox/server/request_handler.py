@@ -15,16 +15,16 @@ import attrs
 
 from turnout.http import Headers
 from turnout.http.http1_server import ServedRequest
-from turnout_sandbox.answers import Scripted
-from turnout_sandbox.dialect import Context, Dialect
-from turnout_sandbox.faults import Cut, Fault
-from turnout_sandbox.received import Outcome, Received
-from turnout_sandbox.server.connection import Exchange
+from turnout_sandbox.answers import AnswerScript
+from turnout_sandbox.dialect import Context, DialectServer
+from turnout_sandbox.faults import Abort, Fault
+from turnout_sandbox.received import Received, ResponseOutcome
+from turnout_sandbox.server.connection import ServedExchange
 from turnout_sandbox.server.handler import respond
-from turnout_sandbox.server.responses import Response, Stream, Unary
-from turnout_sandbox.server.steps import Step, plan
+from turnout_sandbox.server.responses import Response, StreamedResponse, UnaryResponse
+from turnout_sandbox.server.steps import Step, build_steps
 
-__all__ = ["Desk", "ProviderState"]
+__all__ = ["ProviderState", "RequestHandler"]
 
 _HEALTHY = Fault()
 
@@ -42,12 +42,12 @@ def joined_fields(headers: Headers) -> dict[str, str]:
 class ProviderState:
     """What the sandbox keeps for one provider. Guarded by the desk's condition."""
 
-    dialect: Dialect
+    dialect: DialectServer
     key: str | None
     models: frozenset[str] | None
     script: deque[Fault] = attrs.field(factory=deque)
     always: tuple[Fault, ...] = ()  # played in turn once the script is empty
-    answer: Scripted | None = None
+    answer: AnswerScript | None = None
     count: int = 0
     looped: int = 0
     in_flight: int = 0
@@ -63,31 +63,31 @@ class ProviderState:
 
 
 @attrs.define(eq=False)
-class _Exchange:
+class _ServedExchange:
     """One request while it is answered."""
 
     steps: Iterator[Step]
     received: Received
-    _desk: Desk
+    _handler: RequestHandler
 
-    def closed(self, outcome: Outcome) -> None:
-        self._desk.closed(self.received, outcome)
+    def closed(self, outcome: ResponseOutcome) -> None:
+        self._handler.closed(self.received, outcome)
 
 
 @attrs.define(eq=False)
-class Desk:
+class RequestHandler:
     """Takes requests in the loop's thread; everything that others look at is behind `changed`."""
 
     states: Mapping[str, ProviderState]
     token_interval: float
     started: float
     rng: random.Random
-    told: Callable[[Received], None] | None = None
+    on_request: Callable[[Received], None] | None = None
     changed: threading.Condition = attrs.field(factory=threading.Condition)
     received: list[Received] = attrs.field(factory=list)
     failures: list[Exception] = attrs.field(factory=list)
 
-    def begin(self, raw: ServedRequest, connection: int) -> Exchange:
+    def begin(self, raw: ServedRequest, connection: int) -> ServedExchange:
         received = self._received(raw, connection)
         state = self.states.get(received.provider)
         context = None
@@ -100,26 +100,27 @@ class Desk:
                 context = self._context(state)
             self.changed.notify_all()
         if state is None or context is None:
-            response, fault = _nobody(received, sorted(self.states)), _HEALTHY
+            response, fault = _unknown_provider(received, sorted(self.states)), _HEALTHY
         else:
             response, fault = self._answer(state.dialect, received, context), context.fault
-        if received.method == "HEAD" and isinstance(response, Unary):
+        if received.method == "HEAD" and isinstance(response, UnaryResponse):
             response = attrs.evolve(response, body=b"")
-        if not (fault.after is None and fault.cut in (Cut.CLOSE, Cut.RESET, Cut.HANG)):
-            status = 200 if isinstance(response, Stream) else response.status
+        if not (fault.after_tokens is None and fault.abort in (Abort.CLOSE, Abort.RESET, Abort.HANG)):
+            status = 200 if isinstance(response, StreamedResponse) else response.status
             with self.changed:
                 received.status = status if fault.status is None else fault.status
                 self.changed.notify_all()
-        steps = plan(
+        steps = build_steps(
             response,
             fault,
             interval=self.token_interval,
+            now=time.time(),
             http11=raw.head.http_version == "1.1",
             keep_alive=raw.head.keep_alive,
         )
-        return _Exchange(steps, received, self)
+        return _ServedExchange(steps, received, self)
 
-    def closed(self, received: Received, outcome: Outcome) -> None:
+    def closed(self, received: Received, outcome: ResponseOutcome) -> None:
         with self.changed:
             received.outcome = outcome
             received.ended = time.monotonic() - self.started
@@ -127,8 +128,8 @@ class Desk:
             if state is not None:
                 state.in_flight -= 1
             self.changed.notify_all()
-        if self.told is not None:
-            self.told(received)
+        if self.on_request is not None:
+            self.on_request(received)
 
     def _received(self, raw: ServedRequest, connection: int) -> Received:
         parts = urllib.parse.urlsplit(raw.head.target)
@@ -157,7 +158,7 @@ class Desk:
             scripted=state.answer,
         )
 
-    def _answer(self, dialect: Dialect, received: Received, context: Context) -> Response:
+    def _answer(self, dialect: DialectServer, received: Received, context: Context) -> Response:
         try:
             return respond(dialect, received, context)
         except Exception as error:
@@ -165,16 +166,16 @@ class Desk:
             with self.changed:
                 self.failures.append(error)
             text = f"the sandbox could not answer: {type(error).__name__}\n".encode()
-            return Unary(500, (("content-type", "text/plain"),), text)
+            return UnaryResponse(500, (("content-type", "text/plain"),), text)
 
 
-def _nobody(received: Received, known: list[str]) -> Response:
+def _unknown_provider(received: Received, known: list[str]) -> Response:
     if received.path == "/" and received.method == "GET":
         body, status = {"sandbox": "turnout", "providers": known}, 200
     else:
         text = f"no provider of the sandbox at {received.path}; paths begin with one of {', '.join(known)}"
         body, status = {"error": text, "providers": known}, 404
-    return Unary(status, (("content-type", "application/json"),), json.dumps(body).encode())
+    return UnaryResponse(status, (("content-type", "application/json"),), json.dumps(body).encode())
 
 
 def _json_or_none(raw: bytes) -> Any:

@@ -11,17 +11,17 @@ import attrs
 
 from turnout.errors import TurnoutError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.server import Connection
-from turnout_io.conformance.subject import Response, Subject
+from turnout_io.conformance.adapters import Response, TransportAdapter
+from turnout_io.conformance.server import ConnectionRecord
 
 __all__ = [
-    "Bench",
     "Check",
     "Checks",
     "DoesNotApply",
-    "Guarantee",
+    "Harness",
     "Outcome",
     "Result",
+    "Strictness",
     "chunk",
     "collect",
     "expect",
@@ -31,7 +31,7 @@ __all__ = [
 E = TypeVar("E", bound=TurnoutError)
 
 
-class Guarantee(enum.StrEnum):
+class Strictness(enum.StrEnum):
     """How far a transport keeps a rule that it may keep in part."""
 
     EXACT = "exact"
@@ -57,40 +57,40 @@ class Result:
     rule: str
     description: str
     outcome: Outcome
-    guarantee: Guarantee | None = None
+    strictness: Strictness | None = None
     detail: str = ""
 
     @property
-    def verdict(self) -> str:
+    def label(self) -> str:
         """In a word or two: kept, per read, per body, not kept, broken or skipped."""
         if self.outcome is not Outcome.PASSED:
             return "broken" if self.outcome is Outcome.FAILED else "skipped"
-        match self.guarantee:
-            case None | Guarantee.EXACT:
+        match self.strictness:
+            case None | Strictness.EXACT:
                 return "kept"
-            case Guarantee.NONE:
+            case Strictness.NONE:
                 return "not kept"
             case _:
-                return self.guarantee.value
+                return self.strictness.value
 
 
 @attrs.define(eq=False)
-class Bench:
+class Harness:
     """What a check works with: transports of the kind under check, and patience for them.
 
     make  a transport with these settings (`ca_file`, `proxy`, ...), closed when the check is over
     """
 
-    make: Callable[..., Subject]
+    make: Callable[..., TransportAdapter]
 
-    async def client_closed(self, subject: Subject, connection: Callable[[], Connection]) -> None:
+    async def client_closed(self, adapter: TransportAdapter, connection: Callable[[], ConnectionRecord]) -> None:
         """Wait for the peer's end of a connection. Raises AssertionError where it does not come."""
-        closed = await subject.beside(lambda: connection().closed_by_client.wait(5.0))
+        closed = await adapter.run_with(lambda: connection().closed_by_client.wait(5.0))
         assert closed, "the connection was not closed"
 
     async def fetch(
         self,
-        subject: Subject,
+        adapter: TransportAdapter,
         url: str,
         body: bytes = b"",
         *,
@@ -98,19 +98,19 @@ class Bench:
         fields: tuple[tuple[str, str], ...] = (),
     ) -> Response:
         """Open a request with timers long enough never to run out."""
-        return await subject.open(HttpRequest(method or ("POST" if body else "GET"), url, fields, body), PATIENT)
+        return await adapter.open(HttpRequest(method or ("POST" if body else "GET"), url, fields, body), PATIENT)
 
 
 PATIENT = TransportTimeouts(connect=5.0, response_headers=10.0)
 
-Function: TypeAlias = Callable[[Bench], Coroutine[Any, Any, "Guarantee | None"]]
+Function: TypeAlias = Callable[[Harness], Coroutine[Any, Any, "Strictness | None"]]
 
 
 @attrs.frozen
 class Check:
     """One rule of the seam as something to run.
 
-    The function raises where the rule is broken, and returns a guarantee where the rule may be kept in part.
+    The function raises where the rule is broken, and returns a strictness where the rule may be kept in part.
     needs               the settings that the factory must take
     needs_cancellation  whether the check is for async transports alone
     needs_certificates  whether the check needs `trustme`, which makes certificates
@@ -174,10 +174,10 @@ async def collect(response: Response, seconds: float = 5.0) -> bytes:
     return b"".join(pieces)
 
 
-async def expect(kind: type[E], deed: Coroutine[Any, Any, object]) -> E:
-    """The error that `deed` raises, which must be of this kind."""
+async def expect(kind: type[E], action: Coroutine[Any, Any, object]) -> E:
+    """The error that `action` raises, which must be of this kind."""
     try:
-        result = await deed
+        result = await action
     except kind as fault:
         return fault
     except Exception as fault:

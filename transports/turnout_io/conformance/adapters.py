@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.base import AsyncHttpResponse, AsyncTransport, HttpResponse, Transport
 
-__all__ = ["AsyncioSubject", "BlockingSubject", "Response", "Subject", "TrioSubject", "run_blocking"]
+__all__ = ["AsyncioAdapter", "BlockingAdapter", "Response", "TransportAdapter", "TrioAdapter", "run_blocking"]
 
 T = TypeVar("T")
-Deed: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
+Action: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 
 
 class Response(Protocol):
@@ -29,7 +29,7 @@ class Response(Protocol):
     async def close(self) -> None: ...
 
 
-class Subject(Protocol):
+class TransportAdapter(Protocol):
     """A transport under check.
 
     cancels  whether `cancelled` can be asked for: blocking code cannot be cancelled
@@ -41,16 +41,16 @@ class Subject(Protocol):
 
     async def close(self) -> None: ...
 
-    async def beside(self, wait: Callable[[], T]) -> T:
+    async def run_with(self, wait: Callable[[], T]) -> T:
         """Run what blocks, while what the transport left to its event loop goes on."""
         ...
 
-    async def together(self, *deeds: Deed[T]) -> list[T]:
+    async def run_all(self, *actions: Action[T]) -> list[T]:
         """Run all at once; their results in order."""
         ...
 
-    async def cancelled(self, seconds: float, deed: Deed[object]) -> bool:
-        """Run `deed` and cancel it after `seconds`; whether it was still under way."""
+    async def cancel_after(self, seconds: float, action: Action[object]) -> bool:
+        """Run `action` and cancel it after `seconds`; whether it was still under way."""
         ...
 
 
@@ -84,7 +84,7 @@ class _BlockingResponse:
         self._response.close()
 
 
-class BlockingSubject:
+class BlockingAdapter:
     """A blocking transport; what runs together runs in threads."""
 
     cancels = False
@@ -98,14 +98,14 @@ class BlockingSubject:
     async def close(self) -> None:
         self._transport.close()
 
-    async def beside(self, wait: Callable[[], T]) -> T:
+    async def run_with(self, wait: Callable[[], T]) -> T:
         return wait()
 
-    async def together(self, *deeds: Deed[T]) -> list[T]:
-        with concurrent.futures.ThreadPoolExecutor(len(deeds)) as pool:
-            return list(pool.map(lambda deed: run_blocking(deed()), deeds))
+    async def run_all(self, *actions: Action[T]) -> list[T]:
+        with concurrent.futures.ThreadPoolExecutor(len(actions)) as pool:
+            return list(pool.map(lambda action: run_blocking(action()), actions))
 
-    async def cancelled(self, seconds: float, deed: Deed[object]) -> bool:
+    async def cancel_after(self, seconds: float, action: Action[object]) -> bool:
         raise NotImplementedError("blocking code cannot be cancelled")
 
 
@@ -128,7 +128,7 @@ class _AsyncResponse:
         await self._response.aclose()
 
 
-class _AsyncSubject:
+class _AsyncAdapter:
     cancels = True
 
     def __init__(self, transport: AsyncTransport) -> None:
@@ -141,53 +141,53 @@ class _AsyncSubject:
         await self._transport.aclose()
 
 
-class TrioSubject(_AsyncSubject):
+class TrioAdapter(_AsyncAdapter):
     """An async transport under trio."""
 
-    async def beside(self, wait: Callable[[], T]) -> T:
+    async def run_with(self, wait: Callable[[], T]) -> T:
         import trio
 
         return await trio.to_thread.run_sync(wait)
 
-    async def together(self, *deeds: Deed[T]) -> list[T]:
+    async def run_all(self, *actions: Action[T]) -> list[T]:
         import trio
 
         results: dict[int, T] = {}
 
-        async def one(number: int, deed: Deed[T]) -> None:
-            results[number] = await deed()
+        async def one(number: int, action: Action[T]) -> None:
+            results[number] = await action()
 
         async with trio.open_nursery() as nursery:
-            for number, deed in enumerate(deeds):
-                nursery.start_soon(one, number, deed)
-        return [results[number] for number in range(len(deeds))]
+            for number, action in enumerate(actions):
+                nursery.start_soon(one, number, action)
+        return [results[number] for number in range(len(actions))]
 
-    async def cancelled(self, seconds: float, deed: Deed[object]) -> bool:
+    async def cancel_after(self, seconds: float, action: Action[object]) -> bool:
         import trio
 
         with trio.move_on_after(seconds) as scope:
-            await deed()
+            await action()
         return scope.cancelled_caught
 
 
-class AsyncioSubject(_AsyncSubject):
+class AsyncioAdapter(_AsyncAdapter):
     """An async transport under asyncio."""
 
-    async def beside(self, wait: Callable[[], T]) -> T:
+    async def run_with(self, wait: Callable[[], T]) -> T:
         import asyncio
 
         return await asyncio.to_thread(wait)
 
-    async def together(self, *deeds: Deed[T]) -> list[T]:
+    async def run_all(self, *actions: Action[T]) -> list[T]:
         import asyncio
 
-        deeds_begun: list[Awaitable[T]] = [deed() for deed in deeds]
-        return list(await asyncio.gather(*deeds_begun))
+        started: list[Awaitable[T]] = [action() for action in actions]
+        return list(await asyncio.gather(*started))
 
-    async def cancelled(self, seconds: float, deed: Deed[object]) -> bool:
+    async def cancel_after(self, seconds: float, action: Action[object]) -> bool:
         import asyncio
 
-        task = asyncio.ensure_future(deed())
+        task = asyncio.ensure_future(action())
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if done:
             await task
