@@ -142,6 +142,7 @@ class ProviderError(TurnoutError):
         retry_at: The instant that it asks to wait for, in seconds since 1970, if its response has no `Date`.
         unread_wait: A value that says how long to wait in a form that could not be read; "" if there is none.
         should_retry: What the provider says about a retry (`x-should-retry`); None if it does not say.
+        batch_too_large: Whether the provider would take the same texts in smaller requests.
         request_id: The provider's id for this request, for its support.
         body: The start of the error body as text, for what the message leaves out.
     """
@@ -157,6 +158,7 @@ class ProviderError(TurnoutError):
         retry_at: float | None = None,
         unread_wait: str = "",
         should_retry: bool | None = None,
+        batch_too_large: bool = False,
         request_id: str | None = None,
         body: str = "",
     ) -> None:
@@ -168,6 +170,7 @@ class ProviderError(TurnoutError):
         self.retry_at = retry_at
         self.unread_wait = unread_wait
         self.should_retry = should_retry
+        self.batch_too_large = batch_too_large
         self.request_id = request_id
         self.body = body
 

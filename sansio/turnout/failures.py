@@ -28,6 +28,8 @@ class FailureClass(enum.StrEnum):
     NOT_FOUND = "not-found"
     CONTEXT_LENGTH = "context-length"
     REQUEST_TOO_LARGE = "request-too-large"
+    # The provider refused several texts at once, and gets fewer of them next.
+    BATCH_TOO_LARGE = "batch-too-large"
     CONTENT_FILTER = "content-filter"
     INVALID_REQUEST = "invalid-request"
     UNSUPPORTED = "unsupported"

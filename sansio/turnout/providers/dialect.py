@@ -97,10 +97,14 @@ class Dialect:
         return self.family
 
     def facts(self, model_id: str) -> ModelProfile:
-        rule, window = self.account.spec.rule(model_id), self.account.spec.context_window(model_id)
+        spec = self.account.spec
+        rule, window, tokens = spec.rule(model_id), spec.context_window(model_id), spec.embedding_tokens
         if rule is None:
-            return UNKNOWN if window is None else ModelProfile(context_window=window)
-        return ModelProfile(first_content=rule.first_token, context_window=window, prefill=rule.prefill)
+            unknown = window is None and tokens is None
+            return UNKNOWN if unknown else ModelProfile(context_window=window, embedding_tokens=tokens)
+        return ModelProfile(
+            first_content=rule.first_token, context_window=window, embedding_tokens=tokens, prefill=rule.prefill
+        )
 
     def adapt(self, request: ChatRequest, scopes: tuple[str, ...] = ()) -> ChatRequest:
         """Return the request with the extra fields of these scopes, by default this provider's, and its tool names.

@@ -97,12 +97,14 @@ class ModelProfile:
 
     first_content   seconds that it may think unseen before its first content; None is the router's default
     context_window  tokens of prompt and answer together
+    embedding_tokens  tokens that the texts of one embedding request may have together
     prefill         what an assistant message that it shall go on from must carry besides its text; None where the
                     model does not go on from one
     """
 
     first_content: float | None = None
     context_window: int | None = None
+    embedding_tokens: int | None = None
     prefill: Mapping[str, Any] | None = None
 
 

@@ -142,6 +142,8 @@ class _Replay:
                 plan.attempt_started()
             case "skipped" if entry["index"] is not None:
                 plan.exclude(entry["index"])
+            case "completed":
+                plan.part_returned()
             case "first-content":
                 self._with_content.add(entry["attempt"])
             case "failed":

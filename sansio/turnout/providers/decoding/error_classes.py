@@ -30,7 +30,7 @@ from turnout.errors import (
 )
 from turnout.providers.decoding.error_bodies import ErrorDetails
 
-__all__ = ["ErrorClass", "ErrorCodes", "classify_error"]
+__all__ = ["ErrorClass", "ErrorCodes", "classify_error", "is_batch_too_large"]
 
 ErrorClass = type[ProviderError]
 ErrorCodes = Mapping[str, ErrorClass]
@@ -286,6 +286,34 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
         (kind for parts, kind in _PARTS_OF_CODES if any(part in name for part in parts for name in names)),
         ServerError,
     )
+
+
+_ITEMS = r"(?:texts?|inputs?|documents?|instances?|items|elements|strings|prompts|requests)\b"
+_BATCH = re.compile(
+    r"\bbatch(?:es)?\b|\bper (?:request|call|prediction|submission)\b|\b(?:array|list) (?:is )?too long"
+    rf"|\btoo many {_ITEMS}|\b(?:number|count) of (?:input |embedding )?{_ITEMS}|\bat most [0-9]{{1,9}} {_ITEMS}"
+    rf"|\bmax(?:imum)? (?:of )?[0-9]{{1,9}} {_ITEMS}"
+    r"|\b(?:contents?|inputs?|texts?)\b.{0,60}should not be (?:larger|greater|more) than"
+)
+_BATCH_CODES = frozenset({"max_tokens_per_request", "array_above_max_length", "batch_too_large"})
+
+
+def is_batch_too_large(error: ErrorClass, status: int | None, details: ErrorDetails) -> bool:
+    """Return whether the same texts would be accepted in smaller requests.
+
+    Args:
+        error: The class of the error.
+        status: The HTTP status; None for an error inside a stream.
+        details: What its body says.
+    """
+    if status == 413 or (status == 429 and error is ContextLengthExceeded):
+        return True
+    if not issubclass(error, InvalidRequest | ContextLengthExceeded):
+        return False
+    text = details.text.lower()
+    if "physical batch" in text:
+        return False  # llama.cpp: one text alone is too long
+    return any(name.lower() in _BATCH_CODES for name in details.codes) or _BATCH.search(text) is not None
 
 
 _DAILY_WORDS = re.compile(_DAILY)

@@ -17,7 +17,7 @@ import attrs
 from turnout.errors import AuthenticationFailed, NotFound, ProviderError, QuotaExceeded, RateLimited
 from turnout.http import Headers, shown_url
 from turnout.providers.decoding.error_bodies import ErrorDetails, aws_error_type, parse_error, read_error_body
-from turnout.providers.decoding.error_classes import ErrorClass, ErrorCodes, classify_error
+from turnout.providers.decoding.error_classes import ErrorClass, ErrorCodes, classify_error, is_batch_too_large
 from turnout.providers.decoding.response_headers import is_daily_quota, request_id, requested_wait
 from turnout.redaction import Redactor, escape_controls
 
@@ -96,6 +96,7 @@ def to_error(
         retry_at=wait.at,
         unread_wait=shown(wait.unread, CODE_LIMIT),
         should_retry=_should_retry(headers),
+        batch_too_large=is_batch_too_large(error_class, status, details),
         request_id=shown(found_id, CODE_LIMIT) if found_id else None,
         body=_shown_body(body, redact),
     )

@@ -317,6 +317,7 @@ class Call(CallStatus):
             self._cancel_loser(attempt, now)
         self._scheduler.record_success(attempt.lease, now, usage, rate_limit_of(priced), attempt.head_at)
         self._writer.attempt_completed(now, attempt.number, usage.total_tokens, usage.cost, attempt.exchange.skipped)
+        self._plan.part_returned()
         if is_last:
             self._writer.answered(now, str(attempt.candidate))
             self._end(Finish(self._operation.result(self.trace)))
@@ -344,7 +345,8 @@ class Call(CallStatus):
         if isinstance(error, TransportError):
             # The status of an error response has decided already, even if its body breaks off or stalls.
             error = getattr(attempt.exchange, "status_error", None) or error
-        failure = self._recovery.record(attempt, error, now, with_events=bool(events))
+        splits_batch = self._operation.split_batch(error, attempt.candidate.model)
+        failure = self._recovery.record(attempt, error, now, with_events=bool(events), splits_batch=splits_batch)
         self._close(attempt, now)
         if self.committed:
             return self._on_interrupt(failure, events, now)

@@ -65,6 +65,14 @@ class Operation:
         """
         raise NotImplementedError
 
+    def split_batch(self, error: TurnoutError, model: ModelConfig) -> bool:
+        """Make the next request to this model smaller, if the provider refused the size of the last one.
+
+        Returns:
+            True if the next request is smaller. False if the failure is another one, or nothing can be split.
+        """
+        return False
+
     def prepare_resume(self, partial: ChatResponse | None) -> bool:
         """Prepare to resume an interrupted response. Return False if it cannot be resumed."""
         return False

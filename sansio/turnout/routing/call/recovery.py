@@ -18,6 +18,8 @@ from turnout.trace.entries import Failed
 
 __all__ = ["Failure", "Recovery"]
 
+_TOO_LARGE = frozenset({FailureClass.BATCH_TOO_LARGE, FailureClass.CONTEXT_LENGTH, FailureClass.REQUEST_TOO_LARGE})
+
 
 @attrs.define(eq=False)
 class Failure:
@@ -54,14 +56,17 @@ class Recovery:
     response: PartialResponse
     errors: AttemptErrors = attrs.field(factory=AttemptErrors, init=False)
 
-    def record(self, attempt: Attempt, error: TurnoutError, now: float, *, with_events: bool) -> Failure:
+    def record(
+        self, attempt: Attempt, error: TurnoutError, now: float, *, with_events: bool, splits_batch: bool
+    ) -> Failure:
         """Record a failure in the trace, the cost, and the state of the candidate.
 
         Args:
             with_events: True if events arrived before the fault in the same read.
+            splits_batch: True if the provider refused the size of a batch, and the next one is smaller.
         """
         selector, provider = self.selector, attempt.candidate.provider.name
-        kind = classify(error)
+        kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
         entry = selector.writer.attempt_failed(now, attempt.number, kind, attempt.state.phase, error)
         partial = self.response.of(attempt) if attempt.has_content or with_events else None
         kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
@@ -70,7 +75,9 @@ class Recovery:
         rule = self.policy.rule(kind, provider)
         if attempt.deadline_bound and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
             rule = attrs.evolve(rule, health=False)
-        selector.scheduler.record_failure(attempt.lease, now, rule, entry.retry_after)
+        # A request that can never fit does not have to wait.
+        retry_after = None if kind in _TOO_LARGE else entry.retry_after
+        selector.scheduler.record_failure(attempt.lease, now, rule, retry_after)
         return Failure(attempt, kind, entry, kept, partial)
 
     def decide(self, failure: Failure, now: float) -> Decision:

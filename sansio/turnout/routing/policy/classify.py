@@ -63,6 +63,7 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
         FailureClass.NOT_FOUND: Rule(Action.FALLBACK, cooldown=30.0),
         FailureClass.CONTEXT_LENGTH: Rule(Action.FALLBACK),
         FailureClass.REQUEST_TOO_LARGE: Rule(Action.FALLBACK),
+        FailureClass.BATCH_TOO_LARGE: Rule(Action.RETRY),
         FailureClass.CONTENT_FILTER: Rule(Action.RAISE),
         FailureClass.INVALID_REQUEST: Rule(Action.RAISE),
         FailureClass.UNSUPPORTED: Rule(Action.FALLBACK),

@@ -146,6 +146,7 @@ class Plan:
     seed: int
     left: list[int] = attrs.field(init=False)
     attempts: int = attrs.field(default=0, init=False)
+    _parts: int = attrs.field(default=0, init=False)  # attempts that do not count against `max_attempts`
     _retries: dict[int, int] = attrs.field(factory=dict, init=False)
     _stale: int = attrs.field(default=0, init=False)
     _rng: random.Random | None = attrs.field(default=None, init=False)
@@ -197,12 +198,16 @@ class Plan:
 
     def choose_hedge(self, running: int, is_free: Callable[[int], bool]) -> TryCandidate | None:
         """Return a free candidate for a second attempt while the one on `running` is slow; None if there is none."""
-        if self.attempts >= self.policy.max_attempts:
+        if self.attempts - self._parts >= self.policy.max_attempts:
             return None
         return next((TryCandidate(index) for index in self.left if index != running and is_free(index)), None)
 
     def attempt_started(self) -> None:
         self.attempts += 1
+
+    def part_returned(self) -> None:
+        """Note that an attempt returned a part of the result. `max_attempts` does not limit the number of parts."""
+        self._parts += 1
 
     def time_for_attempt(self, at: float) -> float:
         """Return how many seconds an attempt that starts now may take."""
@@ -222,6 +227,10 @@ class Plan:
 
     def failed(self, index: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float) -> Decision:
         """Return what follows the failure of an attempt of which nothing has reached the caller."""
+        if failure is FailureClass.BATCH_TOO_LARGE:
+            # The number of these is bounded: each one halves the batch.
+            self._parts += 1
+            return Retry(0.0, "the provider takes smaller batches")
         stop = self._stop_reason(index, failure, phase)
         if stop is not None:
             return stop
@@ -275,7 +284,7 @@ class Plan:
             return GiveUp(f"{failure.value}, which only the caller can correct", final=True)
         if policy.retry_mode == "only_if_unsent" and phase is not Phase.NOT_SENT:
             return GiveUp("the request may have been processed, and only unsent ones are repeated", final=True)
-        if self.attempts >= policy.max_attempts:
+        if self.attempts - self._parts >= policy.max_attempts:
             return GiveUp(f"all {policy.max_attempts} attempts of the call are used")
         return None
 
