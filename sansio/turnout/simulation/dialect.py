@@ -6,6 +6,7 @@ answer can be cut anywhere, as on a wire.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 from urllib.parse import quote
 
@@ -29,6 +30,11 @@ LAST: Final = b"end\n"
 TOKEN: Final = 4
 _WORD: Final = " word"
 _FINISH: Final = {"end": FinishReason.STOP}
+
+
+@functools.lru_cache(maxsize=256)
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
 
 
 def line(tokens: int) -> bytes:
@@ -119,7 +125,7 @@ class SimulatedDialect:
         raise CapabilityUnsupported(f"{self.name}: simulated providers answer chats only")
 
     def _request(self, path: str, model: ModelConfig) -> HttpRequest:
-        return HttpRequest("POST", f"http://simulated/{quote(self.name, safe='')}/{path}/{quote(model.model_id)}")
+        return HttpRequest("POST", f"http://simulated/{_quoted(self.name)}/{path}/{_quoted(model.model_id)}")
 
     def _reader(self, request: ChatRequest, told: RateLimit | None) -> _Reader:
         accumulator = ResponseAccumulator(request.model, "simulated", _FINISH)

@@ -15,6 +15,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import attrs
@@ -120,8 +121,7 @@ class Simulation:
     _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
     _outcome_of: dict[Call, Outcome] = attrs.field(factory=dict, init=False)
     _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
-    _connections: dict[tuple[Call, int], _Connection] = attrs.field(factory=dict, init=False)
-    _on: set[tuple[Call, int]] = attrs.field(factory=set, init=False)
+    _on: dict[tuple[Call, int], _Connection | None] = attrs.field(factory=dict, init=False)
 
     def call(self, operation: Operation, *, at: float = 0.0, cancel_at: float | None = None, **options: Any) -> None:
         """Plan a call to begin at `at`, and to be cancelled at `cancel_at` if it is not over by then."""
@@ -146,9 +146,11 @@ class Simulation:
         """Let time pass until nothing is left to happen, or until `until`."""
         while self._agenda and self._agenda[0][0] <= until:
             when, _, action = heapq.heappop(self._agenda)
-            self.now = max(self.now, when)
+            if when > self.now:
+                self.now = when
             action()
-            self._wake()
+            if self.core.scheduler.ready:
+                self._wake()
 
     # -- the driver ---------------------------------------------------------------------------------------------
 
@@ -164,16 +166,18 @@ class Simulation:
             outcome.call.cancel(self.now)
             self._advance(outcome)
 
-    def _later(self, outcome: Outcome, attempt: int, when: float, told: Callable[[], tuple[Event, ...]]) -> None:
-        """At `when`, tell the call what happened to an attempt, unless that is over by then."""
+    def _later(self, outcome: Outcome, attempt: int, when: float, report: Callable[..., Any], *told: Any) -> None:
+        """At `when`, report to the call what happened to an attempt, unless that is over by then."""
+        self.at(when, partial(self._happen, outcome, attempt, report, told))
 
-        def happen() -> None:
-            if (outcome.call, attempt) in self._on:
+    def _happen(self, outcome: Outcome, attempt: int, report: Callable[..., Any], told: tuple[Any, ...]) -> None:
+        if (outcome.call, attempt) in self._on:
+            if self._asleep:
                 self._asleep.pop(outcome.call, None)
-                outcome.events += [(self.now, event) for event in told()]
-                self._advance(outcome)
-
-        self.at(when, happen)
+            events = report(attempt, *told, self.now)
+            if events:
+                outcome.events += [(self.now, event) for event in events]
+            self._advance(outcome)
 
     def _advance(self, outcome: Outcome) -> None:
         """Do what the call says until something has to be waited for."""
@@ -184,7 +188,7 @@ class Simulation:
                 self.observe(call, command, self.now)
             match command:
                 case Open(attempt, request, timeouts):
-                    self._on.add((call, attempt))
+                    self._on[call, attempt] = None
                     self._open(outcome, attempt, request, timeouts)
                     if not call.hedging:
                         return
@@ -196,8 +200,7 @@ class Simulation:
                     self._sleep(outcome, until)
                     return
                 case Close(attempt):
-                    self._on.discard((call, attempt))
-                    self._connections.pop((call, attempt), None)
+                    self._on.pop((call, attempt), None)
                 case Finish():
                     outcome.finish = command
                     outcome.ended = self.now
@@ -223,30 +226,29 @@ class Simulation:
             when = script.connect + script.head
         else:
             when = self.now + script.connect + script.head
-            self._connections[call, attempt] = _Connection(script, when)
-            head = script.status, script.headers
-            self._later(outcome, attempt, when, lambda: call.receive_head(attempt, *head, self.now))
+            self._on[call, attempt] = _Connection(script, when)
+            self._later(outcome, attempt, when, call.receive_head, script.status, script.headers)
             return
-        self._later(outcome, attempt, self.now + when, lambda: call.receive_failure(attempt, error, self.now))
+        self._later(outcome, attempt, self.now + when, call.receive_failure, error)
 
     def _read(self, outcome: Outcome, attempt: int, limit: float) -> None:
         call = outcome.call
-        connection = self._connections[call, attempt]
+        connection = self._on[call, attempt]
+        assert connection is not None
         when, data = connection.next_bytes()
         if when > limit:
             late = TimedOut("read", timer=Timer.READ, phase=Phase.BODY)
-            self._later(outcome, attempt, limit, lambda: call.receive_failure(attempt, late, self.now))
+            self._later(outcome, attempt, limit, call.receive_failure, late)
             return
         connection.place += 1
         connection.ready = max(when, connection.ready)
         if data is None:
             cut = Disconnected("cut", phase=Phase.BODY)
-            self._later(outcome, attempt, when, lambda: call.receive_failure(attempt, cut, self.now))
+            self._later(outcome, attempt, when, call.receive_failure, cut)
         elif data:
-            piece = data
-            self._later(outcome, attempt, when, lambda: call.receive_data(attempt, piece, self.now))
+            self._later(outcome, attempt, when, call.receive_data, data)
         else:
-            self._later(outcome, attempt, when, lambda: call.receive_end(attempt, self.now))
+            self._later(outcome, attempt, when, call.receive_end)
 
     def _sleep(self, outcome: Outcome, until: float) -> None:
         token = object()

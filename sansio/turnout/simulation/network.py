@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections import deque
@@ -152,4 +153,7 @@ class SimulatedNetwork:
                 pass
 
     def _server(self, request: HttpRequest) -> _Server:
-        return self._servers[unquote(request.url.split("/")[3])]
+        return self._servers[_unquoted(request.url.split("/")[3])]
+
+
+_unquoted = functools.lru_cache(maxsize=256)(unquote)

@@ -39,6 +39,11 @@ def with_cost(result: T, price: Price | None) -> T:
     cost = price.of(usage) if usage is not None else None
     if usage is None or cost is None:
         return result
+    if usage.cost is None:
+        # A usage without a cost is one that the exchange has just made. To copy it and the result would cost as much
+        # as the rest of routing; and the event at the end of a stream, which has the same usage, gets the cost, too.
+        object.__setattr__(usage, "cost", cost)
+        return result
     changed: Any = attrs.evolve(result, usage=attrs.evolve(usage, cost=cost))  # type: ignore[misc]  # it has the field
     return changed  # type: ignore[no-any-return]  # evolve keeps the type
 

@@ -43,6 +43,10 @@ class CandidateState:
     latency: Latency = attrs.field(factory=Latency)
     requests: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
     tokens: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
+    _counts_tokens: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
 
     @property
     def in_flight(self) -> int:
@@ -101,14 +105,19 @@ class CandidateState:
 
         The call has the lease before anything is taken, so that all of it can be released if this is interrupted.
         """
-        counts = now < self.tokens.until or any(limiter.counts_tokens for limiter in self.limiters)
+        counts = self._counts_tokens or now < self.tokens.until
         tokens = waiter.tokens_for(index) if counts else 0
         lease = Lease(self, now, waiter.leases)
         waiter.leases.append(lease)
         self.breaker.attempt_started(lease, now)
-        self.requests.take(1, now)
-        self.tokens.take(tokens, now)
+        if now < self.requests.until:
+            self.requests.take(1, now)
+        if now < self.tokens.until:
+            self.tokens.take(tokens, now)
         for limiter in self.limiters:
+            if limiter.is_simple:
+                limiter.held.add(lease)
+                continue
             reservation = limiter.acquire(lease, tokens, now)
             if reservation is not None:
                 lease.reservations.append(reservation)

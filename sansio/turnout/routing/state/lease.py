@@ -96,6 +96,9 @@ class Lease:
         while self.reservations:
             self.reservations.pop().adjust(self._tokens_used, refund=self.first_content_at is None)
         for limiter in self.state.limiters:
-            limiter.release(self)
+            if limiter.is_simple:
+                limiter.held.discard(self)
+            else:
+                limiter.release(self)
         if self in self.holder:
             self.holder.remove(self)

@@ -48,6 +48,7 @@ class Limiter:
         held: The attempts that hold a slot.
         has_quotas: True if there is a rate limit.
         counts_tokens: True if there is a limit on tokens.
+        is_simple: True if there is neither a rate limit nor a slot shared with other processes: attempts are only held.
         line: The calls that wait, as a heap by rank. It can hold calls that have left; `head` drops them.
         stalled: Limiters inside this one that have room and calls in line, but were blocked by this one.
     """
@@ -61,6 +62,7 @@ class Limiter:
     held: set[object] = attrs.field(factory=set, init=False)
     has_quotas: bool = attrs.field(init=False)
     counts_tokens: bool = attrs.field(init=False)
+    is_simple: bool = attrs.field(init=False)
     line: list[tuple[tuple[float, int], Waiter]] = attrs.field(factory=list, init=False)
     stalled: dict[Limiter, None] = attrs.field(factory=dict, init=False)
     _requests: Quota | None = attrs.field(default=None, init=False)
@@ -80,6 +82,7 @@ class Limiter:
             self._tokens = self.make_quota(self.name, "tokens", limit.tokens_per_minute)
         self.counts_tokens = self._tokens is not None
         self.has_quotas = self.counts_tokens or self._requests is not None
+        self.is_simple = not self.has_quotas and self._shared_slots is None
 
     # -- slots and rate limits --------------------------------------------------------------------------------------
 
