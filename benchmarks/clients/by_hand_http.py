@@ -204,10 +204,10 @@ class H11Exchange:
     def receive(self, data: bytes) -> None:
         self._connection.receive_data(data)
         while (event := self._connection.next_event()) is not h11.NEED_DATA:
-            if type(event) is h11.Data:
+            if isinstance(event, h11.Data):
                 self._sink.receive(bytes(event.data))
-            elif type(event) is h11.EndOfMessage:
+            elif isinstance(event, h11.EndOfMessage):
                 self.ended = True
                 return
-            elif type(event) is h11.Response and event.status_code != 200:
+            elif isinstance(event, h11.Response) and event.status_code != 200:
                 raise RuntimeError(str(event.status_code))

@@ -78,8 +78,8 @@ class HttpExchange(Generic[ResultT]):
     _read_error: ReadError
     dropped: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     # Removes secrets from a text of the server, which may repeat what it received.
-    _clean: Callable[[str], str] | None = attrs.field(default=None, kw_only=True)
-    _limits: ResponseLimits = attrs.field(default=LIMITS, kw_only=True)
+    _clean: Callable[[str], str] | None = attrs.field(default=None, kw_only=True, alias="clean")
+    _limits: ResponseLimits = attrs.field(default=LIMITS, kw_only=True, alias="limits")
     status: int = attrs.field(default=0, init=False)
     headers: Headers = attrs.field(factory=Headers, init=False)
     state: State = attrs.field(default=State.NEW, init=False)

@@ -43,7 +43,7 @@ def test_worlds_take_every_transition_of_the_tables(monkeypatch: pytest.MonkeyPa
         phases=[Phase.generate],
         database=None,
         derandomize=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
     def search(world: World) -> None:
         drive(world)

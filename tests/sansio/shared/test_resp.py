@@ -170,7 +170,7 @@ def test_doubles_may_be_infinite_or_not_a_number() -> None:
 def test_complete_only_between_replies() -> None:
     parser = RespParser()
     body = b"*2\r\n|1\r\n+a\r\n+b\r\n$3\r\nabc\r\n:1\r\n"
-    complete = []
+    complete, values = [], []
     for byte in body:
         complete.append(parser.complete)
         values = parser.receive_data(bytes([byte]))

@@ -81,7 +81,7 @@ class Valkey:
         Raises:
             ValueError: If the URL is not one of a store, or a value is out of range.
         """
-        self.__attrs_init__(
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]  # it does not know what attrs adds
             StoreAddress.parse(url),
             Sharing(namespace=namespace, fail=fail, processes=processes),
             connect_timeout,

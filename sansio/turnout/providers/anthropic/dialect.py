@@ -59,14 +59,15 @@ class Anthropic(Dialect):
     """
 
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
-    _auth: TokenAuth | None = attrs.field(init=False, repr=False, eq=False)
+    _auth: TokenAuth | None = attrs.field(
+        default=attrs.Factory(lambda self: token_auth(self.access_token), takes_self=True),
+        init=False,
+        repr=False,
+        eq=False,
+    )
     finish_reasons = FINISH_REASONS
     tool_names = ANTHROPIC_TOOL_NAMES
     unique_ids = False
-
-    @_auth.default
-    def _make_auth(self) -> TokenAuth | None:
-        return token_auth(self.access_token)
 
     @property
     def family(self) -> str:

@@ -259,23 +259,18 @@ class ProviderAccount:
     unsupported: Literal["raise", "drop"] = "raise"
     reasoning_replay: ReasoningReplay | None = None
     limits: ResponseLimits = ResponseLimits()
-    secrets: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
-
-    @secrets.default
-    def _secrets(self) -> tuple[str, ...]:
-        found = [self.api_key] if self.api_key else []
-        for name, value in self.headers.items():
-            if self.spec.headers.get(name) != value:
-                found += secrets_of_header(name, value)
-        return tuple(dict.fromkeys((*found, *secrets_of_url(self.base_url))))
+    secrets: tuple[str, ...] = attrs.field(
+        default=attrs.Factory(lambda self: _secrets_of(self), takes_self=True), init=False, repr=False, eq=False
+    )
 
     def replays_reasoning(self, model_id: str) -> ReasoningReplay:
         """Return the field in which this model gets its reasoning back; `none` if it gets none."""
         if self.reasoning_replay is not None:
             return self.reasoning_replay
-        known = self.spec.reasoning_replay
-        found = next((field for pattern, field in known if re.match(pattern, model_id, re.IGNORECASE)), None)
-        return found or self.spec.openai_compat.reasoning_replay_field
+        for pattern, field in self.spec.reasoning_replay:
+            if re.match(pattern, model_id, re.IGNORECASE):
+                return field
+        return self.spec.openai_compat.reasoning_replay_field
 
     def url(self, path: str) -> str:
         """Return the URL of a path behind the base URL, or behind its host if the path begins with two slashes."""
@@ -289,3 +284,12 @@ class ProviderAccount:
         """The variables to set: for the key, and for the base URL of a provider without one."""
         key = self.spec.key_env[:1] if self.spec.needs_key and not self.api_key else ()
         return key + (self.spec.base_url_env[:1] if not self.base_url else ())
+
+
+def _secrets_of(account: ProviderAccount) -> tuple[str, ...]:
+    """Return the key, and the secrets in the user's header fields and base URL, each once."""
+    found = [account.api_key] if account.api_key else []
+    for name, value in account.headers.items():
+        if account.spec.headers.get(name) != value:
+            found += secrets_of_header(name, value)
+    return tuple(dict.fromkeys((*found, *secrets_of_url(account.base_url))))

@@ -197,9 +197,10 @@ def _layers(value: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], str]:
             if not isinstance(inner[0], Mapping) or "loc" in inner[0]:
                 return layers, _text_of(inner)
             inner = inner[0]
-        if isinstance(inner, str) and (embedded := _embedded(inner)) is None:
-            return layers, inner
         if isinstance(inner, str):
+            embedded = _embedded(inner)
+            if embedded is None:
+                return layers, inner
             inner = embedded
         if inner is None or isinstance(inner, bool):
             message = outer.get("message")

@@ -68,14 +68,12 @@ class Gemini(Dialect):
     vertex_project: str | None = attrs.field(default=None, validator=_is_project)
     vertex_location: str = attrs.field(default="global", validator=_is_location)
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
-    _auth: TokenAuth | None = attrs.field(init=False, repr=False, eq=False)
+    _auth: TokenAuth | None = attrs.field(
+        default=attrs.Factory(lambda self: token_auth(self._token), takes_self=True), init=False, repr=False, eq=False
+    )
     finish_reasons = FINISH_REASONS
     tool_names = GEMINI_TOOL_NAMES
     media_in_answers = True
-
-    @_auth.default
-    def _make_auth(self) -> TokenAuth | None:
-        return token_auth(self._token)
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -37,11 +37,12 @@ class AzureResource:
     account: ProviderAccount
     api_version: str | None = None
     access_token: AccessToken | None = attrs.field(default=None, repr=False)
-    _auth: TokenAuth | None = attrs.field(init=False, repr=False, eq=False)
-
-    @_auth.default
-    def _make_auth(self) -> TokenAuth | None:
-        return token_auth(self.access_token)
+    _auth: TokenAuth | None = attrs.field(
+        default=attrs.Factory(lambda self: token_auth(self.access_token), takes_self=True),
+        init=False,
+        repr=False,
+        eq=False,
+    )
 
     @property
     def missing_env(self) -> tuple[str, ...]:
