@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
 import sys
 import threading
 import time
@@ -16,10 +17,12 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import requests
 import trio
+import urllib3
 
 import turnout_io.asyncio
 import turnout_io.process_lock
@@ -244,23 +247,28 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def frequent_collections() -> Iterator[None]:
+    """Collect at nearly every allocation. What exists already is left out, because it would cost the most time."""
     thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
     gc.set_threshold(5, 1, 1)
     yield
     gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("frequent_collections")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
-def test_threads_that_abandon_streams_do_not_stop(make: Callable[..., Any], sandbox: Sandbox) -> None:
-    policy = Policy(max_concurrency=4, timeout=60.0, breaker=None)
+@pytest.mark.parametrize("streams", [12, pytest.param(240, marks=pytest.mark.slow)])
+def test_threads_that_abandon_streams_do_not_stop(make: Callable[..., Any], streams: int, sandbox: Sandbox) -> None:
+    policy = Policy(max_concurrency=4, timeout=3600.0, breaker=None)
     failures: list[BaseException] = []
     with turnout_io.sync.Router(_providers(sandbox), policy=policy, transport=make(trust_env=False)) as router:
 
         def work() -> None:
             try:
-                for number in range(12):
+                for number in range(streams):
                     stream: Any = in_generator(router) if number % 3 == 0 else router.stream(REQUEST)
                     next(stream)
                     Node(Owner(stream) if number % 3 == 1 else stream)
@@ -271,27 +279,57 @@ def test_threads_that_abandon_streams_do_not_stop(make: Callable[..., Any], sand
         threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
-        until = time.monotonic() + 60.0
-        while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
+        # If a thread waits for ever, the time limit of the test run ends this loop and shows where each thread is.
+        while any(thread.is_alive() for thread in threads):
             gc.collect()  # nothing is allocated while all threads wait for slots of unreachable streams
             threads[0].join(0.001)
-        assert not any(thread.is_alive() for thread in threads), "a thread waits for ever"
         assert not failures
         gc.collect()
         assert all(health.in_flight == 0 for health in router.health())
     assert sandbox.wait(lambda server: server.open_connections == 0)
 
 
+class CollectingQueue(queue.LifoQueue[Any]):
+    """The idle connections of urllib3. While its lock is held, the first `put` runs `collect`."""
+
+    collect: ClassVar[list[Callable[[], None]]] = []
+
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        if item is not None and self.collect:
+            self.collect.pop()()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if item is not None and self.mutex.locked():
+            raise Deadlock
+        super().put(item, block, timeout)
+
+
+def test_stream_that_a_finaliser_closes_inside_urllib3_is_closed_later(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "QueueCls", CollectingQueue)
+    transport = RequestsTransport(requests.Session())
+    with turnout_io.sync.Router(_providers(sandbox), policy=POLICY, transport=transport) as router:
+        sandbox.script("openai", Fault(abort="hang", after_tokens=1))
+        stream = router.stream(REQUEST)
+        next(stream)
+        streams: list[Any] = [Owner(stream)]
+        del stream
+        CollectingQueue.collect.append(never_closed(streams))
+        assert router.chat(REQUEST).text == "one two three"
+        assert not streams
+        assert all(health.in_flight == 0 for health in router.health())
+        assert sandbox.wait(lambda server: server.open_connections == 1)  # the idle one
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("driver", ["sync", "trio", "asyncio"])
 def test_call_that_waits_for_the_slot_of_an_abandoned_stream_is_woken(driver: str, sandbox: Sandbox) -> None:
-    policy = Policy(max_concurrency=1, timeout=30.0)
-    seconds: list[float] = []
+    policy = Policy(max_concurrency=1, timeout=3600.0)
 
     def abandon(router: Any, nodes: list[Node]) -> None:
-        begun = time.monotonic()
         while not router._events:
-            assert time.monotonic() - begun < 20.0
             time.sleep(0.001)
         nodes.clear()
         gc.collect()
@@ -302,9 +340,7 @@ def test_call_that_waits_for_the_slot_of_an_abandoned_stream_is_woken(driver: st
             next(iter(nodes[0].thing))
             thread = threading.Thread(target=abandon, args=(router, nodes))
             thread.start()
-            begun = time.monotonic()
             assert router.chat(REQUEST).text == "one two three"
-            seconds.append(time.monotonic() - begun)
             thread.join()
 
     async def concurrent() -> None:
@@ -316,9 +352,7 @@ def test_call_that_waits_for_the_slot_of_an_abandoned_stream_is_woken(driver: st
             del stream
             thread = threading.Thread(target=abandon, args=(router, nodes))
             thread.start()
-            begun = time.monotonic()
             assert (await router.chat(REQUEST)).text == "one two three"
-            seconds.append(time.monotonic() - begun)
             thread.join()
 
     if driver == "sync":
@@ -327,5 +361,4 @@ def test_call_that_waits_for_the_slot_of_an_abandoned_stream_is_woken(driver: st
         trio.run(concurrent)
     else:
         asyncio.run(concurrent())
-    assert seconds[0] < 15.0, "it waited for its deadline"
     assert sandbox.wait(lambda server: server.open_connections == 0)

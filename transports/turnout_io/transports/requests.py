@@ -19,6 +19,9 @@ import contextlib
 import os
 import socket
 import ssl
+import threading
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -89,6 +92,7 @@ class RequestsTransport:
         )
         self._process = os.getpid()
         self._lock = process_lock()
+        self._inside = _Inside()
 
     def __repr__(self) -> str:
         return "RequestsTransport()" if self._session is None else f"RequestsTransport(session={self._session!r})"
@@ -106,7 +110,8 @@ class RequestsTransport:
                 options: Any = session.merge_environment_settings(prepared.url, {}, True, None, None)
                 proxies = options["proxies"]
                 timeout = (timeouts.connect, timeouts.response_headers)
-                response = session.send(prepared, timeout=timeout, allow_redirects=False, **options)
+                with self._inside.enter():
+                    response = session.send(prepared, timeout=timeout, allow_redirects=False, **options)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise send_error(error, origin, select_proxy(request.url, proxies)) from root_cause(error)
         if isinstance(response, AdapterResponse):
@@ -117,7 +122,7 @@ class RequestsTransport:
                 f"{origin.authority} sent an interim response ({response.status_code}), which this session cannot "
                 "skip: mount Http1Adapter in the session"
             )
-        return RequestsResponse(response, origin)
+        return RequestsResponse(response, origin, self._inside)
 
     def close(self) -> None:
         """Close the connections that are kept for reuse. The user's session is for the user to close."""
@@ -171,14 +176,46 @@ def _joined(headers: Headers) -> dict[str, str]:
     return dict(fields.values())
 
 
+class _Inside:
+    """The threads that run code of urllib3, which acquires locks.
+
+    The garbage collector can run a finaliser of the user's there. If it closes a stream, the thread would wait for a
+    lock that it holds. So such a response is only shut down. The next thread that leaves urllib3 closes it.
+    """
+
+    def __init__(self) -> None:
+        self._threads: set[int] = set()
+        self._unclosed: deque[requests.Response] = deque()
+
+    @contextlib.contextmanager
+    def enter(self) -> Iterator[None]:
+        thread = threading.get_ident()
+        try:
+            self._threads.add(thread)
+            yield
+        finally:
+            self._threads.discard(thread)
+            while self._unclosed:
+                with contextlib.suppress(IndexError):  # another thread was faster
+                    self._unclosed.popleft().close()
+
+    def close_later(self, response: requests.Response) -> bool:
+        """Return True if this thread is inside urllib3. Then the response is closed later."""
+        if threading.get_ident() not in self._threads:
+            return False
+        self._unclosed.append(response)
+        return True
+
+
 class RequestsResponse:
     """One response of the user's session. See `turnout_io.base.HttpResponse`.
 
     `close` may be called by another thread, and ends its read.
     """
 
-    def __init__(self, response: requests.Response, origin: Origin) -> None:
+    def __init__(self, response: requests.Response, origin: Origin, inside: _Inside) -> None:
         self._response = response
+        self._inside = inside
         self._raw: urllib3.HTTPResponse = response.raw
         self._origin = origin
         self._socket = _socket_of(self._raw)
@@ -203,7 +240,8 @@ class RequestsResponse:
                 with contextlib.suppress(OSError):  # the socket is closed if the whole body was read
                     # 0 would mean not to wait.
                     self._socket.settimeout(None if timeout is None else max(timeout, 0.001))
-            data = self._raw.read1(_READ_SIZE, decode_content=False)
+            with self._inside.enter():
+                data = self._raw.read1(_READ_SIZE, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
             if self._closed:
                 raise TransportError("the response was closed while it was read", phase=self._phase) from None
@@ -216,7 +254,8 @@ class RequestsResponse:
             raise TransportError("the response was closed while it was read", phase=self._phase)
         if not data:
             self._ended = True
-            self._raw.release_conn()
+            with self._inside.enter():
+                self._raw.release_conn()
             return b""
         self._phase = Phase.BODY
         return data
@@ -228,14 +267,18 @@ class RequestsResponse:
         self._closed = True
         if self._ended:
             return
-        if self._failure is None and self._raw.length_remaining == 0:
-            # All bytes of the body are read, or it has none: its end needs no waiting.
-            self._raw.read1(1, decode_content=False)
-            self._raw.release_conn()
+        if self._inside.close_later(self._response):
+            self._shut_down()
             return
-        # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.
-        self._shut_down()
-        self._response.close()
+        with self._inside.enter():
+            if self._failure is None and self._raw.length_remaining == 0:
+                # All bytes of the body are read, or it has none: its end needs no waiting.
+                self._raw.read1(1, decode_content=False)
+                self._raw.release_conn()
+                return
+            # Wakes a thread that reads, which holds the lock of the buffer that `close` below waits for.
+            self._shut_down()
+            self._response.close()
 
     def abort(self) -> None:
         """Shut down the connection at once. Acquires no lock, so that finalisers may call it; `close` comes later."""
