@@ -22,6 +22,7 @@ from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, Operation
+from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.plan import Plan
@@ -122,36 +123,28 @@ class RouterCore:
         operation: Operation,
         now: float,
         wall: float | None = None,
+        options: CallOptions = NO_OPTIONS,
         *,
-        timeout: float | None = None,
-        total_timeout: float | None = None,
-        policy: Policy | None = None,
         concurrent: bool = False,
     ) -> Call:
         """Start a call at the monotonic time `now`.
 
         Args:
             wall: Seconds since 1970, for the trace and for prices that change with the time.
-            timeout: Seconds for the call. The smallest of it, the policy's and the primary model's own holds.
-            total_timeout: Seconds for the whole life of a stream.
-            policy: The settings of this call, if they differ from the router's.
+            options: What the caller sets for this call.
             concurrent: True if the driver can run two attempts at once.
         """
-        _check_seconds("timeout", timeout)
-        _check_seconds("total_timeout", total_timeout)
-        if policy is not None and not isinstance(policy, Policy):
-            raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
         if self.shared is not None and not self.shared.entered:
             raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
         with self._lock:
             seed = self.rng.getrandbits(48)
             if self.shared is not None and wall is not None:
                 self.shared.state.observe_clocks(now, wall)
-        named = operation.candidates
+        named, total_timeout = operation.candidates, options.total_timeout
         models, entries, route_policy = self._registry.expand(named, self.policy, seed)
-        policy = policy or route_policy or self.policy
+        policy = options.policy or route_policy or self.policy
         self.scheduler.call_started(policy.hedge, now)
-        limits = [policy.timeout, named[0].timeout, timeout, total_timeout]
+        limits = [policy.timeout, named[0].timeout, options.timeout, total_timeout]
         deadline = round(min(limit for limit in limits if limit is not None), 6)
         total_deadline = now + total_timeout if total_timeout is not None else math.inf
         trace = Trace(operation.name, names_of(named), wall, seed, deadline, operation.metadata)
@@ -181,13 +174,3 @@ class RouterCore:
         if self._known_rules[0] is not policy:
             self._known_rules = policy, rules_of(policy)
         return {**self._known_rules[1], "candidates": []}
-
-
-def _check_seconds(name: str, value: object) -> None:
-    """Check a timeout. Zero and less are allowed: the deadline has passed. NaN and non-numbers are rejected."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if math.isnan(value):
-        raise ValueError(f"{name} must be a number of seconds, not {value}")

@@ -32,6 +32,7 @@ from turnout.events import Event
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Operation
+from turnout.routing.call.options import CallOptions
 from turnout.routing.commands import Close, Command, Finish, Open, Read, Sleep, WaitForAny
 from turnout.routing.router import RouterCore
 
@@ -123,11 +124,24 @@ class Simulation:
     _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
     _on: dict[tuple[Call, int], _Connection | None] = attrs.field(factory=dict, init=False)
 
-    def call(self, operation: Operation, *, at: float = 0.0, cancel_at: float | None = None, **options: Any) -> None:
-        """Plan a call to begin at `at`, and to be cancelled at `cancel_at` if it is not over by then."""
+    def call(
+        self,
+        operation: Operation,
+        *,
+        at: float = 0.0,
+        cancel_at: float | None = None,
+        wall: float | None = None,
+        **options: Any,
+    ) -> None:
+        """Plan a call that starts at `at`, and that is cancelled at `cancel_at` if it still runs then.
+
+        Args:
+            wall: Seconds since 1970 at its start.
+            **options: The fields of `CallOptions`.
+        """
 
         def begin() -> None:
-            call = self.core.start(operation, self.now, concurrent=self.concurrent, **options)
+            call = self.core.start(operation, self.now, wall, CallOptions(**options), concurrent=self.concurrent)
             outcome = Outcome(call, self.now)
             if self.finished is None:
                 self.outcomes.append(outcome)

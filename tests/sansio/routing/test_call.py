@@ -35,6 +35,7 @@ from turnout.http import HttpRequest
 from turnout.messages import Image, Message
 from turnout.routing.call.final_error import failure_entry
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
+from turnout.routing.call.options import CallOptions
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep
 from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import RULES, Action, classify
@@ -352,7 +353,7 @@ def test_wrong_calls_change_nothing() -> None:
 
 def test_a_backoff_sleeps_no_longer_than_the_deadline() -> None:
     core = World([GOOD], backoff_initial=4.0).core
-    call = core.start(Stream(World([GOOD]).request()), 0.0, timeout=9.0)
+    call = core.start(Stream(World([GOOD]).request()), 0.0, None, CallOptions(timeout=9.0))
     call.next_command(0.0)
     call.receive_failure(1, ConnectFailed("refused"), 0.0)
     assert isinstance(call.next_command(0.0), Close)

@@ -13,6 +13,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.routing import BreakerPolicy, Choice, Hedge, Limit, Policy, Route, Timeouts
 from turnout.routing.call.operations import Chat, Embed
+from turnout.routing.call.options import CallOptions
 from turnout.routing.router import RouterCore
 
 MODEL: Any = ModelConfig("p", "m")
@@ -56,7 +57,7 @@ def test_what_is_wrong_is_named(told: str, make: Callable[..., object], given: d
 def test_a_time_that_is_none_is_refused_before_anything_begins(name: str, seconds: Any) -> None:
     core = RouterCore()
     with pytest.raises((TypeError, ValueError), match=f"{name} must be a number of seconds"):
-        core.start(Chat(ChatRequest("p/m", "x")), 0.0, **{name: seconds})
+        core.start(Chat(ChatRequest("p/m", "x")), 0.0, None, CallOptions(**{name: seconds}))
     assert not core.scheduler.in_flight
 
 
@@ -66,8 +67,9 @@ def test_what_a_router_is_made_of_is_looked_at_when_it_comes() -> None:
         core.register("openai")
     with pytest.raises(TypeError, match="takes a Route, not 'fast'"):
         core.add_route("fast")
+    wrong: Any = {"policy": {"timeout": 3}}
     with pytest.raises(TypeError, match="policy must be a Policy, not dict"):
-        core.start(Embed(EmbeddingRequest("p/m", "x")), 0.0, policy={"timeout": 3})
+        core.start(Embed(EmbeddingRequest("p/m", "x")), 0.0, None, CallOptions(**wrong))
 
 
 def test_models_of_a_route_may_be_text() -> None:

@@ -14,6 +14,7 @@ from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
+from turnout.routing.call.options import CallOptions
 from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.routing.policy.settings import Policy
 from turnout.token_counting import TokenCount
@@ -75,7 +76,7 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         Raises:
             TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
         """
-        response: ChatResponse = await self._run(Chat(request, collect), timeout, policy)
+        response: ChatResponse = await self._run(Chat(request, collect), CallOptions(timeout=timeout, policy=policy))
         return response
 
     def stream(
@@ -94,13 +95,14 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
             total_timeout: Seconds for the whole stream. None means no bound.
             policy: The settings of this call, if they differ from the router's.
         """
-        return AsyncChatStream(self, request, timeout, total_timeout, policy)
+        options = CallOptions(timeout=timeout, total_timeout=total_timeout, policy=policy)
+        return AsyncChatStream(self, request, options)
 
     async def embed(
         self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
     ) -> EmbeddingResponse:
         """Return one vector for each text, in order."""
-        response: EmbeddingResponse = await self._run(Embed(request), timeout, policy)
+        response: EmbeddingResponse = await self._run(Embed(request), CallOptions(timeout=timeout, policy=policy))
         return response
 
     async def count_tokens(
@@ -111,7 +113,7 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         Raises:
             CapabilityUnsupported: If the provider does not count tokens.
         """
-        count: TokenCount = await self._run(CountTokens(request), timeout, policy)
+        count: TokenCount = await self._run(CountTokens(request), CallOptions(timeout=timeout, policy=policy))
         return count
 
     async def rerank(
@@ -122,12 +124,12 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         Raises:
             CapabilityUnsupported: If no provider of the request offers reranking.
         """
-        response: RerankResponse = await self._run(Rerank(request), timeout, policy)
+        response: RerankResponse = await self._run(Rerank(request), CallOptions(timeout=timeout, policy=policy))
         return response
 
     async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """Return the models that a provider lists."""
-        models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), timeout)
+        models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), CallOptions(timeout=timeout))
         return models
 
     # -- opening and closing ------------------------------------------------------------------------------------
@@ -178,10 +180,10 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
 
     # -- how a call runs ----------------------------------------------------------------------------------------
 
-    async def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
+    async def _run(self, operation: Operation, options: CallOptions) -> Any:
         if self._needs_attention():
             await self._prepare()
-        run = self._new_run(self._start(operation, timeout, policy=policy))
+        run = self._new_run(self._start(operation, options))
         try:
             while run.finish is None:
                 await run.step()
@@ -222,23 +224,9 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
     def _new_run(self, call: Call) -> AsyncRun:
         return AsyncRun(self, call)
 
-    def _start(
-        self,
-        operation: Operation,
-        timeout: float | None,
-        total_timeout: float | None = None,
-        policy: Policy | None = None,
-    ) -> Call:
+    def _start(self, operation: Operation, options: CallOptions) -> Call:
         self._check_fork()
-        return self._core.start(
-            operation,
-            self._now(),
-            time.time(),
-            timeout=timeout,
-            total_timeout=total_timeout,
-            policy=policy,
-            concurrent=self._hedges,
-        )
+        return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges)
 
     def _get_transport(self) -> AsyncTransport:
         if self._transport is None:

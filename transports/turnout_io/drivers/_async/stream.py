@@ -14,7 +14,7 @@ from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import Event
 from turnout.routing.call.operations import Stream
-from turnout.routing.policy.settings import Policy
+from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
 from turnout_io.drivers._async.run import AsyncRun
 
@@ -31,19 +31,10 @@ class AsyncChatStream:
     From then on `model` is the model that responds. Leaving the block early closes the connection at once.
     """
 
-    def __init__(
-        self,
-        router: AsyncRouter,
-        request: ChatRequest,
-        timeout: float | None,
-        total_timeout: float | None,
-        policy: Policy | None,
-    ) -> None:
+    def __init__(self, router: AsyncRouter, request: ChatRequest, options: CallOptions) -> None:
         self._router = router
         self._request = request
-        self._timeout = timeout
-        self._total_timeout = total_timeout
-        self._policy = policy
+        self._options = options
         self._run: AsyncRun | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
@@ -150,7 +141,7 @@ class AsyncChatStream:
             router = self._router
             if router._needs_attention():
                 await router._prepare()
-            call = router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
+            call = router._start(Stream(self._request), self._options)
             self._run = router._new_run(call)
             if router._is_async:
                 self._siblings = router._streams_of_loop()

@@ -16,6 +16,7 @@ from turnout.providers.protocol import Provider
 from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
+from turnout.routing.call.options import CallOptions
 from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.routing.policy.settings import Policy
 from turnout.token_counting import TokenCount
@@ -77,7 +78,7 @@ class SyncRouter(RouterBase[Transport, Run]):
         Raises:
             TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
         """
-        response: ChatResponse = self._run(Chat(request, collect), timeout, policy)
+        response: ChatResponse = self._run(Chat(request, collect), CallOptions(timeout=timeout, policy=policy))
         return response
 
     def stream(
@@ -96,13 +97,14 @@ class SyncRouter(RouterBase[Transport, Run]):
             total_timeout: Seconds for the whole stream. None means no bound.
             policy: The settings of this call, if they differ from the router's.
         """
-        return ChatStream(self, request, timeout, total_timeout, policy)
+        options = CallOptions(timeout=timeout, total_timeout=total_timeout, policy=policy)
+        return ChatStream(self, request, options)
 
     def embed(
         self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
     ) -> EmbeddingResponse:
         """Return one vector for each text, in order."""
-        response: EmbeddingResponse = self._run(Embed(request), timeout, policy)
+        response: EmbeddingResponse = self._run(Embed(request), CallOptions(timeout=timeout, policy=policy))
         return response
 
     def count_tokens(
@@ -113,7 +115,7 @@ class SyncRouter(RouterBase[Transport, Run]):
         Raises:
             CapabilityUnsupported: If the provider does not count tokens.
         """
-        count: TokenCount = self._run(CountTokens(request), timeout, policy)
+        count: TokenCount = self._run(CountTokens(request), CallOptions(timeout=timeout, policy=policy))
         return count
 
     def rerank(
@@ -124,12 +126,12 @@ class SyncRouter(RouterBase[Transport, Run]):
         Raises:
             CapabilityUnsupported: If no provider of the request offers reranking.
         """
-        response: RerankResponse = self._run(Rerank(request), timeout, policy)
+        response: RerankResponse = self._run(Rerank(request), CallOptions(timeout=timeout, policy=policy))
         return response
 
     def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """Return the models that a provider lists."""
-        models: tuple[ModelInfo, ...] = self._run(ListModels(provider), timeout)
+        models: tuple[ModelInfo, ...] = self._run(ListModels(provider), CallOptions(timeout=timeout))
         return models
 
     # -- opening and closing ------------------------------------------------------------------------------------
@@ -180,10 +182,10 @@ class SyncRouter(RouterBase[Transport, Run]):
 
     # -- how a call runs ----------------------------------------------------------------------------------------
 
-    def _run(self, operation: Operation, timeout: float | None, policy: Policy | None = None) -> Any:
+    def _run(self, operation: Operation, options: CallOptions) -> Any:
         if self._needs_attention():
             self._prepare()
-        run = self._new_run(self._start(operation, timeout, policy=policy))
+        run = self._new_run(self._start(operation, options))
         try:
             while run.finish is None:
                 run.step()
@@ -224,23 +226,9 @@ class SyncRouter(RouterBase[Transport, Run]):
     def _new_run(self, call: Call) -> Run:
         return Run(self, call)
 
-    def _start(
-        self,
-        operation: Operation,
-        timeout: float | None,
-        total_timeout: float | None = None,
-        policy: Policy | None = None,
-    ) -> Call:
+    def _start(self, operation: Operation, options: CallOptions) -> Call:
         self._check_fork()
-        return self._core.start(
-            operation,
-            self._now(),
-            time.time(),
-            timeout=timeout,
-            total_timeout=total_timeout,
-            policy=policy,
-            concurrent=self._hedges,
-        )
+        return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges)
 
     def _get_transport(self) -> Transport:
         if self._transport is None:

@@ -16,7 +16,7 @@ from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import Event
 from turnout.routing.call.operations import Stream
-from turnout.routing.policy.settings import Policy
+from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
 from turnout_io.drivers._sync.run import Run
 
@@ -33,19 +33,10 @@ class ChatStream:
     From then on `model` is the model that responds. Leaving the block early closes the connection at once.
     """
 
-    def __init__(
-        self,
-        router: SyncRouter,
-        request: ChatRequest,
-        timeout: float | None,
-        total_timeout: float | None,
-        policy: Policy | None,
-    ) -> None:
+    def __init__(self, router: SyncRouter, request: ChatRequest, options: CallOptions) -> None:
         self._router = router
         self._request = request
-        self._timeout = timeout
-        self._total_timeout = total_timeout
-        self._policy = policy
+        self._options = options
         self._run: Run | None = None
         self._events: Iterator[Event] = iter(())
         self._closed = False
@@ -152,7 +143,7 @@ class ChatStream:
             router = self._router
             if router._needs_attention():
                 router._prepare()
-            call = router._start(Stream(self._request), self._timeout, self._total_timeout, self._policy)
+            call = router._start(Stream(self._request), self._options)
             self._run = router._new_run(call)
             if router._is_async:
                 self._siblings = router._streams_of_loop()

@@ -1,0 +1,72 @@
+"""What the caller sets for one call, besides the request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import attrs
+
+from turnout.providers.auth import AccessToken
+from turnout.redaction import hidden
+from turnout.routing.policy.settings import Policy
+
+__all__ = ["NO_OPTIONS", "CallOptions"]
+
+
+def _seconds(instance: object, attribute: attrs.Attribute[float | None], value: object) -> None:
+    """Check a timeout. Zero and less are allowed: the deadline has passed. NaN and non-numbers are rejected."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name} must be a number of seconds, not {type(value).__name__}")
+    if math.isnan(value):
+        raise ValueError(f"{attribute.name} must be a number of seconds, not {value}")
+
+
+def _policy(instance: object, attribute: attrs.Attribute[Policy | None], value: object) -> None:
+    if value is not None and not isinstance(value, Policy):
+        raise TypeError(f"policy must be a Policy, not {type(value).__name__}")
+
+
+def _affinity(instance: object, attribute: attrs.Attribute[str | bool | None], value: object) -> None:
+    if value is not None and not isinstance(value, str | bool):
+        raise TypeError(f"affinity must be a text, or True for the beginning of the conversation, not {value!r}")
+
+
+def _keys(value: Mapping[str, AccessToken] | None) -> Mapping[str, AccessToken]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"api_keys must be a mapping from providers to keys, not {type(value).__name__}")
+    for name, key in value.items():
+        if not isinstance(name, str):
+            raise TypeError(f"api_keys must have names of providers, not {type(name).__name__}")
+        if not (callable(key) or (isinstance(key, str) and key.strip())):
+            raise TypeError(f"api_keys[{name!r}] must be a key, or a function that returns one")
+    return {name: hidden(key) for name, key in value.items()}
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """The settings of one call.
+
+    Attributes:
+        timeout: Seconds for the whole call; of a stream, until its first content. It replaces that of every policy.
+        total_timeout: Seconds for the whole life of a stream.
+        policy: The settings in which this call differs from its route and its router.
+        affinity: Calls with the same text use the same candidate of a route while it is healthy. True uses the
+            beginning of the conversation as this text.
+        api_keys: Keys for this call in place of the providers' own, by provider.
+    """
+
+    timeout: float | None = attrs.field(default=None, validator=_seconds)
+    total_timeout: float | None = attrs.field(default=None, validator=_seconds)
+    policy: Policy | None = attrs.field(default=None, validator=_policy)
+    affinity: str | bool | None = attrs.field(default=None, validator=_affinity)
+    api_keys: Mapping[str, AccessToken] = attrs.field(
+        default=None, converter=_keys, repr=lambda keys: repr(sorted(keys))
+    )
+
+
+NO_OPTIONS = CallOptions()
