@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.sansio.shared.fleet_world import Traffic, World, even, spread
 
 SECONDS = 20.0
+# The quick tests play one world of each kind, the slow ones three.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 
 TRAFFIC = st.builds(
     Traffic,
@@ -115,6 +117,7 @@ def test_local_shares_never_exceed_the_limit_while_the_store_is_down_for_all(
     assert world.most() <= max(limit, *(process.traffic.amount for process in world.processes))
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -137,13 +140,23 @@ def test_every_process_that_waits_is_served(seed: int, limit: int, amounts: list
             assert process.spent > before[process.name], process.name
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     faults=FAULTS.map(lambda faults: [fault for fault in faults if fault[1] not in ("kill", "join")]),
 )
 def test_all_capacity_returns(seed: int, faults: list[Fault]) -> None:
-    """Whatever happened before, the window after it is used as if nothing had."""
+    check_that_capacity_returns(seed, faults)
+
+
+@pytest.mark.parametrize("kind", ["stop", "flush", "down and flush", "cut", "clock back"])
+def test_all_capacity_returns_after_one_fault(kind: str) -> None:
+    check_that_capacity_returns(1, [(20.0, kind, 0, 6.0)])
+
+
+def check_that_capacity_returns(seed: int, faults: list[Fault]) -> None:
+    """Check that the window after the faults is used as well as a window without faults."""
     world = World(seed, 200, even(5, 20.0), seconds=SECONDS)
     for fault in faults:
         inflict(world, fault)
@@ -153,12 +166,12 @@ def test_all_capacity_returns(seed: int, faults: list[Fault]) -> None:
     assert world.used(start, world.now) >= 0.95
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     ("limit", "seconds", "traffic", "least"),
     [
         (6000, 60.0, even(8, 25.0), 0.98),
-        (36000, 60.0, even(8, 120.0), 0.98),
+        pytest.param(36000, 60.0, even(8, 120.0), 0.98, marks=pytest.mark.slow),
         (6000, 60.0, [Traffic(100.0), *even(7, 1.2)], 0.98),
         (1200, 20.0, even(8, 15.0), 0.97),
         (600_000, 20.0, even(8, 20.0, 500), 0.95),
@@ -173,7 +186,7 @@ def test_a_saturated_limit_is_used(seed: int, limit: int, seconds: float, traffi
     assert world.most() <= limit
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_tiny_limit_is_shared_by_turns(seed: int) -> None:
     world = World(seed, 3, even(8, 2.0), seconds=SECONDS)
     world.run(8 * SECONDS)
@@ -182,7 +195,7 @@ def test_a_tiny_limit_is_shared_by_turns(seed: int) -> None:
     assert world.most() <= 3
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_shares_are_amounts_and_not_turns(seed: int) -> None:
     """One process whose requests are a tenth of the limit gets what seven with small requests get."""
     world = World(seed, 600_000, [Traffic(2.0, 60_000), *even(7, 40.0, 2_000)], seconds=SECONDS)
@@ -192,7 +205,7 @@ def test_shares_are_amounts_and_not_turns(seed: int) -> None:
         assert share == pytest.approx(sum(shares) / 8, rel=0.2)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_small_users_get_what_they_want_beside_a_large_one(seed: int) -> None:
     world = World(seed, 6000, [Traffic(200.0), *even(7, 1.2)])
     world.run(120.0)
@@ -202,7 +215,7 @@ def test_small_users_get_what_they_want_beside_a_large_one(seed: int) -> None:
     assert all(len(process.waiting) <= 3 for process in small)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_calls_below_the_limit_hardly_wait_and_hardly_use_the_store(seed: int) -> None:
     world = World(seed, 60_000, even(8, 20.0))
     world.run(5.0)

@@ -67,6 +67,9 @@ class LoopThread:
             listening.set()
             await self._stopping.wait()
         finally:
+            # The loop accepts each connection in a task. If the listener closes during it, asyncio never closes the socket.
+            while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(accepting)
             server.close()
             for connection in tuple(self.connections):
                 connection.abort()
