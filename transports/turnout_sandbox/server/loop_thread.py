@@ -67,7 +67,7 @@ class LoopThread:
             listening.set()
             await self._stopping.wait()
         finally:
-            # The loop accepts each connection in a task. If the listener closes during it, asyncio never closes the socket.
+            # Each connection is accepted in a task. If the listener closes meanwhile, asyncio never closes the socket.
             while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
                 await asyncio.wait(accepting)
             server.close()
