@@ -1,4 +1,4 @@
-"""The transports that the README shows, as they stand there, keep the rules of the seam."""
+"""The transports that the documentation shows keep the rules of the conformance checks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import concurrent.futures
 import gc
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.docs.pages import ROOT, programs
 from turnout_io.conformance import (
     ALL_CHECKS,
     Check,
@@ -21,11 +21,9 @@ from turnout_io.conformance import (
     check_transport,
 )
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = ROOT / "docs" / "extend" / "transport.md"
 PROGRAMS = [
-    program
-    for program in re.findall(r"<!-- run: \w+ -->\n```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    if re.search(r"^class \w+Transport:", program, re.MULTILINE)
+    program.code for program in programs(PAGE) if re.search(r"^class \w+Transport:", program.code, re.MULTILINE)
 ]
 # What these libraries leave to the garbage collector, which warns of it: httpcore does not close the socket of a TLS
 # handshake that fails or is cancelled, nor the async generators of a body that is left.
@@ -83,13 +81,13 @@ IN_PART: dict[str, dict[str, Strictness]] = {
 
 
 def shown() -> Iterator[tuple[str, Callable[..., Any], str]]:
-    """Each transport of the README: its name, its class, and the code of its classes."""
+    """Yield each transport of the page: its name, its class, and the code of its classes."""
     for program in PROGRAMS:
         start = re.search(r"^(with|async def main|asyncio\.run)", program, re.MULTILINE)
         assert start is not None
         code = program[: start.start()]
         names: dict[str, Any] = {}
-        exec(compile(code, "README.md", "exec"), names)
+        exec(compile(code, str(PAGE), "exec"), names)
         name = re.findall(r"^class (\w+Transport):", code, re.MULTILINE)[0]
         yield name, names[name], code[code.index("class ") :]
 
@@ -104,7 +102,7 @@ RUNS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "factory", "run"), RUNS, ids=[f"{name}-{run}" for name, _, run in RUNS])
-def test_a_transport_of_the_readme_keeps_the_rules(name: str, factory: Callable[..., Any], run: str) -> None:
+def test_shown_transport_keeps_the_rules(name: str, factory: Callable[..., Any], run: str) -> None:
     def one(check: Check) -> Result:
         if run == "blocking":
             return next(check_transport(factory, [check]))
