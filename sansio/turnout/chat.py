@@ -80,7 +80,7 @@ class ModelConfig(_Named):
     stop               one sequence or several at which the answer ends
     logprobs           how many alternatives a token should come with, 0 for the chosen token alone
     reasoning_effort   none, minimal, low, medium, high, xhigh or max, as the model knows them
-    timeout            seconds for the whole call when this is its primary model; the smallest bound holds
+    timeout            seconds for the whole call when this is its primary model; that of the call replaces it
     extra              fields that are merged into the provider's request body untouched, over what Turnout wrote;
                        those under the name of a dialect or a provider (`turnout.extras`) are for it alone
     """

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import attrs
 
+from turnout._names import NameTable
 from turnout._validation import number
 from turnout.chat import ModelConfig, Usage
 
@@ -81,8 +82,15 @@ def billed(tokens: int | None, billed_tokens: int | None) -> int:
 
 
 def by_model(table: Mapping[str, T], model: ModelConfig) -> T | None:
-    """Return a table's entry for a model, by `provider/model` or by the model's id alone; None if it has none."""
+    """Return a table's entry for a model; None if it has none.
+
+    It is the entry of `provider/model`, else the entry of the model's id, else the entry of a pattern such as
+    `openai/*` that matches one of the two.
+    """
     if not table:
         return None
-    found = table.get(str(model))
+    name = str(model)
+    if isinstance(table, NameTable):
+        return table.find(name, model.model_id)
+    found = table.get(name)
     return found if found is not None else table.get(model.model_id)

@@ -81,6 +81,32 @@ def _by_name(reader: Reader) -> Reader:
     }
 
 
+def _read_rule(value: object, where: str) -> object:
+    """Return an action, or the stated fields of a rule."""
+    if not isinstance(value, Mapping):
+        return text_of(value, where)
+    given = known_only(snake_keys(value, where), where, _RULE)
+    return {key: _RULE[key](item, f"{where}.{key}") for key, item in given.items() if item is not None}
+
+
+def _read_models(value: object, where: str) -> object:
+    """Return the names of one model or several."""
+    listed = value if isinstance(value, list) else [value]
+    return [text_of(item, f"{where}[{position}]") for position, item in enumerate(listed)]
+
+
+def _true_or_false(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{where}: true or false was expected, not {value!r}")
+    return value
+
+
+_RULE: dict[str, Reader] = {
+    "action": text_of,
+    "health": _true_or_false,
+    "cooldown": duration_seconds,
+    "max_retries": whole_number,
+}
 _TIMEOUTS: dict[str, Reader] = {f"{field.name}_timeout": duration_seconds for field in attrs.fields(Timeouts)}
 _LIMIT: dict[str, Reader] = {field.name: whole_number for field in attrs.fields(Limit)}
 _BREAKER: dict[str, Reader] = {
@@ -102,7 +128,8 @@ _POLICY: dict[str, Reader] = {
     "backoff_max": duration_seconds,
     "fallback_reserve": number_of,
     "attempt_timeout": duration_seconds,
-    "rules": _by_name(text_of),
+    "rules": _by_name(_read_rule),
+    "fallbacks": _by_name(_read_models),
     "retry_mode": text_of,
     "on_interrupt": text_of,
     "when_all_in_cooldown": text_of,
@@ -142,12 +169,12 @@ def read_policy(section: object, where: str) -> dict[str, Any]:
     return fields
 
 
-def read_routes(section: object, policy: Mapping[str, Any]) -> tuple[Route, ...]:
-    """The routes of a configuration; a route's own rules stand over those of the router, `policy`."""
-    return tuple(_route(str(name), value, policy) for name, value in mapping_of(section, "routes").items())
+def read_routes(section: object) -> tuple[Route, ...]:
+    """Return the routes of a configuration. The policy of a route states what differs from the router's."""
+    return tuple(_route(str(name), value) for name, value in mapping_of(section, "routes").items())
 
 
-def _route(name: str, value: object, policy: Mapping[str, Any]) -> Route:
+def _route(name: str, value: object) -> Route:
     where = f"routes.{name}"
     if isinstance(value, list):
         value = {"choices": value}
@@ -161,7 +188,7 @@ def _route(name: str, value: object, policy: Mapping[str, Any]) -> Route:
             name,
             [_choice(choice, f"{where}.choices[{place}]") for place, choice in enumerate(choices)],
             given.get("strategy") or "ordered",
-            policy=Policy(**{**policy, **read_policy(own, f"{where}.policy")}) if own is not None else None,
+            policy=Policy(**read_policy(own, f"{where}.policy")) if own is not None else None,
         )
     except SettingsError:
         raise

@@ -133,7 +133,7 @@ class Settings:
         providers += [_provider(name, {}, env, catalog, is_named=False) for name in catalog if name not in named]
         runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
         router = read_policy(expand(mapping_of(runtime.get("router"), "runtime.router"), env), "runtime.router")
-        routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env), router)
+        routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env))
         shared = read_shared(expand(mapping_of(config.get("shared"), "shared"), env), "shared")
         serve = expand(mapping_of(config.get("serve"), "serve"), env)
         return cls(providers=tuple(providers), router=router, routes=routes, shared=shared, serve=serve)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout.chat import ChatRequest, ProviderStatus, names_of
+from turnout.chat import ChatRequest, ModelConfig, ProviderStatus, names_of
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout.providers.protocol import Provider
@@ -25,6 +25,7 @@ from turnout.routing.call.operations import Chat, Embed, Operation
 from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.trace_writer import TraceWriter
+from turnout.routing.policy.layers import PolicyLayers
 from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
@@ -60,11 +61,13 @@ class RouterCore:
     shared: SharedLimits | None = None
     scheduler: Scheduler = attrs.field(init=False)
     _registry: Registry = attrs.field(init=False)
+    _layers: PolicyLayers = attrs.field(init=False)
     _known_rules: tuple[Policy | None, dict[str, Any]] = attrs.field(default=(None, {}), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self.policy, self._lock, self.make_quota, self.shared)
         self._registry = Registry(self._lock, self.scheduler)
+        self._layers = PolicyLayers(self.policy)
 
     # -- providers and routes -----------------------------------------------------------------------------------
 
@@ -82,6 +85,8 @@ class RouterCore:
         Raises:
             ValueError: If the name is taken and `replace` is not given.
         """
+        if isinstance(route, Route) and route.policy is not None:
+            route.policy.check_place(self.policy, f"route {route.name!r}")
         self._registry.add_route(route, replace=replace)
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
@@ -142,10 +147,12 @@ class RouterCore:
                 self.shared.state.observe_clocks(now, wall)
         named, total_timeout = operation.candidates, options.total_timeout
         models, entries, route_policy = self._registry.expand(named, self.policy, seed)
-        policy = options.policy or route_policy or self.policy
+        policy = self._layers.over_router(options.policy, route_policy)
         self.scheduler.call_started(policy.hedge, now)
-        limits = [policy.timeout, named[0].timeout, options.timeout, total_timeout]
-        deadline = round(min(limit for limit in limits if limit is not None), 6)
+        deadline = _timeout(options, named[0], policy)
+        if total_timeout is not None:
+            deadline = min(deadline, total_timeout)
+        deadline = round(deadline, 6)
         total_deadline = now + total_timeout if total_timeout is not None else math.inf
         trace = Trace(operation.name, names_of(named), wall, seed, deadline, operation.metadata)
         trace.entries += entries
@@ -174,3 +181,12 @@ class RouterCore:
         if self._known_rules[0] is not policy:
             self._known_rules = policy, rules_of(policy)
         return {**self._known_rules[1], "candidates": []}
+
+
+def _timeout(options: CallOptions, model: ModelConfig, policy: Policy) -> float:
+    """Return the seconds for a call: those of the call, else of its model, else of its route, else of the router."""
+    if options.timeout is not None:
+        return options.timeout
+    if model.timeout is None or (options.policy is not None and "timeout" in options.policy.stated):
+        return policy.timeout
+    return model.timeout

@@ -62,7 +62,7 @@ def read_scenario(document: object) -> Scenario:
             raise SettingsError(f"{name}: a scenario needs it")
     fields = {name: read(given[name], name) for name, read in readers.items() if given.get(name) is not None}
     policy = read_policy(given.get("policy"), "policy")
-    routes = read_routes(given.get("routes"), policy)
+    routes = read_routes(given.get("routes"))
     made: Scenario = _made(Scenario, "the scenario", policy=Policy(**policy), routes=routes, **fields)
     return made
 

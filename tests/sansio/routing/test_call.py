@@ -182,10 +182,10 @@ def test_total_bounds_a_stream_s_whole_life() -> None:
     assert outcome.error.partial.text == "xxxxx"
 
 
-def test_the_smallest_deadline_holds() -> None:
+def test_the_timeout_of_a_call_replaces_that_of_its_model_and_of_the_router() -> None:
     world = World([Script(end="silent")], timeout=50.0)
     model = ModelConfig("p0", "m", timeout=20.0)
-    for given, ended in ((None, 20.0), (5.0, 5.0), (90.0, 20.0)):
+    for given, ended in ((None, 20.0), (5.0, 5.0), (90.0, 90.0)):
         world.simulation.now = 0.0
         outcome = world.run(Chat(ChatRequest(model, [Message.user("x")])), timeout=given)
         assert isinstance(outcome.error, DeadlineExceeded)

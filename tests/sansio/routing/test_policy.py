@@ -230,7 +230,7 @@ def test_a_route_has_rules_of_its_own() -> None:
     )
     world.run(Stream(ChatRequest("route/careful", "x")))
     assert world.who == ["p0", "p1"]
-    world.run(Stream(ChatRequest("route/careful", "x")), policy=Policy(max_retries=1, breaker=None))
+    world.run(Stream(ChatRequest("route/careful", "x")), policy=Policy(max_retries=1))
     assert world.who[2:] == ["p0", "p0", "p1"], "the call's own stand over the route's"
 
 

@@ -299,6 +299,11 @@ class RouterBase(Generic[TransportT, RunT]):
         """
         self._core.add_route(route, replace=replace)
 
+    @property
+    def policy(self) -> Policy:
+        """The settings of this router."""
+        return self._core.policy
+
     def health(self) -> tuple[Health, ...]:
         """Return the health of each candidate that was used so far. May be called from any thread."""
         self._release_abandoned()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import attrs
 
 from turnout import errors
+from turnout._validation import integer, number
 from turnout.failures import FailureClass
 
 __all__ = ["RULES", "Action", "Rule", "classify"]
@@ -24,17 +25,21 @@ class Action(enum.StrEnum):
 
 @attrs.frozen
 class Rule:
-    """What one class of failure leads to.
+    """What follows one class of failure.
 
-    action     see `Action`
-    health     whether it speaks against the candidate's health
-    cooldown   seconds for which the candidate is left alone by other calls too; what the provider asked for in a
-               Retry-After holds where it is longer, and holds alone where this is 0
+    Attributes:
+        action: See `Action`.
+        health: True if it counts against the candidate's health.
+        cooldown: Seconds for which other calls do not use the candidate either. The longer one of it and the
+            provider's Retry-After holds.
+        max_retries: How often the same candidate is tried again after failures of this class. They are counted apart
+            from those of other classes. None is `Policy.max_retries`, for all classes together.
     """
 
-    action: Action
-    health: bool = False
-    cooldown: float = 0.0
+    action: Action = attrs.field(converter=Action)
+    health: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
+    cooldown: float = attrs.field(default=0.0, validator=number(0))
+    max_retries: int | None = attrs.field(default=None, validator=integer(0))
 
 
 # Why each is as it is, where it is not plain:

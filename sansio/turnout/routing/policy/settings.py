@@ -1,16 +1,19 @@
-"""How long things may take, how often they are tried again, and what is shared out to whom."""
+"""The settings of routers, routes and calls: timeouts, retries, rules, limits, prices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from turnout._names import NameTable, did_you_mean, vendor_of
 from turnout._validation import instance, integer, mapping_to, number, one_of
+from turnout.chat import ModelConfig, as_model
 from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.routing.policy.classify import RULES, Action, Rule
+from turnout.routing.policy.merge import Stated, merged
 
 __all__ = [
     "BreakerPolicy",
@@ -39,7 +42,7 @@ def _one_of(default: str, *words: str) -> Any:
 
 
 @attrs.frozen(kw_only=True)
-class Timeouts:
+class Timeouts(Stated):
     """The timers of one attempt, in seconds. Each is cut to the remaining time of the call.
 
     Attributes:
@@ -83,11 +86,13 @@ class BreakerPolicy:
 
 @attrs.frozen(kw_only=True)
 class Limit:
-    """What a provider, or one candidate, may be given.
+    """The most that a provider, or one candidate, is given.
 
-    max_concurrency      attempts in flight
-    requests_per_minute  in any 60 seconds
-    tokens_per_minute    in any 60 seconds: prompt and answer, estimated before and corrected by the usage after
+    Attributes:
+        max_concurrency: Attempts in flight.
+        requests_per_minute: In any 60 seconds.
+        tokens_per_minute: In any 60 seconds: tokens of prompt and response. They are estimated before an attempt, and
+            corrected by its usage.
     """
 
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
@@ -97,13 +102,14 @@ class Limit:
 
 @attrs.frozen(kw_only=True)
 class Hedge:
-    """A second attempt elsewhere when the first is slow, the first content of either winning.
+    """A second attempt on another candidate while the first one is slow. The first content of either wins.
 
-    Only drivers with tasks do that, trio and asyncio; the blocking router has one attempt at a time, and never hedges.
+    Only drivers with tasks hedge: trio and asyncio. The blocking router makes one attempt at a time.
 
-    after     seconds without content before the second begins; None takes `quantile` of what the candidate took lately
-    quantile  of its time to the first content
-    budget    how many hedges there may be, as a share of the calls
+    Attributes:
+        delay: Seconds without content before the second attempt starts. None uses the candidate's recent times.
+        quantile: The quantile of the recent times to the first content that is used then.
+        budget: The largest share of calls that may hedge.
     """
 
     delay: float | None = attrs.field(default=None, validator=number(0))
@@ -111,27 +117,77 @@ class Hedge:
     budget: float = attrs.field(default=0.1, validator=number(0, 1, above=0))
 
 
-def _rules(given: Mapping[str, Rule | Action | str]) -> dict[str, Rule]:
-    """Each key is a failure class, or `provider:class`; each value an action, or a whole rule."""
-    rules = {}
-    for key, value in given.items():
-        name = key.rpartition(":")[2]
-        if name not in set(FailureClass):
-            raise ValueError(f"Policy.rules: {name!r} is no class of failure; known are {', '.join(FailureClass)}")
-        if not isinstance(value, Rule) and value not in set(Action):
-            raise ValueError(f"Policy.rules: {value!r} is no action; known are {', '.join(Action)}")
-        rules[key] = value if isinstance(value, Rule) else attrs.evolve(RULES[FailureClass(name)], action=Action(value))
-    return rules
+def _rules(given: Mapping[str, Rule | Action | str | Mapping[str, Any]]) -> dict[str, Rule]:
+    """Return the rules. A key is a failure class or `provider:class`; a value states what differs from the default."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Policy.rules must be a mapping, not {type(given).__name__}")
+    return {key: _rule(_failure_class("rules", key), value) for key, value in given.items()}
+
+
+def _failure_class(field: str, key: object) -> FailureClass:
+    name = key.rpartition(":")[2] if isinstance(key, str) else str(key)
+    if name not in set(FailureClass):
+        raise ValueError(f"Policy.{field}: {name!r} is not a failure class{did_you_mean(name, FailureClass)}")
+    return FailureClass(name)
+
+
+def _rule(failure: FailureClass, value: object) -> Rule:
+    where = f"Policy.rules[{failure.value!r}]"
+    if isinstance(value, Rule):
+        return value
+    stated: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"action": value}
+    fields = attrs.fields_dict(Rule)
+    for name in stated:
+        if name not in fields:
+            raise ValueError(f"{where}: a rule has no {name!r}{did_you_mean(str(name), fields)}")
+    if "action" in stated:
+        action = stated["action"]
+        if not isinstance(action, str) or action not in set(Action):
+            raise ValueError(f"{where}: {action!r} is not an action{did_you_mean(str(action), Action)}")
+        stated["action"] = Action(action)
+    try:
+        return attrs.evolve(RULES[failure], **stated)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+def _fallbacks(given: Mapping[str, Iterable[ModelConfig | str]]) -> dict[str, tuple[ModelConfig, ...]]:
+    """Return the models for each failure class."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Policy.fallbacks must be a mapping, not {type(given).__name__}")
+    found: dict[str, tuple[ModelConfig, ...]] = {}
+    for key, models in given.items():
+        failure = _failure_class("fallbacks", key)
+        if key != failure.value:
+            raise ValueError(f"Policy.fallbacks[{key!r}]: write the failure class alone, as {failure.value!r}")
+        listed = [models] if isinstance(models, str | ModelConfig) else list(models)
+        if not listed:
+            raise ValueError(f"Policy.fallbacks[{key!r}] names no model")
+        for model in listed:
+            if not isinstance(model, str | ModelConfig):
+                raise TypeError(f"Policy.fallbacks[{key!r}] must name models, not {type(model).__name__}")
+        found[failure.value] = tuple(map(as_model, listed))
+    return found
 
 
 def _copied(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A copy, so that what the caller changes later changes no rule; a mapping of another make is kept as it is."""
-    return dict(value) if isinstance(value, dict) else value
+    """Return a copy, so that later changes by the caller have no effect. A mapping of another class is not copied."""
+    return NameTable(value) if isinstance(value, dict) else value
+
+
+def _windows(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
+    mapping_to(int)(instance, attribute, value)
+    for name, tokens in value.items() if isinstance(value, dict) else ():
+        if isinstance(tokens, bool) or tokens < 1:
+            raise ValueError(f"Policy.context_windows[{name!r}] must be at least 1 token, not {tokens}")
 
 
 @attrs.frozen(kw_only=True)
-class Policy:
-    """The settings of a router, of a route or of one call. Only a router can have those marked with *.
+class Policy(Stated):
+    """The settings of a router, of a route, of a model in a route, or of one call.
+
+    A policy states what differs from the next wider one: call over model over route over router. Only a router can
+    have the settings that are marked with *.
 
     Attributes:
         timeout: Seconds for a whole call, with all attempts and waits. For a stream: until its first token.
@@ -145,8 +201,12 @@ class Policy:
             use it.
         attempt_timeout: Seconds for one attempt until its first token, or until its whole response if it does not
             stream.
-        rules: The action for a class of failure, if it is not the default of
-            `turnout.routing.policy.classify.RULES`: `{"content-filter": "fallback", "groq:rate-limit": "fallback"}`.
+        rules: What follows a class of failure, if it is not the default of
+            `turnout.routing.policy.classify.RULES`. A key is the class, or `provider:class`. A value is an action, a
+            `Rule`, or the fields that differ:
+            `{"content-filter": "fallback", "groq:rate-limit": {"max_retries": 1, "cooldown": 15}}`.
+        fallbacks: The models that are tried, in place of those that are left, after a failure of a class:
+            `{"context-length": ["gemini/gemini-2.5-pro"], "content-filter": ["mistral/mistral-large-latest"]}`.
         retry_mode: "always" repeats failed requests. "only_if_unsent" repeats only requests of which no byte can
             have been sent, for callers to whom a repeated request may cost twice.
         on_interrupt: What follows if a stream breaks after its first token: "raise" an error with the partial
@@ -157,12 +217,13 @@ class Policy:
         when_at_capacity: What to do at a limit: "wait" in a queue, first come first served, or "reject" with
             `ConcurrencyExceeded`.
         max_cost: How much one call may cost, in the currency of `prices`. Candidates that might cost more are skipped.
-        prices: `Price` by `provider/model` or by model id.
-        context_windows: Tokens, by `provider/model` or by model id, if the catalog does not know them.
+        prices: `Price` by `provider/model`, by model id, or by a pattern such as `openai/*`.
+        context_windows: Tokens, by the same names, if the catalog does not know them.
         hedge: See `Hedge`. None never runs two attempts at once.
         max_concurrency: * Attempts in flight in all. None is no limit.
         max_pending: * How many calls may wait in the queue. None is no limit.
-        limits: * `Limit` by provider, or by `provider/model`.
+        limits: * `Limit` by provider, by `provider/model`, or by a pattern such as `openai/*`, which is a limit for
+            each model that matches it. A limit of a provider with several keys holds for each key.
         breaker: * See `BreakerPolicy`. None never skips a candidate because of its failures.
     """
 
@@ -175,13 +236,14 @@ class Policy:
     fallback_reserve: float = attrs.field(default=0.3, validator=number(0, 0.95))
     attempt_timeout: float | None = attrs.field(default=None, validator=number(above=0))
     rules: Mapping[str, Rule] = attrs.field(factory=dict, converter=_rules)
+    fallbacks: Mapping[str, tuple[ModelConfig, ...]] = attrs.field(factory=dict, converter=_fallbacks)
     retry_mode: RetryMode = _one_of("always", "only_if_unsent")
     on_interrupt: OnInterrupt = _one_of("raise", "restart", "resume")
     when_all_in_cooldown: WhenAllInCooldown = _one_of("try_anyway", "wait", "fail")
     when_at_capacity: WhenAtCapacity = _one_of("wait", "reject")
     max_cost: float | None = attrs.field(default=None, validator=number(0))
     prices: Mapping[str, Price] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Price))
-    context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(int))
+    context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied, validator=_windows)
     hedge: Hedge | None = attrs.field(default=None, validator=instance(Hedge))
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
     max_pending: int | None = attrs.field(default=None, validator=integer(0))
@@ -191,7 +253,34 @@ class Policy:
     )
 
     def rule(self, failure: FailureClass, provider: str) -> Rule:
-        """What a failure leads to with this provider."""
-        if not self.rules:
+        """Return what follows a failure with this provider."""
+        if not self.rules and not self.fallbacks:
             return RULES[failure]
-        return self.rules.get(f"{provider}:{failure.value}") or self.rules.get(failure.value) or RULES[failure]
+        value, vendor = failure.value, vendor_of(provider)
+        rule = self.rules.get(f"{provider}:{value}") or self.rules.get(f"{vendor}:{value}") or self.rules.get(value)
+        rule = rule or RULES[failure]
+        if rule.action is Action.RAISE and value in self.fallbacks:
+            # Whoever names models for this class wants them to be tried.
+            return attrs.evolve(rule, action=Action.FALLBACK)
+        return rule
+
+    def over(self, wide: Policy) -> Policy:
+        """Return the settings of `wide`, with those that this policy states over them."""
+        return merged(self, wide)
+
+    def check_place(self, router: Policy, place: str) -> None:
+        """Check that this policy of a call, a model or a route states nothing that only a router can have.
+
+        Args:
+            router: The policy of the router. To repeat its settings is allowed.
+            place: What the policy belongs to, for the message.
+
+        Raises:
+            ValueError: If it states such a setting.
+        """
+        for name in ROUTER_ONLY:
+            if name in self.stated and getattr(self, name) != getattr(router, name):
+                raise ValueError(f"{place}: only a router can have {name}; give it as Router(policy=Policy({name}=…))")
+
+
+ROUTER_ONLY = ("max_concurrency", "max_pending", "limits", "breaker")

@@ -71,7 +71,7 @@ class SyncRouter(RouterBase[Transport, Run]):
 
         Args:
             request: The messages, the model and its fallbacks.
-            timeout: Seconds for the whole call, with all attempts and waits. The smallest bound holds.
+            timeout: Seconds for the whole call, with all attempts and waits. It replaces the router's.
             policy: The settings of this call, if they differ from the router's.
             collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
 
