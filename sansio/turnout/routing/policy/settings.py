@@ -175,7 +175,7 @@ def _copied(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return NameTable(value) if isinstance(value, dict) else value
 
 
-def _windows(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
+def _windows(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, int]) -> None:
     mapping_to(int)(instance, attribute, value)
     for name, tokens in value.items() if isinstance(value, dict) else ():
         if isinstance(tokens, bool) or tokens < 1:
