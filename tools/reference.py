@@ -147,9 +147,8 @@ def trace_page() -> str:
         "`reply.trace.entries` and `error.trace.entries` hold them in order. `at` is in seconds from the start of the "
         "call. `trace.explain()` writes them as text; `trace.to_dict()` returns plain values for JSON.\n"
     ]
-    for kind in vars(entries).values():
-        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct) and hasattr(kind, "kind")):
-            continue
+    kinds: list[Any] = [kind for kind in vars(entries).values() if hasattr(kind, "kind")]
+    for kind in kinds:
         texts = attributes(kind)
         rows = [(f"`{field.name}`", texts.get(field.name, "")) for field in msgspec.structs.fields(kind)]
         parts.append(f"## `{kind.kind}`\n\n{summary(kind)}\n\n{table(['Field', 'Meaning'], rows)}")

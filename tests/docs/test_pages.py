@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,15 @@ from turnout_io.sandbox import Sandbox
 
 PROGRAMS = [program for page in PAGES for program in programs(page)]
 MOST_LINES_OF_THE_README = 350
+# The programs of examples/, and what to give them.
+EXAMPLES: dict[str, list[str]] = {
+    "agent.py": [],
+    "compare_models.py": [],
+    "many_questions.py": [],
+    "search.py": ["text.txt", "When does it open?"],
+    "service.py": [],
+    "summarize.py": ["text.txt", "--explain"],
+}
 
 
 def name_of(program: Program) -> str:
@@ -30,6 +42,33 @@ def test_program_runs(program: Program, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         acme = {"ACME_API_KEY": "k", "ACME_ENDPOINT": sandbox.url("openai-compatible")}
         assert run(program.code, {**sandbox.environ(), **acme}, tmp_path).strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "arguments"), EXAMPLES.items())
+def test_example_runs(name: str, arguments: list[str], tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The yard opens at six. Points freeze in winter.\n", encoding="utf-8")
+    with Sandbox() as sandbox, text.open("rb") as standard_input:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", ROOT / "examples" / name, *arguments],
+            env={**os.environ, **sandbox.environ(), "PYTHONUTF8": "1"},
+            cwd=tmp_path,
+            stdin=standard_input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "failed" not in done.stdout
+
+
+def test_examples_are_run_and_listed() -> None:
+    found = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+    assert found == sorted(EXAMPLES)
+    assert all(f"`{name}`" in (ROOT / "examples" / "README.md").read_text("utf-8") for name in found)
 
 
 def test_every_program_is_run() -> None:
