@@ -68,6 +68,15 @@ def test_the_next_address_is_tried_where_one_refuses(refusing: tuple[str, int], 
     channel.close()
 
 
+def test_tcp_probes_a_silent_connection_after_a_minute(listening: tuple[str, int]) -> None:
+    stream = connect(listening)
+    assert stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+        if hasattr(socket, option):  # Windows names neither in old versions of Python
+            assert stream.socket.getsockopt(socket.IPPROTO_TCP, getattr(socket, option)) == 60
+    stream.close()
+
+
 def test_an_address_that_is_silent_holds_nothing_up(silent: tuple[str, int], listening: tuple[str, int]) -> None:
     started = time.monotonic()
     channel = connect(silent, listening)

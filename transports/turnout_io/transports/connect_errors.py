@@ -71,6 +71,11 @@ def _tls(fault: ssl.SSLError, where: str) -> tuple[str, str]:
         return "closed", f"{where} closed the connection during the TLS handshake"
     if "CERTIFICATE_REQUIRED" in code or "BAD_CERTIFICATE" in code:
         return "certificate", f"{where} wants a client certificate: name one as client_cert ({code})"
+    if code.endswith("ALERT_HANDSHAKE_FAILURE"):
+        return "tls", (
+            f"{where} refused the TLS handshake: perhaps it wants a client certificate, named as client_cert, "
+            f"or accepts no cipher of this machine ({code})"
+        )
     return "tls", f"the TLS handshake with {where} failed: {code}"
 
 

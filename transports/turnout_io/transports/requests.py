@@ -39,6 +39,7 @@ from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.requests_adapter import AdapterResponse, Http1Adapter, OwnSession
 from turnout_io.transports.requests_errors import read_error, root_cause, send_error
 from turnout_io.transports.socket import BlockingSocketRuntime
+from turnout_io.transports.socket_runtime import MAX_WAIT
 from turnout_io.transports.tls import TlsSettings
 
 __all__ = ["Http1Adapter", "RequestsResponse", "RequestsTransport"]
@@ -109,7 +110,7 @@ class RequestsTransport:
                 prepared = _prepare(session, request)
                 options: Any = session.merge_environment_settings(prepared.url, {}, True, None, None)
                 proxies = options["proxies"]
-                timeout = (timeouts.connect, timeouts.response_headers)
+                timeout = (_at_most(timeouts.connect), _at_most(timeouts.response_headers))
                 with self._inside.enter():
                     response = session.send(prepared, timeout=timeout, allow_redirects=False, **options)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -165,6 +166,10 @@ def _hide_redirect(response: requests.Response, **_: Any) -> requests.Response:
         fields = [(name, value) for name, value in response.headers.items() if name.lower() != "location"]
         response.headers = CaseInsensitiveDict(fields)
     return response
+
+
+def _at_most(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, MAX_WAIT)
 
 
 def _joined(headers: Headers) -> dict[str, str]:
@@ -239,7 +244,7 @@ class RequestsResponse:
             if self._socket is not None:
                 with contextlib.suppress(OSError):  # the socket is closed if the whole body was read
                     # 0 would mean not to wait.
-                    self._socket.settimeout(None if timeout is None else max(timeout, 0.001))
+                    self._socket.settimeout(None if timeout is None else min(max(timeout, 0.001), MAX_WAIT))
             with self._inside.enter():
                 data = self._raw.read1(_READ_SIZE, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:

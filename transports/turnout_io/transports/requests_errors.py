@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
+import traceback
 from collections.abc import Iterator
 
 import requests
@@ -20,7 +22,7 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.http.origin import Origin
-from turnout_io.transports.connect_errors import connect_failed, proxy_refused
+from turnout_io.transports.connect_errors import connect_failed, is_certificate_alert, proxy_refused
 from turnout_io.transports.proxies import Proxy
 
 __all__ = ["read_error", "root_cause", "send_error"]
@@ -103,6 +105,8 @@ def _connect_error(causes: list[BaseException], origin: Origin, proxy: Proxy | N
 
 
 def _may_have_sent(causes: list[BaseException]) -> bool:
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return not any(isinstance(cause, ssl.SSLError) and _is_of_handshake(cause) for cause in causes)
     return not any(
         isinstance(
             cause,
@@ -115,6 +119,17 @@ def _may_have_sent(causes: list[BaseException]) -> bool:
         )
         for cause in causes
     )
+
+
+def _is_of_handshake(error: ssl.SSLError) -> bool:
+    """Return True if the error is from before the request, or if the server did not accept the client's certificate.
+
+    urllib3 raises the same exception for a connection that breaks later. So this looks for the `connect` method of its
+    connections in the traceback.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError) or is_certificate_alert(error):
+        return True
+    return any(frame.f_code.co_name == "connect" for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _is_timeout(causes: list[BaseException]) -> bool:

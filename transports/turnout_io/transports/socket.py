@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from turnout_io.transports._sync.http1 import Http1Response
 from turnout_io.transports._sync.transport import SocketTransportBase
 from turnout_io.transports.byte_streams import PlainStream
-from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
+from turnout_io.transports.socket_runtime import MAX_WAIT, Address, DeadlinePassed, Interrupted, numeric_addresses
 
 __all__ = ["BlockingSocketRuntime", "SocketResponse", "SocketTransport"]
 
@@ -53,7 +53,7 @@ class BlockingSocketRuntime:
 
         searcher = threading.Thread(target=search, name=f"look up {host}", daemon=True)
         searcher.start()
-        searcher.join(max(0.0, deadline - time.monotonic()))
+        searcher.join(_seconds_until(deadline))
         if not results:
             raise DeadlinePassed
         if isinstance(results[0], Exception):
@@ -64,7 +64,7 @@ class BlockingSocketRuntime:
         """Wait until one of the sockets may be ready. Returns False if the deadline passed first."""
         if any(waiting.fileno() < 0 for waiting in (*reads, *writes)):
             raise Interrupted
-        seconds = None if deadline is None else max(0.0, deadline - time.monotonic())
+        seconds = None if deadline is None else _seconds_until(deadline)
         if not hasattr(select, "poll"):  # Windows, whose select has no limit on the numbers of its sockets
             return any(select.select(reads, writes, writes, seconds))
         poll = select.poll()
@@ -80,6 +80,10 @@ class BlockingSocketRuntime:
     def reader(self, stream: PlainStream) -> _Reader:
         """Return an object that waits for the bytes of one connection."""
         return _Reader(stream.socket, self.wait)
+
+
+def _seconds_until(deadline: float) -> float:
+    return min(max(0.0, deadline - time.monotonic()), MAX_WAIT)
 
 
 class _Reader:
@@ -100,7 +104,7 @@ class _Reader:
             return self._wait((self._socket,), (), deadline)
         if deadline is None:
             return bool(self._poll.poll())
-        return bool(self._poll.poll(max(0.0, (deadline - time.monotonic()) * 1000)))
+        return bool(self._poll.poll(_seconds_until(deadline) * 1000))
 
     def interrupt(self) -> None:
         # `close` would not wake a thread in `poll`, and the system could give the socket's number to a new one.

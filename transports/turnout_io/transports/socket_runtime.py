@@ -6,7 +6,10 @@ import socket
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["Address", "DeadlinePassed", "Interrupted", "numeric_addresses"]
+__all__ = ["MAX_WAIT", "Address", "DeadlinePassed", "Interrupted", "numeric_addresses"]
+
+# Seconds of the longest wait that every system call accepts: `poll` takes 32 bits of milliseconds, about 24 days.
+MAX_WAIT = 2_147_483.0
 
 # (family, type, protocol, canonical name, socket address), as `socket.getaddrinfo` returns it.
 Address: TypeAlias = tuple[int, int, int, str, Any]
