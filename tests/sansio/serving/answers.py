@@ -162,7 +162,8 @@ USAGES = st.just(Usage(source="absent")) | st.builds(
         cache_write_tokens=written,
         reasoning_tokens=reasoning,
     ),
-    *[st.integers(0, 50)] * 5,
+    st.integers(1, 50),  # a usage of no tokens at all is none
+    *[st.integers(0, 50)] * 4,
 )
 SIGNATURES = st.none() | st.text("ab/+=é", min_size=1, max_size=20)
 

@@ -67,8 +67,8 @@ def arguments(text: str) -> Any:
 def expected_usage(answer: Answer, pair: Pair) -> Usage:
     usage = answer.usage
     if pair is MESSAGES:
-        # This protocol has no place for the tokens of reasoning, and always tells numbers.
-        if usage.source == "absent":
+        # This protocol has no place for the tokens of reasoning, and it always has numbers; 0 beside content is none.
+        if usage.source == "absent" and not answer.blocks:
             return Usage(prompt_tokens=0, completion_tokens=0, cached_tokens=0, cache_write_tokens=0)
         return attrs.evolve(usage, reasoning_tokens=None)
     return usage

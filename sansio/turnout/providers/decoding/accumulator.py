@@ -38,7 +38,15 @@ from turnout.providers.decoding.parts import NO_PART, GrowingPart, Kind, PartBui
 from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id, made_id
 from turnout.providers.json_codec import UNREADABLE
 
-__all__ = ["ResponseAccumulator"]
+__all__ = ["ABSENT_USAGE", "ResponseAccumulator", "billed_usage"]
+
+ABSENT_USAGE = Usage(source="absent")
+"""The usage of a response that reports none."""
+
+
+def billed_usage(usage: Usage) -> Usage:
+    """Return the usage that is reported beside an answer; absent if it counts no token: that is a placeholder."""
+    return ABSENT_USAGE if usage.prompt_tokens == 0 == usage.completion_tokens else usage
 
 
 @attrs.define(eq=False)
@@ -365,7 +373,7 @@ class ResponseAccumulator:
             End(
                 finish_reason=self.finish_reason,
                 raw_finish_reason=self.raw_finish_reason,
-                usage=self.usage,
+                usage=self._final_usage(),
                 skipped=self.skipped,
                 unmet=self._unmet,
             )
@@ -388,6 +396,9 @@ class ResponseAccumulator:
             return False
         return True
 
+    def _final_usage(self) -> Usage:
+        return billed_usage(self.usage) if self.has_content else self.usage
+
     def truncated(self, provider: str) -> StreamTruncated:
         """Return the error for a stream that ended too early, or that held nothing."""
         if self.is_empty:
@@ -407,7 +418,7 @@ class ResponseAccumulator:
             model=self.model,
             finish_reason=self.finish_reason,
             raw_finish_reason=self.raw_finish_reason,
-            usage=self.usage,
+            usage=self._final_usage(),
             response_id=self.response_id,
             served_model=self.served_model,
             request_id=self.request_id,

@@ -78,6 +78,8 @@ _WAIT_FIELDS = (
     "reset_at",
     "resetsAt",
     "reset_time",
+    "quotaResetDelay",
+    "quotaResetTimeStamp",
 )
 _NO_CODES = frozenset({"", "error", "none", "null"})
 # Fields of unknown documents that echo the request.
@@ -152,13 +154,23 @@ def parse_error(value: Any) -> ErrorDetails:
         details=tuple(details) if isinstance(details, list) else (),
         waits={
             name: layer[name]
-            for layer in (metadata, *reversed(layers))
+            for layer in (metadata, *_details_of(error), *reversed(layers))
             for name in _WAIT_FIELDS
             if isinstance(layer.get(name), int | float | str)
         },
         headers=_headers_of(metadata.get("headers")),
         request_id=next((id for layer in layers if isinstance(id := layer.get("request_id"), str)), None),
     )
+
+
+def _details_of(error: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects beside an error's words: its `details`, or the metadata of Google's typed ones."""
+    details = error.get("details")
+    if isinstance(details, Mapping):
+        return (details,)
+    entries = details[:16] if isinstance(details, list) else []
+    metadata = [entry.get("metadata") for entry in entries if isinstance(entry, Mapping)]
+    return tuple(value for value in metadata if isinstance(value, Mapping))
 
 
 # -- documents ------------------------------------------------------------------------------------------------------

@@ -77,12 +77,18 @@ _PARTS_OF_CODES: tuple[tuple[tuple[str, ...], ErrorClass], ...] = (
     (("insufficient_quota",), QuotaExceeded),
     (("rate_limit", "too_many_requests", "throttl", "resource_exhausted"), RateLimited),
     (("content_policy", "_policy"), ContentFiltered),
+    (("image_",), InvalidRequest),
     (("authentication", "unauthenticated"), AuthenticationFailed),
     (("permission",), PermissionDenied),
     (("not_found",), NotFound),
     (("context_length",), ContextLengthExceeded),
-    (("invalid", "bad_request", "badrequest", "unsupported", "validation", "image_"), InvalidRequest),
+    (("invalid", "bad_request", "badrequest", "unsupported", "validation"), InvalidRequest),
     (("overload", "unavailable"), Overloaded),
+)
+# What these say about the account, beside a status that leaves it open (Anthropic adds such codes from time to time).
+_ACCOUNT_CODES: tuple[tuple[str, frozenset[int | None], ErrorClass], ...] = (
+    (r"spend_limit|credit_balance|spending_limit", frozenset({None, 200, 400, 403, 429}), QuotaExceeded),
+    (r"cmek_|(?:\A|_)organization_|(?:\A|_)access_denied", frozenset({None, 200, 400, 403}), PermissionDenied),
 )
 # Codes that say just what is wrong with a request: a sentence about lengths beside them was echoed, or is about a
 # parameter.
@@ -128,7 +134,7 @@ _CONTENT = (
     r"|content exists risk"  # DeepSeek
 )
 _CONTEXT = (
-    r"maximum (?:context|prompt|sequence|model)[ -](?:length|size|window)|context window|configured context size"
+    r"max(?:imum)? (?:context|prompt|sequence|model)[ -](?:length|size|window)|context window|configured context size"
     r"|maximum (?:allowed |input |number of (?:input |allowed )?)tokens|maximum input length"
     r"|max(?:imum)? (?:context|model) (?:length|len|limit|size|tokens)|max[_-]?(?:model|seq|sequence|input)[_-]len"
     r"|exceeds? (?:the )?(?:model'?s? |configured |available |maximum |max )?context|exceed context limit"
@@ -263,10 +269,9 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
         provider_codes: What this provider's own codes mean.
     """
     names = [name.lower() for name in details.codes]
-    for table in (provider_codes or {}, _CODES):
-        for name in names:
-            if name in table:
-                return table[name]
+    known = _known_code(names, provider_codes or {}) or _account_code(names, status) or _known_code(names, _CODES)
+    if known is not None:
+        return known
     if provider_codes is not None and str(status) in provider_codes:
         return provider_codes[str(status)]
     if status == 400 and "throttlingexception" in names:
@@ -286,6 +291,17 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
         (kind for parts, kind in _PARTS_OF_CODES if any(part in name for part in parts for name in names)),
         ServerError,
     )
+
+
+def _known_code(names: list[str], table: ErrorCodes) -> ErrorClass | None:
+    return next((table[name] for name in names if name in table), None)
+
+
+def _account_code(names: list[str], status: int | None) -> ErrorClass | None:
+    for parts, statuses, kind in _ACCOUNT_CODES:
+        if status in statuses and any(re.search(parts, name) for name in names):
+            return kind
+    return None
 
 
 _ITEMS = r"(?:texts?|inputs?|documents?|instances?|items|elements|strings|prompts|requests)\b"

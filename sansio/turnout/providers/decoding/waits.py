@@ -50,7 +50,8 @@ _INSTANT = (
 )
 # The words that announce a wait, and the few that may be between them and the number.
 _CUE = (
-    r"\b(?:try(?:ing)? (?:it |this |your request )?again|retry(?:ing)?|wait(?:ing)?|resets?|cool(?:s|ing)? ?down"
+    r"\b(?:try(?:ing)? (?:it |this |your request )?again"
+    r"|retry(?:ing)?(?: your request| the request| this request)?|wait(?:ing)?|resets?|cool(?:s|ing)? ?down"
     r"|available|back ?off|renews?|refresh(?:es)?|unblocked|come back|resumes?)\b"
 )
 _BETWEEN = (
@@ -109,7 +110,7 @@ def parse_wait(value: object, date: str | None = None, *, scale: float = 1.0) ->
         return NO_WAIT
     if isinstance(value, int | float):
         return _of_number(float(value), date, scale) if abs(value) < _EPOCH_IN_MS * 1000 else NO_WAIT
-    text = str(value).strip()
+    text = str(value).partition(";")[0].strip()  # parameters of a structured field say nothing about the wait
     if not text:
         return NO_WAIT
     number = duration_of(text)

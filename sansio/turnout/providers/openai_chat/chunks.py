@@ -140,10 +140,10 @@ class ChatChunkReader(TextReader):
 
     def _choice(self, choice: Choice, events: list[Event], whole: bool) -> None:
         accumulator, delta, message = self.accumulator, choice.delta, choice.message
-        if whole:
-            if choice.messages:
-                self._several_messages(choice.messages, events)
-            elif (given := message or delta) is not None:
+        if choice.messages:
+            self._several_messages(choice.messages, events)
+        elif whole:
+            if (given := message or delta) is not None:
                 self.messages.read(given, events, whole=True)
         else:
             if delta is not None:

@@ -15,7 +15,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.messages import Message, Text
-from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumulator, billed_usage
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.decoding.token_counts import count_exchange
@@ -47,7 +47,6 @@ _AUDIO_TYPES = {
     "pcm16": "audio/pcm",
 }
 
-_NO_USAGE = Usage(source="absent")
 _EMBEDDINGS = LenientDecoder(EmbeddingList)
 _MODELS = LenientDecoder(ModelList)
 
@@ -189,12 +188,13 @@ class OpenAIChat(Dialect):
         if plain is None or len(plain.text) > self.account.limits.output:
             return None
         model = given(request).model
+        usage = usage_of(chunk.usage, chunk.service_tier) if chunk.usage is not None else None
         return ChatResponse(
             message=Message.of_response((Text(plain.text),), (), self.family_of(model.model_id)),
             model=model,
             finish_reason=plain.finish_reason,
             raw_finish_reason=plain.raw_finish_reason,
-            usage=usage_of(chunk.usage, chunk.service_tier) if chunk.usage is not None else _NO_USAGE,
+            usage=billed_usage(usage) if usage is not None else ABSENT_USAGE,
             response_id=chunk.id or None,
             served_model=chunk.model or None,
             request_id=self.request_id(headers),

@@ -59,6 +59,7 @@ def read_texts(frames: Sequence[SseEvent | JsonText | bytes], answer: ResponseAc
             or choice.logprobs
             or choice.usage
             or choice.error
+            or choice.messages
         ):
             break
         content: object = delta.content or ""

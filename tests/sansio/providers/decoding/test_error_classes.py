@@ -164,6 +164,7 @@ def test_a_limit_that_no_wait_makes_enough(message: str, kind: Kind) -> None:
         ("image_file_too_large", InvalidRequest),
         ("some_new_policy", ContentFiltered),
         ("image_new_fault", InvalidRequest),
+        ("image_new_not_found", InvalidRequest),
     ],
 )
 def test_codes_without_a_status(code: str, kind: Kind) -> None:

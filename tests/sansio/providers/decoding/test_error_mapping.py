@@ -127,6 +127,10 @@ def test_a_model_that_amazon_does_not_know() -> None:
         (503, "api_error", "cmek_key_unreachable", Overloaded),
         (400, "invalid_request_error", "image_dimensions_too_large", InvalidRequest),
         (400, "invalid_request_error", "a_code_of_tomorrow", InvalidRequest),
+        (400, "invalid_request_error", "cmek_of_tomorrow", PermissionDenied),
+        (400, "invalid_request_error", "organization_of_tomorrow", PermissionDenied),
+        (403, "permission_error", "workspace_spend_limit_of_tomorrow", QuotaExceeded),
+        (429, "rate_limit_error", "team_spend_limit_of_tomorrow", QuotaExceeded),
     ],
 )
 def test_the_details_of_an_anthropic_error_say_more_than_its_type(

@@ -157,3 +157,22 @@ def test_perplexity_counts_searches() -> None:
     choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
     usage = read("openai", {"choices": [choice], "usage": {**CHAT, "num_search_queries": 3}}).usage
     assert usage.web_searches == 3
+
+
+def _answers_of_no_tokens() -> Iterable[tuple[str, Any]]:
+    chat = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
+    yield "openai", {"choices": [chat], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    yield "groq", {"choices": [{**chat, "index": 1}], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    usage: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0}
+    text = {"type": "text", "text": "x"}
+    yield "anthropic", {"type": "message", "content": [text], "stop_reason": "end_turn", "usage": usage}
+    content = {"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}
+    yield "gemini", {"candidates": [content], "usageMetadata": {"promptTokenCount": 0, "candidatesTokenCount": 0}}
+    counts = {"prompt_eval_count": 0, "eval_count": 0}
+    yield "ollama", {"message": {"content": "x"}, "done": True, "done_reason": "stop", **counts}
+    yield "cohere", {"message": {"content": [text]}, "finish_reason": "COMPLETE", "usage": {"tokens": usage}}
+
+
+@pytest.mark.parametrize(("provider", "answer"), list(_answers_of_no_tokens()))
+def test_a_usage_of_no_tokens_beside_an_answer_is_absent(provider: str, answer: Any) -> None:
+    assert read(provider, answer).usage == Usage(source="absent")

@@ -30,6 +30,7 @@ SENTENCES: list[tuple[str, float]] = [
     ("available again in ~5 mins", 300),
     ("cooling down for 90-seconds", 90),
     ("Wait at least 1 week", 604_800),
+    ("Retry your request after 3 secs", 3),
     ("resets at 2026-02-18T22:01:00Z", 60),
     ("Try again at 2026-02-18 22:00:10 UTC.", 10),
     ("reset after 1:30:00", 5_400),
@@ -69,6 +70,7 @@ def test_a_sentence_that_announces_none(sentence: str) -> None:
         (12, Wait(seconds=12)),
         ("2, 2", Wait(seconds=2)),
         ("2, 30", Wait(seconds=30)),
+        ("5;reason=load", Wait(seconds=5)),
         ("2 minutes", Wait(seconds=120)),
         ("PT2M13S", Wait(seconds=133)),
         ("00:02:13", Wait(seconds=133)),
@@ -164,3 +166,13 @@ def test_the_time_to_search_is_linear(piece: str) -> None:
         return min(times)
 
     assert least(64 * 1024) < 0.02 + 40 * max(least(4 * 1024), 1e-4)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [{"retry_after": 12}, {"retry_after_ms": 12_000}, [{"@type": "x", "metadata": {"quotaResetDelay": "12s"}}]],
+)
+def test_a_wait_among_the_details_of_an_error(details: object) -> None:
+    with pytest.raises(ProviderError) as caught:
+        read("openai-compatible", {"error": {"message": "slow down", "details": details}}, 429)
+    assert caught.value.retry_after == 12

@@ -203,7 +203,7 @@ def counted(draw: st.DrawFn, count: int) -> tuple[list[dict[str, int] | None], d
     last: dict[str, int] = {}
     for name in COUNTERS:
         for place in sorted(draw(st.sets(st.integers(0, count - 1), max_size=3))):
-            last[name] = draw(st.integers(0, 999))
+            last[name] = draw(st.integers(1, 999))
             told[place] = {**(told[place] or {}), name: last[name]}
     return told, last
 

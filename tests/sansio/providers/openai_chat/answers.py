@@ -116,7 +116,7 @@ class Answer:
         return self.counted.usage if self.counted is not None else Usage(source="absent")
 
 
-COUNTED = st.tuples(*[st.integers(0, 999)] * 2, st.none() | st.integers(0, 99), st.none() | st.integers(0, 99)).map(
+COUNTED = st.tuples(*[st.integers(1, 999)] * 2, st.none() | st.integers(0, 99), st.none() | st.integers(0, 99)).map(
     lambda drawn: Counted(drawn[0], drawn[1] + (drawn[3] or 0), drawn[2], drawn[3])
 )
 

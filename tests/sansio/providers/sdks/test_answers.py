@@ -60,7 +60,8 @@ MEANT = st.builds(
     st.lists(ARGUMENTS, max_size=2).map(
         lambda drawn: tuple((f"call{place}abcd", "f", arguments) for place, arguments in enumerate(drawn))
     ),
-    *[st.integers(0, 999)] * 3,
+    st.integers(1, 999),  # 0 tokens beside an answer are no report
+    *[st.integers(0, 999)] * 2,
 )
 
 
