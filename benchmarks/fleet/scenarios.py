@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from benchmarks.fleet.stage import Fleet, Scenario
 
-__all__ = ["SCENARIOS"]
+__all__ = ["QUICK", "SCENARIOS"]
 
 
 def _kill_store(seconds: float) -> Callable[[Fleet], None]:
@@ -64,3 +64,26 @@ _ALL = (
 )  # fmt: skip
 
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+
+# The failures once more in windows of 8 seconds, for a check that takes two minutes.
+_SHORT = (
+    Scenario(name="quick-even", limit=480, window=8, rates=EVEN, seconds=20, judged_from=8),
+    Scenario(
+        name="quick-flushed", limit=480, window=8, rates=EVEN, seconds=22, judged_from=8,
+        disturb=[(11.0, lambda fleet: fleet.store.flush())],
+    ),
+    Scenario(
+        name="quick-store-killed", limit=480, window=8, rates=SKEWED, seconds=24, judged_from=8,
+        disturb=[(11.0, _kill_store(4.0))],
+    ),
+    Scenario(
+        name="quick-killed", limit=480, window=8, rates=EVEN, seconds=22, judged_from=8,
+        disturb=[(11.0, lambda fleet: fleet.kill(0, 1))],
+    ),
+    Scenario(
+        name="quick-stopped", limit=480, window=8, rates=EVEN, seconds=22, judged_from=8,
+        disturb=[(11.0, lambda fleet: fleet.stop(0, 1)), (14.0, lambda fleet: fleet.go_on(0, 1))],
+    ),
+)  # fmt: skip
+
+QUICK = {scenario.name: scenario for scenario in _SHORT}

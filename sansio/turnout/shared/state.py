@@ -84,12 +84,14 @@ class SharedState:
         process: An identifier that no other process has; a forked process needs another.
         bell: Rung when something is due earlier than `due` said.
         notices: The notices of this process and of the others.
+        changes: How often the store answered, was lost or was found. If it is the same, no lease has more room.
     """
 
     sharing: Sharing
     process: str
     bell: Bell = attrs.field(factory=Bell, init=False)
     notices: NoticeBoard = attrs.field(init=False)
+    changes: int = attrs.field(default=0, init=False)
     _windows: dict[str, WindowLease] = attrs.field(factory=dict, init=False)
     _balances: dict[str, BalanceLease] = attrs.field(factory=dict, init=False)
     _probes: dict[str, ProbeClaim] = attrs.field(factory=dict, init=False)
@@ -227,6 +229,7 @@ class SharedState:
         """
         notices: list[Notice] = []
         for event in events:
+            self.changes += 1
             match event:
                 case Answer():
                     self._receive_answer(event, now)
@@ -267,6 +270,7 @@ class SharedState:
 
     def lost(self, reason: str, now: float) -> None:
         """Note that the store is out of reach."""
+        self.changes += 1
         if self._connected or self._changed_at == -math.inf:
             self._changed_at = now
         self._connected, self._reason = False, reason
@@ -279,6 +283,7 @@ class SharedState:
 
     def found(self, now: float) -> None:
         """Note that the store can be reached."""
+        self.changes += 1
         if not self._connected:
             self._changed_at = now
         self._connected, self._reason = True, ""

@@ -213,7 +213,7 @@ def test_periods() -> None:
 @pytest.mark.parametrize(("per", "days"), [("day", 1), ("month", 1)])
 def test_a_budget_begins_anew_in_its_next_period(per: str, days: int) -> None:
     client = client_of(per)
-    client.admit(0, 8.0, 0.0, NOON).settle(5, 8.0, NOON)
+    client.admit(0, 8.0, 0.0, NOON).settle(5, 8.0, 0.0, NOON)
     with pytest.raises(RequestRejected):
         client.admit(0, 5.0, 0.0, NOON)
     client.admit(0, 5.0, 0.0, NOON + days * DAY)
@@ -224,8 +224,8 @@ def test_a_reservation_counts_until_it_is_settled() -> None:
     first = client.admit(0, 8.0, 0.0, NOON)
     with pytest.raises(RequestRejected):
         client.admit(0, 5.0, 0.0, NOON)
-    assert first.settle(5, 1.0, NOON) == 1.0
-    assert first.settle(5, 1.0, NOON) == 0.0
+    assert first.settle(5, 1.0, 0.0, NOON) == 1.0
+    assert first.settle(5, 1.0, 0.0, NOON) == 0.0
     client.admit(0, 5.0, 0.0, NOON)
     assert client.spent(NOON) == 1.0
 

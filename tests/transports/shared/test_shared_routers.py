@@ -206,6 +206,7 @@ def test_a_router_that_shares_must_be_entered(driver: str, sandbox: Sandbox, val
         run[driver]()
 
 
+@pytest.mark.slow
 @on_every_driver
 def test_calls_go_on_while_the_store_is_out_of_reach(driver: str, sandbox: Sandbox, valkey_binary: str) -> None:
     with running(valkey_binary) as store:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import attrs
@@ -17,18 +18,35 @@ from turnout.routing.policy.estimate import completion_tokens, embedding_tokens,
 from turnout.routing.policy.routes import Route
 from turnout.trace.entries import Failed, FellBack, Started
 from turnout_io.serve.budget_file import BudgetFile
-from turnout_io.serve.keys import Admission, Client
+from turnout_io.serve.keys import Admission, Client, Undecided
 from turnout_io.serve.metrics import Metrics
 from turnout_io.serve.served_call import ServedCall
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "StoreAccess"]
 
+# Seconds between two looks at whether the store granted what a call needs.
+_POLL: Final = 0.01
 LOG: Final = logging.getLogger("turnout.serve")
 # Paths that metrics name; all others are one.
 _PATHS: Final = frozenset(
     ("/chat/completions", "/responses", "/messages", "/messages/count_tokens", "/embeddings", "/models", "/health",
      "/ready", "/metrics")
 )  # fmt: skip
+
+
+@attrs.frozen
+class StoreAccess:
+    """What the accounts need of the router's link to the store.
+
+    Args:
+        wake: Sends what is due to the store.
+        changes: Counts the answers of the store so far.
+        now: Returns monotonic seconds of the clock by which leases end: the router's, which is not trio's.
+    """
+
+    wake: Callable[[], None]
+    changes: Callable[[], int]
+    now: Callable[[], float]
 
 
 @attrs.define(eq=False)
@@ -40,15 +58,17 @@ class Accounts:
         routes: The router's routes by name.
         metrics: All counts.
         budget_file: Remembers what keys have spent, None if nothing must be remembered.
+        store: How the shared limits of keys reach the store; None if nothing is shared.
     """
 
     prices: Mapping[str, Price]
     routes: Mapping[str, Route]
     metrics: Metrics = attrs.field(factory=Metrics)
     budget_file: BudgetFile | None = None
+    store: StoreAccess | None = None
 
-    def admit(self, client: Client, request: ChatRequest | EmbeddingRequest) -> Admission:
-        """Count a call against the limits and the budget of its key.
+    async def admit(self, client: Client, request: ChatRequest | EmbeddingRequest) -> Admission:
+        """Count a call against the limits and the budget of its key. Shared ones may have to wait for the store.
 
         Raises:
             RequestRejected: A limit or the budget is reached.
@@ -61,7 +81,24 @@ class Accounts:
             prompt, completion = embedding_tokens(request.input), 0
         models = (request.model, *request.fallbacks)
         cost = self._at_most(models, prompt, completion) if client.budget is not None else 0.0
-        return client.admit(prompt + completion, cost, trio.current_time(), time.time())
+        tokens = prompt + completion
+        if self.store is None:
+            return client.admit(tokens, cost, trio.current_time(), time.time())
+        now = self.store.now()
+        until = math.inf
+        while True:
+            changes = self.store.changes()
+            try:
+                return client.admit(tokens, cost, now, time.time())
+            except Undecided as undecided:
+                until = min(until, undecided.until)
+                if now >= until:
+                    raise undecided.rejection from None
+            finally:
+                self.store.wake()
+            while self.store.changes() == changes and now < until:
+                await trio.sleep(_POLL)
+                now = self.store.now()
 
     def _at_most(self, models: Iterable[ModelConfig], prompt: int, completion: int) -> float:
         """Return the most that one attempt can cost."""
@@ -81,7 +118,10 @@ class Accounts:
             tokens = 0
         cost = trace.cost if trace is not None else None
         wall = time.time()
-        counted = admission.settle(tokens, cost, wall)
+        now = self.store.now() if self.store is not None else trio.current_time()
+        counted = admission.settle(tokens, cost, now, wall)
+        if self.store is not None:
+            self.store.wake()
         if self.budget_file is not None:
             self.budget_file.add(client, counted, wall)
         metrics = self.metrics

@@ -186,7 +186,7 @@ class Endpoints:
         inbound = call.dialect.read_request(call.request.body, self._resolve(call), self._options(call))
         self._check_required(inbound)
         deadlines = self._deadlines(call)
-        admission = self.accounts.admit(_client(call), inbound.request)
+        admission = await self.accounts.admit(_client(call), inbound.request)
         try:
             self._begin()
             try:
@@ -202,7 +202,7 @@ class Endpoints:
     async def _embeddings(self, call: ServedCall) -> None:
         resolve, options = self._resolve(call), self._options(call)
         inbound = read_embedding_request(call.request.body, resolve, options, self.names.family)
-        admission = self.accounts.admit(_client(call), inbound.request)
+        admission = await self.accounts.admit(_client(call), inbound.request)
         try:
             self._begin()
             try:
@@ -276,11 +276,17 @@ class Endpoints:
     def metrics_text(self) -> bytes:
         """Return all counts in the text format of Prometheus."""
         health = self.router.health()
+        shared = self.router.shared_status()
         states = {"closed": 0.0, "half-open": 1.0, "open": 2.0}
         return self.accounts.metrics.text(
             {
                 "turnout_in_flight": ("Generation calls that are running.", [((), self.state.in_flight)]),
                 "turnout_connections": ("Open connections.", [((), self.state.connections)]),
+                **(
+                    {"turnout_shared_store_up": ("1 if the store can be reached.", [((), shared.state == "in reach")])}
+                    if shared is not None
+                    else {}
+                ),
                 "turnout_breaker_state": (
                     "State of each candidate's circuit breaker: 0 closed, 1 half-open, 2 open.",
                     [((("candidate", one.candidate),), states.get(str(one.state), 0.0)) for one in health],

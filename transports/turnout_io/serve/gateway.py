@@ -27,7 +27,7 @@ from turnout.http.http1_server import MalformedRequest, RequestHead, ServedReque
 from turnout.prices import Price
 from turnout.routing.policy.routes import Route
 from turnout.serving import INTERNAL_ERROR, RequestRejected, ServedError, served_error
-from turnout_io.serve.accounts import Accounts
+from turnout_io.serve.accounts import Accounts, StoreAccess
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.chat import JSON_HEADERS
 from turnout_io.serve.connection import Connection, ConnectionLimits, Responder, StopReason
@@ -78,7 +78,10 @@ class Gateway:
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
-        keyring = Keyring.of(settings.keys)
+        shared = self.router._core.shared
+        if shared is not None and settings.budget_file is not None:
+            raise SettingsError("serve.budgetFile: remove it; the store of `shared` remembers what keys have spent")
+        keyring = Keyring.of(settings.keys, shared)
         routes = {route.name: route for route in self.routes}
         names = ModelNames(
             settings.aliases,
@@ -88,6 +91,8 @@ class Gateway:
             self.scopes,
         )
         accounts = Accounts(self.prices, routes)
+        if shared is not None:
+            accounts.store = StoreAccess(self.router._notify_waiters, lambda: shared.state.changes, self.router._now)
         if settings.budget_file is not None:
             accounts.budget_file = BudgetFile.open(settings.budget_file, keyring.clients, time.time())
         self.endpoints = Endpoints(self.router, settings, names, keyring, accounts, self.state)

@@ -5,17 +5,41 @@ from __future__ import annotations
 import datetime
 import hashlib
 import math
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from turnout.http import Headers
-from turnout.routing.state.limits import SlidingWindow
+from turnout.routing.state.limits import Booking, Quota, SlidingWindow, Slots
 from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.settings import BudgetSettings, KeySettings
 
-__all__ = ["Admission", "Client", "Keyring", "period_of"]
+if TYPE_CHECKING:
+    from turnout.routing.state.shared_limits import SharedLimits
+
+__all__ = ["Admission", "Client", "Keyring", "Undecided", "period_of"]
+
+# Budgets are shared in millionths of the currency, because totals of integers have no rounding error.
+_MICRO: Final = 1_000_000
+_KEPT_AFTER_PERIOD: Final = 7 * 86_400.0
+# Seconds. The store grants within a beat (0.5 s); a store without a state lets every gateway report first (2.5 s).
+_GRANT_WAIT: Final = 1.0
+_FIRST_GRANT_WAIT: Final = 5.0
+
+
+class Undecided(Exception):
+    """The store may grant what a call needs, but has not done so yet.
+
+    Args:
+        rejection: The error of the client, if nothing is granted until `until`.
+        until: Seconds of the monotonic clock.
+    """
+
+    def __init__(self, rejection: RequestRejected, until: float) -> None:
+        super().__init__(str(rejection))
+        self.rejection = rejection
+        self.until = until
 
 
 def _rejected(
@@ -40,6 +64,16 @@ def period_of(per: str, wall: float) -> str:
     return day if per == "day" else day[:7]
 
 
+def _seconds_left(per: str, wall: float) -> float:
+    """Return the seconds until the budget's period ends."""
+    start = datetime.datetime.fromtimestamp(wall, datetime.UTC)
+    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    end = day + datetime.timedelta(days=1)
+    if per == "month":
+        end = (day.replace(day=1) + datetime.timedelta(days=32)).replace(day=1)
+    return (end - start).total_seconds()
+
+
 @attrs.define(eq=False)
 class Client:
     """A key with what it has used.
@@ -47,23 +81,41 @@ class Client:
     Args:
         name: The name of the key, `local` without keys.
         models: The patterns of names that it can use, None if the gateway decides.
+        settings: What the key allows.
+        shared: The store through which several gateways share the limits of the key; None if this one has them alone.
     """
 
     name: str
     models: tuple[str, ...] | None = None
     settings: KeySettings | None = None
+    shared: SharedLimits | None = None
     in_flight: int = attrs.field(default=0, init=False)
-    requests: SlidingWindow | None = attrs.field(default=None, init=False)
-    tokens: SlidingWindow | None = attrs.field(default=None, init=False)
+    requests: Quota | None = attrs.field(default=None, init=False)
+    tokens: Quota | None = attrs.field(default=None, init=False)
+    slots: Slots | None = attrs.field(default=None, init=False)
     _spent: float = attrs.field(default=0.0, init=False)
     _reserved: float = attrs.field(default=0.0, init=False)
     _period: str = attrs.field(default="", init=False)
+    _first_used: float = attrs.field(default=math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.settings is not None:
-            requests, tokens = self.settings.requests_per_minute, self.settings.tokens_per_minute
-            self.requests = SlidingWindow(requests) if requests is not None else None
-            self.tokens = SlidingWindow(tokens) if tokens is not None else None
+        settings, shared = self.settings, self.shared
+        if settings is None:
+            return
+        requests, tokens, slots = settings.requests_per_minute, settings.tokens_per_minute, settings.max_concurrency
+        shared_name = self._shared_name
+        if requests is not None:
+            made = shared.make_quota(shared_name, "requests", requests) if shared is not None else None
+            self.requests = made or SlidingWindow(requests)
+        if tokens is not None:
+            made = shared.make_quota(shared_name, "tokens", tokens) if shared is not None else None
+            self.tokens = made or SlidingWindow(tokens)
+        if slots is not None and shared is not None:
+            self.slots = shared.make_slots(shared_name, slots)
+
+    @property
+    def _shared_name(self) -> str:
+        return f"serve.keys/{self.name}"
 
     @property
     def budget(self) -> BudgetSettings | None:
@@ -71,7 +123,7 @@ class Client:
         return self.settings.budget if self.settings is not None else None
 
     def spent(self, wall: float) -> float:
-        """Return what the key has spent in the present period."""
+        """Return what the key has spent in the present period through this gateway."""
         if self.budget is not None and (period := period_of(self.budget.per, wall)) != self._period:
             self._period, self._spent = period, 0.0
         return self._spent
@@ -97,45 +149,110 @@ class Client:
 
         Raises:
             RequestRejected: A limit or the budget is reached. Nothing is counted then.
+            Undecided: The store may grant it soon. Nothing is counted then.
         """
         settings = self.settings
         if settings is None:
             self.in_flight += 1
-            return Admission(self, 0, 0.0)
-        if settings.max_concurrency is not None and self.in_flight >= settings.max_concurrency:
-            raise _limited(f"{settings.max_concurrency} calls at the same time", 1.0)
-        if self.requests is not None and (wait := self.requests.wait(1, now)) > 0:
-            raise _limited(f"{settings.requests_per_minute} requests per minute", wait)
-        if self.tokens is not None and (wait := self.tokens.wait(tokens, now)) > 0:
-            raise _limited(f"{settings.tokens_per_minute} tokens per minute", wait)
-        budget = settings.budget
-        if budget is not None:
-            left = budget.amount - self.spent(wall) - self._reserved
-            if left <= 0 or cost > left:
-                raise _rejected(
-                    429,
-                    "insufficient_quota",
-                    "insufficient_quota",
-                    "rate_limit_error",
-                    f"the budget of this key is used up: {budget.amount:g} per {budget.per}, {max(0.0, left):.4g} left",
-                )
-            self._reserved += cost
+            return Admission(self)
+        self._first_used = min(self._first_used, now)
+        # Everything is checked, so that the store is asked for all that is missing at once.
+        errors = [error for error in self._refusals(settings, tokens, now) if error is not None]
+        admission = Admission(self, tokens)
+        try:
+            if settings.budget is not None:
+                self._reserve(settings.budget, admission, cost, now, wall, only_check=bool(errors))
+        except (RequestRejected, Undecided):
+            if not errors:
+                raise
+        if errors:
+            raise self._rejection(errors[0], now)
         if self.requests is not None:
             self.requests.take(1, now)
-        entry = self.tokens.take(tokens, now) if self.tokens is not None else None
+        if self.tokens is not None:
+            admission.tokens_taken = self.tokens.take(tokens, now)
+        if self.slots is not None:
+            self.slots.acquire(admission, now)
         self.in_flight += 1
-        admission = Admission(self, tokens, cost if budget is not None else 0.0)
-        admission.tokens_taken = entry
         return admission
 
+    def _refusals(self, settings: KeySettings, tokens: int, now: float) -> Iterator[RequestRejected | None]:
+        """Yield an error for each limit that has no room for a call."""
+        slots = settings.max_concurrency
+        if self.slots is not None:
+            full = self.in_flight >= self.slots.count(now) and self.slots.wait(now) > 0
+        else:
+            full = slots is not None and self.in_flight >= slots
+        yield _limited(f"{slots} calls at the same time", 1.0) if full else None
+        wait = self.requests.wait(1, now) if self.requests is not None else 0.0
+        yield _limited(f"{settings.requests_per_minute} requests per minute", wait) if wait > 0 else None
+        wait = self.tokens.wait(tokens, now) if self.tokens is not None else 0.0
+        yield _limited(f"{settings.tokens_per_minute} tokens per minute", wait) if wait > 0 else None
+
+    def _rejection(self, error: RequestRejected, now: float) -> RequestRejected | Undecided:
+        if self.shared is None:
+            return error
+        return Undecided(error, max(now + _GRANT_WAIT, self._first_used + _FIRST_GRANT_WAIT))
+
+    def _reserve(
+        self,
+        budget: BudgetSettings,
+        admission: Admission,
+        cost: float,
+        now: float,
+        wall: float,
+        *,
+        only_check: bool,
+    ) -> None:
+        """Reserve the most that a call can cost.
+
+        Raises:
+            RequestRejected: The budget is used up.
+            Undecided: The store may grant it soon.
+        """
+        if self.shared is not None:
+            period = period_of(budget.per, wall)
+            lease = self.shared.state.money(
+                self._shared_name,
+                round(budget.amount * _MICRO),
+                period,
+                lasts=_seconds_left(budget.per, wall) + _KEPT_AFTER_PERIOD,
+            )
+            amount = max(1, math.ceil(cost * _MICRO))
+            verdict, _ = lease.check(amount, now)
+            if verdict != "fits":
+                error = _exhausted(f"{budget.amount:g} per {budget.per}")
+                raise error if verdict == "exceeded" else self._rejection(error, now)
+            if only_check:
+                return
+            reservation = lease.take(amount, now)
+            admission.settle_shared = lambda spent, at: lease.settle(reservation, math.ceil(spent * _MICRO), at)
+            return
+        left = budget.amount - self.spent(wall) - self._reserved
+        if left <= 0 or cost > left:
+            raise _exhausted(f"{budget.amount:g} per {budget.per}, {max(0.0, left):.4g} left")
+        if not only_check:
+            self._reserved += cost
+            admission.cost = cost
+
     def headers(self, now: float) -> list[tuple[str, str]]:
-        """Return the headers that report the limits of this key. The provider's own limits are never reported."""
+        """Return the headers that report the limits of this key. The provider's own limits are never reported.
+
+        The rest of a limit is reported only if this gateway has the limit alone.
+        """
         fields: list[tuple[str, str]] = []
-        for what, window in (("requests", self.requests), ("tokens", self.tokens)):
+        settings = self.settings
+        if settings is None:
+            return fields
+        for what, window, limit in (
+            ("requests", self.requests, settings.requests_per_minute),
+            ("tokens", self.tokens, settings.tokens_per_minute),
+        ):
             if window is not None:
+                fields.append((f"x-ratelimit-limit-{what}", f"{limit}"))
+            if isinstance(window, SlidingWindow):
                 left = max(0, math.floor(window.limit - window.taken(now)))
                 fields += [
-                    (f"x-ratelimit-limit-{what}", f"{window.limit:g}"),
                     (f"x-ratelimit-remaining-{what}", f"{left}"),
                     (f"x-ratelimit-reset-{what}", f"{math.ceil(window.wait(window.limit, now))}s"),
                 ]
@@ -148,22 +265,37 @@ def _limited(limit: str, wait: float) -> RequestRejected:
     )
 
 
+def _exhausted(budget: str) -> RequestRejected:
+    message = f"the budget of this key is used up: {budget}"
+    return _rejected(429, "insufficient_quota", "insufficient_quota", "rate_limit_error", message)
+
+
 @attrs.define(eq=False)
 class Admission:
-    """One call that a key was granted. `settle` it exactly once, whatever happens."""
+    """One call that a key was granted. `settle` it exactly once, whatever happens.
+
+    Attributes:
+        client: The key.
+        tokens: The tokens that were estimated.
+        cost: What is reserved of a budget that this gateway has alone.
+        tokens_taken: The booking of the tokens.
+        settle_shared: Replaces what is reserved of a shared budget by what was spent: (amount, monotonic seconds).
+    """
 
     client: Client
-    tokens: int
-    cost: float
-    tokens_taken: object = attrs.field(default=None, init=False)
+    tokens: int = 0
+    cost: float = 0.0
+    tokens_taken: Booking | None = attrs.field(default=None, init=False)
+    settle_shared: Callable[[float, float], None] | None = attrs.field(default=None, init=False)
     _settled: bool = attrs.field(default=False, init=False)
 
-    def settle(self, tokens: int | None, cost: float | None, wall: float) -> float:
+    def settle(self, tokens: int | None, cost: float | None, now: float, wall: float) -> float:
         """Replace the estimates by what the call used.
 
         Args:
             tokens: The tokens of prompt and answer, None if they are not known.
             cost: The cost of all attempts, None if it is not known.
+            now: Seconds of a monotonic clock.
             wall: Seconds since 1970.
 
         Returns:
@@ -175,8 +307,12 @@ class Admission:
         client = self.client
         client.in_flight -= 1
         client._reserved = max(0.0, client._reserved - self.cost)
-        if client.tokens is not None and tokens is not None:
-            client.tokens.correct(self.tokens_taken, tokens - self.tokens)  # type: ignore[arg-type]
+        if client.slots is not None:
+            client.slots.release(self)
+        if client.tokens is not None and self.tokens_taken is not None and tokens is not None:
+            client.tokens.correct(self.tokens_taken, tokens - self.tokens)
+        if self.settle_shared is not None:
+            self.settle_shared(cost or 0.0, now)
         if client.budget is None or not cost:
             return 0.0
         client.add_spent(cost, wall)
@@ -191,9 +327,14 @@ class Keyring:
     local: Client | None
 
     @classmethod
-    def of(cls, keys: Iterable[KeySettings]) -> Keyring:
-        """Return the keyring of these keys."""
-        by_digest = {key.digest: Client(key.name, key.models, key) for key in keys}
+    def of(cls, keys: Iterable[KeySettings], shared: SharedLimits | None = None) -> Keyring:
+        """Return the keyring of these keys.
+
+        Args:
+            keys: The settings of the keys.
+            shared: The store through which gateways share what the keys may use; None for nothing.
+        """
+        by_digest = {key.digest: Client(key.name, key.models, key, shared) for key in keys}
         return cls(by_digest, None if by_digest else Client("local"))
 
     @property

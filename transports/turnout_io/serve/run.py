@@ -43,7 +43,12 @@ def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
                 f"{where}.onInterrupt: restart cannot be used by `turnout serve`, because no protocol can retract "
                 "what a client has received; use raise or resume"
             )
-    router = Router(policy=policy, on_trace=record_trace)
+    shared = None
+    if settings.shared is not None:
+        from turnout_io.shared.valkey import from_settings
+
+        shared = from_settings(settings.shared)
+    router = Router(policy=policy, on_trace=record_trace, shared=shared)
     providers: list[Provider] = []
     for provider in settings.providers:
         options = {"unsupported": "drop", **provider.options}

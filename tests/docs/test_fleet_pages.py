@@ -1,0 +1,37 @@
+"""The pages about fleets and batches: their rights and settings are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import attrs
+import yaml
+
+from tests.transports.shared.test_link import ACL
+from turnout.config.shared_settings import SharedSettings, read_shared
+from turnout_io.cli.batch import batch
+
+DOCS = Path(__file__).parents[2] / "docs"
+FLEET, BATCH = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("fleet", "batch"))
+
+
+def test_the_rights_are_those_that_a_test_proves_enough() -> None:
+    (line,) = re.findall(r"^ACL SETUSER turnout (.*)$", FLEET, re.MULTILINE)
+    assert line == ACL
+
+
+def test_the_settings_are_read() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", FLEET, re.DOTALL)
+    section = yaml.safe_load(text)["shared"]
+    settings = read_shared({**section, "url": "valkey://127.0.0.1"}, "shared")
+    assert settings is not None
+    assert settings.namespace == "shop"
+    for field in attrs.fields(SharedSettings):
+        name = re.sub(r"_(\w)", lambda found: found[1].upper(), field.name)
+        assert f"`{name}`" in FLEET, name
+
+
+def test_the_options_of_batches_exist() -> None:
+    options = {option for parameter in batch.params for option in parameter.opts}
+    assert set(re.findall(r"`(--[a-z-]+)", BATCH)) <= options
