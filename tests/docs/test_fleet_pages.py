@@ -35,3 +35,10 @@ def test_the_settings_are_read() -> None:
 def test_the_options_of_batches_exist() -> None:
     options = {option for parameter in batch.params for option in parameter.opts}
     assert set(re.findall(r"`(--[a-z-]+)", BATCH)) <= options
+
+
+def test_the_programs_that_need_a_server_are_python() -> None:
+    programs = re.findall(r"```py\n(.*?)```", FLEET + BATCH, re.DOTALL)
+    assert len(programs) == 2
+    for program in programs:
+        compile(program, "page", "exec")
