@@ -33,11 +33,12 @@ def main() -> None:
             )
             messages.append(reply.message)
             if not reply.tool_calls:
-                break
+                print(reply.text)
+                return
             for call in reply.tool_calls:
                 print(f"{call.name}({call.arguments})")
                 messages.append(Message.tool(call, run(call)))
-        print(reply.text)
+        print(f"no answer after {ROUNDS} rounds")
 
 
 if __name__ == "__main__":
