@@ -15,7 +15,7 @@ import yaml
 from benchmarks.measure import least_cpu, parser, positive, print_table
 from turnout.simulation import read_scenario, simulate
 
-SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "outage.yaml"
+SCENARIO = Path(__file__).resolve().parents[1] / "transports" / "turnout_io" / "scenarios" / "outage.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

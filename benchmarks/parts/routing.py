@@ -24,7 +24,7 @@ from turnout.simulation import read_scenario, simulate
 
 __all__ = ["candidates", "simulation", "waiting"]
 
-SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "outage.yaml"
+SCENARIO = Path(__file__).resolve().parents[2] / "transports" / "turnout_io" / "scenarios" / "outage.yaml"
 _AIMS = {1: 30.0, 10: 35.0, 100: 60.0, 500: 150.0}
 # Calls of the same scenario, as streams, that were played before the routing core was made fast, in the time of one
 # `_yardstick`: so that the figure can be carried over to another machine.

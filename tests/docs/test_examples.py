@@ -16,6 +16,7 @@ from turnout.simulation import read_scenario, simulate
 from turnout_io.cli.providers import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox
 
+INSTALLED = ROOT / "transports" / "turnout_io"
 PROVIDER_PAGE = ROOT / "docs" / "extend" / "provider.md"
 
 
@@ -63,7 +64,7 @@ def test_table_of_providers_is_the_catalog() -> None:
 
 @pytest.mark.slow
 def test_simulated_outage_is_what_the_page_shows() -> None:
-    outage = read_scenario(yaml.safe_load((ROOT / "scenarios" / "outage.yaml").read_text("utf-8")))
+    outage = read_scenario(yaml.safe_load((INSTALLED / "scenarios" / "outage.yaml").read_text("utf-8")))
     page = (ROOT / "docs" / "operate" / "simulation.md").read_text("utf-8")
     assert f"--trace calls.jsonl\n{simulate(outage)}\n```" in page
 
@@ -75,7 +76,7 @@ def test_examples_of_settings_name_every_provider() -> None:
     wanted |= {entry.base_url_env[0] for entry in CATALOG.values()}
     wanted |= {entry.key_env[0] for entry in CATALOG.values() if entry.name != "ollama"}
     assert set(example) == wanted
-    config = yaml.safe_load((ROOT / "config" / "default.yaml").read_text("utf-8"))
+    config = yaml.safe_load((INSTALLED / "examples" / "config.yaml").read_text("utf-8"))
     assert list(config["providers"]) == list(CATALOG)
     assert Settings.from_mapping(config, {})
 

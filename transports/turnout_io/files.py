@@ -14,7 +14,7 @@ from typing import Any
 from turnout.config.settings import Settings, SettingsError
 from turnout.providers import ProviderSpec
 
-__all__ = ["load_settings", "read_yaml"]
+__all__ = ["load_settings", "read_variables", "read_yaml"]
 
 
 def load_settings(
@@ -36,8 +36,17 @@ def load_settings(
         SettingsError: A file cannot be read, or a setting cannot be used.
         FileNotFoundError: There is no `path`.
     """
-    env = {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
+    env = read_variables(dotenv, environ)
     return Settings.from_mapping(read_yaml(Path(path)) if path is not None else {}, env, entries)
+
+
+def read_variables(dotenv: str | Path | None = ".env", environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the process, or those of `environ`, over those of the file `dotenv`.
+
+    Raises:
+        SettingsError: If the file cannot be read.
+    """
+    return {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
 
 
 def _read_dotenv(path: str | Path | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ It reads no file and no environment. The shape of the file, camelCase or snake_c
     routes: …
     shared: …                           # see `turnout.config.shared_settings`
     serve: …                            # see `turnout_io.serve.settings`
+    cli: …                              # see `turnout_io.cli.defaults`
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ class Settings:
     routes     models under one name
     shared     the store through which processes share limits; None for none
     serve      the section of the gateway, with its variables replaced (`turnout_io.serve.settings`)
+    cli        the section of the command line, with its variables replaced (`turnout_io.cli.defaults`)
     """
 
     providers: tuple[ProviderSettings, ...]
@@ -112,6 +114,7 @@ class Settings:
     routes: tuple[Route, ...] = ()
     shared: SharedSettings | None = None
     serve: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    cli: Mapping[str, Any] = attrs.field(factory=dict)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()) -> Settings:
@@ -127,7 +130,7 @@ class Settings:
         entries  of your own, known beside those of the catalog, or in the place of one of the same name
         """
         catalog = {**CATALOG, **{entry.name: entry for entry in entries}}
-        config = known_only(config, "", ("providers", "runtime", "routes", "shared", "serve", "version"))
+        config = known_only(config, "", ("providers", "runtime", "routes", "shared", "serve", "cli", "version"))
         named = mapping_of(config.get("providers"), "providers")
         providers = [_provider(name, section, env, catalog) for name, section in named.items()]
         providers += [_provider(name, {}, env, catalog, is_named=False) for name in catalog if name not in named]
@@ -136,7 +139,8 @@ class Settings:
         routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env))
         shared = read_shared(expand(mapping_of(config.get("shared"), "shared"), env), "shared")
         serve = expand(mapping_of(config.get("serve"), "serve"), env)
-        return cls(providers=tuple(providers), router=router, routes=routes, shared=shared, serve=serve)
+        cli = expand(mapping_of(config.get("cli"), "cli"), env)
+        return cls(providers=tuple(providers), router=router, routes=routes, shared=shared, serve=serve, cli=cli)
 
     def policy(self, **overrides: Any) -> Policy:
         """The policy of these settings, with some of its fields given anew."""

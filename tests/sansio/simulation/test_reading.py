@@ -13,7 +13,7 @@ from turnout.config.values import SettingsError
 from turnout.simulation import Arrivals, Fault, Spread, read_scenario
 
 GOOD: dict[str, Any] = {"models": ["a/m"], "providers": {"a": {}}}
-SCENARIOS = sorted((Path(__file__).resolve().parents[3] / "scenarios").glob("*.yaml"))
+SCENARIOS = sorted((Path(__file__).resolve().parents[3] / "transports" / "turnout_io" / "scenarios").glob("*.yaml"))
 
 
 def test_every_word_has_its_meaning() -> None:

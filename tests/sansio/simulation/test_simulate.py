@@ -20,7 +20,7 @@ from turnout.simulation import Arrivals, Fault, Report, Scenario, SimulatedProvi
 from turnout.simulation.scenario import FaultKind
 from turnout.trace import Trace
 
-SCENARIOS = Path(__file__).resolve().parents[3] / "scenarios"
+SCENARIOS = Path(__file__).resolve().parents[3] / "transports" / "turnout_io" / "scenarios"
 A, B = ModelConfig("a", "m"), ModelConfig("b", "m")
 STEADY = SimulatedProvider(
     name="a", first_content=Spread("constant", 0.5), per_token=Spread("constant", 0.01), tokens=Spread("constant", 101)

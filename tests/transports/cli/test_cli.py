@@ -1,57 +1,21 @@
-"""The command line as a user meets it: processes, exit codes, one clear line."""
+"""The command line as a whole: usage, exit codes, Ctrl-C, and the commands that need no question."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tests.transports.cli.terminal import Terminal
+from turnout_io.cli.app import cli
 from turnout_io.sandbox import Fault, Sandbox
 
-COMMAND = [sys.executable, "-c", "from turnout_io.cli import main; main()"]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as server:
-        yield server
-
-
-class Terminal:
-    """A place to type commands, with nothing in its environment but what is given."""
-
-    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
-        self.environ = {**clean, **environ, "PYTHONUTF8": "1", "PYTHONWARNINGS": "error"}
-        self.folder = folder
-
-    def type(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *words],
-            env=self.environ,
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, sandbox: Sandbox) -> Terminal:
-    return Terminal(tmp_path, sandbox.environ())
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Terminal:
-    return Terminal(tmp_path, {})
+COMMANDS = list(cli.list_commands(None))  # type: ignore[arg-type]
+GROUPS = [["config", name] for name in ("path", "show", "example", "set")]
 
 
 @pytest.mark.slow
@@ -62,39 +26,27 @@ def test_the_demo_needs_nothing(bare: Terminal) -> None:
     assert done.stdout.rstrip().endswith("answered by gemini/gemini-2.5-flash")
 
 
-@pytest.mark.slow
-def test_chat_streams_or_not_and_explains(terminal: Terminal, sandbox: Sandbox) -> None:
-    sandbox.answer("openai", "Forty-two, I think.")
-    done = terminal.type("chat", "What is it?", "-m", "openai/gpt-4o-mini", "--explain", "--system", "Be brief.")
-    assert (done.returncode, done.stdout.strip()) == (0, "Forty-two, I think.")
-    assert "answered by openai/gpt-4o-mini" in done.stderr
-    done = terminal.type("chat", "-", "-m", "openai/gpt-4o-mini", "--no-stream", stdin="What is it?")
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "Forty-two, I think.", "")
-    done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini", "--json", "--explain")
-    told = json.loads(done.stdout)
-    assert (told["text"], told["model"]) == ("Forty-two, I think.", "openai/gpt-4o-mini")
-    assert told["trace"]["version"] == 2
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS), *GROUPS], ids=" ".join)
+def test_help_fits_80_columns(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*words, "--help"], prog_name="turnout", terminal_width=80)
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 80
 
 
-@pytest.mark.slow
-def test_chat_falls_back(terminal: Terminal, sandbox: Sandbox) -> None:
-    sandbox.script("openai", Fault(status=401), forever=True)
-    done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini", "-m", "gemini/gemini-2.5-flash", "--explain")
-    assert done.returncode == 0
-    assert "answered by gemini/gemini-2.5-flash" in done.stderr
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("demo", "replay", "batch", "serve")])
+def test_help_has_examples(name: str) -> None:
+    output = CliRunner().invoke(cli, [name, "--help"], prog_name="turnout").output
+    assert f"turnout {name}" in output.partition("Examples:")[2]
 
 
-@pytest.mark.slow
 def test_a_failed_call_is_one_line_and_exit_code_1(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(status=401), forever=True)
     done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini")
     assert done.returncode == 1
     assert done.stderr.startswith("turnout: openai: ")
     assert done.stderr.count("\n") == 1
-    assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 def test_a_missing_key_names_its_variable(bare: Terminal) -> None:
     done = bare.type("chat", "x", "-m", "openai/gpt-4o-mini")
     assert done.returncode == 1
@@ -102,44 +54,45 @@ def test_a_missing_key_names_its_variable(bare: Terminal) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
-def test_without_any_provider_the_sandbox_answers_and_says_so(bare: Terminal) -> None:
-    done = bare.type("chat", "hello")
-    assert done.returncode == 0
-    assert "sandbox" in done.stderr
-    assert done.stdout.strip()
-
-
 @pytest.mark.parametrize(
-    "words",
-    [("chat", "x", "-m", "gpt"), ("chat",), ("nothing",), ("embed", "a"), ("chat", "x", "--timeout", "0")],
+    ("words", "wanted"),
+    [
+        (("chat", "x", "-m", "gpt"), "a model is written provider/model"),
+        (("nothing",), "turnout --help lists the commands"),
+        (("chats",), "did you mean turnout chat?"),
+        (("keys", "set", "openai"), "turnout has no key store: set the key in a variable such as OPENAI_API_KEY"),
+        (("embed", "a"), "embed needs exactly one -m"),
+        (("embed", "-m", "a/b"), "give TEXTS"),
+        (("embed", "a", "-m", "a/b", "-o", "x.csv"), "the name must end in .jsonl or .npy"),
+        (("chat", "x", "--timeout", "0"), "Invalid value for '--timeout'"),
+        (("simulate", "scenarios/outage.yaml"), "turnout simulate outage"),
+        (("simulate", "outtage"), "did you mean outage?"),
+        (("explain", "Hello?"), "add -m PROVIDER/MODEL"),
+    ],
 )
-def test_bad_usage_is_exit_code_2(bare: Terminal, words: tuple[str, ...]) -> None:
-    done = bare.type(*words)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+def test_wrong_usage_is_exit_code_2_and_names_the_right_one(
+    bare: Terminal, words: tuple[str, ...], wanted: str
+) -> None:
+    done = bare.check(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert wanted in " ".join(done.stderr.split())
 
 
-@pytest.mark.slow
-def test_embed_and_models(terminal: Terminal) -> None:
-    done = terminal.type("embed", "one", "two", "-m", "openai/text-embedding-3-small")
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version_is_printed(bare: Terminal, option: str) -> None:
+    assert bare.check(option).stdout.startswith("turnout 0.")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed(bare: Terminal, shell: str) -> None:
+    done = bare.check("completion", shell)
     assert done.returncode == 0
-    assert done.stdout.count("1536 dimensions") == 2
-    done = terminal.type("embed", "one", "-m", "openai/text-embedding-3-small", "--json")
-    assert len(json.loads(done.stdout)[0]) == 1536
-    assert "gemini/gemini-2.5-flash  1048576 tokens" in terminal.type("models", "gemini").stdout
-    assert terminal.type("models", "nobody").returncode == 1
+    assert "_TURNOUT_COMPLETE" in done.stdout
 
 
-@pytest.mark.slow
-def test_providers_shows_what_is_missing(bare: Terminal) -> None:
-    done = bare.type("providers")
-    assert done.returncode == 0
-    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert "not-configured" in lines["openai"]
-    assert "OPENAI_API_KEY" in lines["openai"]
-    assert " available " in lines["ollama"]
-    assert bare.type("providers", "--markdown").stdout.startswith("| provider | name |")
+def test_commands_and_models_are_completed(bare: Terminal) -> None:
+    completing = {"_TURNOUT_COMPLETE": "bash_complete", "COMP_WORDS": "turnout chat -m openai/", "COMP_CWORD": "3"}
+    assert bare.type(variables=completing).stdout.strip() == "plain,openai/gpt-4o-mini"
 
 
 @pytest.mark.slow
@@ -156,22 +109,31 @@ def test_settings_come_from_a_file(terminal: Terminal, sandbox: Sandbox) -> None
 
 def test_ctrl_c_ends_a_stream_cleanly(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(abort="hang", after_tokens=3), forever=True)
-    process = subprocess.Popen(
-        [*COMMAND, "chat", "x", "-m", "openai/gpt-4o-mini"],
-        env=terminal.environ,
-        cwd=terminal.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    began = process.stdout.read(1)
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=30)
+    with terminal.start("chat", "x", "-m", "openai/gpt-4o-mini") as process:
+        assert process.stdout is not None
+        began = process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
     assert began
     assert rest.endswith("\n")
     assert (process.returncode, errors.strip()) == (130, "")
     assert sandbox.wait(lambda server: server.open_connections == 0)
+
+
+def test_ctrl_c_while_modules_are_loaded_prints_nothing(bare: Terminal) -> None:
+    """The import of the first slow module raises KeyboardInterrupt, as a signal at that moment does."""
+    program = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from turnout_io.cli import main; main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "providers"], env=bare.environ, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def test_a_reader_that_goes_away_is_no_crash(terminal: Terminal) -> None:
@@ -187,3 +149,25 @@ def test_a_reader_that_goes_away_is_no_crash(terminal: Terminal) -> None:
     )
     assert done.stdout == "| pro"
     assert done.stderr == ""
+
+
+def test_the_variables_of_the_sandbox_are_for_a_shell(bare: Terminal) -> None:
+    done = subprocess.run(
+        f'eval "$({sys.executable} -c "from turnout_io.cli import main; main()" sandbox --env --port 8123)"; '
+        "echo $OPENAI_ENDPOINT",
+        shell=True,
+        env=bare.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "http://127.0.0.1:8123/openai/v1\n"
+    assert "turnout sandbox" in done.stderr
+
+
+def test_providers_in_json(bare: Terminal) -> None:
+    listed = {entry["provider"]: entry for entry in json.loads(bare.check("providers", "--json").stdout)}
+    assert listed["openai"]["status"] == "not-configured"
+    assert listed["openai"]["missing"] == ["OPENAI_API_KEY"]
+    assert listed["ollama"]["status"] == "available"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+FOLDER = ROOT / "transports" / "turnout_io" / "scenarios"
+SCENARIOS = sorted(FOLDER.glob("*.yaml"))
 
 
 def turnout(*words: str, hash_seed: str = "0", folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -50,7 +51,7 @@ def test_two_processes_with_one_seed_agree_byte_for_byte(path: Path, tmp_path: P
 
 @pytest.mark.slow
 def test_the_report_is_for_people_and_its_traces_can_be_replayed(tmp_path: Path) -> None:
-    scenario = str(short(ROOT / "scenarios" / "brown-out.yaml", tmp_path))
+    scenario = str(short(FOLDER / "brown-out.yaml", tmp_path))
     done = turnout("simulate", scenario, "--seed", "5", "--trace", "t.jsonl", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -1,16 +1,18 @@
-"""How a command ends: a failed call gives one line on stderr, and exit code 1."""
+"""How a command ends after a failure: the reason is on stderr, and the exit code is not 0."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from turnout.errors import TurnoutError
+from turnout.errors import ProviderError, TurnoutError
+from turnout.trace import summarize_attempts
 
-__all__ = ["CallFailed", "one_line"]
+__all__ = ["CallFailed", "Unusable", "WrongUsage", "one_line"]
 
 
 class CallFailed(click.ClickException):
@@ -20,16 +22,48 @@ class CallFailed(click.ClickException):
         click.echo(f"turnout: {' '.join(self.message.split())}", err=True)
 
 
+class Unusable(click.ClickException):
+    """The command cannot start. The message can have several lines, such as a list of choices."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"turnout: {self.message}", err=True)
+
+
+class WrongUsage(Unusable):
+    """The command needs another option. Exit code 2, as for all wrong usage."""
+
+    exit_code = 2
+
+
 @contextlib.contextmanager
-def one_line(explain: bool = False) -> Iterator[None]:
-    """A failed call ends the program with one clear line, and its trace where that was asked for."""
+def one_line(explain: bool = False, as_json: bool = False) -> Iterator[None]:
+    """End the program with one line on stderr if a call fails.
+
+    Args:
+        explain: Print the trace too.
+        as_json: Print the error as JSON on stdout too, for programs that read only stdout.
+    """
     try:
         yield
     except TurnoutError as error:
+        if as_json:
+            click.echo(json.dumps({"error": _error_fields(error)}, ensure_ascii=False))
         if explain and error.trace.entries:
             click.echo(f"\n{error.trace.explain()}", err=True)
         raise CallFailed(str(error)) from error
     except (ValueError, TypeError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
+        if as_json:
+            click.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
         raise CallFailed(str(error)) from error
+
+
+def _error_fields(error: TurnoutError) -> dict[str, Any]:
+    fields: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, ProviderError):
+        fields |= {"status": error.status, "code": error.code, "provider": error.provider}
+    if error.partial is not None:
+        fields["partial"] = error.partial.text
+    fields["attempts"] = [attempt.to_dict() for attempt in summarize_attempts(error.trace)]
+    return fields

@@ -1,12 +1,16 @@
-"""The options that several commands take."""
+"""The options that several commands have."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+from click.core import ParameterSource
 
 from turnout.chat import ModelConfig
+from turnout_io.cli.defaults import user_file
 
-__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODELS", "TIMEOUT"]
+__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODELS", "SANDBOX", "TIMEOUT"]
 
 
 def _model(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[ModelConfig]:
@@ -16,12 +20,43 @@ def _model(context: click.Context, parameter: click.Parameter, values: tuple[str
         raise click.BadParameter(str(error)) from None
 
 
+def _config(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the file of settings: the one of the option, else the user's if there is one."""
+    if value is not None:
+        return value
+    path = user_file()
+    return str(path) if path.is_file() else None
+
+
+def _env_file(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    given = context.get_parameter_source("env_file") is not ParameterSource.DEFAULT
+    if given and not Path(value).is_file():
+        raise click.BadParameter(f"there is no file {value}")
+    return value
+
+
+def _complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from turnout_io.cli.router import DEFAULTS
+
+    names = [f"{provider}/{model}" for provider, model in DEFAULTS.items()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 MODELS = click.option(
     "-m", "--model", "models", multiple=True, callback=_model, metavar="PROVIDER/MODEL",
-    help="The model to ask; more of them are fallbacks, in order.",
+    shell_complete=_complete_model, help="The model. Give more of them as fallbacks, in order.",
 )  # fmt: skip
-CONFIG = click.option("--config", type=click.Path(dir_okay=False, exists=True), help="A YAML file of settings.")
-ENV_FILE = click.option("--env-file", default=".env", show_default=True, help="A file of variables; may be absent.")
-TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for the whole call.")
-EXPLAIN = click.option("--explain", is_flag=True, help="Tell on stderr what was tried, and why.")
+CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, exists=True), callback=_config, metavar="FILE",
+    help="Settings in YAML, in place of the user's config file.",
+)  # fmt: skip
+ENV_FILE = click.option(
+    "--env-file", default=".env", show_default=True, callback=_env_file, metavar="FILE",
+    help="Variables. The default file may be absent.",
+)  # fmt: skip
+TIMEOUT = click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Bound of the whole call."
+)
+EXPLAIN = click.option("--explain", is_flag=True, help="Print every attempt and decision on stderr.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+SANDBOX = click.option("--sandbox", is_flag=True, help="Use invented answers from this machine: no key, no network.")

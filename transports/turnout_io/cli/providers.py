@@ -1,40 +1,87 @@
-"""`turnout providers`: who can be asked, what is missing, and what each offers."""
+"""`turnout providers`: which providers can be used, which variables are missing, and what each one offers."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from collections.abc import Sequence
 
 import click
 
 from turnout.chat import Capability, ProviderStatus
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE
-from turnout_io.cli.router import user_router
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON
+from turnout_io.cli.router import open_session
 
 __all__ = ["markdown_matrix", "providers"]
+
+TABLE_WIDTH = 120  # columns; the table needs them all
 
 
 @click.command()
 @click.option("--markdown", is_flag=True, help="Print the table of capabilities in Markdown.")
+@click.option("--available", is_flag=True, help="Only those that can be used.")
+@JSON
 @CONFIG
 @ENV_FILE
-def providers(markdown: bool, config: str | None, env_file: str) -> None:
-    """Show every provider: whether it can be used, what is missing, and what it offers."""
+def providers(markdown: bool, available: bool, as_json: bool, config: str | None, env_file: str) -> None:
+    """Show every provider: its status, its missing variables and capabilities.
+
+    \b
+    Examples:
+      turnout providers
+      turnout providers --available
+      turnout providers --json | jq -r '.[].provider'
+    """
     if markdown:
         click.echo(markdown_matrix(), nl=False)
         return
+    with one_line(as_json=as_json), open_session(config, env_file) as session:
+        statuses = [status for status in session.router.statuses() if not available or status.status == "available"]
+    if as_json:
+        click.echo(json.dumps([_fields(status) for status in statuses], indent=1))
+        return
+    width = _width()
+    if width >= TABLE_WIDTH:
+        _print_table(statuses, width)
+    else:
+        _print_list(statuses, width)
+
+
+def _width() -> int:
+    """Return the width to print for: that of the terminal, or of COLUMNS; else wide, because programs read lines."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else 160
+
+
+def _print_table(statuses: Sequence[ProviderStatus], width: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    with one_line(), user_router(config, env_file, sandbox=False) as router:
-        table = Table(box=None, pad_edge=False)
-        for column in ("provider", "status", "missing"):
-            table.add_column(column, no_wrap=True)
-        table.add_column("offers")
-        for status in router.statuses():
-            table.add_row(status.provider, status.status, ", ".join(status.missing_env), ", ".join(_offers(status)))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    table = Table(box=None, pad_edge=False)
+    for column in ("provider", "status", "missing"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("offers")
+    for status in statuses:
+        table.add_row(status.provider, status.status, ", ".join(status.missing_env), ", ".join(_offers(status)))
+    Console(width=width, highlight=False).print(table)
+
+
+def _print_list(statuses: Sequence[ProviderStatus], width: int) -> None:
+    """Print each provider in several short lines."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(width=width, highlight=False)
+    for status in statuses:
+        missing = f", missing: {', '.join(status.missing_env)}" if status.missing_env else ""
+        console.print(Text(status.provider, style="bold"))
+        console.print(Padding(Text(f"{status.status}{missing}"), (0, 0, 0, 2)))
+        console.print(Padding(Text(", ".join(_offers(status)), style="dim"), (0, 0, 0, 2)))
 
 
 _COLUMNS = {
@@ -55,8 +102,18 @@ def _offers(status: ProviderStatus) -> list[str]:
     return [title for capability, title in _COLUMNS.items() if capability in status.capabilities]
 
 
+def _fields(status: ProviderStatus) -> dict[str, object]:
+    return {
+        "provider": status.provider,
+        "status": status.status,
+        "missing": list(status.missing_env),
+        "reason": status.reason,
+        "capabilities": sorted(status.capabilities),
+    }
+
+
 def markdown_matrix() -> str:
-    """The catalog as a Markdown table, for the README."""
+    """Return the catalog as a Markdown table, for the README."""
     from turnout.providers import CATALOG
 
     lines = [

@@ -1,39 +1,94 @@
-"""The router that a command works with: the user's own, or one over a sandbox."""
+"""The router of a command, and the choice of its models."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import click
+import attrs
 
 from turnout.chat import ModelConfig, ProviderStatus
+from turnout.config.values import SettingsError
+from turnout_io.cli.defaults import Defaults
+from turnout_io.cli.errors import Unusable, WrongUsage
+from turnout_io.files import load_settings, read_variables
 
 if TYPE_CHECKING:
+    from turnout.config.settings import Settings
+    from turnout.routing.policy.settings import Policy
     from turnout_io.sync import Router
 
-__all__ = ["default_models", "user_router"]
+__all__ = ["Session", "choose_models", "configured", "no_provider", "open_session", "read_defaults"]
+
+
+@attrs.frozen
+class Session:
+    """A router with the user's defaults, and the settings and the policy that it was made of."""
+
+    router: Router
+    defaults: Defaults
+    settings: Settings
+    policy: Policy
 
 
 @contextlib.contextmanager
-def user_router(config: str | None, env_file: str, *, sandbox: bool) -> Iterator[Router]:
-    """The user's router; where nothing is configured and no model was named, one over a sandbox."""
+def open_session(
+    config: str | None, env_file: str, *, sandbox: bool = False, prices: bool = False
+) -> Iterator[Session]:
+    """Open the user's router, or one over a sandbox.
+
+    Args:
+        config: The file of settings.
+        env_file: The file of variables.
+        sandbox: Let a sandbox on this machine answer in place of the providers.
+        prices: Whether costs are wanted. If the settings have no prices, those of the extra `prices` count.
+    """
     from turnout_io.sync import Router
 
-    made = Router.from_config(config, dotenv=env_file) if config else Router.from_env(dotenv=env_file)
-    with made as router:
-        if not sandbox or any(configured(status) for status in router.statuses()):
-            yield router
-            return
-    from turnout_io.sandbox import Sandbox
+    with contextlib.ExitStack() as stack:
+        environ: dict[str, str] | None = None
+        dotenv: str | None = env_file
+        if sandbox:
+            from turnout_io.sandbox import Sandbox
 
-    click.echo("turnout: no provider is configured, so a sandbox answers; `turnout providers` says more", err=True)
-    with Sandbox() as server, Router.from_env(environ=server.environ(), dotenv=None) as router:
-        yield router
+            config, dotenv, environ = None, None, stack.enter_context(Sandbox()).environ()
+        settings = load_settings(config, dotenv=dotenv, environ=environ)
+        overrides = _listed_prices() if prices and not settings.router.get("prices") else {}
+        if config is not None:
+            router = Router.from_config(config, dotenv=dotenv, **overrides)
+        else:
+            router = Router.from_env(dotenv=dotenv, environ=environ, **overrides)
+        defaults = (
+            Defaults(model=ModelConfig("openai", DEFAULTS["openai"]))
+            if sandbox
+            else read_defaults(settings.cli, env_file, config)
+        )
+        yield Session(stack.enter_context(router), defaults, settings, settings.policy(**overrides))
 
 
-# What is asked where the user names no model: a small one of each provider, in the catalog's order.
+def read_defaults(section: Mapping[str, Any], env_file: str, config: str | None) -> Defaults:
+    """Return the defaults of a section `cli` of the file `config`, and of the variables.
+
+    Raises:
+        SettingsError: If one of them cannot be used.
+    """
+    try:
+        return Defaults.read(section, read_variables(env_file))
+    except SettingsError as error:
+        raise SettingsError(f"{config}: {error}" if str(error).startswith("cli") else str(error)) from None
+
+
+def _listed_prices() -> dict[str, Any]:
+    """Return the prices of the extra `prices` as a field of the policy; nothing if it is not installed."""
+    try:
+        from turnout_io.price_list import PriceList
+    except ModuleNotFoundError:
+        return {}
+    return {"prices": PriceList()}
+
+
+# A small model of each provider, in the catalog's order: suggestions, and never used without the user's choice.
 DEFAULTS = {
     "openai": "gpt-4o-mini",
     "gemini": "gemini-2.5-flash",
@@ -54,10 +109,54 @@ DEFAULTS = {
 
 
 def configured(status: ProviderStatus) -> bool:
-    # A server of one's own needs no key, so that it could be used says nothing about whether it runs.
+    """Return True if the provider has its key. A local server needs none, which does not show that it runs."""
     return status.status == "available" and status.provider in DEFAULTS
 
 
-def default_models(router: Router) -> list[ModelConfig]:
-    usable = [status.provider for status in router.statuses() if configured(status)]
-    return [ModelConfig(name, DEFAULTS[name]) for name in usable]
+def choose_models(session: Session, given: Sequence[ModelConfig]) -> list[ModelConfig]:
+    """Return the models of a call: those of -m, else the user's default.
+
+    Raises:
+        Unusable: If there is neither. The message lists what can be used.
+    """
+    if given:
+        return list(given)
+    defaults = session.defaults
+    if defaults.model is not None:
+        return [defaults.model, *defaults.fallbacks]
+    raise _no_model(session)
+
+
+def _no_model(session: Session) -> Unusable:
+    from turnout.providers import CATALOG
+
+    statuses = [status for status in session.router.statuses() if status.status == "available"]
+    routes = [f"route/{route.name}" for route in session.settings.routes]
+    keyed = [f"{status.provider}/{DEFAULTS[status.provider]}" for status in statuses if configured(status)]
+    others = [
+        f"{status.provider}/MODEL  (turnout models {status.provider} lists them)"
+        for status in statuses
+        if not configured(status) and (status.provider not in CATALOG or CATALOG[status.provider].needs_key)
+    ]
+    choices = [*routes, *keyed, *others]
+    if choices:
+        first = next(iter([*routes, *keyed]), "PROVIDER/MODEL")
+        listed = "\n".join(f"  {choice}" for choice in choices)
+        return WrongUsage(
+            f"no model is chosen. These can be used:\n{listed}\n"
+            f"Give one with -m, or set a default: turnout config set model {first}"
+        )
+    return no_provider()
+
+
+def no_provider() -> Unusable:
+    """Return the error for a command that needs a provider, if none is configured."""
+    return Unusable(
+        "no provider is configured, so nothing was sent. Set a key, and choose a model:\n"
+        "  export OPENAI_API_KEY=...     turnout chat -m openai/gpt-4o-mini PROMPT\n"
+        "  export GEMINI_API_KEY=...     turnout chat -m gemini/gemini-2.5-flash PROMPT\n"
+        "  export ANTHROPIC_API_KEY=...  turnout chat -m anthropic/claude-haiku-4-5 PROMPT\n"
+        "A server on this machine needs no key: turnout chat -m ollama/MODEL PROMPT\n"
+        "turnout providers lists all providers; turnout chat --sandbox PROMPT tries\n"
+        "the command without one."
+    )

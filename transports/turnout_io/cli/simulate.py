@@ -1,15 +1,17 @@
-"""`turnout simulate`: what the policy would do, on a virtual clock."""
+"""`turnout simulate`: how a policy would behave, on a virtual clock."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import attrs
 import click
 
-from turnout.config.values import SettingsError
+from turnout.config.values import SettingsError, nearest
 from turnout.simulation import read_scenario
 from turnout.simulation import simulate as run
 from turnout_io.cli.errors import one_line
@@ -17,21 +19,46 @@ from turnout_io.cli.options import JSON
 from turnout_io.files import read_yaml
 from turnout_io.recorder import TraceRecorder
 
-__all__ = ["simulate"]
+__all__ = ["scenario_names", "simulate"]
+
+
+def scenario_names() -> list[str]:
+    """Return the names of the scenarios that are installed with the package."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in (files("turnout_io") / "scenarios").iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in scenario_names() if name.startswith(incomplete)]
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(dir_okay=False, exists=True))
-@click.option("--seed", type=int, help="Instead of the scenario's own.")
-@click.option("--trace", type=click.Path(dir_okay=False), help="Write the trace of every call into this file.")
+@click.argument("scenario", shell_complete=_complete)
+@click.option("--seed", type=int, help="In place of the seed of the scenario.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write the trace of every call to this file.")
+@click.option("--show", is_flag=True, help="Print the scenario, and simulate nothing.")
 @JSON
-def simulate(scenario: str, seed: int | None, trace: str | None, as_json: bool) -> None:
-    """Play SCENARIO, a YAML file of providers, faults and calls, and tell who served whom, and what it took.
+def simulate(scenario: str, seed: int | None, trace: str | None, show: bool, as_json: bool) -> None:
+    """Simulate SCENARIO, and print which provider served the calls, and how fast.
 
-    No network, no waiting: an hour of an outage takes seconds, and the same seed gives the same report.
+    SCENARIO is a YAML file, or one that is installed with turnout: brown-out,
+    outage, rate-limit or slow-tail. There is no network and no waiting: an hour
+    takes seconds, and the same seed gives the same report.
+
+    \b
+    Examples:
+      turnout simulate outage
+      turnout simulate outage --seed 7 --trace calls.jsonl
+      turnout simulate outage --show > mine.yaml
     """
-    with one_line(), contextlib.ExitStack() as stack:
-        document = read_yaml(Path(scenario))
+    with _scenario_file(scenario) as path, one_line(), contextlib.ExitStack() as stack:
+        if show:
+            click.echo(path.read_text("utf-8"), nl=False)
+            return
+        document = read_yaml(path)
         try:
             played = read_scenario(document)
         except SettingsError as error:
@@ -47,3 +74,18 @@ def simulate(scenario: str, seed: int | None, trace: str | None, as_json: bool) 
             click.echo(json.dumps(report.to_dict(), indent=1))
         else:
             click.echo(report)
+
+
+@contextlib.contextmanager
+def _scenario_file(scenario: str) -> Iterator[Path]:
+    """Yield the path of a scenario: a file, or an installed one by its name."""
+    path, names = Path(scenario), scenario_names()
+    if path.is_file():
+        yield path
+    elif scenario in names:
+        with as_file(files("turnout_io") / "scenarios" / f"{scenario}.yaml") as installed:
+            yield installed
+    elif path.stem in names:
+        raise click.UsageError(f"there is no file {scenario}; the installed scenario is: turnout simulate {path.stem}")
+    else:
+        raise click.UsageError(f"there is no file and no installed scenario {scenario!r}{nearest(scenario, names)}")

@@ -1,0 +1,188 @@
+"""`turnout chat`: the question, the request, and the forms of the answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.transports.cli.terminal import Terminal
+from turnout_io.sandbox import Fault, Sandbox
+
+MODEL = ("-m", "openai/gpt-4o-mini", "--no-log")
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+def content(sandbox: Sandbox) -> Any:
+    """Return the content of the last message of the only request."""
+    (request,) = sandbox.requests
+    return request.body["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "wanted"),
+    [
+        (("Summarize this.",), "Notes.\n", "Notes.\n\nSummarize this."),
+        ((), "Notes.\n", "Notes."),
+        (("-",), "\ufeffNotes.", "Notes."),
+        (("Hello?",), "", "Hello?"),
+    ],
+    ids=["joined", "stdin", "dash", "prompt"],
+)
+def test_stdin_and_prompt_are_joined(
+    terminal: Terminal, sandbox: Sandbox, words: tuple[str, ...], stdin: str, wanted: str
+) -> None:
+    done = terminal.check("chat", *words, *MODEL, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    assert content(sandbox) == wanted
+
+
+def test_a_pipe_and_a_prompt_are_joined_in_a_process(terminal: Terminal, sandbox: Sandbox) -> None:
+    done = terminal.type("chat", "Summarize this.", *MODEL, stdin="Notes.\n")
+    assert done.returncode == 0, done.stderr
+    assert content(sandbox) == "Notes.\n\nSummarize this."
+
+
+@pytest.mark.parametrize("words", [(), ("",), ("-",), (" \n",)])
+def test_an_empty_question_is_an_error(bare: Terminal, words: tuple[str, ...]) -> None:
+    done = bare.check("chat", *words, *MODEL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the question is empty" in done.stderr
+
+
+def test_stdin_that_is_not_text_is_refused(terminal: Terminal) -> None:
+    done = terminal.check("chat", "x", *MODEL, stdin=b"\xff\xfe\x00")
+    assert done.returncode == 2
+    assert "stdin is not UTF-8 text (byte 0)" in done.stderr
+
+
+def test_the_answer_is_streamed_and_explained(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.answer("openai", "Forty-two, I think.")
+    done = terminal.check("chat", "Why?", *MODEL, "--explain", "-s", "Be brief.", "-u")
+    assert (done.returncode, done.stdout) == (0, "Forty-two, I think.\n")
+    assert "answered by openai/gpt-4o-mini" in done.stderr
+    assert "turnout: openai/gpt-4o-mini: " in done.stderr
+    assert " completion tokens, cost " in done.stderr
+    (request,) = sandbox.requests
+    assert request.body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_the_answer_is_printed_whole(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.answer("openai", "Forty-two, I think.")
+    done = terminal.check("chat", "Why?", *MODEL, "--no-stream")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Forty-two, I think.\n", "")
+
+
+def test_json_has_usage_cost_served_model_and_attempts(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(status=503), forever=True)
+    done = terminal.check("chat", "x", *MODEL, "-m", "gemini/gemini-2.5-flash", "--json", "--explain")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["model"], answer["served_model"]) == ("gemini/gemini-2.5-flash", "gemini-2.5-flash")
+    assert answer["usage"]["total_tokens"] > 0
+    assert answer["cost"] > 0
+    outcomes = [(attempt["candidate"], attempt["outcome"], attempt["status"]) for attempt in answer["attempts"]]
+    assert outcomes[0] == ("openai/gpt-4o-mini", "failed", 503)
+    assert outcomes[-1] == ("gemini/gemini-2.5-flash", "answered", 200)
+    assert answer["trace"]["operation"] == "chat"
+
+
+def test_an_error_is_json_too_if_that_was_asked_for(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(status=401), forever=True)
+    done = terminal.check("chat", "x", *MODEL, "--json")
+    assert done.returncode == 1
+    error = json.loads(done.stdout)["error"]
+    assert (error["type"], error["status"], error["provider"]) == ("AuthenticationFailed", 401, "openai")
+    assert [attempt["outcome"] for attempt in error["attempts"]] == ["failed"]
+    assert done.stderr.startswith("turnout: openai: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> None:
+    done = terminal.check(
+        "chat", "x", *MODEL, "-o", "temperature", "0.2", "-o", "max-tokens", "50", "-o", "stop", "END"
+    )
+    assert done.returncode == 0, done.stderr
+    (request,) = sandbox.requests
+    assert (request.body["temperature"], request.body["stop"]) == (0.2, ["END"])
+    assert 50 in (request.body.get("max_tokens"), request.body.get("max_completion_tokens"))
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("-o", "temprature", "0"), "-o temprature: no such setting; did you mean temperature?"),
+        (("-o", "temperature", "hot"), "ModelConfig.temperature"),
+        (("-a", "nothing.png"), "-a nothing.png: No such file"),
+        (("--schema", "{"), "--schema: this is not JSON"),
+        (("--schema", "name, age number"), "'age number' is no field"),
+        (("--schema", "dog.json"), "--schema dog.json: there is no such file"),
+        (("-a", "-", "-a", "-"), "stdin can be read only once"),
+        (("--conversation", "x"), "no conversation has the id 'x'"),
+        (("-t", "template"), "No such option"),
+    ],
+)
+def test_wrong_options_are_named(bare: Terminal, words: tuple[str, ...], wanted: str) -> None:
+    done = bare.check("chat", "x", *MODEL, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert wanted in done.stderr
+
+
+def test_an_image_of_stdin_and_a_text_file_are_attached(terminal: Terminal, sandbox: Sandbox) -> None:
+    notes = terminal.folder / "notes.txt"
+    notes.write_text("Rain tomorrow.")
+    done = terminal.check("chat", "What is this?", *MODEL, "-a", "-", "-a", str(notes), stdin=PNG)
+    assert done.returncode == 0, done.stderr
+    question, image, text = content(sandbox)
+    assert question == {"type": "text", "text": "What is this?"}
+    assert image["image_url"]["url"].startswith("data:image/png;base64,")
+    assert text["text"] == "notes.txt:\n\nRain tomorrow."
+
+
+def test_a_url_is_attached(terminal: Terminal, sandbox: Sandbox) -> None:
+    done = terminal.check("chat", "x", *MODEL, "-a", "https://example.com/yard.jpg?size=2")
+    assert done.returncode == 0, done.stderr
+    assert content(sandbox)[1]["image_url"]["url"] == "https://example.com/yard.jpg?size=2"
+
+
+def test_a_short_schema_is_a_json_schema(terminal: Terminal, sandbox: Sandbox) -> None:
+    done = terminal.check("chat", "Invent a dog.", *MODEL, "--schema", "name, age int: in years")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout).keys() == {"name", "age"}
+    (request,) = sandbox.requests
+    schema = request.body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["age"] == {"type": "integer", "description": "in years"}
+
+
+def test_the_first_code_block_is_printed_alone(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.answer("openai", "Here:\n\n```sh\nls -l\n```\n\nand\n\n```sh\nrm x\n```\n")
+    done = terminal.check("chat", "x", *MODEL, "-x")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ls -l\n", "")
+
+
+def test_an_answer_without_a_code_block_is_an_error(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.answer("openai", "I cannot.")
+    done = terminal.check("chat", "x", *MODEL, "-x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "I cannot.\nturnout: the answer, printed above on stderr, has no code block\n"
+
+
+def test_a_dry_run_shows_requests_without_keys_and_sends_nothing(terminal: Terminal, sandbox: Sandbox) -> None:
+    words = ("-m", "gemini/gemini-2.5-flash", "-m", "nobody/x", "--dry-run")
+    done = terminal.check("chat", "Why?", "-m", "openai/gpt-4o-mini", *words[:2], "--dry-run", "-o", "temperature", "0")
+    assert done.returncode == 0, done.stderr
+    assert sandbox.requests == ()
+    assert "1. openai/gpt-4o-mini\n   POST http://127.0.0.1" in done.stdout
+    assert '"temperature": 0' in done.stdout
+    assert "2. gemini/gemini-2.5-flash" in done.stdout
+    assert sandbox.key("openai") not in done.stdout
+    assert sandbox.key("gemini") not in done.stdout
+
+
+def test_a_dry_run_says_why_a_candidate_would_be_skipped(bare: Terminal) -> None:
+    done = bare.check("chat", "Why?", "-m", "openai/gpt-4o-mini", "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        {"model": "openai/gpt-4o-mini", "skipped": "not configured, OPENAI_API_KEY is missing"}
+    ]

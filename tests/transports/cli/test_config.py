@@ -1,0 +1,89 @@
+"""`turnout config`: the file changes where it must, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.transports.cli.terminal import Terminal
+from turnout.config.values import SettingsError
+from turnout_io.cli.defaults import KEYS, change_text
+
+FILES = [
+    "",
+    "# only a comment\n",
+    "cli:\n",
+    "cli: # nothing yet",
+    "cli: {}\n",
+    "cli:\n  model: a/b # mine\nproviders: {}\n",
+    "providers:\n  openai:\n    apiKey: ${KEY}\n# last\n",
+    "cli:\n    system: |\n      Be brief.\n      Be kind.\n    model: 'a/b'\n# end\n",
+    "cli: {model: a/b, log: true}\n",
+    "cli:\n  model:\n  log: true\n",
+    "cli:\n  fallbacks:\n    - a/b\n    - c/d\n  log: true\n",
+    "runtime: {router: {maxRetries: 2}}",
+]
+values = st.one_of(st.booleans(), st.integers(1, 100), st.text(max_size=30), st.lists(st.text(max_size=9), max_size=3))
+
+
+@given(st.sampled_from(FILES), st.sampled_from(KEYS), values)
+def test_one_value_changes_and_all_others_stay(text: str, key: str, value: Any) -> None:
+    try:
+        changed = change_text(text, key, value)
+    except SettingsError:
+        return
+    before, after = yaml.safe_load(text) or {}, yaml.safe_load(changed)
+    assert after["cli"].pop(key) == value
+    wanted = {**(before.get("cli") or {})}
+    wanted.pop(key, None)
+    assert after["cli"] == wanted
+    assert {**after, "cli": None} == {**before, "cli": None}
+    assert [line for line in text.splitlines() if line.lstrip().startswith("#")] == [
+        line for line in changed.splitlines() if line.lstrip().startswith("#") and line in text
+    ]
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_model_can_be_set_in_every_file(text: str) -> None:
+    assert yaml.safe_load(change_text(text, "model", "openai/gpt-4o-mini"))["cli"]["model"] == "openai/gpt-4o-mini"
+
+
+@pytest.mark.parametrize("text", ["cli: [1", "cli: [1]", "[]", "just text"])
+def test_a_file_that_cannot_be_changed_is_left_alone(text: str) -> None:
+    with pytest.raises(SettingsError):
+        change_text(text, "model", "a/b")
+
+
+@pytest.mark.slow
+def test_set_show_and_path_agree(bare: Terminal) -> None:
+    assert bare.type("config", "set", "model", "openai/gpt-4o-mini").returncode == 0
+    shown = bare.type("config", "show")
+    assert shown.stdout == "cli:\n  model: openai/gpt-4o-mini\n"
+    assert bare.type("config", "path").stdout.strip() == str(bare.settings / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "wanted"),
+    [
+        (("modle", "a/b"), 2, "did you mean model?"),
+        (("model", "gpt"), 1, "a model is written provider/model"),
+        (("timeout", "soon"), 1, "a duration such as 55s"),
+        (("log", "maybe"), 1, "true or false was expected"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_it_is_written(
+    bare: Terminal, words: tuple[str, ...], code: int, wanted: str
+) -> None:
+    done = bare.check("config", "set", *words)
+    assert done.returncode == code
+    assert wanted in done.stderr
+    assert not bare.settings.exists()
+
+
+def test_the_example_is_a_configuration(bare: Terminal) -> None:
+    done = bare.check("config", "example")
+    assert "openai" in yaml.safe_load(done.stdout)["providers"]

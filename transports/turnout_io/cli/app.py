@@ -1,0 +1,103 @@
+"""The commands of `turnout`, and what happens when one of them ends."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from typing import Final
+
+import click
+
+__all__ = ["cli", "run"]
+
+# Each command with its module. A module is imported when its command is used: all of them cost half a second.
+_COMMANDS: Final = {
+    "chat": "chat.command",
+    "logs": "chat.logs",
+    "embed": "embed",
+    "models": "models",
+    "providers": "providers",
+    "config": "config",
+    "explain": "traces.commands",
+    "replay": "traces.commands",
+    "simulate": "simulate",
+    "batch": "batch",
+    "serve": "serve",
+    "sandbox": "sandbox",
+    "demo": "sandbox",
+    "completion": "completion",
+}
+
+# Commands of other programs, and how the same is done here.
+_ELSEWHERE: Final = {
+    "ask": "turnout chat PROMPT",
+    "complete": "turnout chat PROMPT",
+    "keys": "turnout has no key store: set the key in a variable such as OPENAI_API_KEY, in the file .env or in the "
+    "config file (turnout config path); turnout providers shows which are found",
+    "prompt": "turnout chat PROMPT",
+    "proxy": "turnout serve",
+    "templates": "turnout has no templates: put instructions into chat --system or the config file",
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"turnout_io.cli.{module}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in _ELSEWHERE:
+            raise click.UsageError(f"no command is named {name!r}; the way here: {_ELSEWHERE[name]}", ctx)
+        if name not in _COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, _COMMANDS, 1)
+            hint = f"did you mean turnout {near[0]}?" if near else "turnout --help lists the commands"
+            raise click.UsageError(f"no command is named {name!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(None, "-V", "--version", package_name="turnout", message="turnout %(version)s")
+def cli() -> None:
+    """Send LLM requests to many providers, with retries and fallbacks.
+
+    \b
+    Examples:
+      turnout demo
+      turnout config set model openai/gpt-4o-mini
+      turnout chat "Why do railway points freeze?"
+      cat notes.txt | turnout chat "Summarize this."
+
+    Exit codes: 0 success; 1 a call failed, or something is not configured;
+    2 wrong usage; 130 Ctrl-C.
+    """
+
+
+def run() -> None:
+    """Run one command, and end the process with its exit code."""
+    try:
+        code = cli.main(prog_name="turnout", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has closed it. The interpreter flushes stdout at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,1 @@
+"""`turnout chat` and `turnout logs`: questions, answers, and the conversations that are kept."""

@@ -1,0 +1,59 @@
+"""`turnout logs`: the conversations that `turnout chat` kept."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import click
+
+from turnout.messages import Role
+from turnout_io.cli.chat.conversations import Turn, conversations_file, read_turns
+from turnout_io.cli.chat.output import printable
+from turnout_io.cli.defaults import user_folder
+from turnout_io.cli.errors import one_line
+from turnout_io.cli.options import JSON
+
+__all__ = ["logs"]
+
+
+@click.command()
+@click.option("-n", "--number", default=3, show_default=True, type=click.IntRange(min=0), help="How many; 0 for all.")
+@click.option("--conversation", metavar="ID", help="Only this conversation.")
+@click.option("--path", "only_path", is_flag=True, help="Print where the file is.")
+@JSON
+def logs(number: int, conversation: str | None, only_path: bool, as_json: bool) -> None:
+    """Show the last questions and answers that `turnout chat` kept.
+
+    The file is an SQLite database. Delete it to forget all conversations.
+
+    \b
+    Examples:
+      turnout logs
+      turnout logs -n 0 --json
+      turnout logs --path
+    """
+    path = conversations_file(user_folder())
+    if only_path:
+        click.echo(path)
+        return
+    with one_line():
+        turns = read_turns(path, conversation=conversation, last=number or None)
+    if as_json:
+        for turn in turns:
+            click.echo(json.dumps(turn.to_dict(), ensure_ascii=False))
+        return
+    if not turns:
+        click.echo(f"turnout: no conversation is kept in {path}", err=True)
+    for turn in turns:
+        click.echo(_text_of(turn))
+
+
+def _text_of(turn: Turn) -> str:
+    when = datetime.fromtimestamp(turn.at).astimezone()
+    lines = [f"# {when:%Y-%m-%d %H:%M}  {turn.model}  conversation {turn.conversation}", ""]
+    for message in turn.messages:
+        others = len(message.content) - 1
+        attached = f" [{others} attachments]" if message.role is Role.USER and others > 0 else ""
+        lines += [f"{message.role.value}: {printable(message.text).rstrip()}{attached}", ""]
+    return "\n".join(lines)

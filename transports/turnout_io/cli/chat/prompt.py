@@ -1,0 +1,214 @@
+"""The request of `turnout chat`: text from the command line and stdin, attachments, settings and a schema."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import click
+
+from turnout.chat import ModelConfig, ResponseFormat
+from turnout.config.values import nearest
+from turnout.messages import Audio, File, Image, Message, Part, Text
+from turnout.providers.decoding.media import media_type_of
+
+__all__ = ["read_question", "read_stdin", "response_format_of", "with_settings"]
+
+# Beside the file types that the standard library knows.
+_MEDIA_TYPES = {".webp": "image/webp", ".heic": "image/heic", ".m4a": "audio/mp4", ".flac": "audio/flac"}
+_URL = re.compile(r"(https?|data):", re.IGNORECASE)
+
+
+def read_question(prompt: str | None, attachments: Iterable[str]) -> Message:
+    """Return the user's message: stdin, then PROMPT, then the attachments.
+
+    Args:
+        prompt: PROMPT; "-" or None for stdin alone.
+        attachments: Paths, URLs, or "-" for stdin.
+
+    Raises:
+        click.UsageError: If there is no question, or an attachment cannot be read.
+    """
+    names = list(attachments)
+    if names.count("-") + (prompt == "-") > 1:
+        raise click.UsageError('stdin can be read only once: give "-" only once')
+    data = _stdin_data(is_wanted="-" in names or prompt == "-", can_wait=prompt is None and not names)
+    parts = [_attachment(name, data if name == "-" else None) for name in names]
+    piped = "" if "-" in names else _text_of(data)
+    typed = prompt if prompt is not None and prompt != "-" else ""
+    text = "\n\n".join(piece for piece in (piped.strip("\n"), typed) if piece.strip())
+    if not text and not parts:
+        if prompt is None and not data and sys.stdin is not None and sys.stdin.isatty():
+            raise click.UsageError("give a PROMPT, or pipe text into the command")
+        raise click.UsageError("the question is empty: PROMPT and stdin have no text")
+    return Message.user(*([text] if text else []), *parts)
+
+
+def read_stdin() -> str:
+    """Return all of stdin as text.
+
+    Raises:
+        click.UsageError: If it is not UTF-8.
+    """
+    return _text_of(sys.stdin.buffer.read())
+
+
+def _stdin_data(*, is_wanted: bool, can_wait: bool) -> bytes:
+    """Return the bytes of stdin if it was asked for, or if it is a file or a pipe.
+
+    A terminal is read only if that was asked for, because the user would have to end it with Ctrl-D.
+    """
+    if sys.stdin is None:
+        return b""
+    if not is_wanted:
+        try:
+            mode = os.fstat(sys.stdin.fileno()).st_mode
+        except (OSError, ValueError):
+            return sys.stdin.buffer.read()  # no file descriptor: the text of a program that runs this command
+        if stat.S_ISCHR(mode) and (sys.stdin.isatty() or not can_wait):
+            return b""
+    return sys.stdin.buffer.read()
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"stdin is not UTF-8 text (byte {error.start}); to send it as a file, give -a - and PROMPT"
+        ) from None
+
+
+def _attachment(name: str, stdin: bytes | None) -> Part:
+    if stdin is None and _URL.match(name):
+        return _linked(name)
+    if stdin is not None:
+        data, label = stdin, "stdin"
+    else:
+        path = Path(name).expanduser()
+        try:
+            data, label = path.read_bytes(), path.name
+        except OSError as error:
+            raise click.UsageError(f"-a {name}: {error.strerror or error}") from None
+    if not data:
+        raise click.UsageError(f"-a {name}: it is empty")
+    media_type = media_type_of(data, "application/pdf" if data.startswith(b"%PDF") else _guess(label))
+    if media_type.startswith("image/"):
+        return Image(data=data, media_type=media_type)
+    if media_type.startswith("audio/"):
+        return Audio(data=data, media_type=media_type)
+    try:
+        return Text(f"{label}:\n\n{data.decode('utf-8-sig')}")
+    except UnicodeDecodeError:
+        return File(data=data, media_type=media_type, filename=label)
+
+
+def _linked(url: str) -> Part:
+    if url[:5].lower() == "data:":
+        media_type = url[5:].partition(",")[0].partition(";")[0]
+    else:
+        media_type = _guess(urlsplit(url).path)
+    if media_type.startswith("audio/"):
+        raise click.UsageError(f"-a {url[:80]}: providers take no URLs of sound; download it and attach the file")
+    if media_type.startswith("image/") or media_type == "application/octet-stream":
+        return Image(url)
+    return File(url=url, media_type=media_type)
+
+
+def _guess(name: str) -> str:
+    extension = os.path.splitext(name)[1].lower()
+    return _MEDIA_TYPES.get(extension) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def with_settings(models: Iterable[ModelConfig], options: Iterable[tuple[str, str]]) -> list[ModelConfig]:
+    """Return the models with the settings of `-o KEY VALUE`. A value is JSON, or else text.
+
+    Raises:
+        click.UsageError: If there is no such setting, or its value cannot be used.
+    """
+    known = [field.name for field in attrs.fields(ModelConfig)[2:]]
+    settings: dict[str, Any] = {}
+    for key, value in options:
+        name = key.replace("-", "_")
+        if name not in known:
+            raise click.UsageError(f"-o {key}: no such setting{nearest(name, known)}")
+        settings[name] = value if name == "reasoning_effort" else _json_or_text(value)
+    if not settings:
+        return list(models)
+    try:
+        return [attrs.evolve(model, **settings) for model in models]
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(f"-o: {error}") from None
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def response_format_of(text: str | None) -> ResponseFormat | None:
+    """Return the format of `--schema`: JSON, the path of a JSON file, or a short list of fields.
+
+    The short list is `name, age int, tags`: fields with `str` (the default), `int`, `float` or `bool`, and optionally
+    a description after a colon.
+
+    Raises:
+        click.UsageError: If it is none of them.
+    """
+    if text is None:
+        return None
+    if text.lstrip().startswith("{"):
+        return ResponseFormat(_schema(text, "--schema"))
+    if Path(text).is_file():
+        return ResponseFormat(_schema(Path(text).read_text("utf-8"), f"--schema {text}"))
+    if text.endswith(".json"):
+        raise click.UsageError(f"--schema {text}: there is no such file")
+    return ResponseFormat(_short_schema(text))
+
+
+def _schema(text: str, where: str) -> Mapping[str, Any]:
+    try:
+        schema = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"{where}: this is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise click.UsageError(f"{where}: a JSON Schema is an object")
+    return schema
+
+
+_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+
+
+def _short_schema(text: str) -> Mapping[str, Any]:
+    properties: dict[str, Any] = {}
+    for field in re.split(r"\n", text) if "\n" in text else text.split(","):
+        head, _, description = field.partition(":")
+        words = head.split()
+        if not words and not description:
+            continue
+        if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1] not in _TYPES):
+            raise click.UsageError(
+                f"--schema: {field.strip()!r} is no field; give JSON, a file, or a list such as 'name, age int'"
+            )
+        properties[words[0]] = {"type": _TYPES[words[1] if len(words) == 2 else "str"]}
+        if description.strip():
+            properties[words[0]]["description"] = description.strip()
+    if not properties:
+        raise click.UsageError("--schema: it is empty")
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,26 @@
+"""`turnout completion`: the script with which a shell completes commands, options and models."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+__all__ = ["completion"]
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL.
+
+    \b
+    Examples:
+      turnout completion bash > ~/.local/share/bash-completion/completions/turnout
+      turnout completion zsh > ~/.zfunc/_turnout
+      turnout completion fish > ~/.config/fish/completions/turnout.fish
+    """
+    from turnout_io.cli.app import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "turnout", "_TURNOUT_COMPLETE").source())

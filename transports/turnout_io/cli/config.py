@@ -1,0 +1,102 @@
+"""`turnout config`: the user's config file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import click
+
+from turnout.chat import ModelConfig
+from turnout.config.values import SettingsError, nearest
+from turnout_io.cli.defaults import KEYS, Defaults, change_text, user_file, write_atomically
+from turnout_io.cli.errors import one_line
+
+__all__ = ["config"]
+
+
+@click.group()
+def config() -> None:
+    """Show and change the user's config file.
+
+    \b
+    Examples:
+      turnout config set model openai/gpt-4o-mini
+      turnout config set fallbacks '[gemini/gemini-2.5-flash]'
+      turnout config show
+      turnout config example > turnout.yaml
+    """
+
+
+@config.command("path")
+def path_command() -> None:
+    """Print where the file is, also if it does not exist yet."""
+    click.echo(user_file())
+
+
+@config.command("show")
+def show_command() -> None:
+    """Print the file."""
+    path = user_file()
+    if not path.is_file():
+        click.echo(f"turnout: there is no {path}; turnout config set creates it", err=True)
+        return
+    click.echo(path.read_text("utf-8"), nl=False)
+
+
+@config.command("example")
+def example_command() -> None:
+    """Print a file with all providers and the settings of the router."""
+    click.echo((files("turnout_io") / "examples" / "config.yaml").read_text("utf-8"), nl=False)
+
+
+@config.command("set")
+@click.argument("key", metavar="KEY")
+@click.argument("value", metavar="VALUE")
+def set_command(key: str, value: str) -> None:
+    """Set a default of the commands. Other lines of the file stay as they are.
+
+    \b
+    KEY is one of:
+      model      the model of chat, if there is no -m
+      fallbacks  a list of models
+      system     instructions before every conversation
+      timeout    seconds for a whole call
+      log        true or false: whether chat keeps conversations
+    """
+    if key not in KEYS:
+        raise click.UsageError(f"{key!r} is no key of the command line{nearest(key, list(KEYS))}")
+    with one_line():
+        parsed = _parsed(key, value)
+        path = user_file()
+        text = path.read_text("utf-8") if path.is_file() else ""
+        write_atomically(path, change_text(text, key, parsed))
+    click.echo(f"turnout: {key} is set in {path}", err=True)
+
+
+def _parsed(key: str, value: str) -> Any:
+    import yaml
+
+    if key in ("model", "system"):
+        parsed: Any = value
+    else:
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SettingsError(f"{key}: {value!r} is not YAML") from None
+    if key == "fallbacks" and isinstance(parsed, str):
+        parsed = [parsed]
+    Defaults.read({key: parsed}, {})
+    if key == "model":
+        _check_provider(ModelConfig.parse(value))
+    return parsed
+
+
+def _check_provider(model: ModelConfig) -> None:
+    """Print a warning if no provider of this name is in the catalog: the config file can define it."""
+    from turnout.providers import CATALOG
+
+    if not model.is_route and model.provider not in CATALOG:
+        click.echo(
+            f"turnout: the catalog has no provider {model.provider!r}{nearest(model.provider, list(CATALOG))}", err=True
+        )

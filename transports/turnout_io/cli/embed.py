@@ -1,0 +1,209 @@
+"""`turnout embed`: texts from arguments, stdin or files as vectors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import click
+
+from turnout.chat import ModelConfig
+from turnout.embeddings import EmbeddingRequest, Vectors
+from turnout_io.cli.chat.prompt import read_stdin
+from turnout_io.cli.errors import one_line
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODELS, SANDBOX, TIMEOUT
+from turnout_io.cli.router import open_session
+
+__all__ = ["embed"]
+
+SHOWN_NUMBERS = 8
+TEXTS_PER_CALL = 256
+
+
+@attrs.frozen
+class Row:
+    """One text with its id: that of its line in JSON, else its number from 1."""
+
+    id: Any
+    text: str
+
+
+@click.command()
+@click.argument("texts", nargs=-1)
+@MODELS
+@click.option("-i", "--input", "sources", multiple=True, metavar="FILE", help='Lines of text or JSON; "-" is stdin.')
+@click.option("-o", "--output", metavar="FILE", help="Write the vectors to a .jsonl or .npy file.")
+@JSON
+@TIMEOUT
+@SANDBOX
+@CONFIG
+@ENV_FILE
+def embed(
+    texts: tuple[str, ...],
+    models: list[ModelConfig],
+    sources: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    timeout: float | None,
+    sandbox: bool,
+    config: str | None,
+    env_file: str,
+) -> None:
+    """Turn each of TEXTS into a vector. The text "-" is all of stdin.
+
+    A file of --input has one text per line. If its name ends in .jsonl, a line
+    is a JSON string, or an object with "text" or "input", and perhaps "id".
+
+    \b
+    Examples:
+      turnout embed "one text" "another" -m openai/text-embedding-3-small
+      cat page.txt | turnout embed - -m openai/text-embedding-3-small --json
+      turnout embed -i texts.jsonl -o out.npy -m gemini/gemini-embedding-001
+    """
+    if len(models) != 1:
+        raise click.UsageError("embed needs exactly one -m: vectors of different models cannot be compared")
+    if bool(texts) == bool(sources):
+        raise click.UsageError('give TEXTS, "-" for stdin, or --input FILE')
+    write = _writer_kind(output)
+    rows = _file_rows(sources) if sources else iter(_argument_rows(texts))
+    with one_line(as_json=as_json), open_session(config, env_file, sandbox=sandbox) as session:
+
+        def vectors_of(part: list[Row]) -> Vectors:
+            request = EmbeddingRequest(models[0], [row.text for row in part])
+            return session.router.embed(request, timeout=timeout).vectors
+
+        if output is None:
+            part = list(rows)
+            _print(part, vectors_of(_some(part)), as_json=as_json)
+            return
+        with _progress(_count(sources, texts)) as advance:
+            count = write(Path(output), _embedded(rows, vectors_of, advance))
+    click.echo(f"turnout: {count} vectors are in {output}", err=True)
+
+
+def _some(rows: list[Row]) -> list[Row]:
+    if not rows:
+        raise ValueError("there is no text to embed")
+    return rows
+
+
+def _argument_rows(texts: Iterable[str]) -> list[Row]:
+    rows = [Row(number, read_stdin() if text == "-" else text) for number, text in enumerate(texts, 1)]
+    for row in rows:
+        if not row.text.strip():
+            raise click.UsageError(f"text {row.id} is empty")
+    return rows
+
+
+def _file_rows(sources: Iterable[str]) -> Iterator[Row]:
+    number = 0
+    for source in sources:
+        with _opened(source) as file:
+            for line_number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                number += 1
+                yield _row(line, number, f"{source}, line {line_number}", is_json=source.endswith(".jsonl"))
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[IO[str]]:
+    if source == "-":
+        yield sys.stdin
+        return
+    with open(source, encoding="utf-8-sig") as file:
+        yield file
+
+
+def _row(line: str, number: int, where: str, *, is_json: bool) -> Row:
+    if not is_json:
+        return Row(number, line.rstrip("\r\n"))
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: this is not JSON: {error}") from None
+    fields = value if isinstance(value, dict) else {"text": value}
+    text = fields.get("text", fields.get("input"))
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f'{where}: a text was expected in the field "text" or "input"')
+    return Row(fields.get("id", number), text)
+
+
+def _count(sources: tuple[str, ...], texts: tuple[str, ...]) -> int | None:
+    """Return how many texts there are; None if one of the files is stdin."""
+    if not sources:
+        return len(texts)
+    if "-" in sources:
+        return None
+    count = 0
+    for source in sources:
+        with open(source, "rb") as file:
+            count += sum(1 for line in file if line.strip())
+    return count
+
+
+def _embedded(
+    rows: Iterator[Row], vectors_of: Callable[[list[Row]], Vectors], advance: Callable[[int], None]
+) -> Iterator[tuple[list[Row], Vectors]]:
+    while part := list(islice(rows, TEXTS_PER_CALL)):
+        yield part, vectors_of(part)
+        advance(len(part))
+
+
+def _writer_kind(output: str | None) -> Callable[[Path, Iterator[tuple[list[Row], Vectors]]], int]:
+    if output is None or output.endswith((".jsonl", ".ndjson")):
+        return _write_lines
+    if output.endswith(".npy"):
+        return _write_numpy
+    raise click.UsageError(f"--output {output}: the name must end in .jsonl or .npy")
+
+
+def _write_lines(path: Path, parts: Iterator[tuple[list[Row], Vectors]]) -> int:
+    """Write one line for each text as soon as it has its vector. What is written stays if a later call fails."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for rows, vectors in parts:
+            for row, vector in zip(rows, vectors.tolist(), strict=True):
+                file.write(json.dumps({"id": row.id, "embedding": vector}, ensure_ascii=False) + "\n")
+            count += len(rows)
+    return count
+
+
+def _write_numpy(path: Path, parts: Iterator[tuple[list[Row], Vectors]]) -> int:
+    try:
+        import numpy
+    except ModuleNotFoundError:
+        raise ValueError("to write .npy, pip install numpy; or give a name that ends in .jsonl") from None
+    vectors = Vectors.joined([vectors for _, vectors in parts])
+    numpy.save(path, numpy.asarray(vectors))
+    return len(vectors)
+
+
+@contextlib.contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on stderr if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("texts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("texts", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _print(rows: list[Row], vectors: Vectors, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(vectors.tolist()))
+        return
+    for row, vector in zip(rows, vectors, strict=True):
+        numbers = ", ".join(f"{number:.4f}" for number in vector[:SHOWN_NUMBERS])
+        more = ", …" if len(vector) > SHOWN_NUMBERS else ""
+        text = row.text if len(row.text) <= 60 else f"{row.text[:59]}…"
+        click.echo(f"{text!r}: {len(vector)} dimensions [{numbers}{more}]")

@@ -1,0 +1,1 @@
+"""`turnout explain`, `trace` and `replay`: how calls were decided."""

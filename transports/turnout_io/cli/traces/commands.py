@@ -1,0 +1,119 @@
+"""`turnout explain | trace | replay`: calls that a `TraceRecorder` wrote to a file, and calls that were not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.routing.replay import replay as decided_again
+from turnout.trace import Trace
+from turnout.trace.entries import Answered
+from turnout_io.cli.errors import CallFailed, one_line
+from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
+from turnout_io.recorder import read_traces
+
+__all__ = ["explain", "replay", "trace"]
+
+_FILE = click.argument("file", type=click.Path(dir_okay=False, exists=True))
+
+
+@click.command()
+@click.argument("file", metavar="FILE|PROMPT")
+@click.option("--line", type=click.IntRange(min=1), help="Only the call on this line.")
+@click.option("--failed", is_flag=True, help="Only calls that got no answer.")
+@MODELS
+@CONFIG
+@ENV_FILE
+def explain(
+    file: str, line: int | None, failed: bool, models: list[ModelConfig], config: str | None, env_file: str
+) -> None:
+    """Explain how each call in FILE was decided, or how a call would be.
+
+    A TraceRecorder writes FILE: one line of JSON for each call. With -m, the
+    argument is a PROMPT: its candidates and requests are shown, and nothing is
+    sent. `turnout chat --dry-run` does the same with all options of chat.
+
+    \b
+    Examples:
+      turnout explain calls.jsonl --failed
+      turnout explain calls.jsonl --line 7
+      turnout explain "Hello?" -m openai/gpt-4o-mini -m gemini/gemini-2.5-flash
+    """
+    if models:
+        from turnout_io.cli.chat.dry_run import print_plan
+        from turnout_io.cli.router import open_session
+
+        with one_line(), open_session(config, env_file, prices=True) as session:
+            print_plan(session, ChatRequest(models[0], file, fallbacks=models[1:]))
+        return
+    if not Path(file).is_file():
+        raise click.UsageError(f"there is no file {file}; to explain a PROMPT that is not sent, add -m PROVIDER/MODEL")
+    with one_line():
+        for number, recorded in _traces(file, line):
+            if not (failed and _answered(recorded)):
+                click.echo(f"line {number}{_when(recorded)}{_labels(recorded)}\n{recorded.explain()}\n")
+
+
+@click.command()
+@_FILE
+def replay(file: str) -> None:
+    """Decide each call in FILE again from its recorded facts.
+
+    This release must decide as the recorded one did. If not, the exit code is 1.
+    """
+    calls = changed = 0
+    with one_line():
+        for number, recorded in _traces(file):
+            calls += 1
+            differences = decided_again(recorded.to_dict())
+            changed += bool(differences)
+            for difference in differences:
+                click.echo(f"line {number}: {difference}")
+        if changed:
+            raise CallFailed(f"{changed} of {_counted(calls)} would be decided otherwise now")
+        click.echo(f"{_counted(calls)} decided again: every decision is the same")
+
+
+@click.group()
+def trace() -> None:
+    """Show traces of calls as a page for the browser."""
+
+
+def _traces(file: str, line: int | None = None) -> Iterator[tuple[int, Trace]]:
+    """Yield the traces of a file, or the one on a line.
+
+    Raises:
+        CallFailed: If there is none.
+    """
+    calls = found = last = 0
+    for number, recorded in read_traces(file):
+        calls, last = calls + 1, number
+        if line is None or number == line:
+            found += 1
+            yield number, recorded
+    if not calls:
+        raise CallFailed(f"{file} has no trace; TraceRecorder writes one line for each call")
+    if not found:
+        raise CallFailed(f"{file} has no call on line {line}; its last one is on line {last}")
+
+
+def _counted(calls: int) -> str:
+    return f"{calls} call{'' if calls == 1 else 's'}"
+
+
+def _answered(trace: Trace) -> bool:
+    return any(isinstance(entry, Answered) for entry in trace.entries)
+
+
+def _when(trace: Trace) -> str:
+    if trace.started_at is None:
+        return ""
+    return f", {datetime.fromtimestamp(trace.started_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _labels(trace: Trace) -> str:
+    return "".join(f", {name}: {value}" for name, value in trace.metadata.items())
