@@ -33,7 +33,7 @@ def print_stream(router: Router, request: ChatRequest, timeout: float | None) ->
         ends_line = True  # whether the cursor is at the start of a line; False while text is printed
         try:
             for event in stream:
-                if event.type in ("token", "refusal"):
+                if event.type == "token" or event.type == "refusal":
                     ends_line = False
                     click.echo(printable(event.delta), nl=False)
                     sys.stdout.flush()
