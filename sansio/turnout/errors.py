@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllAttemptsFailed",
+    "AllRateLimited",
     "AuthenticationFailed",
     "BudgetExceeded",
     "CapabilityUnsupported",
@@ -287,13 +288,42 @@ class DeadlineExceeded(RoutingError):
 class AllAttemptsFailed(RoutingError):
     """Several candidates were tried and each failed.
 
-    `errors` holds one error for each attempt, in order; `last` is the last of them and the `__cause__`.
+    Attributes:
+        errors: One error for each attempt, in order. The last one is also `last` and the `__cause__`.
+        retry_after: Seconds until the first candidate accepts requests again, if a provider told.
+        status: The HTTP status of the last error that has one.
+        partial: The longest response that arrived before one of them.
     """
 
     def __init__(self, message: str = "", *, errors: tuple[TurnoutError, ...] = ()) -> None:
         super().__init__(message)
         self.errors = errors
+        responses = [error for error in errors if isinstance(error, ProviderError)]
+        waits = [error.retry_after for error in responses if error.retry_after is not None]
+        self.retry_after = min(waits) if waits else None
+        self.status = next((error.status for error in reversed(responses) if error.status is not None), None)
+        partials = [error.partial for error in errors if error.partial is not None]
+        self.partial = max(partials, key=_length) if partials else None
 
     @property
     def last(self) -> TurnoutError | None:
         return self.errors[-1] if self.errors else None
+
+    def is_all(self, kind: type[TurnoutError]) -> bool:
+        """Return True if every attempt failed with an error of this class."""
+        return bool(self.errors) and all(isinstance(error, kind) for error in self.errors)
+
+
+class AllRateLimited(AllAttemptsFailed, RateLimited):
+    """Several candidates were tried, and the provider of each refused because of a rate limit."""
+
+    def __init__(self, message: str = "", *, errors: tuple[TurnoutError, ...] = ()) -> None:
+        RateLimited.__init__(self, message)
+        AllAttemptsFailed.__init__(self, message, errors=errors)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _length(partial: ChatResponse) -> int:
+    return len(partial.text) + len(partial.reasoning)

@@ -14,6 +14,7 @@ class FailureClass(enum.StrEnum):
     """The kind of a failure. The table `turnout.routing.policy.classify.RULES` says what follows each kind."""
 
     CONNECT = "connect"
+    CONNECT_TIMEOUT = "connect-timeout"
     # No connection, for a reason that time does not change: a bad certificate, or a proxy that refuses.
     CONNECT_CONFIG = "connect-config"
     STALE_CONNECTION = "stale-connection"

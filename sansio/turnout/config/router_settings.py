@@ -37,6 +37,7 @@ from turnout.config.values import (
     snake_keys,
     text_of,
     whole_number,
+    yes_or_no,
 )
 from turnout.prices import Price
 from turnout.routing.policy.routes import Choice, Route
@@ -126,7 +127,7 @@ _POLICY: dict[str, Reader] = {
     "max_attempts": whole_number,
     "backoff_initial": duration_seconds,
     "backoff_max": duration_seconds,
-    "fallback_reserve": number_of,
+    "short_wait": duration_seconds,
     "attempt_timeout": duration_seconds,
     "rules": _by_name(_read_rule),
     "fallbacks": _by_name(_read_models),
@@ -142,6 +143,9 @@ _POLICY: dict[str, Reader] = {
     "max_pending": whole_number,
     "limits": _by_name(_section(Limit, _LIMIT)),
     "breaker": _or_off(_section(BreakerPolicy, _BREAKER)),
+    "max_cooldown": duration_seconds,
+    "learn_limits": yes_or_no,
+    "max_learned_wait": duration_seconds,
 }
 
 

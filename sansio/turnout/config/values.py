@@ -112,6 +112,13 @@ def whole_number(value: object, where: str) -> int:
     return value
 
 
+def yes_or_no(value: object, where: str) -> bool:
+    """Return a bool. Raise SettingsError for anything else."""
+    if not isinstance(value, bool):
+        raise SettingsError(f"{where}: true or false was expected, not {value!r}")
+    return value
+
+
 def text_of(value: object, where: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise SettingsError(f"{where}: text was expected, not {type(value).__name__}")

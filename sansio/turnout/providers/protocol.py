@@ -98,6 +98,7 @@ class ModelProfile:
     first_content   seconds that it may think unseen before its first content; None is the router's default
     context_window  tokens of prompt and answer together
     embedding_tokens  tokens that the texts of one embedding request may have together
+    counts_max_tokens  whether the provider takes `max_tokens` for the tokens of the answer when it admits a request
     prefill         what an assistant message that it shall go on from must carry besides its text; None where the
                     model does not go on from one
     """
@@ -106,6 +107,7 @@ class ModelProfile:
     context_window: int | None = None
     embedding_tokens: int | None = None
     prefill: Mapping[str, Any] | None = None
+    counts_max_tokens: bool = False
 
 
 class Provider(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import random
 from collections.abc import Sequence
@@ -154,7 +155,13 @@ class Registry:
         return state
 
     def expand(
-        self, models: tuple[ModelConfig, ...], router_policy: Policy, seed: int, *, takes_turn: bool = True
+        self,
+        models: tuple[ModelConfig, ...],
+        router_policy: Policy,
+        seed: int,
+        now: float = -math.inf,
+        *,
+        takes_turn: bool = True,
     ) -> tuple[Sequence[ModelConfig], list[RouteOrdered], Policy | None]:
         """Replace each route by its models, in the order of trying.
 
@@ -162,6 +169,7 @@ class Registry:
             models: Models and routes, as a request names them.
             router_policy: For a route without a policy.
             seed: The seed of the strategies that draw.
+            now: Monotonic seconds.
             takes_turn: False to look only: it does not advance a round-robin.
 
         Returns:
@@ -183,7 +191,7 @@ class Registry:
             with self._lock:
                 turn = self._turns.get(route.name, 0)
                 self._turns[route.name] = turn + takes_turn
-            measured = [self._measure(choice, policy or router_policy) for choice in route.choices]
+            measured = [self._measure(choice, policy or router_policy, now) for choice in route.choices]
             order = order_choices(route.strategy, measured, turn, rng)
             ordered = [model.over(route.choices[index].model) for index in order]
             expanded += ordered
@@ -192,14 +200,14 @@ class Registry:
             entries.append(RouteOrdered(0.0, route.name, strategy, tuple(map(str, ordered)), scores))
         return expanded, entries, policy
 
-    def _measure(self, choice: Choice, policy: Policy) -> Measured:
+    def _measure(self, choice: Choice, policy: Policy, now: float) -> Measured:
         registered = self._providers.get(choice.model.provider)
         state = self.state_of(registered.provider if registered is not None else None, choice.model)
         price = by_model(policy.prices, choice.model)
         return Measured(
             choice,
             state.in_flight,
-            round(state.latency.load_score(state.in_flight), 6),
+            round(state.latency.load_score(state.in_flight, now), 6),
             state.latency.first_content.value,
             price.at_most(1000, 200) if price is not None else None,
         )

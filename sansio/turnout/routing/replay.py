@@ -20,7 +20,17 @@ import msgspec
 from turnout.errors import Phase
 from turnout.failures import FailureClass
 from turnout.routing.policy.classify import Action, Rule
-from turnout.routing.policy.plan import Blocked, CandidateInfo, Fallback, GiveUp, Plan, Retry, TryCandidate, WaitUntil
+from turnout.routing.policy.decisions import (
+    Blocked,
+    CandidateInfo,
+    FailureFacts,
+    Fallback,
+    GiveUp,
+    Retry,
+    TryCandidate,
+    WaitUntil,
+)
+from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.settings import Policy
 from turnout.trace import TraceError, check_version
 from turnout.trace.entries import NO_LARGER, Entry, FellBack, Queued, Retrying, Skipped
@@ -33,7 +43,7 @@ FIELDS = (
     "max_attempts",
     "backoff_initial",
     "backoff_max",
-    "fallback_reserve",
+    "short_wait",
     "attempt_timeout",
     "retry_mode",
     "on_interrupt",
@@ -84,8 +94,10 @@ class _Replay:
     plan: Plan = attrs.field(init=False)
     _blocked: dict[int, Blocked] = attrs.field(factory=dict, init=False)
     _started: dict[int, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
+    _running: set[int] = attrs.field(factory=set, init=False)
     _with_content: set[int] = attrs.field(factory=set, init=False)
     _failed: Mapping[str, Any] = attrs.field(factory=dict, init=False)
+    _throttled: bool = attrs.field(default=False, init=False)
     _expected: deque[Entry] = attrs.field(factory=deque, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -108,7 +120,9 @@ class _Replay:
         match entry["kind"]:
             case "candidate-blocked":
                 wait = entry["wait"] if entry["wait"] is not None else math.inf
-                self._blocked[entry["index"]] = Blocked(entry["reason"], wait, entry["limit"])
+                self._blocked[entry["index"]] = Blocked(
+                    entry["reason"], wait, entry["limit"], entry["load"], entry["advice"]
+                )
             case "queued":
                 made: object
                 decision = self._choose(at)
@@ -117,19 +131,20 @@ class _Replay:
                 )
                 made = Queued(at, until, decision.reason) if isinstance(decision, WaitUntil) else decision
                 yield from _compare(entry, made)
+            case "throttled":
+                self._throttled = True
             case "queue-full":
                 decision = self._choose(at)
                 if not isinstance(decision, WaitUntil):
                     yield from _compare(entry, decision)
             case "started" if entry["hedge"]:
-                first = max(self._started)
+                running = max(self._running)
                 # What was in the way of those before the one that was chosen is not recorded, only that it was.
                 order = plan.left
                 free = set(order[order.index(entry["index"]) :])
-                chosen = plan.choose_hedge(self._started[first]["index"], free.__contains__)
+                chosen = plan.choose_hedge(self._started[running]["index"], free.__contains__)
                 yield from _compare(entry, {**entry, "index": chosen.index} if chosen is not None else None)
-                self._started[entry["attempt"]] = entry
-                plan.attempt_started()
+                self._begin(entry)
             case "started":
                 decision = self._choose(at)
                 made = (
@@ -138,22 +153,25 @@ class _Replay:
                     else decision
                 )
                 yield from _compare(entry, made)
-                self._started[entry["attempt"]] = entry
-                plan.attempt_started()
+                self._begin(entry)
             case "skipped" if entry["index"] is not None:
                 plan.exclude(entry["index"])
             case "completed":
+                self._running.discard(entry["attempt"])
                 plan.part_returned()
+            case "cancelled":
+                self._running.discard(entry["attempt"])
             case "first-content":
                 self._with_content.add(entry["attempt"])
             case "failed":
                 self._failed = entry
+                self._running.discard(entry["attempt"])
                 reached_caller = self.recorded["operation"] == "stream" and entry["attempt"] in self._with_content
                 if entry["error"] != "DeadlineExceeded" and not reached_caller:
-                    self._expect(plan.failed(*self._facts()), entry)
+                    self._expect(plan.failed(self._facts()), entry)
             case "stream-broke":
                 plan.deadline = entry["deadline"]
-                after = plan.interrupted(*self._facts(), resume=entry["mode"] == "resume")
+                after = plan.interrupted(self._facts(), resume=entry["mode"] == "resume")
                 if not isinstance(after, GiveUp):  # else the break is raised, and no decision is told of
                     self._expect(after, self._failed)
             case "retrying" | "fell-back" | "skipped":
@@ -166,19 +184,34 @@ class _Replay:
 
     def _choose(self, at: float) -> TryCandidate | WaitUntil | GiveUp:
         blocked, self._blocked = self._blocked, {}
-        return self.plan.choose([(index, blocked.get(index)) for index in self.plan.left], at)
+        throttled, self._throttled = self._throttled, False
+        found = [(index, blocked.get(index)) for index in self.plan.left]
+        return self.plan.choose(found, at, throttled=throttled)
 
-    def _facts(self) -> tuple[int, FailureClass, float | None, Phase, float]:
+    def _begin(self, entry: Mapping[str, Any]) -> None:
+        self._started[entry["attempt"]] = entry
+        self._running.add(entry["attempt"])
+        self.plan.attempt_started(entry["index"])
+
+    def _facts(self) -> FailureFacts:
         failed = self._failed
-        place = self._started[failed["attempt"]]["index"]
-        return place, FailureClass(failed["failure"]), failed["retry_after"], Phase(failed["phase"]), failed["at"]
+        return FailureFacts(
+            self._started[failed["attempt"]]["index"],
+            FailureClass(failed["failure"]),
+            failed["retry_after"],
+            Phase(failed["phase"]),
+            failed["at"],
+            failed["other_free"],
+            failed["throttled"],
+        )
 
     def _expect(self, decision: Retry | Fallback | GiveUp, failed: Mapping[str, Any]) -> None:
         at, candidate = failed["at"], self._started[failed["attempt"]]["candidate"]
         if isinstance(decision, Retry):
             self._expected.append(Retrying(at, candidate, round(decision.wait, 6), decision.reason))
             return
-        self._expected.append(FellBack(at, candidate, decision.reason))
+        kept = isinstance(decision, Fallback) and decision.keep
+        self._expected.append(FellBack(at, candidate, decision.reason, kept))
         if isinstance(decision, Fallback):
             for place in decision.excluded:
                 name = self.recorded["rules"]["candidates"][place][3]

@@ -65,7 +65,7 @@ class RouterCore:
     _known_rules: tuple[Policy | None, dict[str, Any]] = attrs.field(default=(None, {}), init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.scheduler = Scheduler(self.policy, self._lock, self.make_quota, self.shared)
+        self.scheduler = Scheduler(self.policy, self._lock, self.make_quota, self.shared, self.rng)
         self._registry = Registry(self._lock, self.scheduler)
         self._layers = PolicyLayers(self.policy)
 
@@ -146,7 +146,7 @@ class RouterCore:
             if self.shared is not None and wall is not None:
                 self.shared.state.observe_clocks(now, wall)
         named, total_timeout = operation.candidates, options.total_timeout
-        models, entries, route_policy = self._registry.expand(named, self.policy, seed)
+        models, entries, route_policy = self._registry.expand(named, self.policy, seed, now)
         policy = self._layers.over_router(options.policy, route_policy)
         self.scheduler.call_started(policy.hedge, now)
         deadline = _timeout(options, named[0], policy)

@@ -164,11 +164,12 @@ class Simulation:
                 self.now = when
             action()
             if self.core.scheduler.ready:
-                self._wake()
+                self.wake_ready()
 
     # -- the driver ---------------------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
+    def wake_ready(self) -> None:
+        """Continue the calls that the scheduler admitted while they slept."""
         while ready := self.core.take_ready():
             for call in ready:
                 if self._asleep.pop(call, None) is not None:

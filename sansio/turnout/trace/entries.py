@@ -32,6 +32,7 @@ __all__ = [
     "Skipped",
     "Started",
     "StreamBroke",
+    "Throttled",
 ]
 
 # Why a candidate is excluded after the context overflow of another.
@@ -68,7 +69,7 @@ class CandidateBlocked(msgspec.Struct, frozen=True, gc=False):
     """A candidate was skipped for now.
 
     Attributes:
-        reason: See `turnout.routing.policy.plan.Blocked`.
+        reason: See `turnout.routing.policy.decisions.Blocked`, also for `load` and `advice`.
         wait: Seconds until the reason passes; None if only an event can tell.
         limit: The name of the limit, if it is one.
     """
@@ -80,6 +81,8 @@ class CandidateBlocked(msgspec.Struct, frozen=True, gc=False):
     reason: str
     wait: float | None
     limit: str | None = None
+    load: float = 0.0
+    advice: bool = False
 
 
 class Queued(msgspec.Struct, frozen=True, gc=False):
@@ -89,6 +92,13 @@ class Queued(msgspec.Struct, frozen=True, gc=False):
     at: float
     until: float | None
     reason: str
+
+
+class Throttled(msgspec.Struct, frozen=True, gc=False):
+    """So few requests of the router succeed lately that no candidate is tried while it should rest."""
+
+    kind: ClassVar[str] = "throttled"
+    at: float
 
 
 class QueueFull(msgspec.Struct, frozen=True, gc=False):
@@ -144,6 +154,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         phase: How far the attempt had got, which tells whether the provider may have processed it.
         code: The provider's own code, or why there was no connection (`turnout.errors.ConnectFailed.reason`).
         error: The name of the error's class.
+        other_free: Another candidate could be used at once.
+        throttled: So few requests of the router succeed lately that this one may not be repeated.
     """
 
     kind: ClassVar[str] = "failed"
@@ -155,6 +167,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     code: str | None = None
     retry_after: float | None = None
     error: str = ""
+    other_free: bool = False
+    throttled: bool = False
 
 
 class Retrying(msgspec.Struct, frozen=True, gc=False):
@@ -168,12 +182,13 @@ class Retrying(msgspec.Struct, frozen=True, gc=False):
 
 
 class FellBack(msgspec.Struct, frozen=True, gc=False):
-    """The call gave up on a candidate."""
+    """The call turned to another candidate. `kept`: the failed one may still be used when its limit allows it."""
 
     kind: ClassVar[str] = "fell-back"
     at: float
     candidate: str
     reason: str
+    kept: bool = False
 
 
 class StreamBroke(msgspec.Struct, frozen=True, gc=False):
@@ -238,6 +253,7 @@ Entry: TypeAlias = (
     | Skipped
     | CandidateBlocked
     | Queued
+    | Throttled
     | QueueFull
     | Started
     | ResponseStarted

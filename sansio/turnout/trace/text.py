@@ -20,6 +20,7 @@ from turnout.trace.entries import (
     Skipped,
     Started,
     StreamBroke,
+    Throttled,
 )
 
 __all__ = ["describe", "duration"]
@@ -37,6 +38,8 @@ def describe(entry: Entry) -> str:
         case Queued():
             until = f", until {duration(entry.until)} at the latest" if entry.until is not None else ""
             return f"queued: {entry.reason}{until}"
+        case Throttled():
+            return "too few requests succeed lately: no candidate that should rest is tried"
         case QueueFull():
             return f"queue full: {entry.waiting} calls wait already"
         case Started():
@@ -60,7 +63,8 @@ def describe(entry: Entry) -> str:
         case Retrying():
             return f"retrying {entry.candidate} in {duration(entry.wait)}: {entry.reason}"
         case FellBack():
-            return f"giving up on {entry.candidate}: {entry.reason}"
+            how = "turning from" if entry.kept else "giving up on"
+            return f"{how} {entry.candidate}: {entry.reason}"
         case StreamBroke():
             how = "restarting" if entry.mode == "restart" else "resuming"
             return f"attempt {entry.attempt}: broke after content; {how} the response"

@@ -20,7 +20,7 @@ from turnout.trace.text import describe
 __all__ = ["VERSION", "Trace", "TraceError"]
 
 # The version of the stored form. It changes when fields or kinds of entries change their names or meaning.
-VERSION = 3
+VERSION = 4
 
 
 class TraceError(ValueError):

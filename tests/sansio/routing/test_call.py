@@ -78,7 +78,7 @@ class World:
         return self.simulation.outcomes[-1]
 
 
-@pytest.mark.parametrize("status", [500, 503, 429])
+@pytest.mark.parametrize("status", [500, 503])
 def test_what_may_pass_is_tried_again_then_left(status: int) -> None:
     world = World([failing(status)], [GOOD], max_retries=2)
     outcome = world.run()
@@ -137,10 +137,10 @@ def test_a_silent_route_is_left_not_retried(script: Script) -> None:
 
 
 def test_a_hung_primary_leaves_time_for_the_fallback() -> None:
-    world = World([Script(head=500.0)], [GOOD], timeout=10.0, fallback_reserve=0.3)
+    world = World([Script(head=500.0)], [GOOD], timeout=10.0)
     outcome = world.run(Chat(world.request()))
     assert outcome.result.model.provider == "p1"
-    assert world.asked[1][1] == pytest.approx(7.0)
+    assert world.asked[1][1] == pytest.approx(5.0)
 
 
 def test_the_idle_timer_counts_from_event_to_event() -> None:
@@ -271,8 +271,11 @@ def test_all_errors_of_all_candidates_are_kept() -> None:
 
 def test_attempts_are_bounded_in_all() -> None:
     world = World([failing(500)], [failing(500)], max_retries=5, max_attempts=3)
-    assert isinstance(world.run().error, ServerError)
-    assert len(world.asked) == 3
+    error = world.run().error
+    assert isinstance(error, AllAttemptsFailed)
+    assert error.is_all(ServerError)
+    assert error.status == 500
+    assert [url for url, _ in world.asked] == ["p0.test/stream"] * 2 + ["p1.test/stream"]
 
 
 def test_after_the_terminator_the_connection_gets_a_moment_to_end() -> None:
@@ -475,7 +478,7 @@ def test_model_lists_go_page_after_page() -> None:
 
 def test_every_error_has_a_class_and_every_class_a_rule() -> None:
     assert set(RULES) == set(FailureClass)
-    assert classify(errors.TimedOut(timer=Timer.CONNECT)) is FailureClass.CONNECT
+    assert classify(errors.TimedOut(timer=Timer.CONNECT)) is FailureClass.CONNECT_TIMEOUT
     assert classify(errors.TimedOut(timer=Timer.BETWEEN_TOKENS)) is FailureClass.STREAM_STALLED
     assert classify(errors.TimedOut(timer=Timer.RESPONSE_HEADERS)) is FailureClass.NO_RESPONSE
     assert classify(errors.Disconnected(reused=True)) is FailureClass.STALE_CONNECTION
@@ -499,7 +502,7 @@ def test_a_trace_is_plain_values() -> None:
     world = World([failing(503, headers=(("retry-after", "1"),))], [GOOD], max_retries=1)
     outcome = world.run(wall=1000.0)
     told = outcome.call.trace.to_dict()
-    assert (told["version"], told["operation"], told["started_at"]) == (3, "stream", 1000.0)
+    assert (told["version"], told["operation"], told["started_at"]) == (4, "stream", 1000.0)
     assert [entry["kind"] for entry in told["entries"]] == [
         "started", "response-started", "failed", "retrying", "started", "response-started", "failed", "fell-back",
         "started", "response-started", "first-content", "completed", "answered",

@@ -21,7 +21,8 @@ from turnout.routing.call.machine import Call
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.commands import Sleep
 from turnout.routing.policy.backoff import backoff_seconds
-from turnout.routing.policy.plan import Plan, Retry
+from turnout.routing.policy.decisions import Retry
+from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.lease import Lease

@@ -102,7 +102,7 @@ def test_a_retry_after_holds_for_other_calls_too() -> None:
     world = World([limited, GOOD], [GOOD], max_retries=0)
     world.run()
     passed = world.run(at=5.0)
-    assert "p0/m skipped: cooldown, for 25 s" in passed.call.trace.explain()
+    assert "p0/m skipped: paced (limit of p0/m, as its provider asks), for 25 s" in passed.call.trace.explain()
     world.run(at=31.0)
     assert world.who == ["p0", "p1", "p1", "p0"]
 
@@ -116,23 +116,24 @@ def test_the_last_candidate_left_is_still_tried() -> None:
 
 
 def test_a_call_may_wait_for_the_first_that_returns() -> None:
-    limited = Script(status=429, headers=(("retry-after", "10"),))
-    world = World([limited, GOOD], max_retries=0, when_all_in_cooldown="wait", breaker=None)
+    breaker = BreakerPolicy(consecutive_failures=1, break_duration=10.0)
+    world = World([DOWN, GOOD], max_retries=0, when_all_in_cooldown="wait", breaker=breaker)
     world.run()
     outcome = world.run(at=1.0)
     assert outcome.error is None
     assert world.asked[1][1] == pytest.approx(10.0, abs=1e-4)
-    assert "queued: every candidate is blocked: cooldown" in outcome.call.trace.explain()
+    assert "queued: every candidate is blocked: breaker open" in outcome.call.trace.explain()
 
 
 def test_no_call_waits_for_what_returns_after_its_deadline() -> None:
-    limited = Script(status=429, headers=(("retry-after", "1000"),))
-    world = World([limited], max_retries=0, when_all_in_cooldown="wait")
+    breaker = BreakerPolicy(consecutive_failures=1, break_duration=100.0, max_break_duration=100.0)
+    world = World([DOWN], max_retries=0, when_all_in_cooldown="wait", breaker=breaker)
     world.run()
     outcome = world.run(at=1.0)
     assert isinstance(outcome.error, ProviderUnavailable)
     assert outcome.ended == 1.0
     assert "after the deadline" in str(outcome.error)
+    assert "the first one is available in 99 s" in str(outcome.error)
 
 
 def test_a_call_may_fail_where_all_cool_down() -> None:
@@ -177,10 +178,14 @@ def test_tokens_a_minute_are_estimated_and_then_corrected() -> None:
     assert world.run(Stream(small)).error is None
 
 
-def test_what_failed_is_not_held_against_the_minute() -> None:
-    world = World([DOWN, DOWN, GOOD], limits={"p0": Limit(requests_per_minute=1)}, max_retries=2, breaker=None)
+def test_only_requests_that_were_never_sent_do_not_count() -> None:
+    never_sent = Script(refused=True)
+    world = World([never_sent, never_sent, GOOD], limits={"p0": Limit(requests_per_minute=1)}, breaker=None)
     assert world.run().error is None
     assert len(world.asked) == 3
+    sent = World([DOWN, GOOD], limits={"p0": Limit(requests_per_minute=1)}, timeout=100.0)
+    assert sent.run().error is None
+    assert sent.asked[1][1] == pytest.approx(60.0, abs=0.3), "the provider has counted the request that failed"
 
 
 # -- money, windows, filters ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import attrs
 from turnout.chat import Capability, ModelConfig
 from turnout.errors import ProviderNotRegistered, RoutingError
 from turnout.prices import by_model
-from turnout.routing.policy.plan import CandidateInfo
+from turnout.routing.policy.decisions import CandidateInfo
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry
 from turnout.routing.state.candidate import Candidate
@@ -49,6 +49,11 @@ class CandidateFinder:
     def has_more(self) -> bool:
         """True if there are models that were not looked at."""
         return self._position < len(self.models)
+
+    @property
+    def unseen(self) -> int:
+        """How many models were not looked at."""
+        return len(self.models) - self._position
 
     def find(self) -> Iterator[Candidate | Skipped]:
         """Return the remaining candidates one by one, and an entry for the trace for each model that is not usable.

@@ -7,6 +7,7 @@ import attrs
 from turnout.chat import ChatResponse
 from turnout.errors import (
     AllAttemptsFailed,
+    AllRateLimited,
     BudgetExceeded,
     ConcurrencyExceeded,
     ConnectFailed,
@@ -14,19 +15,23 @@ from turnout.errors import (
     Phase,
     ProviderError,
     ProviderUnavailable,
+    RateLimited,
     StreamFailed,
     StreamInterrupted,
     TransportError,
     TurnoutError,
 )
 from turnout.failures import FailureClass
-from turnout.routing.policy.plan import GiveUp
+from turnout.routing.policy.decisions import GiveUp
 from turnout.trace.entries import Failed
+from turnout.trace.text import duration
 
 __all__ = ["AttemptErrors", "as_interrupted", "failure_entry"]
 
 # Seconds. A longer time is an instant taken for a duration, or a mistake.
 LONGEST_RETRY_AFTER = 86_400.0
+# A message lists so many errors at most.
+MOST_MESSAGES = 10
 
 
 @attrs.define(eq=False)
@@ -36,10 +41,12 @@ class AttemptErrors:
     Attributes:
         errors: Of its attempts, and of candidates that could not be tried, in order.
         tried: The indexes of the candidates that were tried.
+        left: How many candidates were never tried.
     """
 
     errors: list[TurnoutError] = attrs.field(factory=list)
     tried: set[int] = attrs.field(factory=set)
+    left: int = 0
 
     @property
     def last(self) -> TurnoutError | None:
@@ -50,8 +57,15 @@ class AttemptErrors:
         last = self.errors[-1]
         if len(self.tried) <= 1:
             return last
-        messages = "; ".join(dict.fromkeys(str(error) for error in self.errors))
-        error = AllAttemptsFailed(f"all {len(self.tried)} candidates failed: {messages}", errors=tuple(self.errors))
+        messages = list(dict.fromkeys(str(error) for error in self.errors))
+        listed = "; ".join(messages[:MOST_MESSAGES])
+        if len(messages) > MOST_MESSAGES:
+            listed += f"; and {len(messages) - MOST_MESSAGES} more"
+        tried, known = len(self.tried), len(self.tried) + self.left
+        count = f"{tried} of {known} candidates tried, and each failed" if self.left else f"all {tried} candidates failed"
+        limited = all(isinstance(error, RateLimited) for error in self.errors)
+        kind = AllRateLimited if limited else AllAttemptsFailed
+        error = kind(f"{count}: {listed}", errors=tuple(self.errors))
         error.__cause__ = last
         return error
 
@@ -64,21 +78,26 @@ class AttemptErrors:
 
     def rejected(self, decision: GiveUp) -> TurnoutError:
         """Return the error of a call whose candidates are all blocked, and that may not wait for them."""
-        if not decision.limited and self.errors:
+        if self.errors and (decision.paced or not decision.limited):
             return self.all_failed()
+        seconds = decision.available_in
+        until = f"; the first one is available in {duration(seconds)}" if seconds is not None else ""
+        if decision.paced:
+            message = f"no candidate takes requests now: {decision.reason}{until}"
+            return RateLimited(message, retry_after=seconds)
         kind = ConcurrencyExceeded if decision.limited else ProviderUnavailable
         advice = (
             "raise max_concurrency or the limits, or let calls wait with when_at_capacity='wait'"
             if decision.limited
             else "let calls wait with when_all_in_cooldown='wait', or add a fallback"
         )
-        error = kind(f"no candidate is available: {decision.reason}; {advice}")
+        error = kind(f"no candidate is available: {decision.reason}{until}; {advice}")
         error.__cause__ = self.last
         return error
 
     def deadline_exceeded(self, seconds: float, phase: Phase, activity: str) -> DeadlineExceeded:
         """Return the error of a call whose deadline passed; an earlier failure is its cause."""
-        error = DeadlineExceeded(f"the deadline of {seconds:.3g} s passed {activity}", phase=phase)
+        error = DeadlineExceeded(f"the deadline of {duration(seconds)} passed {activity}", phase=phase)
         error.__cause__ = self.last
         return error
 

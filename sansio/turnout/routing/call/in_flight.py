@@ -40,6 +40,10 @@ class InFlight:
             self.hedge = attempt
         attempt.operation_pending = self.hedging
 
+    def beside(self, attempt: Attempt) -> Attempt | None:
+        """Return the other running attempt."""
+        return self.hedge if attempt is self.primary else self.primary
+
     def contains(self, number: int) -> bool:
         """True if the attempt with this number is running."""
         return any(one is not None and one.number == number for one in (self.primary, self.hedge))

@@ -31,7 +31,7 @@ from turnout.errors import (
 from turnout.events import Event, Restarted
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.final_error import as_interrupted
+from turnout.routing.call.final_error import as_interrupted, failure_entry
 from turnout.routing.call.recovery import Failure, Recovery
 from turnout.routing.call.results import content_filter_error, rate_limit_of, usage_of, with_cost, with_usage
 from turnout.routing.call.states import CALL_TRANSITIONS, AttemptState, CallState, refuse_transition
@@ -39,7 +39,7 @@ from turnout.routing.call.status import CallStatus
 from turnout.routing.call.trace_writer import TIME_RESOLUTION
 from turnout.routing.commands import Close, Command, Finish, Read, Sleep, WaitForAny
 from turnout.routing.policy.classify import Action
-from turnout.routing.policy.plan import Decision, GiveUp, Retry
+from turnout.routing.policy.decisions import Decision, GiveUp, Retry
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted
@@ -132,12 +132,12 @@ class Call(CallStatus):
             exchange = self._operation.start_exchange(candidate.provider, candidate.model)
         except TurnoutError as error:
             # The dialect cannot express the request, and nothing was sent. Another candidate may take it.
-            self._scheduler.release(lease, now)
+            self._scheduler.release(lease, now, sent=False)
             errors.errors.append(error)
             selector.exclude(index, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
-        budget = self._plan.time_for_attempt(self._writer.elapsed(now))
-        self._plan.attempt_started()
+        budget = self._plan.time_for_attempt(index, self._writer.elapsed(now))
+        self._plan.attempt_started(index)
         number = self._plan.attempts
         until = self._total_deadline if self._operation.streams_to_caller else self._deadline
         attempt, command = Attempt.start(
@@ -332,8 +332,8 @@ class Call(CallStatus):
         if not self._deadline_passed(now):
             return self._fail(attempt, attempt.timed_out(), (), now)
         # The deadline is the caller's own, so it does not count against the candidate's health.
-        phase = attempt.state.phase
-        self._writer.attempt_failed(now, attempt.number, FailureClass.NO_RESPONSE, phase, None)
+        phase, kind = attempt.state.phase, FailureClass.NO_RESPONSE
+        self._writer.attempt_failed(failure_entry(self._writer.elapsed(now), attempt.number, kind, phase, None))
         partial = self._response.of(attempt) if attempt.has_content else None
         activity = f"while {attempt.candidate} {'was responding' if attempt.has_content else 'was silent'}"
         self._close(attempt, now)
@@ -346,8 +346,15 @@ class Call(CallStatus):
             # The status of an error response has decided already, even if its body breaks off or stalls.
             error = getattr(attempt.exchange, "status_error", None) or error
         splits_batch = self._operation.split_batch(error, attempt.candidate.model)
-        failure = self._recovery.record(attempt, error, now, with_events=bool(events), splits_batch=splits_batch)
-        self._close(attempt, now)
+        failure = self._recovery.record(
+            attempt,
+            error,
+            now,
+            running=self.in_flight.beside(attempt),
+            with_events=bool(events),
+            splits_batch=splits_batch,
+        )
+        self._close(attempt, now, sent=failure.entry.phase is not Phase.NOT_SENT)
         if self.committed:
             return self._on_interrupt(failure, events, now)
         # Events before the fault are withheld, because another attempt starts from the beginning.
@@ -384,12 +391,12 @@ class Call(CallStatus):
             # Else the attempt beside it may still return the response.
             self._stop(self._recovery.final_error(decision), now)
 
-    def _close(self, attempt: Attempt, now: float) -> None:
+    def _close(self, attempt: Attempt, now: float, *, sent: bool = True) -> None:
         """End an attempt: release what it holds, and have the driver close it."""
         self.in_flight.finish(attempt)
         attempt.move(AttemptState.CLOSED)
         self._latest = self.in_flight.primary or self._latest
-        self._scheduler.release(attempt.lease, now)
+        self._scheduler.release(attempt.lease, now, sent=sent)
         if self.in_flight.primary is None:
             self._move(CallState.SELECTING)
         else:

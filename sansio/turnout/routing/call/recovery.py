@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import attrs
+import msgspec
 
 from turnout.chat import ChatResponse
 from turnout.errors import TimedOut, Timer, TurnoutError
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.final_error import AttemptErrors, as_interrupted
+from turnout.routing.call.final_error import AttemptErrors, as_interrupted, failure_entry
 from turnout.routing.call.partial_response import PartialResponse
 from turnout.routing.call.selection import CandidateSelector
-from turnout.routing.policy.classify import classify
-from turnout.routing.policy.plan import Decision, GiveUp
+from turnout.routing.policy.classify import Action, classify
+from turnout.routing.policy.decisions import Decision, FailureFacts, GiveUp
 from turnout.routing.policy.settings import Policy
 from turnout.trace.entries import Failed
 
@@ -57,17 +58,25 @@ class Recovery:
     errors: AttemptErrors = attrs.field(factory=AttemptErrors, init=False)
 
     def record(
-        self, attempt: Attempt, error: TurnoutError, now: float, *, with_events: bool, splits_batch: bool
+        self,
+        attempt: Attempt,
+        error: TurnoutError,
+        now: float,
+        *,
+        running: Attempt | None,
+        with_events: bool,
+        splits_batch: bool,
     ) -> Failure:
         """Record a failure in the trace, the cost, and the state of the candidate.
 
         Args:
+            running: The attempt that still runs beside the failed one.
             with_events: True if events arrived before the fault in the same read.
             splits_batch: True if the provider refused the size of a batch, and the next one is smaller.
         """
         selector, provider = self.selector, attempt.candidate.provider.name
         kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
-        entry = selector.writer.attempt_failed(now, attempt.number, kind, attempt.state.phase, error)
+        entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)
         partial = self.response.of(attempt) if attempt.has_content or with_events else None
         kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
         self.errors.errors.append(kept)
@@ -77,32 +86,38 @@ class Recovery:
             rule = attrs.evolve(rule, health=False)
         # A request that can never fit does not have to wait.
         retry_after = None if kind in _TOO_LARGE else entry.retry_after
-        selector.scheduler.record_failure(attempt.lease, now, rule, retry_after)
+        selector.scheduler.record_failure(attempt.lease, now, kind, rule, retry_after)
+        if rule.action is Action.RETRY:
+            selector.look_up(now)
+            index = running.index if running is not None else None
+            other_free, throttled = selector.scheduler.outlook(selector, attempt.index, index, now)
+            entry = msgspec.structs.replace(entry, other_free=other_free, throttled=throttled)
+        selector.writer.attempt_failed(entry)
         return Failure(attempt, kind, entry, kept, partial)
 
     def decide(self, failure: Failure, now: float) -> Decision:
         """Return what follows if nothing of the response has reached the caller."""
         self.selector.look_up(now)
-        entry, plan = failure.entry, self.selector.plan
-        at = self.selector.writer.elapsed(now)
-        return plan.failed(failure.attempt.index, failure.kind, entry.retry_after, entry.phase, at)
+        return self.selector.plan.failed(facts_of(failure.entry, failure.attempt.index))
 
     def decide_after_content(self, failure: Failure, now: float, deadline: float) -> Decision:
         """Return what follows a stream that broke after its first token, if the policy continues it."""
         self.selector.look_up(now)
-        entry, selector, mode = failure.entry, self.selector, self.policy.on_interrupt
+        selector, mode = self.selector, self.policy.on_interrupt
         plan, writer = selector.plan, selector.writer
         plan.deadline = writer.elapsed(deadline)
         writer.stream_broke(now, failure.attempt.number, mode, plan.deadline)
-        return plan.interrupted(
-            failure.attempt.index,
-            failure.kind,
-            entry.retry_after,
-            entry.phase,
-            writer.elapsed(now),
-            resume=mode == "resume",
-        )
+        return plan.interrupted(facts_of(failure.entry, failure.attempt.index), resume=mode == "resume")
 
     def final_error(self, decision: GiveUp) -> TurnoutError:
         """Return the error of a call that gives up."""
+        self.errors.left = len(self.selector.plan.left) + self.selector.plan.unseen
+        self.errors.left -= len(self.errors.tried.intersection(self.selector.plan.left))
         return self.errors.errors[-1] if decision.final else self.errors.all_failed()
+
+
+def facts_of(entry: Failed, index: int) -> FailureFacts:
+    """Return what a plan knows of a failed attempt on the candidate with this index."""
+    return FailureFacts(
+        index, entry.failure, entry.retry_after, entry.phase, entry.at, entry.other_free, entry.throttled
+    )

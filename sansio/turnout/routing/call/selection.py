@@ -11,7 +11,7 @@ from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.operation import Operation
 from turnout.routing.call.trace_writer import TraceWriter
-from turnout.routing.policy.plan import GiveUp, WaitUntil
+from turnout.routing.policy.decisions import GiveUp, WaitUntil
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, BlockedCandidates, Waiter
@@ -51,6 +51,8 @@ class CandidateSelector(Waiter):
         if answer is None:
             return self.wake_at
         self._record_blocked(answer.blocked, now)
+        if answer.throttled:
+            self.writer.throttled(now)
         if isinstance(answer, Admitted):
             self.is_queued = False
             return answer
@@ -79,9 +81,10 @@ class CandidateSelector(Waiter):
                 self.plan.add(info)
                 self.writer.candidate_found(info)
                 if len(self.candidates) >= enough:
-                    return
+                    break
             else:
                 self.writer.skipped(now, None, found.candidate, found.reason)
+        self.plan.unseen = self.finder.unseen
 
     def exclude(self, index: int, reason: str, now: float) -> None:
         """Remove a candidate that cannot take this request at all."""
@@ -101,13 +104,20 @@ class CandidateSelector(Waiter):
         return errors
 
     @property
+    def streams(self) -> bool:
+        return self.operation.streams
+
+    @property
     def has_more(self) -> bool:
         return self.finder.has_more
 
     # -- as the scheduler sees it -----------------------------------------------------------------------------------
 
     def tokens_for(self, index: int) -> int:
-        prompt, completion = self.operation.next_tokens(self.candidates[index])
+        candidate = self.candidates[index]
+        prompt, completion = self.operation.next_tokens(candidate)
+        if completion and not candidate.state.profile.counts_max_tokens:
+            completion = candidate.state.usual_completion(completion)
         return prompt + completion
 
     def is_affordable(self, index: int, beside: int) -> bool:

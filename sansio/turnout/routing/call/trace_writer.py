@@ -7,10 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from turnout.errors import TurnoutError
-from turnout.failures import FailureClass, Phase
-from turnout.routing.call.final_error import failure_entry
-from turnout.routing.policy.plan import Blocked, CandidateInfo, Decision, Fallback, Retry, WaitUntil
+from turnout.routing.policy.decisions import Blocked, CandidateInfo, Decision, Fallback, Retry, WaitUntil
 from turnout.trace import Trace, entries
 
 __all__ = ["TIME_RESOLUTION", "TraceWriter"]
@@ -44,7 +41,14 @@ class TraceWriter:
 
     def blocked(self, now: float, index: int, candidate: str, blocked: Blocked) -> None:
         wait = blocked.wait if blocked.wait < math.inf else None
-        self.write(entries.CandidateBlocked(self.elapsed(now), index, candidate, blocked.reason, wait, blocked.limit))
+        self.write(
+            entries.CandidateBlocked(
+                self.elapsed(now), index, candidate, blocked.reason, wait, blocked.limit, blocked.load, blocked.advice
+            )
+        )
+
+    def throttled(self, now: float) -> None:
+        self.write(entries.Throttled(self.elapsed(now)))
 
     def queued(self, now: float, decision: WaitUntil) -> None:
         until = round(decision.until, 6) if decision.until < math.inf else None
@@ -75,13 +79,8 @@ class TraceWriter:
     def first_content(self, now: float, attempt: int) -> None:
         self.write(entries.FirstContent(self.elapsed(now), attempt))
 
-    def attempt_failed(
-        self, now: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None
-    ) -> entries.Failed:
-        """Write a failure, and return its entry."""
-        entry = failure_entry(self.elapsed(now), attempt, failure, phase, error)
+    def attempt_failed(self, entry: entries.Failed) -> None:
         self.write(entry)
-        return entry
 
     def attempt_completed(self, now: float, attempt: int, tokens: int | None, cost: float | None, skipped: int) -> None:
         self.write(entries.AttemptCompleted(self.elapsed(now), attempt, tokens, cost, skipped))
@@ -97,7 +96,8 @@ class TraceWriter:
         if isinstance(decision, Retry):
             self.write(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
             return
-        self.write(entries.FellBack(at, candidate, decision.reason))
+        kept = isinstance(decision, Fallback) and decision.keep
+        self.write(entries.FellBack(at, candidate, decision.reason, kept))
         if isinstance(decision, Fallback):
             for name in excluded:
                 self.write(entries.Skipped(at, name, entries.NO_LARGER))

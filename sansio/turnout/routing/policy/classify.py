@@ -43,8 +43,7 @@ class Rule:
 
 
 # Why each is as it is, where it is not plain:
-# - silent, stalled: a route that gave no head, no content or no more of it in time is left; trying it again costs as
-#   long once more.
+# - connect-timeout, no-response, stream-stalled: the same candidate would probably cost as much time once more.
 # - authentication, quota, not-found, permission: they do not pass by waiting, but another provider has another key.
 # - context-length: never the same model again; another may have a larger window.
 # - content-filter: routing around a refusal is the caller's decision, not ours.
@@ -55,6 +54,7 @@ class Rule:
 RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     {
         FailureClass.CONNECT: Rule(Action.RETRY, health=True),
+        FailureClass.CONNECT_TIMEOUT: Rule(Action.FALLBACK, health=True),
         FailureClass.CONNECT_CONFIG: Rule(Action.FALLBACK, health=True),
         FailureClass.STALE_CONNECTION: Rule(Action.RETRY),
         FailureClass.NO_RESPONSE: Rule(Action.FALLBACK, health=True),
@@ -112,7 +112,7 @@ def classify(error: errors.TurnoutError) -> FailureClass:
         return FailureClass.CONNECT_CONFIG
     if isinstance(error, errors.TimedOut):
         if error.timer is errors.Timer.CONNECT:
-            return FailureClass.CONNECT
+            return FailureClass.CONNECT_TIMEOUT
         return FailureClass.STREAM_STALLED if error.timer is errors.Timer.BETWEEN_TOKENS else FailureClass.NO_RESPONSE
     for kind, failure_class in _CLASSES:
         if isinstance(error, kind):

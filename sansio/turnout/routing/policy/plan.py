@@ -11,121 +11,35 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
 
 import attrs
-import msgspec
 
 from turnout.errors import Phase
 from turnout.failures import FailureClass
 from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import Action
+from turnout.routing.policy.decisions import (
+    Blocked,
+    CandidateInfo,
+    Choice,
+    Decision,
+    FailureFacts,
+    Fallback,
+    GiveUp,
+    Retry,
+    TryCandidate,
+    WaitUntil,
+)
 from turnout.routing.policy.settings import Policy
+from turnout.trace.text import duration
 
-__all__ = [
-    "Blocked",
-    "BlockedReason",
-    "CandidateInfo",
-    "Choice",
-    "Decision",
-    "Fallback",
-    "GiveUp",
-    "Plan",
-    "Retry",
-    "TryCandidate",
-    "WaitUntil",
-]
+__all__ = ["Plan"]
 
 # A kept-alive connection that closed while it was idle says nothing about the provider, so the next attempt is free.
 # After this many in one call it is no longer taken for an accident.
 FREE_STALE = 2
-
-BlockedReason: TypeAlias = Literal["at_capacity", "rate_limited", "cooldown", "breaker_open", "probe_in_flight"]
-_LIMITS = frozenset({"at_capacity", "rate_limited"})
-
-
-class CandidateInfo(msgspec.Struct, frozen=True, gc=False):
-    """The facts about a candidate that a plan decides by.
-
-    Attributes:
-        provider: The name of its provider.
-        window: How many tokens of prompt and response the model takes, if that is known.
-        resumes: True if the model continues a prefilled response.
-        name: `provider/model`.
-    """
-
-    provider: str
-    window: int | None = None
-    resumes: bool = False
-    name: str = ""
-
-
-class Blocked(msgspec.Struct, frozen=True, gc=False):
-    """The reason why a candidate may not get an attempt now.
-
-    Attributes:
-        reason: A limit: "at_capacity" (attempts in flight) or "rate_limited" (requests or tokens a minute). Or a rest:
-            "cooldown" (its provider asked for it), "breaker_open" (it failed), or "probe_in_flight" (the probe of
-            another call has no result yet).
-        wait: Seconds until the reason passes; infinity if only an event can tell.
-        limit: The name of the limit, if it is one.
-    """
-
-    reason: BlockedReason
-    wait: float
-    limit: str | None = None
-
-    @property
-    def is_limit(self) -> bool:
-        return self.reason in _LIMITS
-
-
-class TryCandidate(msgspec.Struct, frozen=True, gc=False):
-    """Start an attempt on this candidate now. `forced` if it should rest, but no other is left."""
-
-    index: int
-    forced: bool = False
-
-
-class WaitUntil(msgspec.Struct, frozen=True, gc=False):
-    """No candidate is available. Wait until `until` (infinity: until the scheduler wakes the call)."""
-
-    until: float
-    reason: str
-
-
-class Retry(msgspec.Struct, frozen=True, gc=False):
-    """Try the same candidate again after `wait` seconds."""
-
-    wait: float
-    reason: str
-
-
-class Fallback(msgspec.Struct, frozen=True, gc=False):
-    """Try the next candidate now. `excluded` are others that would fail for the same reason."""
-
-    reason: str
-    excluded: tuple[int, ...] = ()
-
-
-class GiveUp(msgspec.Struct, frozen=True, gc=False):
-    """Make no other attempt.
-
-    Attributes:
-        reason: For people.
-        final: True if the last error is the error of the call; False if all errors are.
-        limited: True if limits blocked the candidates.
-        queue: The number of calls in the queue, if the queue is full.
-    """
-
-    reason: str
-    final: bool = False
-    limited: bool = False
-    queue: int | None = None
-
-
-Choice: TypeAlias = TryCandidate | WaitUntil | GiveUp
-Decision: TypeAlias = Retry | Fallback | GiveUp
+# After these failures, a candidate that the provider's limit blocks for now may serve the call later.
+_WAITABLE = frozenset({FailureClass.RATE_LIMIT, FailureClass.OVERLOADED, FailureClass.SERVER})
 
 
 @attrs.define(eq=False)
@@ -137,7 +51,10 @@ class Plan:
         deadline: Seconds from the start of the call.
         seed: The seed of the jitter.
         left: The indexes of the candidates that may still be tried, in their order.
+        unseen: How many further models were not looked up yet.
         attempts: How many attempts were started.
+        tried: The indexes of the candidates that got one.
+        may_repeat: True if the next attempt is a retry that was granted: it is not throttled again.
     """
 
     candidates: list[CandidateInfo]
@@ -145,7 +62,10 @@ class Plan:
     deadline: float
     seed: int
     left: list[int] = attrs.field(init=False)
+    unseen: int = attrs.field(default=0, init=False)
     attempts: int = attrs.field(default=0, init=False)
+    tried: set[int] = attrs.field(factory=set, init=False)
+    may_repeat: bool = attrs.field(default=False, init=False)
     _parts: int = attrs.field(default=0, init=False)  # attempts that do not count against `max_attempts`
     _retries: dict[int, int] = attrs.field(factory=dict, init=False)
     _stale: int = attrs.field(default=0, init=False)
@@ -161,13 +81,14 @@ class Plan:
 
     # -- which candidate --------------------------------------------------------------------------------------------
 
-    def choose(self, found: Sequence[tuple[int, Blocked | None]], at: float) -> Choice:
+    def choose(self, found: Sequence[tuple[int, Blocked | None]], at: float, *, throttled: bool = False) -> Choice:
         """Return the first candidate that is free, or what the policy says if each one is blocked.
 
         Args:
             found: The candidates in the order of `left`, each with the reason why it is blocked. It may end after the
                 first free one.
             at: Now, in seconds from the start of the call.
+            throttled: True if so few requests succeed lately that no candidate is tried while it should rest.
         """
         obstacles: list[tuple[int, Blocked]] = []
         for index, blocked in found:
@@ -176,19 +97,39 @@ class Plan:
             obstacles.append((index, blocked))
         if not obstacles:
             return GiveUp("no candidate is left")
+        usable = [(index, blocked) for index, blocked in obstacles if blocked.is_preference]
+        if usable:
+            return TryCandidate(min(usable, key=_load)[0])
+        return self._when_blocked(obstacles, at, throttled)
+
+    def _when_blocked(self, obstacles: Sequence[tuple[int, Blocked]], at: float, throttled: bool) -> Choice:
+        """Return what follows if no candidate may be used."""
         policy = self.policy
         waits = [blocked.wait for _, blocked in obstacles]
         wait = min(waits)
-        resting = [index for index, blocked in obstacles if not blocked.is_limit]
-        limited = len(obstacles) > len(resting)
-        if policy.when_at_capacity == "wait" if limited else policy.when_all_in_cooldown == "wait":
+        resting = [(index, blocked) for index, blocked in obstacles if not blocked.is_limit]
+        limits = [blocked for _, blocked in obstacles if blocked.is_limit]
+        waits_for_limit = policy.when_at_capacity == "wait"
+        reason = _why(obstacles)
+        if waits_for_limit if limits else policy.when_all_in_cooldown == "wait":
             # If one may become free at any moment (inf), the long rest of another is no reason to give up.
-            if max(waits) < math.inf and at + wait >= self.deadline:
-                return GiveUp(f"the first candidate is free again in {wait:.3g} s, after the deadline", limited=limited)
-            return WaitUntil(at + wait, _why(obstacles))
-        if resting and policy.when_all_in_cooldown == "try_anyway":
-            return TryCandidate(resting[0], forced=True)
-        return GiveUp(_why(obstacles), limited=limited)
+            if max(waits) == math.inf or at + wait < self.deadline:
+                return WaitUntil(at + wait, reason)
+            reason = f"the first candidate is free again in {duration(wait)}, after the deadline ({reason})"
+        elif resting and policy.when_all_in_cooldown == "try_anyway":
+            if not throttled:
+                return TryCandidate(min(resting, key=_wait)[0], forced=True)
+            reason = f"{reason}; too few requests succeed lately to try one of them again"
+        if limits:
+            advised = next((index for index, blocked in obstacles if blocked.advice), None)
+            if advised is not None:
+                return TryCandidate(advised, forced=True)
+        return GiveUp(
+            reason,
+            limited=bool(limits),
+            available_in=wait if wait < math.inf else None,
+            paced=bool(limits) and all(blocked.reason == "paced" for blocked in limits),
+        )
 
     @property
     def may_overlap(self) -> bool:
@@ -202,22 +143,31 @@ class Plan:
             return None
         return next((TryCandidate(index) for index in self.left if index != running and is_free(index)), None)
 
-    def attempt_started(self) -> None:
+    def attempt_started(self, index: int) -> None:
         self.attempts += 1
+        self.tried.add(index)
+        self.may_repeat = False
 
     def part_returned(self) -> None:
         """Note that an attempt returned a part of the result. `max_attempts` does not limit the number of parts."""
         self._parts += 1
 
-    def time_for_attempt(self, at: float) -> float:
+    def time_for_attempt(self, index: int, at: float) -> float:
         """Return how many seconds an attempt that starts now may take."""
-        own, left = self.policy.attempt_timeout, self._time_left(at)
+        own, left = self.policy.attempt_timeout, self._time_left(index, at)
         return left if own is None else min(left, own)
 
-    def _time_left(self, at: float) -> float:
-        """Return the seconds for one candidate, waits included: the time left, less a reserve for the others."""
-        left = max(0.0, self.deadline - at)
-        return left * (1.0 - self.policy.fallback_reserve) if len(self.left) > 1 else left
+    def _time_left(self, index: int, at: float) -> float:
+        """Return the seconds for one candidate, waits included: its equal share with the untried ones."""
+        return max(0.0, self.deadline - at) / (1 + self._untried_besides(index))
+
+    def _untried_besides(self, index: int) -> int:
+        """Return how many other candidates were not tried yet."""
+        return self.unseen + sum(other != index and other not in self.tried for other in self.left)
+
+    def _may_retry(self, index: int) -> bool:
+        """True if the attempts that are left are more than the candidates that were not tried yet."""
+        return self.policy.max_attempts - (self.attempts - self._parts) > self._untried_besides(index)
 
     def exclude(self, index: int) -> None:
         """Remove a candidate that cannot take this request at all."""
@@ -225,45 +175,76 @@ class Plan:
 
     # -- after a failure --------------------------------------------------------------------------------------------
 
-    def failed(self, index: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float) -> Decision:
+    def failed(self, facts: FailureFacts) -> Decision:
         """Return what follows the failure of an attempt of which nothing has reached the caller."""
-        if failure is FailureClass.BATCH_TOO_LARGE:
+        index, kind = facts.index, facts.kind
+        if kind is FailureClass.BATCH_TOO_LARGE:
             # The number of these is bounded: each one halves the batch.
             self._parts += 1
             return Retry(0.0, "the provider takes smaller batches")
-        stop = self._stop_reason(index, failure, phase)
+        stop = self._stop_reason(index, kind, facts.phase)
         if stop is not None:
             return stop
-        if failure is FailureClass.STALE_CONNECTION:
+        if kind is FailureClass.STALE_CONNECTION:
             self._stale += 1
             if self._stale <= FREE_STALE:
-                return Retry(0.0, "its kept-alive connection had been closed while idle")
-        retry = self._retry(index, failure, retry_after, at)
+                return self._granted(0.0, "its kept-alive connection had been closed while idle")
+        waits = self._waits_for_provider(facts)
+        if waits is not None:
+            return Fallback(waits, keep=True)
+        retry = self._retry(facts)
         if isinstance(retry, Retry):
             return retry
         self.left.remove(index)
-        excluded = self._exclude_smaller_windows(index) if failure is FailureClass.CONTEXT_LENGTH else ()
+        excluded = self._exclude_smaller_windows(index) if kind is FailureClass.CONTEXT_LENGTH else ()
         return Fallback(retry, excluded)
 
-    def _retry(self, index: int, failure: FailureClass, retry_after: float | None, at: float) -> Retry | str:
+    def _waits_for_provider(self, facts: FailureFacts) -> str | None:
+        """Return why the candidate stays among the choices, although it is not retried at once; None if it does not.
+
+        The provider refused because of a limit. Another candidate serves the call if one is free. If none is, the call
+        waits in the queue for the first that is.
+        """
+        kind, wait = facts.kind, facts.retry_after
+        if kind not in _WAITABLE or self._action(facts) is not Action.RETRY or not self._may_retry(facts.index):
+            return None
+        if wait is None:
+            if kind is FailureClass.RATE_LIMIT and facts.other_free:
+                return f"{kind.value}, and another candidate is free"
+            return None
+        if wait <= self.policy.short_wait or facts.at + wait >= self.deadline:
+            return None
+        return f"{kind.value}, and its provider asks to wait {duration(wait)}"
+
+    def _retry(self, facts: FailureFacts) -> Retry | str:
         """Return a retry of the same candidate, or the reason why there is none."""
-        policy = self.policy
-        if policy.rule(failure, self.candidates[index].provider).action is not Action.RETRY:
-            return f"{failure.value}, which is not retried"
+        policy, index, kind = self.policy, facts.index, facts.kind
+        if self._action(facts) is not Action.RETRY:
+            return f"{kind.value}, which is not retried"
         used = self._retries.get(index, 0)
         if used >= policy.max_retries:
-            return f"{failure.value}, {used} of {policy.max_retries} retries used"
-        wait = backoff_seconds(used + 1, retry_after, policy, self._random())
-        if not wait < self._time_left(at):
-            return f"{failure.value}, and a wait of {wait:.3g} s is longer than the time left for it"
+            return f"{kind.value}, {used} of {policy.max_retries} retries used"
+        if not self._may_retry(index):
+            return f"{kind.value}, and the attempts that are left are for the other candidates"
+        if facts.throttled:
+            return f"{kind.value}, and too few requests succeed lately for a retry"
+        wait = backoff_seconds(used + 1, facts.retry_after, policy, self._random())
+        if not wait < self._time_left(index, facts.at):
+            return f"{kind.value}, and a wait of {duration(wait)} is longer than the time left for it"
         self._retries[index] = used + 1
-        return Retry(wait, f"{failure.value}, retry {used + 1} of {policy.max_retries}")
+        return self._granted(wait, f"{kind.value}, retry {used + 1} of {policy.max_retries}")
 
-    def interrupted(
-        self, index: int, failure: FailureClass, retry_after: float | None, phase: Phase, at: float, *, resume: bool
-    ) -> Decision:
+    def _granted(self, wait: float, reason: str) -> Retry:
+        self.may_repeat = True
+        return Retry(wait, reason)
+
+    def _action(self, facts: FailureFacts) -> Action:
+        return self.policy.rule(facts.kind, self.candidates[facts.index].provider).action
+
+    def interrupted(self, facts: FailureFacts, *, resume: bool) -> Decision:
         """Return what follows a stream that broke after its first token, if the policy does not raise the error."""
-        stop = self._stop_reason(index, failure, phase)
+        index, failure = facts.index, facts.kind
+        stop = self._stop_reason(index, failure, facts.phase)
         if stop is not None:
             return stop
         if resume:
@@ -274,7 +255,7 @@ class Plan:
             return Fallback(f"{failure.value} in the middle of the response")
         if not self.left:
             return GiveUp("no candidate can continue the response")
-        retry = self._retry(index, failure, retry_after, at)
+        retry = self._retry(facts)
         return retry if isinstance(retry, Retry) else GiveUp(retry)
 
     def _stop_reason(self, index: int, failure: FailureClass, phase: Phase) -> GiveUp | None:
@@ -303,6 +284,14 @@ class Plan:
         if self._rng is None:  # most calls never need it, and seeding costs more than all else here
             self._rng = random.Random(self.seed)
         return self._rng
+
+
+def _load(found: tuple[int, Blocked]) -> float:
+    return found[1].load
+
+
+def _wait(found: tuple[int, Blocked]) -> float:
+    return found[1].wait
 
 
 def _why(obstacles: Sequence[tuple[int, Blocked]]) -> str:

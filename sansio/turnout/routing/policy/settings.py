@@ -51,6 +51,7 @@ class Timeouts(Stated):
             with its headers, so only the deadline limits it.)
         first_token: From sending to the first token of a stream. Comments and pings do not count.
         between_tokens: Between events after the first token. Only time in which we wait for bytes counts.
+        error_body: After the head of an error response. The status decides, whatever arrives of the body by then.
         drain: After the end of the response, until the HTTP body ends too and the connection can be reused.
     """
 
@@ -58,6 +59,7 @@ class Timeouts(Stated):
     response_headers: float = _seconds(30.0)
     first_token: float = _seconds(60.0)
     between_tokens: float = _seconds(60.0)
+    error_body: float = _seconds(2.0)
     drain: float = _seconds(0.25)
 
 
@@ -81,7 +83,7 @@ class BreakerPolicy:
     consecutive_failures: int = attrs.field(default=5, validator=integer(0))
     break_duration: float = _seconds(5.0)
     break_multiplier: float = attrs.field(default=2.0, validator=number(1))
-    max_break_duration: float = _seconds(120.0)
+    max_break_duration: float = _seconds(12.0)
 
 
 @attrs.frozen(kw_only=True)
@@ -196,11 +198,11 @@ class Policy(Stated):
         max_attempts: How many attempts one call may make in all.
         backoff_initial: Seconds. The wait before retry n is random between 0 and `backoff_initial * 2**(n-1)`.
         backoff_max: Seconds. The upper bound of that range.
-        fallback_reserve: The share of the remaining time that an attempt may not use while other candidates are
-            untried. It keeps a hung primary from using up the time of the fallback. A response that has begun may
-            use it.
+        short_wait: Seconds. If a provider asks to wait no longer than this, the call waits and asks the same candidate
+            again. If it asks for more, the call uses another candidate at once, if one is free.
         attempt_timeout: Seconds for one attempt until its first token, or until its whole response if it does not
-            stream.
+            stream. An attempt never gets more than its share: the untried candidates share the remaining time
+            equally. A response that has begun may use more.
         rules: What follows a class of failure, if it is not the default of
             `turnout.routing.policy.classify.RULES`. A key is the class, or `provider:class`. A value is an action, a
             `Rule`, or the fields that differ:
@@ -225,6 +227,9 @@ class Policy(Stated):
         limits: * `Limit` by provider, by `provider/model`, or by a pattern such as `openai/*`, which is a limit for
             each model that matches it. A limit of a provider with several keys holds for each key.
         breaker: * See `BreakerPolicy`. None never skips a candidate because of its failures.
+        max_cooldown: * Seconds. The upper bound of each cooldown, and of each wait that a provider asks for.
+        learn_limits: * True if calls keep to the limits that responses report or that refusals show.
+        max_learned_wait: * Seconds for which a reported limit is believed.
     """
 
     timeout: float = _seconds(60.0)
@@ -233,7 +238,7 @@ class Policy(Stated):
     max_attempts: int = attrs.field(default=10, validator=integer(1))
     backoff_initial: float = attrs.field(default=0.5, validator=number(0))
     backoff_max: float = attrs.field(default=8.0, validator=number(0))
-    fallback_reserve: float = attrs.field(default=0.3, validator=number(0, 0.95))
+    short_wait: float = attrs.field(default=2.0, validator=number(0))
     attempt_timeout: float | None = attrs.field(default=None, validator=number(above=0))
     rules: Mapping[str, Rule] = attrs.field(factory=dict, converter=_rules)
     fallbacks: Mapping[str, tuple[ModelConfig, ...]] = attrs.field(factory=dict, converter=_fallbacks)
@@ -251,6 +256,9 @@ class Policy(Stated):
     breaker: BreakerPolicy | None = attrs.field(
         factory=BreakerPolicy, validator=attrs.validators.optional(instance(BreakerPolicy))
     )
+    max_cooldown: float = _seconds(300.0)
+    learn_limits: bool = attrs.field(default=True, validator=instance(bool))
+    max_learned_wait: float = _seconds(60.0)
 
     def rule(self, failure: FailureClass, provider: str) -> Rule:
         """Return what follows a failure with this provider."""
@@ -283,4 +291,12 @@ class Policy(Stated):
                 raise ValueError(f"{place}: only a router can have {name}; give it as Router(policy=Policy({name}=…))")
 
 
-ROUTER_ONLY = ("max_concurrency", "max_pending", "limits", "breaker")
+ROUTER_ONLY = (
+    "max_concurrency",
+    "max_pending",
+    "limits",
+    "breaker",
+    "max_cooldown",
+    "learn_limits",
+    "max_learned_wait",
+)

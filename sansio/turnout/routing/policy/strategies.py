@@ -42,8 +42,11 @@ def _order_tier(
             shares = [item.choice.weight / heaviest if heaviest > 0 else 0.0 for item in measured]
             return _sorted(places, [rng.expovariate(share) if share > 0 else math.inf for share in shares], rng)
         case "round-robin":
+            # The others in any order: in a fixed one, the next would get all calls that a dead candidate misses.
             first = turn % len(places)
-            return places[first:] + places[:first]
+            rest = places[:first] + places[first + 1 :]
+            rng.shuffle(rest)
+            return [places[first], *rest]
         case "least-busy":
             return _sorted(places, [item.in_flight for item in measured], rng)
         case "lowest-latency":

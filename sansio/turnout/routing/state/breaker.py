@@ -23,6 +23,12 @@ BreakerState: TypeAlias = Literal["closed", "open", "half-open"]
 
 # The window slides in steps of a tenth of itself, so that its memory does not grow with the rate of calls.
 STEPS = 10
+# Seconds in which a probe must have its first token or its result; then another one is let through.
+PROBE_SECONDS = 15.0
+# Seconds of the cooldown after a refusal without a wait, at first and at most, and the share that jitter adds.
+FIRST_REFUSAL = 5.0
+LONGEST_REFUSAL = 60.0
+JITTER = 0.2
 
 
 @attrs.define(eq=False)
@@ -38,6 +44,7 @@ class Breaker:
 
     Attributes:
         cool_until: The end of the cooldown.
+        paced_until: The time at which the provider takes requests again, as it said.
         open_until: The time at which an open breaker becomes half-open.
         consecutive_opens: How often it opened without closing in between; 0 while it is closed.
         times_opened: How often it opened after it had been closed.
@@ -50,10 +57,13 @@ class Breaker:
     claim: Callable[[float], float | None] | None = attrs.field(default=None, init=False)
     give_back_claim: Callable[[], None] | None = attrs.field(default=None, init=False)
     cool_until: float = attrs.field(default=-math.inf, init=False)
+    paced_until: float = attrs.field(default=-math.inf, init=False)
     open_until: float = attrs.field(default=-math.inf, init=False)
     consecutive_opens: int = attrs.field(default=0, init=False)
     times_opened: int = attrs.field(default=0, init=False)
     _probe: object = attrs.field(default=None, init=False)  # the attempt that it lets through half-open
+    _probe_until: float = attrs.field(default=-math.inf, init=False)
+    _refusals: int = attrs.field(default=0, init=False)  # cooldowns in a row because of refusals
     _opened_at: float = attrs.field(default=-math.inf, init=False)
     _failures_in_a_row: int = attrs.field(default=0, init=False)
     _steps: deque[_Step] = attrs.field(factory=deque, init=False)
@@ -61,7 +71,7 @@ class Breaker:
     @property
     def rests(self) -> tuple[float, float, int]:
         """The end of the cooldown, the end of the break, and how often in a row it opened."""
-        return self.cool_until, self.open_until, self.consecutive_opens
+        return max(self.cool_until, self.paced_until), self.open_until, self.consecutive_opens
 
     def state(self, now: float) -> BreakerState:
         if not self.consecutive_opens:
@@ -75,8 +85,8 @@ class Breaker:
         if self.consecutive_opens:
             if now < self.open_until:
                 return "breaker_open", self.open_until - now
-            if self.has_probe:
-                return "probe_in_flight", math.inf  # until that probe has its result
+            if self._probe is not None and now < self._probe_until:
+                return "probe_in_flight", self._probe_until - now  # or until that probe has its result
             wait = self.claim(now) if self.claim is not None else None
             if wait is not None:
                 return "probe_in_flight", wait  # of another process, or not yet claimed
@@ -84,7 +94,7 @@ class Breaker:
 
     def available_in(self, now: float) -> float:
         """Return the seconds until an attempt may start, as far as time alone decides that; 0 if it may now."""
-        until = max(self.cool_until, self.open_until) if self.consecutive_opens else self.cool_until
+        until = max(self.rests[:2]) if self.consecutive_opens else self.rests[0]
         return max(0.0, until - now)
 
     @property
@@ -96,13 +106,37 @@ class Breaker:
         return self._probe is attempt
 
     def attempt_started(self, attempt: object, now: float) -> None:
-        """Record an attempt. It is the probe if the breaker is half-open and no other probe is in flight."""
-        if self.consecutive_opens and self._probe is None and now >= self.open_until:
-            self._probe = attempt
+        """Record an attempt. It is the probe if the breaker is half-open and no other probe is in flight.
+
+        A probe that has no result in time is not waited for: the next attempt is the probe then.
+        """
+        free = self._probe is None or now >= self._probe_until
+        if self.consecutive_opens and free and now >= self.open_until:
+            self._probe, self._probe_until = attempt, now + PROBE_SECONDS
 
     def cool_down(self, until: float) -> None:
         """Extend the cooldown."""
         self.cool_until = max(self.cool_until, until)
+
+    def cool_down_after_refusal(self, now: float, jitter: float) -> None:
+        """Cool down because the provider refused a request and did not say for how long.
+
+        Args:
+            now: Monotonic seconds.
+            jitter: Between 0 and 1. It spreads the routers that were refused at the same time.
+        """
+        if now < self.cool_until:
+            return  # the refusal of an attempt that started before the cooldown
+        seconds = min(LONGEST_REFUSAL, FIRST_REFUSAL * 2.0 ** min(self._refusals, 64))
+        self._refusals += 1
+        self.cool_until = now + seconds * (1.0 + JITTER * jitter)
+
+    def lift(self) -> None:
+        """End the cooldown and the break."""
+        self.cool_until = self.paced_until = self.open_until = -math.inf
+        self.consecutive_opens = self._refusals = self._failures_in_a_row = 0
+        self._probe = None
+        self._steps.clear()
 
     def forget_probe(self, attempt: object) -> None:
         """Record that an attempt ended without a result about the candidate's health."""
@@ -113,6 +147,7 @@ class Breaker:
 
     def record_success(self, attempt: object, now: float, *, started: float) -> None:
         self.forget_probe(attempt)
+        self._refusals = 0
         if self.consecutive_opens:
             if started < self._opened_at:
                 return  # it was in flight before the trouble began, and says nothing about now

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 import attrs
 
 from turnout.providers.protocol import ModelProfile
-from turnout.routing.policy.plan import Blocked
-from turnout.routing.policy.settings import Limit
+from turnout.routing.policy.decisions import Blocked
+from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.state.breaker import Breaker, BreakerState
+from turnout.routing.state.congestion import Congestion
 from turnout.routing.state.latency import Latency
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter
 from turnout.routing.state.limits import ProviderRateLimit
+from turnout.routing.state.pace import Pace
 
 if TYPE_CHECKING:
     from turnout.routing.state.waiter import Waiter
 
 __all__ = ["CandidateState", "Health", "health_of"]
+
+# So many silent attempts show that a candidate does not respond.
+HANGING = 3
+# How much longer than usual they must be silent: a multiple of the 95th percentile, in streams and in whole responses.
+STREAM_FACTOR = 4.0
+WHOLE_FACTOR = 2.0
+SHORTEST_PATIENCE = 1.0
+# Seconds, for a candidate whose times are not known.
+UNKNOWN_PATIENCE = 10.0
+# How many of the newest responses show what a response takes, and how many of them are enough.
+COMPLETIONS = 50
+KNOWN_COMPLETIONS = 5
 
 
 @attrs.define(eq=False)
@@ -32,8 +48,12 @@ class CandidateState:
         breaker: Its circuit breaker and its cooldown.
         profile: What its provider knows about the model.
         latency: How long it takes.
+        settings: The policy of the router.
         requests: The provider's own limit of requests, from its response headers.
         tokens: The provider's own limit of tokens, from its response headers.
+        pace: How many requests it takes after it refused some.
+        congestion: How many attempts it serves quickly.
+        silent: The attempts without an answer so far, with the time of their start, in this order.
     """
 
     key: str
@@ -41,11 +61,20 @@ class CandidateState:
     breaker: Breaker
     profile: ModelProfile = ModelProfile()
     latency: Latency = attrs.field(factory=Latency)
-    requests: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
-    tokens: ProviderRateLimit = attrs.field(factory=ProviderRateLimit)
+    settings: Policy = attrs.field(factory=Policy)
+    requests: ProviderRateLimit = attrs.field(init=False)
+    tokens: ProviderRateLimit = attrs.field(init=False)
+    pace: Pace = attrs.field(factory=Pace, init=False)
+    congestion: Congestion = attrs.field(factory=Congestion, init=False)
+    silent: dict[Lease, float] = attrs.field(factory=dict, init=False)
+    _heard_at: float = attrs.field(default=-math.inf, init=False)
+    _completions: deque[int] = attrs.field(factory=lambda: deque(maxlen=COMPLETIONS), init=False)
+    _usual_completion: int | None = attrs.field(default=None, init=False)
     _counts_tokens: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.requests = ProviderRateLimit(self.settings.max_learned_wait)
+        self.tokens = ProviderRateLimit(self.settings.max_learned_wait)
         self._counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
 
     @property
@@ -73,15 +102,79 @@ class CandidateState:
             if limiter.line and limiter.is_behind(waiter):
                 return self._behind(limiter, now), limiter
         own = self.limiters[2]
+        if now < self.breaker.paced_until:
+            return Blocked("paced", self.breaker.paced_until - now, f"{self.key}, as its provider asks"), own
         wait = 0.0
         if now < self.requests.until:
             wait = self.requests.wait(1, now)
         if now < self.tokens.until:
             wait = max(wait, self.tokens.wait(waiter.tokens_for(index) if tokens is None else tokens, now))
+        advice = self.pace.may_ask_anyway(now)
         if wait > 0:
-            return Blocked("rate_limited", wait, f"{self.key}, as its provider reports it"), own
-        blocked = self.breaker.blocked_by(now)
-        return (Blocked(*blocked), own) if blocked is not None else None
+            return Blocked("paced", wait, f"{self.key}, as its provider reports it", advice=advice), own
+        wait = self.pace.wait(self.silent.values(), now)
+        if wait > 0:
+            return Blocked("paced", wait, f"{self.key}, as its refusals show", advice=advice), own
+        rest = self.breaker.blocked_by(now)
+        if rest is not None:
+            return Blocked(*rest), own
+        preference = self._better_avoided(now)
+        return (preference, own) if preference is not None else None
+
+    def _better_avoided(self, now: float) -> Blocked | None:
+        """Return why another candidate is better than this one, although this one may be used."""
+        silent = self.silent
+        if len(silent) >= HANGING:
+            wait = self._silence_to_wait_out(now)
+            if wait > 0:
+                return Blocked("not_responding", wait, load=math.inf)
+            self.congestion.look_at(silent, self.in_flight, now)
+        limit = self.congestion.limit
+        if limit < math.inf and self.in_flight >= limit:
+            return Blocked("busy", math.inf, load=round(self.in_flight / limit, 3))
+        return None
+
+    def _silence_to_wait_out(self, now: float) -> float:
+        """Return the seconds until one more attempt may test a candidate that does not respond; 0 if it responds.
+
+        It does not respond if several attempts are silent for far longer than usual, and nothing was heard meanwhile.
+        """
+        oldest = list(itertools.islice(self.silent.items(), HANGING))
+        streams = oldest[-1][0].streams
+        usual = self.latency.quantile(0.95, streams=streams)
+        factor = STREAM_FACTOR if streams else WHOLE_FACTOR
+        patience = max(SHORTEST_PATIENCE, factor * usual) if usual is not None else UNKNOWN_PATIENCE
+        if now - oldest[-1][1] < patience or now - self._heard_at < patience:
+            return 0.0
+        return next(reversed(self.silent.values())) + patience - now
+
+    def heard(self, lease: Lease, now: float) -> None:
+        """Note that an attempt got an answer."""
+        self.silent.pop(lease, None)
+        self._heard_at = now
+
+    def is_patient_enough(self, seconds: float, *, streams: bool) -> bool:
+        """True if an attempt that was silent for so long had enough time: the silence counts against health."""
+        usual = self.latency.quantile(0.95, streams=streams)
+        if usual is not None:
+            return seconds >= max(SHORTEST_PATIENCE, (STREAM_FACTOR if streams else WHOLE_FACTOR) * usual)
+        known = self.latency.first_content.value
+        if known is not None:
+            return seconds >= max(SHORTEST_PATIENCE, STREAM_FACTOR * known)
+        return seconds >= self.settings.timeouts.response_headers
+
+    # -- tokens of responses ----------------------------------------------------------------------------------------
+
+    def record_completion(self, tokens: int) -> None:
+        """Take the tokens that a response really had."""
+        self._completions.append(tokens)
+        known = sorted(self._completions)
+        if len(known) >= KNOWN_COMPLETIONS:
+            self._usual_completion = known[min(len(known) - 1, math.ceil(0.9 * len(known)) - 1)]
+
+    def usual_completion(self, at_most: int) -> int:
+        """Return the tokens that the next response probably takes, so that `max_tokens` does not waste a limit."""
+        return at_most if self._usual_completion is None else min(at_most, self._usual_completion)
 
     def _behind(self, limiter: Limiter, now: float) -> Blocked:
         """Return the reason for a call that must wait only because others wait already."""
@@ -91,12 +184,14 @@ class CandidateState:
                 return Blocked(*blocked)
         if limiter.limit.max_concurrency is not None:
             return Blocked("at_capacity", math.inf, limiter.name)
+        if not limiter.has_quotas:
+            return Blocked("paced", math.inf, f"{limiter.name}, as its provider asks")
         return Blocked("rate_limited", math.inf, limiter.name)
 
     def is_idle(self, now: float) -> bool:
         """True if nothing runs or waits here and no limit, cooldown or open breaker must be remembered."""
         own = self.limiters[2]
-        paced = now < self.requests.until or now < self.tokens.until
+        paced = now < self.requests.until or now < self.tokens.until or self.pace.is_known
         held = own.in_flight or own.limit != Limit() or own.head is not None
         return not (paced or held or self.breaker.consecutive_opens or self.breaker.blocked_by(now))
 
@@ -107,13 +202,16 @@ class CandidateState:
         """
         counts = self._counts_tokens or now < self.tokens.until
         tokens = waiter.tokens_for(index) if counts else 0
-        lease = Lease(self, now, waiter.leases)
+        lease = Lease(self, now, waiter.leases, waiter.streams)
         waiter.leases.append(lease)
         self.breaker.attempt_started(lease, now)
+        self.silent[lease] = now
+        if self.settings.learn_limits:
+            lease.learnt_request = self.pace.take(now)
         if now < self.requests.until:
-            self.requests.take(1, now)
+            lease.reported = self.requests.take(1, now), 0.0
         if now < self.tokens.until:
-            self.tokens.take(tokens, now)
+            lease.reported = lease.reported[0], self.tokens.take(tokens, now)
         for limiter in self.limiters:
             if limiter.is_simple:
                 limiter.held.add(lease)

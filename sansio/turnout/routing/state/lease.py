@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import attrs
 
 from turnout.chat import RateLimit
-from turnout.routing.policy.classify import Rule
+from turnout.failures import FailureClass
+from turnout.routing.policy.classify import Action, Rule
 from turnout.routing.state.limiter import Reservation
+from turnout.routing.state.limits import Booking
 
 if TYPE_CHECKING:
     from turnout.routing.state.candidate_state import CandidateState
 
 __all__ = ["Lease"]
+
+# The wait that a provider asks for after these is a pace: calls queue until it ends. After others it is a cooldown.
+_LIMITED = frozenset({FailureClass.RATE_LIMIT, FailureClass.OVERLOADED, FailureClass.SERVER})
+# Failures in which nothing was heard from the provider.
+_UNANSWERED = frozenset(
+    {
+        FailureClass.CONNECT,
+        FailureClass.CONNECT_TIMEOUT,
+        FailureClass.CONNECT_CONFIG,
+        FailureClass.STALE_CONNECTION,
+        FailureClass.NO_RESPONSE,
+        FailureClass.STREAM_STALLED,
+        FailureClass.TRANSPORT,
+    }
+)
 
 
 @attrs.define(eq=False)
@@ -24,14 +42,20 @@ class Lease:
         state: Of the candidate.
         started: When the attempt started.
         holder: The leases of its call; the lease removes itself when it is released.
+        streams: True if the response arrives as a stream.
         reservations: Its shares of the rate limits.
+        learnt_request: Its share of the requests that the candidate's provider accepts a minute.
+        reported: Its shares of the requests and tokens that the provider reported as left.
         first_content_at: When its first content arrived.
     """
 
     state: CandidateState
     started: float
     holder: list[Lease]
+    streams: bool = True
     reservations: list[Reservation] = attrs.field(factory=list, init=False)
+    learnt_request: Booking | None = attrs.field(default=None, init=False)
+    reported: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
     first_content_at: float | None = attrs.field(default=None, init=False)
     _limits_recorded: bool = attrs.field(default=False, init=False)
     _outcome_recorded: bool = attrs.field(default=False, init=False)
@@ -44,15 +68,27 @@ class Lease:
 
     def record_first_content(self, now: float) -> None:
         self.first_content_at = now
-        self.state.latency.record_first_content(now - self.started, now)
+        state, seconds = self.state, now - self.started
+        state.heard(self, now)
+        state.pace.accepted()
+        state.latency.record_first_content(seconds, now, streams=self.streams)
+        if self.streams:
+            state.congestion.record_first_token(seconds, state.in_flight, now)
+            if state.breaker.is_probe(self):
+                state.breaker.record_success(self, now, started=self.started)
 
     def record_rate_limit(self, limits: RateLimit | None, at: float) -> None:
         """Record the rate-limit headers of this attempt, which arrived at `at`. Only the first call counts."""
         if limits is not None and not self._limits_recorded:
             self._limits_recorded = True
             state = self.state
+            if not state.settings.learn_limits:
+                return
             state.requests.update(limits.requests, at, state.in_flight - 1)
             state.tokens.update(limits.tokens, at, 0)
+            window = limits.requests
+            if window is not None and window.remaining is not None and window.limit is not None:
+                state.pace.reported(window.remaining, window.limit, at)
 
     def record_success(self, now: float, *, total_tokens: int | None, completion_tokens: int | None) -> None:
         """Record that the response is complete.
@@ -67,6 +103,8 @@ class Lease:
             self._outcome_recorded = True
             state.breaker.record_success(self, now, started=self.started)
         self._tokens_used = total_tokens
+        if completion_tokens is not None:
+            state.record_completion(completion_tokens)
         if self.first_content_at is None:
             self.record_first_content(now)
         else:
@@ -74,27 +112,54 @@ class Lease:
 
     def record_lost_race(self, now: float) -> None:
         """Record that another attempt of the same call was faster."""
-        self.state.latency.record_censored(now - self.started, now)
+        self.state.latency.record_censored(now - self.started, now, streams=self.streams)
 
-    def record_failure(self, now: float, rule: Rule, retry_after: float | None) -> None:
+    def record_failure(
+        self, now: float, kind: FailureClass, rule: Rule, retry_after: float | None, rng: random.Random
+    ) -> None:
         """Record a failure: `rule` says whether it counts against health, and for how long the candidate cools down."""
-        breaker = self.state.breaker
+        state, breaker = self.state, self.state.breaker
+        longest = state.settings.max_cooldown
+        if kind not in _UNANSWERED:
+            state.heard(self, now)
         if not self._outcome_recorded:
             self._outcome_recorded = True
             if rule.health:
                 breaker.record_failure(self, now, started=self.started)
             else:
                 breaker.forget_probe(self)
-        cooldown = max(rule.cooldown, retry_after or 0.0)
+        if kind in _LIMITED:
+            if retry_after is not None:
+                breaker.paced_until = max(breaker.paced_until, now + min(longest, retry_after))
+            elif kind is FailureClass.RATE_LIMIT:
+                breaker.cool_down_after_refusal(now, rng.random())
+            if kind is FailureClass.RATE_LIMIT and self.learnt_request is not None:
+                state.pace.give_back(self.learnt_request)
+                self.learnt_request = None
+                state.pace.refused(retry_after, now)
+            retry_after = None
+        cooldown = max(rule.cooldown, retry_after or 0.0) if rule.action is not Action.RAISE else 0.0
         if cooldown > 0:
-            breaker.cool_down(now + cooldown)
+            breaker.cool_down(now + min(longest, cooldown))
 
-    def release(self) -> None:
-        """Free everything that the attempt holds. A second call does nothing."""
+    def release(self, *, sent: bool = True) -> None:
+        """Free everything that the attempt holds. A second call does nothing.
+
+        Args:
+            sent: False if the request was never sent: it does not count against any limit.
+        """
         self._outcome_recorded = True
+        self.state.silent.pop(self, None)
+        if not sent:
+            self.state.requests.give_back(self.reported[0])
+            self.state.tokens.give_back(self.reported[1])
+            self.reported = (0.0, 0.0)
+            if self.learnt_request is not None:
+                self.state.pace.give_back(self.learnt_request)
+                self.learnt_request = None
         self.state.breaker.forget_probe(self)
         while self.reservations:
-            self.reservations.pop().adjust(self._tokens_used, refund=self.first_content_at is None)
+            self.reservations.pop().adjust(self._tokens_used, refund=not sent)
         for limiter in self.state.limiters:
             if limiter.is_simple:
                 limiter.held.discard(self)

@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 MINUTE = 60.0
-# A reset that is further off is a time taken for a duration, or a mistake: we look again after a day.
-LONGEST_RESET = 86_400.0
+# By how much the time until a window is full may differ from what its refill at an even rate takes.
+REFILL_TOLERANCE = 0.2
 # Bookings within this time share one entry, which leaves the window with the last of them. So the window is never
 # over its limit, and its memory does not grow with the rate.
 BUCKET_SECONDS = 0.25
@@ -174,13 +174,16 @@ class ProviderRateLimit:
     With it, calls wait before the provider has to refuse them.
 
     Attributes:
+        believed_for: Seconds for which a report is believed at most.
         remaining: The amount that is left until `until`.
-        until: The time at which the provider's window resets.
+        until: The time at which the provider's window resets, or the report is no longer believed.
     """
 
+    believed_for: float = MINUTE
     remaining: float = math.inf
     until: float = -math.inf
     _reported_at: float = -math.inf
+    _refill: float = 0.0  # a second, if the window is filled up evenly
 
     def update(self, window: RateWindow | None, reported_at: float, in_flight: int) -> None:
         """Take over the values of a response whose headers arrived at `reported_at`.
@@ -198,14 +201,33 @@ class ProviderRateLimit:
             return
         self._reported_at = reported_at
         self.remaining = max(0.0, window.remaining - in_flight)
-        self.until = reported_at + min(window.reset, LONGEST_RESET)
+        self.until = reported_at + min(window.reset, self.believed_for)
+        self._refill = _even_refill(window.limit, window.remaining, window.reset)
 
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds until `amount` fits; 0 if it fits now or nothing is known."""
-        if now >= self.until or amount <= self.remaining:
+        if now >= self.until:
             return 0.0
-        return self.until - now
+        missing = amount - self.remaining - self._refill * (now - self._reported_at)
+        if missing <= 0:
+            return 0.0
+        return min(self.until - now, missing / self._refill) if self._refill else self.until - now
 
-    def take(self, amount: float, now: float) -> None:
-        if now < self.until:
-            self.remaining = max(0.0, self.remaining - amount)
+    def take(self, amount: float, now: float) -> float:
+        """Take `amount`. Return what can be given back."""
+        if now >= self.until:
+            return 0.0
+        self.remaining -= amount
+        return amount
+
+    def give_back(self, amount: float) -> None:
+        self.remaining += amount
+
+
+def _even_refill(limit: float | None, remaining: float, reset: float) -> float:
+    """Return the refill a second of a window that is full again in `reset` seconds; 0 if it is no such window."""
+    if not limit or remaining >= limit:
+        return 0.0
+    rate = limit / MINUTE
+    takes = (limit - remaining) / rate
+    return rate if abs(reset - takes) <= REFILL_TOLERANCE * takes else 0.0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,17 @@ import attrs
 import msgspec
 
 from turnout.chat import RateLimit, Usage
+from turnout.failures import FailureClass
 from turnout.providers.protocol import ModelProfile
 from turnout.routing.policy.classify import Rule
-from turnout.routing.policy.plan import Blocked, Choice, GiveUp, TryCandidate, WaitUntil
+from turnout.routing.policy.decisions import Blocked, Choice, GiveUp, TryCandidate, WaitUntil
 from turnout.routing.policy.settings import Hedge, Limit, Policy
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter
 from turnout.routing.state.limits import QuotaFactory, sliding_window
+from turnout.routing.state.throttle import Throttle
 from turnout.routing.state.waiter import Admitted, Refused, Waiter
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ class Scheduler:
     _lock: AbstractContextManager[Any]
     make_quota: QuotaFactory = sliding_window
     shared: SharedLimits | None = None
+    _rng: random.Random = attrs.field(factory=lambda: random.Random(0))
+    _throttle: Throttle = attrs.field(factory=Throttle, init=False)
     _router: Limiter = attrs.field(init=False)
     _providers: dict[str, Limiter] = attrs.field(init=False)
     _states: dict[str, CandidateState] = attrs.field(init=False)
@@ -148,12 +153,20 @@ class Scheduler:
             if choice is None:
                 return None
             self._hedge_tokens -= 1.0
-            return Admitted(choice.index, waiter.candidates[choice.index].state.begin(waiter, choice.index, now))
+            return Admitted(choice.index, self._begin(waiter, choice.index, now))
 
-    def release(self, lease: Lease, now: float) -> None:
-        """End an attempt. Its slot goes to the call that has waited longest for it."""
+    def _begin(self, waiter: Waiter, index: int, now: float) -> Lease:
+        self._throttle.count_request(now)
+        return waiter.candidates[index].state.begin(waiter, index, now)
+
+    def release(self, lease: Lease, now: float, *, sent: bool = True) -> None:
+        """End an attempt. Its slot goes to the call that has waited longest for it.
+
+        Args:
+            sent: False if the request was never sent: it does not count against any limit.
+        """
         with self._lock:
-            lease.release()
+            lease.release(sent=sent)
             self._serve(lease.state.limiters, now)
 
     def withdraw(self, waiter: Waiter, now: float) -> None:
@@ -162,7 +175,7 @@ class Scheduler:
             answer, waiter.answer = waiter.answer, None
             self._serve(self._depart(waiter), now)
             if isinstance(answer, Admitted):
-                answer.lease.release()
+                answer.lease.release(sent=False)
                 self._serve(answer.lease.state.limiters, now)
 
     def release_all(self, waiter: Waiter, now: float) -> None:
@@ -210,8 +223,13 @@ class Scheduler:
     def record_first_content(self, lease: Lease, now: float, limits: RateLimit | None, reported_at: float) -> None:
         """Record the first content, and the rate-limit headers that arrived at `reported_at`."""
         with self._lock:
+            before = lease.state.breaker.rests
+            self._throttle.count_answer(now)
             lease.record_first_content(now)
             lease.record_rate_limit(limits, reported_at)
+            if self.shared is not None:
+                self.shared.publish(lease.state.key, lease.state.breaker, before, now)
+            self._serve(lease.state.limiters[2:], now)
 
     def record_success(
         self, lease: Lease, now: float, usage: Usage, limits: RateLimit | None, reported_at: float
@@ -219,6 +237,8 @@ class Scheduler:
         """Record a complete response, and the rate-limit headers that arrived at `reported_at`."""
         with self._lock:
             before = lease.state.breaker.rests
+            if lease.first_content_at is None:
+                self._throttle.count_answer(now)
             lease.record_success(now, total_tokens=usage.total_tokens, completion_tokens=usage.completion_tokens)
             lease.record_rate_limit(limits, reported_at)
             if self.shared is not None:
@@ -230,13 +250,39 @@ class Scheduler:
         with self._lock:
             lease.record_lost_race(now)
 
-    def record_failure(self, lease: Lease, now: float, rule: Rule, retry_after: float | None) -> None:
+    def record_failure(
+        self, lease: Lease, now: float, kind: FailureClass, rule: Rule, retry_after: float | None
+    ) -> None:
         """Record a failure, which may open the breaker or start a cooldown."""
         with self._lock:
             before = lease.state.breaker.rests
-            lease.record_failure(now, rule, retry_after)
+            if not rule.health and kind is not FailureClass.RATE_LIMIT and lease.first_content_at is None:
+                self._throttle.count_answer(now)  # a healthy provider refused this request alone
+            lease.record_failure(now, kind, rule, retry_after, self._rng)
             if self.shared is not None:
                 self.shared.publish(lease.state.key, lease.state.breaker, before, now)
+
+    def outlook(self, waiter: Waiter, failed: int, running: int | None, now: float) -> tuple[bool, bool]:
+        """Return what a call may do after a failure.
+
+        Args:
+            waiter: The call.
+            failed: The index of the candidate that failed.
+            running: The index of the candidate of an attempt that still runs; None if there is none.
+            now: Monotonic seconds.
+
+        Returns:
+            True if another candidate can be used at once; and True if so few requests succeed that none is repeated.
+        """
+        with self._lock:
+            free = False
+            for index in waiter.plan.left:
+                if index != failed and index != running:
+                    obstacle = waiter.candidates[index].state.blocked_by(waiter, index, now)
+                    if obstacle is None or obstacle[0].is_preference:
+                        free = True
+                        break
+            return free, self._throttle.refuses(now)
 
     # -- candidates -----------------------------------------------------------------------------------------------
 
@@ -253,7 +299,7 @@ class Scheduler:
                 if outer is None:
                     outer = self._providers[provider] = self._limiter(provider, self._router)
                 limiters = (self._router, outer, self._limiter(key, outer))
-                state = CandidateState(key, limiters, Breaker(self.policy.breaker), profile)
+                state = CandidateState(key, limiters, Breaker(self.policy.breaker), profile, settings=self.policy)
                 self._states[key] = state
                 if self.shared is not None:
                     self.shared.watch(key, state.breaker)
@@ -290,6 +336,7 @@ class Scheduler:
         found: list[tuple[int, Blocked]] = []
         limiters: list[Limiter] = []
         choice: Choice | None = None
+        throttled = False
         for index in waiter.plan.left:
             obstacle = waiter.candidates[index].state.blocked_by(waiter, index, now)
             if obstacle is None:
@@ -300,11 +347,18 @@ class Scheduler:
         if choice is None:
             if waiter.has_more:
                 return None, []
-            choice = waiter.plan.choose(found, round(now - waiter.started, 6))
+            at, plan = round(now - waiter.started, 6), waiter.plan
+            choice = plan.choose(found, at)
+            # The first attempt of a call is never throttled, nor a retry that was granted when the last one failed.
+            repeats = isinstance(choice, TryCandidate) and choice.forced and plan.attempts and not plan.may_repeat
+            if repeats and self._throttle.refuses(now):
+                throttled, choice = True, plan.choose(found, at, throttled=True)
         if isinstance(choice, TryCandidate):
-            lease = waiter.candidates[choice.index].state.begin(waiter, choice.index, now)
-            return Admitted(choice.index, lease, tuple(found), choice.forced), []
-        return Refused(choice, tuple(found)), limiters
+            if choice.forced:
+                waiter.candidates[choice.index].state.pace.ask_anyway(now)
+            lease = self._begin(waiter, choice.index, now)
+            return Admitted(choice.index, lease, tuple(found), choice.forced, throttled), []
+        return Refused(choice, tuple(found), throttled), limiters
 
     def _serve(self, limiters: Iterable[Limiter], now: float) -> None:
         """Admit calls from the heads of these lines, the longest waiting first, until each head is blocked."""

@@ -141,8 +141,9 @@ class SharedLimits:
             now: Monotonic seconds.
         """
         cool_until, open_until, opens = before
-        if breaker.cool_until > max(cool_until, now):
-            self.state.publish(Notice(key, "cooldown", breaker.cool_until - now), now)
+        cooling = breaker.rests[0]
+        if cooling > max(cool_until, now):
+            self.state.publish(Notice(key, "cooldown", cooling - now), now)
         if breaker.consecutive_opens > opens and breaker.open_until > max(open_until, now):
             self.state.publish(Notice(key, "opened", breaker.open_until - now, breaker.consecutive_opens), now)
         elif opens and not breaker.consecutive_opens:

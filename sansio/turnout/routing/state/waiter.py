@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
-from turnout.routing.policy.plan import Blocked, GiveUp, Plan, WaitUntil
+from turnout.routing.policy.decisions import Blocked, GiveUp, WaitUntil
+from turnout.routing.policy.plan import Plan
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.lease import Lease
 
@@ -28,20 +29,23 @@ class Admitted:
         lease: What the attempt holds of it.
         blocked: The candidates before it that were blocked.
         forced: True if the candidate should rest, but no other is left.
+        throttled: True if the call may not try a candidate that rests.
     """
 
     index: int
     lease: Lease
     blocked: BlockedCandidates = ()
     forced: bool = False
+    throttled: bool = False
 
 
 @attrs.define(eq=False)
 class Refused:
-    """No attempt may start now: the call waits, or gives up."""
+    """No attempt may start now: the call waits, or gives up. `throttled`: it may not try a candidate that rests."""
 
     decision: WaitUntil | GiveUp
     blocked: BlockedCandidates
+    throttled: bool = False
 
 
 @attrs.define(eq=False)
@@ -71,6 +75,11 @@ class Waiter:
     answer: Admitted | Refused | None = attrs.field(default=None, init=False)
     wake_at: float = attrs.field(default=0.0, init=False)
     must_wake: bool = attrs.field(default=False, init=False)
+
+    @property
+    def streams(self) -> bool:
+        """True if the response arrives as a stream."""
+        return True
 
     @property
     def has_more(self) -> bool:

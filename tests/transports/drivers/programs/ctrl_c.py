@@ -40,7 +40,6 @@ def main() -> None:
     policy = Policy(
         timeout=LONG,
         timeouts=Timeouts(connect=LONG, response_headers=LONG, first_token=LONG, between_tokens=LONG),
-        fallback_reserve=0.0,
         max_concurrency=1,
         breaker=None,
     )

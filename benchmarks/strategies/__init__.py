@@ -1,0 +1,1 @@
+"""How well the default policy routes, in simulated worlds: `python -m benchmarks.strategies`."""

@@ -1,0 +1,165 @@
+"""What a plan decides by, and what it decides: plain values, which a trace can keep and a replay can compare."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from turnout.errors import Phase
+from turnout.failures import FailureClass
+
+__all__ = [
+    "Blocked",
+    "BlockedReason",
+    "CandidateInfo",
+    "Choice",
+    "Decision",
+    "FailureFacts",
+    "Fallback",
+    "GiveUp",
+    "Retry",
+    "TryCandidate",
+    "WaitUntil",
+]
+
+BlockedReason: TypeAlias = Literal[
+    "at_capacity",
+    "rate_limited",
+    "paced",
+    "cooldown",
+    "breaker_open",
+    "probe_in_flight",
+    "busy",
+    "not_responding",
+]
+_LIMITS = frozenset({"at_capacity", "rate_limited", "paced"})
+_PREFERENCES = frozenset({"busy", "not_responding"})
+
+
+class CandidateInfo(msgspec.Struct, frozen=True, gc=False):
+    """The facts about a candidate that a plan decides by.
+
+    Attributes:
+        provider: The name of its provider.
+        window: How many tokens of prompt and response the model takes, if that is known.
+        resumes: True if the model continues a prefilled response.
+        name: `provider/model`.
+    """
+
+    provider: str
+    window: int | None = None
+    resumes: bool = False
+    name: str = ""
+
+
+class Blocked(msgspec.Struct, frozen=True, gc=False):
+    """The reason why a candidate may not get an attempt now, or why another is better.
+
+    Attributes:
+        reason: A limit: "at_capacity" (attempts in flight), "rate_limited" (configured requests or tokens a minute)
+            or "paced" (its provider said when it takes requests again, or how many). A rest: "cooldown",
+            "breaker_open" (it failed), or "probe_in_flight" (the probe of another call has no result yet). Or a
+            preference for others: "busy" (more attempts than it serves quickly) or "not_responding" (its newest
+            attempts get no content).
+        wait: Seconds until the reason passes; infinity if only an event can tell.
+        limit: The name of the limit, if it is one.
+        load: For a preference, how bad it is: the least is used if all are so.
+        advice: True if the limit is only what response headers reported: no call fails because of it.
+    """
+
+    reason: BlockedReason
+    wait: float
+    limit: str | None = None
+    load: float = 0.0
+    advice: bool = False
+
+    @property
+    def is_limit(self) -> bool:
+        return self.reason in _LIMITS
+
+    @property
+    def is_preference(self) -> bool:
+        """True if the candidate may be used if no other is better."""
+        return self.reason in _PREFERENCES
+
+
+class TryCandidate(msgspec.Struct, frozen=True, gc=False):
+    """Start an attempt on this candidate now. `forced` if it should rest, but no other is left."""
+
+    index: int
+    forced: bool = False
+
+
+class WaitUntil(msgspec.Struct, frozen=True, gc=False):
+    """No candidate is available. Wait until `until` (infinity: until the scheduler wakes the call)."""
+
+    until: float
+    reason: str
+
+
+class Retry(msgspec.Struct, frozen=True, gc=False):
+    """Try the same candidate again after `wait` seconds."""
+
+    wait: float
+    reason: str
+
+
+class Fallback(msgspec.Struct, frozen=True, gc=False):
+    """Choose a candidate again now.
+
+    Attributes:
+        reason: For people.
+        excluded: Other candidates that would fail for the same reason.
+        keep: True if the failed candidate stays among the choices: a limit blocks it for now.
+    """
+
+    reason: str
+    excluded: tuple[int, ...] = ()
+    keep: bool = False
+
+
+class FailureFacts(msgspec.Struct, frozen=True, gc=False):
+    """What a plan knows of a failed attempt.
+
+    Attributes:
+        index: Of its candidate.
+        kind: The class of the failure.
+        retry_after: Seconds that the provider asks to wait.
+        phase: How far the attempt got.
+        at: Seconds from the start of the call.
+        other_free: True if another candidate can be used at once.
+        throttled: True if so few requests succeed lately that this call may not repeat one.
+    """
+
+    index: int
+    kind: FailureClass
+    retry_after: float | None
+    phase: Phase
+    at: float
+    other_free: bool = False
+    throttled: bool = False
+
+
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
+    """Make no other attempt.
+
+    Attributes:
+        reason: For people.
+        final: True if the last error is the error of the call; False if all errors are.
+        limited: True if limits blocked the candidates.
+        queue: The number of calls in the queue, if the queue is full.
+        available_in: Seconds until the first candidate is available, if that is known.
+        paced: True if the limits are those of providers, not of the policy.
+    """
+
+    reason: str
+    final: bool = False
+    limited: bool = False
+    queue: int | None = None
+    available_in: float | None = None
+    paced: bool = False
+
+
+Choice: TypeAlias = TryCandidate | WaitUntil | GiveUp
+Decision: TypeAlias = Retry | Fallback | GiveUp

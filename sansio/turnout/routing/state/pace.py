@@ -1,0 +1,113 @@
+"""How many requests a candidate takes that refused some because of a limit.
+
+After a refusal, few requests start at first, and more as the provider accepts them. And the requests that it accepted
+within a minute before it refused one show its limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import attrs
+
+from turnout.routing.state.limits import Booking, SlidingWindow
+
+__all__ = ["Pace"]
+
+# From so many attempts that may be unanswered at once, the number is not bounded any more.
+UNBOUNDED = 64
+# A limit is learnt only from so many accepted requests in the minute.
+ENOUGH = 10
+# A provider that asks for a shorter wait has a window far shorter than a minute, or is nearly free again.
+SHORT = 2.0
+# Seconds after which a request without an answer counts as accepted: a refusal comes sooner.
+REFUSAL = 2.0
+# Seconds for which a learnt limit holds; from when on it grows, and by how much.
+KEPT = 300.0
+GROWS_AFTER = 120.0
+GROWTH_PER_MINUTE = 1.05
+# Seconds after a refusal in which no call asks against what is known of the limit.
+REFUSED_LATELY = 60.0
+
+
+@attrs.define(eq=False)
+class Pace:
+    """What is known of one provider's limit for one candidate."""
+
+    _unanswered: float = attrs.field(default=math.inf, init=False)
+    _refused_at: float = attrs.field(default=-math.inf, init=False)
+    _asked_at: float = attrs.field(default=-math.inf, init=False)
+    _window: SlidingWindow = attrs.field(factory=lambda: SlidingWindow(math.inf), init=False)
+    _learnt: float = attrs.field(default=math.inf, init=False)
+    _learnt_at: float = attrs.field(default=-math.inf, init=False)
+
+    def wait(self, unanswered: Iterable[float], now: float) -> float:
+        """Return the seconds until one more attempt may start, at most.
+
+        Args:
+            unanswered: When the attempts without an answer started.
+            now: Monotonic seconds.
+        """
+        if self._learnt < math.inf:
+            if now >= self._learnt_at + KEPT:
+                self._learnt = math.inf
+            else:
+                grown = max(0.0, now - self._learnt_at - GROWS_AFTER) / 60.0
+                self._window.limit = float(math.floor(self._learnt * GROWTH_PER_MINUTE**grown))
+                wait = self._window.wait(1, now)
+                if wait > 0:
+                    return wait
+        if self._unanswered == math.inf:
+            return 0.0
+        earliest = max(self._refused_at, now - REFUSAL)
+        open_since = [started for started in unanswered if started > earliest]
+        return min(open_since) + REFUSAL - now if len(open_since) >= self._unanswered else 0.0
+
+    def take(self, now: float) -> Booking:
+        """Count a request."""
+        return self._window.take(1, now)
+
+    def give_back(self, booking: Booking) -> None:
+        """Do not count a request that was refused or never sent."""
+        self._window.correct(booking, -1)
+
+    def accepted(self) -> None:
+        """Note that the provider accepted a request: one more may be unanswered, so each round has twice as many."""
+        if self._unanswered < math.inf:
+            self._unanswered += 1
+            if self._unanswered > UNBOUNDED:
+                self._unanswered = math.inf
+
+    def refused(self, retry_after: float | None, now: float) -> None:
+        """Note that the provider refused a request. The refused one is no longer counted."""
+        self._unanswered, self._refused_at = 1, now
+        accepted = self._window.taken(now)
+        is_minute = retry_after is None or retry_after > SHORT or self._learnt < math.inf
+        if accepted >= ENOUGH and is_minute:
+            self._learnt = accepted
+            self._learnt_at = now
+
+    def may_ask_anyway(self, now: float) -> bool:
+        """True if one request may test whether the limit is real: no refusal and no other test showed it lately."""
+        return now >= max(self._refused_at, self._asked_at) + REFUSED_LATELY
+
+    def ask_anyway(self, now: float) -> None:
+        """Note that a request starts although it does not fit."""
+        self._asked_at = now
+
+    def reported(self, remaining: float, limit: float, now: float) -> None:
+        """Take over what response headers say is left: with the requests of the last minute, it is the limit."""
+        taken = self._window.taken(now)
+        if taken >= ENOUGH:
+            self._learnt = min(limit, remaining + taken)
+            self._learnt_at = now
+
+    def lift(self) -> None:
+        """Forget every limit."""
+        self._unanswered = self._learnt = math.inf
+
+    @property
+    def is_known(self) -> bool:
+        """True if there is anything to remember."""
+        return self._learnt < math.inf or self._unanswered < math.inf

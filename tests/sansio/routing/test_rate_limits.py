@@ -1,0 +1,115 @@
+"""What a call does after a provider refused it because of a rate limit, and what other calls do then."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.sansio.routing.small_worlds import GOOD, World
+from turnout.errors import AllRateLimited, RateLimited
+from turnout.routing.call.operations import Chat
+from turnout.routing.replay import replay
+from turnout.simulation import Script
+
+
+def limited(seconds: float | None = None) -> Script:
+    headers = (("retry-after", f"{seconds:g}"),) if seconds is not None else ()
+    return Script(status=429, headers=headers)
+
+
+def test_a_short_wait_is_waited_for() -> None:
+    world = World([limited(2), GOOD], [GOOD])
+    assert world.run().result.model.provider == "p0"
+    assert 2.0 <= world.asked[1][1] <= 2.3
+
+
+def test_a_longer_wait_makes_the_call_fall_back_at_once() -> None:
+    world = World([limited(20), GOOD], [GOOD])
+    outcome = world.run()
+    assert world.asked == [("p0", 0.0), ("p1", 0.0)]
+    assert "turning from p0/m: rate-limit, and its provider asks to wait 20 s" in outcome.call.trace.explain()
+
+
+def test_the_wait_that_counts_as_short_is_a_setting() -> None:
+    world = World([limited(5), GOOD], [GOOD], short_wait=5.0)
+    assert world.run().result.model.provider == "p0"
+
+
+def test_without_a_hint_the_call_falls_back_at_once() -> None:
+    world = World([limited()], [GOOD])
+    world.run()
+    assert world.asked == [("p0", 0.0), ("p1", 0.0)]
+    world.run(at=3.0)
+    assert world.who[2:] == ["p1"], "it cools down for some seconds"
+    world.run(at=7.0)
+    assert world.who[3:] == ["p0", "p1"]
+    world.run(at=15.0)
+    assert world.who[5:] == ["p1"], "and for longer if it refuses again"
+
+
+def test_without_a_rival_the_call_waits_for_what_its_provider_asks() -> None:
+    world = World([limited(20), GOOD])
+    outcome = world.run()
+    assert outcome.error is None
+    assert world.asked[1][1] == pytest.approx(20.0, abs=1e-4)
+    assert "queued: every candidate is blocked: paced" in outcome.call.trace.explain()
+
+
+def test_other_calls_wait_too_and_nothing_overrides_that() -> None:
+    world = World([limited(20), GOOD], when_all_in_cooldown="try_anyway")
+    for at in (0.0, 1.0, 2.0):
+        world.simulation.call(Chat(world.request()), at=at)
+    world.simulation.run()
+    assert [at for _, at in world.asked] == pytest.approx([0.0, 20.0, 20.0, 20.0], abs=1e-4)
+
+
+def test_a_call_that_may_not_wait_gets_the_seconds_in_its_error() -> None:
+    world = World([limited(20), GOOD], when_at_capacity="reject")
+    first = world.run().error
+    assert isinstance(first, RateLimited)
+    second = world.run(at=5.0).error
+    assert isinstance(second, RateLimited)
+    assert second.retry_after == pytest.approx(15.0, abs=1e-4)
+    assert "the first one is available in 15 s" in str(second)
+    assert len(world.asked) == 1
+
+
+def test_limited_keys_do_not_hide_a_healthy_provider_behind_them() -> None:
+    world = World(*[[limited(40)] for _ in range(4)], [GOOD])
+    assert world.run().result.model.provider == "p4"
+    assert [at for _, at in world.asked] == [0.0] * 5
+
+
+def test_a_call_returns_to_a_limited_candidate_if_the_others_fail() -> None:
+    world = World([limited(10), GOOD], [Script(status=401)])
+    assert world.run().result.model.provider == "p0"
+    assert world.who == ["p0", "p1", "p0"]
+
+
+def test_if_all_are_limited_the_error_is_a_rate_limit_with_the_soonest_wait() -> None:
+    world = World([limited(90)], [limited(70)])
+    error = world.run().error
+    assert isinstance(error, RateLimited)
+    assert isinstance(error, AllRateLimited)
+    assert error.retry_after == 70.0
+    assert error.status == 429
+
+
+def test_waiting_calls_are_released_few_first_and_more_as_they_are_accepted() -> None:
+    slow = Script(head=1.0, body=GOOD.body)
+    world = World([limited(10), slow])
+    world.simulation.call(Chat(world.request()))
+    for _ in range(7):
+        world.simulation.call(Chat(world.request()), at=1.0)
+    world.simulation.run()
+    times = [round(at) for _, at in world.asked[1:]]
+    assert times == [10, 11, 11, 12, 12, 12, 12, 13]
+
+
+@pytest.mark.parametrize("wait", [None, 1.0, 20.0, 90.0])
+def test_the_decisions_can_be_replayed(wait: float | None) -> None:
+    world = World([limited(wait), GOOD], [limited(wait)], [GOOD])
+    for at in (0.0, 1.0, 30.0):
+        outcome = world.run(at=at)
+        assert replay(json.loads(json.dumps(outcome.call.trace.to_dict()))) == ()
