@@ -36,7 +36,7 @@ def names() -> list[str]:
 
 
 def test_every_benchmark_is_run_by_a_test() -> None:
-    assert names() == sorted([*SMALL, "crash_test", "fleet", "gateway", "recordings", "soak", "surfaces"])
+    assert names() == sorted([*SMALL, "crash_test", "fleet", "gateway", "recordings", "soak", "strategies", "surfaces"])
 
 
 @pytest.mark.parametrize("name", names())

@@ -62,10 +62,12 @@ class AttemptErrors:
         if len(messages) > MOST_MESSAGES:
             listed += f"; and {len(messages) - MOST_MESSAGES} more"
         tried, known = len(self.tried), len(self.tried) + self.left
-        count = f"{tried} of {known} candidates tried, and each failed" if self.left else f"all {tried} candidates failed"
+        count = (
+            f"{tried} of {known} candidates tried, and each failed" if self.left else f"all {tried} candidates failed"
+        )
         limited = all(isinstance(error, RateLimited) for error in self.errors)
         kind = AllRateLimited if limited else AllAttemptsFailed
-        error = kind(f"{count}: {listed}", errors=tuple(self.errors))
+        error = kind(f"{count} failed: {listed}", errors=tuple(self.errors))
         error.__cause__ = last
         return error
 
