@@ -1,4 +1,4 @@
-"""The router's part of a configuration: its policy and its routes.
+"""The router's part of a configuration: its policy, its routes and its aliases.
 
 runtime:
   router:
@@ -11,13 +11,22 @@ runtime:
     hedge: {delay: 800ms, budget: 0.05}
     prices:
       gpt-4o-mini: {prompt: 0.15, completion: 0.60}
-    rules: {content-filter: fallback}
+    rules:
+      content-filter: fallback
+      rate-limit: {action: retry, maxRetries: 1, cooldown: 15s}
+    fallbacks:                          # tried in place of the others after a failure of this class
+      context-length: [gemini/gemini-2.5-pro]
 routes:
   fast:
     strategy: lowest-latency
     choices:
       - groq/llama-3.3-70b-versatile
-      - {model: openai/gpt-4o-mini, tier: 1}
+      - {model: openai/gpt-4o-mini, tier: 1, policy: {attemptTimeout: 20s}}
+  patient: {extends: fast, policy: {providerTimeout: 120s}}
+  gpt-*: [azure/gpt-*, openai/gpt-*]    # serves route/gpt-5-mini with azure/gpt-5-mini and openai/gpt-5-mini
+aliases:
+  cheap: fast                           # route/cheap is route/fast
+  openai/gpt-4: openai/gpt-4.1
 """
 
 from __future__ import annotations
@@ -27,6 +36,7 @@ from typing import Any
 
 import attrs
 
+from turnout._names import did_you_mean
 from turnout.chat import ModelConfig
 from turnout.config.values import (
     SettingsError,
@@ -43,7 +53,7 @@ from turnout.prices import Price
 from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 
-__all__ = ["read_policy", "read_routes"]
+__all__ = ["read_aliases", "read_policy", "read_routes"]
 
 Reader = Callable[[object, str], Any]
 
@@ -57,7 +67,7 @@ ALIASES = {
 
 
 def _section(kind: Callable[..., Any], readers: Mapping[str, Reader]) -> Reader:
-    """A mapping whose keys are the fields of `kind`."""
+    """Return the reader of a mapping whose keys are the fields of `kind`."""
 
     def read(value: object, where: str) -> Any:
         given = known_only(snake_keys(value, where), where, readers)
@@ -71,12 +81,12 @@ def _section(kind: Callable[..., Any], readers: Mapping[str, Reader]) -> Reader:
 
 
 def _or_off(reader: Reader) -> Reader:
-    """The same, or `off` (which YAML reads as false) for None."""
+    """Return the same reader, which takes `off` for None. YAML reads `off` as false."""
     return lambda value, where: None if value is False or value == "off" else reader(value, where)
 
 
 def _by_name(reader: Reader) -> Reader:
-    """A mapping from names of the user's own to values of one kind. The names are left as they are."""
+    """Return the reader of a mapping from the user's names to values of one kind. It keeps the names as they are."""
     return lambda value, where: {
         str(name): reader(item, f"{where}.{name}") for name, item in mapping_of(value, where).items()
     }
@@ -150,7 +160,11 @@ _POLICY: dict[str, Reader] = {
 
 
 def read_policy(section: object, where: str) -> dict[str, Any]:
-    """The fields of `Policy` that a section sets. Raises SettingsError."""
+    """Return the fields of `Policy` that a section sets.
+
+    Raises:
+        SettingsError: A setting is wrong.
+    """
     written = snake_keys(section, where)
     known_only(written, where, (*ALIASES, *_TIMEOUTS, *_POLICY))
     fields: dict[str, Any] = {}
@@ -175,24 +189,58 @@ def read_policy(section: object, where: str) -> dict[str, Any]:
 
 def read_routes(section: object) -> tuple[Route, ...]:
     """Return the routes of a configuration. The policy of a route states what differs from the router's."""
-    return tuple(_route(str(name), value) for name, value in mapping_of(section, "routes").items())
+    sections = {str(name): value for name, value in mapping_of(section, "routes").items()}
+    return tuple(_route(name, _extended(name, sections, ())) for name in sections)
 
 
-def _route(name: str, value: object) -> Route:
+def read_aliases(section: object) -> Mapping[str, str]:
+    """Return the other names of models and routes."""
+    aliases = {}
+    for name, value in mapping_of(section, "aliases").items():
+        target = text_of(value, f"aliases.{name}")
+        if target is None:
+            raise SettingsError(f"aliases.{name}: a model or a route was expected, such as openai/gpt-4o-mini")
+        aliases[str(name)] = target
+    return aliases
+
+
+def _extended(name: str, sections: Mapping[str, object], seen: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the section of a route, with the fields of the route that it extends below its own."""
     where = f"routes.{name}"
-    if isinstance(value, list):
-        value = {"choices": value}
-    given = known_only(snake_keys(value, where), where, ("strategy", "choices", "policy"))
+    value = sections[name]
+    given = dict(snake_keys({"choices": value} if isinstance(value, list) else value, where))
+    known_only(given, where, ("strategy", "choices", "policy", "extends"))
+    base = text_of(given.pop("extends", None), f"{where}.extends")
+    if base is None:
+        return given
+    if base not in sections:
+        raise SettingsError(f"{where}.extends: there is no route named {base!r}{did_you_mean(base, list(sections))}")
+    if base in (*seen, name):
+        raise SettingsError(f"{where}.extends: the routes {' and '.join((*seen, name))} extend each other")
+    wide = _extended(base, sections, (*seen, name))
+    own = {key: item for key, item in given.items() if item is not None}
+    if "policy" in own and wide.get("policy") is not None:
+        narrow = Policy(**read_policy(own["policy"], f"{where}.policy"))
+        own["policy"] = narrow.over(_policy_of(wide, f"routes.{base}"))
+    return {**wide, **own}
+
+
+def _policy_of(given: Mapping[str, Any], where: str) -> Policy:
+    policy = given["policy"]
+    return policy if isinstance(policy, Policy) else Policy(**read_policy(policy, f"{where}.policy"))
+
+
+def _route(name: str, given: Mapping[str, Any]) -> Route:
+    where = f"routes.{name}"
     choices = given.get("choices")
     if not isinstance(choices, list) or not choices:
         raise SettingsError(f"{where}.choices: a list of models was expected, such as [groq/llama-3.3-70b-versatile]")
-    own = given.get("policy")
     try:
         return Route(
             name,
-            [_choice(choice, f"{where}.choices[{place}]") for place, choice in enumerate(choices)],
+            [_choice(choice, f"{where}.choices[{position}]") for position, choice in enumerate(choices)],
             given.get("strategy") or "ordered",
-            policy=Policy(**read_policy(own, f"{where}.policy")) if own is not None else None,
+            policy=_policy_of(given, where) if given.get("policy") is not None else None,
         )
     except SettingsError:
         raise
@@ -203,7 +251,7 @@ def _route(name: str, value: object) -> Route:
 def _choice(value: object, where: str) -> Choice:
     if isinstance(value, str):
         value = {"model": value}
-    given = dict(known_only(snake_keys(value, where), where, ("model", "weight", "tier", *_SAMPLING)))
+    given = dict(known_only(snake_keys(value, where), where, ("model", "weight", "tier", "policy", *_SAMPLING)))
     model = text_of(given.pop("model", None), f"{where}.model")
     if model is None:
         raise SettingsError(f"{where}.model: a model was expected, such as openai/gpt-4o-mini")
@@ -213,6 +261,7 @@ def _choice(value: object, where: str) -> Choice:
             ModelConfig.parse(model, **settings),
             weight=number_of(given.get("weight", 1.0), f"{where}.weight"),
             tier=whole_number(given.get("tier", 0), f"{where}.tier"),
+            policy=_policy_of(given, where) if given.get("policy") is not None else None,
         )
     except SettingsError:
         raise
@@ -220,5 +269,5 @@ def _choice(value: object, where: str) -> Choice:
         raise SettingsError(f"{where}: {error}") from None
 
 
-# What may be said of a model in a route besides its name.
+# The settings of a model in a route.
 _SAMPLING = tuple(field.name for field in attrs.fields(ModelConfig)[2:] if field.name != "timeout")

@@ -1,19 +1,20 @@
 """Settings as values, made from plain mappings: a configuration file that was read, and an environment.
 
-It reads no file and no environment. The shape of the file, camelCase or snake_case alike:
+It reads no file and no environment. The keys of the file may be in camelCase or in snake_case:
 
     providers:
       openai:
-        endpoint: ${OPENAI_ENDPOINT}      # a variable that is not set is as if the line were not there
-        apiKey: ${OPENAI_API_KEY}
+        endpoint: ${OPENAI_ENDPOINT}      # a line whose variable is not set has no effect
+        apiKey: ${OPENAI_API_KEY}         # or apiKeys: a list, or a mapping from names to keys
         enabled: true
       my-vllm:
         kind: openai-compatible           # which entry of the catalog; by default the one of the same name
         endpoint: http://10.0.0.7:8000/v1
-        api: responses                    # instead of chat completions, where it has both
+        api: responses                    # in place of chat completions, if the provider has both
     runtime:
       router: …                           # see `turnout.config.router_settings`
     routes: …
+    aliases: {gpt: openai/gpt-4o-mini}
     shared: …                           # see `turnout.config.shared_settings`
     serve: …                            # see `turnout_io.serve.settings`
     cli: …                              # see `turnout_io.cli.defaults`
@@ -26,9 +27,10 @@ from typing import Any
 
 import attrs
 
-from turnout.config.router_settings import read_policy, read_routes
+from turnout._names import did_you_mean
+from turnout.config.router_settings import read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
-from turnout.config.values import SettingsError, expand, known_only, mapping_of, nearest, snake_case, text_of
+from turnout.config.values import SettingsError, expand, known_only, mapping_of, snake_case, text_of
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret
@@ -45,16 +47,16 @@ class ProviderSettings:
     Attributes:
         name: The name under which it is registered.
         spec: Its entry: of the catalog, or the user's own.
-        api_key: The key.
+        api_key: The key, or several keys by their names.
         base_url: The base URL, if it is not the entry's.
         enabled: Whether it takes calls.
-        is_named: Whether the configuration names it. Others have what variables say.
-        options: What `turnout.providers.create` takes besides.
+        is_named: Whether the configuration names it. The others have the settings of variables.
+        options: Further arguments of `turnout.providers.create`.
     """
 
     name: str
     spec: ProviderSpec
-    api_key: str | None = attrs.field(default=None, repr=False)
+    api_key: str | Mapping[str, str] | None = attrs.field(default=None, repr=False)
     base_url: str | None = attrs.field(default=None, repr=False)
     enabled: bool = True
     is_named: bool = True
@@ -63,6 +65,13 @@ class ProviderSettings:
     @property
     def kind(self) -> str:
         return self.spec.name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys of the provider."""
+        if isinstance(self.api_key, Mapping):
+            return tuple(self.api_key.values())
+        return (self.api_key,) if self.api_key else ()
 
     def build(self) -> Provider:
         """Return the provider.
@@ -99,51 +108,74 @@ class BuiltProvider:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What a router is made of.
+    """The settings of a router.
 
-    providers  in the order of the file, then those of the catalog that the file does not name
-    router     fields of `Policy` that were set
-    routes     models under one name
-    shared     the store through which processes share limits; None for none
-    serve      the section of the gateway, with its variables replaced (`turnout_io.serve.settings`)
-    cli        the section of the command line, with its variables replaced (`turnout_io.cli.defaults`)
+    Attributes:
+        providers: In the order of the file; then those of the catalog that the file does not name.
+        router: The fields of `Policy` that were set.
+        routes: Models under one name.
+        aliases: Other names of models and routes.
+        shared: The store through which processes share limits; None for none.
+        serve: The section of the gateway, with its variables replaced (`turnout_io.serve.settings`).
+        cli: The section of the command line, with its variables replaced (`turnout_io.cli.defaults`).
     """
 
     providers: tuple[ProviderSettings, ...]
     router: Mapping[str, Any] = attrs.field(factory=dict)
     routes: tuple[Route, ...] = ()
+    aliases: Mapping[str, str] = attrs.field(factory=dict)
     shared: SharedSettings | None = None
     serve: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     cli: Mapping[str, Any] = attrs.field(factory=dict)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()) -> Settings:
-        """Every provider of the catalog, and of `entries` of your own, with what the variables say."""
+        """Return every provider of the catalog, and of your own `entries`, with the settings of the variables."""
         return cls.from_mapping({}, env, entries)
 
     @classmethod
     def from_mapping(
         cls, config: Mapping[str, Any], env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()
     ) -> Settings:
-        """What a configuration says, completed from the variables. Raises SettingsError.
+        """Return the settings of a configuration, completed from the variables.
 
-        entries  of your own, known beside those of the catalog, or in the place of one of the same name
+        Args:
+            config: The mapping that the file holds.
+            env: The variables.
+            entries: Your own providers, beside those of the catalog, or in place of one of the same name.
+
+        Raises:
+            SettingsError: A setting is wrong.
         """
         catalog = {**CATALOG, **{entry.name: entry for entry in entries}}
-        config = known_only(config, "", ("providers", "runtime", "routes", "shared", "serve", "cli", "version"))
+        sections = ("providers", "runtime", "routes", "aliases", "shared", "serve", "cli", "version")
+        config = known_only(config, "", sections)
         named = mapping_of(config.get("providers"), "providers")
         providers = [_provider(name, section, env, catalog) for name, section in named.items()]
         providers += [_provider(name, {}, env, catalog, is_named=False) for name in catalog if name not in named]
         runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
         router = read_policy(expand(mapping_of(runtime.get("router"), "runtime.router"), env), "runtime.router")
         routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env))
+        aliases = read_aliases(config.get("aliases"))
         shared = read_shared(expand(mapping_of(config.get("shared"), "shared"), env), "shared")
         serve = expand(mapping_of(config.get("serve"), "serve"), env)
         cli = expand(mapping_of(config.get("cli"), "cli"), env)
-        return cls(providers=tuple(providers), router=router, routes=routes, shared=shared, serve=serve, cli=cli)
+        return cls(
+            providers=tuple(providers),
+            router=router,
+            routes=routes,
+            aliases=aliases,
+            shared=shared,
+            serve=serve,
+            cli=cli,
+        )
 
     def policy(self, **overrides: Any) -> Policy:
-        """The policy of these settings, with some of its fields given anew."""
+        """Return the policy of these settings.
+
+        Args:
+            **overrides: Fields that replace those of the settings.
+        """
         try:
             return Policy(**{**self.router, **overrides})
         except TypeError as error:
@@ -151,7 +183,7 @@ class Settings:
                 raise
             known = [field.name for field in attrs.fields(Policy)]
             unknown = next(name for name in overrides if name not in known)
-            raise SettingsError(f"{unknown} is no field of Policy{nearest(unknown, known)}") from None
+            raise SettingsError(f"Policy has no field {unknown!r}{did_you_mean(unknown, known)}") from None
 
     def build_providers(self) -> tuple[BuiltProvider, ...]:
         """Return every provider.
@@ -175,9 +207,9 @@ def _built(settings: ProviderSettings) -> BuiltProvider:
         return BuiltProvider(provider=placeholder, enabled=False, reason=str(error))
 
 
-# The fields of a provider's section that are not options of its own.
+# The fields that every provider's section may have.
 _OPTIONS = ("api", "unsupported", "headers", "reasoning_replay")
-_FIELDS = ("kind", "api_key", "endpoint", "base_url", "enabled", "disabled", *_OPTIONS)
+_FIELDS = ("kind", "api_key", "api_keys", "endpoint", "base_url", "enabled", "disabled", *_OPTIONS)
 
 
 def _provider(
@@ -188,13 +220,13 @@ def _provider(
     kind = section.get("kind", name)
     if kind not in catalog:
         raise SettingsError(
-            f"{where}: no provider named {kind!r} is in the catalog{nearest(str(kind), list(catalog))}; "
+            f"{where}: no provider named {kind!r} is in the catalog{did_you_mean(str(kind), list(catalog))}; "
             "an OpenAI-compatible server is kind: openai-compatible"
         )
     entry = catalog[kind]
     own_options = (*entry.option_env, "access_token")
     section = known_only(section, where, (*_FIELDS, *own_options))
-    # The variables of a vendor are its own account's: a second account under another name must say its key itself.
+    # The variables of a vendor belong to its first account. A second one, under another name, has its key in the file.
     first = name == entry.name
     options = {key: section[key] for key in (*_OPTIONS, *own_options) if section.get(key) is not None}
     if first:
@@ -207,13 +239,50 @@ def _provider(
     return ProviderSettings(
         name=name,
         spec=entry,
-        api_key=text_of(section.get("api_key"), f"{where}.apiKey") or (_first(entry.key_env, env) if first else None),
+        api_key=_keys(section, where) or (_keys_of_env(entry, env) if first else None),
         base_url=text_of(section.get("endpoint") or section.get("base_url"), f"{where}.endpoint")
         or (_first(entry.base_url_env, env) if first else None),
         enabled=enabled and not disabled,
         is_named=is_named,
         options=options,
     )
+
+
+def _keys(section: Mapping[str, Any], where: str) -> str | Mapping[str, str] | None:
+    """Return the key or the keys of a provider's section; None if it has none."""
+    one, several = text_of(section.get("api_key"), f"{where}.apiKey"), section.get("api_keys")
+    if several is None:
+        return one
+    if one is not None:
+        raise SettingsError(f"{where}: write apiKey for one key or apiKeys for several, not both")
+    place = f"{where}.apiKeys"
+    if isinstance(several, str):
+        return _split_keys(several, place)
+    if isinstance(several, Mapping):
+        named = {str(name): text_of(key, f"{place}.{name}") for name, key in several.items()}
+    elif isinstance(several, list):
+        named = {str(number): text_of(key, f"{place}[{number - 1}]") for number, key in enumerate(several, 1)}
+    else:
+        raise SettingsError(f"{place}: a list of keys, or a mapping from names to keys, was expected")
+    # A variable that is not set is as if its line were not there.
+    return {name: key for name, key in named.items() if key} or None
+
+
+def _split_keys(text: str, place: str) -> Mapping[str, str]:
+    """Return the keys of a text with commas between them, numbered from 1."""
+    keys = [Secret(key.strip()) for key in text.split(",") if key.strip()]
+    if not keys:
+        raise SettingsError(f"{place}: it holds no key")
+    return {str(number): key for number, key in enumerate(keys, 1)}
+
+
+def _keys_of_env(entry: ProviderSpec, env: Mapping[str, str]) -> str | Mapping[str, str] | None:
+    """Return the key of the variables, or the keys of one such as `OPENAI_API_KEYS`."""
+    several = _first(tuple(f"{name}S" for name in entry.key_env), env)
+    if several is None:
+        return _first(entry.key_env, env)
+    named = _split_keys(several, f"{entry.key_env[0]}S")
+    return named if len(named) > 1 else named["1"]
 
 
 def _from_env(entry: ProviderSpec, env: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:

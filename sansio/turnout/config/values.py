@@ -1,12 +1,12 @@
-"""Single values of a configuration: how they are read, and the errors that name their place."""
+"""Readers of single values of a configuration. Their errors name the place of the value."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+from turnout._names import did_you_mean
 from turnout.redaction import Secret
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "expand",
     "known_only",
     "mapping_of",
-    "nearest",
     "number_of",
     "snake_case",
     "snake_keys",
@@ -25,7 +24,7 @@ __all__ = [
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used. The message names its place, and what it should be.
+    """A setting cannot be used. The message names its place and the expected value.
 
     It never quotes the value of a variable, because that can be a secret.
     """
@@ -49,8 +48,15 @@ _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
 _UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+_LITELLM_VARIABLE = "os.environ/"
+
+
 def duration_seconds(value: object, where: str) -> float:
-    """Seconds of `55s`, `50ms`, `1m30s`, or of a number, which is in seconds. Raises SettingsError."""
+    """Return the seconds of `55s`, `50ms` or `1m30s`, or a number of seconds.
+
+    Raises:
+        SettingsError: It is another value.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     text = value.strip() if isinstance(value, str) else ""
@@ -68,7 +74,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 def expand(value: Any, env: Mapping[str, str]) -> Any:
     """Return the value with `${NAME}` and `${NAME:-default}` replaced, inside mappings and lists too.
 
-    A value that is nothing but variables that are not set is None: as if it had not been written.
+    A value of which only variables that are not set remain is None, so that its line has no effect.
     """
     if isinstance(value, Mapping):
         return {key: expand(item, env) for key, item in value.items()}
@@ -84,16 +90,21 @@ def expand(value: Any, env: Mapping[str, str]) -> Any:
 
 
 def snake_case(name: str) -> str:
-    """`maxProviderConcurrency` as `max_provider_concurrency`."""
+    """Return `max_provider_concurrency` for `maxProviderConcurrency`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
 
 
 def snake_keys(section: object, where: str) -> dict[str, Any]:
-    """A section with its keys in snake_case."""
+    """Return a section with its keys in snake_case."""
     return {snake_case(str(key)): value for key, value in mapping_of(section, where).items()}
 
 
 def number_of(value: object, where: str) -> float:
+    """Return a number, which may be written as text.
+
+    Raises:
+        SettingsError: It is another value.
+    """
     if isinstance(value, str):
         try:
             return float(value)
@@ -105,6 +116,11 @@ def number_of(value: object, where: str) -> float:
 
 
 def whole_number(value: object, where: str) -> int:
+    """Return a whole number, which may be written as text.
+
+    Raises:
+        SettingsError: It is another value.
+    """
     if isinstance(value, str) and value.strip().isdigit():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -120,12 +136,24 @@ def yes_or_no(value: object, where: str) -> bool:
 
 
 def text_of(value: object, where: str) -> str | None:
+    """Return a text, or None for an empty one.
+
+    Raises:
+        SettingsError: It is another value, or the name of a variable in the form of LiteLLM.
+    """
     if value is not None and not isinstance(value, str):
         raise SettingsError(f"{where}: text was expected, not {type(value).__name__}")
+    if value is not None and value.startswith(_LITELLM_VARIABLE) and not isinstance(value, VariableText):
+        raise SettingsError(f"{where}: write ${{{value.removeprefix(_LITELLM_VARIABLE)}}} for a variable, not {value}")
     return value or None
 
 
 def mapping_of(value: object, where: str) -> Mapping[str, Any]:
+    """Return a mapping; an empty one for None.
+
+    Raises:
+        SettingsError: It is another value.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -134,14 +162,14 @@ def mapping_of(value: object, where: str) -> Mapping[str, Any]:
 
 
 def known_only(section: Mapping[str, Any], where: str, names: Iterable[str]) -> Mapping[str, Any]:
+    """Return a section, if it has no other keys than these.
+
+    Raises:
+        SettingsError: It has another key.
+    """
     known = list(names)
     for name in section:
         if name not in known:
             place = f"{where}.{name}" if where else str(name)
-            raise SettingsError(f"{place}: no such setting{nearest(str(name), known)}")
+            raise SettingsError(f"{place}: no such setting{did_you_mean(str(name), known)}")
     return section
-
-
-def nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

@@ -6,15 +6,18 @@ router.register(provider)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from turnout._names import account_of
+from turnout.providers.auth import KeySource
 from turnout.providers.catalog.known import CATALOG
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec, ReasoningReplay
+from turnout.providers.keys import ApiKey, ApiKeys, KeyedProvider, named_keys
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.protocol import Exchange, Provider
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
-from turnout.providers.urls import base_url_of, checked_header, checked_text
+from turnout.providers.urls import base_url_of, checked_header, checked_key, checked_text
 from turnout.redaction import hidden
 
 __all__ = [
@@ -36,7 +39,7 @@ def create(
     entry: str | ProviderSpec,
     *,
     name: str | None = None,
-    api_key: str | None = None,
+    api_key: ApiKeys = None,
     base_url: str | None = None,
     api: Literal["chat", "responses"] | None = None,
     unsupported: Literal["raise", "drop"] = "raise",
@@ -53,7 +56,9 @@ def create(
     Args:
         entry: The name of an entry of the catalog, or an entry.
         name: Another name to register it under, so that one router can hold two accounts of one vendor.
-        api_key: The key. Nothing shows it.
+        api_key: The key, or a function that returns it just before each request is sent. Or several keys: a list, or a
+            mapping from the names that you give them. A router takes each for a candidate with its own health and
+            limits, named `openai#1` or `openai#name`. Nothing shows a key.
         base_url: The base URL, if it is not the vendor's usual one.
         api: Of OpenAI's two APIs for an answer: `chat` completions, or `responses`. By default chat completions, and
             Responses for the requests that the model takes there alone.
@@ -72,12 +77,24 @@ def create(
         ValueError: A name or a setting is not known, or a value cannot be used. No message quotes a key or a URL.
     """
     # A traceback can show local variables: the given values are replaced by texts whose `repr` shows nothing.
+    if api_key is not None and not isinstance(api_key, str) and not callable(api_key):
+        given: dict[str, Any] = {
+            "base_url": base_url,
+            "api": api,
+            "unsupported": unsupported,
+            "headers": headers,
+            "reasoning_replay": reasoning_replay,
+            "limits": limits,
+            **settings,
+        }
+        return _with_keys(entry, name, api_key, given)
     api_key, base_url = hidden(api_key), hidden(base_url)
     if headers is not None and not isinstance(headers, Mapping):
         raise TypeError(f"headers must be a mapping of names to values, not a {type(headers).__name__}")
     headers = {name: hidden(value) for name, value in (headers or {}).items()}
     settings = {name: hidden(value) for name, value in settings.items()}
-    api_key = checked_text(api_key, "api_key")
+    source = KeySource(api_key) if callable(api_key) else None
+    key = None if callable(api_key) else checked_key(api_key)
     headers = dict(checked_header(*field) for field in headers.items())
     if isinstance(entry, str):
         if entry not in CATALOG:
@@ -96,7 +113,8 @@ def create(
         spec=entry,
         name=name or entry.name,
         base_url=base_url_of(base_url, entry) if base_url else entry.base_url,
-        api_key=api_key,
+        api_key=key,
+        key_source=source,
         headers=_merged(entry.headers, _headers(entry, settings), headers),
         unsupported=unsupported,
         reasoning_replay=reasoning_replay,
@@ -145,6 +163,20 @@ def create(
     if settings:
         raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}")
     return made
+
+
+def _with_keys(
+    entry: str | ProviderSpec, name: str | None, keys: Sequence[ApiKey] | Mapping[str, ApiKey], given: Mapping[str, Any]
+) -> Provider:
+    """Return a provider with several keys; with one key in a list, the provider with that key."""
+    if not isinstance(keys, list | tuple | Mapping):
+        raise TypeError(f"api_key must be a str, a function, a list or a mapping, not {type(keys).__name__}")
+    named = named_keys(keys)
+    provider = name or (entry if isinstance(entry, str) else entry.name)
+    if len(named) == 1 and not isinstance(keys, Mapping):
+        return create(entry, name=name, api_key=named["1"], **given)
+    accounts = [create(entry, name=account_of(provider, label), api_key=key, **given) for label, key in named.items()]
+    return KeyedProvider(provider, tuple(accounts), create(entry, name=name, **given))
 
 
 _HEADER_OF = {

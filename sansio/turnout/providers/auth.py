@@ -11,7 +11,7 @@ import attrs
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.redaction import Secret
 
-__all__ = ["AccessToken", "TokenAuth", "secrets_of_auth", "token_auth", "token_fields"]
+__all__ = ["AccessToken", "KeySource", "TokenAuth", "secrets_of_auth", "token_auth", "token_fields"]
 
 AccessToken: TypeAlias = str | Callable[[], str | Awaitable[str]]
 # Tokens that are remembered so that their echoes can be removed from errors. A token is valid for minutes to hours.
@@ -61,3 +61,21 @@ class TokenAuth:
             self._recent.append(token)
         kept = (field for field in request.headers if field[0].lower() != "authorization")
         return attrs.evolve(request, headers=Headers((*kept, ("Authorization", Secret(f"Bearer {token}")))))
+
+
+@attrs.define(eq=False)
+class KeySource:
+    """The function that returns the key of an account, and the keys that it returned lately."""
+
+    get: Callable[[], str | Awaitable[str]] = attrs.field(repr=False)
+    _recent: deque[str] = attrs.field(factory=lambda: deque(maxlen=_REMEMBERED), init=False, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the keys of the last requests."""
+        return tuple(self._recent)
+
+    def remember(self, key: str) -> None:
+        """Remember a key, so that its echoes can be removed from errors."""
+        if key not in self._recent:
+            self._recent.append(key)

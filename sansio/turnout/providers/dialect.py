@@ -7,7 +7,7 @@ describes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import attrs
 import msgspec
@@ -17,6 +17,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import ProviderError, RemoteProtocolError
 from turnout.framing.parser import FrameParser
 from turnout.http import Auth, Headers, HttpRequest
+from turnout.providers.auth import AccessToken
 from turnout.providers.catalog.spec import ProviderAccount
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
@@ -28,6 +29,7 @@ from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_
 from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRule
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
+from turnout.providers.keys import KeyAuth
 from turnout.providers.protocol import ModelProfile
 from turnout.providers.urls import is_own
 from turnout.redaction import Redactor, Secret, escape_controls
@@ -133,11 +135,21 @@ class Dialect:
         """Return the header fields that carry the key. The URL never does, because URLs are logged."""
         return (("Authorization", Secret(f"Bearer {self.account.api_key}")),) if self.account.api_key else ()
 
+    def with_key(self, key: AccessToken) -> Self:
+        """Return this provider with another key, or with a function that returns one.
+
+        The key is one of `turnout.providers.urls.checked_key`.
+        """
+        return attrs.evolve(self, account=self.account.with_key(key))
+
     def build_request(
         self, method: str, url: str, body: Mapping[str, Any] | None, *, stream: bool = False, auth: Auth | None = None
     ) -> HttpRequest:
         """Return the request for `url`, with a JSON body if one is given."""
         headers = self._request_headers(stream, body is not None)
+        source = self.account.key_source
+        if auth is None and source is not None:
+            auth = KeyAuth(source, lambda key: self.with_key(key).credentials())
         return HttpRequest(method, url, headers, encode(body) if body is not None else b"", auth=auth)
 
     def _request_headers(self, stream: bool, has_body: bool) -> Headers:

@@ -13,7 +13,16 @@ from turnout.http.origin import split_url
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout.redaction import Secret, hidden
 
-__all__ = ["InvalidBaseUrl", "base_url_of", "checked_header", "checked_label", "checked_text", "is_own", "path_segment"]
+__all__ = [
+    "InvalidBaseUrl",
+    "base_url_of",
+    "checked_header",
+    "checked_key",
+    "checked_label",
+    "checked_text",
+    "is_own",
+    "path_segment",
+]
 
 _OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
 _OLLAMA_PORT = 11434
@@ -118,6 +127,22 @@ def checked_text(value: object, what: str) -> Secret | None:
     if not text.isascii() or not text.isprintable():
         raise ValueError(f"{what} holds a line break or another character that no header field can hold")
     return text or None
+
+
+def checked_key(value: object) -> Secret | None:
+    """Do the same for the key of a provider, and refuse a reference in the form of LiteLLM.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It cannot be a key.
+    """
+    if isinstance(value, str) and value.strip().startswith("os.environ/"):
+        variable = value.strip().removeprefix("os.environ/")
+        raise ValueError(
+            f'api_key is not read from a variable that is named this way; write os.environ["{variable}"] in code, '
+            f"or ${{{variable}}} in a file"
+        )
+    return checked_text(value, "api_key")
 
 
 def checked_header(name: object, value: object) -> tuple[str, Secret]:

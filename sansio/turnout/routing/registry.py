@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import operator
-import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import attrs
 
-from turnout.chat import ROUTE, Capability, ModelConfig, ProviderStatus
+from turnout._names import NameTable, did_you_mean
+from turnout.chat import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
 from turnout.errors import (
     CapabilityUnsupported,
     MissingCredentials,
@@ -19,14 +18,11 @@ from turnout.errors import (
     ProviderUnavailable,
     RoutingError,
 )
-from turnout.prices import by_model
+from turnout.providers.keys import KeyedProvider
 from turnout.providers.protocol import ModelProfile, Provider
-from turnout.routing.policy.routes import Choice, Measured, Route
-from turnout.routing.policy.settings import Policy
-from turnout.routing.policy.strategies import order_choices
+from turnout.routing.policy.routes import Route
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.scheduler import Scheduler
-from turnout.trace.entries import RouteOrdered
 
 __all__ = ["Registered", "Registry", "no_candidate"]
 
@@ -84,30 +80,68 @@ class Registered:
 
 @attrs.define(eq=False)
 class Registry:
-    """The providers and the routes of one router."""
+    """The providers, the routes and the aliases of one router."""
 
     _lock: AbstractContextManager[Any]
     _scheduler: Scheduler
     _providers: dict[str, Registered] = attrs.field(factory=dict, init=False)
-    _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
+    _keyed: dict[str, Registered] = attrs.field(factory=dict, init=False)  # with several keys
+    _accounts: dict[str, tuple[str, ...]] = attrs.field(factory=dict, init=False)  # the names of those keys
+    _routes: NameTable[Route] = attrs.field(factory=NameTable, init=False)
+    _aliases: dict[str, ModelConfig] = attrs.field(factory=dict, init=False)
     _turns: dict[str, int] = attrs.field(factory=dict, init=False)
 
+    # -- changes ----------------------------------------------------------------------------------------------------
+
     def register(self, provider: Provider, *, enabled: bool, replace: bool, reason: str = "") -> None:
-        """Add a provider under its name."""
+        """Add a provider under its name. One that replaces another keeps the state of its candidates."""
         if not isinstance(getattr(provider, "name", None), str):
             raise TypeError(f"a router takes providers, as turnout.providers.create makes them, not {provider!r}")
-        if provider.name == ROUTE:
+        name = provider.name
+        if name == ROUTE:
             raise ValueError(f"the name {ROUTE!r} is kept for routes; give the provider another")
+        made = [provider] if not isinstance(provider, KeyedProvider) else list(provider.accounts)
+        registered = [Registered(one, enabled, reason) if reason else Registered(one, enabled) for one in made]
         with self._lock:
-            if provider.name in self._providers and not replace:
+            known = name in self._providers or name in self._keyed
+            if known and not replace:
                 raise ValueError(
-                    f"a provider named {provider.name!r} is registered already; "
+                    f"a provider named {name!r} is registered already; "
                     "give the new one another name, or register it with replace=True"
                 )
-            self._providers[provider.name] = (
-                Registered(provider, enabled, reason) if reason else Registered(provider, enabled)
-            )
-        self._scheduler.evict_provider(provider.name)
+            before = self._names_of(name) if known else ()
+            self._providers.update({one.provider.name: one for one in registered})
+            if isinstance(provider, KeyedProvider):
+                self._keyed[name] = attrs.evolve(registered[0], provider=provider)
+                self._accounts[name] = tuple(one.name for one in made)
+            else:
+                self._keyed.pop(name, None)
+                self._accounts.pop(name, None)
+            gone = [old for old in before if old not in self._names_of(name)]
+            for old in gone:
+                self._providers.pop(old, None)
+        for old in gone:
+            self._scheduler.evict_provider(old)
+        if known:
+            for new in made:
+                self._scheduler.update_profiles(new)
+
+    def unregister(self, name: str) -> None:
+        """Remove a provider. Its attempts in flight continue to their end.
+
+        Raises:
+            ValueError: If there is no such provider.
+        """
+        with self._lock:
+            names = self._names_of(name)
+            if not names:
+                raise ValueError(f"no provider named {name!r} is registered{did_you_mean(name, self.provider_names())}")
+            for one in names:
+                self._providers.pop(one, None)
+            self._keyed.pop(name, None)
+            self._accounts.pop(name, None)
+        for one in names:
+            self._scheduler.evict_provider(one)
 
     def add_route(self, route: Route, *, replace: bool) -> None:
         """Add a route under its name."""
@@ -116,11 +150,90 @@ class Registry:
         with self._lock:
             if route.name in self._routes and not replace:
                 raise ValueError(f"a route named {route.name!r} is there already; add it with replace=True")
-            self._routes[route.name] = route
+            self._routes = NameTable({**self._routes, route.name: route})
+
+    def remove_route(self, name: str) -> None:
+        """Remove a route. Calls that have started continue.
+
+        Raises:
+            ValueError: If there is no such route.
+        """
+        with self._lock:
+            if name not in self._routes:
+                raise ValueError(f"there is no route named {name!r}{did_you_mean(name, self._routes)}")
+            self._routes = NameTable({key: route for key, route in self._routes.items() if key != name})
+
+    def add_alias(self, name: str, model: ModelConfig | str, *, replace: bool) -> None:
+        """Add another name for a model or a route: `provider/model`, or a name alone for `route/name`.
+
+        Raises:
+            ValueError: If the name is taken, or names itself.
+        """
+        key = name if "/" in name else f"{ROUTE}/{name}"
+        target = as_model(model if not isinstance(model, str) or "/" in model else f"{ROUTE}/{model}")
+        with self._lock:
+            if not replace and (key in self._aliases or key.removeprefix(f"{ROUTE}/") in self._routes):
+                raise ValueError(f"the name {name!r} is taken; add the alias with replace=True")
+            aliases = {**self._aliases, key: target}
+            seen = {key}
+            while (following := aliases.get(str(target))) is not None:
+                if str(target) in seen:
+                    raise ValueError(f"the alias {name!r} names itself")
+                seen.add(str(target))
+                target = following
+            self._aliases = aliases
+
+    def clear_aliases(self) -> None:
+        """Remove all aliases."""
+        self._aliases = {}
+
+    # -- questions --------------------------------------------------------------------------------------------------
 
     def registered(self) -> list[Registered]:
-        """Return all providers in the order of their registration."""
+        """Return all providers in the order of their registration; one with several keys once for each."""
         return list(self._providers.values())
+
+    def provider_names(self) -> list[str]:
+        """Return the names of all providers, and of their keys."""
+        return [*dict.fromkeys((*self._keyed, *self._providers))]
+
+    def route_names(self) -> list[str]:
+        """Return the names of all routes."""
+        return list(self._routes)
+
+    def models_of_routes(self) -> list[ModelConfig]:
+        """Return the models that routes and aliases name."""
+        return [*(choice.model for route in self._routes.values() for choice in route.choices), *self._aliases.values()]
+
+    def _names_of(self, name: str) -> tuple[str, ...]:
+        """Return the names under which a provider is registered: its own, or those of its keys."""
+        return self._accounts.get(name) or ((name,) if name in self._providers else ())
+
+    def accounts(self, provider: str) -> tuple[str, ...]:
+        """Return the names of the keys of a provider; () if it has one key."""
+        return self._accounts.get(provider, ())
+
+    def is_plain(self, models: Sequence[ModelConfig]) -> bool:
+        """True if these names are models of providers with one key: there is nothing to replace."""
+        return not self._aliases and not self._accounts and ROUTE not in map(_provider_of, models)
+
+    def resolve(self, model: ModelConfig) -> ModelConfig:
+        """Return the model or the route for which an alias stands, with the settings of `model` over its own."""
+        aliases = self._aliases
+        while aliases and (target := aliases.get(str(model))) is not None:
+            model = model.over(target)
+        return model
+
+    def route(self, name: str) -> Route | None:
+        """Return the route with this name, or one with `*` in its name that matches."""
+        return self._routes.find(name)
+
+    def take_turn(self, name: str, takes_turn: bool) -> int:
+        """Return how many calls a route or a provider has had, and count one more if `takes_turn`."""
+        with self._lock:
+            turn = self._turns.get(name, 0)
+            self._turns[name] = turn + takes_turn
+        return turn
 
     def find(self, model: ModelConfig) -> Registered:
         """Return the provider of a model.
@@ -128,22 +241,22 @@ class Registry:
         Raises:
             ProviderNotRegistered: If the router does not have it.
         """
-        registered = self._providers.get(model.provider)
+        registered = self._providers.get(model.provider) or self._keyed.get(model.provider)
         if registered is None:
             if model.is_route:
-                routes = ", ".join(sorted(self._routes)) or "none"
                 raise ProviderNotRegistered(
-                    f"{model}: this router has no route named {model.model_id!r} (it has: {routes})"
+                    f"{model}: this router has no route named {model.model_id!r} (it has: {_listed(self._routes)})"
                 )
-            known = ", ".join(sorted(self._providers)) or "none"
             raise ProviderNotRegistered(
-                f"{model}: no provider named {model.provider!r} is registered with this router (it has: {known})"
+                f"{model}: no provider named {model.provider!r} is registered with this router "
+                f"(it has: {_listed(self._providers)})"
             )
         return registered
 
     def knows_all(self, models: Sequence[ModelConfig]) -> bool:
         """True if the provider of each model is registered."""
-        return self._providers.keys() >= set(map(_provider_of, models))
+        wanted = set(map(_provider_of, models))
+        return self._providers.keys() >= wanted or self._providers.keys() | self._keyed.keys() >= wanted
 
     def state_of(self, provider: Provider | None, model: ModelConfig) -> CandidateState:
         """Return the state that all calls share about a model."""
@@ -154,78 +267,14 @@ class Registry:
             state = self._scheduler.state_of(model.provider, key, profile)
         return state
 
-    def expand(
-        self,
-        models: tuple[ModelConfig, ...],
-        router_policy: Policy,
-        seed: int,
-        now: float = -math.inf,
-        *,
-        takes_turn: bool = True,
-    ) -> tuple[Sequence[ModelConfig], list[RouteOrdered], Policy | None]:
-        """Replace each route by its models, in the order of trying.
-
-        Args:
-            models: Models and routes, as a request names them.
-            router_policy: For a route without a policy.
-            seed: The seed of the strategies that draw.
-            now: Monotonic seconds.
-            takes_turn: False to look only: it does not advance a round-robin.
-
-        Returns:
-            The models, an entry for each route, and the policy of the first model if it is a route.
-        """
-        if ROUTE not in map(_provider_of, models):
-            return models, [], None
-        rng = random.Random(seed)
-        expanded: list[ModelConfig] = []
-        entries: list[RouteOrdered] = []
-        policy: Policy | None = None
-        for position, model in enumerate(models):
-            route = self._routes.get(model.model_id) if model.is_route else None
-            if route is None:
-                expanded.append(model)
-                continue
-            if position == 0:
-                policy = route.policy
-            with self._lock:
-                turn = self._turns.get(route.name, 0)
-                self._turns[route.name] = turn + takes_turn
-            measured = [self._measure(choice, policy or router_policy, now) for choice in route.choices]
-            order = order_choices(route.strategy, measured, turn, rng)
-            ordered = [model.over(route.choices[index].model) for index in order]
-            expanded += ordered
-            strategy = route.strategy if isinstance(route.strategy, str) else "custom"
-            scores = tuple(_score(strategy, item) for item in measured)
-            entries.append(RouteOrdered(0.0, route.name, strategy, tuple(map(str, ordered)), scores))
-        return expanded, entries, policy
-
-    def _measure(self, choice: Choice, policy: Policy, now: float) -> Measured:
-        registered = self._providers.get(choice.model.provider)
-        state = self.state_of(registered.provider if registered is not None else None, choice.model)
-        price = by_model(policy.prices, choice.model)
-        return Measured(
-            choice,
-            state.in_flight,
-            round(state.latency.load_score(state.in_flight, now), 6),
-            state.latency.first_content.value,
-            price.at_most(1000, 200) if price is not None else None,
-        )
+    def state_of_model(self, model: ModelConfig) -> CandidateState:
+        """Return the same for a model whose provider may not be registered."""
+        registered = self._providers.get(model.provider)
+        return self.state_of(registered.provider if registered is not None else None, model)
 
 
-def _score(strategy: str, measured: Measured) -> float | None:
-    """Return the value by which a built-in strategy orders a choice."""
-    match strategy:
-        case "weighted":
-            return measured.choice.weight
-        case "least-busy":
-            return float(measured.in_flight)
-        case "lowest-latency":
-            return measured.latency
-        case "cheapest":
-            return measured.price
-        case _:
-            return None
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def no_candidate(refusals: list[RoutingError]) -> RoutingError:

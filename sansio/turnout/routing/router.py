@@ -25,6 +25,8 @@ from turnout.routing.call.operations import Chat, Embed, Operation
 from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.trace_writer import TraceWriter
+from turnout.routing.expansion import Expander, Expansion, ExpansionContext
+from turnout.routing.policy.affinity import affinity_text
 from turnout.routing.policy.layers import PolicyLayers
 from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.routes import Route
@@ -89,6 +91,35 @@ class RouterCore:
             route.policy.check_place(self.policy, f"route {route.name!r}")
         self._registry.add_route(route, replace=replace)
 
+    def unregister(self, name: str) -> None:
+        """Remove a provider. Its attempts in flight continue to their end.
+
+        Raises:
+            ValueError: If there is no such provider.
+        """
+        self._registry.unregister(name)
+
+    def remove_route(self, name: str) -> None:
+        """Remove a route. Calls that have started continue.
+
+        Raises:
+            ValueError: If there is no such route.
+        """
+        self._registry.remove_route(name)
+
+    def add_alias(self, name: str, model: ModelConfig | str, *, replace: bool = False) -> None:
+        """Add another name for a model or a route.
+
+        Args:
+            name: `provider/model`, or a name alone, which requests write as `route/name`.
+            model: What the name stands for.
+            replace: Whether the name may be taken.
+
+        Raises:
+            ValueError: If the name is taken and `replace` is not given, or if it names itself.
+        """
+        self._registry.add_alias(name, model, replace=replace)
+
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """Return the status of every registered provider, in the order of their registration."""
         return tuple(registered.status() for registered in self._registry.registered())
@@ -100,7 +131,8 @@ class RouterCore:
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates for this request in order, with the reason for each one that would be skipped."""
         operation: Operation = Chat(request) if isinstance(request, ChatRequest) else Embed(request)
-        models, _, _ = self._registry.expand(operation.candidates, self.policy, 0, takes_turn=False)
+        context = ExpansionContext(policy=self.policy, metadata=operation.metadata, takes_turn=False)
+        models = Expander(self._registry, context).expand(operation.candidates).models
         plan = []
         for index, model in enumerate(models):
             registered = self._registry.find(model)
@@ -146,8 +178,8 @@ class RouterCore:
             if self.shared is not None and wall is not None:
                 self.shared.state.observe_clocks(now, wall)
         named, total_timeout = operation.candidates, options.total_timeout
-        models, entries, route_policy = self._registry.expand(named, self.policy, seed, now)
-        policy = self._layers.over_router(options.policy, route_policy)
+        expansion = self._expand(operation, options, seed, now)
+        policy = self._layers.over_router(options.policy, expansion.route_policy)
         self.scheduler.call_started(policy.hedge, now)
         deadline = _timeout(options, named[0], policy)
         if total_timeout is not None:
@@ -155,7 +187,7 @@ class RouterCore:
         deadline = round(deadline, 6)
         total_deadline = now + total_timeout if total_timeout is not None else math.inf
         trace = Trace(operation.name, names_of(named), wall, seed, deadline, operation.metadata)
-        trace.entries += entries
+        trace.entries += expansion.entries
         trace.rules = self._rules_of(policy)
         selector = CandidateSelector(
             Plan([], policy, deadline, seed),
@@ -165,9 +197,10 @@ class RouterCore:
             operation,
             CostTracker(operation, policy.max_cost),
             TraceWriter(trace, now),
-            CandidateFinder(self._registry, models, operation.needs, policy, wall),
+            CandidateFinder(self._registry, expansion, operation.needs, options, self._layers, wall),
         )
         call = Call(operation, selector, concurrent, self.scheduler, policy, now + deadline, total_deadline)
+        models = expansion.models
         all_known = self._registry.knows_all(models)
         selector.look_up(now, 2 if all_known else len(models))
         if not (all_known and selector.candidates):
@@ -175,6 +208,20 @@ class RouterCore:
             unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
             call.reject(unknown or no_candidate(refusals), now)
         return call
+
+    def _expand(self, operation: Operation, options: CallOptions, seed: int, now: float) -> Expansion:
+        models = operation.candidates
+        if self._registry.is_plain(models):
+            return Expansion(models)
+        context = ExpansionContext(
+            policy=self.policy,
+            seed=seed,
+            now=now,
+            metadata=operation.metadata,
+            affinity=affinity_text(options.affinity, getattr(operation, "request", None)),
+            api_keys=frozenset(options.api_keys),
+        )
+        return Expander(self._registry, context).expand(models)
 
     def _rules_of(self, policy: Policy) -> dict[str, Any]:
         """Return what a trace keeps of a policy, with an empty list of candidates."""

@@ -223,7 +223,7 @@ def test_every_field_of_a_policy_can_be_set_in_a_file() -> None:
 
 
 def test_an_unknown_override_is_told() -> None:
-    with pytest.raises(SettingsError, match="max_concurency is no field of Policy; did you mean max_concurrency"):
+    with pytest.raises(SettingsError, match="Policy has no field 'max_concurency'; did you mean max_concurrency"):
         Settings.from_env({}).policy(max_concurency=3)
 
 

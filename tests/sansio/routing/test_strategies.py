@@ -120,7 +120,7 @@ def test_routes_say_what_is_wrong_with_them() -> None:
     assert Route("fast", [model]).choices == (Choice(model),)
     with pytest.raises(ValueError, match="at least one choice"):
         Route("fast", [])
-    with pytest.raises(ValueError, match="a route cannot stand in a route"):
+    with pytest.raises(ValueError, match="a route cannot be in a route"):
         Route("fast", [ModelConfig.route("other")])
     with pytest.raises(ValueError, match=r"Route\.strategy must be one of"):
         Route("fast", [model], "fastest")  # type: ignore[arg-type]  # as a user may write

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from turnout._names import did_you_mean
 from turnout.chat import ModelConfig
-from turnout.config.values import SettingsError, nearest
+from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import KEYS, Defaults, change_text, user_file, write_atomically
 from turnout_io.cli.errors import one_line
 
@@ -65,7 +66,7 @@ def set_command(key: str, value: str) -> None:
       log        true or false: whether chat keeps conversations
     """
     if key not in KEYS:
-        raise click.UsageError(f"{key!r} is no key of the command line{nearest(key, list(KEYS))}")
+        raise click.UsageError(f"{key!r} is no key of the command line{did_you_mean(key, list(KEYS))}")
     with one_line():
         parsed = _parsed(key, value)
         path = user_file()
@@ -98,5 +99,6 @@ def _check_provider(model: ModelConfig) -> None:
 
     if not model.is_route and model.provider not in CATALOG:
         click.echo(
-            f"turnout: the catalog has no provider {model.provider!r}{nearest(model.provider, list(CATALOG))}", err=True
+            f"turnout: the catalog has no provider {model.provider!r}{did_you_mean(model.provider, list(CATALOG))}",
+            err=True,
         )

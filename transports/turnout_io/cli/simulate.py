@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import click
 
-from turnout.config.values import SettingsError, nearest
+from turnout._names import did_you_mean
+from turnout.config.values import SettingsError
 from turnout.simulation import read_scenario
 from turnout.simulation import simulate as run
 from turnout_io.cli.errors import one_line
@@ -88,4 +89,6 @@ def _scenario_file(scenario: str) -> Iterator[Path]:
     elif path.stem in names:
         raise click.UsageError(f"there is no file {scenario}; the installed scenario is: turnout simulate {path.stem}")
     else:
-        raise click.UsageError(f"there is no file and no installed scenario {scenario!r}{nearest(scenario, names)}")
+        raise click.UsageError(
+            f"there is no file and no installed scenario {scenario!r}{did_you_mean(scenario, names)}"
+        )

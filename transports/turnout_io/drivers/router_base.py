@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from turnout.chat import ChatRequest, ProviderStatus
+from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout.providers.protocol import Provider
@@ -200,6 +200,8 @@ class RouterBase(Generic[TransportT, RunT]):
             router._register(built.provider, enabled=built.enabled, reason=built.reason)
         for route in settings.routes:
             router.add_route(route)
+        for name, target in settings.aliases.items():
+            router.add_alias(name, target)
         return router
 
     def _check(self, transport: TransportT) -> None:
@@ -298,6 +300,36 @@ class RouterBase(Generic[TransportT, RunT]):
             ValueError: If the name is in use and `replace` is False.
         """
         self._core.add_route(route, replace=replace)
+
+    def add_alias(self, name: str, model: ModelConfig | str, *, replace: bool = False) -> None:
+        """Add another name for a model or a route.
+
+        Args:
+            name: `provider/model`, or a name alone, which requests write as `route/name`.
+            model: What the name stands for.
+            replace: Whether the name may be in use.
+
+        Raises:
+            ValueError: If the name is in use and `replace` is False, or if it names itself.
+        """
+        self._core.add_alias(name, model, replace=replace)
+
+    def unregister(self, name: str) -> None:
+        """Remove a provider. Its attempts in flight continue to their end; calls that wait use another candidate.
+
+        Raises:
+            ValueError: If there is no such provider.
+        """
+        self._core.unregister(name)
+        self._notify_waiters()
+
+    def remove_route(self, name: str) -> None:
+        """Remove a route. Calls that have started continue.
+
+        Raises:
+            ValueError: If there is no such route.
+        """
+        self._core.remove_route(name)
 
     @property
     def policy(self) -> Policy:

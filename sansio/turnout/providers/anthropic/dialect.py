@@ -6,7 +6,7 @@ Source: the Messages API reference (platform.claude.com), "Create a Message", "S
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import attrs
@@ -80,6 +80,9 @@ class Anthropic(Dialect):
     @property
     def secrets(self) -> tuple[str, ...]:
         return (*self.account.secrets, *secrets_of_auth(self._auth, self.access_token))
+
+    def with_key(self, key: AccessToken) -> Self:
+        return attrs.evolve(self, account=self.account.with_key(key), access_token=None)
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request = self.adapt(request)

@@ -95,8 +95,8 @@ class Bedrock(Dialect):
     def missing_env(self) -> tuple[str, ...]:
         """The key, unless requests are signed; and the region, unless there are a base URL and a key."""
         entry, account = self.account.spec, self.account
-        key = () if account.api_key or self.auth is not None else entry.key_env[:1]
-        located = self.region or (account.base_url and not (self.auth is not None and not account.api_key))
+        key = () if account.has_key or self.auth is not None else entry.key_env[:1]
+        located = self.region or (account.base_url and not (self.auth is not None and not account.has_key))
         return key + (() if located else entry.option_env["region"][:1])
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
@@ -140,7 +140,7 @@ class Bedrock(Dialect):
 
     @property
     def _signer(self) -> Auth | None:
-        return None if self.account.api_key else self.auth
+        return None if self.account.has_key else self.auth
 
     def _endpoint(self) -> str:
         if self.account.base_url:

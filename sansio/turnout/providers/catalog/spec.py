@@ -11,6 +11,7 @@ import attrs
 
 from turnout.chat import Capability
 from turnout.errors import ProviderError
+from turnout.providers.auth import AccessToken, KeySource
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.schemas.subset import SchemaSubset
 from turnout.redaction import secrets_of_header, secrets_of_url
@@ -243,11 +244,11 @@ class ProviderAccount:
         name: The name under which the account is registered.
         base_url: Without a slash at its end.
         api_key: Never shown.
+        key_source: The function that returns the key just before each request is sent, in place of `api_key`.
         headers: Header fields of every request, besides the key.
         unsupported: What happens to a setting that the model does not take: `raise` an error, or `drop` it and report
             that.
         reasoning_replay: The field in which models get their reasoning back, in place of what the catalog knows.
-        secrets: What no error, trace or log may show: the key, and what the user's header fields and URL hold.
         limits: How much of a response is read.
     """
 
@@ -259,9 +260,26 @@ class ProviderAccount:
     unsupported: Literal["raise", "drop"] = "raise"
     reasoning_replay: ReasoningReplay | None = None
     limits: ResponseLimits = ResponseLimits()
-    secrets: tuple[str, ...] = attrs.field(
+    key_source: KeySource | None = attrs.field(default=None, repr=False)
+    _fixed_secrets: tuple[str, ...] = attrs.field(
         default=attrs.Factory(lambda self: _secrets_of(self), takes_self=True), init=False, repr=False, eq=False
     )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error, trace or log may show: the keys, and the secrets in the user's header fields and URL."""
+        return self._fixed_secrets if self.key_source is None else (*self._fixed_secrets, *self.key_source.secrets)
+
+    @property
+    def has_key(self) -> bool:
+        """True if there is a key, or a function that returns one."""
+        return bool(self.api_key) or self.key_source is not None
+
+    def with_key(self, key: AccessToken) -> ProviderAccount:
+        """Return the account with another key, or with a function that returns it."""
+        if isinstance(key, str):
+            return attrs.evolve(self, api_key=key, key_source=None)
+        return attrs.evolve(self, api_key=None, key_source=KeySource(key))
 
     def replays_reasoning(self, model_id: str) -> ReasoningReplay:
         """Return the field in which this model gets its reasoning back; `none` if it gets none."""
@@ -282,7 +300,7 @@ class ProviderAccount:
     @property
     def missing_env(self) -> tuple[str, ...]:
         """The variables to set: for the key, and for the base URL of a provider without one."""
-        key = self.spec.key_env[:1] if self.spec.needs_key and not self.api_key else ()
+        key = self.spec.key_env[:1] if self.spec.needs_key and not self.has_key else ()
         return key + (self.spec.base_url_env[:1] if not self.base_url else ())
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import attrs
@@ -95,6 +95,9 @@ class Gemini(Dialect):
     def _token(self) -> AccessToken | None:
         """The token of a project; AI Studio, and Vertex AI without a project, take keys alone."""
         return self.access_token if self._vertex and self.vertex_project is not None else None
+
+    def with_key(self, key: AccessToken) -> Self:
+        return attrs.evolve(self, account=self.account.with_key(key), access_token=None)
 
     def chat(self, request: ChatRequest) -> HttpExchange[ChatResponse]:
         request, dropped = supported_request(self.adapt(request), self.account)

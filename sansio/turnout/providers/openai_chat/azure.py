@@ -58,6 +58,9 @@ class AzureResource:
         """Return the token, or those of the last requests."""
         return secrets_of_auth(self._auth, self.access_token)
 
+    def with_key(self, key: AccessToken) -> AzureResource:
+        return attrs.evolve(self, account=self.account.with_key(key), access_token=None)
+
     def credentials(self) -> Iterable[tuple[str, str]]:
         if self.access_token is not None:
             return token_fields(self.access_token)

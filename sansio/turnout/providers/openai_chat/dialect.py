@@ -6,7 +6,7 @@ Source: the OpenAI API reference (chat, embeddings, models). The differences bet
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import attrs
 
@@ -15,6 +15,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import CapabilityUnsupported, RemoteProtocolError
 from turnout.http import Auth, Headers, HttpRequest
 from turnout.messages import Message, Text
+from turnout.providers.auth import AccessToken
 from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumulator, billed_usage
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit
@@ -69,6 +70,10 @@ class Endpoint(Protocol):
         """The secrets of its requests besides the account's key."""
         ...
 
+    def with_key(self, key: AccessToken) -> Endpoint:
+        """Return the same endpoint with another key, or with a function that returns one."""
+        ...
+
     def credentials(self) -> Iterable[tuple[str, str]]:
         """Return the header fields that carry the key."""
         ...
@@ -96,6 +101,10 @@ class OpenAIChat(Dialect):
     @property
     def secrets(self) -> tuple[str, ...]:
         return (*self.account.secrets, *self.site.secrets) if self.site is not None else self.account.secrets
+
+    def with_key(self, key: AccessToken) -> Self:
+        site = self.site.with_key(key) if self.site is not None else None
+        return attrs.evolve(self, account=self.account.with_key(key), site=site)
 
     def credentials(self) -> Iterable[tuple[str, str]]:
         return self.site.credentials() if self.site is not None else super().credentials()

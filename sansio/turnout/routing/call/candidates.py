@@ -12,10 +12,14 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from turnout._names import vendor_of
 from turnout.chat import Capability, ModelConfig
 from turnout.errors import ProviderNotRegistered, RoutingError
 from turnout.prices import by_model
+from turnout.routing.call.options import CallOptions
+from turnout.routing.expansion import Expansion
 from turnout.routing.policy.decisions import CandidateInfo
+from turnout.routing.policy.layers import PolicyLayers
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry
 from turnout.routing.state.candidate import Candidate
@@ -30,20 +34,27 @@ class CandidateFinder:
 
     Attributes:
         registry: The providers of the router.
-        models: The models that the request names, with the models of its routes.
+        expansion: The models that the request names, with the models of its routes.
         needs: What a provider must offer for the request.
-        policy: The settings of the call.
+        options: What the caller set for this call.
+        policies: The policies of the router and of its routes.
         wall: Seconds since 1970, for prices that change with the time; None if that is not known.
         refusals: The errors of the models that cannot be used.
     """
 
     registry: Registry
-    models: Sequence[ModelConfig]
+    expansion: Expansion
     needs: frozenset[Capability]
-    policy: Policy
+    options: CallOptions
+    policies: PolicyLayers
     wall: float | None
     refusals: list[RoutingError] = attrs.field(factory=list, init=False)
     _position: int = attrs.field(default=0, init=False)
+
+    @property
+    def models(self) -> Sequence[ModelConfig]:
+        """The models, first to last."""
+        return self.expansion.models
 
     @property
     def has_more(self) -> bool:
@@ -61,11 +72,12 @@ class CandidateFinder:
         The entries have the time 0. The iterator may be left: the next one continues behind its last candidate.
         """
         while self._position < len(self.models):
-            model = self.models[self._position]
+            position = self._position
             self._position += 1
-            yield self._look_up(model)
+            policy = self.policies.over_router(self.options.policy, *self.expansion.layers_of(position))
+            yield self._look_up(self.models[position], policy)
 
-    def _look_up(self, model: ModelConfig) -> Candidate | Skipped:
+    def _look_up(self, model: ModelConfig, policy: Policy) -> Candidate | Skipped:
         try:
             registered = self.registry.find(model)
         except ProviderNotRegistered as error:
@@ -75,13 +87,18 @@ class CandidateFinder:
         if refusal is not None:
             self.refusals.append(refusal)
             return Skipped(0.0, str(model), reason)
-        price = by_model(self.policy.prices, model)
+        state = self.registry.state_of(registered.provider, model)
+        vendor = vendor_of(model.provider)
+        if vendor != model.provider:
+            # The name of the key is for people; requests, prices and responses have the name of the provider.
+            model = attrs.evolve(model, provider=vendor)
+        price = by_model(policy.prices, model)
         if price is not None and self.wall is not None:
             price = price.at(self.wall)
-        return Candidate(model, registered.provider, self.registry.state_of(registered.provider, model), price)
+        return Candidate(model, registered.provider, state, price, policy)
 
     def info_of(self, candidate: Candidate) -> CandidateInfo:
         """Return the facts that the plan decides by."""
         profile = candidate.state.profile
-        window = by_model(self.policy.context_windows, candidate.model) or profile.context_window
+        window = by_model(candidate.policy.context_windows, candidate.model) or profile.context_window
         return CandidateInfo(candidate.provider.name, window, profile.prefill is not None, str(candidate))

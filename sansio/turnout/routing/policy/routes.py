@@ -1,13 +1,13 @@
 """A route: several models under one name, any of which may answer.
 
 router.add_route(Route("fast", [Choice(groq, weight=3), Choice(cerebras), Choice(openai, tier=1)], "weighted"))
-router.chat(ChatRequest(ModelConfig.route("fast"), messages))
+router.chat(ChatRequest("route/fast", messages))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -20,25 +20,32 @@ __all__ = ["Choice", "Measured", "Route", "Strategy"]
 
 @attrs.frozen
 class Choice:
-    """One model of a route, a `ModelConfig` or its name.
+    """One model of a route.
 
-    weight  its share of the calls, where the strategy is `weighted`
-    level   0 is tried first; a higher one only once all below it are used up
+    Attributes:
+        model: A `ModelConfig`, or the name of a model or an alias.
+        weight: Its share of the calls, if the strategy is `weighted` or the call has an affinity.
+        tier: The choices of tier 0 are tried first. Those of a higher tier follow when all lower ones are used up.
+        policy: The settings in which attempts on this model differ from those of the route.
     """
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
     weight: float = attrs.field(default=1.0, kw_only=True, validator=number(0))
     tier: int = attrs.field(default=0, kw_only=True, validator=integer(0))
+    policy: Policy | None = attrs.field(default=None, kw_only=True, validator=instance(Policy))
 
 
 @attrs.frozen
 class Measured:
-    """What a strategy knows of one choice.
+    """The facts about one choice that a strategy decides by.
 
-    in_flight      attempts on it now
-    latency        seconds that an answer is likely to take, times the attempts that share it; 0 where unknown
-    first_content  seconds to its first content lately, or None
-    price          of a typical answer (1,000 tokens of prompt, 200 of answer), or None
+    Attributes:
+        choice: The choice.
+        in_flight: How many attempts run on it now.
+        latency: Seconds that a response will probably take, times the attempts that share it; 0 if that is not known.
+        first_content: Seconds to its first content lately; None if that is not known.
+        price: Of a typical request: 1,000 tokens of prompt, 200 of response; None if that is not known.
+        metadata: The labels of the request (`ChatRequest.metadata`), the same for all choices.
     """
 
     choice: Choice
@@ -46,9 +53,10 @@ class Measured:
     latency: float = 0.0
     first_content: float | None = None
     price: float | None = None
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-# A user's own strategy is given the choices of one level and returns their places in the order of trying.
+# A strategy of the user's takes the choices of one tier, and returns their indexes in the order of trying.
 Custom: TypeAlias = Callable[[Sequence[Measured]], Iterable[int]]
 Strategy: TypeAlias = Literal["ordered", "weighted", "round-robin", "least-busy", "lowest-latency", "cheapest"] | Custom
 STRATEGIES = ("ordered", "weighted", "round-robin", "least-busy", "lowest-latency", "cheapest")
@@ -65,11 +73,16 @@ def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: obj
 
 @attrs.frozen
 class Route:
-    """Models under one name, and how to choose among those of one level.
+    """Models under one name, and how to choose among those of one tier.
 
-    choices   `Choice`s, or plain models or their names, which are then equal
-    strategy  ordered, weighted, round-robin, least-busy, lowest-latency, cheapest, or a function of your own
-    policy    the rules of calls over this route, where they are not the router's
+    The name may have one `*`, which stands for any text: a route `gpt-*` with the choices `azure/gpt-*` and
+    `openai/gpt-*` serves `route/gpt-5-mini` with `azure/gpt-5-mini` and `openai/gpt-5-mini`.
+
+    Attributes:
+        name: The name.
+        choices: `Choice` objects, or models or their names, which are then equal.
+        strategy: ordered, weighted, round-robin, least-busy, lowest-latency, cheapest, or your own function.
+        policy: The settings in which calls over this route differ from the router's.
     """
 
     name: str = attrs.field(validator=non_empty)
@@ -80,6 +93,15 @@ class Route:
     def __attrs_post_init__(self) -> None:
         if not self.choices:
             raise ValueError(f"Route {self.name!r} must have at least one choice")
+        if self.name.count("*") > 1:
+            raise ValueError(f"Route {self.name!r} has more than one '*'")
         for choice in self.choices:
             if choice.model.is_route:
-                raise ValueError(f"Route {self.name!r} holds {choice.model}: a route cannot stand in a route")
+                raise ValueError(f"Route {self.name!r} holds {choice.model}: a route cannot be in a route")
+            if "*" in choice.model.model_id and "*" not in self.name:
+                raise ValueError(f"Route {self.name!r} holds {choice.model}: only a route with '*' in its name can")
+
+    def captured(self, name: str) -> str | None:
+        """Return the text for which the `*` in the route's name stands; None if it has none."""
+        head, star, tail = self.name.partition("*")
+        return name[len(head) : len(name) - len(tail)] if star else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import operator
@@ -10,20 +11,50 @@ from collections.abc import Iterable, Sequence
 
 from turnout.routing.policy.routes import Measured, Strategy
 
-__all__ = ["order_choices"]
+__all__ = ["SPREADING", "order_by_affinity", "order_choices"]
 
 
-def order_choices(strategy: Strategy, measured: Sequence[Measured], turn: int, rng: random.Random) -> list[int]:
-    """The places of `measured` in the order of trying: level by level, by the strategy within each.
+# The strategies that spread calls. The others use the first free choice in an order that does not change.
+SPREADING = frozenset({"weighted", "round-robin", "least-busy", "lowest-latency"})
 
-    turn  how many calls the route has had, for `round-robin`
+
+def order_choices(
+    strategy: Strategy, measured: Sequence[Measured], turn: int, rng: random.Random, affinity: str | None = None
+) -> list[int]:
+    """Return the indexes of `measured` in the order of trying: tier by tier, by the strategy within each tier.
+
+    Args:
+        strategy: The strategy of the route.
+        measured: Its choices.
+        turn: How many calls the route has had, for `round-robin`.
+        rng: The only source of chance.
+        affinity: Calls with the same text get the same order within a tier; None lets the strategy decide.
     """
-    by_level = sorted(range(len(measured)), key=lambda place: measured[place].choice.tier)
+    by_tier = sorted(range(len(measured)), key=lambda index: measured[index].choice.tier)
     order: list[int] = []
-    for _, group in itertools.groupby(by_level, key=lambda place: measured[place].choice.tier):
-        places = list(group)
-        order += _order_tier(strategy, places, [measured[place] for place in places], turn, rng)
+    for _, group in itertools.groupby(by_tier, key=lambda index: measured[index].choice.tier):
+        indexes = list(group)
+        items = [measured[index] for index in indexes]
+        if affinity is not None:
+            names, weights = [str(item.choice.model) for item in items], [item.choice.weight for item in items]
+            order += [indexes[position] for position in order_by_affinity(affinity, names, weights)]
+        else:
+            order += _order_tier(strategy, indexes, items, turn, rng)
     return order
+
+
+def order_by_affinity(affinity: str, names: Sequence[str], weights: Sequence[float]) -> list[int]:
+    """Return the indexes of candidates in the order of their scores for a text, the highest first.
+
+    This is rendezvous hashing (Thaler and Ravishankar, 1998) with weights: each candidate has a score of its own for
+    each text. If a candidate is added or removed, only the texts whose first candidate it is move.
+    """
+    scores = []
+    for name, weight in zip(names, weights, strict=True):
+        digest = hashlib.blake2b(f"{affinity}\0{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        share = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)  # above 0 and below 1
+        scores.append(-weight / math.log(share))
+    return sorted(range(len(names)), key=lambda index: (-scores[index], index))
 
 
 def _order_tier(

@@ -7,6 +7,7 @@ import attrs
 from turnout.chat import ModelConfig
 from turnout.prices import Price
 from turnout.providers.protocol import Provider
+from turnout.routing.policy.settings import Policy
 from turnout.routing.state.candidate_state import CandidateState
 
 __all__ = ["Candidate"]
@@ -21,12 +22,14 @@ class Candidate:
         provider: The provider.
         state: What all calls share about it.
         price: Its price at the time of the call, if it is known.
+        policy: The settings of the call's attempts on it.
     """
 
     model: ModelConfig
     provider: Provider
     state: CandidateState
     price: Price | None = None
+    policy: Policy = Policy()
 
     def __str__(self) -> str:
         return self.state.key

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
+from turnout._names import NameTable, vendor_of
 from turnout.chat import RateLimit, Usage
 from turnout.failures import FailureClass
-from turnout.providers.protocol import ModelProfile
+from turnout.providers.protocol import ModelProfile, Provider
 from turnout.routing.policy.classify import Rule
 from turnout.routing.policy.decisions import Blocked, Choice, GiveUp, TryCandidate, WaitUntil
 from turnout.routing.policy.settings import Hedge, Limit, Policy
@@ -307,10 +308,17 @@ class Scheduler:
 
     def _limiter(self, name: str, parent: Limiter) -> Limiter:
         make_slots = self.shared.make_slots if self.shared is not None else None
-        return Limiter(name, self.policy.limits.get(name, Limit()), parent, self.make_quota, make_slots)
+        return Limiter(name, limit_of(self.policy.limits, name), parent, self.make_quota, make_slots)
+
+    def update_profiles(self, provider: Provider) -> None:
+        """Take over what a provider, which replaces one of the same name, knows about the models in use."""
+        with self._lock:
+            for key, state in self._states.items():
+                if state.limiters[1].name == provider.name:
+                    state.profile = provider.facts(key.partition("/")[2])
 
     def evict_provider(self, provider: str) -> None:
-        """Forget the candidates of this provider, because another provider has its name now."""
+        """Forget the candidates of this provider, because it is not registered any more."""
         with self._lock:
             for key in [key for key, state in self._states.items() if state.limiters[1].name == provider]:
                 del self._states[key]
@@ -423,6 +431,15 @@ class Scheduler:
 def _rank_of_head(limiter: Limiter) -> tuple[float, int]:
     head = limiter.head
     return head.rank if head is not None else (math.inf, 0)
+
+
+def limit_of(limits: Mapping[str, Limit], name: str) -> Limit:
+    """Return the limit of a provider or a candidate. A limit of a provider holds for each of its keys."""
+    if not limits:
+        return Limit()
+    vendor = vendor_of(name)
+    found = limits.find(name, vendor) if isinstance(limits, NameTable) else limits.get(name) or limits.get(vendor)
+    return found or Limit()
 
 
 def _rounded(blocked: Blocked) -> Blocked:

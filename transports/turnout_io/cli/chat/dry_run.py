@@ -79,7 +79,7 @@ def _cost_fields(session: Session, request: ChatRequest, model: ModelConfig) -> 
 
 def print_plan(session: Session, request: ChatRequest, *, as_json: bool = False) -> None:
     """Print the plan of a request. Keys are hidden in it."""
-    hide = Redactor([settings.api_key for settings in session.settings.providers if settings.api_key])
+    hide = Redactor([key for settings in session.settings.providers for key in settings.keys])
     plan = plan_fields(session, request)
     if as_json:
         click.echo(hide(json.dumps(plan, ensure_ascii=False, indent=1)))

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import attrs
 import click
 
+from turnout._names import did_you_mean
 from turnout.chat import ModelConfig, ResponseFormat
-from turnout.config.values import nearest
 from turnout.messages import Audio, File, Image, Message, Part, Text
 from turnout.providers.decoding.media import media_type_of
 
@@ -140,7 +140,7 @@ def with_settings(models: Iterable[ModelConfig], options: Iterable[tuple[str, st
     for key, value in options:
         name = key.replace("-", "_")
         if name not in known:
-            raise click.UsageError(f"-o {key}: no such setting{nearest(name, known)}")
+            raise click.UsageError(f"-o {key}: no such setting{did_you_mean(name, known)}")
         settings[name] = value if name == "reasoning_effort" else _json_or_text(value)
     if not settings:
         return list(models)

@@ -1,0 +1,204 @@
+"""Names in requests: aliases, routes with a wildcard, the keys of a provider, and the affinity of calls."""
+
+from __future__ import annotations
+
+import collections
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sansio.routing.line_dialect import LineProvider
+from tests.sansio.routing.small_worlds import GOOD, World
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.errors import ProviderNotRegistered
+from turnout.messages import Message
+from turnout.providers.keys import KeyedProvider
+from turnout.routing.call.operations import Chat, Stream
+from turnout.routing.policy.routes import Choice, Measured, Route
+from turnout.routing.policy.settings import Limit, Policy
+from turnout.routing.policy.strategies import order_by_affinity
+from turnout.routing.router import RouterCore
+from turnout.simulation import Script
+
+NAMES = ["a/m", "b/m", "c/m", "d/m"]
+
+
+def refusing(status: int = 429) -> Script:
+    return Script(status=status)
+
+
+def keyed(name: str, *keys: str) -> KeyedProvider:
+    return KeyedProvider(name, tuple(LineProvider(f"{name}#{key}") for key in keys), LineProvider(name))
+
+
+def keyed_world(*scripts: list[Script], **policy: Any) -> World:
+    """Return a world with one provider `p` that has a key for each list of scripts."""
+    world = World(**policy)
+    keys = [str(number) for number in range(1, len(scripts) + 1)]
+    world.core.register(keyed("p", *keys))
+    world.left = {f"p#{key}.test": list(mine) for key, mine in zip(keys, scripts, strict=True)}
+    return world
+
+
+def asked(world: World, name: str, **options: Any) -> list[str]:
+    before = len(world.who)
+    outcome = world.run(Stream(ChatRequest(name, "x")), **options)
+    assert outcome.error is None, outcome.error
+    return world.who[before:]
+
+
+# -- aliases and wildcards --------------------------------------------------------------------------------------------
+
+
+def test_an_alias_stands_for_a_model_or_a_route() -> None:
+    world = World([GOOD], [GOOD])
+    world.core.add_route(Route("fast", ["p1/m"]))
+    world.core.add_alias("quick", "fast")
+    world.core.add_alias("old/model", "p0/m")
+    world.core.add_alias("older/model", "old/model")
+    assert asked(world, "route/quick") == ["p1"]
+    assert asked(world, "old/model") == asked(world, "older/model") == ["p0"]
+
+
+def test_the_settings_of_the_request_are_over_those_of_the_alias() -> None:
+    core = RouterCore()
+    core.add_alias("x/y", ModelConfig("p", "m", temperature=0.5, max_tokens=9))
+    named = core._registry.resolve(ModelConfig("x", "y", temperature=0.0))
+    assert (named.provider, named.temperature, named.max_tokens) == ("p", 0.0, 9)
+
+
+def test_an_alias_cannot_name_itself_or_take_a_name() -> None:
+    core = RouterCore()
+    core.add_alias("a/m", "b/m")
+    with pytest.raises(ValueError, match="names itself"):
+        core.add_alias("b/m", "a/m")
+    with pytest.raises(ValueError, match="is taken"):
+        core.add_alias("a/m", "c/m")
+    core.add_route(Route("fast", ["a/m"]))
+    with pytest.raises(ValueError, match="is taken"):
+        core.add_alias("fast", "c/m")
+
+
+def test_a_route_with_a_wildcard_passes_the_matched_text_to_its_choices() -> None:
+    world = World([GOOD], [GOOD])
+    world.core.add_route(Route("gpt-*", ["p0/big-*", "p1/small"], "round-robin"))
+    outcome = world.run(Stream(ChatRequest("route/gpt-5", "x")))
+    assert outcome.call.trace.entries[0].order == ("p0/big-5", "p1/small")  # type: ignore[union-attr]
+    world.core.add_route(Route("gpt-5", ["p1/exact"]))
+    assert world.run(Stream(ChatRequest("route/gpt-5", "x"))).call.model == ModelConfig("p1", "exact")
+    with pytest.raises(ValueError, match=r"only a route with '\*' in its name can"):
+        Route("plain", ["p0/big-*"])
+
+
+# -- several keys -----------------------------------------------------------------------------------------------------
+
+
+def test_the_keys_of_a_provider_take_turns_and_the_response_has_the_name_of_the_provider() -> None:
+    world = keyed_world([GOOD], [GOOD])
+    assert [asked(world, "p/m") for _ in range(4)] == [["p#1"], ["p#2"], ["p#1"], ["p#2"]]
+    assert world.simulation.outcomes[-1].call.model == ModelConfig("p", "m")
+    assert [health.candidate for health in world.core.health(0.0)] == ["p#1/m", "p#2/m"]
+
+
+def test_another_key_is_tried_after_a_failure_of_one() -> None:
+    world = keyed_world([Script(status=401)], [GOOD])
+    assert asked(world, "p/m") == ["p#1", "p#2"]
+    assert [asked(world, "p/m") for _ in range(3)] == [["p#2"]] * 3, "the key that failed cools down"
+
+
+def test_one_key_can_be_named() -> None:
+    world = keyed_world([GOOD], [GOOD])
+    assert asked(world, "p#2/m") == ["p#2"]
+    assert world.simulation.outcomes[-1].call.model == ModelConfig("p", "m")
+
+
+def test_a_limit_of_the_provider_holds_for_each_key() -> None:
+    core = RouterCore(Policy(limits={"p": Limit(max_concurrency=1), "p#2": Limit(max_concurrency=5)}))
+    core.register(keyed("p", "1", "2", "3"))
+    states = [core._registry.state_of_model(ModelConfig(f"p#{key}", "m")) for key in "123"]
+    assert [state.limiters[1].slots for state in states] == [1, 5, 1]
+
+
+def test_rules_and_prices_of_the_provider_hold_for_each_key() -> None:
+    world = keyed_world([Script(status=500)], [GOOD], rules={"p:server": "raise"})
+    assert world.run(Stream(ChatRequest("p/m", "x"))).error is not None
+    assert world.who == ["p#1"]
+
+
+# -- affinity ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.lists(st.sampled_from(NAMES), min_size=1, unique=True), st.sampled_from(NAMES))
+def test_only_the_texts_of_a_removed_candidate_move(text: str, names: list[str], gone: str) -> None:
+    order = [names[index] for index in order_by_affinity(text, names, [1.0] * len(names))]
+    assert sorted(order) == sorted(names)
+    left = [name for name in names if name != gone]
+    after = [left[index] for index in order_by_affinity(text, left, [1.0] * len(left))]
+    assert after == [name for name in order if name != gone]
+
+
+def test_a_candidate_gets_the_share_of_its_weight() -> None:
+    first = collections.Counter(order_by_affinity(f"user-{n}", NAMES, [1.0, 3.0, 0.0, 1.0])[0] for n in range(4000))
+    assert 2200 < first[1] < 2600
+    assert first[2] == 0
+
+
+def test_calls_with_an_affinity_stay_on_one_candidate_until_it_fails() -> None:
+    world = World([GOOD], [GOOD], [GOOD])
+    world.core.add_route(Route("r", ["p0/m", "p1/m", "p2/m"], "round-robin"))
+    (first,) = asked(world, "route/r", affinity="user-7")
+    assert [asked(world, "route/r", affinity="user-7") for _ in range(5)] == [[first]] * 5
+    world.left[f"{first}.test"] = [Script(status=401)]
+    moved = asked(world, "route/r", affinity="user-7")
+    assert moved[0] == first
+    assert [asked(world, "route/r", affinity="user-7") for _ in range(3)] == [moved[1:]] * 3
+
+
+def test_an_affinity_does_not_change_an_order_that_is_fixed() -> None:
+    world = World([GOOD], [GOOD])
+    world.core.add_route(Route("r", ["p0/m", "p1/m"]))
+    assert {asked(world, "route/r", affinity=f"user-{n}")[0] for n in range(20)} == {"p0"}
+
+
+def test_the_beginning_of_the_conversation_can_be_the_affinity() -> None:
+    world = keyed_world([GOOD], [GOOD], [GOOD])
+
+    def first_key(*messages: Message) -> str:
+        before = len(world.who)
+        world.run(Stream(ChatRequest("p/m", list(messages))), affinity=True)
+        return world.who[before]
+
+    system = Message.system("You are brief.")
+    for n in range(5):
+        question = Message.user(f"question {n}")
+        keys = {first_key(system, question), first_key(system, question, Message.assistant("a"), Message.user("more"))}
+        assert len(keys) == 1
+    assert len({first_key(system, Message.user(f"other {n}")) for n in range(30)}) == 3
+
+
+# -- strategies and layers of policies --------------------------------------------------------------------------------
+
+
+def test_a_strategy_of_the_user_reads_the_metadata_of_the_request() -> None:
+    def by_team(choices: Any) -> list[int]:
+        return [1] if choices[0].metadata.get("team") == "b" else [0]
+
+    world = World([GOOD], [GOOD])
+    world.core.add_route(Route("r", ["p0/m", "p1/m"], by_team))
+    for team, provider in (("a", "p0"), ("b", "p1")):
+        world.run(Stream(ChatRequest("route/r", "x", metadata={"team": team})))
+        assert world.who[-1] == provider
+
+
+def test_an_unknown_route_is_an_error_beside_keys_and_aliases() -> None:
+    core = RouterCore(rng=random.Random(1))
+    core.register(keyed("p", "1", "2"))
+    call = core.start(Chat(ChatRequest("route/x", "x")), 0.0)
+    assert isinstance(call.next_command(0.0).error, ProviderNotRegistered)  # type: ignore[union-attr]
+
+
+def test_measured_facts_have_no_labels_by_default() -> None:
+    assert Measured(Choice("a/m")).metadata == {}
