@@ -1,9 +1,8 @@
-"""Turnout routes an LLM request to the right provider, and on to the next one when that track is closed.
+"""Turnout routes an LLM request to the right provider, and to the next one if that provider fails.
 
-This package is pure: it opens nothing, reads nothing and knows no time. `turnout_io` has the routers that do.
+This package is pure: it does no I/O and reads no clock. `turnout_io` has the routers.
 
-The names below are loaded when they are first used: a program that imports a request and a message does not wait for
-the classes of embeddings, rerankings and errors to be built.
+Each name below is loaded when it is first used, so that `import turnout` is fast.
 """
 
 import importlib
@@ -171,10 +170,20 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is None:
+        if not name.startswith("_"):
+            _refuse_habit(name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value
+
+
+def _refuse_habit(name: str) -> None:
+    """Raise ImportError for a name that is elsewhere. `from turnout import …` replaces the text of other errors."""
+    from turnout.inputs.habits import ROOT
+
+    if name in ROOT:
+        raise ImportError(f"turnout has no {name!r}: {ROOT[name]}", name=__name__)
 
 
 def __dir__() -> list[str]:

@@ -3,12 +3,63 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import enum
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import attrs
 
 from turnout._validation import deep_copy
+
+
+class Plain:
+    """A value of the vocabulary that can be given to a JSON encoder: `to_dict()`, or `dict(value)`."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON. Fields that are not set are left out; bytes become base64."""
+        plain: dict[str, Any] = {}
+        for name in self._plain_names():
+            value = getattr(self, name)
+            if value is not None and value != () and value != {}:
+                plain[name] = str(value) if name == "model" else plain_value(value)
+        return plain
+
+    def _plain_names(self) -> list[str]:
+        # `repr=False` marks what is large or secret: the raw bytes of an answer, its trace.
+        return [field.name for field in attrs.fields(type(self)) if field.repr is not False]  # type: ignore[arg-type]
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of `to_dict()`, so that `dict(value)` gives the same."""
+        return self.to_dict().keys()
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.to_dict()[name]
+        except KeyError:
+            return getattr(self, name)
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value of the vocabulary as JSON has it."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | frozenset):
+        return [plain_value(item) for item in value]
+    to_dict = getattr(value, "to_dict", None)
+    if callable(to_dict):
+        return to_dict()
+    if attrs.has(type(value)):
+        return to_plain(value)
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
@@ -51,11 +102,11 @@ def as_mapping(told: object, where: str) -> dict[str, Any]:
     return dict(told)
 
 
-def each(plain: Mapping[str, Any], name: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The objects of a list, which may be absent, and where each stands. Raises ValueError."""
-    told = plain.get(name)
-    if not isinstance(told, list | tuple | None):
-        raise ValueError(f"{name} must be a list, not {type(told).__name__}")
-    for place, item in enumerate(told or ()):
-        where = f"{name}[{place}]"
-        yield as_mapping(item, where), where
+def each(plain: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tuple[Any, str]]:
+    """Return the items of a list, which may be absent, and the path of each. Raises ValueError."""
+    given = plain.get(name)
+    path = f"{prefix}.{name}" if prefix else name
+    if not isinstance(given, list | tuple | None):
+        raise ValueError(f"{path} must be a list, not {type(given).__name__}")
+    for place, item in enumerate(given or ()):
+        yield item, f"{path}[{place}]"

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+_JSON_LEAVES = (str, int, float)
+
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
@@ -95,6 +97,17 @@ def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return validate
 
 
+def one_of_or_none(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """One of these words, or None."""
+    validate_word = one_of(*words)
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            validate_word(instance, attribute, value)
+
+    return validate
+
+
 def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """One of this kind. None where that is the field's default."""
 
@@ -139,6 +152,26 @@ def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping, not {_kind(value)}")
     return copy.deepcopy(dict(value))
+
+
+def json_values(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse a value that JSON has no form for, and name where it is. None is for the field's own default."""
+    if value:
+        _check_json(value, where(instance, attribute))
+
+
+def _check_json(value: object, path: str) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{path} must have texts as keys, not {key!r}")
+            _check_json(item, f"{path}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            _check_json(item, f"{path}[{place}]")
+    elif value is not None and not isinstance(value, _JSON_LEAVES):
+        what = f"the class {value.__name__}" if isinstance(value, type) else _kind(value)
+        raise TypeError(f"{path} must be a value that JSON can hold, not {what}")
 
 
 def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...]:

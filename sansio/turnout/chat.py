@@ -9,13 +9,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._empty_trace import or_empty
-from turnout._validation import as_tuple, deep_copy, instance, instances, integer, non_empty, number, where
+from turnout._validation import (
+    as_tuple,
+    deep_copy,
+    instance,
+    instances,
+    integer,
+    json_values,
+    non_empty,
+    number,
+    one_of_or_none,
+    where,
+)
+from turnout.answers import ChatResponse, FinishReason, RateLimit, RateWindow, Usage
 from turnout.extras import merge_extra
-from turnout.messages import Audio, Image, Message, Refusal, Tool, ToolCall, ToolChoice
+from turnout.messages import Message, Tool, ToolChoice
 
 if TYPE_CHECKING:
-    from turnout.trace import Trace
+    from typing import Unpack
+
+    from turnout.inputs.types import Conversation, ModelSettings, ResponseFormatLike, ToolChoiceLike, ToolLike
 
 __all__ = [
     "Capability",
@@ -59,7 +72,12 @@ def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
 
 def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     if "/" in value:
-        raise ValueError(f"{where(instance, attribute)} must not hold '/', as {value!r} does")
+        raise ValueError(
+            f"{where(instance, attribute)} must not hold '/', as {value!r} does: write ModelConfig.parse({value!r})"
+        )
+
+
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class _Named:
@@ -86,7 +104,8 @@ class ModelConfig(_Named):
     """
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])
-    model_id: str = attrs.field(validator=non_empty)
+    # It has a default so that the error for ModelConfig("openai/gpt-4o-mini") can name the right spelling.
+    model_id: str = attrs.field(default="", validator=non_empty)
     temperature: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
     top_p: float | None = attrs.field(default=None, kw_only=True, validator=number(0, 1))
     top_k: int | None = attrs.field(default=None, kw_only=True, validator=integer(0))
@@ -96,10 +115,12 @@ class ModelConfig(_Named):
     presence_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
     frequency_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
     logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
-    reasoning_effort: str | None = attrs.field(default=None, kw_only=True)
+    reasoning_effort: str | None = attrs.field(default=None, kw_only=True, validator=one_of_or_none(*_EFFORTS))
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
     # Left out of the hash, which a mapping has not, so that a model can be a key.
-    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True, hash=False)
+    extra: Mapping[str, Any] = attrs.field(
+        factory=dict, converter=deep_copy, validator=json_values, kw_only=True, hash=False
+    )
 
     @classmethod
     def parse(cls, text: str, **settings: Any) -> ModelConfig:
@@ -138,23 +159,51 @@ class ModelConfig(_Named):
             return name
 
 
+def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if isinstance(value, type):
+        raise TypeError(f"ResponseFormat.schema must be a JSON Schema: write ResponseFormat.of({value.__name__})")
+    return deep_copy(value) if value is not None else None
+
+
 @attrs.frozen
 class ResponseFormat:
-    """What the answer's text must be: `ResponseFormat.json()`, or JSON after a schema.
+    """What the text of the answer must be: any JSON object, or JSON that a schema describes.
 
-    schema  JSON Schema of the answer; None asks for any JSON object
-    name    a name for the schema, which some providers want
-    strict  whether the provider must hold the schema exactly
+    `ResponseFormat.of(T)` takes the schema from a class, and `reply.parsed(T)` makes the value of that class.
+
+    Attributes:
+        schema: The JSON Schema of the answer. None asks for any JSON object, as `ResponseFormat.json()` does.
+        name: A name for the schema, which some providers want.
+        description: What the schema is for, for the model.
+        strict: True if the provider must hold the answer exactly to the schema.
     """
 
-    schema: Mapping[str, Any] | None = attrs.field(default=None, converter=attrs.converters.optional(deep_copy))
+    schema: Mapping[str, Any] | None = attrs.field(default=None, converter=_schema, validator=json_values)
     name: str = attrs.field(default="answer", validator=non_empty, kw_only=True)
     description: str | None = attrs.field(default=None, kw_only=True)
     strict: bool = attrs.field(default=True, kw_only=True)
 
     @classmethod
     def json(cls) -> ResponseFormat:
+        """Return the format of any JSON object."""
         return cls()
+
+    @classmethod
+    def of(cls, kind: Any, *, name: str | None = None, strict: bool = True) -> ResponseFormat:
+        """Return the format of a class: attrs, dataclass, TypedDict, NamedTuple, msgspec or pydantic.
+
+        Args:
+            kind: The class. Its docstring becomes the description.
+            name: The name of the schema. By default it is the name of the class.
+            strict: See the class.
+
+        Raises:
+            TypeError: If a field has a type that JSON Schema has no form for.
+        """
+        from turnout.typed.schema import schema_of
+
+        schema, title, description = schema_of(kind)
+        return cls(schema, name=name or title, description=description, strict=strict)
 
 
 _kept_name = operator.attrgetter("_name")
@@ -176,18 +225,57 @@ def as_models(value: Iterable[ModelConfig | str] | None) -> tuple[ModelConfig, .
     return tuple(map(as_model, as_tuple(value)))
 
 
-def _messages(value: Iterable[Message] | str) -> tuple[Message, ...]:
-    return (Message.user(value),) if isinstance(value, str) else as_tuple(value)
+def _messages(value: Any) -> tuple[Message, ...]:
+    if isinstance(value, str):
+        return (Message.user(value),)
+    if type(value) in (tuple, list) and all(type(message) is Message for message in value):
+        return tuple(value)
+    from turnout.inputs.conversation import messages_of
+
+    return messages_of(value)
 
 
-@attrs.frozen
+def _tools(value: Any) -> tuple[Tool, ...]:
+    if not value:
+        return ()
+    if type(value) in (tuple, list) and all(type(tool) is Tool for tool in value):
+        return tuple(value)
+    from turnout.inputs.tools import tools_of
+
+    return tools_of(value)
+
+
+def _tool_choice(value: Any) -> ToolChoice | None:
+    if value is None or type(value) is ToolChoice:
+        return value
+    from turnout.inputs.tools import tool_choice_of
+
+    choice: ToolChoice = tool_choice_of(value)
+    return choice
+
+
+def _response_format(value: Any) -> ResponseFormat | None:
+    if value is None or type(value) is ResponseFormat:
+        return value
+    from turnout.inputs.response_formats import response_format_of
+
+    format: ResponseFormat = response_format_of(value)
+    return format
+
+
+@attrs.frozen(init=False)
 class ChatRequest:
     """A conversation to be answered by `model`, or by one of `fallbacks` in their order. Immutable.
 
-    model      a `ModelConfig`, or its name as `openai/gpt-4o-mini` or `route/fast`
-    messages   the conversation, or the text of a lone question
-    fallbacks  as `model`
-    metadata   the caller's own labels; they stay in the trace and are sent to nobody
+    Attributes:
+        model: A `ModelConfig`, or its name as `openai/gpt-4o-mini` or `route/fast`.
+        messages: The conversation, or the text of one question. Messages may be dicts, ours or OpenAI's.
+        fallbacks: Further models, each as `model`.
+        tools: Tools, Python functions (see `Tool.of`), or dicts in the form of OpenAI.
+        tool_choice: A `ToolChoice`, or `auto`, `none`, `required`, or the name of a tool.
+        parallel_tool_calls: Whether the model may call several tools at once.
+        response_format: A `ResponseFormat`, or a class (see `ResponseFormat.of`).
+        metadata: The caller's own labels. They stay in the trace, and no provider receives them.
     """
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
@@ -195,11 +283,57 @@ class ChatRequest:
     fallbacks: tuple[ModelConfig, ...] = attrs.field(
         default=(), converter=as_models, validator=instances(ModelConfig), kw_only=True
     )
-    tools: tuple[Tool, ...] = attrs.field(default=(), converter=as_tuple, validator=instances(Tool), kw_only=True)
-    tool_choice: ToolChoice | None = attrs.field(default=None, validator=instance(ToolChoice), kw_only=True)
+    tools: tuple[Tool, ...] = attrs.field(default=(), converter=_tools, validator=instances(Tool), kw_only=True)
+    tool_choice: ToolChoice | None = attrs.field(
+        default=None, converter=_tool_choice, validator=instance(ToolChoice), kw_only=True
+    )
     parallel_tool_calls: bool | None = attrs.field(default=None, kw_only=True)
-    response_format: ResponseFormat | None = attrs.field(default=None, validator=instance(ResponseFormat), kw_only=True)
+    response_format: ResponseFormat | None = attrs.field(
+        default=None, converter=_response_format, validator=instance(ResponseFormat), kw_only=True
+    )
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+
+    if TYPE_CHECKING:
+
+        def __attrs_init__(self, *args: Any, **fields: Any) -> None: ...
+
+    def __init__(
+        self,
+        model: ModelConfig | str,
+        messages: Conversation,
+        *,
+        fallbacks: Iterable[ModelConfig | str] = (),
+        tools: Iterable[ToolLike] = (),
+        tool_choice: ToolChoiceLike | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: ResponseFormatLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **settings: Unpack[ModelSettings],
+    ) -> None:
+        """Make a request.
+
+        Args:
+            model: See the class; so are the other fields.
+            **settings: Settings of `ModelConfig`, such as `temperature`. They hold for the model and every fallback.
+
+        Raises:
+            TypeError: If a value has the wrong type, or a keyword is not known. The error names it.
+            ValueError: If a value does not fit. The error names its field.
+        """
+        if settings:
+            from turnout.inputs.keywords import apply_settings
+
+            model, fallbacks = apply_settings(model, fallbacks, settings)
+        self.__attrs_init__(
+            model,
+            messages,
+            fallbacks=fallbacks,
+            tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            metadata=metadata or {},
+        )
 
     def __attrs_post_init__(self) -> None:
         if not self.messages:
@@ -229,166 +363,6 @@ class ChatRequest:
         put(again, "response_format", self.response_format)
         put(again, "metadata", self.metadata)
         return again
-
-
-class FinishReason(enum.StrEnum):
-    """Why an answer ended, in one vocabulary; `raw_finish_reason` has the provider's own word."""
-
-    STOP = "stop"  # the model ended its answer
-    LENGTH = "length"  # a limit cut the answer, or paused the turn: it can be continued
-    TOOL_CALLS = "tool_calls"  # the model waits for the results of its calls
-    CONTENT_FILTER = "content_filter"
-    ERROR = "error"
-    UNKNOWN = "unknown"  # the provider sent no reason, or a word that no table has
-
-
-@attrs.frozen(kw_only=True)
-class Usage:
-    """Tokens of one answer, and the other units that its provider bills. None is not reported; 0 is a real 0.
-
-    Attributes:
-        prompt_tokens: The whole prompt, cached parts included.
-        completion_tokens: The whole answer, reasoning included.
-        cached_tokens: Tokens of the prompt that came from the provider's cache.
-        cache_write_tokens: Tokens of the prompt that went into the provider's cache.
-        cache_write_1h_tokens: Those of them that the cache keeps for an hour or longer.
-        reasoning_tokens: Reasoning tokens of the answer.
-        audio_prompt_tokens: Tokens of sound in the prompt.
-        audio_completion_tokens: Tokens of sound in the answer.
-        image_completion_tokens: Tokens of images in the answer.
-        billed_prompt_tokens: Tokens of the prompt that the provider bills, if those are not all (Cohere).
-        billed_completion_tokens: Tokens of the answer that the provider bills, if those are not all.
-        web_searches: Searches that the provider ran for this answer.
-        search_units: Searches that a reranker bills.
-        service_tier: The provider's word for the tier that served the request, such as `priority`, `flex` or `fast`.
-        source: Reported by the provider, estimated here, or absent.
-        cost: In the currency of the user's prices; None if there is no price for the model.
-        details: Further counts that no field holds, under the provider's names.
-    """
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    source: Literal["reported", "estimated", "absent"] = "reported"
-    cost: float | None = None
-    cache_write_1h_tokens: int | None = None
-    audio_prompt_tokens: int | None = None
-    audio_completion_tokens: int | None = None
-    image_completion_tokens: int | None = None
-    billed_prompt_tokens: int | None = None
-    billed_completion_tokens: int | None = None
-    web_searches: int | None = None
-    search_units: float | None = None
-    service_tier: str | None = None
-    # Left out of the hash, because a mapping has none.
-    details: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
-
-    @property
-    def total_tokens(self) -> int | None:
-        if self.prompt_tokens is None and self.completion_tokens is None:
-            return None
-        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
-
-
-@attrs.frozen(kw_only=True)
-class RateWindow:
-    """One limit: how much in all, how much is left, and in how many seconds it is full again."""
-
-    limit: float | None = None
-    remaining: float | None = None
-    reset: float | None = None
-
-
-@attrs.frozen(kw_only=True)
-class RateLimit:
-    """What the answer's headers said about limits."""
-
-    requests: RateWindow | None = None
-    tokens: RateWindow | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ChatResponse:
-    """An answer, whole, or as far as it was received before it broke.
-
-    Attributes:
-        message: The assistant's message, for the next turn of the conversation.
-        model: The candidate that answered, as the request has it.
-        finish_reason: Why the answer ended.
-        raw_finish_reason: The provider's own finish reason, as text.
-        usage: The tokens of the prompt and of the answer.
-        response_id: The provider's id of the answer.
-        served_model: The provider's own name of the model.
-        request_id: The provider's id of the request, for its support.
-        rate_limit: The limits that the headers of the response report.
-        logprobs: The provider's log probabilities, in its own shape.
-        citations: The provider's sources, in its own shape.
-        unmet: The demands of the request that the answer does not meet: `response_format` if the text is not JSON,
-            `tool_choice` if a tool call was required and none was made.
-        extra: Fields of the answer that nothing else holds, under the provider's names. They do not go back.
-        raw: The provider's own JSON: the whole body of a unary answer, the last event of a stream.
-    """
-
-    message: Message
-    model: ModelConfig
-    finish_reason: FinishReason = FinishReason.UNKNOWN
-    raw_finish_reason: str | None = None
-    usage: Usage = Usage(source="absent")
-    response_id: str | None = None
-    served_model: str | None = None
-    request_id: str | None = None
-    rate_limit: RateLimit | None = None
-    logprobs: Any = None
-    citations: tuple[Any, ...] = ()
-    unmet: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = attrs.field(factory=dict)
-    raw: bytes | None = attrs.field(default=None, repr=False)
-    _trace: Trace | None = attrs.field(default=None, repr=False)
-
-    @property
-    def trace(self) -> Trace:
-        """How the answer was come by; `Trace()` where no router was asked."""
-        return or_empty(self._trace)
-
-    @property
-    def text(self) -> str:
-        return self.message.text
-
-    @property
-    def reasoning(self) -> str:
-        return self.message.reasoning
-
-    @property
-    def commentary(self) -> str:
-        """The text for the user that is not the final answer (see `turnout.messages.Commentary`)."""
-        return self.message.commentary
-
-    @property
-    def refusal(self) -> str | None:
-        """The model's reason not to answer, in its own words; None if it gave none."""
-        texts = [part.text for part in self.message.content if isinstance(part, Refusal)]
-        return "".join(texts) if texts else None
-
-    @property
-    def images(self) -> tuple[Image, ...]:
-        """The images that the model made, in order."""
-        return tuple(part for part in self.message.content if isinstance(part, Image))
-
-    @property
-    def audio(self) -> tuple[Audio, ...]:
-        """The sound that the model made, in order, with its transcript."""
-        return tuple(part for part in self.message.content if isinstance(part, Audio))
-
-    @property
-    def complete(self) -> bool:
-        """Whether the model itself ended the answer: it stopped, or it waits for the results of its tool calls."""
-        return self.finish_reason in (FinishReason.STOP, FinishReason.TOOL_CALLS)
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        return self.message.tool_calls
 
 
 @attrs.frozen

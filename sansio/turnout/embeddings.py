@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from turnout._empty_trace import or_empty
+from turnout._serialization import Plain
 from turnout._validation import as_tuple, instance, instances, integer, non_empty
-from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
+from turnout.answers import RateLimit, Usage, or_empty
+from turnout.chat import ModelConfig, as_model, as_models
 
 if TYPE_CHECKING:
     from turnout.trace import Trace
@@ -182,7 +183,7 @@ class EmbeddingRequest:
 
 
 @attrs.frozen(kw_only=True)
-class EmbeddingResponse:
+class EmbeddingResponse(Plain):
     """One vector for each text, in order."""
 
     vectors: Vectors
@@ -191,9 +192,16 @@ class EmbeddingResponse:
     served_model: str | None = None
     request_id: str | None = None
     rate_limit: RateLimit | None = None
-    _trace: Trace | None = attrs.field(default=None, repr=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def trace(self) -> Trace:
         """How the vectors were come by; `Trace()` where no router was asked."""
         return or_empty(self._trace)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnout._empty_trace import or_empty
+from turnout.answers import or_empty
 from turnout.failures import Phase, Timer
 
 if TYPE_CHECKING:

@@ -1,17 +1,30 @@
-"""The parts of a conversation: messages, their parts, tools and tool calls."""
+"""Messages, tools and tool calls."""
 
 from __future__ import annotations
 
 import enum
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Self
 
 import attrs
 
-from turnout._serialization import as_mapping, each, from_plain, to_plain
-from turnout._validation import as_tuple, deep_copy, instances, non_empty, string, where
+from turnout._serialization import to_plain
+from turnout._validation import as_tuple, deep_copy, instances, json_values, non_empty, string, where
+from turnout.parts import (
+    PARTS,
+    Audio,
+    Commentary,
+    File,
+    Image,
+    Opaque,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    extra_fields,
+)
 
 __all__ = [
     "Audio",
@@ -39,151 +52,6 @@ class Role(enum.StrEnum):
     TOOL = "tool"
 
 
-def _extra() -> Any:
-    return attrs.field(factory=dict, converter=deep_copy, kw_only=True)
-
-
-def _media(instance: Image | Audio | File) -> None:
-    if instance.data is not None and not isinstance(instance.data, bytes):
-        raise TypeError(f"{type(instance).__name__}.data must be bytes, not {type(instance.data).__name__}")
-    if instance.data is not None and not instance.media_type:
-        raise ValueError(f"{type(instance).__name__}.media_type must say what `data` is, for example 'image/png'")
-
-
-@attrs.frozen
-class Text:
-    """Plain text.
-
-    Attributes:
-        text: The text, verbatim.
-        signature: A provider's proof that goes back with this part (see `Message.origin`).
-        extra: Fields that the provider gets with this part.
-    """
-
-    text: str = attrs.field(validator=string)
-    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
-    extra: Mapping[str, Any] = _extra()
-
-
-@attrs.frozen
-class Thinking:
-    """Reasoning text that a model showed. It goes back only to the provider family that made it.
-
-    Attributes:
-        text: The text, verbatim.
-        signature: A provider's proof that goes back with this part (see `Message.origin`).
-        extra: Fields that the provider gets with this part.
-    """
-
-    text: str = attrs.field(validator=string)
-    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
-    extra: Mapping[str, Any] = _extra()
-
-
-@attrs.frozen
-class Commentary:
-    """Text of an assistant's turn that is not the final answer: what the model is about to do, for the user to read.
-
-    OpenAI marks it with the phase `commentary`. `Message.text` leaves it out.
-
-    Attributes:
-        text: The text, verbatim.
-        extra: Fields that the provider gets with this part.
-    """
-
-    text: str = attrs.field(validator=string)
-    extra: Mapping[str, Any] = _extra()
-
-
-@attrs.frozen
-class Refusal:
-    """The model's reason not to answer, in its own words."""
-
-    text: str = attrs.field(validator=string)
-
-
-@attrs.frozen
-class Image:
-    """An image: by its URL, or by its bytes and their media type.
-
-    Attributes:
-        url: A URL of the scheme http, https or data, or a provider's URI of a file.
-        data: The bytes of the image.
-        media_type: The media type of the bytes, such as `image/png`.
-        detail: How closely the model looks at the image.
-        signature: A provider's proof that goes back with an image that its model made (see `Message.origin`).
-        extra: Fields that the provider gets with this part.
-    """
-
-    url: str | None = None
-    data: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
-    media_type: str | None = attrs.field(default=None, kw_only=True)
-    detail: Literal["auto", "low", "high"] | None = attrs.field(default=None, kw_only=True)
-    signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
-    extra: Mapping[str, Any] = _extra()
-
-    def __attrs_post_init__(self) -> None:
-        if (self.url is None) == (self.data is None):
-            raise ValueError("Image needs either url or data, and not both")
-        _media(self)
-
-
-@attrs.frozen(kw_only=True)
-class Audio:
-    """Sound.
-
-    Attributes:
-        data: The bytes of the sound.
-        media_type: The media type of the bytes, such as `audio/wav`.
-        transcript: The words of sound that a model made.
-        id: The id under which a provider keeps sound that its model made; OpenAI takes it back in place of the bytes.
-        signature: A provider's proof that goes back with sound that its model made (see `Message.origin`).
-        extra: Fields that the provider gets with this part.
-    """
-
-    data: bytes = attrs.field(repr=False)
-    media_type: str
-    transcript: str | None = None
-    id: str | None = None
-    signature: str | None = attrs.field(default=None, repr=False)
-    extra: Mapping[str, Any] = _extra()
-
-    def __attrs_post_init__(self) -> None:
-        _media(self)
-
-
-@attrs.frozen(kw_only=True)
-class File:
-    """A document: by its bytes and media type, by URL, or by the id under which a provider keeps it."""
-
-    data: bytes | None = attrs.field(default=None, repr=False)
-    media_type: str | None = None
-    url: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-    extra: Mapping[str, Any] = _extra()
-
-    def __attrs_post_init__(self) -> None:
-        if sum(given is not None for given in (self.data, self.url, self.file_id)) != 1:
-            raise ValueError("File needs exactly one of data, url and file_id")
-        _media(self)
-
-
-@attrs.frozen
-class Opaque:
-    """A piece of an answer that the vocabulary has no word for, kept as raw JSON and sent back unchanged.
-
-    Only the provider family named in the message's `origin` gets it back; others never see it.
-    """
-
-    json: bytes = attrs.field(repr=lambda value: f"<{len(value)} bytes>")
-
-
-Part: TypeAlias = Text | Thinking | Commentary | Refusal | Image | Audio | File | Opaque
-_PARTS = (Text, Thinking, Commentary, Refusal, Image, Audio, File, Opaque)
-_BY_NAME: dict[str, type[Part]] = {kind.__name__.lower(): kind for kind in _PARTS}
-
-
 @attrs.frozen
 class ToolCall:
     """A model's wish to call a tool.
@@ -197,7 +65,7 @@ class ToolCall:
     name: str = attrs.field(validator=non_empty)
     arguments: str = attrs.field(default="{}", validator=string)
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_fields()
 
     def parsed(self) -> Any:
         """Return the arguments as Python values.
@@ -220,13 +88,29 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_./:-]{1,128}\Z")
 
 
 def _tool_name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not _TOOL_NAME.match(value):
+    if callable(value):
+        name = getattr(value, "__name__", "function")
+        raise TypeError(f"{where(instance, attribute)} must be a str, not a function: write Tool.of({name})")
+    if not isinstance(value, str) or not _TOOL_NAME.match(value):
         raise ValueError(f"{where(instance, attribute)} must be 1 to 128 letters, digits or '_-.:/', not {value!r}")
+
+
+# A schema of an object has one of these, or it is empty.
+_SCHEMA_KEYWORDS = frozenset(
+    ("type", "properties", "$ref", "$schema", "$defs", "anyOf", "oneOf", "allOf", "additionalProperties", "required")
+)
 
 
 def _object_schema(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     if value and value.get("type", "object") != "object":
         raise ValueError(f"{where(instance, attribute)} must be the schema of an object, not of {value['type']!r}")
+    if value and _SCHEMA_KEYWORDS.isdisjoint(value):
+        names = ", ".join(map(repr, value))
+        raise ValueError(
+            f"{where(instance, attribute)} must be a JSON Schema: put {names} "
+            "under 'properties', as in {'type': 'object', 'properties': {…}}"
+        )
+    json_values(instance, attribute, value)
 
 
 @attrs.frozen
@@ -244,11 +128,35 @@ class Tool:
             and parameters, providers without a definition do not receive it.
     """
 
-    name: str = attrs.field(validator=[non_empty, _tool_name])
+    name: str = attrs.field(validator=[_tool_name, non_empty])
     description: str = attrs.field(default="", validator=string)
     parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, validator=_object_schema)
     strict: bool | None = attrs.field(default=None, kw_only=True)
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_fields()
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool | None = None,
+    ) -> Tool:
+        """Return the tool of a Python function, from its signature and its docstring.
+
+        Args:
+            function: Its docstring may describe the parameters, under `Args:` or with `:param name:`.
+            name: The name for the model. By default it is the name of the function.
+            description: What the function does. By default it is the docstring.
+            strict: See the class.
+
+        Raises:
+            TypeError: If a parameter has a type that JSON Schema has no form for.
+        """
+        from turnout.typed.function import function_tool
+
+        return function_tool(function, name=name, description=description, strict=strict).tool
 
 
 @attrs.frozen
@@ -274,7 +182,7 @@ def _content(value: str | Part | Iterable[Part] | None) -> tuple[Part, ...]:
         return ()
     if isinstance(value, str):
         return (Text(value),)
-    if isinstance(value, _PARTS):
+    if isinstance(value, PARTS):
         return (value,)
     return as_tuple(value)
 
@@ -317,7 +225,7 @@ class Message(_Kept):
     """
 
     role: Role = attrs.field(converter=_role)
-    content: tuple[Part, ...] = attrs.field(default=(), converter=_content, validator=instances(*_PARTS))
+    content: tuple[Part, ...] = attrs.field(default=(), converter=_content, validator=instances(*PARTS))
     tool_calls: tuple[ToolCall, ...] = attrs.field(
         default=(), converter=as_tuple, validator=instances(ToolCall), kw_only=True
     )
@@ -325,7 +233,7 @@ class Message(_Kept):
     name: str | None = attrs.field(default=None, kw_only=True)
     is_error: bool = attrs.field(default=False, kw_only=True)
     origin: str | None = attrs.field(default=None, kw_only=True)
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_fields()
 
     def __attrs_post_init__(self) -> None:
         role = self.role
@@ -374,14 +282,28 @@ class Message(_Kept):
     def tool(
         cls,
         call: ToolCall | str,
-        content: str | Part | Iterable[Part],
+        content: str | Part | Iterable[Part] | Mapping[str, Any],
         *,
         name: str | None = None,
         is_error: bool = False,
     ) -> Message:
-        """The result of a tool call, which is given whole or by its id."""
+        """Return the result of a tool call.
+
+        Args:
+            call: The call, or its id.
+            content: What the tool returned. A mapping becomes JSON.
+            name: The name of the tool, if `call` is an id.
+            is_error: True if the tool failed.
+        """
+        if isinstance(content, Mapping):
+            content = json.dumps(dict(content), ensure_ascii=False)
         if isinstance(call, ToolCall):
             return cls(Role.TOOL, content, tool_call_id=call.id, name=name or call.name, is_error=is_error)
+        if isinstance(call, str) and any(map(str.isspace, call)):
+            raise ValueError(
+                f"Message.tool_call_id must be the id of a call, not {call!r}: "
+                "the call comes first, as in Message.tool(call, 'the result')"
+            )
         return cls(Role.TOOL, content, tool_call_id=call, name=name, is_error=is_error)
 
     @property
@@ -415,23 +337,18 @@ class Message(_Kept):
         plain = to_plain(self)
         plain["role"] = str(self.role)
         if self.content:
-            plain["content"] = [{"type": type(part).__name__.lower(), **to_plain(part)} for part in self.content]
+            plain["content"] = [part.to_dict() for part in self.content]
         if self.tool_calls:
             plain["tool_calls"] = [to_plain(call) for call in self.tool_calls]
         return plain
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Message:
-        """The message that gave this `to_dict`, also by way of JSON. ValueError says where something does not fit."""
-        plain = as_mapping(stored, "the message")
-        if not isinstance(plain.get("content"), str):
-            plain["content"] = [_part(*told) for told in each(plain, "content")]
-        plain["tool_calls"] = [from_plain(ToolCall, *told) for told in each(plain, "tool_calls")]
-        return from_plain(cls, plain, "the message")
+        """Return the message of a dict: of `to_dict`, also after a way through JSON, or in the form of OpenAI.
 
+        Raises:
+            ValueError: If something does not fit. The error names the field.
+        """
+        from turnout.inputs.conversation import message_of
 
-def _part(plain: dict[str, Any], where: str) -> Part:
-    kind = _BY_NAME.get(str(name := plain.pop("type", None)))
-    if kind is None:
-        raise ValueError(f"{where}.type must be one of {', '.join(_BY_NAME)}, not {name!r}")
-    return from_plain(kind, plain, where)
+        return message_of(stored, "the message")

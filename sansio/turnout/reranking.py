@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout._empty_trace import or_empty
+from turnout._serialization import Plain
 from turnout._validation import as_tuple, instance, instances, integer, non_empty
-from turnout.chat import ModelConfig, RateLimit, Usage, as_model, as_models
+from turnout.answers import RateLimit, Usage, or_empty
+from turnout.chat import ModelConfig, as_model, as_models
 
 if TYPE_CHECKING:
     from turnout.trace import Trace
@@ -53,7 +54,7 @@ class RerankRequest:
 
 
 @attrs.frozen
-class RankedDocument:
+class RankedDocument(Plain):
     """One document in the order of relevance.
 
     Attributes:
@@ -68,7 +69,7 @@ class RankedDocument:
 
 
 @attrs.frozen(kw_only=True)
-class RerankResponse:
+class RerankResponse(Plain):
     """The documents, the most relevant first.
 
     Attributes:
@@ -82,7 +83,7 @@ class RerankResponse:
     served_model: str | None = None
     request_id: str | None = None
     rate_limit: RateLimit | None = None
-    _trace: Trace | None = attrs.field(default=None, repr=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def trace(self) -> Trace:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout._empty_trace import or_empty
-from turnout.chat import ModelConfig, RateLimit
+from turnout._serialization import Plain
+from turnout.answers import RateLimit, or_empty
+from turnout.chat import ModelConfig
 
 if TYPE_CHECKING:
     from turnout.trace import Trace
@@ -16,7 +17,7 @@ __all__ = ["TokenCount"]
 
 
 @attrs.frozen(kw_only=True)
-class TokenCount:
+class TokenCount(Plain):
     """The tokens of a prompt: messages, tools, images and schema together, as the provider counts them.
 
     Attributes:
@@ -30,7 +31,7 @@ class TokenCount:
     cached_tokens: int | None = None
     request_id: str | None = None
     rate_limit: RateLimit | None = None
-    _trace: Trace | None = attrs.field(default=None, repr=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def trace(self) -> Trace:

@@ -87,8 +87,8 @@ NONSENSE: list[tuple[str, Callable[[], object]]] = [
         lambda: ChatRequest(MODEL, HELLO, tools=(TOOL,), tool_choice=ToolChoice.named("other")),
     ),
     ("ChatRequest.fallbacks[0]", lambda: ChatRequest(MODEL, HELLO, fallbacks=(3,))),  # type: ignore[arg-type]  # what is tested
-    ("ChatRequest.tool_choice", lambda: ChatRequest(MODEL, HELLO, tool_choice="auto")),  # type: ignore[arg-type]  # tested
-    ("ChatRequest.response_format", lambda: ChatRequest(MODEL, HELLO, response_format={})),  # type: ignore[arg-type]  # tested
+    ("ChatRequest.tool_choice", lambda: ChatRequest(MODEL, HELLO, tool_choice={"type": "auto?"})),
+    ("ChatRequest.response_format", lambda: ChatRequest(MODEL, HELLO, response_format={})),
     ("ResponseFormat.name", lambda: ResponseFormat({}, name="")),
     ("EmbeddingRequest.input", lambda: EmbeddingRequest(MODEL, ())),
     ("EmbeddingRequest.input[1]", lambda: EmbeddingRequest(MODEL, ("a", ""))),

@@ -183,7 +183,7 @@ class Settings:
                 raise
             known = [field.name for field in attrs.fields(Policy)]
             unknown = next(name for name in overrides if name not in known)
-            raise SettingsError(f"Policy has no field {unknown!r}{did_you_mean(unknown, known)}") from None
+            raise SettingsError(f"Policy has no field {unknown!r}{_advice(unknown, known)}") from None
 
     def build_providers(self) -> tuple[BuiltProvider, ...]:
         """Return every provider.
@@ -195,6 +195,17 @@ class Settings:
             SettingsError: Another value of the configuration cannot be used.
         """
         return tuple(map(_built, self.providers))
+
+
+# Settings of a provider, which people give to the router.
+_OF_PROVIDERS = ("api_key", "api", "base_url", "endpoint", "headers", "unsupported")
+
+
+def _advice(unknown: str, known: list[str]) -> str:
+    if unknown not in _OF_PROVIDERS:
+        return did_you_mean(unknown, known)
+    setting = "base_url" if unknown == "endpoint" else unknown
+    return f": it is a setting of a provider: Router([turnout.providers.create('openai', {setting}=…)])"
 
 
 def _built(settings: ProviderSettings) -> BuiltProvider:

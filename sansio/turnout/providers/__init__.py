@@ -161,7 +161,8 @@ def create(
 
             made = Bedrock(account, **_taken(settings, "region", "auth"))
     if settings:
-        raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}")
+        advice = ": write base_url=…" if "endpoint" in settings else ""
+        raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}{advice}")
     return made
 
 

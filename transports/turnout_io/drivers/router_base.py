@@ -23,11 +23,12 @@ from turnout.trace import Trace
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
+    from turnout.reranking import RerankRequest
     from turnout.shared.bell import Bell
     from turnout.shared.state import SharedStatus
     from turnout_io.shared.valkey import Valkey
 
-__all__ = ["MIN_WAIT", "RouterBase"]
+__all__ = ["MIN_WAIT", "CompletionsHint", "RouterBase"]
 
 # Seconds. Time passes between a command and its execution, and a transport never receives a timeout in the past: for a
 # socket, 0 means not to wait at all, and a negative timeout is an error.
@@ -48,6 +49,18 @@ def warn(message: str) -> None:
     import logging
 
     logging.getLogger("turnout").warning("%s", message)
+
+
+_ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "shared"))
+
+
+class CompletionsHint:
+    """Stands where OpenAI's SDK has `chat.completions`, and names the right method."""
+
+    def create(self, *_: object, **__: object) -> None:
+        raise AttributeError('there is no chat.completions: write router.chat("openai/gpt-4o-mini", "Hello", …)')
+
+    parse = stream = create
 
 
 class RouterBase(Generic[TransportT, RunT]):
@@ -203,6 +216,45 @@ class RouterBase(Generic[TransportT, RunT]):
         for name, target in settings.aliases.items():
             router.add_alias(name, target)
         return router
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) -> ChatRequest:
+        if len(given) == 1 and not settings and type(given[0]) is ChatRequest:
+            return given[0]
+        from turnout.inputs.requests import chat_request
+
+        return chat_request(method, given, settings)
+
+    @staticmethod
+    def _embedding_request(given: tuple[Any, ...], settings: dict[str, Any]) -> EmbeddingRequest:
+        if len(given) == 1 and not settings and type(given[0]) is EmbeddingRequest:
+            return given[0]
+        from turnout.inputs.requests import embedding_request
+
+        return embedding_request(given, settings)
+
+    @staticmethod
+    def _rerank_request(given: tuple[Any, ...], settings: dict[str, Any]) -> RerankRequest:
+        from turnout.inputs.requests import rerank_request
+
+        return rerank_request(given, settings)
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **keywords: Any) -> Any:
+            unknown = keywords.keys() - _ARGUMENTS
+            if unknown and cls.__init__.__module__.startswith("turnout_io."):
+                from turnout.inputs.habits import unknown_router_argument
+
+                raise unknown_router_argument(min(unknown))
+            return super().__new__(cls)
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name)
 
     def _check(self, transport: TransportT) -> None:
         """Raise TypeError unless `transport` is one for this driver: later errors would not name the reason."""

@@ -1,4 +1,4 @@
-"""The router: every operation that a caller can start, and how a call waits for a free slot."""
+"""The router: how it opens and closes, and how a call runs and waits for a free slot."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
-from turnout.chat import ChatRequest, ChatResponse, ModelInfo
-from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.chat import ChatRequest
 from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
-from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.machine import Call
-from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
+from turnout.routing.call.operations import Operation
 from turnout.routing.call.options import CallOptions
-from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.routing.policy.settings import Policy
-from turnout.token_counting import TokenCount
 from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
+from turnout_io.drivers._async.operations import AsyncOperations
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncLink, AsyncRuntime
 from turnout_io.drivers._async.stream import AsyncChatStream
-from turnout_io.drivers.router_base import RouterBase
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRouter"]
 
 
-class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
+class AsyncRouter(AsyncOperations):
     """Routes requests over its providers. The subclass of each library adds the runtime and the default transport."""
 
     _is_async = True
@@ -59,78 +55,6 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
         self._responses: dict[int, dict[int, AsyncHttpResponse]] = {}  # of each call that is running
         self._loop: object = None  # of the last call
         self._streams: dict[object, WeakSet[AsyncRun]] = {}  # the open streams of each event loop
-
-    # -- operations ---------------------------------------------------------------------------------------------
-
-    async def chat(
-        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None, collect: bool = False
-    ) -> ChatResponse:
-        """Return the complete response.
-
-        Args:
-            request: The messages, the model and its fallbacks.
-            timeout: Seconds for the whole call, with all attempts and waits. It replaces the router's.
-            policy: The settings of this call, if they differ from the router's.
-            collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
-
-        Raises:
-            TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
-        """
-        response: ChatResponse = await self._run(Chat(request, collect), CallOptions(timeout=timeout, policy=policy))
-        return response
-
-    def stream(
-        self,
-        request: ChatRequest,
-        *,
-        timeout: float | None = None,
-        total_timeout: float | None = None,
-        policy: Policy | None = None,
-    ) -> AsyncChatStream:
-        """Return the response as a stream of events. Use it in an `async with` block.
-
-        Args:
-            request: The messages, the model and its fallbacks.
-            timeout: Seconds until the first content.
-            total_timeout: Seconds for the whole stream. None means no bound.
-            policy: The settings of this call, if they differ from the router's.
-        """
-        options = CallOptions(timeout=timeout, total_timeout=total_timeout, policy=policy)
-        return AsyncChatStream(self, request, options)
-
-    async def embed(
-        self, request: EmbeddingRequest, *, timeout: float | None = None, policy: Policy | None = None
-    ) -> EmbeddingResponse:
-        """Return one vector for each text, in order."""
-        response: EmbeddingResponse = await self._run(Embed(request), CallOptions(timeout=timeout, policy=policy))
-        return response
-
-    async def count_tokens(
-        self, request: ChatRequest, *, timeout: float | None = None, policy: Policy | None = None
-    ) -> TokenCount:
-        """Return the tokens of the request's prompt, as the provider of its model counts them.
-
-        Raises:
-            CapabilityUnsupported: If the provider does not count tokens.
-        """
-        count: TokenCount = await self._run(CountTokens(request), CallOptions(timeout=timeout, policy=policy))
-        return count
-
-    async def rerank(
-        self, request: RerankRequest, *, timeout: float | None = None, policy: Policy | None = None
-    ) -> RerankResponse:
-        """Return the documents of the request in the order of their relevance to its query.
-
-        Raises:
-            CapabilityUnsupported: If no provider of the request offers reranking.
-        """
-        response: RerankResponse = await self._run(Rerank(request), CallOptions(timeout=timeout, policy=policy))
-        return response
-
-    async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
-        """Return the models that a provider lists."""
-        models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), CallOptions(timeout=timeout))
-        return models
 
     # -- opening and closing ------------------------------------------------------------------------------------
 
@@ -197,6 +121,9 @@ class AsyncRouter(RouterBase[AsyncTransport, AsyncRun]):
                 await run.close()  # KeyboardInterrupt was raised during the first close
                 raise
         return run.result()
+
+    def _make_stream(self, request: ChatRequest, options: CallOptions) -> AsyncChatStream:
+        return AsyncChatStream(self, request, options)
 
     def _needs_attention(self) -> bool:
         return bool(self._abandoned or self._unclosed or self._closed) or self._runtime.token() is not self._loop

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
-from turnout.events import Event
+from turnout.events import Event, Token
 from turnout.routing.call.operations import Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
@@ -70,6 +70,27 @@ class AsyncChatStream:
     def trace(self) -> Trace:
         """Return the record of every decision so far."""
         return self._run.call.trace if self._run is not None else Trace()
+
+    @property
+    def text(self) -> AsyncTextIterator:
+        """Return an iterator over the pieces of the answer's text. It passes over all other events.
+
+        If the answer restarts (`on_interrupt="restart"`), the text begins again: iterate over the events to see that.
+        """
+        return AsyncTextIterator(self)
+
+    async def collect(self) -> ChatResponse:
+        """Receive the rest of the stream, and return the complete response. Needs no `async with` block.
+
+        Raises:
+            TurnoutError: If the stream breaks. `error.partial` is the response so far.
+        """
+        try:
+            async for _ in AsyncEventBatches(self):
+                pass
+        finally:
+            await self.aclose()
+        return self.response
 
     def batches(self) -> AsyncEventBatches:
         """Return an iterator over tuples of events: each tuple has the events of one read from the network.
@@ -188,6 +209,13 @@ class AsyncChatStream:
         if self._run is not None:
             self._run.abandon()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name)
+
     def __del__(self) -> None:
         if self._run is not None and not self._closed:
             try:
@@ -223,6 +251,24 @@ class AsyncEventIterator:
         await stream._fetch()
         for event in stream._events:
             return event
+        raise StopAsyncIteration
+
+
+class AsyncTextIterator:
+    """The pieces of the text of a stream. Made by `AsyncChatStream.text`."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, stream: AsyncChatStream) -> None:
+        self._events = AsyncEventIterator(stream)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        async for event in self._events:
+            if type(event) is Token:
+                return event.delta
         raise StopAsyncIteration
 
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
-from turnout.events import Event
+from turnout.events import Event, Token
 from turnout.routing.call.operations import Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
@@ -72,6 +72,27 @@ class ChatStream:
     def trace(self) -> Trace:
         """Return the record of every decision so far."""
         return self._run.call.trace if self._run is not None else Trace()
+
+    @property
+    def text(self) -> TextIterator:
+        """Return an iterator over the pieces of the answer's text. It passes over all other events.
+
+        If the answer restarts (`on_interrupt="restart"`), the text begins again: iterate over the events to see that.
+        """
+        return TextIterator(self)
+
+    def collect(self) -> ChatResponse:
+        """Receive the rest of the stream, and return the complete response. Needs no `with` block.
+
+        Raises:
+            TurnoutError: If the stream breaks. `error.partial` is the response so far.
+        """
+        try:
+            for _ in EventBatches(self):
+                pass
+        finally:
+            self.close()
+        return self.response
 
     def batches(self) -> EventBatches:
         """Return an iterator over tuples of events: each tuple has the events of one read from the network.
@@ -190,6 +211,13 @@ class ChatStream:
         if self._run is not None:
             self._run.abandon()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name)
+
     def __del__(self) -> None:
         if self._run is not None and not self._closed:
             try:
@@ -225,6 +253,24 @@ class EventIterator:
         stream._fetch()
         for event in stream._events:
             return event
+        raise StopIteration
+
+
+class TextIterator:
+    """The pieces of the text of a stream. Made by `ChatStream.text`."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, stream: ChatStream) -> None:
+        self._events = EventIterator(stream)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        for event in self._events:
+            if type(event) is Token:
+                return event.delta
         raise StopIteration
 
 

@@ -1,0 +1,1 @@
+"""Python classes and functions as JSON Schema, and answers as values of these classes."""

@@ -1,0 +1,202 @@
+"""Calls with a model, messages and settings as keywords, through each driver and the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import trio
+
+import turnout_io.asyncio
+import turnout_io.sync
+import turnout_io.trio
+from turnout import ChatResponse, Message
+from turnout.errors import LocalProtocolError, NotFound
+from turnout.providers import create
+from turnout.routing.policy.settings import Policy
+from turnout_io.sandbox import Sandbox
+
+MODEL = "openai/gpt-4o-mini"
+Play = Callable[[Callable[[Any], Any]], Any]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as server:
+        yield server
+
+
+@pytest.fixture(params=["sync", "trio", "asyncio"])
+def play(request: pytest.FixtureRequest, sandbox: Sandbox) -> Play:
+    """Runs a coroutine function with a router. The blocking router stands behind the same interface."""
+    environ = sandbox.environ()
+
+    class Awaitable:
+        """A blocking router whose results may be awaited, so that one test serves every driver."""
+
+        def __init__(self, router: Any) -> None:
+            self._router = router
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._router, name)
+
+            def call(*given: Any, **settings: Any) -> Any:
+                if name == "stream":
+                    return AwaitableStream(method(*given, **settings))
+                return _ready(method(*given, **settings))
+
+            return call
+
+    def blocking(program: Callable[[Any], Any]) -> Any:
+        with turnout_io.sync.Router.from_env(environ=environ, dotenv=None) as router:
+            try:
+                program(Awaitable(router)).send(None)
+            except StopIteration as finished:
+                return finished.value
+        raise AssertionError("the program waits for something")
+
+    async def concurrent(module: Any, program: Callable[[Any], Any]) -> Any:
+        async with module.Router.from_env(environ=environ, dotenv=None) as router:
+            return await program(router)
+
+    if request.param == "sync":
+        return blocking
+    if request.param == "trio":
+        return lambda program: trio.run(concurrent, turnout_io.trio, program)
+    return lambda program: asyncio.run(concurrent(turnout_io.asyncio, program))
+
+
+async def _ready(value: Any) -> Any:
+    return value
+
+
+class AwaitableStream:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> Any:
+        self._stream.__enter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._stream.__exit__(*error)
+
+    @property
+    def text(self) -> Any:
+        return _each(self._stream.text)
+
+    @property
+    def response(self) -> ChatResponse:
+        response: ChatResponse = self._stream.response
+        return response
+
+    async def collect(self) -> ChatResponse:
+        response: ChatResponse = self._stream.collect()
+        return response
+
+
+async def _each(values: Any) -> Any:
+    for value in values:
+        yield value
+
+
+def test_a_chat_with_keywords(play: Play, sandbox: Sandbox) -> None:
+    async def program(router: Any) -> Any:
+        return await router.chat(
+            MODEL,
+            [{"role": "system", "content": "Be short."}, Message.user("Hello")],
+            temperature=0.2,
+            max_tokens=50,
+            timeout=20,
+            policy=Policy(max_retries=0, timeout=30),
+            metadata={"job": "7"},
+        )
+
+    reply = play(program)
+    assert reply.text
+    assert reply.trace.metadata == {"job": "7"}
+    assert reply.trace.deadline == 20
+    body = sandbox.requests[-1].body
+    assert (body["temperature"], body["messages"][0]["content"]) == (0.2, "Be short.")
+
+
+def test_a_stream_with_keywords_gives_its_text(play: Play) -> None:
+    async def program(router: Any) -> Any:
+        async with router.stream(MODEL, "Hello", temperature=0) as stream:
+            pieces = [piece async for piece in stream.text]
+        return pieces, stream.response
+
+    pieces, response = play(program)
+    assert len(pieces) > 1
+    assert "".join(pieces) == response.text
+
+
+def test_a_stream_can_be_collected(play: Play) -> None:
+    async def program(router: Any) -> Any:
+        whole = await router.stream(MODEL, "Hello").collect()
+        async with router.stream(MODEL, "Hello") as stream:
+            async for _ in stream.text:
+                break
+            rest = await stream.collect()
+        return whole, rest
+
+    whole, rest = play(program)
+    assert whole.text
+    assert whole.complete
+    assert rest.text
+    assert rest.complete
+
+
+def test_embeddings_and_rerankings_with_keywords(play: Play, sandbox: Sandbox) -> None:
+    async def program(router: Any) -> Any:
+        vectors = await router.embed("openai/text-embedding-3-small", ["a", "b"], dimensions=8)
+        with pytest.raises(NotFound):  # the sandbox plays no reranker
+            await router.rerank("cohere/rerank-v4.0-pro", "q", ["a", "b"], top_n=1)
+        return vectors
+
+    vectors = play(program)
+    assert (len(vectors.vectors), vectors.vectors.dimensions) == (2, 8)
+    assert sandbox.requests[-1].body == {
+        "model": "rerank-v4.0-pro",
+        "query": "q",
+        "documents": ["a", "b"],
+        "top_n": 1,
+    }
+
+
+def test_an_unknown_keyword_is_refused_by_each_method(play: Play, sandbox: Sandbox) -> None:
+    async def program(router: Any) -> Any:
+        for method in (router.chat, router.stream, router.count_tokens):
+            with pytest.raises(TypeError, match="did you mean 'temperature'"):
+                await method(MODEL, "Hello", temprature=1)
+        with pytest.raises(TypeError, match="did you mean 'dimensions'"):
+            await router.embed("openai/e", "Hello", dimension=1)
+        with pytest.raises(TypeError, match="did you mean 'top_n'"):
+            await router.rerank("cohere/r", "q", ["a"], topn=1)
+
+    play(program)
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
+def test_the_guesses_of_other_libraries_are_named(module: Any) -> None:
+    router = module.Router([create("openai", api_key="k")])
+    with pytest.raises(AttributeError, match=r"router.chat\("):
+        router.chat.completions.create(model=MODEL, messages=[])
+    with pytest.raises(AttributeError, match=r"router.chat\("):
+        router.completion(model=MODEL, messages=[])
+    with pytest.raises(AttributeError, match=r"stream\.text"):
+        router.stream(MODEL, "Hello").text_stream  # noqa: B018 - what is tested
+    with pytest.raises(TypeError, match=r"create\('openai', api_key="):
+        module.Router(api_key="sk-secret")
+    with pytest.raises(TypeError, match="providers, policy, transport"):
+        module.Router(sorting="random")
+
+
+def test_a_closed_router_says_so() -> None:
+    router = turnout_io.sync.Router([create("openai", api_key="k")])
+    router.close()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        router.chat(MODEL, "Hello")

@@ -1,0 +1,263 @@
+"""The operations of a router: what a caller can start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, overload
+
+from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
+from turnout.reranking import RerankRequest, RerankResponse
+from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
+from turnout.routing.call.options import CallOptions
+from turnout.routing.call.single_exchange import CountTokens, Rerank
+from turnout.routing.policy.settings import Policy
+from turnout.token_counting import TokenCount
+from turnout_io.base import AsyncTransport
+from turnout_io.drivers._async.run import AsyncRun
+from turnout_io.drivers._async.stream import AsyncChatStream
+from turnout_io.drivers.router_base import CompletionsHint, RouterBase
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from turnout.inputs.types import ChatSettings, Conversation, EmbeddingSettings, RerankSettings
+
+__all__ = ["AsyncOperations"]
+
+
+class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
+    """The operations of a router. `AsyncRouter` performs them."""
+
+    @overload
+    async def chat(
+        self,
+        request: ChatRequest,
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        collect: bool = False,
+        **settings: Unpack[ChatSettings],
+    ) -> ChatResponse: ...
+
+    @overload
+    async def chat(
+        self,
+        model: ModelConfig | str,
+        messages: Conversation,
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        collect: bool = False,
+        **settings: Unpack[ChatSettings],
+    ) -> ChatResponse: ...
+
+    async def chat(
+        self,
+        *given: Any,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        collect: bool = False,
+        **settings: Any,
+    ) -> ChatResponse:
+        """Return the complete response.
+
+        Args:
+            *given: A `ChatRequest`; or a model and messages: `chat("openai/gpt-4o-mini", "Why do points freeze?")`.
+                Messages are the text of a question, or a list whose items may be dicts.
+            timeout: Seconds for the whole call, with all attempts and waits. It replaces the router's.
+            policy: The settings of this call, if they differ from the router's.
+            collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
+            **settings: Fields of `ChatRequest`, such as `tools`, and settings of its models, such as `temperature`.
+                They replace those of a request.
+
+        Raises:
+            TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
+            TypeError: If a keyword is not known. The error names the right one.
+        """
+        request = self._chat_request("chat", given, settings)
+        response: ChatResponse = await self._run(Chat(request, collect), CallOptions(timeout=timeout, policy=policy))
+        return response
+
+    @overload
+    def stream(
+        self,
+        request: ChatRequest,
+        *,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[ChatSettings],
+    ) -> AsyncChatStream: ...
+
+    @overload
+    def stream(
+        self,
+        model: ModelConfig | str,
+        messages: Conversation,
+        *,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[ChatSettings],
+    ) -> AsyncChatStream: ...
+
+    def stream(
+        self,
+        *given: Any,
+        timeout: float | None = None,
+        total_timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Any,
+    ) -> AsyncChatStream:
+        """Return the response as a stream of events. Use it in an `async with` block.
+
+        Args:
+            *given: See `chat`.
+            timeout: Seconds until the first content.
+            total_timeout: Seconds for the whole stream. None means no bound.
+            policy: See `chat`.
+            **settings: See `chat`.
+        """
+        request = self._chat_request("stream", given, settings)
+        options = CallOptions(timeout=timeout, total_timeout=total_timeout, policy=policy)
+        return self._make_stream(request, options)
+
+    @overload
+    async def embed(
+        self,
+        request: EmbeddingRequest,
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[EmbeddingSettings],
+    ) -> EmbeddingResponse: ...
+
+    @overload
+    async def embed(
+        self,
+        model: ModelConfig | str,
+        input: str | Iterable[str],
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[EmbeddingSettings],
+    ) -> EmbeddingResponse: ...
+
+    async def embed(
+        self,
+        *given: Any,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Any,
+    ) -> EmbeddingResponse:
+        """Return one vector for each text, in order.
+
+        Args:
+            *given: An `EmbeddingRequest`; or a model and texts, as in `embed("openai/text-embedding-3-small", texts)`.
+            timeout: See `chat`.
+            policy: See `chat`.
+            **settings: Fields of `EmbeddingRequest`, such as `dimensions`.
+        """
+        request = self._embedding_request(given, settings)
+        response: EmbeddingResponse = await self._run(Embed(request), CallOptions(timeout=timeout, policy=policy))
+        return response
+
+    @overload
+    async def count_tokens(
+        self,
+        request: ChatRequest,
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[ChatSettings],
+    ) -> TokenCount: ...
+
+    @overload
+    async def count_tokens(
+        self,
+        model: ModelConfig | str,
+        messages: Conversation,
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[ChatSettings],
+    ) -> TokenCount: ...
+
+    async def count_tokens(
+        self,
+        *given: Any,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Any,
+    ) -> TokenCount:
+        """Return the tokens of the request's prompt, as the provider of its model counts them.
+
+        It takes what `chat` takes.
+
+        Raises:
+            CapabilityUnsupported: If the provider does not count tokens.
+        """
+        request = self._chat_request("count_tokens", given, settings)
+        count: TokenCount = await self._run(CountTokens(request), CallOptions(timeout=timeout, policy=policy))
+        return count
+
+    @overload
+    async def rerank(
+        self,
+        request: RerankRequest,
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[RerankSettings],
+    ) -> RerankResponse: ...
+
+    @overload
+    async def rerank(
+        self,
+        model: ModelConfig | str,
+        query: str,
+        documents: Iterable[str],
+        *,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[RerankSettings],
+    ) -> RerankResponse: ...
+
+    async def rerank(
+        self,
+        *given: Any,
+        timeout: float | None = None,
+        policy: Policy | None = None,
+        **settings: Any,
+    ) -> RerankResponse:
+        """Return the documents in the order of their relevance to a query.
+
+        Args:
+            *given: A `RerankRequest`; or a model, a query and texts, as in
+                `rerank("cohere/rerank-v4.0-pro", query, texts)`.
+            timeout: See `chat`.
+            policy: See `chat`.
+            **settings: Fields of `RerankRequest`, such as `top_n`.
+
+        Raises:
+            CapabilityUnsupported: If no provider of the request offers reranking.
+        """
+        request = self._rerank_request(given, settings)
+        response: RerankResponse = await self._run(Rerank(request), CallOptions(timeout=timeout, policy=policy))
+        return response
+
+    async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
+        """Return the models that a provider lists."""
+        models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), CallOptions(timeout=timeout))
+        return models
+
+    async def _run(self, operation: Operation, options: CallOptions) -> Any:
+        raise NotImplementedError
+
+    def _make_stream(self, request: ChatRequest, options: CallOptions) -> AsyncChatStream:
+        raise NotImplementedError
+
+
+# `router.chat.completions.create(…)` is the first guess of those who know another library.
+AsyncOperations.chat.__dict__["completions"] = CompletionsHint()
