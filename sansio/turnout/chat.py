@@ -77,7 +77,7 @@ def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> 
         )
 
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_EFFORTS = ("default", "none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class _Named:
@@ -92,15 +92,15 @@ class _Named:
 class ModelConfig(_Named):
     """Which provider and model, and how.
 
-    provider           the name under which the provider is registered with the router
-    temperature, …     sampling, under the names that most providers use; None leaves the provider's default
-    max_tokens         a ceiling on the answer, reasoning included where the provider counts it
-    stop               one sequence or several at which the answer ends
-    logprobs           how many alternatives a token should come with, 0 for the chosen token alone
-    reasoning_effort   none, minimal, low, medium, high, xhigh or max, as the model knows them
+        provider           the name under which the provider is registered with the router
+        temperature, …     sampling, under the names that most providers use; None leaves the provider's default
+        max_tokens         a ceiling on the answer, reasoning included where the provider counts it
+        stop               one sequence or several at which the answer ends
+        logprobs           how many alternatives a token should come with, 0 for the chosen token alone
+        reasoning_effort   none, minimal, low, medium, high, xhigh, max or default, as the model knows them
     timeout            seconds for the whole call when this is its primary model; that of the call replaces it
-    extra              fields that are merged into the provider's request body untouched, over what Turnout wrote;
-                       those under the name of a dialect or a provider (`turnout.extras`) are for it alone
+        extra              fields that are merged into the provider's request body untouched, over what Turnout wrote;
+                           those under the name of a dialect or a provider (`turnout.extras`) are for it alone
     """
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])

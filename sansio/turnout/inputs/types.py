@@ -23,7 +23,7 @@ Conversation: TypeAlias = str | Iterable[Message | Mapping[str, Any]]
 ToolLike: TypeAlias = Tool | Mapping[str, Any] | Callable[..., Any]
 ToolChoiceLike: TypeAlias = ToolChoice | str | Mapping[str, Any]
 ResponseFormatLike: TypeAlias = ResponseFormat | type[Any] | Mapping[str, Any]
-ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ReasoningEffort: TypeAlias = Literal["default", "none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class ModelSettings(TypedDict, total=False):
