@@ -92,15 +92,17 @@ class _Named:
 class ModelConfig(_Named):
     """Which provider and model, and how.
 
-        provider           the name under which the provider is registered with the router
-        temperature, …     sampling, under the names that most providers use; None leaves the provider's default
-        max_tokens         a ceiling on the answer, reasoning included where the provider counts it
-        stop               one sequence or several at which the answer ends
-        logprobs           how many alternatives a token should come with, 0 for the chosen token alone
-        reasoning_effort   none, minimal, low, medium, high, xhigh, max or default, as the model knows them
-    timeout            seconds for the whole call when this is its primary model; that of the call replaces it
-        extra              fields that are merged into the provider's request body untouched, over what Turnout wrote;
-                           those under the name of a dialect or a provider (`turnout.extras`) are for it alone
+    Attributes:
+        provider: The name under which the provider is registered with the router.
+        model_id: The provider's name of the model.
+        temperature: Sampling, as are `top_p`, `top_k`, `seed` and the penalties. None leaves the provider's default.
+        max_tokens: The most tokens of the answer, with reasoning if the provider counts it.
+        stop: One text or several at which the answer ends.
+        logprobs: How many alternatives come with each token; 0 for the chosen token alone.
+        reasoning_effort: none, minimal, low, medium, high, xhigh, max or default, as the model knows them.
+        timeout: Seconds for the whole call, if this is its primary model. The timeout of the call replaces it.
+        extra: Fields that are merged into the provider's request body, over what Turnout wrote. Those under the name
+            of a dialect or a provider (`turnout.extras`) are for that one alone.
     """
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])

@@ -103,3 +103,29 @@ def transports_for_tests(script: ScriptedTransport, concurrent_script: AsyncScri
         trio.Router(transport=concurrent)
     script.add(Reply(200, [b"a", 0.5, Disconnected("cut")], {"a": "b"}), ConnectFailed("no"), lambda request: Reply())
     assert_type(script.requests, tuple[HttpRequest, ...])
+
+
+def keywords(router: sync.Router) -> None:
+    reply = router.chat("openai/gpt-4o-mini", "Why?", temperature=0.2, timeout=10, tools=[told], tool_choice="told")
+    assert_type(reply, ChatResponse)
+    assert_type(router.chat(request, collect=True, max_tokens=5), ChatResponse)
+    assert_type(reply.parsed(Track), Track)
+    assert_type(router.embed("openai/text-embedding-3-small", ["a"], dimensions=8), EmbeddingResponse)
+    with router.stream("openai/gpt-4o-mini", [{"role": "user", "content": "Why?"}], seed=1) as stream:
+        for text in stream.text:
+            assert_type(text, str)
+        assert_type(stream.collect(), ChatResponse)
+    router.chat("openai/gpt-4o-mini", "Why?", temperature="hot")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+    router.chat("openai/gpt-4o-mini", "Why?", temprature=1)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+
+
+async def concurrent_keywords(router: trio.Router) -> None:
+    assert_type(await router.chat("openai/gpt-4o-mini", "Why?", response_format=Track), ChatResponse)
+    async with router.stream("openai/gpt-4o-mini", "Why?") as stream:
+        async for text in stream.text:
+            assert_type(text, str)
+        assert_type(await stream.collect(), ChatResponse)
+
+
+class Track:
+    name: str

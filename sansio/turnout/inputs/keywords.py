@@ -15,7 +15,7 @@ MODEL = frozenset(field.name for field in attrs.fields(ModelConfig)[2:])
 """The settings of a model."""
 REQUEST = frozenset(field.name for field in attrs.fields(ChatRequest)[2:])
 """The fields of a request besides its model and its messages."""
-CALL = ("timeout", "total_timeout", "policy", "collect")
+CALL = ("timeout", "total_timeout", "policy", "collect", "affinity", "api_keys")
 """The keywords of a call."""
 
 _CLIENT = "it belongs to the provider: turnout.providers.create('openai', {0}=…)"
@@ -34,7 +34,7 @@ _HABITS = {
     "num_retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "request_timeout": "write timeout=…",
-    "api_key": _CLIENT,
+    "api_key": "write api_keys={'openai': '…'}, or give the key to turnout.providers.create",
     "base_url": _CLIENT,
     "api_base": "it belongs to the provider: turnout.providers.create('openai', base_url=…)",
     "headers": _CLIENT,

@@ -70,7 +70,7 @@ def _plain_request(
 ) -> Any:
     request, fields = _read(f"router.{method}()", kind, names, given, settings)
     known = [field.name for field in attrs.fields(kind) if field.name not in names]
-    _check_keywords(f"router.{method}()", fields, (*known, "extra"), ("timeout", "policy"), names)
+    _check_keywords(f"router.{method}()", fields, (*known, "extra"), CALL, names)
     extra = fields.pop("extra", None)
     if request is None:
         _check_complete(f"router.{method}", form, names, fields)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from turnout.chat import ModelConfig, ResponseFormat
 from turnout.messages import Message, Tool, ToolChoice
 
 __all__ = [
-    "ChatSettings",
     "Conversation",
-    "EmbeddingSettings",
     "ModelSettings",
-    "RerankSettings",
+    "RequestSettings",
     "ResponseFormatLike",
     "ToolChoiceLike",
     "ToolLike",
@@ -42,7 +40,7 @@ class ModelSettings(TypedDict, total=False):
     extra: Mapping[str, Any]
 
 
-class ChatSettings(ModelSettings, total=False):
+class RequestSettings(ModelSettings, total=False):
     """The fields of `ChatRequest` besides its model and messages, and the settings of its models."""
 
     fallbacks: Iterable[ModelConfig | str]
@@ -51,24 +49,3 @@ class ChatSettings(ModelSettings, total=False):
     parallel_tool_calls: bool | None
     response_format: ResponseFormatLike | None
     metadata: Mapping[str, Any]
-
-
-class EmbeddingSettings(TypedDict, total=False):
-    """The fields of `EmbeddingRequest` besides its model and texts."""
-
-    dimensions: int | None
-    purpose: str | None
-    fallbacks: Iterable[ModelConfig | str]
-    family: str | None
-    extra: Mapping[str, Any]
-
-
-class RerankSettings(TypedDict, total=False):
-    """The fields of `RerankRequest` besides its model, query and documents."""
-
-    top_n: int | None
-    fallbacks: Iterable[ModelConfig | str]
-    extra: Mapping[str, Any]
-
-
-Texts: TypeAlias = str | Sequence[str] | Iterable[str]

@@ -65,7 +65,7 @@ def test_keywords_change_a_request() -> None:
         ({"n": 2}, "one answer"),
         ({"extra_body": {}}, r"write extra="),
         ({"max_retries": 5}, "Policy"),
-        ({"api_key": "sk-secret"}, "turnout.providers.create"),
+        ({"api_key": "sk-secret"}, "api_keys="),
         ({"frobnicate": 1}, r"extra=\{'frobnicate'"),
     ],
 )

@@ -15,6 +15,7 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout.providers.protocol import Provider
 from turnout.routing.call.machine import Call
+from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
@@ -51,6 +52,7 @@ def warn(message: str) -> None:
     logging.getLogger("turnout").warning("%s", message)
 
 
+CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys")
 _ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "shared"))
 
 
@@ -218,6 +220,14 @@ class RouterBase(Generic[TransportT, RunT]):
         return router
 
     # -- requests -----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _call_options(settings: dict[str, Any], total_timeout: float | None = None) -> CallOptions:
+        """Return what `settings` has for the call, and remove it there."""
+        if not settings:
+            return CallOptions(total_timeout=total_timeout) if total_timeout is not None else NO_OPTIONS
+        options = {name: settings.pop(name) for name in CALL_OPTIONS if name in settings}
+        return CallOptions(total_timeout=total_timeout, **options)
 
     @staticmethod
     def _chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) -> ChatRequest:

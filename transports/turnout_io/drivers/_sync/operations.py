@@ -13,7 +13,6 @@ from turnout.reranking import RerankRequest, RerankResponse
 from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
 from turnout.routing.call.options import CallOptions
 from turnout.routing.call.single_exchange import CountTokens, Rerank
-from turnout.routing.policy.settings import Policy
 from turnout.token_counting import TokenCount
 from turnout_io.base import Transport
 from turnout_io.drivers._sync.run import Run
@@ -23,7 +22,8 @@ from turnout_io.drivers.router_base import CompletionsHint, RouterBase
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from turnout.inputs.types import ChatSettings, Conversation, EmbeddingSettings, RerankSettings
+    from turnout.inputs.types import Conversation
+    from turnout_io.drivers.keywords import ChatSettings, EmbeddingSettings, RerankSettings
 
 __all__ = ["AsyncOperations"]
 
@@ -36,8 +36,6 @@ class AsyncOperations(RouterBase[Transport, Run]):
         self,
         request: ChatRequest,
         *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         collect: bool = False,
         **settings: Unpack[ChatSettings],
     ) -> ChatResponse: ...
@@ -48,8 +46,6 @@ class AsyncOperations(RouterBase[Transport, Run]):
         model: ModelConfig | str,
         messages: Conversation,
         *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         collect: bool = False,
         **settings: Unpack[ChatSettings],
     ) -> ChatResponse: ...
@@ -57,8 +53,6 @@ class AsyncOperations(RouterBase[Transport, Run]):
     def chat(
         self,
         *given: Any,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         collect: bool = False,
         **settings: Any,
     ) -> ChatResponse:
@@ -67,18 +61,18 @@ class AsyncOperations(RouterBase[Transport, Run]):
         Args:
             *given: A `ChatRequest`; or a model and messages: `chat("openai/gpt-4o-mini", "Why do points freeze?")`.
                 Messages are the text of a question, or a list whose items may be dicts.
-            timeout: Seconds for the whole call, with all attempts and waits. It replaces the router's.
-            policy: The settings of this call, if they differ from the router's.
             collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
-            **settings: Fields of `ChatRequest`, such as `tools`, and settings of its models, such as `temperature`.
-                They replace those of a request.
+            **settings: `timeout`, `policy`, `affinity` and `api_keys` are for this call
+                (`turnout.routing.call.options`). All others are fields of `ChatRequest`, such as `tools`, or settings
+                of its models, such as `temperature`; they replace those of a request.
 
         Raises:
             TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
             TypeError: If a keyword is not known. The error names the right one.
         """
+        options = self._call_options(settings)
         request = self._chat_request("chat", given, settings)
-        response: ChatResponse = self._run(Chat(request, collect), CallOptions(timeout=timeout, policy=policy))
+        response: ChatResponse = self._run(Chat(request, collect), options)
         return response
 
     @overload
@@ -86,9 +80,7 @@ class AsyncOperations(RouterBase[Transport, Run]):
         self,
         request: ChatRequest,
         *,
-        timeout: float | None = None,
         total_timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[ChatSettings],
     ) -> ChatStream: ...
 
@@ -98,40 +90,31 @@ class AsyncOperations(RouterBase[Transport, Run]):
         model: ModelConfig | str,
         messages: Conversation,
         *,
-        timeout: float | None = None,
         total_timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[ChatSettings],
     ) -> ChatStream: ...
 
     def stream(
         self,
         *given: Any,
-        timeout: float | None = None,
         total_timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Any,
     ) -> ChatStream:
         """Return the response as a stream of events. Use it in a `with` block.
 
         Args:
             *given: See `chat`.
-            timeout: Seconds until the first content.
             total_timeout: Seconds for the whole stream. None means no bound.
-            policy: See `chat`.
-            **settings: See `chat`.
+            **settings: See `chat`. `timeout` is until the first content.
         """
+        options = self._call_options(settings, total_timeout)
         request = self._chat_request("stream", given, settings)
-        options = CallOptions(timeout=timeout, total_timeout=total_timeout, policy=policy)
         return self._make_stream(request, options)
 
     @overload
     def embed(
         self,
         request: EmbeddingRequest,
-        *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[EmbeddingSettings],
     ) -> EmbeddingResponse: ...
 
@@ -140,38 +123,29 @@ class AsyncOperations(RouterBase[Transport, Run]):
         self,
         model: ModelConfig | str,
         input: str | Iterable[str],
-        *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[EmbeddingSettings],
     ) -> EmbeddingResponse: ...
 
     def embed(
         self,
         *given: Any,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Any,
     ) -> EmbeddingResponse:
         """Return one vector for each text, in order.
 
         Args:
             *given: An `EmbeddingRequest`; or a model and texts, as in `embed("openai/text-embedding-3-small", texts)`.
-            timeout: See `chat`.
-            policy: See `chat`.
-            **settings: Fields of `EmbeddingRequest`, such as `dimensions`.
+            **settings: Options of the call (see `chat`), and fields of `EmbeddingRequest`, such as `dimensions`.
         """
+        options = self._call_options(settings)
         request = self._embedding_request(given, settings)
-        response: EmbeddingResponse = self._run(Embed(request), CallOptions(timeout=timeout, policy=policy))
+        response: EmbeddingResponse = self._run(Embed(request), options)
         return response
 
     @overload
     def count_tokens(
         self,
         request: ChatRequest,
-        *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[ChatSettings],
     ) -> TokenCount: ...
 
@@ -180,17 +154,12 @@ class AsyncOperations(RouterBase[Transport, Run]):
         self,
         model: ModelConfig | str,
         messages: Conversation,
-        *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[ChatSettings],
     ) -> TokenCount: ...
 
     def count_tokens(
         self,
         *given: Any,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Any,
     ) -> TokenCount:
         """Return the tokens of the request's prompt, as the provider of its model counts them.
@@ -200,17 +169,15 @@ class AsyncOperations(RouterBase[Transport, Run]):
         Raises:
             CapabilityUnsupported: If the provider does not count tokens.
         """
+        options = self._call_options(settings)
         request = self._chat_request("count_tokens", given, settings)
-        count: TokenCount = self._run(CountTokens(request), CallOptions(timeout=timeout, policy=policy))
+        count: TokenCount = self._run(CountTokens(request), options)
         return count
 
     @overload
     def rerank(
         self,
         request: RerankRequest,
-        *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[RerankSettings],
     ) -> RerankResponse: ...
 
@@ -220,17 +187,12 @@ class AsyncOperations(RouterBase[Transport, Run]):
         model: ModelConfig | str,
         query: str,
         documents: Iterable[str],
-        *,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Unpack[RerankSettings],
     ) -> RerankResponse: ...
 
     def rerank(
         self,
         *given: Any,
-        timeout: float | None = None,
-        policy: Policy | None = None,
         **settings: Any,
     ) -> RerankResponse:
         """Return the documents in the order of their relevance to a query.
@@ -238,15 +200,14 @@ class AsyncOperations(RouterBase[Transport, Run]):
         Args:
             *given: A `RerankRequest`; or a model, a query and texts, as in
                 `rerank("cohere/rerank-v4.0-pro", query, texts)`.
-            timeout: See `chat`.
-            policy: See `chat`.
-            **settings: Fields of `RerankRequest`, such as `top_n`.
+            **settings: Options of the call (see `chat`), and fields of `RerankRequest`, such as `top_n`.
 
         Raises:
             CapabilityUnsupported: If no provider of the request offers reranking.
         """
+        options = self._call_options(settings)
         request = self._rerank_request(given, settings)
-        response: RerankResponse = self._run(Rerank(request), CallOptions(timeout=timeout, policy=policy))
+        response: RerankResponse = self._run(Rerank(request), options)
         return response
 
     def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
