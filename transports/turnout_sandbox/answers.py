@@ -66,6 +66,7 @@ class ParsedRequest:
     repeats_prefix: bool = False
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    choices: int = 1
 
 
 @attrs.frozen(kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -16,7 +17,7 @@ from turnout_sandbox.faults import Fault
 from turnout_sandbox.received import Received
 from turnout_sandbox.server.responses import Response, UnaryResponse
 
-__all__ = ["Context", "DialectServer", "dumps", "sse", "string_of", "token_of", "whole_number"]
+__all__ = ["Context", "DialectServer", "dumps", "in_turns", "sse", "string_of", "token_of", "whole_number"]
 
 
 @attrs.frozen
@@ -83,6 +84,12 @@ class DialectServer(Protocol):
 def dumps(value: object) -> str:
     """Compact JSON, as most providers send it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def in_turns(streams: Sequence[Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield one event of each stream in turn, until all have ended."""
+    for events in itertools.zip_longest(*streams, fillvalue=b""):
+        yield from filter(None, events)
 
 
 def sse(data: str) -> bytes:

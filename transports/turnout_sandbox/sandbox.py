@@ -11,6 +11,7 @@ from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout_sandbox.answers import AnswerScript, ScriptedAnswer
 from turnout_sandbox.dialect import DialectServer
 from turnout_sandbox.dialects import PROVIDERS
+from turnout_sandbox.environment import key_of, sdk_variables, turnout_variables, url_of
 from turnout_sandbox.faults import Fault
 from turnout_sandbox.received import Received
 from turnout_sandbox.server.connection import ClientConnection
@@ -18,13 +19,6 @@ from turnout_sandbox.server.loop_thread import LoopThread
 from turnout_sandbox.server.request_handler import ProviderState, RequestHandler
 
 __all__ = ["Sandbox"]
-
-# The variables of keys that do not have the provider's name.
-_KEY_VARIABLES = {
-    "github": "GITHUB_COPILOT_API_KEY",
-    "llama-cpp": "LLAMA_API_KEY",
-    "vercel": "AI_GATEWAY_API_KEY",
-}
 
 
 class Sandbox:
@@ -112,27 +106,25 @@ class Sandbox:
         return tuple(PROVIDERS)
 
     def url(self, provider: str) -> str:
-        """The base URL of a provider, as the provider's own endpoint setting takes it."""
-        return f"http://127.0.0.1:{self.port}/{provider}{_known(provider).base}"
+        """Return the base URL of a provider, as the provider's own endpoint setting takes it."""
+        _known(provider)
+        return url_of(provider, self.port)
 
     def key(self, provider: str) -> str:
-        """The key that the provider lets in. It opens nothing outside of the sandbox."""
+        """Return the key that the provider accepts. No real provider accepts it."""
         _known(provider)
-        return f"sandbox-{provider}-key"
+        return key_of(provider)
 
     def environ(self) -> dict[str, str]:
-        """Variables that point every provider of the catalog at this sandbox: NAME_API_KEY and NAME_ENDPOINT.
+        """Return the variables that point every provider of the catalog at this sandbox.
 
-        AWS_REGION is among them, for AWS's own programs ask nothing without one.
+        They are NAME_API_KEY and NAME_ENDPOINT, and AWS_REGION, which AWS's programs need.
         """
-        variables = {"AWS_REGION": "us-east-1"}
-        for name in PROVIDERS:
-            prefix = name.upper().replace("-", "_")
-            variables[f"{prefix}_API_KEY"] = self.key(name)
-            variables[f"{prefix}_ENDPOINT"] = self.url(name)
-            if name in _KEY_VARIABLES:
-                variables[_KEY_VARIABLES[name]] = self.key(name)
-        return variables
+        return turnout_variables(self.port)
+
+    def sdk_environ(self) -> dict[str, str]:
+        """Return the variables that point the official SDKs at this sandbox: OPENAI_BASE_URL and so on."""
+        return sdk_variables(self.port)
 
     # What it does
 

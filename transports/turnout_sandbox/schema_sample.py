@@ -15,7 +15,12 @@ import attrs
 
 __all__ = ["sample"]
 
+# Bounds for what one request can make the sandbox build.
 _DEPTH_LIMIT = 8
+_VALUES_LIMIT = 4096
+_ITEMS_LIMIT = 64
+_LENGTH_LIMIT = 4096
+_LARGEST = 1e15
 _OPTIONAL_DEPTH = 3  # below it only required properties are filled, so that recursive schemas end
 _NAMES = ("Ada", "Grace", "Lin", "Omar", "Ines", "Tomas")
 _PLACES = ("Lisbon", "Kyoto", "Oslo", "Nairobi", "Quito", "Graz")
@@ -57,8 +62,12 @@ class _Sampler:
     root: Mapping[str, Any]
     rng: random.Random
     proper: Sequence[str]
+    left: int = _VALUES_LIMIT
 
     def value(self, schema: object, name: str, depth: int) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            return None
         schema = self._resolved(schema)
         if depth > _DEPTH_LIMIT or not isinstance(schema, Mapping):
             return None
@@ -152,23 +161,28 @@ class _Sampler:
         prefix = schema.get("prefixItems")
         if isinstance(prefix, Sequence) and prefix:
             return [self.value(part, name, depth + 1) for part in prefix]
-        return [self.value(schema.get("items", {}), name.rstrip("s"), depth + 1) for _ in range(min(count, 64))]
+        count = min(count, _ITEMS_LIMIT, max(self.left, 0))
+        return [self.value(schema.get("items", {}), name.rstrip("s"), depth + 1) for _ in range(count)]
 
     def _number(self, schema: Mapping[str, Any], kind: str) -> int | float:
         low, high = _bound(schema, "minimum", "exclusiveMinimum", 1), _bound(schema, "maximum", "exclusiveMaximum", -1)
-        step = schema.get("multipleOf")
+        step = _number_of(schema.get("multipleOf"))
         if kind == "integer":
-            least = int(-(-low // 1)) if low is not None else (min(1, int(high)) if high is not None else 1)
-            most = int(high // 1) if high is not None else least + 99
-            value = self.rng.randint(least, max(least, min(most, least + 999)))
-            if isinstance(step, int) and step > 0:
-                value = -(-value // step) * step if -(-value // step) * step <= most else value // step * step
-            return value
+            return self._integer(low, high, step)
         floor = low if low is not None else (min(0.0, high) if high is not None else 0.0)
         ceiling = high if high is not None else floor + 100
-        if isinstance(step, int | float) and step > 0:
+        if step is not None and step > 0:
             return -(-floor // step) * step
         return round(floor + (ceiling - floor) * 0.5, 2) if ceiling > floor + 0.05 else (floor + ceiling) / 2
+
+    def _integer(self, low: float | None, high: float | None, step: int | float | None) -> int:
+        least = int(-(-low // 1)) if low is not None else (min(1, int(high)) if high is not None else 1)
+        most = int(high // 1) if high is not None else least + 99
+        value = self.rng.randint(least, max(least, min(most, least + 999)))
+        if not isinstance(step, int) or step <= 0:
+            return value
+        up = -(-value // step) * step
+        return up if up <= most else value // step * step
 
     def _text(self, schema: Mapping[str, Any], name: str) -> str:
         if (known := _FORMATS.get(str(schema.get("format")))) is not None:
@@ -181,20 +195,30 @@ class _Sampler:
         else:
             value = f"{name.replace('_', ' ') or 'value'} {self.rng.randint(1, 9)}"
         least, most = schema.get("minLength"), schema.get("maxLength")
-        if isinstance(least, int) and len(value) < least:
-            value += "x" * (least - len(value))
-        return value[:most] if isinstance(most, int) else value
+        if isinstance(least, int):
+            value = value.ljust(min(least, _LENGTH_LIMIT), "x")
+        return value[: max(most, 0)] if isinstance(most, int) else value
 
 
 def _bound(schema: Mapping[str, Any], inclusive: str, exclusive: str, inward: int) -> float | None:
-    """The bound as an inclusive one; an exclusive bound is moved inward by one, or by a little between fractions."""
-    value, strict = schema.get(inclusive), schema.get(exclusive)
-    if isinstance(strict, int | float) and not isinstance(strict, bool):
-        nearer = strict + (inward if _type_is_integer(schema) else inward * 0.01)
-        if isinstance(value, int | float):
-            return max(value, nearer) if inward > 0 else min(value, nearer)
+    """Return the bound as an inclusive one.
+
+    An exclusive bound is moved inward by one, or by a little between fractions.
+    """
+    value, strict = _number_of(schema.get(inclusive)), _number_of(schema.get(exclusive))
+    if strict is None:
+        return value
+    nearer = strict + (inward if _type_is_integer(schema) else inward * 0.01)
+    if value is None:
         return nearer
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return max(value, nearer) if inward > 0 else min(value, nearer)
+
+
+def _number_of(value: object) -> int | float | None:
+    """Return a number of a schema; None if it is none, or not finite, or has hundreds of digits."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if -_LARGEST <= value <= _LARGEST else None
 
 
 def _type_is_integer(schema: Mapping[str, Any]) -> bool:

@@ -139,3 +139,17 @@ def test_the_module_runs_and_ends_at_an_interrupt() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+
+
+def test_env_prints_the_variables_and_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--env", "--port", "8123"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(re.fullmatch(r"export [A-Z0-9_]+=[\w:/.-]+", line) for line in lines)
+    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "OLLAMA_HOST", "OPENAI_ENDPOINT"):
+        (value,) = [line.partition("=")[2] for line in lines if line.startswith(f"export {name}=")]
+        assert value.startswith("http://127.0.0.1:8123/")
+
+
+def test_env_needs_a_port(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--env", "--port", "0"]) == 1
+    assert "give the port" in capsys.readouterr().err

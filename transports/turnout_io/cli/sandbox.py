@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from turnout.chat import ChatRequest, ModelConfig
@@ -21,6 +19,8 @@ __all__ = ["demo", "sandbox"]
 def sandbox(port: int, script: str | None, token_interval: float, only_variables: bool) -> None:
     """Play the providers on this machine until Ctrl-C, for your programs.
 
+    The variables are those of Turnout and those of the official SDKs.
+
     \b
     Examples:
       turnout sandbox                  # in one terminal
@@ -28,25 +28,13 @@ def sandbox(port: int, script: str | None, token_interval: float, only_variables
       turnout chat hello -m openai/gpt-4o-mini
     """
     with one_line():
+        from turnout_sandbox.server.serve import print_environment, serve
+
         if only_variables:
-            _print_variables(port)
+            print_environment(port, click.echo)
+            click.echo(f"turnout: these are for a sandbox on port {port}; start it with: turnout sandbox", err=True)
             return
-        from turnout_sandbox.server.serve import serve
-
         serve(port, script, token_interval=token_interval)
-
-
-def _print_variables(port: int) -> None:
-    from turnout_io.sandbox import Sandbox
-
-    if not port:
-        raise click.UsageError("--env needs the port of a sandbox that runs")
-    with Sandbox() as other:
-        own = f"127.0.0.1:{other.port}/"
-        variables = {name: value.replace(own, f"127.0.0.1:{port}/") for name, value in other.environ().items()}
-    for name, value in variables.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
-    click.echo(f"turnout: these are for a sandbox on port {port}; start it with: turnout sandbox", err=True)
 
 
 @click.command()

@@ -35,6 +35,7 @@ _ERRORS = {
     ErrorKind.TIMEOUT: (504, "timeout_error", "Request timed out."),
 }
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+_COUNTED_LIMIT = 1_000_000  # a request to count has no max_tokens, and its thinking budget must be below one
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
@@ -52,6 +53,13 @@ class AnthropicServer:
                 return _unary(200, _page([_described(model) for model in known]), context)
             case "POST", "/v1/messages":
                 return self._messages(received, context)
+            case "POST", "/v1/messages/count_tokens":
+                return self._count_tokens(received, context)
+            case "GET", path if path.startswith("/v1/models/"):
+                model = path.removeprefix("/v1/models/")
+                if not context.knows(model):
+                    raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+                return _unary(200, _described(model), context)
             case _:
                 raise RequestRejected(ErrorKind.NO_SUCH_PATH)
 
@@ -67,6 +75,17 @@ class AnthropicServer:
         body = {**error, "request_id": f"req_011{token_of(context.rng, 21)}"}
         unary = _unary(status, body, context)
         return attrs.evolve(unary, headers=unary.headers + headers)
+
+    def _count_tokens(self, received: Received, context: Context) -> Response:
+        if not isinstance(received.body, Mapping):
+            raise invalid("The request body is not valid JSON.")
+        for name in ("max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata"):
+            if name in received.body:
+                raise invalid(f"{name}: Extra inputs are not permitted")
+        request = read_messages_request({**received.body, "max_tokens": _COUNTED_LIMIT})
+        if not context.knows(request.model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
+        return _unary(200, {"input_tokens": request.prompt_tokens}, context)
 
     def _messages(self, received: Received, context: Context) -> Response:
         if not isinstance(received.body, Mapping):

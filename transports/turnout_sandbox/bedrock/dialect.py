@@ -44,6 +44,7 @@ _IN_STREAM = {
     ErrorKind.TIMEOUT: "modelStreamErrorException",
 }
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+_VERBS = ("converse", "converse-stream", "count-tokens")
 _MEDIA = ("image", "document", "video", "audio")
 
 
@@ -64,8 +65,10 @@ class BedrockServer:
             profiles = [{"inferenceProfileId": f"eu.{model}", "status": "ACTIVE"} for model in known]
             return self._json(200, {"inferenceProfileSummaries": profiles}, context)
         model, _, verb = rest.rpartition("/")
-        if received.method != "POST" or folder != "model" or verb not in ("converse", "converse-stream"):
+        if received.method != "POST" or folder != "model" or verb not in _VERBS:
             raise RequestRejected(ErrorKind.NO_SUCH_PATH)
+        if verb == "count-tokens":
+            return self._count_tokens(received, context, unquote(model))
         return self._converse(received, context, unquote(model), stream=verb == "converse-stream")
 
     def error_response(
@@ -81,15 +84,18 @@ class BedrockServer:
         fields = (("content-type", "application/json"), ("x-amzn-requestid", token_of(context.rng, 36)))
         return UnaryResponse(status, fields, dumps(body).encode("utf-8", "replace"))
 
+    def _count_tokens(self, received: Received, context: Context, model: str) -> Response:
+        counted = received.body.get("input") if isinstance(received.body, Mapping) else None
+        converse = counted.get("converse") if isinstance(counted, Mapping) else None
+        if not isinstance(converse, Mapping):
+            raise invalid("The input of the request must hold a request for Converse.")
+        request = _known_request(converse, model, context)
+        return self._json(200, {"inputTokens": request.prompt_tokens}, context)
+
     def _converse(self, received: Received, context: Context, model: str, *, stream: bool) -> Response:
         if not isinstance(received.body, Mapping):
             raise invalid("The body of the request is not a JSON object.")
-        try:
-            request = _parsed(received.body, model)
-        except (AttributeError, KeyError, TypeError, ValueError) as fault:
-            raise invalid(f"The body of the request is malformed: {fault}") from None
-        if not context.knows(model):
-            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+        request = _known_request(received.body, model, context)
         answer = _BedrockFormat(compose(request, received, context.scripted, f"{self.name}/{model}"), context)
         if not stream:
             return self._json(200, answer.whole(), context)
@@ -104,6 +110,21 @@ class BedrockServer:
             broken=_framed("event", "contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"te'),
             error=(_framed("exception", exception, dumps({"message": _ERRORS[kind][2]}).encode()),),
         )
+
+
+def _known_request(body: Mapping[str, Any], model: str, context: Context) -> ParsedRequest:
+    """Read a request for Converse.
+
+    Raises:
+        RequestRejected: The body is malformed, or the model is unknown.
+    """
+    try:
+        request = _parsed(body, model)
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        raise invalid(f"The body of the request is malformed: {fault}") from None
+    if not context.knows(model):
+        raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+    return request
 
 
 def _authenticate(received: Received, context: Context) -> None:

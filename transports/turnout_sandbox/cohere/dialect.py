@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,8 +16,9 @@ from turnout_sandbox.openai.embeddings import native_dimensions
 from turnout_sandbox.openai.requests import Rules, read_chat
 from turnout_sandbox.prose import pieces_of, words_in
 from turnout_sandbox.received import Received
+from turnout_sandbox.rerank import rank
 from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
-from turnout_sandbox.vectors import as_floats, vector_of
+from turnout_sandbox.vectors import as_base64, as_floats, vector_of
 
 __all__ = ["CohereServer"]
 
@@ -45,19 +48,33 @@ _PURPOSES = frozenset({"search_document", "search_query", "classification", "clu
 class CohereServer:
     name: str = "cohere"
     base: str = ""
-    models: tuple[str, ...] = ("command-a-03-2025", "command-a-reasoning-08-2025", "command-r7b-12-2024", "embed-v4.0")
+    models: tuple[str, ...] = (
+        "command-a-03-2025",
+        "command-a-reasoning-08-2025",
+        "command-r7b-12-2024",
+        "embed-v4.0",
+        "rerank-v4.0-pro",
+    )
 
     def respond(self, received: Received, context: Context) -> Response:
         _authenticate(received, context)
         match received.method, received.path:
             case "GET", "/v1/models":
                 known = self.models if context.models is None else tuple(sorted(context.models))
-                listed = [{"name": model, "endpoints": ["chat"], "context_length": 128_000} for model in known]
-                return _unary(200, {"models": listed})
+                return _unary(200, {"models": [_described(model) for model in known]})
+            case "GET", path if path.startswith("/v1/models/"):
+                model = path.removeprefix("/v1/models/")
+                if not context.knows(model):
+                    raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+                return _unary(200, _described(model))
             case "POST", "/v2/chat":
                 return self._chat(received, context)
             case "POST", "/v2/embed":
                 return _embed(_body(received), context)
+            case "POST", "/v2/rerank":
+                return _rerank(_body(received), context)
+            case "POST", "/v1/tokenize":
+                return _tokenize(_body(received))
             case _:
                 raise RequestRejected(ErrorKind.NO_SUCH_PATH)
 
@@ -153,10 +170,57 @@ def _embed(body: Mapping[str, Any], context: Context) -> UnaryResponse:
         raise invalid("valid input_type must be provided with the provided model")
     native = native_dimensions(model)
     size = whole_number(body, "output_dimension") or native
-    vectors = [as_floats(vector_of(model, text, min(size, native), native)) for text in texts]
+    kinds = body.get("embedding_types") or ["float"]
+    if not isinstance(kinds, list) or not _VECTOR_TYPES.issuperset(kinds):
+        raise invalid(f"invalid embedding_types: each must be one of {', '.join(sorted(_VECTOR_TYPES))}")
+    vectors = [vector_of(model, text, min(size, native), native) for text in texts]
+    embeddings = {kind: [_of_type(vector, kind) for vector in vectors] for kind in kinds}
     tokens = sum(words_in(text) for text in texts)
     meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}}
-    return _unary(200, {"id": _uuid(context), "embeddings": {"float": vectors}, "texts": texts, "meta": meta})
+    return _unary(200, {"id": _uuid(context), "embeddings": embeddings, "texts": texts, "meta": meta})
+
+
+_VECTOR_TYPES = frozenset({"float", "int8", "uint8", "binary", "ubinary", "base64"})
+
+
+def _of_type(vector: array.array[float], kind: str) -> Any:
+    """Return a vector in one of the types that a request may want."""
+    if kind == "float":
+        return as_floats(vector)
+    if kind == "base64":
+        return as_base64(vector)
+    if kind in ("int8", "uint8"):
+        return [max(-127, min(127, round(value * 127))) + (128 if kind == "uint8" else 0) for value in vector]
+    eights = (vector[at : at + 8] for at in range(0, len(vector), 8))
+    packed = [sum((value > 0) << (7 - bit) for bit, value in enumerate(eight)) for eight in eights]
+    return packed if kind == "ubinary" else [byte - 128 for byte in packed]
+
+
+def _rerank(body: Mapping[str, Any], context: Context) -> UnaryResponse:
+    model = body.get("model")
+    if not isinstance(model, str) or not context.knows(model):
+        raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=str(model))
+    ranked = rank(body, 10_000)
+    results = [{"index": index, "relevance_score": score} for index, score in ranked.results]
+    meta: dict[str, Any] = {"api_version": {"version": "2"}}
+    if context.fault.usage:
+        meta["billed_units"] = {"search_units": -(-len(ranked.documents) // 100)}
+    return _unary(200, {"id": _uuid(context), "results": results, "meta": meta})
+
+
+def _tokenize(body: Mapping[str, Any]) -> UnaryResponse:
+    text = body.get("text")
+    if not isinstance(text, str) or not 1 <= len(text) <= 65536:
+        raise invalid("text must be a string of 1 to 65536 characters")
+    pieces = pieces_of(text)
+    tokens = [zlib.crc32(piece.encode("utf-8", "replace")) % 255_000 for piece in pieces]
+    meta = {"api_version": {"version": "1"}}
+    return _unary(200, {"tokens": tokens, "token_strings": pieces, "meta": meta})
+
+
+def _described(model: str) -> dict[str, Any]:
+    uses = "rerank" if "rerank" in model else "embed" if "embed" in model else "chat"
+    return {"name": model, "endpoints": [uses], "finetuned": False, "context_length": 128_000}
 
 
 def _unary(status: int, body: object) -> UnaryResponse:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from turnout_sandbox.answers import Turn, compose
-from turnout_sandbox.dialect import Context, token_of
+from turnout_sandbox.dialect import Context, in_turns, token_of
 from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.gemini.errors import gemini_error
 from turnout_sandbox.gemini.requests import ParsedGeminiRequest, read_generate, snake
@@ -59,12 +59,26 @@ class GeminiServer:
             raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
         if embeds:
             return _embeddings(body, model, method, context)
+        if method == "countTokens":
+            return _count(body, model)
         request = read_generate(body, model, method == "streamGenerateContent")
-        turn = compose(request.request, received, context.scripted, f"{self.name}/{model}")
-        answer = _GeminiFormat(request, turn, token_of(context.rng, 22), context.fault.usage)
+        formats = self._formats(request, received, context)
         if not request.request.stream:
-            return _unary(200, answer.whole())
-        return _stream(answer, context, sse=received.query.get("alt") == "sse")
+            wholes = [each.whole() for each in formats]
+            candidates = [candidate for each in wholes for candidate in each["candidates"]]
+            return _unary(200, {**wholes[-1], "candidates": candidates})
+        return _stream(formats, context, sse=received.query.get("alt") == "sse")
+
+    def _formats(self, request: ParsedGeminiRequest, received: Received, context: Context) -> list[_GeminiFormat]:
+        """Return one format for each candidate, with one id and the counts of all candidates."""
+        model, identity = request.request.model, token_of(context.rng, 22)
+        salts = [f"{self.name}/{model}" + (f"/{number}" if number else "") for number in range(request.request.choices)]
+        turns = [compose(request.request, received, context.scripted, salt) for salt in salts]
+        total = sum(turn.completion_tokens for turn in turns)
+        return [
+            _GeminiFormat(request, attrs.evolve(turn, completion_tokens=total), identity, context.fault.usage, number)
+            for number, turn in enumerate(turns)
+        ]
 
     def error_response(
         self, refused: RequestRejected, context: Context, received: Received | None = None
@@ -94,7 +108,7 @@ class GeminiServer:
         return _unary(200, _described(model))
 
 
-_METHODS = frozenset({"generateContent", "streamGenerateContent", "batchEmbedContents", "embedContent"})
+_METHODS = frozenset({"generateContent", "streamGenerateContent", "batchEmbedContents", "embedContent", "countTokens"})
 
 
 def _unary(status: int, body: object) -> UnaryResponse:
@@ -171,6 +185,7 @@ class _GeminiFormat:
     turn: Turn
     identity: str
     usage_sent: bool
+    index: int = 0
     sent: int = 0
 
     def whole(self) -> dict[str, Any]:
@@ -213,7 +228,7 @@ class _GeminiFormat:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
         if last:
             candidate["finishReason"] = _FINISH[self.turn.finish]
-        candidate["index"] = 0
+        candidate["index"] = self.index
         if last and self.turn.calls:
             candidate["finishMessage"] = "Model generated function call(s)."
         event: dict[str, Any] = {"candidates": [candidate]}
@@ -235,8 +250,23 @@ class _GeminiFormat:
         return usage
 
 
-def _stream(answer: _GeminiFormat, context: Context, *, sse: bool) -> StreamedResponse:
-    _, error = gemini_error(RequestRejected(context.stream_error(), model=answer.request.request.model))
+def _count(body: Mapping[str, Any], model: str) -> UnaryResponse:
+    """Return the tokens of a request, which is whole (`generateContentRequest`) or only its contents."""
+    whole = body.get("generateContentRequest", body.get("generate_content_request"))
+    if whole is not None and ("contents" in body or not isinstance(whole, Mapping)):
+        raise invalid("Only one of contents and generate_content_request can be set.")
+    counted = read_generate(whole if isinstance(whole, Mapping) else body, model, False).request.prompt_tokens
+    details = [{"modality": "TEXT", "tokenCount": counted}]
+    return _unary(200, {"totalTokens": counted, "promptTokensDetails": details})
+
+
+def _stream(formats: list[_GeminiFormat], context: Context, *, sse: bool) -> StreamedResponse:
+    model = formats[0].request.request.model
+    _, error = gemini_error(RequestRejected(context.stream_error(), model=model))
+
+    def written(write: Callable[[object], bytes]) -> Iterator[bytes]:
+        return in_turns([map(write, each.events()) for each in formats])
+
     if sse:
         return StreamedResponse(
             headers=(
@@ -245,8 +275,8 @@ def _stream(answer: _GeminiFormat, context: Context, *, sse: bool) -> StreamedRe
                 ("server", "sandbox"),
             ),
             opening=(),
-            tokens=(_sse(event) for event in answer.events()),
-            closing=(_sse(answer.last()),),
+            tokens=written(_sse),
+            closing=(_sse(each.last()) for each in formats),
             done=b"",
             broken=b'data: {"candidates": [{"content": {"parts": [{"text": "lost\r\n\r\n',
             error=(_sse(error),),
@@ -255,8 +285,8 @@ def _stream(answer: _GeminiFormat, context: Context, *, sse: bool) -> StreamedRe
         headers=_JSON,
         prelude=b"[",
         opening=(),
-        tokens=(_pretty(event) + b",\r\n" for event in answer.events()),
-        closing=(_pretty(answer.last()),),
+        tokens=written(lambda event: _pretty(event) + b",\r\n"),
+        closing=iter((b",\r\n".join(_pretty(each.last()) for each in formats),)),
         done=b"]",
         broken=b'{\n  "candidates": [lost]\n}\n,\r\n',
         error=(_pretty(error) + b"]",),

@@ -102,9 +102,19 @@ def read_generate(body: Mapping[str, Any], model: str, stream: bool) -> ParsedGe
         schema=_schema(config),
         reasoning=budget != 0 and (shown or bool(budget) or _get(thinking, "thinkingLevel") is not None),
         max_tokens=_max_tokens(config),
+        choices=_candidates(config),
         stop=_stops(config),
     )
     return ParsedGeminiRequest(request, shown)
+
+
+def _candidates(config: Mapping[str, Any]) -> int:
+    count = _get(config, "candidateCount")
+    if count is None:
+        return 1
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 8:
+        raise _invalid("* GenerateContentRequest.generation_config.candidate_count: must be from 1 to 8.")
+    return count
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import attrs
 from turnout_sandbox.answers import ParsedRequest, Turn, compose
 from turnout_sandbox.dialect import Context, dumps, token_of
 from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
-from turnout_sandbox.ollama.requests import read_chat, wrong_type
+from turnout_sandbox.ollama.requests import as_chat, read_chat, wrong_type
 from turnout_sandbox.openai.embeddings import native_dimensions
 from turnout_sandbox.prose import words_in
 from turnout_sandbox.received import Received
@@ -52,8 +53,16 @@ class OllamaServer:
         match received.method, received.path.rstrip("/"):
             case "POST", "/api/chat":
                 return self._chat(received, context)
+            case "POST", "/api/generate":
+                return self._generate(received, context)
             case "POST", "/api/embed":
                 return _embed(_object_of(received), context)
+            case "POST", "/api/embeddings":
+                return _embed_one(_object_of(received), context)
+            case "POST", "/api/show":
+                return _show(_object_of(received), context)
+            case "GET", "/api/ps":
+                return _unary({"models": []})
             case "GET", "/api/tags":
                 return _unary({"models": [_tag(model) for model in self._known(context)]})
             case "GET", "/api/version":
@@ -87,7 +96,23 @@ class OllamaServer:
             loaded = {"model": request.model, "created_at": _now(), "message": {"role": "assistant", "content": ""}}
             return _unary({**loaded, "done": True, "done_reason": "load"})
         turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")
-        answer = _OllamaFormat(request, turn, context)
+        return self._answer(_OllamaFormat(request, turn, context))
+
+    def _generate(self, received: Received, context: Context) -> Response:
+        body = _object_of(received)
+        request = read_chat(as_chat(body))
+        if not context.knows(request.model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
+        if "embed" in request.model:
+            raise invalid(f'"{request.model}" does not support generate')
+        if not body.get("prompt"):  # without a prompt the server only loads the model
+            loaded = {"model": request.model, "created_at": _now(), "response": "", "done": True}
+            return _unary({**loaded, "done_reason": "load"})
+        turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")
+        return self._answer(_GenerateFormat(request, turn, context))
+
+    def _answer(self, answer: _OllamaFormat) -> Response:
+        request, context = answer.request, answer.context
         if not request.stream:
             return _unary(answer.whole())
         return StreamedResponse(
@@ -139,6 +164,46 @@ def _tag(model: str) -> dict[str, Any]:
         "digest": "0" * 64,
         "details": {"format": "gguf", "family": model.partition(":")[0], "parameter_size": "3.2B"},
     }
+
+
+def _embed_one(body: Mapping[str, Any], context: Context) -> UnaryResponse:
+    """Return the vector of one text: an older operation, which the clients still have."""
+    model, text = body.get("model"), body.get("prompt", "")
+    if not isinstance(model, str) or not model:
+        raise invalid("model is required")
+    if not context.knows(model):
+        raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+    if not isinstance(text, str):
+        raise wrong_type("EmbeddingRequest.prompt", "string")
+    native = native_dimensions(model)
+    return _unary({"embedding": as_floats(vector_of(model, text, native, native)) if text else []})
+
+
+def _show(body: Mapping[str, Any], context: Context) -> UnaryResponse:
+    model = body.get("model") or body.get("name")
+    if not isinstance(model, str) or not model:
+        raise invalid("model is required")
+    if not context.knows(model):
+        raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+    details = _tag(model)["details"]
+    family = details["family"]
+    info = {"general.architecture": family, f"{family}.context_length": 131_072}
+    if "embed" in model:
+        capabilities = ["embedding"]
+        info[f"{family}.embedding_length"] = native_dimensions(model)
+    else:
+        capabilities = ["completion", "tools", *(["thinking"] if re.search("qwen3|gpt-oss", model) else [])]
+    return _unary(
+        {
+            "modelfile": f"FROM {model}",
+            "parameters": "",
+            "template": "{{ .Prompt }}",
+            "details": {**details, "parent_model": "", "families": [family], "quantization_level": "Q4_K_M"},
+            "model_info": info,
+            "capabilities": capabilities,
+            "modified_at": _tag(model)["modified_at"],
+        }
+    )
 
 
 def _embed(body: Mapping[str, Any], context: Context) -> UnaryResponse:
@@ -223,3 +288,13 @@ class _OllamaFormat:
             end["eval_count"] = self.turn.completion_tokens
         end["eval_duration"] = spent
         return end
+
+
+@attrs.define
+class _GenerateFormat(_OllamaFormat):
+    """The response of /api/generate: the text is in `response`, and there is no message."""
+
+    def _event(self, message: dict[str, Any], *, done: bool = False) -> dict[str, Any]:
+        fields = {"thinking": message["thinking"]} if "thinking" in message else {}
+        event = {"model": self.request.model, "created_at": _now(), "response": message["content"], **fields}
+        return {**event, "done": done, **({"context": [1, 2, 3]} if done else {})}

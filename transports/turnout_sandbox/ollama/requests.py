@@ -14,13 +14,28 @@ from turnout_sandbox.answers import ParsedRequest, ToolSpec
 from turnout_sandbox.errors import RequestRejected, invalid
 from turnout_sandbox.prose import words_in
 
-__all__ = ["read_chat", "wrong_type"]
+__all__ = ["as_chat", "read_chat", "wrong_type"]
 
 _ROLES = ("system", "user", "assistant", "tool")
 
 
 def wrong_type(field: str, wanted: str) -> RequestRejected:
     return invalid(f"json: cannot unmarshal into Go struct field {field} of type {wanted}")
+
+
+def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request for /api/generate in the form of /api/chat.
+
+    Raises:
+        RequestRejected: The prompt or the system text is not a string.
+    """
+    for name in ("prompt", "system", "suffix", "template"):
+        if not isinstance(body.get(name, ""), str | None):
+            raise wrong_type(f"GenerateRequest.{name}", "string")
+    system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
+    asked = {"role": "user", "content": body.get("prompt") or "", "images": body.get("images")}
+    kept = {name: body[name] for name in ("model", "stream", "think", "options", "format") if name in body}
+    return {**kept, "messages": [*system, asked]}
 
 
 def read_chat(body: Mapping[str, Any]) -> ParsedRequest:

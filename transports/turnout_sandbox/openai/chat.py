@@ -6,18 +6,21 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 
 from turnout_sandbox.answers import ParsedRequest, compose
-from turnout_sandbox.dialect import Context, dumps, sse, string_of, token_of
+from turnout_sandbox.dialect import Context, dumps, in_turns, sse, string_of, token_of
 from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid
 from turnout_sandbox.openai.embeddings import EmbeddingRules, embed
 from turnout_sandbox.openai.errors import ErrorFormatter, ErrorResponse
 from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.openai.requests import Rules, read_chat
-from turnout_sandbox.openai.responses import ResponsesFormat, as_chat
+from turnout_sandbox.openai.responses import ResponsesFormat
+from turnout_sandbox.openai.responses_request import as_chat
 from turnout_sandbox.received import Received
+from turnout_sandbox.rerank import RerankRules, rerank_response
 from turnout_sandbox.server.responses import Fields, Response, StreamedResponse, UnaryResponse
 
 __all__ = ["OpenAIChatServer"]
@@ -67,39 +70,55 @@ class OpenAIChatServer:
     responses: bool = False
     responses_refused: frozenset[str] = frozenset()
     responses_checked: bool = True
+    counts_tokens: bool = False
+    reranking: RerankRules | None = None
     prefix: str = ""
     repeats_prefix: bool = False
 
     def respond(self, received: Received, context: Context) -> Response:
-        path = received.path.removeprefix(self.base)
-        known = {"/chat/completions": "POST", "/embeddings": "POST", "/models": "GET"}
-        if self.responses:
-            known["/responses"] = "POST"
-        if self.embeddings is None:
-            del known["/embeddings"]
-        if not self.models:
-            del known["/models"]
-        one_model = bool(self.models) and path.startswith("/models/")
-        method = "GET" if one_model else known.get(path)
-        if not received.path.startswith(self.base) or method is None:
-            raise RequestRejected(ErrorKind.NO_SUCH_PATH, f"Invalid URL ({received.method} {received.path})")
+        path = self._path(received)
+        method, answer = self._route(path)
         if received.method != method:
             raise invalid(f"Not allowed to {received.method} on {path} (HINT: perhaps {method})", status=405)
         if self.needs_key and not (self.open_models and path == "/models"):
             self._authenticate(received, context)
-        if path == "/models":
-            return self._json(self._model_list(context), context)
-        if one_model:
-            model = path.removeprefix("/models/")
-            if not context.knows(model):
-                raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
-            return self._json(self._model(model, context), context)
-        body = _object_of(received)
-        if path == "/embeddings":
-            return self._embeddings(body, context)
-        if path == "/responses":
-            return self._respond(received, body, context)
-        return self._chat(received, body, context)
+        return answer(received, context)
+
+    def _path(self, received: Received) -> str:
+        """Return the path below the base URL; the reranker of some providers is beside it.
+
+        Raises:
+            RequestRejected: The path is not below the base URL.
+        """
+        if self.reranking is not None and received.path == self.reranking.path[1:]:
+            return self.reranking.path
+        if not received.path.startswith(self.base):
+            raise RequestRejected(ErrorKind.NO_SUCH_PATH, f"Invalid URL ({received.method} {received.path})")
+        return received.path.removeprefix(self.base)
+
+    def _route(self, path: str) -> tuple[str, Callable[[Received, Context], Response]]:
+        """Return the method and the operation of a path.
+
+        Raises:
+            RequestRejected: The provider has no such path.
+        """
+        if self.models and path.startswith("/models/"):
+            return "GET", self._one_model
+        match path:
+            case "/chat/completions":
+                return "POST", self._chat
+            case "/embeddings" if self.embeddings is not None:
+                return "POST", self._embeddings
+            case "/models" if self.models:
+                return "GET", lambda received, context: self._json(self._model_list(context), context)
+            case "/responses" if self.responses:
+                return "POST", self._respond
+            case "/responses/input_tokens" if self.counts_tokens:
+                return "POST", self._count_tokens
+            case _ if self.reranking is not None and path == self.reranking.path:
+                return "POST", self._rerank
+            case _:
+                raise RequestRejected(ErrorKind.NO_SUCH_PATH, f"Invalid URL (no operation at {path})")
 
     def error_response(
         self, refused: RequestRejected, context: Context, received: Received | None = None
@@ -144,7 +163,30 @@ class OpenAIChatServer:
         except (AttributeError, KeyError, TypeError, ValueError) as fault:
             raise invalid(f"The JSON body of the request is malformed: {fault}") from None
 
-    def _respond(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
+    def _one_model(self, received: Received, context: Context) -> Response:
+        model = unquote(self._path(received).removeprefix("/models/"))
+        if not context.knows(model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
+        return self._json(self._model(model, context), context)
+
+    def _count_tokens(self, received: Received, context: Context) -> Response:
+        _, request = self._read(_object_of(received), attrs.evolve(self.rules, parameters=None), as_chat)
+        if not context.knows(request.model):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
+        return self._json({"object": "response.input_tokens", "input_tokens": request.prompt_tokens}, context)
+
+    def _rerank(self, received: Received, context: Context) -> Response:
+        assert self.reranking is not None
+        body = _object_of(received)
+        if not context.knows(_model_of(body)):
+            raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=_model_of(body))
+        response = rerank_response(body, self.reranking, context.rng)
+        if not context.fault.usage:
+            response.pop("usage")
+        return self._json(response, context)
+
+    def _respond(self, received: Received, context: Context) -> Response:
+        body = _object_of(received)
         for name in sorted(self.responses_refused & body.keys()):
             raise invalid(param=name, code="unknown_parameter")
         # Its own fields were put in the words of chat completions, which may know them by other names.
@@ -154,7 +196,7 @@ class OpenAIChatServer:
         if not context.knows(request.model):
             raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
         turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")
-        answer = ResponsesFormat(turn, request.model, context)
+        answer = ResponsesFormat(turn, request.model, context, body)
         if not request.stream:
             return self._json(answer.whole(), context)
         error_response = self._error_response(
@@ -167,11 +209,11 @@ class OpenAIChatServer:
             closing=answer.closing(),
             done=b"",
             broken=b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","del\n\n',
-            error=(answer.failed(_error_of(error_response)),),
+            error=answer.failed(_error_of(error_response)),
         )
 
-    def _chat(self, received: Received, body: Mapping[str, Any], context: Context) -> Response:
-        body, request = self._read(body, self.rules)
+    def _chat(self, received: Received, context: Context) -> Response:
+        body, request = self._read(_object_of(received), self.rules)
         self.check(body, request)
         if self.prefix:
             request = attrs.evolve(
@@ -183,49 +225,69 @@ class OpenAIChatServer:
             raise RequestRejected(
                 ErrorKind.PERMISSION, "You are not allowed to sample from this model", model=request.model
             )
-        options = body.get("stream_options")
-        options = options if isinstance(options, Mapping) else {}
-        shape = self.shape(
-            turn=compose(request, received, context.scripted, f"{self.name}/{request.model}"),
-            model=request.model,
-            created=context.created,
-            rng=context.rng,
-            usage_requested=bool(options.get("include_usage")),
-            usage_sent=context.fault.usage,
-            padding=options.get("include_obfuscation") is not False,
-            request=body,
-        )
+        formats = self._formats(received, body, request, context)
         if not request.stream:
             fields = (("content-type", "application/json"), *self.headers(context))
-            return UnaryResponse(200, fields, shape.encoded())
+            return UnaryResponse(200, fields, formats[0].encoded())
         return StreamedResponse(
             headers=(("content-type", self.stream_type), ("cache-control", "no-cache"), *self.headers(context)),
-            opening=tuple(shape.opening()),
-            tokens=shape.tokens(),
-            closing=tuple(shape.closing()),
-            done=shape.done,
-            broken=shape.broken(),
+            opening=tuple(event for each in formats for event in each.opening()),
+            tokens=in_turns([each.tokens() for each in formats]),
+            closing=tuple(event for each in formats for event in each.closing()),
+            done=formats[0].done,
+            broken=formats[0].broken(),
             error=self._error_events(RequestRejected(context.stream_error(), model=request.model), context),
         )
+
+    def _formats(
+        self, received: Received, body: Mapping[str, Any], request: ParsedRequest, context: Context
+    ) -> list[ChatFormat]:
+        """Return one format for each choice. The first has the whole response, the last the usage of a stream."""
+        options = body.get("stream_options")
+        options = options if isinstance(options, Mapping) else {}
+        salts = [f"{self.name}/{request.model}" + (f"/{number}" if number else "") for number in range(request.choices)]
+        turns = [compose(request, received, context.scripted, salt) for salt in salts]
+        completion_tokens = sum(turn.completion_tokens for turn in turns)
+        formats = [
+            self.shape(
+                turn=attrs.evolve(turn, completion_tokens=completion_tokens),
+                model=request.model,
+                created=context.created,
+                rng=context.rng,
+                usage_requested=bool(options.get("include_usage")),
+                usage_sent=context.fault.usage and (not request.stream or number == len(turns) - 1),
+                padding=options.get("include_obfuscation") is not False,
+                request=body,
+                index=number,
+            )
+            for number, turn in enumerate(turns)
+        ]
+        for each in formats:
+            each.identity = formats[0].identity
+        formats[0].more_choices = formats[1:]
+        return formats
 
     def _error_events(self, refused: RequestRejected, context: Context) -> tuple[bytes, ...]:
         event = sse(dumps(self._error_response(refused, context, None).in_stream))
         return (f"event: {self.error_event}\n".encode() + event if self.error_event else event,)
 
-    def _embeddings(self, body: Mapping[str, Any], context: Context) -> UnaryResponse:
+    def _embeddings(self, received: Received, context: Context) -> Response:
         assert self.embeddings is not None
-        model = body.get("model")
-        if not isinstance(model, str) or not model:
-            raise invalid("you must provide a model parameter", param="model")
+        body = _object_of(received)
+        model = _model_of(body)
         if not context.knows(model):
             raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
         if not re.search(r"embed|bge|bce|gte|e5", model.lower()):
             text = "You are not allowed to generate embeddings from this model"
             raise RequestRejected(ErrorKind.PERMISSION, text, model=model)
-        answer = embed(body, self.embeddings)
+        answer = {**embed(body, self.embeddings), **self._embedding_fields(context)}
         if not context.fault.usage:
             answer.pop("usage")
         return self._json(answer, context)
+
+    def _embedding_fields(self, context: Context) -> Mapping[str, Any]:
+        """Return further fields of a response with embeddings."""
+        return {}
 
     def _model_list(self, context: Context) -> Any:
         return {"object": "list", "data": self.listed(context)}
@@ -241,6 +303,13 @@ class OpenAIChatServer:
         return UnaryResponse(
             200, (("content-type", "application/json"), *self.headers(context)), dumps(value).encode("utf-8", "replace")
         )
+
+
+def _model_of(body: Mapping[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise invalid("you must provide a model parameter", param="model")
+    return model
 
 
 def _prefix(messages: Sequence[Mapping[str, Any]], field: str) -> str:

@@ -41,6 +41,7 @@ class EmbeddingRules:
     size_field: str = "dimensions"  # what it is called here
     batch: int = 2048
     tokens: int = 8192
+    total_tokens: int = 300_000  # of all inputs together
     base64: bool = True
     sizes: frozenset[int] | None = None  # the only values of `dimensions`; None: up to the model's own
     resizable: str = ""  # pattern of models that take `dimensions`
@@ -102,6 +103,12 @@ def _inputs(value: object, rules: EmbeddingRules) -> list[str]:
     texts = [item if isinstance(item, str) else " ".join(map(str, item)) for item in items]
     if "" in texts:
         raise invalid("'$.input' is invalid: an input is an empty text.", param="input")
+    if sum(map(words_in, texts)) > rules.total_tokens:
+        raise invalid(
+            f"Invalid 'input': maximum request size is {rules.total_tokens} tokens per request.",
+            param="input",
+            code="max_tokens_per_request",
+        )
     if any(words_in(text) > rules.tokens for text in texts):
         raise RequestRejected(
             ErrorKind.CONTEXT_LENGTH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -40,6 +40,8 @@ class ChatFormat:
     usage_sent: bool = True
     padding: bool = True
     request: Mapping[str, Any] = attrs.field(factory=dict)
+    index: int = 0
+    more_choices: Sequence[ChatFormat] = ()
     identity: str = attrs.field(init=False)
     calls: tuple[tuple[str, ScriptedCall], ...] = attrs.field(init=False)
 
@@ -76,7 +78,7 @@ class ChatFormat:
         }
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, "delta": delta, "finish_reason": finish}
+        return {"index": self.index, "delta": delta, "finish_reason": finish}
 
     def opening(self) -> list[bytes]:
         return [self.event(self.chunk([self.choice({"role": "assistant", "content": ""})]))]
@@ -144,7 +146,7 @@ class ChatFormat:
 
     def completion(self) -> dict[str, Any]:
         usage = {"usage": self.usage()} if self.usage_sent else {}
-        choice = {"index": 0, "message": self.message(), "finish_reason": self.turn.finish}
+        choice = {"index": self.index, "message": self.message(), "finish_reason": self.turn.finish}
         return {
             "id": self.identity,
             "object": "chat.completion",
@@ -154,8 +156,14 @@ class ChatFormat:
             **usage,
         }
 
+    def document(self) -> dict[str, Any]:
+        """Return the whole response, with the choices of the other formats."""
+        whole = self.completion()
+        others = [choice for other in self.more_choices for choice in other.completion()["choices"]]
+        return {**whole, "choices": [*whole["choices"], *others]} if others else whole
+
     def encoded(self) -> bytes:
-        return dumps(self.completion()).encode("utf-8", "surrogatepass")
+        return dumps(self.document()).encode("utf-8", "surrogatepass")
 
 
 @attrs.define
@@ -189,7 +197,7 @@ class OpenAIFormat(ChatFormat):
         }
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return {"index": self.index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
     def opening(self) -> list[bytes]:
         content = None if self.calls else ""
@@ -228,11 +236,11 @@ class OpenAIFormat(ChatFormat):
 
     def completion(self) -> dict[str, Any]:
         whole = ChatFormat.completion(self)
-        choice = {"index": 0, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
+        choice = {"index": self.index, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
         return {**whole, "choices": [choice], "service_tier": "default", "system_fingerprint": None}
 
     def encoded(self) -> bytes:
-        return (json.dumps(self.completion(), ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")
+        return (json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")
 
     def _filler(self) -> str:
         return _FILLER[: self.rng.randrange(16)]

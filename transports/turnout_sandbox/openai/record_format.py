@@ -98,7 +98,7 @@ class RecordFormat(ChatFormat):
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         finishes = {"finish_reason": finish} if self.record.finish_always or finish is not None else {}
-        return {"index": 0, "delta": delta, **self.record.choice, **finishes}
+        return {"index": self.index, "delta": delta, **self.record.choice, **finishes}
 
     def opening(self) -> list[bytes]:
         record = self.record
@@ -150,7 +150,7 @@ class RecordFormat(ChatFormat):
 
     def completion(self) -> dict[str, Any]:
         whole = ChatFormat.completion(self)
-        choice = {"index": 0, "message": self.message(), **self.record.message_choice}
+        choice = {"index": self.index, "message": self.message(), **self.record.message_choice}
         return {**whole, "choices": [{**choice, "finish_reason": self.turn.finish}], **self._filled(self.record.whole)}
 
     def _filled(self, template: Any, **more: Any) -> Any:

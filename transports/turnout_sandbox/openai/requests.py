@@ -55,6 +55,7 @@ class Rules:
     needs_user_message: bool = False
     json_mode_needs_keyword: bool = False  # json_object needs the word in a message
     strict_schemas: bool = False
+    max_choices: int = 1  # the upper bound of `n`; a provider with 1 ignores `n`
 
 
 def read_chat(body: Mapping[str, Any], rules: Rules) -> ParsedRequest:
@@ -88,6 +89,7 @@ def read_chat(body: Mapping[str, Any], rules: Rules) -> ParsedRequest:
         )
     return ParsedRequest(
         model=model,
+        choices=_choices(body, rules),
         prompt=read.prompt,
         prompt_tokens=tokens,
         stream=bool(stream),
@@ -100,6 +102,20 @@ def read_chat(body: Mapping[str, Any], rules: Rules) -> ParsedRequest:
         max_tokens=whole_number(body, "max_completion_tokens") or whole_number(body, "max_tokens"),
         stop=_stops(body, rules),
     )
+
+
+def _choices(body: Mapping[str, Any], rules: Rules) -> int:
+    """Return how many choices the request wants; 1 for a provider that ignores `n`."""
+    wanted = whole_number(body, "n")
+    if wanted is None or rules.max_choices == 1:
+        return 1
+    if wanted > rules.max_choices:
+        raise invalid(
+            f"Invalid 'n': integer above maximum value. Expected a value <= {rules.max_choices}, but got {wanted}.",
+            param="n",
+            code="integer_above_max_value",
+        )
+    return wanted
 
 
 def _check_parameters(body: Mapping[str, Any], rules: Rules) -> None:

@@ -51,7 +51,7 @@ class GlmFormat(ChatFormat):
         return {**head, "choices": choices, **more}
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, **({} if finish is None else {"finish_reason": finish}), "delta": delta}
+        return {"index": self.index, **({} if finish is None else {"finish_reason": finish}), "delta": delta}
 
     def opening(self) -> list[bytes]:
         return []
@@ -105,7 +105,7 @@ class OpenRouterFormat(ChatFormat):
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         finishes = {"finish_reason": finish, "native_finish_reason": finish}
-        return {"index": 0, "delta": delta, **finishes, "logprobs": None}
+        return {"index": self.index, "delta": delta, **finishes, "logprobs": None}
 
     def opening(self) -> list[bytes]:
         comment = b": OPENROUTER PROCESSING\n\n"
@@ -145,7 +145,7 @@ class OpenRouterFormat(ChatFormat):
     def completion(self) -> dict[str, Any]:
         whole = ChatFormat.completion(self)
         finishes = {"finish_reason": self.turn.finish, "native_finish_reason": self.turn.finish}
-        choice = {"logprobs": None, **finishes, "index": 0, "message": self.message()}
+        choice = {"logprobs": None, **finishes, "index": self.index, "message": self.message()}
         return {**whole, "provider": self.upstream, "choices": [choice]}
 
     def encoded(self) -> bytes:
@@ -224,7 +224,7 @@ class CerebrasFormat(ChatFormat):
         return {**head, "system_fingerprint": "fp_5a4db0c1e2", "object": "chat.completion.chunk", **more}
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"delta": delta, **({} if finish is None else {"finish_reason": finish}), "index": 0}
+        return {"delta": delta, **({} if finish is None else {"finish_reason": finish}), "index": self.index}
 
     def opening(self) -> list[bytes]:
         return [self.event(self.chunk([self.choice({"role": "assistant"})]))]
@@ -319,7 +319,7 @@ class GroqFormat(ChatFormat):
         return {**head, "system_fingerprint": "fp_3f8d1b7c90", "choices": choices, **more}
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return {"index": self.index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
     def opening(self) -> list[bytes]:
         content = None if self.calls else ""
@@ -348,6 +348,6 @@ class GroqFormat(ChatFormat):
 
     def completion(self) -> dict[str, Any]:
         whole = ChatFormat.completion(self)
-        choice = {"index": 0, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
+        choice = {"index": self.index, "message": self.message(), "logprobs": None, "finish_reason": self.turn.finish}
         more = {"usage_breakdown": None, "system_fingerprint": "fp_3f8d1b7c90", "x_groq": {"id": self.request_id}}
         return {**whole, "choices": [choice], **more, "service_tier": "on_demand"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from turnout_sandbox.dialect import Context, DialectServer
-from turnout_sandbox.errors import ErrorKind, RequestRejected, kind_of_status
+from turnout_sandbox.errors import ErrorKind, RequestRejected, invalid, kind_of_status
 from turnout_sandbox.faults import Abort
 from turnout_sandbox.received import Received
 from turnout_sandbox.server.responses import Response, UnaryResponse
@@ -27,6 +27,8 @@ def respond(dialect: DialectServer, received: Received, context: Context) -> Res
         response = dialect.respond(received, context)
     except RequestRejected as refused:
         return dialect.error_response(refused, context, received)
+    except RecursionError:
+        return dialect.error_response(invalid("The body of the request is nested too deeply."), context, received)
     if fault.abort is Abort.ERROR and isinstance(response, UnaryResponse) and response.status < 300:
         error_response = dialect.error_response(RequestRejected(fault.error or ErrorKind.SERVER), context, received)
         return attrs.evolve(error_response, status=200)

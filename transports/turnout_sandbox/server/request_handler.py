@@ -17,6 +17,7 @@ from turnout.http import Headers
 from turnout.http.http1_server import ServedRequest
 from turnout_sandbox.answers import AnswerScript
 from turnout_sandbox.dialect import Context, DialectServer
+from turnout_sandbox.dialects import HOST_FOLDERS
 from turnout_sandbox.faults import Abort, Fault
 from turnout_sandbox.received import Received, ResponseOutcome
 from turnout_sandbox.server.connection import ServedExchange
@@ -103,8 +104,6 @@ class RequestHandler:
             response, fault = _unknown_provider(received, sorted(self.states)), _HEALTHY
         else:
             response, fault = self._answer(state.dialect, received, context), context.fault
-        if received.method == "HEAD" and isinstance(response, UnaryResponse):
-            response = attrs.evolve(response, body=b"")
         if not (fault.after_tokens is None and fault.abort in (Abort.CLOSE, Abort.RESET, Abort.HANG)):
             status = 200 if isinstance(response, StreamedResponse) else response.status
             with self.changed:
@@ -117,6 +116,7 @@ class RequestHandler:
             now=time.time(),
             http11=raw.head.http_version == "1.1",
             keep_alive=raw.head.keep_alive,
+            head_only=received.method == "HEAD",
         )
         return _ServedExchange(steps, received, self)
 
@@ -135,6 +135,8 @@ class RequestHandler:
         parts = urllib.parse.urlsplit(raw.head.target)
         _, _, rest = parts.path.partition("/")
         provider, slash, path = rest.partition("/")
+        if provider in HOST_FOLDERS:
+            provider, path, slash = HOST_FOLDERS[provider], f"/{provider}/{path}", ""
         known = provider in self.states
         return Received(
             provider=provider if known else "",
@@ -159,6 +161,8 @@ class RequestHandler:
         )
 
     def _answer(self, dialect: DialectServer, received: Received, context: Context) -> Response:
+        if received.method == "HEAD":  # HEAD has the status and the fields of GET (RFC 9110, 9.3.2)
+            received = attrs.evolve(received, method="GET")
         try:
             return respond(dialect, received, context)
         except Exception as error:

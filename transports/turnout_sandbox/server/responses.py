@@ -40,7 +40,7 @@ class StreamedResponse:
     closing: Iterable[bytes] = attrs.field(repr=False)
     done: bytes
     broken: bytes
-    error: tuple[bytes, ...] = ()
+    error: Iterable[bytes] = ()
     prelude: bytes = b""
 
 

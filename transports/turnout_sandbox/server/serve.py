@@ -6,13 +6,16 @@ import contextlib
 import pathlib
 import sys
 import threading
+from collections.abc import Callable
 from typing import TextIO
 
+from turnout.errors import LocalProtocolError
+from turnout_sandbox.environment import sdk_variables, turnout_variables
 from turnout_sandbox.received import Received
 from turnout_sandbox.sandbox import Sandbox
 from turnout_sandbox.script_file import read_script
 
-__all__ = ["serve"]
+__all__ = ["print_environment", "serve"]
 
 
 def serve(
@@ -41,10 +44,25 @@ def serve(
         for provider in sandbox.providers:
             write.line(f"  {provider:<12} {sandbox.url(provider)}")
         write.line("\nPaste this to point a program at it:\n")
-        for name, value in sandbox.environ().items():
-            write.line(f"export {name}={value}")
+        print_environment(sandbox.port, write.line)
         write.line("")
         (stop or threading.Event()).wait()
+
+
+def print_environment(port: int, write: Callable[[str], object] = print) -> None:
+    """Print shell commands that point programs at a sandbox on this port.
+
+    Args:
+        port: The port of the sandbox.
+        write: Gets each line.
+
+    Raises:
+        LocalProtocolError: The port is 0, so that the sandbox would take another one.
+    """
+    if port == 0:
+        raise LocalProtocolError("port 0 stands for any free port: give the port of the sandbox that runs")
+    for name, value in {**sdk_variables(port), **turnout_variables(port)}.items():
+        write(f"export {name}={value}")
 
 
 class _Lines:

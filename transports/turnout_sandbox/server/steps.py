@@ -41,18 +41,32 @@ _BAD_CHUNK = b"5g\r\nwrong\r\n"  # a size line that is no hexadecimal number
 
 
 def build_steps(
-    response: Response, fault: Fault, *, interval: float, now: float, http11: bool = True, keep_alive: bool = True
+    response: Response,
+    fault: Fault,
+    *,
+    interval: float,
+    now: float,
+    http11: bool = True,
+    keep_alive: bool = True,
+    head_only: bool = False,
 ) -> Iterator[Step]:
-    """The steps that answer one request. The last of them is an `ConnectionEnd`, and no other is.
+    """Return the steps that answer one request. The last of them is a `ConnectionEnd`, and no other is.
 
-    `interval` is in seconds between the tokens of a stream; an HTTP/1.0 client (`http11` false) knows no chunks.
+    Args:
+        response: What the dialect answers.
+        fault: What goes wrong.
+        interval: Seconds between the tokens of a stream.
+        now: Seconds since 1970, for the Date field.
+        http11: False for a client of HTTP/1.0, which knows no chunks.
+        keep_alive: Whether the connection may serve another request.
+        head_only: Whether the request was HEAD: the fields are those of GET, and there is no body.
     """
-    steps = _steps(response, fault, interval, now, http11, keep_alive)
+    steps = _steps(response, fault, interval, now, http11, keep_alive, head_only)
     return steps if fault.fragment is None else _in_fragments(steps, fault.fragment)
 
 
 def _steps(
-    response: Response, fault: Fault, interval: float, now: float, http11: bool, keep_alive: bool
+    response: Response, fault: Fault, interval: float, now: float, http11: bool, keep_alive: bool, head_only: bool
 ) -> Iterator[Step]:
     if fault.delay:
         yield float(fault.delay)
@@ -76,6 +90,9 @@ def _steps(
         return
     keep_alive = keep_alive and (framing.chunked or length is not None)
     yield _head(status, response.headers, fault, now, keep_alive=keep_alive, chunked=framing.chunked, length=length)
+    if head_only:
+        yield ConnectionEnd.DONE if keep_alive else ConnectionEnd.CLOSE
+        return
     if fault.first_token_delay:
         yield float(fault.first_token_delay)
     yield from whole

@@ -61,7 +61,7 @@ class AzureFormat(OpenAIFormat):
 
     def closing(self) -> list[bytes]:
         # What the filter says of the text may come late, in a choice without a delta.
-        late = {"index": 0, "finish_reason": None, "content_filter_results": _SAFE}
+        late = {"index": self.index, "finish_reason": None, "content_filter_results": _SAFE}
         side = {"id": "", "object": "", "created": 0, "model": "", "choices": [late]}
         return [*OpenAIFormat.closing(self), self.event(side)]
 

@@ -20,7 +20,9 @@ from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.error_table import ErrorRow, ErrorTable
 from turnout_sandbox.openai.record_format import FormatRecord, format_of
 from turnout_sandbox.openai.requests import Rules
-from turnout_sandbox.server.responses import Fields, UnaryResponse
+from turnout_sandbox.received import Received
+from turnout_sandbox.rerank import RerankRules
+from turnout_sandbox.server.responses import Fields, Response
 
 __all__ = ["DEEPINFRA", "FIREWORKS", "NEBIUS", "NVIDIA", "SAMBANOVA"]
 
@@ -111,12 +113,13 @@ FIREWORKS = OpenAIChatServer(
             ErrorKind.TIMEOUT: _fireworks_row(504, "timeout"),
         },
     ),
-    rules=Rules(context_window=131_071, part_types=_MEDIA),
+    rules=Rules(context_window=131_071, part_types=_MEDIA, max_choices=128),
     embeddings=EmbeddingRules(batch=256, resizable="qwen3-embedding|nomic"),
     reasons=_effort,
     check=_check_fireworks,
     headers=_fireworks_headers,
     responses=True,
+    reranking=RerankRules(results="data", fields={"object": "list"}),
 )
 
 
@@ -313,10 +316,10 @@ SAMBANOVA = OpenAIChatServer(
 class NvidiaServer(OpenAIChatServer):
     """Its retrievers want to know whether a text is a question, or a passage to be found."""
 
-    def _embeddings(self, body: Mapping[str, Any], context: Context) -> UnaryResponse:
-        if body.get("input_type") not in ("query", "passage"):
+    def _embeddings(self, received: Received, context: Context) -> Response:
+        if isinstance(received.body, Mapping) and received.body.get("input_type") not in ("query", "passage"):
             raise invalid("'input_type' parameter is required", param="input_type")
-        return OpenAIChatServer._embeddings(self, body, context)
+        return OpenAIChatServer._embeddings(self, received, context)
 
 
 def _problem(status: int, title: str, detail: str = "") -> ErrorRow:

@@ -16,6 +16,7 @@ from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.error_table import ErrorRow, ErrorTable
 from turnout_sandbox.openai.record_format import FormatRecord, format_of
 from turnout_sandbox.openai.requests import Rules
+from turnout_sandbox.rerank import RerankRules
 
 __all__ = ["LLAMA_CPP", "LM_STUDIO", "VLLM"]
 
@@ -148,12 +149,14 @@ VLLM = OpenAIChatServer(
         roles=frozenset({"developer", "system", "user", "assistant", "tool"}),
         max_stop_sequences=1000,
         part_types=_PARTS,
+        max_choices=128,
     ),
     embeddings=EmbeddingRules(),
     reasons=_effort,
     needs_key=False,
     stream_type="text/event-stream; charset=utf-8",
     responses=True,
+    reranking=RerankRules(usage=frozenset({"total_tokens"})),
 )
 
 _TIMINGS = {
@@ -230,4 +233,5 @@ LLAMA_CPP = OpenAIChatServer(
     check=_only_words,
     needs_key=False,
     responses=True,
+    reranking=RerankRules(fields={"object": "list"}),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -133,12 +133,41 @@ def _check(body: Mapping[str, Any], request: ParsedRequest) -> None:
         last = role
 
 
+def _with_call_types(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        return body
+    return {**body, "messages": [_with_call_type(message) for message in messages]}
+
+
+def _with_call_type(message: object) -> object:
+    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
+    if not isinstance(message, Mapping) or not isinstance(calls, list):
+        return message
+    typed = [{"type": "function", **call} if isinstance(call, Mapping) else call for call in calls]
+    return {**message, "tool_calls": typed}
+
+
 @attrs.frozen(kw_only=True)
 class MistralServer(OpenAIChatServer):
-    """Its list of models tells the windows."""
+    """Models have capabilities and a context window, embeddings an id; the type of a tool call is optional."""
 
-    def listed(self, context: Context) -> list[dict[str, Any]]:
-        return [{**entry, "max_context_length": 131_072} for entry in super().listed(context)]
+    def _model(self, model: str, context: Context) -> dict[str, Any]:
+        chat = "embed" not in model
+        can = {"completion_chat": chat, "function_calling": chat, "completion_fim": False, "fine_tuning": False}
+        more = {"capabilities": {**can, "vision": False}, "name": model, "max_context_length": 131_072, "aliases": []}
+        return {**OpenAIChatServer._model(self, model, context), **more, "owned_by": "mistralai", "type": "base"}
+
+    def _embedding_fields(self, context: Context) -> Mapping[str, Any]:
+        return {"id": token_of(context.rng, 32, "0123456789abcdef")}
+
+    def _read(
+        self,
+        body: Mapping[str, Any],
+        rules: Rules,
+        put: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+    ) -> tuple[Mapping[str, Any], ParsedRequest]:
+        return OpenAIChatServer._read(self, body, rules, lambda given: _with_call_types(put(given)))
 
 
 MISTRAL = MistralServer(
@@ -152,6 +181,7 @@ MISTRAL = MistralServer(
         max_temperature=1.5,
         max_stop_sequences=128,
         context_window=131_072,
+        max_choices=16,
         tool_choices=frozenset({"none", "auto", "any", "required"}),
     ),
     embeddings=EmbeddingRules(size_field="output_dimension", batch=32, resizable="codestral-embed|mistral-embed"),
@@ -160,6 +190,7 @@ MISTRAL = MistralServer(
     headers=_headers,
     prefix="prefix",
     responses=True,
+    counts_tokens=True,
     responses_refused=frozenset({"include"}),
     responses_checked=False,
     repeats_prefix=True,

@@ -23,6 +23,7 @@ from turnout_sandbox.openai.vendors.deepseek import DEEPSEEK
 from turnout_sandbox.openai.vendors.mistral import MISTRAL
 from turnout_sandbox.openai.vendors.together import TOGETHER
 from turnout_sandbox.openai.vendors.xai import XAI
+from turnout_sandbox.rerank import RerankRules
 from turnout_sandbox.server.responses import Fields
 
 __all__ = ["OPENAI_SERVERS"]
@@ -211,12 +212,14 @@ _OPENAI_CHAT = OpenAIChatServer(
         part_types=frozenset({"text", "image_url", "input_audio", "file"}),
         json_mode_needs_keyword=True,
         strict_schemas=True,
+        max_choices=128,
     ),
     embeddings=EmbeddingRules(resizable="text-embedding-3"),
     reasons=_openai_reasons,
     check=_check_openai,
     headers=_openai_headers,
     responses=True,
+    counts_tokens=True,
     stream_type="text/event-stream; charset=utf-8",
 )
 
@@ -279,6 +282,7 @@ OPENAI_SERVERS: tuple[OpenAIChatServer, ...] = (
         reasons=_openrouter_reasons,
         headers=_openrouter_headers,
         responses=True,
+        reranking=RerankRules(usage=frozenset({"search_units", "total_tokens"})),
         open_models=True,
     ),
     OpenAIChatServer(
@@ -291,6 +295,7 @@ OPENAI_SERVERS: tuple[OpenAIChatServer, ...] = (
         embeddings=EmbeddingRules(batch=32, resizable="Qwen3-Embedding", counts_completion=True),
         reasons=_switch_reasons,
         headers=_siliconflow_headers,
+        reranking=RerankRules(),
     ),
     OpenAIChatServer(
         name="cerebras",
@@ -340,10 +345,11 @@ OPENAI_SERVERS: tuple[OpenAIChatServer, ...] = (
         models=("local-model", "local-embedding-model"),
         shape=variants.CompatibleFormat,
         errors=openai_errors.openai_errors,
-        rules=Rules(part_types=_VISION),
+        rules=Rules(part_types=_VISION, max_choices=128),
         embeddings=EmbeddingRules(),
         reasons=_effort,
         needs_key=False,
         responses=True,
+        reranking=RerankRules(),
     ),
 )

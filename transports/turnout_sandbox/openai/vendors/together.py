@@ -16,6 +16,7 @@ from turnout_sandbox.openai.embeddings import EmbeddingRules
 from turnout_sandbox.openai.errors import ErrorResponse, openai_errors
 from turnout_sandbox.openai.format import ChatFormat
 from turnout_sandbox.openai.requests import Rules
+from turnout_sandbox.rerank import RerankRules
 from turnout_sandbox.server.responses import Fields
 
 __all__ = ["TOGETHER"]
@@ -51,7 +52,13 @@ class TogetherFormat(ChatFormat):
         return ChatFormat.chunk(self, choices, **{"usage": None, **more})
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, "text": delta.get("content") or "", "delta": delta, "finish_reason": finish, "seed": None}
+        return {
+            "index": self.index,
+            "text": delta.get("content") or "",
+            "delta": delta,
+            "finish_reason": finish,
+            "seed": None,
+        }
 
 
 def _headers(context: Context) -> Fields:
@@ -86,12 +93,18 @@ class TogetherServer(OpenAIChatServer):
 TOGETHER = TogetherServer(
     name="together",
     base="/v1",
-    models=("meta-llama/Llama-3.3-70B-Instruct-Turbo", "openai/gpt-oss-120b", "BAAI/bge-large-en-v1.5"),
+    models=(
+        "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+        "openai/gpt-oss-120b",
+        "BAAI/bge-large-en-v1.5",
+        "Salesforce/Llama-Rank-v1",
+    ),
     shape=TogetherFormat,
     errors=together_errors,
-    rules=Rules(context_window=131_072),
+    rules=Rules(context_window=131_072, max_choices=128),
     embeddings=EmbeddingRules(),
     reasons=_reasons,
     check=_check,
     headers=_headers,
+    reranking=RerankRules(fields={"object": "rerank"}),
 )

@@ -65,7 +65,7 @@ class XaiFormat(ChatFormat):
         }
 
     def choice(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, "delta": delta, **({} if finish is None else {"finish_reason": finish})}
+        return {"index": self.index, "delta": delta, **({} if finish is None else {"finish_reason": finish})}
 
     def opening(self) -> list[bytes]:
         return [self.event(self.chunk([self.choice({"role": "assistant", "content": ""})]))]
@@ -108,7 +108,7 @@ XAI = OpenAIChatServer(
     models=("grok-4.3", "grok-4-fast-non-reasoning", "grok-3-mini"),
     shape=XaiFormat,
     errors=xai_errors,
-    rules=Rules(context_window=131_072, refused=frozenset({"top_k"})),
+    rules=Rules(context_window=131_072, max_choices=128, refused=frozenset({"top_k"})),
     reasons=_reasons,
     check=_check,
     headers=_headers,
