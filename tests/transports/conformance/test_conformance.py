@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def run(factory: Callable[..., Any], runtime: str, check: Check) -> Result:
         return next(check_transport(factory, [check]))
     return next(check_async_transport(factory, runtime, [check]))
 
+
+ROOT = Path(__file__).resolve().parents[3]
 
 SHIPPED_CLASSES: list[tuple[Callable[..., Any], str]] = [
     (RequestsTransport, "blocking"),
@@ -134,14 +137,22 @@ def test_tables_of_markdown_tell_the_same() -> None:
     assert summary_table(results).splitlines()[2:] == ["| `A` | 1 | `b` (per body) | 0 |", "| `B` | 0 | – | 1 |"]
 
 
+def test_the_tables_in_the_documents_name_the_rules_and_the_transports() -> None:
+    lines = (ROOT / "docs" / "conformance.md").read_text("utf-8").splitlines()
+    header = next(number for number, line in enumerate(lines) if line.startswith("| rule |"))
+    assert re.findall(r"`(\w+)`", lines[header]) == [factory.__name__ for factory, _ in SHIPPED_CLASSES]
+    rows = [line.split(" | ")[:2] for line in lines[header + 2 :] if line.startswith("| `")]
+    assert rows == [[f"| `{check.rule}`", check.description.replace("|", "\\|")] for check in ALL_CHECKS]
+
+
+@pytest.mark.slow
 def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
     assert [name.rpartition(":")[2] for name, _ in SHIPPED] == [factory.__name__ for factory, _ in SHIPPED_CLASSES]
     found = {
         factory.__name__: [run(factory, runtime, check) for check in ALL_CHECKS] for factory, runtime in SHIPPED_CLASSES
     }
-    root = Path(__file__).resolve().parents[3]
-    assert f"\n{summary_table(found)}\n" in (root / "docs" / "extend" / "transport.md").read_text("utf-8")
-    assert f"\n{rules_table(found)}\n" in (root / "docs" / "conformance.md").read_text("utf-8")
+    assert f"\n{summary_table(found)}\n" in (ROOT / "docs" / "extend" / "transport.md").read_text("utf-8")
+    assert f"\n{rules_table(found)}\n" in (ROOT / "docs" / "conformance.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -169,3 +180,19 @@ def test_what_cannot_be_checked_is_said_in_a_line(
 def test_rules_are_named_once() -> None:
     rules = [check.rule for check in ALL_CHECKS]
     assert len(rules) == len(set(rules)) >= 40
+
+
+def test_only_the_named_rules_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["turnout_io.transports.socket:SocketTransport", "-k", "status.is-no-error", "-k", "body.length"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert [line.split()[1] for line in shown.err.splitlines()] == ["status.is-no-error", "body.length"]
+    assert "2 kept" in shown.out
+    assert main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_name_without_rules_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["turnout_io.transports.socket:SocketTransport", "-k", "no.such-rule"])
+    assert "no rule has no.such-rule in its name" in capsys.readouterr().err

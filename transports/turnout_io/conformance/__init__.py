@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from turnout_io.conformance.checks import ALL_CHECKS, check_async_transport, check_transport
+from turnout_io.conformance.checks import ALL_CHECKS, LIMIT, check_async_transport, check_transport
 from turnout_io.conformance.harness import Check, Outcome, Result, Strictness
 
 __all__ = [
     "ALL_CHECKS",
+    "LIMIT",
     "Check",
     "Outcome",
     "Result",
@@ -29,12 +30,12 @@ __all__ = [
 ]
 
 LEGEND = {
-    "kept": "as the rule says",
-    "per read": "each wait on the socket is bounded, not their sum: a slow drip stretches the timer",
-    "per body": "the time that the first read of a body was given holds for all its reads",
-    "not kept": "and a router can bear that",
-    "broken": "a router cannot work with that",
-    "skipped": "about something that this transport does not do, or that cannot be checked here",
+    "kept": "exactly as the rule says",
+    "per read": "each wait on the socket has a limit, not their sum: a peer that sends slowly stretches the timer",
+    "per body": "the timeout of the first read of a body holds for all its reads",
+    "not kept": "the rule is optional: a router works without it",
+    "broken": "the transport breaks the rule, and a router depends on it",
+    "skipped": "the transport does not have this feature, or it cannot be checked here",
 }
 
 

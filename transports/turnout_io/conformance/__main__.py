@@ -6,10 +6,19 @@ import argparse
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from turnout_io.conformance import Outcome, Result, check_async_transport, check_transport, render
+from turnout_io.conformance import (
+    ALL_CHECKS,
+    LIMIT,
+    Check,
+    Outcome,
+    Result,
+    check_async_transport,
+    check_transport,
+    render,
+)
 from turnout_io.conformance.markdown import rules_table, summary_table
 
 __all__ = ["SHIPPED", "main"]
@@ -23,20 +32,30 @@ SHIPPED = (
 
 
 def main(arguments: list[str]) -> int:
-    """Print a table for each transport; 1 where a rule is broken, else 0. Raises SystemExit for bad usage."""
+    """Print a table for each transport; return 1 if a rule is broken, else 0.
+
+    Raises:
+        SystemExit: The arguments are wrong.
+    """
     parser = argparse.ArgumentParser(prog="python -m turnout_io.conformance", description=__doc__)
     parser.add_argument("factory", nargs="?", help="what makes the transport, as module:name")
     parser.add_argument("--all", action="store_true", help="check the transports that come with this package")
-    parser.add_argument("--runtime", choices=["trio", "asyncio"], help="what an async transport runs on")
-    parser.add_argument("--markdown", action="store_true", help="print one table of all that was checked")
+    parser.add_argument("--runtime", choices=["trio", "asyncio"], help="the event loop of an async transport")
+    parser.add_argument("--markdown", action="store_true", help="print one table of all transports")
+    parser.add_argument("-k", metavar="RULE", action="append", help="only rules whose name has this text")
+    parser.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS", help="for one check (%(default)s)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="do not print each rule while it is checked")
     options = parser.parse_args(arguments)
     if options.all == bool(options.factory):
         parser.error("name a factory as module:name, or give --all")
-    subjects = SHIPPED if options.all else ((options.factory, options.runtime),)
+    checks = [check for check in ALL_CHECKS if not options.k or any(text in check.rule for text in options.k)]
+    if not checks:
+        parser.error(f"no rule has {' or '.join(options.k)} in its name; --markdown --all lists them")
+    progress = None if options.quiet else _Progress(len(checks))
     found: dict[str, list[Result]] = {}
-    for name, runtime in subjects:
+    for name, runtime in SHIPPED if options.all else ((options.factory, options.runtime),):
         try:
-            results = list(_check(name, runtime))
+            results = _check(name, runtime, checks, options.limit, progress)
         except _Unusable as error:
             parser.error(f"{name}: {error}")
         found[name.rpartition(":")[2]] = results
@@ -45,6 +64,19 @@ def main(arguments: list[str]) -> int:
     if options.markdown:
         print(f"{summary_table(found)}\n\n{rules_table(found)}")
     return 1 if any(result.outcome is Outcome.FAILED for results in found.values() for result in results) else 0
+
+
+class _Progress:
+    """Prints each rule before it is checked, and what was found, to standard error."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+
+    def begin(self, number: int, check: Check) -> None:
+        print(f"[{number}/{self._total}] {check.rule} … ", end="", file=sys.stderr, flush=True)
+
+    def end(self, result: Result) -> None:
+        print(result.label, file=sys.stderr, flush=True)
 
 
 class _Unusable(Exception):
@@ -71,8 +103,14 @@ def _import(name: str) -> Callable[..., Any]:
     return made
 
 
-def _check(name: str, runtime: str | None) -> Iterator[Result]:
-    """An async transport is known by its `open`."""
+def _check(
+    name: str, runtime: str | None, checks: Sequence[Check], limit: float, progress: _Progress | None
+) -> list[Result]:
+    """Check the transport of one factory. It is async if its `open` is a coroutine function.
+
+    Raises:
+        _Unusable: The factory cannot be used.
+    """
     factory = _import(name)
     try:
         opening = getattr(factory(), "open", None)
@@ -80,11 +118,20 @@ def _check(name: str, runtime: str | None) -> Iterator[Result]:
         raise _Unusable(f"calling it without arguments makes no transport: {type(error).__name__}: {error}") from error
     if not callable(opening):
         raise _Unusable("what it makes has no method `open`; `turnout_io.base` says what a transport is")
-    if not inspect.iscoroutinefunction(opening):
-        return check_transport(factory)
-    if runtime is None:
+    is_async = inspect.iscoroutinefunction(opening)
+    if is_async and runtime is None:
         raise _Unusable("this is an async transport; say what it runs on, with --runtime trio or --runtime asyncio")
-    return check_async_transport(factory, runtime)
+    results: list[Result] = []
+    for number, check in enumerate(checks, 1):
+        if progress is not None:
+            progress.begin(number, check)
+        if is_async and runtime is not None:
+            results.extend(check_async_transport(factory, runtime, [check], limit=limit))
+        else:
+            results.extend(check_transport(factory, [check], limit=limit))
+        if progress is not None:
+            progress.end(results[-1])
+    return results
 
 
 if __name__ == "__main__":

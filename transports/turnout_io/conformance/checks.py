@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from turnout_io.base import AsyncTransport, Transport
 from turnout_io.conformance import (
@@ -22,9 +22,13 @@ from turnout_io.conformance.adapters import (
     TrioAdapter,
     run_blocking,
 )
+from turnout_io.conformance.failures import describe_failure
 from turnout_io.conformance.harness import Check, DoesNotApply, Harness, Outcome, Result, Strictness
+from turnout_io.conformance.watchdog import CheckTimedOut, run_within
 
 __all__ = ["ALL_CHECKS", "check_async_transport", "check_transport"]
+
+_Run: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, Strictness | None]]], Strictness | None]
 
 ALL_CHECKS: tuple[Check, ...] = tuple(
     check
@@ -40,25 +44,41 @@ ALL_CHECKS: tuple[Check, ...] = tuple(
 )
 
 
-def check_transport(factory: Callable[..., Transport], rules: Iterable[Check] | None = None) -> Iterator[Result]:
-    """Check a blocking transport: one result for each rule, as it comes.
+LIMIT = 10.0
+"""Seconds for one check. The longest one of a transport that keeps all rules takes about two on an idle machine."""
 
-    factory  makes a transport. It is called without arguments, and for some rules with the settings that it takes by
-             name: `ca_file` (a path, of a PEM file), `client_cert` (a path, of a PEM file with certificate and key) and
-             `proxy` (a URL, with user and password in it where there are any). Rules whose settings it does not take
-             are skipped.
-    rules    those of `ALL_CHECKS` to check; None for all
+
+def check_transport(
+    factory: Callable[..., Transport], rules: Iterable[Check] | None = None, *, limit: float = LIMIT
+) -> Iterator[Result]:
+    """Check a blocking transport; yield one result for each rule as soon as it is known.
+
+    Args:
+        factory: Makes a transport. It is called without arguments, and for some rules with the settings that it takes
+            by name: `ca_file` (the path of a PEM file), `client_cert` (the path of a PEM file with certificate and
+            key) and `proxy` (a URL, which may hold user and password). Rules whose settings it does not take are
+            skipped.
+        rules: Those of `ALL_CHECKS` to check; None for all.
+        limit: Seconds for one check; a check that takes longer has failed.
     """
     for check in ALL_CHECKS if rules is None else rules:
-        yield _run(check, factory, BlockingAdapter, lambda action: run_blocking(action()), cancels=False)
+        yield _run(check, factory, BlockingAdapter, lambda action: run_blocking(action()), cancels=False, limit=limit)
 
 
 def check_async_transport(
-    factory: Callable[..., AsyncTransport], runtime: str, rules: Iterable[Check] | None = None
+    factory: Callable[..., AsyncTransport],
+    runtime: str,
+    rules: Iterable[Check] | None = None,
+    *,
+    limit: float = LIMIT,
 ) -> Iterator[Result]:
-    """Check an async transport under `runtime`, "trio" or "asyncio"; else like `check_transport`."""
+    """Check an async transport under `runtime`, "trio" or "asyncio"; else like `check_transport`.
+
+    Raises:
+        ValueError: The runtime is another one.
+    """
     wrap: Callable[[Any], TransportAdapter]
-    run: Callable[[Callable[[], Coroutine[Any, Any, Strictness | None]]], Strictness | None]
+    run: _Run
     if runtime == "trio":
         import trio
 
@@ -70,16 +90,17 @@ def check_async_transport(
     else:
         raise ValueError(f'the runtime is "trio" or "asyncio", not {runtime!r}')
     for check in ALL_CHECKS if rules is None else rules:
-        yield _run(check, factory, wrap, run, cancels=True)
+        yield _run(check, factory, wrap, run, cancels=True, limit=limit)
 
 
 def _run(
     check: Check,
     factory: Callable[..., Any],
     wrap: Callable[[Any], TransportAdapter],
-    run: Callable[[Callable[[], Coroutine[Any, Any, Strictness | None]]], Strictness | None],
+    run: _Run,
     *,
     cancels: bool,
+    limit: float,
 ) -> Result:
     if reason := _why_not(check, factory, cancels=cancels):
         return Result(check.rule, check.description, Outcome.SKIPPED, None, reason)
@@ -98,18 +119,18 @@ def _run(
                 await adapter.close()
 
     try:
-        strictness = run(whole)
+        strictness = run_within(limit, lambda: run(whole))
     except DoesNotApply as reason:
         return Result(check.rule, check.description, Outcome.SKIPPED, None, str(reason))
+    except CheckTimedOut as fault:
+        return Result(check.rule, check.description, Outcome.FAILED, None, str(fault))
     except Exception as fault:
-        told = str(fault) or "an assertion does not hold"
-        where = _line_in_checks(fault)
-        return Result(check.rule, check.description, Outcome.FAILED, None, f"{type(fault).__name__}: {told}{where}")
+        return Result(check.rule, check.description, Outcome.FAILED, None, describe_failure(fault))
     return Result(check.rule, check.description, Outcome.PASSED, strictness)
 
 
 def _why_not(check: Check, factory: Callable[..., Any], *, cancels: bool) -> str:
-    """Why this check cannot be run; "" where it can."""
+    """Return why this check cannot be run; "" if it can."""
     if check.needs_cancellation and not cancels:
         return "blocking code cannot be cancelled"
     if check.needs_certificates:
@@ -122,14 +143,3 @@ def _why_not(check: Check, factory: Callable[..., Any], *, cancels: bool) -> str
         return ""
     missing = sorted(check.needs - parameters.keys())
     return f"the factory takes no {' and no '.join(missing)}" if missing else ""
-
-
-def _line_in_checks(fault: BaseException) -> str:
-    """The line of the check that failed, so that it can be looked up."""
-    trace, found = fault.__traceback__, ""
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if "checks_" in name:
-            found = f" ({name.rpartition('/')[2]}:{trace.tb_lineno})"
-        trace = trace.tb_next
-    return found

@@ -142,7 +142,7 @@ async def _(harness: Harness) -> None:
 async def _(harness: Harness) -> None:
     for wire in (b"zz\r\nhello\r\n", b"\r\n", b"-1\r\n", b"5 5\r\n"):
         got, _ = await _reading(harness, Send(CHUNKED + chunk(b"hello") + wire), Hold())
-        assert got == b"hello", f"{got!r} before {wire!r}"
+        assert got == b"hello", f"read must return b'hello', which arrived before {wire!r}; it returned {got!r}"
 
 
 @CHECKS.add("protocol.strict-chunks", "chunk sizes that only a lenient parser takes are an error")

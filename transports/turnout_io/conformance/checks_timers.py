@@ -38,7 +38,10 @@ async def _opening(
         started = time.monotonic()
         fault = await expect(TimedOut, adapter.open(HttpRequest("POST", server.url, (), body), timeouts))
         in_time = _in_time(started)
-        await harness.client_closed(adapter, server.wait_for_connection)
+        try:
+            await harness.client_closed(adapter, server.wait_for_connection)
+        except AssertionError as error:
+            raise AssertionError(f"the timer ended {'in time' if in_time else 'late'}, but {error}") from None
         return fault, in_time
 
 
@@ -239,7 +242,7 @@ async def _(harness: Harness) -> None:
         port = listener.getsockname()[1]
     fault = await expect(ConnectFailed, harness.fetch(harness.make(), f"http://127.0.0.1:{port}"))
     assert fault.phase is Phase.NOT_SENT
-    assert str(port) in str(fault)
+    assert str(port) in str(fault), f"the message must name the port {port}, but it is: {fault}"
 
 
 @CHECKS.add("connect.no-such-host", "a name without an address is ConnectFailed, and the message names it")
@@ -253,13 +256,16 @@ async def _(harness: Harness) -> None:
     )
     assert isinstance(fault, ConnectFailed | TimedOut)
     assert fault.phase is Phase.NOT_SENT
-    assert "no-such-host.invalid" in str(fault)
+    assert "no-such-host.invalid" in str(fault), f"the message must name the host, but it is: {fault}"
 
 
 @CHECKS.add("connect.bad-url", "a URL that cannot be requested is an error of Turnout's")
 async def _(harness: Harness) -> None:
     for url in ("ftp://127.0.0.1/", "http://", f"http://{'a' * 64}.test/", "http://a..b/"):
-        await expect(TurnoutError, harness.fetch(harness.make(), url))
+        try:
+            await expect(TurnoutError, harness.fetch(harness.make(), url))
+        except AssertionError as error:
+            raise AssertionError(f"{url!r}: {error}") from None
 
 
 @CHECKS.add("connect.both-families", "localhost is reached, whichever family the server listens on")

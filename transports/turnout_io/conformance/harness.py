@@ -84,9 +84,13 @@ class Harness:
     make: Callable[..., TransportAdapter]
 
     async def client_closed(self, adapter: TransportAdapter, connection: Callable[[], ConnectionRecord]) -> None:
-        """Wait for the peer's end of a connection. Raises AssertionError where it does not come."""
+        """Wait until the transport has closed a connection.
+
+        Raises:
+            AssertionError: The connection is still open after 5 s.
+        """
         closed = await adapter.run_with(lambda: connection().closed_by_client.wait(5.0))
-        assert closed, "the connection was not closed"
+        assert closed, "the transport left the connection open: it must close it after an error and after a close"
 
     async def fetch(
         self,
@@ -175,12 +179,15 @@ async def collect(response: Response, seconds: float = 5.0) -> bytes:
 
 
 async def expect(kind: type[E], action: Coroutine[Any, Any, object]) -> E:
-    """The error that `action` raises, which must be of this kind."""
+    """Return the error that the action raises.
+
+    Raises:
+        AssertionError: The action raises an error of another kind, or none.
+    """
     try:
         result = await action
     except kind as fault:
         return fault
     except Exception as fault:
-        raise AssertionError(f"{kind.__name__} was due, and {type(fault).__name__} came: {fault}") from fault
-    shown = repr(result)[:80]
-    raise AssertionError(f"{kind.__name__} was due, and none came (but {shown})")
+        raise AssertionError(f"expected {kind.__name__}, but got {type(fault).__name__}: {fault}") from fault
+    raise AssertionError(f"expected {kind.__name__}, but got no error: {repr(result)[:80]}")
