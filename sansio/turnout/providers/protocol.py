@@ -157,6 +157,23 @@ class TokenCounter(Protocol):
 
 
 @runtime_checkable
+class Continuer(Protocol):
+    """A provider that may end a request with half an answer, and continues it in the next one."""
+
+    def continuation(self, request: ChatRequest, response: ChatResponse) -> ChatRequest | None:
+        """Return the request for the rest of an answer.
+
+        Args:
+            request: The request that the response is for.
+            response: Its response.
+
+        Returns:
+            The request. None if the answer is whole, or if the caller forbids to continue it.
+        """
+        ...
+
+
+@runtime_checkable
 class Reranker(Protocol):
     """A provider with `Capability.RERANK`."""
 

@@ -114,6 +114,17 @@ class Gemini(Dialect):
         http_request = self._post(request.model.model_id, verb, self._body(request), stream=True)
         return self.stream_exchange(http_request, request, lambda *parts: GeminiReader(self, *parts), dropped=dropped)
 
+    def continuation(self, request: ChatRequest, response: ChatResponse) -> ChatRequest | None:
+        """See `turnout.providers.protocol.Continuer`. The token of half an answer is a field of the next request."""
+        token = response.extra.get("continuationToken")
+        extra = self.adapt_model(request.model).extra
+        if response.raw_finish_reason != "CONTINUATION" or not isinstance(token, str):
+            return None
+        if extra.get("automaticContinuation") is False or extra.get("continuationToken") == token:
+            return None
+        model = attrs.evolve(request.model, extra={**extra, "continuationToken": token})
+        return request.for_model(model)
+
     def embed(self, request: EmbeddingRequest) -> HttpExchange[EmbeddingResponse]:
         model_id = request.model.model_id.removeprefix("models/")
         own = request.for_model(self.adapt_model(request.model))

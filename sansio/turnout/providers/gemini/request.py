@@ -105,6 +105,7 @@ def generate_body(request: ChatRequest, schemas: SchemaSubset | None, *, vertex:
     generation = _generation(request, schemas)
     extra = dict(model.extra)
     own = extra.pop("generationConfig", None)
+    extra.pop("automaticContinuation", None)  # whether the caller wants half answers continued
     if isinstance(own, Mapping):
         generation |= own
     if generation:

@@ -321,11 +321,13 @@ class Call(CallStatus):
         if is_last:
             self._writer.answered(now, str(attempt.candidate))
             self._end(Finish(self._operation.result(self.trace)))
+        else:
+            self._response.merged = attempt
         attempt.move(AttemptState.DRAINING)
         attempt.first_content_deadline = now + self._policy.timeouts.drain
         if not self._operation.streams_to_caller:
             return ()
-        return events if result is received else with_usage(events, result.usage)
+        return events if is_last and result is received else with_usage(events, result.usage, is_last=is_last)
 
     def _on_timeout(self, attempt: Attempt, now: float) -> tuple[Event, ...]:
         """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""
@@ -377,7 +379,9 @@ class Call(CallStatus):
         self._apply(failure, decision, now)
         response.committed = False
         if mode == "resume":
+            response.merged = failure.attempt
             return events
+        self._operation.restart()
         return (*events, Restarted(self._plan.attempts + 1, failure.partial))
 
     def _apply(self, failure: Failure, decision: Decision, now: float) -> None:

@@ -73,6 +73,14 @@ class Operation:
         """
         return False
 
+    @property
+    def prefix(self) -> ChatResponse | None:
+        """The part of the response that the next exchange continues, if it arrived in another exchange."""
+        return None
+
+    def restart(self) -> None:
+        """Forget the parts that arrived: the next exchange is for the whole response."""
+
     def prepare_resume(self, partial: ChatResponse | None) -> bool:
         """Prepare to resume an interrupted response. Return False if it cannot be resumed."""
         return False

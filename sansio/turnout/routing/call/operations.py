@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
 from turnout._validation import instance
 from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
-from turnout.errors import ProviderError, RemoteProtocolError, TurnoutError
+from turnout.errors import CapabilityUnsupported, ProviderError, RemoteProtocolError, TurnoutError
 from turnout.messages import Audio, File, Image, Message, Role, Text
 from turnout.providers.protocol import Exchange, ModelPage, Provider
 from turnout.routing.call.operation import Operation
@@ -29,6 +29,9 @@ _PART_NEEDS: Mapping[type, Capability] = {
     Audio: Capability.AUDIO,
     File: Capability.FILES,
 }
+ContinuationOf: TypeAlias = Callable[[ChatRequest, ChatResponse], ChatRequest | None]
+MAX_CONTINUATIONS = 64
+"""How many half answers one call continues: a server that never ends must not be asked for ever."""
 _CHAT = frozenset({Capability.CHAT})
 _STREAM = frozenset({Capability.STREAM})
 
@@ -56,6 +59,11 @@ class Chat(Operation):
     request: ChatRequest = attrs.field(validator=instance(ChatRequest), on_setattr=attrs.setters.NO_OP)
     collect: bool = False
     _prompt_tokens: int | None = attrs.field(default=None, init=False)
+    _prefix: ChatResponse | None = attrs.field(default=None, init=False)  # the part that the next response continues
+    # By candidate: `Continuer.continuation` and the request, if the provider may end it with half an answer.
+    _sent: dict[str, tuple[ContinuationOf, ChatRequest]] = attrs.field(factory=dict, init=False)
+    _rest: tuple[str, ChatRequest] | None = attrs.field(default=None, init=False)  # for the rest of half an answer
+    _continued: int = attrs.field(default=0, init=False)
     name: ClassVar[str] = "chat"
 
     @property
@@ -82,15 +90,51 @@ class Chat(Operation):
         return self._prompt_tokens, completion_tokens(candidate.model)
 
     def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
-        request = self.request.for_model(model)
+        request = self._next_request(model)
+        continuation: ContinuationOf | None = getattr(provider, "continuation", None)
+        if continuation is not None:
+            self._sent[str(model)] = continuation, request
         return provider.stream(request) if self.streams else provider.chat(request)
+
+    def _next_request(self, model: ModelConfig) -> ChatRequest:
+        """Return the request for this candidate: for the rest of its half answer, or from the beginning."""
+        if self._rest is not None:
+            candidate, request = self._rest
+            if candidate == str(model):
+                return request
+            self.restart()
+        return self.request.for_model(model)
+
+    @property
+    def prefix(self) -> ChatResponse | None:
+        return self._prefix
+
+    def restart(self) -> None:
+        self._prefix = self._rest = None
+
+    def merge(self, result: ChatResponse) -> ChatResponse:
+        return concatenate(self._prefix, result) if self._prefix is not None else result
+
+    def add_result(self, result: ChatResponse) -> bool:
+        rest = self._request_for_rest(result) if self._sent else None
+        if rest is None:
+            return Operation.add_result(self, result)
+        self._prefix, self._rest = result, (str(result.model), rest)
+        self._continued += 1
+        return False
+
+    def _request_for_rest(self, result: ChatResponse) -> ChatRequest | None:
+        sent = self._sent.get(str(result.model))
+        if sent is None or self._continued >= MAX_CONTINUATIONS:
+            return None
+        continuation, request = sent
+        return continuation(request, result)
 
 
 @attrs.define(eq=False)
 class Stream(Chat):
     """A response that reaches the caller as it arrives."""
 
-    _prefix: ChatResponse | None = attrs.field(default=None, init=False)  # the part that a resumed response continues
     name: ClassVar[str] = "stream"
     streams_to_caller: ClassVar[bool] = True
 
@@ -106,7 +150,7 @@ class Stream(Chat):
     @property
     def _resumed_tokens(self) -> int:
         """The tokens of the part that a resumed response continues."""
-        return text_tokens(self._prefix.text) if self._prefix is not None else 0
+        return text_tokens(self._prefix.text) if self._prefix is not None and self._rest is None else 0
 
     def prepare_resume(self, partial: ChatResponse | None) -> bool:
         """Prepare to resume. Only plain text can be prefilled, and most models refuse one that ends in white space."""
@@ -115,22 +159,26 @@ class Stream(Chat):
             return False
         if not partial.text or partial.text[-1].isspace():
             return False
-        self._prefix = partial
+        self._prefix, self._rest = partial, None
+        self._sent.clear()
         ceiling = self.request.model.max_tokens
         return ceiling is None or text_tokens(partial.text) < ceiling
 
-    def merge(self, result: ChatResponse) -> ChatResponse:
-        return concatenate(self._prefix, result) if self._prefix is not None else result
+    def _next_request(self, model: ModelConfig) -> ChatRequest:
+        if self._rest is not None and self._rest[0] != str(model):
+            raise CapabilityUnsupported(f"{model}: cannot continue half an answer of {self._rest[0]}")
+        return Chat._next_request(self, model)
 
     def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[ChatResponse]:
+        if self._prefix is None or self._rest is not None:
+            return Chat.start_exchange(self, provider, model)
         request = self.request.for_model(model)
-        if self._prefix is not None:
-            prefill = provider.facts(model.model_id).prefill or {}
-            text = self._prefix.text
-            # The partial response has no reasoning block, and models reject a new one after a prefill.
-            left = max(1, model.max_tokens - self._resumed_tokens) if model.max_tokens is not None else None
-            request = request.for_model(attrs.evolve(model, max_tokens=left, reasoning_effort=None))
-            request = attrs.evolve(request, messages=(*request.messages, Message(Role.ASSISTANT, text, extra=prefill)))
+        prefill = provider.facts(model.model_id).prefill or {}
+        text = self._prefix.text
+        # The partial response has no reasoning block, and models reject a new one after a prefill.
+        left = max(1, model.max_tokens - self._resumed_tokens) if model.max_tokens is not None else None
+        request = request.for_model(attrs.evolve(model, max_tokens=left, reasoning_effort=None))
+        request = attrs.evolve(request, messages=(*request.messages, Message(Role.ASSISTANT, text, extra=prefill)))
         return provider.stream(request)
 
 

@@ -23,14 +23,18 @@ class PartialResponse:
         operation: The operation of the call.
         committed: True if the caller has received content that no `Restarted` event has retracted.
         interrupted: The newest response that broke after that.
+        merged: The newest attempt whose part the operation has joined to the parts before it.
     """
 
     operation: Operation
     committed: bool = False
     interrupted: ChatResponse | None = None
+    merged: Attempt | None = None
 
     def of(self, attempt: Attempt) -> ChatResponse | None:
         """Return the response of an attempt as far as it arrived, joined to the part of an earlier attempt."""
+        if attempt is self.merged:
+            return self.operation.prefix
         partial = attempt.partial()
         if partial is None:
             return None

@@ -9,7 +9,7 @@ import attrs
 from turnout.chat import ChatResponse, FinishReason, RateLimit, Usage
 from turnout.errors import ContentFiltered
 from turnout.events import End, Event
-from turnout.messages import Message
+from turnout.messages import Part, Text, Thinking
 from turnout.prices import Price
 
 __all__ = ["concatenate", "content_filter_error", "rate_limit_of", "sum_usage", "usage_of", "with_cost", "with_usage"]
@@ -62,10 +62,28 @@ def content_filter_error(result: object, provider: str) -> ContentFiltered | Non
 
 def concatenate(first: ChatResponse, rest: ChatResponse) -> ChatResponse:
     """Return one response of two parts, of which the second continues the first."""
-    content = (*first.message.content, *rest.message.content)
-    texts = first.text + rest.text
-    message = attrs.evolve(rest.message, content=Message.assistant(texts).content if texts else content)
-    return attrs.evolve(rest, message=message, usage=sum_usage([first.usage, rest.usage]))
+    before, after = first.message, rest.message
+    message = attrs.evolve(
+        after, content=_joined(before.content, after.content), tool_calls=(*before.tool_calls, *after.tool_calls)
+    )
+    return attrs.evolve(
+        rest,
+        message=message,
+        usage=sum_usage([first.usage, rest.usage]),
+        logprobs=[*(first.logprobs or ()), *(rest.logprobs or ())] or None,
+        citations=(*first.citations, *rest.citations),
+    )
+
+
+def _joined(first: tuple[Part, ...], rest: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the parts of both. A text that was cut between them is one part again, unless a signature ends it."""
+    if not first or not rest:
+        return (*first, *rest)
+    end, begin = first[-1], rest[0]
+    for kind in (Text, Thinking):
+        if isinstance(end, kind) and isinstance(begin, kind) and end.signature is None and not end.extra:
+            return (*first[:-1], attrs.evolve(begin, text=end.text + begin.text), *rest[1:])
+    return (*first, *rest)
 
 
 def sum_usage(usages: list[Usage]) -> Usage:
@@ -97,6 +115,8 @@ def _summed_details(usages: list[Usage]) -> dict[str, Any]:
 _NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not in ("source", "service_tier", "details"))
 
 
-def with_usage(events: tuple[Event, ...], usage: Usage) -> tuple[Event, ...]:
-    """Return the events, with this usage on the `End` among them."""
+def with_usage(events: tuple[Event, ...], usage: Usage, *, is_last: bool) -> tuple[Event, ...]:
+    """Return the events, with this usage on the `End` among them; without the `End` if another part follows."""
+    if not is_last:
+        return tuple(event for event in events if not isinstance(event, End))
     return tuple(attrs.evolve(event, usage=usage) if isinstance(event, End) else event for event in events)
