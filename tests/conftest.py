@@ -8,6 +8,11 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+from turnout.routing.call import attempt
+
+# Errors that no exchange should raise fail a test, and do not only fail an attempt.
+attempt.RAISE_UNEXPECTED = True
+
 settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", settings.get_profile("searching"), derandomize=True)
 settings.load_profile("searching")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
 from turnout.chat import ChatResponse
-from turnout.errors import LocalProtocolError, TimedOut, Timer
+from turnout.errors import LocalProtocolError, RemoteProtocolError, TimedOut, Timer, TurnoutError
+from turnout.events import Event
 from turnout.http import TransportTimeouts
 from turnout.providers.protocol import Exchange
 from turnout.routing.call.operation import Operation
@@ -20,6 +22,9 @@ from turnout.routing.state.lease import Lease
 from turnout.routing.state.waiter import Admitted
 
 __all__ = ["Attempt"]
+
+RAISE_UNEXPECTED = False
+"""For tests: errors of an exchange that are no `TurnoutError` pass through. Else the attempt fails with them."""
 
 
 @attrs.define(eq=False)
@@ -61,6 +66,7 @@ class Attempt:
     drain_until: float | None = attrs.field(default=None, init=False)
     read_at: float = attrs.field(default=0.0, init=False)
     head_at: float = attrs.field(default=0.0, init=False)
+    _broken: RemoteProtocolError | None = attrs.field(default=None, init=False)
 
     @classmethod
     def start(
@@ -149,11 +155,63 @@ class Attempt:
         delay = hedge.delay if hedge.delay is not None else self.candidate.state.latency.quantile(hedge.quantile)
         return now + delay if delay is not None else math.inf
 
+    # -- the exchange -----------------------------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> TurnoutError | None:
+        """The error that stands; None if there is none."""
+        return self._broken or self.exchange.failure
+
+    def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Give the exchange the head of its response."""
+        try:
+            self.exchange.receive_head(status, headers)
+        except Exception as error:
+            self.unexpected(error)
+
+    def receive_end(self) -> tuple[Event, ...]:
+        """Give the exchange the end of its response."""
+        try:
+            return self.exchange.receive_end()
+        except Exception as error:
+            self.unexpected(error)
+            return ()
+
+    def result(self) -> Any:
+        """Return the result of the exchange.
+
+        Raises:
+            RemoteProtocolError: If it cannot be made of what arrived.
+        """
+        try:
+            return self.exchange.result
+        except RemoteProtocolError:
+            raise
+        except Exception as error:
+            raise self.unexpected(error) from error
+
+    def unexpected(self, error: Exception) -> RemoteProtocolError:
+        """Return the failure for an error that the exchange should not have raised: no response may end the call.
+
+        Raises:
+            LocalProtocolError: If it is one, because that blames the caller of the exchange.
+        """
+        if isinstance(error, LocalProtocolError) or RAISE_UNEXPECTED:
+            raise error
+        self._broken = RemoteProtocolError(
+            f"{self.candidate}: the response cannot be read: {type(error).__name__}; this is a fault of Turnout, "
+            "or of a dialect of your own, so please report it"
+        )
+        self._broken.__cause__ = error
+        return self._broken
+
     def partial(self) -> ChatResponse | None:
         """Return the chat response as far as it arrived; None if there is none."""
         try:
             result = self.exchange.result
-        except LocalProtocolError:
+        except Exception as error:
+            if RAISE_UNEXPECTED and not isinstance(error, LocalProtocolError):
+                raise
             return None
         return result if isinstance(result, ChatResponse) else None
 

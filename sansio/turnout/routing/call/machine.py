@@ -200,12 +200,12 @@ class Call(CallStatus):
         running = self._take_result(attempt, "receive_head")
         if running.state is not AttemptState.OPENING:
             raise LocalProtocolError(f"receive_head was called twice for attempt {attempt}")
-        running.exchange.receive_head(status, headers)
+        running.receive_head(status, headers)
         running.move(AttemptState.RESPONSE_STARTED)
         running.head_at = now
         self._writer.response_started(now, attempt, status)
-        if running.exchange.failure is not None:
-            return self._fail(running, running.exchange.failure, (), now)
+        if running.failure is not None:
+            return self._fail(running, running.failure, (), now)
         return ()
 
     def receive_data(self, attempt: int, data: bytes, now: float) -> tuple[Event, ...]:
@@ -214,7 +214,10 @@ class Call(CallStatus):
         if running.state is AttemptState.DRAINING:
             return ()  # padding after the terminator
         exchange = running.exchange
-        events = exchange.receive_data(data)
+        try:
+            events = exchange.receive_data(data)
+        except Exception as error:
+            return self._fail(running, running.unexpected(error), (), now)
         if exchange.failure is not None:
             return self._fail(running, exchange.failure, events, now)
         if events:
@@ -241,9 +244,9 @@ class Call(CallStatus):
         return self._end_body(running, now)
 
     def _end_body(self, running: Attempt, now: float) -> tuple[Event, ...]:
-        events = running.exchange.receive_end()
-        if running.exchange.failure is not None:
-            return self._fail(running, running.exchange.failure, events, now)
+        events = running.receive_end()
+        if running.failure is not None:
+            return self._fail(running, running.failure, events, now)
         if events and running.state is not AttemptState.STREAMING:
             self._on_first_content(running, now)
         delivered = self._complete(running, events, now)
@@ -300,7 +303,11 @@ class Call(CallStatus):
 
     def _complete(self, attempt: Attempt, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
         """Take the complete response of an exchange."""
-        provider, received = attempt.candidate.provider.name, attempt.exchange.result
+        provider = attempt.candidate.provider.name
+        try:
+            received = attempt.result()
+        except RemoteProtocolError as error:
+            return self._fail(attempt, error, (), now)
         priced = with_cost(received, attempt.candidate.price)
         usage = usage_of(priced)
         self.selector.cost.complete(attempt, usage)
