@@ -15,6 +15,7 @@ import attrs
 from turnout.batch.index import ResumeIndex, RowState
 from turnout.batch.output import OutputHead, read_heads
 from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered
+from turnout_io.batch.input_file import read_input
 from turnout_io.batch.output_file import OutputFile, read_blocks
 
 __all__ = ["Changed", "CheckedInput", "RetryFailed", "check_input", "pending_rows", "put_in_order", "read_index"]
@@ -101,7 +102,7 @@ def check_input(
     touched: list[tuple[int, int, str, str]] = []  # row, line, custom_id, key
     line = 1
     pending, is_done, salt = checked.pending, index.is_done, reader.salt
-    for block in read_blocks(path):
+    for block in read_input(path):
         heads = reader.heads(block, line)
         lines: dict[int, tuple[int, bytes]] | None = None
         for offset, head in enumerate(heads):
@@ -148,7 +149,7 @@ def pending_rows(path: str | os.PathLike[str], reader: RowReader, pending: bytea
         pending: One byte for each row.
     """
     position, line = 0, 1
-    for block in read_blocks(path):
+    for block in read_input(path):
         lines = block.count(b"\n")
         for number, text in numbered(block, line):
             if position < len(pending) and pending[position]:
@@ -187,7 +188,7 @@ def put_in_order(output: OutputFile, ordered_like: str | os.PathLike[str] | None
             return
         taken = bytearray(len(last))
         line = 1
-        for block in read_blocks(ordered_like):
+        for block in read_input(ordered_like):
             for number, text in numbered(block, line):
                 head = reader.head(text, number)
                 custom_id = head.custom_id or reader.content_id(text, number)
@@ -230,7 +231,7 @@ def _refuse_duplicates(path: str | os.PathLike[str], reader: RowReader, ids: arr
         return
     first: dict[str, int] = {}
     line = 1
-    for block in read_blocks(path):
+    for block in read_input(path):
         for number, text in numbered(block, line):
             custom_id = reader.head(text, number).custom_id
             if custom_id is not None and hash(custom_id) in repeated:

@@ -1,0 +1,219 @@
+"""`python -m benchmarks.ray_rows`: answer rows with Ray Data, kill an actor, and compare with Ray's own HTTP processor.
+
+It needs the extra `ray`. The provider is the sandbox, which waits 50 ms before each answer. The exit code is 1 if a row
+is missing or double, or if more requests are repeated than were in flight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from turnout_io.ray import ask_rows
+from turnout_sandbox import Fault, Sandbox
+
+__all__ = ["main"]
+
+MODEL = "openai/gpt-4o-mini"
+ACTORS, CONCURRENCY = 2, 100
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _processes() -> Iterator[tuple[int, str, float]]:
+    """Yield the identifier, the name and the CPU seconds of each process of Ray."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if name.startswith("ray::"):
+            yield int(folder.name), name, (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@attrs.define
+class Meter:
+    """CPU seconds of all processes of Ray, sampled, because some end before the job does."""
+
+    first: dict[int, float] = attrs.field(factory=dict)
+    last: dict[int, float] = attrs.field(factory=dict)
+
+    def sample(self) -> None:
+        for process, _, seconds in _processes():
+            self.first.setdefault(process, seconds if not self.last else 0.0)
+            self.last[process] = seconds
+
+    @property
+    def seconds(self) -> float:
+        return sum(seconds - self.first[process] for process, seconds in self.last.items())
+
+
+@contextmanager
+def _every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    """Call `action` again and again, from a thread."""
+    ended = threading.Event()
+
+    def loop() -> None:
+        while not ended.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        action()
+
+
+@attrs.frozen
+class Outcome:
+    """What a job did.
+
+    Attributes:
+        rows: Rows of the result.
+        failed: Rows with an error.
+        wrong: Rows that are missing or double.
+        sent: Requests that the provider received.
+        seconds: Wall time.
+        cpu: CPU seconds of all processes of Ray.
+    """
+
+    name: str
+    rows: int
+    failed: int
+    wrong: int
+    sent: int
+    seconds: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:24} rows {self.rows:6} failed {self.failed} missing or double {self.wrong} sent {self.sent} "
+            f"{self.rows / self.seconds:7.0f} rows/s  {1e6 * self.cpu / self.rows:7.0f} us of CPU a row"
+        )
+
+
+def _measured(name: str, count: int, sandbox: Sandbox, job: Callable[[], list[dict[str, Any]]]) -> Outcome:
+    before = len(sandbox.requests_to("openai"))
+    meter = Meter()
+    meter.sample()
+    start = time.monotonic()
+    with _every(0.2, meter.sample):
+        rows = job()
+    seconds = time.monotonic() - start
+    found = collections.Counter(row["custom_id"] for row in rows)
+    wrong = sum(found[f"r{number}"] != 1 for number in range(count))
+    failed = sum(bool(row.get("error")) for row in rows)
+    sent = len(sandbox.requests_to("openai")) - before
+    return Outcome(name, len(rows), failed, wrong, sent, seconds, meter.seconds)
+
+
+def _ask(count: int, sandbox: Sandbox, journal: str) -> list[dict[str, Any]]:
+    import ray
+
+    rows = ray.data.from_items([{"custom_id": f"r{n}", "prompt": f"Question {n}"} for n in range(count)])
+    answers = ask_rows(
+        rows,
+        model=MODEL,
+        environ=sandbox.environ(),
+        dotenv=None,
+        actors=ACTORS,
+        concurrency=CONCURRENCY,
+        journal=journal,
+    )
+    found: list[dict[str, Any]] = answers.take_all()
+    return found
+
+
+def _kill_one(sandbox: Sandbox, after: int) -> Callable[[], None]:
+    """Return a function that kills one actor, once, after so many requests."""
+    done = threading.Event()
+
+    def look() -> None:
+        if not done.is_set() and len(sandbox.requests_to("openai")) >= after:
+            for process, name, _ in _processes():
+                if "AskRouter" in name:
+                    os.kill(process, signal.SIGKILL)
+                    print(f"killed {name}", flush=True)
+                    done.set()
+                    return
+
+    return look
+
+
+def _http(count: int, sandbox: Sandbox) -> list[dict[str, Any]]:
+    import ray
+    from ray.data.llm import HttpRequestProcessorConfig, build_processor
+
+    config = HttpRequestProcessorConfig(
+        url=f"{sandbox.url('openai')}/chat/completions",
+        headers={"Authorization": f"Bearer {sandbox.key('openai')}"},
+        concurrency=ACTORS,
+        batch_size=CONCURRENCY,
+    )
+    processor = build_processor(
+        config,
+        preprocess=lambda row: {
+            **row,
+            "payload": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": row["prompt"]}]},
+        },
+        postprocess=lambda row: {"custom_id": row["custom_id"], "response": json.dumps(row["http_response"])},
+    )
+    rows = ray.data.from_items([{"custom_id": f"r{n}", "prompt": f"Question {n}"} for n in range(count)])
+    found: list[dict[str, Any]] = processor(rows).take_all()
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the jobs, print what they did, and exit with 1 if a row was lost or paid too often."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ray_rows", description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--http-rows", type=int, default=1_000, help="rows for Ray's HTTP processor; 0 for none")
+    options = parser.parse_args(arguments)
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    with Sandbox(token_interval=0.0) as sandbox, tempfile.TemporaryDirectory() as folder:
+        sandbox.script("openai", Fault(delay=0.05), forever=True)
+        plain = _measured("turnout", options.rows, sandbox, lambda: _ask(options.rows, sandbox, f"{folder}/plain"))
+        print(plain, flush=True)
+        before = len(sandbox.requests_to("openai"))
+        with _every(0.05, _kill_one(sandbox, before + options.rows * 2 // 5)):
+            killed = _measured(
+                "turnout, actor killed", options.rows, sandbox, lambda: _ask(options.rows, sandbox, f"{folder}/killed")
+            )
+        print(killed, flush=True)
+        if options.http_rows:
+            http = _measured(
+                "Ray's HTTP processor", options.http_rows, sandbox, lambda: _http(options.http_rows, sandbox)
+            )
+            print(http, flush=True)
+            speed = (plain.rows / plain.seconds) / (http.rows / http.seconds)
+            print(f"rows/s: {speed:.1f} x, CPU a row: {plain.cpu / plain.rows / (http.cpu / http.rows):.2f} x")
+    ray.shutdown()
+    repeated = killed.sent - options.rows
+    print(
+        f"requests that were repeated after the kill: {repeated} of {CONCURRENCY} that one actor had in flight at most"
+    )
+    if plain.wrong or killed.wrong or repeated > CONCURRENCY or plain.sent != options.rows:
+        sys.exit("a row was lost, double, or paid too often")
+
+
+if __name__ == "__main__":
+    main()
