@@ -13,7 +13,6 @@ what this process spent within the last window, and with its part of what was fr
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -21,9 +20,10 @@ import attrs
 from turnout.shared.bell import Bell
 from turnout.shared.demand import Demand
 from turnout.shared.messages import WindowReply, WindowRequest
+from turnout.shared.spend_ledger import Block, News, SpendLedger, Taken
 from turnout.shared.timing import WindowTiming
 
-__all__ = ["FailMode", "Spend", "Taken", "WindowLease", "default_burst"]
+__all__ = ["FailMode", "Taken", "WindowLease", "default_burst"]
 
 FailMode: TypeAlias = Literal["local-share", "closed"]
 
@@ -43,50 +43,13 @@ def default_burst(limit: int, typical: int = 1) -> int:
     return min(limit, max(-(-limit // 10), LEAST_BURST * typical))
 
 
-@attrs.define(eq=False)
-class _Block:
-    bucket: int
-    room: int
-    void_at: float
-    void: bool = False
-
-
-@attrs.define(eq=False)
-class Spend:
-    """What was spent from one block within a short time.
-
-    Attributes:
-        first: Seconds; the first of it.
-        time: Seconds; the last of it.
-        amount: What was spent, corrections included.
-        bucket: Where the store has booked it, if it has.
-        booked: What the store has booked for it there.
-        final: True if it is booked at its own time, not at the end of its block.
-        gone: True if it has left the window.
-        sent: True if a request that reports it has no reply yet.
-    """
-
-    first: float
-    time: float
-    amount: int
-    block: _Block | None
-    bucket: int | None = None
-    booked: int = 0
-    final: bool = False
-    gone: bool = False
-    sent: bool = False
-
-
-Taken: TypeAlias = "list[tuple[Spend, int]]"
-
-
 @attrs.frozen
 class _Sent:
-    """A request without a reply, and the (spend, amount, age in milliseconds) that it reports."""
+    """A request without a reply, the time at which it was sent, and the spends that it reports."""
 
     request: WindowRequest
     at: float
-    news: tuple[tuple[Spend, int, int], ...]
+    news: News
 
 
 @attrs.define(eq=False)
@@ -116,11 +79,7 @@ class WindowLease:
     connected: bool = attrs.field(default=False, init=False)
     resyncs: int = attrs.field(default=0, init=False)
     overspent: int = attrs.field(default=0, init=False)  # beyond what was granted or allowed, in all
-    _blocks: deque[_Block] = attrs.field(factory=deque, init=False)
-    _history: deque[Spend] = attrs.field(factory=deque, init=False)
-    _sum: int = attrs.field(default=0, init=False)
-    _changed: dict[Spend, None] = attrs.field(factory=dict, init=False)  # the next request has news of these
-    _released: dict[int, int] = attrs.field(factory=dict, init=False)
+    _ledger: SpendLedger = attrs.field(init=False)
     _sent: _Sent | None = attrs.field(default=None, init=False)
     _unsent: bool = attrs.field(default=False, init=False)  # the request in `_sent` must be sent again
     _sequence: int = attrs.field(default=0, init=False)
@@ -143,6 +102,7 @@ class WindowLease:
 
     def __attrs_post_init__(self) -> None:
         self.timing = WindowTiming.of(self.seconds)
+        self._ledger = SpendLedger(self.seconds, self.timing.grain / 1000)
         self._demand = Demand(self.timing.beat / 1000)
         self._smallest = self.limit
 
@@ -154,7 +114,7 @@ class WindowLease:
         An amount larger than the limit fits once the window is empty. A wait that is not 0 is a guess; the call is
         woken when a grant arrives.
         """
-        self._expire(now)
+        self._ledger.expire(now)
         fits = min(amount, self._smallest)
         room = self.room
         if fits <= room:
@@ -175,23 +135,13 @@ class WindowLease:
 
     def take(self, amount: int, now: float) -> Taken:
         """Spend `amount`, which `wait` found to fit. What is spent beyond that is counted, and reported as spent."""
-        self._expire(now)
-        if not self._history:
+        ledger = self._ledger
+        ledger.expire(now)
+        if not ledger.history:
             self.bell.rung = True  # the heartbeat begins
-        taken: Taken = []
-        left = amount
-        for block in self._blocks:
-            if left <= 0:
-                break
-            part = min(left, block.room)
-            if part > 0:
-                block.room -= part
-                left -= part
-                taken.append((self._spend(part, block, now), part))
-        if left > 0:
-            if self.connected and amount <= self._smallest:
-                self.overspent += left
-            taken.append((self._spend(left, None, now), left))
+        taken, uncovered = ledger.take(amount, now)
+        if uncovered and self.connected and amount <= self._smallest:
+            self.overspent += uncovered
         self._demand.add(amount, now)
         if self.connected and self._sent is None and self.room < self._low:
             self.bell.rung = True
@@ -200,7 +150,7 @@ class WindowLease:
     def correct(self, taken: Taken, by: int) -> None:
         """Note that what was taken was really so much more, or less."""
         if by > 0 and taken:
-            self._add_more(taken[-1][0], by)
+            self.overspent += by if self._ledger.add(taken[-1][0], by) else 0
         for position in range(len(taken) - 1, -1, -1):
             if by >= 0:
                 return
@@ -208,7 +158,7 @@ class WindowLease:
             part = min(amount, -by)
             taken[position] = (spend, amount - part)
             by += part
-            self._take_back(spend, part)
+            self._ledger.take_back(spend, part)
 
     # -- towards the store --------------------------------------------------------------------------------------
 
@@ -218,12 +168,12 @@ class WindowLease:
             return math.inf
         if self._sent is not None:
             return now if self._unsent else math.inf
-        if self._need or not self._epoch or (self._full and self._history):
+        if self._need or not self._epoch or (self._full and self._ledger.history):
             return max(self._not_before, self._last_sent)
         timing = self.timing
         # An idle process still hears now and then how many share the limit, and what is free.
         soon = self._last_sent + self.seconds / 2
-        if self._blocks or self._history or self._released:
+        if self._ledger.blocks or self._ledger.history or self._ledger.has_released:
             soon = min(soon, self._last_sent + timing.heartbeat / 1000)
         if self._demand.known and self.room < self._low_water(now):
             soon = min(soon, self._last_sent + timing.beat / 2000)
@@ -241,10 +191,10 @@ class WindowLease:
             self._unsent = False
             self._last_sent = now
             return again
-        self._expire(now)
+        self._ledger.expire(now)
         if leaving:
             self.void_blocks()
-        released, spent, news = self._news(now)
+        released, spent, news = self._ledger.news(now)
         self._sequence += 1
         request = WindowRequest(
             name=self.name,
@@ -284,21 +234,14 @@ class WindowLease:
             return
         timing = self.timing
         self._full = False
-        for spend, amount, age in sent.news:
-            spend.sent = False
-            spend.booked = amount
-            if not spend.final:
-                spend.final = True
-                spend.bucket = (reply.now - age) // timing.grain  # the store's own arithmetic
-            if spend.amount != amount and not spend.gone:
-                self._changed[spend] = None
+        self._ledger.confirm(sent.news, reply.now, timing.grain)
         if reply.granted > 0:
             bucket = reply.now // timing.grain + timing.hold_buckets
-            self._blocks.append(_Block(bucket, reply.granted, sent.at + timing.hold / 1000))
+            self._ledger.blocks.append(Block(bucket, reply.granted, sent.at + timing.hold / 1000))
         self._free, self._credit = reply.free, reply.credit
         self._not_before = now + reply.again / 1000
         self._low = self._low_water(now)
-        self._expire(now)
+        self._ledger.expire(now)
 
     def lost(self, now: float) -> None:
         """Note that the store is out of reach."""
@@ -307,12 +250,12 @@ class WindowLease:
         self.connected = False
         self._unsent = self._sent is not None
         self._need = self._backlog = 0
-        self._expire(now)
+        self._ledger.expire(now)
         if self._share_known:
             return  # lost again before a reply: what was free is used already
         self._share_known = True
         self._share_from = max(now, self._last_reply + self.timing.gather / 1000)
-        self._share = self._sum + self.room
+        self._share = self._ledger.sum + self.room
         age, lately = now - self._last_reply, 2 * self.timing.heartbeat / 1000
         if age < self.seconds and self._last_reply > self._first_reply + lately:
             # Others may have been granted so much since the last reply, and other processes may have begun.
@@ -329,23 +272,19 @@ class WindowLease:
 
     def void_blocks(self) -> None:
         """Give up what was granted and not spent: this process was suspended, or ends."""
-        for block in self._blocks:
-            self._release(block.bucket, block.room)
-            block.room = 0
-            block.void = True
-        self._blocks.clear()
+        self._ledger.void_blocks()
 
     # -- what is known ------------------------------------------------------------------------------------------
 
     @property
     def room(self) -> int:
         """What may be spent without a word to the store, as of the last operation."""
-        return sum(block.room for block in self._blocks)
+        return self._ledger.room
 
     def spent(self, now: float) -> int:
         """Return what this process spent within the window."""
-        self._expire(now)
-        return self._sum
+        self._ledger.expire(now)
+        return self._ledger.sum
 
     def note(self, now: float) -> str:
         """Return what a person should know beside "the limit is used up"; "" for nothing."""
@@ -359,8 +298,8 @@ class WindowLease:
         """Return what this process may spend in any window while the store is out of reach; None if it is in reach."""
         if self.connected:
             return None
-        self._expire(now)
-        return math.floor(self._share) if self._local(now) else self._sum + self.room
+        self._ledger.expire(now)
+        return math.floor(self._share) if self._local(now) else self._ledger.sum + self.room
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -372,121 +311,21 @@ class WindowLease:
             return math.inf
         if now < self._share_from:
             return self._share_from - now
-        over = self._sum + amount - self._share
+        over = self._ledger.sum + amount - self._share
         if over <= 0:
             return 0.0
-        for spend in self._history:
+        for spend in self._ledger.history:
             over -= spend.amount
             if over <= 0:
                 return max(0.0, spend.time + self.seconds - now)
         return math.inf
 
-    def _spend(self, amount: int, block: _Block | None, now: float) -> Spend:
-        self._sum += amount
-        booked = amount if block is not None else 0
-        last = self._history[-1] if self._history else None
-        if (
-            last is not None
-            and last.block is block
-            and not last.sent
-            and not last.final
-            and now < last.first + self.timing.grain / 2000
-        ):
-            last.time = now
-            last.amount += amount
-            last.booked += booked
-            return last
-        spend = Spend(now, now, amount, block, block.bucket if block is not None else None, booked)
-        self._history.append(spend)
-        self._changed[spend] = None
-        return spend
-
-    def _add_more(self, spend: Spend, amount: int) -> None:
-        if spend.gone:
-            return
-        self._sum += amount
-        self.overspent += amount
-        if spend.sent or spend.final:
-            # A booking of its own, because the store may have booked the first one already.
-            more = Spend(spend.time, spend.time, amount, None)
-            self._history.append(more)
-            self._changed[more] = None
-        else:
-            spend.amount += amount
-
-    def _take_back(self, spend: Spend, amount: int) -> None:
-        if spend.gone or amount <= 0:
-            return
-        spend.amount -= amount
-        self._sum -= amount
-        if spend.final or spend.sent:
-            if not spend.sent:
-                self._changed[spend] = None
-            return
-        part = min(amount, spend.booked)
-        block = spend.block
-        if block is not None and part > 0:
-            spend.booked -= part
-            if block.void:
-                self._release(block.bucket, part)
-            else:
-                block.room += part
-
-    def _expire(self, now: float) -> None:
-        blocks = self._blocks
-        while blocks and blocks[0].void_at <= now:
-            block = blocks.popleft()
-            block.void = True
-            self._release(block.bucket, block.room)
-            block.room = 0
-        history = self._history
-        while history and history[0].time + self.seconds <= now:
-            spend = history.popleft()
-            spend.gone = True
-            self._sum -= spend.amount
-            self._changed.pop(spend, None)
-
-    def _release(self, bucket: int, amount: int) -> None:
-        if amount > 0:
-            self._released[bucket] = self._released.get(bucket, 0) + amount
-
-    def _news(
-        self, now: float
-    ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...], tuple[tuple[Spend, int, int], ...]]:
-        """Return what the store does not know: bookings to remove, amounts spent, and the spends that these are of."""
-        spent: list[tuple[int, int]] = []
-        news: list[tuple[Spend, int, int]] = []
-        for spend in self._changed:
-            # Rounded down: a younger spend leaves the window later.
-            age = max(0, math.floor((now - spend.time) * 1000))
-            booked = spend.booked
-            if spend.final:
-                booked -= spend.amount
-            elif spend.amount > 0:
-                spent.append((age, spend.amount))
-            if spend.bucket is not None:
-                self._release(spend.bucket, booked)
-            spend.sent = True
-            news.append((spend, spend.amount, age))
-        released = tuple(self._released.items())
-        self._changed = {}
-        self._released = {}
-        return released, tuple(spent), tuple(news)
-
     def _lose_state(self) -> None:
         """Forget what the store granted and booked: it does not know it any more. All that was spent is news."""
         self.resyncs += 1
         self._full = True
-        for block in self._blocks:
-            block.void = True
-            block.room = 0
-        self._blocks.clear()
-        self._released.clear()
+        self._ledger.forget_bookings()
         self._free = self._credit = 0
-        for spend in self._history:
-            spend.block, spend.bucket, spend.booked = None, None, 0
-            spend.final = spend.sent = False
-            self._changed[spend] = None
         self._not_before = -math.inf
 
     # -- how much is wanted -------------------------------------------------------------------------------------
@@ -498,11 +337,11 @@ class WindowLease:
 
     def _want(self, now: float) -> int:
         """Return what is missing until the next heartbeat and a beat after it, and for the calls that wait."""
-        if self._history:
+        if self._ledger.history:
             target = self._demand.expected((self.timing.heartbeat + self.timing.beat) / 1000, now)
         else:
             # An idle process holds nothing; a new one has a request's worth when its first call begins.
             target = 0 if self._epoch else 1
         lasting = now + self.timing.heartbeat / 1000
-        room = sum(block.room for block in self._blocks if block.void_at > lasting)
+        room = sum(block.room for block in self._ledger.blocks if block.void_at > lasting)
         return max(0, target - room) + self._backlog
