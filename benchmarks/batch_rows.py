@@ -96,6 +96,7 @@ def with_aiohttp(base_url: str, rows: int) -> int:
 
 
 def with_litellm(base_url: str, rows: int) -> int:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its prices would come from the network
     import litellm
 
     litellm.telemetry = False

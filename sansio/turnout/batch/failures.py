@@ -1,4 +1,4 @@
-"""What an error of a call means for its row: to wait and send it again, to ask in a later run, or never."""
+"""Maps the error of a call to an action for its row: wait and send it again, send it in a later run, or never."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Problem:
     """Why a row has no answer yet.
 
     Attributes:
-        failure: What the output says if the row is given up.
-        limited: True if only limits stood in the way, so that the row waits for another turn in this run.
+        failure: The outcome for the output, if the row is given up.
+        limited: True if only limits prevented an answer, so that the row waits for another turn in this run.
         setup: True if the fault is not the row's: if the first rows all fail so, the run stops.
-        retry_after: Seconds that the provider asked to wait.
+        retry_after: Seconds to wait, from the provider's response.
     """
 
     failure: RowFailure
@@ -57,11 +57,11 @@ class Problem:
 
 
 def problem_of(error: TurnoutError, *, model: str = "", seconds: float = 0.0) -> Problem:
-    """Return what an error of the router means for its row.
+    """Return the action for the row of an error.
 
     Args:
         error: The error of the call.
-        model: The candidate that was asked last.
+        model: The candidate of the last attempt.
         seconds: How long the call took.
     """
     single = _single(error)
@@ -90,7 +90,7 @@ def problem_of(error: TurnoutError, *, model: str = "", seconds: float = 0.0) ->
 
 
 def _single(error: TurnoutError) -> TurnoutError:
-    """Return the one error that says most: of several attempts the last, of a broken stream its cause."""
+    """Return the most specific error: the last one of several attempts, or the cause of a broken stream."""
     if isinstance(error, AllAttemptsFailed):
         last = error.last
         return error if last is None else _single(last)

@@ -1,4 +1,4 @@
-"""What an output already holds: which rows are answered, which failed, and which were another request then.
+"""The rows in an output: answered ones, failed ones, and those whose request has changed since.
 
 A million rows take some 20 MB: identities are 8-byte hashes. (Two different identities may share one, once in 10⁷
 batches of a million rows; the second of them would count as answered if its checksum were equal too.)
@@ -26,12 +26,12 @@ _MASK = (1 << 63) - 1
 
 
 class RowState(enum.Enum):
-    """What an output says of a row."""
+    """The state of a row in an output."""
 
     NEW = "new"
     DONE = "done"
-    FAILED = "failed"  # and asking again may help
-    FINAL = "final"  # failed, and asking again does not help
+    FAILED = "failed"  # a temporary failure
+    FINAL = "final"  # failed, and fails in every attempt
     CHANGED = "changed"  # the output has another request under this identity
 
 
@@ -50,9 +50,9 @@ class ResumeIndex:
 
     Attributes:
         rows: Lines that were read.
-        broken: Lines that are none; their rows are asked again.
+        broken: Lines that are not valid; their rows are sent again.
         superseded: Lines that a later one of the same row replaces.
-        cost: What the lines cost in all.
+        cost: The cost of all lines.
     """
 
     rows: int = attrs.field(default=0, init=False)
@@ -124,9 +124,9 @@ class ResumeIndex:
         return self._done(_mark(row, fingerprint)) and (not self._exact or self._exact_done(row, fingerprint))
 
     def state(self, custom_id: str, fingerprint: int) -> RowState:
-        """Return what the output says of a row.
+        """Return the state of a row in the output.
 
-        `CHANGED` means that its bytes differ; whether its content does, the keys tell (`turnout.batch.rows`).
+        `CHANGED` means that its bytes differ. The keys show if its content differs too (`turnout.batch.rows`).
         """
         row = hash(custom_id)
         known = self._exact.get(row) or self._failures.get(row)

@@ -28,7 +28,7 @@ class Answered:
         body: The response, as JSON in the dialect of the row's endpoint.
         request_id: The provider's name for this answer.
         model: Which candidate answered, as provider/model.
-        cost: What it cost, in the currency of the prices; None if unknown.
+        cost: The cost, in the currency of the prices; None if unknown.
         attempts: Requests that were sent for it.
         seconds: From the first attempt to the answer.
     """
@@ -47,12 +47,12 @@ class RowFailure:
 
     Attributes:
         code: The class of the failure, such as `rate-limit`.
-        message: What failed, and what can be done.
+        message: The failure, and advice for the reader.
         temporary: True if the same row may be answered in a later run.
         status: The provider's HTTP status, if it gave one.
         request_id: The provider's name for its answer.
         model: The candidate that failed last.
-        cost: What the attempts cost, as far as is known.
+        cost: The cost of the attempts, if it is known.
     """
 
     code: str
@@ -101,7 +101,7 @@ def encode_output(row: BatchRow, outcome: Answered | RowFailure, line_id: str) -
 
     Args:
         row: The row.
-        outcome: What came of it.
+        outcome: The answer or the failure of the row.
         line_id: A random text that names this line.
     """
     own = _Own(
@@ -137,7 +137,7 @@ class _OwnHead(msgspec.Struct, gc=False):
 
 
 class OutputHead(msgspec.Struct, gc=False):
-    """What a later run needs of a line of the output; the rest is not decoded."""
+    """The fields of an output line that a later run needs; the rest is not decoded."""
 
     custom_id: str = ""
     error: _ErrorHead | None = None
@@ -145,7 +145,7 @@ class OutputHead(msgspec.Struct, gc=False):
 
     @property
     def print(self) -> int:
-        """The checksum of the row; -1 if the line does not tell."""
+        """The checksum of the row; -1 if the line has none."""
         own = self.turnout
         try:
             return int(own.print, 16) if own is not None else -1

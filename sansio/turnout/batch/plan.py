@@ -1,6 +1,6 @@
-"""What comes next in a batch: which row to send, how long to wait, and when to stop.
+"""Decides the next step of a batch: send a row, wait, or stop.
 
-The driver runs as many workers as the batch may have in flight. Each asks `next`, does what it says, and reports with
+The driver runs as many workers as the batch may have in flight. Each calls `next`, takes that step, and reports with
 `answered` or `failed`. Limits are the router's; here a row that only met limits waits for another turn, so a batch that
 is faster than its provider slows down and fails nothing.
 """
@@ -67,14 +67,14 @@ class BatchPlan:
 
     Attributes:
         rows: The rows to send, in order. They are drawn one by one, so the input is never held as a whole.
-        max_cost: What the run may cost, in the currency of the prices; None for no bound.
-        worst_cost: Returns what a row can cost at most; needed with `max_cost`.
+        max_cost: The highest cost of the run, in the currency of the prices; None for no bound.
+        worst_cost: Returns the highest possible cost of a row; needed with `max_cost`.
         patience: Seconds for which a row may meet nothing but limits before it is given up for this run.
         rng: The source of jitter.
         done: Rows that were answered in this run.
         failures: Rows that were given up in this run, by the class of their failure.
         in_flight: Rows that were begun and have not ended.
-        spent: What the rows of this run have cost.
+        spent: The cost of the rows of this run.
     """
 
     rows: Iterator[BatchRow]
@@ -121,7 +121,7 @@ class BatchPlan:
             self._stop = reason
 
     def next(self, now: float) -> Begin | Wait | Stop:
-        """Return what a worker does now.
+        """Return the next step of a worker.
 
         Args:
             now: Monotonic seconds.
@@ -140,7 +140,7 @@ class BatchPlan:
             if self.spent + sum(self._reserved.values()) + worst > self.max_cost:
                 self._held = row
                 if self.in_flight:
-                    return Wait(math.inf)  # some of what is reserved will not be spent
+                    return Wait(math.inf)  # a part of the reserved cost will not be spent
                 self.stop("max-cost")
                 return Stop("max-cost")
             self._reserved[row] = worst
@@ -151,7 +151,7 @@ class BatchPlan:
         """Note the answer of a row."""
         self._end(row, answer.cost)
         self._turns.pop(row, None)
-        self._setup = -1  # what was set up works
+        self._setup = -1  # the setup works
         self.done += 1
 
     def failed_row(self, row: BatchRow, problem: Problem, now: float) -> RowFailure | None:
@@ -202,5 +202,5 @@ class BatchPlan:
     def _end(self, row: BatchRow, cost: float | None) -> None:
         self.in_flight -= 1
         reserved = self._reserved.pop(row, 0.0)
-        # What nobody can tell is reckoned with as the most that it can be.
+        # An unknown cost counts as the highest possible one.
         self.spent += reserved if cost is None and self.max_cost is not None else cost or 0.0

@@ -1,4 +1,4 @@
-"""How a batch stands, in numbers and in one line."""
+"""The progress of a batch, in numbers and in one line."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ RATE_OVER = 30.0  # seconds
 
 @attrs.frozen(kw_only=True)
 class BatchSummary:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         rows: Rows of the input; None if it is a pipe that was not read to its end.
         skipped: Rows that an earlier run answered, or gave up for good.
         answered: Rows that were answered in this run.
         failed: Rows that were given up in this run, by class of failure.
-        left: Rows that nobody asked for yet; None if unknown.
-        cost: What this run cost, as far as is known.
+        left: Rows that were not sent yet; None if unknown.
+        cost: The cost of this run, as far as it is known.
         seconds: How long it ran.
         stopped: "complete", "stopped", "max-cost" or "setup".
     """
@@ -73,8 +73,8 @@ class Progress:
             failed: Rows that were given up, by class of failure.
             in_flight: Rows that are with the router.
             waiting: Rows that wait because they met limits.
-            waits_for: What the rows wait for; "" for nothing.
-            cost: What this run has cost.
+            waits_for: The reason why rows wait; "" for none.
+            cost: The cost of this run so far.
         """
         ended = done + sum(failed.values())
         rate = self._rate(now, ended)

@@ -33,7 +33,7 @@ _DIALECTS: Final[dict[Endpoint, ChatDialect]] = {
     "responses": Responses(),
     "messages": Messages(),
 }
-# A field that no provider can receive changes what the user gets, so a batch of a thousand rows says it at once.
+# A field that no provider can receive changes the answer, so the row is rejected before it is sent.
 _OPTIONS: Final = ReadOptions(ignore_unknown=True)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -44,7 +44,7 @@ def read_request(row: BatchRow, resolve: Resolve, *, model: str = "") -> Inbound
     Args:
         row: The row.
         resolve: Finds the models of a name.
-        model: The name that stands in place of the row's own; "" for none.
+        model: The name that replaces the row's model; "" for none.
 
     Raises:
         RequestRejected: If the row is no valid request; the error names the field.
@@ -74,7 +74,7 @@ def answer_of(
     Args:
         row: The row.
         inbound: Its request.
-        response: What the router returned.
+        response: The router's response.
         answer_id: A random text of letters and digits.
         created: Seconds since 1970.
         seconds: How long the call took.

@@ -1,4 +1,4 @@
-"""The rows of a batch: what a line of the input means, and which row it is.
+"""The rows of a batch: reads a line of the input, and identifies its row.
 
 A row is known by its `custom_id`, or by a digest of its content and its number among equal ones, never by its position:
 rows may be inserted, removed and reordered between two runs. Its `key` is a digest of everything that decides the
@@ -79,13 +79,13 @@ class BatchRow:
 
 
 def endpoint_of(url: str) -> Endpoint | None:
-    """Return the endpoint that a URL or a path names, whatever stands before it; None if it is not one of ours."""
+    """Return the endpoint at the end of a URL or a path; None if it is not a known one."""
     path = url.partition("?")[0].rstrip("/")
     return next((endpoint for endpoint in ENDPOINTS if path == endpoint or path.endswith(f"/{endpoint}")), None)
 
 
 def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Return whole lines in blocks: each block that comes out ends where a line ends. A mark at the start is left out.
+    """Return blocks of whole lines. A byte order mark at the start is left out.
 
     Args:
         blocks: The bytes of the file, cut anywhere.

@@ -1,4 +1,4 @@
-"""The URL of a store: `valkeys://user:password@host:6379/0`, or Sentinels that know where the primary is."""
+"""The URL of a store: `valkeys://user:password@host:6379/0`, or of Sentinels, which know the primary's address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCHEMES: Final = {"valkey": False, "redis": False, "valkeys": True, "rediss": T
 
 @attrs.frozen
 class StoreAddress:
-    """Where a store is, and as whom to log in.
+    """The address of a store, and the user that logs in.
 
     Attributes:
         hosts: (host, port) pairs, tried in turn: Sentinels, or a primary and its replicas.

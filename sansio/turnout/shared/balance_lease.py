@@ -1,7 +1,7 @@
 """The part of one process in a fixed amount of the fleet: slots of a concurrency limit, or the money of a budget.
 
-The process keeps a block for itself (`held`), so a call whose need fits into it sends nothing. It states totals, never
-differences: what it has spent in all, and what it holds. So a request may be lost or applied twice, and the store may
+The process keeps a block for itself (`held`), so a call that fits into it sends nothing. A request states totals, never
+differences: the amount spent in all, and the amount held. So a request may be lost or applied twice, and the store may
 lose its state, and the next request of each process mends it.
 
 A process that sends nothing for long is presumed dead: its slots are free, and its money counts as spent (*folded*). If
@@ -36,7 +36,7 @@ Verdict = Literal["fits", "wait", "exceeded"]
 
 @attrs.define(eq=False)
 class Reservation:
-    """What one call has taken of a block. `generation` tells whether the store still counts it apart."""
+    """The part of a block that one call has taken. `generation` shows if the store still counts it separately."""
 
     amount: int
     generation: int
@@ -54,9 +54,9 @@ class BalanceLease:
         period: The period of a budget.
         lasts: Seconds after which the store may forget the key; 0 for never.
         fail: What holds for slots while the store is out of reach. Money is always closed: only the block is spent.
-        bell: Rung when a request may be due earlier than `due` said.
-        spent: What this process has spent, since it was last presumed dead.
-        held: What it keeps for itself, used or not.
+        bell: Rung when a request may be due earlier than `due` returned.
+        spent: The amount that this process has spent, since it was last presumed dead.
+        held: The amount that it keeps for itself, used or not.
         used: What calls in flight have taken of that.
     """
 
@@ -102,7 +102,7 @@ class BalanceLease:
 
     @property
     def room(self) -> int:
-        """What is held and not in use."""
+        """The amount that is held and not in use."""
         return max(0, self.held - self.used)
 
     def _room(self, now: float) -> int:
@@ -147,7 +147,7 @@ class BalanceLease:
         return Reservation(amount, self.generation)
 
     def allowed(self, now: float) -> int:
-        """Return what calls may use at once without a word to the store."""
+        """Return how much calls can use at once without a request."""
         return self.used + self._room(now)
 
     def settle(self, reservation: Reservation, spent: int, now: float) -> None:
@@ -181,12 +181,12 @@ class BalanceLease:
         return max(soon, self._not_before)
 
     def request(self, now: float, *, leaving: bool = False) -> BalanceRequest | None:
-        """Return the request to send now. None if the reply to the one before is still to come."""
+        """Return the request to send now. None if the previous one has no reply yet."""
         if self._sent is not None:
             return None
         idle = not self.used and not self._need and now - self._last_used >= IDLE_AFTER
         target = 0 if idle else self._target(now)
-        # What is not needed goes back with this request.
+        # The part that is not needed goes back with this request.
         if leaving or idle or self.kind == "slots":
             self.held = max(self.used, min(self.held, target))
         leaving = (leaving or idle) and not self.used
@@ -238,7 +238,7 @@ class BalanceLease:
             self._refusals = 0
 
     def wake(self, now: float, *, others_wait: bool = False) -> None:
-        """Note a message of the store: something is free, or somebody waits for what is idle here."""
+        """Note a message of the store: something is free, or another process waits for an idle part of this one."""
         if others_wait:
             self._others_wait = True
             self._make_way(now)
@@ -254,8 +254,9 @@ class BalanceLease:
         self._sent = None  # totals need no second sending of the same request
         self._need = self._backlog = 0
         self._extra = 0
-        # By then every other process has had to notice, or the store grants what is taken here to somebody else.
-        self._extra_from = max(now, self._last_reply + BALANCE_PAUSE / 1000) if self.kind == "slots" else math.inf
+        # The store may have served others until now. If it returns sooner than this, it can grant the same part at once.
+        pause = BALANCE_PAUSE / 1000 if self._last_reply > -math.inf else 0.0
+        self._extra_from = now + pause if self.kind == "slots" else math.inf
         if self._last_sent > -math.inf:
             self._extra = self.free // max(1, self.processes or 1)
         elif self.processes:
@@ -273,7 +274,7 @@ class BalanceLease:
         """Take another identifier, because the store has closed the account of this one.
 
         Args:
-            settled: What the closed account says was spent. None if the store counts all of it as spent.
+            settled: The spent amount of the closed account. None if the store counts all of it as spent.
         """
         self.generation += 1
         self._sequence = 0
@@ -283,7 +284,7 @@ class BalanceLease:
         self._refusals = 0
 
     def _make_way(self, now: float) -> None:
-        """Part with what is idle because others wait for it; the next request says so."""
+        """Give back the idle part, because others wait for it. The next request reports it."""
         if self._others_wait:
             self.bell.rung = True
             self.held = max(self.used, min(self.held, self._target(now)))
@@ -297,10 +298,10 @@ class BalanceLease:
     def _target(self, now: float) -> int:
         """Return how much this process should hold."""
         if self.kind == "money":
-            # Small blocks: what a killed process held is lost.
+            # Small blocks, because the block of a killed process is lost.
             return self.used + (0 if self._others_wait else self._demand.expected(2 * BEAT, now))
         if self._others_wait:
-            # What is given back is for those that wait, if this process has more than its part.
+            # Others wait, so this process keeps no more than its share.
             return min(max(self._peak, self._peak_before), self._fair)
         peak = max(self._peak, self._peak_before) if now < self._peak_since + 2 * HEARTBEAT else self.used
         return max(self.used, peak) + (1 if now - self._last_used < IDLE_AFTER else 0)

@@ -1,4 +1,4 @@
-"""Requests and replies of the balance script, as its arguments and as what it returns."""
+"""Requests and replies of the balance script, in the form of its arguments and its return values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["balance_arguments", "balance_reply"]
 
 
 def balance_arguments(request: BalanceRequest, channel: str) -> tuple[str, ...]:
-    """Return the script's arguments; `channel` is where it wakes others."""
+    """Return the script's arguments; it wakes others through `channel`."""
     return (
         request.kind,
         str(request.bound),
@@ -29,10 +29,10 @@ def balance_arguments(request: BalanceRequest, channel: str) -> tuple[str, ...]:
 
 
 def balance_reply(request: BalanceRequest, value: RespValue) -> BalanceReply:
-    """Return what the script returned for `request`.
+    """Return the script's reply to `request`.
 
     Raises:
-        RemoteProtocolError: If the value is not what the script returns.
+        RemoteProtocolError: If the value is no reply of the script.
     """
     match value:
         case (

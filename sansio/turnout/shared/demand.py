@@ -1,4 +1,4 @@
-"""Measures what one process takes of a shared amount, so that it can ask for the next part before it is needed."""
+"""Measures how fast one process uses a shared amount, so that it can request the next part before it needs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Demand"]
 
 @attrs.define(eq=False)
 class Demand:
-    """What was taken lately, counted in slices of time.
+    """The recent use, counted in slices of time.
 
     Attributes:
         slice_seconds: The length of a slice.
@@ -40,7 +40,7 @@ class Demand:
             taken.popleft()
 
     def rate(self, now: float) -> tuple[float, float]:
-        """Return what was taken in a second lately, and what one request took."""
+        """Return the recent use per second, and the typical use of one request."""
         since = now - self.slices * self.slice_seconds
         total = count = 0
         for start, amount, requests in self._taken:
@@ -53,7 +53,7 @@ class Demand:
         return total / (self.slices * self.slice_seconds), total / count
 
     def expected(self, seconds: float, now: float) -> int:
-        """Return what the next `seconds` hardly need more than: three standard deviations above the mean, and one."""
+        """Return an upper bound for the use in the next `seconds`: the mean, three standard deviations, and one."""
         rate, typical = self.rate(now)
         mean = rate * seconds
         return math.ceil(mean + 3 * math.sqrt(mean * typical) + typical)

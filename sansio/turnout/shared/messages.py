@@ -19,8 +19,8 @@ class WindowRequest:
     Attributes:
         name: The limit.
         window: Milliseconds in which at most `limit` may be spent.
-        limit: What this process knows as the limit.
-        burst: What may be granted at once.
+        limit: The limit in the settings of this process.
+        burst: The amount that can be granted at once.
         process: The identifier of this process.
         sequence: A number that grows with each new request. The store applies `released` and `spent` once for each.
         need: The least amount that the first waiting call can use; 0 if no call waits.
@@ -30,7 +30,7 @@ class WindowRequest:
         returned: True if the store was out of reach since the last reply.
         leaving: True if this process ends.
         released: (bucket, amount) pairs: bookings that the store removes.
-        spent: (age in milliseconds, amount) pairs: what was really spent, and how long ago.
+        spent: (age in milliseconds, amount) pairs: the amounts spent, and their ages.
     """
 
     name: str
@@ -57,8 +57,8 @@ class WindowReply:
         name: The limit.
         granted: The amount that the process may spend within the hold time.
         now: Milliseconds, the store's clock.
-        free: What the window still allows after this grant.
-        credit: What may be granted at once after this grant.
+        free: The rest of the window after this grant.
+        credit: The amount that can be granted at once after this grant.
         processes: How many processes use this limit.
         again: Milliseconds after which the next request of a waiting process can succeed.
         epoch: The state of the store.
@@ -80,7 +80,7 @@ class WindowReply:
 
 @attrs.frozen(kw_only=True)
 class BalanceRequest:
-    """States what one process holds of a fixed amount: slots, or money of one period.
+    """States the part of one process in a fixed amount: slots, or money of one period.
 
     The values are totals, never differences, so a request that is applied twice changes nothing, and a lost reply, a
     flush and a failover heal with the next request.
@@ -92,11 +92,11 @@ class BalanceRequest:
         bound: At most so much is spent and held by all processes together.
         process: The identifier of this process; after the store presumed it dead it needs another.
         sequence: A number that grows with each request. The store ignores an older one.
-        spent: What this process has spent in all.
-        held: What it keeps for itself and has not spent.
+        spent: The amount that this process has spent in all.
+        held: The amount that it keeps for itself and has not spent.
         need: The least amount that the first waiting call can use; 0 if no call waits.
-        want: What it can use beyond `held`.
-        floor: What the store once said that dead processes have spent; it restores this after a flush.
+        want: The amount that it can use beyond `held`.
+        floor: The amount spent by dead processes, as the store last reported; it restores this after a flush.
         epoch: The state of the store that this process knows, "" for none.
         leaving: True if this process ends, or stops using this amount.
         lasts: Milliseconds after which the store may forget this key; 0 for never.
@@ -125,8 +125,8 @@ class BalanceReply:
     Attributes:
         name: The limit or the budget.
         period: The period of a budget.
-        granted: What this process may hold beyond what it said.
-        free: What nobody has spent or holds, after this grant.
+        granted: The amount that this process can hold in addition.
+        free: The amount that is neither spent nor held after this grant.
         base: What processes that are gone have spent, or are presumed to have spent.
         elsewhere: What other processes hold and have not spent.
         waiting: How many other processes wait.

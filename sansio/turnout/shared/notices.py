@@ -1,7 +1,7 @@
-"""What processes tell each other of candidates: cooldowns, and breakers that opened or closed.
+"""The notices that processes exchange about candidates: cooldowns, and breakers that opened or closed.
 
-Only durations travel. A notice can only extend what is known, is bounded by `most` seconds, and a text that is not one
-is ignored: nobody who writes into the store can keep a candidate away for longer than the router itself would.
+Only durations travel. A notice can only extend a known rest, and by `most` seconds at most. Other texts are ignored. So
+notices from the store never keep a candidate away for longer than the router itself would.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _MESSAGE = re.compile(r"([0-9]{1,15})\|(.{1,250})\|([a-z]{1,10})\|([0-9]{1,12})\
 
 @attrs.frozen
 class Notice:
-    """What one process learned of a candidate.
+    """A fact that one process learned about a candidate.
 
     Attributes:
         candidate: provider/model.
-        kind: A `cooldown` that the provider asked for, a breaker that `opened`, or one that `closed`.
+        kind: A `cooldown` that the provider requested, a breaker that `opened`, or one that `closed`.
         remaining: Seconds that it lasts; 0 for `closed`.
         count: How many times the breaker has opened in a row.
     """
@@ -57,7 +57,7 @@ class NoticeBoard:
     """Notices of this process on their way out, and of others on their way in.
 
     Attributes:
-        process: The identifier of this process, whose own notices come back and are skipped.
+        process: The identifier of this process. It receives its own notices too, and skips them.
         most: Seconds; the longest notice that is believed.
         stale: True if notices may have been missed, so that all must be fetched.
     """
@@ -75,7 +75,7 @@ class NoticeBoard:
         return bool(self._outgoing)
 
     def publish(self, notice: Notice, now: float) -> None:
-        """Note what this process learned; `take_outgoing` returns it."""
+        """Note a fact of this process; `take_outgoing` returns it."""
         key = (notice.candidate, notice.kind)
         remaining = min(notice.remaining, self.most)
         if notice.kind == "closed":
@@ -97,7 +97,7 @@ class NoticeBoard:
             if own is None:
                 continue
             if own.notice.kind == "closed":
-                del self._own[key]  # said once
+                del self._own[key]  # published once
                 found.append(own.notice)
             elif own.until > now:
                 found.append(attrs.evolve(own.notice, remaining=own.until - now))

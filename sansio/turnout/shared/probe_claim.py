@@ -1,7 +1,7 @@
-"""The one probe that a fleet sends to a candidate whose breaker is half-open.
+"""The one probe that a fleet sends to a candidate with a half-open breaker.
 
-A process claims it in the store, for as long as a probe may take; a claim whose owner died expires. While the store is
-out of reach, each process probes by itself.
+A process claims it in the store, for as long as a probe may take; the claim of a dead process expires. While the store
+is out of reach, each process probes by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ProbeClaim:
         bell: Rung when the claim is to be sent.
         connected: True while the store is in reach.
         state: "none", "asked", "ours", or "theirs" until `until`.
-        until: Monotonic seconds; when the claim of whoever has it ends.
+        until: Monotonic seconds; the end of the claim, of this or another process.
     """
 
     candidate: str
@@ -43,7 +43,7 @@ class ProbeClaim:
         """Claim the probe for `seconds`.
 
         Returns:
-            None if this process may probe now, else the seconds until it is worth asking again; infinity if the
+            None if this process may probe now, else the seconds until it can check again; infinity if the
             answer of the store is under way.
         """
         if not self.connected:
@@ -72,7 +72,7 @@ class ProbeClaim:
         """Take the store's answer."""
         if self.state == "asked":
             self.state = "ours" if claimed else "theirs"
-            # An owner whose claim never expires is somebody else's fault, and must not keep the candidate away.
+            # A claim without an end is an error of another process, and must not keep the candidate away.
             self.until = now + min(max(0, milliseconds), 300_000) / 1000
 
     def lost(self) -> None:

@@ -94,7 +94,7 @@ def encode_command(*arguments: str | bytes | int | float) -> bytes:
 
 @attrs.define
 class _Aggregate:
-    """An array, map, push or attribute whose items have not all arrived."""
+    """An array, map, push or attribute that is not complete."""
 
     kind: int
     missing: int

@@ -1,7 +1,7 @@
-"""One connection to a Valkey or Redis server, without I/O: what to send, and what the bytes received mean.
+"""One connection to a Valkey or Redis server, without I/O: it builds requests and reads replies.
 
-The session logs in with RESP3, loads the scripts, subscribes to the notices and asks for what is stored. After `Ready`
-it runs scripts, many at once in one pipeline. The server answers in order; messages of the channel come in between.
+The session logs in with RESP3, loads the scripts, subscribes to the notices and fetches the stored ones. After `Ready`
+it runs scripts, many at once in one pipeline. The server replies in order, with messages of the channel in between.
 
 Anything that makes the connection useless for sharing is a `failure`: a replica that became read-only, a store that is
 full, missing rights, bytes that are not RESP. The driver then closes the connection, and dials again.
@@ -40,7 +40,7 @@ class ScriptCall:
         script: The script's name.
         key: The key.
         arguments: Its arguments.
-        source: What the driver wants back with the answer.
+        source: Any value of the driver; the answer carries it.
     """
 
     script: str
@@ -55,7 +55,7 @@ class Ready:
 
     Attributes:
         cluster: True if the server is a node of a cluster.
-        eviction: The server's `maxmemory-policy`; "" if it does not tell.
+        eviction: The server's `maxmemory-policy`; "" if it is not known.
     """
 
     cluster: bool
@@ -105,7 +105,7 @@ class _State(enum.Enum):
 
 
 class _Step(enum.Enum):
-    """What a reply answers, besides a script."""
+    """The command of a reply, if it is not a script."""
 
     HELLO = "HELLO"
     SELECT = "SELECT"
@@ -117,7 +117,7 @@ class _Step(enum.Enum):
     UNCHECKED = "unchecked"
 
 
-# What a person can do about the errors of a server, by their code.
+# Advice for the errors of a server, by their code.
 _HINTS: Final[Mapping[str, str]] = {
     "OOM": "the store is full: give it more memory, or another policy of eviction than noeviction",
     "NOPERM": "the user lacks a right: see the list of commands, keys and channels in the documentation",
@@ -223,7 +223,7 @@ class Session:
         self._send(_Step.PING, "PING")
 
     def receive_data(self, data: bytes) -> list[SessionEvent]:
-        """Return what the bytes mean. After a fault `failure` is set, and the events before it are good."""
+        """Return the events in the bytes. After an error, `failure` is set, and the events before it are valid."""
         events: list[SessionEvent] = []
         if self.failure is not None:
             return events
@@ -320,7 +320,7 @@ class Session:
         return None
 
     def _refused(self, error: RespError) -> StoreFailed:
-        """Return the error for a refused HELLO, without what the server repeats of the command."""
+        """Return the error for a refused HELLO, without the parts of the command that the server repeats."""
         if error.code == "NOPROTO" or "unknown command" in error.message.lower():
             return LoginRefused("the store does not speak RESP3: Valkey, or Redis from 6.0, is needed")
         if error.code in _REFUSED_LOGIN:

@@ -1,7 +1,7 @@
-"""What one process has of a shared limit: the blocks that the store granted, and what was spent within the window.
+"""The account of one process in a shared limit: the blocks that the store granted, and the spends within the window.
 
-The store books a whole block in the last moment in which it can be spent. The next request reports what was really
-spent, and when. So each `Spend` keeps what the store has booked for it, and where.
+The store books a whole block in the last moment in which it can be spent. The next request reports the
+spends with their times. So each `Spend` keeps the amount that the store has booked for it, and the bucket.
 """
 
 from __future__ import annotations
@@ -170,8 +170,8 @@ class SpendLedger:
         """Return the changes that the store does not know, and mark them as sent.
 
         Returns:
-            (bucket, amount) pairs of bookings to remove; (age in milliseconds, amount) pairs of what was spent; and the
-            spends behind them.
+            (bucket, amount) pairs of bookings to remove; (age in milliseconds, amount) pairs of spends; and these
+            spends.
         """
         spent: list[tuple[int, int]] = []
         news: list[tuple[Spend, int, int]] = []

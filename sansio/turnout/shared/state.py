@@ -1,7 +1,7 @@
-"""What one router shares with the routers of other processes: its leases, its notices and its probes.
+"""The state that one router shares with other processes: its leases, its notices and its probes.
 
-The router's core asks the leases, under its own lock, and never waits for the store. The driver's link carries what
-`calls` returns to the store, and gives back the answers:
+The router's core uses the leases under its own lock, and never waits for the store. The driver's link sends the calls
+of `calls` to the store, and passes the answers to `receive`:
 
     link:  for call in state.calls(now): session.run(call)
            state.receive(events, now)            # then the core looks again at the calls that wait
@@ -39,8 +39,8 @@ class Sharing:
 
     Attributes:
         namespace: Routers with the same namespace share; others see nothing of each other.
-        fail: What holds while the store is out of reach. "local-share" goes on with what this process sent within the
-            last window, and with its part of what was free. "closed" waits for the store.
+        fail: The rule while the store is out of reach. "local-share" continues with as much as this process sent within
+            the last window, and with its part of the rest. "closed" waits for the store.
         processes: How many processes are expected. It is used until the store was reached for the first time.
     """
 
@@ -57,9 +57,9 @@ class SharedStatus:
         state: "in reach", "out of reach", or "not connected" before the first connection.
         reason: Why it is out of reach.
         since: Seconds for which that has been so.
-        resyncs: How often the store had lost its state, and was rebuilt from what the processes reported.
-        shares: By limit, what this process spent within the window, and what it may spend while the store is out of
-            reach; None while it is in reach.
+        resyncs: How often the store had lost its state, and rebuilt it from the reports of the processes.
+        shares: By limit, the amount that this process spent within the window, and the amount that it may spend while
+            the store is out of reach; None while it is in reach.
     """
 
     state: Literal["in reach", "out of reach", "not connected"]
@@ -82,7 +82,7 @@ class SharedState:
     Attributes:
         sharing: The settings.
         process: An identifier that no other process has; a forked process needs another.
-        bell: Rung when something is due earlier than `due` said.
+        bell: Rung when something is due earlier than `due` returned.
         notices: The notices of this process and of the others.
         changes: How often the store answered, was lost or was found. If it is the same, no lease has more room.
     """
@@ -104,7 +104,7 @@ class SharedState:
     def __attrs_post_init__(self) -> None:
         self.notices = NoticeBoard(self.process, LONGEST_NOTICE)
 
-    # -- what the core uses -------------------------------------------------------------------------------------
+    # -- for the core -------------------------------------------------------------------------------------
 
     def window(self, name: str, limit: int, *, seconds: float = 60.0, burst: int | None = None) -> WindowLease:
         """Return the lease of a limit in any `seconds`, made when it is first used."""
@@ -146,12 +146,12 @@ class SharedState:
         return claim
 
     def publish(self, notice: Notice, now: float) -> None:
-        """Tell the other processes what this one learned of a candidate."""
+        """Publish a fact about a candidate to the other processes."""
         self.notices.publish(notice, now)
         self.bell.rung = True
 
     def observe_clocks(self, now: float, wall: float) -> None:
-        """Give up what was granted if the wall clock ran on while the monotonic one stood: the machine was suspended.
+        """Give up all grants if the two clocks drifted apart, because the machine was suspended.
 
         Args:
             now: Monotonic seconds.
@@ -174,11 +174,11 @@ class SharedState:
         )
 
     def take_touched(self) -> tuple[str, ...]:
-        """Return the names of the limits and candidates about which the store said something since the last time."""
+        """Return the names of the limits and candidates about which the store sent something since the last time."""
         touched, self._touched = tuple(self._touched), {}
         return touched
 
-    # -- what the link uses -------------------------------------------------------------------------------------
+    # -- for the link -------------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
@@ -191,7 +191,7 @@ class SharedState:
         return notices_key(self.sharing.namespace)
 
     def due(self, now: float) -> float:
-        """Return the time of the next call; infinity if none is to come."""
+        """Return the time of the next call; infinity if none is planned."""
         if not self._connected:
             return math.inf
         if self.notices.unsent or any(claim.wanted for claim in self._probes.values()):
@@ -222,7 +222,7 @@ class SharedState:
         return calls
 
     def receive(self, events: Iterable[SessionEvent], now: float) -> list[Notice]:
-        """Take what a session returned. The notices of other processes are for the core.
+        """Apply the events of a session. Returns the notices of other processes, which are for the core.
 
         Raises:
             RemoteProtocolError: If an answer is not what its script returns; the events before it have been taken.

@@ -1,13 +1,13 @@
 """The share of one process in a limit of the fleet: "at most n in any 60 seconds".
 
-The process spends from *blocks*, which the store granted before they were needed, so a call whose block has room sends
-nothing. The store books a block at the last moment at which it can be spent (grant + hold). The next request moves each
-amount to the time when it was really spent and releases the rest. So no window can ever hold more than the limit,
+The process spends from *blocks*, which the store granted before they were needed, so a call sends nothing if a block
+has room. The store books a block at the last moment at which it can be spent (grant + hold). The next request moves
+each amount to the time when it was really spent, and releases the rest. So no window can ever hold more than the limit,
 whatever is lost, repeated or late, and little of the limit is wasted.
 
 Times are seconds of the process's own monotonic clock. A block is void `hold` after the *sending* of the request that
-brought it. While the store is out of reach, `fail` decides: "closed" spends only the blocks; "local-share" goes on with
-what this process spent within the last window, and with its part of what was free.
+brought it. While the store is out of reach, `fail` decides: "closed" spends only the blocks; "local-share" continues
+with as much as this process spent within the last window, and with its part of the rest.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ LEAST_BURST: Final = 10
 
 
 def default_burst(limit: int, typical: int = 1) -> int:
-    """Return what may be spent at once by default: a tenth of the limit, and at least ten requests.
+    """Return the default burst: a tenth of the limit, and at least ten requests.
 
     Args:
         limit: The limit.
-        typical: What one request counts for.
+        typical: The amount of one request.
     """
     return min(limit, max(-(-limit // 10), LEAST_BURST * typical))
 
@@ -60,11 +60,11 @@ class WindowLease:
         name: The limit, as the store knows it.
         limit: At most so much in any window.
         process: The identifier of this process; a forked process needs another.
-        burst: What may be spent at once; the whole limit for no shaping.
+        burst: The amount that can be spent at once; the whole limit turns shaping off.
         seconds: The length of the window.
         fail: What holds while the store is out of reach.
         processes: How many processes use the limit, as far as is known; None before the first reply.
-        bell: Rung when a request may be due earlier than `due` said.
+        bell: Rung when a request may be due earlier than `due` returned.
     """
 
     name: str
@@ -109,7 +109,7 @@ class WindowLease:
     # -- the three operations of a window -----------------------------------------------------------------------
 
     def wait(self, amount: int, now: float) -> float:
-        """Return the seconds until `amount` may fit: 0 if it fits now, infinity if only an event can tell.
+        """Return the seconds until `amount` may fit: 0 if it fits now, infinity if only an event can end the wait.
 
         An amount larger than the limit fits once the window is empty. A wait that is not 0 is a guess; the call is
         woken when a grant arrives.
@@ -134,7 +134,7 @@ class WindowLease:
             self._backlog += math.ceil(requests * max(1.0, typical))
 
     def take(self, amount: int, now: float) -> Taken:
-        """Spend `amount`, which `wait` found to fit. What is spent beyond that is counted, and reported as spent."""
+        """Spend `amount`, which `wait` found to fit. An amount that does not fit is spent and reported too."""
         ledger = self._ledger
         ledger.expire(now)
         if not ledger.history:
@@ -148,7 +148,7 @@ class WindowLease:
         return taken
 
     def correct(self, taken: Taken, by: int) -> None:
-        """Note that what was taken was really so much more, or less."""
+        """Correct an amount that was taken, by the difference to its estimate."""
         if by > 0 and taken:
             self.overspent += by if self._ledger.add(taken[-1][0], by) else 0
         for position in range(len(taken) - 1, -1, -1):
@@ -171,7 +171,7 @@ class WindowLease:
         if self._need or not self._epoch or (self._full and self._ledger.history):
             return max(self._not_before, self._last_sent)
         timing = self.timing
-        # An idle process still hears now and then how many share the limit, and what is free.
+        # An idle process sends a request from time to time, to learn the number of processes and the rest.
         soon = self._last_sent + self.seconds / 2
         if self._ledger.blocks or self._ledger.history or self._ledger.has_released:
             soon = min(soon, self._last_sent + timing.heartbeat / 1000)
@@ -180,12 +180,12 @@ class WindowLease:
         return max(soon, self._not_before)
 
     def request(self, now: float, *, leaving: bool = False) -> WindowRequest | None:
-        """Return the request to send now. None if the reply to the one before is still to come."""
+        """Return the request to send now. None if the previous one has no reply yet."""
         if self._sent is not None:
             if not self._unsent:
                 return None
             # The same news under the same number, so that the store applies it once. It wants nothing, because the
-            # store does not know yet what was spent meanwhile.
+            # store does not know the spends since then.
             again = attrs.evolve(self._sent.request, need=0, want=0, returned=True)
             self._sent = attrs.evolve(self._sent, request=again, at=now)
             self._unsent = False
@@ -252,9 +252,11 @@ class WindowLease:
         self._need = self._backlog = 0
         self._ledger.expire(now)
         if self._share_known:
-            return  # lost again before a reply: what was free is used already
+            return  # lost again before a reply: the share is used already
         self._share_known = True
-        self._share_from = max(now, self._last_reply + self.timing.gather / 1000)
+        # The store may have served others until now. If it returns sooner than this, it grants at once, without a pause
+        # in which processes report what they spent on their own.
+        self._share_from = now + self.timing.gather / 1000 if self._last_reply > -math.inf else now
         self._share = self._ledger.sum + self.room
         age, lately = now - self._last_reply, 2 * self.timing.heartbeat / 1000
         if age < self.seconds and self._last_reply > self._first_reply + lately:
@@ -271,23 +273,23 @@ class WindowLease:
         self._not_before = min(self._not_before, now)
 
     def void_blocks(self) -> None:
-        """Give up what was granted and not spent: this process was suspended, or ends."""
+        """Give back all blocks, because this process was suspended or ends."""
         self._ledger.void_blocks()
 
-    # -- what is known ------------------------------------------------------------------------------------------
+    # -- status ------------------------------------------------------------------------------------------
 
     @property
     def room(self) -> int:
-        """What may be spent without a word to the store, as of the last operation."""
+        """The amount that can be spent without a request, as of the last operation."""
         return self._ledger.room
 
     def spent(self, now: float) -> int:
-        """Return what this process spent within the window."""
+        """Return the amount that this process spent within the window."""
         self._ledger.expire(now)
         return self._ledger.sum
 
     def note(self, now: float) -> str:
-        """Return what a person should know beside "the limit is used up"; "" for nothing."""
+        """Return the text that a trace adds to "the limit is used up"; "" for none."""
         if not self.connected:
             share = self.share(now)
             return f"the shared store is out of reach: this process has spent {self.spent(now)} of its own {share}"
@@ -295,7 +297,7 @@ class WindowLease:
         return f"shared: the part {others}is used up here, and more is asked for"
 
     def share(self, now: float) -> int | None:
-        """Return what this process may spend in any window while the store is out of reach; None if it is in reach."""
+        """Return the amount that this process may spend in any window while the store is out of reach; else None."""
         if self.connected:
             return None
         self._ledger.expire(now)
@@ -321,7 +323,7 @@ class WindowLease:
         return math.inf
 
     def _lose_state(self) -> None:
-        """Forget what the store granted and booked: it does not know it any more. All that was spent is news."""
+        """Forget all grants and bookings, because the store has lost them. The next request reports all spends."""
         self.resyncs += 1
         self._full = True
         self._ledger.forget_bookings()
@@ -331,12 +333,12 @@ class WindowLease:
     # -- how much is wanted -------------------------------------------------------------------------------------
 
     def _low_water(self, now: float) -> float:
-        """The room below which the next grant is asked for early: one request, and a quarter of a beat."""
+        """Return the room below which the next grant is requested early: one request, and a quarter of a beat."""
         rate, typical = self._demand.rate(now)
         return typical + rate * self.timing.beat / 4000
 
     def _want(self, now: float) -> int:
-        """Return what is missing until the next heartbeat and a beat after it, and for the calls that wait."""
+        """Return the amount that is missing until a beat after the next heartbeat, and for the calls that wait."""
         if self._ledger.history:
             target = self._demand.expected((self.timing.heartbeat + self.timing.beat) / 1000, now)
         else:

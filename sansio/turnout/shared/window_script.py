@@ -1,4 +1,4 @@
-"""Requests and replies of the window script, as its arguments and as what it returns."""
+"""Requests and replies of the window script, in the form of its arguments and its return values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def window_arguments(request: WindowRequest) -> tuple[str, ...]:
 
 
 def window_reply(request: WindowRequest, value: RespValue) -> WindowReply:
-    """Return what the script returned for `request`.
+    """Return the script's reply to `request`.
 
     Raises:
-        RemoteProtocolError: If the value is not what the script returns.
+        RemoteProtocolError: If the value is no reply of the script.
     """
     match value:
         case (

@@ -107,6 +107,12 @@ def test_a_closed_limit_is_never_exceeded(
     traffic=st.lists(TRAFFIC, min_size=1, max_size=5),
     faults=FAULTS.map(lambda faults: [fault for fault in faults if fault[1] not in ("cut", "stop", "clock back")]),
 )
+@example(
+    285,
+    200,
+    [Traffic(0.2, 5, 1), Traffic(0.2, 40, 1), Traffic(20.0, 1, 1), Traffic(0.2, 1, 30), Traffic(2.0, 1, 30)],
+    [*[(24.579720918687737, "join", 1, 0.05)] * 2, (46.61700580378534, "down", 0, 0.5)],
+)
 def test_local_shares_never_exceed_the_limit_while_the_store_is_down_for_all(
     seed: int, limit: int, traffic: list[Traffic], faults: list[Fault]
 ) -> None:

@@ -1,4 +1,4 @@
-"""A batch from a file to a file: the same call again goes on where the last one stopped.
+"""A batch from a file to a file: the same call again resumes the run.
 
 with BatchFiles("in.jsonl", "out.jsonl", settings=describe_models(router, models)) as files:
     summary = run(router, files.rows(), files.write, models=models)
@@ -29,10 +29,10 @@ class BatchFiles:
     """The input and the output of one run.
 
     Attributes:
-        checked: What the first pass found; None if the input is a pipe.
-        index: What the output held before.
+        checked: The result of the first pass; None if the input is a pipe.
+        index: The rows in the output before the run.
         torn: Bytes of an unfinished line that a killed run left, and that were cut off.
-        cost: What the answers that the output holds have cost, this run's included.
+        cost: The cost of all answers in the output, with those of this run.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class BatchFiles:
         """Lock the output, read it, and check the whole input. Nothing is sent.
 
         Args:
-            source: The input; "-" for standard input, which is checked as it comes.
+            source: The input; "-" for standard input, which is checked line by line.
             target: The output; "-" for standard output, which cannot be resumed.
             settings: What decides an answer besides its row; see `describe_models`.
             retry_failed: Which rows that failed before are sent again.
@@ -104,7 +104,7 @@ class BatchFiles:
             self._output.write(line)
 
     def finish(self, *, ordered: bool = False) -> None:
-        """Put the output in order: of each row its last line, if asked for in the order of the input.
+        """Put the output in order: the last line of each row, by completion or as in the input.
 
         Raises:
             BatchOutputError: If it cannot be rewritten; the lines are all there then, in the order of completion.

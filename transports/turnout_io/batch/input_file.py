@@ -1,4 +1,4 @@
-"""The input of a batch as lines of JSON: a file of lines, or a Parquet file, whose rows become lines."""
+"""The input of a batch as lines of JSON: a file of lines, or a Parquet file, of which each row becomes a line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_input(path: str | os.PathLike[str]) -> Iterator[bytes]:
         path: The file. Its name ends with `.parquet` if it is one.
 
     Raises:
-        BatchInputError: If the file is not Parquet although its name says so, or if `pyarrow` is not installed.
+        BatchInputError: If the name ends with `.parquet` and the file is not valid, or `pyarrow` is not installed.
     """
     return _parquet_lines(path) if os.fspath(path).endswith(".parquet") else read_blocks(path)
 

@@ -1,4 +1,4 @@
-"""One run over files: check the input, find what is left to do, and put the output in order at the end."""
+"""One run over files: check the input, find the rows to send, and put the output in order at the end."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MOST_EXAMPLES: Final = 3
 
 @attrs.define(eq=False)
 class CheckedInput:
-    """What the first pass over an input found.
+    """The result of the first pass over an input.
 
     Attributes:
         rows: Rows in all.
         pending: One byte for each row: 1 if it is to be sent.
         done: Rows that are answered.
-        failed: Rows that failed before, and are not asked again in this run.
+        failed: Rows that failed before, and are not sent again in this run.
         changed: Rows that are another request than the one that the output answers.
     """
 
@@ -58,7 +58,7 @@ class CheckedInput:
 
 
 def read_index(path: str | os.PathLike[str]) -> ResumeIndex:
-    """Read what an output holds."""
+    """Read the index of an output."""
     index = ResumeIndex()
     for block in read_blocks(path):
         index.add_block(block)
@@ -87,8 +87,8 @@ def check_input(
     Args:
         path: The input.
         reader: Reads its rows.
-        index: What the output holds.
-        output: The output, for the keys of rows whose bytes have changed.
+        index: The index of the output.
+        output: The output, with the keys of rows that have changed.
         retry_failed: Which of the rows that failed are sent again.
         changed: What becomes of rows that are another request now.
         limit: Send at most so many rows.
@@ -145,7 +145,7 @@ def pending_rows(path: str | os.PathLike[str], reader: RowReader, pending: bytea
 
     Args:
         path: The input.
-        reader: A reader of its own, because rows without an id are counted.
+        reader: A fresh reader, because it counts the rows without an id.
         pending: One byte for each row.
     """
     position, line = 0, 1
@@ -166,7 +166,7 @@ def put_in_order(output: OutputFile, ordered_like: str | os.PathLike[str] | None
     Args:
         output: The output.
         ordered_like: The input; None for the order of completion.
-        reader: A reader of its own, for the rows of the input.
+        reader: A fresh reader for the rows of the input.
     """
     ids, offsets = array("q"), array("q")
     at = 0
@@ -250,7 +250,7 @@ def _settle_touched(
     retry_failed: RetryFailed,
     changed: Changed,
 ) -> None:
-    """Decide on the rows whose bytes are not those of the output: their content may be the same."""
+    """Decide on the rows with other bytes than in the output: their content may be the same."""
     if not touched:
         return
     wanted = {custom_id for _, _, custom_id, _ in touched}
@@ -275,7 +275,7 @@ def _settle_touched(
         raise BatchInputError(
             f"{checked.changed} of {checked.rows} rows are other requests than those that {Path(output).name} answers "
             f"(line {where}{', …' if len(examples) > MOST_EXAMPLES else ''}): the row, the model or a setting has "
-            "changed. Use --changed rerun to ask them again, --changed keep to keep the old answers, or another output"
+            "changed. Use --changed rerun to send them again, --changed keep to keep the old answers, or another output"
         )
 
 

@@ -1,7 +1,7 @@
 """The output of a batch: a file that only grows while a run writes it, and that one run at a time may write.
 
 A line is one `write` on a descriptor in append mode, so a killed process leaves whole lines and at most one torn one at
-the end. The kernel keeps what was written; the disk gets it once a second, from a thread.
+the end. The kernel keeps every line; a thread writes them to the disk once a second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SYNC_EVERY: Final = 1.0  # seconds
 
 
 class BatchOutputError(TurnoutError):
-    """The output cannot be written. What was written before is good, and the same command resumes."""
+    """The output cannot be written. All earlier lines are valid, and the same command resumes."""
 
 
 class OutputLocked(BatchOutputError):
@@ -186,7 +186,7 @@ def _open_locked(path: Path) -> int:
 def _lock(descriptor: int, path: Path) -> None:
     try:
         import fcntl
-    except ImportError:  # Windows, where one byte far behind the end stands for the file
+    except ImportError:  # on Windows, a byte far behind the end represents the file
         import msvcrt
 
         try:
@@ -203,7 +203,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _lock_owner(descriptor: int) -> int | None:
-    """Return the process that holds the lock, where the system tells."""
+    """Return the process that holds the lock; None if the system does not report it."""
     status = os.fstat(descriptor)
     wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as locks:

@@ -38,7 +38,7 @@ LOOK_EVERY = 0.2
 
 @attrs.define(eq=False)
 class Control:
-    """What a signal handler, another thread or another task may do to a run, and what it can see of it.
+    """Stops a run from a signal handler, another thread or another task, and shows its numbers.
 
     Attributes:
         drain: Seconds that calls in flight may take after `stop`.
@@ -67,7 +67,7 @@ class Control:
 
     @property
     def stopped(self) -> bool:
-        """True if the run was asked to stop."""
+        """True if `stop` was called."""
         return self._stopped_at is not None
 
     @property
@@ -125,17 +125,17 @@ def run(
 
     Args:
         router: A router of any driver.
-        rows: What is to be answered (`turnout.batch.rows.RowReader` makes rows of lines). They are drawn as needed.
+        rows: The rows to answer (`turnout.batch.rows.RowReader` makes them of lines). They are drawn as needed.
         sink: Called with each row and its outcome, in the order of completion, by one worker at a time.
         concurrency: Calls at once at most.
         models: What answers every row: a model or a route, and its fallbacks. () uses the rows' own models.
         timeout: Seconds for one attempt.
-        max_cost: What the run may cost. A row begins only if the most that it can cost is left.
+        max_cost: The highest cost of the run. A row begins only if its highest possible cost is left.
         patience: Seconds for which a row may meet nothing but limits.
         control: To stop the run from elsewhere.
 
     Returns:
-        What came of it; of an async router, an awaitable of that.
+        The summary; for an async router, an awaitable of it.
 
     Raises:
         ValueError: If `concurrency` is less than 1, or `max_cost` is given and the price of a model is not known.

@@ -1,4 +1,4 @@
-"""What one worker does with a row, on every driver: everything but the call itself."""
+"""The work on one row on every driver, except the call itself."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Call:
 
 @attrs.define(eq=False)
 class Worker:
-    """Turns rows into calls, and what came of them into outcomes.
+    """Turns rows into calls, and responses or errors into outcomes.
 
     Attributes:
-        plan: Decides what is next.
+        plan: Decides the next step.
         sink: Takes each outcome that is to be kept.
         models: What answers every row, in place of the rows' own models; () for those.
         policy: The rules of each call.
@@ -99,7 +99,7 @@ class Worker:
         self._write(call.row, self.plan.failed_row(call.row, problem, now))
 
     def worst_cost(self, row: BatchRow) -> float:
-        """Return what one attempt of a row can cost at most. 0 for a row that is no valid request.
+        """Return the highest possible cost of one attempt of a row. 0 for a row that is no valid request.
 
         Raises:
             ValueError: If the price of its model is not known.
@@ -118,7 +118,7 @@ class Worker:
 
 
 def estimate(row: BatchRow, models: tuple[ModelConfig, ...], policy: Policy) -> tuple[int, int, float | None]:
-    """Return the tokens of a row's prompt and of its longest answer, and what they cost at most; None if unknown.
+    """Return the tokens of a row's prompt and of its longest answer, and their highest cost; None if unknown.
 
     Args:
         row: The row.

@@ -25,6 +25,7 @@ from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
+from turnout_io.cli.provider_batch import cancel_batches, run_via_provider
 from turnout_io.drivers.hedging import HedgingRouter
 
 __all__ = ["batch"]
@@ -54,6 +55,11 @@ COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
 )  # fmt: skip
 @click.option("--ordered", is_flag=True, help="At the end, put OUTPUT in the order of INPUT.")
 @click.option("--dry-run", is_flag=True, help="Check INPUT, tell rows, tokens and the highest cost, and send nothing.")
+@click.option(
+    "--via", type=click.Choice(["now", "provider"]), default="now", show_default=True,
+    help="Send each row now, or all rows through the provider's batch API, which takes up to 24 hours.",
+)  # fmt: skip
+@click.option("--cancel", is_flag=True, help="Cancel the provider's batches of OUTPUT, with --via provider.")
 @click.option("--drain", default=30.0, show_default=True, help="Seconds for calls in flight after Ctrl-C.")
 @click.option("--summary", type=click.Path(dir_okay=False, writable=True), help="Write the summary there, as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress.")
@@ -74,6 +80,8 @@ def batch(
     changed: Literal["refuse", "rerun", "keep"],
     ordered: bool,
     dry_run: bool,
+    via: Literal["now", "provider"],
+    cancel: bool,
     drain: float,
     summary: str | None,
     quiet: bool,
@@ -92,6 +100,10 @@ def batch(
         if models:
             raise click.UsageError("give --model or --route, not both")
         models = [ModelConfig.route(route)]
+    if via == "provider" and (route is not None or "-" in (source, target) or max_cost is not None):
+        raise click.UsageError("--via provider takes files and a model, and no --route and no --max-cost")
+    if cancel and via != "provider":
+        raise click.UsageError("--cancel needs --via provider")
     if str(source) == "-" and ordered:
         raise click.UsageError("--ordered needs an INPUT that can be read twice, not a pipe")
     with one_line():
@@ -114,7 +126,16 @@ def batch(
             if dry_run:
                 _dry_run(files, router, models, max_cost)
                 return
-            outcome = _run(files, router, models, concurrency, timeout, max_cost, drain, quiet=quiet)
+            outcome: BatchSummary | None
+            if cancel:
+                cancel_batches(files, target, models, config, env_file)
+                return
+            if via == "provider":
+                outcome = run_via_provider(files, target, models, config, env_file, quiet=quiet)
+            else:
+                outcome = _run(files, router, models, concurrency, timeout, max_cost, drain, quiet=quiet)
+            if outcome is None:
+                context.exit(INTERRUPTED)
             files.finish(ordered=ordered)
     _report(files, outcome, summary, quiet=quiet)
     context.exit(_exit_code(outcome))

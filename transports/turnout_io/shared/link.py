@@ -1,7 +1,7 @@
 """The link of one router to the store: the one task, or thread, that owns the connection.
 
-Calls never touch the socket, and never wait for it: they ask the leases of `SharedState`. The link sends what those
-want as one pipeline, and gives the answers back. If the store is out of reach, it says so and dials again.
+Calls never touch the socket, and never wait for it: they use the leases of `SharedState`. The link sends the
+requests of the leases as one pipeline, and passes the replies back. If the store is out of reach, it connects again.
 
 It is written once over `AsyncSocketRuntime`. Over blocking sockets no `await` ever suspends, so a thread can run it.
 """
@@ -88,7 +88,7 @@ class _Node:
 
 
 class Link:
-    """Carries what a router's shared state asks for to the store, and the answers back.
+    """Sends the requests of a router's shared state to the store, and passes the replies back.
 
     `open` makes the first connection, and `run` is to run beside the calls until `stop` is called.
     """
@@ -117,7 +117,7 @@ class Link:
         self._notify = notify
         self._scripts = script_texts()
         self._nodes: dict[tuple[str, int], _Node] = {}
-        self._places: dict[str, tuple[str, int]] = {}  # key -> node, as a cluster told
+        self._places: dict[str, tuple[str, int]] = {}  # key -> node, from redirections of the cluster
         self._main: _Node | None = None
         self._turn = 0  # which of the hosts is tried next
         self._stopping = False
@@ -134,7 +134,7 @@ class Link:
 
         Raises:
             LoginRefused: If the store refuses the credentials.
-            TransportError: If it cannot be reached, and the settings do not say how many processes to reckon with.
+            TransportError: If it cannot be reached, and the number of processes is not in the settings.
         """
         try:
             await self._connect()
@@ -166,7 +166,7 @@ class Link:
                         _logger.exception("the link to the shared store failed")
                     self._close_all()
                     self._lose(error)
-                    # Jitter, so that a fleet does not come back as one.
+                    # Jitter, so that the processes do not connect at the same time.
                     await self._sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(LONGEST_PAUSE, 2 * pause)
             await self._farewell()
@@ -175,12 +175,12 @@ class Link:
             self._port.lost("the router is closed", self._clock())
 
     def stop(self) -> None:
-        """Make `run` say goodbye and return. May be called from any thread, any number of times."""
+        """Make `run` give back its leases and return. May be called from any thread, any number of times."""
         self._stopping = True
         self.wake()
 
     def wake(self) -> None:
-        """Make the link look again at what is due. May be called from any thread."""
+        """Make the link send the requests that are due. May be called from any thread."""
         with contextlib.suppress(OSError):  # full is as good: it will wake
             self._wake_out.send(b"\0")
 
@@ -239,12 +239,12 @@ class Link:
 
     async def _dial(self, address: tuple[str, int]) -> ByteStream:
         host, port = address
-        # The scheme says whether TLS is used; the connection is the same as for HTTP.
+        # The scheme decides about TLS; the connection is the same as for HTTP.
         origin = Origin("https" if self._valkey.address.tls else "http", host, port)
         return await connect(self._runtime, origin, None, self._valkey.tls, self._valkey.connect_timeout)
 
     async def _ask_sentinel(self, sentinel: tuple[str, int]) -> tuple[str, int]:
-        """Return where the primary is."""
+        """Return the address of the primary."""
         name, runtime = self._valkey.address.primary, self._runtime
         deadline = runtime.now() + self._valkey.connect_timeout
         stream = await self._dial(sentinel)
@@ -334,7 +334,7 @@ class Link:
             await self._send([event.call])
 
     def _read(self, node: _Node) -> list[SessionEvent] | None:
-        """Return the events of what has come; None if nothing has."""
+        """Return the events of the bytes that arrived; None if none did."""
         data = node.stream.read()
         if data is None:
             return None
@@ -368,7 +368,7 @@ class Link:
         return deadline
 
     async def _farewell(self) -> None:
-        """Give back what is held, and say that this process ends."""
+        """Give back the leases, and report the end of this process."""
         if self._main is None:
             return
         with contextlib.suppress(TurnoutError, OSError, DeadlinePassed, Interrupted):

@@ -1,4 +1,4 @@
-"""Where a link runs: in a thread, in a task of asyncio, or in a nursery of trio. Each belongs to one router."""
+"""Runs a link in a thread, in a task of asyncio, or in a nursery of trio. Each belongs to one router."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AsyncioLink", "ThreadLink", "TrioLink"]
 
 
 class ThreadLink:
-    """A link in a thread of its own, named `turnout-shared`."""
+    """A link in a separate thread, named `turnout-shared`."""
 
     def __init__(
         self, valkey: Valkey, port: SharedPort, clock: Callable[[], float], notify: Callable[[], None]
@@ -54,7 +54,7 @@ class ThreadLink:
         run_to_end(self._link.run())
 
     def stop(self) -> None:
-        """Say goodbye, and end. To do it again does nothing."""
+        """Give back the leases, and end. A second call does nothing."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._link.stop()
@@ -62,14 +62,14 @@ class ThreadLink:
             self._link.close()
 
     def leave(self) -> None:
-        """Nothing: a thread belongs to no block."""
+        """Do nothing: a thread belongs to no block."""
 
     def wake(self) -> None:
-        """Make the link look again at what is due."""
+        """Make the link send the requests that are due."""
         self._link.wake()
 
     def discard(self) -> None:
-        """Free the sockets in a forked process, without a word to the store: it is the parent's connection."""
+        """Close the sockets in a forked process, and send nothing: the connection belongs to the parent."""
         self._link.close()
 
 
@@ -94,7 +94,7 @@ class AsyncioLink:
         self._task = asyncio.create_task(self._link.run(), name="turnout-shared")
 
     async def stop(self) -> None:
-        """Say goodbye, and end. To do it again does nothing."""
+        """Give back the leases, and end. A second call does nothing."""
         task, self._task = self._task, None
         if task is not None:
             self._link.stop()
@@ -102,14 +102,14 @@ class AsyncioLink:
             self._link.close()
 
     async def leave(self) -> None:
-        """Nothing: a task belongs to no block."""
+        """Do nothing: a task belongs to no block."""
 
     def wake(self) -> None:
-        """Make the link look again at what is due."""
+        """Make the link send the requests that are due."""
         self._link.wake()
 
     def discard(self) -> None:
-        """Free the sockets in a forked process, without a word to the store: it is the parent's connection."""
+        """Close the sockets in a forked process, and send nothing: the connection belongs to the parent."""
         self._link.close()
 
 
@@ -146,7 +146,7 @@ class TrioLink:
             ended.set()
 
     async def stop(self) -> None:
-        """Say goodbye, and end. To do it again does nothing."""
+        """Give back the leases, and end. A second call does nothing."""
         if self._ended is not None:
             self._link.stop()
             await self._ended.wait()
@@ -161,9 +161,9 @@ class TrioLink:
                 self._link.close()
 
     def wake(self) -> None:
-        """Make the link look again at what is due."""
+        """Make the link send the requests that are due."""
         self._link.wake()
 
     def discard(self) -> None:
-        """Free the sockets in a forked process, without a word to the store: it is the parent's connection."""
+        """Close the sockets in a forked process, and send nothing: the connection belongs to the parent."""
         self._link.close()

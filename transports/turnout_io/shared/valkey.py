@@ -1,4 +1,4 @@
-"""The settings of a store: where Valkey or Redis is, and how a router uses it."""
+"""The settings of a store: the address of Valkey or Redis, and how a router uses it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Valkey:
 
     @property
     def tls(self) -> TlsSettings:
-        """What a TLS connection trusts and shows."""
+        """The certificates of a TLS connection."""
         return self._tls
 
     async def current_password(self) -> str:
