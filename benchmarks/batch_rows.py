@@ -74,7 +74,7 @@ def with_turnout(base_url: str, rows: int) -> int:
 
 
 def with_aiohttp(base_url: str, rows: int) -> int:
-    import aiohttp
+    import aiohttp  # pyright: ignore[reportMissingImports]
 
     answered = 0
 
@@ -97,7 +97,7 @@ def with_aiohttp(base_url: str, rows: int) -> int:
 
 def with_litellm(base_url: str, rows: int) -> int:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its prices would come from the network
-    import litellm
+    import litellm  # pyright: ignore[reportMissingImports]
 
     litellm.telemetry = False
     litellm.suppress_debug_info = True

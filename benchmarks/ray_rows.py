@@ -124,7 +124,7 @@ def _measured(name: str, count: int, sandbox: Sandbox, job: Callable[[], list[di
 
 
 def _ask(count: int, sandbox: Sandbox, journal: str) -> list[dict[str, Any]]:
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     rows = ray.data.from_items([{"custom_id": f"r{n}", "prompt": f"Question {n}"} for n in range(count)])
     answers = ask_rows(
@@ -157,8 +157,8 @@ def _kill_one(sandbox: Sandbox, after: int) -> Callable[[], None]:
 
 
 def _http(count: int, sandbox: Sandbox) -> list[dict[str, Any]]:
-    import ray
-    from ray.data.llm import HttpRequestProcessorConfig, build_processor
+    import ray  # pyright: ignore[reportMissingImports]
+    from ray.data.llm import HttpRequestProcessorConfig, build_processor  # pyright: ignore[reportMissingImports]
 
     config = HttpRequestProcessorConfig(
         url=f"{sandbox.url('openai')}/chat/completions",
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--http-rows", type=int, default=1_000, help="rows for Ray's HTTP processor; 0 for none")
     options = parser.parse_args(arguments)
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -254,7 +254,7 @@ class BalanceLease:
         self._sent = None  # totals need no second sending of the same request
         self._need = self._backlog = 0
         self._extra = 0
-        # The store may have served others until now. If it returns sooner than this, it can grant the same part at once.
+        # The store may have served others until now. If it returns sooner, it can grant the same part at once.
         pause = BALANCE_PAUSE / 1000 if self._last_reply > -math.inf else 0.0
         self._extra_from = now + pause if self.kind == "slots" else math.inf
         if self._last_sent > -math.inf:

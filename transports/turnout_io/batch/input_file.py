@@ -33,8 +33,8 @@ def read_input(path: str | os.PathLike[str]) -> Iterator[bytes]:
 
 def _parquet_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow  # pyright: ignore[reportMissingImports]
+        import pyarrow.parquet  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise BatchInputError(f"{path} needs pyarrow: pip install 'turnout[parquet]'") from None
     try:
