@@ -17,7 +17,7 @@ from turnout.providers.protocol import Exchange, ModelPage, ModelProfile, Provid
 from turnout.providers.urls import checked_text
 from turnout.redaction import Secret, hidden
 
-__all__ = ["ApiKey", "ApiKeys", "KeyAuth", "KeyedProvider", "named_keys"]
+__all__ = ["ApiKey", "ApiKeys", "KeyAuth", "KeyedProvider", "named_keys", "with_key"]
 
 ApiKey: TypeAlias = AccessToken
 ApiKeys: TypeAlias = ApiKey | Sequence[ApiKey] | Mapping[str, ApiKey] | None
@@ -131,3 +131,16 @@ class KeyedProvider:
 
     def models(self, page: str | None = None) -> Exchange[ModelPage]:
         return self.accounts[0].models(page)
+
+    def with_key(self, key: AccessToken) -> Provider:
+        """Return the provider with another key, for a call that has its own."""
+        keyed = with_key(self.base, key)
+        if keyed is None:
+            raise TypeError(f"{self.name} takes no key for one call")
+        return keyed
+
+
+def with_key(provider: Provider, key: AccessToken) -> Provider | None:
+    """Return a provider with another key; None if it is one of the user's that takes no other key."""
+    change = getattr(provider, "with_key", None)
+    return change(key) if callable(change) else None

@@ -224,6 +224,14 @@ class Registry:
             model = model.over(target)
         return model
 
+    def models_of(self, model: ModelConfig) -> list[ModelConfig]:
+        """Return the models for which a name stands, in their fixed order: of a route, and for each key."""
+        model = self.resolve(model)
+        route = self.route(model.model_id) if model.is_route else None
+        models = [model] if route is None else [model.over(self.resolve(choice.model)) for choice in route.choices]
+        names = ((one, name) for one in models for name in self.accounts(one.provider) or (one.provider,))
+        return [attrs.evolve(one, provider=name) for one, name in names]
+
     def route(self, name: str) -> Route | None:
         """Return the route with this name, or one with `*` in its name that matches."""
         return self._routes.find(name)

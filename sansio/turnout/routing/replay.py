@@ -60,6 +60,8 @@ def rules_of(policy: Policy) -> dict[str, Any]:
     }
     if policy.rules:
         rules["rules"] = {key: attrs.asdict(rule) for key, rule in policy.rules.items()}
+    if policy.fallbacks:
+        rules["fallbacks"] = list(policy.fallbacks)
     return rules
 
 
@@ -80,10 +82,12 @@ def replay(recorded: Mapping[str, Any]) -> tuple[str, ...]:
 def _policy(rules: Mapping[str, Any]) -> Policy:
     fields = {field: rules[field] for field in FIELDS if field in rules}
     own = {
-        key: Rule(Action(rule["action"]), health=rule["health"], cooldown=rule["cooldown"])
+        key: Rule(Action(rule["action"]), rule["health"], rule["cooldown"], rule.get("max_retries"))
         for key, rule in rules.get("rules", {}).items()
     }
-    return Policy(**fields, rules=own)
+    # The candidates of these classes are recorded beside the others.
+    fallbacks = dict.fromkeys(rules.get("fallbacks", ()), ("recorded/candidate",))
+    return Policy(**fields, rules=own, fallbacks=fallbacks)
 
 
 @attrs.define(eq=False)
@@ -108,6 +112,7 @@ class _Replay:
             deadline if deadline is not None else math.inf,
             self.recorded["seed"],
         )
+        self.plan.own = {int(index): _policy(own) for index, own in rules.get("policies", {}).items()}
 
     def differences(self) -> Iterator[str]:
         for entry in self.recorded["entries"]:

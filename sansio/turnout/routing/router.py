@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from turnout._names import did_you_mean
 from turnout.chat import ChatRequest, ModelConfig, ProviderStatus, names_of
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
@@ -173,6 +174,11 @@ class RouterCore:
         """
         if self.shared is not None and not self.shared.entered:
             raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
+        if options.api_keys:
+            known = self._registry.provider_names()
+            for name in options.api_keys:
+                if name not in known:
+                    raise ValueError(f"api_keys: no provider named {name!r} is registered{did_you_mean(name, known)}")
         with self._lock:
             seed = self.rng.getrandbits(48)
             if self.shared is not None and wall is not None:

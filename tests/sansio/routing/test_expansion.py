@@ -14,12 +14,15 @@ from tests.sansio.routing.line_dialect import LineProvider
 from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import ProviderNotRegistered
+from turnout.http import Headers, HttpRequest
 from turnout.messages import Message
 from turnout.providers.keys import KeyedProvider
 from turnout.routing.call.operations import Chat, Stream
+from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.routes import Choice, Measured, Route
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.policy.strategies import order_by_affinity
+from turnout.routing.replay import replay
 from turnout.routing.router import RouterCore
 from turnout.simulation import Script
 
@@ -202,3 +205,115 @@ def test_an_unknown_route_is_an_error_beside_keys_and_aliases() -> None:
 
 def test_measured_facts_have_no_labels_by_default() -> None:
     assert Measured(Choice("a/m")).metadata == {}
+
+
+# -- rules, fallbacks and policies of single models -------------------------------------------------------------------
+
+
+def test_the_retries_of_a_class_are_counted_apart() -> None:
+    rules = {"server": {"max_retries": 1}, "overloaded": {"max_retries": 3}}
+    world = World([Script(status=500)], [GOOD], rules=rules, max_retries=9, backoff_initial=0.0)
+    assert world.run().error is None
+    assert world.who == ["p0", "p0", "p1"]
+
+
+def test_a_failure_class_may_have_its_own_fallbacks() -> None:
+    world = World([Script(status=451)], [GOOD], [GOOD], fallbacks={"content-filter": ["p2/m"]})
+    outcome = world.run(Stream(ChatRequest("p0/m", "x", fallbacks=["p1/m"])))
+    assert world.who == ["p0", "p2"]
+    assert replay(outcome.call.trace.to_dict()) == ()
+    assert "the policy has other models for this failure" in outcome.call.trace.explain()
+
+
+def test_the_fallbacks_of_a_class_are_used_for_that_class_alone() -> None:
+    world = World([Script(status=401)], [GOOD], [GOOD], fallbacks={"content-filter": ["p2/m"]})
+    world.run(Stream(ChatRequest("p0/m", "x", fallbacks=["p1/m"])))
+    assert world.who == ["p0", "p1"]
+
+
+def test_a_failed_fallback_of_a_class_is_not_tried_again() -> None:
+    world = World([Script(status=451)], [Script(status=451)], [GOOD], fallbacks={"content-filter": ["p1/m", "p0/m"]})
+    outcome = world.run(Stream(ChatRequest("p0/m", "x", fallbacks=["p2/m"])))
+    assert world.who == ["p0", "p1"]
+    assert outcome.error is not None
+    assert replay(outcome.call.trace.to_dict()) == ()
+
+
+def test_the_fallbacks_of_a_class_may_be_a_route() -> None:
+    world = World([Script(status=451)], [GOOD], [GOOD], fallbacks={"content-filter": ["route/safe"]})
+    world.core.add_route(Route("safe", ["p2/m", "p1/m"]))
+    world.run(Stream(ChatRequest("p0/m", "x")))
+    assert world.who == ["p0", "p2"]
+
+
+def test_a_model_of_a_route_and_a_fallback_route_have_their_own_settings() -> None:
+    world = World([Script(status=500)], [Script(status=500)], [GOOD], max_retries=0, backoff_initial=0.0)
+    world.core.add_route(Route("first", [Choice("p0/m", policy=Policy(max_retries=2))]))
+    world.core.add_route(Route("second", ["p1/m", "p2/m"], policy=Policy(max_retries=1)))
+    outcome = world.run(Stream(ChatRequest("route/first", "x", fallbacks=["route/second"])))
+    assert world.who == ["p0", "p0", "p0", "p1", "p1", "p2"]
+    assert replay(outcome.call.trace.to_dict()) == ()
+    world.run(Stream(ChatRequest("route/first", "x")), policy=Policy(max_retries=0))
+    assert world.who[6:] == ["p0"]
+
+
+# -- a key for one call -----------------------------------------------------------------------------------------------
+
+
+class ShopProvider(LineProvider):
+    """A provider whose requests show their key in the name of the host."""
+
+    key = ""
+
+    def with_key(self, key: str) -> ShopProvider:
+        other = ShopProvider(self.name)
+        other.key = f"-{key}"
+        return other
+
+    def _request(self, operation: str, body: bytes = b"") -> HttpRequest:
+        return HttpRequest("POST", f"https://{self.name}{self.key}.test/{operation}", Headers(()), body)
+
+
+@pytest.fixture
+def shop() -> World:
+    world = World(limits={"p0": Limit(max_concurrency=1)})
+    world.core.register(ShopProvider("p0"))
+    world.left = {"p0.test": [GOOD], "p0-sk-user.test": [GOOD]}
+    return world
+
+
+def test_a_call_may_have_its_own_key(shop: World) -> None:
+    assert asked(shop, "p0/m", api_keys={"p0": "sk-user"}) == ["p0-sk-user"]
+    assert asked(shop, "p0/m") == ["p0"]
+
+
+def test_the_limits_of_one_key_are_not_those_of_others(shop: World) -> None:
+    shop.left["p0-sk-user.test"] = [Script(status=401)]
+    assert shop.run(Stream(ChatRequest("p0/m", "x")), api_keys={"p0": "sk-user"}).error is not None
+    assert shop.core.health(0.0)[0].available_in == 0.0
+    assert asked(shop, "p0/m") == ["p0"]
+
+
+def test_an_outage_is_shared_by_all_keys(shop: World) -> None:
+    shop.left["p0-sk-user.test"] = [Script(status=500)]
+    for _ in range(2):
+        shop.run(Stream(ChatRequest("p0/m", "x")), api_keys={"p0": "sk-user"}, policy=Policy(max_retries=5))
+    assert shop.core.health(shop.simulation.now)[0].state == "open"
+
+
+def test_a_key_for_an_unknown_provider_is_an_error() -> None:
+    core = RouterCore()
+    core.register(LineProvider("p"))
+    with pytest.raises(ValueError, match="api_keys: no provider named 'pp' is registered; did you mean p"):
+        core.start(Chat(ChatRequest("p/m", "x")), 0.0, None, CallOptions(api_keys={"pp": "sk-user"}))
+    call = core.start(Chat(ChatRequest("p/m", "x")), 0.0, None, CallOptions(api_keys={"p": "sk-user"}))
+    assert "takes no key for one call" in str(call.next_command(0.0).error)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "keys", [["sk-user"], {"p": ""}, {"p": 3}, {3: "sk-user"}, {"p": "os.environ/KEY"}, {"p": "a\nb"}]
+)
+def test_wrong_keys_of_a_call_are_refused(keys: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="api_keys") as caught:
+        CallOptions(api_keys=keys)
+    assert "sk-user" not in str(caught.value)

@@ -14,8 +14,10 @@ import attrs
 
 from turnout._names import vendor_of
 from turnout.chat import Capability, ModelConfig
-from turnout.errors import ProviderNotRegistered, RoutingError
+from turnout.errors import CapabilityUnsupported, ProviderNotRegistered, RoutingError
+from turnout.failures import FailureClass
 from turnout.prices import by_model
+from turnout.providers.keys import with_key
 from turnout.routing.call.options import CallOptions
 from turnout.routing.expansion import Expansion
 from turnout.routing.policy.decisions import CandidateInfo
@@ -23,6 +25,7 @@ from turnout.routing.policy.layers import PolicyLayers
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry
 from turnout.routing.state.candidate import Candidate
+from turnout.routing.state.guest import guest_state
 from turnout.trace.entries import Skipped
 
 __all__ = ["CandidateFinder"]
@@ -83,12 +86,21 @@ class CandidateFinder:
         except ProviderNotRegistered as error:
             self.refusals.append(error)
             return Skipped(0.0, str(model), "no such route" if model.is_route else "not registered")
+        vendor = vendor_of(model.provider)
+        key = self.options.api_keys.get(vendor)
+        if key is not None:
+            keyed = with_key(registered.provider, key)
+            if keyed is None:
+                self.refusals.append(CapabilityUnsupported(f"{model}: this provider takes no key for one call"))
+                return Skipped(0.0, str(model), "takes no key for one call")
+            registered = attrs.evolve(registered, provider=keyed)
         refusal, reason = registered.refusal(model, self.needs)
         if refusal is not None:
             self.refusals.append(refusal)
             return Skipped(0.0, str(model), reason)
         state = self.registry.state_of(registered.provider, model)
-        vendor = vendor_of(model.provider)
+        if key is not None:
+            state = guest_state(state)
         if vendor != model.provider:
             # The name of the key is for people; requests, prices and responses have the name of the provider.
             model = attrs.evolve(model, provider=vendor)
@@ -97,8 +109,14 @@ class CandidateFinder:
             price = price.at(self.wall)
         return Candidate(model, registered.provider, state, price, policy)
 
-    def info_of(self, candidate: Candidate) -> CandidateInfo:
+    def find_fallbacks(self, failure: FailureClass, policy: Policy) -> Iterator[Candidate | Skipped]:
+        """Return the candidates that the policy of a failed one names for this class of failure."""
+        for named in policy.fallbacks.get(failure.value, ()):
+            for model in self.registry.models_of(named):
+                yield self._look_up(model, self.policies.over_router(self.options.policy))
+
+    def info_of(self, candidate: Candidate, only_after: str = "") -> CandidateInfo:
         """Return the facts that the plan decides by."""
         profile = candidate.state.profile
         window = by_model(candidate.policy.context_windows, candidate.model) or profile.context_window
-        return CandidateInfo(candidate.provider.name, window, profile.prefill is not None, str(candidate))
+        return CandidateInfo(candidate.provider.name, window, profile.prefill is not None, str(candidate), only_after)

@@ -141,7 +141,7 @@ class Call(CallStatus):
         number = self._plan.attempts
         until = self._total_deadline if self._operation.streams_to_caller else self._deadline
         attempt, command = Attempt.start(
-            number, admitted, candidate, exchange, self._operation, self._policy, budget, until, now
+            number, admitted, candidate, exchange, self._operation, candidate.policy, budget, until, now
         )
         alone = not self.may_hedge or self._response.interrupted is not None
         self.in_flight.start(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
@@ -312,7 +312,7 @@ class Call(CallStatus):
         usage = usage_of(priced)
         self.selector.cost.complete(attempt, usage)
         filtered = content_filter_error(priced, provider)
-        rule = self._policy.rule(FailureClass.CONTENT_FILTER, provider)
+        rule = attempt.candidate.policy.rule(FailureClass.CONTENT_FILTER, provider)
         if filtered is not None and not self.committed and rule.action is not Action.RAISE:
             return self._fail(attempt, filtered, (), now)
         result = self._operation.merge(priced)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from turnout.providers.auth import AccessToken
-from turnout.redaction import hidden
+from turnout.providers.urls import checked_key
 from turnout.routing.policy.settings import Policy
 
 __all__ = ["NO_OPTIONS", "CallOptions"]
@@ -44,7 +44,14 @@ def _keys(value: Mapping[str, AccessToken] | None) -> Mapping[str, AccessToken]:
             raise TypeError(f"api_keys must have names of providers, not {type(name).__name__}")
         if not (callable(key) or (isinstance(key, str) and key.strip())):
             raise TypeError(f"api_keys[{name!r}] must be a key, or a function that returns one")
-    return {name: hidden(key) for name, key in value.items()}
+    return {name: key if callable(key) else _checked(key, name) for name, key in value.items()}
+
+
+def _checked(key: str, name: str) -> str:
+    try:
+        return checked_key(key) or ""
+    except ValueError as error:
+        raise ValueError(f"api_keys[{name!r}]: {error}") from None
 
 
 @attrs.frozen(kw_only=True)

@@ -81,7 +81,7 @@ class Recovery:
         kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
         self.errors.errors.append(kept)
         selector.cost.failed(attempt, kind, entry.phase, error)
-        rule = self.policy.rule(kind, provider)
+        rule = attempt.candidate.policy.rule(kind, provider)
         if attempt.deadline_bound and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
             rule = attrs.evolve(rule, health=False)
         # A request that can never fit does not have to wait.
@@ -98,6 +98,7 @@ class Recovery:
     def decide(self, failure: Failure, now: float) -> Decision:
         """Return what follows if nothing of the response has reached the caller."""
         self.selector.look_up(now)
+        self.selector.look_up_fallbacks(failure.kind, failure.attempt.candidate.policy, now)
         return self.selector.plan.failed(facts_of(failure.entry, failure.attempt.index))
 
     def decide_after_content(self, failure: Failure, now: float, deadline: float) -> Decision:

@@ -7,11 +7,13 @@ import math
 import attrs
 
 from turnout.errors import BudgetExceeded
+from turnout.failures import FailureClass
 from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.operation import Operation
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.decisions import GiveUp, WaitUntil
+from turnout.routing.policy.settings import Policy
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, BlockedCandidates, Waiter
@@ -38,6 +40,7 @@ class CandidateSelector(Waiter):
     writer: TraceWriter
     finder: CandidateFinder
     is_queued: bool = attrs.field(default=False, init=False)
+    _classes: set[FailureClass] = attrs.field(factory=set, init=False)  # whose fallbacks were looked up
 
     def select(self, now: float) -> Admitted | GiveUp | float:
         """Return an admission, the time until which to wait for one, or the reason to give up."""
@@ -76,15 +79,29 @@ class CandidateSelector(Waiter):
         """Look up further candidates, until so many are known or there are no more."""
         for found in self.finder.find():
             if isinstance(found, Candidate):
-                info = self.finder.info_of(found)
-                self.candidates.append(found)
-                self.plan.add(info)
-                self.writer.candidate_found(info)
+                self._add(found, "")
                 if len(self.candidates) >= enough:
                     break
             else:
                 self.writer.skipped(now, None, found.candidate, found.reason)
         self.plan.unseen = self.finder.unseen
+
+    def look_up_fallbacks(self, failure: FailureClass, policy: Policy, now: float) -> None:
+        """Look up the candidates that a policy names for a class of failure. The plan decides whether they are used."""
+        if not policy.fallbacks or failure in self._classes:
+            return
+        self._classes.add(failure)
+        for found in self.finder.find_fallbacks(failure, policy):
+            if isinstance(found, Candidate):
+                self._add(found, failure.value)
+            else:
+                self.writer.skipped(now, None, found.candidate, found.reason)
+
+    def _add(self, candidate: Candidate, only_after: str) -> None:
+        info = self.finder.info_of(candidate, only_after)
+        self.candidates.append(candidate)
+        self.plan.add(info, candidate.policy)
+        self.writer.candidate_found(info, self.plan.own.get(len(self.candidates) - 1))
 
     def exclude(self, index: int, reason: str, now: float) -> None:
         """Remove a candidate that cannot take this request at all."""

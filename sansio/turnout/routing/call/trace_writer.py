@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import attrs
 
 from turnout.routing.policy.decisions import Blocked, CandidateInfo, Decision, Fallback, Retry, WaitUntil
+from turnout.routing.policy.settings import Policy
+from turnout.routing.replay import rules_of
 from turnout.trace import Trace, entries
 
 __all__ = ["TIME_RESOLUTION", "TraceWriter"]
@@ -32,9 +34,13 @@ class TraceWriter:
 
     # -- candidates -------------------------------------------------------------------------------------------------
 
-    def candidate_found(self, info: CandidateInfo) -> None:
-        """Keep the facts about a candidate that the plan decides by."""
-        self.trace.rules["candidates"].append([info.provider, info.window, info.resumes, info.name])
+    def candidate_found(self, info: CandidateInfo, policy: Policy | None = None) -> None:
+        """Keep the facts about a candidate that the plan decides by, and its policy if it has its own."""
+        rules = self.trace.rules
+        facts = [info.provider, info.window, info.resumes, info.name]
+        rules["candidates"].append([*facts, info.only_after] if info.only_after else facts)
+        if policy is not None:
+            rules.setdefault("policies", {})[str(len(rules["candidates"]) - 1)] = rules_of(policy)
 
     def skipped(self, now: float, index: int | None, candidate: str, reason: str) -> None:
         self.write(entries.Skipped(self.elapsed(now), candidate, reason, index))

@@ -45,12 +45,15 @@ class CandidateInfo(msgspec.Struct, frozen=True, gc=False):
         window: How many tokens of prompt and response the model takes, if that is known.
         resumes: True if the model continues a prefilled response.
         name: `provider/model`.
+        only_after: The failure class after which alone it is tried (`Policy.fallbacks`); "" if it is one of the
+            models of the request.
     """
 
     provider: str
     window: int | None = None
     resumes: bool = False
     name: str = ""
+    only_after: str = ""
 
 
 class Blocked(msgspec.Struct, frozen=True, gc=False):

@@ -54,6 +54,7 @@ class Plan:
         unseen: How many further models were not looked up yet.
         attempts: How many attempts were started.
         tried: The indexes of the candidates that got one.
+        own: The policies of the candidates that have another one than the call.
         may_repeat: True if the next attempt is a retry that was granted: it is not throttled again.
     """
 
@@ -65,19 +66,34 @@ class Plan:
     unseen: int = attrs.field(default=0, init=False)
     attempts: int = attrs.field(default=0, init=False)
     tried: set[int] = attrs.field(factory=set, init=False)
+    own: dict[int, Policy] = attrs.field(factory=dict, init=False)
     may_repeat: bool = attrs.field(default=False, init=False)
     _parts: int = attrs.field(default=0, init=False)  # attempts that do not count against `max_attempts`
-    _retries: dict[int, int] = attrs.field(factory=dict, init=False)
+    _retries: dict[tuple[int, FailureClass | None], int] = attrs.field(factory=dict, init=False)
+    _replaced: set[FailureClass] = attrs.field(factory=set, init=False)  # whose fallbacks are in use
     _stale: int = attrs.field(default=0, init=False)
     _rng: random.Random | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.left = list(range(len(self.candidates)))
+        self.left = [index for index, candidate in enumerate(self.candidates) if not candidate.only_after]
 
-    def add(self, candidate: CandidateInfo) -> None:
-        """Add a candidate behind the others."""
-        self.left.append(len(self.candidates))
+    def add(self, candidate: CandidateInfo, policy: Policy | None = None) -> None:
+        """Add a candidate behind the others. One for a class of failure is not tried before such a failure.
+
+        Args:
+            candidate: The candidate.
+            policy: Its policy; None if it is that of the call.
+        """
+        index = len(self.candidates)
+        if policy is not None and policy is not self.policy:
+            self.own[index] = policy
+        if not candidate.only_after:
+            self.left.append(index)
         self.candidates.append(candidate)
+
+    def policy_of(self, index: int) -> Policy:
+        """Return the policy of the attempts on a candidate."""
+        return self.own.get(index, self.policy) if self.own else self.policy
 
     # -- which candidate --------------------------------------------------------------------------------------------
 
@@ -154,7 +170,7 @@ class Plan:
 
     def time_for_attempt(self, index: int, at: float) -> float:
         """Return how many seconds an attempt that starts now may take."""
-        own, left = self.policy.attempt_timeout, self._time_left(index, at)
+        own, left = self.policy_of(index).attempt_timeout, self._time_left(index, at)
         return left if own is None else min(left, own)
 
     def _time_left(self, index: int, at: float) -> float:
@@ -195,9 +211,25 @@ class Plan:
         retry = self._retry(facts)
         if isinstance(retry, Retry):
             return retry
+        others = self._fallbacks_for(kind)
+        if others:
+            self.left = others
+            return Fallback(f"{retry}; the policy has other models for this failure")
         self.left.remove(index)
         excluded = self._exclude_smaller_windows(index) if kind is FailureClass.CONTEXT_LENGTH else ()
         return Fallback(retry, excluded)
+
+    def _fallbacks_for(self, kind: FailureClass) -> list[int]:
+        """Return the candidates that the policy has for this class, once in a call."""
+        if kind in self._replaced:
+            return []
+        self._replaced.add(kind)
+        names = {self.candidates[index].name for index in self.tried}
+        return [
+            index
+            for index, candidate in enumerate(self.candidates)
+            if candidate.only_after == kind.value and candidate.name not in names
+        ]
 
     def _waits_for_provider(self, facts: FailureFacts) -> str | None:
         """Return why the candidate stays among the choices, although it is not retried at once; None if it does not.
@@ -212,18 +244,22 @@ class Plan:
             if kind is FailureClass.RATE_LIMIT and facts.other_free:
                 return f"{kind.value}, and another candidate is free"
             return None
-        if wait <= self.policy.short_wait or facts.at + wait >= self.deadline:
+        if wait <= self.policy_of(facts.index).short_wait or facts.at + wait >= self.deadline:
             return None
         return f"{kind.value}, and its provider asks to wait {duration(wait)}"
 
     def _retry(self, facts: FailureFacts) -> Retry | str:
         """Return a retry of the same candidate, or the reason why there is none."""
-        policy, index, kind = self.policy, facts.index, facts.kind
-        if self._action(facts) is not Action.RETRY:
+        index, kind = facts.index, facts.kind
+        policy = self.policy_of(index)
+        rule = policy.rule(kind, self.candidates[index].provider)
+        if rule.action is not Action.RETRY:
             return f"{kind.value}, which is not retried"
-        used = self._retries.get(index, 0)
-        if used >= policy.max_retries:
-            return f"{kind.value}, {used} of {policy.max_retries} retries used"
+        counted = (index, kind if rule.max_retries is not None else None)
+        most = rule.max_retries if rule.max_retries is not None else policy.max_retries
+        used = self._retries.get(counted, 0)
+        if used >= most:
+            return f"{kind.value}, {used} of {most} retries used"
         if not self._may_retry(index):
             return f"{kind.value}, and the attempts that are left are for the other candidates"
         if facts.throttled:
@@ -231,15 +267,15 @@ class Plan:
         wait = backoff_seconds(used + 1, facts.retry_after, policy, self._random())
         if not wait < self._time_left(index, facts.at):
             return f"{kind.value}, and a wait of {duration(wait)} is longer than the time left for it"
-        self._retries[index] = used + 1
-        return self._granted(wait, f"{kind.value}, retry {used + 1} of {policy.max_retries}")
+        self._retries[counted] = used + 1
+        return self._granted(wait, f"{kind.value}, retry {used + 1} of {most}")
 
     def _granted(self, wait: float, reason: str) -> Retry:
         self.may_repeat = True
         return Retry(wait, reason)
 
     def _action(self, facts: FailureFacts) -> Action:
-        return self.policy.rule(facts.kind, self.candidates[facts.index].provider).action
+        return self.policy_of(facts.index).rule(facts.kind, self.candidates[facts.index].provider).action
 
     def interrupted(self, facts: FailureFacts, *, resume: bool) -> Decision:
         """Return what follows a stream that broke after its first token, if the policy does not raise the error."""
@@ -260,13 +296,13 @@ class Plan:
 
     def _stop_reason(self, index: int, failure: FailureClass, phase: Phase) -> GiveUp | None:
         """Return why nothing may follow this failure, whichever candidates are left."""
-        policy = self.policy
+        policy = self.policy_of(index)
         if policy.rule(failure, self.candidates[index].provider).action is Action.RAISE:
             return GiveUp(f"{failure.value}, which only the caller can correct", final=True)
         if policy.retry_mode == "only_if_unsent" and phase is not Phase.NOT_SENT:
             return GiveUp("the request may have been processed, and only unsent ones are repeated", final=True)
-        if self.attempts - self._parts >= policy.max_attempts:
-            return GiveUp(f"all {policy.max_attempts} attempts of the call are used")
+        if self.attempts - self._parts >= self.policy.max_attempts:
+            return GiveUp(f"all {self.policy.max_attempts} attempts of the call are used")
         return None
 
     def _exclude_smaller_windows(self, index: int) -> tuple[int, ...]:

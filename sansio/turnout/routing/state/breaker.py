@@ -82,6 +82,10 @@ class Breaker:
         """Return why no attempt may start now, and for how many more seconds; None if one may."""
         if now < self.cool_until:
             return "cooldown", self.cool_until - now
+        return self.broken_by(now)
+
+    def broken_by(self, now: float) -> tuple[Literal["breaker_open", "probe_in_flight"], float] | None:
+        """Return the same for the breaker alone, without the cooldown."""
         if self.consecutive_opens:
             if now < self.open_until:
                 return "breaker_open", self.open_until - now
