@@ -142,5 +142,5 @@ class KeyedProvider:
 
 def with_key(provider: Provider, key: AccessToken) -> Provider | None:
     """Return a provider with another key; None if it is one of the user's that takes no other key."""
-    change = getattr(provider, "with_key", None)
-    return change(key) if callable(change) else None
+    change: Callable[[AccessToken], Provider] | None = getattr(provider, "with_key", None)
+    return change(key) if change is not None else None

@@ -270,8 +270,8 @@ class ShopProvider(LineProvider):
         other.key = f"-{key}"
         return other
 
-    def _request(self, operation: str, body: bytes = b"") -> HttpRequest:
-        return HttpRequest("POST", f"https://{self.name}{self.key}.test/{operation}", Headers(()), body)
+    def _request(self, path: str, body: bytes = b"") -> HttpRequest:
+        return HttpRequest("POST", f"https://{self.name}{self.key}.test/{path}", Headers(()), body)
 
 
 @pytest.fixture
