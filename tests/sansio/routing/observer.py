@@ -100,7 +100,8 @@ class Observer:
 
     def policy_of(self, call: Call) -> Policy:
         """The rules of a call; those of places, limits and breakers are the router's, whatever it says of them."""
-        return self.world.calls[call.trace.metadata["number"]].policy or self.world.policy
+        own = self.world.calls[call.trace.metadata["number"]].policy
+        return own.over(self.world.policy) if own is not None else self.world.policy
 
     def _opened(self, call: Call, command: Open, now: float) -> None:
         policy, tries = self.policy_of(call), self.tries[call]

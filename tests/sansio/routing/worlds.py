@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import attrs
 from hypothesis import strategies as st
@@ -69,22 +70,28 @@ class World:
 
 
 @st.composite
-def policies(draw: st.DrawFn) -> Policy:
+def policies(draw: st.DrawFn, of_a_call: bool = False) -> Policy:
+    """Draw a policy: of a router, or of one call, which has no limits and no breaker of its own."""
+    only_router: dict[str, Any] = {}
+    if not of_a_call:
+        only_router = {
+            "max_concurrency": draw(st.sampled_from([None, 1, 2])),
+            "max_pending": draw(st.sampled_from([None, 1])),
+            "limits": draw(st.dictionaries(st.sampled_from(["p0", "p1", "p0/m", "p1/m"]), LIMITS, max_size=2)),
+            "breaker": draw(BREAKERS),
+        }
     return Policy(
+        **only_router,
         timeout=30.0,
         timeouts=Timeouts(first_token=15.0, between_tokens=8.0),
         max_retries=draw(st.integers(0, 2)),
         max_attempts=draw(st.sampled_from([2, 10])),
         attempt_timeout=draw(st.sampled_from([None, None, 4.0])),
-        max_concurrency=draw(st.sampled_from([None, 1, 2])),
         when_at_capacity=draw(st.sampled_from(["wait", "wait", "reject"])),
         when_all_in_cooldown=draw(st.sampled_from(["try_anyway", "wait", "fail"])),
         on_interrupt=draw(st.sampled_from(["raise", "restart", "resume"])),
         retry_mode=draw(st.sampled_from(["always", "always", "always", "only_if_unsent"])),
         rules=draw(st.sampled_from([{}, {}, {"content-filter": "fallback", "p0:server": "raise"}])),
-        max_pending=draw(st.sampled_from([None, 1])),
-        limits=draw(st.dictionaries(st.sampled_from(["p0", "p1", "p0/m", "p1/m"]), LIMITS, max_size=2)),
-        breaker=draw(BREAKERS),
         hedge=draw(st.sampled_from([None, Hedge(delay=0.3, budget=1.0), Hedge(delay=2.0, budget=0.5)])),
     )
 
@@ -102,7 +109,7 @@ def worlds(draw: st.DrawFn) -> World:
                 draw(st.sampled_from([None, None, None, at, at + 0.3, at + 4.0])),
                 draw(st.sampled_from([None, None, 1.0, 10.0])),
                 tuple(draw(st.permutations(range(candidates)))),
-                draw(st.none() | st.none() | policies()),
+                draw(st.none() | st.none() | policies(of_a_call=True)),
             )
         )
     return World(
