@@ -116,6 +116,7 @@ class Started(msgspec.Struct, frozen=True, gc=False):
         forced: The candidate should have rested, but no other was left.
         probe: It is the one attempt that a half-open breaker lets through.
         hedge: It runs beside another attempt that is slow.
+        replaces: It does the work of an attempt that failed or has used its share of the time.
         omitted_settings: Settings that this model refuses, and that were left out as the user asked.
     """
 
@@ -128,6 +129,7 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     probe: bool = False
     hedge: bool = False
     omitted_settings: tuple[str, ...] = ()
+    replaces: bool = False
 
 
 class ResponseStarted(msgspec.Struct, frozen=True, gc=False):

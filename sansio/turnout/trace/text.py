@@ -48,7 +48,8 @@ def describe(entry: Entry) -> str:
                 for word, holds in (
                     (", because no other is left", entry.forced),
                     (", as a probe", entry.probe),
-                    (", beside the slow one", entry.hedge),
+                    (", beside the other one", entry.hedge and entry.replaces),
+                    (", beside the slow one", entry.hedge and not entry.replaces),
                 )
                 if holds
             )

@@ -124,11 +124,10 @@ class Observer:
         assert started.candidate == f"{provider}/m", "the trace names who is asked"
         if started.hedge:
             assert self.world.concurrent
-            assert policy.hedge is not None
+            assert policy.hedge is not None or started.replaces
             saved = sum(hedge.budget for hedge in (self.policy_of(other).hedge for other in self.began) if hedge)
-            hedges = sum(
-                entry.hedge for other in self.began for entry in other.trace.entries if isinstance(entry, Started)
-            )
+            started_so_far = [one for other in self.began for one in other.trace.entries if isinstance(one, Started)]
+            hedges = sum(one.hedge and not one.replaces for one in started_so_far)
             assert hedges <= 1 + saved + 1e-9, "hedges keep to their budget"
             assert len([mine for mine in tries if not mine.dropped]) == 2, "a hedge is beside another"
         self._repeats(call, started, now)

@@ -49,7 +49,7 @@ def bug(caught_by: str) -> Callable[[Plant], Plant]:
 
 @bug("leases equal opens minus drops")
 def a_lease_is_never_given_back(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lease, "release", lambda self: None)
+    patch.setattr(Lease, "release", lambda self, *, sent=True: None)
 
 
 @bug("over its limit")
@@ -70,7 +70,7 @@ def the_minute_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @bug("overrun the deadline")
 def an_attempt_takes_what_time_it_likes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Plan, "time_for_attempt", lambda self, at: 1000.0)
+    patch.setattr(Plan, "time_for_attempt", lambda self, index, at: 1000.0)
 
 
 @bug("longer than the deadline")
@@ -157,8 +157,8 @@ def the_last_comes_first(patch: pytest.MonkeyPatch) -> None:
 def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     real = Call._close
 
-    def close(self: Call, live: Any, now: float) -> None:
-        real(self, live, now)
+    def close(self: Call, live: Any, now: float, *, sent: bool = True) -> None:
+        real(self, live, now, sent=sent)
         if live.number == 2:
             self.in_flight.to_close.pop()
 
@@ -169,8 +169,8 @@ def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
     real = Call._close
 
-    def close(self: Call, live: Any, now: float) -> None:
-        real(self, live, now)
+    def close(self: Call, live: Any, now: float, *, sent: bool = True) -> None:
+        real(self, live, now, sent=sent)
         self.in_flight.to_close.append(live)
 
     patch.setattr(Call, "_close", close)
@@ -178,7 +178,7 @@ def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
 
 @bug("attempt")
 def attempts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Plan, "attempt_started", lambda self: None)
+    patch.setattr(Plan, "attempt_started", lambda self, index: None)
 
 
 @bug("told")
@@ -211,7 +211,7 @@ def the_deadline_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
         return real(self, now)
 
     patch.setattr(Call, "_start_next_attempt", start_next_attempt)
-    patch.setattr(Plan, "failed", lambda self, index, failure, after, phase, at: Retry(50.0, "planted"))
+    patch.setattr(Plan, "failed", lambda self, facts: Retry(50.0, "planted"))
 
 
 @bug("leases equal opens minus drops")
@@ -231,9 +231,11 @@ def the_loser_is_never_dropped(patch: pytest.MonkeyPatch) -> None:
 def every_slow_call_hedges(patch: pytest.MonkeyPatch) -> None:
     real = Scheduler.acquire_hedge
 
-    def acquire_hedge(self: Scheduler, waiter: Waiter, running: int, now: float) -> Admitted | None:
+    def acquire_hedge(
+        self: Scheduler, waiter: Waiter, running: int, now: float, *, budgeted: bool = True
+    ) -> Admitted | None:
         self._hedge_tokens = 10.0
-        return real(self, waiter, running, now)
+        return real(self, waiter, running, now, budgeted=budgeted)
 
     patch.setattr(Scheduler, "acquire_hedge", acquire_hedge)
 
@@ -246,7 +248,7 @@ def a_hedge_overlooks_the_limits(patch: pytest.MonkeyPatch) -> None:
 
 @bug("may have been processed")
 def a_hedge_repeats_what_was_sent(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Plan, "may_overlap", property(lambda self: self.policy.hedge is not None))
+    patch.setattr(Plan, "shares_overlap", property(lambda self: True))
 
 
 @bug("is a floor")

@@ -93,7 +93,7 @@ def test_the_table(error: TurnoutError, status: int, code: str, retryable: bool)
 def test_the_table_has_every_error_class() -> None:
     covered = {type(row[0]) for row in TABLE}
     bases = {"LocalProtocolError", "RoutingError", "StreamInterrupted", "TransportError", "TurnoutError"}
-    bases.add("AllAttemptsFailed")
+    bases |= {"AllAttemptsFailed", "AllRateLimited"}
     named = {getattr(errors, name) for name in errors.__all__ if name not in bases}
     missing = {found.__name__ for found in named if isinstance(found, type) and issubclass(found, TurnoutError)} - {
         found.__name__ for found in covered

@@ -40,10 +40,11 @@ class Attempt:
         first_content_deadline: The time at which they end.
         idle_left: Seconds of silence that it may still have once content arrives.
         state: See `AttemptState`.
-        deadline_bound: True if the call leaves it less time than its own timers do, and less than its candidate takes
-            lately. If it is silent for that time, it says nothing about the candidate's health.
+        deadline_bound: True if the call leaves it less time than its own timers do, and too little to judge its
+            candidate. If it is silent for that time, it says nothing about the candidate's health.
         cost_recorded: True once the cost of its response is counted.
         operation_pending: True if an operation on it was started beside that of another attempt, and has no result yet.
+        error_until: Until when the body of an error is read; None for another response.
         drain_until: Until when it is read although any end of it would be a good one; None before that.
         read_at: When its newest read started.
         head_at: When its head arrived.
@@ -63,6 +64,7 @@ class Attempt:
     state: AttemptState = attrs.field(default=AttemptState.OPENING, init=False)
     cost_recorded: bool = attrs.field(default=False, init=False)
     operation_pending: bool = attrs.field(default=False, init=False)
+    error_until: float | None = attrs.field(default=None, init=False)
     drain_until: float | None = attrs.field(default=None, init=False)
     read_at: float = attrs.field(default=0.0, init=False)
     head_at: float = attrs.field(default=0.0, init=False)
@@ -97,7 +99,6 @@ class Attempt:
             head = first_content = budget
         if policy.attempt_timeout is not None:
             usual = min(usual, policy.attempt_timeout)
-        takes = state.latency.first_content.value
         attempt = cls(
             number,
             admitted.index,
@@ -109,7 +110,8 @@ class Attempt:
             now + first_content,
             timeouts.between_tokens,
             Read(number, until, timeouts.between_tokens),
-            deadline_bound=first_content < usual and takes is not None and takes >= first_content,
+            deadline_bound=first_content < usual
+            and not state.is_patient_enough(first_content, streams=operation.streams),
         )
         return attempt, Open(
             number, exchange.request, TransportTimeouts(connect=min(timeouts.connect, budget), response_headers=head)
@@ -144,6 +146,9 @@ class Attempt:
             if self.idle_left == read.idle and read.until == deadline:
                 return read  # the usual case, at no cost
             return Read(self.number, deadline, self.idle_left)
+        if self.error_until is not None:
+            until = min(self.error_until, deadline)
+            return Read(self.number, until, until - now) if now < until else None
         if now >= self.first_content_deadline:
             return None
         return Read(self.number, self.first_content_deadline, self.first_content_deadline - now)
@@ -152,7 +157,11 @@ class Attempt:
         """Return when a second attempt may start beside this one; infinity if that is not known, or never."""
         if hedge is None:
             return math.inf
-        delay = hedge.delay if hedge.delay is not None else self.candidate.state.latency.quantile(hedge.quantile)
+        delay = (
+            hedge.delay
+            if hedge.delay is not None
+            else self.candidate.state.latency.quantile(hedge.quantile, streams=self.streams)
+        )
         return now + delay if delay is not None else math.inf
 
     # -- the exchange -----------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ class InFlight:
         primary: The attempt of the call; of two, the one that started first.
         hedge: The one beside it.
         hedge_at: When one may start beside it; infinity for never.
+        replaces: True if the second attempt does the work of one that failed or has used its share of the time. Then
+            the budget of hedges does not count.
         hedging: True if a second attempt runs or may start: each `Open` and `Read` is then an operation of its own.
         to_close: Attempts that have ended and must be closed.
     """
@@ -27,14 +29,16 @@ class InFlight:
     primary: Attempt | None = None
     hedge: Attempt | None = None
     hedge_at: float = math.inf
+    replaces: bool = False
     hedging: bool = False
     to_close: deque[Attempt] = attrs.field(factory=deque)
 
-    def start(self, attempt: Attempt, hedge_at: float) -> None:
-        """Add an attempt. `hedge_at` counts only for the first."""
+    def start(self, attempt: Attempt, hedge_at: float, *, replaces: bool = False) -> None:
+        """Add an attempt. `hedge_at` and `replaces` count only for the first: they are about a second one."""
         if self.primary is None:
             self.primary = attempt
             self.hedge_at = hedge_at
+            self.replaces = replaces
             self.hedging = hedge_at < math.inf
         else:
             self.hedge = attempt
@@ -71,6 +75,11 @@ class InFlight:
         self.hedge = None
         self.hedge_at = math.inf
         self.to_close.append(attempt)
+        self._update()
+
+    def replace_failed(self, at: float) -> None:
+        """Plan an attempt beside the one that still runs, in place of one that failed."""
+        self.hedge_at, self.replaces = at, True
         self._update()
 
     def declare_winner(self, winner: Attempt) -> Attempt | None:

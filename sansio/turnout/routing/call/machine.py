@@ -34,7 +34,7 @@ from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.final_error import as_interrupted, failure_entry
 from turnout.routing.call.recovery import Failure, Recovery
 from turnout.routing.call.results import content_filter_error, rate_limit_of, usage_of, with_cost, with_usage
-from turnout.routing.call.states import CALL_TRANSITIONS, AttemptState, CallState, refuse_transition
+from turnout.routing.call.states import AttemptState, CallState
 from turnout.routing.call.status import CallStatus
 from turnout.routing.call.trace_writer import TIME_RESOLUTION
 from turnout.routing.commands import Close, Command, Finish, Read, Sleep, WaitForAny
@@ -95,6 +95,11 @@ class Call(CallStatus):
     def _start_next_attempt(self, now: float) -> Command | None:
         """Start the next attempt, wait, or give up, while none is running."""
         selector = self.selector
+        if self._policy.max_cost is not None and not selector.is_queued and now >= self._backoff_until:
+            self._recovery.errors.errors += selector.exclude_over_budget(now)
+        if not self._plan.left:
+            self._stop(self._recovery.errors.exhausted(), now)
+            return None
         if self._deadline_passed(now):
             activity = "while the call waited in the queue" if selector.is_queued else "between two attempts"
             self._fail_for_deadline(Phase.NOT_SENT, activity, now)
@@ -104,11 +109,6 @@ class Call(CallStatus):
             return Sleep(min(self._backoff_until, self._deadline))
         if self.state is CallState.BACKING_OFF:
             self._move(CallState.SELECTING)
-        if self._policy.max_cost is not None and not selector.is_queued:
-            self._recovery.errors.errors += selector.exclude_over_budget(now)
-        if not self._plan.left:
-            self._stop(self._recovery.errors.exhausted(), now)
-            return None
         # Only while it may have to be woken: the two refer to each other, which only the garbage collector would end.
         selector.call = self
         found = selector.select(now)
@@ -136,15 +136,25 @@ class Call(CallStatus):
             errors.errors.append(error)
             selector.exclude(index, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
-        budget = self._plan.time_for_attempt(index, self._writer.elapsed(now))
+        elapsed = self._writer.elapsed(now)
+        share = self._plan.time_for_attempt(index, elapsed)
         self._plan.attempt_started(index)
+        alone = not self.may_hedge or self._response.interrupted is not None
+        # The first attempt goes on when it has used its share, and the next candidate starts beside it.
+        overlaps = not alone and not hedge and self._plan.shares_overlap and not self._operation.streams
+        budget = max(share, self._plan.deadline - elapsed) if overlaps else share
         number = self._plan.attempts
         until = self._total_deadline if self._operation.streams_to_caller else self._deadline
         attempt, command = Attempt.start(
             number, admitted, candidate, exchange, self._operation, candidate.policy, budget, until, now
         )
-        alone = not self.may_hedge or self._response.interrupted is not None
-        self.in_flight.start(attempt, math.inf if alone else attempt.hedge_at(self._policy.hedge, now))
+        replaces = hedge and self.in_flight.replaces
+        if alone:
+            self.in_flight.start(attempt, math.inf)
+        elif overlaps:
+            self.in_flight.start(attempt, now + share, replaces=True)
+        else:
+            self.in_flight.start(attempt, attempt.hedge_at(self._policy.hedge, now))
         self._latest = self.in_flight.primary
         if not hedge:
             self._move(CallState.HEDGING if self.in_flight.hedging else CallState.RUNNING)
@@ -156,6 +166,7 @@ class Call(CallStatus):
             forced=admitted.forced,
             probe=lease.is_probe,
             hedge=hedge,
+            replaces=replaces,
             omitted_settings=tuple(exchange.dropped),
         )
         return command
@@ -164,17 +175,19 @@ class Call(CallStatus):
 
     def _next_hedged_command(self, primary: Attempt, now: float) -> Command | None:
         """Return an operation to start on either attempt, the second attempt itself, or a wait for a result."""
-        in_flight, hedge = self.in_flight, self._policy.hedge
+        in_flight = self.in_flight
         idle = in_flight.next_idle()
         if idle is not None:
             command = self._read(idle, now)
             idle.operation_pending = command is not None and in_flight.hedging
             return command
-        if hedge is not None and now >= in_flight.hedge_at:
+        if now >= in_flight.hedge_at:
             in_flight.hedge_at = math.inf
             if not self._deadline_passed(now):
                 self.selector.look_up(now)
-                admitted = self._scheduler.acquire_hedge(self.selector, primary.index, now)
+                admitted = self._scheduler.acquire_hedge(
+                    self.selector, primary.index, now, budgeted=not in_flight.replaces
+                )
                 if admitted is not None:
                     return self._open(admitted, now, hedge=True)
         return WaitForAny(in_flight.hedge_at)
@@ -203,6 +216,8 @@ class Call(CallStatus):
         running.receive_head(status, headers)
         running.move(AttemptState.RESPONSE_STARTED)
         running.head_at = now
+        if not 200 <= status < 300:
+            running.error_until = now + self._policy.timeouts.error_body
         self._writer.response_started(now, attempt, status)
         if running.failure is not None:
             return self._fail(running, running.failure, (), now)
@@ -338,9 +353,10 @@ class Call(CallStatus):
 
     def _on_timeout(self, attempt: Attempt, now: float) -> tuple[Event, ...]:
         """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""
-        if not self._deadline_passed(now):
+        if not self._deadline_passed(now) or getattr(attempt.exchange, "status_error", None) is not None:
             return self._fail(attempt, attempt.timed_out(), (), now)
-        # The deadline is the caller's own, so it does not count against the candidate's health.
+        # The deadline is the caller's own. It counts against the candidate's health only if there was enough time.
+        self._recovery.record_deadline(attempt, now)
         phase, kind = attempt.state.phase, FailureClass.NO_RESPONSE
         self._writer.attempt_failed(failure_entry(self._writer.elapsed(now), attempt.number, kind, phase, None))
         partial = self._response.of(attempt) if attempt.has_content else None
@@ -398,7 +414,11 @@ class Call(CallStatus):
         if isinstance(decision, Retry):
             # Another attempt that failed beside this one may have to wait for longer.
             self._backoff_until = max(self._backoff_until, now + decision.wait)
-        elif isinstance(decision, GiveUp) and (decision.final or self.in_flight.primary is None):
+        if not isinstance(decision, GiveUp):
+            if self.in_flight.primary is not None and self.may_hedge:
+                self.in_flight.replace_failed(now + decision.wait if isinstance(decision, Retry) else now)
+                self._move(CallState.HEDGING)
+        elif decision.final or self.in_flight.primary is None:
             # Else the attempt beside it may still return the response.
             self._stop(self._recovery.final_error(decision), now)
 
@@ -440,26 +460,6 @@ class Call(CallStatus):
     def _end(self, finish: Finish) -> None:
         self._finish = finish
         self._move(CallState.FINISHED)
-
-    def _move(self, to: CallState) -> None:
-        """Change the state, if the table of transitions allows it. A finished call stays finished."""
-        if to is self.state or self.state is CallState.FINISHED:
-            return
-        if to not in CALL_TRANSITIONS[self.state]:
-            refuse_transition("a call", self.state, to)
-        self.state = to
-
-    def _take_result(self, number: int, method: str) -> Attempt:
-        attempt = self.in_flight.take_result(number)
-        if attempt is None:
-            raise LocalProtocolError(f"{method} was called for attempt {number}, which is not running")
-        self._update_hedging()
-        return attempt
-
-    def _update_hedging(self) -> None:
-        """Note that no second attempt runs or can start any more, and no operation is pending."""
-        if self.state is CallState.HEDGING and not self.in_flight.hedging:
-            self._move(CallState.RUNNING)
 
     def _deadline_passed(self, now: float) -> bool:
         """True if the deadline has passed, compared with the resolution of the trace: less time is of no use."""

@@ -95,6 +95,14 @@ class Recovery:
         selector.writer.attempt_failed(entry)
         return Failure(attempt, kind, entry, kept, partial)
 
+    def record_deadline(self, attempt: Attempt, now: float) -> None:
+        """Count a deadline that passed in silence against the candidate's health, if it had enough time."""
+        state, lease = attempt.candidate.state, attempt.lease
+        if not attempt.has_content and state.is_patient_enough(now - lease.started, streams=attempt.streams):
+            kind = FailureClass.NO_RESPONSE
+            rule = self.policy.rule(kind, attempt.candidate.provider.name)
+            self.selector.scheduler.record_failure(lease, now, kind, rule, None)
+
     def decide(self, failure: Failure, now: float) -> Decision:
         """Return what follows if nothing of the response has reached the caller."""
         self.selector.look_up(now)

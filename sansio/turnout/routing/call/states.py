@@ -62,7 +62,7 @@ CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = MappingProxyType(
         ),
         CallState.QUEUED: frozenset({CallState.SELECTING, CallState.FINISHED}),
         CallState.BACKING_OFF: frozenset({CallState.SELECTING, CallState.FINISHED}),
-        CallState.RUNNING: frozenset({CallState.SELECTING, CallState.FINISHED}),
+        CallState.RUNNING: frozenset({CallState.SELECTING, CallState.HEDGING, CallState.FINISHED}),
         CallState.HEDGING: frozenset({CallState.SELECTING, CallState.RUNNING}),
         CallState.FINISHED: frozenset(),
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import attrs
 
 from turnout.chat import ChatResponse, ModelConfig
+from turnout.errors import LocalProtocolError
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.operation import Operation
 from turnout.routing.call.partial_response import PartialResponse
 from turnout.routing.call.selection import CandidateSelector
-from turnout.routing.call.states import CallState
+from turnout.routing.call.states import CALL_TRANSITIONS, CallState, refuse_transition
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.plan import Plan
 from turnout.trace import Trace
@@ -79,7 +80,9 @@ class CallStatus:
     @property
     def may_hedge(self) -> bool:
         """True if two attempts may ever run at once in this call."""
-        return self._concurrent and self._plan.may_overlap
+        if not self._concurrent:
+            return False
+        return self._plan.may_hedge or (self._plan.shares_overlap and not self._operation.streams)
 
     @property
     def hedging(self) -> bool:
@@ -95,3 +98,25 @@ class CallStatus:
     def is_running(self, attempt: int) -> bool:
         """True if the attempt with this number runs, so that its results still count."""
         return self.in_flight.contains(attempt)
+
+    # -- how the state changes --------------------------------------------------------------------------------------
+
+    def _move(self, to: CallState) -> None:
+        """Change the state, if the table of transitions allows it. A finished call stays finished."""
+        if to is self.state or self.state is CallState.FINISHED:
+            return
+        if to not in CALL_TRANSITIONS[self.state]:
+            refuse_transition("a call", self.state, to)
+        self.state = to
+
+    def _take_result(self, number: int, method: str) -> Attempt:
+        attempt = self.in_flight.take_result(number)
+        if attempt is None:
+            raise LocalProtocolError(f"{method} was called for attempt {number}, which is not running")
+        self._update_hedging()
+        return attempt
+
+    def _update_hedging(self) -> None:
+        """Note that no second attempt runs or can start any more, and no operation is pending."""
+        if self.state is CallState.HEDGING and not self.in_flight.hedging:
+            self._move(CallState.RUNNING)

@@ -75,9 +75,14 @@ class TraceWriter:
         forced: bool,
         probe: bool,
         hedge: bool,
+        replaces: bool,
         omitted_settings: tuple[str, ...],
     ) -> None:
-        self.write(entries.Started(self.elapsed(now), number, index, candidate, forced, probe, hedge, omitted_settings))
+        self.write(
+            entries.Started(
+                self.elapsed(now), number, index, candidate, forced, probe, hedge, omitted_settings, replaces
+            )
+        )
 
     def response_started(self, now: float, attempt: int, status: int) -> None:
         self.write(entries.ResponseStarted(self.elapsed(now), attempt, status))

@@ -148,10 +148,14 @@ class Plan:
         )
 
     @property
-    def may_overlap(self) -> bool:
-        """True if two attempts may run at once: there are two candidates, and the policy allows to ask twice."""
-        policy = self.policy
-        return policy.hedge is not None and policy.retry_mode == "always" and len(self.left) > 1
+    def may_hedge(self) -> bool:
+        """True if a hedge may start: there are two candidates, and the policy allows to ask twice."""
+        return self.policy.hedge is not None and self.shares_overlap
+
+    @property
+    def shares_overlap(self) -> bool:
+        """True if the next candidate may start beside an attempt that has used its share of the time."""
+        return self.policy.retry_mode == "always" and len(self.left) + self.unseen > 1
 
     def choose_hedge(self, running: int, is_free: Callable[[int], bool]) -> TryCandidate | None:
         """Return a free candidate for a second attempt while the one on `running` is slow; None if there is none."""
@@ -238,7 +242,8 @@ class Plan:
         waits in the queue for the first that is.
         """
         kind, wait = facts.kind, facts.retry_after
-        if kind not in _WAITABLE or self._action(facts) is not Action.RETRY or not self._may_retry(facts.index):
+        repeats = self._action(facts) is Action.RETRY and self.policy.max_retries > 0
+        if kind not in _WAITABLE or not repeats or not self._may_retry(facts.index):
             return None
         if wait is None:
             if kind is FailureClass.RATE_LIMIT and facts.other_free:

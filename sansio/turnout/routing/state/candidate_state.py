@@ -161,7 +161,7 @@ class CandidateState:
         known = self.latency.first_content.value
         if known is not None:
             return seconds >= max(SHORTEST_PATIENCE, STREAM_FACTOR * known)
-        return seconds >= self.settings.timeouts.response_headers
+        return seconds >= UNKNOWN_PATIENCE
 
     # -- tokens of responses ----------------------------------------------------------------------------------------
 

@@ -136,13 +136,14 @@ class Scheduler:
                 self._join_lines(waiter, outcome, blocking, now)
             return outcome
 
-    def acquire_hedge(self, waiter: Waiter, running: int, now: float) -> Admitted | None:
+    def acquire_hedge(self, waiter: Waiter, running: int, now: float, *, budgeted: bool = True) -> Admitted | None:
         """Start a second attempt beside the one on candidate `running`, if the budget of hedges allows it.
 
-        None is started while calls wait for their first attempt.
+        None is started while calls wait for their first attempt. An attempt that does the work of another one is not
+        `budgeted`.
         """
         with self._lock:
-            if self._hedge_tokens < 1.0 or self._waiting:
+            if (budgeted and self._hedge_tokens < 1.0) or self._waiting:
                 return None
             choice = waiter.plan.choose_hedge(
                 running,
@@ -153,7 +154,7 @@ class Scheduler:
             )
             if choice is None:
                 return None
-            self._hedge_tokens -= 1.0
+            self._hedge_tokens -= budgeted
             return Admitted(choice.index, self._begin(waiter, choice.index, now))
 
     def _begin(self, waiter: Waiter, index: int, now: float) -> Lease:
