@@ -30,16 +30,24 @@ class InFlight:
     hedge: Attempt | None = None
     hedge_at: float = math.inf
     replaces: bool = False
+    _overlap_at: float = math.inf
     hedging: bool = False
     to_close: deque[Attempt] = attrs.field(factory=deque)
 
-    def start(self, attempt: Attempt, hedge_at: float, *, replaces: bool = False) -> None:
-        """Add an attempt. `hedge_at` and `replaces` count only for the first: they are about a second one."""
+    def start(self, attempt: Attempt, hedge_at: float = math.inf, overlap_at: float = math.inf) -> None:
+        """Add an attempt. The times count only for the first.
+
+        Args:
+            attempt: The attempt.
+            hedge_at: When a hedge may start beside it.
+            overlap_at: When it has used its share of the time, so that another candidate starts beside it.
+        """
         if self.primary is None:
             self.primary = attempt
-            self.hedge_at = hedge_at
-            self.replaces = replaces
-            self.hedging = hedge_at < math.inf
+            self.replaces = overlap_at <= hedge_at
+            self.hedge_at = min(hedge_at, overlap_at)
+            self._overlap_at = overlap_at
+            self.hedging = self.hedge_at < math.inf
         else:
             self.hedge = attempt
         attempt.operation_pending = self.hedging
@@ -76,6 +84,11 @@ class InFlight:
         self.hedge_at = math.inf
         self.to_close.append(attempt)
         self._update()
+
+    def hedge_refused(self) -> None:
+        """Note that no second attempt may start now. Once the first has used its share of the time, one may."""
+        self.hedge_at = math.inf if self.replaces else self._overlap_at
+        self.replaces = True
 
     def replace_failed(self, at: float) -> None:
         """Plan an attempt beside the one that still runs, in place of one that failed."""

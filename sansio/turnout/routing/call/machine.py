@@ -149,12 +149,8 @@ class Call(CallStatus):
             number, admitted, candidate, exchange, self._operation, candidate.policy, budget, until, now
         )
         replaces = hedge and self.in_flight.replaces
-        if alone:
-            self.in_flight.start(attempt, math.inf)
-        elif overlaps:
-            self.in_flight.start(attempt, now + share, replaces=True)
-        else:
-            self.in_flight.start(attempt, attempt.hedge_at(self._policy.hedge, now))
+        hedge_at = math.inf if alone else attempt.hedge_at(self._policy.hedge, now)
+        self.in_flight.start(attempt, hedge_at, now + share if overlaps else math.inf)
         self._latest = self.in_flight.primary
         if not hedge:
             self._move(CallState.HEDGING if self.in_flight.hedging else CallState.RUNNING)
@@ -182,14 +178,15 @@ class Call(CallStatus):
             idle.operation_pending = command is not None and in_flight.hedging
             return command
         if now >= in_flight.hedge_at:
-            in_flight.hedge_at = math.inf
+            admitted = None
             if not self._deadline_passed(now):
                 self.selector.look_up(now)
-                admitted = self._scheduler.acquire_hedge(
-                    self.selector, primary.index, now, budgeted=not in_flight.replaces
-                )
-                if admitted is not None:
-                    return self._open(admitted, now, hedge=True)
+                budgeted = not in_flight.replaces
+                admitted = self._scheduler.acquire_hedge(self.selector, primary.index, now, budgeted=budgeted)
+            if admitted is not None:
+                in_flight.hedge_at = math.inf
+                return self._open(admitted, now, hedge=True)
+            in_flight.hedge_refused()
         return WaitForAny(in_flight.hedge_at)
 
     def _cancel_loser(self, winner: Attempt, now: float) -> None:
