@@ -157,10 +157,11 @@ def the_last_comes_first(patch: pytest.MonkeyPatch) -> None:
 def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     real = Call._close
 
-    def close(self: Call, live: Any, now: float, *, sent: bool = True) -> None:
+    def close(self: Call, live: Any, now: float, *, sent: bool = True) -> Any:
         real(self, live, now, sent=sent)
         if live.number == 2:
             self.in_flight.to_close.pop()
+        return ()
 
     patch.setattr(Call, "_close", close)
 
@@ -169,9 +170,10 @@ def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 def a_drop_is_owed_twice(patch: pytest.MonkeyPatch) -> None:
     real = Call._close
 
-    def close(self: Call, live: Any, now: float, *, sent: bool = True) -> None:
+    def close(self: Call, live: Any, now: float, *, sent: bool = True) -> Any:
         real(self, live, now, sent=sent)
         self.in_flight.to_close.append(live)
+        return ()
 
     patch.setattr(Call, "_close", close)
 

@@ -251,8 +251,7 @@ class Call(CallStatus):
         """Take the end of the body, if it ended as HTTP requires."""
         running = self._take_result(attempt, "receive_end")
         if running.state is AttemptState.DRAINING:
-            self._close(running, now)
-            return ()
+            return self._close(running, now)
         return self._end_body(running, now)
 
     def _end_body(self, running: Attempt, now: float) -> tuple[Event, ...]:
@@ -270,8 +269,7 @@ class Call(CallStatus):
         """Take a failure of the transport."""
         running = self._take_result(attempt, "receive_failure")
         if running.state is AttemptState.DRAINING:
-            self._close(running, now)  # the response is complete, whatever happens to its connection
-            return ()
+            return self._close(running, now)  # the response is complete, whatever happens to its connection
         if isinstance(error, TransportError) and running.exchange.can_end:
             return self._end_body(running, now)  # and so is one that only lacks its usage
         if isinstance(error, ProviderError) and not error.provider:
@@ -419,8 +417,8 @@ class Call(CallStatus):
             # Else the attempt beside it may still return the response.
             self._stop(self._recovery.final_error(decision), now)
 
-    def _close(self, attempt: Attempt, now: float, *, sent: bool = True) -> None:
-        """End an attempt: release what it holds, and have the driver close it."""
+    def _close(self, attempt: Attempt, now: float, *, sent: bool = True) -> tuple[Event, ...]:
+        """End an attempt: release what it holds, and have the driver close it. No event follows."""
         self.in_flight.finish(attempt)
         attempt.move(AttemptState.CLOSED)
         self._latest = self.in_flight.primary or self._latest
@@ -429,6 +427,7 @@ class Call(CallStatus):
             self._move(CallState.SELECTING)
         else:
             self._update_hedging()
+        return ()
 
     # -- how a call ends --------------------------------------------------------------------------------------------
 
