@@ -97,6 +97,8 @@ class Attempt:
         else:
             usual = math.inf
             head = first_content = budget
+        # A collected response has delivered nothing, so its silence must leave the others their share.
+        between = timeouts.between_tokens if operation.streams_to_caller else min(timeouts.between_tokens, budget)
         if policy.attempt_timeout is not None:
             usual = min(usual, policy.attempt_timeout)
         attempt = cls(
@@ -108,8 +110,8 @@ class Attempt:
             operation.streams,
             first_content,
             now + first_content,
-            timeouts.between_tokens,
-            Read(number, until, timeouts.between_tokens),
+            between,
+            Read(number, until, between),
             deadline_bound=first_content < usual
             and not state.is_patient_enough(first_content, streams=operation.streams),
         )
