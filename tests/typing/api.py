@@ -30,6 +30,7 @@ from turnout import (
 )
 from turnout.errors import ConnectFailed, Disconnected
 from turnout.http import HttpRequest
+from turnout.routing.tool_loop import ToolRun
 from turnout_io import sync, trio
 from turnout_io.testing import (
     AsyncRecordingTransport,
@@ -115,6 +116,7 @@ def keywords(router: sync.Router) -> None:
         for text in stream.text:
             assert_type(text, str)
         assert_type(stream.collect(), ChatResponse)
+    assert_type(router.run("openai/gpt-4o-mini", "Why?", tools=[told]), ToolRun)
     router.chat("openai/gpt-4o-mini", "Why?", temperature="hot")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
     router.chat("openai/gpt-4o-mini", "Why?", temprature=1)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
 

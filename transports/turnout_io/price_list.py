@@ -16,7 +16,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
-from genai_prices import Usage as Units
+
+try:
+    from genai_prices import Usage as Units
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "turnout_io.price_list needs genai-prices: pip install 'turnout[prices]'", name=error.name
+    ) from None
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Provider, TieredPrices
 

@@ -11,6 +11,11 @@ the second run opens new connections.
 
 from __future__ import annotations
 
+try:
+    import trio as _  # noqa: F401 - only to name the extra in the error
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("turnout_io.trio needs trio: pip install 'turnout[trio]'", name=error.name) from None
+
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.drivers._async.stream import AsyncChatStream, AsyncEventBatches

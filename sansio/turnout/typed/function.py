@@ -31,14 +31,12 @@ class FunctionTool:
         function: Called with the arguments as keywords. It may be an async function, if the router is async.
         arguments: The struct that the arguments are read as.
         timeout: Seconds for one call. None leaves the one of the run.
-        needs_approval: True if the approval hook of the run must allow each call.
     """
 
     tool: Tool
     function: Callable[..., Any]
     arguments: type[msgspec.Struct]
     timeout: float | None = None
-    needs_approval: bool = False
 
     def read_arguments(self, call: ToolCall) -> dict[str, Any]:
         """Return the arguments of a call as keywords.
@@ -63,7 +61,6 @@ def function_tool(
     description: str | None = None,
     strict: bool | None = None,
     timeout: float | None = None,
-    needs_approval: bool = False,
 ) -> FunctionTool:
     """Return the tool of a function, from its signature and its docstring.
 
@@ -74,7 +71,6 @@ def function_tool(
         description: What the function does. By default it is the docstring before its sections.
         strict: See `Tool`.
         timeout: See `FunctionTool`.
-        needs_approval: See `FunctionTool`.
 
     Raises:
         TypeError: If a parameter cannot be given by name, or has a type without a JSON Schema.
@@ -88,7 +84,7 @@ def function_tool(
         raise TypeError(f"the function {label!r} cannot be a tool: {last_line(error)}") from None
     parameters = require_all(_parameters(schema)) if strict else _parameters(schema)
     tool = Tool(label, text if description is None else description, parameters, strict=strict)
-    return FunctionTool(tool, function, arguments, timeout, needs_approval)
+    return FunctionTool(tool, function, arguments, timeout)
 
 
 def result_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -68,6 +69,23 @@ class AsyncioRuntime:
         closing.result()
         if cancelled is not None:
             raise cancelled
+
+    async def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
+        """Return what a function of the user returns: an async one in this task, any other in a thread.
+
+        Raises:
+            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+        """
+        timer = asyncio.timeout(seconds)
+        try:
+            async with timer:
+                if inspect.iscoroutinefunction(function):
+                    return await function()
+                return await asyncio.to_thread(function)
+        except TimeoutError:
+            if not timer.expired():
+                raise  # the tool's own
+            raise TimeoutError(f"the tool did not return within {seconds:g} s") from None
 
 
 class _Event:

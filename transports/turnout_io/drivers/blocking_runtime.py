@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import inspect
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +45,38 @@ class BlockingRuntime:
     def shield(self, close: Callable[[], None]) -> None:
         """Run `close`: blocking code is never cancelled."""
         close()
+
+    def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
+        """Return what a function of the user returns. With a bound, it runs in a thread of its own.
+
+        Raises:
+            TimeoutError: After `seconds`. The thread runs on, because it cannot be stopped.
+        """
+        if seconds is None:
+            return _checked(function())
+        outcome: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
+
+        def run() -> None:
+            try:
+                outcome.put((_checked(function()), None))
+            except BaseException as error:
+                outcome.put((None, error))
+
+        threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+        try:
+            value, error = outcome.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError(f"the tool did not return within {seconds:g} s") from None
+        if error is not None:
+            raise error
+        return value
+
+
+def _checked(value: object) -> object:
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError("this tool is an async function: use the router of trio or asyncio")
+    return value
 
 
 class _Event:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias, TypedDict
 
 from turnout.chat import ModelConfig
-from turnout.inputs.types import RequestSettings
+from turnout.inputs.types import ModelSettings, RequestSettings, ResponseFormatLike, ToolChoiceLike
+from turnout.messages import Tool
 from turnout.providers.auth import AccessToken
 from turnout.routing.policy.settings import Policy
+from turnout.typed.function import FunctionTool
 
-__all__ = ["CallSettings", "ChatSettings", "EmbeddingSettings", "RerankSettings"]
+__all__ = ["CallSettings", "ChatSettings", "EmbeddingSettings", "RerankSettings", "RunSettings", "RunnableTool"]
+
+RunnableTool: TypeAlias = FunctionTool | Tool | Callable[..., Any]
 
 
 class CallSettings(TypedDict, total=False):
@@ -20,6 +24,16 @@ class CallSettings(TypedDict, total=False):
     policy: Policy | None
     affinity: str | bool | None
     api_keys: Mapping[str, AccessToken] | None
+
+
+class RunSettings(ModelSettings, CallSettings, total=False):
+    """The settings of a run with tools."""
+
+    fallbacks: Iterable[ModelConfig | str]
+    tool_choice: ToolChoiceLike | None
+    parallel_tool_calls: bool | None
+    response_format: ResponseFormatLike | None
+    metadata: Mapping[str, Any]
 
 
 class ChatSettings(RequestSettings, CallSettings, total=False):

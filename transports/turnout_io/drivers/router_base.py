@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -94,6 +95,10 @@ class RouterBase(Generic[TransportT, RunT]):
         on_trace: Callable[[Trace], None] | None = None,
         shared: Valkey | None = None,
     ) -> None:
+        if "TURNOUT_LOG" in os.environ:
+            from turnout_io.logs import show_logs
+
+            show_logs(os.environ)
         policy = policy or Policy()
         # Async routers need the lock too, because several event loops may share one. It costs little.
         core_lock = process_lock()
@@ -331,7 +336,11 @@ class RouterBase(Generic[TransportT, RunT]):
         raise NotImplementedError
 
     def _report(self, call: Call) -> None:
-        """Pass the trace of a call that has ended to `on_trace`."""
+        """Pass the trace of a call that has ended to the log and to `on_trace`."""
+        if "logging" in sys.modules:  # otherwise no program can have asked for lines below a warning
+            from turnout_io.logs import log_call
+
+            log_call(call.trace)
         if self._on_trace is None:
             return
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -73,6 +75,20 @@ class TrioRuntime:
         """Run `close` to its end, even if the caller is cancelled."""
         with trio.CancelScope(shield=True):
             await close()
+
+    async def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
+        """Return what a function of the user returns: an async one in this task, any other in a thread.
+
+        Raises:
+            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+        """
+        try:
+            with trio.fail_after(math.inf if seconds is None else seconds):
+                if inspect.iscoroutinefunction(function):
+                    return await function()
+                return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+        except trio.TooSlowError:
+            raise TimeoutError(f"the tool did not return within {seconds:g} s") from None
 
 
 def _nothing() -> None:

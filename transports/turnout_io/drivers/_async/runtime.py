@@ -78,3 +78,11 @@ class AsyncRuntime(Protocol):
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
         """Run `close` to its end, even if the caller is cancelled."""
         ...
+
+    async def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
+        """Return what a function of the user returns.
+
+        Raises:
+            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+        """
+        ...

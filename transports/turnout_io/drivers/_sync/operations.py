@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, overload
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
@@ -16,6 +16,7 @@ from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.token_counting import TokenCount
 from turnout_io.base import Transport
 from turnout_io.drivers._sync.run import Run
+from turnout_io.drivers._sync.runtime import Runtime
 from turnout_io.drivers._sync.stream import ChatStream
 from turnout_io.drivers.router_base import CompletionsHint, RouterBase
 
@@ -23,13 +24,23 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from turnout.inputs.types import Conversation
-    from turnout_io.drivers.keywords import ChatSettings, EmbeddingSettings, RerankSettings
+    from turnout.messages import ToolCall
+    from turnout.routing.tool_loop import ToolRun
+    from turnout_io.drivers.keywords import (
+        ChatSettings,
+        EmbeddingSettings,
+        RerankSettings,
+        RunnableTool,
+        RunSettings,
+    )
 
 __all__ = ["AsyncOperations"]
 
 
 class AsyncOperations(RouterBase[Transport, Run]):
     """The operations of a router. `SyncRouter` performs them."""
+
+    _runtime: Runtime
 
     @overload
     def chat(
@@ -209,6 +220,72 @@ class AsyncOperations(RouterBase[Transport, Run]):
         request = self._rerank_request(given, settings)
         response: RerankResponse = self._run(Rerank(request), options)
         return response
+
+    @overload
+    def run(
+        self,
+        request: ChatRequest,
+        *,
+        tools: Iterable[RunnableTool],
+        max_rounds: int = 5,
+        tool_timeout: float | None = None,
+        approve: Callable[[ToolCall], object] | None = None,
+        **settings: Unpack[RunSettings],
+    ) -> ToolRun: ...
+
+    @overload
+    def run(
+        self,
+        model: ModelConfig | str,
+        messages: Conversation,
+        *,
+        tools: Iterable[RunnableTool],
+        max_rounds: int = 5,
+        tool_timeout: float | None = None,
+        approve: Callable[[ToolCall], object] | None = None,
+        **settings: Unpack[RunSettings],
+    ) -> ToolRun: ...
+
+    def run(
+        self,
+        *given: Any,
+        tools: Iterable[RunnableTool],
+        max_rounds: int = 5,
+        tool_timeout: float | None = None,
+        approve: Callable[[ToolCall], object] | None = None,
+        **settings: Any,
+    ) -> ToolRun:
+        """Chat, run the tools that the model calls, and chat again, until it answers without a call.
+
+        Args:
+            *given: See `chat`.
+            tools: Python functions. Their errors and timeouts are results for the model, so that it may do better.
+            max_rounds: How many answers there may be.
+            tool_timeout: Seconds for each call of a tool. `turnout.typed.function.function_tool` sets it for one tool.
+            approve: Called with each tool call. The tool runs only if it returns True; a text is the reason for the
+                model.
+            **settings: See `chat`. The options of the call hold for each round.
+
+        Returns:
+            The rounds, each with its answer and its trace. `run.text` is the last answer.
+
+        Raises:
+            ToolRoundsExceeded: If the model still calls tools in the last round. `error.run` has all rounds.
+            TurnoutError: If a round fails.
+        """
+        from turnout_io.drivers._sync.tools import run_tools
+
+        options = self._call_options(settings)
+        request = self._chat_request("run", given, settings)
+        return run_tools(
+            self,
+            request,
+            options,
+            tools=tools,
+            max_rounds=max_rounds,
+            tool_timeout=tool_timeout,
+            approve=approve,
+        )
 
     def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """Return the models that a provider lists."""

@@ -80,3 +80,11 @@ class Runtime(Protocol):
     def shield(self, close: Callable[[], None]) -> None:
         """Run `close` to its end."""
         ...
+
+    def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
+        """Return what a function of the user returns.
+
+        Raises:
+            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+        """
+        ...

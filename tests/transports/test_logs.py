@@ -1,0 +1,94 @@
+"""The logger `turnout`: one line for each call, decisions at DEBUG, and never a prompt or a key."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from turnout import Message
+from turnout.errors import TurnoutError
+from turnout.trace import Trace
+from turnout_io.logs import show_logs, summary
+from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.sync import Router
+
+SECRET = "the prompt of a user"
+
+
+def ask(sandbox: Sandbox) -> None:
+    environ = {**sandbox.environ(), "OPENAI_API_KEY": "sk-secret"}
+    with Router.from_env(environ=environ, dotenv=None, max_retries=0) as router:
+        router.chat("openai/gpt-4o-mini", [Message.user(SECRET)], fallbacks=["gemini/gemini-2.5-flash"])
+
+
+def test_a_call_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "turnout")
+    with Sandbox() as sandbox:
+        sandbox.script("openai", Fault(status=503))
+        ask(sandbox)
+    assert len(caplog.records) == 1
+    assert caplog.messages[0].startswith("chat answered by gemini/gemini-2.5-flash after ")
+    assert "2 attempts" in caplog.messages[0]
+
+
+def test_decisions_are_at_debug_and_no_line_has_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "turnout")
+    with Sandbox() as sandbox:
+        sandbox.script("openai", Fault(status=401))
+        ask(sandbox)
+    assert any("giving up on openai/gpt-4o-mini" in message for message in caplog.messages)
+    assert [record.levelno for record in caplog.records].count(logging.INFO) == 1
+    assert SECRET not in caplog.text
+    assert "sk-secret" not in caplog.text
+
+
+def test_a_failed_call_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "turnout")
+    with Sandbox() as sandbox:
+        sandbox.script("openai", Fault(status=503))
+        sandbox.script("gemini", Fault(status=503))
+        with pytest.raises(TurnoutError):
+            ask(sandbox)
+    assert "failed after" in caplog.messages[0]
+
+
+def test_a_trace_without_entries_has_a_line() -> None:
+    assert summary(Trace("stream", ("a/b",))) == "stream over a/b: ended early, 0 attempts"
+
+
+def test_a_wrong_level_is_named() -> None:
+    with pytest.raises(ValueError, match="TURNOUT_LOG must be debug, info, warning or error, not 'loud'"):
+        show_logs({"TURNOUT_LOG": "loud"})
+
+
+PROGRAM = """
+from turnout_io.sync import Router
+from turnout_io.testing import ScriptedTransport
+transport = ScriptedTransport()
+transport.answer("openai", "Hello")
+with Router.from_env(environ={"OPENAI_API_KEY": "k"}, dotenv=None, transport=transport) as router:
+    router.chat("openai/gpt-4o-mini", "Hello")
+"""
+
+
+def test_a_variable_shows_the_lines() -> None:
+    import os
+
+    environ = {**os.environ, "TURNOUT_LOG": "info"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("turnout INFO chat answered by openai/gpt-4o-mini") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "extra"),
+    [("turnout_io.trio", "trio", "turnout[trio]"), ("turnout_io.price_list", "genai_prices", "turnout[prices]")],
+)
+def test_a_missing_extra_is_named(module: str, package: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert f"{module} needs" in done.stderr
+    assert f"pip install '{extra}'" in done.stderr
