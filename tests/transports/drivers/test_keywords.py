@@ -13,7 +13,7 @@ import turnout_io.asyncio
 import turnout_io.sync
 import turnout_io.trio
 from turnout import ChatResponse, Message
-from turnout.errors import LocalProtocolError, NotFound
+from turnout.errors import LocalProtocolError
 from turnout.providers import create
 from turnout.routing.policy.settings import Policy
 from turnout_io.sandbox import Sandbox
@@ -152,11 +152,11 @@ def test_a_stream_can_be_collected(play: Play) -> None:
 def test_embeddings_and_rerankings_with_keywords(play: Play, sandbox: Sandbox) -> None:
     async def program(router: Any) -> Any:
         vectors = await router.embed("openai/text-embedding-3-small", ["a", "b"], dimensions=8)
-        with pytest.raises(NotFound):  # the sandbox plays no reranker
-            await router.rerank("cohere/rerank-v4.0-pro", "q", ["a", "b"], top_n=1)
-        return vectors
+        ranked = await router.rerank("cohere/rerank-v4.0-pro", "q", ["a", "b"], top_n=1)
+        return vectors, ranked
 
-    vectors = play(program)
+    vectors, ranked = play(program)
+    assert len(ranked.documents) == 1
     assert (len(vectors.vectors), vectors.vectors.dimensions) == (2, 8)
     assert sandbox.requests[-1].body == {
         "model": "rerank-v4.0-pro",
