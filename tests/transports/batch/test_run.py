@@ -98,6 +98,13 @@ def test_concurrency_is_used(driver: str, sandbox: Sandbox) -> None:
 
 
 @on_every_driver
+def test_connections_are_reused_at_any_concurrency(driver: str, sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(delay=0.02), forever=True)
+    answer(driver, sandbox, some_rows(120), concurrency=40)
+    assert len({request.connection for request in sandbox.requests_to("openai")}) <= 40
+
+
+@on_every_driver
 def test_a_bad_row_is_a_row(driver: str, sandbox: Sandbox) -> None:
     rows = rows_of(
         input_line("good", "x"),

@@ -142,6 +142,9 @@ def run(
     """
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+    keep_connections = getattr(router._get_transport(), "keep_connections", None)
+    if keep_connections is not None:
+        keep_connections(concurrency)  # else most rows would open a connection
     policy = batch_policy(router._core.policy, timeout=timeout, patience=patience)
     plan = BatchPlan(iter(rows), max_cost=max_cost, patience=patience, rng=random.Random())
     worker = Worker(plan, sink, tuple(models), policy)

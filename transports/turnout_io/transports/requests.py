@@ -81,16 +81,15 @@ class RequestsTransport:
         trust_env: bool = True,
     ) -> None:
         self._session = session
-        self._own = OwnSession(
-            Http1Client(
-                BlockingSocketRuntime(),
-                tls=TlsSettings(ca_file, client_cert, ssl_context, trust_env),
-                proxy=Proxy.parse(proxy) if proxy else None,
-                use_environment_proxy=trust_env and proxy is None,
-                max_keepalive_connections=pool_size,
-                keepalive_expiry=keepalive_expiry,
-            )
+        self._client = Http1Client(
+            BlockingSocketRuntime(),
+            tls=TlsSettings(ca_file, client_cert, ssl_context, trust_env),
+            proxy=Proxy.parse(proxy) if proxy else None,
+            use_environment_proxy=trust_env and proxy is None,
+            max_keepalive_connections=pool_size,
+            keepalive_expiry=keepalive_expiry,
         )
+        self._own = OwnSession(self._client)
         self._process = os.getpid()
         self._lock = process_lock()
         self._inside = _Inside()
@@ -124,6 +123,10 @@ class RequestsTransport:
                 "skip: mount Http1Adapter in the session"
             )
         return RequestsResponse(response, origin, self._inside)
+
+    def keep_connections(self, count: int) -> None:
+        """Keep at least so many idle connections for reuse. A session of the user keeps its own number."""
+        self._client.keep_connections(count)
 
     def close(self) -> None:
         """Close the connections that are kept for reuse. The user's session is for the user to close."""

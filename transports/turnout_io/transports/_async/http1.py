@@ -56,6 +56,12 @@ class AsyncHttp1Client:
         self._token: object = None  # of the last exchange
         self._closed = False
 
+    def keep_connections(self, count: int) -> None:
+        """Keep at least so many idle connections for reuse, if so many requests run at once."""
+        pool = self._pool
+        pool.max_keepalive_connections = max(pool.max_keepalive_connections, count)
+        pool.max_keepalive_per_key = max(pool.max_keepalive_per_key, count)
+
     async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncHttp1Response:
         """See `turnout_io.base.Transport.open`."""
         deadline = None if timeouts.response_headers is None else self.runtime.now() + timeouts.response_headers

@@ -55,6 +55,10 @@ class AsyncSocketTransport:
         """See `turnout_io.base.AsyncTransport.open`."""
         return await self._client.open(request, timeouts)
 
+    def keep_connections(self, count: int) -> None:
+        """Keep at least so many idle connections for reuse, if so many requests run at once."""
+        self._client.keep_connections(count)
+
     async def aclose(self) -> None:
         """Close the idle connections. Waits for nothing."""
         self._client.close_idle()

@@ -57,6 +57,10 @@ class SocketTransportBase:
         """See `turnout_io.base.Transport.open`."""
         return self._client.open(request, timeouts)
 
+    def keep_connections(self, count: int) -> None:
+        """Keep at least so many idle connections for reuse, if so many requests run at once."""
+        self._client.keep_connections(count)
+
     def close(self) -> None:
         """Close the idle connections. Waits for nothing."""
         self._client.close_idle()
