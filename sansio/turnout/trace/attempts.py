@@ -76,7 +76,7 @@ def summarize_attempts(trace: Trace) -> tuple[AttemptSummary, ...]:
             case Failed():
                 attempt.ended, attempt.outcome = entry.at, "failed"
                 attempt.status = entry.status if entry.status is not None else attempt.status
-                attempt.reason = ", ".join(filter(None, (entry.failure.value, entry.code, entry.error)))
+                attempt.reason = ", ".join(filter(None, (entry.failure.value, entry.code)))
             case StreamBroke():
                 attempt.ended, attempt.outcome = entry.at, "broke"
             case AttemptCompleted():

@@ -20,7 +20,9 @@ _COMMANDS: Final = {
     "models": "models",
     "providers": "providers",
     "config": "config",
+    "doctor": "doctor",
     "explain": "traces.commands",
+    "trace": "traces.commands",
     "replay": "traces.commands",
     "simulate": "simulate",
     "batch": "batch",
@@ -35,7 +37,7 @@ _ELSEWHERE: Final = {
     "ask": "turnout chat PROMPT",
     "complete": "turnout chat PROMPT",
     "keys": "turnout has no key store: set the key in a variable such as OPENAI_API_KEY, in the file .env or in the "
-    "config file (turnout config path); turnout providers shows which are found",
+    "config file (turnout config path); turnout doctor checks those that are found",
     "prompt": "turnout chat PROMPT",
     "proxy": "turnout serve",
     "templates": "turnout has no templates: put instructions into chat --system or the config file",
@@ -79,6 +81,7 @@ def cli() -> None:
       turnout config set model openai/gpt-4o-mini
       turnout chat "Why do railway points freeze?"
       cat notes.txt | turnout chat "Summarize this."
+      turnout doctor
 
     Exit codes: 0 success; 1 a call failed, or something is not configured;
     2 wrong usage; 130 Ctrl-C.

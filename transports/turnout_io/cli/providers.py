@@ -80,8 +80,8 @@ def _print_list(statuses: Sequence[ProviderStatus], width: int) -> None:
     for status in statuses:
         missing = f", missing: {', '.join(status.missing_env)}" if status.missing_env else ""
         console.print(Text(status.provider, style="bold"))
-        console.print(Padding(Text(f"{status.status}{missing}"), (0, 0, 0, 2)))
-        console.print(Padding(Text(", ".join(_offers(status)), style="dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"{status.status}{missing}"), (0, 0, 0, 2), expand=False))
+        console.print(Padding(Text(", ".join(_offers(status)), style="dim"), (0, 0, 0, 2), expand=False))
 
 
 _COLUMNS = {

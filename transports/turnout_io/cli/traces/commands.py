@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +81,56 @@ def replay(file: str) -> None:
 
 @click.group()
 def trace() -> None:
-    """Show traces of calls as a page for the browser."""
+    """Show recorded calls as a page for the browser.
+
+    \b
+    Examples:
+      turnout trace view calls.jsonl
+      turnout trace view calls.jsonl --failed -o failed.html --open
+    """
+
+
+@trace.command()
+@_FILE
+@click.option("-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), metavar="FILE", help="The page.")
+@click.option("-n", "--number", default=200, show_default=True, type=click.IntRange(min=1), help="The last calls.")
+@click.option("--line", type=click.IntRange(min=1), help="Only the call on this line.")
+@click.option("--failed", is_flag=True, help="Only calls that got no answer.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+def view(file: str, output: str | None, number: int, line: int | None, failed: bool, opens: bool) -> None:
+    """Write the calls in FILE as one HTML page: attempts, waits and reasons.
+
+    The page loads nothing from the network. Without -o it has the name of FILE
+    with the ending .html, in the current folder.
+
+    \b
+    Examples:
+      turnout trace view calls.jsonl
+      turnout trace view calls.jsonl --failed -o failed.html --open
+      turnout trace view calls.jsonl --line 7 -o - > call.html
+    """
+    from turnout_io.cli.traces.page import MARK, page_of
+
+    calls = 0
+    shown: deque[tuple[int, Trace]] = deque(maxlen=number)
+    with one_line():
+        for at, recorded in _traces(file, line):
+            if not (failed and _answered(recorded)):
+                calls += 1
+                shown.append((at, recorded))
+        if not shown:
+            raise CallFailed(f"{file} has no failed call")
+        page = page_of(Path(file).name, list(shown), calls - len(shown))
+        if output == "-":
+            click.echo(page, nl=False)
+            return
+        path = Path(output) if output is not None else Path(Path(file).stem).with_suffix(".html")
+        if output is None and path.exists() and MARK not in path.read_text("utf-8", errors="replace"):
+            raise CallFailed(f"{path} exists and is no page of this command; give another name with -o")
+        path.write_text(page, encoding="utf-8")
+    click.echo(f"turnout: {len(shown)} calls are in {path}", err=True)
+    if opens:
+        click.launch(str(path.resolve()))
 
 
 def _traces(file: str, line: int | None = None) -> Iterator[tuple[int, Trace]]:
