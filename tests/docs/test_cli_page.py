@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 from tests.transports.cli.terminal import Terminal
+from turnout.trace import Trace
+from turnout.trace.entries import Answered
 from turnout_io.cli.app import cli
 from turnout_io.cli.defaults import Defaults
+from turnout_io.recorder import TraceRecorder
 from turnout_io.sandbox import Sandbox
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
@@ -35,6 +38,8 @@ def test_the_examples_of_a_section_run(title: str, text: str, tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("Rain tomorrow.\n", "utf-8")
     (tmp_path / "yard.png").write_bytes(PNG)
     (tmp_path / "texts.jsonl").write_text('"one"\n{"id": "b", "text": "two"}\n', "utf-8")
+    with TraceRecorder(tmp_path / "calls.jsonl") as recorder:
+        recorder(Trace("chat", ("openai/gpt-4o-mini",), entries=[Answered(1.0, "openai/gpt-4o-mini")]))
     program = f"{shlex.quote(sys.executable)} -c 'from turnout_io.cli import main; main()'"
     with Sandbox() as sandbox:
         terminal = Terminal(tmp_path, sandbox.environ())

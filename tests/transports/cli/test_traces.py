@@ -192,5 +192,7 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     path.write_text("{}\n")
     broken = turnout("replay", str(path))
     assert broken.returncode == 1
-    fault = "the trace has version None, and this release reads version 3; read it with the release that wrote it"
+    fault = (
+        f"the trace has version None, and this release reads version {VERSION}; read it with the release that wrote it"
+    )
     assert broken.stderr == f"turnout: {path}, line 1: {fault}\n"

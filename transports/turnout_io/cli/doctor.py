@@ -161,10 +161,11 @@ def _key_findings(status: ProviderStatus, session: Session) -> Iterator[Finding]
         yield Finding("warning", status.provider, f"it is disabled: {status.reason or 'by the settings'}")
     elif status.status == "not-configured":
         yield Finding("error", status.provider, f"it is not configured; set {' and '.join(status.missing_env)}")
-    settings = _settings_of(session, status.provider)
-    key = settings.api_key
-    if key and (key != key.strip(" \t\r\n\"'") or any(character.isspace() for character in key)):
-        yield Finding("warning", status.provider, "its key has quotes, spaces or line breaks, which no real key has")
+    for key in _settings_of(session, status.provider).keys:
+        if key != key.strip("\"'") or any(character.isspace() for character in key):
+            yield Finding(
+                "warning", status.provider, "its key has quotes, spaces or line breaks, which no real key has"
+            )
 
 
 def _settings_of(session: Session, name: str) -> ProviderSettings:
