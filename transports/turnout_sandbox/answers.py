@@ -1,4 +1,4 @@
-"""What is answered, decided once for all dialects: text, reasoning, tool calls, and the tokens they count for."""
+"""Decides the response to a request once for all dialects: text, reasoning, tool calls and the token counts."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class ParsedRequest:
     prompt          text of the last user message
     tool_results    texts of the tool results that end the conversation; () where a user message ends it
     choice          "auto", "none" or "required"; or `forced` names the one tool to call
-    schema          what a structured answer must match; {} for any JSON; None for plain text
+    schema          the JSON Schema of a structured answer; {} for any JSON; None for plain text
     thinking        whether reasoning is wanted; `shown` whether its text is shown
-    prefix       text that the answer is to begin with; `repeats` whether the answer says it again
+    prefix          the text that the answer continues; `repeats_prefix` whether the answer contains it
     max_tokens      of reasoning and text together; None is no limit
     prompt_tokens   how much the whole request counts for
     """
@@ -71,7 +71,7 @@ class ParsedRequest:
 
 @attrs.frozen(kw_only=True)
 class ScriptedAnswer:
-    """A scripted answer, for `Sandbox.answer`: what the model says, reasons and calls."""
+    """A scripted answer, for `Sandbox.answer`: the text, the reasoning and the tool calls."""
 
     text: str = ""
     reasoning: str = ""
@@ -104,7 +104,11 @@ class Turn:
 
 
 def compose(request: ParsedRequest, received: Received, scripted: AnswerScript | None, salt: str) -> Turn:
-    """The answer to a request. Raises LocalProtocolError where a scripted function gives something else."""
+    """Return the answer to a request.
+
+    Raises:
+        LocalProtocolError: A scripted function returned something else.
+    """
     if scripted is None:
         answer = _invented(request, salt)
     elif isinstance(scripted, str | ScriptedAnswer):
@@ -146,7 +150,7 @@ def _arguments(tool: ToolSpec, rng: Any, prompt: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-# Words of tool names that say nothing of what the tool is about.
+# Words in the names of tools that do not describe their topic.
 _VERB_WORDS = "get set list find make call give show tell ask use run tool function current with from for"
 _VERBS = frozenset(_VERB_WORDS.split())
 
@@ -165,7 +169,7 @@ def _tools_to_call(request: ParsedRequest) -> tuple[ToolSpec, ...]:
 
 
 def _names(prompt: str, tool: str) -> bool:
-    """Whether the prompt has the tool's name in it, or a word of the name that says what it is about."""
+    """True if the prompt has the name of the tool, or a word of the name that describes its topic."""
     low = prompt.lower()
     if tool.lower() in low:
         return True
@@ -186,7 +190,7 @@ def _turn(request: ParsedRequest, answer: ScriptedAnswer) -> Turn:
     if request.max_tokens is not None and len(reasoning) + len(pieces) + called > request.max_tokens:
         reasoning = reasoning[: request.max_tokens]
         pieces = pieces[: request.max_tokens - len(reasoning)]
-        # A call whose arguments do not fit would be no JSON; it is kept whole, and counted.
+        # Cut arguments would be invalid JSON, so a call is kept complete, and its tokens are counted.
         finish = "length" if not answer.tool_calls else finish
     return Turn(
         reasoning=tuple(reasoning),

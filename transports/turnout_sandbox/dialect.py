@@ -1,4 +1,4 @@
-"""What every dialect of the sandbox offers, and the small checks that they share."""
+"""The interface of the dialects, and the small functions that they share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["Context", "DialectServer", "dumps", "in_turns", "sse", "string_of", 
 
 @attrs.frozen
 class Context:
-    """What a dialect may use besides the request.
+    """The state that a dialect may use besides the request.
 
     rng        for ids
     number     how many requests this provider has had, this one included
-    fault      what is to go wrong; the dialect looks at `usage` and at `error` of a cut stream
+    fault      the fault to play; the dialect reads its `usage`, and its `error` for a stream that is cut
     key        the only key that is let in; None lets every key in
-    models     the models there are; None: all but those whose id says that they do not exist
+    models     the models that exist; None: all except ids such as "no-such-model"
     scripted   the answer to give
     """
 
@@ -57,7 +57,7 @@ class DialectServer(Protocol):
     """One provider as the sandbox plays it.
 
     name         in paths, scripts and `Sandbox.requests`
-    base         what comes between the provider's name and the paths of the dialect, as its users configure it
+    base         the part of the URL between the provider's name and the paths of the dialect
     models       some models it lists
     """
 

@@ -36,7 +36,7 @@ _SDK_VARIABLES: Mapping[str, str] = {
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 
-# The provider whose key each variable holds.
+# The variables of keys, with the provider of each key.
 _SDK_KEYS: Mapping[str, str] = {
     "OPENAI_API_KEY": "openai",
     "ANTHROPIC_API_KEY": "anthropic",

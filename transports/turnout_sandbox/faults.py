@@ -1,4 +1,4 @@
-"""The faults of a script: what goes wrong with one response."""
+"""The faults of a script. Each fault changes one response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Corruption(enum.StrEnum):
     """Which bytes are invalid."""
 
     JSON = "json"  # one more event, framed correctly, with invalid JSON; all other events follow
-    CHUNK = "chunk"  # an HTTP chunk whose size line is not a number
+    CHUNK = "chunk"  # an HTTP chunk with a size line that is not a number
 
 
 _Member = TypeVar("_Member", bound=enum.StrEnum)

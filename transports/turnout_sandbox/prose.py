@@ -62,10 +62,10 @@ def sentences_about(prompt: str, salt: str) -> str:
 
 
 def reasoning_about(prompt: str, salt: str) -> str:
-    """What a model that reasons aloud would think before `sentences_about`."""
+    """Return the reasoning before `sentences_about`."""
     rng = seeded("reasoning", salt, prompt)
     topic = topic_of(prompt)
-    first = f"The user wants to know about {topic}, so I first look at what is request."
+    first = f"The user wants to know about {topic}, so I first look at the question."
     return f"{first} {rng.choice(_MIDDLES)} Then I can answer in a few sentences."
 
 

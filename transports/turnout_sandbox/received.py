@@ -1,4 +1,4 @@
-"""What the sandbox was sent, for assertions."""
+"""The requests that the sandbox received, for assertions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class ResponseOutcome(enum.StrEnum):
 
 @attrs.define(eq=False)
 class Received:
-    """One request as it came, and what became of it.
+    """One request, and the outcome of its response.
 
     provider    the name in the path; "" where the path names none
-    path        what follows the provider's name, without the query: "/v1/chat/completions"
+    path        the path after the provider's name, without the query: "/v1/chat/completions"
     query       the last value of each query parameter
     headers     field names in lower case; not in the repr, since they hold keys
-    raw, body   the bytes of the body, and the JSON in them (None where they hold none)
+    raw, body   the bytes of the body, and the JSON in them (None for other bytes)
     at          seconds from the start of the sandbox to the end of the request
     connection  number of the TCP connection: equal for requests that share one
-    status      what was answered; 0 until then, and where no head was sent
+    status      the status of the response; 0 before it, and if none was sent
     outcome, ended   what became of the answer, and when; seconds, None while it is pending
     """
 
@@ -50,7 +50,7 @@ class Received:
 
     @property
     def model(self) -> str:
-        """The model request for, in the body or in a Gemini path; "" where there is none."""
+        """The model of the request, from the body or a path of Gemini; "" if there is none."""
         if isinstance(self.body, Mapping) and isinstance(self.body.get("model"), str):
             return str(self.body["model"])
         _, found, rest = self.path.partition("/models/")
@@ -58,7 +58,7 @@ class Received:
 
     @property
     def streamed(self) -> bool:
-        """True where a stream was request for."""
+        """True if the request is for a stream."""
         if ":streamGenerateContent" in self.path:
             return True
         return isinstance(self.body, Mapping) and self.body.get("stream") is True

@@ -22,7 +22,7 @@ __all__ = ["Sandbox"]
 
 
 class Sandbox:
-    """Every provider of the catalog on one port of 127.0.0.1, healthy until a script says otherwise.
+    """Every provider of the catalog on one port of 127.0.0.1, healthy until a script changes that.
 
         with Sandbox() as sandbox:
             sandbox.script("openai", Fault(status=429), Fault(abort="reset", after_tokens=3))
@@ -30,15 +30,15 @@ class Sandbox:
             …
             assert [request.provider for request in sandbox.requests] == ["openai", "openai", "openai"]
 
-    The server runs in a thread of its own, so it serves blocking code, trio and asyncio alike. Everything else may be
+    The server runs in a separate thread, so it serves blocking code, trio and asyncio alike. Every method may be
     called from any thread, before and while it runs.
 
     token_interval   seconds between the tokens of a stream
     port             to listen on; 0 takes a free one
     check_keys       whether a wrong key is refused; the right one is `key(provider)`
-    models           the models that a provider knows, by provider; one that is not named knows every model but those
-                     whose id says that they do not exist ("no-such-model")
-    on_request       told of each request once its answer has ended, in the server's thread
+    models           the models that a provider knows, by provider; a provider without an entry knows every model
+                     except ids such as "no-such-model"
+    on_request       called with each request after its response has ended, in the server's thread
     """
 
     def __init__(
@@ -96,7 +96,11 @@ class Sandbox:
 
     @property
     def port(self) -> int:
-        """Raises LocalProtocolError where the sandbox does not run."""
+        """The port of the server.
+
+        Raises:
+            LocalProtocolError: The sandbox does not run.
+        """
         if self._thread is None:
             raise LocalProtocolError("the sandbox does not run; enter it: with Sandbox() as sandbox")
         return self._thread.port
@@ -126,7 +130,7 @@ class Sandbox:
         """Return the variables that point the official SDKs at this sandbox: OPENAI_BASE_URL and so on."""
         return sdk_variables(self.port)
 
-    # What it does
+    # Scripts
 
     def script(self, provider: str, *faults: Fault, forever: bool = False) -> None:
         """Add to what happens to the next requests of a provider, in order; `Fault()` is a healthy answer.
@@ -145,9 +149,9 @@ class Sandbox:
                 state.script.extend(faults)
 
     def answer(self, provider: str, answer: AnswerScript | None) -> None:
-        """What the provider answers to chats from now on: a text, an `ScriptedAnswer`, or a function of the request.
+        """Set the answer of a provider to chats: a text, a `ScriptedAnswer`, or a function of the request.
 
-        None goes back to made-up sentences. A function runs in the server's thread; what it raises comes out when
+        None restores the invented sentences. A function runs in the server's thread; its exception is raised when
         the sandbox ends.
         """
         if answer is not None and not isinstance(answer, str | ScriptedAnswer) and not callable(answer):
@@ -163,11 +167,11 @@ class Sandbox:
                 state.always, state.looped, state.answer, state.peak = (), 0, None, state.in_flight
             self._handler.received.clear()
 
-    # What it saw
+    # Records
 
     @property
     def requests(self) -> tuple[Received, ...]:
-        """Every request, in the order in which they came."""
+        """Every request, in order of arrival."""
         with self._handler.changed:
             return tuple(self._handler.received)
 

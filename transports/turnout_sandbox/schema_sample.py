@@ -1,6 +1,7 @@
 """A plausible value for a JSON Schema: for the arguments of tool calls and for structured answers.
 
-Covers what the providers accept: types, properties, enum, const, bounds, lengths, anyOf/oneOf/allOf and local $ref.
+Covers the keywords that the providers accept: types, properties, enum, const, bounds, lengths, anyOf/oneOf/allOf and
+local $ref.
 It does not solve `pattern` or `not`; a schema with them gets a value that may not satisfy it.
 """
 
@@ -15,7 +16,7 @@ import attrs
 
 __all__ = ["sample"]
 
-# Bounds for what one request can make the sandbox build.
+# Limits for the value of one request.
 _DEPTH_LIMIT = 8
 _VALUES_LIMIT = 4096
 _ITEMS_LIMIT = 64

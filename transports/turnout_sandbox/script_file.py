@@ -1,7 +1,7 @@
 """Reads a fault script from a file.
 
 The file is YAML or JSON: a mapping from provider to a list of faults, played in order, one a request. A fault is a
-mapping of the fields of `Fault`; an empty one ({}) is a healthy answer. In place of the list may stand a mapping with
+mapping of the fields of `Fault`; an empty one ({}) is a healthy answer. A mapping may replace the list, with
 `faults` (the list) and `forever: true` (play it again and again), and `answer` (the text of every chat answer).
 
     openai:
@@ -13,7 +13,7 @@ mapping of the fields of `Fault`; an empty one ({}) is a healthy answer. In plac
       faults: [{error: quota}]
       forever: true
     ollama:
-      answer: This is what it always says.
+      answer: The answer is always this.
 """
 
 from __future__ import annotations
@@ -39,7 +39,15 @@ class ProviderScript:
 
 
 def read_script(path: str | pathlib.Path) -> dict[str, ProviderScript]:
-    """The script in a file, by provider. Raises OSError, and LocalProtocolError where the file says nonsense."""
+    """Read a script.
+
+    Returns:
+        The scripts by provider.
+
+    Raises:
+        OSError: The file cannot be read.
+        LocalProtocolError: A provider, a field or a value is unknown.
+    """
     text = pathlib.Path(path).read_text(encoding="utf-8")
     try:
         return script_of(_parsed(text, json_only=str(path).endswith(".json")))

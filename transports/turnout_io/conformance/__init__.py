@@ -40,7 +40,7 @@ LEGEND = {
 
 
 def render(results: Iterable[Result]) -> str:
-    """The results as a table: rule, label, and where there is more to say, what the rule says and what was found."""
+    """Return the results as a table: rule, label and, if the rule is not kept, its description and the failure."""
     results = list(results)
     widths = [max(map(len, column)) for column in (("rule", *(result.rule for result in results)), LEGEND)]
     lines = [f"{'rule'.ljust(widths[0])}  label"]

@@ -1,4 +1,4 @@
-"""`python -m turnout_io.conformance my_module:factory`, or `--all` for the transports that come with this package."""
+"""`python -m turnout_io.conformance my_module:factory`, or `--all` for the transports of this package."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 
 class _Progress:
-    """Prints each rule before it is checked, and what was found, to standard error."""
+    """Prints each rule before its check, and then its label, to standard error."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -80,7 +80,7 @@ class _Progress:
 
 
 class _Unusable(Exception):
-    """What was named makes no transport that could be checked. The message says why."""
+    """The factory makes no transport that can be checked. The message has the reason."""
 
 
 def _import(name: str) -> Callable[..., Any]:

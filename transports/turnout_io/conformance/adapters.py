@@ -32,7 +32,7 @@ class Response(Protocol):
 class TransportAdapter(Protocol):
     """A transport under check.
 
-    cancels  whether `cancelled` can be asked for: blocking code cannot be cancelled
+    cancels  whether `cancel_after` works: blocking code cannot be cancelled
     """
 
     cancels: bool
@@ -42,7 +42,7 @@ class TransportAdapter(Protocol):
     async def close(self) -> None: ...
 
     async def run_with(self, wait: Callable[[], T]) -> T:
-        """Run what blocks, while what the transport left to its event loop goes on."""
+        """Run a blocking function while the event loop of the transport continues."""
         ...
 
     async def run_all(self, *actions: Action[T]) -> list[T]:

@@ -13,7 +13,7 @@ __all__ = ["Certificates"]
 
 
 class Certificates:
-    """A CA of its own, and server contexts with certificates that it issued. Files live until the `with` ends."""
+    """A new CA, and server contexts with certificates that it issued. The files exist until the `with` ends."""
 
     def __init__(self) -> None:
         import trustme  # for these checks alone

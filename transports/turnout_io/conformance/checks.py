@@ -56,8 +56,8 @@ def check_transport(
     Args:
         factory: Makes a transport. It is called without arguments, and for some rules with the settings that it takes
             by name: `ca_file` (the path of a PEM file), `client_cert` (the path of a PEM file with certificate and
-            key) and `proxy` (a URL, which may hold user and password). Rules whose settings it does not take are
-            skipped.
+            key) and `proxy` (a URL, which may hold user and password). Rules that need other
+            settings are skipped.
         rules: Those of `ALL_CHECKS` to check; None for all.
         limit: Seconds for one check; a check that takes longer has failed.
     """

@@ -1,4 +1,4 @@
-"""Checks: what an answer says is what the caller gets, however it comes over the wire."""
+"""Checks: the caller gets status, fields and body unchanged, for every framing of the response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def _body_of(harness: Harness, *steps: Send, method: str = "GET") -> bytes:
-    """The body that the caller gets where the server sends this."""
+    """Return the body that the caller gets if the server sends this."""
     with ScriptedServer([Request(), *steps, Hold()]) as server:
         response = await harness.fetch(harness.make(), server.url, method=method)
         body = await collect(response)

@@ -141,7 +141,7 @@ async def _(harness: Harness) -> Strictness:
                 raise DoesNotApply("no connection is used again")
             assert len(server.requests) == 2, "the transport tried again by itself"
             assert len(server.connections) == 1
-    # Where nothing says that the connection had been used before, the request is repeated less often.
+    # If the error does not show that the connection was reused, the router repeats the request less often.
     return Strictness.EXACT if all(told) else Strictness.NONE
 
 
@@ -200,7 +200,7 @@ async def _(harness: Harness) -> Strictness:
             return time.monotonic()
 
         async def close() -> float:
-            # Gives the other time to wait: a response of a second server comes no sooner.
+            # Gives the other request time to wait, as a second server would.
             with ScriptedServer([Request(), Pause(0.15), Send(reply(b"")), Hold()]) as second:
                 await (await harness.fetch(adapter, second.url)).close()
             await response.close()

@@ -1,4 +1,4 @@
-"""Checks: what ends too early, or breaks HTTP, is an error of Turnout's, after the bytes that came before it."""
+"""Checks: an early end or invalid HTTP is an error of Turnout, after the bytes before it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _opening(harness: Harness, *steps: Step) -> TurnoutError:
 
 
 async def _reading(harness: Harness, *steps: Step) -> tuple[bytes, TurnoutError]:
-    """What came of the body, and the error after it, where the server does this.
+    """Return the bytes of the body and the error after them, if the server does this.
 
     The phase of an error in a body is the caller's to know: it has seen the bytes.
     """

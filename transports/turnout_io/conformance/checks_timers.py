@@ -1,7 +1,7 @@
 """Checks: each timer holds, against silence and against a drip.
 
-A transport that cannot keep a timer exactly keeps it for each wait on the socket: then a slow drip stretches it, and
-the check says so.
+A transport that cannot keep a timer exactly keeps it for each wait on the socket: then a peer that sends slowly
+stretches it, and the result shows that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHECKS = Checks()
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SHORT = 0.2
-SLACK = 0.6  # what a busy machine may add
+SLACK = 0.6  # seconds that a busy machine may add
 
 
 def _in_time(started: float, seconds: float = SHORT) -> bool:
@@ -84,7 +84,7 @@ async def _(harness: Harness) -> Strictness:
         )
         assert _in_time(started), "the connect timer ran out late"
         await harness.client_closed(adapter, server.wait_for_connection)
-    # Nothing was sent; a transport that cannot tell may say less, and then the request is repeated less often.
+    # Nothing was sent. With a less exact error the router repeats the request less often.
     told = isinstance(fault, TimedOut) and (fault.timer, fault.phase) == (Timer.CONNECT, Phase.NOT_SENT)
     return Strictness.EXACT if told else Strictness.NONE
 
@@ -105,7 +105,7 @@ async def _(harness: Harness) -> Strictness:
             harness, TransportTimeouts(connect=5, response_headers=SHORT), Request(), drip, Hold()
         )
     except AssertionError as fault:
-        if fault.__cause__ is not None:  # another error came, and not just no error
+        if fault.__cause__ is not None:  # there was another error, not the absence of one
             raise
         return Strictness.NONE
     return Strictness.EXACT if in_time else Strictness.PER_READ

@@ -1,4 +1,4 @@
-"""Checks: TLS trusts what it should, and proxies are spoken to as HTTP wants it."""
+"""Checks: TLS trusts the right certificates, and requests to proxies follow HTTP."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def _(harness: Harness) -> Strictness:
     for ending in endings:
         # It answers the greeting: before that, the connection may not yet be made in the eyes of the client.
         with ScriptedServer([Receive(), *ending]) as server:
-            # Nothing was sent; a transport that cannot tell may say less, and then the request is repeated less often.
+            # Nothing was sent. With a less exact error the router repeats the request less often.
             fault = await expect(TransportError, harness.fetch(harness.make(), f"https://127.0.0.1:{server.port}"))
             told.append(isinstance(fault, ConnectFailed))
     return Strictness.EXACT if all(told) else Strictness.NONE
@@ -134,7 +134,7 @@ async def _(harness: Harness) -> None:
         wire = CHUNKED + chunk(b"hel") + chunk(b"lo") + chunk(b"")
         tls = StartTls(certificates.good())
         pieces: list[Step] = [Request(), Send(wire, each=1), Hold()]
-        # The second answer comes over the first connection, or where none is kept, over another.
+        # The second response uses the first connection, or another if the transport keeps none.
         with ScriptedServer([tls, Request(), Send(reply(data)), *pieces], [tls, *pieces]) as server:
             adapter = harness.make(ca_file=certificates.ca_file)
             for expected in (data, b"hello"):
@@ -188,7 +188,7 @@ async def _(harness: Harness) -> None:
             response = await harness.fetch(adapter, url)
             assert await collect(response) == b"ok"
             await response.close()
-            # With TLS 1.3 the refusal of a client without one may come as late as its first read.
+            # With TLS 1.3 a client without a certificate may get the refusal at its first read.
             await expect(TransportError, harness.fetch(harness.make(ca_file=certificates.ca_file), url))
 
 
@@ -221,7 +221,7 @@ async def _tunnelled(harness: Harness, *, password: bool) -> None:
                 response = await harness.fetch(adapter, "https://api.example.test/v1", b"{}", fields=fields)
                 assert await collect(response) == b"ok"
                 await response.close()
-            # One tunnel, or where no connection is kept, one for each request.
+            # One tunnel, or one for each request if the transport keeps no connection.
             tunnels = [request for request in server.requests if request.method == "CONNECT"]
             requests = [request for request in server.requests if request.method != "CONNECT"]
             for connect in tunnels:

@@ -1,4 +1,4 @@
-"""Describes the failure of a check: the condition, the values in it, and where it stands in the checks."""
+"""Describes the failure of a check: the condition, the values in it, the file and the line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LENGTH = 120
 
 
 def describe_failure(fault: BaseException) -> str:
-    """Return what the check expected and what it got, in one line."""
+    """Return the expected and the actual result in one line."""
     found = _in_checks(fault.__traceback__)
     where = f" ({Path(found[0].f_code.co_filename).name}:{found[1]})" if found else ""
     if not isinstance(fault, AssertionError):
@@ -59,7 +59,7 @@ def _assertions(file: str) -> tuple[tuple[int, int, ast.expr], ...]:
 
 
 def _values(condition: ast.expr, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each name or attribute of the condition whose value is known without a call."""
+    """Yield each name or attribute of the condition, with its value, unless it needs a call."""
     inner = {id(node.value) for node in ast.walk(condition) if isinstance(node, ast.Attribute)}
     called = {id(node.func) for node in ast.walk(condition) if isinstance(node, ast.Call)}
     for node in ast.walk(condition):

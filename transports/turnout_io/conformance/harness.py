@@ -1,4 +1,4 @@
-"""What a check is, what comes out of it, and what the checks are written with."""
+"""Checks, their results, and the functions for writing them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Strictness(enum.StrEnum):
 
     EXACT = "exact"
     PER_READ = "per read"  # for each wait on the socket, so that a slow drip stretches it
-    PER_BODY = "per body"  # once for all reads of one body: what the first of them was told
+    PER_BODY = "per body"  # once for all reads of one body: the timeout of the first read
     NONE = "none"  # not kept, in a way that a router can bear
 
 
@@ -52,7 +52,7 @@ class Outcome(enum.StrEnum):
 
 @attrs.frozen
 class Result:
-    """What came of one check. `detail` says why it failed or was skipped."""
+    """The result of one check. `detail` is the reason if it failed or was skipped."""
 
     rule: str
     description: str
@@ -76,7 +76,7 @@ class Result:
 
 @attrs.define(eq=False)
 class Harness:
-    """What a check works with: transports of the kind under check, and patience for them.
+    """Makes transports for a check, and waits for them.
 
     make  a transport with these settings (`ca_file`, `proxy`, ...), closed when the check is over
     """
@@ -114,7 +114,7 @@ Function: TypeAlias = Callable[[Harness], Coroutine[Any, Any, "Strictness | None
 class Check:
     """One rule of the seam as something to run.
 
-    The function raises where the rule is broken, and returns a strictness where the rule may be kept in part.
+    The function raises if the rule is broken, and returns a strictness if the rule may be kept in part.
     needs               the settings that the factory must take
     needs_cancellation  whether the check is for async transports alone
     needs_certificates  whether the check needs `trustme`, which makes certificates
@@ -130,7 +130,7 @@ class Check:
 
 @attrs.define
 class Checks:
-    """Checks in the order in which they stand in their file."""
+    """The checks of a file, in its order."""
 
     found: list[Check] = attrs.field(factory=list)
 

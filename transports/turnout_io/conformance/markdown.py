@@ -10,7 +10,7 @@ __all__ = ["rules_table", "summary_table"]
 
 
 def rules_table(results: Mapping[str, Sequence[Result]]) -> str:
-    """One row for each rule: what it says, and how each transport keeps it.
+    """Return one row for each rule: its description, and how each transport keeps it.
 
     results  by the name of the transport, with the same rules in the same order
     """

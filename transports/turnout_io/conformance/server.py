@@ -1,9 +1,9 @@
-"""A loopback server that plays scripts: it can read a request, and else does to the wire what it is told.
+"""A loopback server that plays scripts: it reads requests, and sends, waits or closes as the script demands.
 
     with ScriptedServer([Request(), Send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi"), Hold()]) as server:
         ...                                  # server.url, server.requests, server.connections
 
-Each connection that comes plays the next script; those that come after the last one are closed at once, and counted.
+Each new connection plays the next script. A connection after the last script is counted and closed at once.
 Every step is bounded in time, and leaving the `with` ends all threads.
 """
 
@@ -103,7 +103,7 @@ Step: TypeAlias = Request | Receive | Send | Pause | Gate | Hold | EndConnection
 
 @attrs.frozen
 class ReceivedRequest:
-    """A request as it came. `connection` counts from 0; `fields` are in order, names as they were sent."""
+    """A request. `connection` counts from 0; `fields` are in order, with their names as they were sent."""
 
     connection: int
     method: str
@@ -129,7 +129,7 @@ class _ClientGone(Exception):
 
 
 class ScriptedServer:
-    """Plays one script for each connection, in the order in which they come."""
+    """Plays one script for each connection, in order of arrival."""
 
     def __init__(self, *scripts: Sequence[Step], backlog: int = 64) -> None:
         self._scripts = scripts
@@ -155,7 +155,11 @@ class ScriptedServer:
         self._gate(name).set()
 
     def wait_for_connection(self, number: int = 0, seconds: float = 5.0) -> ConnectionRecord:
-        """The connection of this number, once it is there. Raises AssertionError where none came."""
+        """Wait for the connection of this number and return it.
+
+        Raises:
+            AssertionError: There was no such connection.
+        """
         for _ in range(int(seconds / 0.01)):
             with self._lock:
                 if len(self.connections) > number:
@@ -216,7 +220,7 @@ class ScriptedServer:
         except (_ClientGone, ConnectionError):
             connection.closed_by_client.set()
         except OSError:
-            pass  # a step that waited in vain, or a failed handshake: the check sees what the client made of it
+            pass  # a step without its event, or a failed handshake: the check sees the error of the client
         finally:
             wire.close()
             connection.over.set()
@@ -262,7 +266,7 @@ class ScriptedServer:
 
 
 class _Wire:
-    """One accepted connection and what was read from it."""
+    """One accepted connection and the bytes read from it."""
 
     def __init__(self, accepted: socket.socket, stopping: threading.Event) -> None:
         self.socket = accepted
@@ -306,7 +310,7 @@ class _Wire:
         self.socket.close()
 
     def close(self) -> None:
-        """End our side first: `close` with bytes unread would reset the connection, and destroy what was sent."""
+        """End our side first: `close` with unread bytes would reset the connection, and sent bytes would be lost."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
             self.socket.settimeout(1.0)

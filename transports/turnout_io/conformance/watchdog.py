@@ -35,7 +35,7 @@ def run_within(seconds: float, action: Callable[[], T]) -> T:
 
     Raises:
         CheckTimedOut: The action did not end in time.
-        BaseException: What the action raised.
+        BaseException: The exception of the action.
     """
     outcome: _Outcome[T] = _Outcome()
 

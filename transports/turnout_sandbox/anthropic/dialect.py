@@ -196,7 +196,7 @@ class _AnthropicFormat:
         return {"type": "message_delta", "delta": delta, **usage}
 
     def tokens(self) -> Iterator[bytes]:
-        """One write a piece: a block's start comes with its first delta, its stop with its last."""
+        """Yield one write for each piece. The first write of a block has its start, the last one its stop."""
         index = 0
         if self.turn.reasoning:
             deltas = [{"type": "thinking_delta", "thinking": piece} for piece in self.turn.reasoning]

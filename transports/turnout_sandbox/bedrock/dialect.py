@@ -130,7 +130,7 @@ def _known_request(body: Mapping[str, Any], model: str, context: Context) -> Par
 def _authenticate(received: Received, context: Context) -> None:
     given = received.headers.get("authorization", "")
     if given.startswith("AWS4-HMAC-SHA256 "):
-        return  # whatever it says: only AWS can check a signature, and tells what is wrong with it
+        return  # only AWS can check a signature
     key = given.removeprefix("Bearer ")
     if not key:
         raise RequestRejected(ErrorKind.AUTH, "Missing Authentication Token")
@@ -234,7 +234,7 @@ def _framed(message: str, kind: str, payload: bytes) -> bytes:
 
 
 def _frame(kind: str, payload: Mapping[str, Any]) -> bytes:
-    """An event, padded so that its size does not tell how long its token is."""
+    """Return an event with padding, so that its size does not show the length of its token."""
     padding = "abcdefghijklmnopqrstuvwxyz"[: 4 + len(dumps(payload)) % 17]
     return _framed("event", kind, dumps({**payload, "p": padding}).encode("utf-8", "surrogatepass"))
 
@@ -265,7 +265,7 @@ class _BedrockFormat:
         return (_frame("messageStop", {"stopReason": _STOPS[self.turn.finish]}), _frame("metadata", self._usage()))
 
     def tokens(self) -> Iterator[bytes]:
-        """One write a piece: a block's start comes with its first delta, its stop with its last."""
+        """Yield one write for each piece. The first write of a block has its start, the last one its stop."""
         blocks: list[tuple[dict[str, Any] | None, list[dict[str, Any]]]] = []
         if self.turn.reasoning:
             thoughts = [{"reasoningContent": {"text": piece}} for piece in self.turn.reasoning]

@@ -273,7 +273,7 @@ class _CohereFormat:
         return {"id": self.identity, "message": message, **self.end()}
 
     def tokens(self) -> Iterator[bytes]:
-        """One write a piece: a part's start comes with its first delta, its end with its last."""
+        """Yield one write for each piece. The first write of a part has its start, the last one its end."""
         index = 0
         for kind, pieces in (("thinking", self.turn.reasoning), ("text", self.turn.text)):
             for number, piece in enumerate(pieces):

@@ -179,7 +179,7 @@ def _embeddings(body: Mapping[str, Any], model: str, method: str, context: Conte
 
 @attrs.define
 class _GeminiFormat:
-    """One answer in the making. Counters are cumulative and come with each event; some fields are absent early."""
+    """Writes one answer. Each event has the counts so far; some fields are absent in early events."""
 
     request: ParsedGeminiRequest
     turn: Turn
@@ -198,7 +198,7 @@ class _GeminiFormat:
         return self._event(parts, last=True)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events before the last one: one a piece, calls whole, each in an event of its own."""
+        """Yield the events before the last one: one for each piece of text, one for each complete call."""
         for piece in self.turn.reasoning:
             self.sent += 1
             if self.request.shown:
@@ -219,7 +219,9 @@ class _GeminiFormat:
             model = self.request.request.model
             if re.search(r"gemini-3\.[6-9]", model):  # older models send no id
                 made["functionCall"]["id"] = f"{self.identity[:8]}{number}"
-            if "gemini-3" in model and number == 0:  # the first call of a turn is signed, and must come back so
+            if (
+                "gemini-3" in model and number == 0
+            ):  # the first call of a turn is signed, and clients must return the signature
                 made["thoughtSignature"] = base64.b64encode(f"sandbox {self.identity}".encode()).decode()
             calls.append(made)
         return calls

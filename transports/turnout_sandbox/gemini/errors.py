@@ -32,7 +32,7 @@ _KINDS = {
 
 
 def gemini_error(refused: RequestRejected, method: str = "generateContent") -> tuple[int, dict[str, Any]]:
-    """Status and body. A wrong key is a 400 here; minute and day are told apart by `quotaId` only."""
+    """Return status and body. A wrong key is a 400 here; only `quotaId` distinguishes the limits of minute and day."""
     status, name, text = _KINDS[refused.kind]
     status = refused.status or status
     if refused.kind is ErrorKind.NO_SUCH_MODEL:
@@ -53,7 +53,7 @@ def _details(refused: RequestRejected) -> list[dict[str, Any]]:
             return [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}]
         case ErrorKind.RATE_LIMIT:
             return _quota(refused.model, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "15", "2.5s")
-        case ErrorKind.QUOTA:  # RetryInfo comes here too, though waiting does not help
+        case ErrorKind.QUOTA:  # RetryInfo is sent here too, although waiting does not help
             return _quota(refused.model, "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "1500", "34.4s")
         case _:
             return []

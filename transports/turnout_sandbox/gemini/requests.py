@@ -61,7 +61,7 @@ def _invalid(message: str) -> RequestRejected:
 
 @attrs.frozen
 class ParsedGeminiRequest:
-    """`shown` is whether the text of the thinking is to be told (thinkingConfig.includeThoughts)."""
+    """A request; `shown` is true if the response must show the text of the reasoning (includeThoughts)."""
 
     request: ParsedRequest
     shown: bool
@@ -187,7 +187,7 @@ def _tools(tools: object) -> tuple[ToolSpec, ...]:
     return tuple(found)
 
 
-# What an OpenAPI 3.0 schema object of this API does not have (python-genai issue 1732 among others).
+# Keywords that the OpenAPI 3.0 schemas of this API do not have (python-genai issue 1732 and others).
 _UNKNOWN_TO_SCHEMAS = ("$schema", "$ref", "$defs", "additionalProperties", "const", "exclusiveMinimum", "examples")
 
 

@@ -92,7 +92,7 @@ class OllamaServer:
             raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
         if "embed" in request.model:
             raise invalid(f'"{request.model}" does not support chat')
-        if not body.get("messages"):  # no messages: load the model, say nothing
+        if not body.get("messages"):  # without messages the server only loads the model
             loaded = {"model": request.model, "created_at": _now(), "message": {"role": "assistant", "content": ""}}
             return _unary({**loaded, "done": True, "done_reason": "load"})
         turn = compose(request, received, context.scripted, f"{self.name}/{request.model}")

@@ -39,7 +39,11 @@ def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_chat(body: Mapping[str, Any]) -> ParsedRequest:
-    """Raises RequestRejected. A model that is request to think, does; whether it can is the dialect's business."""
+    """Read a request for /api/chat. A model reasons if the request has `think`; no model refuses it.
+
+    Raises:
+        RequestRejected: A field has the wrong type or value.
+    """
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise invalid("model is required")

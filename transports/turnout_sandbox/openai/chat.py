@@ -40,7 +40,7 @@ def _accept(body: Mapping[str, Any], request: ParsedRequest) -> None:
 
 @attrs.frozen(kw_only=True)
 class OpenAIChatServer:
-    """One OpenAI-shaped provider: its data, and the few functions that data cannot say.
+    """One provider that is compatible with OpenAI: its data, and functions for the rest.
 
     reasons      whether a request makes the model think
     check       more rules of the provider on a request that is otherwise well formed; raises RequestRejected
@@ -50,7 +50,7 @@ class OpenAIChatServer:
     responses_checked  whether `check` holds for the Responses API, too
     error_event the name of the event that holds an error inside a stream; "" where it has none
     prefix      the field that marks a last message of the assistant as the prefix of the answer; "" has none
-    repeats     whether the answer says that prefix again
+    repeats_prefix  whether the answer contains that prefix
     """
 
     name: str
@@ -156,7 +156,11 @@ class OpenAIChatServer:
         rules: Rules,
         put: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> tuple[Mapping[str, Any], ParsedRequest]:
-        """The body, put in the words of chat completions, and what it asks for. Raises RequestRejected."""
+        """Return the body in the form of chat completions, and the parsed request.
+
+        Raises:
+            RequestRejected: The body breaks a rule.
+        """
         try:
             chat = put(body)
             return chat, attrs.evolve(read_chat(chat, rules), reasoning=self.reasons(chat))

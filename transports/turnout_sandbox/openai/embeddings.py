@@ -29,16 +29,16 @@ _NATIVE = (
 
 
 def native_dimensions(model: str) -> int:
-    """How long the model's own vectors are; 1024, as most have, where it is not known here."""
+    """Return the length of the model's vectors; 1024 for an unknown model, as for most models."""
     low = model.lower().rpartition("/")[2]
     return next((size for pattern, size in _NATIVE if re.search(pattern, low)), 1024)
 
 
 @attrs.frozen(kw_only=True)
 class EmbeddingRules:
-    """batch: most inputs a request; tokens: most tokens an input; base64: whether that encoding is known here."""
+    """batch: maximum inputs per request; tokens: maximum tokens per input; base64: whether it is supported."""
 
-    size_field: str = "dimensions"  # what it is called here
+    size_field: str = "dimensions"  # the name of the field
     batch: int = 2048
     tokens: int = 8192
     total_tokens: int = 300_000  # of all inputs together
@@ -46,7 +46,7 @@ class EmbeddingRules:
     sizes: frozenset[int] | None = None  # the only values of `dimensions`; None: up to the model's own
     resizable: str = ""  # pattern of models that take `dimensions`
     counts_completion: bool = False  # usage has completion_tokens, which is 0
-    priced: bool = False  # says what it cost and who was behind it (OpenRouter)
+    priced: bool = False  # the response has the cost and the provider (OpenRouter)
 
 
 def embed(body: Mapping[str, Any], rules: EmbeddingRules) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def openai_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse
 
 def groq_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
     status, kind, code = _OPENAI[refused.kind]
-    if refused.kind is ErrorKind.QUOTA:  # a used-up day is a rate limit by code, and only the text says "per day"
+    if refused.kind is ErrorKind.QUOTA:  # a daily quota has the code of a rate limit, and only the text has "per day"
         status, kind, code = 429, "requests", "rate_limit_exceeded"
         text = f"Rate limit reached for model `{refused.model or 'this-model'}` on requests per day (RPD): Limit 1000, "
         text += "Used 1000, Requested 1. Please try again in 14m24s."

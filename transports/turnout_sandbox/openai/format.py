@@ -15,16 +15,16 @@ from turnout_sandbox.prose import pieces_of
 
 __all__ = ["ChatFormat", "OpenAIFormat"]
 
-_TEXT_MARK = "\ue000text\ue000"  # stands for a piece of text in a template; private use, never in a made-up answer
+_TEXT_MARK = "\ue000text\ue000"  # a placeholder in templates, from the private-use area of Unicode
 _FILLER = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 @attrs.define
 class ChatFormat:
-    """One answer in the making. Subclasses say how a provider differs; what is here holds for most of them.
+    """Writes one choice of an answer. Subclasses override the differences of a provider.
 
     usage_requested   stream_options.include_usage
-    usage_sent    False where a fault leaves the token counts out
+    usage_sent    False if a fault omits the token counts
     padding       stream_options.include_obfuscation
     request       the body of the request
     """
@@ -111,7 +111,7 @@ class ChatFormat:
         before, mark, after = self.template(delta)
         for piece in pieces:
             quoted = json.dumps(piece, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            # A piece that stands in a second place (OpenRouter's reasoning) is put there too.
+            # OpenRouter's reasoning has the piece twice.
             yield before + quoted + after.replace(mark, quoted)
 
     def template(self, delta: Any) -> tuple[bytes, bytes, bytes]:
@@ -120,7 +120,7 @@ class ChatFormat:
         return before, mark, after
 
     def closing(self) -> list[bytes]:
-        """The finish chunk, and usage where the provider puts it."""
+        """Return the finish chunk, and the usage in its position at this provider."""
         more = {"usage": self.usage()} if self.usage_sent else {}
         return [self.event(self.chunk([self.choice({}, self.turn.finish)], **more))]
 
@@ -168,7 +168,7 @@ class ChatFormat:
 
 @attrs.define
 class OpenAIFormat(ChatFormat):
-    """OpenAI itself: usage in a chunk of its own and only on request, padding in every chunk, no reasoning text."""
+    """OpenAI: usage in a separate chunk and only on request, padding in every chunk, no reasoning text."""
 
     def usage(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Checks the messages of a chat completions request, and reads out of them what an answer depends on."""
+"""Checks the messages of a chat completions request, and reads the parts that an answer depends on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _wrong_type(where: str, wanted: str) -> RequestRejected:
 class _ChatMessages:
     roles: Collection[str]
     part_types: Collection[str]
-    open_calls: dict[str, int] = attrs.field(factory=dict)  # ids that wait for a result, and whose message request
+    open_calls: dict[str, int] = attrs.field(factory=dict)  # ids of calls without a result, and the message of each
     known_calls: set[str] = attrs.field(factory=set)  # ids of the assistant message that tool messages now answer
     prompt: str = ""
     texts: list[str] = attrs.field(factory=list)

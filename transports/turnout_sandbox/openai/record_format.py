@@ -1,4 +1,4 @@
-"""Chat completions of vendors whose differences from OpenAI are data."""
+"""Chat completions of vendors, with their differences from OpenAI as data."""
 
 from __future__ import annotations
 
@@ -170,5 +170,5 @@ class RecordFormat(ChatFormat):
 
 
 def format_of(record: FormatRecord, base: type[RecordFormat] = RecordFormat) -> type[RecordFormat]:
-    """Return the class of answers that a record describes; `base` adds what a record cannot express."""
+    """Return the class of answers that a record describes; `base` adds the rest."""
     return type(base.__name__, (base,), {"record": record, "done": record.done, "__slots__": ()})

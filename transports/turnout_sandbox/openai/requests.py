@@ -1,4 +1,4 @@
-"""Reads a chat completions request as strictly as the servers do, and says what it asks for.
+"""Reads a chat completions request as strictly as the servers do.
 
 The rules that differ between providers are data (`Rules`); the checks are OpenAI's (its API reference, and the
 bodies of real 400s).
@@ -25,7 +25,7 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """What one provider takes.
+    """The rules of one provider.
 
     roles          of messages
     parameters     the fields of the body; an unknown one is refused. None: unknown fields are ignored
@@ -37,7 +37,7 @@ class Rules:
     part_types     content parts of user messages
     choices        words of tool_choice
     named_choice   whether tool_choice may name a tool
-    honours_tool_choice     False where tool_choice is taken for "auto" whatever it says
+    honours_tool_choice     False if every tool_choice means "auto"
     needs_user_message     a conversation without a user message is refused
     """
 
@@ -59,7 +59,11 @@ class Rules:
 
 
 def read_chat(body: Mapping[str, Any], rules: Rules) -> ParsedRequest:
-    """What the request asks for; whether it reasons is the provider's business. Raises RequestRejected."""
+    """Return the parsed request. The provider decides whether its model reasons.
+
+    Raises:
+        RequestRejected: The request breaks a rule.
+    """
     _check_parameters(body, rules)
     model = body.get("model")
     if not isinstance(model, str) or not model:
@@ -278,7 +282,7 @@ def _schema(body: Mapping[str, Any], rules: Rules, text: str) -> Mapping[str, An
 
 
 def _not_strict(schema: object, where: str) -> str | None:
-    """What keeps a schema from being strict: OpenAI wants every object closed and every property required."""
+    """Return why a schema is not strict: OpenAI wants every object closed and every property required."""
     if not isinstance(schema, Mapping):
         return None
     properties = schema.get("properties")

@@ -42,9 +42,9 @@ class ResponsesFormat:
     """One response. For a model that reasons it holds a summary of the reasoning, and the reasoning encrypted.
 
     Attributes:
-        turn: What the model returns.
+        turn: The text, the reasoning and the calls.
         model: The id of the model.
-        context: The ids come from its random numbers.
+        context: Its random numbers make the ids.
         request: The body of the request.
     """
 

@@ -149,7 +149,7 @@ class OpenRouterFormat(ChatFormat):
         return {**whole, "provider": self.upstream, "choices": [choice]}
 
     def encoded(self) -> bytes:
-        # Blank lines come while it waits for the model behind it.
+        # It sends blank lines while it waits for the provider of the model.
         return b"\n         \n\n         \n" + ChatFormat.encoded(self)
 
 
@@ -271,7 +271,7 @@ class CompatibleFormat(ChatFormat):
 
 @attrs.define
 class ModelScopeFormat(CompatibleFormat):
-    """ModelScope: no recorded traffic was at hand, so this is what its documentation and its gateways' code say."""
+    """ModelScope, from its documentation and the code of gateways: there was no recorded traffic."""
 
     def usage(self) -> dict[str, Any]:
         details = {"reasoning_tokens": self.turn.reasoning_tokens}

@@ -24,12 +24,12 @@ if sys.platform == "linux":
 __all__ = ["ClientConnection", "ServedExchange"]
 
 MAX_BODY = 256 * 1024 * 1024
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST and drops what is unsent
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST and drops unsent bytes
 _RESET_POLL = 0.002  # seconds between looks at the send buffers, which a reset would throw away
 
 
 def _unsent(connected: socket.socket) -> int:
-    """Bytes that the kernel still holds for a peer that reads slowly; 0 where the system cannot say."""
+    """Return the bytes that the kernel still holds for a peer that reads slowly; 0 on systems other than Linux."""
     if sys.platform != "linux":
         return 0
     try:
@@ -39,7 +39,7 @@ def _unsent(connected: socket.socket) -> int:
 
 
 class ServedExchange(Protocol):
-    """One request being answered: the steps to play, and whom to tell how it went."""
+    """One request that is being answered: the steps to play, and a callback for the outcome."""
 
     steps: Iterator[Step]
 
@@ -47,7 +47,7 @@ class ServedExchange(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """`begin` makes an exchange of each request; `register` is told of this connection's birth and death."""
+    """One connection. `begin` makes an exchange of each request; `register` is called when it opens and closes."""
 
     def __init__(
         self, begin: Callable[[ServedRequest, int], ServedExchange], register: Callable[[ClientConnection, bool], int]

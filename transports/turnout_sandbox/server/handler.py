@@ -1,4 +1,4 @@
-"""What a dialect answers to one request under one fault: its answer, its refusal, or the script's own body."""
+"""Returns the response of a dialect to one request under one fault: an answer, an error, or a scripted body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["respond"]
 
 
 def respond(dialect: DialectServer, received: Received, context: Context) -> Response:
-    """The answer, before `plan` lays the fault over its bytes. Raises what a scripted function raises."""
+    """Return the response before the fault changes its bytes. Exceptions of a scripted function pass through."""
     fault = context.fault
     given = fault.encoded_body()
     if given is not None:

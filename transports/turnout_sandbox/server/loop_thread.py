@@ -31,7 +31,11 @@ class LoopThread:
     _failure: BaseException | None = attrs.field(default=None, init=False)
 
     def start(self, port: int) -> None:
-        """Listen on 127.0.0.1; port 0 takes a free one. Raises OSError where the port is taken."""
+        """Listen on 127.0.0.1; port 0 takes a free one.
+
+        Raises:
+            OSError: The port is in use.
+        """
         listening = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(port, listening), name="turnout-sandbox", daemon=True)
         self._thread.start()

@@ -1,4 +1,4 @@
-"""From a request that came in to the steps that answer it: the provider, the script, the dialect, the plan."""
+"""Turns a request into the steps that answer it: provider, script, dialect, steps."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def joined_fields(headers: Headers) -> dict[str, str]:
 
 @attrs.define
 class ProviderState:
-    """What the sandbox keeps for one provider. Guarded by the desk's condition."""
+    """The state of one provider. The condition of the handler guards it."""
 
     dialect: DialectServer
     key: str | None
@@ -166,7 +166,7 @@ class RequestHandler:
         try:
             return respond(dialect, received, context)
         except Exception as error:
-            # A scripted function failed, or the sandbox itself: told to the client now, to the user at the end.
+            # A scripted function failed, or the sandbox: the client gets a 500, and the end of the sandbox raises it.
             with self.changed:
                 self.failures.append(error)
             text = f"the sandbox could not answer: {type(error).__name__}\n".encode()

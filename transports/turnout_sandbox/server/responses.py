@@ -1,4 +1,4 @@
-"""What a dialect answers, before any fault is laid over it."""
+"""The responses of a dialect, before any fault changes them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class UnaryResponse:
 class StreamedResponse:
     """A streamed body, as the events of its dialect, each already framed.
 
-    prelude   what a body begins with, an error in it included (the bracket of a JSON array)
-    opening   what comes before the first token (role chunks, comments)
+    prelude   the first bytes of the body, also before an error (the bracket of a JSON array)
+    opening   the events before the first token (role chunks, comments)
     tokens    one event for each piece of text, reasoning or tool call; may be lazy, is read once
     closing   finish reason and usage; may be lazy too
     done      the last marker of the dialect, b"" where it has none
-    broken    an event that is framed well and whose JSON does not parse
+    broken    an event with correct framing and invalid JSON
     error     the events that report `Fault.error` inside the stream
     """
 

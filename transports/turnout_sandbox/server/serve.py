@@ -1,4 +1,4 @@
-"""Runs the sandbox for a person: prints where it is and how to point a program at it, until interrupted."""
+"""Runs the sandbox at the command line: prints its URLs and the variables for programs, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ def serve(
 ) -> None:
     """Serve on 127.0.0.1 until Ctrl-C, or until `stop` is set.
 
-    Prints the URL of each provider, the environment variables to paste, and one line for each request answered; no
-    key but the sandbox's own ever. `script` is a file as `script_file` describes. Raises OSError where the port is
-    taken or the file cannot be read, LocalProtocolError where the script is wrong.
+    Print the URL of each provider, the environment variables, and one line for each response. The only keys in the
+    output are those of the sandbox. `script` is a file as `script_file` describes.
+
+    Raises:
+        OSError: The port is in use, or the file cannot be read.
+        LocalProtocolError: The script is wrong.
     """
     write = _Lines(out or sys.stdout)
     plan = {} if script is None else read_script(script)

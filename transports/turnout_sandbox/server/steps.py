@@ -27,7 +27,7 @@ class ConnectionEnd(enum.Enum):
     """How the steps of one answer end."""
 
     DONE = "done"  # sent to its end; the connection may be used again
-    CLOSE = "close"  # sent to its end, and the connection closes (HTTP/1.0, or the client request for it)
+    CLOSE = "close"  # sent to its end, and the connection closes (HTTP/1.0, or `Connection: close`)
     CUT_CLOSE = "cut-close"
     CUT_RESET = "cut-reset"
     HANG = "hang"
@@ -53,8 +53,8 @@ def build_steps(
     """Return the steps that answer one request. The last of them is a `ConnectionEnd`, and no other is.
 
     Args:
-        response: What the dialect answers.
-        fault: What goes wrong.
+        response: The response of the dialect.
+        fault: The fault to play.
         interval: Seconds between the tokens of a stream.
         now: Seconds since 1970, for the Date field.
         http11: False for a client of HTTP/1.0, which knows no chunks.
@@ -107,7 +107,7 @@ def _steps(
 
 @attrs.define
 class _Framing:
-    """Puts events into HTTP chunks, through a content coding where there is one."""
+    """Puts events into HTTP chunks, compressed if the fault has gzip."""
 
     chunked: bool
     compressor: zlib._Compress | None = None
@@ -162,7 +162,7 @@ class _Framing:
             yield self.frame(token)
 
     def _half(self, event: bytes, cut: Abort) -> bytes:
-        """The first half of an event: in a chunk of its own where the body ends well, else inside a whole chunk."""
+        """Return the first half of an event: a complete chunk if the body ends correctly, else the half of a chunk."""
         if cut is Abort.END:
             return self.frame(event[: len(event) // 2])
         framed = self.frame(event)
@@ -214,7 +214,7 @@ def _head(
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-# In which a provider asks for a wait.
+# The fields with the time before a retry.
 _RETRY_HINTS = frozenset({"retry-after", "retry-after-ms"})
 
 

@@ -1,4 +1,4 @@
-"""Azure OpenAI as the sandbox plays it: two surfaces, a key of its own, and what its filters say beside each answer."""
+"""Azure OpenAI as the sandbox plays it: two kinds of URLs, another header for keys, and results of filters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def azure_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
 
 @attrs.define
 class AzureFormat(OpenAIFormat):
-    """The filter's word on the prompt in a first chunk of its own, on the answer in every choice."""
+    """The result of the filter for the prompt is in an extra first chunk, for the answer in every choice."""
 
     def opening(self) -> list[bytes]:
         filters = [{"prompt_index": 0, "content_filter_results": _SAFE}]
@@ -60,7 +60,7 @@ class AzureFormat(OpenAIFormat):
         return {"content_filter_results": {}, **OpenAIFormat.choice(self, delta, finish)}
 
     def closing(self) -> list[bytes]:
-        # What the filter says of the text may come late, in a choice without a delta.
+        # The result of the filter for the text can be late, in a choice without a delta.
         late = {"index": self.index, "finish_reason": None, "content_filter_results": _SAFE}
         side = {"id": "", "object": "", "created": 0, "model": "", "choices": [late]}
         return [*OpenAIFormat.closing(self), self.event(side)]

@@ -1,4 +1,4 @@
-"""DeepSeek as the sandbox plays it: reasoning comes back with its calls, and beginnings have their own path."""
+"""DeepSeek as the sandbox plays it: clients return the reasoning with its calls, and prefixes need /beta."""
 
 from __future__ import annotations
 

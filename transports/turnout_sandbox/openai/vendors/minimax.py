@@ -62,7 +62,7 @@ _MINIMAX_EXTRAS = {
     "output_sensitive_type": 0,
     "output_sensitive_int": 0,
 }
-# Some errors are a 200 whose `base_resp` has the code, and which has no choices.
+# Some errors are a 200 without choices, with the code in `base_resp`.
 _BASE_RESP = {
     "id": "{hex:32}",
     "choices": None,

@@ -1,4 +1,4 @@
-"""Mistral as the sandbox plays it: strict about fields, about ids of calls, and about who spoke last."""
+"""Mistral as the sandbox plays it: strict about fields, ids of calls and the role of the last message."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TEXTS = {
 
 
 def mistral_errors(refused: RequestRejected, rng: random.Random) -> ErrorResponse:
-    """Flat; a wrong key and an unknown field have shapes of their own."""
+    """Return a flat error; a wrong key and an unknown field have other forms."""
     if refused.kind is ErrorKind.AUTH:
         return ErrorResponse(refused.status or 401, {"detail": "Invalid API Key"})
     if refused.code == "unknown_parameter":

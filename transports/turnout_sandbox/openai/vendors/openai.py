@@ -53,7 +53,7 @@ def _effort(body: Mapping[str, Any]) -> bool:
 
 
 def _check_openai(body: Mapping[str, Any], request: ParsedRequest) -> None:
-    """What the reasoning models refuse (o-series and gpt-5), and what the others do."""
+    """Reject the settings that reasoning models refuse (o-series and gpt-5), and the effort for other models."""
     model = request.model.lower()
     reasons = re.match(r"o\d|gpt-5", model) is not None and "chat" not in model
     if not reasons:
@@ -192,7 +192,7 @@ def _switch_reasons(body: Mapping[str, Any]) -> bool:
 
 
 def _check_modelscope(body: Mapping[str, Any], request: ParsedRequest) -> None:
-    """The Qwen3 models that can think must be told not to, unless they stream."""
+    """Reject a request without a stream for a Qwen3 model that can reason, unless it turns reasoning off."""
     hybrid = re.search(r"Qwen3-\d+(\.\d+)?B(-A\d+B)?$", request.model) is not None
     if hybrid and not request.stream and body.get("enable_thinking") is not False:
         raise invalid("parameter.enable_thinking must be set to false for non-streaming calls")
