@@ -51,6 +51,8 @@ class Trace:
         rules: The settings behind the decisions: the fields of the policy that differ from the defaults, and the
             usable candidates that were looked at.
         entries: Facts and decisions; their `at` is in seconds from the start.
+        outcome: What the response says of itself, for `on_trace`: finish reason, id, served model and counts of tokens.
+            It is empty before the call has ended, and it is not stored.
     """
 
     operation: str = ""
@@ -61,6 +63,7 @@ class Trace:
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     rules: dict[str, Any] = attrs.field(factory=dict)
     entries: list[Entry] = attrs.field(factory=list)
+    outcome: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     @property
     def attempts(self) -> int:

@@ -54,6 +54,7 @@ def warn(message: str) -> None:
 
 
 CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys")
+_COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 _ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "shared"))
 
 
@@ -335,7 +336,7 @@ class RouterBase(Generic[TransportT, RunT]):
         """Wake the calls that the scheduler admitted or rejected since the last time."""
         raise NotImplementedError
 
-    def _report(self, call: Call) -> None:
+    def _report(self, call: Call, result: object = None) -> None:
         """Pass the trace of a call that has ended to the log and to `on_trace`."""
         if "logging" in sys.modules:  # otherwise no program can have asked for lines below a warning
             from turnout_io.logs import log_call
@@ -344,6 +345,7 @@ class RouterBase(Generic[TransportT, RunT]):
         if self._on_trace is None:
             return
         try:
+            call.trace.outcome = _outcome(result)
             self._on_trace(call.trace)
         except Exception:
             # The caller must not lose a result or an error because, for example, the disk is full.
@@ -424,3 +426,14 @@ class RouterBase(Generic[TransportT, RunT]):
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates of this request, in order, with the reason if one would be skipped."""
         return self._core.explain_plan(request)
+
+
+def _outcome(result: Any) -> dict[str, Any]:
+    """Return what a response says of itself, without its content."""
+    usage = getattr(result, "usage", None)
+    outcome = {name: getattr(usage, name, None) for name in _COUNTS}
+    outcome |= {name: getattr(result, name, None) for name in ("response_id", "served_model")}
+    reason = getattr(result, "finish_reason", None)
+    if reason is not None:
+        outcome["finish_reason"] = reason.value
+    return {name: value for name, value in outcome.items() if value is not None}

@@ -191,7 +191,7 @@ class Run:
     def _report_trace(self) -> None:
         if not self._trace_reported:
             self._trace_reported = True
-            self._router._report(self.call)
+            self._router._report(self.call, self.finish.result if self.finish is not None else None)
 
     def _close_attempt(self, attempt: int) -> None:
         response = self._responses.get(attempt)
