@@ -41,6 +41,7 @@ _PROVIDERS = {
     "bedrock": "aws.bedrock",
     "gemini": "gcp.gemini",
     "mistral": "mistral_ai",
+    "moonshot": "moonshot_ai",
     "xai": "x_ai",
 }
 _TOKENS = {
@@ -84,6 +85,9 @@ class OpenTelemetry:
             name: meter.create_histogram(f"gen_ai.client.inference.operation.{name}", "{token}", "Tokens of a call.")
             for name in ("input_tokens", "output_tokens")
         }
+        self._embedded_tokens = meter.create_histogram(
+            "gen_ai.client.embeddings.operation.input_tokens", "{token}", "Tokens of a call."
+        )
         self._old_duration = self._old_tokens = None
         if self._with_old:
             self._old_duration = meter.create_histogram("gen_ai.client.operation.duration", "s", "Time of a call.")
@@ -165,6 +169,8 @@ class OpenTelemetry:
                 continue
             if operation == "chat":
                 self._tokens[f"{kind}_tokens"].record(count, labels)
+            elif kind == "input":
+                self._embedded_tokens.record(count, labels)
             if self._old_tokens is not None:
                 self._old_tokens.record(count, {**labels, "gen_ai.token.type": kind})
 
