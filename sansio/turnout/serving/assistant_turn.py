@@ -15,7 +15,7 @@ class AssistantTurn:
     """The parts and calls of one turn, in the order of the client.
 
     Args:
-        origin: The provider family that made the turn, None if nothing says so. The first that is known holds.
+        origin: The provider family that made the turn, None if it is unknown. The first known value counts.
     """
 
     origin: str | None = None

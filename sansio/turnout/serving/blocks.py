@@ -70,7 +70,7 @@ class BlockClosed:
 
 @attrs.frozen
 class WholePart:
-    """A part that is a block of its own. No block is open."""
+    """A part that is a separate block. No block is open."""
 
     part: Image | Audio | Opaque
 

@@ -1,4 +1,4 @@
-"""Carries what a provider must get back through clients that keep only standard fields.
+"""Carries data that a provider must get back through clients that keep only standard fields.
 
 Some providers sign a tool call or their reasoning, and expect the signature in the next turn, beside the name of the
 family that made it (`Message.origin`). Clients drop unknown fields, but every client returns three values unchanged:

@@ -32,7 +32,7 @@ def read_embedding_request(
         body: The request body.
         resolve: Finds the models of the model name.
         options: How strictly the request is read.
-        family_of: Returns the family of a model name, whose models all return the same vectors. None uses the first
+        family_of: Returns the family of a model name: all its models return the same vectors. None uses the first
             model only.
 
     Raises:

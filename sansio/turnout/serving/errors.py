@@ -1,9 +1,9 @@
-"""The errors of a gateway: one table from the errors of Turnout to what a client receives.
+"""The errors of a gateway: one table from the errors of Turnout to the errors that a client receives.
 
 Two rules explain most rows.
 
 - A client must never blame itself for a fault of the gateway. A wrong key for a provider is therefore 502, not 401.
-- A client must not repeat what the router has already repeated. `retryable` is true only if waiting can help.
+- A client must not repeat a request that the router has already repeated. `retryable` is true only if waiting can help.
 
 A message for a client names no address and quotes no key: only errors that the client can mend carry the provider's
 own words. The full text belongs in the log of the gateway.
@@ -65,7 +65,7 @@ class ServedError:
         type: The error type in chat completions, Responses and embeddings.
         code: The error code in the same dialects.
         messages_type: The error type in Messages.
-        message: What failed, and what the client can do.
+        message: The failure, and a remedy for the client.
         param: The path of the field that is wrong, such as `messages[2].content`.
         retry_after: Seconds to wait before the next attempt. None if unknown.
         retryable: True if the client can send the request again later.
@@ -82,7 +82,7 @@ class ServedError:
 
     @property
     def messages_status(self) -> int:
-        """The status in Messages, whose SDKs have an error class of their own for an overload."""
+        """The status in Messages. Its SDKs have a separate error class for an overload."""
         return 529 if self.messages_type == "overloaded_error" else self.status
 
 
@@ -112,7 +112,7 @@ def invalid_request(message: str, param: str | None = None, code: str = "invalid
 
 
 def restart_not_possible() -> LocalProtocolError:
-    """Return the error for a `Restarted` event: no protocol can retract what a client has received."""
+    """Return the error for a `Restarted` event: no protocol can retract received content."""
     return LocalProtocolError("a served stream cannot restart; use on_interrupt `raise` or `resume`")
 
 
@@ -169,7 +169,7 @@ def _not_found(message: str) -> ServedError:
 
 
 def served_error(error: BaseException) -> ServedError:
-    """Return what a client receives for an error of a call."""
+    """Return the error that a client receives for an error of a call."""
     match error:
         case RequestRejected():
             return error.error
@@ -256,8 +256,8 @@ def _of_provider(error: ProviderError) -> ServedError:
 def _of_several(errors: Iterable[ServedError]) -> ServedError:
     """Combine the errors of several attempts.
 
-    It is the client's fault only if every attempt says so. If all other attempts met a limit, the client can wait for
-    the shortest of them. Otherwise the last attempt decides.
+    It is the client's fault only if every attempt failed for that reason. If all other attempts met a limit, the client
+    can wait for the shortest of them. Otherwise the last attempt decides.
     """
     all_errors = list(errors)
     if not all_errors:

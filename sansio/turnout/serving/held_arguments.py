@@ -1,4 +1,4 @@
-"""The arguments of one streamed tool call, without what an empty call begins with."""
+"""The arguments of one streamed tool call, without the start of an empty call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HeldArguments:
         return self._held
 
     def rest(self, arguments: str) -> str:
-        """Return what is missing at the end of the call, whose arguments are `arguments`."""
+        """Return the rest that is missing at the end of the call with these arguments."""
         if self.written:
             return ""
         self.written = True

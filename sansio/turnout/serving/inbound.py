@@ -1,4 +1,4 @@
-"""What a server-side dialect reads from a request, and the interfaces of its machines."""
+"""The content of a request that a server-side dialect reads, and the interfaces of its machines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReadOptions:
     Args:
         ignore_unknown: Pass fields outside the vocabulary to providers of the same protocol, leave them out for
             others, and name them. False rejects them.
-        betas: The beta features that a client of Messages asks for in its header.
+        betas: The beta features in the header of a client of Messages.
     """
 
     ignore_unknown: bool = True
@@ -99,7 +99,7 @@ class InboundEmbedding:
 
 @attrs.frozen(kw_only=True)
 class Answerer:
-    """What an answer says of itself.
+    """The facts about an answer that its envelope has.
 
     Args:
         model: The candidate that answered, as `provider/model`.

@@ -1,4 +1,4 @@
-"""The lists of models that clients can ask for, and counts of tokens.
+"""The lists of models for clients, and counts of tokens.
 
 Sources: the OpenAI API reference, "List models"; the Anthropic API reference, "List Models" and "Count tokens".
 """

@@ -1,6 +1,6 @@
-"""Opaque parts of an answer: what they are, and which of them a stream has not written yet.
+"""Opaque parts of an answer: their kinds, and those that a stream has not written yet.
 
-Two families keep a turn as an ordered list in which calls stand between other blocks. The vocabulary keeps calls
+Two families keep a turn as an ordered list in which calls are between other blocks. The vocabulary keeps calls
 beside the parts, so an opaque part that holds nothing but a call's id marks the position of that call.
 """
 
@@ -63,7 +63,7 @@ def opaque_type(part: Opaque) -> str:
 
 
 def position_of(part: Opaque, origin: str | None) -> str | None:
-    """Return the id of the call whose position this part marks, None if it marks none."""
+    """Return the id of the call if this part marks the position of one, else None."""
     head = _head(part)
     if origin == MESSAGES_FAMILY:
         return head.id if head.type == "tool_use" else None
@@ -83,7 +83,7 @@ def position_part(call_id: str, origin: str | None) -> Opaque | None:
 
 @attrs.define(eq=False)
 class OpaqueParts:
-    """The opaque parts of one streamed answer that no event has told.
+    """The opaque parts of one streamed answer that no event has reported.
 
     A part with a type is final as soon as it appears. A part without one, such as the reasoning details of
     OpenRouter, grows until the end. Parts that mark a position are left out: of a call, or of a text (`message`).

@@ -50,7 +50,7 @@ def choice_of_word(fields: Fields) -> RestrictedChoice | None:
 
 
 def choice_of_mode(fields: Fields, names: Iterable[str]) -> RestrictedChoice:
-    """Return the tool choice `allowed_tools`, whose mode is a field of `fields`."""
+    """Return the tool choice `allowed_tools`. Its mode is a field of `fields`."""
     required = fields.one_of("mode", ("auto", "required")) == "required"
     return RestrictedChoice(ToolChoice("required" if required else "auto"), frozenset(names))
 

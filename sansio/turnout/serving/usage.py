@@ -51,7 +51,7 @@ def responses_usage(usage: Usage) -> dict[str, Any] | None:
 
 
 def messages_usage(usage: Usage) -> dict[str, Any]:
-    """Return the usage in Messages, where `input_tokens` leaves out what the cache read and wrote."""
+    """Return the usage in Messages, in which `input_tokens` leaves out the tokens that the cache read and wrote."""
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     wire: dict[str, Any] = {
         "input_tokens": max(0, (usage.prompt_tokens or 0) - cached - written),

@@ -1,4 +1,4 @@
-"""No request is sent that the user did not ask for: which model chat uses, and what it prints if there is none."""
+"""No request goes to a provider without the user's choice: the model of chat, and the message if there is none."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_help_fits_80_columns(words: list[str]) -> None:
     assert max(map(len, result.output.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("demo", "replay", "batch", "serve")])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
 def test_help_has_examples(name: str) -> None:
     output = CliRunner().invoke(cli, [name, "--help"], prog_name="turnout").output
     assert f"turnout {name}" in output.partition("Examples:")[2]

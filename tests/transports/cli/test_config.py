@@ -1,4 +1,4 @@
-"""`turnout config`: the file changes where it must, and nowhere else."""
+"""`turnout config`: one value of the file changes, and no other line."""
 
 from __future__ import annotations
 

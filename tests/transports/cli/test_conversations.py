@@ -1,4 +1,4 @@
-"""`turnout chat -c` and `turnout logs`: what is kept, and how a conversation continues."""
+"""`turnout chat -c` and `turnout logs`: the kept turns, and how a conversation continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces on their way out: told once for each call, kept in a file, explained and decided again from it."""
+"""Traces of calls: reported once for each call, kept in a file, explained and decided again."""
 
 from __future__ import annotations
 

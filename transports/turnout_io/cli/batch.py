@@ -1,4 +1,4 @@
-"""`turnout batch`: answer every row of a file, and go on where the last run stopped."""
+"""`turnout batch`: answer every row of a file, and continue an earlier run."""
 
 from __future__ import annotations
 
@@ -91,7 +91,12 @@ def batch(
     """Answer every row of INPUT, a file of JSON lines, and write the answers to OUTPUT.
 
     A row is OpenAI's {"custom_id", "method", "url", "body"}, or {"prompt": ...}, or {"messages": ...}. The same command
-    again goes on where the last run stopped: rows that are answered are not sent again.
+    again continues an earlier run: rows that are answered are not sent again.
+
+    \b
+    Examples:
+      turnout batch in.jsonl out.jsonl -m openai/gpt-4o-mini --dry-run
+      turnout batch in.jsonl out.jsonl -m openai/gpt-4o-mini --max-cost 5
 
     Exit codes: 0 all rows are answered; 1 some failed; 2 wrong usage or input, or another run writes OUTPUT; 3 the
     highest cost is reached; 130 Ctrl-C.
@@ -178,7 +183,7 @@ def _run(
 
 
 def _in_loop(main: Callable[[], Coroutine[Any, Any, BatchSummary]]) -> BatchSummary:
-    if sys.platform == "win32":  # whose default loop cannot watch sockets
+    if sys.platform == "win32":  # the default loop there cannot watch sockets
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             return runner.run(main())
     return asyncio.run(main())

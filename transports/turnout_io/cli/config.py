@@ -31,7 +31,7 @@ def config() -> None:
 
 @config.command("path")
 def path_command() -> None:
-    """Print where the file is, also if it does not exist yet."""
+    """Print the path of the file, also if it does not exist yet."""
     click.echo(user_file())
 
 

@@ -1,4 +1,4 @@
-"""The user's config file, and its section `cli`: what the commands use if no option is given.
+"""The user's config file, and its section `cli`: the values that the commands use without an option.
 
     cli:
       model: openai/gpt-4o-mini         # of chat, if there is no -m
@@ -42,7 +42,7 @@ def user_file() -> Path:
 
 @attrs.frozen(kw_only=True)
 class Defaults:
-    """What the commands use if no option is given.
+    """The values that the commands use without an option.
 
     Attributes:
         model: The model of chat.

@@ -1,4 +1,4 @@
-"""`turnout doctor`: checks what a call needs, from the versions and the clock to each provider's key."""
+"""`turnout doctor`: checks everything that a call needs, from the versions and the clock to each provider's key."""
 
 from __future__ import annotations
 

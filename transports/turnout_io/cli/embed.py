@@ -165,7 +165,7 @@ def _writer_kind(output: str | None) -> Callable[[Path, Iterator[tuple[list[Row]
 
 
 def _write_lines(path: Path, parts: Iterator[tuple[list[Row], Vectors]]) -> int:
-    """Write one line for each text as soon as it has its vector. What is written stays if a later call fails."""
+    """Write one line for each text as soon as it has its vector. The lines stay if a later call fails."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for rows, vectors in parts:

@@ -117,7 +117,7 @@ def choose_models(session: Session, given: Sequence[ModelConfig]) -> list[ModelC
     """Return the models of a call: those of -m, else the user's default.
 
     Raises:
-        Unusable: If there is neither. The message lists what can be used.
+        Unusable: If there is neither. The message lists the models that can be used.
     """
     if given:
         return list(given)

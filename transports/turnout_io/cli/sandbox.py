@@ -40,7 +40,7 @@ def sandbox(port: int, script: str | None, token_interval: float, only_variables
 @click.command()
 @click.option("--interval", default=0.03, show_default=True, type=click.FloatRange(min=0), help="Seconds per token.")
 def demo(interval: float) -> None:
-    """Show a fallback: one provider fails, another answers, the trace tells why.
+    """Show a fallback: one provider fails, another answers, the trace explains it.
 
     No key and no network are needed: a sandbox plays the providers.
     """

@@ -27,7 +27,13 @@ __all__ = ["serve"]
 @CONFIG
 @ENV_FILE
 def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, env_file: str) -> None:
-    """Serve OpenAI's and Anthropic's protocols over all providers, until Ctrl-C."""
+    """Serve OpenAI's and Anthropic's protocols over all providers, until Ctrl-C.
+
+    \b
+    Examples:
+      turnout serve --sandbox
+      turnout serve --config turnout.yaml --listen 127.0.0.1:8080
+    """
     try:
         from turnout_io.serve.run import build_gateway, run_gateway
     except ModuleNotFoundError as error:
@@ -69,7 +75,7 @@ def _any_configured(settings: Settings) -> bool:
 
 @contextlib.contextmanager
 def _sandbox(config: str | None, *, asked: bool) -> Iterator[Settings]:
-    """Run a sandbox, and return settings whose providers are all there."""
+    """Run a sandbox, and return settings with all its providers."""
     from turnout_io.files import load_settings
     from turnout_io.sandbox import Sandbox
 

@@ -24,7 +24,7 @@ from turnout_io.serve.served_call import ServedCall
 
 __all__ = ["Accounts", "StoreAccess"]
 
-# Seconds between two looks at whether the store granted what a call needs.
+# Seconds between two checks if the store has granted the needs of a call.
 _POLL: Final = 0.01
 LOG: Final = logging.getLogger("turnout.serve")
 # Paths that metrics name; all others are one.
@@ -36,10 +36,10 @@ _PATHS: Final = frozenset(
 
 @attrs.frozen
 class StoreAccess:
-    """What the accounts need of the router's link to the store.
+    """The part of the router's link to the store that the accounts need.
 
     Args:
-        wake: Sends what is due to the store.
+        wake: Sends all due operations to the store.
         changes: Counts the answers of the store so far.
         now: Returns monotonic seconds of the clock by which leases end: the router's, which is not trio's.
     """
@@ -51,7 +51,7 @@ class StoreAccess:
 
 @attrs.define(eq=False)
 class Accounts:
-    """Admits calls, and records what they used.
+    """Admits calls, and records their usage.
 
     Args:
         prices: The prices of models, for the reservation of budgets.
@@ -111,7 +111,7 @@ class Accounts:
         return most
 
     def settle(self, call: ServedCall, admission: Admission) -> None:
-        """Record what a generation call used, also if it failed or was cut."""
+        """Record the usage of a generation call, also if it failed or was cut."""
         usage, trace, client = call.usage, call.trace, admission.client
         tokens = usage.total_tokens if usage is not None else None
         if tokens is None and (trace is None or not trace.attempts):

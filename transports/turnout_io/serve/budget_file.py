@@ -34,7 +34,7 @@ class BudgetFile:
 
     @classmethod
     def open(cls, path: str | Path, clients: tuple[Client, ...], wall: float) -> BudgetFile:
-        """Read the file, give each key what it has spent, and write the file anew with one line for each.
+        """Read the file, give each key its spending, and write the file again with one line for each.
 
         Raises:
             SettingsError: The file cannot be read or written.
@@ -64,7 +64,7 @@ class BudgetFile:
             raise SettingsError(f"serve.budgetFile: {path} cannot be used: {error.strerror}") from None
 
     def add(self, client: Client, amount: float, wall: float) -> None:
-        """Write what a key has spent."""
+        """Write the spending of a key."""
         if amount > 0 and client.budget is not None:
             self._file.write(_line(client.name, period_of(client.budget.per, wall), amount))
             self._file.flush()

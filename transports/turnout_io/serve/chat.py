@@ -43,7 +43,7 @@ class Deadlines:
 
 
 def answerer_of(model: str) -> Answerer:
-    """Return what an answer says of itself, with a new id."""
+    """Return the facts about an answer that its envelope has, with a new id."""
     return Answerer(model=model, id=secrets.token_hex(12), created=int(time.time()))
 
 
@@ -119,7 +119,7 @@ async def serve_stream(
         inbound: Its request.
         router: Makes the stream.
         deadlines: The seconds of the client.
-        active: The streams whose silences are filled.
+        active: The streams that receive pings during a silence.
 
     Raises:
         TurnoutError: No provider could answer, and the response has not begun.

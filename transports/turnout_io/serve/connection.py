@@ -1,6 +1,6 @@
 """One client connection on trio: it reads requests, and writes responses.
 
-A task of its own reads for the whole life of the connection, so it sees at once that a client has left, and cancels
+A second task reads for the whole life of the connection, so it sees at once that a client has left, and cancels
 the request that is running. A request runs in the connection's task, in a cancel scope of its own; no task is started
 for it.
 """
@@ -105,7 +105,7 @@ class Responder:
         return self.head is not None and self.head.method == "HEAD"
 
     async def send_whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Send a response whose body is complete."""
+        """Send a response with a complete body."""
         fields = [*headers, ("content-length", str(len(body)))]
         await self._write(self._head_bytes(status, fields) + (b"" if self.bodiless else body))
 
@@ -173,7 +173,7 @@ class Connection:
         limits: Its bounds.
         handler: Answers one request. It must not raise.
         malformed: Answers bytes that are no valid request.
-        early: Checks the head of a request whose body has not arrived yet. It returns True if it has answered.
+        early: Checks the head of a request before its body has arrived. It returns True if it has answered.
         date: Returns the value of the header Date.
         keep_alive: False if the connection ends after the response that is next.
     """
@@ -241,7 +241,7 @@ class Connection:
         try:
             sent = os.write(self._descriptor, data)
         except OSError:
-            return data  # the kernel's buffer is full, or `send_all` reports what is wrong
+            return data  # the kernel's buffer is full, or `send_all` reports the fault
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
     def end_when_idle(self) -> None:

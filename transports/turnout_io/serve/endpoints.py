@@ -44,7 +44,7 @@ _TEXT: Final = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 
 @attrs.define(eq=False)
 class GatewayState:
-    """What the gateway is doing now.
+    """The activity of the gateway now.
 
     Args:
         stopping: True if it accepts no new connection.
@@ -106,8 +106,8 @@ class Endpoints:
         names: Finds models.
         keyring: Finds keys.
         accounts: Admits and records calls.
-        state: What the gateway is doing.
-        active: The streams whose silences are filled.
+        state: The activity of the gateway.
+        active: The streams that receive pings during a silence.
     """
 
     router: Router

@@ -230,7 +230,7 @@ class Gateway:
             self.state.connections = len(self._connections)
 
     async def _accept_metrics(self, stream: trio.abc.Stream) -> None:
-        """Serve `/metrics` on its own address, to whoever can connect."""
+        """Serve `/metrics` on a separate address, without a key."""
 
         async def handle(request: ServedRequest, responder: Responder) -> None:
             with responder.scope:
@@ -349,7 +349,7 @@ class Gateway:
 
 
 def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
-    """Return the scopes of the providers' own fields, by their names. A provider of your own may have none."""
+    """Return the scopes of the providers' own fields, by their names. A provider outside the catalog may have none."""
     return {str(getattr(one, "name", "")): tuple(getattr(one, "scopes", ())) for one in providers}
 
 
@@ -372,7 +372,7 @@ async def _send_error(
     dialect = dialect_of(path)
     fields = [*JSON_HEADERS, *headers]
     if not error.retryable:
-        # SDKs repeat 408, 409, 429 and 5xx by themselves, on top of what the router has tried.
+        # SDKs repeat 408, 409, 429 and 5xx by themselves, in addition to the attempts of the router.
         fields.append(("x-should-retry", "false"))
     if error.retry_after is not None:
         fields += [

@@ -1,4 +1,4 @@
-"""The keys of clients: who calls, and what each key may still use."""
+"""The keys of clients, and the limits and budgets that each key has left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIRST_GRANT_WAIT: Final = 5.0
 
 
 class Undecided(Exception):
-    """The store may grant what a call needs, but has not done so yet.
+    """The store may grant the needs of a call, but has not done so yet.
 
     Args:
         rejection: The error of the client, if nothing is granted until `until`.
@@ -76,12 +76,12 @@ def _seconds_left(per: str, wall: float) -> float:
 
 @attrs.define(eq=False)
 class Client:
-    """A key with what it has used.
+    """A key with its usage.
 
     Args:
         name: The name of the key, `local` without keys.
         models: The patterns of names that it can use, None if the gateway decides.
-        settings: What the key allows.
+        settings: The rights and limits of the key.
         shared: The store through which several gateways share the limits of the key; None if this one has them alone.
     """
 
@@ -123,13 +123,13 @@ class Client:
         return self.settings.budget if self.settings is not None else None
 
     def spent(self, wall: float) -> float:
-        """Return what the key has spent in the present period through this gateway."""
+        """Return the spending of the key in the present period through this gateway."""
         if self.budget is not None and (period := period_of(self.budget.per, wall)) != self._period:
             self._period, self._spent = period, 0.0
         return self._spent
 
     def add_spent(self, amount: float, wall: float) -> None:
-        """Add to what the key has spent in the present period."""
+        """Add to the spending of the key in the present period."""
         self.spent(wall)
         self._spent += amount
 
@@ -156,7 +156,7 @@ class Client:
             self.in_flight += 1
             return Admission(self)
         self._first_used = min(self._first_used, now)
-        # Everything is checked, so that the store is asked for all that is missing at once.
+        # Everything is checked, so that one request to the store names everything that is missing.
         errors = [error for error in self._refusals(settings, tokens, now) if error is not None]
         admission = Admission(self, tokens)
         try:
@@ -277,9 +277,9 @@ class Admission:
     Attributes:
         client: The key.
         tokens: The tokens that were estimated.
-        cost: What is reserved of a budget that this gateway has alone.
+        cost: The reserved amount of a budget that this gateway has alone.
         tokens_taken: The booking of the tokens.
-        settle_shared: Replaces what is reserved of a shared budget by what was spent: (amount, monotonic seconds).
+        settle_shared: Replaces the reserved amount of a shared budget by the real one: (amount, monotonic seconds).
     """
 
     client: Client
@@ -290,7 +290,7 @@ class Admission:
     _settled: bool = attrs.field(default=False, init=False)
 
     def settle(self, tokens: int | None, cost: float | None, now: float, wall: float) -> float:
-        """Replace the estimates by what the call used.
+        """Replace the estimates by the real usage of the call.
 
         Args:
             tokens: The tokens of prompt and answer, None if they are not known.
@@ -332,7 +332,7 @@ class Keyring:
 
         Args:
             keys: The settings of the keys.
-            shared: The store through which gateways share what the keys may use; None for nothing.
+            shared: The store through which gateways share the limits of the keys; None for nothing.
         """
         by_digest = {key.digest: Client(key.name, key.models, key, shared) for key in keys}
         return cls(by_digest, None if by_digest else Client("local"))

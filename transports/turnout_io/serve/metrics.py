@@ -1,4 +1,4 @@
-"""Counts what the gateway does, and writes the counts in the text format of Prometheus.
+"""Counts the requests of the gateway, and writes the counts in the text format of Prometheus.
 
 Source: the exposition format of Prometheus, version 0.0.4.
 """

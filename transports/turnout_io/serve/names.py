@@ -66,7 +66,7 @@ class ModelNames:
         return (ModelConfig(provider, model_id),)
 
     def family(self, name: str) -> str | None:
-        """Return the family of an alias, whose models all return the same vectors."""
+        """Return the family of an alias. All models of a family return the same vectors."""
         alias = self.aliases.get(name)
         return alias.family if alias is not None else None
 

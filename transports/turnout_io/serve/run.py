@@ -22,12 +22,12 @@ __all__ = ["build_gateway", "run_gateway"]
 def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
     """Return the gateway of a configuration.
 
-    Its providers leave out settings that a model rejects, unless the configuration says otherwise: a client cannot
+    Its providers leave out settings that a model rejects, unless the configuration sets another value: a client cannot
     know which of several models answers.
 
     Args:
         settings: The whole configuration.
-        listen: The address of the command line, which stands over the one of the configuration.
+        listen: The address of the command line, which replaces the one of the configuration.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -71,7 +71,7 @@ def _check_aliases(settings: GatewaySettings, router: Router, routes: set[str]) 
 
 
 def run_gateway(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
-    """Serve until SIGINT or SIGTERM. A second signal cuts what is still running.
+    """Serve until SIGINT or SIGTERM. A second signal cuts the requests that still run.
 
     Args:
         gateway: The gateway.

@@ -1,4 +1,4 @@
-"""One request to the gateway on its way: who asks, and what became of it."""
+"""One request to the gateway while it is served: its client, its result and its trace."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ class ServedCall:
         responder: Writes its response.
         path: The path without `/v1`.
         request_id: The id of the request, in the response and in the log.
-        client: Who asks. None before the key is checked.
+        client: The client. None before the key is checked.
         model_name: The model as the client named it.
         answered: The candidate that answered, as `provider/model`.
-        trace: What was tried. None if no provider was needed.
+        trace: The attempts. None if no provider was needed.
         usage: The tokens of the answer.
         error: The error that the client received.
         cause: The error behind it, for the log.
@@ -99,7 +99,7 @@ class ServedCall:
         return self.scopes.get(model.provider, ())
 
     def headers(self, ignored: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-        """Return the headers that say who answered, after how many attempts."""
+        """Return the headers with the model that answered and the number of attempts."""
         fields = [("x-turnout-model", header_text(self.answered))] if self.answered else []
         if self.trace is not None and self.trace.attempts:
             fields.append(("x-turnout-attempts", str(self.trace.attempts)))

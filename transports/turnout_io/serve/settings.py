@@ -83,12 +83,12 @@ class BudgetSettings:
 
 @attrs.frozen(kw_only=True)
 class KeySettings:
-    """One key of the gateway, and what it allows.
+    """One key of the gateway with its rights and limits.
 
     Args:
         name: The name of the key in logs, metrics and the budget file.
         digest: SHA-256 of the key.
-        models: The names that it can use, as patterns such as `route/*`. None allows what the gateway allows.
+        models: The names that it can use, as patterns such as `route/*`. None allows all that the gateway allows.
         requests_per_minute: Generation calls in any minute.
         tokens_per_minute: Tokens of prompts and answers in any minute.
         max_concurrency: Calls at the same time.
@@ -131,7 +131,7 @@ class GatewaySettings:
             silence is filled with comments, because proxies close a silent connection.
         grace: Seconds that running requests can go on when the gateway stops.
         max_body: Bytes of a request's body.
-        max_timeout: Seconds that a client can ask for as the deadline of its call.
+        max_timeout: The longest deadline of a call that a client can set, in seconds.
         max_connections: Connections at the same time.
         max_in_flight: Calls at the same time. None is no bound.
         head_timeout, body_timeout, idle_timeout, write_timeout: Seconds; see `ConnectionLimits`.
@@ -365,7 +365,7 @@ def read_gateway_settings(section: object, *, listen: str | None = None) -> Gate
 
     Args:
         section: The section, None for an empty one.
-        listen: The address of the command line, which stands over the one of the file.
+        listen: The address of the command line, which replaces the one of the file.
 
     Raises:
         SettingsError: A setting cannot be used. The message names it.

@@ -245,7 +245,7 @@ class _Reader:
         if value is None:
             return ()
         if isinstance(value, str):
-            # An assistant's empty text beside its calls says nothing.
+            # An assistant's empty text beside its calls has no meaning.
             return (Text(value),) if value or message.get("role") != "assistant" else ()
         return tuple(self._part(part) for part in message.objects("content"))
 

@@ -99,7 +99,7 @@ class ChatStreamWriter:
                 return self._logprobs(logprobs)
             case PartReady(part):
                 if not isinstance(part, Image):
-                    return b""  # this gateway asks for no sound, and opaque parts have no place here
+                    return b""  # this gateway requests no sound, and this protocol has no opaque parts
                 self._images += 1
                 return self._chunk(encode({"images": [{**image_part(part), "index": self._images - 1}]}))
             case PartSigned() | AudioDelta():

@@ -122,7 +122,7 @@ class _Reader:
                 raise thinking.missing("type")
 
     def _own_fields(self, extra: dict[str, Any], messages: list[Message]) -> dict[str, Any]:
-        """Return the fields for Anthropic alone: thinking exactly as it was asked for, and beta features."""
+        """Return the fields for Anthropic alone: thinking exactly as in the request, and beta features."""
         own = dict(extra.get(MESSAGES_FAMILY, {}))
         thinking = self.fields.object("thinking")
         if thinking is not None and (thinking.get("type") == "disabled" or _may_think(messages)):
@@ -222,7 +222,7 @@ class _Reader:
                 return self._user(message)
 
     def _user(self, message: Fields) -> list[Message]:
-        """Return the messages of a user's turn: each tool result is one of its own."""
+        """Return the messages of a user's turn: each tool result is a separate one."""
         messages: list[Message] = []
         parts: list[Text | Image | File] = []
         for block in _blocks(message):
@@ -283,7 +283,7 @@ def _may_think(messages: list[Message]) -> bool:
     """Return True if an answer to these messages can begin with thinking.
 
     A turn that called its tools without thinking goes on without it, as after an answer of another vendor. Turnout
-    leaves out an effort then, but not what a client asks of Anthropic exactly.
+    leaves out an effort then, but not a setting that a client gives for Anthropic exactly.
     """
     if messages[-1].role is Role.ASSISTANT:
         return False

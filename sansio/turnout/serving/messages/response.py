@@ -33,7 +33,7 @@ _STOP_REASONS: Final = {
     FinishReason.TOOL_CALLS: "tool_use",
     FinishReason.CONTENT_FILTER: "refusal",
 }
-# Words of this protocol that say more than ours, by the reason that they belong to.
+# Words of this protocol that are more exact than ours, by the reason that they belong to.
 _OWN_WORDS: Final = {
     "stop_sequence": FinishReason.STOP,
     "model_context_window_exceeded": FinishReason.LENGTH,
@@ -52,7 +52,7 @@ FAILED_ANSWER: Final = ServedError(
 def build_messages_response(inbound: InboundChat, response: ChatResponse, answerer: Answerer) -> bytes:
     """Return the body of a whole answer.
 
-    The model is the one that the client asked for: Claude Code forgets the thinking of an answer from another one.
+    The model is the one of the request: Claude Code forgets the thinking of an answer from another one.
     """
     if response.finish_reason is FinishReason.ERROR:
         raise RequestRejected(FAILED_ANSWER)

@@ -44,7 +44,7 @@ _REJECTED: Final = {
     "conversation": _STATELESS,
     "prompt": "this gateway stores no prompts; send `instructions` and `input`",
 }
-# What an answer repeats of its request.
+# Fields of its request that an answer repeats.
 _ECHOED: Final = (
     "instructions", "max_output_tokens", "temperature", "top_p", "tools", "tool_choice", "parallel_tool_calls",
     "reasoning", "text", "metadata", "user", "truncation",

@@ -203,7 +203,7 @@ class ResponsesStreamWriter:
                 assert_never(step.kind)
 
     def _part(self, part: Image | Audio | Opaque, message: Message) -> bytes:
-        """Write a part that is an item of its own."""
+        """Write a part that is a separate item."""
         match part:
             case Image():
                 item = image_item(self._ids.next("ig"), part)

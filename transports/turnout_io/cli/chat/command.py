@@ -101,7 +101,7 @@ def chat(
     Examples:
       turnout chat "Why do railway points freeze?" -m openai/gpt-4o-mini
       cat notes.txt | turnout chat "Summarize this." -s "Be brief."
-      turnout chat "What is on this picture?" -a yard.jpg
+      turnout chat "Describe this picture." -a yard.jpg
       turnout chat -c "And in one sentence?"
       turnout chat "Write a shell loop." -x > loop.sh
       turnout chat "Invent a dog." --schema "name, age int"

@@ -1,6 +1,6 @@
 """The file of conversations: what `turnout chat` keeps, so that `-c` can continue it. An SQLite database.
 
-It holds prompts and answers in clear text, so only its owner can read it. The first use prints where it is.
+It holds prompts and answers in clear text, so only its owner can read it. The first use prints its path.
 """
 
 from __future__ import annotations

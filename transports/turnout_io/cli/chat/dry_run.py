@@ -1,4 +1,4 @@
-"""What a chat request would do: its candidates in order and the HTTP request of each one. Nothing is sent."""
+"""The plan of a chat request: its candidates in order and the HTTP request of each one. Nothing is sent."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["first_code_block", "print_notes", "print_stream", "printable", "reply_fields", "usage_line"]
 
-# Control characters without line feed and tab. In an answer they could change what a terminal shows or does.
+# Control characters without line feed and tab. In an answer they could control the terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 

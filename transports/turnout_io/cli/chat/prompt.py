@@ -63,9 +63,9 @@ def read_stdin() -> str:
 
 
 def _stdin_data(*, is_wanted: bool, can_wait: bool) -> bytes:
-    """Return the bytes of stdin if it was asked for, or if it is a file or a pipe.
+    """Return the bytes of stdin if an argument is "-", or if stdin is a file or a pipe.
 
-    A terminal is read only if that was asked for, because the user would have to end it with Ctrl-D.
+    A terminal is read only for "-", because the user would have to end it with Ctrl-D.
     """
     if sys.stdin is None:
         return b""

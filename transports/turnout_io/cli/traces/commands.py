@@ -65,6 +65,10 @@ def replay(file: str) -> None:
     """Decide each call in FILE again from its recorded facts.
 
     This release must decide as the recorded one did. If not, the exit code is 1.
+
+    \b
+    Examples:
+      turnout replay calls.jsonl
     """
     calls = changed = 0
     with one_line():

@@ -143,7 +143,7 @@ def _call(number: int, trace: Trace, *, opened: bool) -> str:
 
 
 def _why(trace: Trace) -> str:
-    """Return one sentence that says which candidate answered, and why not an earlier one."""
+    """Return one sentence: which candidate answered, and why not an earlier one."""
     failed = [entry.reason for entry in trace.entries if isinstance(entry, CallFailed)]
     if failed:
         return f"No candidate answered: {failed[-1]}."
