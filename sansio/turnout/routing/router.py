@@ -34,7 +34,7 @@ from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry, no_candidate
 from turnout.routing.replay import rules_of
-from turnout.routing.state.candidate_state import Health, health_of
+from turnout.routing.state.candidate_state import CandidateState, Health, health_of
 from turnout.routing.state.limits import QuotaFactory, sliding_window
 from turnout.routing.state.scheduler import Scheduler
 from turnout.trace import Trace
@@ -128,6 +128,46 @@ class RouterCore:
     def health(self, now: float) -> tuple[Health, ...]:
         """Return the condition of each candidate that calls have named so far."""
         return tuple(health_of(state, now) for state in self.scheduler.states().values())
+
+    def cool_down(self, candidate: str, seconds: float, now: float) -> None:
+        """Let calls skip a candidate for some time.
+
+        Args:
+            candidate: `provider/model`.
+            seconds: At most `Policy.max_cooldown`.
+            now: Monotonic seconds.
+
+        Raises:
+            ValueError: If `seconds` is not a number above 0, or no call has named this candidate so far.
+        """
+        if not seconds > 0:
+            raise ValueError(f"seconds must be a number above 0, not {seconds}")
+        state = self._named(candidate)
+        with self._lock:
+            before = state.breaker.rests
+            state.breaker.cool_down(now + min(seconds, self.policy.max_cooldown))
+            if self.shared is not None:
+                self.shared.publish(candidate, state.breaker, before, now)
+
+    def reset(self, candidate: str | None, now: float) -> None:
+        """End the cooldown, the break and the learnt limits of a candidate; None for all candidates.
+
+        Raises:
+            ValueError: If no call has named this candidate so far.
+        """
+        states = self.scheduler.states() if candidate is None else {candidate: self._named(candidate)}
+        for key, state in states.items():
+            with self._lock:
+                state.lift()
+            self.scheduler.recheck(key, now)
+
+    def _named(self, candidate: str) -> CandidateState:
+        """Return the state of a candidate that calls have named."""
+        state = self.scheduler.known(candidate)
+        if state is None:
+            names = ", ".join(sorted(self.scheduler.states())[:10]) or "none"
+            raise ValueError(f"no call has named the candidate {candidate!r} so far; known are: {names}")
+        return state
 
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates for this request in order, with the reason for each one that would be skipped."""

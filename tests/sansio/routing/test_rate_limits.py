@@ -8,6 +8,7 @@ import pytest
 
 from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.errors import AllRateLimited, RateLimited
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Chat
 from turnout.routing.replay import replay
 from turnout.simulation import Script
@@ -113,3 +114,67 @@ def test_the_decisions_can_be_replayed(wait: float | None) -> None:
     for at in (0.0, 1.0, 30.0):
         outcome = world.run(at=at)
         assert replay(json.loads(json.dumps(outcome.call.trace.to_dict()))) == ()
+
+
+# -- by hand -------------------------------------------------------------------------------------------------------
+
+
+def test_a_cooldown_can_be_read_set_and_lifted() -> None:
+    world = World([GOOD], [GOOD])
+    world.run()
+    world.core.cool_down("p0/m", 20.0, 1.0)
+    assert [health.available_in for health in world.core.health(1.0)] == [20.0, 0.0]
+    world.run(at=2.0)
+    world.core.reset("p0/m", 3.0)
+    world.run(at=4.0)
+    assert world.who == ["p0", "p1", "p0"]
+
+
+def test_a_cooldown_has_a_ceiling() -> None:
+    world = World([limited(10_000)], [GOOD])
+    world.run()
+    assert world.core.health(0.0)[0].available_in == 300.0
+    world.core.cool_down("p1/m", 1e9, 0.0)
+    assert world.core.health(0.0)[1].available_in == 300.0
+
+
+def test_a_reset_lifts_the_pace_and_what_was_learnt_and_wakes_the_calls_that_wait() -> None:
+    world = World([limited(50), GOOD])
+    world.simulation.call(Chat(world.request()))
+    world.simulation.at(10.0, lambda: world.core.reset(None, 10.0))
+    world.simulation.run()
+    assert world.simulation.outcomes[0].error is None
+    assert [at for _, at in world.asked] == [0.0, 10.0]
+
+
+def test_an_unknown_candidate_is_an_error_that_names_the_known_ones() -> None:
+    world = World([GOOD])
+    world.run()
+    with pytest.raises(ValueError, match="known are: p0/m"):
+        world.core.cool_down("p0/other", 1.0, 0.0)
+    with pytest.raises(ValueError, match="above 0"):
+        world.core.cool_down("p0/m", 0.0, 0.0)
+
+
+def test_learning_can_be_turned_off() -> None:
+    told = (("x-ratelimit-limit-requests", "60"), ("x-ratelimit-remaining-requests", "0"))
+    script = Script(headers=(*told, ("x-ratelimit-reset-requests", "20s")), body=GOOD.body)
+    world = World([script], learn_limits=False)
+    world.run()
+    world.run(at=1.0)
+    assert [at for _, at in world.asked] == [0.0, 1.0]
+
+
+def test_a_caller_s_invalid_request_cools_nothing_down() -> None:
+    world = World([Script(status=400, headers=(("retry-after", "60"),)), GOOD])
+    assert world.run().error is not None
+    assert world.core.health(world.simulation.now)[0].available_in == 0.0
+
+
+def test_max_tokens_does_not_waste_a_limit_once_the_answers_are_known() -> None:
+    state = World([GOOD]).core.scheduler.state_of("p", "p/m", ModelProfile())
+    assert state.usual_completion(4096) == 4096
+    for _ in range(10):
+        state.record_completion(100)
+    assert state.usual_completion(4096) == 100
+    assert state.usual_completion(50) == 50

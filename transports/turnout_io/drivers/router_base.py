@@ -414,6 +414,22 @@ class RouterBase(Generic[TransportT, RunT]):
         self._release_abandoned()
         return self._core.health(self._now())
 
+    def cool_down(self, candidate: str, seconds: float) -> None:
+        """Let calls skip the candidate `provider/model` for some time. May be called from any thread.
+
+        Raises:
+            ValueError: If `seconds` is not a number above 0, or no call has named this candidate so far.
+        """
+        self._core.cool_down(candidate, seconds, self._now())
+
+    def reset(self, candidate: str | None = None) -> None:
+        """End the cooldown, the break and the learnt limits of a candidate, or of all. May be called from any thread.
+
+        Raises:
+            ValueError: If no call has named this candidate so far.
+        """
+        self._core.reset(candidate, self._now())
+
     def shared_status(self) -> SharedStatus | None:
         """Return the condition of the shared limits; None if this router shares nothing."""
         shared = self._core.shared

@@ -163,14 +163,23 @@ class CandidateState:
             return seconds >= max(SHORTEST_PATIENCE, STREAM_FACTOR * known)
         return seconds >= UNKNOWN_PATIENCE
 
+    def lift(self) -> None:
+        """End the cooldown and the break, and forget the learnt limits."""
+        self.breaker.lift()
+        self.pace.lift()
+        self.requests = ProviderRateLimit(self.settings.max_learned_wait)
+        self.tokens = ProviderRateLimit(self.settings.max_learned_wait)
+        self.congestion = Congestion()
+        self.silent.clear()
+
     # -- tokens of responses ----------------------------------------------------------------------------------------
 
     def record_completion(self, tokens: int) -> None:
         """Take the tokens that a response really had."""
         self._completions.append(tokens)
-        known = sorted(self._completions)
+        known = self._completions
         if len(known) >= KNOWN_COMPLETIONS:
-            self._usual_completion = known[min(len(known) - 1, math.ceil(0.9 * len(known)) - 1)]
+            self._usual_completion = math.ceil(sum(known) / len(known))
 
     def usual_completion(self, at_most: int) -> int:
         """Return the tokens that the next response probably takes, so that `max_tokens` does not waste a limit."""
