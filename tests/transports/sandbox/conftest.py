@@ -1,4 +1,4 @@
-"""A sandbox, and the plainest client there is: these tests must not depend on Turnout's own transports."""
+"""A sandbox, and a client of the standard library: these tests do not use the transports of Turnout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _headers(sandbox: Sandbox, provider: str) -> dict[str, str]:
 
 @pytest.fixture
 def ask(sandbox: Sandbox) -> Callable[..., tuple[int, dict[str, str], bytes]]:
-    """One request on a connection of its own: `ask(provider, path, body)` gives status, headers and body."""
+    """Send one request on a new connection: `ask(provider, path, body)` returns status, headers and body."""
 
     def call(
         provider: str, path: str, body: Any = None, *, method: str = "", headers: dict[str, str] | None = None
@@ -53,7 +53,7 @@ def ask(sandbox: Sandbox) -> Callable[..., tuple[int, dict[str, str], bytes]]:
 
 @pytest.fixture
 def wire(sandbox: Sandbox) -> Callable[..., tuple[bytes, str]]:
-    """The raw bytes that come back for one request, and how the connection ended: "closed", "reset" or "open"."""
+    """Return the raw bytes of one response, and the end of the connection: "closed", "reset" or "open"."""
     import socket
 
     def call(provider: str, path: str, body: Any, *, until: bytes = b"", version: str = "1.1") -> tuple[bytes, str]:

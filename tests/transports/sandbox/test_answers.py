@@ -1,4 +1,4 @@
-"""What the sandbox makes up: sentences, vectors, values for schemas, and which tools it calls."""
+"""The invented parts of answers: sentences, vectors, values for schemas, and the choice of tools."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
 
 
 @given(SCHEMAS, st.integers())
-def test_a_made_up_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
+def test_an_invented_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
     assert fits(sample(schema, random.Random(seed)), schema)
 
 
@@ -169,7 +169,7 @@ def test_which_tools_are_called(request_: ParsedRequest, names: list[str]) -> No
     assert made.finish == ("tool_calls" if names else "stop")
 
 
-def test_arguments_come_from_the_schema_and_the_prompt() -> None:
+def test_arguments_are_made_from_the_schema_and_the_prompt() -> None:
     (call,) = turn(parsed("What is the weather in Buenos Aires?")).calls
     assert call.arguments == {"city": "Buenos Aires"}
 
@@ -178,7 +178,7 @@ def test_a_tool_result_is_quoted() -> None:
     assert "sunny, 21 degrees" in turn(parsed("weather?", tool_results=("sunny, 21 degrees",))).whole_text
 
 
-def test_a_limit_cuts_reasoning_first_and_says_length() -> None:
+def test_a_limit_cuts_reasoning_first_and_the_finish_is_length() -> None:
     long = ScriptedAnswer(text="one two three four", reasoning="a b c")
     made = turn(ParsedRequest(model="m", prompt="p", prompt_tokens=1, max_tokens=5), long)
     assert (made.whole_reasoning, made.whole_text, made.finish) == ("a b c", "one two", "length")

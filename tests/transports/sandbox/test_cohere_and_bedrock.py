@@ -1,4 +1,4 @@
-"""Cohere and Bedrock as the sandbox puts them on the wire, and read by an async driver."""
+"""The bytes of Cohere and Bedrock in the sandbox, and the same read by an async driver."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bedrock(text: str = "Tell me of railways", **more: Any) -> dict[str, Any]:
 
 
 def events_of(data: bytes) -> list[dict[str, Any]]:
-    """The events of a stream, each of which is named as its type says."""
+    """Return the events of a stream. The name of each must be its type."""
     *blocks, last = data.decode().removesuffix("\n\n").split("\n\n")
     assert last == "data: [DONE]"
     events = []
@@ -45,7 +45,7 @@ def events_of(data: bytes) -> list[dict[str, Any]]:
     return events
 
 
-def test_cohere_says_the_same_whole_and_in_events(ask: Ask) -> None:
+def test_cohere_sends_the_same_text_whole_and_in_events(ask: Ask) -> None:
     thinking: dict[str, Any] = {"thinking": {"type": "enabled"}}
     whole = json.loads(ask("cohere", "/v2/chat", cohere(**thinking))[2])
     status, headers, data = ask("cohere", "/v2/chat", cohere(**thinking, stream=True))
@@ -66,7 +66,7 @@ def test_cohere_says_the_same_whole_and_in_events(ask: Ask) -> None:
     assert events[-1]["delta"] == {"finish_reason": "COMPLETE", "usage": whole["usage"]}
 
 
-def test_cohere_calls_come_in_fragments_and_are_answered_in_turn(ask: Ask) -> None:
+def test_cohere_sends_calls_in_fragments_and_answers_their_results(ask: Ask) -> None:
     tools = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
     body = cohere("The weather in Oslo?", tools=tools)
     events = events_of(ask("cohere", "/v2/chat", {**body, "stream": True})[2])
@@ -83,14 +83,14 @@ def test_cohere_calls_come_in_fragments_and_are_answered_in_turn(ask: Ask) -> No
     assert "rain" in json.loads(ask("cohere", "/v2/chat", again)[2])["message"]["content"][0]["text"]
 
 
-def test_cohere_answers_as_plain_text_when_that_is_asked_for(ask: Ask) -> None:
+def test_cohere_sends_plain_text_on_request(ask: Ask) -> None:
     plain = json.loads(ask("cohere", "/v2/chat", cohere())[2])
     asked = json.loads(ask("cohere", "/v2/chat", cohere(response_format={"type": "text"}))[2])
     assert asked["message"] == plain["message"]
 
 
 @pytest.mark.parametrize(("size", "given"), [(None, 1536), (256, 256), (1536, 1536)])
-def test_cohere_embeds_in_the_size_that_is_asked_for(ask: Ask, size: int | None, given: int) -> None:
+def test_cohere_embeds_in_the_size_of_the_request(ask: Ask, size: int | None, given: int) -> None:
     body = {"model": "embed-v4.0", "texts": ["a", "b"], "input_type": "search_query", "output_dimension": size}
     answer = json.loads(ask("cohere", "/v2/embed", body)[2])
     assert [len(vector) for vector in answer["embeddings"]["float"]] == [given, given]
@@ -117,7 +117,7 @@ def test_cohere_refuses(ask: Ask, path: str, body: dict[str, Any], status: int) 
 
 
 def frames_of(data: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """What AWS's own client reads, which checks both checksums of every message."""
+    """Return the events as the client of AWS reads them; it checks both checksums of every message."""
     buffer = EventStreamBuffer()
     buffer.add_data(data)
     frames = []
@@ -129,7 +129,7 @@ def frames_of(data: bytes) -> list[tuple[str, dict[str, Any]]]:
     return frames
 
 
-def test_bedrock_says_the_same_whole_and_in_frames(ask: Ask) -> None:
+def test_bedrock_sends_the_same_text_whole_and_in_frames(ask: Ask) -> None:
     body = bedrock(
         inferenceConfig={"maxTokens": 2000},
         additionalModelRequestFields={"thinking": {"type": "enabled", "budget_tokens": 1024}},
@@ -150,7 +150,7 @@ def test_bedrock_says_the_same_whole_and_in_frames(ask: Ask) -> None:
     assert frames[-1][1]["usage"] == whole["usage"]
 
 
-def test_bedrock_calls_come_in_fragments(ask: Ask) -> None:
+def test_bedrock_sends_calls_in_fragments(ask: Ask) -> None:
     tools = [{"toolSpec": {"name": "get_weather", "inputSchema": {"json": SCHEMA}}}]
     body = bedrock("The weather in Oslo?", toolConfig={"tools": tools})
     frames = frames_of(ask("bedrock", CONVERSE + "-stream", body)[2])

@@ -1,4 +1,4 @@
-"""A fault is checked when it is made, so that a script with a slip in it fails at once and says where."""
+"""A fault is checked when it is made, so that a script with an error fails at once and names it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_body_is_sent_with_the_type_that_it_has(body: Any, data: bytes, kind: 
     assert Fault(body=body).encoded_body() == (data, kind)
 
 
-def test_which_faults_stand_in_place_of_the_answer() -> None:
+def test_which_faults_replace_the_answer() -> None:
     assert Fault(status=503).is_error
     assert Fault(error="auth").is_error
     assert not Fault().is_error

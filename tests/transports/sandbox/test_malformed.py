@@ -1,4 +1,4 @@
-"""Requests that are malformed in any place are refused as the provider would, and are never the sandbox's own fault."""
+"""A request that is malformed anywhere gets the error of the provider, and never a failure of the sandbox."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def changed(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
 @pytest.mark.parametrize(("provider", "path"), RIGHT)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_malformed_is_refused(sandbox: Sandbox, provider: str, path: str, data: st.DataObject) -> None:
+def test_a_malformed_request_is_rejected(sandbox: Sandbox, provider: str, path: str, data: st.DataObject) -> None:
     right = RIGHT[provider, path]
     body = changed(right, data.draw(st.sampled_from(places(right))), data.draw(ODD))
     origin = sandbox.url(provider).split(f"/{provider}")[0]
@@ -95,7 +95,7 @@ def test_what_is_malformed_is_refused(sandbox: Sandbox, provider: str, path: str
 
 
 @pytest.mark.parametrize(("provider", "path"), RIGHT)
-def test_what_is_right_is_answered(sandbox: Sandbox, provider: str, path: str) -> None:
+def test_a_correct_request_is_answered(sandbox: Sandbox, provider: str, path: str) -> None:
     origin = sandbox.url(provider).split(f"/{provider}")[0]
     answer = requests.post(f"{origin}/{provider}{path}", json=RIGHT[provider, path], headers=HEADERS, timeout=10)
     assert answer.status_code == 200, answer.text

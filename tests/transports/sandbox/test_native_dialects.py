@@ -1,4 +1,4 @@
-"""Gemini, Ollama and Anthropic: dialects of their own."""
+"""Gemini, Ollama and Anthropic."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text_of(events: list[dict[str, Any]]) -> str:
     return "".join(part.get("text", "") for part in parts_of(events) if not part.get("thought"))
 
 
-def test_gemini_says_the_same_whole_in_events_and_in_an_array(ask: Ask) -> None:
+def test_gemini_sends_the_same_text_whole_in_events_and_in_an_array(ask: Ask) -> None:
     whole = json.loads(ask("gemini", f"{FLASH}:generateContent", gemini())[2])
     status, headers, data = ask("gemini", f"{FLASH}:streamGenerateContent?alt=sse", gemini())
     assert (status, headers["content-type"]) == (200, "text/event-stream")
@@ -51,7 +51,7 @@ def test_gemini_says_the_same_whole_in_events_and_in_an_array(ask: Ask) -> None:
     assert counts == sorted(counts)
 
 
-def test_gemini_calls_come_whole_and_are_answered_in_turn(ask: Ask) -> None:
+def test_gemini_sends_calls_whole_and_answers_their_results(ask: Ask) -> None:
     body = gemini("the weather and a stock in Oslo", tools=DECLARED)
     events = sse(ask("gemini", f"{FLASH}:streamGenerateContent?alt=sse", body)[2])
     calls = [part["functionCall"] for part in parts_of(events) if "functionCall" in part]
@@ -71,7 +71,7 @@ def test_gemini_calls_come_whole_and_are_answered_in_turn(ask: Ask) -> None:
     assert "rain; rain" in text_of([whole])
 
 
-def test_gemini_shows_thoughts_only_when_asked(ask: Ask) -> None:
+def test_gemini_shows_thoughts_only_on_request(ask: Ask) -> None:
     shown = gemini(generationConfig={"thinkingConfig": {"includeThoughts": True}})
     events = sse(ask("gemini", f"{FLASH}:streamGenerateContent?alt=sse", shown)[2])
     assert "railways" in "".join(part["text"] for part in parts_of(events) if part.get("thought"))
@@ -161,7 +161,7 @@ def test_gemini_embeddings(ask: Ask) -> None:
         },
     ],
 )
-def test_what_gemini_refuses(ask: Ask, body: dict[str, Any]) -> None:
+def test_requests_that_gemini_rejects(ask: Ask, body: dict[str, Any]) -> None:
     status, _, data = ask("gemini", f"{FLASH}:generateContent", body)
     error = json.loads(data)["error"]
     assert (status, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
@@ -224,7 +224,7 @@ OLLAMA_TOOLS = [
 ]
 
 
-def test_ollama_streams_unless_told_not_to(ask: Ask) -> None:
+def test_ollama_streams_unless_stream_is_false(ask: Ask) -> None:
     status, headers, data = ask("ollama", "/api/chat", ollama())
     assert (status, headers["content-type"]) == (200, "application/x-ndjson")
     lines = [json.loads(line) for line in data.splitlines()]
@@ -238,7 +238,7 @@ def test_ollama_streams_unless_told_not_to(ask: Ask) -> None:
     assert [line["created_at"] for line in lines] == sorted(line["created_at"] for line in lines)
 
 
-def test_ollama_calls_thinks_and_says_stop(ask: Ask) -> None:
+def test_ollama_calls_tools_and_reasons_and_the_finish_is_stop(ask: Ask) -> None:
     data = ask("ollama", "/api/chat", ollama("weather and stock in Oslo", tools=OLLAMA_TOOLS, think=True))[2]
     lines = [json.loads(line) for line in data.splitlines()]
     calls = [call for line in lines for call in line["message"].get("tool_calls", ())]
@@ -299,7 +299,7 @@ def test_ollama_embeds_and_lists(ask: Ask) -> None:
         ({**ollama(), "model": "nomic-embed-text"}, 400),
     ],
 )
-def test_what_ollama_refuses(ask: Ask, body: Any, status: int) -> None:
+def test_requests_that_ollama_rejects(ask: Ask, body: Any, status: int) -> None:
     told, _, data = ask("ollama", "/api/chat", body)
     error = json.loads(data)
     assert told == status
@@ -400,7 +400,7 @@ def test_anthropic_answers_a_tool_result(ask: Ask) -> None:
         {"tools": [{"name": "bad name", "input_schema": SCHEMA}]},
     ],
 )
-def test_what_anthropic_refuses(ask: Ask, change: dict[str, Any]) -> None:
+def test_requests_that_anthropic_rejects(ask: Ask, change: dict[str, Any]) -> None:
     status, headers, data = ask("anthropic", "/v1/messages", claude(**change))
     error = json.loads(data)
     assert (status, error["type"], error["error"]["type"]) == (400, "error", "invalid_request_error")

@@ -1,4 +1,4 @@
-"""The OpenAI-shaped providers: each with its own habits, and all of them strict."""
+"""The providers that are compatible with OpenAI: their differences and their checks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def calls_of(data: bytes) -> dict[int, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("provider", SHAPED)
-def test_a_stream_says_what_the_whole_answer_says(sandbox: Sandbox, ask: Ask, provider: str) -> None:
+def test_a_stream_equals_the_whole_answer(sandbox: Sandbox, ask: Ask, provider: str) -> None:
     status, headers, whole = ask(provider, CHAT, chat())
     assert (status, headers["content-type"]) == (200, "application/json")
     answer = json.loads(whole)
@@ -105,7 +105,7 @@ def test_a_tool_result_is_answered_with_text(ask: Ask, provider: str) -> None:
         ("groq", {"reasoning_effort": "low"}, "reasoning"),
     ],
 )
-def test_reasoning_where_it_is_asked_for(ask: Ask, provider: str, asking: dict[str, Any], key: str) -> None:
+def test_reasoning_on_request(ask: Ask, provider: str, asking: dict[str, Any], key: str) -> None:
     message = json.loads(ask(provider, CHAT, chat(**asking))[2])["choices"][0]["message"]
     assert "railways" in message[key]
     streamed = deltas(ask(provider, CHAT, chat(stream=True, **asking))[2])
@@ -129,10 +129,10 @@ def test_a_structured_answer_fits_its_schema(ask: Ask, provider: str) -> None:
     assert set(value) == ({"answer"} if provider == "glm4" else {"city"})
 
 
-# Habits of one provider each
+# Differences of one provider each
 
 
-def test_openai_usage_comes_only_when_asked_for(ask: Ask) -> None:
+def test_openai_sends_usage_only_on_request(ask: Ask) -> None:
     plain = events(ask("openai", CHAT, chat(stream=True))[2])
     assert all("usage" not in event for event in plain)
     asked = events(ask("openai", CHAT, chat(stream=True, stream_options={"include_usage": True}))[2])
@@ -145,7 +145,7 @@ def test_openai_usage_comes_only_when_asked_for(ask: Ask) -> None:
     assert all("obfuscation" in event for event in plain)
 
 
-def test_who_sends_a_done_marker(ask: Ask) -> None:
+def test_which_providers_send_a_done_marker(ask: Ask) -> None:
     marked = {
         provider for provider in SHAPED if ask(provider, CHAT, chat(stream=True))[2].endswith(b"data: [DONE]\n\n")
     }
@@ -339,7 +339,7 @@ ASSISTANT_CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arg
         ({"model": "o3", "temperature": 0.5}, "temperature"),
     ],
 )
-def test_what_openai_refuses_and_which_field_it_names(ask: Ask, change: dict[str, Any], param: str) -> None:
+def test_requests_that_openai_rejects_with_the_name_of_the_field(ask: Ask, change: dict[str, Any], param: str) -> None:
     status, _, data = ask("openai", CHAT, {**chat(model="gpt-4o-mini"), **change})
     error = json.loads(data)["error"]
     assert (status, error["param"], error["type"]) == (400, param, "invalid_request_error")
@@ -361,7 +361,7 @@ def test_what_openai_refuses_and_which_field_it_names(ask: Ask, change: dict[str
         ("siliconflow", {"messages": [{"role": "developer", "content": "x"}]}),
     ],
 )
-def test_what_others_refuse(ask: Ask, provider: str, change: dict[str, Any]) -> None:
+def test_requests_that_other_providers_reject(ask: Ask, provider: str, change: dict[str, Any]) -> None:
     assert ask(provider, CHAT, {**chat(), **change})[0] == 400
 
 
@@ -426,7 +426,7 @@ def test_limits_of_embeddings(ask: Ask, provider: str, change: dict[str, Any], s
 
 
 @pytest.mark.parametrize("provider", ["cerebras", "groq"])
-def test_who_has_no_embeddings(ask: Ask, provider: str) -> None:
+def test_which_providers_have_no_embeddings(ask: Ask, provider: str) -> None:
     assert ask(provider, "/embeddings", {"model": "x-embed", "input": "x"})[0] == 404
 
 

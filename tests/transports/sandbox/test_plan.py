@@ -1,4 +1,4 @@
-"""Faults laid over answers, byte by byte and without a socket."""
+"""The bytes of responses with faults, without a socket."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_a_stall_is_silence_in_the_middle_and_loses_nothing() -> None:
     assert whole[1:] == [UNARY.body[:8], 9.0, UNARY.body[8:], ConnectionEnd.DONE]
 
 
-def test_times_stand_where_the_fault_says() -> None:
+def test_waits_are_in_the_places_of_the_fault() -> None:
     fault = Fault(delay=1.0, first_token_delay=2.0, token_interval=0.5)
     waits = [step if isinstance(step, float) else "-" for step in steps(stream(), fault, interval=0.1)]
     assert waits == [1.0, "-", 2.0, "-", "-", 0.5, "-", 0.5, "-", 0.5, "-", 0.5, *"-----"]

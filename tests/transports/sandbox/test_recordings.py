@@ -1,4 +1,4 @@
-"""The sandbox's answers have the shape of real ones: no field that was never seen, none missing that always is.
+"""The answers of the sandbox have the fields of recorded ones: none that was never seen, and all that are always there.
 
 A shape is the set of paths in a JSON document with the type at each; entries of an array share a path. The recordings
 are read where TURNOUT_RECORDINGS, or the folder beside the repository, has them.
@@ -44,7 +44,7 @@ def shape(documents: list[Any]) -> Shape:
 
 
 def documents(body: str) -> list[Any]:
-    """The JSON documents of a body, in whichever framing of a stream it is; a whole body is one."""
+    """Return the JSON documents of a body, for every framing of a stream; a whole body is one document."""
     text = body.strip()
     if text.startswith("["):
         return list(json.loads(text))

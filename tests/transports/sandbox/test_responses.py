@@ -1,4 +1,4 @@
-"""The Responses API end to end: what the sandbox plays, read by the dialect through blocking and async routers."""
+"""The Responses API from end to end: the sandbox, read by the dialect through blocking and async routers."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_on_trio_too(sandbox: Sandbox) -> None:
     assert "railways" in trio.run(main)
 
 
-def test_errors_are_told(sandbox: Sandbox) -> None:
+def test_errors_are_reported(sandbox: Sandbox) -> None:
     request = ChatRequest("openai/gpt-4o-mini", "x")
     with Router([openai(sandbox, key="wrong")]) as router, pytest.raises(AuthenticationFailed):
         router.chat(request)
@@ -136,7 +136,7 @@ def test_errors_are_told(sandbox: Sandbox) -> None:
         (Fault(error="server", abort="error", after_tokens=2), StreamFailed),
     ],
 )
-def test_a_stream_that_breaks_keeps_what_came(sandbox: Sandbox, router: Router, fault: Fault, error: Any) -> None:
+def test_a_stream_that_breaks_keeps_the_text_before(sandbox: Sandbox, router: Router, fault: Fault, error: Any) -> None:
     sandbox.script("openai", fault, forever=True)
     with pytest.raises(error) as caught:
         read(router.stream(ChatRequest("openai/gpt-4o-mini", "Tell me of railways")))

@@ -1,4 +1,4 @@
-"""The sandbox as a server: its life, its faults on a real socket, what it remembers."""
+"""The sandbox as a server: start and stop, faults on a real socket, records."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_it_leaves_no_thread_no_socket_and_no_warning() -> None:
     assert threading.active_count() == before
 
 
-def test_it_says_when_it_does_not_run() -> None:
+def test_a_stopped_sandbox_has_no_port() -> None:
     sandbox = Sandbox()
     with pytest.raises(LocalProtocolError, match="enter"):
         sandbox.url("openai")
@@ -77,7 +77,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
         pass
 
 
-def test_it_serves_a_program_with_a_loop_of_its_own(sandbox: Sandbox) -> None:
+def test_it_serves_a_program_with_an_event_loop(sandbox: Sandbox) -> None:
     async def fetch() -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
@@ -97,7 +97,7 @@ def test_it_serves_a_program_with_a_loop_of_its_own(sandbox: Sandbox) -> None:
         lambda sandbox: Sandbox(token_interval=-1),
     ],
 )
-def test_misuse_is_refused_with_a_word_on_what_to_give(sandbox: Sandbox, misuse: Callable[[Sandbox], object]) -> None:
+def test_misuse_is_rejected_with_advice(sandbox: Sandbox, misuse: Callable[[Sandbox], object]) -> None:
     with pytest.raises(LocalProtocolError):
         misuse(sandbox)
 
@@ -113,14 +113,14 @@ def test_an_unknown_provider_is_named(sandbox: Sandbox) -> None:
 # Scripts and memory
 
 
-def test_a_script_is_played_in_order_and_then_all_is_well(sandbox: Sandbox, ask: Ask) -> None:
+def test_a_script_is_played_in_order_and_then_the_provider_is_healthy(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.script("openai", Fault(status=503), Fault())
     sandbox.script("openai", Fault(status=429, headers={"retry-after": "7"}))
     assert [ask("openai", CHAT, HELLO)[0] for _ in range(4)] == [503, 200, 429, 200]
     assert ask("groq", CHAT, HELLO)[0] == 200
 
 
-def test_a_script_forever_goes_round(sandbox: Sandbox, ask: Ask) -> None:
+def test_a_script_forever_repeats(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.script("openai", Fault(status=500), Fault(), forever=True)
     sandbox.script("openai", Fault(status=401))
     assert [ask("openai", CHAT, HELLO)[0] for _ in range(5)] == [401, 500, 200, 500, 200]
@@ -135,7 +135,7 @@ def test_headers_of_a_fault_replace_the_providers_own(sandbox: Sandbox, ask: Ask
     assert json.loads(body)["error"]["code"] == "rate_limit_exceeded"
 
 
-def test_what_was_received_is_there_to_look_at(sandbox: Sandbox, ask: Ask) -> None:
+def test_received_requests_are_recorded(sandbox: Sandbox, ask: Ask) -> None:
     ask("openai", CHAT, STREAM)
     ask("gemini", "/v1beta/models/gemini-2.5-flash:generateContent?x=1", {"contents": []})
     assert sandbox.wait(lambda seen: all(one.outcome is ResponseOutcome.COMPLETE for one in seen.requests))
@@ -175,7 +175,7 @@ def test_answers_can_be_scripted(sandbox: Sandbox, ask: Ask) -> None:
     assert "railways" in text_of(ask("openai", CHAT, STREAM)[2])
 
 
-def test_a_failing_answer_function_comes_out_at_the_end() -> None:
+def test_the_error_of_an_answer_function_is_raised_at_the_end() -> None:
     def fails(received: Received) -> str:
         raise RuntimeError("from the test")
 
@@ -235,7 +235,7 @@ def test_a_client_that_waits_for_100_gets_it(sandbox: Sandbox) -> None:
         assert raw.recv(1000).startswith(b"HTTP/1.1 400")
 
 
-def test_what_is_no_http_is_answered_and_closed(sandbox: Sandbox) -> None:
+def test_bytes_that_are_not_http_get_an_error_and_a_close(sandbox: Sandbox) -> None:
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as raw:
         raw.sendall(b"nonsense\r\n\r\n")
         data = bytearray()
@@ -263,7 +263,7 @@ def test_waiting_gives_up_in_time(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_reader_holds_the_server_back_and_loses_nothing(sandbox: Sandbox) -> None:
+def test_a_slow_reader_slows_the_server_and_loses_nothing(sandbox: Sandbox) -> None:
     sandbox.answer("ollama", "word " * 60_000)
     body = json.dumps({**HELLO, "stream": True}).encode()
     with socket.create_connection(("127.0.0.1", sandbox.port)) as raw:
@@ -302,7 +302,7 @@ def test_hundreds_of_streams_at_once(sandbox: Sandbox) -> None:
     assert sandbox.wait(lambda seen: seen.in_flight("openai") == 0)
 
 
-def test_scripts_and_requests_may_come_from_many_threads(sandbox: Sandbox, ask: Ask) -> None:
+def test_scripts_and_requests_from_many_threads(sandbox: Sandbox, ask: Ask) -> None:
     sandbox.script("openai", *(Fault(status=503) for _ in range(20)))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: ask("openai", CHAT, HELLO)[0], range(40)))
@@ -320,7 +320,7 @@ def test_cuts_before_the_head(sandbox: Sandbox, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("cut", "end"), [("close", "closed"), ("reset", "reset")])
-def test_cuts_inside_a_stream_come_after_what_was_promised(sandbox: Sandbox, wire: Wire, cut: str, end: str) -> None:
+def test_cuts_inside_a_stream_follow_the_tokens_of_the_fault(sandbox: Sandbox, wire: Wire, cut: str, end: str) -> None:
     sandbox.answer("openai", "one two three four")
     sandbox.script("openai", Fault(abort=cut, after_tokens=2), Fault(abort=cut, after_tokens=2, partial=True))
     data, how = wire("openai", CHAT, STREAM)

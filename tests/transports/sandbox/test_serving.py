@@ -1,4 +1,4 @@
-"""Script files, and the sandbox run for a person."""
+"""Script files, and the sandbox at the command line."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_slip_in_a_script_is_named_with_its_file(tmp_path: pathlib.Path, text:
     assert str(file) in str(caught.value)
 
 
-def test_it_serves_until_it_is_stopped_and_tells_what_came(tmp_path: pathlib.Path) -> None:
+def test_it_serves_until_it_is_stopped_and_prints_the_requests(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "script.yaml"
     file.write_text(SCRIPT, encoding="utf-8")
     ready, stop = threading.Event(), threading.Event()
@@ -110,7 +110,7 @@ def test_it_serves_until_it_is_stopped_and_tells_what_came(tmp_path: pathlib.Pat
     assert "sk-private" not in out.getvalue()
 
 
-def test_a_script_for_nobody_and_a_port_in_use_are_told(
+def test_an_unknown_provider_in_a_script_and_a_port_in_use_are_errors(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "script.json"

@@ -69,7 +69,7 @@ MODELS = {
     "anthropic": "claude-haiku-4-5",
     "openai-compatible": "local-model",
 }
-# The models that show their reasoning, and the effort that they take; where they are not those of MODELS.
+# The models that show their reasoning, and their effort, if they differ from MODELS.
 REASONING_MODELS = {
     "groq": ("openai/gpt-oss-120b", "low"),
     "mistral": ("mistral-small-latest", "high"),
@@ -122,7 +122,7 @@ def test_whole_and_streamed_answers_are_equal(router: Router, provider: str) -> 
     assert whole.finish_reason is streamed.finish_reason is FinishReason.STOP
     assert whole.usage == streamed.usage
     assert whole.usage.completion_tokens
-    # Cohere and Bedrock do not say who answered.
+    # Cohere and Bedrock do not name the model that answered.
     served = None if provider in ("cohere", "bedrock") else MODELS[provider]
     assert whole.served_model == streamed.served_model == served
 
@@ -150,7 +150,7 @@ def test_a_round_of_tools(router: Router, provider: str, streamed: bool) -> None
 
 
 @pytest.mark.parametrize("provider", sorted(set(MODELS) - {"openai", "azure"}))  # these never show their reasoning here
-def test_reasoning_is_told(router: Router, provider: str) -> None:
+def test_reasoning_is_read(router: Router, provider: str) -> None:
     model, effort = REASONING_MODELS.get(provider, (MODELS[provider], "low"))
     request = ChatRequest(ModelConfig(provider, model, reasoning_effort=effort), (Message.user(PROMPT),))
     with router.stream(request) as stream:
@@ -203,7 +203,7 @@ def test_embeddings_are_played_for_all_that_offer_them() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("provider", EMBEDDERS)
-def test_embeddings_over_the_cap_come_back_in_order(sandbox: Sandbox, router: Router, provider: str) -> None:
+def test_embeddings_over_the_limit_of_a_request_are_in_order(sandbox: Sandbox, router: Router, provider: str) -> None:
     cap = CATALOG[provider].embedding_batch
     texts = [f"text {number}" for number in range(150 if cap is None or cap > 149 else cap + 1)]
     config = ModelConfig(provider, EMBEDDERS[provider])
@@ -232,7 +232,7 @@ ERRORS: dict[str, type[TurnoutError]] = {
     "overloaded": Overloaded,
     "server": ServerError,
 }
-# Where a provider's own answer does not tell two kinds apart, or calls one by the other's name.
+# Providers whose error body is the same for two kinds of errors.
 SAID_OTHERWISE: dict[tuple[str, str], tuple[type[TurnoutError], ...]] = {
     ("modelscope", "overloaded"): (Overloaded, ServerError),
     ("groq", "quota"): (QuotaExceeded, RateLimited),  # both are rate_limit_exceeded; "per day" stands in the text
@@ -298,7 +298,7 @@ def test_a_truncated_stream_is_no_success(sandbox: Sandbox, router: Router, prov
         Fault(done=False),
     ],
 )
-def test_what_is_odd_but_whole_is_read_to_its_end(
+def test_an_unusual_but_complete_answer_is_read_to_its_end(
     sandbox: Sandbox, router: Router, provider: str, fault: Fault
 ) -> None:
     sandbox.answer(provider, "one two three ✓")

@@ -1,4 +1,4 @@
-"""Mistral, DeepSeek, Azure, xAI and Together are as strict in the sandbox as they are known to be."""
+"""Mistral, DeepSeek, Azure, xAI and Together check requests in the sandbox as strictly as their documentation."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_mistral(ask: Ask, body: dict[str, Any], status: int, told: str) -> None
     assert told in json.dumps(answer)
 
 
-def test_mistral_says_a_beginning_again_and_others_do_not(sandbox: Sandbox, ask: Ask) -> None:
+def test_mistral_repeats_a_prefix_and_others_do_not(sandbox: Sandbox, ask: Ask) -> None:
     begun = [*HELLO, {"role": "assistant", "content": "One, two", "prefix": True}]
     for provider in ("mistral", "deepseek"):
         sandbox.answer(provider, "One, two, three")
@@ -72,7 +72,7 @@ def test_mistral_says_a_beginning_again_and_others_do_not(sandbox: Sandbox, ask:
     assert answer["choices"][0]["message"]["content"] == ", three"
 
 
-def test_deepseek_wants_its_reasoning_back_while_it_thinks(ask: Ask) -> None:
+def test_deepseek_needs_its_reasoning_back_with_tool_calls(ask: Ask) -> None:
     messages = called("c1")
     status, answer = chat(ask, "deepseek", messages=messages)
     assert (status, "must be passed back" in answer["error"]["message"]) == (400, True)
@@ -88,7 +88,7 @@ def test_grok_refuses_settings(ask: Ask, setting: dict[str, Any]) -> None:
     assert "does not support parameter" in answer["error"]
 
 
-def test_together_lists_its_models_bare(ask: Ask) -> None:
+def test_together_lists_its_models_without_an_object(ask: Ask) -> None:
     status, _, data = ask("together", "/models")
     assert status == 200
     assert {"id", "context_length"} <= set(json.loads(data)[0])
@@ -120,7 +120,7 @@ def test_a_version_that_is_none_is_refused_by_azure(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("provider", MODELS)
 def test_a_conversation_of_another_vendor_is_taken_over(sandbox: Sandbox, provider: str) -> None:
-    """Ids and reasoning that another vendor gave are said so that this one takes them."""
+    """Ids and reasoning of another vendor are written in a form that this one accepts."""
     weather = Tool("weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
     messages = [
         Message.user("The weather in Oslo?"),

@@ -175,7 +175,7 @@ async def _(harness: Harness) -> Strictness:
     script: list[Step] = [
         Request(),
         Send(CHUNKED + chunk(b"a")),
-        Pause(SHORT * 2),
+        Pause(SHORT * 5),
         Send(chunk(b"b") + chunk(b"")),
         Hold(),
     ]
