@@ -193,6 +193,11 @@ class Registry:
         """Return all providers in the order of their registration; one with several keys once for each."""
         return list(self._providers.values())
 
+    def provider_named(self, name: str) -> Provider | None:
+        """Return the provider, or the key of a provider, with this name; None if there is none."""
+        registered = self._providers.get(name)
+        return registered.provider if registered is not None else None
+
     def provider_names(self) -> list[str]:
         """Return the names of all providers, and of their keys."""
         return [*dict.fromkeys((*self._keyed, *self._providers))]

@@ -29,6 +29,7 @@ from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.expansion import Expander, Expansion, ExpansionContext
 from turnout.routing.policy.affinity import affinity_text
 from turnout.routing.policy.layers import PolicyLayers
+from turnout.routing.policy.names import check_names
 from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
@@ -65,6 +66,7 @@ class RouterCore:
     scheduler: Scheduler = attrs.field(init=False)
     _registry: Registry = attrs.field(init=False)
     _layers: PolicyLayers = attrs.field(init=False)
+    _names_checked: bool = attrs.field(default=False, init=False)
     _known_rules: tuple[Policy | None, dict[str, Any]] = attrs.field(default=(None, {}), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,6 +102,36 @@ class RouterCore:
         """
         self._registry.unregister(name)
 
+    def check_names(self) -> None:
+        """Check that the names in the policy match providers of the router.
+
+        Raises:
+            ValueError: If one does not.
+        """
+        policy = self.policy
+        if policy.limits or policy.rules or policy.prices or policy.context_windows:
+            from turnout.providers import CATALOG
+
+            check_names(policy, self._registry.provider_names(), CATALOG)
+        self._names_checked = True
+
+    def update(self, policy: Policy, now: float) -> None:
+        """Take over a new policy. Calls that have started keep theirs; limits and breakers change at once.
+
+        Raises:
+            ValueError: If a name in it matches no provider. Nothing has changed then.
+        """
+        if not isinstance(policy, Policy):
+            raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
+        before, self.policy = self.policy, policy
+        try:
+            self.check_names()
+        except ValueError:
+            self.policy = before
+            raise
+        self._layers = PolicyLayers(policy)
+        self.scheduler.update(policy, now)
+
     def remove_route(self, name: str) -> None:
         """Remove a route. Calls that have started continue.
 
@@ -120,6 +152,14 @@ class RouterCore:
             ValueError: If the name is taken and `replace` is not given, or if it names itself.
         """
         self._registry.add_alias(name, model, replace=replace)
+
+    def route_names(self) -> list[str]:
+        """Return the names of all routes."""
+        return self._registry.route_names()
+
+    def clear_aliases(self) -> None:
+        """Remove all aliases."""
+        self._registry.clear_aliases()
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
         """Return the status of every registered provider, in the order of their registration."""
@@ -214,6 +254,8 @@ class RouterCore:
         """
         if self.shared is not None and not self.shared.entered:
             raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
+        if not self._names_checked:
+            self.check_names()
         if options.api_keys:
             known = self._registry.provider_names()
             for name in options.api_keys:

@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
+from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout.providers.protocol import Provider
 from turnout.routing.call.machine import Call
 from turnout.routing.call.options import NO_OPTIONS, CallOptions
-from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
 from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
+from turnout_io.drivers.router_changes import RouterChanges
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
+    from turnout.config.settings import Settings
     from turnout.reranking import RerankRequest
     from turnout.shared.bell import Bell
     from turnout.shared.state import SharedStatus
@@ -46,13 +47,6 @@ class _Abandoned(Protocol):
 RunT = TypeVar("RunT", bound=_Abandoned)
 
 
-def warn(message: str) -> None:
-    """Log a warning. The module of logs is loaded by the first one."""
-    import logging
-
-    logging.getLogger("turnout").warning("%s", message)
-
-
 CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys")
 _COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 _ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "shared"))
@@ -67,7 +61,7 @@ class CompletionsHint:
     parse = stream = create
 
 
-class RouterBase(Generic[TransportT, RunT]):
+class RouterBase(RouterChanges, Generic[TransportT, RunT]):
     """Routes requests over its providers.
 
     Args:
@@ -127,8 +121,11 @@ class RouterBase(Generic[TransportT, RunT]):
         if on_trace is not None and not callable(on_trace):
             raise TypeError(f"on_trace must be a function of a Trace, not {type(on_trace).__name__}")
         self._on_trace = on_trace
+        self._overrides: dict[str, Any] = {}
         for provider in providers:
             self.register(provider)
+        if self._core.statuses():
+            self._core.check_names()
 
     @classmethod
     def from_env(
@@ -208,21 +205,21 @@ class RouterBase(Generic[TransportT, RunT]):
     ) -> Self:
         from turnout_io.files import load_settings
 
-        settings = load_settings(path, dotenv=dotenv, environ=environ, entries=entries)
+        own = tuple(entries)
+
+        def load() -> Settings:
+            return load_settings(path, dotenv=dotenv, environ=environ, entries=own)
+
+        settings = load()
         if shared is None and settings.shared is not None:
             from turnout_io.shared.valkey import from_settings
 
             shared = from_settings(settings.shared)
         policy = settings.policy(**overrides)
         router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
-        for built in settings.build_providers():
-            if built.reason:
-                warn(f"provider {built.provider.name} is disabled: {built.reason}")
-            router._register(built.provider, enabled=built.enabled, reason=built.reason)
-        for route in settings.routes:
-            router.add_route(route)
-        for name, target in settings.aliases.items():
-            router.add_alias(name, target)
+        router._load, router._overrides = load, dict(overrides)
+        router._take_over(settings, settings.build_providers())
+        router._core.check_names()
         return router
 
     # -- requests -----------------------------------------------------------------------------------------------
@@ -352,62 +349,6 @@ class RouterBase(Generic[TransportT, RunT]):
             import logging
 
             logging.getLogger("turnout").exception("on_trace failed; the call itself is not affected")
-
-    def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
-        """Add a provider under its name.
-
-        Raises:
-            ValueError: If the name is in use and `replace` is False.
-        """
-        self._register(provider, enabled=enabled, replace=replace)
-
-    def _register(self, provider: Provider, *, enabled: bool, replace: bool = False, reason: str = "") -> None:
-        self._core.register(provider, enabled=enabled, replace=replace, reason=reason)
-        if enabled and getattr(provider, "sends_key_in_clear", False):
-            warn(f"provider {provider.name} sends its key over plain http to a host that is not this one")
-
-    def add_route(self, route: Route, *, replace: bool = False) -> None:
-        """Add a route, which requests select with `ModelConfig.route(name)`.
-
-        Raises:
-            ValueError: If the name is in use and `replace` is False.
-        """
-        self._core.add_route(route, replace=replace)
-
-    def add_alias(self, name: str, model: ModelConfig | str, *, replace: bool = False) -> None:
-        """Add another name for a model or a route.
-
-        Args:
-            name: `provider/model`, or a name alone, which requests write as `route/name`.
-            model: What the name stands for.
-            replace: Whether the name may be in use.
-
-        Raises:
-            ValueError: If the name is in use and `replace` is False, or if it names itself.
-        """
-        self._core.add_alias(name, model, replace=replace)
-
-    def unregister(self, name: str) -> None:
-        """Remove a provider. Its attempts in flight continue to their end; calls that wait use another candidate.
-
-        Raises:
-            ValueError: If there is no such provider.
-        """
-        self._core.unregister(name)
-        self._notify_waiters()
-
-    def remove_route(self, name: str) -> None:
-        """Remove a route. Calls that have started continue.
-
-        Raises:
-            ValueError: If there is no such route.
-        """
-        self._core.remove_route(name)
-
-    @property
-    def policy(self) -> Policy:
-        """The settings of this router."""
-        return self._core.policy
 
     def health(self) -> tuple[Health, ...]:
         """Return the health of each candidate that was used so far. May be called from any thread."""

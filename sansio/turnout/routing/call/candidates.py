@@ -109,6 +109,20 @@ class CandidateFinder:
             price = price.at(self.wall)
         return Candidate(model, registered.provider, state, price, policy)
 
+    def current(self, candidate: Candidate) -> Candidate:
+        """Return the candidate with the provider that is registered under its name now.
+
+        Raises:
+            ProviderNotRegistered: If there is none any more.
+        """
+        provider, vendor = candidate.provider, candidate.model.provider
+        if vendor in self.options.api_keys:
+            return candidate
+        found = self.registry.provider_named(provider.name)
+        if found is None:
+            raise ProviderNotRegistered(f"{candidate}: the provider was removed from the router")
+        return candidate if found is provider else attrs.evolve(candidate, provider=found)
+
     def find_fallbacks(self, failure: FailureClass, policy: Policy) -> Iterator[Candidate | Skipped]:
         """Return the candidates that the policy of a failed one names for this class of failure."""
         for named in policy.fallbacks.get(failure.value, ()):

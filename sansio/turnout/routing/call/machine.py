@@ -123,12 +123,12 @@ class Call(CallStatus):
 
     def _open(self, admitted: Admitted, now: float, *, hedge: bool = False) -> Command | None:
         selector, index, lease = self.selector, admitted.index, admitted.lease
-        candidate = selector.candidates[index]
         errors = self._recovery.errors
         errors.tried.add(index)
         if not hedge:
             self._move(CallState.SELECTING)
         try:
+            candidate = selector.current(index)
             exchange = self._operation.start_exchange(candidate.provider, candidate.model)
         except TurnoutError as error:
             # The dialect cannot express the request, and nothing was sent. Another candidate may take it.

@@ -103,6 +103,16 @@ class CandidateSelector(Waiter):
         self.plan.add(info, candidate.policy)
         self.writer.candidate_found(info, self.plan.own.get(len(self.candidates) - 1))
 
+    def current(self, index: int) -> Candidate:
+        """Return a candidate with the provider that has its name now: it may have been replaced during a wait.
+
+        Raises:
+            ProviderNotRegistered: If the provider was removed.
+        """
+        candidate = self.finder.current(self.candidates[index])
+        self.candidates[index] = candidate
+        return candidate
+
     def exclude(self, index: int, reason: str, now: float) -> None:
         """Remove a candidate that cannot take this request at all."""
         self.look_up(now)

@@ -77,6 +77,12 @@ class CandidateState:
         self.tokens = ProviderRateLimit(self.settings.max_learned_wait)
         self._counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
 
+    def update(self, policy: Policy, limit: Limit) -> None:
+        """Take over new settings of the router."""
+        self.settings, self.breaker.policy = policy, policy.breaker
+        self.limiters[2].update(limit)
+        self._counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
+
     @property
     def in_flight(self) -> int:
         return self.limiters[2].in_flight

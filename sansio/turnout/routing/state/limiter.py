@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
 
+from turnout._names import NameTable, vendor_of
 from turnout.routing.policy.settings import Limit
 from turnout.routing.state.limits import (
     Booking,
     LeasedQuota,
     Quota,
     QuotaFactory,
+    SlidingWindow,
     Slots,
     SlotsFactory,
     sliding_window,
@@ -25,7 +28,7 @@ from turnout.routing.state.limits import (
 if TYPE_CHECKING:
     from turnout.routing.state.waiter import Waiter
 
-__all__ = ["Limiter", "Reservation"]
+__all__ = ["Limiter", "Reservation", "limit_of"]
 
 # Entries of calls that have left a line are removed once there are this many, and more of them than of others.
 COMPACT_ABOVE = 64
@@ -83,6 +86,16 @@ class Limiter:
         self.counts_tokens = self._tokens is not None
         self.has_quotas = self.counts_tokens or self._requests is not None
         self.is_simple = not self.has_quotas and self._shared_slots is None
+
+    def update(self, limit: Limit) -> None:
+        """Take over another limit. What was taken within the last minute still counts."""
+        if limit == self.limit:
+            return
+        requests, tokens = self._requests, self._tokens
+        self.limit = limit
+        self._requests = self._tokens = self._shared_slots = None
+        self.__attrs_post_init__()
+        self._requests, self._tokens = _kept(requests, self._requests), _kept(tokens, self._tokens)
 
     # -- slots and rate limits --------------------------------------------------------------------------------------
 
@@ -226,3 +239,20 @@ class Reservation:
             used = 0 if refund else used
             if used is not None:
                 self._tokens.correct(self._estimate, used - self._estimated)
+
+
+def _kept(old: Quota | None, new: Quota | None) -> Quota | None:
+    """Return the old window with the new limit, because attempts in flight still correct what they took from it."""
+    if isinstance(old, SlidingWindow) and isinstance(new, SlidingWindow):
+        old.limit = new.limit
+        return old
+    return new
+
+
+def limit_of(limits: Mapping[str, Limit], name: str) -> Limit:
+    """Return the limit of a provider or a candidate. A limit of a provider holds for each of its keys."""
+    if not limits:
+        return Limit()
+    vendor = vendor_of(name)
+    found = limits.find(name, vendor) if isinstance(limits, NameTable) else limits.get(name) or limits.get(vendor)
+    return found or Limit()

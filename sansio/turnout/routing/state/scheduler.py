@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from turnout._names import NameTable, vendor_of
 from turnout.chat import RateLimit, Usage
 from turnout.failures import FailureClass
 from turnout.providers.protocol import ModelProfile, Provider
@@ -31,7 +30,7 @@ from turnout.routing.policy.settings import Hedge, Limit, Policy
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.lease import Lease
-from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limiter import Limiter, limit_of
 from turnout.routing.state.limits import QuotaFactory, sliding_window
 from turnout.routing.state.throttle import Throttle
 from turnout.routing.state.waiter import Admitted, Refused, Waiter
@@ -318,6 +317,17 @@ class Scheduler:
                 if state.limiters[1].name == provider.name:
                     state.profile = provider.facts(key.partition("/")[2])
 
+    def update(self, policy: Policy, now: float) -> None:
+        """Take over new settings of the router. Attempts in flight keep their slots; calls that wait are served."""
+        with self._lock:
+            self.policy = policy
+            self._router.update(Limit(max_concurrency=policy.max_concurrency))
+            for name, limiter in self._providers.items():
+                limiter.update(limit_of(policy.limits, name))
+            for key, state in self._states.items():
+                state.update(policy, limit_of(policy.limits, key))
+            self._serve((self._router, *self._providers.values(), *(s.limiters[2] for s in self._states.values())), now)
+
     def evict_provider(self, provider: str) -> None:
         """Forget the candidates of this provider, because it is not registered any more."""
         with self._lock:
@@ -432,15 +442,6 @@ class Scheduler:
 def _rank_of_head(limiter: Limiter) -> tuple[float, int]:
     head = limiter.head
     return head.rank if head is not None else (math.inf, 0)
-
-
-def limit_of(limits: Mapping[str, Limit], name: str) -> Limit:
-    """Return the limit of a provider or a candidate. A limit of a provider holds for each of its keys."""
-    if not limits:
-        return Limit()
-    vendor = vendor_of(name)
-    found = limits.find(name, vendor) if isinstance(limits, NameTable) else limits.get(name) or limits.get(vendor)
-    return found or Limit()
 
 
 def _rounded(blocked: Blocked) -> Blocked:
