@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from turnout.config.settings import Settings, SettingsError
+from turnout.documents import DocumentError, decode_text, parse_yaml
 from turnout.providers import ProviderSpec
 
 __all__ = ["load_settings", "read_variables", "read_yaml"]
@@ -60,28 +61,16 @@ def _read_dotenv(path: str | Path | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-# Of files that begin with a byte order mark. Editors of Windows write UTF-16.
-_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
-          (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
-
-
 def _text_of(path: Path) -> str:
-    """Return the text of a file in UTF-8, or in the encoding of its byte order mark.
-
-    Raises:
-        SettingsError: It is in another encoding.
-        OSError: It cannot be read.
-    """
-    data = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
-        text = data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise SettingsError(f"{path}, line {line}: this is not {encoding.upper()}; save the file in UTF-8") from None
-    if "\x00" in text:
-        raise SettingsError(f"{path}: this is UTF-16 without a byte order mark, or no text; save the file in UTF-8")
-    return text
+        return decode_text(path.read_bytes())
+    except DocumentError as error:
+        raise SettingsError(_at(path, error)) from None
+
+
+def _at(path: Path, error: DocumentError) -> str:
+    """Return the message of an error with the path before it."""
+    return f"{path}{': ' if error.line is None else ', '}{error}"
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
@@ -92,16 +81,11 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         OSError: It cannot be read.
     """
     try:
-        import yaml
+        document = parse_yaml(_text_of(path))
     except ImportError:
         raise SettingsError(f'to read {path}, pip install "turnout[config]"') from None
-    try:
-        document = yaml.safe_load(_text_of(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise SettingsError(f"{path}{line}: this is not YAML: {problem}") from None
+    except DocumentError as error:
+        raise SettingsError(_at(path, error)) from None
     if document is None:
         return {}
     if not isinstance(document, Mapping):

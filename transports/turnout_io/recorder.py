@@ -66,9 +66,11 @@ class TraceRecorder:
 
 
 def read_traces(path: str | Path) -> Iterator[tuple[int, Trace]]:
-    """Each trace of a file with the number of its line, from 1; empty lines are passed over.
+    """Yield each trace of a file with the number of its line, from 1. Skips empty lines.
 
-    Raises OSError, and TraceError that names the line which is not a trace.
+    Raises:
+        TraceError: If a line is not a trace. The message names the file and the line.
+        OSError: If the file cannot be read.
     """
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):

@@ -18,13 +18,13 @@ mapping of the fields of `Fault`; an empty one ({}) is a healthy answer. A mappi
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from turnout.documents import DocumentError, decode_text, parse_json, parse_yaml
 from turnout.errors import LocalProtocolError
 from turnout_sandbox.faults import Fault
 
@@ -48,10 +48,10 @@ def read_script(path: str | pathlib.Path) -> dict[str, ProviderScript]:
         OSError: The file cannot be read.
         LocalProtocolError: A provider, a field or a value is unknown.
     """
-    text = pathlib.Path(path).read_text(encoding="utf-8")
+    data = pathlib.Path(path).read_bytes()
     try:
-        return script_of(_parsed(text, json_only=str(path).endswith(".json")))
-    except LocalProtocolError as error:
+        return script_of(_parsed(decode_text(data), json_only=str(path).endswith(".json")))
+    except (LocalProtocolError, DocumentError) as error:
         raise LocalProtocolError(f"{path}: {error}") from error
 
 
@@ -78,21 +78,19 @@ def _entry(provider: str, entry: Any) -> ProviderScript:
         raise LocalProtocolError(f"{provider}: forever is true or false, and answer a text")
     try:
         return ProviderScript(tuple(Fault.from_mapping(fault or {}) for fault in faults), forever, answer)
-    except LocalProtocolError as error:
+    except (LocalProtocolError, TypeError, ValueError) as error:
         raise LocalProtocolError(f"{provider}: {error}") from error
 
 
 def _parsed(text: str, *, json_only: bool) -> Any:
     try:
-        return json.loads(text)  # all JSON is YAML, and needs no package
-    except ValueError as error:
+        return parse_json(text)  # all JSON is YAML, and needs no package
+    except DocumentError as error:
         if json_only:
-            raise LocalProtocolError(f"the script is no JSON: {error}") from error
+            raise LocalProtocolError(f"the script cannot be read: {error}") from error
     try:
-        import yaml
+        return parse_yaml(text)
     except ImportError:
         raise LocalProtocolError("a script in YAML needs PyYAML: pip install 'turnout[config]'") from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LocalProtocolError(f"the script is neither JSON nor YAML: {error}") from error
+    except DocumentError as error:
+        raise LocalProtocolError(f"the script cannot be read: {error}") from error

@@ -36,13 +36,30 @@ from turnout.config.values import (
 from turnout.routing.policy.settings import Policy
 from turnout.simulation.scenario import Arrivals, Fault, FaultKind, Scenario, SimulatedProvider, Spread
 
-__all__ = ["read_scenario"]
+__all__ = ["ScenarioError", "read_scenario"]
 
 Reader = Callable[[object, str], Any]
 
 
+class ScenarioError(SettingsError):
+    """A scenario that cannot be used. The message names the key."""
+
+
 def read_scenario(document: object) -> Scenario:
-    """The scenario that a mapping describes. Raises SettingsError, which names the key."""
+    """Return the scenario that a mapping describes.
+
+    Raises:
+        ScenarioError: If it cannot be used.
+    """
+    try:
+        return _read(document)
+    except SettingsError as error:
+        raise ScenarioError(str(error)) from None
+    except RecursionError:
+        raise ScenarioError("the scenario: the values are nested too deeply") from None
+
+
+def _read(document: object) -> Scenario:
     readers: dict[str, Reader] = {
         "seed": whole_number,
         "duration": duration_seconds,

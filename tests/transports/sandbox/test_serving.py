@@ -70,6 +70,9 @@ def test_a_script_in_yaml_and_the_same_in_json(tmp_path: pathlib.Path) -> None:
         ("openai: {always: true}", "always"),
         ("openai: {answer: 7}", "answer"),
         ("a: [", "YAML"),
+        ("openai: [{delay: 2001-99-99}]", "line 1"),
+        ("openai: &a [*a]", "contains itself"),
+        ("openai: [{headers: 7}]", "openai"),
     ],
 )
 def test_a_slip_in_a_script_is_named_with_its_file(tmp_path: pathlib.Path, text: str, word: str) -> None:

@@ -49,6 +49,7 @@ from turnout_io.testing import (
     ScriptedTransport,
     ScriptError,
 )
+from turnout_io.testing.cassette import CassetteError
 
 URL = "https://api.example.test/v1/chat"
 TIMEOUTS = TransportTimeouts(connect=1, response_headers=1)
@@ -320,14 +321,23 @@ def test_bodies_of_json_are_compared_as_json(
         ("[]", "has no"),
         ('{"turnout-cassette": 2, "exchanges": []}', "version 2"),
         ('{"turnout-cassette": 1}', "is a broken cassette"),
-        ('{"turnout-cassette": 1, "exchanges": [{"request": {}}]}', "is a broken cassette"),
+        ('{"turnout-cassette": 1, "exchanges": [{"request": {}}]}', r"exchanges\[0\]: 'method' is missing"),
+        (
+            '{"turnout-cassette": 1, "exchanges": [{"request": 7}]}',
+            r"exchanges\[0\]: request has the type int",
+        ),
+        ('{"turnout-cassette": 1, "exchanges": 7}', "exchanges: a list was expected"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"turnout-cassette": 1,\n\n x', "line 3"),
+        ("9" * 5000, "is no cassette"),
     ],
 )
 def test_a_file_that_is_no_cassette_is_refused(tmp_path: Path, content: str, says: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
-    with pytest.raises(LocalProtocolError, match=says):
+    with pytest.raises(CassetteError, match=says) as caught:
         ReplayTransport(path)
+    assert str(path) in str(caught.value)
 
 
 # -- secrets ------------------------------------------------------------------------------------------------------

@@ -18,15 +18,15 @@ on the time or the machine but what the peer sent.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
+from turnout.documents import DocumentError, decode_text, parse_json
 from turnout.errors import (
     ConnectFailed,
     Disconnected,
@@ -40,10 +40,11 @@ from turnout.errors import (
 from turnout.http import Headers, HttpRequest
 from turnout_io.testing.replies import BodyStep, TransportFault
 
-__all__ = ["VERSION", "RecordedExchange", "RecordedResponse", "read_cassette", "write_cassette"]
+__all__ = ["VERSION", "CassetteError", "RecordedExchange", "RecordedResponse", "read_cassette", "write_cassette"]
 
 VERSION: Final = 1
 _MARK: Final = "turnout-cassette"
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -80,21 +81,40 @@ def write_cassette(path: Path, exchanges: Sequence[RecordedExchange]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+class CassetteError(LocalProtocolError):
+    """A file that is not a cassette, or a broken one. The message names the file and the key."""
+
+
 def read_cassette(path: Path) -> tuple[RecordedExchange, ...]:
-    """The exchanges of a file. Raises OSError, and LocalProtocolError for a file that is no cassette."""
+    """Return the exchanges of a file.
+
+    Raises:
+        CassetteError: If it is not a cassette.
+        OSError: If it cannot be read.
+    """
     try:
-        document = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise LocalProtocolError(f"{path} is no cassette: {error}") from error
+        document = parse_json(decode_text(path.read_bytes()))
+    except DocumentError as error:
+        raise CassetteError(f"{path} is no cassette: {error}") from error
     version = document.get(_MARK) if isinstance(document, Mapping) else None
     if version is None:
-        raise LocalProtocolError(f'{path} is no cassette: it has no "{_MARK}"')
+        raise CassetteError(f'{path} is no cassette: it has no "{_MARK}"')
     if version != VERSION:
-        raise LocalProtocolError(f"{path} is a cassette of version {version!r}, and this Turnout reads {VERSION}")
-    try:
-        return tuple(_exchange_in(exchange) for exchange in document["exchanges"])
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
-        raise LocalProtocolError(f"{path} is a broken cassette: {type(error).__name__}: {error}") from error
+        raise CassetteError(f"{path} is a cassette of version {version!r}, and this Turnout reads {VERSION}")
+    recorded = document.get("exchanges")
+    if not isinstance(recorded, list):
+        raise CassetteError(f"{path} is a broken cassette: exchanges: a list was expected")
+    exchanges: list[RecordedExchange] = []
+    for number, exchange in enumerate(recorded):
+        try:
+            exchanges.append(_exchange_in(exchange))
+        except KeyError as error:
+            problem = f"exchanges[{number}]: {error} is missing"
+            raise CassetteError(f"{path} is a broken cassette: {problem}") from error
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:  # also of base64
+            problem = f"exchanges[{number}]: {error}"
+            raise CassetteError(f"{path} is a broken cassette: {problem}") from error
+    return tuple(exchanges)
 
 
 # -- out --------------------------------------------------------------------------------------------------------
@@ -198,21 +218,37 @@ def _name(fault: TransportFault) -> _Name:
 
 
 def _exchange_in(told: Mapping[str, Any]) -> RecordedExchange:
-    asked = told["request"]
-    request = HttpRequest(asked["method"], asked["url"], _fields_in(asked["headers"]), _request_body_in(asked))
+    asked = _checked(told, "request", dict)
+    request = HttpRequest(
+        _checked(asked, "method", str), _checked(asked, "url", str), _fields_in(asked), _request_body_in(asked)
+    )
     if "error" in told:
         return RecordedExchange(request, _fault_in(told["error"]))
-    answer = told["response"]
+    answer = _checked(told, "response", dict)
     if answer["end"] not in ("complete", "broken", "closed"):
         raise ValueError(f"an end is complete, broken or closed, not {answer['end']!r}")
-    steps = tuple(_move_in(step) for step in answer["body"])
+    steps = tuple(_move_in(step) for step in _checked(answer, "body", list))
     return RecordedExchange(
-        request, RecordedResponse(answer["status"], _fields_in(answer["headers"]), steps, answer["end"] == "complete")
+        request,
+        RecordedResponse(_checked(answer, "status", int), _fields_in(answer), steps, answer["end"] == "complete"),
     )
 
 
-def _fields_in(fields: Sequence[str]) -> Headers:
-    split = (field.partition(": ") for field in fields)
+def _checked(holder: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """Return a value of a mapping.
+
+    Raises:
+        KeyError: If it is missing.
+        TypeError: If it has another type.
+    """
+    value = holder[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} has the type {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _fields_in(holder: Mapping[str, Any]) -> Headers:
+    split = (field.partition(": ") for field in _checked(holder, "headers", list))
     return Headers((name, value) for name, _, value in split)
 
 
