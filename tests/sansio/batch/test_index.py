@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Callable
 
 import pytest
@@ -104,3 +105,10 @@ def test_a_failure_has_the_provider_s_response_if_there_was_one() -> None:
     assert document["response"]["body"]["error"]["message"] == "no such field"
     document = json.loads(encode_output(ROW, RowFailure(code="connect", message="x", temporary=True), "77"))
     assert document["response"] is None
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50), st.booleans())
+def test_hashes_are_sorted_in_ranges(numbers: list[int], many: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SMALL", 0 if many else 100)
+        assert list(module.sort_hashes(array("q", numbers))) == sorted(numbers)

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from turnout.batch.index import ResumeIndex, RowState
+from turnout.batch.index import ResumeIndex, RowState, sort_hashes
 from turnout.batch.output import OutputHead, read_heads
 from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered
 from turnout_io.batch.input_file import read_input
@@ -225,7 +225,7 @@ def _is_pending(state: RowState, retry_failed: RetryFailed) -> bool:
 
 
 def _refuse_duplicates(path: str | os.PathLike[str], reader: RowReader, ids: array[int]) -> None:
-    ordered = sorted(ids)
+    ordered = sort_hashes(ids)
     repeated = {one for one, other in itertools.pairwise(ordered) if one == other}
     if not repeated:
         return
