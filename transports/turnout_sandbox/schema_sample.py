@@ -21,7 +21,7 @@ _DEPTH_LIMIT = 8
 _VALUES_LIMIT = 4096
 _ITEMS_LIMIT = 64
 _LENGTH_LIMIT = 4096
-_LARGEST = 1e15
+_LARGEST = 10**300  # so that no sum or product of two bounds overflows a float
 _OPTIONAL_DEPTH = 3  # below it only required properties are filled, so that recursive schemas end
 _NAMES = ("Ada", "Grace", "Lin", "Omar", "Ines", "Tomas")
 _PLACES = ("Lisbon", "Kyoto", "Oslo", "Nairobi", "Quito", "Graz")
@@ -173,7 +173,8 @@ class _Sampler:
         floor = low if low is not None else (min(0.0, high) if high is not None else 0.0)
         ceiling = high if high is not None else floor + 100
         if step is not None and step > 0:
-            return -(-floor // step) * step
+            multiple = -(-floor // step) * step
+            return multiple if abs(multiple) <= _LARGEST else floor
         return round(floor + (ceiling - floor) * 0.5, 2) if ceiling > floor + 0.05 else (floor + ceiling) / 2
 
     def _integer(self, low: float | None, high: float | None, step: int | float | None) -> int:

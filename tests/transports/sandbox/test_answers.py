@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import random
 import struct
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from turnout.errors import LocalProtocolError
@@ -113,6 +114,7 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
             return isinstance(value, str) and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 99)
 
 
+@example({"type": "integer", "minimum": 10**15 - 8, "maximum": 10**15 + 1}, 0)
 @given(SCHEMAS, st.integers())
 def test_an_invented_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
     assert fits(sample(schema, random.Random(seed)), schema)
@@ -201,3 +203,49 @@ def test_a_script_may_be_a_text_an_answer_or_a_function() -> None:
     assert turn(plain, lambda received: f"at {received.path}").whole_text == "at /"
     with pytest.raises(LocalProtocolError, match="int"):
         turn(plain, lambda received: 7)  # type: ignore[arg-type]  # what is refused is the point
+
+
+# Limits
+
+_ODD = [10**400, -(10**400), 10**300, 1e300, 1e-300, float("inf"), float("nan"), True, None]
+odd_numbers = st.integers(-10, 200) | st.sampled_from(_ODD)
+_BOUNDS = """
+minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems minLength maxLength
+"""
+_TYPES = ["object", "array", "string", "integer", "number", "boolean", "null", ["string"], 5]
+odd_keywords = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(_TYPES),
+        **dict.fromkeys(_BOUNDS.split(), odd_numbers),
+        "$ref": st.sampled_from(["#", "#/properties/a", "#/nowhere"]),
+    },
+)
+odd_schemas = st.recursive(
+    odd_keywords,
+    lambda inner: st.builds(
+        lambda base, items, properties, options: {**base, "items": items, "properties": properties, "anyOf": options},
+        odd_keywords,
+        inner,
+        st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2),
+        st.lists(inner, max_size=2),
+    ),
+    max_leaves=8,
+)
+
+
+@given(odd_schemas)
+def test_any_schema_gives_a_value_of_bounded_size(schema: dict[str, Any]) -> None:
+    assert len(json.dumps(sample(schema, random.Random(0)))) < 500_000
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 10**12},
+        {"type": "array", "minItems": 10**9, "items": {"$ref": "#"}},
+        {"type": "object", "properties": {name: {"$ref": "#"} for name in "abcdefgh"}, "required": list("abcdefgh")},
+    ],
+)
+def test_a_schema_that_grows_is_bounded(schema: dict[str, Any]) -> None:
+    assert len(json.dumps(sample(schema, random.Random(0)))) < 500_000
