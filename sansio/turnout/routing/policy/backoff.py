@@ -10,11 +10,11 @@ __all__ = ["backoff_seconds"]
 
 
 def backoff_seconds(retry: int, retry_after: float | None, policy: Policy, rng: random.Random) -> float:
-    """Seconds before retry number `retry` (from 1) of a candidate.
+    """Return the seconds before retry number `retry` (from 1) of a candidate.
 
     Exponential with full jitter: uniform over the whole range, which spreads a herd of clients better than jitter
-    around the middle (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). What the provider asked
-    for is a floor, with the jitter on top, so that all who were told the same second do not come back in it.
+    around the middle (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). The wait in a Retry-After
+    is a floor. The jitter is added to it, so that clients that got the same second do not return in the same second.
     """
     ceiling = min(policy.backoff_max, policy.backoff_initial * 2 ** (min(retry, 64) - 1))
     drawn = rng.uniform(0.0, ceiling)

@@ -1,4 +1,4 @@
-"""What kind of failure an error is, and what the policy does about each kind. One table."""
+"""The class of each error, and one table with the default rule of each class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RULES", "Action", "Rule", "classify"]
 
 
 class Action(enum.StrEnum):
-    """What follows a failure of one class."""
+    """The next step after a failure of one class."""
 
     RETRY = "retry"  # the same candidate again after a wait, while it has retries left; then the next candidate
     FALLBACK = "fallback"  # the next candidate at once
@@ -25,7 +25,7 @@ class Action(enum.StrEnum):
 
 @attrs.frozen
 class Rule:
-    """What follows one class of failure.
+    """The rule for one class of failure.
 
     Attributes:
         action: See `Action`.
@@ -42,14 +42,14 @@ class Rule:
     max_retries: int | None = attrs.field(default=None, validator=integer(0))
 
 
-# Why each is as it is, where it is not plain:
+# The reasons:
 # - connect-timeout, no-response, stream-stalled: the same candidate would probably cost as much time once more.
-# - authentication, quota, not-found, permission: they do not pass by waiting, but another provider has another key.
+# - authentication, quota, not-found, permission: waiting does not help, but another provider has another key.
 # - context-length: never the same model again; another may have a larger window.
 # - content-filter: routing around a refusal is the caller's decision, not ours.
 # - cooldowns: a wrong key or an empty purse is mended by a person, not within the second; a model that is not there
 #   will not be there soon. Each is looked at again after a while.
-# - invalid-request: the provider has read it and says that it is wrong; sending it elsewhere hides the mistake.
+# - invalid-request: the request is wrong, and another candidate would only hide the mistake.
 # - unsupported: found before sending, and about one dialect or model only.
 RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     {
@@ -79,7 +79,7 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     }
 )
 
-# The first match wins, so a subclass stands before its base.
+# The first match wins, so a subclass is before its base.
 _CLASSES: tuple[tuple[type[errors.TurnoutError], FailureClass], ...] = (
     (errors.ConnectFailed, FailureClass.CONNECT),
     (errors.Disconnected, FailureClass.DISCONNECTED),
@@ -105,7 +105,7 @@ _SETUP = frozenset({"certificate", "tls", "proxy-refused"})
 
 
 def classify(error: errors.TurnoutError) -> FailureClass:
-    """The class of a failure, by the error's type (whose making is the dialect's: status and code, text last)."""
+    """Return the class of a failure. The type of the error decides; dialects choose it by status and code."""
     if isinstance(error, errors.Disconnected) and error.reused:
         return FailureClass.STALE_CONNECTION
     if isinstance(error, errors.ConnectFailed) and error.reason in _SETUP:

@@ -1,4 +1,4 @@
-"""How many tokens a request has, roughly, before its provider has counted them."""
+"""Estimates of the tokens of a request, before its provider has counted them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PER_MESSAGE = 4
 # A large image at OpenAI's high detail costs 765 to 1,105 tokens (its guide to images and vision); others cost less.
 PER_IMAGE = 1_100
 PER_FILE = 3_000
-# What an answer is taken to be where its model is given no ceiling.
+# The assumed tokens of a response without `max_tokens`.
 DEFAULT_COMPLETION = 1_000
 
 
@@ -52,7 +52,7 @@ def _count(message: Message) -> int:
 
 
 def prompt_tokens(request: ChatRequest) -> int:
-    """The prompt's tokens, tools included."""
+    """Return the tokens of the prompt, tools included."""
     total = sum(map(_message, request.messages))
     for tool in request.tools:
         total += (
@@ -66,7 +66,7 @@ def prompt_tokens(request: ChatRequest) -> int:
 
 
 def completion_tokens(model: ModelConfig) -> int:
-    """The answer's tokens: its ceiling where there is one."""
+    """Return the tokens of the response: `max_tokens` if the model has it."""
     return model.max_tokens or DEFAULT_COMPLETION
 
 

@@ -75,7 +75,7 @@ def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: obj
 class Route:
     """Models under one name, and how to choose among those of one tier.
 
-    The name may have one `*`, which stands for any text: a route `gpt-*` with the choices `azure/gpt-*` and
+    The name may have one `*`, which matches any text: a route `gpt-*` with the choices `azure/gpt-*` and
     `openai/gpt-*` serves `route/gpt-5-mini` with `azure/gpt-5-mini` and `openai/gpt-5-mini`.
 
     Attributes:
@@ -102,6 +102,6 @@ class Route:
                 raise ValueError(f"Route {self.name!r} holds {choice.model}: only a route with '*' in its name can")
 
     def captured(self, name: str) -> str | None:
-        """Return the text for which the `*` in the route's name stands; None if it has none."""
+        """Return the part of `name` that the `*` in the route's name matches; None if it has no `*`."""
         head, star, tail = self.name.partition("*")
         return name[len(head) : len(name) - len(tail)] if star else None

@@ -198,25 +198,25 @@ class Policy(Stated):
         max_attempts: How many attempts one call may make in all.
         backoff_initial: Seconds. The wait before retry n is random between 0 and `backoff_initial * 2**(n-1)`.
         backoff_max: Seconds. The upper bound of that range.
-        short_wait: Seconds. If a provider asks to wait no longer than this, the call waits and asks the same candidate
-            again. If it asks for more, the call uses another candidate at once, if one is free.
+        short_wait: Seconds. If a Retry-After is no longer than this, the call waits and tries the same candidate again.
+            If it is longer, the call uses another candidate at once, if one is free.
         attempt_timeout: Seconds for one attempt until its first token, or until its whole response if it does not
             stream. An attempt never gets more than its share: the untried candidates share the remaining time
             equally. A response that has begun may use more.
-        rules: What follows a class of failure, if it is not the default of
+        rules: The rule for a class of failure, if it is not the default of
             `turnout.routing.policy.classify.RULES`. A key is the class, or `provider:class`. A value is an action, a
             `Rule`, or the fields that differ:
             `{"content-filter": "fallback", "groq:rate-limit": {"max_retries": 1, "cooldown": 15}}`.
         fallbacks: The models that are tried, in place of those that are left, after a failure of a class:
             `{"context-length": ["gemini/gemini-2.5-pro"], "content-filter": ["mistral/mistral-large-latest"]}`.
         retry_mode: "always" repeats failed requests. "only_if_unsent" repeats only requests of which no byte can
-            have been sent, for callers to whom a repeated request may cost twice.
-        on_interrupt: What follows if a stream breaks after its first token: "raise" an error with the partial
+            have been sent, because a repeated request may cost twice.
+        on_interrupt: The next step if a stream breaks after its first token: "raise" an error with the partial
             response, "restart" from the beginning after a `Restarted` event, or "resume" if the model can continue
             a prefilled response (else raise).
         when_all_in_cooldown: What to do if every candidate is in cooldown: "try_anyway" the first one, "wait" for
             the first one to recover, or "fail".
-        when_at_capacity: What to do at a limit: "wait" in a queue, first come first served, or "reject" with
+        when_at_capacity: What to do at a limit: "wait" in a queue, in the order of arrival, or "reject" with
             `ConcurrencyExceeded`.
         max_cost: How much one call may cost, in the currency of `prices`. Candidates that might cost more are skipped.
         prices: `Price` by `provider/model`, by model id, or by a pattern such as `openai/*`.
@@ -227,7 +227,7 @@ class Policy(Stated):
         limits: * `Limit` by provider, by `provider/model`, or by a pattern such as `openai/*`, which is a limit for
             each model that matches it. A limit of a provider with several keys holds for each key.
         breaker: * See `BreakerPolicy`. None never skips a candidate because of its failures.
-        max_cooldown: * Seconds. The upper bound of each cooldown, and of each wait that a provider asks for.
+        max_cooldown: * Seconds. The upper bound of each cooldown, and of each Retry-After.
         learn_limits: * True if calls keep to the limits that responses report or that refusals show.
         max_learned_wait: * Seconds for which a reported limit is believed.
     """
@@ -261,14 +261,14 @@ class Policy(Stated):
     max_learned_wait: float = _seconds(60.0)
 
     def rule(self, failure: FailureClass, provider: str) -> Rule:
-        """Return what follows a failure with this provider."""
+        """Return the rule for a failure with this provider."""
         if not self.rules and not self.fallbacks:
             return RULES[failure]
         value, vendor = failure.value, vendor_of(provider)
         rule = self.rules.get(f"{provider}:{value}") or self.rules.get(f"{vendor}:{value}") or self.rules.get(value)
         rule = rule or RULES[failure]
         if rule.action is Action.RAISE and value in self.fallbacks:
-            # Whoever names models for this class wants them to be tried.
+            # The models that the user names for this class must be tried.
             return attrs.evolve(rule, action=Action.FALLBACK)
         return rule
 
@@ -281,7 +281,7 @@ class Policy(Stated):
 
         Args:
             router: The policy of the router. To repeat its settings is allowed.
-            place: What the policy belongs to, for the message.
+            place: The owner of the policy, for the message.
 
         Raises:
             ValueError: If it states such a setting.

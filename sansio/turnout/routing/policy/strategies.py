@@ -1,4 +1,4 @@
-"""In which order the choices of a route are tried. All chance comes from the generator that is given."""
+"""The order in which the choices of a route are tried. The given generator is the only source of chance."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def order_choices(
 def order_by_affinity(affinity: str, names: Sequence[str], weights: Sequence[float]) -> list[int]:
     """Return the indexes of candidates in the order of their scores for a text, the highest first.
 
-    This is rendezvous hashing (Thaler and Ravishankar, 1998) with weights: each candidate has a score of its own for
-    each text. If a candidate is added or removed, only the texts whose first candidate it is move.
+    This is rendezvous hashing (Thaler and Ravishankar, 1998) with weights: each candidate has one score for each
+    text. If a candidate is removed, only the texts for which it was the first candidate move to another one.
     """
     scores = []
     for name, weight in zip(names, weights, strict=True):
@@ -68,7 +68,7 @@ def _order_tier(
         case "weighted":
             # The order of a weighted draw without replacement is that of u ** (1 / weight), drawn for each
             # (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006), or of its logarithm, which
-            # keeps small weights apart where the power is 0. A weight of 0 comes last, among its like by chance.
+            # keeps small weights apart if the power is 0. Weights of 0 are last, in an order by chance.
             heaviest = max(item.choice.weight for item in measured)
             shares = [item.choice.weight / heaviest if heaviest > 0 else 0.0 for item in measured]
             return _sorted(places, [rng.expovariate(share) if share > 0 else math.inf for share in shares], rng)
@@ -83,12 +83,12 @@ def _order_tier(
         case "lowest-latency":
             return _two_choices(places, [item.latency for item in measured], rng)
         case "cheapest":
-            # One whose price is not known may cost anything, and comes last.
+            # A choice without a known price may cost anything, so it is last.
             return _sorted(places, [item.price if item.price is not None else float("inf") for item in measured])
 
 
 def _two_choices(places: list[int], scores: list[float], rng: random.Random) -> list[int]:
-    """The better of two drawn at random first, the others by score.
+    """Return the better of two that are drawn at random, then the others by score.
 
     Always taking the best sends every client to it at once; two choices spread them (Mitzenmacher, "The power of two
     choices in randomized load balancing", 2001).
@@ -103,13 +103,13 @@ def _two_choices(places: list[int], scores: list[float], rng: random.Random) -> 
 
 
 def _sorted(places: list[int], keys: Sequence[float], rng: random.Random | None = None) -> list[int]:
-    """By key; equals in their order, or in one drawn at random."""
+    """Return them sorted by key; equal ones in their order, or in a random order if `rng` is given."""
     ties = [rng.random() for _ in places] if rng is not None else [0.0] * len(places)
     return [places[index] for index in sorted(range(len(places)), key=lambda index: (keys[index], ties[index]))]
 
 
 def _custom(returned: object, places: list[int]) -> list[int]:
-    """What a user's function said: each place at most once; those it leaves out come last, in their order."""
+    """Return the order of a user's function: each index at most once, then the others in their order."""
     if not isinstance(returned, Iterable):
         raise TypeError(f"the route's strategy returned {returned!r}; it must return places among its choices")
     order: dict[int, None] = {}
@@ -124,6 +124,6 @@ def _custom(returned: object, places: list[int]) -> list[int]:
             )
         order[index] = None
         if len(order) == len(places):
-            break  # all have their place, whatever else it may say
+            break  # all have their place, so the rest has no effect
     order |= dict.fromkeys(range(len(places)))
     return [places[index] for index in order]
