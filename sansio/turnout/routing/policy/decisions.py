@@ -123,12 +123,12 @@ class Fallback(msgspec.Struct, frozen=True, gc=False):
 
 
 class FailureFacts(msgspec.Struct, frozen=True, gc=False):
-    """What a plan knows of a failed attempt.
+    """The facts about a failed attempt by which a plan decides.
 
     Attributes:
         index: Of its candidate.
         kind: The class of the failure.
-        retry_after: Seconds that the provider asks to wait.
+        retry_after: The wait in the response of the provider, in seconds.
         phase: How far the attempt got.
         at: Seconds from the start of the call.
         other_free: True if another candidate can be used at once.
