@@ -120,7 +120,9 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
         (("--schema", "dog.json"), "--schema dog.json: there is no such file"),
         (("-a", "-", "-a", "-"), "stdin can be read only once"),
         (("--conversation", "x"), "no conversation has the id 'x'"),
-        (("-t", "template"), "No such option"),
+        (("-t", "template"), "there are no templates"),
+        (("--temperature", "0"), "-o temperature 0.2"),
+        (("--nothing",), "No such option"),
     ],
 )
 def test_wrong_options_are_named(bare: Terminal, words: tuple[str, ...], wanted: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
@@ -48,7 +48,30 @@ class Wanted:
     timeout: float | None
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+class ChatCommand(click.Command):
+    """Names the option of this command for an option of similar commands."""
+
+    _ELSEWHERE: Final = {
+        "-t": "there are no templates; instructions are --system, seconds are --timeout",
+        "--template": "there are no templates; instructions are --system",
+        "--temperature": "settings of the model are -o KEY VALUE, here -o temperature 0.2",
+        "--max-tokens": "settings of the model are -o KEY VALUE, here -o max_tokens 100",
+        "--cid": "it is --conversation",
+        "--prompt": "the question is the argument PROMPT",
+    }
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in self._ELSEWHERE:
+                raise
+            raise click.UsageError(
+                f"no option is named {error.option_name}: {self._ELSEWHERE[error.option_name]}", ctx
+            ) from None
+
+
+@click.command(cls=ChatCommand)
 @click.argument("prompt", required=False)
 @MODELS
 @click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation.")
