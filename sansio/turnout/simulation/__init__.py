@@ -1,9 +1,9 @@
 """The routing policy on a virtual clock: the real router core, a scripted network, no socket and no waiting.
 
-    report = simulate(read_scenario(mapping))     a scenario: providers with speeds and faults, and calls that come
-    print(report)                                 who served, what it took, what was open
+    report = simulate(read_scenario(mapping))     a scenario: providers with speeds and faults, and calls
+    print(report)                                 providers, times and open breakers
 
-`Simulation` is the engine below that, for tests of one's own policies call by call.
+`Simulation` is the engine below that, for tests that look at each call.
 """
 
 from turnout.simulation.engine import Outcome, Script, Simulation

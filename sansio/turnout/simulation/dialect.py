@@ -1,4 +1,4 @@
-"""The dialect of simulated providers: a number of tokens to a line, and a last line that says `end`.
+"""The dialect of simulated providers: a number of tokens to a line, and a last line `end`.
 
 It is small, for a simulation is of the routing and not of parsing; but it is bytes through a real exchange, so an
 answer can be cut anywhere, as on a wire.

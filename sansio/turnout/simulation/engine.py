@@ -3,7 +3,7 @@
     world = Simulation(core, network)
     world.call(operation, at=0.0)
     world.run()
-    world.outcomes        what each call came to, in the order of their beginning
+    world.outcomes        the result of each call, in the order of their start
 
 `network(request, now)` gives the `Script` of each exchange. Time moves from one thing that happens to the next, so an
 hour of faults takes no longer than the work in it. The same core, seed and scripts give the same run.
@@ -62,7 +62,7 @@ class Script:
 
 @attrs.define(eq=False)
 class Outcome:
-    """What one call came to.
+    """The result of one call.
 
     began, ended  virtual times; `ended` is inf while it runs
     events        what reached the caller, with the time of each
@@ -92,7 +92,7 @@ class _Connection:
     place: int = 0
 
     def next_bytes(self) -> tuple[float, bytes | None]:
-        """(when, what): some bytes, b"" for the end, None for a cut. `when` is inf where nothing comes any more."""
+        """(when, what): some bytes, b"" for the end, None for a cut. `when` is inf if no more bytes arrive."""
         if self.place < len(self.script.body):
             delay, piece = self.script.body[self.place]
             return self.ready + delay, piece
@@ -107,7 +107,7 @@ class Simulation:
 
     network  gives the script of each exchange
     observe  is shown every command before it is done: (call, command, now)
-    finished is told of each call that is over, which is not kept then: for more calls than memory would hold
+    finished is called with each outcome, which is not kept then: for more calls than the memory can hold
     concurrent  whether two attempts of one call can be on at once, as with a driver of tasks
     """
 
@@ -182,7 +182,7 @@ class Simulation:
             self._advance(outcome)
 
     def _later(self, outcome: Outcome, attempt: int, when: float, report: Callable[..., Any], *told: Any) -> None:
-        """At `when`, report to the call what happened to an attempt, unless that is over by then."""
+        """At `when`, report a result of an attempt to the call, unless the attempt has ended by then."""
         self.at(when, partial(self._happen, outcome, attempt, report, told))
 
     def _happen(self, outcome: Outcome, attempt: int, report: Callable[..., Any], told: tuple[Any, ...]) -> None:
@@ -195,7 +195,7 @@ class Simulation:
             self._advance(outcome)
 
     def _advance(self, outcome: Outcome) -> None:
-        """Do what the call says until something has to be waited for."""
+        """Perform the commands of the call until one of them takes time."""
         call = outcome.call
         while True:
             command = call.next_command(self.now)

@@ -1,4 +1,4 @@
-"""The far side of a simulation: what each provider answers, how fast, and what is wrong with it just then."""
+"""The network of a simulation: the answers of each provider, their speed and their faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from turnout.simulation.scenario import Fault, SimulatedProvider
 
 __all__ = ["SimulatedNetwork"]
 
-# How many pieces an answer comes in after its first token: enough for timers and cuts, few enough to be fast.
+# The pieces of an answer after its first token: enough for timers and cuts, few enough to be fast.
 PIECES = 4
 # Seconds that a refusal takes.
 REFUSAL = 0.05
@@ -29,7 +29,7 @@ MINUTE = 60.0
 
 @attrs.define(eq=False)
 class _Server:
-    """One provider: its own dice, and what it is busy with."""
+    """One provider with its own generator of random numbers and its running requests."""
 
     provider: SimulatedProvider
     rng: random.Random
@@ -70,7 +70,7 @@ class _Server:
         return Script(head=first, headers=headers, body=tuple(body))
 
     def _whole(self, fault: Fault | None, seconds: float, tokens: int, headers: tuple[tuple[str, str], ...]) -> Script:
-        """An answer in one piece; where it breaks, nothing of it is of use."""
+        """Return an answer in one piece. If it breaks, no part of it can be used."""
         body = line(tokens) + LAST
         if fault is not None and fault.kind in ("silent", "stall"):
             return Script(head=seconds, headers=headers, end="silent")
@@ -126,8 +126,8 @@ def _refusal(status: int, retry_after: float | None) -> Script:
 class SimulatedNetwork:
     """Every provider of a simulation.
 
-    answer   what a request comes to (the network of `turnout.simulation.Simulation`)
-    observe  is shown each command of each call, for a provider knows what it has in flight
+    answer   returns the script of a request (the network of `turnout.simulation.Simulation`)
+    observe  receives each command of each call, because a provider knows its requests in flight
     """
 
     _servers: dict[str, _Server]

@@ -1,4 +1,4 @@
-"""What a simulation came to, for people and for programs."""
+"""The results of a simulation, for people and for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Quantiles:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Self | None:
-        """By nearest rank; None where there is nothing to take them of."""
+        """By nearest rank; None if there is no value."""
         if not seconds:
             return None
         ordered = sorted(seconds)
@@ -155,7 +155,7 @@ class Report:
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
-    """The most frequent first, and of equals by name: the order in which they happened to come says nothing."""
+    """Sort by frequency, the highest first, and equals by name."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

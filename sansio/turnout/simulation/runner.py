@@ -21,7 +21,7 @@ from turnout.trace.entries import Answered, AttemptCompleted, Failed, FirstConte
 
 __all__ = ["simulate"]
 
-# How often in a stretch of the timeline it is looked who is left alone.
+# How often in each part of the timeline the open breakers are counted.
 LOOKS = 10
 
 
@@ -117,7 +117,7 @@ class _Run:
             return Stream(request)
         return Chat(request, collect=scenario.kind == "collect")
 
-    # -- what they came to --------------------------------------------------------------------------------------
+    # -- the results --------------------------------------------------------------------------------------------
 
     def _finished(self, outcome: Outcome) -> None:
         report, trace = self.report, outcome.call.trace
@@ -165,7 +165,7 @@ class _Run:
             self._plan(self.world.now + think.draw(self._rng))
 
     def _look(self, number: int) -> None:
-        """See who is left alone now, and come again."""
+        """Count the open breakers now, and plan the next count."""
         now, report, scenario = self.world.now, self.report, self.scenario
         span = report.timeline[number // LOOKS]
         for key, state in self.core.scheduler.states().items():

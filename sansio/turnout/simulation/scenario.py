@@ -1,4 +1,4 @@
-"""What a simulation plays: providers with their speed and their faults, the calls that come, and the policy."""
+"""The parts of a simulation: providers with their speed and faults, the calls, and the policy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from turnout.routing.policy.settings import Policy
 
 __all__ = ["Arrivals", "Fault", "FaultKind", "Scenario", "SimulatedProvider", "Spread"]
 
-# What a lognormal's 95th percentile is above its median, in standard deviations.
+# The distance of a lognormal's 95th percentile from its median, in standard deviations.
 _Z_95 = 1.6448536269514722
 
 
@@ -59,10 +59,10 @@ FaultKind: TypeAlias = Literal["status", "refused", "reset", "hang", "silent", "
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """What is wrong with a provider for a while.
+    """A fault of a provider for some time.
 
     kind         status: an error status at once      refused: no connection       reset: closed without an answer
-                 hang: no head ever comes             silent: a head, no content   stall: content, then nothing more
+                 hang: no head ever arrives            silent: a head, no content   stall: content, then nothing more
                  cut: content, then a reset           slow: all times are `factor` as long
     share        of the requests that it strikes
     begins, ends seconds of the simulation
@@ -93,7 +93,7 @@ class SimulatedProvider:
     tokens               of an answer
     max_concurrency      requests that it serves at once; more get a 429
     requests_per_minute  in any 60 seconds; more get a 429 with Retry-After
-    announces            whether it tells what is left of that in its headers
+    announces            whether its headers report the rest of that limit
     """
 
     name: str = attrs.field(validator=non_empty)
@@ -108,11 +108,11 @@ class SimulatedProvider:
 
 @attrs.frozen(kw_only=True)
 class Arrivals:
-    """When calls come.
+    """The times at which calls arrive.
 
     rate     calls a second; with `steps`, from each time in seconds on another
     regular  evenly apart instead of at random (a Poisson process)
-    users    instead of a rate: so many callers, each of whom asks, waits for the answer, thinks, and asks again
+    users    instead of a rate: so many callers. Each sends a request, waits for the answer, thinks, and starts again
     think    seconds
     """
 
@@ -130,7 +130,7 @@ class Arrivals:
             raise ValueError("a rate must be above 0")
 
     def next_after(self, now: float, rng: random.Random) -> float:
-        """The time of the next call after one at `now`, where calls come at a rate."""
+        """Return the time of the next call after one at `now`, if calls arrive at a rate."""
         rate = self.rate
         for at, other in self.steps:
             if at <= now:
@@ -143,10 +143,10 @@ class Arrivals:
 class Scenario:
     """A simulation to run.
 
-    models         who is asked, primary first; a route as `ModelConfig.route(name)`
-    duration       seconds in which calls come; those that are on then are seen to their end
+    models         the candidates, primary first; a route as `ModelConfig.route(name)`
+    duration       seconds in which calls arrive; those that run at its end are played to their end
     calls          where given, so many calls and no more
-    kind           whether the callers ask for a stream, for a whole answer, or collect a stream
+    kind           whether the callers want a stream, a whole answer, or a collected stream
     prompt_tokens  of each request
     concurrent     whether the driver has tasks, and so can hedge
     bins           rows of the report's timeline

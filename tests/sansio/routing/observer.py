@@ -25,6 +25,7 @@ from turnout.routing.commands import Close, Command, Finish, Open, Read, Sleep, 
 from turnout.routing.policy.classify import RULES
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
+from turnout.routing.state.breaker import PROBE_SECONDS
 from turnout.routing.state.waiter import Admitted
 from turnout.simulation import Outcome, Script, Simulation
 from turnout.trace.entries import (
@@ -184,7 +185,11 @@ class Observer:
                 for entry in other.trace.entries
                 if isinstance(entry, Started)
                 for mine in tries
-                if mine.number == entry.attempt and mine.number not in closing[other]
+                if mine.number == entry.attempt
+                and mine.number not in closing[other]
+                # One without a result in time is not waited for, and one with content has closed the breaker.
+                and mine.opened > now - PROBE_SECONDS
+                and mine.number not in self._contents(other)
             )
             assert probes == 1, "a half-open breaker lets one probe through"
 
