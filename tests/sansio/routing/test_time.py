@@ -85,6 +85,12 @@ def test_a_retry_beside_an_attempt_starts_after_its_wait() -> None:
     assert world.asked[2][1] == pytest.approx(2.5, abs=0.2)
 
 
+def test_a_silent_attempt_that_another_one_beat_counts_against_health() -> None:
+    world = World([SILENT], [GOOD], concurrent=True, breaker=BreakerPolicy(consecutive_failures=1))
+    assert world.run(Chat(world.request())).result.model.provider == "p1"
+    assert [health.times_opened for health in world.core.health(31.0)] == [1, 0]
+
+
 # -- the body of an error ------------------------------------------------------------------------------------------
 
 

@@ -178,6 +178,8 @@ def test_each_fault_is_seen_as_what_it_is(fault: Fault, failure: str | None, kin
         max_retries=0, on_interrupt="restart", breaker=None, timeout=20, timeouts=Timeouts(between_tokens=2)
     )
     scenario = of(attrs.evolve(STEADY, faults=[fault]), SimulatedProvider(name="b"), policy=policy, kind=kind, calls=9)
+    # With tasks, the next candidate starts beside a silent attempt, which is cancelled then and does not fail.
+    scenario = attrs.evolve(scenario, concurrent=False)
     report = simulate(scenario)
     assert report.answered == report.candidates["b/m"].answered == 9
     failures = report.candidates["a/m"].failures

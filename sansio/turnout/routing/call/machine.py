@@ -198,6 +198,7 @@ class Call(CallStatus):
             self._writer.attempt_cancelled(now, loser.number, "another was faster")
             self.selector.cost.record_partial(loser)
             loser.move(AttemptState.CLOSED)
+            self._recovery.record_silence(loser, now)
             self._scheduler.record_lost_race(loser.lease, now)
             self._scheduler.release(loser.lease, now)
 
@@ -351,7 +352,7 @@ class Call(CallStatus):
         if not self._deadline_passed(now) or getattr(attempt.exchange, "status_error", None) is not None:
             return self._fail(attempt, attempt.timed_out(), (), now)
         # The deadline is the caller's own. It counts against the candidate's health only if there was enough time.
-        self._recovery.record_deadline(attempt, now)
+        self._recovery.record_silence(attempt, now)
         phase, kind = attempt.state.phase, FailureClass.NO_RESPONSE
         self._writer.attempt_failed(failure_entry(self._writer.elapsed(now), attempt.number, kind, phase, None))
         partial = self._response.of(attempt) if attempt.has_content else None

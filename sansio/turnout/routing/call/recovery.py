@@ -95,8 +95,8 @@ class Recovery:
         selector.writer.attempt_failed(entry)
         return Failure(attempt, kind, entry, kept, partial)
 
-    def record_deadline(self, attempt: Attempt, now: float) -> None:
-        """Count a deadline that passed in silence against the candidate's health, if it had enough time."""
+    def record_silence(self, attempt: Attempt, now: float) -> None:
+        """Count the silence of an attempt that is closed now against its candidate's health, if it had enough time."""
         state, lease = attempt.candidate.state, attempt.lease
         if not attempt.has_content and state.is_patient_enough(now - lease.started, streams=attempt.streams):
             kind = FailureClass.NO_RESPONSE
