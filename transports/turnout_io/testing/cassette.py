@@ -9,8 +9,8 @@
                      "end": "complete"}},
        {"request": {…}, "error": {"error": "ConnectFailed", "message": "…", "phase": "not-sent"}}]}
 
-The body of a request is `json`, `text` or `base64`, and absent where there is none. The body of an answer has one entry
-for each `read`: text where the bytes are UTF-8, else base64, or the error that it raised. `end` is "complete" where
+The body of a request is `json`, `text` or `base64`, and absent if there is none. The body of an answer has one entry
+for each `read`: text if the bytes are UTF-8, else base64, or the error that it raised. `end` is "complete" where
 the end was read, "broken" after an error, and "closed" where the reader went before either. Nothing in the file depends
 on the time or the machine but what the peer sent.
 """
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class RecordedResponse:
-    """An answer as it was read. `steps` are bytes and faults; `complete` says whether its end was seen."""
+    """A response as it was read. `steps` are bytes and faults; `complete` is true if its end was read."""
 
     status: int
     headers: Headers
@@ -59,7 +59,7 @@ class RecordedResponse:
 
 @attrs.frozen
 class RecordedExchange:
-    """One request and what came of it."""
+    """One request, with its response or its error."""
 
     request: HttpRequest
     outcome: RecordedResponse | TransportFault

@@ -1,4 +1,4 @@
-"""Where two requests differ, in words that say what to look at."""
+"""Describes the differences of two requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from turnout.http import HttpRequest
 
 __all__ = ["differences"]
 
-_SHOWN = 5  # differences told of one body
+_SHOWN = 5  # differences that are listed for one body
 
 
 def differences(recorded: HttpRequest, asked: HttpRequest) -> tuple[str, ...]:

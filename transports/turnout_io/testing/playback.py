@@ -1,4 +1,4 @@
-"""A response that is played from steps: what the scripted and the replaying transports have in common.
+"""A response that is played from steps, for the scripted and the replaying transports.
 
 It does no I/O and waits for nothing, so one machine serves blocking and async transports.
 """
@@ -21,11 +21,11 @@ _NO_TIMEOUT: Final = "the script stalls here for ever, and the caller set no tim
 
 
 class ScriptError(AssertionError):
-    """The program under test did what the script or the recording does not have. Never caught by a router."""
+    """The program under test sent a request that the script or the recording does not have. No router catches it."""
 
 
 class PlayedResponse:
-    """One response; see `turnout_io.base.HttpResponse`. A ScriptError among the steps is raised as it stands."""
+    """One response; see `turnout_io.base.HttpResponse`. A ScriptError among the steps is raised unchanged."""
 
     def __init__(self, status: int, headers: Headers, steps: Iterable[BodyStep | ScriptError]) -> None:
         self.status = status
@@ -95,7 +95,7 @@ class AsyncPlayedResponse:
         return self._response.read(timeout)
 
     async def aclose(self) -> None:
-        """Waits for nothing, and so also does its work where the scope is cancelled."""
+        """Close the response. It waits for nothing, so it also works if the scope is cancelled."""
         self._response.close()
 
 
@@ -116,5 +116,5 @@ async def checkpoint() -> None:
 
 
 def copy_error(fault: TransportFault) -> TransportFault:
-    """An error to raise, so that one that stands in a script gathers no traceback and serves again."""
+    """Return a copy of an error to raise, so that the error of a script keeps no traceback and can be used again."""
     return copy.copy(fault)

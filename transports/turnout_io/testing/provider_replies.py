@@ -1,7 +1,7 @@
 """Answers as the providers give them, made by the sandbox's dialects and played without a network.
 
 The sandbox lays out each answer byte by byte, faults included. Here those bytes are read back by the machine that
-reads them from a socket, so that a scripted answer is what a transport would have made of the real one.
+reads them from a socket, so that a scripted response equals a real one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ProviderReplies:
     def bind(
         self, provider: str, answer: AnswerScript | None, fault: Fault
     ) -> Callable[[HttpRequest], Reply | TransportFault]:
-        """A function that answers a request like this. Raises LocalProtocolError for what cannot be scripted."""
+        """Return a function that responds to such a request. Raises LocalProtocolError if that cannot be scripted."""
         dialect = PROVIDERS.get(provider)
         if dialect is None:
             raise LocalProtocolError(f"no provider {provider!r} can be played; there are {', '.join(PROVIDERS)}")
@@ -57,12 +57,12 @@ class ProviderReplies:
 
 
 def _received(dialect: DialectServer, request: HttpRequest) -> Received:
-    """The request as the dialect's server would have got it. Raises ScriptError where it is for another server."""
+    """Return the request as the dialect's server receives it. Raises ScriptError if it is for another server."""
     host = next(
         (entry.name for entry in CATALOG.values() if entry.base_url and request.url.startswith(entry.base_url)), None
     )
     told = f"the script answers as {dialect.name} here, but the request is {request.method} {shown_url(request.url)}"
-    # The local addresses of Ollama and the like belong to whoever uses them.
+    # The local addresses of Ollama and the like belong to the user.
     if host is not None and host != dialect.name and CATALOG[host].base_url.startswith("https://"):
         raise ScriptError(f"{told}, which is {host}'s")
     parts = urllib.parse.urlsplit(request.url)
@@ -84,7 +84,7 @@ def _received(dialect: DialectServer, request: HttpRequest) -> Received:
 
 
 def _paths(dialect: DialectServer, path: str) -> Iterator[str]:
-    """The paths that this one may be for the dialect: an endpoint of the user's own may stand before it."""
+    """Return the paths that this one can mean: the user's endpoint may have a path before it."""
     segments = path.split("/")
     for start in range(1, len(segments)):
         rest = "/" + "/".join(segments[start:])
@@ -110,7 +110,7 @@ def _json_or_none(raw: bytes) -> object:
 
 
 def _played(steps: Iterator[Step], request: HttpRequest) -> Reply | TransportFault:
-    """What a transport makes of these steps of a connection."""
+    """Return the steps of a body that a transport reads from these steps of a connection."""
     exchange = Http1Exchange.to_url(request)
     while exchange.next_chunk() is not None:
         pass
@@ -155,7 +155,7 @@ def _steps(body: bytes, steps: Iterator[Step], exchange: Http1Exchange) -> Itera
 
 
 def _end(ending: ConnectionEnd, exchange: Http1Exchange) -> float | TransportFault | None:
-    """The fault that an ending is, or a stall; None where the answer is whole."""
+    """Return the fault of an ending, or a stall. None if the response is complete."""
     match ending:
         case ConnectionEnd.HANG:
             return STALL

@@ -1,4 +1,4 @@
-"""Transports that pass everything through to another one, and write down what went by."""
+"""Transports that pass everything to another one, and record it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Take:
             self.complete = True
 
     def broke(self, fault: TransportFault) -> None:
-        """A read failed. The error that stands is told again by every further read, and written down once."""
+        """Record a failed read. Every further read raises the same error, which is written once."""
         last = self.steps[-1] if self.steps else None
         if isinstance(fault, TimedOut) or type(last) is not type(fault) or str(last) != str(fault):
             self.steps.append(fault)
@@ -108,13 +108,13 @@ class RecordingResponse:
 
 
 class RecordingTransport:
-    """A blocking transport that writes what goes by into a file, when it is closed.
+    """A blocking transport that writes its requests and responses into a file when it is closed.
 
         with Router.from_env(transport=RecordingTransport(RequestsTransport(), "tests/greeting.json")) as router: …
 
     transport       what really sends; closed together with this one
-    path            the file, for `ReplayTransport`; what was there is replaced. See `turnout_io.testing.cassette`.
-    secrets         values to remove from requests and answers wherever they stand. Credentials in header fields and
+    path            the file, for `ReplayTransport`; an older one is replaced. See `turnout_io.testing.cassette`.
+    secrets         values to remove from requests and answers everywhere. Credentials in header fields and
                     query parameters are removed anyway, and wherever else the peer quotes them.
     secret_headers  names of further header fields to hide
     """

@@ -35,7 +35,7 @@ class _CassetteReplay:
         self._lock = threading.Lock()
 
     def assert_all_called(self) -> None:
-        """Raise ScriptError where the recording has exchanges that were not asked for."""
+        """Raise ScriptError if the recording has exchanges that were not used."""
         with self._lock:
             left = [f"  {number}. {_told(exchange.request)}" for number, exchange in self._left.items()]
         if left:
@@ -90,13 +90,13 @@ class ReplayTransport(_CassetteReplay):
     """A blocking transport that answers from a file of `RecordingTransport`.
 
     A request takes the first exchange that is left and has its method, URL and body; bodies of JSON are compared as
-    JSON. Credentials are not compared. Anything else raises ScriptError, which says what differs.
+    JSON. Credentials are not compared. Anything else raises ScriptError, which describes the difference.
 
     secrets, secret_headers   the values that take the place of those that were removed: they match what is removed
     """
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
-        """See `turnout_io.base.Transport.open`. Timeouts are what was recorded, and no time passes."""
+        """See `turnout_io.base.Transport.open`. Recorded timeouts are raised again, and no time passes."""
         return self._open(request)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a scripted transport answers, as a value: a head, and a body with its pieces, its pauses and its faults."""
+"""A scripted response as a value: a head, and a body with its pieces, pauses and faults."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Reply:
     body     bytes, text, a mapping (sent as JSON), or what happens one after the other (see `BodyStep`). An iterator is
              played as it is read, serves one request, and is closed with its response where it can be.
     headers  fields in order, or a mapping
-    delay    seconds before the head comes
+    delay    seconds before the head is received
 
     No time really passes: a wait that is longer than its timer is `TimedOut` at once, a shorter one is over at once.
     """

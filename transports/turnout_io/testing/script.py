@@ -39,7 +39,7 @@ class _ScriptEntry:
 
 
 class ReplyScript:
-    """Answers in the order in which they are to be given, and the requests that came for them.
+    """Responses in their order, and the requests that were received.
 
     A request takes the first answer that is left and whose `when`, if it has one, is true of the request. One that
     none is left for raises `ScriptError`, which reaches your test through any router.
@@ -53,7 +53,7 @@ class ReplyScript:
 
     @property
     def requests(self) -> tuple[HttpRequest, ...]:
-        """Every request that came, in order. Their `repr` shows no secret."""
+        """Return every request in order. Their `repr` shows no secret."""
         with self._lock:
             return tuple(self._requests)
 
@@ -87,7 +87,7 @@ class ReplyScript:
         when: When | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next request as this provider would, in its own words: as a stream where one was asked for.
+        """Answer the next request as this provider would, in its format: as a stream if the request wants one.
 
             transport.answer("openai", "Hello")
             transport.answer("openai", fault=Fault(status=429, headers={"retry-after-ms": "10"}))
@@ -96,21 +96,21 @@ class ReplyScript:
         provider  a name of the catalog, "anthropic" or "openai-compatible"
         answer    a text, an `Answer` (with reasoning and tool calls), or a function of what was received; made up
                   from the request where none is given
-        fault     what goes wrong; see `turnout_io.sandbox.Fault`
+        fault     the failure to play; see `turnout_io.sandbox.Fault`
         when, times   as for `add`
         """
         give = self._providers.bind(provider, answer, fault or Fault())
         self._append(_ScriptEntry(f"{provider}: {answer if fault is None else fault!r}", give, when, times))
 
     def assert_all_called(self) -> None:
-        """Raise ScriptError where answers are left that no request came for."""
+        """Raise ScriptError if responses are left without a request."""
         with self._lock:
             left = [f"  {number}. {entry.told}" for number, entry in self._numbered() if entry.left]
         if left:
             raise ScriptError("\n".join(["no request came for these answers of the script:", *left]))
 
     def take(self, request: HttpRequest) -> ScriptedResult:
-        """The outcome for a request. Raises ScriptError where the script has none."""
+        """Return the outcome for a request. Raises ScriptError if the script has none."""
         with self._lock:
             self._requests.append(request)
             number = len(self._requests)

@@ -37,7 +37,7 @@ class ScriptedTransport(_Scripted):
         …
         transport.assert_all_called()
 
-    See `ReplyScript` for what can be scripted. It may be used from several threads.
+    See `ReplyScript` for its methods. It may be used from several threads.
     """
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
