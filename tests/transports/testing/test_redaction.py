@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -27,3 +28,10 @@ def test_hexadecimal_digits_of_either_case_are_known() -> None:
     redaction = Redaction(["sk-abc+def/ghi="])
     for quoted in ("sk-abc%2Bdef%2Fghi%3D", "sk-abc%2bdef%2fghi%3d"):
         assert redaction.text(quoted) == REMOVED
+
+
+@given(st.binary(max_size=6), st.binary(max_size=6))
+def test_key_is_found_in_base64_between_other_bytes(before: bytes, after: bytes) -> None:
+    key = "sk-abc+def/ghi="
+    text = base64.b64encode(before + key.encode() + after).decode()
+    assert REMOVED in Redaction([key]).text(text)

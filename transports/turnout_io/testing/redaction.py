@@ -1,30 +1,27 @@
-"""What must not stand in a file: credentials by the name of their field, and values wherever they turn up.
+"""Removes secrets from recordings: credentials by the name of their field, and known values wherever they occur.
 
-A value is looked for as it is, as JSON escapes it, and as a URL encodes it, also where it is cut over several pieces of
-a body, and inside a compressed body. It is not found where something else has changed it: in base64, or spelt out
-token by token over the events of a stream.
+A value is found as it is, as JSON and URLs escape it and in base64, also if it is split over several pieces of a body,
+and inside a compressed body. It is not found if it is spelled token by token over the events of a stream.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from turnout.errors import LocalProtocolError
 from turnout.http import SECRET_HEADERS, SECRET_QUERY, Headers, HttpRequest, shown_url
 from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
+from turnout.redaction import SECRET_NAME, secret_forms
 from turnout_io.testing.playback import copy_error
 from turnout_io.testing.replies import BodyStep, TransportFault
 
 __all__ = ["REMOVED", "Redaction"]
 
 REMOVED: Final = "REMOVED"
-# A field of a request by such a name is a credential, or harmless to lose: no recording is matched by its fields.
-_SECRET_NAME = re.compile(r"auth|cookie|credential|key|passw|secret|session|signature|token", re.IGNORECASE)
-# What stands in a credential and is shorter than this is a word like "Bearer", or a key that protects nothing.
+# A part of a credential that is shorter is a word like "Bearer", or a key that protects nothing.
 _LEAST = 8
 _PARAMETER = re.compile(r"[?&;]([^=&;#]+)=([^&;#]+)")
 
@@ -122,26 +119,14 @@ class Redaction:
     def _is_secret(self, name: str, *, of_request: bool) -> bool:
         low = name.lower()
         # Of an answer, "x-ratelimit-remaining-tokens" and its like are wanted.
-        return low in SECRET_HEADERS or low in self._names or (of_request and bool(_SECRET_NAME.search(name)))
+        return low in SECRET_HEADERS or low in self._names or (of_request and bool(SECRET_NAME.search(name)))
 
 
 def _any_of(values: Iterable[str]) -> re.Pattern[bytes]:
     """What finds any of these values, in any form. Where there are none, it finds nothing."""
-    forms = {form.encode("utf-8", "surrogatepass") for value in values for form in _forms(value)}
+    forms = {form.encode("utf-8", "surrogatepass") for value in values for form in secret_forms(value)}
     # The longest first: of two secrets, one may begin like the other.
     return re.compile(b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or rb"(?!)")
-
-
-def _forms(value: str) -> Iterable[str]:
-    yield value
-    for ascii_only in (True, False):
-        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
-    encoded = value.encode("utf-8", "surrogatepass")
-    for quoted in (quote(encoded, safe=""), quote(encoded), quote_plus(encoded)):
-        yield quoted
-        yield re.sub("%..", lambda found: found[0].lower(), quoted)  # both are written
 
 
 def _strings(values: Iterable[str], what: str) -> Iterable[str]:
