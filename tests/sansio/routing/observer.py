@@ -225,7 +225,9 @@ class Observer:
             if isinstance(entry, FirstContent | AttemptCancelled | AttemptCompleted):
                 key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
                 self.slowest[key] = max(self.slowest.get(key, -1.0), took)
-            if isinstance(entry, AttemptCompleted):
+            if isinstance(entry, AttemptCompleted) or (
+                isinstance(entry, FirstContent) and started[entry.attempt].probe
+            ):
                 key, since = started[entry.attempt].candidate, self._when(call, started[entry.attempt].at)
                 if all(since >= earlier for earlier, _ in self.failures[key]):
                     self.failures[key].clear()
