@@ -219,7 +219,7 @@ class Observer:
                 # One that was under way before the breaker opened tells nothing that is not known.
                 known = any(earlier <= at < until or since < earlier for earlier, until in self.failures[key])
                 # Silence that was cut short may say nothing, where content has taken as long before.
-                sure = entry.error != "TimedOut" or at - since > self.slowest.get(key, -1.0)
+                sure = entry.error != "TimedOut" or at - since >= max(10.0, 4.0 * self.slowest.get(key, 0.0))
                 if RULES[entry.failure].health and not known:
                     self.failures[key].append((at, at + breaker.break_duration - 1e-5 if sure else at))
             if isinstance(entry, FirstContent | AttemptCancelled | AttemptCompleted):
