@@ -254,7 +254,9 @@ class Observer:
 
 def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
     """The world from its beginning to its end."""
-    core = RouterCore(world.policy, random.Random(seed))
+    names = {f"p{number}" for number in range(world.candidates)}
+    limits = {key: limit for key, limit in world.policy.limits.items() if key.partition("/")[0] in names}
+    core = RouterCore(attrs.evolve(world.policy, limits=limits), random.Random(seed))
     for number in range(world.candidates):
         core.register(LineProvider(f"p{number}", known=ModelProfile(prefill={} if number else None)))
     served: dict[str, int] = defaultdict(int)
