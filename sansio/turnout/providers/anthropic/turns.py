@@ -49,6 +49,7 @@ def conversation(
     for message in request.messages:
         conversation.add(message)
     conversation.end()
+    conversation.turns.strip_prefill()
     if not conversation.turns.turns:
         raise CapabilityUnsupported(f"{request.model}: there is no text beside the system prompt; add a user's message")
     return conversation.system, conversation.turns.turns

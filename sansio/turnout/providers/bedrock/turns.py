@@ -131,6 +131,7 @@ class Conversation:
         made = cls(family)
         for message in request.messages:
             made.add(message)
+        made.turns.strip_prefill()
         if not made.turns.turns:
             raise CapabilityUnsupported(f"{request.model}: a system prompt alone cannot be sent; add a user's message")
         return made

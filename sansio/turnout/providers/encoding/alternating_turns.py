@@ -42,3 +42,10 @@ class Turns:
         else:
             turn["content"] += blocks
         turn |= fields
+
+    def strip_prefill(self) -> None:
+        """Remove white space from the end of the text that the answer continues: Anthropic refuses a turn with it."""
+        last = self.turns[-1] if self.turns else {"role": "", "content": []}
+        block = last["content"][-1] if last["role"] == "assistant" else None
+        if isinstance(block, dict) and isinstance(block.get("text"), str):
+            last["content"][-1] = {**block, "text": block["text"].rstrip()}
