@@ -48,9 +48,9 @@ def create(
     limits: ResponseLimits | None = None,
     **settings: Any,
 ) -> Provider:
-    """Return a provider of the catalog, or of an entry of your own.
+    """Return a provider of the catalog, or of your entry.
 
-    A provider without the key that it needs is made all the same: its status is not-configured, and says which
+    A provider without the key that it needs is made too: its status is not-configured, and names the
     variable is missing.
 
     Args:
@@ -76,7 +76,7 @@ def create(
         TypeError: A value has a wrong type.
         ValueError: A name or a setting is not known, or a value cannot be used. No message quotes a key or a URL.
     """
-    # A traceback can show local variables: the given values are replaced by texts whose `repr` shows nothing.
+    # A traceback can show local variables: the given values are replaced by texts with an empty `repr`.
     if api_key is not None and not isinstance(api_key, str) and not callable(api_key):
         given: dict[str, Any] = {
             "base_url": base_url,

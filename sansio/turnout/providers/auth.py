@@ -24,7 +24,7 @@ def token_fields(token: AccessToken | None) -> Iterable[tuple[str, str]]:
 
 
 def token_auth(token: AccessToken | None) -> TokenAuth | None:
-    """Return what puts a fresh token on each request; None if the token does not come from a function."""
+    """Return the `Auth` that puts a fresh token on each request; None if the token is not a function."""
     return None if token is None or isinstance(token, str) else TokenAuth(token)
 
 

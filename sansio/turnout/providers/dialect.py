@@ -1,6 +1,6 @@
 """The base of every dialect: an account, the building of requests, the reading of responses and errors.
 
-A dialect of your own may build on `Dialect`, or be any other class that `turnout.providers.protocol.Provider`
+Your own dialect may build on `Dialect`, or be any other class that `turnout.providers.protocol.Provider`
 describes.
 """
 
@@ -56,7 +56,7 @@ class Dialect:
     """
 
     account: ProviderAccount
-    # By whether a stream is asked for and whether there is a body: the credentials, and the header with them.
+    # By whether the response is a stream and whether there is a body: the credentials, and the header with them.
     _known_headers: dict[tuple[bool, bool], tuple[tuple[tuple[str, str], ...], Headers]] = attrs.field(
         factory=dict, init=False, repr=False, eq=False
     )
@@ -207,7 +207,7 @@ class Dialect:
         request: EmbeddingRequest,
         parse: Callable[[bytes, Headers], EmbeddingResponse],
     ) -> HttpExchange[EmbeddingResponse]:
-        """Return the exchange for a response with vectors, whose dimensions must be those of the request."""
+        """Return the exchange for a response with vectors. Their dimensions must be those of the request."""
 
         def checked(body: bytes, headers: Headers) -> EmbeddingResponse:
             response = parse(body, headers)

@@ -67,7 +67,7 @@ class HttpExchange(Generic[ResultT]):
 
     Attributes:
         request: The request to send.
-        dropped: Settings that the model refuses, which were left out because the account asks for that.
+        dropped: Settings that the model refuses. The account has them left out.
         status: The HTTP status; 0 before the head.
         headers: The header fields of the response.
         state: How far the exchange is.
@@ -77,7 +77,7 @@ class HttpExchange(Generic[ResultT]):
     _make_reader: Callable[[Headers], Reader[ResultT]]
     _read_error: ReadError
     dropped: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    # Removes secrets from a text of the server, which may repeat what it received.
+    # Removes secrets from a text of the server, which may repeat the request.
     _clean: Callable[[str], str] | None = attrs.field(default=None, kw_only=True, alias="clean")
     _limits: ResponseLimits = attrs.field(default=LIMITS, kw_only=True, alias="limits")
     status: int = attrs.field(default=0, init=False)
@@ -132,7 +132,7 @@ class HttpExchange(Generic[ResultT]):
             events += self._reader.receive_data(piece)
             if self._reader.failure is not None:
                 break
-        # A failure that the provider reported says more than that its body broke off after it.
+        # A failure that the provider reported is of more use than the end of the body after it.
         if self._decoder.failure is not None and self._reader.failure is None:
             self._fail(self._decoder.failure)
         return tuple(events)
@@ -161,7 +161,7 @@ class HttpExchange(Generic[ResultT]):
 
     @property
     def failure(self) -> TurnoutError | None:
-        """The error that stands from now on; None if there is none."""
+        """The error that ended the exchange; None if there is none."""
         if self._failure is None and self._reader is not None:
             failure = self._reader.failure
             if failure is not None:
@@ -237,7 +237,7 @@ class DocumentReader(Generic[ResultT]):
 
     Attributes:
         limit: The bytes that the document may have.
-        failure: The error that stands; None if there is none.
+        failure: The error that ended the reading; None if there is none.
         complete: Whether the document was parsed.
     """
 

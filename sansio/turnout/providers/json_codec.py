@@ -1,6 +1,6 @@
 """JSON as servers really send it: a fast typed decoder, and one lenient path behind it.
 
-Wire shapes are private `msgspec.Struct` types whose every field has a default. msgspec is strict where servers are
+Wire shapes are private `msgspec.Struct` types, and every field has a default. msgspec is strict where servers are
 not: a lone surrogate, NaN, a raw control character in a string, `1.0` for an integer, an object in place of a string.
 The standard library decodes again whatever msgspec refuses, and a field of a wrong type is then taken as absent.
 

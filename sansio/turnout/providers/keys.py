@@ -98,7 +98,7 @@ class KeyedProvider:
     Attributes:
         name: The name of the provider.
         accounts: The provider with each key. Their names are `name#key`.
-        base: The provider without a key, for calls that have a key of their own.
+        base: The provider without a key, for calls that have their own key.
     """
 
     name: str

@@ -13,7 +13,7 @@ _MIB = 1024 * 1024
 
 @attrs.frozen(kw_only=True)
 class ResponseLimits:
-    """Limits of what one response may hold, after its content coding is undone.
+    """Limits of one response, after its content coding is undone.
 
     A response above a limit fails with RemoteProtocolError; the memory that it takes until then is at most four times
     the limit. All limits are in bytes, but for `output`.
@@ -21,7 +21,7 @@ class ResponseLimits:
     Attributes:
         document: A whole response that is no stream and holds no vectors. Real ones have images of several MiB.
         embeddings: A whole response with vectors: 2,048 vectors of 3,072 numbers in text are about 140 MiB.
-        error_body: The body of an error. What follows is not read, and the error says what it says until there.
+        error_body: The body of an error. The rest is not read, and the error is made of the beginning.
         event: One event of a stream.
         output: Characters of text, reasoning and arguments, and bytes of media, of one answer.
     """

@@ -1,4 +1,4 @@
-"""What every provider offers to the router, whatever its dialect.
+"""The interface of every provider to the router, in every dialect.
 
 A provider holds settings and no connection. Each operation gives a fresh `Exchange`: a state machine that has built
 the bytes of one request, is fed the response, and never does I/O.
@@ -7,13 +7,13 @@ the bytes of one request, is fed the response, and never does I/O.
     exchange.request                          the HttpRequest to send
     exchange.receive_head(status, headers)    once; an error status is only noted, for the body holds the code
     exchange.receive_data(data)               any number of times; data is never b""
-    exchange.receive_end()                    once, when the body has ended as HTTP says it should
-    exchange.failure                          None, or the error that stands from now on
-    exchange.complete                         True once nothing that may still come matters (a terminator was seen)
+    exchange.receive_end()                    once, when the body has ended as HTTP requires
+    exchange.failure                          None, or the error that ended the exchange
+    exchange.complete                         True once no further byte matters (a terminator was seen)
     exchange.can_end                          True while any end of the connection is as good as a clean one
-    exchange.result                           the answer; of a stream at any time, as far as it came
+    exchange.result                           the answer; of a stream at any time, as far as it was received
 
-`receive_*` never raises for the peer's faults: it returns the events that came before the fault, and `failure` stands.
+`receive_*` never raises for the peer's faults: it returns the events before the fault, and `failure` is set.
 A wrong call raises LocalProtocolError and changes nothing.
 """
 
@@ -59,7 +59,7 @@ class Exchange(Protocol[ResultT_co]):
     def can_end(self) -> bool:
         """Whether any end of the connection is as good as a clean one: call `receive_end` then, whatever happened.
 
-        It is true for a stream whose finish reason was received without content and without content after it: only
+        It is true for a stream with a finish reason that has no content beside it and no content after it: only
         usage may be missing.
         """
         ...
@@ -69,7 +69,7 @@ class Exchange(Protocol[ResultT_co]):
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """Settings that were left out because the model refuses them, where the user asked for that."""
+        """Settings that the model refuses, and that the user wants left out then."""
         ...
 
     @property
@@ -79,13 +79,13 @@ class Exchange(Protocol[ResultT_co]):
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the head of a stream reports about the provider's limits; None until then, or if it reports none."""
+        """The provider's limits from the head of a stream; None until then, or if it reports none."""
         ...
 
 
 @attrs.frozen
 class ModelPage:
-    """One page of a provider's model list, and the token of the next where there is one."""
+    """One page of a provider's model list, and the token of the next page, if there is one."""
 
     models: tuple[ModelInfo, ...]
     next_page: str | None = None
@@ -93,13 +93,13 @@ class ModelPage:
 
 @attrs.frozen(kw_only=True)
 class ModelProfile:
-    """What is known of a model beforehand; None where nothing is.
+    """The known facts about a model; None if a fact is not known.
 
     first_content   seconds that it may think unseen before its first content; None is the router's default
     context_window  tokens of prompt and answer together
     embedding_tokens  tokens that the texts of one embedding request may have together
     counts_max_tokens  whether the provider takes `max_tokens` for the tokens of the answer when it admits a request
-    prefill         what an assistant message that it shall go on from must carry besides its text; None where the
+    prefill         the extra fields of an assistant message that it continues; None if the
                     model does not go on from one
     """
 
@@ -114,11 +114,11 @@ class Provider(Protocol):
     """A vendor's account as the router sees it.
 
     name             under which it is registered, unique in one router
-    capabilities     what it offers; an operation outside them raises CapabilityUnsupported when it is asked for
-    missing_env      the variables whose absence makes it not-configured; empty where it can be used
+    capabilities     of its API; an operation outside them raises CapabilityUnsupported
+    missing_env      the variables that it lacks, so that it is not-configured; empty if it can be used
     embedding_batch  how many texts one embedding request may hold; None is no cap
 
-    The operations raise CapabilityUnsupported or InvalidRequest where the request cannot be put into this dialect;
+    The operations raise CapabilityUnsupported or InvalidRequest if the request cannot be put into this dialect;
     nothing was sent then.
     """
 
@@ -135,7 +135,7 @@ class Provider(Protocol):
     def embedding_batch(self) -> int | None: ...
 
     def facts(self, model_id: str) -> ModelProfile:
-        """What is known of a model before it is asked."""
+        """Return the known facts about a model."""
         ...
 
     def chat(self, request: ChatRequest) -> Exchange[ChatResponse]: ...

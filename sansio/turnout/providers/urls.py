@@ -1,4 +1,4 @@
-"""The base URL of a provider, from what a user or a variable gives.
+"""The base URL of a provider, from the value of a user or of a variable.
 
 Sources: the clients of each vendor for their variables; Ollama's `envconfig` for `OLLAMA_HOST`.
 """
@@ -31,13 +31,13 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 class InvalidBaseUrl(ValueError):
-    """What was given as a base URL cannot be one."""
+    """The given value cannot be a base URL."""
 
 
 def base_url_of(given: str, spec: ProviderSpec) -> str:
     """Return the base URL, without a slash at its end.
 
-    The messages of errors do not quote what was given, because it can be the value of a variable.
+    The messages of errors do not quote the value, because it can be that of a variable.
 
     Raises:
         InvalidBaseUrl: It is not the base URL of an http or https server.
@@ -56,7 +56,7 @@ def base_url_of(given: str, spec: ProviderSpec) -> str:
 
 
 def _fault(url: str, *, takes_query: bool) -> str:
-    """Return what is wrong with a base URL, without quoting it; "" if nothing is."""
+    """Return the fault of a base URL, without quoting it; "" if it has none."""
     if not url.isprintable() or any(character.isspace() for character in url):
         return "holds white space or a control character"
     try:

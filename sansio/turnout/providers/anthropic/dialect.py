@@ -1,4 +1,4 @@
-"""The Anthropic dialect: the Messages API, whose responses are lists of blocks and whose streams are named events.
+"""The Anthropic dialect: the Messages API. Its responses are lists of blocks, and its streams are named events.
 
 Source: the Messages API reference (platform.claude.com), "Create a Message", "Streaming Messages" and "Errors".
 """

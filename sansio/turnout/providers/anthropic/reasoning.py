@@ -1,4 +1,4 @@
-"""How Claude is asked to think, and for how long an answer: the same wherever it runs, at Anthropic's or at Amazon's.
+"""The settings of Claude for thinking and for the length of an answer: the same at Anthropic and at Amazon.
 
 Source: the guides on thinking and effort of Anthropic's platform (platform.claude.com). What differs per model is data
 in the catalog.
@@ -38,13 +38,13 @@ def accepted_by_claude(
     """The settings that this model takes in this request, and the names of those that were left out.
 
     begins_with_thinking  whether the turn that is sent for a message starts with thinking
-    refused               what is not taken besides, each name with the reason
+    refused               further settings that are not taken, each with the reason
 
     Raises CapabilityUnsupported where a setting is not taken and the account does not drop those.
     """
     model = request.model
     if model.temperature == 1:
-        # The API's own value: saying it adds nothing, and some models refuse to hear it.
+        # The default of the API: to send it adds nothing, and some models refuse it.
         model = attrs.evolve(model, temperature=None)
     refused = dict(refused or {})
     if model.temperature is not None and model.temperature > 1:
@@ -63,10 +63,10 @@ def accepted_by_claude(
 
 
 def thinking_for(given: Mapping[str, Any], rule: ModelRule) -> tuple[dict[str, Any] | None, int]:
-    """What `thinking` is to say for the accepted settings, where it is to say anything, and the tokens it may take."""
+    """Return the value of `thinking` for the accepted settings, or None, and the tokens that it may take."""
     effort = given.get("reasoning_effort")
     if effort is None:
-        # Unless it is told not to, a model with a switch for it thinks.
+        # By default, a model with a switch for it thinks.
         return None, 0 if rule.reasoning_off == "omit" else _BUDGETS["high"]
     if effort == "none":
         return (None if rule.reasoning_off == "omit" else {"type": rule.reasoning_off}), 0
@@ -79,7 +79,7 @@ def thinking_for(given: Mapping[str, Any], rule: ModelRule) -> tuple[dict[str, A
 
 
 def merged_thinking(own: Any, thinking: dict[str, Any] | None, room: int) -> tuple[Any, int]:
-    """With what the caller says of thinking in `extra`: a type of its own takes the place of ours."""
+    """Add the caller's `thinking` of `extra`: its type replaces ours."""
     if not isinstance(own, Mapping):
         return (thinking if own is None else own), room
     merged = dict(own) if "type" in own else {**(thinking or {}), **own}
@@ -108,7 +108,7 @@ def _ruled_out(
 
 
 def _effort_refused(request: ChatRequest, rule: ModelRule) -> str | None:
-    """Return why the request's effort cannot be asked of this model, or None."""
+    """Return the reason why this model does not take the request's effort, or None."""
     model, effort = request.model, request.model.reasoning_effort
     if effort is None:
         return None

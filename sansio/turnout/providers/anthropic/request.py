@@ -38,7 +38,9 @@ def messages_body(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
-    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+
+    Raises:
+        CapabilityUnsupported: If this API or this model cannot take the request.
     """
     model = request.model
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")

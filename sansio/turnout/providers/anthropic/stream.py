@@ -36,7 +36,7 @@ _KNOWN_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
 @attrs.define(eq=False)
 class _OpenBlock:
-    """A block whose end was not received.
+    """A block without its end.
 
     Attributes:
         kind: Its type.
@@ -260,7 +260,7 @@ class MessageReader:
             return
         if block.kind == "text":
             if block.citations and is_shallow(block.citations):
-                # They go back with their text: those of a search hold what the model needs to cite it again.
+                # They go back with their text: those of a search let the model cite it again.
                 self.accumulator.set_extra({"citations": block.citations})
         elif block.kind == "tool_use":
             # A stream opens a call with an empty object, and its real input follows in pieces.

@@ -2,7 +2,7 @@
 
 Source: the Messages API reference (platform.claude.com), and its guides on tool use, vision, PDF and thinking.
 
-- System and developer messages at the beginning are the system prompt. Later ones stay where they are if the model
+- System and developer messages at the beginning are the system prompt. Later ones keep their place if the model
   takes that and the API allows the position; otherwise they are put into the system prompt.
 - Text that is blank is left out, because the API refuses it.
 - An assistant's turn that this family made gets back its thinking with the signatures, and its opaque blocks, each in
@@ -82,7 +82,7 @@ class _Conversation:
     """The system prompt and the turns that were added so far.
 
     The API takes a system message only directly behind a user's turn, and only as the last one or before an
-    assistant's turn. One that comes earlier waits in `_later` for the end of the user's turn.
+    assistant's turn. An earlier one waits in `_later` for the end of the user's turn.
     """
 
     system_in_turns: bool = False

@@ -15,7 +15,7 @@ __all__ = ["UsageCounter"]
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(UsageWire))
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # The iterations of the same model that the counters of the message leave out. Those of other models (an advisor, a
-# model that was tried first) have prices of their own: `Usage.details` has them.
+# model that was tried first) have other prices: `Usage.details` has them.
 _BESIDE = frozenset({"compaction"})
 
 
@@ -26,7 +26,7 @@ class UsageCounter:
     _known: UsageWire = attrs.field(factory=UsageWire)
 
     def add(self, wire: UsageWire) -> Usage:
-        """Take a report, and return the usage in Turnout's words. `input_tokens` leave out what the cache counts."""
+        """Take a report, and return the usage in Turnout's words. `input_tokens` leave out the tokens of the cache."""
         known = self._known
         for name in _FIELDS:
             value = getattr(wire, name)
@@ -47,7 +47,7 @@ class UsageCounter:
             reasoning_tokens=details.thinking_tokens if details is not None else None,
             cache_write_1h_tokens=created.ephemeral_1h_input_tokens if created is not None else None,
             web_searches=used.web_search_requests if used is not None else None,
-            # The fast mode has a price of its own, as a tier has.
+            # The fast mode has another price, as a tier has.
             service_tier="fast" if known.speed == "fast" else known.service_tier,
             details=_details(known),
         )

@@ -1,6 +1,6 @@
 """The shapes of Anthropic's responses and stream events. Every field is optional, because each is missing somewhere.
 
-Blocks are kept raw: what the vocabulary has no word for goes back to the provider unchanged.
+Blocks are kept raw: fields that the vocabulary lacks go back to the provider unchanged.
 """
 
 from __future__ import annotations

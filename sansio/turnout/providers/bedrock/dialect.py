@@ -57,7 +57,7 @@ _PARTITIONS = (
 )
 # The fields of Converse that the counting of tokens takes.
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
-# The model list is in two parts, and the second comes in pages: their tokens go behind this.
+# The model list is in two parts, and the second has pages: their tokens go behind this.
 _PROFILE_PAGE = "profiles:"
 
 

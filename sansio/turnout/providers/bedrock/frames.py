@@ -43,7 +43,7 @@ class ConverseFrames(FrameParser[SseEvent]):
 
 
 def converse_frames(max_frame: int) -> ConverseFrames:
-    """Return a parser whose messages have at most so many bytes."""
+    """Return a parser for messages of at most so many bytes."""
     return ConverseFrames(max_frame=max_frame)
 
 

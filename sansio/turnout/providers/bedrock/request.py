@@ -1,7 +1,7 @@
 """The body of a Converse request.
 
 Source: the Amazon Bedrock API reference, "Converse", and its user guide on inference parameters, tool use, structured
-output and reasoning. Converse has fields for what all models share; the rest is said in each maker's own words, in
+output and reasoning. Converse has fields for the settings that all models share; the others have the maker's names, in
 `additionalModelRequestFields`. What differs per model is data in the catalog.
 """
 
@@ -30,14 +30,16 @@ from turnout.providers.schemas.enforced import enforced_tool, response_schema
 __all__ = ["converse_body"]
 
 _INFERENCE = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP"}
-# How the makers whose models take it say how many tokens to choose from.
+# The field for the number of tokens to choose from, by maker; other makers have none.
 _TOP_K = {"anthropic": "top_k", "mistral": "top_k", "cohere": "k", "amazon": "inferenceConfig.topK"}
 
 
 def converse_body(request: ChatRequest, account: ProviderAccount) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
-    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+
+    Raises:
+        CapabilityUnsupported: If this API or this model cannot take the request.
     """
     model = request.model
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
@@ -56,7 +58,7 @@ def converse_body(request: ChatRequest, account: ProviderAccount) -> tuple[dict[
     if "stop" in given:
         inference["stopSequences"] = list(model.stop)
     if thinks and "max_tokens" not in given:
-        # A budget has to be less than the ceiling, which is the model's own where none is said, and not known here.
+        # A budget has to be less than the ceiling. Without one, the ceiling is that of the model, and not known here.
         inference["maxTokens"] = ANSWER_TOKENS + room
     if isinstance(extra.get("inferenceConfig"), Mapping):
         inference |= extra.pop("inferenceConfig")
@@ -77,7 +79,7 @@ def converse_body(request: ChatRequest, account: ProviderAccount) -> tuple[dict[
 
 
 def _refused(model: ModelConfig, rule: ModelRule) -> dict[str, str]:
-    """What a model that is not Claude does not take of this request, each with the reason."""
+    """Return the settings of this request that a model besides Claude does not take, each with the reason."""
     refused: dict[str, str] = {}
     if model.temperature is not None and model.temperature > 1:
         refused["temperature"] = "0 to 1 here"
@@ -150,7 +152,7 @@ def _tools(
 def _tool(tool: Tool) -> list[dict[str, Any]]:
     extra = {name: value for name, value in tool.extra.items() if name not in ("cachePoint", "cache_control")}
     if "systemTool" in extra:
-        return with_cache_point(extra, tool.extra)  # it runs at the provider, which knows what it takes
+        return with_cache_point(extra, tool.extra)  # it runs at the provider, which knows its arguments
     spec: dict[str, Any] = {"name": tool.name}
     if tool.description:
         spec["description"] = tool.description

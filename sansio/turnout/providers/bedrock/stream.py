@@ -45,7 +45,7 @@ _STATUSES = {
 
 @attrs.define(eq=False)
 class _OpenBlock:
-    """A block without a word in the vocabulary, whose end was not received.
+    """A block that the vocabulary lacks, without its end.
 
     Attributes:
         kind: The block's only field.
@@ -297,7 +297,7 @@ class ConverseReader:
             self.accumulator.served_model = answer.trace.prompt_router.invoked_model_id
         if wire is None:
             return
-        # `inputTokens` leaves out what the cache read and wrote.
+        # `inputTokens` leaves out the tokens that the cache read and wrote.
         parts = (wire.input_tokens, wire.cache_read_input_tokens, wire.cache_write_input_tokens)
         self.accumulator.usage = Usage(
             prompt_tokens=None if wire.input_tokens is None else sum(part or 0 for part in parts),

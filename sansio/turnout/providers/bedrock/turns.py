@@ -2,10 +2,10 @@
 
 Source: the Amazon Bedrock API reference, "Converse" and "ContentBlock", and the service's own model in botocore.
 
-- System and developer messages go to the system prompt, wherever they stood; what turns and ids are like is in
+- System and developer messages go to the system prompt from every place; what turns and ids are like is in
   `turnout.providers.encoding.alternating_turns`.
 - Text that is blank is refused in a turn, and models do write it before they call a tool: it is left out.
-- An assistant's turn gets back its reasoning with the signatures, and its opaque blocks, where a model of the same
+- An assistant's turn gets back its reasoning with the signatures, and its opaque blocks, if a model of the same
   maker wrote it on Bedrock: another's would be refused.
 - A `cachePoint` in the `extra` of a part, a message or a tool becomes a block behind it; so does Anthropic's
   `cache_control`.
@@ -31,7 +31,7 @@ from turnout.providers.encoding.tool_arguments import arguments_object
 __all__ = ["Conversation", "begins_with_thinking", "family_of", "with_cache_point"]
 
 FAMILY = "bedrock"
-# Ids are `maker.model`, behind a region's prefix where they name an inference profile; ARNs end with one of these.
+# Ids are `maker.model`, behind a region's prefix if they name an inference profile; ARNs end with one of these.
 _MAKER = re.compile(r"(?:.*/)?(?:(?:[a-z]{2}(?:-gov)?|apac|global)\.)?([a-z0-9]+)\.")
 _ID_LENGTH = 64
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
@@ -75,7 +75,7 @@ _SPACES = re.compile(r"\s+")
 
 
 def family_of(model_id: str) -> str:
-    """Who understands what an answer of this model carries: its maker's models on Bedrock, or the model alone."""
+    """Return the family that understands answers of this model: its maker's models on Bedrock, or the model alone."""
     maker = _MAKER.match(model_id)
     return f"{FAMILY}/{maker[1] if maker else model_id}"
 
@@ -94,13 +94,13 @@ def begins_with_thinking(message: Message, family: str) -> bool:
 
 
 def with_cache_point(block: dict[str, Any], extra: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The block, and behind it the cache point that `extra` asks for, if it does."""
+    """Return the block, and behind it the cache point of `extra`, if it has one."""
     point = _cache_point(dict(extra))
     return [block] if point is None else [block, point]
 
 
 def _cache_point(extra: dict[str, Any]) -> dict[str, Any] | None:
-    """The cache point that these fields ask for, which are taken out of them."""
+    """Return the cache point in these fields, and remove it from them."""
     own, other = extra.pop("cachePoint", None), extra.pop("cache_control", None)
     if own is not None:
         return {"cachePoint": own}
@@ -111,12 +111,13 @@ def _cache_point(extra: dict[str, Any]) -> dict[str, Any] | None:
 
 @attrs.define
 class Conversation:
-    """The blocks of the system prompt and the turns, as they come together.
+    """The blocks of the system prompt and the turns so far.
 
-    family  of the model that is asked (`family_of`)
+    family  of the model (`family_of`)
     called  whether some turn holds a call of a tool, or its result
 
-    Raises CapabilityUnsupported for what cannot be said.
+    Raises:
+        CapabilityUnsupported: If a part has no form in this API.
     """
 
     family: str
@@ -188,7 +189,7 @@ class Conversation:
         content = [block for part in message.content for block in self._blocks(part)]
         result: dict[str, Any] = {"toolUseId": self._ids.of_result(message), "content": content}
         if message.is_error:
-            # Not every model takes the field, so that success is not told; and an error without a word is refused.
+            # Not every model takes the field, so success has none; and an error without a word is refused.
             result |= {"content": content or [{"text": "error"}], "status": "error"}
         return result
 

@@ -49,7 +49,9 @@ def chat_body(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because they are refused.
 
-    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+
+    Raises:
+        CapabilityUnsupported: If this API or this model cannot take the request.
     """
     model = request.model
     given, dropped = supported_params(model, account, _out_of_range(model))
@@ -73,7 +75,7 @@ def chat_body(
 def embed_body(request: EmbeddingRequest) -> dict[str, Any]:
     """The body. `input_type`, which Cohere insists on, is the request's purpose; for none, that of a document.
 
-    Vectors for a search differ from those of what is searched: a query needs `purpose="query"`.
+    Vectors of a query differ from those of the documents: a query needs `purpose="query"`.
     """
     purpose = request.purpose or "document"
     body: dict[str, Any] = {
@@ -88,7 +90,7 @@ def embed_body(request: EmbeddingRequest) -> dict[str, Any]:
 
 
 def _out_of_range(model: ModelConfig) -> dict[str, str]:
-    """The settings whose values Cohere does not take, each with what it does."""
+    """Return the settings with values that Cohere does not take, each with the reason."""
     refused: dict[str, str] = {}
     if model.top_p is not None and not 0.01 <= model.top_p <= 0.99:
         refused["top_p"] = "0.01 to 0.99 here"
@@ -167,7 +169,7 @@ def _messages(request: ChatRequest) -> list[dict[str, Any]]:
 
 
 def _message(message: Message) -> dict[str, Any] | None:
-    """The message, or None where nothing of it is left to say: an empty turn is refused."""
+    """Return the message, or None if it is empty: an empty turn is refused."""
     wire: dict[str, Any]
     match message.role:
         case Role.SYSTEM | Role.DEVELOPER:

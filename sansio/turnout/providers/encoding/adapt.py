@@ -3,10 +3,10 @@
 Every dialect builds its body from the adapted request. What does not depend on the dialect's shape is decided here, so
 that it holds for all of them:
 
-- a field in an `extra` reaches the provider whose scope it is in (`turnout.extras`); the flat fields of an assistant's
+- a field in an `extra` reaches the provider of its scope (`turnout.extras`); the flat fields of an assistant's
   message that a provider made go back to that provider only;
 - a tool that runs at a provider is sent to the providers that it has a definition for;
-- what an assistant's turn holds besides text, and the provider's turns cannot hold, is left out or put into words;
+- parts of an assistant's turn that the provider's turns cannot hold are left out or put into words;
 - calls with one id get different ones, and so do their results;
 - a tool's name that the provider does not accept is replaced, and the response gets the caller's name back.
 """
@@ -56,8 +56,8 @@ class Target:
 
     Attributes:
         name: The provider's name, for errors.
-        scopes: Whose extra fields it receives, the most general scope first.
-        family: The `Message.origin` whose flat extra fields it receives back.
+        scopes: The scopes of the extra fields that it receives, the most general one first.
+        family: The `Message.origin` of messages that it gets back with their flat extra fields.
         tool_names: The tool names that it accepts.
         unsupported: What becomes of a tool that the provider has no definition for.
         media_in_answers: Whether an assistant's turn can hold images and sound that another provider made.
@@ -81,7 +81,7 @@ class AdaptedRequest(ChatRequest):
     Attributes:
         given: The caller's request.
         caller_names: The caller's names of tools by the names that were sent instead.
-        omitted: What was left out because the provider has nothing like it.
+        omitted: The parts and settings that were left out because the provider has nothing like them.
     """
 
     given: ChatRequest = attrs.field(kw_only=True)
@@ -149,7 +149,7 @@ def caller_names(request: ChatRequest) -> Mapping[str, str]:
 
 
 def omitted(request: ChatRequest) -> tuple[str, ...]:
-    """Return what was left out of the request because its provider has nothing like it."""
+    """Return the parts and settings that were left out because the provider has nothing like them."""
     return request.omitted if isinstance(request, AdaptedRequest) else ()
 
 
@@ -206,7 +206,7 @@ def _with_known_parts(message: Message, target: Target) -> Message:
 
     Commentary is text there. Most dialects cannot hold images and sound in an assistant's turn: the transcript of sound
     is text there, and the rest of what another provider made is left out. A request must not fail because an earlier
-    model answered with an image. The maker gets back what it made.
+    model answered with an image. The maker gets its own part back.
     """
     if not _has_made_parts(message) or message.origin == target.family:
         return message

@@ -1,6 +1,6 @@
 """Turns of two roles, each a list of blocks, as Anthropic and Bedrock take a conversation.
 
-Neighbours of one role are one turn. The tool results come first in it, because the results for an assistant's turn must
+Neighbours of one role are one turn. The tool results are first in it, because the results for an assistant's turn must
 be at the beginning of the next turn.
 """
 

@@ -42,7 +42,7 @@ def supported_params(
 
     Args:
         model: The model and the settings.
-        account: The account, whose entry knows what its models take.
+        account: The account. Its entry in the catalog has the settings that its models take.
         also_unsupported: Settings that this request cannot have, each with the reason, or "" if it needs none.
         ruled_out: Settings that the turns before rule out. The caller did not choose wrongly, so they are always left
             out.

@@ -1,6 +1,6 @@
 """Names of tools as a provider accepts them.
 
-A caller's name may hold what the Model Context Protocol allows: letters, digits and `_ - . : /`, up to 128 characters.
+A caller's name may be any of the Model Context Protocol: letters, digits and `_ - . : /`, up to 128 characters.
 Most providers accept fewer characters and fewer of them. A name that is not accepted is replaced by one that is; the
 response's tool calls get the caller's name back.
 
@@ -53,7 +53,7 @@ class ToolNameRule:
             wanted = f"_{wanted}"
         if len(wanted) <= self.max_length and wanted not in taken:
             return wanted
-        # Two long names often differ only near their ends, so the rest is told apart by a hash of the whole name.
+        # Two long names often differ only near their ends, so a hash of the whole name keeps them different.
         digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
         return f"{wanted[: self.max_length - _HASH_LENGTH - 1]}_{digest}"
 

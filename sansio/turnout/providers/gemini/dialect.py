@@ -40,7 +40,7 @@ _MODELS = LenientDecoder(Models)
 
 
 def _flag(value: bool | str | None) -> bool | None:
-    """Return a setting that may come from a variable of the environment."""
+    """Return a setting, which may be text of a variable of the environment."""
     if isinstance(value, str):
         return value.strip().lower() in ("true", "1", "yes", "on")
     return value

@@ -1,7 +1,7 @@
 """The body of a Gemini request for embeddings, and the method that takes it.
 
-Sources: the Gemini API reference ("Embeddings"), that of Vertex AI, and Google's own client (google-genai), which tells
-which models Vertex AI asks by which method.
+Sources: the Gemini API reference ("Embeddings"), that of Vertex AI, and Google's own client (google-genai), which shows
+the method of each model at Vertex AI.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from turnout.errors import CapabilityUnsupported
 __all__ = ["embed_body"]
 
 _PURPOSES = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
-# Those that Vertex AI asks as AI Studio does; older ones, such as text-embedding-005, know `predict` only.
+# Models with one method at Vertex AI and at AI Studio; older ones, such as text-embedding-005, know `predict` only.
 _EMBED_CONTENT = re.compile(r".*(gemini|maas)")
 _ONE_AT_A_TIME = re.compile(r".*maas")
 
@@ -23,7 +23,8 @@ _ONE_AT_A_TIME = re.compile(r".*maas")
 def embed_body(request: EmbeddingRequest, model_id: str, *, vertex: bool) -> tuple[str, dict[str, Any]]:
     """The method and its body, for a model's id without `models/`.
 
-    Raises CapabilityUnsupported for several texts where the model takes one.
+    Raises:
+        CapabilityUnsupported: If there are several texts and the model takes one.
     """
     purpose = _PURPOSES.get(request.purpose or "", request.purpose)
     if vertex and not _EMBED_CONTENT.match(model_id):

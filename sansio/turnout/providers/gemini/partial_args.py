@@ -26,7 +26,7 @@ class _Text:
 
 @attrs.define(eq=False)
 class PartialArguments:
-    """One call whose arguments are put together: strings of one path are joined, other values are replaced.
+    """One call and its arguments so far: strings of one path are joined, other values are replaced.
 
     Attributes:
         name: The name of the function.

@@ -37,7 +37,7 @@ from turnout.providers.schemas.subset import SchemaSubset
 __all__ = ["FAMILY", "generate_body"]
 
 FAMILY = "gemini"
-# What the documentation of thought signatures gives for calls that came from another model.
+# The value of the documentation of thought signatures for calls of another model.
 FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 # Ids that were made here because the server sent none: they mean nothing to the server.
 _MADE_ID = re.compile(r"call_\d+_\d+\Z")
@@ -56,7 +56,7 @@ _NEAREST_LEVELS = (
         {"MINIMAL": "LOW"},
     ),
 )
-# The ends of names that tell a reference's media type: Vertex AI takes none without one.
+# The ends of names, each with the media type of such a reference: Vertex AI takes none without one.
 _SUFFIXES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -94,7 +94,11 @@ _LEVELS = {
 
 
 def generate_body(request: ChatRequest, schemas: SchemaSubset | None, *, vertex: bool = False) -> dict[str, Any]:
-    """The body. Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model."""
+    """Return the body.
+
+    Raises:
+        CapabilityUnsupported: If this API or this model cannot take the request.
+    """
     model = request.model
     system, contents = _contents(request)
     body: dict[str, Any] = {"contents": contents}

@@ -211,7 +211,7 @@ class GeminiReader:
     # -- usage --------------------------------------------------------------------------------------------------
 
     def _report_usage(self, wire: UsageWire) -> None:
-        """Take a report. Counters are cumulative, come and go, and hold each until it is reported again."""
+        """Take a report. Counters are cumulative, and each one holds until it is reported again."""
         known, reported = self._usage, False
         for name in _USAGE_FIELDS:
             value = getattr(wire, name)

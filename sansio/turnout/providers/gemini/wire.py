@@ -1,6 +1,6 @@
 """The shapes of Gemini's responses. Every field is optional, because each is missing somewhere.
 
-Parts are kept raw: what the vocabulary has no word for goes back to the provider unchanged.
+Parts are kept raw: fields that the vocabulary lacks go back to the provider unchanged.
 """
 
 from __future__ import annotations

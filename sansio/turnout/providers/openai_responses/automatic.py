@@ -1,7 +1,7 @@
-"""The provider that `create("openai")` makes: chat completions, and Responses for what a model takes there alone.
+"""The provider that `create("openai")` makes: chat completions, and Responses if a model takes the request there alone.
 
 Which requests those are is data in the catalog (`ModelRule.needs_responses`, `ModelRule.responses_efforts`). With an
-`api` of its own a provider uses that one alone, and refuses such a request.
+own `api` a provider uses that one alone, and refuses such a request.
 """
 
 from __future__ import annotations

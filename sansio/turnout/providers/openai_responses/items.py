@@ -2,8 +2,8 @@
 
 Source: the OpenAI API reference, "Create a model response", and its guides on conversation state and reasoning.
 
-- A system prompt that leads the conversation is its instructions; those that stand elsewhere are items in their places.
-- A call is an item of its own, and so is its result; those of tools that take free text are other ones.
+- A system prompt that leads the conversation is its instructions; every other one is an item in its place.
+- A call is one item, and its result is another. Calls of tools that take free text have another type.
 - An assistant's turn that this family made gets back every item that it was made of, in its place: the `Opaque` of a
   message or a call is the place of one, and its words or its call are those that the turn holds now; all
   others are sent as they came. Nobody else's are sent.
@@ -45,16 +45,17 @@ __all__ = ["conversation", "family_of"]
 
 
 def family_of(account: ProviderAccount) -> str:
-    """Who understands the items of this account's answers. Chat completions of the same vendor do not."""
+    """Return the family that understands the items of this account's answers; chat completions are not in it."""
     return f"{account.spec.name}-responses"
 
 
 def conversation(
     request: ChatRequest, account: ProviderAccount, *, stored: bool = False
 ) -> tuple[str | None, list[dict[str, Any] | msgspec.Raw]]:
-    """The instructions and the items. `stored` says that the provider keeps answers, so that names are enough.
+    """Return the instructions and the items. If `stored`, the provider keeps answers, so their ids are enough.
 
-    Raises CapabilityUnsupported for what cannot be said.
+    Raises:
+        CapabilityUnsupported: If a part has no form in this API.
     """
     instructions: str | None = None
     messages = request.messages
@@ -86,7 +87,7 @@ def conversation(
     return instructions, items
 
 
-# -- what users, systems and tools say --------------------------------------------------------------------------------
+# -- users, systems and tools -----------------------------------------------------------------------------------------
 
 
 def _plain(parts: Iterable[Part]) -> bool:
@@ -120,11 +121,11 @@ def _file(part: File) -> dict[str, Any]:
     return {"filename": part.filename or "file", "file_data": data_url(part.data or b"", part.media_type)}
 
 
-# -- what assistants said ---------------------------------------------------------------------------------------------
+# -- assistants -------------------------------------------------------------------------------------------------------
 
 
 class _Head(msgspec.Struct):
-    """What tells of an opaque piece where it belongs, and whether it can be read again."""
+    """The fields of an opaque part that decide its place, and whether it can be read again."""
 
     type: str = ""
     call_id: str | None = None
@@ -139,13 +140,13 @@ _HEAD = LenientDecoder(_Head)
 
 @attrs.define
 class _Turn:
-    """The items of one assistant's turn. `place` is that of the message whose words are being collected."""
+    """The items of one assistant's turn. `place` is that of the message that collects words."""
 
     extra: Mapping[str, Any]
     items: list[dict[str, Any] | msgspec.Raw] = attrs.field(factory=list)
     place: Mapping[str, Any] = attrs.field(factory=dict)
     words: list[Text | Refusal] = attrs.field(factory=list)
-    _reasoning: int = 0  # how many items of reasoning stand at the end
+    _reasoning: int = 0  # how many items of reasoning are at the end
 
     def add(self, item: dict[str, Any] | msgspec.Raw, *, reasoning: bool = False) -> None:
         self.end_message()
@@ -231,7 +232,7 @@ def _call(call: ToolCall, call_id: str, *, custom: bool = False) -> dict[str, An
 
 
 def _spoken(kept: Any, words: list[Text | Refusal]) -> list[dict[str, Any]]:
-    """The parts of a message: as they came, with the words of today; where these do not fit, the words alone."""
+    """Return the parts of a message as they were received, with its present words; if they do not fit, only these."""
     left = list(words)
     parts: list[dict[str, Any]] = []
     for part in kept if isinstance(kept, list) else ():

@@ -1,4 +1,4 @@
-"""What the message keeps of an item of the output, for the next turn.
+"""The part of an output item that the message keeps for the next turn.
 
 Every item leaves an opaque part in the message, at its position. Of a message and of a call, that part holds all but
 the words and the call, which parts and calls of the vocabulary hold; of every other item it holds the whole.
@@ -14,7 +14,7 @@ __all__ = ["EMPTY_MESSAGE", "kept_item", "waits_for_caller"]
 EMPTY_MESSAGE = b'{"type":"message"}'
 """What is kept of a message before its end. It keeps the words of two messages apart, even if the end is missing."""
 
-# Items by which a model asks the caller to do something. The output of one may follow it, if the provider did it.
+# Items that give the caller something to do. The output of one may follow it, if the provider did it.
 _WAITING = frozenset({"computer_call", "local_shell_call", "shell_call", "apply_patch_call", "mcp_approval_request"})
 
 
@@ -39,11 +39,11 @@ def kept_item(kind: str, raw: bytes, call_id: str | None = None) -> bytes:
         if words is None:
             parts.append(part)
         elif part.get(words):
-            # Log probabilities say nothing to the model, and are longer than its words.
+            # Log probabilities are of no use to the model, and are longer than its words.
             parts.append({name: value for name, value in part.items() if name not in (words, "logprobs")})
     return encode({**fields, "content": parts})
 
 
 def waits_for_caller(kind: str, execution: str | None) -> bool:
-    """Return whether an item asks the caller to do something that is no call of a tool of the request."""
+    """Return whether an item gives the caller something to do that is no call of a tool of the request."""
     return kind in _WAITING or (kind == "tool_search_call" and execution == "client")

@@ -3,7 +3,7 @@
 A server may number its items, name them, or both; and it may get either wrong. Seen: ids that are empty, equal for all
 items, new in each event, or different at the end; positions that are always 0, missing, or shifted at the end. So:
 
-- The position in the output comes first, together with the type of the item. If several items of one type share a
+- The position in the output decides first, together with the type of the item. If several items of one type share a
   position, the id of the call or of the item chooses among them.
 - Without a position, the id of the call does, then the id of the item, then the newest open item of the type.
 - An item that is whole is not changed any more: what begins at its position is another item.
@@ -46,7 +46,7 @@ class Words:
         self.length += len(piece)
 
     def rest_of(self, whole: str) -> str:
-        """Return what the whole text has more than the pieces; "" if it does not begin with them."""
+        """Return the rest of the whole text behind the pieces; "" if it does not begin with them."""
         if len(whole) <= self.length:
             return ""
         known = "".join(self.pieces)
@@ -66,9 +66,9 @@ class OutputItem:
         name: The name of the tool, of an item that is a call.
         is_commentary: Whether the text of the message is commentary.
         words: The texts so far, by kind and number of their part.
-        voice: Of reasoning: whether the caller gets its summary or its content. They say the same.
+        voice: Of reasoning: whether the caller gets its summary or its content. Both have the same content.
         cited: How many annotations of each part were taken.
-        with_logprobs: The parts whose log probabilities were taken.
+        with_logprobs: The parts with log probabilities that were taken.
         position: Of a call: its position among the calls of the response.
         whole: Whether the item is whole.
         claimed: Whether an entry of the final output is this item.
@@ -90,7 +90,7 @@ class OutputItem:
     claimed: bool = False
 
     def agrees_with(self, item: Item) -> bool:
-        """Return whether the item can be the whole of what is known of this one."""
+        """Return whether the item can be the whole of this one, as far as this one is known."""
         if self.kind in CALLS and self.name is not None and item.name not in (None, "", self.name):
             return False
         length = self.length
@@ -276,7 +276,7 @@ def _repeats(known: OutputItem, item: Item) -> bool:
 
 
 def _texts_of(item: Item) -> list[str]:
-    """Return the texts of an item: what it says in its own words, in each form in which it says it."""
+    """Return the texts of an item, in each form that it has."""
     if item.type == "function_call":
         return [arguments_of(item.arguments) or ""]
     if item.type == "custom_tool_call":

@@ -39,8 +39,10 @@ def response_body(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model or this API refuses them.
 
-    Nothing is stored with the provider unless `extra` says so: what the next turn needs comes with the answer.
-    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+    Nothing is stored with the provider, except if `extra` demands it: the answer holds everything for the next turn.
+
+    Raises:
+        CapabilityUnsupported: If this API or this model cannot take the request.
     """
     model = request.model
     rule = account.spec.rule(model.model_id) or ModelRule(pattern="")
@@ -91,7 +93,7 @@ def count_body(request: ChatRequest, account: ProviderAccount) -> dict[str, Any]
 
 
 def _reasons(request: ChatRequest, account: ProviderAccount) -> bool:
-    """Whether the model may reason: one that cannot refuses to be asked for its encrypted reasoning."""
+    """Return whether the model may reason: one that cannot refuses a request for encrypted reasoning."""
     rule = account.spec.rule(request.model.model_id)
     return rule is None or "reasoning_effort" not in rule.unsupported
 
@@ -102,7 +104,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.extra.get("type") == "custom":
         described = {"description": tool.description} if tool.description else {}
         return {"name": tool.name, **described, **tool.extra}
-    # Here a tool is strict unless it is said not to be, which makes every parameter a required one.
+    # Here a tool is strict by default, which makes every parameter a required one.
     return {"type": "function", "strict": False, **function_of(tool), **tool.extra}
 
 

@@ -71,8 +71,8 @@ class ResponseReader:
         dialect: Makes the errors.
         accumulator: The response.
         headers: The header fields of the response.
-        ceiling: The tokens that the request allows for the answer, if it says so.
-        in_background: Whether the request asks for a response in the background.
+        ceiling: The tokens that the request allows for the answer, if it has a limit.
+        in_background: Whether the request is for a response in the background.
         done: Whether the terminal event was read.
     """
 
@@ -83,9 +83,9 @@ class ResponseReader:
     in_background: bool = False
     done: bool = False
     _items: OutputItems = attrs.field(factory=OutputItems)
-    _at: object = None  # the part whose text is being added
-    _waiting: dict[str, None] = attrs.field(factory=dict)  # what the caller is to do, by the ids of the calls
-    _is_cut: bool = False  # whether an item says that it is incomplete
+    _at: object = None  # the part that gets text now
+    _waiting: dict[str, None] = attrs.field(factory=dict)  # the tasks of the caller, by the ids of the calls
+    _is_cut: bool = False  # whether an item is marked as incomplete
     _audio: AudioBuilder | None = None
 
     def read_chunk(self, event: str, data: bytes, events: list[Event]) -> TurnoutError | None:
@@ -138,7 +138,7 @@ class ResponseReader:
             self._audio = None
 
     def apply(self, response: WholeResponse, data: bytes, events: list[Event]) -> TurnoutError | None:
-        """Read a whole response: only what its events did not say goes to the caller."""
+        """Read a whole response. The caller gets only the pieces that no event had."""
         self.accumulator.raw = data
         self._read_life(response)
         raws = [bytes(raw) for raw in response.output or ()][:MAX_ITEMS]
@@ -183,7 +183,7 @@ class ResponseReader:
         return None
 
     def _read_life(self, response: WholeResponse) -> None:
-        """Read what every event of a response's life says of it."""
+        """Read the fields that every event of a response's life has."""
         accumulator = self.accumulator
         accumulator.response_id = accumulator.response_id or response.id
         accumulator.served_model = accumulator.served_model or response.model
@@ -319,7 +319,7 @@ class ResponseReader:
     # -- calls --------------------------------------------------------------------------------------------------
 
     def _name_call(self, known: OutputItem, item: Item, events: list[Event]) -> None:
-        """Note what an item says of its call: the id, the name, and fields that go back with it."""
+        """Note the id and the name of a call, and the fields that go back with it."""
         known.name = known.name or item.name or None
         id = item.call_id or item.id
         if known.position is None:
@@ -369,7 +369,7 @@ class ResponseReader:
             accumulator.text(delta, events)
 
     def _complete(self, item: OutputItem, kind: Kind, index: int, whole: str | None, events: list[Event]) -> None:
-        """Add what the whole of a text has more than its deltas. If it differs from them, they hold."""
+        """Add the rest of a whole text behind its deltas. If it differs from them, they hold."""
         words = item.words.get((kind, index))
         rest = (whole if words is None else words.rest_of(whole)) if whole else None
         if rest:

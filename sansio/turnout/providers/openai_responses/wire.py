@@ -1,6 +1,6 @@
 """The shapes of Responses bodies and stream events. Every field is optional, because each is missing somewhere.
 
-Items are kept raw beside what is read of them, because the next turn has to hold them unchanged.
+Items are kept raw beside the fields that are read, because the next turn has to hold them unchanged.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Item(msgspec.Struct, gc=False):
     summary: list[Content] | None = None
     status: str | None = None
     phase: str | None = None
-    execution: str | None = None  # of a tool search: who runs it
+    execution: str | None = None  # of a tool search: `client` or `server` runs it
     namespace: str | None = None
     caller: Any = None
     result: Any = None  # of an image generation, the image in base64

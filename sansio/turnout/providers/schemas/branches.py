@@ -62,7 +62,7 @@ def _types(schema: Mapping[str, Any]) -> set[str] | None:
 
 
 def _values(schema: Any) -> set[tuple[str, Any]] | None:
-    """The only values that match, where they are few and plain."""
+    """Return the only values that match, if they are few and plain."""
     if not isinstance(schema, Mapping):
         return None
     values = [schema["const"]] if "const" in schema else schema.get("enum")

@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema: which demand something, of what types of values, and where schemas stand in them.
+"""The keywords of JSON Schema: which demand something, of which types of values, and which hold other schemas.
 
 Source: JSON Schema 2020-12, core and validation; with those of earlier drafts and of OpenAPI that are still met.
 """
@@ -16,7 +16,7 @@ ANNOTATIONS = frozenset(
 )
 """They describe and demand nothing (validation, section 9), and may be left out."""
 
-# Keywords whose value is a schema, a list of schemas, or a mapping of names to schemas.
+# Keywords that hold a schema, a list of schemas, or a mapping of names to schemas.
 ONE = frozenset("items additionalProperties not if then else contains propertyNames unevaluatedItems".split())
 ONE |= {"unevaluatedProperties"}
 LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
@@ -72,6 +72,6 @@ _OF_ANY = frozenset().union(*_OF_TYPES.values())
 
 
 def for_type(schema: Mapping[str, Any], type_name: str) -> dict[str, Any]:
-    """The keywords that say something of values of this type: the others are met by every one of them."""
+    """Return the keywords that restrict values of this type: every value meets the others."""
     own = _OF_TYPES.get(type_name, frozenset())
     return {keyword: value for keyword, value in schema.items() if keyword in own or keyword not in _OF_ANY}

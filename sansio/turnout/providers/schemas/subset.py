@@ -1,8 +1,8 @@
 """The part of JSON Schema that a provider holds its answers to, and a user's schema in it.
 
-What providers call JSON Schema is a subset of it, and no two subsets are the same. A schema is said in the provider's
-words only where that means the same: nothing that it demands is ever left out. What cannot be said is an error that
-names the keyword, and where it stands.
+Each provider takes a subset of JSON Schema, and no two subsets are the same. A schema is translated into the provider's
+subset only if that means the same: no demand of it is ever left out. Everything else is an error that
+names the keyword and its place.
 
 One thing is narrowed: where every object must be closed, one that says nothing of other properties is closed, for what
 it then allows it had allowed before.
@@ -22,8 +22,8 @@ __all__ = ["SchemaSubset", "SchemaUnsupported"]
 class SchemaUnsupported(CapabilityUnsupported):
     """A schema that a provider cannot hold its answers to.
 
-    keyword  what it does not take; "" where that is the schema as a whole
-    pointer  where that stands: a JSON pointer into the user's schema, as `#/properties/age`
+    keyword  the keyword that it does not take; "" for the schema as a whole
+    pointer  its place: a JSON pointer into the user's schema, as `#/properties/age`
     """
 
     def __init__(self, message: str = "", *, keyword: str = "", pointer: str = "") -> None:
@@ -34,16 +34,16 @@ class SchemaUnsupported(CapabilityUnsupported):
 
 @attrs.frozen(kw_only=True)
 class SchemaSubset:
-    """What a provider takes.
+    """The keywords and forms that a provider takes.
 
     keywords         those that it takes, of those that demand something and of those that only describe
     formats          values of `format`
     closed           whether every object must refuse properties that it does not name
     all_required     whether every property must be required
-    references       to anything, also to what they stand in (`recursive`); not to that (`flat`); or none (`inline`)
-    lone_references  whether nothing may stand beside a `$ref`
+    references       to anything, also to a schema around them (`recursive`); not to that (`flat`); or none (`inline`)
+    lone_references  whether nothing may be beside a `$ref`
     root_object      whether the whole must be an object, and no choice of several
-    typed            whether every schema must say its type
+    typed            whether every schema must have its type
     type_lists       whether `type` may be a list
     enums            the kinds of values in an `enum`
     min_items        values of `minItems`; None takes all

@@ -1,6 +1,6 @@
-"""The subsets of JSON Schema that providers take, as their guides on structured outputs tell them. Data only.
+"""The subsets of JSON Schema that providers take, from their guides on structured outputs. Data only.
 
-A provider that is not here takes what it is given, as far as is known.
+A provider that is not here takes every schema, as far as is known.
 """
 
 from __future__ import annotations

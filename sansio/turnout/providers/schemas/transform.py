@@ -1,4 +1,4 @@
-"""How a schema is said in a provider's subset (`turnout.providers.schemas.subset`)."""
+"""Translate a schema into a provider's subset (`turnout.providers.schemas.subset`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 __all__ = ["transform"]
 
 _BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
-_MOST_INLINED = 10_000  # a small schema whose references fan out can be endless without being recursive
+_MOST_INLINED = 10_000  # references of a small schema that fan out can be endless without being recursive
 
 
 def transform(schema: Mapping[str, Any], subset: SchemaSubset, what: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class _SchemaTransformer:
         schema, pointer = self.root, "#"
         seen: set[str] = set()
         while "$ref" in schema and not demands(schema) - {"$ref"}:
-            # What stands for the whole is said in its place: many want to see an object there.
+            # A reference for the whole is replaced by its target: many providers require an object there.
             pointer = str(schema["$ref"])
             if pointer in seen or pointer == "#":
                 self._refuse("$ref", "#", "it refers to itself")
@@ -96,7 +96,7 @@ class _SchemaTransformer:
     # -- the same in other words ----------------------------------------------------------------------------------
 
     def _reshaped(self, schema: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
-        """The schema with keywords that are not taken said by others, where these mean the same."""
+        """Return the schema with other keywords in place of those that are not taken, if these mean the same."""
         takes = self.subset.keywords
         made = {name: value for name, value in schema.items() if name not in NOT_DEMANDS or name in takes}
         for name in [name for name in made if name not in takes and is_idle(name, made[name])]:
@@ -137,7 +137,7 @@ class _SchemaTransformer:
         return {"anyOf": [{"type": one, **for_type(schema, one)} for one in types], **apart}
 
     def _enumerated(self, schema: dict[str, Any], pointer: str) -> dict[str, Any]:
-        """Values of kinds that may not be enumerated are types of their own, where these have no other values."""
+        """Replace values that may not be enumerated by their types, if these have no other values."""
         values = schema["enum"]
         if not isinstance(values, list):
             self._refuse("enum", f"{pointer}/enum", "it is no list")
@@ -233,14 +233,14 @@ class _SchemaTransformer:
         return found
 
     def _resolved(self, schema: Any, pointer: str) -> Any:
-        """A schema, or what it refers to, to look at."""
+        """Return a schema, or the schema that it refers to."""
         for _ in range(16):
             if not (isinstance(schema, Mapping) and "$ref" in schema):
                 return schema
             schema = self._find(str(schema["$ref"]), pointer)
         return schema
 
-    # -- what is demanded of every schema -------------------------------------------------------------------------
+    # -- demands on every schema ----------------------------------------------------------------------------------
 
     def _check_shape(self, schema: Mapping[str, Any], pointer: str) -> None:
         subset = self.subset
