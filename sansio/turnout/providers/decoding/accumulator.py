@@ -1,4 +1,4 @@
-"""One answer while it is received: dialects put pieces in; events and the response come out.
+"""One answer while it is received: dialects put pieces in, and take events and the response out.
 
 The rules here hold for every dialect:
 
@@ -144,7 +144,7 @@ class ResponseAccumulator:
         self.whole_part(Opaque(json), events)
 
     def announce_opaque(self, json: bytes, events: list[Event]) -> None:
-        """Tell the caller of an opaque part whose position was reserved."""
+        """Give the caller an opaque part that has a reserved position."""
         events.append(PartReady(Opaque(json)))
 
     def growing_part(self, part: GrowingPart) -> None:
@@ -238,7 +238,7 @@ class ResponseAccumulator:
             arguments: A piece of the arguments.
             signature: The provider's proof for the call.
             extra: Fields that go back to the provider with the call.
-            starts_call: Whether the protocol says that a call begins here: it is a new one, even with a known id.
+            starts_call: Whether the protocol begins a call here: it is a new one, even with a known id.
             is_custom_tool: Whether the tool takes text and not JSON: then the arguments stay as they are.
 
         Returns:
@@ -290,7 +290,7 @@ class ResponseAccumulator:
         name: str | None = None,
         arguments: str | None = None,
     ) -> None:
-        """Add what a repetition of a known call has more than its fragments. If it differs from them, they hold."""
+        """Add the rest of a known call that is repeated whole. If it differs from the fragments, they hold."""
         call, id = self._calls.calls[position], known_id(id)
         announce = (id is not None and self._calls.set_id(position, id)) or bool(name and call.name is None)
         if name and call.name is None:

@@ -1,6 +1,6 @@
-"""Content-Encoding gzip and deflate, undone piece by piece, and bounded in what they may make of a body.
+"""Content-Encoding gzip and deflate, undone piece by piece, with bounds on the size of the result.
 
-A kilobyte of deflate can stand for a megabyte, so a small answer could fill the memory. Two bounds stop that, both at
+A kilobyte of deflate can hold a megabyte, so a small answer could fill the memory. Two bounds stop that, both at
 the same place however the body was cut into reads:
 
 * never more than `Expansion.limit` bytes for one answer;
@@ -24,7 +24,7 @@ __all__ = ["BLOCK", "ENCODINGS", "ContentDecoder", "Expansion"]
 ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
 # Bytes of input between two looks at the ratio. Deflate's own limit is 1,032 to 1, so one block gives at most 4 MB.
 BLOCK: Final = 4096
-# Bytes that are decoded at a time: what is held besides what the reader keeps.
+# Bytes that are decoded at a time: the most that is held beside the bytes that the reader keeps.
 _PIECE: Final = 65536
 # With it another member of a gzip body begins (RFC 1952, section 2.2); what begins otherwise is padding.
 _MAGIC: Final = b"\x1f\x8b"
@@ -34,10 +34,10 @@ _MAGIC: Final = b"\x1f\x8b"
 class Expansion:
     """What decompression may make of one body.
 
-    limit  bytes, whatever came in: the size of the largest document that is read (see `exchange.DOCUMENT_LIMIT`)
+    limit  bytes, for input of any size: the size of the largest document that is read (see `exchange.DOCUMENT_LIMIT`)
     free   bytes up to which the ratio does not matter
-    ratio  bytes for each byte that came in. Recorded streams reach 44 to 1, and so do vectors that are zero but for one
-           number in fifty; what is made to explode comes near 1,000 to 1.
+    ratio  bytes for each byte of input. Recorded streams reach 44 to 1, and so do vectors that are zero but for one
+           number in fifty; hostile input reaches nearly 1,000 to 1.
     """
 
     limit: int = 256 * 1024 * 1024
@@ -49,7 +49,7 @@ _USUAL = Expansion()
 
 
 class ContentDecoder:
-    """One compressed body. `encoding` is one of `ENCODINGS`; deflate comes with or without the zlib head.
+    """One compressed body. `encoding` is one of `ENCODINGS`; deflate may have the zlib head or lack it.
 
     `failure` stands once the body is broken or has grown out of bounds; `finished` once its compressed end has come,
     and no further member of a gzip body has begun.
@@ -62,13 +62,13 @@ class ContentDecoder:
         # 47 takes a gzip or a zlib head; a raw deflate stream has none and is tried once the head has failed.
         self._zlib = zlib.decompressobj(47)
         self._begun = b"" if encoding == "deflate" else None
-        self._behind: bytes | None = None  # after the end of a member, what came so far; None within one
+        self._behind: bytes | None = None  # after the end of a member, the bytes so far; None within one
         self._padding = False
         self._taken = 0
         self._given = 0
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """The decoded bytes, in pieces that are to be taken one after the other. After them `failure` may stand."""
+        """The decoded bytes, in pieces that are to be taken one after the other. After them `failure` may be set."""
         if self._begun is not None:
             data, self._begun = self._begun + data, None
             if len(data) < 2:
@@ -100,7 +100,7 @@ class ContentDecoder:
         return self._behind is not None
 
     def _member(self, data: bytes) -> bytes:
-        """What of `data` is to be inflated; nothing where it is padding, or may yet be."""
+        """Return the bytes of `data` to inflate; none if it is padding, or may still be."""
         if self._behind is None:
             return data
         behind = self._behind = self._behind + data
@@ -113,7 +113,7 @@ class ContentDecoder:
         return b""
 
     def _inflate(self, block: bytes) -> Iterator[bytes]:
-        """Member by member: what is left of a block behind the end of one begins the next."""
+        """Inflate member by member: the rest of a block behind the end of one begins the next."""
         while block and self.failure is None:
             yield from self._inflate_member(block)
             if not self._zlib.eof:
@@ -130,7 +130,7 @@ class ContentDecoder:
                 yield from self._inflate_slowly(before, block)
                 return
             yield piece
-            # With less than was asked for, zlib holds nothing back; else it may, though it has taken the whole block.
+            # If it returns less than the limit, zlib holds nothing back; else it may, though it took the whole block.
             if self._zlib.eof or len(piece) < _PIECE:
                 return
             block = self._zlib.unconsumed_tail

@@ -33,7 +33,7 @@ __all__ = ["ErrorDetails", "aws_error_type", "parse_error", "read_error_body"]
 # The fields that hold an error, or another holder of one.
 _HOLDERS = ("error", "errors", "Error", "detail", "exception", "fault")
 MAX_LAYERS = 4
-# Where codes can be, the most telling first. A path has steps; `*` is each member of a list, `|` is between names.
+# The places of codes, the most precise first. A path has steps; `*` is each member of a list, `|` is between names.
 _CODE_FIELDS = "code|error_type|type|status|reason|limit_source|error_code|status_code|__type|name"
 _CODE_PATHS = (
     "error.details.error_code",  # Anthropic
@@ -88,15 +88,15 @@ _ECHOES = frozenset({"input", "request", "prompt", "messages", "body", "url", "h
 
 @attrs.frozen(kw_only=True)
 class ErrorDetails:
-    """What an error says.
+    """The contents of an error.
 
     Attributes:
         message: Its words.
         text: Its words and those of the error behind it (a gateway's `metadata.raw`).
-        codes: Codes, types and reasons as text, the most telling first. Bare HTTP numbers are left out.
+        codes: Codes, types and reasons as text, the most precise first. Bare HTTP numbers are left out.
         status: The HTTP status that the body implies, 400 to 599.
         details: Google's typed details.
-        waits: The fields that say how long to wait, by name.
+        waits: The fields with a time to wait, by name.
         headers: The header fields of the error behind it.
         request_id: The provider's id for the request.
         body: The body as text.
@@ -131,7 +131,7 @@ def read_error_body(body: bytes) -> ErrorDetails:
 
 
 def parse_error(value: Any) -> ErrorDetails:
-    """Read an error as a JSON value: the whole document, or what an event of a stream holds."""
+    """Read an error as a JSON value: the whole document, or the content of an event."""
     if isinstance(value, list) and value:
         value = value[0]
     if not isinstance(value, Mapping):
@@ -327,7 +327,7 @@ def _codes_behind(raw: str) -> tuple[str, ...]:
 
 
 def aws_error_type(text: str) -> str:
-    """Return the name of an error of Amazon's without what is around it: `namespace#ThrottlingException:http://…/`."""
+    """Return the bare name of an error of Amazon: `namespace#ThrottlingException:http://…/`."""
     return text.partition(":")[0].rpartition("#")[2]
 
 

@@ -42,7 +42,7 @@ def _codes(*groups: tuple[ErrorClass, str]) -> ErrorCodes:
     return MappingProxyType({code: kind for kind, codes in groups for code in codes.split()})
 
 
-# Shared by many vendors, or so telling that no other could mean something else by them.
+# Shared by many vendors, or so clear that no other vendor can mean something else by them.
 _CODES = _codes(
     (ContentFiltered, "content_filter content_policy_violation responsibleaipolicyviolation cyber_policy"),
     (ContentFiltered, "data_inspection_failed datainspectionfailed bio_policy misalignment_policy_violation"),
@@ -72,7 +72,7 @@ _CODES = _codes(
     (RateLimited, "rate_limit_error openrouter_in_flight_budget"),
 )
 
-# What these say about an in-band error that has no status; beside a status they say nothing that it does not.
+# The classes of an in-band error that has no status. Beside a status, these parts of codes decide nothing.
 _PARTS_OF_CODES: tuple[tuple[tuple[str, ...], ErrorClass], ...] = (
     (("insufficient_quota",), QuotaExceeded),
     (("rate_limit", "too_many_requests", "throttl", "resource_exhausted"), RateLimited),
@@ -85,12 +85,12 @@ _PARTS_OF_CODES: tuple[tuple[tuple[str, ...], ErrorClass], ...] = (
     (("invalid", "bad_request", "badrequest", "unsupported", "validation"), InvalidRequest),
     (("overload", "unavailable"), Overloaded),
 )
-# What these say about the account, beside a status that leaves it open (Anthropic adds such codes from time to time).
+# Codes about the account, beside a status that leaves it open (Anthropic adds such codes from time to time).
 _ACCOUNT_CODES: tuple[tuple[str, frozenset[int | None], ErrorClass], ...] = (
     (r"spend_limit|credit_balance|spending_limit", frozenset({None, 200, 400, 403, 429}), QuotaExceeded),
     (r"cmek_|(?:\A|_)organization_|(?:\A|_)access_denied", frozenset({None, 200, 400, 403}), PermissionDenied),
 )
-# Codes that say just what is wrong with a request: a sentence about lengths beside them was echoed, or is about a
+# Codes that name the exact fault of a request: a sentence about lengths beside them was echoed, or is about a
 # parameter.
 _PLAINLY_INVALID = re.compile(
     r"unsupported_|invalid_value|invalid_type|invalid_image|invalid_json|missing_required|unknown_parameter"
@@ -104,7 +104,7 @@ _STATUSES: Mapping[int, ErrorClass] = MappingProxyType(
         402: QuotaExceeded,
         403: PermissionDenied,
         **dict.fromkeys((404, 405, 410), NotFound),
-        # The official SDKs repeat these three: a request that timed out, met a lock, or came too early.
+        # The official SDKs repeat these three: a request that timed out, met a lock, or was too early.
         **dict.fromkeys((408, 409, 425), ServerError),
         **dict.fromkeys((413, 414, 431), RequestTooLarge),
         **dict.fromkeys((421, 423, 424), ServerError),  # a wrong connection, a lock, a server behind this one
@@ -168,7 +168,7 @@ _CREDIT = (
     r"|insufficient (?:account )?(?:balance|credits?|funds)|balance is insufficient"  # MiniMax, in a 200
     r"|(?:valid )?payment (?:instrument|method) (?:must be provided|is required)|enable billing"
 )
-# What is wrong with an account, or where it is, so that another provider can accept the same request.
+# Faults of an account or of its country: another provider can accept the same request.
 _ACCOUNT = (
     r"\borganization has been disabled\b|\b(?:organization|account) must be (?:verified|activated)"
     r"|\baccount (?:has been |is |was )?(?:suspended|deactivated|disabled|locked|blocked|not (?:active|authorized))"
@@ -226,7 +226,7 @@ class _Row:
         error: The class.
         statuses: The statuses that leave it open.
         words: A regular expression, searched in the text in lower case.
-        also_plain: Whether the words decide even beside a code that says what is wrong with the request.
+        also_plain: Whether the words decide even beside a code that names the fault of the request.
     """
 
     error: ErrorClass
@@ -265,8 +265,8 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
 
     Args:
         status: The HTTP status; None for an error inside a stream.
-        details: What its body says.
-        provider_codes: What this provider's own codes mean.
+        details: The contents of its body.
+        provider_codes: The classes of this provider's codes.
     """
     names = [name.lower() for name in details.codes]
     known = _known_code(names, provider_codes or {}) or _account_code(names, status) or _known_code(names, _CODES)
@@ -320,7 +320,7 @@ def is_batch_too_large(error: ErrorClass, status: int | None, details: ErrorDeta
     Args:
         error: The class of the error.
         status: The HTTP status; None for an error inside a stream.
-        details: What its body says.
+        details: The contents of its body.
     """
     if status == 413 or (status == 429 and error is ContextLengthExceeded):
         return True
@@ -342,7 +342,7 @@ def _limit_class(text: str, names: list[str]) -> ErrorClass:
             limit, need = [int(number.replace(",", "")) for number in found.groups()][::order]
             if need > limit:
                 return ContextLengthExceeded  # one request is above the whole limit: no wait makes it fit
-    # Groq and OpenRouter report a daily allowance as any other limit, and others say so of theirs.
+    # Groq and OpenRouter report a daily allowance as any other limit, and others name it.
     plainly_a_rate = "rate limit exceeded" in text or any("rate_limit" in name for name in names)
     daily = any("perday" in name for name in names) or (not plainly_a_rate and _DAILY_WORDS.search(text) is not None)
     return QuotaExceeded if daily else RateLimited

@@ -1,4 +1,4 @@
-"""From what a provider says about a failure to the typed error: one place for every dialect.
+"""Make the typed error of a provider's error: one place for every dialect.
 
 `read_error_body` reads the body of an error status and `parse_error` a JSON value (an error inside a 200); `to_error`
 makes the typed error. `turnout.providers.decoding.error_classes` decides its class. Every text of the server passes the
@@ -39,7 +39,7 @@ CODE_LIMIT = 200
 ReadErrorBody = Callable[[int, Headers, bytes], ProviderError]
 
 _NO_SECRETS = Redactor()
-# What a 404 that is about a thing of the provider's names; one about the path has other words.
+# Things of the provider that a 404 may name; one about the path has other words.
 _NAMES_A_THING = re.compile(r"\b(?:models?|deployments?|engines?|files?|batch(?:es)?|responses?|threads?)\b")
 _BARE = frozenset({"", "not found", "method not allowed", "page not found", "resource not found", "404 page not found"})
 
@@ -58,11 +58,11 @@ def to_error(
     """Return the typed error of an error response.
 
     Args:
-        details: What the body says.
+        details: The contents of the body.
         status: Of the response. Of an error inside a 200, the status that its body implies counts.
         headers: Of the response.
         provider: The provider's name.
-        provider_codes: What this provider's own codes mean.
+        provider_codes: The classes of this provider's codes.
         body: The body, for `ProviderError.body`.
         redact: Removes the account's secrets, which some servers repeat.
         url: Of the request. A 404 that blames the path names it.
@@ -112,7 +112,7 @@ def error_reader(
     """Return the `read_error` of an exchange with this provider."""
 
     def read(status: int, headers: Headers, body: bytes) -> ProviderError:
-        if status == 407:  # a provider never says this
+        if status == 407:  # no provider sends this
             return AuthenticationFailed(
                 "a proxy on the way wants a user name and password: give them in its URL, "
                 "http://user:password@host:port",
@@ -120,7 +120,7 @@ def error_reader(
                 provider=provider,
             )
         if 300 <= status < 400:
-            # Without its query, which may hold what was meant for the other place alone.
+            # Without its query, which may hold secrets for the other place alone.
             target = (headers.get("location") or "").partition("?")[0] or "an address that it does not name"
             return NotFound(
                 f"the base URL redirects to {escape_controls(redact(target))}; set that as the base URL, because "
@@ -144,7 +144,7 @@ def error_reader(
 
 
 def _should_retry(headers: Headers) -> bool | None:
-    """Return what the provider says about a retry, in the field of the SDKs that Stainless makes."""
+    """Return whether the provider wants a retry, from the field of the SDKs that Stainless makes."""
     return {"true": True, "false": False}.get((headers.get("x-should-retry") or "").strip().lower())
 
 
@@ -161,7 +161,7 @@ def _blames_path(details: ErrorDetails) -> bool:
 
 
 def _about_url(status: int, url: str) -> str:
-    """Return the URL that was not found, and what is probably wrong with it."""
+    """Return the URL that was not found, and its probable fault."""
     path = urlsplit(url).path
     steps = [step for step in path.split("/") if step]
     repeated = next((f"/{step}" for step, following in itertools.pairwise(steps) if step == following), None)

@@ -48,7 +48,7 @@ def one_line(text: str) -> str:
 
 
 def _inside(page: str, tag: str) -> str:
-    """Return what is between the first opening and the first closing tag of this name."""
+    """Return the text between the first opening and the first closing tag of this name."""
     lower = page.lower()
     start = -1
     while True:

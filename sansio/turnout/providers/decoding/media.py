@@ -29,7 +29,7 @@ _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 
 
 def media_type_of(data: bytes, otherwise: str) -> str:
-    """Return the media type that the first bytes tell; `otherwise` if they tell none."""
+    """Return the media type that the first bytes show; `otherwise` if they show none."""
     if data[:4] == b"RIFF" and data[8:12] in _RIFF:
         return _RIFF[data[8:12]]
     return next((kind for start, kind in _SIGNATURES if data.startswith(start)), otherwise)
@@ -68,7 +68,7 @@ class AudioBuilder:
     """Sound that is received in pieces, with its transcript.
 
     Attributes:
-        media_type: The media type that the request asked for; None if it is to be found out.
+        media_type: The media type of the request; None if the bytes decide.
         id: The id under which the provider keeps the sound.
     """
 

@@ -1,4 +1,4 @@
-"""What a response's header fields say: how long to wait, the rate limits, and the request's id.
+"""Read a response's header fields: how long to wait, the rate limits, and the request's id.
 
 Times are seconds from now; `turnout.providers.decoding.waits` reads their forms.
 """
@@ -21,7 +21,7 @@ _REQUEST_IDS = (
     "x-generation-id", "mistral-correlation-id", "x-kong-request-id", "x-debug-trace-id", "cf-ray",
 )  # fmt: skip
 
-# The fields that ask for a wait, and the seconds in a unit of a bare number. The more precise one goes first.
+# The fields with a wait, and the seconds in a unit of a bare number. The more precise one goes first.
 _WAIT_FIELDS = (("retry-after-ms", 1e-3), ("x-ms-retry-after-ms", 1e-3), ("retry-after", 1.0), ("x-retry-after", 1.0))
 # The instant at which Anthropic accepts requests of a subscription again.
 _UNIFIED_RESET = "anthropic-ratelimit-unified-reset"
@@ -38,7 +38,7 @@ _LIMIT_FIELD = re.compile(
 )
 _LEADING_NUMBER = re.compile(r" *([0-9]+(?:\.[0-9]+)?)")
 # Members and parameters of the structured fields, and the numbers that they are: `limit` and `q` the quota,
-# `remaining` and `r` what is left of it, `reset` and `t` the seconds until it is full again.
+# `remaining` and `r` the rest of it, `reset` and `t` the seconds until it is full again.
 _STRUCTURED = {
     "limit": "limit",
     "q": "limit",
@@ -64,7 +64,7 @@ def requested_wait(
     fields: Mapping[str, object] | None = None,
     message: str = "",
 ) -> Wait:
-    """Return the wait that the provider asks for; its `unread` is the first value that could not be read.
+    """Return the wait that the provider requires; its `unread` is the first value that could not be read.
 
     The header fields go first, then a google.rpc.RetryInfo among the body's `details`, then the body's own `fields`,
     then a wait that the message announces. On a 429 the reset of a limit that is used up is last, because it says when
@@ -158,7 +158,7 @@ def _windows(headers: Headers) -> list[tuple[str, RateWindow]]:
 
 
 def _add(numbers: dict[str, float], what: str, number: float | None) -> None:
-    # -1 stands for "not known" (Azure), and so does a reset of 0; a remaining of 0 is a true 0.
+    # -1 means "not known" (Azure), and so does a reset of 0; a remaining of 0 is a true 0.
     if number is not None and (number > 0 or (number == 0 and what == "remaining")):
         numbers[what] = number
 
@@ -200,7 +200,7 @@ def _limit_of(name: str) -> tuple[str, str] | None:
 
 @functools.lru_cache(maxsize=512)
 def _kind_of(of: str) -> str | None:
-    """Return what the limit is on. Images, seconds of audio and the like have no place in the vocabulary."""
+    """Return the unit of the limit. Images, seconds of audio and the like have no place in the vocabulary."""
     if of.startswith("ietf"):
         return "tokens" if "token" in of else "requests"
     if not of or _REQUESTS.match(of):

@@ -1,4 +1,4 @@
-"""Reads a streamed response, for every dialect whose frames hold JSON.
+"""Reads a streamed response, for every dialect that has JSON in its frames.
 
 The reader knows the ends and accidents of the framing: frames that cannot be read, errors inside the stream, JSON in
 place of a stream, a body that breaks off, an answer without an end. The dialect's `ChunkReader` knows what a frame
@@ -76,7 +76,7 @@ class ChunkReader(Protocol):
         ...
 
     def flush(self, events: list[Event]) -> None:
-        """Put into the response what is held back: nothing more will be received."""
+        """Put the pieces that are held back into the response: nothing more will be received."""
         ...
 
 
@@ -102,20 +102,20 @@ class StreamReader:
         accumulator: The response as far as it was received.
         provider: The provider's name, for errors.
         chunks: The dialect's reader of frames.
-        failure: The error that stands; None if there is none.
+        failure: The error that ended the reading; None if there is none.
         complete: Whether the response is whole.
     """
 
     accumulator: ResponseAccumulator
     provider: str
     chunks: ChunkReader
-    # None until the first byte tells an event stream from the JSON array that some servers send in place of one.
+    # None until the first byte shows whether it is an event stream, or the JSON array that some servers send instead.
     _parser: FrameParser[Any] | None = None
     _limits: ResponseLimits = LIMITS
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
     _stopped: bool = attrs.field(default=False, init=False)  # a limit was reached: nothing more is read
-    # White space before the first byte that tells the framing.
+    # White space before the first byte that shows the framing.
     _blank: bytes = attrs.field(default=b"", init=False)
     # Events that are no content, until content follows them: a failure before it can be retried unseen.
     _held: list[Event] = attrs.field(factory=list, init=False)
@@ -195,7 +195,7 @@ class StreamReader:
         events: list[Event] = []
         parser = self._parser if self._parser is not None else SseParser()
         can_end = self.can_end
-        # A last frame that the framing did not end is read too: a server that dies tells the most there.
+        # A last frame that the framing did not end is read too: a server that dies reports the cause there.
         self._read_closely(parser.receive_end(), events)
         stray = parser.stray if isinstance(parser, SseParser) else b""
         if stray and self.failure is None and not self.complete and parser.failure is None:
@@ -235,13 +235,13 @@ class StreamReader:
                 if accumulator.raw_finish_reason is not None and len(events) != before:
                     self._nothing_after_finish = False
         for frame in frames:
-            over = chunks.done or self._stopped  # what follows the terminator is not read, also after an error
+            over = chunks.done or self._stopped  # nothing behind the terminator is read, also after an error
             if over:
                 return
             data = frame if isinstance(frame, bytes) else frame.data
             if not data or data.isspace():
                 continue
-            # After an error inside the stream no event goes out any more. What follows it is still read, because
+            # After an error inside the stream no event goes out any more. The rest is still read, because
             # usage does (seen at OpenRouter).
             sent = events if self.failure is None else []
             before = len(sent)
@@ -290,7 +290,7 @@ class StreamReader:
             self._break(f"more than {MAX_UNREADABLE} events in a row cannot be read")
 
     def _count_kept(self, size: int) -> None:
-        """Count the memory of a frame whose JSON values are kept: log probabilities and citations."""
+        """Count the memory of a frame with JSON values that are kept: log probabilities and citations."""
         self._kept = self.accumulator.kept
         self._kept_memory += _KEPT_FACTOR * size
         if self._kept_memory > 4 * self._limits.output:

@@ -1,7 +1,7 @@
 """Which tool call a fragment belongs to, for every dialect.
 
-A fragment says at most four things: an index, a name, an id and a piece of the arguments. Servers leave out each of
-them, repeat each of them and change the id between the chunks of one call. The rules, by what a fragment has:
+A fragment has at most four fields: an index, a name, an id and a piece of the arguments. Servers leave out each of
+them, repeat each of them and change the id between the chunks of one call. The rules, by the fields of a fragment:
 
 - An index without a call: a name begins a call. Without a name, a known id continues the call of that id, and a
   fragment with neither continues the newest call until its arguments are whole.
@@ -60,7 +60,7 @@ class CallBuilder:
         self.size += len(arguments)
 
     def rest_of(self, whole: str) -> str:
-        """Return what the whole arguments have more than the pieces; "" if they do not begin with them."""
+        """Return the rest of the whole arguments behind the pieces; "" if they do not begin with them."""
         if len(whole) <= self.size:
             return ""
         known = "".join(self.pieces)
@@ -75,7 +75,7 @@ class CallBuilder:
         return self._scanner.is_whole and not self.is_custom_tool
 
     def build(self, made_id: str, *, cut: bool) -> ToolCall:
-        """Return the call. `cut` says that a limit ended the answer, so that missing arguments were never written."""
+        """Return the call. With `cut`, a limit ended the answer, so missing arguments were never written."""
         arguments = "".join(self.pieces)
         empty = arguments.strip() in ("", "null") and not self.is_custom_tool
         if empty and not (cut and not arguments):
@@ -158,7 +158,7 @@ class ToolCallFragments:
         return None if id is not None and arguments and call.is_whole else newest
 
     def _continues(self, position: int, id: str | None, name: str, arguments: str | None) -> bool:
-        """Return whether a fragment with a name continues this call, whose id does not differ from the fragment's."""
+        """Return whether a fragment with a name continues this call. The two ids do not differ."""
         call = self.calls[position]
         if call.name is None or not call.is_whole:
             return True

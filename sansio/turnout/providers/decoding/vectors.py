@@ -74,7 +74,7 @@ def packed_vectors(rows: Sequence[str]) -> Vectors:
 
 
 def check_dimensions(vectors: Vectors, request: EmbeddingRequest) -> None:
-    """Compare the length of the vectors with the length that was asked for.
+    """Compare the length of the vectors with the length in the request.
 
     Raises:
         RemoteProtocolError: They differ. Vectors of another length corrupt a vector store.

@@ -1,4 +1,4 @@
-"""How long a provider asks to wait, in all the forms in which servers write that.
+"""Read how long to wait, in all the forms in which servers write that.
 
 A wait is a number of seconds, or an instant: an instant becomes seconds by the server's own `Date`, because the clock
 on this side may be wrong. Without a `Date` it stays an instant (`Wait.at`), which the router compares with its clock.
@@ -67,10 +67,10 @@ _WAIT = re.compile(
 
 @attrs.frozen(kw_only=True)
 class Wait:
-    """What a provider says about waiting.
+    """The wait that a provider requires.
 
     Attributes:
-        seconds: How long to wait, more than 0; None if nothing says.
+        seconds: How long to wait, more than 0; None if it is not known.
         at: The instant to wait for, in seconds since 1970, if the server's clock is not known.
         unread: The value that is meant as a wait and could not be read; "" if there is none.
     """
@@ -110,7 +110,7 @@ def parse_wait(value: object, date: str | None = None, *, scale: float = 1.0) ->
         return NO_WAIT
     if isinstance(value, int | float):
         return _of_number(float(value), date, scale) if abs(value) < _EPOCH_IN_MS * 1000 else NO_WAIT
-    text = str(value).partition(";")[0].strip()  # parameters of a structured field say nothing about the wait
+    text = str(value).partition(";")[0].strip()  # parameters of a structured field are not about the wait
     if not text:
         return NO_WAIT
     number = duration_of(text)
@@ -163,7 +163,7 @@ def _amount(words: str) -> float:
     return total
 
 
-# The same few come with every response: "6ms", "1s".
+# Every response has the same few: "6ms", "1s".
 @functools.lru_cache(maxsize=512)
 def _go_duration(text: str) -> float | None:
     if not _DURATION.match(text):

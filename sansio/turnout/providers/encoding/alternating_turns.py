@@ -45,7 +45,9 @@ class Turns:
 
     def strip_prefill(self) -> None:
         """Remove white space from the end of the text that the answer continues: Anthropic refuses a turn with it."""
-        last = self.turns[-1] if self.turns else {"role": "", "content": []}
-        block = last["content"][-1] if last["role"] == "assistant" else None
+        if not self.turns or self.turns[-1]["role"] != "assistant":
+            return
+        blocks: list[Any] = self.turns[-1]["content"]
+        block = blocks[-1]
         if isinstance(block, dict) and isinstance(block.get("text"), str):
-            last["content"][-1] = {**block, "text": block["text"].rstrip()}
+            blocks[-1] = {**block, "text": block["text"].rstrip()}
