@@ -31,7 +31,7 @@ from turnout.http.http1 import Http1Exchange
 from turnout.http.http1_server import MalformedRequest, RequestReader
 from turnout.messages import Message
 from turnout.providers import create
-from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
+from turnout.providers.content_coding import ENCODINGS, ContentDecoder
 from turnout.providers.exchange import HttpExchange
 from turnout.redaction import escape_controls
 from turnout.simulation.scenario_file import ScenarioError, read_scenario

@@ -16,7 +16,7 @@ from turnout.chat import RateLimit
 from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.http import Headers, HttpRequest
-from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
+from turnout.providers.content_coding import ENCODINGS, ContentDecoder
 from turnout.providers.json_codec import fits_memory
 from turnout.providers.limits import ResponseLimits
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, unquote_plus
 
 from turnout.errors import LocalProtocolError
 from turnout.http import SECRET_HEADERS, SECRET_QUERY, Headers, HttpRequest, shown_url
-from turnout.providers.decoding.content_coding import ENCODINGS, ContentDecoder
+from turnout.providers.content_coding import ENCODINGS, ContentDecoder
 from turnout.redaction import SECRET_NAME, secret_forms
 from turnout_io.testing.playback import copy_error
 from turnout_io.testing.replies import BodyStep, TransportFault

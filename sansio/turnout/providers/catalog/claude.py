@@ -104,7 +104,7 @@ ANTHROPIC = ProviderSpec(
             reasoning_off="between_tools",
             first_token=MINUTES,
         ),
-        # Opus 5, Sonnet 5 and Haiku 5.5 reason unless told not to, and so do later models of Haiku.
+        # Opus 5, Sonnet 5 and Haiku 5.5 reason by default, and so do later models of Haiku.
         ModelRule(
             pattern=r"claude-((opus|sonnet)-5(?!-[5-9](?!\d))|haiku-([5-9]|\d\d))",
             unsupported=_CLAUDE_SAMPLING,
@@ -142,7 +142,7 @@ BEDROCK = ProviderSpec(
     error_codes=codes(
         (ServerError, "modelerrorexception modelstreamerrorexception modeltimeoutexception internalserverexception"),
     ),
-    # Sources: the guides of Amazon Nova 2 and of OpenAI's models on Bedrock; what the latter were seen to take.
+    # Sources: the guides of Amazon Nova 2 and of OpenAI's models on Bedrock; requests that the latter took.
     models=(
         *(_on_bedrock(rule) for rule in ANTHROPIC.models),
         ModelRule(

@@ -1,4 +1,4 @@
-"""Models that many hosts and gateways serve, under names of their own: the facts that hold wherever a model runs.
+"""Models that many hosts and gateways serve, under other names: the facts that hold wherever a model runs.
 
 A host may put the maker before a model's name (`moonshotai/Kimi-K3`), a path (`accounts/fireworks/models/kimi-k3`), or
 write `p` for the dot of a version. So the patterns match behind any of that, in upper and lower case.

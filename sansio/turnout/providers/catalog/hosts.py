@@ -153,7 +153,7 @@ GITHUB = ProviderSpec(
     apis=("chat", "responses"),
     capabilities=ALL_CHAT | EMBEDS | SEES,
     openai_compat=OpenAICompat(max_tokens="max_completion_tokens", unsupported=frozenset({"top_k"})),
-    # OpenAI's models refuse here what they refuse there.
+    # OpenAI's models refuse the same settings here.
     models=(*OPENAI_MODELS, *GATEWAY_MODELS),
 )
 
@@ -279,7 +279,7 @@ MODELSCOPE = ProviderSpec(
         json_schema=False,
         unsupported=PENALTIES | {"logprobs", "top_k"},
     ),
-    # Not those that can only think, or never do, which say so at the end of their names.
+    # Not those that can only think, or never do: the end of their names shows it.
     models=(
         ModelRule(pattern=r"Qwen/Qwen3(\.\d+)?-\d[\d.]*B(-A\d+B)?$", reasoning_streams_only=True, first_token=MINUTES),
         *OPEN_MODELS,

@@ -1,6 +1,6 @@
 """The providers that Turnout knows by name. Data only: a new OpenAI-shaped one is one entry.
 
-Sources: each provider's API reference; where a provider does otherwise than it says, what it was seen to do.
+Sources: each provider's API reference; if a provider differs from its reference, the behaviour that was seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The makers of models who took over OpenAI's chat completions. Each entry holds how they differ.
+"""The makers of models that took over OpenAI's chat completions. Each entry holds the differences.
 
 Sources: the platforms' API references (docs.mistral.ai, api-docs.deepseek.com, docs.x.ai, docs.bigmodel.cn, docs.z.ai,
 platform.kimi.ai, alibabacloud.com/help/model-studio, docs.perplexity.ai, platform.minimax.io), and their guides to the
@@ -217,7 +217,7 @@ MISTRAL = ProviderSpec(
             first_token=MINUTES,
             prefill={"prefix": True},
         ),
-        # Before Small 4 and Medium 3.5 none could be told how much to reason, and smaller ones still cannot.
+        # Before Small 4 and Medium 3.5 no model took an effort, and smaller ones still take none.
         ModelRule(
             pattern=r"(open-|ministral|codestral|devstral|pixtral|voxtral|mistral-(tiny|saba|nemo))"
             r"|mistral-(small|medium|large)-(2[0-5]\d\d|260[12]|[23](\.[0-4])?(-|$))(?!5)",

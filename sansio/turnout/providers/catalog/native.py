@@ -1,4 +1,4 @@
-"""The providers that have a dialect of their own."""
+"""The providers that have their own dialect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GEMINI = ProviderSpec(
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS | READS | COUNTS,
     embedding_batch=100,
     models=(
-        # They do not reason: images, speech, vectors, and what is older than 2.5.
+        # They do not reason: images, speech, vectors, and models older than 2.5.
         ModelRule(
             pattern=r"(models/)?(gemini-(1|2\.0)|gemma-([123]n?-|\d+b)|imagen|veo|.*(embedding|-tts|-2\.5-.*image))",
             unsupported=frozenset({"reasoning_effort"}),
@@ -67,7 +67,7 @@ COHERE = ProviderSpec(
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=96,
     openai_compat=OpenAICompat(max_stop_sequences=5),
-    # A 498 is for a token that must not be said, in the request or in the answer.
+    # A 498 is for a forbidden token, in the request or in the answer.
     error_codes=codes((ContentFiltered, "498")),
     models=(
         # They do not think, and have no switch for it.

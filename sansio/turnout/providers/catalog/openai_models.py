@@ -92,7 +92,7 @@ OPENAI_MODELS = (
         reasoning_efforts=("minimal", *_TO_HIGH),
         first_token=MINUTES,
     ),
-    # They reason if told to.
+    # They reason on request.
     ModelRule(
         pattern=r"gpt-5\.1",
         unsupported_when_reasoning=SAMPLING,
@@ -112,7 +112,7 @@ OPENAI_MODELS = (
         first_token=MINUTES,
         needs_responses="tools_with_effort",
     ),
-    # They reason unless told not to.
+    # They reason by default.
     ModelRule(
         pattern=r"gpt-5\.5",
         unsupported_when_reasoning=SAMPLING,
@@ -122,7 +122,7 @@ OPENAI_MODELS = (
         needs_responses="tools_with_effort",
     ),
     # The name without a variant stays with chat completions as long as no effort is set. For tools it must then be
-    # told not to reason: the API refuses them otherwise.
+    # requested not to reason: the API refuses them otherwise.
     ModelRule(
         pattern=r"gpt-5\.6(-\d{4}|$)",
         unsupported_when_reasoning=SAMPLING,

@@ -1,4 +1,4 @@
-"""What the entries of the catalog are written with."""
+"""The parts of which the entries of the catalog are made."""
 
 from __future__ import annotations
 

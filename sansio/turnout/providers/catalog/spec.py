@@ -42,13 +42,13 @@ ReasoningReplay: TypeAlias = Literal[
 that called tools; as `reasoning` of the latter; as the `reasoning_details` that arrived; or as a signed part of the
 content (Mistral)."""
 
-# Models whose rule is remembered. Users may name models without end.
+# The number of models with a remembered rule. Users may name models without end.
 MOST_FOUND = 1000
 
 
 @attrs.frozen(kw_only=True)
 class ModelRule:
-    """What differs for the models whose id matches `pattern` (a regular expression, matched from the start of the id).
+    """The differences of models with an id that matches `pattern` (a regular expression, from the start of the id).
 
     Attributes:
         unsupported: Settings that the model answers with an error. Beside the names of settings: `response_format` (a
@@ -90,7 +90,7 @@ class ModelRule:
     prefill: Mapping[str, Any] | None = None
 
     def unsupported_at(self, effort: str | None) -> frozenset[str]:
-        """Return what it does not take at this reasoning effort; None if the request has none."""
+        """Return the settings that it does not take at this reasoning effort; None if the request has none."""
         thinking = self.reasons_by_default if effort is None else effort != "none"
         return self.unsupported | self.unsupported_when_reasoning if thinking else self.unsupported
 
@@ -117,7 +117,7 @@ class OpenAICompat:
             one (`thinking_and_effort`); or not at all.
         reasoning_replay_field: How its models get their reasoning back, unless the entry knows better of one
             (`ProviderSpec.reasoning_replay`).
-        prefill_path: The beginning of the path of a chat whose last message the model continues.
+        prefill_path: The beginning of the path of a chat that continues its last message.
         rename: Settings that have another name here.
         logprobs: Whether log probabilities are a flag and a number, or the number alone (`count`).
         name_on_tool_messages_only: Whether only the result of a tool may have a name.
@@ -172,12 +172,12 @@ class ProviderSpec:
         base_url_env: Variables that may hold the base URL, likewise.
         option_env: Other settings, and their variables.
         needs_key: Whether it refuses requests without a key.
-        capabilities: What it offers.
+        capabilities: Its capabilities.
         embedding_batch: The most texts in one embedding request.
         openai_compat: How it differs from OpenAI.
         schemas: The part of JSON Schema that it enforces; None takes every schema as it is.
         apis: Those of OpenAI's two APIs for answers that it has.
-        error_codes: Its own codes and statuses, if they say more than those that vendors share.
+        error_codes: Its own codes and statuses, if they are more precise than the shared ones.
         headers: Header fields of every request.
         models: What differs per model; the first rule that matches holds.
         system_in_turns: The models that take a system message between turns, as a pattern of their ids.
@@ -237,7 +237,7 @@ class ProviderSpec:
 
 @attrs.frozen(kw_only=True)
 class ProviderAccount:
-    """One account with a provider: what every dialect is made of.
+    """One account with a provider: the base of every dialect.
 
     Attributes:
         spec: The provider.
@@ -248,7 +248,7 @@ class ProviderAccount:
         headers: Header fields of every request, besides the key.
         unsupported: What happens to a setting that the model does not take: `raise` an error, or `drop` it and report
             that.
-        reasoning_replay: The field in which models get their reasoning back, in place of what the catalog knows.
+        reasoning_replay: The field in which models get their reasoning back, in place of the field in the catalog.
         limits: How much of a response is read.
     """
 

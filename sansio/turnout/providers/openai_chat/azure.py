@@ -21,15 +21,15 @@ from turnout.providers.urls import path_segment
 
 __all__ = ["AzureResource"]
 
-# The portal shows a deployment's whole URL, with its `api-version`: the resource is what comes before.
+# The portal shows a deployment's whole URL, with its `api-version`: the resource is the part before it.
 _SURFACE = re.compile(r"(?<=[^/])/openai(/.*)?\Z")
-# What is asked of a deployment; all else is asked of the resource.
+# The operations of a deployment; all others are of the resource.
 _OF_DEPLOYMENTS = frozenset({"/chat/completions", "/embeddings"})
 
 
 @attrs.frozen
 class AzureResource:
-    """Where OpenAI's models are asked at Azure, and by whose leave (`turnout.providers.openai_chat.dialect.Site`).
+    """The address and the credentials of OpenAI's models at Azure (`turnout.providers.openai_chat.dialect.Endpoint`).
 
     access_token  of Microsoft Entra ID, or a function that gives one just before each request is sent; else the key
     """

@@ -1,7 +1,7 @@
 """Which choice of a response is the answer.
 
-Requests ask for one choice, and servers number it as they like: 0, 1 throughout, or one more in each chunk. A response
-with several choices is one to a request for several, or of a server that sends more than it was asked for.
+Requests want one choice, and servers number it as they like: 0, 1 throughout, or one more in each chunk. A response
+with several choices is one to a request for several, or of a server that sends more than the request wants.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ChoicePicker:
 
     @property
     def takes_zero(self) -> bool:
-        """Whether a chunk whose only choice has the index 0, or none, surely belongs to the answer."""
+        """Whether a chunk of one choice with the index 0, or none, surely belongs to the answer."""
         return self._index in (None, 0) and self._held is None
 
     def begin(self) -> None:

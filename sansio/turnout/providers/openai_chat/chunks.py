@@ -159,7 +159,7 @@ class ChatChunkReader(TextReader):
             accumulator.usage = usage_of(choice.usage)
 
     def _several_messages(self, given: list[Any], events: list[Event]) -> None:
-        """Read the messages of one choice: what the model did with tools of the provider, and then its answer."""
+        """Read the messages of one choice: the use of tools of the provider, and then the answer."""
         decoded = [decode_any(bytes(raw)) for raw in given]
         messages = [message for message in decoded if isinstance(message, dict)]
         results = [position for position, message in enumerate(messages) if message.get("role") == "tool"]

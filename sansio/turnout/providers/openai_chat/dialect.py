@@ -53,11 +53,11 @@ _MODELS = LenientDecoder(ModelList)
 
 
 class Endpoint(Protocol):
-    """The address and the credentials of a service that offers OpenAI's models under rules of its own."""
+    """The address and the credentials of a service that offers OpenAI's models under other rules."""
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        """The variables whose absence makes the provider not-configured."""
+        """The variables that the provider lacks, so that it is not-configured."""
         ...
 
     @property
@@ -247,7 +247,7 @@ class OpenAIChat(Dialect):
 
 
 def _audio_type(request: ChatRequest) -> str | None:
-    """Return the media type of the sound that the request asks for, if its format has one."""
+    """Return the media type of the sound that the request wants, if its format has one."""
     audio = request.model.extra.get("audio")
     format = audio.get("format") if isinstance(audio, Mapping) else None
     return _AUDIO_TYPES.get(str(format))

@@ -38,7 +38,7 @@ def embedding_body(request: EmbeddingRequest, model: ModelConfig, compat: OpenAI
 
 
 def packed_embeddings(body: bytes) -> PackedEmbeddingList | None:
-    """Decode a list whose vectors are all base64; None for every other body, which is seen at its first vector."""
+    """Decode a list of vectors in base64; None for every other body, which is seen at its first vector."""
     try:
         return _decode_packed(body)
     except UNREADABLE:

@@ -35,8 +35,8 @@ class MessageReader:
     Attributes:
         accumulator: The response.
         prefix: Removes a prefill that the server repeats.
-        audio_type: The media type of sound that the request asked for, if it did.
-        is_commentary: Whether text is commentary, until a message says otherwise.
+        audio_type: The media type of the sound that the request wants, if it wants sound.
+        is_commentary: Whether text is commentary, until the next message with a phase.
     """
 
     accumulator: ResponseAccumulator
@@ -85,7 +85,7 @@ class MessageReader:
             self._opaque.extend("executed_tools", message.executed_tools)
 
     def repeat(self, message: Message, events: list[Event]) -> None:
-        """Read a whole message behind deltas, or behind other whole messages: only what is new in it counts."""
+        """Read a whole message behind deltas, or behind other whole messages: only its new pieces count."""
         accumulator = self.accumulator
         if not accumulator.has_content:
             self._whole_messages = True
@@ -116,7 +116,7 @@ class MessageReader:
         self._opaque.set(name, values)
 
     def flush(self, events: list[Event]) -> None:
-        """Put what is held back into the response."""
+        """Put the pieces that are held back into the response."""
         accumulator = self.accumulator
         if accumulator.raw_finish_reason is not None:
             accumulator.text(self.prefix.flush(), events)
@@ -151,7 +151,7 @@ class MessageReader:
             self.accumulator.text(self.prefix.feed(text), events)
 
     def _content_part(self, part: object, events: list[Event]) -> None:
-        """Read a part in place of a string: text, a refusal, an image, or thinking with parts of its own."""
+        """Read a part in place of a string: text, a refusal, an image, or thinking with inner parts."""
         if isinstance(part, str):
             self._add_text(part, events)
             return

@@ -54,10 +54,10 @@ class _Entry:
 
 @attrs.define(eq=False)
 class _Entries:
-    """A list field whose entries streams cut into fragments.
+    """A list field. Streams cut its entries into fragments.
 
     Attributes:
-        joined: The fields of an entry whose fragments are joined; a later value replaces an earlier one in all others.
+        joined: The fields of an entry that are joined from fragments; in others a later value replaces an earlier one.
     """
 
     joined: frozenset[str]

@@ -17,7 +17,7 @@ __all__ = ["PlainResponse", "read_plain_response"]
 
 @attrs.define
 class PlainResponse:
-    """What a plain response says.
+    """The contents of a plain response.
 
     Attributes:
         text: Not empty.
@@ -31,7 +31,7 @@ class PlainResponse:
 
 
 def read_plain_response(chunk: Chunk) -> PlainResponse | None:
-    """Return what a response says besides its usage and its names; None if it is not plain."""
+    """Return the contents of a response besides its usage and its names; None if it is not plain."""
     choices = chunk.choices
     if choices is None or len(choices) != 1:
         return None

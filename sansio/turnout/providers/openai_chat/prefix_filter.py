@@ -1,6 +1,6 @@
 """Removes the start of an answer that the request gave to the model, if the server repeats it.
 
-Mistral does. A caller who has that start already must not get it twice.
+Mistral does. A caller with that start must not get it twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PrefixFilter:
     _held: int = 0  # characters of the prefix that were received
 
     def feed(self, delta: str) -> str:
-        """Take a delta, and return what is new in it and in those held back."""
+        """Take a delta, and return the new text in it and in those held back."""
         if not self.prefix:
             return delta
         prefix, held = self.prefix, self._held
@@ -45,6 +45,6 @@ class PrefixFilter:
         return prefix[:held] + delta
 
     def flush(self) -> str:
-        """Return what is held back at the end: a repetition would have been as long as the prefix."""
+        """Return the text that is held back at the end: a repetition would have been as long as the prefix."""
         held, self.prefix, self._held = self.prefix[: self._held], "", 0
         return held

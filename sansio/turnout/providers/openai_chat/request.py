@@ -1,4 +1,4 @@
-"""The body of an OpenAI chat-completions request, with the habits of those who took over its shape.
+"""The body of an OpenAI chat-completions request, with the habits of other vendors of the same shape.
 
 Source: the OpenAI API reference, "Create chat completion"; differences by vendor are data in the catalog.
 """
@@ -41,7 +41,9 @@ def chat_body(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
-    Raises CapabilityUnsupported where the request cannot be said in this dialect, or to this model.
+
+    Raises:
+        CapabilityUnsupported: If this API or this model cannot take the request.
     """
     model, habits = request.model, account.spec.openai_compat
     rule = account.spec.rule(model.model_id) or _NO_RULE
@@ -109,7 +111,7 @@ def _switches_thinking(model: ModelConfig, habits: OpenAICompat) -> bool:
 
 
 def refused_effort(model: ModelConfig, habits: OpenAICompat, rule: ModelRule) -> dict[str, str]:
-    """The effort, where this model does not take the one that is asked for, with the reason."""
+    """Return the effort of the request with the reason, if this model does not take it."""
     effort = model.reasoning_effort
     if effort is None:
         return {}
@@ -148,7 +150,7 @@ def tools_of(
     wire: Callable[[Tool], dict[str, Any]],
     named: Callable[[str], dict[str, Any]],
 ) -> dict[str, Any]:
-    """The fields of a body that are about tools; `wire` says a tool and `named` the choice of one."""
+    """Return the fields of a body about tools; `wire` makes a tool and `named` the choice of one."""
     if not request.tools:
         return {}
     body: dict[str, Any] = {
@@ -209,7 +211,7 @@ def _response_format(request: ChatRequest, account: ProviderAccount) -> dict[str
 
 
 def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, Any] | None:
-    """The schema of the answer with its name; None where just any JSON is asked for."""
+    """Return the schema of the answer with its name; None if any JSON will do."""
     wanted = request.response_format
     if wanted is None or wanted.schema is None:
         return None

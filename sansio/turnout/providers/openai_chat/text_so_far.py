@@ -14,7 +14,7 @@ __all__ = ["TextSoFar"]
 
 @attrs.define(eq=False)
 class TextSoFar:
-    """Finds what is new in a text that repeats all texts of one kind.
+    """Finds the new end of a text that repeats all texts of one kind.
 
     It looks at each piece once, and joins them only for a text that is as long: the time is linear in the bytes that
     are received.
@@ -23,7 +23,7 @@ class TextSoFar:
     kind: Literal["text", "reasoning"]
     _pieces: list[str] = attrs.field(factory=list)
     _length: int = 0
-    _part: int = 0  # the first part whose pieces are not all taken
+    _part: int = 0  # the first part with pieces that are not taken
     _taken: int = 0  # how many of its pieces are
 
     def rest_of(self, whole: str, parts: Sequence[PartBuilder]) -> str | None:

@@ -15,7 +15,7 @@ def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
     """Return the usage in Turnout's words; absent if it counts neither the prompt nor the completion.
 
     `total_tokens` decides two doubts: whether the completion leaves out reasoning (xAI), and whether the prompt leaves
-    out what a cache read and wrote, which Anthropic's `input_tokens` do.
+    out the tokens that a cache read and wrote, which Anthropic's `input_tokens` do.
     """
     prompt = _first(wire.prompt_tokens, wire.input_tokens)
     completion = _first(wire.completion_tokens, wire.output_tokens)

@@ -117,7 +117,7 @@ class Choice(msgspec.Struct, gc=False):
     index: int | None = None
     delta: Message | None = None
     message: Message | None = None
-    messages: list[msgspec.Raw] | None = None  # Mistral: what it did with connectors, and then the answer
+    messages: list[msgspec.Raw] | None = None  # Mistral: its use of connectors, and then the answer
     finish_reason: str | int | None = None
     logprobs: Any = None
     usage: UsageWire | None = None  # Moonshot's place for it
@@ -156,7 +156,7 @@ class PackedEmbedding(msgspec.Struct, gc=False):
 
 
 class PackedEmbeddingList(msgspec.Struct, gc=False):
-    """A list whose vectors are all base64."""
+    """A list of vectors in base64."""
 
     data: list[PackedEmbedding]
     model: str | None = None

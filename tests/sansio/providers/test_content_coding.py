@@ -20,7 +20,7 @@ from turnout.errors import QuotaExceeded, RateLimited, RemoteProtocolError, Turn
 from turnout.events import Token
 from turnout.messages import Message
 from turnout.providers import create
-from turnout.providers.decoding.content_coding import BLOCK, ContentDecoder, Expansion
+from turnout.providers.content_coding import BLOCK, ContentDecoder, Expansion
 from turnout.providers.exchange import HttpExchange
 
 MIB = 1024 * 1024
