@@ -18,7 +18,7 @@ class NameTable(dict[str, T]):
     """A table by names, in which a key such as `openai/*` or `gpt-5*` is for every name that matches it.
 
     Attributes:
-        patterns: The keys with a wildcard, the longest first, because it says the most.
+        patterns: The keys with a wildcard. The longest one is first, because it is the most specific.
     """
 
     __slots__ = ("patterns",)
@@ -29,7 +29,7 @@ class NameTable(dict[str, T]):
         self.patterns = tuple(sorted(wild, key=len, reverse=True))
 
     def find(self, *names: str) -> T | None:
-        """Return the entry of the first name that has one of its own, else the first pattern that matches a name."""
+        """Return the entry of the first name that is a key, else of the first pattern that matches a name."""
         for name in names:
             found = self.get(name)
             if found is not None:

@@ -27,7 +27,7 @@ class Plain:
         return plain
 
     def _plain_names(self) -> list[str]:
-        # `repr=False` marks what is large or secret: the raw bytes of an answer, its trace.
+        # `repr=False` marks large or secret fields: the raw bytes of a response, its trace.
         return [field.name for field in attrs.fields(type(self)) if field.repr is not False]  # type: ignore[arg-type]
 
     def keys(self) -> Iterable[str]:
@@ -65,8 +65,10 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
 def to_plain(value: attrs.AttrsInstance) -> dict[str, Any]:
-    """The fields of a value, bytes as base64. One that has its default is left out: when there are more fields one
-    day, what was stored before can still be read."""
+    """Return the fields of a value, bytes as base64.
+
+    Fields with their default value are omitted, so that later versions with more fields can read stored values.
+    """
     plain: dict[str, Any] = {}
     for field in attrs.fields(type(value)):
         told = getattr(value, field.name)
@@ -79,7 +81,14 @@ def to_plain(value: attrs.AttrsInstance) -> dict[str, Any]:
 
 
 def from_plain(kind: type[T], plain: Mapping[str, Any], where: str) -> T:
-    """The value of this kind. Raises ValueError, which says `where` it stands."""
+    """Return an instance of this class from the result of `to_plain`.
+
+    Args:
+        where: The path of the value, for errors.
+
+    Raises:
+        ValueError: If a field is not known or does not fit.
+    """
     types = {field.name: str(field.type) for field in attrs.fields(kind)}
     if unknown := plain.keys() - types.keys():
         raise ValueError(
@@ -96,14 +105,22 @@ def from_plain(kind: type[T], plain: Mapping[str, Any], where: str) -> T:
 
 
 def as_mapping(told: object, where: str) -> dict[str, Any]:
-    """A copy of a JSON object. Raises ValueError."""
+    """Return a copy of a JSON object.
+
+    Raises:
+        ValueError: If the value is not an object.
+    """
     if not isinstance(told, Mapping):
         raise ValueError(f"{where} must be an object, not {type(told).__name__}")
     return dict(told)
 
 
 def each(plain: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tuple[Any, str]]:
-    """Return the items of a list, which may be absent, and the path of each. Raises ValueError."""
+    """Return the items of a list, which may be absent, and the path of each.
+
+    Raises:
+        ValueError: If the value is not a list.
+    """
     given = plain.get(name)
     path = f"{prefix}.{name}" if prefix else name
     if not isinstance(given, list | tuple | None):

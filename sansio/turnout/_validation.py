@@ -28,7 +28,7 @@ def _a(kind: type) -> str:
 
 
 def non_empty(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """A string with something other than white space in it."""
+    """Refuse a string that is empty or has only white space."""
     if not isinstance(value, str):
         raise TypeError(f"{where(instance, attribute)} must be a str, not {_kind(value)}")
     if not value.strip():
@@ -43,7 +43,7 @@ def string(instance: object, attribute: attrs.Attribute[Any], value: object) -> 
 def number(
     low: float | None = None, high: float | None = None, *, above: float | None = None
 ) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """A finite number within the bounds; `above` is an open lower bound. None where that is the field's default."""
+    """Return a validator for finite numbers within bounds; `above` is exclusive. None passes if it is the default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is None and attribute.default is None:
@@ -56,7 +56,7 @@ def number(
 
 
 def integer(low: int | None = None, high: int | None = None) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """A whole number within the bounds. None where that is the field's default."""
+    """Return a validator for integers within bounds. None passes if it is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is None and attribute.default is None:
@@ -87,7 +87,7 @@ def _check_range(
 
 
 def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """One of these words."""
+    """Return a validator that accepts only these words."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value not in words:
@@ -98,7 +98,7 @@ def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 
 def one_of_or_none(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """One of these words, or None."""
+    """Return a validator that accepts only these words and None."""
     validate_word = one_of(*words)
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -109,7 +109,7 @@ def one_of_or_none(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], No
 
 
 def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """One of this kind. None where that is the field's default."""
+    """Return a validator for instances of this class. None passes if it is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kind) and not (value is None and attribute.default is None):
@@ -119,7 +119,10 @@ def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 
 def mapping_to(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """A mapping from names to this kind. One that is no dict may make up its items when it is asked: it is trusted."""
+    """Return a validator for mappings from names to instances of this class.
+
+    Only the items of a dict are checked: another mapping may compute its items when they are used.
+    """
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, Mapping):
@@ -134,7 +137,7 @@ def mapping_to(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 
 def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """A tuple with nothing in it but instances of `kinds`."""
+    """Return a validator for tuples in which every item is an instance of one of these classes."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Iterable[object]) -> None:
         for place, item in enumerate(value):
@@ -146,7 +149,7 @@ def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 
 
 def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A copy of a mapping down to its leaves, so that what the caller changes later changes no request."""
+    """Return a deep copy of a mapping, so that later changes by the caller do not change the request."""
     if not value and (value is None or type(value) is dict):
         return {}
     if not isinstance(value, Mapping):
@@ -155,7 +158,7 @@ def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def json_values(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a value that JSON has no form for, and name where it is. None is for the field's own default."""
+    """Refuse a value that JSON cannot represent. The error has its path. Empty values pass unchecked."""
     if value:
         _check_json(value, where(instance, attribute))
 
@@ -175,7 +178,7 @@ def _check_json(value: object, path: str) -> None:
 
 
 def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...]:
-    """A tuple of what an iterable holds; a lone string is refused, for it is an iterable by accident."""
+    """Return the items of an iterable as a tuple. A string is refused: its characters are rarely meant as items."""
     if type(value) is tuple:
         return value
     if value is None:

@@ -1,4 +1,4 @@
-"""The answer of a model, and what every answer has: its usage, its limits, its end and its trace."""
+"""The response of a model, and its parts: usage, rate limits, finish reason and trace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def or_empty(trace: Trace | None) -> Trace:
     """Return `trace`, or one in which nothing was tried."""
     if trace is not None:
         return trace
-    from turnout.trace import Trace  # it takes some milliseconds to load, and few want it
+    from turnout.trace import Trace  # this import takes some milliseconds, and few programs use it
 
     return Trace()
 
@@ -48,7 +48,7 @@ class Usage(Plain):
     Attributes:
         prompt_tokens: The whole prompt, cached parts included.
         completion_tokens: The whole answer, reasoning included.
-        cached_tokens: Tokens of the prompt that came from the provider's cache.
+        cached_tokens: Tokens of the prompt that the provider read from its cache.
         cache_write_tokens: Tokens of the prompt that went into the provider's cache.
         cache_write_1h_tokens: Those of them that the cache keeps for an hour or longer.
         reasoning_tokens: Reasoning tokens of the answer.
@@ -114,7 +114,7 @@ class RateWindow(Plain):
 
 @attrs.frozen(kw_only=True)
 class RateLimit(Plain):
-    """What the answer's headers said about limits."""
+    """The limits that the headers of the response report."""
 
     requests: RateWindow | None = None
     tokens: RateWindow | None = None
@@ -161,7 +161,7 @@ class ChatResponse(Plain):
 
     @property
     def trace(self) -> Trace:
-        """How the answer was come by; `Trace()` where no router was asked."""
+        """The record of the call; `Trace()` if no router made it."""
         return or_empty(self._trace)
 
     @property
@@ -206,7 +206,7 @@ class ChatResponse(Plain):
         """Return the text of the answer, which is JSON, as a value of this class (see `ResponseFormat.of`).
 
         Raises:
-            ValueError: If the text is not such a value. The error says why, for example that the answer was cut.
+            ValueError: If the text is not such a value. The error has the reason, for example a truncated answer.
         """
         from turnout.typed.decode import parse_answer
 

@@ -1,4 +1,4 @@
-"""A chat request, and its answer."""
+"""Chat requests, and the settings of the models that serve them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Capability(enum.StrEnum):
-    """What a provider offers through Turnout."""
+    """A feature that a provider offers through Turnout."""
 
     CHAT = "chat"
     STREAM = "stream"
@@ -62,7 +62,7 @@ class Capability(enum.StrEnum):
     RERANK = "rerank"
 
 
-# The name that stands for no provider, but for a route of the router.
+# In place of a provider's name, this means a route of the router.
 ROUTE = "route"
 
 
@@ -81,7 +81,7 @@ _EFFORTS = ("default", "none", "minimal", "low", "medium", "high", "xhigh", "max
 
 
 class _Named:
-    """A place for the name of a model, which every call needs several times. It is no field: see `Message`."""
+    """Keeps the name of a model, which every call needs several times. It is not a field: see `Message`."""
 
     __slots__ = ("_name",)
 
@@ -90,15 +90,16 @@ class _Named:
 
 @attrs.frozen
 class ModelConfig(_Named):
-    """Which provider and model, and how.
+    """A model of a provider, with its settings.
 
     Attributes:
         provider: The name under which the provider is registered with the router.
         model_id: The provider's name of the model.
-        temperature: Sampling, as are `top_p`, `top_k`, `seed` and the penalties. None leaves the provider's default.
-        max_tokens: The most tokens of the answer, with reasoning if the provider counts it.
+        temperature: A setting of sampling, as are `top_p`, `top_k`, `seed` and the penalties. None: the provider's
+            default.
+        max_tokens: The largest number of tokens in the answer, with reasoning if the provider counts it.
         stop: One text or several at which the answer ends.
-        logprobs: How many alternatives come with each token; 0 for the chosen token alone.
+        logprobs: The number of alternatives to return for each token; 0 for the chosen token alone.
         reasoning_effort: none, minimal, low, medium, high, xhigh, max or default, as the model knows them.
         timeout: Seconds for the whole call, if this is its primary model. The timeout of the call replaces it.
         extra: Fields that are merged into the provider's request body, over what Turnout wrote. Those under the name
@@ -119,7 +120,7 @@ class ModelConfig(_Named):
     logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
     reasoning_effort: str | None = attrs.field(default=None, kw_only=True, validator=one_of_or_none(*_EFFORTS))
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
-    # Left out of the hash, which a mapping has not, so that a model can be a key.
+    # Not in the hash, because a mapping has none, and a model must be usable as a key.
     extra: Mapping[str, Any] = attrs.field(
         factory=dict, converter=deep_copy, validator=json_values, kw_only=True, hash=False
     )
@@ -134,7 +135,7 @@ class ModelConfig(_Named):
 
     @classmethod
     def route(cls, name: str, **settings: Any) -> ModelConfig:
-        """A route of the router by its name, in place of a model. Settings hold for every model of it."""
+        """Return a reference to a route of the router, in place of a model. Settings apply to every model in it."""
         return cls(ROUTE, name, **settings)
 
     @property
@@ -142,7 +143,7 @@ class ModelConfig(_Named):
         return self.provider == ROUTE
 
     def over(self, model: ModelConfig) -> ModelConfig:
-        """`model` with the settings that are set here over its own."""
+        """Return `model` with the settings of this one; they replace those of `model`."""
         settings = {
             field.name: value
             for field in attrs.fields(ModelConfig)[2:]
@@ -169,14 +170,14 @@ def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 @attrs.frozen
 class ResponseFormat:
-    """What the text of the answer must be: any JSON object, or JSON that a schema describes.
+    """The required form of the answer's text: any JSON object, or JSON that a schema describes.
 
     `ResponseFormat.of(T)` takes the schema from a class, and `reply.parsed(T)` makes the value of that class.
 
     Attributes:
-        schema: The JSON Schema of the answer. None asks for any JSON object, as `ResponseFormat.json()` does.
+        schema: The JSON Schema of the answer. None allows any JSON object, as `ResponseFormat.json()` does.
         name: A name for the schema, which some providers want.
-        description: What the schema is for, for the model.
+        description: The purpose of the schema, for the model.
         strict: True if the provider must hold the answer exactly to the schema.
     """
 
@@ -200,7 +201,7 @@ class ResponseFormat:
             strict: See the class.
 
         Raises:
-            TypeError: If a field has a type that JSON Schema has no form for.
+            TypeError: If JSON Schema cannot describe the type of a field.
         """
         from turnout.typed.schema import schema_of
 
@@ -267,7 +268,7 @@ def _response_format(value: Any) -> ResponseFormat | None:
 
 @attrs.frozen(init=False)
 class ChatRequest:
-    """A conversation to be answered by `model`, or by one of `fallbacks` in their order. Immutable.
+    """A conversation for `model` to continue, or for one of `fallbacks`, in this order. Immutable.
 
     Attributes:
         model: A `ModelConfig`, or its name as `openai/gpt-4o-mini` or `route/fast`.
@@ -352,9 +353,9 @@ class ChatRequest:
             raise ValueError(f"ChatRequest.tool_choice names {choice.name!r}, which is not among the tools")
 
     def for_model(self, model: ModelConfig) -> ChatRequest:
-        """The same conversation for another model, with no fallbacks."""
+        """Return the same conversation for another model, with no fallbacks."""
         again = object.__new__(ChatRequest)
-        # Past the validators, which passed all of it once: every attempt of every call comes through here.
+        # Skip the validators, which accepted these values before: every attempt of every call runs this.
         put = object.__setattr__
         put(again, "model", model)
         put(again, "messages", self.messages)
@@ -380,11 +381,12 @@ class ModelInfo:
 
 @attrs.frozen
 class ProviderStatus:
-    """Whether a provider can be used, and what is missing where it cannot.
+    """Whether a provider can be used, and the missing configuration if it cannot.
 
-    missing_env  variables any one of which, or all of which (see `reason`), would configure it
-    priority     the place in the order of candidates, 0 first; None outside a plan
-    fallbacks    the candidates after this one in a plan, as provider/model
+    Attributes:
+        missing_env: Environment variables. Any one of them, or all of them (see `reason`), would configure it.
+        priority: The position in the order of candidates, from 0; None outside a plan.
+        fallbacks: The candidates after this one in a plan, as provider/model.
     """
 
     provider: str

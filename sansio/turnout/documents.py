@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["MAX_VALUES", "DocumentError", "decode_text", "parse_json", "parse_yaml"]
 
-# Values of one document, each alias counted with all that it stands for. The largest real files have some thousands.
+# Values of one document. Each alias counts as all values that it refers to. The largest real files have some thousands.
 MAX_VALUES = 1_000_000
 # Byte order marks. Editors of Windows write UTF-16.
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),

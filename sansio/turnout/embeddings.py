@@ -35,7 +35,7 @@ class Vectors(Sequence[FloatView]):
     __slots__ = ("_floats", "dimensions")
 
     def __init__(self, floats: array[float], dimensions: int) -> None:
-        """`floats` is an `array("f")` of n × `dimensions` numbers, which is kept, not copied."""
+        """Keep an `array("f")` of n × `dimensions` numbers, without a copy."""
         if floats.typecode != "f":
             raise TypeError(f"Vectors takes an array('f'), not array({floats.typecode!r})")
         if len(floats) % dimensions if dimensions else len(floats):
@@ -45,7 +45,7 @@ class Vectors(Sequence[FloatView]):
 
     @classmethod
     def of(cls, vectors: Iterable[Sequence[float]]) -> Vectors:
-        """From rows of numbers, all of one length."""
+        """Return the vectors of rows of numbers, all of one length."""
         floats = array("f")
         lengths = set()
         for vector in vectors:
@@ -53,7 +53,7 @@ class Vectors(Sequence[FloatView]):
                 # A fifth of the cost of `extend`.
                 floats.frombytes(struct.pack(f"={len(vector)}f", *vector))
             except (struct.error, OverflowError):
-                floats.extend(vector)  # takes numbers out of the range of float32 as inf, and names what is no number
+                floats.extend(vector)  # numbers out of the range of float32 become inf; the error for others is clear
             lengths.add(len(vector))
         if len(lengths) > 1:
             raise ValueError(f"vectors of one answer have different lengths: {sorted(lengths)}")
@@ -61,9 +61,9 @@ class Vectors(Sequence[FloatView]):
 
     @classmethod
     def from_little_endian(cls, packed: bytes | Iterable[bytes], dimensions: int) -> Vectors:
-        """From packed little-endian float32, as providers send it in base64: in one piece, or in several."""
+        """Return the vectors of packed little-endian float32, in one or several pieces. Providers send it in base64."""
         floats = array("f")
-        # Piece by piece: to join them first would take more memory, and more time than all else.
+        # To join the pieces first would take more memory, and more time than everything else here.
         for piece in (packed,) if isinstance(packed, bytes) else packed:
             floats.frombytes(piece)
         if sys.byteorder == "big":
@@ -72,7 +72,7 @@ class Vectors(Sequence[FloatView]):
 
     @classmethod
     def joined(cls, parts: Iterable[Vectors]) -> Vectors:
-        """The vectors of several answers, in order. They must have one length."""
+        """Return the vectors of several responses, in order. All must have the same length."""
         floats = array("f")
         dimensions = 0
         for part in parts:
@@ -147,14 +147,16 @@ def _inputs(value: str | Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen
 class EmbeddingRequest:
-    """Texts to turn into vectors, in order. Over a provider's cap they are split and joined again.
+    """Texts to turn into vectors, in order. If they exceed a provider's limit, several requests send them.
 
-    model       a `ModelConfig`, or its name as `openai/text-embedding-3-small`
-    dimensions  ask for vectors of this length, where the model can
-    purpose     what the vectors are for: "query", "document", or a provider's own word; some models want to know
-    fallbacks   other places of the *same* model: they are tried only if `family` is given, for vectors of another
-                model corrupt a vector store in silence
-    family      the caller's word that `model` and `fallbacks` give the same vectors, for example "bge-m3"
+    Attributes:
+        model: A `ModelConfig`, or its name as `openai/text-embedding-3-small`.
+        input: The texts, or one text.
+        dimensions: The length of the vectors, if the model supports a choice.
+        purpose: The use of the vectors, which some models need: "query", "document", or a provider's own word.
+        fallbacks: The *same* model at other providers. They need `family`, because vectors of another model corrupt a
+            vector store without an error.
+        family: The caller's assurance that `model` and `fallbacks` return the same vectors, for example "bge-m3".
     """
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
@@ -174,11 +176,11 @@ class EmbeddingRequest:
                 raise ValueError(f"EmbeddingRequest.input[{place}] must not be empty")
         if self.fallbacks and self.family is None:
             raise ValueError(
-                "EmbeddingRequest.fallbacks needs EmbeddingRequest.family: say that they are the same model"
+                "EmbeddingRequest.fallbacks needs EmbeddingRequest.family, a name for the model that they all serve"
             )
 
     def for_model(self, model: ModelConfig) -> EmbeddingRequest:
-        """The same texts for another place of the model, with no fallbacks."""
+        """Return the same texts for another candidate, with no fallbacks."""
         return attrs.evolve(self, model=model, fallbacks=())
 
 
@@ -196,7 +198,7 @@ class EmbeddingResponse(Plain):
 
     @property
     def trace(self) -> Trace:
-        """How the vectors were come by; `Trace()` where no router was asked."""
+        """The record of the call; `Trace()` if no router made it."""
         return or_empty(self._trace)
 
     if not TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""The errors of Turnout, one family.
+"""The errors of Turnout. All are subclasses of `TurnoutError`.
 
 Every class takes its message first and the rest by keyword with a default, so that every error pickles. A message
-says what failed, where, and what the reader can do; it never holds a key.
+names the failure, its place, and a remedy. It never holds a key.
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ __all__ = [
 
 
 class TurnoutError(Exception):
-    """Base of every error that Turnout raises on purpose.
+    """The base class of every error that Turnout raises on purpose.
 
-    partial  on an error that ends a call after content had come, the answer as far as it came, with its usage
-    vectors  on an error that ends an embedding call, the vectors that had come before it failed for good
+    Attributes:
+        partial: The partial response with its usage, if a call fails after it received content.
+        vectors: The vectors that arrived before an embedding call failed.
     """
 
     _trace: Trace | None = None
@@ -75,7 +76,7 @@ class TurnoutError(Exception):
 
     @property
     def trace(self) -> Trace:
-        """On every error that ends a call of a router, what was tried and why it went as it did; else `Trace()`."""
+        """The attempts and decisions of the failed call; `Trace()` if the error does not belong to a call."""
         return or_empty(self._trace)
 
     @trace.setter
@@ -84,15 +85,15 @@ class TurnoutError(Exception):
 
 
 class LocalProtocolError(TurnoutError):
-    """This side broke the rules: a wrong call, or a value that cannot be sent. Nothing was changed by the call."""
+    """The caller broke the rules: a wrong call, or a value that cannot be sent. The call changed nothing."""
 
 
 class RemoteProtocolError(TurnoutError):
-    """The peer sent bytes that break the protocol. The machine that saw them stays failed."""
+    """The peer sent bytes that break the protocol. The parser that received them stays failed."""
 
 
 class TransportError(TurnoutError):
-    """The network failed under one attempt. `phase` says how far the attempt had come."""
+    """The network failed during one attempt. `phase` is the progress of the attempt until then."""
 
     def __init__(self, message: str = "", *, phase: Phase = Phase.SENT) -> None:
         super().__init__(message)
@@ -100,11 +101,12 @@ class TransportError(TurnoutError):
 
 
 class ConnectFailed(TransportError):
-    """No connection: refused, unreachable, no such host, bad certificate, proxy refused. Nothing was sent.
+    """No connection: refused, unreachable, unknown host, bad certificate, refused by a proxy. Nothing was sent.
 
-    reason  in a word, for traces: refused, closed, name (none is known), route, silence, certificate, tls (that it is
-            not spoken), proxy (it made no connection), proxy-refused (it will make none), or "" where it is another.
-            What waiting does not mend (certificate, tls, proxy-refused) is not tried again.
+    Attributes:
+        reason: One word for traces: refused, closed, name (unknown host), route, silence, certificate, tls (the peer
+            does not speak TLS), proxy (it could not connect), proxy-refused (it refuses to connect); "" for any
+            other. Time does not change certificate, tls and proxy-refused, so they are not retried.
     """
 
     def __init__(self, message: str = "", *, reason: str = "", phase: Phase = Phase.NOT_SENT) -> None:
@@ -113,7 +115,7 @@ class ConnectFailed(TransportError):
 
 
 class TimedOut(TransportError):
-    """One timer of one attempt ran out. The caller's own deadline is `DeadlineExceeded`, not this."""
+    """One timer of one attempt expired. If the caller's deadline passes, the error is `DeadlineExceeded`."""
 
     def __init__(self, message: str = "", *, timer: Timer = Timer.READ, phase: Phase = Phase.SENT) -> None:
         super().__init__(message, phase=phase)
@@ -123,8 +125,9 @@ class TimedOut(TransportError):
 class Disconnected(TransportError):
     """The connection ended early: reset, closed, or cut inside a framed body.
 
-    `reused` is true where a kept-alive connection died before a byte of the answer came, so that the peer most
-    likely closed it while it was idle and never read the request.
+    Attributes:
+        reused: True if a kept-alive connection ended before the first byte of the response. The peer then most likely
+            closed it while it was idle, and never read the request.
     """
 
     def __init__(self, message: str = "", *, reused: bool = False, phase: Phase = Phase.SENT) -> None:
@@ -133,19 +136,19 @@ class Disconnected(TransportError):
 
 
 class ProviderError(TurnoutError):
-    """The provider answered with an error, by its status or inside a 200.
+    """The provider returned an error, as its status or inside a 200.
 
     Attributes:
-        status: The HTTP status, or the one that an error inside a 200 implies; None if nothing says.
+        status: The HTTP status, or the one that an error inside a 200 implies; None if it is not known.
         code: The provider's own code or type, as text.
         provider: The name under which the provider is registered.
-        retry_after: Seconds that the provider asks to wait, a lower bound; None if it does not say.
-        retry_at: The instant that it asks to wait for, in seconds since 1970, if its response has no `Date`.
-        unread_wait: A value that says how long to wait in a form that could not be read; "" if there is none.
-        should_retry: What the provider says about a retry (`x-should-retry`); None if it does not say.
-        batch_too_large: Whether the provider would take the same texts in smaller requests.
+        retry_after: The shortest wait that the provider demands, in seconds; None if it demands none.
+        retry_at: The time at which that wait ends, in seconds since 1970, if its response has no `Date`.
+        unread_wait: A wait that the provider demands in a form that could not be read; "" if there is none.
+        should_retry: Whether the provider recommends a retry (`x-should-retry`); None if it does not specify.
+        batch_too_large: True if the provider would accept the same texts in smaller requests.
         request_id: The provider's id for this request, for its support.
-        body: The start of the error body as text, for what the message leaves out.
+        body: The start of the error body as text, with the details that the message omits.
     """
 
     def __init__(
@@ -194,7 +197,7 @@ class NotFound(ProviderError):
 
 
 class InvalidRequest(ProviderError):
-    """The provider refuses the request as it is; sending it again gives the same answer."""
+    """The provider refuses the request as it is. To send it again gives the same result."""
 
 
 class ContextLengthExceeded(InvalidRequest):
@@ -202,23 +205,23 @@ class ContextLengthExceeded(InvalidRequest):
 
 
 class RequestTooLarge(InvalidRequest):
-    """The request is larger than this provider accepts, in bytes or parts; another provider can accept it."""
+    """The request is larger than this provider accepts, in bytes or parts. Another provider can accept it."""
 
 
 class NotSupported(ProviderError):
-    """The provider, or its model, does not offer what the request needs: a path, a feature, a kind of input."""
+    """The provider, or its model, lacks something that the request needs: a path, a feature, a kind of input."""
 
 
 class ContentFiltered(ProviderError):
-    """A content policy refused the prompt or the answer."""
+    """A content policy refused the prompt or the response."""
 
 
 class RateLimited(ProviderError):
-    """Too many requests or tokens a minute: wait `retry_after` seconds."""
+    """Too many requests or tokens per minute: wait `retry_after` seconds."""
 
 
 class QuotaExceeded(ProviderError):
-    """Credit, plan or daily quota is used up: waiting a minute does not help."""
+    """The credit, plan or daily quota is used up. To wait a minute does not help."""
 
 
 class Overloaded(ProviderError):
@@ -226,11 +229,11 @@ class Overloaded(ProviderError):
 
 
 class ServerError(ProviderError):
-    """The provider failed, or answered in a way that says nothing better."""
+    """The provider failed, or sent an error of no known kind."""
 
 
 class StreamInterrupted(TurnoutError):
-    """A stream broke after content had come. `partial` is the answer as far as it came, with its usage."""
+    """A stream broke after content had arrived. `partial` is the partial response with its usage."""
 
     def __init__(self, message: str = "", *, partial: ChatResponse | None = None) -> None:
         super().__init__(message)
@@ -238,11 +241,11 @@ class StreamInterrupted(TurnoutError):
 
 
 class StreamTruncated(StreamInterrupted):
-    """The body ended with neither a finish reason nor the protocol's terminator: the answer may be incomplete."""
+    """The body ended with neither a finish reason nor the protocol's terminator: the response may be incomplete."""
 
 
 class StreamFailed(StreamInterrupted):
-    """A committed stream met another error, which is `__cause__`."""
+    """A committed stream failed with another error, which is `__cause__`."""
 
 
 class RoutingError(TurnoutError):
@@ -254,15 +257,15 @@ class ProviderNotRegistered(RoutingError):
 
 
 class CapabilityUnsupported(RoutingError):
-    """The provider, or its model, cannot do what is asked. Nothing was sent."""
+    """The provider, or its model, cannot serve this request. Nothing was sent."""
 
 
 class ProviderUnavailable(RoutingError):
-    """The provider is known but not to be used now: disabled, or cooling down."""
+    """The provider is known but cannot be used now: it is disabled, or has a cooldown."""
 
 
 class MissingCredentials(RoutingError):
-    """No candidate has a key. `missing_env` names the variables that would give one."""
+    """No candidate has a key. `missing_env` has the names of environment variables that would set one."""
 
     def __init__(self, message: str = "", *, missing_env: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -270,15 +273,15 @@ class MissingCredentials(RoutingError):
 
 
 class BudgetExceeded(RoutingError):
-    """No candidate is sure to stay within `Policy.max_cost`. Nothing more was sent."""
+    """Every remaining candidate could cost more than `Policy.max_cost`. No further request was sent."""
 
 
 class ConcurrencyExceeded(RoutingError):
-    """The router is full and was told to reject, or its queue is full."""
+    """The router has no free slot and its policy rejects calls then, or its queue is full."""
 
 
 class DeadlineExceeded(RoutingError):
-    """The caller's deadline for the whole call passed. `phase` says how far the last attempt had come."""
+    """The caller's deadline for the whole call passed. `phase` is the progress of the last attempt until then."""
 
     def __init__(self, message: str = "", *, phase: Phase = Phase.NOT_SENT) -> None:
         super().__init__(message)
@@ -290,7 +293,7 @@ class AllAttemptsFailed(RoutingError):
 
     Attributes:
         errors: One error for each attempt, in order. The last one is also `last` and the `__cause__`.
-        retry_after: Seconds until the first candidate accepts requests again, if a provider told.
+        retry_after: Seconds until the first candidate accepts requests again; None if no provider reported it.
         status: The HTTP status of the last error that has one.
         partial: The longest response that arrived before one of them.
     """

@@ -109,8 +109,8 @@ class AudioDelta(_Event):
 class ToolCallDelta(_Event):
     """A piece of one tool call.
 
-    The first delta of a call has its name, and its id if the provider sent one. A delta that brings a name or an id
-    later repeats what is known of both.
+    The first delta of a call has its name, and its id if the provider sent one. If a later delta has a name or an id,
+    it repeats the known values of both.
 
     Attributes:
         index: The number of the call in this response, from 0, in the order of their appearance.
@@ -129,7 +129,7 @@ class ToolCallDelta(_Event):
 
 @attrs.frozen
 class ToolCallReady(_Event):
-    """A tool call is complete: no more of it will come."""
+    """A tool call is complete: no further delta of it follows."""
 
     index: int
     call: ToolCall
@@ -157,7 +157,7 @@ class PartSigned(_Event):
 
 @attrs.frozen
 class PartReady(_Event):
-    """A part of the message that comes whole: an image, sound, or what only its own provider understands."""
+    """A part of the message that arrives complete: an image, sound, or data that only its provider understands."""
 
     part: Image | Audio | Opaque
     type: ClassVar[Literal["part"]] = "part"
@@ -175,11 +175,11 @@ class LogprobsDelta(_Event):
 
 @attrs.frozen
 class Restarted(_Event):
-    """The events so far are void: the answer begins again, from another attempt.
+    """The events so far are invalid: the answer starts again, from another attempt.
 
     Attributes:
         attempt: The number of the attempt that begins, from 1.
-        partial: The answer that broke, as far as it was received.
+        partial: The partial response of the attempt that failed.
     """
 
     attempt: int
@@ -190,14 +190,14 @@ class Restarted(_Event):
 
 @attrs.frozen(kw_only=True)
 class End(_Event):
-    """The answer is whole. The last event of every stream that does not raise.
+    """The answer is complete. This is the last event of every stream that does not raise.
 
     Attributes:
         finish_reason: Why the answer ended.
-        raw_finish_reason: The provider's own word for it, if it sent one.
+        raw_finish_reason: The provider's own finish reason, if it sent one.
         usage: The usage, if the provider reported it.
-        skipped: How many events of the wire could not be read and were skipped.
-        unmet: Which demands of the request the answer does not meet (see `ChatResponse.unmet`).
+        skipped: The number of events that could not be read and were skipped.
+        unmet: The demands of the request that the answer does not meet (see `ChatResponse.unmet`).
     """
 
     finish_reason: FinishReason

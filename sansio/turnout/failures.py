@@ -1,6 +1,6 @@
-"""How the failure of an attempt is told: its kind, how far the attempt had come, and the timer that ran out.
+"""Describes the failure of an attempt: its kind, the progress of the attempt, and the timer that expired.
 
-They stand alone, for errors carry them and traces keep them.
+This module imports no other one, because both errors and traces use it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["FailureClass", "Phase", "Timer"]
 
 
 class FailureClass(enum.StrEnum):
-    """The kind of a failure. The table `turnout.routing.policy.classify.RULES` says what follows each kind."""
+    """The kind of a failure. The table `turnout.routing.policy.classify.RULES` maps each kind to an action."""
 
     CONNECT = "connect"
     CONNECT_TIMEOUT = "connect-timeout"
@@ -41,20 +41,20 @@ class FailureClass(enum.StrEnum):
 
 
 class Phase(enum.StrEnum):
-    """How far an attempt had come: what may have been processed on the other side depends on it."""
+    """The progress of an attempt. It decides whether the provider may have processed the request."""
 
-    NOT_SENT = "not-sent"  # no byte of the request left; repeating is always safe
-    SENT = "sent"  # some or all of the request left, nothing came back
-    HEAD = "head"  # a status came, nothing of the body
-    BODY = "body"  # some of the body came
+    NOT_SENT = "not-sent"  # no byte of the request was sent; a retry is always safe
+    SENT = "sent"  # some or all of the request was sent, nothing was received
+    HEAD = "head"  # the status was received, nothing of the body
+    BODY = "body"  # some of the body was received
 
 
 class Timer(enum.StrEnum):
-    """Which timer of one attempt ran out (DESIGN: timers are decided in the core)."""
+    """The timer of an attempt that expired. The core decides it, not the transport."""
 
     CONNECT = "connect"
     WRITE = "write"
     RESPONSE_HEADERS = "response-headers"
-    READ = "read"  # what a transport reports for one `read`; the core says which timer that was
+    READ = "read"  # a transport reports this for one `read`; the core replaces it by the timer that was set
     FIRST_TOKEN = "first-token"
     BETWEEN_TOKENS = "between-tokens"

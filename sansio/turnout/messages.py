@@ -54,11 +54,14 @@ class Role(enum.StrEnum):
 
 @attrs.frozen
 class ToolCall:
-    """A model's wish to call a tool.
+    """A model's request to call a tool.
 
-    id         ties the call to its result; made by Turnout where the provider sent none
-    arguments  JSON text exactly as the model wrote it ("" and the like become "{}"); it may be cut or not be JSON
-    signature  a provider's proof that goes back with this call (see `Message.origin`)
+    Attributes:
+        id: Connects the call with its result. Turnout generates it if the provider sent none.
+        name: The name of the tool.
+        arguments: JSON text exactly as the model wrote it (an empty text becomes "{}"). It may be truncated or invalid.
+        signature: A provider's proof that goes back with this call (see `Message.origin`).
+        extra: Fields of one vendor (`turnout.extras`).
     """
 
     id: str = attrs.field(validator=non_empty)
@@ -71,7 +74,7 @@ class ToolCall:
         """Return the arguments as Python values.
 
         Raises:
-            ValueError: The arguments are not JSON (an answer was cut, for example), or are nested too deeply.
+            ValueError: If the arguments are not JSON (in a truncated response, for example) or nested too deeply.
         """
         try:
             return json.loads(self.arguments, strict=False)  # models write raw line breaks into their strings
@@ -83,7 +86,7 @@ class ToolCall:
             ) from None
 
 
-# What the Model Context Protocol allows. A name that a provider does not accept is replaced on the way there and back.
+# The names that the Model Context Protocol allows. Dialects map a name that a provider refuses to another, and back.
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_./:-]{1,128}\Z")
 
 
@@ -118,11 +121,11 @@ class Tool:
     """A function that the model can call, or a tool that runs at a provider.
 
     Attributes:
-        name: 1 to 128 letters, digits and `_-.:/`. A provider that accepts fewer gets another name; its tool calls
-            come back with this one.
-        description: What it does, for the model.
+        name: 1 to 128 letters, digits and `_-.:/`. A provider with stricter rules receives another name; the tool
+            calls that it returns have this name again.
+        description: The purpose of the tool, for the model.
         parameters: The JSON Schema of one object.
-        strict: Whether the provider must hold the arguments to the schema.
+        strict: True if the provider must ensure that the arguments match the schema.
         extra: Fields of one vendor (`turnout.extras`). A whole definition of the vendor's own makes it a tool that
             runs there: `Tool("search", extra={"anthropic": {"type": "web_search_20250305"}})`. Without description
             and parameters, providers without a definition do not receive it.
@@ -148,11 +151,11 @@ class Tool:
         Args:
             function: Its docstring may describe the parameters, under `Args:` or with `:param name:`.
             name: The name for the model. By default it is the name of the function.
-            description: What the function does. By default it is the docstring.
+            description: The purpose of the function. By default it is the docstring.
             strict: See the class.
 
         Raises:
-            TypeError: If a parameter has a type that JSON Schema has no form for.
+            TypeError: If JSON Schema cannot describe the type of a parameter.
         """
         from turnout.typed.function import function_tool
 
@@ -188,13 +191,13 @@ def _content(value: str | Part | Iterable[Part] | None) -> tuple[Part, ...]:
 
 
 class _Kept:
-    """Places for what is known about a message, so that a conversation that is sent again costs less.
+    """Keeps derived values of a message, so that a conversation that is sent again costs less.
 
-    They are no fields: they do not count in comparisons, and are not copied or stored.
+    They are not fields: comparisons, copies and stored messages ignore them.
 
     Attributes:
-        kept_json: What the message was encoded for, compared by identity, and its JSON; absent before.
-        kept_tokens: The estimate of its tokens; absent before.
+        kept_json: The provider spec that the JSON is for, compared by identity, and the JSON. Absent before encoding.
+        kept_tokens: The estimated number of tokens. Absent until it is computed.
     """
 
     __slots__ = ("_is_plain_text", "kept_json", "kept_tokens")
@@ -212,16 +215,18 @@ def _role(value: Role | str) -> Role:
 class Message(_Kept):
     """One turn of a conversation.
 
-    content       text, or parts in order; kept as a tuple of parts
-    tool_calls    what an assistant turn asked for
-    tool_call_id  on a tool turn, the call that it answers; `name` is then that tool's name (Gemini wants it; it is
-                  looked up in the conversation where it is not given)
-    is_error      on a tool turn, whether the tool failed
-    extra         fields of one vendor (`turnout.extras`): `extra={"anthropic": {"cache_control": {…}}}`; the same of
-                  parts, calls and tools. Without a vendor's name they are sent to every provider, those of a response
-                  to its maker
-    origin        the provider family that made an assistant turn: signatures, thinking and opaque parts go back to
-                  this family unchanged, and to no other
+    Attributes:
+        content: A text, or parts in order. It is stored as a tuple of parts.
+        tool_calls: The calls that an assistant turn requests.
+        tool_call_id: The id of the call that a tool turn answers.
+        name: The name of the tool on a tool turn. Gemini needs it. If it is missing, it is taken from the call in the
+            conversation.
+        is_error: True on a tool turn if the tool failed.
+        extra: Fields of one vendor (`turnout.extras`): `extra={"anthropic": {"cache_control": {…}}}`. Parts, calls and
+            tools have the same field. Fields without a vendor's name go to every provider. Those of a response go only
+            to the provider family that sent it.
+        origin: The provider family that made an assistant turn. Signatures, thinking and opaque parts go back
+            unchanged to this family, and to no other.
     """
 
     role: Role = attrs.field(converter=_role)
@@ -269,7 +274,7 @@ class Message(_Kept):
 
     @classmethod
     def user(cls, *content: str | Part) -> Message:
-        """`Message.user("What is this?", Image(url=…))`: texts and parts in order."""
+        """Return a user message of texts and parts in order: `Message.user("Describe this:", Image(url=…))`."""
         return cls(Role.USER, tuple(Text(part) if isinstance(part, str) else part for part in content))
 
     @classmethod
@@ -291,7 +296,7 @@ class Message(_Kept):
 
         Args:
             call: The call, or its id.
-            content: What the tool returned. A mapping becomes JSON.
+            content: The result of the tool. A mapping becomes JSON.
             name: The name of the tool, if `call` is an id.
             is_error: True if the tool failed.
         """
@@ -333,7 +338,7 @@ class Message(_Kept):
         return "".join(part.text for part in self.content if isinstance(part, Commentary))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, to store a conversation and go on with it. What a provider must get back is there."""
+        """Return plain values for JSON, to store and later resume a conversation. They include all provider data."""
         plain = to_plain(self)
         plain["role"] = str(self.role)
         if self.content:

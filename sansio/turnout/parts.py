@@ -1,4 +1,4 @@
-"""The parts of a message: text, images, sound, files, and what only its own provider understands."""
+"""The parts of a message: text, images, sound, files, and data that only its provider understands."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Thinking(_Part):
 
 @attrs.frozen
 class Commentary(_Part):
-    """Text of an assistant's turn that is not the final answer: what the model is about to do, for the user to read.
+    """Text of an assistant's turn that is not the final answer: the model's next steps, for the user to read.
 
     OpenAI marks it with the phase `commentary`. `Message.text` leaves it out.
 
@@ -223,9 +223,9 @@ class File(_Part):
 
 @attrs.frozen
 class Opaque(_Part):
-    """A piece of an answer that the vocabulary has no word for, kept as raw JSON and sent back unchanged.
+    """A part of a response that no other class describes. It is kept as raw JSON and sent back unchanged.
 
-    Only the provider family named in the message's `origin` gets it back; others never see it.
+    Only the provider family in the message's `origin` receives it, and no other.
     """
 
     json: bytes = attrs.field(repr=lambda value: f"<{len(value)} bytes>")

@@ -1,7 +1,7 @@
-"""Secrets, and text that can hold them or anything else: what a server sends is shown to people and written to logs.
+"""Removes secrets and control characters from text, because text from a server is shown to users and logged.
 
-One list of names for all code, one way to remove known secrets from a text, one way to make a text safe to print, and a
-text type whose `repr` shows nothing.
+All code uses the same list of secret names, the same way to remove known secrets from a text, and the same way to make
+a text safe to print. `Secret` is a text type with a `repr` that shows nothing.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _PUBLIC_HEADERS = frozenset(
 _MIN_LENGTH = 6
 _MIN_BASE64 = 12
 
-# What is a credential by its form, whoever it belongs to: a proxy's password, and the key of another program.
+# Credentials that their form reveals, also those of others: a proxy's password, or the key of another program.
 _CREDENTIALS = re.compile(
     r"(?P<scheme>\b(?:basic|bearer)[ :]{1,3}\"?)[A-Za-z0-9+/=._~-]{8,}|(?P<user>://)[^/\s:@\"'<>]{0,200}:[^/\s@\"'<>]{1,500}@",
     re.IGNORECASE,
@@ -89,7 +89,7 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class Secret(str):
-    """A text whose `repr` shows nothing, so that a traceback with local variables does not show it."""
+    """A text with a `repr` that shows nothing, so that a traceback with local variables does not show it."""
 
     __slots__ = ()
 
@@ -98,7 +98,7 @@ class Secret(str):
 
 
 def hidden(value: ValueT) -> ValueT:
-    """Return a text as one whose `repr` shows nothing; any other value unchanged."""
+    """Return a text as a `Secret`, and any other value unchanged."""
     return Secret(value) if isinstance(value, str) else value  # type: ignore[return-value]  # a Secret is a str
 
 
@@ -151,7 +151,7 @@ def secret_forms(secret: str) -> Iterable[str]:
 
 
 def _base64_forms(encoded: bytes) -> Iterable[str]:
-    """Return what base64 of the secret has, also behind other bytes as in `user:password`."""
+    """Return the base64 forms of a secret, also if other bytes precede it as in `user:password`."""
     for before in range(3):
         shifted = base64.b64encode(b"\0" * before + encoded).decode()
         # The characters at both ends hold bits of the neighbours, too.

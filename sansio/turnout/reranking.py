@@ -33,7 +33,7 @@ class RerankRequest:
         query: The question or search text.
         documents: The texts to order. At least one.
         top_n: How many of the best to return; None returns all.
-        fallbacks: Models to try if `model` fails. Each has a scale of its own, so compare scores of one response only.
+        fallbacks: Models to try if `model` fails. Their scales differ, so compare only scores of the same response.
     """
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))

@@ -1,4 +1,4 @@
-"""What a provider counts in a chat request before it is sent."""
+"""The token count of a chat request, which a provider returns without generating a response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TokenCount(Plain):
 
     Attributes:
         prompt_tokens: All tokens of the prompt.
-        cached_tokens: Those of them in the provider's cache; None if the provider does not say.
+        cached_tokens: Those of them in the provider's cache; None if the provider does not report it.
         model: The candidate that counted, as it was in the request.
     """
 

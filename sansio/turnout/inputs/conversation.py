@@ -82,12 +82,12 @@ def _move_vendor_fields(plain: dict[str, Any]) -> None:
 
 
 def _with_own_fields(plain: dict[str, Any]) -> Any:
-    """Return the content with the parts that OpenAI and its kin write as fields of the message."""
+    """Return the content with the parts that OpenAI and compatible providers write as fields of the message."""
     reasoning = plain.pop("reasoning_content", None)
     refusal = plain.pop("refusal", None)
     content = plain.get("content")
     if not isinstance(reasoning, str) and not isinstance(refusal, str):
-        # An empty text beside tool calls says nothing.
+        # An empty text beside tool calls has no meaning.
         return () if content == "" and plain.get("role") == Role.ASSISTANT else content
     parts: list[Part] = [Thinking(reasoning)] if isinstance(reasoning, str) else []
     if isinstance(content, str):

@@ -111,5 +111,5 @@ def missing_attribute(owner: object, name: str) -> AttributeError:
     advice = _HABITS.get(kind, {}).get(name)
     if advice is None:
         return AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=owner)
-    # Without `name`, Python adds a suggestion of its own.
+    # Do not pass `name`: Python would then add another suggestion.
     return AttributeError(f"{kind!r} object has no attribute {name!r}: {advice}")

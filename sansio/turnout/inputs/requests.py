@@ -1,4 +1,4 @@
-"""Makes the request of a call from what a method of a router was given."""
+"""Makes the request of a call from the arguments of a router's method."""
 
 from __future__ import annotations
 

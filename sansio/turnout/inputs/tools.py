@@ -16,7 +16,7 @@ _MODES: Mapping[str, Literal["auto", "none", "required"]] = {"auto": "auto", "no
 
 
 def tools_of(values: Any) -> tuple[Any, ...]:
-    """Return the tools of a list, whose items may be functions, or dicts in the form of OpenAI or Anthropic.
+    """Return the tools of a list. Its items may be functions, or dicts in the form of OpenAI or Anthropic.
 
     Raises:
         ValueError: If a dict does not fit. The error names the field.

@@ -27,7 +27,7 @@ class FunctionTool:
     """A tool with the function that runs it.
 
     Attributes:
-        tool: What the model sees.
+        tool: The definition that the model receives.
         function: Called with the arguments as keywords. It may be an async function, if the router is async.
         arguments: The struct that the arguments are read as.
         timeout: Seconds for one call. None leaves the one of the run.
@@ -44,7 +44,7 @@ class FunctionTool:
         Raises:
             ValueError: If the arguments do not fit the function. The error names the argument.
         """
-        call.parsed()  # its errors say more about what is not JSON
+        call.parsed()  # its errors describe invalid JSON better
         try:
             read = msgspec.json.decode(
                 call.arguments.encode("utf-8", "surrogatepass"), type=self.arguments, strict=False, dec_hook=_decode
@@ -68,7 +68,7 @@ def function_tool(
         function: Each parameter needs a type that JSON Schema has a form for; one without an annotation takes any
             value. The docstring describes the parameters under `Args:`, or with `:param name:`.
         name: The name for the model. By default it is the name of the function.
-        description: What the function does. By default it is the docstring before its sections.
+        description: The purpose of the function. By default it is the docstring before its sections.
         strict: See `Tool`.
         timeout: See `FunctionTool`.
 
@@ -88,7 +88,7 @@ def function_tool(
 
 
 def result_text(value: Any) -> str:
-    """Return what a tool returned as the text for the model: a text as it is, anything else as JSON."""
+    """Return the result of a tool as text for the model: a text unchanged, any other value as JSON."""
     if isinstance(value, str):
         return value
     if is_pydantic(type(value)):

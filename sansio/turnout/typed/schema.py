@@ -70,7 +70,7 @@ def _without_default(schema: Any) -> Any:
 
 
 def _top_level(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema whose own object is not a reference: some providers refuse a reference there."""
+    """Return a schema with the definition in place of a reference at its top: some providers refuse one there."""
     reference = schema.get("$ref", "")
     definitions = schema.get("$defs", {})
     name = reference.removeprefix("#/$defs/")
