@@ -196,7 +196,7 @@ class _Kept:
     They are not fields: comparisons, copies and stored messages ignore them.
 
     Attributes:
-        kept_json: The provider spec that the JSON is for, compared by identity, and the JSON. Absent before encoding.
+        kept_json: The provider spec that the JSON is for, compared by identity, and the JSON. Absent until encoded.
         kept_tokens: The estimated number of tokens. Absent until it is computed.
     """
 

@@ -28,15 +28,17 @@ _REGION = re.compile(
 
 
 class SigV4:
-    """Signs each request just before it is sent, with what the AWS tools would use.
+    """Signs each request just before it is sent, with the credentials that the AWS tools would use.
 
-    profile  of ~/.aws/config and ~/.aws/credentials; by default AWS_PROFILE, the variables, or the machine's own role
-    region   by default the one in the request's host, then the profile's
-    session  of botocore, where the credentials come from elsewhere
-    service  that is signed for
+    botocore renews credentials that expire, which may need a request to AWS. If there are no credentials, or they
+    cannot be fetched, the attempt fails with AuthenticationFailed, and the call continues with the next candidate.
 
-    Credentials that expire are fetched anew as botocore does it, which may take a request to AWS. Where there are none,
-    or they cannot be had, the attempt fails with AuthenticationFailed, and the next candidate is asked.
+    Args:
+        profile: The name of a profile in ~/.aws/config and ~/.aws/credentials. By default it is AWS_PROFILE; without
+            that, the credentials are those in the environment or of the machine's role.
+        region: The AWS region. By default it is the one in the request's host, then the profile's.
+        session: A session of botocore with other credentials.
+        service: The service that the signature is for.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class SigV4:
                     "or use a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK"
                 )
             region = self._region or self._region_of(request)
-            # The content is what is signed; what a proxy or the transport may change is left out.
+            # Only these fields are signed, because a proxy or the transport may change the others.
             signed = [(name, value) for name, value in request.headers if name.lower() in ("accept", "content-type")]
             wire: Any = AWSRequest(request.method, request.url, headers=dict(signed), data=request.body)
             self._last = credentials.get_frozen_credentials()

@@ -1,35 +1,44 @@
-"""The seam: what a transport is. Anyone may write one; `turnout_io.conformance` checks it.
+"""The interface of transports. Users can write their own; `turnout_io.conformance` checks them.
 
-A transport moves one HTTP request and its response. It decides nothing: no retries, no redirects, no decoding, no
-header of its own making beyond what HTTP needs (Host, Content-Length, Connection), no cookies, no `.netrc`.
+A transport sends one HTTP request and receives its response. It decides nothing: no retries, no redirects, no
+decoding, no cookies, no `.netrc`. It adds only the header fields that HTTP requires: Host, Content-Length, Connection.
 
 Rules:
 
 1. A status is never an exception.
-2. Errors are Turnout's: `ConnectFailed` (nothing was sent), `TimedOut`, `Disconnected`, else `TransportError`; a peer
-   that breaks HTTP is a `RemoteProtocolError`, or where that cannot be told apart, `Disconnected`; a request that
-   cannot be sent is a `LocalProtocolError`, whose message does not quote it.
+2. It raises Turnout's errors: `ConnectFailed` (nothing was sent), `TimedOut`, `Disconnected`, else `TransportError`. If
+   a peer breaks the rules of HTTP, it raises `RemoteProtocolError`, or `Disconnected` if it cannot distinguish the two.
+   If a request cannot be sent, it raises `LocalProtocolError` with a message that does not quote the request.
 3. A body that ends early is an error, not an end.
-4. `read` returns as soon as there is anything, never b"" but at the end, and b"" again after it.
-5. `read(timeout)` waits at most `timeout` seconds and then raises `TimedOut`. What cannot be kept exactly is stated.
-6. `close` may come at any time and any number of times. After the end it gives the connection back for reuse; before
-   the end it drops the connection. (A connection may be given back already when the end is seen.)
-7. Async: cancellation may come at any `await`; `aclose` must then still free the connection.
+4. `read` returns as soon as it has bytes. It returns b"" only at the end, and again on each call after the end.
+5. `read(timeout)` waits at most `timeout` seconds and then raises `TimedOut`. A transport that is less exact documents
+   it.
+6. The caller may call `close` at any time and any number of times. After the end of the body, `close` returns the
+   connection for reuse, unless `read` did so when it saw the end. Before the end, it closes the connection.
+7. Async: any `await` may be cancelled. `aclose` must then still free the connection.
 
-What the errors of `open` say decides whether a request may be sent again. `ConnectFailed`, and `TimedOut` with
-`timer=Timer.CONNECT, phase=Phase.NOT_SENT`, promise that no byte of it left; `Disconnected(reused=True)` says that a
-connection kept from an earlier request died before a byte of the answer. A transport that cannot know says less: their
-defaults. `ConnectFailed` may say why in a word (`reason`): with "certificate", "tls" or "proxy-refused" it is not tried
-again. The errors of `read` need say nothing of this: whoever reads knows what came.
+The errors of `open` decide whether a request may be sent again:
 
-What HTTP asks for besides: `Host`; `Content-Length`, also where it is 0 and the method is POST; names and values as
-they were given, in order, and a request with a line break in one of them refused; interim answers passed over; a
-head that grows without end refused. `timeouts` and `timeout` are in seconds, and None is no bound. Messages name the
-host or the proxy, and show no password; a proxy that refuses, breaks or is not there is `ConnectFailed`. `close` from
-another thread or task ends a `read` that waits. A host with several addresses is tried at each.
+* `ConnectFailed`, and `TimedOut` with `timer=Timer.CONNECT, phase=Phase.NOT_SENT`, promise that no byte was sent.
+* `Disconnected(reused=True)` means that a connection from an earlier request ended before the first response byte.
+* A transport that cannot know these facts uses the defaults of the errors.
+* `ConnectFailed` may have a `reason`. It is not retried if that is "certificate", "tls" or "proxy-refused".
 
-A transport need not keep connections for reuse. One that does must drop a connection over which more came than the
-answer, or the next answer is somebody else's.
+The errors of `read` do not need these facts, because the reader knows the bytes that have arrived.
+
+HTTP requires more:
+
+* Send `Host`. Send `Content-Length`, also if it is 0 and the method is POST.
+* Send names and values unchanged and in order. Refuse a request with a line break in one of them.
+* Ignore interim responses. Refuse a head that grows without end.
+* `timeouts` and `timeout` are in seconds; None means no limit.
+* Messages contain the host or the proxy, but no password. If a proxy refuses, fails or is missing, raise
+  `ConnectFailed`.
+* `close` from another thread or task ends a waiting `read`.
+* Try every address of a host that has several.
+
+A transport need not keep connections for reuse. If it does, it must close a connection that received bytes after the
+end of a response. Otherwise the next caller could receive a wrong response.
 """
 
 from __future__ import annotations
@@ -43,18 +52,18 @@ __all__ = ["AsyncHttpResponse", "AsyncTransport", "HttpResponse", "Transport"]
 
 
 class HttpResponse(Protocol):
-    """One response of a blocking transport: its head, and its body as it comes."""
+    """One response of a blocking transport: its head, and its body while it arrives."""
 
     @property
     def status(self) -> int: ...
 
     @property
     def headers(self) -> Iterable[tuple[str, str]]:
-        """As received, repeated names kept."""
+        """The header fields as received, with repeated names."""
         ...
 
     def read(self, timeout: float | None) -> bytes:
-        """Some bytes of the body, undecoded; b"" at its end and again after it.
+        """Return some bytes of the body, not decoded; b"" at its end and after it.
 
         Raises TimedOut, Disconnected, TransportError or RemoteProtocolError.
         """
@@ -67,14 +76,14 @@ class Transport(Protocol):
     """A blocking transport."""
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> HttpResponse:
-        """Send the request and return once the head of the final response is there.
+        """Send the request, and return when the head of the final response has arrived.
 
         Raises ConnectFailed, TimedOut, Disconnected, TransportError or RemoteProtocolError.
         """
         ...
 
     def close(self) -> None:
-        """Close what is kept open for reuse."""
+        """Close the connections that are kept for reuse."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Settings from files and the environment: `.env`, a YAML file, and the process's variables.
 
-The process's variables come before those of `.env`. Nothing is written into `os.environ`.
+The variables of the process have priority over those of `.env`. `os.environ` is not changed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def load_settings(
         path: A YAML file (see `turnout.config.settings`); None for the environment alone.
         dotenv: A file of variables, which may be absent; None reads none.
         environ: Variables to use instead of the process's.
-        entries: Providers of your own, known beside those of the catalog.
+        entries: Your own providers, in addition to those of the catalog.
 
     Raises:
         SettingsError: A file cannot be read, or a setting cannot be used.

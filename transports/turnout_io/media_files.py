@@ -21,7 +21,7 @@ _SIGNATURES = (
     (b"OggS", "audio/ogg"),
 )
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-# The names that providers accept, where the table of Python has another one.
+# The names that providers accept, if Python's table has a different one.
 _USUAL = {"audio/x-wav": "audio/wav", "audio/vnd.wave": "audio/wav", "audio/x-flac": "audio/flac"}
 
 

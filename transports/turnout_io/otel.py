@@ -35,7 +35,7 @@ __all__ = ["OpenTelemetry"]
 
 _NAME = "turnout"
 _OPERATIONS = {"chat": "chat", "stream": "chat", "embed": "embeddings"}
-# The provider names of the conventions, where they differ from ours.
+# The provider names of the conventions that differ from ours.
 _PROVIDERS = {
     "azure": "azure.ai.openai",
     "bedrock": "aws.bedrock",

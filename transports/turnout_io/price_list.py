@@ -111,7 +111,7 @@ class PriceList(Mapping[str, Price]):
         """Open the list of the package.
 
         Args:
-            names: Providers under names of your own: `{"openai-eu": "openai"}`.
+            names: Your own names for known providers: `{"openai-eu": "openai"}`.
         """
         self._names = {**NAMES, **{own: NAMES[known] for own, known in (names or {}).items()}}
         self._snapshot = get_snapshot()
@@ -184,8 +184,8 @@ def _usual(value: Any) -> float | None:
 def _units(usage: Usage) -> dict[str, float]:
     """Return a usage in the units of the package.
 
-    The package raises ValueError if parts are larger than their whole, or if two parts may overlap and nothing says by
-    how much. So the parts are cut to the whole, and overlap as little as they can.
+    The package raises ValueError if parts are larger than their whole, or if two parts may overlap by an unknown
+    number of tokens. So each part is limited to the whole, and the overlap is as small as possible.
     """
     prompt = billed(usage.prompt_tokens, usage.billed_prompt_tokens)
     cached = min(prompt, usage.cached_tokens or 0)
@@ -211,7 +211,7 @@ def _units(usage: Usage) -> dict[str, float]:
         "rerank_searches": usage.search_units or 0,
     }
     counted = {name: count for name, count in units.items() if count}
-    # The rest of what may overlap does not. To leave out what is 0 saves most of the time.
+    # No other units overlap. Most of the time is saved by omitting those that are 0.
     if not (sound or spoken or drawn):
         return counted
     return counted | dict.fromkeys(_APART, 0) | {"cache_audio_read_tokens": units["cache_audio_read_tokens"]}

@@ -17,13 +17,16 @@ __all__ = ["TraceRecorder", "read_traces"]
 
 
 class TraceRecorder:
-    """Appends each trace that it is called with to the file at `path`.
+    """Appends each trace to the file at `path`.
 
         with TraceRecorder("calls.jsonl") as recorder, Router.from_env(on_trace=recorder) as router: ...
 
-    Each line is one write to a file that is open for appending, so several threads and processes may share it, and a
-    line is on its way to the disk when the call returns. Metadata that JSON cannot hold is kept as its `repr`.
-    Raises OSError where the file cannot be opened.
+    Each line is one write to a file that is open for appending, so several threads and processes may share it. The
+    operating system has received a line when the call returns. Metadata that JSON cannot represent is stored as its
+    `repr`.
+
+    Raises:
+        OSError: If the file cannot be opened.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -4,8 +4,8 @@ One message, integers big-endian:
 
     total length u32 | headers length u32 | CRC32 of these 8 bytes | headers | payload | CRC32 of all before it
 
-One header: name length u8, name, type u8, value. The prelude is checked as soon as its 12 bytes are there, so that a
-broken length is never waited for. Held between reads: the pieces of the unfinished message.
+One header: name length u8, name, type u8, value. The prelude is checked as soon as its 12 bytes have arrived, so that
+the parser never waits for an invalid length. Between reads it holds the bytes of the unfinished message.
 
 Source: the Smithy specification of the format, and the limits that botocore sets.
 """
@@ -46,13 +46,13 @@ INTEGERS = {  # byte, short, integer, long, timestamp
 
 @attrs.frozen
 class EventStreamMessage:
-    """One message whose checksums are right: its headers by name (`:event-type` and the like), and its payload."""
+    """One message with valid checksums: its headers by name (such as `:event-type`), and its payload."""
 
     headers: Mapping[str, HeaderValue]
     payload: bytes = attrs.field(repr=False)
 
     def text(self, name: str) -> str:
-        """The string header `name`, or "" where there is none, or none of that type."""
+        """Return the string header `name`, or "" if there is none, or if it has another type."""
         value = self.headers.get(name)
         return value if isinstance(value, str) else ""
 
@@ -61,8 +61,8 @@ class EventStreamMessage:
 class EventStreamParser(FrameParser[EventStreamMessage]):
     """Splits an event stream into messages; see `turnout.framing` for the interface.
 
-    `max_frame` bounds one whole message. `receive_end` gives none: a message that the end cut off has no checksum, so
-    nothing of it can be believed; `complete` is false then.
+    `max_frame` limits the size of a message. `receive_end` returns no message: one that the end of the body cut has no
+    checksum, so its bytes cannot be trusted. `complete` is then False.
     """
 
     _held: bytearray = attrs.field(factory=bytearray, init=False, repr=False)

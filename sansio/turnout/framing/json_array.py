@@ -1,22 +1,23 @@
-"""One top-level JSON array, taken apart into its elements while it comes.
+"""Splits one top-level JSON array into its elements while it arrives.
 
-Gemini answers a streaming call without `alt=sse` in this way: a pretty-printed array of responses, cut anywhere.
+Gemini responds in this form to a streaming request without `alt=sse`: with an indented array of responses, cut
+anywhere.
 
-The states, of which a bare value sees BEFORE, INSIDE and AFTER only:
+The states (a bare value has only BEFORE, INSIDE and AFTER):
 
     BEFORE    nothing but white space so far
     FIRST     after `[`: an element or `]`
     INSIDE    in an element, or in a bare value
     BETWEEN   after an element: `,` or `]`
     NEXT      after `,`: an element
-    AFTER     closed: nothing but white space may come
+    AFTER     closed: only white space is allowed
 
-Only what is needed to find where an element ends is looked at: strings with their escapes, and how deep the brackets
-are. An element that is not JSON comes out as it is, and its decoder will say so; that a `}` closes a `[` is left to
-the decoder, too, so that one broken element does not cost the ones after it. Between elements the grammar of RFC 8259
-holds.
+The parser reads only the strings with their escapes and the depth of the brackets, to find the end of an element. It
+returns an element that is not JSON unchanged, and the decoder rejects it. The decoder also finds a `}` that closes a
+`[`, so that one invalid element does not affect the later ones. Between elements the grammar of RFC 8259 applies.
 
-A body that is one bare object or string is one element: errors come so, and whole answers where a stream was asked for.
+A body that is one bare object or string is one element. Servers send errors in this form, and also complete responses
+to a streaming request.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ NO_ELEMENT = b",:]}"
 
 
 class State(enum.Enum):
-    # The values read on after "… came".
+    # The values end the error message "… came".
     BEFORE = "first"
     FIRST = "after ["
     INSIDE = "inside an element"
@@ -59,8 +60,9 @@ class Element(enum.Enum):
 class JsonArrayParser(FrameParser[JsonText]):
     """Splits a JSON array into its elements; see `turnout.framing` for the interface. `max_frame` bounds one element.
 
-    closed  whether the `]` that closes the array was seen; of a bare object or string, its own end
-    bare    whether the body is no array but one value by itself
+    Attributes:
+        closed: True after the `]` that closes the array, or after the end of a bare object or string.
+        bare: True if the body is a single value and not an array.
     """
 
     closed: bool = attrs.field(default=False, init=False)
@@ -74,7 +76,7 @@ class JsonArrayParser(FrameParser[JsonText]):
 
     @property
     def complete(self) -> bool:
-        """Whether the array, or the bare value, was closed and nothing came after it."""
+        """True if the array, or the bare value, is closed and nothing follows it."""
         return self.closed and self.failure is None
 
     def receive_data(self, data: bytes) -> list[JsonText]:
@@ -152,7 +154,7 @@ class JsonArrayParser(FrameParser[JsonText]):
         return len(data) if end < 0 else end
 
     def _find_end(self, data: bytes, position: int) -> int:
-        """Where the element of brackets or quotes ends, or -1 if that is not in `data`."""
+        """Return the end of an element in brackets or quotes, or -1 if it is not in `data`."""
         depth = self._depth
         while True:
             if self._in_string:
@@ -180,14 +182,14 @@ class JsonArrayParser(FrameParser[JsonText]):
         return -1
 
     def _find_string_end(self, data: bytes, position: int) -> int:
-        """One past the quote that closes the string, or -1 if not in `data`. Each byte is looked at once."""
+        """Return the position after the closing quote, or -1 if it is not in `data`. Each byte is read once."""
         if self._escaped:
             position += 1
             self._escaped = False
         while True:
             quote = data.find(b'"', position)
             run = data[position:] if quote < 0 else data[position:quote]
-            # A quote is escaped where an odd number of backslashes stands before it.
+            # A quote is escaped if an odd number of backslashes precedes it.
             odd = (len(run) - len(run.rstrip(b"\\"))) % 2 == 1
             if quote < 0:
                 self._escaped = odd

@@ -1,16 +1,18 @@
 """Server-sent events: the event stream format of the WHATWG HTML standard, section 9.2.
 
-How it works. A body is a row of *blocks*: lines with an empty line after them; a block gives one event or none. CR and
-CRLF are turned into LF as the bytes come in, which the grammar allows anywhere, since neither can be part of a line.
-Then nearly every block is one line, `data: …`, and the whole read falls apart into such blocks by one call into C. All
-other blocks are read line by line, as the standard tells it. Lines are bytes: UTF-8 is decoded for each value, and
-only where text is wanted, so that a character cut by a read, or U+2028 inside a value, needs no care.
+A body is a sequence of *blocks*: lines with an empty line after them. A block gives one event or none. CR and CRLF
+become LF when the bytes arrive. The grammar allows this anywhere, because neither can be part of a line. Then nearly
+every block is one line, `data: …`, and one call into C splits the bytes of a read into such blocks. All other blocks
+are read line by line, as the standard describes. Lines are bytes. UTF-8 is decoded for each value, and only if text is
+needed, so a character that a read cuts, or U+2028 inside a value, needs no special code.
 
-Held between reads are the one unfinished block, and whether CR was the last byte.
+Between reads the parser holds the unfinished block, and whether the last byte was CR.
 
-Beyond the standard, for streams that break off: a last block without its empty line, which a browser drops, is handed
-on by `receive_end` with `terminated=False`; lines that are no known field are kept in `stray`, because some servers
-report a failure as bare JSON in the middle of an event stream, or answer with JSON where a stream was asked for.
+Two additions to the standard serve streams that break off:
+
+* A browser drops a last block without its empty line. `receive_end` returns it with `terminated=False`.
+* `stray` keeps the lines that are not a known field. Some servers report a failure as bare JSON in the middle of an
+  event stream, or respond with JSON to a streaming request.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from turnout.framing.parser import FrameParser
 __all__ = ["MAX_STRAY", "SseEvent", "SseParser"]
 
 MAX_STRAY = 1024 * 1024
-"""Bytes of stray lines that are kept: many times the largest error report, and no reason to hold a whole download."""
+"""The most bytes of stray lines that are kept: many times the largest error report, but less than a large download."""
 
 BOM = b"\xef\xbb\xbf"
-# To ask for a byte, `LF in data` costs CPython 3.11 an eighth of `b"\n" in data`.
+# To find a byte, `LF in data` takes CPython 3.11 an eighth of the time of `b"\n" in data`.
 LF, CR = 10, 13
 LONE_CR = re.compile(rb"\r(?!\n)")
 # More digits than any count of milliseconds needs; int() itself refuses very long ones.
@@ -36,13 +38,14 @@ RETRY_DIGITS = 18
 
 
 class SseEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event of the stream. A struct and not attrs: one is built for each chunk, at a fifth of the cost.
+    """One event of the stream. It is a struct and not attrs, because each chunk makes one, at a fifth of the cost.
 
-    data        its data lines joined by LF, as bytes, ready for a JSON decoder
-    event       its type; "message" where the stream does not name one
-    id          the last event id as of this event; "" where the stream never gave one
-    retry       milliseconds, where the stream set the reconnection time since the event before, else None
-    terminated  false where the body ended before the empty line that ends an event: a browser would drop it
+    Attributes:
+        data: The data lines joined by LF, as bytes, ready for a JSON decoder.
+        event: The type; "message" if the stream does not set one.
+        id: The last event id at this event; "" if the stream has not set one.
+        retry: The reconnection time in milliseconds, if the stream set it since the previous event; else None.
+        terminated: False if the body ended before the empty line that ends an event. A browser would drop it.
     """
 
     data: bytes
@@ -53,25 +56,26 @@ class SseEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """The data as text; bytes that are not UTF-8 become U+FFFD, as the standard has it."""
+        """The data as text. Bytes that are not UTF-8 become U+FFFD, as the standard requires."""
         return self.data.decode("utf-8", "replace")
 
 
 @attrs.define(eq=False)
 class SseParser(FrameParser[SseEvent]):
-    """Splits an event stream into events; see the head of this module, and `turnout.framing` for the interface.
+    """Splits an event stream into events. See the docstring of this module, and `turnout.framing` for the interface.
 
-    last_event_id      of the last block that an empty line ended, with or without data
-    reconnection_time  milliseconds, as the stream set it last; None where it never did
-    max_frame          bounds one block: the bytes between two empty lines
+    Attributes:
+        last_event_id: The id of the last block that an empty line ended, with or without data.
+        reconnection_time: Milliseconds, as the stream set it last; None if it never did.
+        max_frame: The largest size of a block: the bytes between two empty lines.
     """
 
     last_event_id: str = attrs.field(default="", init=False)
     reconnection_time: int | None = attrs.field(default=None, init=False)
     _held: bytearray = attrs.field(factory=bytearray, init=False, repr=False)  # never begins with LF
-    _line_ended: bool = attrs.field(default=False, init=False, repr=False)  # what is held ends with LF
+    _line_ended: bool = attrs.field(default=False, init=False, repr=False)  # `_held` ends with LF
     _after_cr: bool = attrs.field(default=False, init=False, repr=False)
-    _at_start: bool = attrs.field(default=True, init=False, repr=False)  # no block yet: a BOM may come, or is held
+    _at_start: bool = attrs.field(default=True, init=False, repr=False)  # no block yet: a BOM is possible, or held
     _retry: int | None = attrs.field(default=None, init=False, repr=False)  # set since the last event
     _stray: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _stray_full: bool = attrs.field(default=False, init=False, repr=False)
@@ -113,8 +117,8 @@ class SseParser(FrameParser[SseEvent]):
             self._at_start = False
             data = data.removeprefix(BOM)
         events: list[SseEvent | bytes] = []
-        # Cut where a block with the usual beginning follows an empty line. What lies between two cuts is then all that
-        # such an event holds, unless there is an LF in it: then it has more lines, or other blocks after it.
+        # Split at each empty line before a block with the usual beginning. Each piece is then the data of one event,
+        # unless it has an LF in it: then the event has more lines, or other blocks follow it.
         first, *starts = data.split(b"\n\ndata: ")
         last = first
         if starts:
@@ -145,21 +149,21 @@ class SseParser(FrameParser[SseEvent]):
         if not data:
             return data
         if self._after_cr and data.startswith(b"\n"):
-            data = data[1:]  # the second half of a CRLF whose first half has ended the line already
+            data = data[1:]  # the second half of a CRLF; the first half has already ended the line
         self._after_cr = data.endswith(b"\r")
         if LONE_CR.search(data) is None:
-            return data.replace(b"\r", b"")  # four times as fast, and what Gemini sends
+            return data.replace(b"\r", b"")  # four times as fast, and Gemini sends only CRLF
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _hold(self, data: bytes, line_ended: bool = False) -> None:
         self._held += data
         self._line_ended = line_ended
-        # An LF at the end may prove to be the first of the two that end the block, and those do not count.
+        # An LF at the end may be the first of the two that end the block, and those do not count.
         if len(self._held) - line_ended > self.max_frame:
             self._fail_block()
 
     def _hold_lines(self, data: bytes) -> None:
-        """Hold what has an LF in it, but no empty line that ends a block."""
+        """Hold bytes that have an LF, but no empty line that ends a block."""
         if not self._held and data.startswith(b"\n"):
             self._at_start = False
             data = data[1:]
@@ -167,7 +171,7 @@ class SseParser(FrameParser[SseEvent]):
             self._hold(data, data.endswith(b"\n"))
 
     def _up_to_limit(self, data: bytes) -> bytes:
-        """The blocks before the first that is too large, which is a failure."""
+        """Return the blocks before the first one that is too large, and fail if there is one."""
         start = 0
         while True:
             while data.startswith(b"\n", start):
@@ -186,7 +190,7 @@ class SseParser(FrameParser[SseEvent]):
         self._fail(self._too_large("one event of the event stream (the bytes between two empty lines)"))
 
     def _read_blocks(self, blocks: bytes, events: list[SseEvent | bytes]) -> None:
-        """Read whole blocks. The two shapes that LLM servers send are taken apart here, at half the cost."""
+        """Read complete blocks. The two forms that LLM servers send are parsed here, at half the cost."""
         for block in blocks.split(b"\n\n") if LF in blocks else (blocks,):
             name = "message"
             line = block
@@ -202,7 +206,7 @@ class SseParser(FrameParser[SseEvent]):
                 events.append(event)
 
     def _read_block(self, block: bytes, *, terminated: bool = True) -> SseEvent | None:
-        """Interpret the lines of one block, section 9.2.6; `terminated` says whether an empty line ended it."""
+        """Interpret the lines of one block (section 9.2.6). `terminated` is True if an empty line ended it."""
         values: list[bytes] = []
         name = b""
         event_id: str | None = None
@@ -218,12 +222,12 @@ class SseParser(FrameParser[SseEvent]):
             elif field == b"event":
                 name = value
             elif not field:
-                continue  # a comment, or an empty line: blocks were cut at LF LF, so one may be left at either end
+                continue  # a comment, or an empty line: the split at LF LF may leave one at either end of a block
             elif field == b"id":
                 if b"\0" not in value:
                     event_id = value.decode("utf-8", "replace")
             elif field == b"retry":
-                # bytes.isdigit knows ASCII digits only, which is what the standard asks for.
+                # bytes.isdigit accepts only ASCII digits, as the standard requires.
                 digits = value.lstrip(b"0") or b"0"
                 if value.isdigit() and len(digits) <= RETRY_DIGITS:
                     self._retry = self.reconnection_time = int(digits)
