@@ -21,7 +21,6 @@ except ModuleNotFoundError as error:
 
 from turnout.trace import Trace
 from turnout.trace.entries import (
-    Answered,
     AttemptCancelled,
     AttemptCompleted,
     CallFailed,
@@ -97,9 +96,8 @@ class OpenTelemetry:
         """Record a call that has ended. The span's parent is the span of the caller."""
         if record.started_at is None or not record.entries:
             return
-        candidate = _candidate(record)
         operation = _OPERATIONS.get(record.operation, record.operation)
-        common = {"gen_ai.operation.name": operation, **_model(candidate)}
+        common = {"gen_ai.operation.name": operation, **_model(record.candidate)}
         ended = record.entries[-1]
         seconds = float(ended.at)
         failure = _failure(record) if isinstance(ended, CallFailed) else None
@@ -173,12 +171,6 @@ class OpenTelemetry:
                 self._embedded_tokens.record(count, labels)
             if self._old_tokens is not None:
                 self._old_tokens.record(count, {**labels, "gen_ai.token.type": kind})
-
-
-def _candidate(record: Trace) -> str:
-    """Return the candidate that answered, or the first that was named."""
-    answered = [entry.candidate for entry in record.entries if isinstance(entry, Answered)]
-    return answered[-1] if answered else (record.candidates or ("",))[0]
 
 
 def _model(candidate: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 from turnout.failures import FailureClass, Phase
 
 __all__ = [
+    "CANCELLED",
     "NO_LARGER",
     "Answered",
     "AttemptCancelled",
@@ -35,6 +36,8 @@ __all__ = [
     "Throttled",
 ]
 
+# Why a call failed that its caller ended.
+CANCELLED = "cancelled by the caller"
 # Why a candidate is excluded after the context overflow of another.
 NO_LARGER = "its context window is no larger"
 

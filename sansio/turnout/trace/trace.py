@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from turnout.failures import FailureClass, Phase
-from turnout.trace.entries import AttemptCompleted, Entry, Failed, Started
+from turnout.trace.entries import Answered, AttemptCompleted, Entry, Failed, Started
 from turnout.trace.text import describe
 
 __all__ = ["VERSION", "Trace", "TraceError"]
@@ -69,6 +69,13 @@ class Trace:
     def attempts(self) -> int:
         """How many attempts were started."""
         return sum(isinstance(entry, Started) for entry in self.entries)
+
+    @property
+    def candidate(self) -> str:
+        """The candidate that answered, else the first that was tried, else the first that the request names."""
+        answered = [entry.candidate for entry in self.entries if isinstance(entry, Answered)]
+        started = [entry.candidate for entry in self.entries if isinstance(entry, Started)]
+        return (*answered[-1:], *started, *self.candidates, "")[0]
 
     @property
     def cost(self) -> float | None:

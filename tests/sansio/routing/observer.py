@@ -29,6 +29,7 @@ from turnout.routing.state.breaker import PROBE_SECONDS
 from turnout.routing.state.waiter import Admitted
 from turnout.simulation import Outcome, Script, Simulation
 from turnout.trace.entries import (
+    CANCELLED,
     Answered,
     AttemptCancelled,
     AttemptCompleted,
@@ -401,7 +402,7 @@ def check_story(outcome: Outcome, opened: int) -> None:
         assert finish.error is None
         assert cancelled or str(getattr(finish.result, "model", None)) == ends[0].candidate
     elif cancelled:
-        assert ends[0].reason == "cancelled by the caller"
+        assert ends[0].reason == CANCELLED
     else:
         assert ends[0].reason == type(finish.error).__name__
         assert outcome.ended - outcome.began == ends[0].at or abs(outcome.ended - outcome.began - ends[0].at) < 1e-5

@@ -413,8 +413,8 @@ async def test_the_cost_of_all_attempts_is_reported() -> None:
         reply = await w.client().chat(stream=True, stream_options={"include_usage": True})
         assert reply.frames[-2]["usage"]["cost"] == 7
         text = w.gateway.endpoints.metrics_text().decode()
-        assert 'turnout_cost_total{key="local"} 14' in text
-        assert 'turnout_tokens_total{kind="prompt",key="local"} 6' in text
-        assert 'turnout_requests_total{path="/chat/completions",status="200",key="local"} 2' in text
-        assert 'turnout_attempts_total{candidate="openai/gpt-4o-mini"} 2' in text
-        assert "turnout_first_content_seconds_count 1" in text
+        assert 'turnout_gateway_cost_total{key="local"} 14' in text
+        assert 'turnout_gateway_tokens_total{kind="prompt",key="local"} 6' in text
+        assert 'turnout_gateway_requests_total{path="/chat/completions",status="200",key="local"} 2' in text
+        assert 'turnout_attempts_total{provider="openai",model="gpt-4o-mini"} 2' in text
+        assert "turnout_gateway_first_content_seconds_count 1" in text

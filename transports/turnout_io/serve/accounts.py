@@ -16,10 +16,9 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.prices import Price, by_model
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
 from turnout.routing.policy.routes import Route
-from turnout.trace.entries import Failed, FellBack, Started
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.keys import Admission, Client, Undecided
-from turnout_io.serve.metrics import Metrics
+from turnout_io.serve.metrics import GatewayMetrics
 from turnout_io.serve.served_call import ServedCall
 
 __all__ = ["Accounts", "StoreAccess"]
@@ -63,7 +62,7 @@ class Accounts:
 
     prices: Mapping[str, Price]
     routes: Mapping[str, Route]
-    metrics: Metrics = attrs.field(factory=Metrics)
+    metrics: GatewayMetrics = attrs.field(factory=GatewayMetrics)
     budget_file: BudgetFile | None = None
     store: StoreAccess | None = None
 
@@ -139,22 +138,8 @@ class Accounts:
         metrics.total.observe(trio.current_time() - call.started_at)
         if call.first_content_at is not None:
             metrics.first_content.observe(call.first_content_at - call.started_at)
-        self._count_attempts(call)
-
-    def _count_attempts(self, call: ServedCall) -> None:
-        metrics = self.metrics
-        candidates: dict[int, str] = {}
-        for entry in call.trace.entries if call.trace is not None else ():
-            match entry:
-                case Started():
-                    candidates[entry.attempt] = entry.candidate
-                    metrics.attempts.add(entry.candidate)
-                case Failed():
-                    metrics.failures.add(candidates.get(entry.attempt, ""), entry.failure.value)
-                case FellBack():
-                    metrics.fallbacks.add(entry.candidate)
-                case _:
-                    pass
+        if trace is not None:
+            metrics.calls(trace)
 
     def log(self, call: ServedCall, status: int) -> None:
         """Write one line for a request, without prompts and keys."""

@@ -27,6 +27,7 @@ from turnout.serving import (
     read_embedding_request,
 )
 from turnout.serving.errors import invalid_request
+from turnout_io.metrics import CONTENT_TYPE
 from turnout_io.serve.accounts import Accounts
 from turnout_io.serve.chat import JSON_HEADERS, ActiveStream, Deadlines, serve_stream, serve_whole
 from turnout_io.serve.keys import Client, Keyring
@@ -39,7 +40,7 @@ __all__ = ["Endpoints", "GatewayState", "canonical_path"]
 
 # Seconds for the exact count of a prompt's tokens, before an estimate is good enough.
 _COUNT_TIMEOUT: Final = 5.0
-_TEXT: Final = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+_TEXT: Final = [("content-type", CONTENT_TYPE)]
 
 
 @attrs.define(eq=False)

@@ -27,6 +27,7 @@ from turnout.http.http1_server import MalformedRequest, RequestHead, ServedReque
 from turnout.prices import Price
 from turnout.routing.policy.routes import Route
 from turnout.serving import INTERNAL_ERROR, RequestRejected, ServedError, served_error
+from turnout_io.metrics import CONTENT_TYPE
 from turnout_io.serve.accounts import Accounts, StoreAccess
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.chat import JSON_HEADERS
@@ -353,7 +354,7 @@ def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
     return {str(getattr(one, "name", "")): tuple(getattr(one, "scopes", ())) for one in providers}
 
 
-_METRICS_HEADERS: Final = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
+_METRICS_HEADERS: Final = (("content-type", CONTENT_TYPE),)
 
 
 def _unsupported_coding(coding: str) -> ServedError:

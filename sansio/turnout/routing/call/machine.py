@@ -43,6 +43,7 @@ from turnout.routing.policy.decisions import Decision, GiveUp, Retry
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted
+from turnout.trace.entries import CANCELLED
 
 __all__ = ["Call"]
 
@@ -287,7 +288,7 @@ class Call(CallStatus):
         """Cancel the call. Pending attempts are closed; then comes a `Finish` without result and without error."""
         self._close_all(now)
         if not self.finished:
-            self._writer.call_failed(now, "cancelled by the caller")
+            self._writer.call_failed(now, CANCELLED)
             self._end(Finish())
 
     def release(self, now: float) -> None:
