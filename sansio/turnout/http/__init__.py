@@ -1,4 +1,4 @@
-"""One HTTP request as the core writes it, and what a transport may be told about time."""
+"""The HTTP request that the core builds, and the timeouts that a transport receives with it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Headers(Sequence[tuple[str, str]]):
 
     @classmethod
     def of_known(cls, fields: tuple[tuple[str, str], ...], first: dict[str, str]) -> Self:
-        """Return fields whose look-up table is known already.
+        """Return fields with a given look-up table.
 
         Args:
             fields: The fields in order.
@@ -52,7 +52,7 @@ class Headers(Sequence[tuple[str, str]]):
         return made
 
     def get(self, name: str) -> str | None:
-        """The first value of the field `name`, or None."""
+        """Return the first value of the field `name`, or None."""
         return self._lower.get(name.lower())
 
     @property
@@ -61,7 +61,7 @@ class Headers(Sequence[tuple[str, str]]):
         return tuple(self._lower)
 
     def get_all(self, name: str) -> tuple[str, ...]:
-        """Every value of the field `name`, in order."""
+        """Return every value of the field `name`, in order."""
         lower = name.lower()
         return tuple(value for key, value in self._fields if key.lower() == lower)
 
@@ -98,7 +98,7 @@ def _headers(fields: Headers | Iterable[tuple[str, str]]) -> Headers:
 
 
 def shown_url(url: str, instead: str = "***") -> str:
-    """The URL for people to read: without the values of parameters that carry a credential, and without a user."""
+    """Return the URL for display: without the values of parameters that carry a credential, and without a user."""
 
     def hide(parameter: re.Match[str]) -> str:
         name, value = parameter.groups()
@@ -117,11 +117,12 @@ def _body_repr(body: bytes) -> str:
 
 @attrs.frozen
 class HttpRequest:
-    """A request to send as it stands: absolute URL, header fields, body bytes.
+    """A request to send unchanged: absolute URL, header fields, body bytes.
 
-    `headers` has everything but what framing needs (Host, Content-Length, Connection), which the transport adds.
-    `auth`, where given, makes the request to send from this one just before it is sent: for credentials that need
-    I/O or wall time (an OAuth token, a request signature). It may return an awaitable under an async driver.
+    `headers` has all fields except those that framing needs (Host, Content-Length, Connection). The transport adds
+    these. If `auth` is set, the driver calls it just before sending, and sends the request that it returns. It is for
+    credentials that need I/O or wall time, such as an OAuth token or a request signature. With an async driver it may
+    return an awaitable.
     """
 
     method: str
@@ -136,10 +137,12 @@ Auth: TypeAlias = Callable[[HttpRequest], "HttpRequest | Awaitable[HttpRequest]"
 
 @attrs.frozen(kw_only=True)
 class TransportTimeouts:
-    """Seconds that `open` may take; None is no bound. The core has cut each to the time that is left.
+    """The time limits of `open`, in seconds. None means no limit. They never exceed the remaining time of the call.
 
-    connect  to a usable connection: name look-up, TCP, proxy and TLS together
-    head     from the beginning of `open` to the whole head of the answer: it bounds connecting and sending too
+    Attributes:
+        connect: The time until the connection can be used: name look-up, TCP, proxy and TLS together.
+        response_headers: The time from the start of `open` until the head of the response is complete. It includes
+            connecting and sending.
     """
 
     connect: float | None = None

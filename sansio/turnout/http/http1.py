@@ -1,24 +1,24 @@
-"""One HTTP/1.1 exchange of a client, as a state machine: the bytes to send, and what the answer says.
+"""One HTTP/1.1 exchange of a client, as a state machine: the bytes to send, and the response.
 
-h11 writes the request and reads the head of the answer, interim answers (1xx) included. What it has read past the
-head is taken from its `trailing_data`; h11 is not called again, and the body goes through `http1_body`. Nearly all
-heads leave nothing to decide: those go through `http1_head`, with the same outcome at a tenth of the cost, and no
-`h11.Connection` is made.
+h11 writes the request and reads the head of the response, after any interim responses (1xx). The bytes that it has read
+after the head are in its `trailing_data`. h11 is not called again: `http1_body` reads the body. Nearly all heads are
+simple. For those, `http1_head` gives the same result at a tenth of the cost, and no `h11.Connection` is made.
 
     exchange = Http1Exchange(request, origin, target)
-    while (piece := exchange.next_chunk()) is not None:   # send it; an answer may come before the last piece
+    while (piece := exchange.next_chunk()) is not None:   # send it; the response may begin before the last piece
         ...
     body = exchange.receive_data(data)                    # until `head_received`, and then for every read
-    exchange.receive_eof()                                # the peer closed
+    exchange.receive_eof()                                # the peer closed the connection
     exchange.ended, exchange.failure, exchange.reusable
 
 Rules:
 
-* `receive_*` never raises for the peer's faults: it returns the body bytes before the fault, and `failure` stands.
-* A head, with its interim answers each for itself, has at most `MAX_HEAD` bytes, however the bytes were split.
-* An early answer is read, not lost: after `head_received` the caller stops sending, and `reusable` is then false.
-* `reusable` only where the whole request left, the body was framed and ended, nothing surplus came, and neither side
-  asked to close.
+* `receive_*` never raises an error for invalid bytes of the peer. It returns the body bytes before them, and sets
+  `failure`.
+* Each head, also that of an interim response, has at most `MAX_HEAD` bytes. The split of the bytes does not matter.
+* An early response is read, not lost: after `head_received` the caller stops sending. `reusable` is then False.
+* `reusable` is True only if the whole request was sent, the body has a framing and ended, no further bytes arrived, and
+  neither side sent `Connection: close`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from turnout.http.origin import Origin, split_url
 __all__ = ["Http1Exchange"]
 
 MAX_INTERIM: Final = 32
-# A head and a body up to this size leave in one piece; larger ones in chunks, so that an early answer is seen.
+# A head and a body up to this size are sent in one piece, larger ones in chunks, so that an early response is noticed.
 CHUNK_SIZE: Final = 65536
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -45,11 +45,14 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 @attrs.define(eq=False, init=False)
 class Http1Exchange:
-    """One request and its answer over one connection.
+    """One request and its response over one connection.
 
-    origin, target  where it goes, as `split_url` gives them; over a proxy the target is the whole URL
-    reused          whether the connection has served another exchange before
-    proxy_fields    header fields for a proxy alone (Proxy-Authorization)
+    Args:
+        request: The request.
+        origin: The origin of its URL, as `split_url` returns it.
+        target: The request target, as `split_url` returns it; over a proxy, the whole URL.
+        reused: True if the connection has served another exchange before.
+        proxy_fields: Header fields for a proxy only, such as Proxy-Authorization.
     """
 
     status: int | None
@@ -105,7 +108,7 @@ class Http1Exchange:
 
     @classmethod
     def to_url(cls, request: HttpRequest, *, reused: bool = False) -> Http1Exchange:
-        """The exchange for a request that goes straight to the host of its URL."""
+        """Return the exchange for a request that is sent directly to the host of its URL."""
         origin, target = split_url(request.url)
         return cls(request, origin, target, reused=reused)
 
@@ -115,17 +118,17 @@ class Http1Exchange:
 
     @property
     def request_sent(self) -> bool:
-        """Whether the whole request left: `next_chunk` has answered None."""
+        """True if the whole request was sent: `next_chunk` has returned None."""
         return self._sent
 
     @property
     def has_trailing_bytes(self) -> bool:
-        """Whether bytes came after the end of the answer."""
+        """True if bytes arrived after the end of the response."""
         return self._body is not None and self._body.has_trailing_bytes
 
     @property
     def phase(self) -> Phase:
-        """How far the exchange has come."""
+        """The progress of the exchange."""
         if self._body_seen:
             return Phase.BODY
         if self.status is not None:
@@ -134,7 +137,7 @@ class Http1Exchange:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection may serve another exchange."""
+        """True if the connection may serve another exchange."""
         return (
             self.ended
             and self.failure is None
@@ -145,7 +148,10 @@ class Http1Exchange:
         )
 
     def next_chunk(self) -> bytes | memoryview | None:
-        """The next bytes of the request. To ask again says that the last ones left; None says that all have."""
+        """Return the next bytes of the request, or None after the last ones.
+
+        A call means that the bytes of the previous call were sent.
+        """
         if not self._chunks:
             self._sent = True
             return None
@@ -153,9 +159,10 @@ class Http1Exchange:
         return self._chunks.pop()
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take bytes from the connection (never b""); give the body bytes that they hold.
+        """Take bytes from the connection, and return the body bytes in them.
 
-        Raises LocalProtocolError for b"", which would mean the end: that is `receive_eof`.
+        Raises:
+            LocalProtocolError: If `data` is b"". The end of the connection is `receive_eof`.
         """
         if not data:
             raise LocalProtocolError("receive_data() needs bytes; the end of the connection is receive_eof()")
@@ -175,7 +182,7 @@ class Http1Exchange:
         return body
 
     def receive_eof(self) -> None:
-        """The peer closed its side: the end of a body without framing, else `failure` becomes `Disconnected`."""
+        """Record that the peer closed its side. This ends a body without framing; else it is a `failure`."""
         if self.failure is not None or self.ended:
             return
         if self._body is None:
@@ -191,11 +198,11 @@ class Http1Exchange:
         self.failure = self.disconnected(missing)
 
     def disconnected(self, message: str) -> Disconnected:
-        """The error for a connection that died now, with the phase that this exchange is in."""
+        """Return the error for a connection that broke now, with the current phase of this exchange."""
         return Disconnected(message, reused=self.reused and not self._received, phase=self.phase)
 
     def _read_head(self, data: bytes) -> bytes:
-        """Read up to the final head, and return what follows it. Sets `_body`, or `failure`."""
+        """Read until the end of the final head, and return the bytes after it. Set `_body`, or `failure`."""
         first = not self._received
         self._received += len(data)
         if self._h11 is None:
@@ -214,9 +221,9 @@ class Http1Exchange:
             while True:
                 event = connection.next_event()
                 if not isinstance(event, h11.InformationalResponse | h11.Response):
-                    return b""  # NEED_DATA: nothing else can come before the final head
+                    return b""  # NEED_DATA: no other event is possible before the final head
                 rest = connection.trailing_data[0]
-                # h11 holds its limit only against a head that has not come whole yet.
+                # h11 applies its limit only to a head that is not complete yet.
                 if self._unread - len(rest) > MAX_HEAD:
                     raise h11.RemoteProtocolError("Receive buffer too long")
                 self._unread = len(rest)
@@ -232,9 +239,9 @@ class Http1Exchange:
         self.headers = Headers(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items()
         )
-        # h11 leaves DONE for MUST_CLOSE where either side said `Connection: close`, or the peer speaks 1.0.
+        # h11 changes from DONE to MUST_CLOSE if either side sent `Connection: close`, or the peer speaks 1.0.
         self._closes = connection.our_state is not h11.DONE
-        # h11 has checked both fields: the one coding is "chunked", and the lengths agree.
+        # h11 has checked both fields: the only coding is "chunked", and the lengths agree.
         fields = dict(event.headers)
         length = fields.get(b"content-length")
         self._start_body(int(length) if length is not None else None, b"transfer-encoding" in fields)
@@ -247,10 +254,10 @@ class Http1Exchange:
 
 
 def _body_reader(method: str, status: int, length: int | None, chunked: bool) -> tuple[BodyReader, bool]:
-    """The reader for the body of this answer, and whether its framing lets the connection live on.
+    """Return the reader for the body of this response, and whether its framing allows reuse of the connection.
 
-    The rules of RFC 9112 section 6.3. Where both Transfer-Encoding and Content-Length stand, the former holds, and
-    the connection must be closed: that is how answers are smuggled.
+    The rules are in RFC 9112 section 6.3. If Transfer-Encoding and Content-Length are both present, the former
+    applies, and the connection must be closed, because this is a way to smuggle responses.
     """
     if status in (204, 304) or method == "HEAD" or (method == "CONNECT" and 200 <= status < 300):
         return LengthBody(0), True
@@ -288,7 +295,7 @@ def _h11_for(
             connection.send_with_data_passthrough(h11.Data(data=request.body))
         connection.send(h11.EndOfMessage())
     except (h11.LocalProtocolError, UnicodeEncodeError) as fault:
-        # No cause and no value in the text: h11 quotes what it refuses, and that might be a key.
+        # No cause and no value in the message: h11 quotes the text that it refuses, which might be a key.
         raise LocalProtocolError(
             f"the request cannot be sent over HTTP/1.1: {type(fault).__name__}, method "
             f"{request.method!r}, {len(request.body)} bytes of body"
@@ -297,7 +304,7 @@ def _h11_for(
 
 
 def _in_chunks(head: bytes, body: bytes) -> list[bytes | memoryview]:
-    """The chunks in which a request leaves, the last one first."""
+    """Return the chunks to send, the last one first."""
     if len(body) <= CHUNK_SIZE:
         return [head + body]
     view = memoryview(body)

@@ -1,13 +1,13 @@
 """The body of an HTTP/1.1 response, from the bytes after its head.
 
-h11 costs six microseconds and more for each chunk of a chunked body; these readers cost about one, because they hand
-over all complete body bytes of one read at once. They accept a subset of what h11 accepts and give the same bytes for
-it; a property test holds them against h11. Stricter than h11: no bare LF, no folded trailer fields, no control
-characters in chunk extensions, chunk sizes of at most 16 digits, and limits that do not depend on how the bytes were
-split.
+h11 needs six microseconds or more for each chunk of a chunked body. These readers need about one, because they return
+all complete body bytes of a read together. They accept a subset of the bodies that h11 accepts, and return the same
+bytes for it; a property test compares both. They are stricter than h11: no bare LF, no folded trailer fields, no
+control characters in chunk extensions, chunk sizes of at most 16 digits, and limits that do not depend on the split of
+the bytes.
 
-A reader never raises for the peer's faults. `receive_data` returns the bytes before the fault, and `failure` stands
-from then on. Once `ended` or `failure` is set, `receive_data` returns b"" and only notes that more came.
+A reader never raises an error for invalid bytes of the peer. `receive_data` returns the bytes before them, and sets
+`failure`. After `ended` or `failure`, `receive_data` returns b"" and only records that further bytes arrived.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["BodyReader", "ChunkedBody", "LengthBody", "UntilCloseBody"]
 # RFC 9112 section 7.1 sets no limits; servers send sizes of 3 to 5 digits and, rarely, a signature as an extension.
 MAX_SIZE_LINE = 4096
 MAX_TRAILERS = 8192
-# Bytes of a read from which cutting it at each CRLF is cheaper than reading it chunk by chunk.
+# The size of a read, in bytes, from which a split at each CRLF is cheaper than reading chunk by chunk.
 SPLIT_FROM = 1024
 
-# chunk-size, then an extension or the trailing blanks that some servers pad the size with.
+# chunk-size, then an extension, or spaces that some servers append to the size.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)", re.ASCII)
 _PLAIN_SIZE = re.compile(rb"[0-9A-Fa-f]+")
 # field-line of RFC 9112 section 5, without folding. RFC 9110 section 6.5.1 forbids fields that concern framing here.
@@ -41,11 +41,11 @@ _TRAILER_LINE = re.compile(
 
 @attrs.define
 class LengthBody:
-    """A body of a length that is known beforehand, 0 included."""
+    """A body with a known length, which may be 0."""
 
     remaining: int
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
-    has_trailing_bytes: bool = attrs.field(default=False, init=False)  # bytes came after the end
+    has_trailing_bytes: bool = attrs.field(default=False, init=False)  # bytes arrived after the end
 
     @property
     def ended(self) -> bool:
@@ -61,13 +61,13 @@ class LengthBody:
         return body
 
     def receive_eof(self) -> str | None:
-        """What is missing now that no more will come, or None where that is a proper end."""
+        """Record the end of the connection. Return the missing part in words, or None if the body is complete."""
         return f"{self.remaining} bytes of the body are missing" if self.remaining else None
 
 
 @attrs.define
 class UntilCloseBody:
-    """A body that ends where the connection does (RFC 9112 section 6.3, rule 8)."""
+    """A body that ends with the connection (RFC 9112 section 6.3, rule 8)."""
 
     ended: bool = attrs.field(default=False, init=False)
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
@@ -82,7 +82,7 @@ class UntilCloseBody:
 
 
 class _At(enum.Enum):
-    """Where in the chunked coding the next byte stands."""
+    """The element of the chunked coding to which the next byte belongs."""
 
     SIZE = "a chunk-size line"
     DATA = "chunk data"
@@ -98,11 +98,11 @@ class ChunkedBody:
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
     has_trailing_bytes: bool = attrs.field(default=False, init=False)
     _at: _At = attrs.field(default=_At.SIZE, init=False)
-    _left: int = attrs.field(default=0, init=False)  # bytes of the present chunk that have still to come
+    _left: int = attrs.field(default=0, init=False)  # bytes of the current chunk that have not arrived yet
     rest: bytes = attrs.field(default=b"", init=False)  # the first bytes after the end: a server's next request
-    # What came of an element that must be seen whole: a size line, a line end, the trailers. Bounded by the limits.
+    # The start of an element that is read only when complete: a size line, a line end, the trailers. It has limits.
     _partial: bytes = attrs.field(default=b"", init=False)
-    # Whether the chunks of this body can be cut at CRLF: no longer once their data held one.
+    # True if this body can be split at CRLF: until the data of a chunk contains one.
     _can_split: bool = attrs.field(default=True, init=False)
 
     @property
@@ -130,10 +130,10 @@ class ChunkedBody:
         return None if self.ended else f"the chunked body stops in {self._at.value}"
 
     def _split(self, data: bytes, position: int, pieces: list[bytes]) -> int:
-        """Take the whole chunks that begin at `position`, and return where they end.
+        """Take the complete chunks that begin at `position`, and return the position after them.
 
-        Cut at each CRLF, a row of whole chunks is a row of sizes and data by turns, unless the data holds CRLF itself.
-        The lengths prove that. This costs a quarter of what reading chunk by chunk does (0.2 against 0.8 µs).
+        Complete chunks that are split at each CRLF give sizes and data in turn, unless the data contains CRLF. The
+        lengths prove this. It takes a quarter of the time of reading chunk by chunk (0.2 instead of 0.8 µs).
         """
         parts = (data[position:] if position else data).split(b"\r\n")
         parts.pop()  # the beginning of a size line, or of data, or nothing
@@ -143,14 +143,14 @@ class ChunkedBody:
         told = [*map(_plain_size, sizes)]
         if told != lengths:
             whole = next(place for place, pair in enumerate(zip(told, lengths, strict=True)) if pair[0] != pair[1])
-            # The size of the last chunk, 0, differs too, and is no reason.
+            # The size of the last chunk, 0, also differs, but the body can still be split.
             self._can_split = not sizes[whole].strip(b"0")
             del found[whole:], sizes[whole:], lengths[whole:]
         pieces += found
         return position + sum(lengths) + sum(map(len, sizes)) + 4 * len(sizes)
 
     def _read(self, data: bytes, position: int, pieces: list[bytes]) -> int:
-        """Read element by element, at most until a chunk has ended that was not whole; return where the next begins."""
+        """Read element by element, at most until an incomplete chunk has ended. Return the position of the next one."""
         length = len(data)
         while position < length:
             match self._at:
@@ -166,7 +166,7 @@ class ChunkedBody:
                     if size == 0:
                         self._at = _At.TRAILERS
                         continue
-                    # Most chunks come whole: no state is written for them.
+                    # Most chunks arrive complete: they need no change of state.
                     end = position + size
                     if end + 2 <= length and data[end : end + 2] == b"\r\n":
                         pieces.append(data[position:end])
@@ -187,7 +187,7 @@ class ChunkedBody:
                         self._partial = found
                         return length
                     if found != b"\r\n":
-                        # Only as much as every split of the body has seen by now: the first wrong byte.
+                        # The message has only the first wrong byte, so that it is the same for every split of the body.
                         wrong = found if found.startswith(b"\r") else found[:1]
                         raise RemoteProtocolError(f"chunk data runs over its size: {wrong!r} follows it")
                     position += 2
@@ -211,7 +211,7 @@ class ChunkedBody:
 
 
 def _chunk_size(line: bytes) -> int:
-    # The short way is for plain hexadecimal digits; `int` alone would also take "0x5", "1_0", "+5" and " 5".
+    # The fast path is for plain hexadecimal digits. `int` alone would also accept "0x5", "1_0", "+5" and " 5".
     if line.isalnum() and len(line) <= 16 and not line.startswith((b"0x", b"0X")):
         try:
             return int(line, 16)
@@ -225,17 +225,17 @@ def _chunk_size(line: bytes) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _plain_size(line: bytes) -> int:
-    """The size that a line of a few digits states; -1 for 0, and for every other line. Bodies have few sizes."""
+    """Return the size in a line of a few digits; -1 for 0, and for every other line. A body has few different sizes."""
     return int(line, 16) or -1 if len(line) <= 8 and _PLAIN_SIZE.fullmatch(line) is not None else -1
 
 
 def _trailers_end(data: bytes, start: int) -> int | None:
-    """The offset after the trailer section, or None where its end has still to come."""
+    """Return the offset after the trailer section, or None if its end has not arrived yet."""
     if data.startswith(b"\r\n", start):
         return start + 2
     end = data.find(b"\r\n\r\n", start, start + MAX_TRAILERS + 4)
     if end < 0:
-        # Such a line would never end as ours must, and its reader would wait for the rest until a timer.
+        # Such a line never ends in CRLF, so the reader would wait for the rest until a timeout.
         if _BARE_LF.search(data, start) is not None:
             raise RemoteProtocolError("a line of the trailer section ends in a bare LF")
         if len(data) - start >= MAX_TRAILERS + 4:

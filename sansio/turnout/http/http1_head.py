@@ -1,20 +1,20 @@
-"""Heads of HTTP/1.1 that are plain: requests are written, and responses are read, without h11.
+"""Writes and reads simple ("plain") heads of HTTP/1.1 without h11.
 
 h11 needs about 50 µs for a response head of 16 fields; this module needs 6, because it validates all fields of a head
-together. It accepts only heads that leave nothing to decide. For every other head it returns None, and h11 decides.
-A property test compares the two on heads of every kind: what is accepted here has the same status, the same fields
-and the same framing there, and a request that is written here is written in the same bytes there.
+together. It accepts only heads with a single interpretation. For every other head it returns None, and h11 decides. A
+property test compares the two on heads of every kind: h11 reads the same status, fields and framing in a head that this
+module accepts, and writes the same bytes for a request that it writes.
 
 A response head is plain if all of this is true:
 
-- it is whole, of at most `MAX_HEAD` bytes, and its version is HTTP/1.1;
+- it is complete, has at most `MAX_HEAD` bytes, and its version is HTTP/1.1;
 - its status is 200 to 599;
-- every line ends in CRLF, and no other control character is in it, HTAB included;
+- every line ends in CRLF, and contains no other control character, not even HTAB;
 - every field is a token, a colon, one space, and a value without spaces at its ends;
 - Content-Length, Transfer-Encoding and Connection occur at most once each, the first two never together;
 - Content-Length has at most 15 digits, Transfer-Encoding is "chunked", Connection is "keep-alive" or "close".
 
-A request is plain if it is no CONNECT and none of its fields is Host or concerns framing or the connection.
+A request is plain if its method is not CONNECT, and none of its fields is Host or affects framing or the connection.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 _REQUEST_LINE = re.compile(r"([A-Z]+) ([!-~]+) HTTP/1\.1")
 _REQUEST = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.1\r\nHost: [!-~]+\r\n")
-# h11 derives a state from each of these: whether the connection lives on, and what the server may send.
+# h11 derives a state from each of these: whether the connection can be reused, and which messages the server may send.
 _NOT_PLAIN: Final = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
 
 
-# `define` and not `frozen`: one is made for each call, at half the cost.
+# `define` and not `frozen`, at half the cost, because each call makes one.
 @attrs.define
 class PlainHead:
     """The head of a response.
@@ -104,7 +104,7 @@ def read_plain_head(data: bytes) -> PlainHead | None:
     """Read the response head that `data` begins with.
 
     Returns:
-        The head; None if it is not whole or not plain, which says nothing against it.
+        The head; None if it is incomplete or not plain. It may still be valid.
     """
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0 or not data.startswith(b"HTTP/1.1 "):
@@ -126,7 +126,7 @@ def read_plain_request_head(data: bytes) -> PlainRequestHead | None:
     It is plain by the same rules as a response head, if its first line has three parts and it has one Host.
 
     Returns:
-        The head; None if it is not whole or not plain, which says nothing against it.
+        The head; None if it is incomplete or not plain. It may still be valid.
     """
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0:
@@ -149,7 +149,7 @@ def _plain_lines(head: bytes) -> list[str] | None:
     lines = text.split("\r\n")
     lines.pop()  # the empty text after the last CRLF
     count = len(lines)
-    # What is left without the bytes that a line may have must be one CRLF for each line.
+    # Without the bytes that are allowed in a line, exactly one CRLF for each line must remain.
     if count > 512 or head.translate(None, _VALUE_BYTES) != _CRLF[: 2 * count] or " \r" in text or ":  " in text:
         return None
     return lines

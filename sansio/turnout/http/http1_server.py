@@ -126,8 +126,8 @@ class RequestReader:
     Args:
         max_head: Bytes that a head can have.
         max_body: Bytes that a body can have.
-        head: The head of the request whose body is not complete yet, None between requests. It stays after a
-            failure, so that the response can be written in the form that its path asks for.
+        head: The head of the request until its body is complete, None between requests. It remains after a failure,
+            because its path decides the form of the error response.
     """
 
     max_head: int = attrs.field(default=MAX_HEAD, kw_only=True)
@@ -156,7 +156,7 @@ class RequestReader:
         """Take bytes from the connection.
 
         Raises:
-            LocalProtocolError: `data` is empty. The end of a connection is not told to the reader.
+            LocalProtocolError: If `data` is empty. The reader does not need the end of a connection.
         """
         if not data:
             raise LocalProtocolError("receive_data() needs bytes")
@@ -184,7 +184,7 @@ class RequestReader:
     def _read_head(self) -> bool:
         if not self._raw_head:
             self._skip_empty_lines()
-            # Most heads come whole and are plain: h11 costs five times as much, and would read the same.
+            # Most heads arrive complete and are plain. h11 would give the same result at five times the cost.
             plain = read_plain_request_head(self._pending) if len(self._pending) > _LEAST_HEAD else None
             if plain is not None and plain.size + self._skipped <= self.max_head:
                 self._skipped = 0

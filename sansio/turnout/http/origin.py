@@ -1,4 +1,4 @@
-"""Where a request goes: the origin and the request target of an absolute URL."""
+"""Splits an absolute URL into its origin and its request target."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from turnout.errors import LocalProtocolError
 __all__ = ["Origin", "split_url"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# What may stand in a path or query as it is; everything else is percent-encoded, "%" itself never twice.
+# The characters of a path or query that are not percent-encoded. "%" is one of them, so it is never encoded twice.
 _TARGET_SAFE = "%/:=&?~+!$,;'@()*[]-._"
 
 
 @attrs.frozen
 class Origin:
-    """Scheme, host and port of a URL: what a connection is for. `host` is lower-case ASCII, IPv6 without brackets."""
+    """The scheme, host and port that a connection leads to. `host` is lower-case ASCII; IPv6 has no brackets."""
 
     scheme: str
     host: str
@@ -26,12 +26,12 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """Host and port as one text, the port always given: for CONNECT and for messages."""
+        """Host and port as one text, always with the port, for CONNECT and for messages."""
         return f"{self._bracketed}:{self.port}"
 
     @property
     def host_field(self) -> str:
-        """The value of the Host field: without the port where it is the scheme's own (RFC 9110 section 7.2)."""
+        """The value of the Host field, without the port if it is the default of the scheme (RFC 9110 section 7.2)."""
         return self._bracketed if self.port == _DEFAULT_PORTS[self.scheme] else self.authority
 
     @property
@@ -42,13 +42,15 @@ class Origin:
         return f"{self.scheme}://{self.host_field}"
 
 
-# A router asks for few URLs again and again. Those with something in them that changes push each other out.
+# A router uses a few URLs again and again. URLs with a part that changes evict each other from the cache.
 @functools.lru_cache(maxsize=256)
 def split_url(url: str) -> tuple[Origin, str]:
     """Split an absolute http or https URL into its origin and its request target in origin form.
 
-    The fragment is dropped, as it never leaves the client. Raises LocalProtocolError for anything that cannot be
-    requested; the message names no query, which might hold a secret.
+    The fragment is removed, because clients never send it.
+
+    Raises:
+        LocalProtocolError: If the URL cannot be requested. The message omits the query, which might hold a secret.
     """
     try:
         parts = urlsplit(url)
@@ -75,7 +77,7 @@ def _ascii_host(host: str) -> str:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise LocalProtocolError(f"the host name {host!r} is not a valid internationalised name") from None
-    # RFC 1035 section 2.3.4; name look-up fails on these with an error of its own.
+    # RFC 1035 section 2.3.4. The name look-up would fail on these with another error.
     if ":" not in name and any(not 0 < len(label) < 64 for label in name.rstrip(".").split(".")):
         raise LocalProtocolError(f"the host name {host[:100]!r} has an empty part, or one of more than 63 characters")
     if not name.isprintable() or any(c in name for c in " /\\@?#"):

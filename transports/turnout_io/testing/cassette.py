@@ -1,4 +1,4 @@
-"""The file of a recording: JSON that people can read, review and keep under version control.
+"""The file of a recording: JSON that can be read, reviewed and kept under version control.
 
     {"turnout-cassette": 1,
      "exchanges": [
@@ -9,10 +9,10 @@
                      "end": "complete"}},
        {"request": {…}, "error": {"error": "ConnectFailed", "message": "…", "phase": "not-sent"}}]}
 
-The body of a request is `json`, `text` or `base64`, and absent if there is none. The body of an answer has one entry
-for each `read`: text if the bytes are UTF-8, else base64, or the error that it raised. `end` is "complete" where
-the end was read, "broken" after an error, and "closed" where the reader went before either. Nothing in the file depends
-on the time or the machine but what the peer sent.
+The body of a request is `json`, `text` or `base64`, and absent if there is none. The body of a response has one entry
+for each `read`: text if the bytes are UTF-8, else base64, or the error that it raised. `end` is "complete" if the end
+was read, "broken" after an error, and "closed" if the reader stopped before either. Apart from the bytes of the peer,
+nothing in the file depends on the time or the machine.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class RecordedExchange:
 
 
 def write_cassette(path: Path, exchanges: Sequence[RecordedExchange]) -> None:
-    """Write the file, whole or not at all. Raises OSError."""
+    """Write the file, completely or not at all. Raises OSError."""
     document = {_MARK: VERSION, "exchanges": [_exchange_out(exchange) for exchange in exchanges]}
     try:
         data = json.dumps(document, ensure_ascii=False, indent=1).encode()
@@ -161,7 +161,7 @@ def _request_body_out(body: bytes) -> dict[str, Any]:
         value = json.loads(body)
         json.dumps(value, allow_nan=False, indent=1)
         return {"json": value}
-    except (ValueError, RecursionError):  # no JSON, or none that can be written down again
+    except (ValueError, RecursionError):  # not JSON, or JSON that cannot be encoded again
         told = _bytes_out(body)
         return {"text": told} if isinstance(told, str) else told
 
@@ -200,7 +200,7 @@ _Name = Literal["ConnectFailed", "TimedOut", "Disconnected", "TransportError", "
 
 
 def _name(fault: TransportFault) -> _Name:
-    """The class of Turnout's that this error is, or is a kind of."""
+    """Return the name of the error's class in Turnout, or of its base class there."""
     match fault:
         case ConnectFailed():
             return "ConnectFailed"

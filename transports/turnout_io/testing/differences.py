@@ -14,7 +14,7 @@ _SHOWN = 5  # differences that are listed for one body
 
 
 def differences(recorded: HttpRequest, asked: HttpRequest) -> tuple[str, ...]:
-    """What differs in method, URL and body; () where the requests are the same. Bodies of JSON are compared as such."""
+    """Return the differences in method, URL and body; () if there are none. Bodies of JSON are compared as JSON."""
     found = []
     for what, one, other in (("method", recorded.method, asked.method), ("URL", recorded.url, asked.url)):
         if one != other:

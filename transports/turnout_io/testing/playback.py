@@ -66,14 +66,14 @@ class PlayedResponse:
                         self._phase = Phase.BODY
                         return data
                 case TransportError() | RemoteProtocolError() as fault:
-                    if not isinstance(fault, TimedOut):  # after which a reader may go on
+                    if not isinstance(fault, TimedOut):  # a reader may continue after a timeout
                         self._failure = fault
                     raise copy_error(fault)
                 case seconds:
                     self._silence = seconds
 
     def close(self) -> None:
-        """Any time, any number of times."""
+        """Close the response. It can be called at any time and any number of times."""
         if not self._closed:
             self._closed = True
             close = getattr(self._steps, "close", None)
@@ -100,7 +100,7 @@ class AsyncPlayedResponse:
 
 
 async def checkpoint() -> None:
-    """Let other tasks run, and a cancellation through, under trio or asyncio, whichever runs this."""
+    """Let other tasks run, and let a cancellation take effect, under trio or asyncio."""
     trio = sys.modules.get("trio")
     if trio is not None:
         try:

@@ -1,7 +1,7 @@
-"""Answers as the providers give them, made by the sandbox's dialects and played without a network.
+"""Responses in the format of the providers, made by the sandbox's dialects and played without a network.
 
-The sandbox lays out each answer byte by byte, faults included. Here those bytes are read back by the machine that
-reads them from a socket, so that a scripted response equals a real one.
+The sandbox plans each response byte by byte, with its faults. This module parses those bytes with the same state
+machine that a transport uses for a socket, so that a scripted response equals a real one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["ProviderReplies"]
 
 
 class ProviderReplies:
-    """Makes the answers of one script. Ids are the same in every run."""
+    """Makes the responses of one script. Ids are the same in every run."""
 
     def __init__(self) -> None:
         self._rng = random.Random(0)
@@ -93,7 +93,7 @@ def _paths(dialect: DialectServer, path: str) -> Iterator[str]:
 
 
 def _is_known(dialect: DialectServer, received: Received) -> bool:
-    """Whether the dialect has this path and method. It looks at them first, whatever else it refuses."""
+    """True if the dialect has this path and method. It checks them before anything else."""
     trial = Context(rng=random.Random(0), number=1, fault=Fault(), key=None, models=None, scripted="")
     try:
         dialect.respond(received, trial)

@@ -22,7 +22,7 @@ __all__ = ["AsyncRecordingResponse", "AsyncRecordingTransport", "RecordingRespon
 
 @attrs.define(eq=False)
 class _Take:
-    """One exchange while it goes by."""
+    """One exchange while it is recorded."""
 
     request: HttpRequest
     status: int = 0
@@ -30,7 +30,7 @@ class _Take:
     steps: list[BodyStep] = attrs.field(factory=list)
     complete: bool = False
     failure: TransportFault | None = None
-    is_cancelled: bool = False  # nothing happened that another run could see
+    is_cancelled: bool = False  # the caller received neither a response nor an error
 
     def read(self, data: bytes) -> None:
         if data:
@@ -46,7 +46,7 @@ class _Take:
 
 
 class _Tape:
-    """The exchanges of one transport, in the order in which they began, and the file that they become."""
+    """The exchanges of one transport, in the order of their start, and the file for them."""
 
     def __init__(
         self, path: str | os.PathLike[str], secrets: Iterable[str] = (), secret_headers: Iterable[str] = ()
@@ -66,14 +66,14 @@ class _Tape:
     def write(self) -> None:
         with self._lock:
             takes = tuple(take for take in self._takes if not take.is_cancelled)
-        # Only now: the key of one provider may be quoted in what another one answered before.
+        # Only now, because an earlier response of another provider may contain the key of this one.
         redaction = self._redaction.with_credentials_of(*(take.request for take in takes))
         write_cassette(self._path, [_clear(take, redaction) for take in takes])
         self._written = True
 
     def __del__(self) -> None:
         if getattr(self, "_takes", None) and not self._written:
-            told = f"a recording for {self._path} was never closed, and so never written"
+            told = f"the recording for {self._path} was not closed, so it was not written"
             warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
 
@@ -112,11 +112,12 @@ class RecordingTransport:
 
         with Router.from_env(transport=RecordingTransport(RequestsTransport(), "tests/greeting.json")) as router: …
 
-    transport       what really sends; closed together with this one
-    path            the file, for `ReplayTransport`; an older one is replaced. See `turnout_io.testing.cassette`.
-    secrets         values to remove from requests and answers everywhere. Credentials in header fields and
-                    query parameters are removed anyway, and wherever else the peer quotes them.
-    secret_headers  names of further header fields to hide
+    Args:
+        transport: The transport that sends the requests. It is closed together with this one.
+        path: The file, for `ReplayTransport`. An older one is replaced. See `turnout_io.testing.cassette`.
+        secrets: Values to remove from requests and responses. Credentials in header fields and query parameters are
+            always removed, also if the peer quotes them elsewhere.
+        secret_headers: Names of further header fields with secret values.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class AsyncRecordingResponse:
 
 
 class AsyncRecordingTransport:
-    """`RecordingTransport` for async code, on whatever runtime the transport under it is for."""
+    """`RecordingTransport` for async code, on the runtime of the transport under it."""
 
     def __init__(
         self,

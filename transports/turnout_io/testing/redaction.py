@@ -21,16 +21,17 @@ from turnout_io.testing.replies import BodyStep, TransportFault
 __all__ = ["REMOVED", "Redaction"]
 
 REMOVED: Final = "REMOVED"
-# A part of a credential that is shorter is a word like "Bearer", or a key that protects nothing.
+# A shorter part of a credential is a word like "Bearer", or a key without protection value.
 _LEAST = 8
 _PARAMETER = re.compile(r"[?&;]([^=&;#]+)=([^&;#]+)")
 
 
 class Redaction:
-    """Takes secrets out of requests and answers.
+    """Removes secrets from requests and responses.
 
-    values   secrets to remove wherever they stand
-    headers  names of more header fields whose values are secret, in requests and answers
+    Args:
+        values: Secrets to remove wherever they occur.
+        headers: Names of further header fields with secret values, in requests and responses.
     """
 
     def __init__(self, values: Iterable[str] = (), headers: Iterable[str] = ()) -> None:
@@ -39,7 +40,7 @@ class Redaction:
         self._pattern = _any_of(self._values)
 
     def with_credentials_of(self, *requests: HttpRequest) -> Redaction:
-        """One that also removes what authorises these requests, wherever else it stands: an answer may quote it."""
+        """Return a redaction that also removes the credentials of these requests, because a response may quote them."""
         found = set(self._values)
         for request in requests:
             values = [value for name, value in request.headers if self._is_secret(name, of_request=True)]
@@ -59,7 +60,7 @@ class Redaction:
         )
 
     def response(self, headers: Headers, steps: Sequence[BodyStep]) -> tuple[Headers, tuple[BodyStep, ...]]:
-        """The fields and the body of an answer. The pieces of a body keep their bounds where nothing is removed."""
+        """Return the fields and the body of a response. Pieces of the body without a secret stay the same."""
         body = b"".join(step for step in steps if isinstance(step, bytes))
         kept = self._fields(headers, of_request=False)
         encoding = (headers.get("content-encoding") or "").strip().lower()
@@ -81,7 +82,7 @@ class Redaction:
         return self._pattern.sub(REMOVED.encode(), data)
 
     def fault(self, fault: TransportFault) -> TransportFault:
-        """The same fault, its message without secrets."""
+        """Return a copy of the error, with a message without secrets."""
         clear = copy_error(fault)
         clear.args = (self.text(fault.message),)
         return clear
@@ -98,7 +99,7 @@ class Redaction:
             piece, at = [], start
             while first < len(spans) and spans[first][0] < stop:
                 begin, end = spans[first]
-                if begin >= start:  # the piece in which a secret begins gets the word for it
+                if begin >= start:  # the replacement goes into the piece in which the secret begins
                     piece += [body[at:begin], REMOVED.encode()]
                 at = min(end, stop)
                 if end > stop:
@@ -118,14 +119,14 @@ class Redaction:
 
     def _is_secret(self, name: str, *, of_request: bool) -> bool:
         low = name.lower()
-        # Of an answer, "x-ratelimit-remaining-tokens" and its like are wanted.
+        # Responses keep fields such as "x-ratelimit-remaining-tokens".
         return low in SECRET_HEADERS or low in self._names or (of_request and bool(SECRET_NAME.search(name)))
 
 
 def _any_of(values: Iterable[str]) -> re.Pattern[bytes]:
-    """What finds any of these values, in any form. Where there are none, it finds nothing."""
+    """Return a pattern that finds these values in every form. Without values it finds nothing."""
     forms = {form.encode("utf-8", "surrogatepass") for value in values for form in secret_forms(value)}
-    # The longest first: of two secrets, one may begin like the other.
+    # The longest first, because one secret may begin like another.
     return re.compile(b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or rb"(?!)")
 
 
@@ -139,5 +140,5 @@ def _strings(values: Iterable[str], what: str) -> Iterable[str]:
 
 
 def _with_length(headers: Headers, length: int) -> Headers:
-    """The length of what is left; a transport that replays sends no more."""
+    """Return the fields with the length of the body after redaction."""
     return Headers((name, str(length) if name.lower() == "content-length" else value) for name, value in headers)

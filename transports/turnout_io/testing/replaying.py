@@ -1,4 +1,4 @@
-"""Transports that answer from a recording, without a network."""
+"""Transports that return the responses of a recording, without a network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _CassetteReplay:
 
     def _take(self, request: HttpRequest) -> RecordedExchange:
         asked = self._redaction.request(request)
-        # A key of this run stands in the body where that of the other run did, or by chance where none did.
+        # The body may contain the key of this run in place of that of the recorded run, or by chance elsewhere.
         without_keys = self._redaction.with_credentials_of(request).request(request)
         with self._lock:
             self._asked += 1
@@ -87,12 +87,15 @@ def _told(request: HttpRequest) -> str:
 
 
 class ReplayTransport(_CassetteReplay):
-    """A blocking transport that answers from a file of `RecordingTransport`.
+    """A blocking transport that returns the responses in a file of `RecordingTransport`.
 
-    A request takes the first exchange that is left and has its method, URL and body; bodies of JSON are compared as
-    JSON. Credentials are not compared. Anything else raises ScriptError, which describes the difference.
+    A request takes the first unused exchange with its method, URL and body. Bodies of JSON are compared as JSON.
+    Credentials are not compared. A request without such an exchange raises ScriptError, which describes the difference.
 
-    secrets, secret_headers   the values that take the place of those that were removed: they match what is removed
+    Args:
+        path: The file.
+        secrets: The secrets of this run. They match the ones that were removed from the recording.
+        secret_headers: Names of further header fields with secret values.
     """
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:

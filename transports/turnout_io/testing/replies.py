@@ -15,13 +15,13 @@ from turnout.http import Headers
 __all__ = ["STALL", "BodyStep", "Reply", "TransportFault"]
 
 STALL: Final = math.inf
-"""A pause without end, for `Reply(body=[b"some", STALL])` or `Reply(delay=STALL)`: what waits for it times out."""
+"""A pause without end, for `Reply(body=[b"some", STALL])` or `Reply(delay=STALL)`. The reader runs into its timeout."""
 
 TransportFault: TypeAlias = TransportError | RemoteProtocolError
-"""What a transport may raise for what the peer or the network does."""
+"""An error that a transport raises if the peer or the network fails."""
 
 BodyStep: TypeAlias = bytes | float | TransportFault
-"""One thing that happens in a body: a piece that one `read` gives, seconds of silence, or the error that ends it."""
+"""One step of a body: a piece that one `read` returns, seconds of silence, or the error that ends it."""
 
 
 def _fields(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
@@ -55,18 +55,20 @@ def _delay(reply: Reply, attribute: attrs.Attribute[float], delay: float) -> Non
 
 @attrs.frozen
 class Reply:
-    """One answer to one request.
+    """One response to one request.
 
         Reply(429, {"error": {"message": "slow down"}}, {"retry-after": "2"})
         Reply(200, [b"data: ...\\n\\n", 0.5, b"data: ...\\n\\n", Disconnected("cut")])
 
-    status   as the client gets it
-    body     bytes, text, a mapping (sent as JSON), or what happens one after the other (see `BodyStep`). An iterator is
-             played as it is read, serves one request, and is closed with its response where it can be.
-    headers  fields in order, or a mapping
-    delay    seconds before the head is received
+    No real time passes. A wait that is longer than its timeout raises `TimedOut` immediately; a shorter one ends
+    immediately.
 
-    No time really passes: a wait that is longer than its timer is `TimedOut` at once, a shorter one is over at once.
+    Attributes:
+        status: The HTTP status.
+        body: Bytes, text, a mapping (sent as JSON), or steps in order (see `BodyStep`). An iterator of steps serves one
+            request. It is closed with the response, if it has `close`.
+        headers: Fields in order, or a mapping.
+        delay: Seconds until the head arrives.
     """
 
     status: int = attrs.field(default=200, validator=_status)
@@ -76,12 +78,12 @@ class Reply:
 
     @property
     def single_use(self) -> bool:
-        """Whether the body is an iterator, which cannot be played again."""
+        """True if the body is an iterator, which cannot be played again."""
         return isinstance(self.body, Iterator)
 
 
 def checked_step(step: object) -> BodyStep:
-    """A step of a script. Raises LocalProtocolError for anything else."""
+    """Return a step of a script. Raises LocalProtocolError for anything else."""
     match step:
         case bytes() | TransportError() | RemoteProtocolError():
             return step

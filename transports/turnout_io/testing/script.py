@@ -1,4 +1,4 @@
-"""Which answer a request gets: a script, in order or by a predicate, and what became of it."""
+"""Selects the response for a request from a script, in order or by a predicate, and records its use."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from turnout_sandbox.faults import Fault
 __all__ = ["ReplyScript", "ScriptedResult"]
 
 ScriptedResult: TypeAlias = Reply | TransportFault
-"""What comes of a request: an answer, or an error in place of it (`ConnectFailed("refused")`)."""
+"""The result of a request: a response, or an error in place of it (`ConnectFailed("refused")`)."""
 
 When: TypeAlias = Callable[[HttpRequest], object]
 
 
 @attrs.define(eq=False)
 class _ScriptEntry:
-    """One answer of a script. `left` is how many requests it still serves; None is no bound."""
+    """One response of a script. `left` is the number of requests that it still serves; None means no limit."""
 
     told: str
     outcome: ScriptedResult | Callable[[HttpRequest], ScriptedResult]
@@ -41,8 +41,8 @@ class _ScriptEntry:
 class ReplyScript:
     """Responses in their order, and the requests that were received.
 
-    A request takes the first answer that is left and whose `when`, if it has one, is true of the request. One that
-    none is left for raises `ScriptError`, which reaches your test through any router.
+    A request takes the first unused response for which `when`, if given, is true. If there is none, the request raises
+    `ScriptError`, which no router catches, so it reaches your test.
     """
 
     def __init__(self) -> None:
@@ -63,11 +63,12 @@ class ReplyScript:
         when: When | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next requests like this: each outcome serves one.
+        """Add outcomes for the next requests. Each outcome serves one request.
 
-        outcomes  a `Reply`, an error to raise in place of one, or a function of the request that gives either
-        when      a predicate on the request: `lambda request: "gemini" in request.url`
-        times     how many requests each outcome serves; None for any number
+        Args:
+            *outcomes: A `Reply`, an error to raise in place of one, or a function of the request that returns either.
+            when: A predicate on the request: `lambda request: "gemini" in request.url`.
+            times: The number of requests that each outcome serves; None for any number.
         """
         for outcome in outcomes:
             if not (isinstance(outcome, Reply | TransportError | RemoteProtocolError) or callable(outcome)):
@@ -87,17 +88,19 @@ class ReplyScript:
         when: When | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next request as this provider would, in its format: as a stream if the request wants one.
+        """Respond to the next request in the format of this provider: with a stream if the request wants one.
 
             transport.answer("openai", "Hello")
             transport.answer("openai", fault=Fault(status=429, headers={"retry-after-ms": "10"}))
             transport.answer("gemini", "Hello there, old friend", fault=Fault(abort="reset", after_tokens=2))
 
-        provider  a name of the catalog, "anthropic" or "openai-compatible"
-        answer    a text, an `Answer` (with reasoning and tool calls), or a function of what was received; made up
-                  from the request where none is given
-        fault     the failure to play; see `turnout_io.sandbox.Fault`
-        when, times   as for `add`
+        Args:
+            provider: A name of the catalog, "anthropic" or "openai-compatible".
+            answer: A text, an `Answer` (with reasoning and tool calls), or a function of the received request. By
+                default it is generated from the request.
+            fault: The failure to play; see `turnout_sandbox.Fault`.
+            when: As for `add`.
+            times: As for `add`.
         """
         give = self._providers.bind(provider, answer, fault or Fault())
         self._append(_ScriptEntry(f"{provider}: {answer if fault is None else fault!r}", give, when, times))
@@ -142,7 +145,7 @@ class ReplyScript:
         return list(enumerate(self._entries, 1))
 
     def _told(self, problem: str) -> str:
-        """The problem, and the script with what became of each of its answers."""
+        """Return the problem, and the script with the state of each response."""
         lines = [problem]
         for place, entry in self._numbered():
             state = f"served request {entry.served}" if entry.served else "is for other requests, says its `when`"

@@ -1,4 +1,4 @@
-"""Transports that answer from a script, in memory: for the tests of programs that use a router."""
+"""Transports that return the responses of a script, in memory, for the tests of programs that use a router."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AsyncScriptedTransport", "ScriptedTransport"]
 
 class _Scripted(ReplyScript):
     def _open(self, request: HttpRequest, timeouts: TransportTimeouts) -> PlayedResponse:
-        Http1Exchange.to_url(request)  # refuses what no transport could send
+        Http1Exchange.to_url(request)  # refuses requests that no transport can send
         outcome = self.take(request)
         if not isinstance(outcome, Reply):
             raise copy_error(outcome)
@@ -28,7 +28,7 @@ class _Scripted(ReplyScript):
 
 
 class ScriptedTransport(_Scripted):
-    """A blocking transport that answers from a script.
+    """A blocking transport that returns the responses of a script.
 
         transport = ScriptedTransport()
         transport.answer("openai", fault=Fault(status=503))
