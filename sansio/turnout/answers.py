@@ -157,7 +157,7 @@ class ChatResponse(Plain):
     extra: Mapping[str, Any] = attrs.field(factory=dict)
     raw: bytes | None = attrs.field(default=None, repr=False)
     # A trace is compared by identity, so it would make an answer differ from its own copy.
-    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False, alias="trace")
 
     @property
     def trace(self) -> Trace:

@@ -194,7 +194,7 @@ class EmbeddingResponse(Plain):
     served_model: str | None = None
     request_id: str | None = None
     rate_limit: RateLimit | None = None
-    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False, alias="trace")
 
     @property
     def trace(self) -> Trace:

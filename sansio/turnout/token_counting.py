@@ -31,7 +31,7 @@ class TokenCount(Plain):
     cached_tokens: int | None = None
     request_id: str | None = None
     rate_limit: RateLimit | None = None
-    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False)
+    _trace: Trace | None = attrs.field(default=None, repr=False, eq=False, alias="trace")
 
     @property
     def trace(self) -> Trace:
