@@ -14,7 +14,7 @@ from turnout.answers import ChatResponse, Usage
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
 from turnout.messages import Message, Tool, ToolCall
-from turnout.routing.call.results import sum_usage
+from turnout.routing.call.operations.results import sum_usage
 from turnout.typed.function import FunctionTool, function_tool, result_text
 
 __all__ = [

@@ -132,7 +132,7 @@ def the_partial_answer_is_forgotten(patch: pytest.MonkeyPatch) -> None:
         empty = attrs.evolve(partial, message=attrs.evolve(partial.message, content=())) if partial else partial
         return real(error, empty, candidate)
 
-    for module in ("machine", "partial_response", "recovery"):
+    for module in ("ending", "partial_response", "recovery"):
         patch.setattr(f"turnout.routing.call.{module}.as_interrupted", as_interrupted)
 
 

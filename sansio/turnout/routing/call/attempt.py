@@ -13,7 +13,7 @@ from turnout.errors import LocalProtocolError, RemoteProtocolError, TimedOut, Ti
 from turnout.events import Event
 from turnout.http import TransportTimeouts
 from turnout.providers.protocol import Exchange
-from turnout.routing.call.operation import Operation
+from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.states import ATTEMPT_TRANSITIONS, AttemptState, refuse_transition
 from turnout.routing.commands import Open, Read
 from turnout.routing.policy.settings import Hedge, Policy

@@ -8,7 +8,7 @@ from turnout.chat import ChatResponse, Usage
 from turnout.errors import Phase, ProviderError, TurnoutError
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
-from turnout.routing.call.operation import Operation
+from turnout.routing.call.operations.base import Operation
 from turnout.routing.policy.estimate import text_tokens
 from turnout.routing.state.candidate import Candidate
 

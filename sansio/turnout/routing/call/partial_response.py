@@ -8,7 +8,7 @@ from turnout.chat import ChatResponse
 from turnout.errors import TurnoutError
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.final_error import as_interrupted
-from turnout.routing.call.operation import Operation
+from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.states import AttemptState
 from turnout.trace import Trace
 

@@ -10,7 +10,7 @@ from turnout.errors import BudgetExceeded
 from turnout.failures import FailureClass
 from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
-from turnout.routing.call.operation import Operation
+from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.decisions import GiveUp, WaitUntil
 from turnout.routing.policy.settings import Policy

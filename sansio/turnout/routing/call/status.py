@@ -8,7 +8,7 @@ from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.in_flight import InFlight
-from turnout.routing.call.operation import Operation
+from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.partial_response import PartialResponse
 from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.states import CALL_TRANSITIONS, CallState, refuse_transition

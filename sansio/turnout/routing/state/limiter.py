@@ -201,6 +201,11 @@ class Limiter:
             self._left = max(0, self._left - 1)
         return None
 
+    def rank_of_head(self) -> tuple[float, int]:
+        """Return the rank of the call that is served next: a lower rank is served first."""
+        head = self.head
+        return head.rank if head is not None else (math.inf, 0)
+
     def is_behind(self, waiter: Waiter) -> bool:
         """True if another call in the line must be served before this one."""
         head = self.head

@@ -393,7 +393,7 @@ class Scheduler:
             if self._router.is_full():
                 self._router.stalled.update(dict.fromkeys(other for other in pending if other is not self._router))
                 return
-            served = min(pending, key=_rank_of_head) if len(pending) > 1 else next(iter(pending))
+            served = min(pending, key=Limiter.rank_of_head) if len(pending) > 1 else next(iter(pending))
             waiter = served.head
             if waiter is None or served.is_full():
                 del pending[served]
@@ -437,11 +437,6 @@ class Scheduler:
             waiter.must_wake = True
             self.ready.append(waiter)
         waiter.wake_at = wake_at
-
-
-def _rank_of_head(limiter: Limiter) -> tuple[float, int]:
-    head = limiter.head
-    return head.rank if head is not None else (math.inf, 0)
 
 
 def _rounded(blocked: Blocked) -> Blocked:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ModelInfo
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.reranking import RerankRequest, RerankResponse
-from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
+from turnout.routing.call.operations import Chat, CountTokens, Embed, ListModels, Operation, Rerank
 from turnout.routing.call.options import CallOptions
-from turnout.routing.call.single_exchange import CountTokens, Rerank
 from turnout.token_counting import TokenCount
 from turnout_io.base import AsyncTransport
 from turnout_io.drivers._async.run import AsyncRun

@@ -12,7 +12,7 @@ from turnout.chat import Capability, ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.providers.protocol import Exchange, Provider, Reranker, TokenCounter
 from turnout.reranking import RerankRequest, RerankResponse
-from turnout.routing.call.operation import Operation
+from turnout.routing.call.operations.base import Operation
 from turnout.routing.policy.estimate import text_tokens
 from turnout.routing.state.candidate import Candidate
 from turnout.token_counting import TokenCount

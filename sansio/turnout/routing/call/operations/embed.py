@@ -1,0 +1,105 @@
+"""Embeddings of many texts, in batches that the provider accepts."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from typing import ClassVar
+
+import attrs
+
+from turnout._validation import instance
+from turnout.chat import Capability, ModelConfig
+from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
+from turnout.errors import ProviderError, RemoteProtocolError, TurnoutError
+from turnout.providers.protocol import Exchange, Provider
+from turnout.routing.call.operations.base import Operation
+from turnout.routing.call.operations.results import sum_usage
+from turnout.routing.policy.estimate import embedding_tokens, text_tokens
+from turnout.routing.state.candidate import Candidate
+from turnout.trace import Trace
+
+__all__ = ["Embed"]
+
+
+@attrs.define(eq=False)
+class Embed(Operation):
+    """Vectors: as many exchanges as the provider's caps require, joined in order.
+
+    If the provider refuses the size of a batch, it gets half as many texts at once. If an exchange fails for good, a
+    fallback of the same family continues with the texts that are still missing.
+    """
+
+    request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest), on_setattr=attrs.setters.NO_OP)
+    _parts: list[EmbeddingResponse] = attrs.field(factory=list, init=False)
+    _done: int = attrs.field(default=0, init=False)
+    # By candidate: how many texts its request has, and the most that it was found to take at once.
+    _sent: dict[str, int] = attrs.field(factory=dict, init=False)
+    _learned: dict[str, int] = attrs.field(factory=dict, init=False)
+    name: ClassVar[str] = "embed"
+
+    @property
+    def candidates(self) -> tuple[ModelConfig, ...]:
+        return (self.request.model, *self.request.fallbacks)
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.EMBEDDINGS})
+
+    def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        return embedding_tokens(self._next_texts(candidate.provider, candidate.model)), 0
+
+    def remaining_tokens(self, candidate: Candidate) -> tuple[int, int]:
+        return embedding_tokens(self.request.input[self._done :]), 0
+
+    def _next_texts(self, provider: Provider, model: ModelConfig) -> tuple[str, ...]:
+        """Return the texts of the next request: as many as fit, and at least one."""
+        texts, start = self.request.input, self._done
+        most = min(provider.embedding_batch or len(texts), self._learned.get(str(model), len(texts)))
+        end = min(start + most, len(texts))
+        limit = provider.facts(model.model_id).embedding_tokens
+        if limit is not None:
+            tokens = itertools.accumulate(map(text_tokens, texts[start:end]))
+            fitting = bisect.bisect_right(list(tokens), limit)
+            end = start + max(1, fitting)
+        return texts[start:end]
+
+    def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[EmbeddingResponse]:
+        texts = self._next_texts(provider, model)
+        self._sent[str(model)] = len(texts)
+        return provider.embed(attrs.evolve(self.request.for_model(model), input=texts))
+
+    def split_batch(self, error: TurnoutError, model: ModelConfig) -> bool:
+        sent = self._sent.get(str(model), 0)
+        if not isinstance(error, ProviderError) or not error.batch_too_large or sent < 2:
+            return False
+        self._learned[str(model)] = sent // 2
+        return True
+
+    def add_result(self, result: EmbeddingResponse) -> bool:
+        sent = self._sent[str(result.model)]
+        if len(result.vectors) != sent:
+            raise RemoteProtocolError(
+                f"{result.model}: {sent} texts were sent and {len(result.vectors)} vectors were returned"
+            )
+        known = next((part.vectors.dimensions for part in self._parts), result.vectors.dimensions)
+        if result.vectors.dimensions != known:
+            raise RemoteProtocolError(
+                f"{result.model}: vectors of {result.vectors.dimensions} numbers after vectors of {known}"
+            )
+        self._parts.append(result)
+        self._done += sent
+        return self._done >= len(self.request.input)
+
+    def result(self, trace: Trace) -> EmbeddingResponse:
+        last = self._parts[-1]
+        return attrs.evolve(
+            last,
+            vectors=Vectors.joined(part.vectors for part in self._parts),
+            usage=sum_usage([part.usage for part in self._parts]),
+            trace=trace,
+        )
+
+    def attach_partial(self, error: TurnoutError) -> None:
+        if self._parts:
+            error.vectors = Vectors.joined(part.vectors for part in self._parts)
