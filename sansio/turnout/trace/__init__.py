@@ -1,4 +1,4 @@
-"""The account of one call: every fact that came in, and every decision that was made of them."""
+"""The record of one call: every fact that the router received, and every decision that it made."""
 
 from turnout.trace.attempts import AttemptSummary, summarize_attempts
 from turnout.trace.trace import VERSION, Trace, TraceError, check_version

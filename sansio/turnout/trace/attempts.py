@@ -35,7 +35,7 @@ class AttemptSummary:
             `open` if the trace ends before the attempt does.
         status: The HTTP status.
         reason: Why it failed or was cancelled.
-        roles: What is special about it: `hedge`, `probe` or `forced`.
+        roles: The special roles of the attempt: `hedge`, `probe` or `forced`.
         tokens: Of prompt and response, if the usage reports them.
         cost: Of these tokens, if there is a price.
     """

@@ -73,7 +73,7 @@ class CandidateBlocked(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         reason: See `turnout.routing.policy.decisions.Blocked`, also for `load` and `advice`.
-        wait: Seconds until the reason passes; None if only an event can tell.
+        wait: Seconds until the reason ends; None if it ends with an event.
         limit: The name of the limit, if it is one.
     """
 
@@ -116,11 +116,11 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     """An attempt started.
 
     Attributes:
-        forced: The candidate should have rested, but no other was left.
+        forced: The candidate should not be used now, but no other one was available.
         probe: It is the one attempt that a half-open breaker lets through.
         hedge: It runs beside another attempt that is slow.
         replaces: It does the work of an attempt that failed or has used its share of the time.
-        omitted_settings: Settings that this model refuses, and that were left out as the user asked.
+        omitted_settings: Settings that this model refuses, and that were omitted because the policy allows it.
     """
 
     kind: ClassVar[str] = "started"
@@ -156,7 +156,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     """An attempt failed.
 
     Attributes:
-        phase: How far the attempt had got, which tells whether the provider may have processed it.
+        phase: The progress of the attempt. It decides whether the provider may have processed the request.
         code: The provider's own code, or why there was no connection (`turnout.errors.ConnectFailed.reason`).
         error: The name of the error's class.
         other_free: Another candidate could be used at once.

@@ -51,8 +51,8 @@ class Trace:
         rules: The settings behind the decisions: the fields of the policy that differ from the defaults, and the
             usable candidates that were looked at.
         entries: Facts and decisions; their `at` is in seconds from the start.
-        outcome: What the response says of itself, for `on_trace`: finish reason, id, served model and counts of tokens.
-            It is empty before the call has ended, and it is not stored.
+        outcome: The metadata of the response, for `on_trace`: finish reason, id, served model and token counts. It is
+            empty before the call has ended, and it is not stored.
     """
 
     operation: str = ""

@@ -1,4 +1,4 @@
-"""Every transport that ships keeps every rule of the seam, and as exactly as it says."""
+"""Every transport of the package follows every rule of `turnout_io.base`, as strictly as it declares."""
 
 from __future__ import annotations
 

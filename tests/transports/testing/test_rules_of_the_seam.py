@@ -1,4 +1,4 @@
-"""The transports for tests keep the rules of the seam that make sense for them.
+"""The transports for tests keep the rules of `turnout_io.base` that make sense for them.
 
 A scripted transport has no wire. To run the checks on it as they stand, its script fetches each answer over a real
 socket and plays it: what the checks see is then the scripted transport's own status, fields, body, errors and ends.

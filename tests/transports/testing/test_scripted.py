@@ -158,7 +158,7 @@ def test_what_the_provider_refuses_is_refused() -> None:
 
 def test_answers_are_given_in_order_and_requests_are_kept() -> None:
     transport = ScriptedTransport()
-    transport.add(Reply(429, {"error": {"message": "later"}}), ConnectFailed("refused"))
+    transport.add(Reply(503, {"error": {"message": "later"}}), ConnectFailed("refused"))
     transport.answer("gemini", "Hello")
     with made(transport, "openai", "gemini", max_retries=1) as router:
         reply = router.chat(ask(OPENAI, GEMINI))

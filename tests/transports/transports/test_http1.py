@@ -1,4 +1,4 @@
-"""What the socket transports do beyond the rules of the seam: runs, threads, expiry, environment, files."""
+"""What the socket transports do beyond the rules of `turnout_io.base`: runs, threads, expiry, environment, files."""
 
 from __future__ import annotations
 

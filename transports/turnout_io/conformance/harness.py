@@ -112,12 +112,14 @@ Function: TypeAlias = Callable[[Harness], Coroutine[Any, Any, "Strictness | None
 
 @attrs.frozen
 class Check:
-    """One rule of the seam as something to run.
+    """One rule for transports, with the check that runs it.
 
-    The function raises if the rule is broken, and returns a strictness if the rule may be kept in part.
-    needs               the settings that the factory must take
-    needs_cancellation  whether the check is for async transports alone
-    needs_certificates  whether the check needs `trustme`, which makes certificates
+    The function raises an error if the rule is broken. It returns a strictness if a part of the rule is optional.
+
+    Attributes:
+        needs: The settings that the factory must accept.
+        needs_cancellation: True if the check is for async transports only.
+        needs_certificates: True if the check needs `trustme`, which makes certificates.
     """
 
     rule: str

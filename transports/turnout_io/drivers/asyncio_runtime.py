@@ -71,10 +71,10 @@ class AsyncioRuntime:
             raise cancelled
 
     async def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
-        """Return what a function of the user returns: an async one in this task, any other in a thread.
+        """Call a function of the user, and return its result. An async one runs in this task, another in a thread.
 
         Raises:
-            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+            TimeoutError: After `seconds`. A function in a thread continues, because a thread cannot be stopped.
         """
         timer = asyncio.timeout(seconds)
         try:

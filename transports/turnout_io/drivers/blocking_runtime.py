@@ -47,10 +47,10 @@ class BlockingRuntime:
         close()
 
     def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
-        """Return what a function of the user returns. With a bound, it runs in a thread of its own.
+        """Call a function of the user, and return its result. With a time limit, it runs in a new thread.
 
         Raises:
-            TimeoutError: After `seconds`. The thread runs on, because it cannot be stopped.
+            TimeoutError: After `seconds`. The thread continues, because it cannot be stopped.
         """
         if seconds is None:
             return _checked(function())

@@ -335,7 +335,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
     def _report(self, call: Call, result: object = None) -> None:
         """Pass the trace of a call that has ended to the log and to `on_trace`."""
-        if "logging" in sys.modules:  # otherwise no program can have asked for lines below a warning
+        if "logging" in sys.modules:  # otherwise no program can have enabled lines below the level of warnings
             from turnout_io.logs import log_call
 
             log_call(call.trace)
@@ -386,7 +386,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
 
 def _outcome(result: Any) -> dict[str, Any]:
-    """Return what a response says of itself, without its content."""
+    """Return the metadata of a response, without its content."""
     usage = getattr(result, "usage", None)
     outcome = {name: getattr(usage, name, None) for name in _COUNTS}
     outcome |= {name: getattr(result, name, None) for name in ("response_id", "served_model")}

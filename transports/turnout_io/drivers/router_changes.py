@@ -1,4 +1,4 @@
-"""What can change while a router runs: its providers, routes, aliases and policy."""
+"""The changes that are possible while a router runs: of its providers, routes, aliases and policy."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class RouterChanges:
 
         Args:
             name: `provider/model`, or a name alone, which requests write as `route/name`.
-            model: What the name stands for.
-            replace: Whether the name may be in use.
+            model: The model or route that the name means.
+            replace: True if the name may already be in use.
 
         Raises:
             ValueError: If the name is in use and `replace` is False, or if it names itself.
@@ -105,7 +105,7 @@ class RouterChanges:
             self.add_alias(name, target)
 
     def reload(self) -> None:
-        """Read the file and the environment again, and take over what they say now.
+        """Read the file and the environment again, and apply the new settings.
 
         Providers keep the state of their candidates, calls in flight continue, and calls that wait use the new keys.
         Providers and routes that the file does not name any more are removed. The section `shared` is not read again.

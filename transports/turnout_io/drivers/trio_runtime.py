@@ -60,7 +60,7 @@ class TrioRuntime:
         return _Event()
 
     def make_link(self, valkey: Valkey, port: SharedPort, notify: Callable[[], None]) -> TrioLink:
-        """Return a link that runs in a nursery of its own."""
+        """Return a link that runs in a new nursery."""
         from turnout_io.shared.running import TrioLink
 
         return TrioLink(valkey, port, self.now, notify)
@@ -77,10 +77,10 @@ class TrioRuntime:
             await close()
 
     async def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
-        """Return what a function of the user returns: an async one in this task, any other in a thread.
+        """Call a function of the user, and return its result. An async one runs in this task, another in a thread.
 
         Raises:
-            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+            TimeoutError: After `seconds`. A function in a thread continues, because a thread cannot be stopped.
         """
         try:
             with trio.fail_after(math.inf if seconds is None else seconds):

@@ -1,7 +1,7 @@
-"""Limits over time: how many requests and tokens a provider or a candidate may get in a minute.
+"""Limits over time: the requests and tokens that a provider or a candidate may receive in a minute.
 
-`Quota` is the seam: a limiter keeps to any object with its three operations. `SlidingWindow` is the one that a single
-process needs; a fleet of processes can put a lease of a shared limit in its place.
+`Quota` is the interface: a limiter accepts any object with its three operations. A single process uses
+`SlidingWindow`. Several processes can use a lease of a shared limit instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The operations of a router: what a caller can start."""
+"""The operations of a router that a caller can start."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
 
         Args:
             *given: A `ChatRequest`; or a model and messages: `chat("openai/gpt-4o-mini", "Why do points freeze?")`.
-                Messages are the text of a question, or a list whose items may be dicts.
+                Messages are the text of a question, or a list of messages or dicts.
             collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
             **settings: `timeout`, `policy`, `affinity` and `api_keys` are for this call
                 (`turnout.routing.call.options`). All others are fields of `ChatRequest`, such as `tools`, or settings
@@ -296,5 +296,5 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
         raise NotImplementedError
 
 
-# `router.chat.completions.create(…)` is the first guess of those who know another library.
+# Users of another library may try `router.chat.completions.create(…)` first.
 AsyncOperations.chat.__dict__["completions"] = CompletionsHint()

@@ -67,7 +67,7 @@ class AsyncRouter(AsyncOperations):
             await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
-        """Enter the router. A closed router opens again; it keeps what it learnt about its candidates."""
+        """Enter the router. A closed router opens again, with the state of its candidates."""
         if self._closed:
             self._closed = False
             if self._made_transport:
@@ -171,7 +171,7 @@ class AsyncRouter(AsyncOperations):
         call = run.call
         try:
             event = self._events[call] = self._runtime.make_event()
-            # Check only now: what happened before the event existed could not set it.
+            # Check only now, because an admission or an interruption before this point could not set the event.
             if not (call.is_runnable or self._abandoned or run.is_interrupted):
                 await event.wait(max(0.0, until - self._now()))
         finally:  # also after KeyboardInterrupt

@@ -44,11 +44,11 @@ class AsyncLink(Protocol):
         ...
 
     def wake(self) -> None:
-        """Make the link look again at what is due. May be called from any thread."""
+        """Make the link check its timers again. It may be called from any thread."""
         ...
 
     def discard(self) -> None:
-        """Free the sockets in a forked process, without a word to the store."""
+        """Free the sockets in a forked process, without a message to the store."""
         ...
 
 
@@ -80,9 +80,9 @@ class AsyncRuntime(Protocol):
         ...
 
     async def run_tool(self, function: Callable[[], object], seconds: float | None) -> object:
-        """Return what a function of the user returns.
+        """Call a function of the user, and return its result.
 
         Raises:
-            TimeoutError: After `seconds`. A function in a thread runs on, because a thread cannot be stopped.
+            TimeoutError: After `seconds`. A function in a thread continues, because a thread cannot be stopped.
         """
         ...

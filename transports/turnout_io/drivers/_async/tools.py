@@ -64,6 +64,6 @@ async def _run_call(
     started = runtime.now()
     try:
         value = await runtime.run_tool(prepared, loop.timeout(call, tool_timeout))
-    except Exception as error:  # the model is told, and may do better
+    except Exception as error:  # the model receives the error, and can try again
         return failed(call, error, runtime.now() - started)
     return finished(call, value, runtime.now() - started)
