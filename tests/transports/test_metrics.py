@@ -129,6 +129,11 @@ def test_a_label_can_be_read_back(text: str) -> None:
     assert unescaped == text
 
 
+@given(st.integers(0, 2**53) | st.floats(0, allow_nan=False, allow_infinity=False))
+def test_a_value_can_be_read_back(value: float) -> None:
+    assert float(sample("name", (), value).split(" ")[1]) == value
+
+
 @given(st.lists(st.tuples(st.floats(0, 1e4), st.sampled_from("ab"))))
 def test_a_histogram_counts_each_duration_up_to_its_bound(durations: list[tuple[float, str]]) -> None:
     histogram = Histogram("h", "Help.", ("model",))

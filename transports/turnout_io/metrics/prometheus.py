@@ -25,7 +25,7 @@ _OTHER: Final = "other"
 def sample(name: str, labels: Iterable[tuple[str, str]], value: float) -> str:
     """Return one line of the format."""
     pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
-    shown = f"{value:.10g}"
+    shown = str(int(value)) if value == int(value) else repr(value)
     return f"{name}{{{pairs}}} {shown}\n" if pairs else f"{name} {shown}\n"
 
 
