@@ -55,7 +55,7 @@ def _media(instance: Image | Audio | File) -> None:
     if instance.data is not None and not isinstance(instance.data, bytes):
         raise TypeError(f"{type(instance).__name__}.data must be bytes, not {type(instance.data).__name__}")
     if instance.data is not None and not instance.media_type:
-        raise ValueError(f"{type(instance).__name__}.media_type must say what `data` is, for example 'image/png'")
+        raise ValueError(f"{type(instance).__name__}.media_type must be the type of `data`, for example 'image/png'")
 
 
 class _Part:

@@ -207,7 +207,7 @@ class RequestReader:
             event = connection.next_event()
         except h11.RemoteProtocolError as error:
             # 400 is h11's word for everything that it has no status for.
-            raise MalformedRequest(f"this is no HTTP/1.1 request: {error}", status=error.error_status_hint) from None
+            raise MalformedRequest(f"this is not HTTP/1.1: {error}", status=error.error_status_hint) from None
         if not isinstance(event, h11.Request):
             return False
         rest = connection.trailing_data[0]

@@ -274,14 +274,14 @@ def test_what_differs_is_said(cassette: Path) -> None:
         call(ReplayTransport(cassette), "Greet her.")
     assert str(caught.value).splitlines() == [
         f"request 1 is not in the recording {cassette}: POST https://api.openai.com/v1/chat/completions",
-        "  the nearest that is left is number 1, with other",
-        "    body, messages[0].content: recorded 'Greet me.', asked 'Greet her.'",
+        "  the most similar unused exchange is number 1. Differences:",
+        "    body, messages[0].content: recorded 'Greet me.', sent 'Greet her.'",
     ]
     replay = ReplayTransport(cassette)
     call(replay)
-    with pytest.raises(ScriptError, match="it was recorded 1 times, and is asked once more"):
+    with pytest.raises(ScriptError, match="it is in the recording 1 times, and all of them are used"):
         call(replay)
-    with pytest.raises(ScriptError, match=r"(?s)not everything in .* 1. POST .*openai.* 2. POST .*gemini"):
+    with pytest.raises(ScriptError, match=r"(?s)no request used these exchanges of .* 1. POST .*openai.* 2. POST .*gemini"):
         ReplayTransport(cassette).assert_all_called()
 
 
@@ -289,13 +289,13 @@ def test_what_differs_is_said(cassette: Path) -> None:
     ("recorded", "asked", "difference"),
     [
         (b'{"a": 1, "b": [true]}', b'{"b":[true],"a":1.0}', None),
-        (b'{"a": true}', b'{"a": 1}', "body, a: recorded True, asked 1"),
-        (b'{"a": 1}', b'{"b": 1}', "body, a: recorded 1, not asked"),
-        (b'{"a": [1, 2]}', b'{"a": [1]}', "body, a: recorded 2 entries, asked 1"),
-        (b'{"a": "1"}', b'{"a": 1}', "body, a: recorded '1', asked 1"),
-        (b"not json", b"{}", "body: recorded b'not json', asked b'{}'"),
+        (b'{"a": true}', b'{"a": 1}', "body, a: recorded True, sent 1"),
+        (b'{"a": 1}', b'{"b": 1}', "body, a: recorded 1, not sent"),
+        (b'{"a": [1, 2]}', b'{"a": [1]}', "body, a: recorded 2 entries, sent 1"),
+        (b'{"a": "1"}', b'{"a": 1}', "body, a: recorded '1', sent 1"),
+        (b"not json", b"{}", "body: recorded b'not json', sent b'{}'"),
         (b"\xff\x00", b"\xff\x00", None),
-        (b"", b"x", "body: recorded b'', asked b'x'"),
+        (b"", b"x", "body: recorded b'', sent b'x'"),
     ],
 )
 def test_bodies_of_json_are_compared_as_json(
@@ -317,7 +317,7 @@ def test_bodies_of_json_are_compared_as_json(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "is no cassette"),
+        ("{", "is not a cassette"),
         ("[]", "has no"),
         ('{"turnout-cassette": 2, "exchanges": []}', "version 2"),
         ('{"turnout-cassette": 1}', "is a broken cassette"),
@@ -329,7 +329,7 @@ def test_bodies_of_json_are_compared_as_json(
         ('{"turnout-cassette": 1, "exchanges": 7}', "exchanges: a list was expected"),
         ("[" * 100_000, "nested too deeply"),
         ('{"turnout-cassette": 1,\n\n x', "line 3"),
-        ("9" * 5000, "is no cassette"),
+        ("9" * 5000, "is not a cassette"),
     ],
 )
 def test_a_file_that_is_no_cassette_is_refused(tmp_path: Path, content: str, says: str) -> None:

@@ -288,9 +288,9 @@ def test_a_request_that_is_not_in_the_script_says_what_was() -> None:
     assert str(caught.value).splitlines() == [
         "request 3 is not in the script: GET https://x.test/a?key=***&alt=sse",
         "  1. Reply(status=200, headers=Headers([]), delay=0.0): served request 2",
-        "  2. Reply(status=201, headers=Headers([]), delay=0.0): is for other requests, says its `when`",
+        "  2. Reply(status=201, headers=Headers([]), delay=0.0): unused, its `when` was false",
     ]
-    with pytest.raises(ScriptError, match=r"no request came for these answers.*\n  2\. Reply\(status=201"):
+    with pytest.raises(ScriptError, match=r"no request used these responses.*\n  2\. Reply\(status=201"):
         transport.assert_all_called()
 
 

@@ -95,10 +95,10 @@ def read_cassette(path: Path) -> tuple[RecordedExchange, ...]:
     try:
         document = parse_json(decode_text(path.read_bytes()))
     except DocumentError as error:
-        raise CassetteError(f"{path} is no cassette: {error}") from error
+        raise CassetteError(f"{path} is not a cassette: {error}") from error
     version = document.get(_MARK) if isinstance(document, Mapping) else None
     if version is None:
-        raise CassetteError(f'{path} is no cassette: it has no "{_MARK}"')
+        raise CassetteError(f'{path} is not a cassette: it has no "{_MARK}"')
     if version != VERSION:
         raise CassetteError(f"{path} is a cassette of version {version!r}, and this Turnout reads {VERSION}")
     recorded = document.get("exchanges")

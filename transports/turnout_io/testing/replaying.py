@@ -39,7 +39,7 @@ class _CassetteReplay:
         with self._lock:
             left = [f"  {number}. {_told(exchange.request)}" for number, exchange in self._left.items()]
         if left:
-            raise ScriptError("\n".join([f"not everything in {self._path} was asked for:", *left]))
+            raise ScriptError("\n".join([f"no request used these exchanges of {self._path}:", *left]))
 
     def _open(self, request: HttpRequest) -> PlayedResponse:
         outcome = self._take(request).outcome
@@ -72,10 +72,10 @@ class _CassetteReplay:
             if number not in self._left and not differences(exchange.request, asked)
         ]
         if used:
-            lines.append(f"  it was recorded {len(used)} times, and is asked once more")
+            lines.append(f"  it is in the recording {len(used)} times, and all of them are used")
         elif apart:
             number = min(apart, key=lambda number: len(apart[number]))
-            lines.append(f"  the nearest that is left is number {number}, with other")
+            lines.append(f"  the most similar unused exchange is number {number}. Differences:")
             lines += [f"    {difference}" for difference in apart[number]]
         else:
             lines.append(f"  all {len(self._exchanges)} exchanges of the recording are used")

@@ -110,7 +110,7 @@ class ReplyScript:
         with self._lock:
             left = [f"  {number}. {entry.told}" for number, entry in self._numbered() if entry.left]
         if left:
-            raise ScriptError("\n".join(["no request came for these answers of the script:", *left]))
+            raise ScriptError("\n".join(["no request used these responses of the script:", *left]))
 
     def take(self, request: HttpRequest) -> ScriptedResult:
         """Return the outcome for a request. Raises ScriptError if the script has none."""
@@ -148,6 +148,6 @@ class ReplyScript:
         """Return the problem, and the script with the state of each response."""
         lines = [problem]
         for place, entry in self._numbered():
-            state = f"served request {entry.served}" if entry.served else "is for other requests, says its `when`"
+            state = f"served request {entry.served}" if entry.served else "unused, its `when` was false"
             lines.append(f"  {place}. {entry.told:.200}: {state if entry.left == 0 or entry.when else 'is left'}")
         return "\n".join([*lines, *([] if self._entries else ["  the script is empty"])])
