@@ -70,7 +70,7 @@ class EventStreamParser(FrameParser[EventStreamMessage]):
 
     @property
     def complete(self) -> bool:
-        """Whether the body so far ends with the end of a message."""
+        """True if the body so far ends with the end of a message."""
         return not self._held and self.failure is None
 
     def receive_data(self, data: bytes) -> list[EventStreamMessage]:
@@ -103,7 +103,7 @@ class EventStreamParser(FrameParser[EventStreamMessage]):
         return []
 
     def _read_prelude(self, data: bytes, start: int) -> tuple[int, int]:
-        """The lengths of the message at `start`: all of it, and its headers."""
+        """Return the length of the message at `start`, and that of its headers."""
         total, headers_length, checksum = LENGTHS.unpack_from(data, start)
         if zlib.crc32(data[start : start + PRELUDE - CRC]) != checksum:
             raise _broken("the checksum of a message's prelude is wrong")
@@ -143,7 +143,7 @@ def _read_headers(data: bytes) -> dict[str, HeaderValue]:
 
 
 def _read_value(kind: int, data: bytes, position: int) -> tuple[HeaderValue, int]:
-    """The value of type `kind` at `position`, and the position after it."""
+    """Return the value of type `kind` at `position`, and the position after it."""
     if kind in (TRUE, FALSE):
         return kind == TRUE, position
     if kind in (BYTES, STRING):

@@ -41,8 +41,8 @@ NO_ELEMENT = b",:]}"
 
 
 class State(enum.Enum):
-    # The values end the error message "… came".
-    BEFORE = "first"
+    # The values end the message of an error.
+    BEFORE = "at the start"
     FIRST = "after ["
     INSIDE = "inside an element"
     BETWEEN = "after an element"
@@ -117,7 +117,7 @@ class JsonArrayParser(FrameParser[JsonText]):
             self._begin_element(byte)
             return position
         else:
-            self._fail(f"the body is not one JSON array: {chr(byte)!r} came {state.value}")
+            self._fail(f"the body is not one JSON array: unexpected {chr(byte)!r} {state.value}")
         return position + 1
 
     def _begin_element(self, byte: int) -> None:

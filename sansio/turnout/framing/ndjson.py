@@ -23,7 +23,7 @@ class NdjsonParser(FrameParser[JsonText]):
 
     @property
     def complete(self) -> bool:
-        """Whether the body so far ends with the end of a line."""
+        """True if the body so far ends with the end of a line."""
         return not self._held and self.failure is None
 
     def receive_data(self, data: bytes) -> list[JsonText]:
@@ -54,7 +54,7 @@ class NdjsonParser(FrameParser[JsonText]):
             self._fail_line()
 
     def _up_to_limit(self, lines: list[bytes]) -> list[bytes]:
-        """The lines before the first that is too large, which is a failure."""
+        """Return the lines before the first one that is too large, and fail if there is one."""
         for index, line in enumerate(lines):
             if len(line) > self.max_frame:
                 self._fail_line()

@@ -87,7 +87,7 @@ class SseParser(FrameParser[SseEvent]):
 
     @property
     def complete(self) -> bool:
-        """Whether the body so far ends with the end of a block."""
+        """True if the body so far ends with the end of a block."""
         return not self._held and self.failure is None
 
     def receive_data(self, data: bytes) -> list[SseEvent]:

@@ -75,7 +75,7 @@ _REASONS: Final = {
 
 
 class MalformedRequest(RemoteProtocolError):
-    """A client sent bytes that are no valid request. `status` is the one to answer with, before the end."""
+    """A client sent bytes that are not a valid request. `status` is the status of the last response."""
 
     def __init__(self, message: str = "", *, status: int = 400) -> None:
         super().__init__(message)
@@ -113,7 +113,7 @@ class RequestHead:
 
 @attrs.frozen
 class ServedRequest:
-    """One request, whole."""
+    """One complete request."""
 
     head: RequestHead
     body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
@@ -144,7 +144,7 @@ class RequestReader:
 
     @property
     def buffered(self) -> int:
-        """The bytes of later requests that wait here."""
+        """The number of bytes of later requests that are held."""
         return len(self._pending)
 
     @property

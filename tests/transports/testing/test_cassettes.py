@@ -281,7 +281,9 @@ def test_what_differs_is_said(cassette: Path) -> None:
     call(replay)
     with pytest.raises(ScriptError, match="it is in the recording 1 times, and all of them are used"):
         call(replay)
-    with pytest.raises(ScriptError, match=r"(?s)no request used these exchanges of .* 1. POST .*openai.* 2. POST .*gemini"):
+    with pytest.raises(
+        ScriptError, match=r"(?s)no request used these exchanges of .* 1. POST .*openai.* 2. POST .*gemini"
+    ):
         ReplayTransport(cassette).assert_all_called()
 
 
