@@ -1,4 +1,4 @@
-"""The routing policy, pure: who is asked, in which order, how long, and what happens when things go wrong."""
+"""The routing policy, without I/O: which candidates a call uses, in which order, for how long, and after failures."""
 
 from turnout.prices import Price
 from turnout.routing.policy.routes import Choice, Measured, Route

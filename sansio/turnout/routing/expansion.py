@@ -25,16 +25,16 @@ NO_LAYERS: Layers = ()
 
 @attrs.frozen(kw_only=True)
 class ExpansionContext:
-    """What the order of candidates depends on.
+    """The values that decide the order of candidates.
 
     Attributes:
         policy: The router's.
         seed: The seed of the strategies that draw.
         now: Monotonic seconds.
         metadata: The labels of the request.
-        affinity: Requests with the same text get the same order; None for no such text.
-        api_keys: The providers for which the call has a key of its own.
-        takes_turn: False to look only: it does not advance a round-robin.
+        affinity: Requests with the same text get the same order; None if there is no text.
+        api_keys: The providers for which the call has its own key.
+        takes_turn: False if the order is only shown, so that a round-robin does not advance.
     """
 
     policy: Policy
@@ -82,7 +82,7 @@ class Expander:
         self._rng = random.Random(self._context.seed)
 
     def expand(self, models: Sequence[ModelConfig]) -> Expansion:
-        """Return the models that these names stand for."""
+        """Return the models that these names mean."""
         first: Policy | None = None
         for position, named in enumerate(models):
             model = self._registry.resolve(named)

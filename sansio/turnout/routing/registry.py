@@ -223,14 +223,14 @@ class Registry:
         return not self._aliases and not self._accounts and ROUTE not in map(_provider_of, models)
 
     def resolve(self, model: ModelConfig) -> ModelConfig:
-        """Return the model or the route for which an alias stands, with the settings of `model` over its own."""
+        """Return the model or the route of an alias. The settings of `model` replace those of the alias."""
         aliases = self._aliases
         while aliases and (target := aliases.get(str(model))) is not None:
             model = model.over(target)
         return model
 
     def models_of(self, model: ModelConfig) -> list[ModelConfig]:
-        """Return the models for which a name stands, in their fixed order: of a route, and for each key."""
+        """Return the models of a name in their fixed order: the choices of a route, each with every key."""
         model = self.resolve(model)
         route = self.route(model.model_id) if model.is_route else None
         models = [model] if route is None else [model.over(self.resolve(choice.model)) for choice in route.choices]
@@ -281,7 +281,7 @@ class Registry:
         return state
 
     def state_of_model(self, model: ModelConfig) -> CandidateState:
-        """Return the same for a model whose provider may not be registered."""
+        """Return the same for a model; its provider may be unknown."""
         registered = self._providers.get(model.provider)
         return self.state_of(registered.provider if registered is not None else None, model)
 

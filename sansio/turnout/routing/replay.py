@@ -1,9 +1,9 @@
-"""A recorded call decided again: the facts of its trace go through the plan, and its decisions must come out.
+"""Decides a recorded call again: the plan receives the facts of its trace, and must make the same decisions.
 
-    differences = replay(trace.to_dict())        # () where every decision is the same, byte for byte
+    differences = replay(trace.to_dict())        # () if every decision is the same, byte for byte
 
-Facts are what came from outside the plan: what stood in a candidate's way, statuses, failures, content, times.
-Decisions are what was made of them: who was asked, who was left, how long to wait, when to give up.
+Facts are the inputs of the plan: why candidates were blocked, statuses, failures, content, times. Decisions are its
+outputs: the candidate that is tried, the candidates that remain, the length of waits, and when to give up.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _USUAL = Policy()
 
 
 def rules_of(policy: Policy) -> dict[str, Any]:
-    """Return what a trace must keep of a policy: the fields that the plan decides by and that differ from the usual."""
+    """Return the settings that a trace must store: the fields that the plan uses and that differ from the defaults."""
     rules: dict[str, Any] = {
         field: value for field in FIELDS if (value := getattr(policy, field)) != getattr(_USUAL, field)
     }
@@ -66,11 +66,16 @@ def rules_of(policy: Policy) -> dict[str, Any]:
 
 
 def replay(recorded: Mapping[str, Any]) -> tuple[str, ...]:
-    """How the decisions of a recorded call differ from those that its facts lead to now; nothing where they do not.
+    """Return the differences between the recorded decisions of a call and those that its facts lead to now.
 
-    recorded  what `Trace.to_dict` gave
+    Args:
+        recorded: The result of `Trace.to_dict`.
 
-    Raises TraceError for a record of another version, or one that is not whole.
+    Returns:
+        One text for each difference; () if there is none.
+
+    Raises:
+        TraceError: If the record has another version, or is incomplete.
     """
     check_version(recorded)
     try:
@@ -92,7 +97,7 @@ def _policy(rules: Mapping[str, Any]) -> Policy:
 
 @attrs.define(eq=False)
 class _Replay:
-    """One pass over a trace: facts go into the plan, and what it decides is compared with what was recorded next."""
+    """One pass over a trace: the plan receives the facts, and its decisions are compared with the recorded ones."""
 
     recorded: Mapping[str, Any]
     plan: Plan = attrs.field(init=False)
@@ -144,7 +149,7 @@ class _Replay:
                     yield from _compare(entry, decision)
             case "started" if entry["hedge"]:
                 running = max(self._running)
-                # What was in the way of those before the one that was chosen is not recorded, only that it was.
+                # The trace shows that the candidates before the chosen one were blocked, but not why.
                 order = plan.left
                 free = set(order[order.index(entry["index"]) :])
                 chosen = plan.choose_hedge(self._started[running]["index"], free.__contains__)
@@ -177,7 +182,7 @@ class _Replay:
             case "stream-broke":
                 plan.deadline = entry["deadline"]
                 after = plan.interrupted(self._facts(), resume=entry["mode"] == "resume")
-                if not isinstance(after, GiveUp):  # else the break is raised, and no decision is told of
+                if not isinstance(after, GiveUp):  # else the error is raised, and no decision is recorded
                     self._expect(after, self._failed)
             case "retrying" | "fell-back" | "skipped":
                 if self._started or self._expected:
@@ -229,7 +234,7 @@ def _compare(recorded: Mapping[str, Any], made: object) -> Iterator[str]:
 
 
 def _text(entry: object) -> str:
-    """As a line of JSON, whose bytes are compared."""
+    """Return an entry as a line of JSON, for a comparison by bytes."""
     if isinstance(entry, Mapping):
         return json.dumps(dict(entry), sort_keys=True)
     if isinstance(entry, Entry):

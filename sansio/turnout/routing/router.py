@@ -1,6 +1,6 @@
 """The state that the calls of one router share: its providers, its routes, its policy and its scheduler.
 
-One thread at a time drives the core, unless it has a lock. It holds that lock only for a few lines of its own, never
+Without a lock, only one thread at a time may drive the core. The core holds its lock only for a few lines, and never
 while it parses, encodes or runs a user's code.
 """
 
@@ -52,9 +52,9 @@ class RouterCore:
 
     Attributes:
         policy: The settings of the router.
-        rng: The only source of chance; each call draws its own seed from it.
-        make_quota: Makes the quota of each configured rate limit; the default counts in this process alone.
-        shared: What the router shares with other processes; None for nothing.
+        rng: The only source of random numbers. Each call draws its own seed from it.
+        make_quota: Makes the quota of each configured rate limit. The default counts only in this process.
+        shared: The limits that the router shares with other processes; None if it shares nothing.
         scheduler: Decides which attempt may start.
     """
 
@@ -77,7 +77,7 @@ class RouterCore:
     # -- providers and routes -----------------------------------------------------------------------------------
 
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False, reason: str = "") -> None:
-        """Add a provider under its name. `reason` says why a disabled one is disabled.
+        """Add a provider under its name. `reason` is the reason why a disabled one is disabled.
 
         Raises:
             ValueError: If the name is taken and `replace` is not given.
@@ -145,7 +145,7 @@ class RouterCore:
 
         Args:
             name: `provider/model`, or a name alone, which requests write as `route/name`.
-            model: What the name stands for.
+            model: The model or route that the name means.
             replace: Whether the name may be taken.
 
         Raises:
@@ -249,7 +249,7 @@ class RouterCore:
 
         Args:
             wall: Seconds since 1970, for the trace and for prices that change with the time.
-            options: What the caller sets for this call.
+            options: The caller's settings for this call.
             concurrent: True if the driver can run two attempts at once.
         """
         if self.shared is not None and not self.shared.entered:
@@ -312,7 +312,7 @@ class RouterCore:
         return Expander(self._registry, context).expand(models)
 
     def _rules_of(self, policy: Policy) -> dict[str, Any]:
-        """Return what a trace keeps of a policy, with an empty list of candidates."""
+        """Return the settings of a policy that a trace stores, with an empty list of candidates."""
         if self._known_rules[0] is not policy:
             self._known_rules = policy, rules_of(policy)
         return {**self._known_rules[1], "candidates": []}

@@ -31,7 +31,7 @@ __all__ = [
 
 @attrs.frozen
 class ToolResult(Plain):
-    """What one call of a tool gave.
+    """The result of one tool call.
 
     Attributes:
         call: The call, as the model wrote it.
@@ -116,11 +116,11 @@ class ToolRoundsExceeded(TurnoutError):
 
 @attrs.define(eq=False)
 class ToolLoop:
-    """Decides what follows each answer.
+    """Decides the next step after each response.
 
     Attributes:
         request: The request of the next round.
-        max_rounds: How many answers there may be.
+        max_rounds: The largest number of responses.
         functions: The tools that have a function, by name.
     """
 
@@ -184,7 +184,7 @@ class ToolLoop:
             arguments = tool.read_arguments(call)
         except ValueError as error:
             return ToolResult(call, str(error), "wrong-arguments")
-        # Of an object that can be called, its method tells whether it is async.
+        # If a callable object is async, only its method shows it.
         function: Any = tool.function
         if not inspect.isroutine(function):
             function = function.__call__
@@ -226,13 +226,13 @@ def _split(tools: Iterable[Any]) -> tuple[list[FunctionTool], list[Tool]]:
 
 
 def failed(call: ToolCall, error: Exception, seconds: float) -> ToolResult:
-    """Return the result of a call whose function raised an error."""
+    """Return the result of a call after its function raised an error."""
     kind = type(error).__name__
     return ToolResult(call, f"{kind}: {error}" if str(error) else kind, kind, seconds)
 
 
 def finished(call: ToolCall, value: object, seconds: float) -> ToolResult:
-    """Return the result of a call whose function returned a value."""
+    """Return the result of a call after its function returned a value."""
     return ToolResult(call, result_text(value), None, seconds)
 
 
