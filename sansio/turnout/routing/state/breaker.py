@@ -44,7 +44,7 @@ class Breaker:
 
     Attributes:
         cool_until: The end of the cooldown.
-        paced_until: The time at which the provider takes requests again, as it said.
+        paced_until: The time at which the provider accepts requests again, as it reported.
         open_until: The time at which an open breaker becomes half-open.
         consecutive_opens: How often it opened without closing in between; 0 while it is closed.
         times_opened: How often it opened after it had been closed.
@@ -123,7 +123,7 @@ class Breaker:
         self.cool_until = max(self.cool_until, until)
 
     def cool_down_after_refusal(self, now: float, jitter: float) -> None:
-        """Cool down because the provider refused a request and did not say for how long.
+        """Cool down because the provider refused a request and gave no duration.
 
         Args:
             now: Monotonic seconds.
@@ -154,7 +154,7 @@ class Breaker:
         self._refusals = 0
         if self.consecutive_opens:
             if started < self._opened_at:
-                return  # it was in flight before the trouble began, and says nothing about now
+                return  # it was in flight before the failures began, so it does not show the present health
             self.consecutive_opens = 0
             self._steps.clear()
         self._failures_in_a_row = 0

@@ -31,9 +31,9 @@ HANGING = 3
 STREAM_FACTOR = 4.0
 WHOLE_FACTOR = 2.0
 SHORTEST_PATIENCE = 1.0
-# Seconds, for a candidate whose times are not known.
+# Seconds, for a candidate with unknown times.
 UNKNOWN_PATIENCE = 10.0
-# How many of the newest responses show what a response takes, and how many of them are enough.
+# The number of newest responses that show the tokens of a response, and the smallest number that is enough.
 COMPLETIONS = 50
 KNOWN_COMPLETIONS = 5
 

@@ -1,4 +1,4 @@
-"""How long a candidate takes lately: moving estimates that jump up with a slow response and come down slowly."""
+"""The recent latency of a candidate: moving estimates that rise at once with a slow response and fall slowly."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PeakEwma:
             self.value = sample
         else:
             weight = math.exp(-max(0.0, now - self._at) / DECAY_SECONDS)
-            # However fast samples come, each has some weight.
+            # Each sample has some weight, even if many arrive in a short time.
             weight = min(weight, 0.9)
             self.value = self.value * weight + sample * (1.0 - weight)
         self._at = now

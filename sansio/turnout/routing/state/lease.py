@@ -1,4 +1,4 @@
-"""What one attempt holds of its candidate, and what it reports about it."""
+"""The resources of a candidate that one attempt holds, and the reports of the attempt about the candidate."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Lease:
     def record_failure(
         self, now: float, kind: FailureClass, rule: Rule, retry_after: float | None, rng: random.Random
     ) -> None:
-        """Record a failure: `rule` says whether it counts against health, and for how long the candidate cools down."""
+        """Record a failure: `rule` decides whether it counts against health, and how long the cooldown is."""
         state, breaker = self.state, self.state.breaker
         longest = state.settings.max_cooldown
         if kind not in _UNANSWERED:

@@ -58,7 +58,7 @@ class Quota(Protocol):
     """
 
     def wait(self, amount: float, now: float) -> float:
-        """Return the seconds until `amount` fits: 0 if it fits now, infinity if only an event can tell."""
+        """Return the seconds until `amount` fits: 0 if it fits now, infinity if it depends on an event."""
         ...
 
     def take(self, amount: float, now: float) -> Booking:
@@ -66,7 +66,7 @@ class Quota(Protocol):
         ...
 
     def correct(self, booking: Booking, by: float) -> None:
-        """Change what a booking took: the request used more (`by` > 0) or less than was estimated."""
+        """Correct the amount of a booking: the request used more (`by` > 0) or less than was estimated."""
         ...
 
 
@@ -80,7 +80,7 @@ class LeasedQuota(Quota, Protocol):
     """A quota of which this process has only a part: the rest is with other processes."""
 
     def note(self, now: float) -> str:
-        """Return what a person should know when the quota is used up."""
+        """Return a text for the user about a used-up quota."""
         ...
 
     def expect(self, requests: int, now: float) -> None:
@@ -214,7 +214,7 @@ class ProviderRateLimit:
         return min(self.until - now, missing / self._refill) if self._refill else self.until - now
 
     def take(self, amount: float, now: float) -> float:
-        """Take `amount`. Return what can be given back."""
+        """Take `amount`. Return the part of it that can be given back."""
         if now >= self.until:
             return 0.0
         self.remaining -= amount

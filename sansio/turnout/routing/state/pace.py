@@ -21,7 +21,7 @@ UNBOUNDED = 64
 ENOUGH = 10
 # A provider that asks for a shorter wait has a window far shorter than a minute, or is nearly free again.
 SHORT = 2.0
-# Seconds after which a request without an answer counts as accepted: a refusal comes sooner.
+# Seconds after which a request without an answer counts as accepted: a refusal arrives sooner.
 REFUSAL = 2.0
 # Seconds for which a learnt limit holds; from when on it grows, and by how much.
 KEPT = 300.0
@@ -33,7 +33,7 @@ REFUSED_LATELY = 60.0
 
 @attrs.define(eq=False)
 class Pace:
-    """What is known of one provider's limit for one candidate."""
+    """The learned limit of one provider for one candidate."""
 
     _unanswered: float = attrs.field(default=math.inf, init=False)
     _refused_at: float = attrs.field(default=-math.inf, init=False)

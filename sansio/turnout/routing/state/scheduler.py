@@ -55,7 +55,7 @@ class Scheduler:
     Attributes:
         policy: The router's.
         make_quota: Makes the quota of each configured rate limit (`turnout.routing.state.limits.Quota`).
-        shared: What this router shares with other processes; None for nothing.
+        shared: The limits that this router shares with other processes; None if it shares nothing.
         ready: The calls that `take_ready` would return: empty most of the time, which a driver can see at no cost.
     """
 
@@ -340,7 +340,7 @@ class Scheduler:
         self._evict_at = max(EVICT_ABOVE, 2 * len(self._states))
 
     def states(self) -> Mapping[str, CandidateState]:
-        """Return what is known about each candidate so far, by `provider/model`."""
+        """Return the known facts about each candidate, by `provider/model`."""
         with self._lock:
             return dict(self._states)
 
@@ -440,7 +440,7 @@ class Scheduler:
 
 
 def _rounded(blocked: Blocked) -> Blocked:
-    """Round the wait as a trace does, so that a replay sees what was seen here; upwards, so that it is long enough."""
+    """Round the wait as a trace does, so that a replay uses the same value; upwards, so that it is long enough."""
     if blocked.wait == math.inf:
         return blocked
     return msgspec.structs.replace(blocked, wait=math.ceil(min(blocked.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6)

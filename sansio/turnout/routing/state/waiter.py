@@ -26,7 +26,7 @@ class Admitted:
 
     Attributes:
         index: Of the candidate.
-        lease: What the attempt holds of it.
+        lease: The resources of the candidate that the attempt holds.
         blocked: The candidates before it that were blocked.
         forced: True if the candidate should rest, but no other is left.
         throttled: True if the call may not try a candidate that rests.
@@ -57,11 +57,11 @@ class Waiter:
         candidates: Its candidates that were looked up so far, by index.
         started: When the call started; the plan's times count from there.
         call: The call itself, for the driver that wakes it; None unless it waits.
-        leases: What its attempts hold.
-        lines: The limiters in whose lines it waits.
+        leases: The leases of its attempts.
+        lines: The limiters that have it in their lines.
         rank: Its order in them: the smaller is served first.
         answer: Set if it was admitted or refused while it waited, until the call takes it.
-        wake_at: When a waiting call must ask again, at the latest.
+        wake_at: The latest time at which a waiting call must be checked again.
         must_wake: True if `wake_at` was moved forward while the call slept.
     """
 
