@@ -381,7 +381,9 @@ def test_a_closed_stream_cannot_be_entered() -> None:
     with sync.Router([create("ollama")]) as router:
         stream = router.stream(ask(ModelConfig("ollama", "m")))
         stream.close()
-        assert (stream.trace.entries, list(stream)) == ([], [])
+        assert stream.trace.entries == []
+        with pytest.raises(LocalProtocolError, match="closed before it was entered"):
+            list(stream)
         for missing in (lambda: stream.model, lambda: stream.response):
             with pytest.raises(LocalProtocolError, match="enter the stream"):
                 missing()

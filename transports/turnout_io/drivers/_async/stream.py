@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
-from turnout.events import Event, Token
+from turnout.events import End, Event, Token
 from turnout.routing.call.operations import Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
@@ -28,7 +28,8 @@ class AsyncChatStream:
     """One chat response while it arrives. Use it in an `async with` block and iterate over its events.
 
     The block starts the call and waits for the first content. If every candidate fails, the block raises the error.
-    From then on `model` is the model that responds. Leaving the block early closes the connection at once.
+    From then on `model` is the model that responds. Leaving the block early closes the connection at once; who reads on
+    then gets an error, and never a part that looks like the whole answer.
     """
 
     def __init__(self, router: AsyncRouter, request: ChatRequest, options: CallOptions) -> None:
@@ -36,8 +37,10 @@ class AsyncChatStream:
         self._request = request
         self._options = options
         self._run: AsyncRun | None = None
-        self._events: Iterator[Event] = iter(())
+        self._received: tuple[Event, ...] = ()  # by the last read
+        self._events: Iterator[Event] = iter(())  # those of them that the caller has not read
         self._closed = False
+        self._left_early = False
         self._closing = False
         self._stepping = False  # while a thread or task receives events
         self._siblings: WeakSet[AsyncRun] | None = None
@@ -56,6 +59,9 @@ class AsyncChatStream:
     @property
     def response(self) -> ChatResponse:
         """Return the response as far as it was received. May be read at any time after the stream was entered.
+
+        It is complete after the end of the stream. Before, and for ever if the stream broke or was left early, it is a
+        part, and its `finish_reason` is `FinishReason.UNKNOWN` unless the provider's reason has arrived.
 
         Raises:
             LocalProtocolError: If the stream was not entered.
@@ -84,6 +90,7 @@ class AsyncChatStream:
 
         Raises:
             TurnoutError: If the stream breaks. `error.partial` is the response so far.
+            LocalProtocolError: If the stream was left before its end.
         """
         try:
             async for _ in AsyncEventBatches(self):
@@ -151,7 +158,7 @@ class AsyncChatStream:
             await run.close()  # KeyboardInterrupt was raised during the first close
             raise
         finally:
-            self._closed = True
+            self._end(run)
             if self._siblings is not None:
                 self._siblings.discard(run)
 
@@ -171,12 +178,14 @@ class AsyncChatStream:
 
     async def _fetch(self) -> None:
         """Receive the next events into `_events`, which has none left. It stays empty at the end of the stream."""
-        if self._closed:
-            return
         if self._run is None:
             await self._enter()
-        else:
+        elif not self._closed:
             await self._advance(self._run)
+        elif self._left_early:
+            raise _left_early()
+        elif self._run.finish is not None:
+            self._run.result()  # raises the error of a stream that broke
 
     async def _advance(self, run: AsyncRun) -> None:
         if self._stepping:
@@ -186,7 +195,8 @@ class AsyncChatStream:
         self._stepping = True
         try:
             if not self._closing:
-                self._events = iter(await run.step())
+                self._received = await run.step()
+                self._events = iter(self._received)
         except GeneratorExit:
             self._abandon()
             raise
@@ -205,9 +215,19 @@ class AsyncChatStream:
 
     def _abandon(self) -> None:
         """End the stream from a finaliser. See `AsyncRun.abandon`."""
-        self._closed = True
-        if self._run is not None:
+        if self._run is None:
+            self._closed = True
+        else:
+            self._end(self._run)
             self._run.abandon()
+
+    def _end(self, run: AsyncRun) -> None:
+        """Close for reading. Finds out first whether the caller has read all of it."""
+        if not self._closed:
+            is_unread = bool(tuple(self._events))
+            has_end = any(type(event) is End for event in self._received)
+            self._left_early = run.finish is None and (is_unread or not has_end)
+        self._closed = True
 
     if not TYPE_CHECKING:
 
@@ -299,6 +319,13 @@ def _closed_meanwhile(run: AsyncRun) -> TransportError:
     error = TransportError("the stream was closed by another thread or task", phase=Phase.BODY)
     error.partial, error.trace = partial, run.call.trace
     return error
+
+
+def _left_early() -> LocalProtocolError:
+    return LocalProtocolError(
+        "this stream was left before its end: read it inside its `async with` block; "
+        "`stream.response` is the part that arrived"
+    )
 
 
 def _not_entered() -> NoReturn:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
-from turnout.events import Event, Token
+from turnout.events import End, Event, Token
 from turnout.routing.call.operations import Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
@@ -30,7 +30,8 @@ class ChatStream:
     """One chat response while it arrives. Use it in a `with` block and iterate over its events.
 
     The block starts the call and waits for the first content. If every candidate fails, the block raises the error.
-    From then on `model` is the model that responds. Leaving the block early closes the connection at once.
+    From then on `model` is the model that responds. Leaving the block early closes the connection at once; who reads on
+    then gets an error, and never a part that looks like the whole answer.
     """
 
     def __init__(self, router: SyncRouter, request: ChatRequest, options: CallOptions) -> None:
@@ -38,8 +39,10 @@ class ChatStream:
         self._request = request
         self._options = options
         self._run: Run | None = None
-        self._events: Iterator[Event] = iter(())
+        self._received: tuple[Event, ...] = ()  # by the last read
+        self._events: Iterator[Event] = iter(())  # those of them that the caller has not read
         self._closed = False
+        self._left_early = False
         self._closing = False
         self._stepping = False  # while a thread or task receives events
         self._siblings: WeakSet[Run] | None = None
@@ -58,6 +61,9 @@ class ChatStream:
     @property
     def response(self) -> ChatResponse:
         """Return the response as far as it was received. May be read at any time after the stream was entered.
+
+        It is complete after the end of the stream. Before, and for ever if the stream broke or was left early, it is a
+        part, and its `finish_reason` is `FinishReason.UNKNOWN` unless the provider's reason has arrived.
 
         Raises:
             LocalProtocolError: If the stream was not entered.
@@ -86,6 +92,7 @@ class ChatStream:
 
         Raises:
             TurnoutError: If the stream breaks. `error.partial` is the response so far.
+            LocalProtocolError: If the stream was left before its end.
         """
         try:
             for _ in EventBatches(self):
@@ -153,7 +160,7 @@ class ChatStream:
             run.close()  # KeyboardInterrupt was raised during the first close
             raise
         finally:
-            self._closed = True
+            self._end(run)
             if self._siblings is not None:
                 self._siblings.discard(run)
 
@@ -173,12 +180,14 @@ class ChatStream:
 
     def _fetch(self) -> None:
         """Receive the next events into `_events`, which has none left. It stays empty at the end of the stream."""
-        if self._closed:
-            return
         if self._run is None:
             self._enter()
-        else:
+        elif not self._closed:
             self._advance(self._run)
+        elif self._left_early:
+            raise _left_early()
+        elif self._run.finish is not None:
+            self._run.result()  # raises the error of a stream that broke
 
     def _advance(self, run: Run) -> None:
         if self._stepping:
@@ -188,7 +197,8 @@ class ChatStream:
         self._stepping = True
         try:
             if not self._closing:
-                self._events = iter(run.step())
+                self._received = run.step()
+                self._events = iter(self._received)
         except GeneratorExit:
             self._abandon()
             raise
@@ -207,9 +217,19 @@ class ChatStream:
 
     def _abandon(self) -> None:
         """End the stream from a finaliser. See `Run.abandon`."""
-        self._closed = True
-        if self._run is not None:
+        if self._run is None:
+            self._closed = True
+        else:
+            self._end(self._run)
             self._run.abandon()
+
+    def _end(self, run: Run) -> None:
+        """Close for reading. Finds out first whether the caller has read all of it."""
+        if not self._closed:
+            is_unread = bool(tuple(self._events))
+            has_end = any(type(event) is End for event in self._received)
+            self._left_early = run.finish is None and (is_unread or not has_end)
+        self._closed = True
 
     if not TYPE_CHECKING:
 
@@ -301,6 +321,13 @@ def _closed_meanwhile(run: Run) -> TransportError:
     error = TransportError("the stream was closed by another thread or task", phase=Phase.BODY)
     error.partial, error.trace = partial, run.call.trace
     return error
+
+
+def _left_early() -> LocalProtocolError:
+    return LocalProtocolError(
+        "this stream was left before its end: read it inside its `with` block; "
+        "`stream.response` is the part that arrived"
+    )
 
 
 def _not_entered() -> NoReturn:
