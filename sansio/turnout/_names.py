@@ -62,8 +62,8 @@ def vendor_of(name: str) -> str:
     return name if slash < mark else name[:mark] + name[slash:]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], similarity: float = 0.6) -> str:
     """Return the end of an error message about an unknown name: the nearest known name, or all of them."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(name, names, 1, similarity)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names) or 'none'}"

@@ -31,6 +31,7 @@ from turnout._names import did_you_mean
 from turnout.config.router_settings import read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, snake_case, text_of
+from turnout.inputs.habits import advice_for_from_env
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret
@@ -183,7 +184,7 @@ class Settings:
                 raise
             known = [field.name for field in attrs.fields(Policy)]
             unknown = next(name for name in overrides if name not in known)
-            raise SettingsError(f"Policy has no field {unknown!r}{_advice(unknown, known)}") from None
+            raise SettingsError(f"Policy has no field {unknown!r}{advice_for_from_env(unknown, known)}") from None
 
     def build_providers(self) -> tuple[BuiltProvider, ...]:
         """Return every provider.
@@ -195,17 +196,6 @@ class Settings:
             SettingsError: Another value of the configuration cannot be used.
         """
         return tuple(map(_built, self.providers))
-
-
-# Settings of a provider, which people give to the router.
-_OF_PROVIDERS = ("api_key", "api", "base_url", "endpoint", "headers", "unsupported")
-
-
-def _advice(unknown: str, known: list[str]) -> str:
-    if unknown not in _OF_PROVIDERS:
-        return did_you_mean(unknown, known)
-    setting = "base_url" if unknown == "endpoint" else unknown
-    return f": it is a setting of a provider: Router([turnout.providers.create('openai', {setting}=…)])"
 
 
 def _built(settings: ProviderSettings) -> BuiltProvider:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-__all__ = ["ROOT", "missing_attribute", "unknown_router_argument"]
+from turnout._names import did_you_mean
+from turnout.inputs.keywords import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
+
+__all__ = ["ROOT", "advice_for_from_env", "missing_attribute", "unknown_router_argument"]
 
 _ANSWER = {
     "choices": "the text is reply.text, the calls of tools are reply.tool_calls",
@@ -88,21 +91,64 @@ ROOT = {
 }
 """The names that people look for in the package `turnout`, and where they are."""
 
+_TRANSPORT = "it belongs to the transport: write transport=… (docs/extend/transport.md)"
+_TRACES = "write on_trace=…: a function that receives the trace of each call"
+_FIRST_TOKEN = "it is a field of Timeouts: timeouts=Timeouts(first_token=…) of a Policy"
+_RETRIES = "it is max_retries of a Policy, or Router.from_env(max_retries=…)"
 _OF_ROUTER = {
     "api_key": "a key belongs to a provider: Router([turnout.providers.create('openai', api_key='…')])",
     "base_url": "a base URL belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",
-    "max_retries": "write Router(…, policy=Policy(max_retries=…)), or Router.from_env(max_retries=…)",
-    "timeout": "write Router(…, policy=Policy(timeout=…)), or Router.from_env(timeout=…)",
+    "endpoint": "it belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",
+    "api_base": "it belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",
+    "api": "it belongs to a provider: Router([turnout.providers.create('openai', api=…)])",
+    "headers": "headers belong to a provider: Router([turnout.providers.create('openai', headers={…})])",
+    "default_headers": "headers belong to a provider: Router([turnout.providers.create('openai', headers={…})])",
+    "unsupported": "it belongs to a provider: Router([turnout.providers.create('openai', unsupported=…)])",
     "model": "the model is given to each call: router.chat('openai/gpt-4o-mini', '…')",
     "model_list": "write router.add_route(Route('name', ['openai/gpt-4o-mini', …]))",
-    "fallbacks": "fallbacks are given to each call: router.chat(…, fallbacks=['groq/…'])",
+    "callback": _TRACES,
+    "callbacks": _TRACES,
+    "max_connections": "write max_concurrency=… of a Policy, or give your own transport=…",
+    "proxy": _TRANSPORT,
+    "proxies": _TRANSPORT,
+    "verify": _TRANSPORT,
+    "http_client": _TRANSPORT,
+    "stream_timeout": _FIRST_TOKEN,
+    "read_timeout": "the timers of one attempt are fields of Timeouts: timeouts=Timeouts(between_tokens=…) of a Policy",
+    "total_timeout": "it is given to each stream: router.stream(…, total_timeout=…)",
+    "request_timeout": "it is timeout of a Policy, or Router.from_env(timeout=…)",
+    "num_retries": _RETRIES,
+    "retries": _RETRIES,
 }
+_ARGUMENTS = ("providers", "policy", "transport", "seed", "on_trace", "shared")
+_OF_FROM_ENV = ("dotenv", "environ", "transport", "seed", "on_trace", "shared", "entries")
 
 
 def unknown_router_argument(name: str) -> TypeError:
     """Return the error for a keyword that `Router` does not have."""
-    known = "providers, policy, transport, seed, on_trace and shared"
-    return TypeError(f"Router has no {name!r}: {_OF_ROUTER.get(name, f'it has {known}')}")
+    if name in POLICY_OF_CALL | POLICY_OF_ROUTER:
+        advice = f"write Router(…, policy=Policy({name}=…)), or Router.from_env({name}=…)"
+        if name == "fallbacks":
+            advice = "fallbacks are given to each call: router.chat(…, fallbacks=['groq/…'])"
+    elif name in _OF_FROM_ENV and name not in _ARGUMENTS:
+        advice = f"write Router.from_env({name}=…)"
+    else:
+        advice = _OF_ROUTER.get(name, f"it has {', '.join(_ARGUMENTS[:-1])} and {_ARGUMENTS[-1]}")
+    return TypeError(f"Router has no {name!r}: {advice}")
+
+
+def advice_for_from_env(name: str, policy: Iterable[str]) -> str:
+    """Return the end of the error for a keyword that neither `Router.from_env` nor a policy has.
+
+    Args:
+        name: The keyword.
+        policy: The fields of `Policy`.
+    """
+    if name == "policy":
+        return ": write the fields of the policy as keywords, as in Router.from_env(timeout=30)"
+    if name in _OF_ROUTER:
+        return f": {_OF_ROUTER[name]}"
+    return did_you_mean(name, (*policy, *_OF_FROM_ENV), CLOSE)
 
 
 def missing_attribute(owner: object, name: str) -> AttributeError:

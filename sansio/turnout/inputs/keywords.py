@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,16 +10,50 @@ import attrs
 
 from turnout.chat import ChatRequest, ModelConfig, as_model, as_models
 
-__all__ = ["CALL", "MODEL", "REQUEST", "apply_settings", "unknown_keyword"]
+__all__ = [
+    "ARGUMENT_OF",
+    "CALL",
+    "CLOSE",
+    "MODEL",
+    "POLICY_OF_CALL",
+    "POLICY_OF_ROUTER",
+    "REQUEST",
+    "apply_settings",
+    "unknown_keyword",
+]
 
 MODEL = frozenset(field.name for field in attrs.fields(ModelConfig)[2:])
 """The settings of a model."""
 REQUEST = frozenset(field.name for field in attrs.fields(ChatRequest)[2:])
 """The fields of a request besides its model and its messages."""
-CALL = ("timeout", "total_timeout", "policy", "collect", "affinity", "api_keys")
-"""The keywords of a call."""
+CALL = ("timeout", "policy", "affinity", "api_keys")
+"""The keywords of every call."""
+ARGUMENT_OF = {
+    "collect": "chat",
+    "total_timeout": "stream",
+    "max_rounds": "run",
+    "tool_timeout": "run",
+    "approve": "run",
+}
+"""The keywords that only one method of a router has, with the method."""
+POLICY_OF_CALL = frozenset(
+    """attempt_timeout backoff_initial backoff_max context_windows fallbacks hedge max_attempts max_cost max_retries
+    on_interrupt prices retry_mode rules short_wait timeout timeouts when_all_in_cooldown when_at_capacity""".split()
+)
+"""The fields of `Policy` that a call can have. They are written here because a request must not import a policy."""
+POLICY_OF_ROUTER = frozenset(
+    "breaker learn_limits limits max_concurrency max_cooldown max_learned_wait max_pending".split()
+)
+"""The fields of `Policy` that only a router can have."""
+_ROUTER = ("providers", "transport", "on_trace", "shared")
+_FROM_ENV = ("dotenv", "environ", "entries")
+# A name that is less similar than this is probably not a wrong spelling of the other one.
+CLOSE = 0.8
 
 _CLIENT = "it belongs to the provider: turnout.providers.create('openai', {0}=…)"
+_ROUNDS = "write router.run(…, max_rounds=…)"
+_TRACES = "write Router(…, on_trace=…), or Router.from_env(on_trace=…)"
+_TRANSPORT = "it belongs to the transport: Router.from_env(transport=…) (docs/extend/transport.md)"
 # The names that other libraries use.
 _HABITS = {
     "stream": "call router.stream(…) to receive the answer as it arrives",
@@ -30,10 +65,22 @@ _HABITS = {
     "extra_body": "write extra={…}: its fields are merged into the body",
     "extra_headers": "headers belong to the provider: turnout.providers.create('openai', headers={…})",
     "extra_query": "write the query into the base_url of the provider",
-    "max_retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "num_retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "request_timeout": "write timeout=…",
+    "stream_timeout": "write policy=Policy(timeouts=Timeouts(first_token=…))",
+    "max_steps": _ROUNDS,
+    "max_turns": _ROUNDS,
+    "max_iterations": _ROUNDS,
+    "max_tool_calls": _ROUNDS,
+    "budget": "write policy=Policy(max_cost=…)",
+    "max_budget": "write policy=Policy(max_cost=…)",
+    "callbacks": _TRACES,
+    "callback": _TRACES,
+    "proxy": _TRANSPORT,
+    "proxies": _TRANSPORT,
+    "verify": _TRANSPORT,
+    "http_client": _TRANSPORT,
     "api_key": "write api_keys={'openai': '…'}, or give the key to turnout.providers.create",
     "base_url": _CLIENT,
     "api_base": "it belongs to the provider: turnout.providers.create('openai', base_url=…)",
@@ -64,14 +111,36 @@ _HABITS = {
 
 def unknown_keyword(where: str, name: str, known: Iterable[str]) -> TypeError:
     """Return the error for a keyword that `where` does not have, with the spelling that was probably meant."""
-    if name in _HABITS:
-        return TypeError(f"{where} has no {name!r}: {_HABITS[name].replace('{0}', name)}")
-    import difflib
+    return TypeError(f"{where} has no {name!r}: {_advice(name, sorted(known))}")
 
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    if close:
-        return TypeError(f"{where} has no {name!r}: did you mean {close[0]!r}?")
-    return TypeError(f"{where} has no {name!r}: fields that only one vendor knows go into extra={{'{name}': …}}")
+
+def _advice(name: str, known: list[str]) -> str:
+    if name in _HABITS:
+        return _HABITS[name].replace("{0}", name)
+    if place := _place(name):
+        return f"write {place}"
+    if near := difflib.get_close_matches(name, known, 1, CLOSE):
+        return f"did you mean {near[0]!r}?"
+    if near := difflib.get_close_matches(name, (*POLICY_OF_CALL, *POLICY_OF_ROUTER, *ARGUMENT_OF), 1, CLOSE):
+        return f"did you mean {_place(near[0])}?"
+    return f"if it is a field of one provider's API, write extra={{{name!r}: …}}"
+
+
+def _place(name: str) -> str | None:
+    """Return how a name is written that another place has; None if no other place has it."""
+    if name == "total_timeout":
+        return "timeout=…; only router.stream() has total_timeout"
+    if name in ARGUMENT_OF:
+        return f"router.{ARGUMENT_OF[name]}(…, {name}=…)"
+    if name in CALL:  # it was given to a request
+        return f"router.chat(…, {name}=…)"
+    if name in POLICY_OF_CALL:
+        return f"policy=Policy({name}=…), or Router.from_env({name}=…)"
+    if name in POLICY_OF_ROUTER:
+        return f"Router(…, policy=Policy({name}=…)), or Router.from_env({name}=…)"
+    if name in _ROUTER:
+        return f"Router({name}=…)"
+    return f"Router.from_env({name}=…)" if name in _FROM_ENV else None
 
 
 def apply_settings(model: Any, fallbacks: Any, settings: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import attrs
 from turnout._validation import deep_copy
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
-from turnout.inputs.keywords import CALL, MODEL, REQUEST, unknown_keyword
+from turnout.inputs.keywords import ARGUMENT_OF, CALL, MODEL, REQUEST, unknown_keyword
 from turnout.reranking import RerankRequest
 
 __all__ = ["chat_request", "embedding_request", "rerank_request"]
@@ -35,7 +35,8 @@ def chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) 
     if len(given) == 1 and "model" in settings and "messages" not in settings:
         settings["messages"], given = given[0], ()  # router.chat("hi", model="openai/gpt-4o-mini")
     request, fields = _read(f"router.{method}()", ChatRequest, ("model", "messages"), given, settings)
-    _check_keywords(f"router.{method}()", fields, (*MODEL, *REQUEST), CALL)
+    own = tuple(name for name, owner in ARGUMENT_OF.items() if owner == method)
+    _check_keywords(f"router.{method}()", fields, (*MODEL, *REQUEST), (*CALL, *own))
     if request is not None:
         return _with_settings(request, fields)
     _check_complete(f"router.{method}", _CHAT, ("model", "messages"), fields)

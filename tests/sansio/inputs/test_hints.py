@@ -1,0 +1,112 @@
+"""Hints for keywords that a call, a request or a router does not have: each names a spelling that works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from turnout import ChatRequest
+from turnout.config.settings import Settings, SettingsError
+from turnout.inputs.habits import unknown_router_argument
+from turnout.inputs.keywords import POLICY_OF_CALL, POLICY_OF_ROUTER
+from turnout.inputs.requests import chat_request, embedding_request
+from turnout.routing import Policy
+from turnout.routing.policy.settings import ROUTER_ONLY
+
+MODEL = "openai/gpt-4o-mini"
+
+
+def refusal(method: str, name: str, value: Any = 1) -> str | None:
+    """Return the text of the error for a keyword; None if the method has it."""
+    try:
+        if method == "embed":
+            embedding_request((MODEL, "hi"), {name: value})
+        else:
+            chat_request(method, (MODEL, "hi"), {name: value})
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def test_the_names_of_policy_fields_are_complete() -> None:
+    assert {field.name for field in attrs.fields(Policy)} == POLICY_OF_CALL | POLICY_OF_ROUTER
+    assert set(ROUTER_ONLY) == POLICY_OF_ROUTER
+
+
+@pytest.mark.parametrize("name", sorted((POLICY_OF_CALL | POLICY_OF_ROUTER) - {"timeout", "fallbacks"}))
+@pytest.mark.parametrize("method", ["chat", "embed"])
+def test_a_field_of_a_policy_is_never_taken_for_a_field_of_the_provider(method: str, name: str) -> None:
+    message = refusal(method, name) or ""
+    assert f"policy=Policy({name}=…)" in message
+    assert ("Router(…, policy" in message) == (name in ROUTER_ONLY)
+    with pytest.raises(TypeError, match=f"Policy\\({name}=…"):
+        ChatRequest(MODEL, "hi", **{name: 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "advice"),
+    [
+        ("run", "max_steps", r"router.run(…, max_rounds=…)"),
+        ("run", "max_round", "did you mean 'max_rounds'?"),
+        ("chat", "max_rounds", r"router.run(…, max_rounds=…)"),
+        ("chat", "on_trace", "Router(on_trace=…)"),
+        ("chat", "dotenv", "Router.from_env(dotenv=…)"),
+        ("chat", "total_timeout", "write timeout=…; only router.stream() has total_timeout"),
+        ("stream", "total_timeot", "did you mean 'total_timeout'?"),
+        ("stream", "collect", "router.chat(…, collect=…)"),
+        ("chat", "max_attempt", "did you mean policy=Policy(max_attempts=…)"),
+        ("chat", "callbacks", "on_trace="),
+        ("chat", "proxies", "transport="),
+        ("chat", "frobnicate", "if it is a field of one provider's API"),
+    ],
+)
+def test_the_hint_names_what_works(method: str, name: str, advice: str) -> None:
+    message = refusal(method, name) or ""
+    assert advice in message
+    assert "max_tokens" not in message
+
+
+def test_a_hint_never_repeats_the_name_that_was_refused() -> None:
+    for method in ("chat", "stream", "run", "count_tokens", "embed"):
+        for name in ("total_timeout", "collect", "max_rounds", "approve"):
+            assert f"did you mean {name!r}" not in (refusal(method, name) or "")
+
+
+def test_an_option_of_a_call_is_not_a_field_of_a_request() -> None:
+    with pytest.raises(TypeError, match=r"write router.chat\(…, affinity=…\)"):
+        ChatRequest(MODEL, "hi", affinity="a")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("callbacks", "on_trace"),
+        ("max_connections", "max_concurrency"),
+        ("max_connections", "transport="),
+        ("proxy", "transport="),
+        ("proxies", "transport="),
+        ("verify", "transport="),
+        ("http_client", "transport="),
+        ("stream_timeout", "timeouts=Timeouts(first_token=…)"),
+        ("total_timeout", "router.stream(…, total_timeout=…)"),
+        ("api_key", "turnout.providers.create('openai', api_key="),
+    ],
+)
+def test_a_keyword_of_other_libraries_has_its_place_here(name: str, advice: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({}, {}).policy(**{name: "sk-secret"})
+    assert advice in str(caught.value)
+    assert advice in str(unknown_router_argument(name))
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_from_env_suggests_its_own_arguments_too() -> None:
+    with pytest.raises(SettingsError, match="did you mean on_trace"):
+        Settings.from_mapping({}, {}).policy(on_traces=print)
+
+
+@pytest.mark.parametrize("name", ["max_cost", "dotenv", "limits"])
+def test_a_router_names_where_an_argument_belongs(name: str) -> None:
+    assert f"Router.from_env({name}=…)" in str(unknown_router_argument(name))
