@@ -1,4 +1,4 @@
-"""Searches for bytes that a reader of Turnout cannot bear: `python -m benchmarks.fuzz [TARGET …]`.
+"""Searches for bytes that a reader of Turnout cannot bear: `python -m benchmarks.fuzz`, or only the named targets.
 
 Every target reads bytes that others wrote: frames, HTTP, compressed bodies, responses, errors, settings, stored files.
 It must return a result or raise an error of Turnout's, and other pieces of the same bytes must give the same result.

@@ -107,7 +107,8 @@ _SCHEMA_KEYWORDS = frozenset(
 def _object_schema(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     if value and value.get("type", "object") != "object":
         raise ValueError(f"{where(instance, attribute)} must be the schema of an object, not of {value['type']!r}")
-    if value and _SCHEMA_KEYWORDS.isdisjoint(value):
+    described = any(isinstance(value.get(name), str) for name in ("title", "description"))
+    if value and not described and _SCHEMA_KEYWORDS.isdisjoint(value):
         names = ", ".join(map(repr, value))
         raise ValueError(
             f"{where(instance, attribute)} must be a JSON Schema: put {names} "

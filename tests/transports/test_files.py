@@ -49,7 +49,9 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, told: str) -
 
 
 def test_the_default_file_is_good() -> None:
-    settings = load_settings(ROOT / "config" / "default.yaml", dotenv=None, environ={"GROQ_API_KEY": "k"})
+    settings = load_settings(
+        ROOT / "transports" / "turnout_io" / "examples" / "config.yaml", dotenv=None, environ={"GROQ_API_KEY": "k"}
+    )
     assert settings.policy().timeout == 55.0
     assert {provider.name for provider in settings.providers} == set(CATALOG)
     assert next(provider.api_key for provider in settings.providers if provider.name == "groq") == "k"

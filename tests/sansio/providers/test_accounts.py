@@ -127,7 +127,7 @@ def test_a_model_s_id_is_no_step_to_another_path(name: str, settings: dict[str, 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"api_key": 5}, "api_key must be a str, not int"),
+        ({"api_key": 5}, "api_key must be a str, a function, a list or a mapping, not int"),
         ({"base_url": 5}, "base_url must be a str, not int"),
         ({"headers": {"X": 5}}, "'X' has a int"),
         ({"headers": {5: "x"}}, "has a int"),

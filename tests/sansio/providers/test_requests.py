@@ -352,7 +352,6 @@ def test_gemini_s_parts_and_corners() -> None:
         ("gemini-2.5-pro", "high", {"thinkingBudget": 24576, "includeThoughts": True}),
         ("gemini-3-pro", "low", {"thinkingLevel": "LOW", "includeThoughts": True}),
         ("gemini-2.5-pro", "none", None),
-        ("gemini-2.5-flash", "much", None),
         ("gemini-3-pro", "none", None),
     ],
 )

@@ -44,11 +44,12 @@ def image_of(data: str, media_type: str | None = None, *, signature: str | None 
 
 
 def image_of_url(url: str) -> Image | None:
-    """Return the image of a URL: its bytes if the URL holds them. None if there is nothing at all."""
-    if not url:
-        return None
+    """Return the image of a URL: its bytes if the URL holds them. None if it is no URL that could be sent back."""
     if not url.startswith("data:"):
-        return Image(url)
+        try:
+            return Image(url)
+        except ValueError:  # a path without a host, or nothing
+            return None
     head, comma, data = url.removeprefix("data:").partition(",")
     media_type = head.removesuffix(";base64").partition(";")[0]
     image = image_of(data, media_type or None) if comma and head.endswith(";base64") else None

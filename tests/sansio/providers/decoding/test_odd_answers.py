@@ -14,6 +14,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import NotFound, ProviderError, RemoteProtocolError, ServerError, StreamTruncated
 from turnout.messages import Image, Text
 from turnout.providers import create
+from turnout.providers.decoding.media import image_of_url
 from turnout.providers.exchange import HttpExchange
 from turnout.providers.protocol import Exchange, ModelPage
 
@@ -356,3 +357,8 @@ ARGUMENTS = '{"n":1.50,  "b":12345678901234567890123, "a":"\\u00e9\\ud83d\\ude80
 def test_arguments_that_are_no_string_stay_as_they_were_written(name: str, document: str) -> None:
     (call,) = read(name, (document % ARGUMENTS).encode()).tool_calls
     assert call.arguments == ARGUMENTS
+
+
+@pytest.mark.parametrize("url", ["", "x", "/images/1.png", "//cdn.test/1.png"])
+def test_an_image_without_a_usable_url_is_no_failure(url: str) -> None:
+    assert image_of_url(url) is None
