@@ -32,7 +32,7 @@ class Headers(Sequence[tuple[str, str]]):
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, dict):
-            raise TypeError("header fields are pairs of name and value, in order: of a dict, give its items()")
+            raise TypeError("header fields are pairs of name and value, in order: for a dict, pass its items()")
         self._fields = tuple(fields)
         self._lower: dict[str, str] = {}
         for name, value in self._fields:

@@ -187,14 +187,14 @@ class Http1Exchange:
             return
         if self._body is None:
             missing = "the peer closed the connection " + (
-                "inside the head of its answer" if self._received else "without an answer"
+                "inside the head of its response" if self._received else "without a response"
             )
         else:
             gap = self._body.receive_eof()
             self.ended = self._body.ended
             if gap is None:
                 return
-            missing = f"the answer ended early: {gap}"
+            missing = f"the response ended early: {gap}"
         self.failure = self.disconnected(missing)
 
     def disconnected(self, message: str) -> Disconnected:
@@ -231,9 +231,9 @@ class Http1Exchange:
                     break
                 self._interim += 1
                 if self._interim > MAX_INTERIM:
-                    raise h11.RemoteProtocolError("too many interim answers")
+                    raise h11.RemoteProtocolError("too many interim responses")
         except h11.RemoteProtocolError as fault:
-            self.failure = RemoteProtocolError(f"the peer does not speak HTTP/1.1 as it should: {str(fault)[:200]}")
+            self.failure = RemoteProtocolError(f"the peer sent no valid HTTP/1.1 response: {str(fault)[:200]}")
             return b""
         self.status = event.status_code
         self.headers = Headers(

@@ -189,7 +189,7 @@ class ChunkedBody:
                     if found != b"\r\n":
                         # The message has only the first wrong byte, so that it is the same for every split of the body.
                         wrong = found if found.startswith(b"\r") else found[:1]
-                        raise RemoteProtocolError(f"chunk data runs over its size: {wrong!r} follows it")
+                        raise RemoteProtocolError(f"chunk data is longer than its size: {wrong!r} follows it")
                     position += 2
                     self._at = _At.SIZE
                     if self._can_split:

@@ -228,11 +228,11 @@ def check_fields(fields: Iterable[tuple[str, str]]) -> None:
     """
     for name, value in fields:
         if _TOKEN.fullmatch(name) is None:
-            raise LocalProtocolError(f"{name!r} is not a name that a header field can have")
+            raise LocalProtocolError(f"{name!r} is not a valid name of a header field")
         if _VALUE.fullmatch(value) is None:
             raise LocalProtocolError(
                 f"the value of the header field {name} cannot be sent: it holds a line break, a control character, "
                 "a blank at an end, or a character outside Latin-1"
             )
         if name.lower() == "transfer-encoding":
-            raise LocalProtocolError("Transfer-Encoding is for the transport to set, not for the request")
+            raise LocalProtocolError("a request cannot set Transfer-Encoding: the transport sets it")

@@ -81,5 +81,5 @@ def _ascii_host(host: str) -> str:
     if ":" not in name and any(not 0 < len(label) < 64 for label in name.rstrip(".").split(".")):
         raise LocalProtocolError(f"the host name {host[:100]!r} has an empty part, or one of more than 63 characters")
     if not name.isprintable() or any(c in name for c in " /\\@?#"):
-        raise LocalProtocolError(f"the host name {host!r} holds a character that no host name has")
+        raise LocalProtocolError(f"the host name {host!r} holds a character that is not allowed in host names")
     return name

@@ -60,7 +60,7 @@ class Pool(Generic[Connection]):
             LocalProtocolError: If the connection is already in the pool.
         """
         if any(idle.connection is connection for idle in self._idle):
-            raise LocalProtocolError("the connection is idle in the pool already")
+            raise LocalProtocolError("the connection is in the pool already")
         self._idle.append(_Idle(key, connection, now))
         closing = []
         alike = [idle for idle in self._idle if idle.key == key]

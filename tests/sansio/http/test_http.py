@@ -43,5 +43,5 @@ def test_auth_is_no_part_of_what_a_request_is() -> None:
 
 
 def test_a_dict_is_no_list_of_fields() -> None:
-    with pytest.raises(TypeError, match=r"give its items\(\)"):
+    with pytest.raises(TypeError, match=r"pass its items\(\)"):
         Headers({"a": "b"})  # type: ignore[dict-item]  # what is tested

@@ -306,7 +306,7 @@ def test_the_error_of_a_script_reaches_the_test_through_the_router(run: str) -> 
         transport.answer("gemini", "Hello")
         asynchronous(run, transport, lambda router: router.chat(ask(OPENAI)))
 
-    with pytest.raises(ScriptError, match=r"answers as gemini here, but .* which is openai's"):
+    with pytest.raises(ScriptError, match=r"plays gemini here, but .* which is openai's"):
         blocking() if run == "sync" else concurrent()
 
 

@@ -84,7 +84,7 @@ class AsyncioRuntime:
                 return await asyncio.to_thread(function)
         except TimeoutError:
             if not timer.expired():
-                raise  # the tool's own
+                raise  # the tool itself raised it
             raise TimeoutError(f"the tool did not return within {seconds:g} s") from None
 
 

@@ -53,7 +53,7 @@ _ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", 
 
 
 class CompletionsHint:
-    """Stands where OpenAI's SDK has `chat.completions`, and names the right method."""
+    """Has the place of `chat.completions` in OpenAI's SDK. Its errors name the right method."""
 
     def create(self, *_: object, **__: object) -> None:
         raise AttributeError('there is no chat.completions: write router.chat("openai/gpt-4o-mini", "Hello", …)')
@@ -68,7 +68,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         providers: Providers from `turnout.providers.create`, or your own. Add more with `register`.
         policy: Timeouts, retries, concurrency. See `turnout.routing.policy.settings.Policy`.
         transport: Sends the requests. By default the driver makes one.
-        seed: Of the jitter, for runs that must be repeatable. By default it is random.
+        seed: The seed of the jitter, to repeat a run. By default it is random.
         on_trace: Called with the trace of each call after the call has ended, with success or not. `TraceRecorder`
             writes traces to a file. It runs in the thread or task of the call, so it should be quick. Its errors are
             logged under `turnout`.
@@ -226,7 +226,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
     @staticmethod
     def _call_options(settings: dict[str, Any], total_timeout: float | None = None) -> CallOptions:
-        """Return what `settings` has for the call, and remove it there."""
+        """Remove the options of the call from `settings`, and return them."""
         if not settings:
             return CallOptions(total_timeout=total_timeout) if total_timeout is not None else NO_OPTIONS
         options = {name: settings.pop(name) for name in CALL_OPTIONS if name in settings}
@@ -270,7 +270,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             raise missing_attribute(self, name)
 
     def _check(self, transport: TransportT) -> None:
-        """Raise TypeError unless `transport` is one for this driver: later errors would not name the reason."""
+        """Raise TypeError if this driver cannot use `transport`: later errors would not name the reason."""
         open_method = getattr(transport, "open", None)
         if not callable(open_method):
             raise TypeError(f"{type(transport).__name__} is not a transport: it has no method `open` (turnout_io.base)")

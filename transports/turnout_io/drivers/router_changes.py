@@ -19,7 +19,7 @@ __all__ = ["RouterChanges"]
 
 
 def warn(message: str) -> None:
-    """Log a warning. The module of logs is loaded by the first one."""
+    """Log a warning. Only the first one imports `logging`."""
     import logging
 
     logging.getLogger("turnout").warning("%s", message)
@@ -47,7 +47,7 @@ class RouterChanges:
     def _register(self, provider: Provider, *, enabled: bool, replace: bool = False, reason: str = "") -> None:
         self._core.register(provider, enabled=enabled, replace=replace, reason=reason)
         if enabled and getattr(provider, "sends_key_in_clear", False):
-            warn(f"provider {provider.name} sends its key over plain http to a host that is not this one")
+            warn(f"provider {provider.name} sends its key over plain http to another host")
 
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route, which requests select with `ModelConfig.route(name)`.
@@ -132,12 +132,10 @@ class RouterChanges:
     def update(self, policy: Policy) -> None:
         """Replace the settings of this router. Calls that have started keep theirs; limits change at once.
 
-        `attrs.evolve(router.policy, timeout=20)` is the present policy with another timeout.
+        `attrs.evolve(router.policy, timeout=20)` is the current policy with another timeout.
 
         Raises:
             ValueError: If a name in the policy matches no provider. Nothing has changed then.
         """
         self._core.update(policy, self._now())
         self._notify_waiters()
-
-    # -- requests -----------------------------------------------------------------------------------------------

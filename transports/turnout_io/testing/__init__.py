@@ -1,4 +1,4 @@
-"""For the tests of programs that use Turnout: transports that answer from a script, or from a recording.
+"""For the tests of programs that use Turnout: transports that play a script, or a recording.
 
     from turnout_io.testing import ScriptedTransport
 
@@ -7,7 +7,7 @@
     with Router.from_env(environ={"OPENAI_API_KEY": "test"}, transport=transport) as router:
         assert greet(router) == "Hello"
 
-No network, no waiting, no test framework. For a server that other programs can talk to see `turnout_io.sandbox`.
+They need no network, no time and no test framework. For a server for other programs, see `turnout_io.sandbox`.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def _move_out(step: BodyStep) -> object:
         case TransportError() | RemoteProtocolError():
             return _fault_out(step)
         case _:
-            raise LocalProtocolError("a recording holds no pauses")
+            raise LocalProtocolError("a recording cannot contain pauses")
 
 
 def _fault_out(fault: TransportFault) -> dict[str, object]:
@@ -281,4 +281,4 @@ def _fault_in(told: Mapping[str, Any]) -> TransportFault:
         case "RemoteProtocolError":
             return RemoteProtocolError(message)
         case _:
-            raise ValueError(f"there is no error {name!r}")
+            raise ValueError(f"{name!r} is not the name of a recorded error")

@@ -43,9 +43,11 @@ class ProviderReplies:
         """Return a function that responds to such a request. Raises LocalProtocolError if that cannot be scripted."""
         dialect = PROVIDERS.get(provider)
         if dialect is None:
-            raise LocalProtocolError(f"no provider {provider!r} can be played; there are {', '.join(PROVIDERS)}")
+            raise LocalProtocolError(
+                f"there is no script for the provider {provider!r}; there are scripts for {', '.join(PROVIDERS)}"
+            )
         if answer is not None and not isinstance(answer, str | ScriptedAnswer) and not callable(answer):
-            raise LocalProtocolError(f"an answer is a str, an Answer or a function, not {type(answer).__name__}")
+            raise LocalProtocolError(f"an answer is a str, a ScriptedAnswer or a function, not {type(answer).__name__}")
 
         def give(request: HttpRequest) -> Reply | TransportFault:
             self._count += 1
@@ -61,7 +63,7 @@ def _received(dialect: DialectServer, request: HttpRequest) -> Received:
     host = next(
         (entry.name for entry in CATALOG.values() if entry.base_url and request.url.startswith(entry.base_url)), None
     )
-    told = f"the script answers as {dialect.name} here, but the request is {request.method} {shown_url(request.url)}"
+    told = f"the script plays {dialect.name} here, but the request is {request.method} {shown_url(request.url)}"
     # The local addresses of Ollama and the like belong to the user.
     if host is not None and host != dialect.name and CATALOG[host].base_url.startswith("https://"):
         raise ScriptError(f"{told}, which is {host}'s")
@@ -160,7 +162,7 @@ def _end(ending: ConnectionEnd, exchange: Http1Exchange) -> float | TransportFau
         case ConnectionEnd.HANG:
             return STALL
         case ConnectionEnd.CUT_RESET:
-            return exchange.disconnected("the connection was reset inside the answer")
+            return exchange.disconnected("the connection was reset inside the response")
         case ConnectionEnd.DONE | ConnectionEnd.CLOSE | ConnectionEnd.CUT_CLOSE:
             exchange.receive_eof()
             return exchange.failure

@@ -135,7 +135,7 @@ def _strings(values: Iterable[str], what: str) -> Iterable[str]:
         raise LocalProtocolError(f"{what} is a list of texts, not one text")
     for value in values:
         if not isinstance(value, str) or not value:
-            raise LocalProtocolError(f"{what} holds {type(value).__name__} or an empty text; give the texts themselves")
+            raise LocalProtocolError(f"{what} holds {type(value).__name__} or an empty text; pass texts")
         yield value
 
 

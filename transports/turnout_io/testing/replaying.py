@@ -62,7 +62,7 @@ class _CassetteReplay:
     def _steps(self, response: RecordedResponse) -> Iterator[BodyStep | ScriptError]:
         yield from response.steps
         if not response.complete:
-            yield ScriptError(f"{self._path}: the answer was not read further when it was recorded; record it again")
+            yield ScriptError(f"{self._path}: the response was not read further when it was recorded; record it again")
 
     def _mismatch(self, asked: HttpRequest, apart: dict[int, tuple[str, ...]]) -> str:
         lines = [f"request {self._asked} is not in the recording {self._path}: {_told(asked)}"]

@@ -45,7 +45,7 @@ def _steps(body: bytes | str | Mapping[str, Any] | Iterable[BodyStep]) -> Iterab
 
 def _status(reply: Reply, attribute: attrs.Attribute[int], status: int) -> None:
     if not (isinstance(status, int) and 200 <= status <= 599):
-        raise LocalProtocolError(f"Reply(status={status!r}): give the status of a final answer, 200 to 599")
+        raise LocalProtocolError(f"Reply(status={status!r}): give the status of a final response, 200 to 599")
 
 
 def _delay(reply: Reply, attribute: attrs.Attribute[float], delay: float) -> None:

@@ -96,8 +96,8 @@ class ReplyScript:
 
         Args:
             provider: A name of the catalog, "anthropic" or "openai-compatible".
-            answer: A text, an `Answer` (with reasoning and tool calls), or a function of the received request. By
-                default it is generated from the request.
+            answer: A text, a `ScriptedAnswer` (with reasoning and tool calls), or a function of the received request.
+                By default it is generated from the request.
             fault: The failure to play; see `turnout_sandbox.Fault`.
             when: As for `add`.
             times: As for `add`.
@@ -132,7 +132,9 @@ class ReplyScript:
             with self._lock:
                 raise ScriptError(self._told(f"request {number}: {error}")) from None
         if not isinstance(given, Reply | TransportError | RemoteProtocolError):
-            raise ScriptError(f"a function of the script gave {type(given).__name__}, not a Reply or a transport error")
+            raise ScriptError(
+                f"a function of the script returned {type(given).__name__}, not a Reply or a transport error"
+            )
         return given
 
     def _append(self, entry: _ScriptEntry) -> None:

@@ -21,9 +21,13 @@ class _Scripted(ReplyScript):
         if not isinstance(outcome, Reply):
             raise copy_error(outcome)
         if timeouts.response_headers is not None and outcome.delay > timeouts.response_headers:
-            raise TimedOut("the script gives no head in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT)
+            raise TimedOut(
+                "the script sends no response headers in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT
+            )
         if outcome.delay == math.inf:
-            raise ScriptError("the script gives no head, and the caller set no timeout: a real transport would hang")
+            raise ScriptError(
+                "the script sends no response headers, and the caller set no timeout: a real transport would hang"
+            )
         return PlayedResponse(outcome.status, outcome.headers, outcome.body)
 
 

@@ -46,9 +46,7 @@ def send_error(raised: Exception, origin: Origin, proxy_url: str | None) -> Turn
             case http.client.RemoteDisconnected() | http.client.IncompleteRead():
                 break
             case http.client.HTTPException():
-                return RemoteProtocolError(
-                    f"{origin.authority} does not speak HTTP/1.1 as it should: {str(cause)[:200]}"
-                )
+                return RemoteProtocolError(f"{origin.authority} sent no valid HTTP/1.1 response: {str(cause)[:200]}")
     root = _root(causes)
     if root is not None or any(isinstance(cause, urllib3.exceptions.ProtocolError) for cause in causes):
         return Disconnected(

@@ -1,4 +1,4 @@
-"""The router: how it opens and closes, and how a call runs and waits for a free slot."""
+"""The router: opens and closes, runs calls, and makes them wait for a free slot."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class AsyncRouter(AsyncOperations):
         return bool(self._abandoned or self._unclosed or self._closed) or self._runtime.token() is not self._loop
 
     async def _prepare(self) -> None:
-        """Check the router's state before a call starts, and finish what finalisers and ended event loops left.
+        """Check that the router is open, and end the calls that finalisers and ended event loops abandoned.
 
         Raises:
             LocalProtocolError: If the router is closed.

@@ -32,7 +32,7 @@ async def run_tools(
     tool_timeout: float | None,
     approve: Callable[[ToolCall], object] | None,
 ) -> ToolRun:
-    """Return the rounds until the model answers without a call. See `AsyncRouter.run`."""
+    """Return the rounds until a response has no tool calls. See `AsyncRouter.run`."""
     loop = ToolLoop.start(request, tools, max_rounds)
     while True:
         response = await router._run(Chat(loop.request), options)

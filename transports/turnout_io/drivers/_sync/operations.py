@@ -254,19 +254,19 @@ class AsyncOperations(RouterBase[Transport, Run]):
         approve: Callable[[ToolCall], object] | None = None,
         **settings: Any,
     ) -> ToolRun:
-        """Chat, run the tools that the model calls, and chat again, until it answers without a call.
+        """Chat, run the tools that the model calls, and chat again, until a response has no tool calls.
 
         Args:
             *given: See `chat`.
-            tools: Python functions. Their errors and timeouts are results for the model, so that it may do better.
-            max_rounds: How many answers there may be.
+            tools: Python functions. The model receives their errors and timeouts as results, and can correct its call.
+            max_rounds: The most responses of the model.
             tool_timeout: Seconds for each call of a tool. `turnout.typed.function.function_tool` sets it for one tool.
             approve: Called with each tool call. The tool runs only if it returns True; a text is the reason for the
-                model.
-            **settings: See `chat`. The options of the call hold for each round.
+                refusal, which the model receives.
+            **settings: See `chat`. The options apply to each round.
 
         Returns:
-            The rounds, each with its answer and its trace. `run.text` is the last answer.
+            The rounds, each with its response and its trace. `run.text` is the text of the last response.
 
         Raises:
             ToolRoundsExceeded: If the model still calls tools in the last round. `error.run` has all rounds.

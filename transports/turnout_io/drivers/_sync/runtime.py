@@ -38,11 +38,11 @@ class Link(Protocol):
         ...
 
     def stop(self) -> None:
-        """Say goodbye, and end. A second call does nothing."""
+        """Give back the leases, and disconnect. A second call does nothing."""
         ...
 
     def leave(self) -> None:
-        """Leave what `start` opened, after `stop`. It is called in the block in which `start` was called."""
+        """Exit the task group that `start` entered. Call it after `stop`, in the block that called `start`."""
         ...
 
     def wake(self) -> None:

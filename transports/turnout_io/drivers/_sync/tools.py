@@ -34,7 +34,7 @@ def run_tools(
     tool_timeout: float | None,
     approve: Callable[[ToolCall], object] | None,
 ) -> ToolRun:
-    """Return the rounds until the model answers without a call. See `SyncRouter.run`."""
+    """Return the rounds until a response has no tool calls. See `SyncRouter.run`."""
     loop = ToolLoop.start(request, tools, max_rounds)
     while True:
         response = router._run(Chat(loop.request), options)
