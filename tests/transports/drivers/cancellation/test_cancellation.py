@@ -13,7 +13,7 @@ import attrs
 import pytest
 import trio
 
-from tests.transports.drivers.stepping import Moment, cancelled_at, tasks_now
+from tests.transports.drivers.cancellation.stepping import Moment, cancelled_at, tasks_now
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.providers import create
 from turnout.routing.policy.settings import Hedge, Policy
