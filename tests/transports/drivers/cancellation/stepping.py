@@ -1,4 +1,4 @@
-"""Cancels something at its n-th step, wherever that is: at every `await` that waits, before it, and when it is over."""
+"""Cancels an operation at its n-th step. A step is an `await` that waits."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ __all__ = ["Moment", "Result", "cancelled_at", "tasks_now"]
 
 
 class Moment(enum.StrEnum):
-    WAITING = "waiting"  # the step has come to an `await` that waits, and is cancelled in it
-    WOKEN = "woken"  # what it waited for has come, but it has not gone on yet
+    WAITING = "waiting"  # the task waits in the `await` when it is cancelled
+    WOKEN = "woken"  # the wait has ended when the task is cancelled, but the task has not continued yet
 
 
 Result = Literal["cancelled", "over", "not reached"]
-"""What came of it: cancelled; over before that could strike; over before its n-th step."""
+"""The result: cancelled; ended in spite of the cancellation; ended before its n-th step."""
 
 Deed = Callable[[], Awaitable[object]]
 
 
 async def cancelled_at(runtime: str, step: int, moment: Moment, deed: Deed) -> Result:
-    """Run `deed` and cancel it at this step, counted from 1, of all its tasks together. What it raises is raised."""
+    """Run `deed`, and cancel it at this step. The steps of all its tasks are counted together, from 1.
+
+    Raises:
+        Exception: The error that `deed` raises.
+    """
     if runtime == "trio":
         return await _on_trio(step, moment, deed)
     return await _on_asyncio(step, moment, deed)
 
 
 def tasks_now(runtime: str) -> int:
-    """Tasks that are there now, the library's own included."""
+    """Return the number of tasks that exist now, including those of the library itself."""
     return trio.lowlevel.current_statistics().tasks_living if runtime == "trio" else len(asyncio.all_tasks())
 
 
-# Children inherit it: so the steps of a group that `deed` opens count, too.
+# Child tasks inherit it, so the steps in a task group of `deed` are counted too.
 _counted: contextvars.ContextVar[object] = contextvars.ContextVar("counted", default=None)
 
 
@@ -86,14 +90,14 @@ async def _on_trio(step: int, moment: Moment, deed: Deed) -> Result:
 
 
 class _Steps:
-    """A coroutine whose waits are counted."""
+    """Runs a coroutine and counts its waits."""
 
     def __init__(self, steps: Coroutine[Any, Any, Any], wait: Callable[[asyncio.Future[Any] | None], None]) -> None:
         self._steps = steps
         self._wait = wait
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        # `yield from` would hide the futures; what comes of each is asked of it by the code that waits for it.
+        # `yield from` would hide the futures. The code that waits for a future reads its result.
         thrown: BaseException | None = None
         while True:
             try:

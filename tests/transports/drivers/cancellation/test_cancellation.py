@@ -1,6 +1,6 @@
-"""A call that is cancelled at any `await` leaves no connection half-used, no place held and no task behind.
+"""A call that is cancelled at any `await` releases its connection, its slot and its tasks.
 
-Each case is run to its first wait and cancelled there, then to its second, until it is over before the n-th.
+Each case is cancelled at its first wait, then at its second, and so on, until it ends before the n-th wait.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from turnout_io.sandbox import Fault, Sandbox
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
 REQUEST = ChatRequest(OPENAI, [Message.user("Say a few things about trains.")], fallbacks=[GEMINI])
-# Head, content and tokens come one after the other, so that each is waited for.
+# Head, content and tokens are sent one after the other, so that the call waits for each.
 WELL = Fault(delay=0.002, first_token_delay=0.002, token_interval=0.002)
 MOST = 400  # steps; no case has as many
 RUNTIMES = pytest.mark.parametrize("runtime", ["trio", "asyncio"])
@@ -87,11 +87,12 @@ async def queue(router: AsyncRouter) -> None:
 
 @attrs.frozen
 class Case:
-    """What is cancelled.
+    """An operation to cancel.
 
-    faults  of the first provider, in each round anew
-    host    by which the server is called; a name has to be looked up
-    warm    whether the connection of an earlier call is there to be used again
+    Attributes:
+        faults: The faults of the first provider, set again in each round.
+        host: The host in the URL of the server. A name needs a look-up.
+        warm: True if an earlier call has left an idle connection.
     """
 
     name: str
@@ -149,7 +150,7 @@ def make_router(runtime: str, sandbox: Sandbox, case: Case, traces: list[Trace])
 
 
 def nothing_under_way(sandbox: Sandbox) -> bool:
-    """The server sees that whoever is cancelled has gone. Two connections may be kept: a hedged call had as many."""
+    """True if no request is in flight at the server. Two connections may stay open, because a hedged call uses two."""
     return not any(sandbox.in_flight(model.provider) for model in (OPENAI, GEMINI)) and sandbox.open_connections <= 2
 
 
@@ -157,7 +158,7 @@ def nothing_under_way(sandbox: Sandbox) -> bool:
 @RUNTIMES
 @MOMENTS
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_at_every_await(case: Case, moment: Moment, runtime: str, sandbox: Sandbox) -> None:
+def test_cancellation_at_every_await(case: Case, moment: Moment, runtime: str, sandbox: Sandbox) -> None:
     results: list[str] = []
 
     async def cancel_at(step: int) -> None:
@@ -169,28 +170,28 @@ def test_at_every_await(case: Case, moment: Moment, runtime: str, sandbox: Sandb
             told = len(traces)
             result = await cancelled_at(runtime, step, moment, lambda: case.deed(router))
             results.append(result)
-            assert not any(health.in_flight for health in router.health()), "a place is held"
-            assert router._core.scheduler.waiting == 0, "a call still waits for a place"
+            assert not any(health.in_flight for health in router.health()), "a slot is still held"
+            assert router._core.scheduler.waiting == 0, "a call still waits for a slot"
             assert not router._events, "a call can still be woken"
             if case.deed is not queue:
-                assert len(traces) - told == 1, "a call is told of twice, or not at all"
-            assert sandbox.wait(nothing_under_way), "the connection was not dropped"
+                assert len(traces) - told == 1, "there must be one trace for each call"
+            assert sandbox.wait(nothing_under_way), "the connection was not closed"
             heal(sandbox)
-            await chat(router)  # it is as good as new
+            await chat(router)  # the router still works
 
     async def main() -> None:
         tasks = tasks_now(runtime)
         for step in range(1, MOST):
             await cancel_at(step)
-            assert tasks_now(runtime) == tasks, "a task is left behind"
+            assert tasks_now(runtime) == tasks, "a task is still running"
             if results[-1] == "not reached":
                 return
 
     run(runtime, main)
     assert sandbox.wait(lambda server: server.open_connections == 0)
-    assert results[-1] == "not reached", "the case has more steps than are tried"
+    assert results[-1] == "not reached", "the case has more than MOST steps"
     assert len(results) > 2
     assert results[0] == "cancelled"
     if runtime == "asyncio":
-        # A cancellation is told to the task once, and must come out of it.
+        # asyncio raises CancelledError in the task once, and the task must not catch it.
         assert "over" not in results

@@ -1,4 +1,4 @@
-"""Ctrl-C in blocking code, wherever it waits: nothing is left of the call, and the router is as good as new."""
+"""Ctrl-C at each place where blocking code waits: the call releases everything, and the router still works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from turnout_io.sandbox import Fault, Sandbox
 PROGRAM = pathlib.Path(__file__).parent / "programs" / "ctrl_c.py"
 SYN_SENT = "02"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="that a process connects is seen in /proc/net/tcp")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the test reads /proc/net/tcp to find sockets that connect"
+)
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """A port that answers no connection: its queue is full."""
+    """Return a port that accepts no connection, because its queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as stack:
         for _ in range(4):
             filler = stack.enter_context(socket.socket())
@@ -43,7 +45,7 @@ def silent() -> Iterator[int]:
 
 
 def connecting_to(port: int) -> int:
-    """How many sockets of this machine are on their way to a port of the loopback address."""
+    """Return the number of sockets that are connecting to this port of 127.0.0.1."""
     lines = pathlib.Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
     return sum(line.split()[2:4] == [f"0100007F:{port:04X}", SYN_SENT] for line in lines)
 
@@ -51,7 +53,7 @@ def connecting_to(port: int) -> int:
 def wait_for(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + 20.0
     while not condition():
-        assert time.monotonic() < until, "it did not come to the place where it is to be interrupted"
+        assert time.monotonic() < until, "the program did not reach the place of the interruption"
         os.sched_yield()
 
 
@@ -90,7 +92,7 @@ class Program:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["sockets", "requests"])
-def test_ctrl_c_wherever_it_waits(transport: str, sandbox: Sandbox, silent: int) -> None:
+def test_ctrl_c_at_each_wait(transport: str, sandbox: Sandbox, silent: int) -> None:
     before = connecting_to(silent)
     program = Program(transport, sandbox.url("openai"), sandbox.url("openai"), f"http://127.0.0.1:{silent}/v1")
 
@@ -106,7 +108,7 @@ def test_ctrl_c_wherever_it_waits(transport: str, sandbox: Sandbox, silent: int)
         program.ctrl_c()
         whole = {"interrupted": True, "left": [0, 0, 0, 0], "again": "well again"}
         assert program.heard() == whole, "connect"
-        assert connecting_to(silent) == before, "it still connects"
+        assert connecting_to(silent) == before, "a socket is still connecting"
         for place, fault, arrived in (
             ("head", Fault(abort="hang"), under_way),
             ("unary body", Fault(abort="hang", after_tokens=1), under_way),
@@ -122,7 +124,9 @@ def test_ctrl_c_wherever_it_waits(transport: str, sandbox: Sandbox, silent: int)
                 wait_for(arrived)
             program.ctrl_c()
             assert program.heard() == whole, place
-            assert sandbox.wait(lambda server: server.in_flight("openai") == 0), f"{place}: the server is kept waiting"
+            assert sandbox.wait(lambda server: server.in_flight("openai") == 0), (
+                f"{place}: the request is still in flight at the server"
+            )
             assert sandbox.open_connections <= 1, place
         assert program.process.poll() is None
     finally:

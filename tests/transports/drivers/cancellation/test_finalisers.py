@@ -1,8 +1,9 @@
 """The garbage collector may finalise a stream at any allocation, also while its thread holds one of our locks.
 
-The locks of a router, its transport, its recorder and its cassette are replaced by locks that raise an error where a
-real one would wait for itself. While one of them is held, each line in turn runs a collection that finalises three
-streams, each in a reference cycle: one alone, one in the `with` block of a generator, one that a `__del__` closes.
+The locks of a router, its transport, its recorder and its cassette are replaced by locks that raise an error if a
+thread acquires one that it already holds. While one of them is held, each line in turn runs a collection that
+finalises three streams, each in a reference cycle: one alone, one in the `with` block of a generator, one that a
+`__del__` closes.
 """
 
 from __future__ import annotations

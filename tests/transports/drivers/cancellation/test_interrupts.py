@@ -1,7 +1,8 @@
-"""Ctrl-C, or any exception of a signal's handler, at every instant of a call: nothing stays taken.
+"""Ctrl-C, or any exception of a signal handler, at every instant of a call: the call releases all its slots.
 
-Python looks for signals where a function begins, after a call and where a loop turns. At each of these places in turn
-the interpreter's tracing raises KeyboardInterrupt, as a handler would. asyncio makes a cancellation of it by itself.
+Python checks for signals at the start of a function, after a call and at the end of each round of a loop. The tests
+raise KeyboardInterrupt at each of these places, with `sys.settrace`, as a handler would. asyncio is not tested: it
+turns the signal into a cancellation.
 """
 
 from __future__ import annotations
@@ -82,15 +83,15 @@ class Interrupter:
         if not frame.f_globals.get("__name__", "").startswith(self.modules):
             return None
         if frame.f_code.co_flags & inspect.CO_GENERATOR:
-            return None  # Python swallows what is raised while it closes an unfinished generator
+            return None  # Python ignores errors while it closes an unfinished generator
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         return self._step
 
     def _step(self, frame: types.FrameType, event: str, arg: object) -> Any:
         code = frame.f_code
-        # Where one of our functions returns, the call of it has been done: tracing tells no other call's end. That of a
-        # coroutine may be an await.
+        # The return of one of our functions is the end of its call. Tracing has no event for other calls. The return of
+        # a coroutine can be an await.
         returns = event == "return" and not code.co_flags & inspect.CO_COROUTINE
         if returns or (event == "opcode" and frame.f_lasti in instants(code)):
             self.passed += 1
@@ -153,7 +154,7 @@ class AsyncNetwork:
     async def aclose(self) -> None: ...
 
 
-# One call, in this context: what it answered, "" where it was interrupted.
+# Each function makes one call inside `around`, and returns its text, or "" if the call was interrupted.
 
 
 def chat(router: Router, request: ChatRequest, around: Interrupter) -> str:
@@ -188,10 +189,10 @@ def on_trio(*call: Any) -> str:
     ],
     ids=["chat", "stream", "trio"],
 )
-def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
+def test_a_call_that_is_interrupted_at_any_instant_releases_everything(
     ask: Callable[..., str], kind: Any, network: Network | AsyncNetwork
 ) -> None:
-    """Two candidates, of which one does not answer, is left alone, and probed: with one place for them all."""
+    """Use two candidates and one slot. One candidate fails, so that its breaker opens and then allows a probe."""
     policy = Policy(
         max_retries=0,
         max_concurrency=1,
@@ -208,11 +209,11 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
     for at in range(1, 100_000):
         interrupter = Interrupter(at, ROUTING)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a stream whose `with` was never reached, of steps that had not begun
+            warnings.simplefilter("ignore")  # about streams and coroutines that were never entered
             ask(router, request, interrupter)
             gc.collect(0)
         if interrupter.passed < at:
-            break  # it had come to its end before that instant
+            break  # the call ended before that instant
         where = f"instant {at}: {interrupter.place}"
         router.health()  # like every operation, it gives back the slots of calls that finalisers ended
         assert (scheduler.in_flight, scheduler.waiting) == (0, 0), where
@@ -226,13 +227,13 @@ def test_a_call_that_is_interrupted_at_any_instant_leaves_nothing_behind(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
-def test_a_transport_that_is_interrupted_at_any_instant_goes_on(make: Callable[..., Transport]) -> None:
+def test_a_transport_that_is_interrupted_at_any_instant_still_works(make: Callable[..., Transport]) -> None:
     with Sandbox() as sandbox:
         sandbox.answer("openai", "some words")
         provider = create("openai", api_key=sandbox.key("openai"), base_url=sandbox.url("openai"))
         policy = Policy(max_retries=0, breaker=None)
         with warnings.catch_warnings(), Router([provider], policy=policy, transport=make(trust_env=False)) as router:
-            warnings.simplefilter("ignore")  # of a socket that nobody knew yet, of steps that had not begun
+            warnings.simplefilter("ignore")  # about new sockets and coroutines that were never entered
             request = ChatRequest(ModelConfig("openai", "m"), "x")
             survived = 0
             for at in range(1, 100_000):

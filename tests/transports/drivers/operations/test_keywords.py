@@ -30,11 +30,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(params=["sync", "trio", "asyncio"])
 def play(request: pytest.FixtureRequest, sandbox: Sandbox) -> Play:
-    """Runs a coroutine function with a router. The blocking router stands behind the same interface."""
+    """Return a function that runs a coroutine function with a router. The blocking router gets the same interface."""
     environ = sandbox.environ()
 
     class Awaitable:
-        """A blocking router whose results may be awaited, so that one test serves every driver."""
+        """Makes the results of a blocking router awaitable, so that one test works with every driver."""
 
         def __init__(self, router: Any) -> None:
             self._router = router
@@ -166,7 +166,7 @@ def test_embeddings_and_rerankings_with_keywords(play: Play, sandbox: Sandbox) -
     }
 
 
-def test_an_unknown_keyword_is_refused_by_each_method(play: Play, sandbox: Sandbox) -> None:
+def test_each_method_rejects_an_unknown_keyword(play: Play, sandbox: Sandbox) -> None:
     async def program(router: Any) -> Any:
         for method in (router.chat, router.stream, router.count_tokens):
             with pytest.raises(TypeError, match="did you mean 'temperature'"):
@@ -181,21 +181,21 @@ def test_an_unknown_keyword_is_refused_by_each_method(play: Play, sandbox: Sandb
 
 
 @pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
-def test_the_guesses_of_other_libraries_are_named(module: Any) -> None:
+def test_a_name_of_another_library_gives_a_hint(module: Any) -> None:
     router = module.Router([create("openai", api_key="k")])
     with pytest.raises(AttributeError, match=r"router.chat\("):
         router.chat.completions.create(model=MODEL, messages=[])
     with pytest.raises(AttributeError, match=r"router.chat\("):
         router.completion(model=MODEL, messages=[])
     with pytest.raises(AttributeError, match=r"stream\.text"):
-        router.stream(MODEL, "Hello").text_stream  # noqa: B018 - what is tested
+        router.stream(MODEL, "Hello").text_stream  # noqa: B018 - the access is the test
     with pytest.raises(TypeError, match=r"create\('openai', api_key="):
         module.Router(api_key="sk-secret")
     with pytest.raises(TypeError, match="providers, policy, transport"):
         module.Router(sorting="random")
 
 
-def test_a_closed_router_says_so() -> None:
+def test_a_closed_router_raises_a_clear_error() -> None:
     router = turnout_io.sync.Router([create("openai", api_key="k")])
     router.close()
     with pytest.raises(LocalProtocolError, match="closed"):

@@ -77,13 +77,13 @@ def test_tokens_are_counted(play: Play) -> None:
     assert count.trace.metadata == {"job": "7"}
 
 
-def test_a_count_is_never_another_models(play: Play) -> None:
+def test_only_the_requested_model_counts_tokens(play: Play) -> None:
     request = ChatRequest("anthropic/claude-opus-5", "Hello", fallbacks=("cohere/command-a",))
     with pytest.raises(RateLimited):
         play(lambda router: router.count_tokens(request), Reply(429, {"error": {"type": "rate_limit_error"}}))
 
 
-def test_a_reranker_takes_over_from_another(play: Play) -> None:
+def test_reranking_falls_back(play: Play) -> None:
     request = RerankRequest("cohere/rerank-v4.0-pro", "railways", ["cats", "trains"], fallbacks=("together/rank",))
     response = play(lambda router: router.rerank(request), Reply(503, {"message": "busy"}), Reply(200, RANKED))
     assert [document.text for document in response.documents] == ["trains", "cats"]
@@ -99,7 +99,7 @@ def test_a_reranking_has_its_cost(play: Play) -> None:
     assert response.usage == Usage(prompt_tokens=9, cost=9.0)
 
 
-def test_the_deadline_cuts_the_timers_of_an_attempt(play: Play) -> None:
+def test_the_deadline_shortens_the_timeouts_of_an_attempt(play: Play) -> None:
     request = RerankRequest("cohere/rerank-v4.0-pro", "railways", ["cats", "trains"])
     with pytest.raises(TimedOut) as raised:
         play(lambda router: router.rerank(request, timeout=0.05), Reply(200, RANKED, delay=1.0))

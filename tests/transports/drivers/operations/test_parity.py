@@ -1,7 +1,6 @@
 """The blocking, the trio and the asyncio router behave alike.
 
-One scripted network, drawn at random, gives the same commands, events, result and trace through each of them, on one
-virtual clock.
+With a random scripted network and a virtual clock, each of them has the same commands, events, result and trace.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Exchange:
 
 @attrs.define
 class Network:
-    """Plays exchanges one after the other, over and over, and moves a clock of its own instead of waiting."""
+    """Plays exchanges in turn, again and again. It moves a virtual clock and does not wait."""
 
     exchanges: tuple[Exchange, ...]
     now: float = 100.0
@@ -208,7 +207,7 @@ async def async_story(kind: Any, exchanges: tuple[Exchange, ...], how: str, stor
 @pytest.mark.slow
 @given(st.lists(EXCHANGES, min_size=1, max_size=5).map(tuple), st.sampled_from(["stream", "collect", "chat"]))
 @settings(max_examples=150)
-def test_one_network_tells_one_story_through_every_driver(exchanges: tuple[Exchange, ...], how: str) -> None:
+def test_every_driver_behaves_alike_on_the_same_network(exchanges: tuple[Exchange, ...], how: str) -> None:
     stories = [Story(), Story(), Story()]
     told = iter(stories)
     next_command = Call.next_command
@@ -219,7 +218,7 @@ def test_one_network_tells_one_story_through_every_driver(exchanges: tuple[Excha
 
             def watched(call: Call, now: float) -> Command:
                 command = next_command(call, now)
-                # Errors are equal only to themselves; what they say is compared in the outcome.
+                # Two errors are never equal; their messages are compared in the outcome.
                 story.commands.append("finish" if isinstance(command, Finish) else command)
                 return command
 

@@ -1,4 +1,4 @@
-"""The routers of both drivers over real sockets: the sandbox plays the providers and fails as scripted."""
+"""The blocking and the trio router over real sockets. The sandbox plays the providers, and fails as scripted."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def ask(*models: ModelConfig, **options: Any) -> ChatRequest:
 
 
 class Blocking:
-    """The blocking router, asked the way the tests ask both."""
+    """The blocking router, with the interface that the tests use for both."""
 
     def __init__(self, sandbox: Sandbox, **policy: Any) -> None:
         self._make: Callable[[], sync.Router] = lambda: sync.Router.from_env(
@@ -87,7 +87,7 @@ class Blocking:
 
 
 class OnTrio(Blocking):
-    """The router on trio, each call in a run of its own."""
+    """The router on trio. Each call has a separate run."""
 
     def __init__(self, sandbox: Sandbox, **policy: Any) -> None:
         self._async: Callable[[], AsyncRouter] = lambda: trio_driver.Router.from_env(
@@ -186,7 +186,7 @@ def test_every_provider_chats_and_streams(driver: Driver, provider: str, sandbox
 
 @DRIVERS
 @pytest.mark.parametrize("model", DIALECTS, ids=str)
-def test_tools_come_whole_in_each_dialect(driver: Driver, model: ModelConfig, sandbox: Sandbox) -> None:
+def test_tool_calls_are_complete_in_each_dialect(driver: Driver, model: ModelConfig, sandbox: Sandbox) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     tools = [Tool("weather", "The weather.", schema), Tool("clock", "The time.", schema)]
     question = Message.user("Call weather and clock for Oslo.")
@@ -204,7 +204,7 @@ def test_tools_come_whole_in_each_dialect(driver: Driver, model: ModelConfig, sa
 @pytest.mark.slow
 @DRIVERS
 @pytest.mark.parametrize("provider", ["openai", "gemini", "ollama", "siliconflow"])
-def test_embeddings_over_the_cap_are_joined_in_order(driver: Driver, provider: str, sandbox: Sandbox) -> None:
+def test_embeddings_in_several_requests_are_joined_in_order(driver: Driver, provider: str, sandbox: Sandbox) -> None:
     texts = [f"text {number}" for number in range(230)]
     router = driver(sandbox)
     vectors = router.embed(EmbeddingRequest(ModelConfig(provider, "embed-model"), texts)).vectors
@@ -232,7 +232,7 @@ def test_models_are_listed(driver: Driver, provider: str, sandbox: Sandbox) -> N
     ],
     ids=["500", "503", "401", "404", "reset", "garbage"],
 )
-def test_a_failing_primary_is_left_for_the_fallback(driver: Driver, fault: Fault, sandbox: Sandbox) -> None:
+def test_a_failing_primary_is_replaced_by_the_fallback(driver: Driver, fault: Fault, sandbox: Sandbox) -> None:
     sandbox.script("openai", fault, forever=True)
     router = driver(sandbox, backoff_initial=0.01)
     events, stream = router.stream(ask(OPENAI, GEMINI))
@@ -243,7 +243,7 @@ def test_a_failing_primary_is_left_for_the_fallback(driver: Driver, fault: Fault
 
 
 @DRIVERS
-def test_a_rate_limit_is_waited_out_as_asked(driver: Driver, sandbox: Sandbox) -> None:
+def test_a_retry_waits_as_long_as_retry_after(driver: Driver, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(status=429, headers={"retry-after-ms": "80"}))
     reply = driver(sandbox, backoff_initial=0).chat(ask(OPENAI, GEMINI))
     assert reply.model == OPENAI
@@ -252,7 +252,7 @@ def test_a_rate_limit_is_waited_out_as_asked(driver: Driver, sandbox: Sandbox) -
 
 
 @DRIVERS
-def test_a_cut_stream_raises_with_what_came(driver: Driver, sandbox: Sandbox) -> None:
+def test_a_cut_stream_raises_with_the_partial_text(driver: Driver, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(abort="reset", after_tokens=5))
     with pytest.raises(StreamInterrupted) as caught:
         driver(sandbox).stream(ask(OPENAI, GEMINI))
@@ -271,7 +271,7 @@ def test_a_stream_without_its_end_is_truncated(driver: Driver, sandbox: Sandbox)
 
 
 @DRIVERS
-def test_collect_restarts_a_cut_stream_in_silence(driver: Driver, sandbox: Sandbox) -> None:
+def test_collect_restarts_a_cut_stream(driver: Driver, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(abort="reset", after_tokens=5))
     reply = driver(sandbox, backoff_initial=0.01).chat(ask(OPENAI), collect=True)
     assert reply.text
@@ -279,7 +279,7 @@ def test_collect_restarts_a_cut_stream_in_silence(driver: Driver, sandbox: Sandb
 
 
 @DRIVERS
-def test_a_silent_route_is_left_not_retried(driver: Driver, sandbox: Sandbox) -> None:
+def test_a_silent_candidate_is_not_retried(driver: Driver, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(delay=60), forever=True)
     events, stream = driver(sandbox).stream(ask(OPENAI, GEMINI), timeout=1.0)
     assert stream.model == GEMINI
@@ -296,7 +296,7 @@ def test_the_deadline_holds(driver: Driver, sandbox: Sandbox) -> None:
 
 
 @DRIVERS
-def test_errors_say_who_failed(driver: Driver, sandbox: Sandbox) -> None:
+def test_errors_name_the_failed_candidates(driver: Driver, sandbox: Sandbox) -> None:
     router = driver(sandbox, max_retries=0)
     sandbox.script("openai", Fault(status=503), Fault(status=503), forever=True)
     with pytest.raises(Overloaded):
@@ -310,7 +310,7 @@ def test_errors_say_who_failed(driver: Driver, sandbox: Sandbox) -> None:
         router.chat(ask(ModelConfig("nobody", "m"), OPENAI))
 
 
-def test_only_what_is_configured_is_asked(sandbox: Sandbox) -> None:
+def test_only_configured_providers_receive_requests(sandbox: Sandbox) -> None:
     environ = {name: value for name, value in sandbox.environ().items() if name.startswith("GEMINI")}
     with sync.Router.from_env(environ=environ, dotenv=None) as router:
         assert router.chat(ask(OPENAI, GEMINI)).model == GEMINI
@@ -321,7 +321,7 @@ def test_only_what_is_configured_is_asked(sandbox: Sandbox) -> None:
     assert caught.value.missing_env == ("OPENAI_API_KEY", "GROQ_API_KEY")
 
 
-def test_a_provider_that_cannot_see_is_passed_over(sandbox: Sandbox) -> None:
+def test_a_provider_without_image_input_is_skipped(sandbox: Sandbox) -> None:
     picture = Image(data=b"\x89PNG\r\n\x1a\n", media_type="image/png")
     request = ChatRequest(ModelConfig("cerebras", "m"), [Message.user("What is this?", picture)], fallbacks=[GEMINI])
     assert Blocking(sandbox).chat(request).model == GEMINI
@@ -333,7 +333,7 @@ def test_a_refused_port_is_a_connect_failure() -> None:
         router.chat(ask(ModelConfig("ollama", "m")), timeout=1)
 
 
-def test_threads_share_one_router_within_its_bound(sandbox: Sandbox) -> None:
+def test_threads_share_one_router_and_its_concurrency(sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(delay=0.02), forever=True)
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=3) as router:
         answers: list[str] = []
@@ -357,7 +357,7 @@ def test_a_full_router_may_reject(sandbox: Sandbox) -> None:
         router.chat(ask(GEMINI))
 
 
-def test_a_stream_that_is_left_early_gives_its_place_back(sandbox: Sandbox) -> None:
+def test_a_stream_that_is_closed_early_releases_its_slot(sandbox: Sandbox) -> None:
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=1) as router:
         for _ in range(3):
             with router.stream(ask(OPENAI)) as stream:
@@ -367,7 +367,7 @@ def test_a_stream_that_is_left_early_gives_its_place_back(sandbox: Sandbox) -> N
 
 
 @pytest.mark.slow
-def test_a_stream_dropped_on_the_floor_warns_and_gives_its_place_back(sandbox: Sandbox) -> None:
+def test_an_unclosed_stream_warns_and_releases_its_slot(sandbox: Sandbox) -> None:
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=1) as router:
         streams = [router.stream(ask(OPENAI))]
         next(streams[0])
@@ -391,15 +391,15 @@ def test_a_closed_stream_cannot_be_entered() -> None:
             pass
 
 
-def test_a_transport_of_the_other_kind_is_refused_at_once() -> None:
+def test_a_transport_of_the_other_kind_is_rejected() -> None:
     blocking, other = SocketTransport(), TrioTransport()
     with pytest.raises(TypeError, match=r"TrioTransport is async; this router needs a blocking transport"):
-        sync.Router(transport=other)  # type: ignore[arg-type]  # what is tested
+        sync.Router(transport=other)  # type: ignore[arg-type]  # the wrong type is the test
     with pytest.raises(TypeError, match=r"SocketTransport is blocking; this router needs an async transport"):
-        trio_driver.Router(transport=blocking)  # type: ignore[arg-type]  # what is tested
+        trio_driver.Router(transport=blocking)  # type: ignore[arg-type]  # the wrong type is the test
 
 
-def test_what_one_run_of_trio_learnt_holds_in_the_next(sandbox: Sandbox) -> None:
+def test_a_cooldown_of_one_trio_run_applies_in_the_next(sandbox: Sandbox) -> None:
     """Each run of trio has a clock that begins somewhere else."""
     sandbox.script("openai", Fault(status=503, headers={"retry-after": "30"}), forever=True)
     router = trio_driver.Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0)
@@ -417,7 +417,7 @@ def test_what_one_run_of_trio_learnt_holds_in_the_next(sandbox: Sandbox) -> None
     assert all(20.0 < rest <= 30.0 for rest in rests)
 
 
-def test_trio_cancellation_leaves_nothing_behind(sandbox: Sandbox) -> None:
+def test_trio_cancellation_releases_everything(sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(first_token_delay=60), forever=True)
 
     async def main() -> None:

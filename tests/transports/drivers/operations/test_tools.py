@@ -99,7 +99,7 @@ def test_the_model_calls_a_function_and_answers(play: Played) -> None:
     assert pickle.loads(pickle.dumps(run)) == run
 
 
-def test_errors_are_results_for_the_model(play: Played) -> None:
+def test_errors_of_tools_are_results_for_the_model(play: Played) -> None:
     run = play(
         calls('{"city": "Atlantis"}', "{}", '{"ci'),
         calls("{}", name="sail"),
@@ -211,7 +211,7 @@ def test_wrong_arguments_are_named(play: Played, settings: Any, problem: str) ->
     assert play.bodies == []
 
 
-def test_a_run_over_the_sandbox() -> None:
+def test_a_run_with_the_sandbox() -> None:
     with Sandbox() as sandbox, turnout_io.sync.Router.from_env(environ=sandbox.environ(), dotenv=None) as router:
         run = router.run(MODEL, "What does the weather tool say about Oslo?", tools=[weather], temperature=0)
     assert len(run.rounds) > 1

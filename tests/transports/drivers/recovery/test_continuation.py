@@ -1,4 +1,4 @@
-"""Half an answer of Gemini is continued in further requests: one answer, one end, and the usage of all requests."""
+"""An incomplete response of Gemini is continued with more requests: one text, one end, and the usage of all of them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_stream_has_one_end_and_never_more_text_than_its_tokens() -> None:
 
 
 @pytest.mark.parametrize("collect", [False, True])
-def test_the_caller_may_forbid_it(collect: bool) -> None:
+def test_the_caller_may_forbid_the_continuation(collect: bool) -> None:
     router, transport = made((streamed if collect else whole)(HALVES[0]))
     with router:
         response = router.chat(FORBIDDEN, collect=collect)

@@ -1,4 +1,4 @@
-"""The end of a stream whose finish reason was received: only its usage may be missing."""
+"""The end of a stream after its finish reason: only the usage may be missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REQUEST = ChatRequest(ModelConfig("openai", "m"), [Message.user("x")])
 
 @pytest.mark.parametrize("end", sorted(ENDS))
 @pytest.mark.parametrize("mode", ["stream", "collect"])
-def test_any_end_behind_a_finish_reason_without_content_is_a_good_one(end: str, mode: str) -> None:
+def test_a_broken_end_after_the_finish_reason_is_no_error(end: str, mode: str) -> None:
     with router(chunk("Hi"), chunk(finish="stop"), ENDS[end]) as made:
         if mode == "collect":
             response = made.chat(REQUEST, collect=True)
@@ -60,7 +60,7 @@ def test_every_other_broken_end_is_an_error(end: str, body: list[str]) -> None:
         list(s)
 
 
-def test_half_an_event_behind_the_finish_reason_is_skipped() -> None:
+def test_an_incomplete_event_after_the_finish_reason_is_skipped() -> None:
     with (
         router(chunk("Hi"), chunk(finish="stop"), USAGE[:30], Disconnected("reset")) as made,
         made.stream(REQUEST) as s,
@@ -70,7 +70,7 @@ def test_half_an_event_behind_the_finish_reason_is_skipped() -> None:
     assert (end.usage.source, end.skipped) == ("absent", 1)
 
 
-def test_usage_behind_the_finish_reason_counts() -> None:
+def test_usage_after_the_finish_reason_counts() -> None:
     with (
         router(chunk("Hi"), chunk(finish="stop"), USAGE, Disconnected("reset")) as made,
         made.stream(REQUEST) as stream,

@@ -1,4 +1,4 @@
-"""The status of an error response decides, however its body ends."""
+"""The status of an error response decides, even if its body is cut."""
 
 from __future__ import annotations
 

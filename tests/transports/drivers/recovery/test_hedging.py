@@ -1,4 +1,4 @@
-"""A second attempt beside a slow one, over real sockets: whoever is first wins, and nothing is left of the other."""
+"""A hedged call over real sockets: the first response wins, and the other attempt releases everything."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("way", ["chat", "collect", "stream"])
-def test_the_faster_of_two_answers(sandbox: Sandbox, runtime: str, way: str) -> None:
+def test_the_faster_attempt_wins(sandbox: Sandbox, runtime: str, way: str) -> None:
     sandbox.script("openai", Fault(delay=30.0))
 
     async def main(router: AsyncRouter) -> None:
@@ -80,7 +80,7 @@ def test_the_faster_of_two_answers(sandbox: Sandbox, runtime: str, way: str) -> 
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_first_may_still_win(sandbox: Sandbox, runtime: str) -> None:
+def test_the_first_attempt_may_still_win(sandbox: Sandbox, runtime: str) -> None:
     sandbox.script("openai", Fault(first_token_delay=0.3))
     sandbox.script("gemini", Fault(first_token_delay=30.0))
 
@@ -94,7 +94,7 @@ def test_the_first_may_still_win(sandbox: Sandbox, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_quick_answer_needs_no_second(sandbox: Sandbox, runtime: str) -> None:
+def test_a_fast_response_needs_no_second_attempt(sandbox: Sandbox, runtime: str) -> None:
     async def main(router: AsyncRouter) -> None:
         async with router.stream(ask()) as stream:
             assert [event async for event in stream][-1].done
@@ -105,7 +105,7 @@ def test_a_quick_answer_needs_no_second(sandbox: Sandbox, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_slow_failure_leaves_the_second_to_answer(sandbox: Sandbox, runtime: str) -> None:
+def test_the_second_attempt_wins_if_the_first_fails_late(sandbox: Sandbox, runtime: str) -> None:
     sandbox.script("openai", Fault(status=503, delay=0.15))
     sandbox.script("gemini", Fault(first_token_delay=0.3))
 
@@ -118,7 +118,7 @@ def test_a_slow_failure_leaves_the_second_to_answer(sandbox: Sandbox, runtime: s
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_both_may_fail(sandbox: Sandbox, runtime: str) -> None:
+def test_both_attempts_may_fail(sandbox: Sandbox, runtime: str) -> None:
     sandbox.script("openai", Fault(status=503, delay=0.15))
     sandbox.script("gemini", Fault(status=500, delay=0.15))
 
@@ -130,7 +130,7 @@ def test_both_may_fail(sandbox: Sandbox, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_deadline_ends_both(sandbox: Sandbox, runtime: str) -> None:
+def test_the_deadline_ends_both_attempts(sandbox: Sandbox, runtime: str) -> None:
     for provider in ("openai", "gemini"):
         sandbox.script(provider, Fault(delay=30.0))
 
@@ -142,7 +142,7 @@ def test_the_deadline_ends_both(sandbox: Sandbox, runtime: str) -> None:
     run(runtime, sandbox, main)
 
 
-def test_cancellation_ends_both_in_trio(sandbox: Sandbox) -> None:
+def test_cancellation_ends_both_attempts_in_trio(sandbox: Sandbox) -> None:
     for provider in ("openai", "gemini"):
         sandbox.script(provider, Fault(delay=30.0))
 
@@ -154,7 +154,7 @@ def test_cancellation_ends_both_in_trio(sandbox: Sandbox) -> None:
     run("trio", sandbox, main)
 
 
-def test_cancellation_ends_both_in_asyncio(sandbox: Sandbox) -> None:
+def test_cancellation_ends_both_attempts_in_asyncio(sandbox: Sandbox) -> None:
     for provider in ("openai", "gemini"):
         sandbox.script(provider, Fault(delay=30.0))
 
@@ -167,7 +167,7 @@ def test_cancellation_ends_both_in_asyncio(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_token_that_cannot_be_had_moves_the_call_on(sandbox: Sandbox, runtime: str) -> None:
+def test_a_missing_access_token_causes_a_fallback(sandbox: Sandbox, runtime: str) -> None:
     class Lost(Exception):
         pass
 

@@ -1,4 +1,4 @@
-"""A stream that breaks is gone on from, over real sockets: by the same model, or by another that can."""
+"""A broken stream is resumed over real sockets, by the same model or by another one that can continue a text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def asking(*models: tuple[str, str]) -> ChatRequest:
 
 
 def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[str, ModelConfig, FinishReason]:
-    """The tokens that came, who answered, and how it ended. Nothing may be taken back on the way."""
+    """Return the text of the tokens, the model and the finish reason. The stream must not restart."""
     environ = sandbox.environ()
     router = Router.from_env(
         environ=environ, dotenv=None, on_interrupt="resume", max_retries=retries, backoff_initial=0
@@ -50,8 +50,8 @@ def streamed(sandbox: Sandbox, request: ChatRequest, retries: int = 0) -> tuple[
 
 @pytest.mark.parametrize("cut", ["end", "reset", "error"])
 @pytest.mark.parametrize("provider", GOERS_ON)
-def test_another_goes_on_from_what_came(sandbox: Sandbox, provider: str, cut: str) -> None:
-    # An error in the same read as the first content comes before any delivery; so it comes after several reads here.
+def test_another_model_continues_the_text(sandbox: Sandbox, provider: str, cut: str) -> None:
+    # An error in the same read as the first content prevents its delivery. So the error is several reads later.
     text_of_all = " ".join([COUNTED] * 250) if cut == "error" else COUNTED
     for name in ("openai", provider):
         sandbox.answer(name, text_of_all)
@@ -69,7 +69,7 @@ def test_another_goes_on_from_what_came(sandbox: Sandbox, provider: str, cut: st
 
 
 @pytest.mark.parametrize("provider", GOERS_ON)
-def test_the_same_model_goes_on_after_each_break(sandbox: Sandbox, provider: str) -> None:
+def test_the_same_model_continues_after_each_break(sandbox: Sandbox, provider: str) -> None:
     sandbox.script(
         provider,
         Fault(abort="reset", after_tokens=5),
@@ -80,15 +80,15 @@ def test_the_same_model_goes_on_after_each_break(sandbox: Sandbox, provider: str
     assert len(sandbox.requests_to(provider)) == 3
 
 
-def test_a_repetition_that_breaks_off_tells_nothing_twice(sandbox: Sandbox) -> None:
-    """Mistral repeats the beginning; here it breaks off before it has come to its end."""
+def test_a_broken_repetition_gives_no_token_twice(sandbox: Sandbox) -> None:
+    """Mistral repeats the text so far. Here the connection breaks during this repetition."""
     sandbox.script("mistral", Fault(abort="reset", after_tokens=8), Fault(abort="reset", after_tokens=3))
     text, _, finish = streamed(sandbox, asking(("mistral", "mistral-small-latest")), retries=3)
     assert (text, finish) == (COUNTED, FinishReason.STOP)
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-sonnet-5"])
-def test_a_model_that_cannot_is_not_asked_to(sandbox: Sandbox, model: str) -> None:
+def test_a_model_that_cannot_continue_receives_no_request(sandbox: Sandbox, model: str) -> None:
     sandbox.script("openai", Fault(abort="reset", after_tokens=5))
     with pytest.raises((StreamFailed, StreamTruncated)) as caught:
         streamed(sandbox, asking(("openai", "gpt-4o-mini"), ("anthropic", model)))
@@ -98,7 +98,7 @@ def test_a_model_that_cannot_is_not_asked_to(sandbox: Sandbox, model: str) -> No
     assert not sandbox.requests_to("anthropic")
 
 
-def test_it_is_the_same_on_trio(sandbox: Sandbox) -> None:
+def test_a_stream_resumes_on_trio(sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(abort="reset", after_tokens=5))
 
     async def told() -> str:

@@ -1,4 +1,4 @@
-"""An error of an exchange that is no error of ours ends its attempt, and never the call."""
+"""An unexpected error in an exchange ends its attempt, but not the call."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Broken:
 
 
 class BrokenProvider:
-    """A provider whose exchanges are broken."""
+    """A provider with exchanges that raise an error."""
 
     def __init__(self, method: str, error: Exception) -> None:
         self._provider: Any = create("openai", api_key="k")
@@ -113,12 +113,12 @@ def test_the_error_names_the_kind_and_keeps_the_cause(method: str) -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_an_error_that_blames_the_caller_passes_through() -> None:
+def test_an_error_of_the_caller_is_raised_unchanged() -> None:
     with router("receive_data", LocalProtocolError("a wrong call")) as made, pytest.raises(LocalProtocolError):
         made.chat(REQUEST)
 
 
-def test_a_flag_lets_all_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flag_makes_all_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "RAISE_UNEXPECTED", True)
     with router("receive_data", ValueError("blank")) as made, pytest.raises(ValueError, match="blank"):
         made.chat(REQUEST)

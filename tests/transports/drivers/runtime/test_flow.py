@@ -1,4 +1,4 @@
-"""How bytes flow through every driver: no faster than they are consumed, as they come, and beside everything else."""
+"""The flow of bytes through every driver: it reads only as fast as the caller, at once, and blocks no other task."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ def ask(text: str = "Say a few things about trains.") -> ChatRequest:
 
 @attrs.define
 class Flow:
-    """What a consumer saw.
+    """The measurements of a consumer.
 
-    ticks  turns that another task had while the stream was read
-    gap    the most CPU seconds, of this process, between two of them
+    Attributes:
+        ticks: The number of times that another task ran while the stream was read.
+        gap: The longest time between two of them, in CPU seconds of this process.
     """
 
     characters: int = 0
@@ -62,7 +63,7 @@ class Flow:
 
 
 def read(driver: str, endpoint: str, after_first: Callable[[], None]) -> Flow:
-    """Stream an answer; once the first event has come, stop until `after_first` returns."""
+    """Read a stream. After the first event, call `after_first`, and continue when it returns."""
     flow = Flow()
     provider = create("openai", api_key="a-key", base_url=endpoint)
     if driver in ("trio", "asyncio"):
@@ -119,9 +120,9 @@ async def _read_async(driver: str, provider: Provider, after_first: Callable[[],
 
 
 class Flood:
-    """A server that writes an answer as fast as it is taken.
+    """A server that writes a response as fast as the client reads it.
 
-    blocked   set once nothing more is taken, with `accepted` bytes until then
+    `blocked` is set when the client stops reading. `accepted` is the number of bytes sent before.
     """
 
     def __init__(self) -> None:
@@ -153,7 +154,7 @@ class Flood:
                 self._write(accepted, piece)
             self._write(accepted, chunk(LAST) + chunk(b""))
             self.blocked.set()
-            # To close with a byte of the request unread would reset the connection, and destroy what was sent.
+            # To close with an unread byte of the request would reset the connection, and the client would lose data.
             accepted.shutdown(socket.SHUT_WR)
             while accepted.recv(65536):
                 pass
@@ -161,7 +162,7 @@ class Flood:
     def _write(self, accepted: socket.socket, data: bytes) -> None:
         left = memoryview(data)
         while left:
-            # Half a second without taking a byte: whoever reads does not read ahead any more.
+            # After half a second without progress, the client does not read ahead any more.
             accepted.settimeout(30.0 if self.blocked.is_set() else 0.5)
             try:
                 taken = accepted.send(left)
@@ -177,7 +178,7 @@ class Flood:
 
 @pytest.mark.slow
 @DRIVERS
-def test_a_slow_consumer_is_not_read_ahead_of_and_a_fast_server_starves_nobody(driver: str) -> None:
+def test_a_slow_consumer_slows_the_server_and_a_fast_server_blocks_no_task(driver: str) -> None:
     with Flood() as flood:
         flow = read(driver, flood.url, lambda: _assert_set(flood.blocked))
     assert flow.characters == EVENTS * len(DELTA)
@@ -193,7 +194,7 @@ def _assert_set(flag: threading.Event) -> None:
 
 
 def compressed(*pieces: bytes, wbits: int) -> Iterator[bytes]:
-    """Each piece by itself, so that it can be read when it has come; and what ends them."""
+    """Yield each piece so that it can be decompressed alone, then the end."""
     coder = zlib.compressobj(wbits=wbits)
     for piece in pieces:
         yield coder.compress(piece) + coder.flush(zlib.Z_SYNC_FLUSH)
@@ -202,12 +203,12 @@ def compressed(*pieces: bytes, wbits: int) -> Iterator[bytes]:
 
 @DRIVERS
 @pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15), ("identity", 0)])
-def test_a_compressed_answer_comes_as_it_is_sent(driver: str, coding: str, wbits: int) -> None:
+def test_each_piece_of_a_compressed_response_arrives_at_once(driver: str, coding: str, wbits: int) -> None:
     events = (event("one "), event("two "), event("three") + LAST)
     first, *others = (*events, b"") if coding == "identity" else compressed(*events, wbits=wbits)
     head = HEAD + b"Content-Encoding: %b\r\n\r\n" % coding.encode()
     rest = b"".join(chunk(piece) for piece in others if piece) + chunk(b"")
-    # What follows the first event is sent only once that one has been seen.
+    # The server sends the rest only after the client has received the first event.
     script: list[Step] = [Request(), Send(head + chunk(first)), Gate("seen"), Send(rest), Hold()]
     with ScriptedServer(script) as server:
         flow = read(driver, server.url, lambda: server.open_gate("seen"))
@@ -215,8 +216,8 @@ def test_a_compressed_answer_comes_as_it_is_sent(driver: str, coding: str, wbits
 
 
 @pytest.mark.parametrize("driver", ["sockets", "trio", "asyncio"])
-def test_a_refusal_before_the_body_is_through_is_read(driver: str) -> None:
-    """`requests` does not promise it: it looks for an answer only once the whole body has left."""
+def test_an_error_response_during_the_request_is_read(driver: str) -> None:
+    """Not with `requests`: it reads the response only after it has sent the whole body."""
     body = b'{"error": {"message": "that is too much", "type": "invalid_request_error"}}'
     large = reply(body, "Content-Type: application/json", "Connection: close", status="413 Content Too Large")
     request = ask("train " * 4_000_000)
@@ -240,5 +241,5 @@ def test_a_refusal_before_the_body_is_through_is_read(driver: str) -> None:
         with pytest.raises(ProviderError, match="that is too much") as caught:
             begin[driver]()
         assert caught.value.status == 413
-        assert len(server.connections) == 1, "what is too large is not sent again"
+        assert len(server.connections) == 1, "a request that is too large is not sent again"
         assert time.monotonic() - begun < 8.0

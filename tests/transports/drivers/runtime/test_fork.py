@@ -1,4 +1,4 @@
-"""What was begun before `os.fork` goes on in the parent, and only there; the child is free of it."""
+"""Calls that began before `os.fork` continue only in the parent; the child starts without them."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 
 
 def in_child(deed: Callable[[], object]) -> None:
-    """Run `deed` in a forked process; what it raises there fails the test here."""
+    """Run `deed` in a forked process. If it raises an error there, the test fails."""
     with warnings.catch_warnings():
-        # Python 3.12 warns of forks beside threads, which is what is tested here.
+        # Python 3.12 warns about a fork in a process with threads, which this test needs.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        # Nothing but the deed, and no way back into the test.
+        # Run only `deed`, and never return into the test.
         try:
             deed()
         except BaseException:
@@ -100,7 +100,7 @@ class Place:
 @TRANSPORTS
 @SCHEMES
 @pytest.mark.parametrize("first", ["use", "close", "close, use"])
-def test_the_child_leaves_the_idle_connections_of_its_parent_alone(
+def test_the_child_does_not_use_the_idle_connections_of_its_parent(
     make: Callable[..., Transport], scheme: str, first: str, certificates: Certificates
 ) -> None:
     place = Place(make, scheme, certificates)
@@ -116,7 +116,7 @@ def test_the_child_leaves_the_idle_connections_of_its_parent_alone(
 
         in_child(child)
         assert len(server.connections) == (2 if "use" in first else 1)
-        # Over the connection that was there before: a goodbye of the child's would have ended it.
+        # The parent uses the old connection: a TLS close by the child would have ended it.
         assert place.get(server) == b"ok"
         assert len(server.connections) == (2 if "use" in first else 1)
         place.transport.close()
@@ -126,10 +126,10 @@ def test_the_child_leaves_the_idle_connections_of_its_parent_alone(
 @TRANSPORTS
 @SCHEMES
 @pytest.mark.parametrize("first", ["close", "use, close", "close, use"])
-def test_the_child_may_let_go_of_an_answer_that_its_parent_reads(
+def test_the_child_may_close_a_response_that_its_parent_reads(
     make: Callable[..., Transport], scheme: str, first: str, certificates: Certificates
 ) -> None:
-    """As a child does that leaves the `with` block in which it was forked."""
+    """A child does this if it exits the `with` block in which it was forked."""
     place = Place(make, scheme, certificates)
     script: list[Step] = [*place.start, Request(), Send(HALF), Gate("go"), Send(b"le"), *ANSWER, Hold()]
     with ScriptedServer(script, [*place.start, *MANY]) as server:
@@ -235,7 +235,7 @@ def test_a_router_in_use_is_free_in_the_child(make: Callable[[], Any]) -> None:
             assert router._core.scheduler.in_flight == 0
 
 
-def test_children_do_not_all_wait_for_the_same_time() -> None:
+def test_children_have_different_back_offs() -> None:
     with sync.Router([create("ollama", base_url="http://127.0.0.1:9")]) as router:
         reader, writer = os.pipe()
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What a driver asks a transport to wait for, where time passes faster than commands are obeyed; and eager tasks."""
+"""The timeouts that a driver passes to a transport if time passes between its steps; and eager tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 class _Noting:
-    """A transport, and an answer of it, that note for how long they are asked to wait."""
+    """A transport that records the timeouts which it receives, also for its responses."""
 
     def __init__(self, waits: list[float | None]) -> None:
         self._waits = waits
@@ -67,7 +67,7 @@ class _NotingAnswer:
 
 
 class _Hurried(sync.Router):
-    """A router on a machine so busy that a lot of time passes between any two looks at the clock."""
+    """A router on a busy machine: much time passes between two reads of the clock."""
 
     step = 0.0
 
@@ -78,7 +78,7 @@ class _Hurried(sync.Router):
 
 
 @pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3, 0.7, 0.9])
-def test_no_transport_is_given_time_that_is_over(step: float, sandbox: Sandbox) -> None:
+def test_no_timeout_of_a_transport_is_in_the_past(step: float, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(token_interval=0.001), Fault(stall=0.01, after_tokens=1), forever=True)
     waits: list[float | None] = []
     providers = [create(name, api_key=sandbox.key(name), base_url=sandbox.url(name)) for name in ("openai", "gemini")]
@@ -131,7 +131,7 @@ class _HeldAnswer:
     def close(self) -> None: ...
 
 
-def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None:
+def test_a_complete_response_admits_waiting_calls_before_its_body_ends() -> None:
     transport = _Held()
     policy = Policy(
         max_retries=0,
@@ -156,14 +156,14 @@ def test_an_answer_lets_in_who_waited_for_it_before_its_body_has_ended() -> None
             os.sched_yield()
         transport.go.set()
         waiting.join(10.0)
-        assert answers == ["Hello"], "the probe is still under way"
+        assert answers == ["Hello"], "the probe is still running"
         transport.over.set()
         probe.join(10.0)
         assert answers == ["Hello"] * 2
 
 
 class _EagerTaskGroup:
-    """Tasks that begin at once, in the caller's turn, as those of an eager task factory do since Python 3.12."""
+    """Tasks that start inside `start`, as with an eager task factory (Python 3.12)."""
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self._tasks = tasks
@@ -191,7 +191,7 @@ async def _go_on(steps: Coroutine[Any, Any, None], waited_for: Any) -> None:
 
 
 class _Rest:
-    """What is left of a coroutine that waits already."""
+    """Runs the rest of a coroutine that waits already."""
 
     def __init__(self, steps: Coroutine[Any, Any, None], waited_for: Any) -> None:
         self._steps = steps
@@ -222,7 +222,7 @@ class _EagerRouter(asyncio_driver.Router):
 
 
 class _AtOnce:
-    """An async transport that never has to wait: all that a blocking one does is done when it returns."""
+    """An async transport that never waits: it calls a blocking transport."""
 
     def __init__(self) -> None:
         self._transport = SocketTransport(trust_env=False)
@@ -248,7 +248,7 @@ class _AnswerAtOnce:
 
 
 @pytest.mark.parametrize("faults", list(itertools.product((Fault(), Fault(status=503), Fault(delay=0.02)), repeat=2)))
-def test_a_hedged_call_whose_tasks_are_over_as_soon_as_they_begin(faults: tuple[Fault, ...], sandbox: Sandbox) -> None:
+def test_a_hedged_call_with_tasks_that_end_when_they_start(faults: tuple[Fault, ...], sandbox: Sandbox) -> None:
     providers = [create(name, api_key=sandbox.key(name), base_url=sandbox.url(name)) for name in ("openai", "gemini")]
     policy = Policy(hedge=Hedge(delay=0.0, budget=1.0), backoff_initial=0.001, timeout=5.0)
 

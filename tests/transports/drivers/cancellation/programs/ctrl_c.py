@@ -1,9 +1,9 @@
-"""A program that is interrupted at its terminal, catches that, and goes on with the same router.
+"""A program that catches Ctrl-C and continues with the same router.
 
     python ctrl_c.py TRANSPORT HEALTHY UNWELL SILENT
 
-The last three are endpoints. It is told on its standard input what to do, a word a line, and tells in JSON what came
-of it, a line each.
+The last three are endpoints. It reads one operation from each line of its standard input, and writes the result as one
+line of JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from turnout_io.sync import Router
 from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
 
-LONG = 60.0  # seconds; the interruption comes long before
+LONG = 60.0  # seconds; the interruption is long before that
 
 
 def ask(provider: str) -> ChatRequest:

@@ -2,10 +2,10 @@
 
     python greenlets.py TRANSPORT COUNT ENDPOINT ENDPOINT-THAT-HANGS
 
-It tells in JSON what came of them.
+It writes their results as JSON.
 """
 
-# ruff: noqa: E402 - gevent has to come before everything that it changes
+# ruff: noqa: E402 - gevent must be imported before the modules that it changes
 from __future__ import annotations
 
 from gevent import monkey  # type: ignore[import-untyped]  # it ships no types
@@ -63,7 +63,7 @@ def main() -> None:
                 gevent.sleep(0.01)
 
         ticking = gevent.spawn(tick)
-        # As many again as there are places: they wait for one.
+        # Twice as many calls as slots: half of them wait.
         calls = [gevent.spawn(stream) for _ in range(2 * int(count))]
         gevent.joinall(calls, timeout=60)
         hanging = [gevent.spawn(hang) for _ in range(int(count))]
