@@ -345,7 +345,7 @@ def test_what_no_script_can_be_made_of_is_refused_at_once(wrong: Callable[[Scrip
 def test_a_function_that_gives_something_else_is_an_error() -> None:
     transport = ScriptedTransport()
     transport.add(lambda request: "Hello")  # type: ignore[arg-type, return-value]  # the wrong use under test
-    with pytest.raises(ScriptError, match="gave str"):
+    with pytest.raises(ScriptError, match="returned str"):
         get(transport)
 
 
