@@ -222,7 +222,8 @@ class Observer:
                 # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since >= max(10.0, 4.0 * self.slowest.get(key, 0.0))
                 if RULES[entry.failure].health and not known:
-                    self.failures[key].append((at, at + breaker.break_duration - 1e-5 if sure else at))
+                    # `at` is rounded, perhaps upwards: without the margin a break of no time would last until then.
+                    self.failures[key].append((at, at + (breaker.break_duration if sure else 0.0) - 1e-5))
             if isinstance(entry, FirstContent | AttemptCancelled | AttemptCompleted):
                 key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
                 self.slowest[key] = max(self.slowest.get(key, -1.0), took)
