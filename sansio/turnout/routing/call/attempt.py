@@ -34,14 +34,14 @@ class Attempt:
     Attributes:
         number: Counted from 1 in its call.
         index: Of its candidate among those of the call.
-        lease: What it holds of the candidate until it is closed.
+        lease: Its slots and its shares of the rate limits, which it holds until it is closed.
         streams: True if its response arrives as a stream.
         time_to_first_content: Seconds that it has until its first content, or until its whole response.
         first_content_deadline: The time at which they end.
         idle_left: Seconds of silence that it may still have once content arrives.
         state: See `AttemptState`.
         deadline_bound: True if the call leaves it less time than its own timers do, and too little to judge its
-            candidate. If it is silent for that time, it says nothing about the candidate's health.
+            candidate. Silence for that time does not count against the candidate's health.
         cost_recorded: True once the cost of its response is counted.
         operation_pending: True if an operation on it was started beside that of another attempt, and has no result yet.
         error_until: Until when the body of an error is read; None for another response.
@@ -170,7 +170,7 @@ class Attempt:
 
     @property
     def failure(self) -> TurnoutError | None:
-        """The error that stands; None if there is none."""
+        """The error of this attempt so far; None if there is none."""
         return self._broken or self.exchange.failure
 
     def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
@@ -227,7 +227,7 @@ class Attempt:
         return result if isinstance(result, ChatResponse) else None
 
     def timed_out(self) -> TimedOut:
-        """Return the error for the timer that ran out: the state tells which one that is."""
+        """Return the error for the timer that ran out. The state determines which one that is."""
         if self.has_content:
             timer, message = Timer.BETWEEN_TOKENS, f"no event for {self.between_tokens:.3g} s"
         elif self.state is AttemptState.OPENING:

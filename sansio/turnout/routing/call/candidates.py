@@ -38,8 +38,8 @@ class CandidateFinder:
     Attributes:
         registry: The providers of the router.
         expansion: The models that the request names, with the models of its routes.
-        needs: What a provider must offer for the request.
-        options: What the caller set for this call.
+        needs: The capabilities that a provider must offer for the request.
+        options: The settings of the caller for this call.
         policies: The policies of the router and of its routes.
         wall: Seconds since 1970, for prices that change with the time; None if that is not known.
         refusals: The errors of the models that cannot be used.

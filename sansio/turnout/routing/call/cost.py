@@ -63,7 +63,7 @@ class CostTracker:
             self.record_partial(attempt)
 
     def record_partial(self, attempt: Attempt) -> None:
-        """Record an attempt that ended early: the part of a stream that arrived, or else all that might have come."""
+        """Record an attempt that ended early: the part of a stream that arrived, or else the largest response."""
         price = attempt.candidate.price
         if self.max_cost is None or price is None or attempt.cost_recorded:
             return

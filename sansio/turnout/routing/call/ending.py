@@ -1,4 +1,4 @@
-"""How a call and its attempts end: each step releases what was held, and tells the driver to close the rest."""
+"""Ends a call and its attempts: releases their leases, and lets the driver close the attempts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CallEnding(CallStatus):
         self._stop(error, now)
 
     def cancel(self, now: float) -> None:
-        """Cancel the call. Pending attempts are closed; then comes a `Finish` without result and without error."""
+        """Cancel the call. Pending attempts are closed; then `Finish` follows, without result and without error."""
         self._close_all(now)
         if not self.finished:
             self._writer.call_failed(now, CANCELLED)
@@ -76,7 +76,7 @@ class CallEnding(CallStatus):
             self._scheduler.release(loser.lease, now)
 
     def _close(self, attempt: Attempt, now: float, *, sent: bool = True) -> tuple[Event, ...]:
-        """End an attempt: release what it holds, and have the driver close it. No event follows."""
+        """End an attempt: release its lease, and let the driver close it. No event follows."""
         self.in_flight.finish(attempt)
         attempt.move(AttemptState.CLOSED)
         self._latest = self.in_flight.primary or self._latest

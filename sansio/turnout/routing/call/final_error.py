@@ -53,7 +53,7 @@ class AttemptErrors:
         return self.errors[-1] if self.errors else None
 
     def all_failed(self) -> TurnoutError:
-        """Return the error of a call whose candidates all failed: with one candidate, its own last error."""
+        """Return the error of a call after all its candidates failed: with one candidate, its last error."""
         last = self.errors[-1]
         if len(self.tried) <= 1:
             return last
@@ -79,7 +79,7 @@ class AttemptErrors:
         return self.all_failed()
 
     def rejected(self, decision: GiveUp) -> TurnoutError:
-        """Return the error of a call whose candidates are all blocked, and that may not wait for them."""
+        """Return the error of a call that may not wait, while all its candidates are blocked."""
         if self.errors and (decision.paced or not decision.limited):
             return self.all_failed()
         seconds = decision.available_in
@@ -98,7 +98,7 @@ class AttemptErrors:
         return error
 
     def deadline_exceeded(self, seconds: float, phase: Phase, activity: str) -> DeadlineExceeded:
-        """Return the error of a call whose deadline passed; an earlier failure is its cause."""
+        """Return the error of a call after its deadline. An earlier failure is its cause."""
         error = DeadlineExceeded(f"the deadline of {duration(seconds)} passed {activity}", phase=phase)
         error.__cause__ = self.last
         return error
@@ -128,7 +128,7 @@ def failure_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, 
 
 
 def _clamped_retry_after(retry_after: float | None) -> float | None:
-    """Return the seconds that a provider asks to wait, at most a day; None if it asks for no time."""
+    """Return the wait that a provider requested, in seconds, at most a day; None if it requested none."""
     if retry_after is None or not retry_after > 0:
         return None
     return min(retry_after, LONGEST_RETRY_AFTER)

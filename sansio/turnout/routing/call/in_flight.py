@@ -22,7 +22,7 @@ class InFlight:
         hedge_at: When one may start beside it; infinity for never.
         replaces: True if the second attempt does the work of one that failed or has used its share of the time. Then
             the budget of hedges does not count.
-        hedging: True if a second attempt runs or may start: each `Open` and `Read` is then an operation of its own.
+        hedging: True if a second attempt runs or may start: each `Open` and `Read` is then a separate operation.
         to_close: Attempts that have ended and must be closed.
     """
 

@@ -1,13 +1,13 @@
 """One call as a state machine: an exchange for each attempt, and a plan over them.
 
 The machine never blocks, sleeps or reads a clock. `next_command()` returns the next action. The driver performs it and
-reports the result with `receive_head`, `receive_data`, `receive_end` or `receive_failure`, whose events go straight to
-the caller; then it fetches the next command. `cancel` may be called at any time; after it the machine returns only the
-`Close` commands that are still pending, and `Finish`.
+reports the result with `receive_head`, `receive_data`, `receive_end` or `receive_failure`. It passes the
+returned events to the caller, and fetches the next command. `cancel` may be called at any time. After it the machine
+returns only the `Close` commands that are still pending, and `Finish`.
 
 The states and their transitions are in `turnout.routing.call.states`. Invariants: every `Open` is followed by one
 `Close`. A lease is held from `Open` to `Close`. Nothing is opened after the deadline, nor after the caller has received
-content, unless the policy says so.
+content, unless the policy allows it.
 """
 
 from __future__ import annotations

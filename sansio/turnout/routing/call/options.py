@@ -1,4 +1,4 @@
-"""What the caller sets for one call, besides the request."""
+"""The settings of the caller for one call, besides the request."""
 
 from __future__ import annotations
 

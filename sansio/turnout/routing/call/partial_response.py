@@ -23,7 +23,7 @@ class PartialResponse:
         operation: The operation of the call.
         committed: True if the caller has received content that no `Restarted` event has retracted.
         interrupted: The newest response that broke after that.
-        merged: The newest attempt whose part the operation has joined to the parts before it.
+        merged: The newest attempt of which the operation has joined the part to the parts before it.
     """
 
     operation: Operation

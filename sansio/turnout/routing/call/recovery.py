@@ -1,4 +1,4 @@
-"""What follows a failed attempt: it records the facts, and asks the plan for the decision."""
+"""Recovery after a failed attempt: records the facts, and lets the plan decide."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Failure:
 
 @attrs.define(eq=False)
 class Recovery:
-    """Decides what follows the failures of one call.
+    """Decides the next step after each failure of one call.
 
     Attributes:
         policy: The policy of the call.
@@ -104,13 +104,13 @@ class Recovery:
             self.selector.scheduler.record_failure(lease, now, kind, rule, None)
 
     def decide(self, failure: Failure, now: float) -> Decision:
-        """Return what follows if nothing of the response has reached the caller."""
+        """Return the next step if nothing of the response has reached the caller."""
         self.selector.look_up(now)
         self.selector.look_up_fallbacks(failure.kind, failure.attempt.candidate.policy, now)
         return self.selector.plan.failed(facts_of(failure.entry, failure.attempt.index))
 
     def decide_after_content(self, failure: Failure, now: float, deadline: float) -> Decision:
-        """Return what follows a stream that broke after its first token, if the policy continues it."""
+        """Return the next step after a stream that had delivered tokens broke, if the policy continues it."""
         self.selector.look_up(now)
         selector, mode = self.selector, self.policy.on_interrupt
         plan, writer = selector.plan, selector.writer
@@ -126,7 +126,7 @@ class Recovery:
 
 
 def facts_of(entry: Failed, index: int) -> FailureFacts:
-    """Return what a plan knows of a failed attempt on the candidate with this index."""
+    """Return the facts that a plan needs about a failed attempt on the candidate with this index."""
     return FailureFacts(
         index, entry.failure, entry.retry_after, entry.phase, entry.at, entry.other_free, entry.throttled
     )

@@ -40,7 +40,7 @@ class CandidateSelector(Waiter):
     writer: TraceWriter
     finder: CandidateFinder
     is_queued: bool = attrs.field(default=False, init=False)
-    _classes: set[FailureClass] = attrs.field(factory=set, init=False)  # whose fallbacks were looked up
+    _classes: set[FailureClass] = attrs.field(factory=set, init=False)  # their fallbacks were looked up
 
     def select(self, now: float) -> Admitted | GiveUp | float:
         """Return an admission, the time until which to wait for one, or the reason to give up."""
@@ -120,7 +120,7 @@ class CandidateSelector(Waiter):
         self.writer.skipped(now, index, str(self.candidates[index]), reason)
 
     def exclude_over_budget(self, now: float) -> list[BudgetExceeded]:
-        """Remove the candidates whose worst-case cost exceeds the remaining budget."""
+        """Remove the candidates with a worst-case cost above the remaining budget."""
         errors = []
         self.look_up(now)
         for index in tuple(self.plan.left):

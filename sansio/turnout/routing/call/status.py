@@ -1,4 +1,4 @@
-"""What a caller and a driver may read of a call at any time."""
+"""The state of a call that its caller and its driver may read at any time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CallStatus:
         self._plan = self.selector.plan
         self._response = PartialResponse(self._operation)
 
-    # -- what the caller may read -----------------------------------------------------------------------------------
+    # -- for the caller ---------------------------------------------------------------------------------------------
 
     @property
     def trace(self) -> Trace:
@@ -70,7 +70,7 @@ class CallStatus:
         """The response of the newest attempt as far as it arrived, at any time; None before its head."""
         return self._response.current(self._latest, self.trace)
 
-    # -- what a driver may read -------------------------------------------------------------------------------------
+    # -- for a driver -----------------------------------------------------------------------------------------------
 
     @property
     def is_runnable(self) -> bool:
@@ -86,7 +86,7 @@ class CallStatus:
 
     @property
     def hedging(self) -> bool:
-        """True while each `Open` and `Read` is an operation of its own, which the driver starts beside the others."""
+        """True while each `Open` and `Read` is a separate operation, which the driver starts beside the others."""
         return self.in_flight.hedging
 
     @property

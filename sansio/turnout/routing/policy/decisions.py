@@ -1,4 +1,4 @@
-"""What a plan decides by, and what it decides: plain values, which a trace can keep and a replay can compare."""
+"""The facts and the decisions of a plan: plain values, which a trace can keep and a replay can compare."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
             "breaker_open" (it failed), or "probe_in_flight" (the probe of another call has no result yet). Or a
             preference for others: "busy" (more attempts than it serves quickly) or "not_responding" (its newest
             attempts get no content).
-        wait: Seconds until the reason passes; infinity if only an event can tell.
+        wait: Seconds until the reason passes; infinity if only an event can end it.
         limit: The name of the limit, if it is one.
         load: For a preference, how bad it is: the least is used if all are so.
         advice: True if the limit is only what response headers reported: no call fails because of it.

@@ -35,7 +35,7 @@ from turnout.trace.text import duration
 
 __all__ = ["Plan"]
 
-# A kept-alive connection that closed while it was idle says nothing about the provider, so the next attempt is free.
+# A kept-alive connection that closed while it was idle is not a sign of a bad provider, so the next attempt is free.
 # After this many in one call it is no longer taken for an accident.
 FREE_STALE = 2
 # After these failures, a candidate that the provider's limit blocks for now may serve the call later.
@@ -98,7 +98,7 @@ class Plan:
     # -- which candidate --------------------------------------------------------------------------------------------
 
     def choose(self, found: Sequence[tuple[int, Blocked | None]], at: float, *, throttled: bool = False) -> Choice:
-        """Return the first candidate that is free, or what the policy says if each one is blocked.
+        """Return the first candidate that is free, or the decision of the policy if each one is blocked.
 
         Args:
             found: The candidates in the order of `left`, each with the reason why it is blocked. It may end after the
@@ -119,7 +119,7 @@ class Plan:
         return self._when_blocked(obstacles, at, throttled)
 
     def _when_blocked(self, obstacles: Sequence[tuple[int, Blocked]], at: float, throttled: bool) -> Choice:
-        """Return what follows if no candidate may be used."""
+        """Return the next step if no candidate may be used."""
         policy = self.policy
         waits = [blocked.wait for _, blocked in obstacles]
         wait = min(waits)
@@ -149,7 +149,7 @@ class Plan:
 
     @property
     def may_hedge(self) -> bool:
-        """True if a hedge may start: there are two candidates, and the policy allows to ask twice."""
+        """True if a hedge may start: there are two candidates, and the policy allows two attempts at once."""
         return self.policy.hedge is not None and self.shares_overlap
 
     @property
@@ -196,7 +196,7 @@ class Plan:
     # -- after a failure --------------------------------------------------------------------------------------------
 
     def failed(self, facts: FailureFacts) -> Decision:
-        """Return what follows the failure of an attempt of which nothing has reached the caller."""
+        """Return the next step after an attempt failed before the caller got any of its content."""
         index, kind = facts.index, facts.kind
         if kind is FailureClass.BATCH_TOO_LARGE:
             # The number of these is bounded: each one halves the batch.
@@ -283,7 +283,7 @@ class Plan:
         return self.policy_of(facts.index).rule(facts.kind, self.candidates[facts.index].provider).action
 
     def interrupted(self, facts: FailureFacts, *, resume: bool) -> Decision:
-        """Return what follows a stream that broke after its first token, if the policy does not raise the error."""
+        """Return the next step after a stream that had delivered tokens broke, if the policy does not raise it."""
         index, failure = facts.index, facts.kind
         stop = self._stop_reason(index, failure, facts.phase)
         if stop is not None:
@@ -311,7 +311,7 @@ class Plan:
         return None
 
     def _exclude_smaller_windows(self, index: int) -> tuple[int, ...]:
-        """Remove and return the candidates whose context window is known to be no larger than this one's."""
+        """Remove and return the candidates with a known context window that is not larger than that of this one."""
         window = self.candidates[index].window
         if window is None:
             return ()

@@ -1,8 +1,8 @@
-"""Whether a candidate is skipped for a while: a circuit breaker, and the cooldowns that providers ask for.
+"""Skips a candidate for some time: a circuit breaker, and the cooldowns that providers request.
 
 States of the breaker: closed (attempts start, and failures are counted over a sliding window), open (no attempt starts
 until a time that grows with each failed probe), half-open (one probe starts, and its result closes or opens the
-breaker again). A cooldown is independent of it: it says nothing about health, and it can only be extended. Source of
+breaker again). A cooldown is independent of it: it is not about health, and it can only be extended. Source of
 the pattern: M. Nygard, "Release It!".
 """
 
@@ -49,7 +49,7 @@ class Breaker:
         consecutive_opens: How often it opened without closing in between; 0 while it is closed.
         times_opened: How often it opened after it had been closed.
         claim: In a fleet of processes, claims the one probe of the fleet: returns None if this process may send it,
-            else the seconds until it is worth asking again.
+            else the seconds until the next try.
         give_back_claim: Gives that claim back.
     """
 

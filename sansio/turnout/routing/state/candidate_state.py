@@ -88,7 +88,7 @@ class CandidateState:
         return self.limiters[2].in_flight
 
     def blocked_by(self, waiter: Waiter, index: int, now: float) -> tuple[Blocked, Limiter] | None:
-        """Return why a call may not start an attempt now, and the limiter in whose line it waits; None if it may.
+        """Return why a call may not start an attempt now, and the limiter that it waits for; None if it may start.
 
         The outermost limiter decides. Limits are checked before rests: a candidate that should rest may be tried
         nevertheless, one at its limit never.

@@ -1,7 +1,7 @@
 """The state of a candidate for one call with its own key.
 
 Such a call shares the outage of the provider: an open breaker blocks it, and its failures count for all. It shares no
-limits: what the provider says about its key, such as a used-up quota, says nothing about the keys of others.
+limits: a response about its key, such as one about a used-up quota, does not concern the keys of others.
 """
 
 from __future__ import annotations

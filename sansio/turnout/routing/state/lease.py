@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease"]
 
-# The wait that a provider asks for after these is a pace: calls queue until it ends. After others it is a cooldown.
+# The wait that a provider requests after these is a pace: calls queue until it ends. After others it is a cooldown.
 _LIMITED = frozenset({FailureClass.RATE_LIMIT, FailureClass.OVERLOADED, FailureClass.SERVER})
 # Failures in which nothing was heard from the provider.
 _UNANSWERED = frozenset(

@@ -33,7 +33,7 @@ __all__ = ["Limiter", "Reservation", "limit_of"]
 # Entries of calls that have left a line are removed once there are this many, and more of them than of others.
 COMPACT_ABOVE = 64
 
-# A fleet is asked for the needs of so many waiting calls at most.
+# At most so many waiting calls count when the fleet learns what this process needs.
 MOST_EXPECTED = 100
 
 
@@ -71,7 +71,7 @@ class Limiter:
     _requests: Quota | None = attrs.field(default=None, init=False)
     _tokens: Quota | None = attrs.field(default=None, init=False)
     _shared_slots: Slots | None = attrs.field(default=None, init=False)
-    _left: int = attrs.field(default=0, init=False)  # entries of the line whose calls have left it
+    _left: int = attrs.field(default=0, init=False)  # entries of the line after their calls have left it
 
     def __attrs_post_init__(self) -> None:
         limit = self.limit
@@ -88,7 +88,7 @@ class Limiter:
         self.is_simple = not self.has_quotas and self._shared_slots is None
 
     def update(self, limit: Limit) -> None:
-        """Take over another limit. What was taken within the last minute still counts."""
+        """Take over another limit. Requests and tokens of the last minute still count."""
         if limit == self.limit:
             return
         requests, tokens = self._requests, self._tokens
@@ -105,7 +105,7 @@ class Limiter:
         return len(self.held)
 
     def label(self, now: float) -> str:
-        """Return the name of the limit for a trace, with what is special about it now."""
+        """Return the name of the limit for a trace, with a note about its present state."""
         for quota in (self._requests, self._tokens):
             if isinstance(quota, LeasedQuota):
                 return f"{self.name} ({quota.note(now)})"
@@ -116,9 +116,9 @@ class Limiter:
         return len(self.held) >= self.slots
 
     def slot_wait(self, now: float) -> float:
-        """Return the seconds until a slot may be free, while none is: infinity if only an event can tell.
+        """Return the seconds until a slot may be free, while none is: infinity if only an event can end the wait.
 
-        Shared slots are asked for then.
+        It requests shared slots then.
         """
         shared = self._shared_slots
         if shared is None:
@@ -133,7 +133,7 @@ class Limiter:
             self.slots = self._shared_slots.count(now)
 
     def ask_again(self, now: float) -> None:
-        """Ask the other processes for more of what the calls in line still wait for."""
+        """Request from the other processes the slots and shares that the calls in line wait for."""
         waiting = len(self.line)
         if not waiting or self.head is None:
             return
@@ -247,7 +247,7 @@ class Reservation:
 
 
 def _kept(old: Quota | None, new: Quota | None) -> Quota | None:
-    """Return the old window with the new limit, because attempts in flight still correct what they took from it."""
+    """Return the old window with the new limit, because attempts in flight still correct their shares of it."""
     if isinstance(old, SlidingWindow) and isinstance(new, SlidingWindow):
         old.limit = new.limit
         return old

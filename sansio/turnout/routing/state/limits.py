@@ -54,7 +54,7 @@ class Booking:
 class Quota(Protocol):
     """A limit on an amount per time. All calls are made under the router's lock; times are monotonic seconds.
 
-    A quota whose `wait` fell for another reason than time calls `Scheduler.recheck` for the limiter that holds it.
+    If its `wait` falls for another reason than time, a quota calls `Scheduler.recheck` for the limiter that holds it.
     """
 
     def wait(self, amount: float, now: float) -> float:
@@ -186,7 +186,7 @@ class ProviderRateLimit:
     _refill: float = 0.0  # a second, if the window is filled up evenly
 
     def update(self, window: RateWindow | None, reported_at: float, in_flight: int) -> None:
-        """Take over the values of a response whose headers arrived at `reported_at`.
+        """Take over the values of response headers that arrived at `reported_at`.
 
         Values of an older response are ignored, even if that response ends later.
 

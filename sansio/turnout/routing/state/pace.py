@@ -19,7 +19,7 @@ __all__ = ["Pace"]
 UNBOUNDED = 64
 # A limit is learnt only from so many accepted requests in the minute.
 ENOUGH = 10
-# A provider that asks for a shorter wait has a window far shorter than a minute, or is nearly free again.
+# A provider that requests a shorter wait has a window far shorter than a minute, or is nearly free again.
 SHORT = 2.0
 # Seconds after which a request without an answer counts as accepted: a refusal arrives sooner.
 REFUSAL = 2.0
@@ -27,7 +27,7 @@ REFUSAL = 2.0
 KEPT = 300.0
 GROWS_AFTER = 120.0
 GROWTH_PER_MINUTE = 1.05
-# Seconds after a refusal in which no call asks against what is known of the limit.
+# Seconds after a refusal in which no request is sent against the known limit.
 REFUSED_LATELY = 60.0
 
 
@@ -97,7 +97,7 @@ class Pace:
         self._asked_at = now
 
     def reported(self, remaining: float, limit: float, now: float) -> None:
-        """Take over what response headers say is left: with the requests of the last minute, it is the limit."""
+        """Learn the limit: the remaining requests in response headers, plus the requests of the last minute."""
         taken = self._window.taken(now)
         if taken >= ENOUGH:
             self._learnt = min(limit, remaining + taken)

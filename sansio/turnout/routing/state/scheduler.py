@@ -113,7 +113,7 @@ class Scheduler:
         """
         with self._lock:
             if waiter in self._waiting:
-                # Its time has come: the heads of its lines are checked again.
+                # Its wait is over: the heads of its lines are checked again.
                 self._serve(tuple(waiter.lines), now)
             if waiter.answer is not None:
                 # Taken here, under the lock: an answer that is given from now on is another one.
@@ -264,7 +264,7 @@ class Scheduler:
                 self.shared.publish(lease.state.key, lease.state.breaker, before, now)
 
     def outlook(self, waiter: Waiter, failed: int, running: int | None, now: float) -> tuple[bool, bool]:
-        """Return what a call may do after a failure.
+        """Return the options of a call after a failure.
 
         Args:
             waiter: The call.
@@ -311,7 +311,7 @@ class Scheduler:
         return Limiter(name, limit_of(self.policy.limits, name), parent, self.make_quota, make_slots)
 
     def update_profiles(self, provider: Provider) -> None:
-        """Take over what a provider, which replaces one of the same name, knows about the models in use."""
+        """Take over the model facts of a provider that replaces another one of the same name, for the models in use."""
         with self._lock:
             for key, state in self._states.items():
                 if state.limiters[1].name == provider.name:
@@ -409,7 +409,7 @@ class Scheduler:
             self.ready.append(waiter)
 
     def _depart(self, waiter: Waiter) -> list[Limiter]:
-        """Remove a call from all lines, and return the limiters whose lines it headed."""
+        """Remove a call from all lines, and return the limiters that had it at the head of their line."""
         self._waiting.pop(waiter, None)
         headed = [limiter for limiter in waiter.lines if limiter.head is waiter]
         for limiter in tuple(waiter.lines):

@@ -1,6 +1,6 @@
 """Connects the scheduler of a router with the state that it shares with other processes.
 
-The scheduler asks the leases under its own lock, and never waits for the store. The link of the driver calls the other
+The scheduler uses the leases under its own lock, and never waits for the store. The link of the driver calls the other
 methods here (`turnout_io.shared.link.SharedPort`), from its own task or thread. After an answer of the store, the lines
 of the limits that it is about are served.
 """
@@ -111,7 +111,7 @@ class SharedLimits:
     # -- for the scheduler, under its lock --------------------------------------------------------------------------
 
     def attach(self, scheduler: Scheduler) -> None:
-        """Note whose lines are served after an answer."""
+        """Connect the scheduler that serves its lines after an answer."""
         self._scheduler = scheduler
 
     def make_quota(self, name: str, unit: QuotaUnit, per_minute: float) -> Quota:
@@ -123,7 +123,7 @@ class SharedLimits:
         return SharedSlots(self.state.slots(name, bound))
 
     def watch(self, key: str, breaker: Breaker) -> None:
-        """Let the fleet have one probe of this candidate, and take over what others said about it before."""
+        """Allow the fleet one probe of this candidate, and take over the rests that others reported before."""
         claim = self.state.probe(key)
         breaker.claim = lambda at: claim.check(self.probe_seconds, at)
         breaker.give_back_claim = claim.give_back
@@ -132,7 +132,7 @@ class SharedLimits:
                 self._rest(breaker, kind, until, count, self._latest)
 
     def publish(self, key: str, breaker: Breaker, before: tuple[float, float, int], now: float) -> None:
-        """Tell the fleet what an attempt changed: a cooldown, a breaker that opened, or one that closed.
+        """Report to the fleet the change after an attempt: a cooldown, a breaker that opened, or one that closed.
 
         Args:
             key: The candidate.
@@ -199,7 +199,7 @@ class SharedLimits:
         with self._lock:
             self.state.found(now)
             touched = self.state.take_touched()
-        # The calls that wait ask again, so that the store learns what they need.
+        # The waiting calls request their shares again, so that the store learns their needs.
         self._serve([name.rpartition("|")[0] or name for name in touched], now)
 
     # -- inside -----------------------------------------------------------------------------------------------------
@@ -232,6 +232,6 @@ class SharedLimits:
             breaker.opened_elsewhere(until, count, now)
 
     def _jitter(self, notice: Notice) -> float:
-        """Return how much later than told this process comes back, so that a fleet does not come back as one."""
+        """Return an extra delay for this process, so that the processes do not all return at the same time."""
         part = zlib.crc32(f"{self.state.process} {notice.candidate}".encode()) / 2**32
         return part * min(LONGEST_JITTER, notice.remaining / 10)

@@ -1,4 +1,4 @@
-"""The interface of an operation: what one call is for, and how its exchanges make one result."""
+"""The interface of an operation: the purpose of one call, and how its exchanges make one result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Operation"]
 
 @attrs.define(eq=False)
 class Operation:
-    """One kind of call. This base class is an operation of one exchange whose response arrives whole.
+    """One kind of call. This base class is an operation of one exchange, with a response that arrives whole.
 
     Attributes:
         name: The operation's name in traces.
@@ -46,7 +46,7 @@ class Operation:
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What a provider must offer for this request."""
+        """The capabilities that a provider must offer for this request."""
         raise NotImplementedError
 
     def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
@@ -58,7 +58,7 @@ class Operation:
         return self.next_tokens(candidate)
 
     def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[Any]:
-        """Return a new exchange for what is still missing.
+        """Return a new exchange for the missing part of the result.
 
         Raises:
             TurnoutError: If this provider cannot take the request.
@@ -111,4 +111,4 @@ class Operation:
         return result
 
     def attach_partial(self, error: TurnoutError) -> None:
-        """Put what has arrived so far on the error that ends the call. By default, half a result is of no use."""
+        """Put the part that has arrived on the error that ends the call. By default, half a result is useless."""

@@ -27,7 +27,7 @@ _PART_NEEDS: Mapping[type, Capability] = {
 }
 ContinuationOf: TypeAlias = Callable[[ChatRequest, ChatResponse], ChatRequest | None]
 MAX_CONTINUATIONS = 64
-"""How many half answers one call continues: a server that never ends must not be asked for ever."""
+"""How many half answers one call continues. This ends the loop if a server never completes its answer."""
 _CHAT = frozenset({Capability.CHAT})
 _STREAM = frozenset({Capability.STREAM})
 

@@ -41,7 +41,7 @@ class ListModels(Operation):
         self._page = result.next_page
         if self._page is None:
             return True
-        # A server that returns the same token again would be asked for ever.
+        # A server that returns the same token again would cause an endless loop.
         if self._page in self._seen:
             raise RemoteProtocolError(f"{self.provider}: its model list returns the page {self._page!r} twice")
         self._seen.add(self._page)

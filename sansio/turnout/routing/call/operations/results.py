@@ -49,7 +49,7 @@ def with_cost(result: T, price: Price | None) -> T:
 
 
 def content_filter_error(result: object, provider: str) -> ContentFiltered | None:
-    """Return the error for a response that a content filter cut, for callers who prefer to fall back; else None."""
+    """Return the error for a response that a content filter cut, for callers that prefer to fall back; else None."""
     if not isinstance(result, ChatResponse) or result.finish_reason is not FinishReason.CONTENT_FILTER:
         return None
     return ContentFiltered(

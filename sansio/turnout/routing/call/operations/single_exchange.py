@@ -1,4 +1,4 @@
-"""Operations whose response arrives whole, from one exchange: counting tokens, and reranking."""
+"""Operations of one exchange, with a response that arrives whole: counting tokens, and reranking."""
 
 from __future__ import annotations
 
