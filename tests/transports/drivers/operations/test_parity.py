@@ -165,6 +165,7 @@ def router_of(kind: Any, network: Network, transport: Any) -> Any:
     )
     router = kind([LineProvider("p0"), LineProvider("p1")], policy=policy, transport=transport, seed=1)
     router._now = lambda: network.now
+    router._hedges = False  # the blocking driver has one attempt at a time
     return router
 
 

@@ -30,8 +30,8 @@ class ChatStream:
     """One chat response while it arrives. Use it in a `with` block and iterate over its events.
 
     The block starts the call and waits for the first content. If every candidate fails, the block raises the error.
-    From then on `model` is the model that responds. Leaving the block early closes the connection at once; who reads on
-    then gets an error, and never a part that looks like the whole answer.
+    From then on `model` is the model that responds. Leaving the block early closes the connection at once. A later
+    read raises an error, so that a part never looks like the complete response.
     """
 
     def __init__(self, router: SyncRouter, request: ChatRequest, options: CallOptions) -> None:
