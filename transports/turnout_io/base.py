@@ -9,6 +9,7 @@ Rules:
 2. It raises Turnout's errors: `ConnectFailed` (nothing was sent), `TimedOut`, `Disconnected`, else `TransportError`. If
    a peer breaks the rules of HTTP, it raises `RemoteProtocolError`, or `Disconnected` if it cannot distinguish the two.
    If a request cannot be sent, it raises `LocalProtocolError` with a message that does not quote the request.
+   Any other exception ends the attempt as a `TransportError` that names the transport; a fallback may still respond.
 3. A body that ends early is an error, not an end.
 4. `read` returns as soon as it has bytes. It returns b"" only at the end, and again on each call after the end.
 5. `read(timeout)` waits at most `timeout` seconds and then raises `TimedOut`. A transport that is less exact documents

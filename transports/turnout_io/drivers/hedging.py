@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Protocol, assert_never
 
-from turnout.errors import AuthenticationFailed, RemoteProtocolError, TransportError
+from turnout.errors import Phase
 from turnout.events import Event
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
@@ -21,6 +21,7 @@ from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
 from turnout_io.drivers.router_base import MIN_WAIT
 from turnout_io.drivers.signing import async_sign_request
+from turnout_io.drivers.transport_contract import attempt_failure, check_head, check_response, refuse_data
 
 __all__ = ["HedgedRun", "HedgingRouter", "TaskGroup", "TaskRuntime"]
 
@@ -134,32 +135,36 @@ class HedgedRun(AsyncRun):
         attempt = command.attempt
         if attempt not in self._pending:
             return  # closed before the first step of this task; trio runs a cancelled task to its first checkpoint
+        transport = self._router._transport
         try:
             match command:
                 case Open(_, request, timeouts):
+                    transport = self._router._get_transport()
                     signed = await async_sign_request(request)
-                    response = await self._router._get_transport().open(signed, timeouts)
+                    response = await transport.open(signed, timeouts)
+                    check_response(transport, response, "aclose")
                     if attempt not in self._pending:
                         await self._router._close_response(response)
                         return
                     self._responses[attempt] = response
-                    report = partial(self.call.receive_head, attempt, response.status, response.headers)
+                    report = partial(self.call.receive_head, attempt, *check_head(transport, response))
                 case Read(_, until, idle):
                     data = await self._responses[attempt].read(max(MIN_WAIT, min(idle, until - self._router._now())))
+                    if not isinstance(data, bytes):
+                        refuse_data(transport, data)
                     report = (
                         partial(self.call.receive_data, attempt, data)
                         if data
                         else partial(self.call.receive_end, attempt)
                     )
-        except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
-            if self.is_interrupted:
+        except Exception as error:
+            failure = attempt_failure(transport, error, Phase.BODY if isinstance(command, Read) else Phase.SENT)
+            if failure is None:
+                self._error = error
+            if failure is None or self.is_interrupted:
                 self._wake()
                 return
-            report = partial(self.call.receive_failure, attempt, error)
-        except Exception as error:  # raised by the user's code, in a credential or a transport
-            self._error = error
-            self._wake()
-            return
+            report = partial(self.call.receive_failure, attempt, failure)
         # Between the result and the Close of one attempt, the other may have won.
         if self._pending.pop(attempt, None) is not None and self.call.is_running(attempt):
             self._events += report(self._router._now())

@@ -271,6 +271,9 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
     def _check(self, transport: TransportT) -> None:
         """Raise TypeError if this driver cannot use `transport`: later errors would not name the reason."""
+        if isinstance(transport, type):
+            name = transport.__name__
+            raise TypeError(f"the class {name} is not a transport, but an instance of it may be: write {name}(…)")
         open_method = getattr(transport, "open", None)
         if not callable(open_method):
             raise TypeError(f"{type(transport).__name__} is not a transport: it has no method `open` (turnout_io.base)")

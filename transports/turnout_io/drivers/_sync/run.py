@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-from turnout.errors import AuthenticationFailed, LocalProtocolError, RemoteProtocolError, TransportError
+from turnout.errors import LocalProtocolError, Phase
 from turnout.events import Event
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
 from turnout_io.base import HttpResponse
 from turnout_io.drivers.router_base import MIN_WAIT
 from turnout_io.drivers.signing import sign_request
+from turnout_io.drivers.transport_contract import attempt_failure, check_head, check_response, refuse_data
 
 if TYPE_CHECKING:
     from turnout_io.drivers._sync.router import SyncRouter
@@ -65,26 +66,37 @@ class Run:
                 case Read(attempt, until, idle):
                     try:
                         data = self._responses[attempt].read(max(MIN_WAIT, min(idle, until - now)))
-                    except (TransportError, RemoteProtocolError) as error:
+                    except Exception as error:
+                        failure = attempt_failure(router._transport, error, Phase.BODY)
+                        if failure is None:
+                            raise
                         if self._was_interrupted():
                             break  # the caller closed the response, so this is no failure of the provider
                         now = clock()
-                        events = call.receive_failure(attempt, error, now)
+                        events = call.receive_failure(attempt, failure, now)
                     else:
+                        if not isinstance(data, bytes):
+                            refuse_data(router._transport, data)
                         now = clock()
                         events = call.receive_data(attempt, data, now) if data else call.receive_end(attempt, now)
                 case Open(attempt, request, timeouts):
+                    transport = router._get_transport()
                     try:
                         if request.auth is not None:
                             request = sign_request(request)
-                        response = router._get_transport().open(request, timeouts)
-                    except (TransportError, RemoteProtocolError, AuthenticationFailed) as error:
+                        response = transport.open(request, timeouts)
+                    except Exception as error:
+                        failure = attempt_failure(transport, error, Phase.SENT)
+                        if failure is None:
+                            raise
                         now = clock()
-                        events = call.receive_failure(attempt, error, now)
+                        events = call.receive_failure(attempt, failure, now)
                     else:
+                        check_response(transport, response, "close")
                         self._responses[attempt] = response
+                        status, headers = check_head(transport, response)
                         now = clock()
-                        events = call.receive_head(attempt, response.status, response.headers, now)
+                        events = call.receive_head(attempt, status, headers, now)
                 case Sleep(until):
                     router._sleep(self, until)
                     now = clock()
