@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.sansio.routing.observer import check_world, drive
-from tests.sansio.routing.worlds import PlannedCall, World, worlds
+from tests.sansio.routing.worlds.generated import PlannedCall, World, worlds
+from tests.sansio.routing.worlds.observer import check_world, drive
 from turnout.routing.policy.settings import Policy
 from turnout.routing.replay import replay
 from turnout.simulation import Script

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis.errors import FlakyFailure
 
-from tests.sansio.routing.observer import check_world
-from tests.sansio.routing.worlds import World, worlds
+from tests.sansio.routing.worlds.generated import World, worlds
+from tests.sansio.routing.worlds.observer import check_world
 from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.machine import Call
 from turnout.routing.call.trace_writer import TraceWriter

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from tests.sansio.routing.line_dialect import LineProvider, text_of
-from tests.sansio.routing.worlds import World
+from tests.sansio.routing.worlds.generated import World
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, Phase, StreamInterrupted
 from turnout.events import Event, Restarted

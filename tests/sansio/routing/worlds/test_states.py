@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.sansio.routing.observer import drive
-from tests.sansio.routing.worlds import World, worlds
+from tests.sansio.routing.worlds.generated import World, worlds
+from tests.sansio.routing.worlds.observer import drive
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.machine import Call
 from turnout.routing.call.states import ATTEMPT_TRANSITIONS, CALL_TRANSITIONS, AttemptState, CallState
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "states.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "states.md"
 
 
 @pytest.mark.slow
