@@ -123,12 +123,24 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
         (("-t", "template"), "there are no templates"),
         (("--temperature", "0"), "-o temperature 0.2"),
         (("--nothing",), "No such option"),
+        (("--schemas", "x"), "Did you mean --schema?"),
+        (("--tool", "x"), "router.run"),
+        (("--functions", "x"), "router.run"),
+        (("--save", "x"), "turnout config set system"),
+        (("-o", "temperature=0.2"), "write -o temperature 0.2"),
+        (("--option", "temperature=0.2", "-u"), "write --option temperature 0.2"),
     ],
 )
 def test_wrong_options_are_named(bare: Terminal, words: tuple[str, ...], wanted: str) -> None:
     done = bare.check("chat", "x", *MODEL, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert wanted in done.stderr
+
+
+def test_an_option_that_is_not_similar_is_not_suggested(bare: Terminal) -> None:
+    done = bare.check("chat", "x", "--timer")
+    assert done.returncode == 2
+    assert "Did you mean" not in done.stderr
 
 
 def test_an_image_of_stdin_and_a_text_file_are_attached(terminal: Terminal, sandbox: Sandbox) -> None:

@@ -40,6 +40,7 @@ _ELSEWHERE: Final = {
     "config file (turnout config path); turnout doctor checks those that are found",
     "prompt": "turnout chat PROMPT",
     "proxy": "turnout serve",
+    "similar": "turnout embed prints vectors; turnout keeps no collections",
     "templates": "turnout has no templates: put instructions into chat --system or the config file",
 }
 
@@ -64,7 +65,7 @@ class Commands(click.Group):
         if name in _ELSEWHERE:
             raise click.UsageError(f"no command is named {name!r}; the way here: {_ELSEWHERE[name]}", ctx)
         if name not in _COMMANDS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, _COMMANDS, 1)
+            near = difflib.get_close_matches(name, _COMMANDS, 1, 0.8)
             hint = f"did you mean turnout {near[0]}?" if near else "turnout --help lists the commands"
             raise click.UsageError(f"no command is named {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -95,7 +96,9 @@ def run() -> None:
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
-        error.show()
+        from turnout_io.cli.errors import with_close_names
+
+        with_close_names(error).show()
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130

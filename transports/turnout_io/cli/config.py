@@ -16,7 +16,27 @@ from turnout_io.cli.errors import one_line
 __all__ = ["config"]
 
 
-@click.group()
+# Subcommands of other programs, and how the same is done here.
+_ELSEWHERE = {
+    "edit": "open the file of turnout config path in an editor",
+    "get": "turnout config show",
+    "list": "turnout config show",
+    "unset": "delete the line in the file of turnout config path",
+}
+
+
+class ConfigGroup(click.Group):
+    """Names the way here for a subcommand of other programs."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in _ELSEWHERE:
+            raise click.UsageError(f"config has no command {args[0]!r}; the way here: {_ELSEWHERE[args[0]]}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=ConfigGroup)
 def config() -> None:
     """Show and change the user's config file.
 

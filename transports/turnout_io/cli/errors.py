@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ import click
 from turnout.errors import ProviderError, TurnoutError
 from turnout.trace import summarize_attempts
 
-__all__ = ["CallFailed", "Unusable", "WrongUsage", "one_line"]
+__all__ = ["CallFailed", "Unusable", "WrongUsage", "one_line", "with_close_names"]
 
 
 class CallFailed(click.ClickException):
@@ -57,6 +58,16 @@ def one_line(explain: bool = False, as_json: bool = False) -> Iterator[None]:
         if as_json:
             click.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
         raise CallFailed(str(error)) from error
+
+
+def with_close_names(error: click.ClickException) -> click.ClickException:
+    """Return the error. If it suggests names that are not close to the given one, it is without them."""
+    given = getattr(error, "option_name", None) or getattr(error, "command_name", None)
+    names: list[str] | None = getattr(error, "possibilities", None)
+    if not given or not names or not isinstance(error, click.UsageError):
+        return error
+    near = difflib.get_close_matches(given, names, 1, 0.8)
+    return click.UsageError(f"{error.message} Did you mean {near[0]}?" if near else error.message, error.ctx)
 
 
 def _error_fields(error: TurnoutError) -> dict[str, Any]:

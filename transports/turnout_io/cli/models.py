@@ -20,6 +20,10 @@ from turnout_io.cli.router import Session, no_provider, open_session
 __all__ = ["models"]
 
 
+# Subcommands of other programs, and how the same is done here.
+_ELSEWHERE = {"default": "turnout config set model PROVIDER/MODEL", "list": "turnout models"}
+
+
 def _complete_provider(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in CATALOG if name.startswith(incomplete)]
 
@@ -48,6 +52,8 @@ def models(
       turnout models openai groq
       turnout models --json | jq -r '.[] | select(.context_window > 200000).id'
     """
+    if providers and providers[0] in _ELSEWHERE:
+        raise click.UsageError(f"models takes names of providers; the way here: {_ELSEWHERE[providers[0]]}")
     with one_line(as_json=as_json), open_session(config, env_file, sandbox=sandbox) as session:
         names = providers or _usable(session)
         found, failed = _list_all(session, names, timeout, named=bool(providers))

@@ -14,6 +14,10 @@ __all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODELS", "SANDBOX", "TIMEOU
 
 
 def _model(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[ModelConfig]:
+    for value in values:
+        several = value.split(",")
+        if len(several) > 1 and all("/" in name for name in several):
+            raise click.BadParameter(f"give one option for each model: {' '.join(f'-m {name}' for name in several)}")
     try:
         return [ModelConfig.parse(value) for value in values]
     except ValueError as error:

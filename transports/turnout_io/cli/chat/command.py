@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,17 @@ class Wanted:
     timeout: float | None
 
 
+_TOOLS: Final = "only programs can give tools: router.run(…, tools=[…]) of turnout_io"
+
+
+def _check_settings(args: list[str], ctx: click.Context) -> None:
+    """Refuse `-o KEY=VALUE`: the parser would take the next argument as the value."""
+    for option, given in itertools.pairwise(itertools.takewhile(lambda arg: arg != "--", args)):
+        key, equals, value = given.partition("=")
+        if option in ("-o", "--option") and equals:
+            raise click.UsageError(f"{option} {given}: write {option} {key} {value}", ctx)
+
+
 class ChatCommand(click.Command):
     """Names the option of this command for an option of similar commands."""
 
@@ -57,10 +69,19 @@ class ChatCommand(click.Command):
         "--temperature": "settings of the model are -o KEY VALUE, here -o temperature 0.2",
         "--max-tokens": "settings of the model are -o KEY VALUE, here -o max_tokens 100",
         "--cid": "it is --conversation",
+        "--tool": _TOOLS,
+        "--tools": _TOOLS,
+        "-T": _TOOLS,
+        "--functions": _TOOLS,
+        "--stream": "the answer is streamed, unless --no-stream, --json or -x is given",
+        "--save": "there are no templates; turnout config set system TEXT sets the instructions of each chat",
+        "--fragment": "a file or a URL is -a FILE",
+        "-f": "a file or a URL is -a FILE",
         "--prompt": "the question is the argument PROMPT",
     }
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _check_settings(args, ctx)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
