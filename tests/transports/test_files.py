@@ -28,8 +28,11 @@ def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
     assert (keys["openai"], keys["gemini"], keys["groq"]) == ("from-env", "g", None)
 
 
-def test_files_may_be_absent_or_empty(tmp_path: Path) -> None:
-    assert load_settings(dotenv=tmp_path / "none", environ={}).router == {}
+def test_files_may_be_absent_or_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(environ={}).router == {}
+    with pytest.raises(SettingsError, match=r"dotenv: there is no file nofile\.env"):
+        load_settings(dotenv="nofile.env", environ={})
     empty = tmp_path / "empty.yaml"
     empty.write_text("")
     assert load_settings(empty, dotenv=None, environ={}).router == {}

@@ -17,6 +17,8 @@ from turnout.providers import ProviderSpec
 
 __all__ = ["load_settings", "read_variables", "read_yaml"]
 
+_DEFAULT = Path(".env")
+
 
 def load_settings(
     path: str | Path | None = None,
@@ -29,7 +31,7 @@ def load_settings(
 
     Args:
         path: A YAML file (see `turnout.config.settings`); None for the environment alone.
-        dotenv: A file of variables, which may be absent; None reads none.
+        dotenv: A file of variables. Only the default may be absent. None reads no file.
         environ: Variables to use instead of the process's.
         entries: Your own providers, in addition to those of the catalog.
 
@@ -45,13 +47,17 @@ def read_variables(dotenv: str | Path | None = ".env", environ: Mapping[str, str
     """Return the variables of the process, or those of `environ`, over those of the file `dotenv`.
 
     Raises:
-        SettingsError: If the file cannot be read.
+        SettingsError: If the file cannot be read, or does not exist and is not the default.
     """
     return {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
 
 
 def _read_dotenv(path: str | Path | None) -> dict[str, str]:
-    if path is None or not Path(path).is_file():
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        if Path(path) != _DEFAULT:
+            raise SettingsError(f"dotenv: there is no file {path}")
         return {}
     try:
         from dotenv import dotenv_values

@@ -80,6 +80,12 @@ class ProviderSettings:
         Raises:
             SettingsError: A value cannot be used.
         """
+        if isinstance(self.api_key, str) and sum(map(bool, self.api_key.split(","))) > 1:
+            names = self.spec.key_env
+            place, several = (f" (or {names[0]})", f"in the variable {names[0]}S, or ") if names else ("", "")
+            raise SettingsError(
+                f"providers.{self.name}.apiKey{place} holds several keys: write them {several}as the list apiKeys"
+            )
         try:
             return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
         except (ValueError, TypeError) as error:

@@ -8,6 +8,7 @@ import pytest
 
 from turnout.config.settings import Settings, SettingsError
 from turnout.failures import FailureClass
+from turnout.providers import CATALOG, ProviderSpec
 from turnout.providers.keys import KeyedProvider
 from turnout.routing.policy.classify import Action, Rule
 from turnout.routing.policy.settings import Policy
@@ -38,6 +39,17 @@ def test_a_provider_may_have_several_keys() -> None:
 def test_a_variable_may_hold_several_keys() -> None:
     assert accounts({}, OPENAI_API_KEYS="sk-one,sk-two", OPENAI_API_KEY="sk-three") == ["openai#1", "openai#2"]
     assert accounts({}, OPENAI_API_KEYS=" sk-one ,") == ["openai"]
+
+
+@pytest.mark.parametrize("entry", [entry for entry in CATALOG.values() if entry.key_env], ids=lambda entry: entry.name)
+def test_several_keys_in_the_variable_of_one_are_refused(entry: ProviderSpec) -> None:
+    variables = {entry.key_env[0]: "sk-secret1, sk-secret2"}
+    built = {made.provider.spec.name: made for made in Settings.from_mapping({}, variables).build_providers()}
+    assert not built[entry.name].enabled
+    assert f"{entry.key_env[0]}S" in built[entry.name].reason
+    with pytest.raises(SettingsError, match=f"{entry.key_env[0]}S") as caught:
+        Settings.from_mapping({"providers": {entry.name: {}}}, variables).build_providers()
+    assert "sk-secret" not in str(caught.value) + built[entry.name].reason
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         """Return a router with every provider of the catalog, with keys and URLs from the environment and `dotenv`.
 
         Args:
-            dotenv: A file of variables, which may be absent. None reads no file.
+            dotenv: A file of variables. Only the default may be absent. None reads no file.
             environ: Variables to use instead of the process's environment.
             transport: See the class.
             seed: See the class.
@@ -175,7 +175,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
         Args:
             path: The YAML file.
-            dotenv: A file of variables, which may be absent. None reads no file.
+            dotenv: A file of variables. Only the default may be absent. None reads no file.
             environ: Variables to use instead of the process's environment.
             transport: See the class.
             seed: See the class.
