@@ -224,13 +224,18 @@ def as_model(value: ModelConfig | str) -> ModelConfig:
     return ModelConfig.parse(value) if isinstance(value, str) else value
 
 
-def as_models(value: Iterable[ModelConfig | str] | None) -> tuple[ModelConfig, ...]:
-    return tuple(map(as_model, as_tuple(value)))
+def as_models(value: Iterable[ModelConfig | str] | ModelConfig | None) -> tuple[ModelConfig, ...]:
+    """Return the models of a request's `fallbacks`. One model alone is a list of one."""
+    if isinstance(value, str | ModelConfig):
+        return (as_model(value),)
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, bytes | Mapping)):
+        return tuple(map(as_model, as_tuple(value)))
+    raise TypeError(f"fallbacks must be a list of models, such as ['openai/gpt-4o-mini'], not {type(value).__name__}")
 
 
 def _messages(value: Any) -> tuple[Message, ...]:
     if isinstance(value, str):
-        return (Message.user(value),)
+        return (Message.user(value),) if value else ()
     if type(value) in (tuple, list) and all(type(message) is Message for message in value):
         return tuple(value)
     from turnout.inputs.conversation import messages_of
@@ -273,7 +278,7 @@ class ChatRequest:
     Attributes:
         model: A `ModelConfig`, or its name as `openai/gpt-4o-mini` or `route/fast`.
         messages: The conversation, or the text of one question. Messages may be dicts, ours or OpenAI's.
-        fallbacks: Further models, each as `model`.
+        fallbacks: Further models, each as `model`, or one alone.
         tools: Tools, Python functions (see `Tool.of`), or dicts in the form of OpenAI.
         tool_choice: A `ToolChoice`, or `auto`, `none`, `required`, or the name of a tool.
         parallel_tool_calls: Whether the model may call several tools at once.
@@ -340,7 +345,7 @@ class ChatRequest:
 
     def __attrs_post_init__(self) -> None:
         if not self.messages:
-            raise ValueError("ChatRequest.messages must hold at least one message")
+            raise ValueError("ChatRequest.messages must hold at least one message, or be a text that is not empty")
         choice = self.tool_choice
         if choice is None and not self.tools:
             return

@@ -209,7 +209,12 @@ class _Kept:
 
 
 def _role(value: Role | str) -> Role:
-    return value if type(value) is Role else Role(value)
+    if type(value) is Role:
+        return value
+    try:
+        return Role(value)
+    except ValueError:
+        raise ValueError(f"Message.role must be one of {', '.join(Role)}, not {value!r}") from None
 
 
 @attrs.frozen

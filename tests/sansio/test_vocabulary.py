@@ -130,7 +130,7 @@ def test_one_stop_sequence_is_a_tuple_of_one() -> None:
 
 @pytest.mark.parametrize("wrong", [b"text", {"a": 1}])
 def test_a_mapping_or_bytes_are_no_list(wrong: Any) -> None:
-    with pytest.raises(TypeError, match="list or tuple"):
+    with pytest.raises(TypeError, match="must be a text or a list of messages"):
         ChatRequest(MODEL, wrong)
 
 

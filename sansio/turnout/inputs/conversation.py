@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from turnout._serialization import as_mapping, each, from_plain
-from turnout._validation import as_tuple
 from turnout.messages import Message, Role, ToolCall
 from turnout.parts import PARTS, Audio, File, Image, Part, Refusal, Text, Thinking
 
@@ -29,12 +28,14 @@ def messages_of(value: object) -> tuple[Message, ...]:
         ValueError: If a dict does not fit. The error names the field.
     """
     if isinstance(value, str):
-        return (Message.user(value),)
+        return (Message.user(value),) if value else ()
     if isinstance(value, Message):
         return (value,)
     if isinstance(value, Mapping) and "role" in value:
         raise TypeError("ChatRequest.messages must be a list of messages, not one message: write [message]")
-    return _each_message(as_tuple(value))  # type: ignore[arg-type]  # `as_tuple` refuses what is not iterable
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"ChatRequest.messages must be a text or a list of messages, not {type(value).__name__}")
+    return _each_message(value)
 
 
 def _each_message(values: Iterable[Any]) -> tuple[Message, ...]:

@@ -15,13 +15,15 @@ __all__ = ["NO_OPTIONS", "CallOptions"]
 
 
 def _seconds(instance: object, attribute: attrs.Attribute[float | None], value: object) -> None:
-    """Check a timeout. Zero and less are allowed: the deadline has passed. NaN and non-numbers are rejected."""
+    """Refuse a timeout that is no number or not more than 0."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number of seconds, not {type(value).__name__}")
     if math.isnan(value):
         raise ValueError(f"{attribute.name} must be a number of seconds, not {value}")
+    if value <= 0:
+        raise ValueError(f"{attribute.name} must be more than 0 seconds, not {value}")
 
 
 def _policy(instance: object, attribute: attrs.Attribute[Policy | None], value: object) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import as_tuple, instance, instances, integer, non_empty, number
-from turnout.chat import ModelConfig, as_model
+from turnout._validation import instance, instances, integer, non_empty, number
+from turnout.chat import ROUTE, ModelConfig, as_model
 from turnout.routing.policy.settings import Policy
 
 __all__ = ["Choice", "Measured", "Route", "Strategy"]
@@ -63,7 +63,11 @@ STRATEGIES = ("ordered", "weighted", "round-robin", "least-busy", "lowest-latenc
 
 
 def _choices(value: Iterable[Choice | ModelConfig | str]) -> tuple[Choice, ...]:
-    return tuple(Choice(item) if isinstance(item, ModelConfig | str) else item for item in as_tuple(value))
+    if isinstance(value, str | bytes | Mapping | Choice | ModelConfig) or not isinstance(value, Iterable):
+        raise TypeError(
+            f"Route.choices must be a list of models, such as ['openai/gpt-4o-mini'], not {type(value).__name__}"
+        )
+    return tuple(Choice(item) if isinstance(item, ModelConfig | str) else item for item in value)
 
 
 def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: object) -> None:
@@ -93,6 +97,9 @@ class Route:
     def __attrs_post_init__(self) -> None:
         if not self.choices:
             raise ValueError(f"Route {self.name!r} must have at least one choice")
+        if self.name.startswith(f"{ROUTE}/"):
+            name = self.name.removeprefix(f"{ROUTE}/")
+            raise ValueError(f"Route.name must be {name!r}, not {self.name!r}: only requests write 'route/' before it")
         if self.name.count("*") > 1:
             raise ValueError(f"Route {self.name!r} has more than one '*'")
         for choice in self.choices:
