@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -25,6 +25,23 @@ def _kind(value: object) -> str:
 def _a(kind: type) -> str:
     name = kind.__name__
     return f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
+
+
+class CheckedFields:
+    """Base of an attrs class of settings. An unknown keyword is refused with the field that was probably meant."""
+
+    __slots__ = ()
+
+    def __new__(cls, *args: Any, **fields: Any) -> Self:
+        if fields:
+            kind: Any = cls
+            known = [field.alias or field.name for field in attrs.fields(kind) if field.init]
+            for name in fields:
+                if name not in known:
+                    from turnout.inputs.habits import unknown_field
+
+                    raise unknown_field(cls.__name__, name, known)
+        return object.__new__(cls)
 
 
 def non_empty(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

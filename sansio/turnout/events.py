@@ -50,6 +50,13 @@ class _Event(Plain):
         """Return plain values for JSON, with `type`. Bytes become base64."""
         return {"type": self.type, **Plain.to_dict(self)}
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name, "Event")
+
 
 # `define` and not `frozen` for the events of each token: half the cost, measured (0.17 against 0.38 µs an object).
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import attrs
 
 from turnout._names import NameTable
-from turnout._validation import number
+from turnout._validation import CheckedFields, number
 from turnout.chat import ModelConfig, Usage
 
 __all__ = ["Price", "by_model"]
@@ -19,7 +19,7 @@ MILLION = 1_000_000
 
 
 @attrs.frozen
-class Price:
+class Price(CheckedFields):
     """Prices for a million tokens, all in one currency of the user's.
 
     A subclass may know more: prices that change with the time or the size of a request

@@ -183,14 +183,11 @@ class Settings:
         Args:
             **overrides: Fields that replace those of the settings.
         """
-        try:
-            return Policy(**{**self.router, **overrides})
-        except TypeError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            known = [field.name for field in attrs.fields(Policy)]
-            unknown = next(name for name in overrides if name not in known)
-            raise SettingsError(f"Policy has no field {unknown!r}{advice_for_from_env(unknown, known)}") from None
+        known = [field.name for field in attrs.fields(Policy)]
+        for name in overrides:
+            if name not in known:
+                raise SettingsError(f"Policy has no field {name!r}{advice_for_from_env(name, known)}")
+        return Policy(**{**self.router, **overrides})
 
     def build_providers(self) -> tuple[BuiltProvider, ...]:
         """Return every provider.

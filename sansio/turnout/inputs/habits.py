@@ -5,9 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from turnout._names import did_you_mean
-from turnout.inputs.keywords import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
 
-__all__ = ["ROOT", "advice_for_from_env", "missing_attribute", "unknown_router_argument"]
+__all__ = [
+    "CLOSE",
+    "POLICY_OF_CALL",
+    "POLICY_OF_ROUTER",
+    "ROOT",
+    "advice_for_from_env",
+    "missing_attribute",
+    "unknown_field",
+    "unknown_router_argument",
+]
+
+POLICY_OF_CALL = frozenset(
+    """attempt_timeout backoff_initial backoff_max context_windows fallbacks hedge max_attempts max_cost max_retries
+    on_interrupt prices retry_mode rules short_wait timeout timeouts when_all_in_cooldown when_at_capacity""".split()
+)
+"""The fields of `Policy` that a call can have. They are written here because a request must not import a policy."""
+POLICY_OF_ROUTER = frozenset(
+    "breaker learn_limits limits max_concurrency max_cooldown max_learned_wait max_pending".split()
+)
+"""The fields of `Policy` that only a router can have."""
+# A name that is less similar than this is probably not a wrong spelling of the other one.
+CLOSE = 0.8
 
 _ANSWER = {
     "choices": "the text is reply.text, the calls of tools are reply.tool_calls",
@@ -47,6 +67,12 @@ _STREAM = {
     "choices": "iterate over the events of the stream, or over stream.text",
     "usage": "it is stream.response.usage",
 }
+_EVENT = {
+    "choices": "a piece of the text is event.delta of a Token; stream.text has the pieces alone",
+    "text": "a piece of the text is event.delta of a Token; stream.text has the pieces alone",
+    "content": "a piece of the text is event.delta of a Token; stream.text has the pieces alone",
+    "delta": "only some events have it: check event.type == 'token' first, or iterate over stream.text",
+}
 _CHAT = 'write router.chat("openai/gpt-4o-mini", "Why do points freeze?")'
 _ROUTER = {
     "completion": _CHAT,
@@ -70,26 +96,81 @@ _HABITS: Mapping[str, Mapping[str, str]] = {
     "ChatStream": _STREAM,
     "AsyncChatStream": _STREAM,
     "Router": _ROUTER,
+    "Event": _EVENT,
 }
 
 
 _IN_SYNC = "it is in turnout_io.sync, turnout_io.trio and turnout_io.asyncio: from turnout_io.sync import Router"
+_IN_ERRORS = "it is in turnout.errors: from turnout.errors import {}"
+_IN_ROUTING = "it is in turnout.routing: from turnout.routing import {}"
 _BY_ROUTER = "a router makes calls: from turnout_io.sync import Router; Router.from_env().chat(…)"
 ROOT = {
     "Router": _IN_SYNC,
     "AsyncRouter": "it is in turnout_io.trio and turnout_io.asyncio: from turnout_io.asyncio import Router",
     "ChatStream": _IN_SYNC.replace("import Router", "import ChatStream"),
-    "Policy": "it is in turnout.routing: from turnout.routing import Policy",
-    "Price": "it is in turnout.routing: from turnout.routing import Price",
+    **{
+        name: _IN_ROUTING.format(name)
+        for name in ("BreakerPolicy", "Choice", "Hedge", "Limit", "Policy", "Price", "Route", "Timeouts")
+    },
+    "RateLimitError": _IN_ERRORS.format("RateLimited"),
+    "AuthenticationError": _IN_ERRORS.format("AuthenticationFailed"),
+    "BadRequestError": _IN_ERRORS.format("InvalidRequest"),
+    "NotFoundError": _IN_ERRORS.format("NotFound"),
+    "ContextWindowExceededError": _IN_ERRORS.format("ContextLengthExceeded"),
+    "APIConnectionError": "from turnout import TransportError",
+    "APIError": "from turnout import ProviderError",
+    "APIStatusError": "from turnout import ProviderError",
+    "OpenAIError": "from turnout import TurnoutError",
+    "Timeout": "from turnout import DeadlineExceeded; the timers are turnout.routing.Timeouts",
+    "APITimeoutError": "from turnout import DeadlineExceeded",
     "completion": _BY_ROUTER,
     "acompletion": _BY_ROUTER.replace("sync", "asyncio"),
     "chat": _BY_ROUTER,
     "embedding": _BY_ROUTER.replace("chat", "embed"),
     "Client": _BY_ROUTER,
     "OpenAI": _BY_ROUTER,
+    "AsyncOpenAI": _BY_ROUTER.replace("sync", "asyncio"),
     "create": "it is in turnout.providers: from turnout.providers import create",
 }
 """The names that people look for in the package `turnout`, and where they are."""
+
+_FAILURES = "write consecutive_failures=…"
+_BREAK = "write break_duration=…"
+_WHOLE_CALL = "seconds for the whole call are Policy(timeout=…)"
+_SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "Limit": {
+        "rpm": "write requests_per_minute=…",
+        "tpm": "write tokens_per_minute=…",
+        "concurrency": "write max_concurrency=…",
+        "max_parallel_requests": "write max_concurrency=…",
+    },
+    "Price": {
+        "input": "write prompt=…, for a million tokens",
+        "output": "write completion=…, for a million tokens",
+        "input_cost_per_token": "write prompt=…, for a million tokens",
+        "output_cost_per_token": "write completion=…, for a million tokens",
+    },
+    "Timeouts": {
+        "read": "write first_token=… and between_tokens=…",
+        "timeout": _WHOLE_CALL,
+        "total": _WHOLE_CALL,
+    },
+    "BreakerPolicy": {
+        "allowed_fails": _FAILURES,
+        "failure_threshold": _FAILURES,
+        "cooldown": _BREAK,
+        "cooldown_time": _BREAK,
+        "recovery_timeout": _BREAK,
+        "reset_timeout": _BREAK,
+    },
+}
+
+
+def unknown_field(kind: str, name: str, known: Iterable[str]) -> TypeError:
+    """Return the error for a field that a class of settings does not have, with the one that was probably meant."""
+    advice = _SETTINGS.get(kind, {}).get(name)
+    return TypeError(f"{kind} has no {name!r}{f': {advice}' if advice else did_you_mean(name, known, CLOSE)}")
+
 
 _TRANSPORT = "it belongs to the transport: write transport=… (docs/extend/transport.md)"
 _TRACES = "write on_trace=…: a function that receives the trace of each call"
@@ -151,10 +232,16 @@ def advice_for_from_env(name: str, policy: Iterable[str]) -> str:
     return did_you_mean(name, (*policy, *_OF_FROM_ENV), CLOSE)
 
 
-def missing_attribute(owner: object, name: str) -> AttributeError:
-    """Return the error for an attribute that `owner` does not have, with the spelling that was probably meant."""
+def missing_attribute(owner: object, name: str, family: str | None = None) -> AttributeError:
+    """Return the error for an attribute that `owner` does not have, with the spelling that was probably meant.
+
+    Args:
+        owner: The object.
+        name: The attribute.
+        family: The name of the table, if it is not that of the class.
+    """
     kind = type(owner).__name__
-    advice = _HABITS.get(kind, {}).get(name)
+    advice = _HABITS.get(family or kind, {}).get(name)
     if advice is None:
         return AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=owner)
     # Do not pass `name`: Python would then add another suggestion.

@@ -9,14 +9,12 @@ from typing import Any
 import attrs
 
 from turnout.chat import ChatRequest, ModelConfig, as_model, as_models
+from turnout.inputs.habits import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
 
 __all__ = [
     "ARGUMENT_OF",
     "CALL",
-    "CLOSE",
     "MODEL",
-    "POLICY_OF_CALL",
-    "POLICY_OF_ROUTER",
     "REQUEST",
     "apply_settings",
     "unknown_keyword",
@@ -36,19 +34,8 @@ ARGUMENT_OF = {
     "approve": "run",
 }
 """The keywords that only one method of a router has, with the method."""
-POLICY_OF_CALL = frozenset(
-    """attempt_timeout backoff_initial backoff_max context_windows fallbacks hedge max_attempts max_cost max_retries
-    on_interrupt prices retry_mode rules short_wait timeout timeouts when_all_in_cooldown when_at_capacity""".split()
-)
-"""The fields of `Policy` that a call can have. They are written here because a request must not import a policy."""
-POLICY_OF_ROUTER = frozenset(
-    "breaker learn_limits limits max_concurrency max_cooldown max_learned_wait max_pending".split()
-)
-"""The fields of `Policy` that only a router can have."""
 _ROUTER = ("providers", "transport", "on_trace", "shared")
 _FROM_ENV = ("dotenv", "environ", "entries")
-# A name that is less similar than this is probably not a wrong spelling of the other one.
-CLOSE = 0.8
 
 _CLIENT = "it belongs to the provider: turnout.providers.create('openai', {0}=…)"
 _ROUNDS = "write router.run(…, max_rounds=…)"

@@ -44,7 +44,7 @@ def test_a_variable_may_hold_several_keys() -> None:
 @pytest.mark.parametrize("entry", [entry for entry in CATALOG.values() if entry.key_env], ids=lambda entry: entry.name)
 def test_several_keys_in_the_variable_of_one_are_refused(entry: ProviderSpec) -> None:
     variables = {entry.key_env[0]: "sk-secret1, sk-secret2"}
-    built = {made.provider.spec.name: made for made in Settings.from_mapping({}, variables).build_providers()}
+    built = {made.provider.name: made for made in Settings.from_mapping({}, variables).build_providers()}
     assert not built[entry.name].enabled
     assert f"{entry.key_env[0]}S" in built[entry.name].reason
     with pytest.raises(SettingsError, match=f"{entry.key_env[0]}S") as caught:

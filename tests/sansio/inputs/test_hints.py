@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 import pytest
 
-from turnout import ChatRequest
+import turnout
+from turnout import ChatRequest, End, Event, FinishReason, Token
 from turnout.config.settings import Settings, SettingsError
-from turnout.inputs.habits import unknown_router_argument
-from turnout.inputs.keywords import POLICY_OF_CALL, POLICY_OF_ROUTER
+from turnout.inputs.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.inputs.requests import chat_request, embedding_request
-from turnout.routing import Policy
+from turnout.routing import BreakerPolicy, Hedge, Limit, Policy, Price, Timeouts
 from turnout.routing.policy.settings import ROUTER_ONLY
 
 MODEL = "openai/gpt-4o-mini"
@@ -110,3 +111,36 @@ def test_from_env_suggests_its_own_arguments_too() -> None:
 @pytest.mark.parametrize("name", ["max_cost", "dotenv", "limits"])
 def test_a_router_names_where_an_argument_belongs(name: str) -> None:
     assert f"Router.from_env({name}=…)" in str(unknown_router_argument(name))
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "advice"),
+    [
+        (Limit, "rpm", "requests_per_minute"),
+        (Limit, "max_concurency", "did you mean max_concurrency?"),
+        (Price, "input", "prompt=…"),
+        (Timeouts, "read", "between_tokens"),
+        (BreakerPolicy, "allowed_fails", "consecutive_failures"),
+        (Hedge, "delays", "did you mean delay?"),
+        (Policy, "max_attempt", "did you mean max_attempts?"),
+    ],
+)
+def test_a_class_of_settings_names_the_right_field(make: Callable[..., object], name: str, advice: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make(**{name: 1})
+    assert f"{make.__name__} has no {name!r}" in str(caught.value)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["RateLimitError", "Limit", "AsyncOpenAI", "Route", "APIError"])
+def test_a_name_of_the_package_that_is_elsewhere_is_named(name: str) -> None:
+    with pytest.raises(ImportError, match=r"from (turnout|turnout_io)(\.\w+)? import"):
+        getattr(turnout, name)
+
+
+@pytest.mark.parametrize("event", [Token("hi"), End(finish_reason=FinishReason.STOP)])
+@pytest.mark.parametrize("name", ["choices", "text", "content"])
+def test_an_event_names_where_its_text_is(event: Event, name: str) -> None:
+    with pytest.raises(AttributeError, match=r"event\.delta of a Token; stream\.text"):
+        getattr(event, name)
+    assert not hasattr(event, "frobnicate")

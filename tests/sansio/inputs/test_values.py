@@ -19,7 +19,7 @@ OTHER = ModelConfig("azure", "gpt-4o-mini")
 REQUESTS: list[Callable[..., Any]] = [
     lambda **fields: ChatRequest(MODEL, "hi", **fields),
     lambda **fields: ChatRequest(MODEL, "hi", temperature=1, **fields),
-    lambda **fields: EmbeddingRequest(MODEL, "hi", **fields),
+    lambda **fields: EmbeddingRequest(MODEL, "hi", family="m", **fields),
     lambda **fields: RerankRequest(MODEL, "hi", ["a"], **fields),
 ]
 

@@ -70,6 +70,14 @@ class Commands(click.Group):
             raise click.UsageError(f"no command is named {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            from turnout_io.cli.errors import with_close_names
+
+            raise with_close_names(error) from None
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(None, "-V", "--version", package_name="turnout", message="turnout %(version)s")
@@ -96,9 +104,7 @@ def run() -> None:
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
-        from turnout_io.cli.errors import with_close_names
-
-        with_close_names(error).show()
+        error.show()
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130

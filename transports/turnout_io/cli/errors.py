@@ -60,11 +60,11 @@ def one_line(explain: bool = False, as_json: bool = False) -> Iterator[None]:
         raise CallFailed(str(error)) from error
 
 
-def with_close_names(error: click.ClickException) -> click.ClickException:
+def with_close_names(error: click.UsageError) -> click.UsageError:
     """Return the error. If it suggests names that are not close to the given one, it is without them."""
     given = getattr(error, "option_name", None) or getattr(error, "command_name", None)
     names: list[str] | None = getattr(error, "possibilities", None)
-    if not given or not names or not isinstance(error, click.UsageError):
+    if not given or not names:
         return error
     near = difflib.get_close_matches(given, names, 1, 0.8)
     return click.UsageError(f"{error.message} Did you mean {near[0]}?" if near else error.message, error.ctx)

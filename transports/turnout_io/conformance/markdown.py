@@ -28,7 +28,7 @@ def summary_table(results: Mapping[str, Sequence[Result]]) -> str:
         others = [result for result in found if result.label not in ("kept", "broken", "skipped")]
         parts = ", ".join(f"`{result.rule}` ({result.label})" for result in others)
         rows.append((f"`{name}`", str(kept), parts or "–", str(broken)))
-    return _table(("transport", "rules kept", "kept in part, or not in a way that a router can bear", "broken"), rows)
+    return _table(("transport", "rules kept", "kept in part, or not kept (a router still works)", "broken"), rows)
 
 
 def _shown(result: Result) -> str:

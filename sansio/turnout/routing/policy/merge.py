@@ -13,12 +13,14 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
+from turnout._validation import CheckedFields
+
 __all__ = ["Stated", "merged"]
 
 StatedT = TypeVar("StatedT", bound="Stated")
 
 
-class Stated:
+class Stated(CheckedFields):
     """Base of a class of settings that knows which of its fields were given."""
 
     __slots__ = ("_stated",)
@@ -26,7 +28,7 @@ class Stated:
     _stated: frozenset[str]
 
     def __new__(cls, *args: Any, **fields: Any) -> Self:
-        made = object.__new__(cls)
+        made = super().__new__(cls, *args, **fields)
         object.__setattr__(made, "_stated", frozenset(fields))
         return made
 

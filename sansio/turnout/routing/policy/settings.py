@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from turnout._names import NameTable, did_you_mean, vendor_of
-from turnout._validation import instance, integer, mapping_to, number, one_of
+from turnout._validation import CheckedFields, instance, integer, mapping_to, number, one_of
 from turnout.chat import ModelConfig, as_model
 from turnout.failures import FailureClass
 from turnout.prices import Price
@@ -64,7 +64,7 @@ class Timeouts(Stated):
 
 
 @attrs.frozen(kw_only=True)
-class BreakerPolicy:
+class BreakerPolicy(CheckedFields):
     """When a candidate is skipped for some time because its attempts fail (a circuit breaker).
 
     Attributes:
@@ -87,7 +87,7 @@ class BreakerPolicy:
 
 
 @attrs.frozen(kw_only=True)
-class Limit:
+class Limit(CheckedFields):
     """The most that a provider, or one candidate, is given.
 
     Attributes:
@@ -103,7 +103,7 @@ class Limit:
 
 
 @attrs.frozen(kw_only=True)
-class Hedge:
+class Hedge(CheckedFields):
     """A second attempt on another candidate while the first one is slow. The first content of either wins.
 
     Only drivers with tasks hedge: trio and asyncio. The blocking router makes one attempt at a time.
