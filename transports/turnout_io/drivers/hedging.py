@@ -20,6 +20,7 @@ from turnout_io.drivers._async.router import AsyncRouter
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
 from turnout_io.drivers.router_base import MIN_WAIT
+from turnout_io.drivers.running_library import refuse_other_library
 from turnout_io.drivers.signing import async_sign_request
 from turnout_io.drivers.transport_contract import attempt_failure, check_head, check_response, refuse_data
 
@@ -47,6 +48,10 @@ class HedgingRouter(AsyncRouter):
 
     _hedges = True
     _runtime: TaskRuntime  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by a subclass
+
+    def _check_loop(self) -> None:
+        if self._runtime.token() is None:
+            refuse_other_library(self)
 
     def _new_run(self, call: Call) -> AsyncRun:
         return HedgedRun(self, call) if call.may_hedge else AsyncRun(self, call)

@@ -282,6 +282,9 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             kind, wanted = ("async", "a blocking") if is_async else ("blocking", "an async")
             raise TypeError(f"{type(transport).__name__} is {kind}; this router needs {wanted} transport")
 
+    def _check_loop(self) -> None:
+        """Raise LocalProtocolError if an async router is used on the other library. Blocking code has no loop."""
+
     def _check_fork(self) -> None:
         """Give up the parent's calls in a forked process. Called before a call starts."""
         if self._process == os.getpid():

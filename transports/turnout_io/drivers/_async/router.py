@@ -53,7 +53,7 @@ class AsyncRouter(AsyncOperations):
         self._made_transport = False
         self._events: dict[Call, AsyncEvent] = {}
         self._responses: dict[int, dict[int, AsyncHttpResponse]] = {}  # of each call that is running
-        self._loop: object = None  # of the last call
+        self._loop: object = ...  # of the last call; at first no token at all, so that the first call checks its loop
         self._streams: dict[object, WeakSet[AsyncRun]] = {}  # the open streams of each event loop
 
     # -- opening and closing ------------------------------------------------------------------------------------
@@ -68,6 +68,7 @@ class AsyncRouter(AsyncOperations):
 
     async def __aenter__(self) -> Self:
         """Enter the router. A closed router opens again, with the state of its candidates."""
+        self._check_loop()
         if self._closed:
             self._closed = False
             if self._made_transport:
@@ -132,8 +133,9 @@ class AsyncRouter(AsyncOperations):
         """Check that the router is open, and end the calls that finalisers and ended event loops abandoned.
 
         Raises:
-            LocalProtocolError: If the router is closed.
+            LocalProtocolError: If the router is closed, or another library runs here than the one it is for.
         """
+        self._check_loop()
         if self._closed:
             raise LocalProtocolError("this router is closed; enter it again to open it")
         self._loop = self._runtime.token()

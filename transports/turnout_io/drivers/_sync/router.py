@@ -55,7 +55,7 @@ class SyncRouter(AsyncOperations):
         self._made_transport = False
         self._events: dict[Call, Event] = {}
         self._responses: dict[int, dict[int, HttpResponse]] = {}  # of each call that is running
-        self._loop: object = None  # of the last call
+        self._loop: object = ...  # of the last call; at first no token at all, so that the first call checks its loop
         self._streams: dict[object, WeakSet[Run]] = {}  # the open streams of each event loop
 
     # -- opening and closing ------------------------------------------------------------------------------------
@@ -70,6 +70,7 @@ class SyncRouter(AsyncOperations):
 
     def __enter__(self) -> Self:
         """Enter the router. A closed router opens again, with the state of its candidates."""
+        self._check_loop()
         if self._closed:
             self._closed = False
             if self._made_transport:
@@ -134,8 +135,9 @@ class SyncRouter(AsyncOperations):
         """Check that the router is open, and end the calls that finalisers and ended event loops abandoned.
 
         Raises:
-            LocalProtocolError: If the router is closed.
+            LocalProtocolError: If the router is closed, or another library runs here than the one it is for.
         """
+        self._check_loop()
         if self._closed:
             raise LocalProtocolError("this router is closed; enter it again to open it")
         self._loop = self._runtime.token()
