@@ -217,8 +217,9 @@ class Observer:
             if isinstance(entry, Failed) and breaker is not None and entry.error != "DeadlineExceeded":
                 at, since = self._when(call, entry.at), self._when(call, started[entry.attempt].at)
                 key = started[entry.attempt].candidate
-                # One that was under way before the breaker opened tells nothing that is not known.
-                known = any(earlier <= at < until or since < earlier for earlier, until in self.failures[key])
+                # One that was under way before the breaker opened tells nothing that is not known. A break may last a
+                # little longer than these rounded times, so a failure at its very end is known, too.
+                known = any(earlier <= at < until + 2e-5 or since < earlier for earlier, until in self.failures[key])
                 # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since >= max(10.0, 4.0 * self.slowest.get(key, 0.0))
                 if RULES[entry.failure].health and not known:
