@@ -26,6 +26,8 @@ from tests.transports.batch.helpers import (
 )
 from turnout_sandbox import Fault, Sandbox
 
+pytestmark = pytest.mark.slow
+
 CONCURRENCY = 8
 
 

@@ -7,7 +7,11 @@ import gc
 import socket
 import warnings
 
+import pytest
+
 from turnout_sandbox import Sandbox
+
+pytestmark = pytest.mark.slow
 
 
 def test_connections_of_the_last_moment_are_closed() -> None:
