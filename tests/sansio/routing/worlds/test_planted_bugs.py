@@ -16,11 +16,13 @@ from hypothesis.errors import FlakyFailure
 
 from tests.sansio.routing.worlds.generated import World, worlds
 from tests.sansio.routing.worlds.observer import check_world
+from turnout.failures import FailureClass
 from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.machine import Call
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.commands import Sleep
 from turnout.routing.policy.backoff import backoff_seconds
+from turnout.routing.policy.classify import Rule
 from turnout.routing.policy.decisions import Retry
 from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.settings import Policy
@@ -96,9 +98,9 @@ def every_attempt_is_a_probe(patch: pytest.MonkeyPatch) -> None:
     def attempt_started(self: Breaker, attempt: object, now: float) -> None:
         self._probe = None
         real(self, attempt, now)
+        self._probe_until = -math.inf
 
     patch.setattr(Breaker, "attempt_started", attempt_started)
-    patch.setattr(Breaker, "has_probe", property(lambda self: False))
 
 
 @bug("after content")
@@ -261,6 +263,14 @@ def nobody_heeds_what_was_asked_for(patch: pytest.MonkeyPatch) -> None:
         return real(retry, None, policy, rng)
 
     patch.setattr("turnout.routing.policy.plan.backoff_seconds", hasty)
+    real_failure = Scheduler.record_failure
+
+    def record_failure(
+        self: Scheduler, lease: Lease, now: float, kind: FailureClass, rule: Rule, retry_after: float | None
+    ) -> None:
+        real_failure(self, lease, now, kind, rule, None)
+
+    patch.setattr(Scheduler, "record_failure", record_failure)
 
 
 def forget(patch: pytest.MonkeyPatch, kind: type) -> None:
