@@ -99,7 +99,7 @@ def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [check for check in ALL_CHECKS if check.rule.startswith("timers.")], ids=str)
+@pytest.mark.parametrize("check", [check for check in ALL_CHECKS if check.rule.startswith("timers.")], ids=lambda check: check.rule)
 def test_adapter_gives_exact_timers_to_a_session_of_the_users(check: Check) -> None:
     with requests.Session() as session:
         session.trust_env = False
