@@ -99,7 +99,9 @@ def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [check for check in ALL_CHECKS if check.rule.startswith("timers.")], ids=lambda check: check.rule)
+@pytest.mark.parametrize(
+    "check", [check for check in ALL_CHECKS if check.rule.startswith("timers.")], ids=lambda check: check.rule
+)
 def test_adapter_gives_exact_timers_to_a_session_of_the_users(check: Check) -> None:
     with requests.Session() as session:
         session.trust_env = False
@@ -108,7 +110,8 @@ def test_adapter_gives_exact_timers_to_a_session_of_the_users(check: Check) -> N
         if check.needs:
             pytest.skip("a session has settings of its own")
         result = run(lambda: RequestsTransport(session), "blocking", check)
-    assert (result.outcome, result.strictness) == (Outcome.PASSED, Strictness.EXACT), result.detail
+    assert result.outcome is Outcome.PASSED, result.detail
+    assert result.strictness in (None, Strictness.EXACT)  # None: the rule has no degrees
 
 
 def test_the_table_shows_rule_label_and_failure() -> None:
