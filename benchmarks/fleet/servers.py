@@ -17,7 +17,7 @@ from typing import Self
 
 import attrs
 
-from turnout.shared.resp import RespError, RespParser, RespPush, RespValue, encode_command
+from turnout.shared.store.resp import RespError, RespParser, RespPush, RespValue, encode_command
 
 __all__ = ["Client", "Server", "free_port", "running", "server_binaries"]
 

@@ -22,8 +22,8 @@ import attrs
 import trio
 
 from turnout.shared.bell import Bell
-from turnout.shared.session import ScriptCall, SessionEvent
 from turnout.shared.state import SharedState, Sharing
+from turnout.shared.store.session import ScriptCall, SessionEvent
 from turnout_io.shared.link import Link
 from turnout_io.shared.valkey import Valkey
 from turnout_io.transports.trio import TrioSocketRuntime

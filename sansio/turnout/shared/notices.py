@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 import attrs
 
-from turnout.shared.resp import RespValue
+from turnout.shared.store.resp import RespValue
 
 __all__ = ["LONGEST_NOTICE", "Notice", "NoticeBoard", "NoticeKind"]
 

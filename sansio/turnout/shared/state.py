@@ -18,17 +18,17 @@ import attrs
 
 from turnout._validation import integer, non_empty, one_of
 from turnout.errors import RemoteProtocolError
-from turnout.shared.balance_lease import BalanceLease
-from turnout.shared.balance_script import balance_arguments, balance_reply
 from turnout.shared.bell import Bell
-from turnout.shared.keys import balance_key, notices_key, probe_key, window_key
+from turnout.shared.leases.balance import BalanceLease
+from turnout.shared.leases.probe_claim import ProbeClaim
+from turnout.shared.leases.window import FailMode, WindowLease
 from turnout.shared.messages import BalanceRequest, WindowRequest
 from turnout.shared.notices import LONGEST_NOTICE, Notice, NoticeBoard
-from turnout.shared.probe_claim import ProbeClaim
-from turnout.shared.resp import RespValue
-from turnout.shared.session import Answer, Message, ScriptCall, SessionEvent, Snapshot
-from turnout.shared.window_lease import FailMode, WindowLease
-from turnout.shared.window_script import window_arguments, window_reply
+from turnout.shared.store.balance_script import balance_arguments, balance_reply
+from turnout.shared.store.keys import balance_key, notices_key, probe_key, window_key
+from turnout.shared.store.resp import RespValue
+from turnout.shared.store.session import Answer, Message, ScriptCall, SessionEvent, Snapshot
+from turnout.shared.store.window_script import window_arguments, window_reply
 
 __all__ = ["SharedState", "SharedStatus", "Sharing"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from turnout.shared.leases.timing import BALANCE_BEAT, BALANCE_GATHER, BALANCE_LIFE, BALANCE_PAUSE
 from turnout.shared.messages import BalanceReply, BalanceRequest
-from turnout.shared.timing import BALANCE_BEAT, BALANCE_GATHER, BALANCE_LIFE, BALANCE_PAUSE
 
 
 @attrs.define

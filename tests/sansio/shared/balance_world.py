@@ -13,9 +13,9 @@ from functools import partial
 import attrs
 
 from tests.sansio.shared.balance_model import BalanceModel
-from turnout.shared.balance_lease import BalanceLease, Reservation
+from turnout.shared.leases.balance import BalanceLease, Reservation
+from turnout.shared.leases.window import FailMode
 from turnout.shared.messages import BalanceKind, BalanceReply, BalanceRequest
-from turnout.shared.window_lease import FailMode
 
 RECONNECT = 0.2
 

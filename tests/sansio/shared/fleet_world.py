@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from tests.sansio.shared.window_model import WindowModel
+from turnout.shared.leases.timing import WindowTiming
+from turnout.shared.leases.window import FailMode, Taken, WindowLease
 from turnout.shared.messages import WindowReply, WindowRequest
-from turnout.shared.timing import WindowTiming
-from turnout.shared.window_lease import FailMode, Taken, WindowLease
 
 RECONNECT = 0.2
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.errors import LocalProtocolError, RemoteProtocolError
-from turnout.shared.resp import MAX_DEPTH, RespError, RespParser, RespPush, RespValue, encode_command
+from turnout.shared.store.resp import MAX_DEPTH, RespError, RespParser, RespPush, RespValue, encode_command
 
 
 def parse(chunks: Iterable[bytes], max_value: int = 1 << 20) -> tuple[list[RespValue], RespParser]:

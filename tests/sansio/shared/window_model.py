@@ -6,8 +6,8 @@ import math
 
 import attrs
 
+from turnout.shared.leases.timing import WindowTiming
 from turnout.shared.messages import WindowReply, WindowRequest
-from turnout.shared.timing import WindowTiming
 
 SMOOTH = 1.1
 FIRST_CREDIT = 10  # what may be granted at once by a store that knows nothing yet

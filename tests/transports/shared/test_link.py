@@ -13,7 +13,7 @@ from benchmarks.fleet.servers import Client, Server, running
 from tests.transports.shared.ports import RUNTIMES, Port, run_on, threaded
 from turnout.errors import ConnectFailed
 from turnout.shared.notices import Notice
-from turnout.shared.session import LoginRefused
+from turnout.shared.store.session import LoginRefused
 from turnout_io.shared.link import Link
 from turnout_io.shared.valkey import Valkey
 

@@ -16,10 +16,10 @@ from tests.sansio.shared.test_balance_worlds import FAULTS as BALANCE_FAULTS
 from tests.sansio.shared.test_balance_worlds import Fault as BalanceFault
 from tests.sansio.shared.test_balance_worlds import inflict as inflict_on_balances
 from tests.sansio.shared.test_window_worlds import FAULTS, TRAFFIC, Fault, inflict
-from turnout.shared.balance_script import balance_arguments, balance_reply
 from turnout.shared.messages import WindowReply, WindowRequest
-from turnout.shared.resp import RespValue
-from turnout.shared.window_script import window_arguments, window_reply
+from turnout.shared.store.balance_script import balance_arguments, balance_reply
+from turnout.shared.store.resp import RespValue
+from turnout.shared.store.window_script import window_arguments, window_reply
 
 START = 1_800_000_000_000
 

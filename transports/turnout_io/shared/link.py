@@ -20,8 +20,8 @@ import attrs
 from turnout.errors import ConnectFailed, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http.origin import Origin
 from turnout.shared.bell import Bell
-from turnout.shared.resp import RespParser, encode_command
-from turnout.shared.session import LoginRefused, Moved, Ready, ScriptCall, Session, SessionEvent, StoreFailed
+from turnout.shared.store.resp import RespParser, encode_command
+from turnout.shared.store.session import LoginRefused, Moved, Ready, ScriptCall, Session, SessionEvent, StoreFailed
 from turnout_io.shared.valkey import Valkey, script_texts
 from turnout_io.transports._async.connect import connect
 from turnout_io.transports._async.handshake import send

@@ -17,10 +17,10 @@ from turnout.config.shared_settings import SharedSettings
 from turnout.config.values import SettingsError
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.shared_limits import SharedLimits
-from turnout.shared.address import StoreAddress
-from turnout.shared.session import StoreFailed
+from turnout.shared.leases.window import FailMode
 from turnout.shared.state import SharedState, Sharing
-from turnout.shared.window_lease import FailMode
+from turnout.shared.store.address import StoreAddress
+from turnout.shared.store.session import StoreFailed
 from turnout_io.transports.tls import TlsSettings
 
 __all__ = ["Password", "Valkey", "from_settings", "new_state", "script_texts", "shared_limits"]
@@ -68,7 +68,8 @@ class Valkey:
         """Describe a store; nothing is connected yet.
 
         Args:
-            url: `valkeys://user:password@host:6379/0` and the like; see `turnout.shared.address.StoreAddress.parse`.
+            url: `valkeys://user:password@host:6379/0` and the like; see
+                `turnout.shared.store.address.StoreAddress.parse`.
             namespace: Routers with the same namespace share; others see nothing of each other.
             fail: "local-share" or "closed"; see `turnout.shared.state.Sharing`.
             processes: How many processes are expected. With it, a router may begin while the store is out of reach.

@@ -17,12 +17,12 @@ import attrs
 
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.limits import Booking, Quota, QuotaUnit
-from turnout.shared.balance_lease import BalanceLease, Reservation
 from turnout.shared.bell import Bell
+from turnout.shared.leases.balance import BalanceLease, Reservation
+from turnout.shared.leases.window import Taken, WindowLease
 from turnout.shared.notices import Notice
-from turnout.shared.session import ScriptCall, SessionEvent
 from turnout.shared.state import SharedState, SharedStatus
-from turnout.shared.window_lease import Taken, WindowLease
+from turnout.shared.store.session import ScriptCall, SessionEvent
 
 if TYPE_CHECKING:
     from turnout.routing.state.scheduler import Scheduler

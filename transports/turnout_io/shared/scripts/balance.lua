@@ -11,7 +11,7 @@
 --
 -- Every value is a total, never a difference: to apply a request twice changes nothing. There is one write, at the end.
 
--- The constants of turnout.shared.timing, in milliseconds.
+-- The constants of turnout.shared.leases.timing, in milliseconds.
 local BEAT = 500
 local GATHER, PAUSE, LIFE = 5 * BEAT, 10 * BEAT, 20 * BEAT
 local SPENT, HELD, SEQUENCE, SEEN, NEED, WANT, TURN, NEXT = 1, 2, 3, 4, 5, 6, 7, 8

@@ -26,7 +26,7 @@ local returned = string.find(ARGV[9], 'r', 1, true)
 local leaving = string.find(ARGV[9], 'l', 1, true)
 local released, spent = ARGV[10], ARGV[11]
 
--- The constants of turnout.shared.timing.
+-- The constants of turnout.shared.leases.timing.
 local beat = math.min(500, math.max(20, math.floor(window / 80)))
 local grain = math.max(1, math.floor(window / 100))
 local hold, gather = 4 * beat, 3 * beat

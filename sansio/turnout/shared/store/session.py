@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TurnoutError
-from turnout.shared.resp import RespError, RespParser, RespPush, RespValue, encode_command
+from turnout.shared.store.resp import RespError, RespParser, RespPush, RespValue, encode_command
 
 __all__ = ["Answer", "LoginRefused", "Message", "Moved", "Ready", "ScriptCall", "Session", "SessionEvent", "Snapshot",
            "StoreFailed"]  # fmt: skip

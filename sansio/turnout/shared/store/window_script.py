@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from turnout.errors import RemoteProtocolError
 from turnout.shared.messages import Pairs, WindowReply, WindowRequest
-from turnout.shared.resp import RespValue
+from turnout.shared.store.resp import RespValue
 
 __all__ = ["window_arguments", "window_reply"]
 

@@ -16,10 +16,10 @@ from typing import Final, Literal
 import attrs
 
 from turnout.shared.bell import Bell
-from turnout.shared.demand import Demand
+from turnout.shared.leases.demand import Demand
+from turnout.shared.leases.timing import BALANCE_BEAT, BALANCE_HEARTBEAT, BALANCE_PAUSE
+from turnout.shared.leases.window import SLOW_STORE, FailMode
 from turnout.shared.messages import BalanceKind, BalanceReply, BalanceRequest
-from turnout.shared.timing import BALANCE_BEAT, BALANCE_HEARTBEAT, BALANCE_PAUSE
-from turnout.shared.window_lease import SLOW_STORE, FailMode
 
 __all__ = ["BalanceLease", "Reservation", "Verdict"]
 

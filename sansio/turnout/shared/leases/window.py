@@ -18,10 +18,10 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from turnout.shared.bell import Bell
-from turnout.shared.demand import Demand
+from turnout.shared.leases.demand import Demand
+from turnout.shared.leases.spend_ledger import Block, News, SpendLedger, Taken
+from turnout.shared.leases.timing import WindowTiming
 from turnout.shared.messages import WindowReply, WindowRequest
-from turnout.shared.spend_ledger import Block, News, SpendLedger, Taken
-from turnout.shared.timing import WindowTiming
 
 __all__ = ["FailMode", "Taken", "WindowLease", "default_burst"]
 

@@ -1,0 +1,1 @@
+"""The parts of shared amounts that one process holds: windows of rate limits, balances, and probes."""
