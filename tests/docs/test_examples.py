@@ -13,7 +13,7 @@ from tests.docs.pages import README, ROOT, programs, run
 from turnout.config.settings import Settings
 from turnout.providers import CATALOG, ModelRule, OpenAICompat, ProviderSpec
 from turnout.simulation import read_scenario, simulate
-from turnout_io.cli.providers import markdown_matrix
+from turnout_io.cli.commands.providers import markdown_matrix
 from turnout_io.sandbox import Fault, Sandbox
 
 INSTALLED = ROOT / "transports" / "turnout_io"

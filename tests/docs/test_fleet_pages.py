@@ -10,7 +10,7 @@ import yaml
 
 from tests.transports.shared.test_link import ACL
 from turnout.config.shared_settings import SharedSettings, read_shared
-from turnout_io.cli.batch import batch
+from turnout_io.cli.commands.batch import batch
 
 DOCS = Path(__file__).parents[2] / "docs"
 FLEET, BATCH = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("fleet", "batch"))

@@ -170,7 +170,7 @@ def test_rows_that_have_no_batch_api(source: Path, target: Path, model: str, pro
 def test_the_command_refuses_what_a_batch_api_cannot_do(source: Path, target: Path) -> None:
     from click.testing import CliRunner
 
-    from turnout_io.cli.batch import batch
+    from turnout_io.cli.commands.batch import batch
 
     for options in (
         ["--via", "provider", "--route", "fast"],

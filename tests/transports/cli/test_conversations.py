@@ -12,7 +12,13 @@ import pytest
 from tests.transports.cli.terminal import Terminal
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.messages import Image, Message
-from turnout_io.cli.chat.conversations import Conversation, ConversationsError, keep, last_conversation, read_turns
+from turnout_io.cli.commands.chat.conversations import (
+    Conversation,
+    ConversationsError,
+    keep,
+    last_conversation,
+    read_turns,
+)
 from turnout_io.sandbox import Sandbox
 
 

@@ -24,7 +24,7 @@ from turnout.trace.entries import (
     Skipped,
     Started,
 )
-from turnout_io.cli.traces.page import page_of
+from turnout_io.cli.commands.traces.page import page_of
 from turnout_io.recorder import TraceRecorder
 
 TAGS = {

@@ -55,7 +55,7 @@ class Commands(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = getattr(importlib.import_module(f"turnout_io.cli.{module}"), cmd_name)
+        command: click.Command = getattr(importlib.import_module(f"turnout_io.cli.commands.{module}"), cmd_name)
         return command
 
     def resolve_command(

@@ -45,7 +45,7 @@ def explain(
       turnout explain "Hello?" -m openai/gpt-4o-mini -m gemini/gemini-2.5-flash
     """
     if models:
-        from turnout_io.cli.chat.dry_run import print_plan
+        from turnout_io.cli.commands.chat.dry_run import print_plan
         from turnout_io.cli.router import open_session
 
         with one_line(), open_session(config, env_file, prices=True) as session:
@@ -113,7 +113,7 @@ def view(file: str, output: str | None, number: int, line: int | None, failed: b
       turnout trace view calls.jsonl --failed -o failed.html --open
       turnout trace view calls.jsonl --line 7 -o - > call.html
     """
-    from turnout_io.cli.traces.page import MARK, page_of
+    from turnout_io.cli.commands.traces.page import MARK, page_of
 
     calls = 0
     shown: deque[tuple[int, Trace]] = deque(maxlen=number)

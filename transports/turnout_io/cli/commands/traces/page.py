@@ -66,7 +66,7 @@ def page_of(name: str, calls: Sequence[tuple[int, Trace]], left_out: int = 0) ->
     title = _text(f"{len(calls)} call{'' if len(calls) == 1 else 's'} of {name}")
     legend = "".join(f'<span><i class="{kind}"></i>{_text(words)}</span>' for kind, words in _LEGEND)
     body = "\n".join(_call(number, trace, opened=index < OPEN_CALLS) for index, (number, trace) in enumerate(calls))
-    style = (files("turnout_io") / "cli" / "traces" / "page.css").read_text("utf-8")
+    style = (files("turnout_io.cli.commands.traces") / "page.css").read_text("utf-8")
     return f"""<!doctype html>
 <html lang="en">
 <head>

@@ -8,8 +8,8 @@ from datetime import datetime
 import click
 
 from turnout.messages import Role
-from turnout_io.cli.chat.conversations import Turn, conversations_file, read_turns
-from turnout_io.cli.chat.output import printable
+from turnout_io.cli.commands.chat.conversations import Turn, conversations_file, read_turns
+from turnout_io.cli.commands.chat.output import printable
 from turnout_io.cli.defaults import user_folder
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import JSON

@@ -44,7 +44,7 @@ def demo(interval: float) -> None:
 
     No key and no network are needed: a sandbox plays the providers.
     """
-    from turnout_io.cli.chat.output import print_stream
+    from turnout_io.cli.commands.chat.output import print_stream
     from turnout_io.sandbox import Fault, Sandbox
     from turnout_io.sync import Router
 

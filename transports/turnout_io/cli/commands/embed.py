@@ -15,7 +15,7 @@ import click
 
 from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
-from turnout_io.cli.chat.prompt import read_stdin
+from turnout_io.cli.commands.chat.prompt import read_stdin
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODELS, SANDBOX, TIMEOUT
 from turnout_io.cli.router import open_session

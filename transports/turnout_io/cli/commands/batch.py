@@ -23,9 +23,9 @@ from turnout_io.batch.files import BatchFiles, describe_models
 from turnout_io.batch.output_file import OutputLocked
 from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
+from turnout_io.cli.commands.provider_batch import cancel_batches, run_via_provider
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
-from turnout_io.cli.provider_batch import cancel_batches, run_via_provider
 from turnout_io.drivers.hedging import HedgingRouter
 
 __all__ = ["batch"]

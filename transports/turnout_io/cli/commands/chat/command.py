@@ -12,15 +12,15 @@ import click
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.messages import Message, Role
-from turnout_io.cli.chat.conversations import (
+from turnout_io.cli.commands.chat.conversations import (
     Conversation,
     ConversationsError,
     conversations_file,
     keep,
     last_conversation,
 )
-from turnout_io.cli.chat.dry_run import print_plan
-from turnout_io.cli.chat.output import (
+from turnout_io.cli.commands.chat.dry_run import print_plan
+from turnout_io.cli.commands.chat.output import (
     first_code_block,
     print_notes,
     print_stream,
@@ -28,7 +28,7 @@ from turnout_io.cli.chat.output import (
     reply_fields,
     usage_line,
 )
-from turnout_io.cli.chat.prompt import read_question, response_format_of, with_settings
+from turnout_io.cli.commands.chat.prompt import read_question, response_format_of, with_settings
 from turnout_io.cli.defaults import user_folder
 from turnout_io.cli.errors import CallFailed, WrongUsage, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, EXPLAIN, JSON, MODELS, SANDBOX, TIMEOUT
