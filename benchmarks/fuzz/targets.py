@@ -16,9 +16,9 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.documents import DocumentError, decode_text, parse_yaml
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.config.settings import Settings, SettingsError
-from turnout.documents import DocumentError, decode_text, parse_yaml
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TransportError, TurnoutError
 from turnout.events import Event
 from turnout.framing.eventstream import EventStreamParser

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
-from turnout._serialization import Plain
+from turnout._utils.serialization import Plain
 from turnout.messages import Audio, Image, Message, Refusal, ToolCall
 
 if TYPE_CHECKING:

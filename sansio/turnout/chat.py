@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._validation import (
+from turnout._utils.validation import (
     as_tuple,
     deep_copy,
     instance,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from turnout._serialization import Plain
-from turnout._validation import as_tuple, instance, instances, integer, non_empty
+from turnout._utils.serialization import Plain
+from turnout._utils.validation import as_tuple, instance, instances, integer, non_empty
 from turnout.answers import RateLimit, Usage, or_empty
 from turnout.chat import ModelConfig, as_model, as_models
 

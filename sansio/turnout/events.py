@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
-from turnout._serialization import Plain
+from turnout._utils.serialization import Plain
 from turnout.answers import FinishReason, Usage
 from turnout.messages import Audio, Image, Opaque, ToolCall
 

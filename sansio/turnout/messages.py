@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from turnout._serialization import to_plain
-from turnout._validation import as_tuple, deep_copy, instances, json_values, non_empty, string, where
+from turnout._utils.serialization import to_plain
+from turnout._utils.validation import as_tuple, deep_copy, instances, json_values, non_empty, string, where
 from turnout.parts import (
     PARTS,
     Audio,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import attrs
 
-from turnout._serialization import to_plain
-from turnout._validation import deep_copy, json_values, string
+from turnout._utils.serialization import to_plain
+from turnout._utils.validation import deep_copy, json_values, string
 
 if TYPE_CHECKING:
     from typing import Protocol

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import attrs
 
-from turnout._names import NameTable
-from turnout._validation import CheckedFields, number
+from turnout._utils.names import NameTable
+from turnout._utils.validation import CheckedFields, number
 from turnout.chat import ModelConfig, Usage
 
 __all__ = ["Price", "by_model"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout._serialization import Plain
+from turnout._utils.serialization import Plain
 from turnout.answers import RateLimit, or_empty
 from turnout.chat import ModelConfig
 

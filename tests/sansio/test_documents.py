@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout.documents import DocumentError, decode_text, parse_json, parse_yaml
+from turnout._utils.documents import DocumentError, decode_text, parse_json, parse_yaml
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from turnout._utils.documents import DocumentError, decode_text, parse_yaml
 from turnout.config.settings import Settings, SettingsError
-from turnout.documents import DocumentError, decode_text, parse_yaml
 from turnout.providers import ProviderSpec
 
 __all__ = ["load_settings", "read_variables", "read_yaml"]

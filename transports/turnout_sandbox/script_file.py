@@ -24,7 +24,7 @@ from typing import Any
 
 import attrs
 
-from turnout.documents import DocumentError, decode_text, parse_json, parse_yaml
+from turnout._utils.documents import DocumentError, decode_text, parse_json, parse_yaml
 from turnout.errors import LocalProtocolError
 from turnout_sandbox.faults import Fault
 

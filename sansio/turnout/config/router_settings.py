@@ -36,7 +36,7 @@ from typing import Any
 
 import attrs
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.chat import ModelConfig
 from turnout.config.values import (
     SettingsError,

@@ -27,7 +27,7 @@ from typing import Any
 
 import attrs
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.config.router_settings import read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, snake_case, text_of

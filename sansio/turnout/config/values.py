@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.redaction import Secret
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnout._serialization import as_mapping, each, from_plain
+from turnout._utils.serialization import as_mapping, each, from_plain
 from turnout.messages import Message, Role, ToolCall
 from turnout.parts import PARTS, Audio, File, Image, Part, Refusal, Text, Thinking
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 
 __all__ = [
     "CLOSE",

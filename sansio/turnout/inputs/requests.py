@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from turnout._validation import deep_copy
+from turnout._utils.validation import deep_copy
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.inputs.keywords import ARGUMENT_OF, CALL, MODEL, REQUEST, unknown_keyword

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from turnout._serialization import as_mapping
+from turnout._utils.serialization import as_mapping
 from turnout.chat import ResponseFormat
 
 __all__ = ["response_format_of"]

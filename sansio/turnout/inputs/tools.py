@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from turnout._serialization import as_mapping
-from turnout._validation import as_tuple
+from turnout._utils.serialization import as_mapping
+from turnout._utils.validation import as_tuple
 from turnout.messages import Tool, ToolChoice
 
 __all__ = ["tool_choice_of", "tool_of", "tools_of"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from turnout._names import account_of
+from turnout._utils.names import account_of
 from turnout.providers.auth import KeySource
 from turnout.providers.catalog.known import CATALOG
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec, ReasoningReplay

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from turnout._names import ACCOUNT_MARK
+from turnout._utils.names import ACCOUNT_MARK
 from turnout.chat import Capability, ChatRequest, ChatResponse
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.http import Headers, HttpRequest

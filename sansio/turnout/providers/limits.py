@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from turnout._validation import integer
+from turnout._utils.validation import integer
 
 __all__ = ["ResponseLimits"]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
-from turnout._names import NameTable, did_you_mean
+from turnout._utils.names import NameTable, did_you_mean
 from turnout.chat import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
 from turnout.errors import (
     CapabilityUnsupported,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.chat import ChatRequest, ModelConfig, ProviderStatus, names_of
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import LocalProtocolError, ProviderNotRegistered

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from turnout._serialization import Plain
+from turnout._utils.serialization import Plain
 from turnout.answers import ChatResponse, Usage
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import integer, non_empty, one_of
+from turnout._utils.validation import integer, non_empty, one_of
 from turnout.errors import RemoteProtocolError
 from turnout.shared.bell import Bell
 from turnout.shared.leases.balance import BalanceLease

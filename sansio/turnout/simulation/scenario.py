@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import as_tuple, integer, non_empty, number
+from turnout._utils.validation import as_tuple, integer, non_empty, number
 from turnout.chat import ModelConfig
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy

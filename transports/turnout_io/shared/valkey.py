@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from turnout._validation import number
+from turnout._utils.validation import number
 from turnout.config.shared_settings import SharedSettings
 from turnout.config.values import SettingsError
 from turnout.routing.policy.settings import Policy

@@ -26,7 +26,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
-from turnout.documents import DocumentError, decode_text, parse_json
+from turnout._utils.documents import DocumentError, decode_text, parse_json
 from turnout.errors import (
     ConnectFailed,
     Disconnected,

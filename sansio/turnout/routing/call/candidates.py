@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from turnout._names import vendor_of
+from turnout._utils.names import vendor_of
 from turnout.chat import Capability, ModelConfig
 from turnout.errors import CapabilityUnsupported, ProviderNotRegistered, RoutingError
 from turnout.failures import FailureClass

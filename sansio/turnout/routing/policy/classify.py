@@ -9,7 +9,7 @@ from types import MappingProxyType
 import attrs
 
 from turnout import errors
-from turnout._validation import integer, number
+from turnout._utils.validation import integer, number
 from turnout.failures import FailureClass
 
 __all__ = ["RULES", "Action", "Rule", "classify"]

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from turnout._validation import CheckedFields
+from turnout._utils.validation import CheckedFields
 
 __all__ = ["Stated", "merged"]
 

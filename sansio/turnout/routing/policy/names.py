@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 
-from turnout._names import did_you_mean, matches
+from turnout._utils.names import did_you_mean, matches
 from turnout.routing.policy.settings import Policy
 
 __all__ = ["check_names"]

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._validation import instance, instances, integer, non_empty, number
+from turnout._utils.validation import instance, instances, integer, non_empty, number
 from turnout.chat import ROUTE, ModelConfig, as_model
 from turnout.routing.policy.settings import Policy
 

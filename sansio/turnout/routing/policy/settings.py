@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._names import NameTable, did_you_mean, vendor_of
-from turnout._validation import CheckedFields, instance, integer, mapping_to, number, one_of
+from turnout._utils.names import NameTable, did_you_mean, vendor_of
+from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of
 from turnout.chat import ModelConfig, as_model
 from turnout.failures import FailureClass
 from turnout.prices import Price

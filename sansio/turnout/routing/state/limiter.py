@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from turnout._names import NameTable, vendor_of
+from turnout._utils.names import NameTable, vendor_of
 from turnout.routing.policy.settings import Limit
 from turnout.routing.state.limits import (
     Booking,

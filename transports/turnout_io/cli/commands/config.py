@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.chat import ModelConfig
 from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import KEYS, Defaults, change_text, user_file, write_atomically

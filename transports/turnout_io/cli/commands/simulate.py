@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import click
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.config.values import SettingsError
 from turnout.simulation import read_scenario
 from turnout.simulation import simulate as run

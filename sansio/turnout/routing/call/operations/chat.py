@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from turnout._validation import instance
+from turnout._utils.validation import instance
 from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import Audio, File, Image, Message, Role, Text

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import attrs
 
-from turnout._validation import instance
+from turnout._utils.validation import instance
 from turnout.chat import Capability, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.errors import ProviderError, RemoteProtocolError, TurnoutError

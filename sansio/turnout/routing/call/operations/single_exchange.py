@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from turnout._validation import instance
+from turnout._utils.validation import instance
 from turnout.chat import Capability, ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.providers.protocol import Exchange, Provider, Reranker, TokenCounter

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 import click
 
-from turnout._names import did_you_mean
+from turnout._utils.names import did_you_mean
 from turnout.chat import ModelConfig, ResponseFormat
 from turnout.messages import Audio, File, Image, Message, Part, Text
 from turnout.providers.decoding.media import media_type_of

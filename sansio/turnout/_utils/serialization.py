@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from turnout._validation import deep_copy
+from turnout._utils.validation import deep_copy
 
 
 class Plain:

@@ -1,0 +1,1 @@
+"""What many modules use and no user imports: validators, plain values, tables of names, files of text."""
