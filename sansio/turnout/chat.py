@@ -21,9 +21,9 @@ from turnout._utils.validation import (
     one_of_or_none,
     where,
 )
-from turnout.answers import ChatResponse, FinishReason, RateLimit, RateWindow, Usage
-from turnout.extras import merge_extra
 from turnout.messages import Message, Tool, ToolChoice
+from turnout.types.extras import merge_extra
+from turnout.types.response import ChatResponse, FinishReason, RateLimit, RateWindow, Usage
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -103,7 +103,7 @@ class ModelConfig(_Named):
         reasoning_effort: none, minimal, low, medium, high, xhigh, max or default, as the model knows them.
         timeout: Seconds for the whole call, if this is its primary model. The timeout of the call replaces it.
         extra: Fields that are merged into the provider's request body, over what Turnout wrote. Those under the name
-            of a dialect or a provider (`turnout.extras`) are for that one alone.
+            of a dialect or a provider (`turnout.types.extras`) are for that one alone.
     """
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnout.answers import or_empty
 from turnout.failures import Phase, Timer
+from turnout.types.response import or_empty
 
 if TYPE_CHECKING:
     from turnout.chat import ChatResponse

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import attrs
 
 from turnout._utils.serialization import Plain
-from turnout.answers import FinishReason, Usage
 from turnout.messages import Audio, Image, Opaque, ToolCall
+from turnout.types.response import FinishReason, Usage
 
 if TYPE_CHECKING:
-    from turnout.answers import ChatResponse
+    from turnout.types.response import ChatResponse
 
 __all__ = [
     "CONTENT",

@@ -12,7 +12,7 @@ import attrs
 
 from turnout._utils.serialization import to_plain
 from turnout._utils.validation import as_tuple, deep_copy, instances, json_values, non_empty, string, where
-from turnout.parts import (
+from turnout.types.parts import (
     PARTS,
     Audio,
     Commentary,
@@ -61,7 +61,7 @@ class ToolCall:
         name: The name of the tool.
         arguments: JSON text exactly as the model wrote it (an empty text becomes "{}"). It may be truncated or invalid.
         signature: A provider's proof that goes back with this call (see `Message.origin`).
-        extra: Fields of one vendor (`turnout.extras`).
+        extra: Fields of one vendor (`turnout.types.extras`).
     """
 
     id: str = attrs.field(validator=non_empty)
@@ -127,9 +127,9 @@ class Tool:
         description: The purpose of the tool, for the model.
         parameters: The JSON Schema of one object.
         strict: True if the provider must ensure that the arguments match the schema.
-        extra: Fields of one vendor (`turnout.extras`). A whole definition of the vendor's own makes it a tool that
-            runs there: `Tool("search", extra={"anthropic": {"type": "web_search_20250305"}})`. Without description
-            and parameters, providers without a definition do not receive it.
+        extra: Fields of one vendor (`turnout.types.extras`). A whole definition of the vendor's own makes it a tool
+            that runs there: `Tool("search", extra={"anthropic": {"type": "web_search_20250305"}})`. Without
+            description and parameters, providers without a definition do not receive it.
     """
 
     name: str = attrs.field(validator=[_tool_name, non_empty])
@@ -228,9 +228,9 @@ class Message(_Kept):
         name: The name of the tool on a tool turn. Gemini needs it. If it is missing, it is taken from the call in the
             conversation.
         is_error: True on a tool turn if the tool failed.
-        extra: Fields of one vendor (`turnout.extras`): `extra={"anthropic": {"cache_control": {…}}}`. Parts, calls and
-            tools have the same field. Fields without a vendor's name go to every provider. Those of a response go only
-            to the provider family that sent it.
+        extra: Fields of one vendor (`turnout.types.extras`): `extra={"anthropic": {"cache_control": {…}}}`. Parts,
+            calls and tools have the same field. Fields without a vendor's name go to every provider. Those of a
+            response go only to the provider family that sent it.
         origin: The provider family that made an assistant turn. Signatures, thinking and opaque parts go back
             unchanged to this family, and to no other.
     """

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout import contract
-from turnout.answers import ChatResponse, FinishReason, Usage
 from turnout.chat import Capability, ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.events import End, Reasoning, Restarted, Token, ToolCallReady
 from turnout.messages import Image, Message, Role, Text, Thinking, Tool, ToolCall
+from turnout.types.response import ChatResponse, FinishReason, Usage
 
 MODEL = ModelConfig("openai", "gpt-4o-mini")
 SEARCH = Tool("search", "Searches.", {"type": "object"})

@@ -7,7 +7,7 @@ from typing import Any
 
 from turnout._utils.serialization import as_mapping, each, from_plain
 from turnout.messages import Message, Role, ToolCall
-from turnout.parts import PARTS, Audio, File, Image, Part, Refusal, Text, Thinking
+from turnout.types.parts import PARTS, Audio, File, Image, Part, Refusal, Text, Thinking
 
 __all__ = ["message_of", "messages_of"]
 

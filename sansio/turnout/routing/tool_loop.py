@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 
 from turnout._utils.serialization import Plain
-from turnout.answers import ChatResponse, Usage
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
 from turnout.messages import Message, Tool, ToolCall
 from turnout.routing.call.operations.results import sum_usage
 from turnout.typed.function import FunctionTool, function_tool, result_text
+from turnout.types.response import ChatResponse, Usage
 
 __all__ = [
     "ToolLoop",

@@ -1,7 +1,7 @@
 """The fields of a request that Turnout's vocabulary does not have.
 
 Most of them belong to one protocol. They go into `extra` under the name of that protocol, so that a provider receives
-them only if it speaks it (`turnout.extras`). Fields that no provider can receive are left out and named.
+them only if it speaks it (`turnout.types.extras`). Fields that no provider can receive are left out and named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from turnout.serving.fields import Fields
 __all__ = ["Leftovers"]
 
 _INDEX: Final = re.compile(r"\[\d+\]")
-# A mark that several protocols have under one name, outside every scope: `turnout.extras` knows its owners.
+# A mark that several protocols have under one name, outside every scope: `turnout.types.extras` knows its owners.
 _SHARED: Final = {"cache_control": frozenset({"anthropic", "bedrock", "openrouter", "openai-compatible"})}
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from turnout.answers import FinishReason
 from turnout.chat import ChatResponse
 from turnout.typed.schema import is_pydantic
+from turnout.types.response import FinishReason
 
 __all__ = ["parse_answer", "parse_text"]
 

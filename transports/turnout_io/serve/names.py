@@ -25,7 +25,7 @@ class ModelNames:
         routes: The names of the router's routes.
         providers: The names of the router's providers.
         allows_any: True if `provider/model` is valid without an alias.
-        scopes: The scopes of each provider's own fields (`turnout.extras`), by its name.
+        scopes: The scopes of each provider's own fields (`turnout.types.extras`), by its name.
     """
 
     aliases: Mapping[str, AliasSettings]

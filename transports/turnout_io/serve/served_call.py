@@ -70,7 +70,7 @@ class ServedCall:
         started_at: Seconds of trio's clock.
         first_content_at: Seconds of trio's clock. None if no content was sent.
         writer: The writer of a stream that the gateway cut because it stops, for the error at its end.
-        scopes: The scopes of each provider's own fields (`turnout.extras`), by its name.
+        scopes: The scopes of each provider's own fields (`turnout.types.extras`), by its name.
     """
 
     request: ServedRequest

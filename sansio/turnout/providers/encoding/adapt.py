@@ -3,7 +3,7 @@
 Every dialect builds its body from the adapted request. What does not depend on the dialect's shape is decided here, so
 that it holds for all of them:
 
-- a field in an `extra` reaches the provider of its scope (`turnout.extras`); the flat fields of an assistant's
+- a field in an `extra` reaches the provider of its scope (`turnout.types.extras`); the flat fields of an assistant's
   message that a provider made go back to that provider only;
 - a tool that runs at a provider is sent to the providers that it has a definition for;
 - parts of an assistant's turn that the provider's turns cannot hold are left out or put into words;
@@ -22,7 +22,6 @@ import attrs
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
-from turnout.extras import scoped_fields
 from turnout.messages import (
     Audio,
     Commentary,
@@ -40,6 +39,7 @@ from turnout.messages import (
 from turnout.providers.encoding.call_ids import with_unique_ids
 from turnout.providers.encoding.hosted_tools import hosted_name, is_hosted, own_definition
 from turnout.providers.encoding.tool_names import ToolNameRule, wire_names
+from turnout.types.extras import scoped_fields
 
 __all__ = ["AdaptedRequest", "Target", "adapt", "adapt_model", "caller_names", "given", "omitted"]
 

@@ -15,8 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.extras import SCOPES, scoped_fields
 from turnout.messages import Tool
+from turnout.types.extras import SCOPES, scoped_fields
 
 __all__ = ["hosted_name", "is_hosted", "own_definition"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from turnout import ModelConfig
-from turnout.extras import SCOPES, merge_extra, scoped_fields
 from turnout.providers import CATALOG
+from turnout.types.extras import SCOPES, merge_extra, scoped_fields
 
 
 def test_scopes_are_the_dialects_and_the_providers_of_the_catalog() -> None:

@@ -1,0 +1,1 @@
+"""The classes of requests and responses. Programs import them from `turnout`, `turnout.chat` and `turnout.messages`."""
