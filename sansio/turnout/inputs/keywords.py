@@ -24,7 +24,7 @@ MODEL = frozenset(field.name for field in attrs.fields(ModelConfig)[2:])
 """The settings of a model."""
 REQUEST = frozenset(field.name for field in attrs.fields(ChatRequest)[2:])
 """The fields of a request besides its model and its messages."""
-CALL = ("timeout", "policy", "affinity", "api_keys")
+CALL = ("timeout", "policy", "affinity", "api_keys", "priority")
 """The keywords of every call."""
 ARGUMENT_OF = {
     "collect": "chat",

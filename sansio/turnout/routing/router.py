@@ -31,6 +31,7 @@ from turnout.routing.policy.affinity import affinity_text
 from turnout.routing.policy.layers import PolicyLayers
 from turnout.routing.policy.names import check_names
 from turnout.routing.policy.plan import Plan
+from turnout.routing.policy.priority import seconds_behind
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry, no_candidate
@@ -277,6 +278,7 @@ class RouterCore:
         trace = Trace(operation.name, names_of(named), wall, seed, deadline, operation.metadata)
         trace.entries += expansion.entries
         trace.rules = self._rules_of(policy)
+        trace.priority = options.priority
         selector = CandidateSelector(
             Plan([], policy, deadline, seed),
             [],
@@ -286,6 +288,7 @@ class RouterCore:
             CostTracker(operation, policy.max_cost),
             TraceWriter(trace, now),
             CandidateFinder(self._registry, expansion, operation.needs, options, self._layers, wall),
+            behind=seconds_behind(options.priority, deadline),
         )
         call = Call(operation, selector, concurrent, self.scheduler, policy, now + deadline, total_deadline)
         models = expansion.models

@@ -50,6 +50,7 @@ class Trace:
         metadata: The caller's own labels from the request.
         rules: The settings behind the decisions: the fields of the policy that differ from the defaults, and the
             usable candidates that were looked at.
+        priority: Of the call: 0 is served first while calls wait, "batch" is 6.
         entries: Facts and decisions; their `at` is in seconds from the start.
         outcome: The metadata of the response, for `on_trace`: finish reason, id, served model and token counts. It is
             empty before the call has ended, and it is not stored.
@@ -63,6 +64,7 @@ class Trace:
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     rules: dict[str, Any] = attrs.field(factory=dict)
     entries: list[Entry] = attrs.field(factory=list)
+    priority: float = 0.0
     outcome: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     @property
@@ -92,6 +94,7 @@ class Trace:
             "started_at": self.started_at,
             "seed": self.seed,
             "deadline": self.deadline if math.isfinite(self.deadline) else None,
+            "priority": self.priority,
             "metadata": dict(self.metadata),
             "rules": dict(self.rules),
             "entries": [{"kind": entry.kind, **msgspec.structs.asdict(entry)} for entry in self.entries],
@@ -116,6 +119,7 @@ class Trace:
                 dict(recorded["metadata"]),
                 dict(recorded["rules"]),
                 [_entry(entry) for entry in recorded["entries"]],
+                float(recorded.get("priority", 0.0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(f"the trace is incomplete: {type(error).__name__}: {error}") from error
@@ -124,7 +128,8 @@ class Trace:
         """Return the trace as text: one line for each entry, with seconds from the start."""
         if not self.operation:
             return "no attempt was made"
-        lines = [f"{self.operation} over {', '.join(self.candidates)}"]
+        priority = f", with priority {self.priority:g}" if self.priority else ""
+        lines = [f"{self.operation} over {', '.join(self.candidates)}{priority}"]
         lines += [f"{entry.at:8.3f} s  {describe(entry)}" for entry in self.entries]
         return "\n".join(lines)
 

@@ -19,6 +19,7 @@ from turnout.batch.rows import BatchRow, RowReader
 from turnout.chat import ModelConfig
 from turnout.prices import Price
 from turnout.routing.policy.settings import Limit, Policy
+from turnout.trace import Trace
 from turnout_io.asyncio import Router as AsyncioRouter
 from turnout_io.batch import Control, run
 from turnout_io.sync import Router as SyncRouter
@@ -73,6 +74,13 @@ def answer(
             return await run(router, rows, sink or write, **options)
 
     return (asyncio.run(main()) if driver == "asyncio" else trio.run(main)), written
+
+
+@on_every_driver
+def test_rows_have_the_priority_of_a_batch(driver: str, sandbox: Sandbox) -> None:
+    traces: list[Trace] = []
+    answer(driver, sandbox, some_rows(3), policy={"on_trace": traces.append})
+    assert [trace.priority for trace in traces] == [6.0] * 3
 
 
 @on_every_driver

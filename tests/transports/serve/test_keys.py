@@ -18,6 +18,7 @@ from turnout.prices import Price
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.serving import RequestRejected
+from turnout.trace import Trace
 from turnout_io.serve import BudgetSettings, KeySettings
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.keys import Client, Keyring, period_of
@@ -100,6 +101,19 @@ async def test_the_models_of_a_key(models: Any, allow: str | None, name: str, st
         listed = {model["id"] for model in (await client.ask("GET", "/v1/models", headers=AUTHORIZED)).json["data"]}
         if "*" not in name and "/" not in name:
             assert (name in listed) is (status == 200)
+
+
+@pytest.mark.parametrize(("fields", "number"), [({}, 0.0), ({"priority": "batch"}, 6.0), ({"priority": 2}, 2.0)])
+@in_memory
+async def test_the_calls_of_a_key_have_its_priority(fields: dict[str, Any], number: float) -> None:
+    async with world(with_key(**fields)) as w:
+        traces: list[Trace] = []
+        w.gateway.router._on_trace = traces.append
+        w.upstream.add(document(), chunks("Hello"))
+        client = w.client()
+        await client.chat(model="fast", headers=AUTHORIZED)
+        await client.chat(model="fast", headers=AUTHORIZED, stream=True)
+        assert [trace.priority for trace in traces] == [number, number]
 
 
 @in_memory

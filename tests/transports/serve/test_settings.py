@@ -106,6 +106,8 @@ def test_every_setting() -> None:
         ({"keys": [{"name": "a", "key": "x", "budget": {}}]}, "serve.keys[0].budget.amount"),
         ({"keys": [{"name": "a", "key": "x", "budget": {"amount": 0}}]}, "serve.keys[0].budget.amount"),
         ({"keys": [{"name": "a", "key": "x", "budget": {"amount": 1, "per": "year"}}]}, "serve.keys[0].budget.per"),
+        ({"keys": [{"name": "a", "key": "x", "priority": "urgent"}]}, "serve.keys[0].priority: priority must be"),
+        ({"keys": [{"name": "a", "key": "x", "priority": -1}]}, "serve.keys[0].priority: priority must be"),
         ({"tlsKey": "key.pem"}, "serve.tlsCertificate"),
     ],
 )

@@ -238,9 +238,9 @@ class _TaskRun:
         try:
             request = call.inbound.request
             if isinstance(request, EmbeddingRequest):
-                response: Any = await router.embed(request, policy=worker.policy)
+                response: Any = await router.embed(request, policy=worker.policy, priority="batch")
             else:
-                response = await router.chat(request, policy=worker.policy)
+                response = await router.chat(request, policy=worker.policy, priority="batch")
         except TurnoutError as error:
             worker.failed(call, error, now())
         except BaseException:
@@ -274,9 +274,9 @@ def _run_threads(router: SyncRouter, worker: Worker, concurrency: int, control: 
         try:
             request = call.inbound.request
             if isinstance(request, EmbeddingRequest):
-                response = router.embed(request, policy=worker.policy)
+                response = router.embed(request, policy=worker.policy, priority="batch")
             else:
-                response = router.chat(request, policy=worker.policy)
+                response = router.chat(request, policy=worker.policy, priority="batch")
         except TurnoutError as error:
             failure = error
         except BaseException:

@@ -9,6 +9,7 @@ from turnout.chat import ModelConfig
 from turnout.inputs.types import ModelSettings, RequestSettings, ResponseFormatLike, ToolChoiceLike
 from turnout.messages import Tool
 from turnout.providers.auth import AccessToken
+from turnout.routing.policy.priority import Priority
 from turnout.routing.policy.settings import Policy
 from turnout.typed.function import FunctionTool
 
@@ -24,6 +25,7 @@ class CallSettings(TypedDict, total=False):
     policy: Policy | None
     affinity: str | bool | None
     api_keys: Mapping[str, AccessToken] | None
+    priority: Priority
 
 
 class RunSettings(ModelSettings, CallSettings, total=False):

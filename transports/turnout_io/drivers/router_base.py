@@ -47,7 +47,7 @@ class _Abandoned(Protocol):
 RunT = TypeVar("RunT", bound=_Abandoned)
 
 
-CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys")
+CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys", "priority")
 _COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 _ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "shared"))
 

@@ -53,7 +53,7 @@ async def serve_whole(call: ServedCall, inbound: InboundChat, router: Router, de
     Raises:
         TurnoutError: No provider could answer.
     """
-    response = await router.chat(inbound.request, timeout=deadlines.timeout)
+    response = await router.chat(inbound.request, timeout=deadlines.timeout, priority=call.priority)
     call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
     body = call.dialect.build_response(inbound, response, answerer_of(call.answered))
     ignored = inbound.not_received(call.scopes_of(response.model))
@@ -130,7 +130,9 @@ async def serve_stream(
     writer: StreamWriter = early
     active.add(entry)
     try:
-        stream = router.stream(inbound.request, timeout=deadlines.timeout, total_timeout=deadlines.total)
+        stream = router.stream(
+            inbound.request, timeout=deadlines.timeout, total_timeout=deadlines.total, priority=call.priority
+        )
         try:
             async with stream:
                 call.first_content_at = trio.current_time()

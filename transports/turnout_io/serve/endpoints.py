@@ -214,7 +214,8 @@ class Endpoints:
             self.accounts.settle(call, admission)
 
     async def _embed(self, call: ServedCall, inbound: InboundEmbedding) -> None:
-        response = await self.router.embed(inbound.request, timeout=self._deadlines(call).timeout)
+        timeout = self._deadlines(call).timeout
+        response = await self.router.embed(inbound.request, timeout=timeout, priority=call.priority)
         call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
         headers = [*JSON_HEADERS, *call.headers(inbound.ignored)]
         await call.responder.send_whole(200, headers, build_embedding_response(inbound, response))

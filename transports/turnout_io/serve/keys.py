@@ -122,6 +122,11 @@ class Client:
         """The budget of this key."""
         return self.settings.budget if self.settings is not None else None
 
+    @property
+    def priority(self) -> float:
+        """The priority of its calls."""
+        return self.settings.priority if self.settings is not None else 0.0
+
     def spent(self, wall: float) -> float:
         """Return the spending of the key in the present period through this gateway."""
         if self.budget is not None and (period := period_of(self.budget.per, wall)) != self._period:

@@ -94,6 +94,11 @@ class ServedCall:
         """The dialect of the path."""
         return dialect_of(self.path)
 
+    @property
+    def priority(self) -> float:
+        """The priority of the client's calls."""
+        return self.client.priority if self.client is not None else 0.0
+
     def scopes_of(self, model: ModelConfig) -> tuple[str, ...]:
         """Return the scopes of the provider of a model."""
         return self.scopes.get(model.provider, ())

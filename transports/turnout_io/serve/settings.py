@@ -35,6 +35,7 @@ from turnout.config.values import (
     text_of,
     whole_number,
 )
+from turnout.routing.policy.priority import priority_number
 
 __all__ = [
     "Address",
@@ -93,6 +94,7 @@ class KeySettings:
         tokens_per_minute: Tokens of prompts and answers in any minute.
         max_concurrency: Calls at the same time.
         budget: The money that it can spend.
+        priority: Of its calls while calls wait for a provider: 0 is served first (`turnout.routing.policy.priority`).
     """
 
     name: str
@@ -102,6 +104,7 @@ class KeySettings:
     tokens_per_minute: int | None = None
     max_concurrency: int | None = None
     budget: BudgetSettings | None = None
+    priority: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -245,6 +248,13 @@ def _budget(value: object, where: str) -> BudgetSettings:
     return BudgetSettings(amount=amount, per=per)
 
 
+def _priority(value: object, where: str) -> float:
+    try:
+        return priority_number(value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
 _KEY: Final = (
     "name",
     "key",
@@ -254,6 +264,7 @@ _KEY: Final = (
     "tokens_per_minute",
     "max_concurrency",
     "budget",
+    "priority",
 )
 
 
@@ -289,6 +300,7 @@ def _key(value: object, where: str) -> KeySettings:
         digest=digest,
         models=_texts(given["models"], f"{where}.models") if given.get("models") is not None else None,
         budget=_budget(given["budget"], f"{where}.budget") if given.get("budget") is not None else None,
+        priority=_priority(given["priority"], f"{where}.priority") if given.get("priority") is not None else 0.0,
         **limits,
     )
 

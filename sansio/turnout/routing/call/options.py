@@ -9,6 +9,7 @@ import attrs
 
 from turnout.providers.auth import AccessToken
 from turnout.providers.urls import checked_key
+from turnout.routing.policy.priority import priority_number
 from turnout.routing.policy.settings import Policy
 
 __all__ = ["NO_OPTIONS", "CallOptions"]
@@ -67,6 +68,8 @@ class CallOptions:
         affinity: Calls with the same text use the same candidate of a route while it is healthy. True uses the
             beginning of the conversation as this text.
         api_keys: Keys for this call in place of the providers' own, by provider.
+        priority: "interactive" (0), "batch" (6) or a number of 0 or more. While calls wait for a limit, 0 is served
+            first. A call that has waited for 10 s has made up for one step, so every call is served in time.
     """
 
     timeout: float | None = attrs.field(default=None, validator=_seconds)
@@ -76,6 +79,7 @@ class CallOptions:
     api_keys: Mapping[str, AccessToken] = attrs.field(
         default=None, converter=_keys, repr=lambda keys: repr(sorted(keys))
     )
+    priority: float = attrs.field(default=0.0, converter=priority_number)
 
 
 NO_OPTIONS = CallOptions()

@@ -3,7 +3,8 @@
 Each limiter has a line. A call that cannot start joins the line of the limiter that blocks each of its candidates: the
 outermost one, if several do. When a slot is released, the lines of its limiters are served from the head, in the order
 in which the calls arrived. So a release looks at the calls that it can admit, however many others wait. A new call is
-considered after all calls that wait for the same limiter.
+considered after all calls that wait for the same limiter, unless these have a lower priority
+(`turnout.routing.policy.priority`).
 
 If the head of a line is blocked by a limiter around it, the line is marked there as stalled, and served when that
 limiter has room again.
@@ -124,7 +125,7 @@ class Scheduler:
                 if waiter.wake_at <= now:
                     waiter.wake_at = math.inf  # not at a head, or stalled: the next release serves its line
                 return None
-            waiter.rank = (now, next(self._order))
+            waiter.rank = (now + waiter.behind, next(self._order))
             outcome, blocking = self._evaluate(waiter, now)
             if isinstance(outcome, Refused) and isinstance(outcome.decision, WaitUntil):
                 bound = self.policy.max_pending

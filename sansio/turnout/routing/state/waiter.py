@@ -56,6 +56,7 @@ class Waiter:
         plan: The call's decisions.
         candidates: Its candidates that were looked up so far, by index.
         started: When the call started; the plan's times count from there.
+        behind: Seconds in which newer calls of a higher priority are served before it.
         call: The call itself, for the driver that wakes it; None unless it waits.
         leases: The leases of its attempts.
         lines: The limiters that have it in their lines.
@@ -68,6 +69,7 @@ class Waiter:
     plan: Plan
     candidates: list[Candidate]
     started: float
+    behind: float = attrs.field(default=0.0, kw_only=True)
     call: Any = attrs.field(default=None, init=False)
     leases: list[Lease] = attrs.field(factory=list, init=False)
     lines: dict[Limiter, None] = attrs.field(factory=dict, init=False)

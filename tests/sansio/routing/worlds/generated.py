@@ -57,6 +57,7 @@ class PlannedCall:
     timeout: float | None
     candidates: tuple[int, ...]
     policy: Policy | None = None  # its own, where it has one
+    priority: float = 0.0
 
 
 @attrs.frozen
@@ -92,7 +93,7 @@ def policies(draw: st.DrawFn, of_a_call: bool = False) -> Policy:
         on_interrupt=draw(st.sampled_from(["raise", "restart", "resume"])),
         retry_mode=draw(st.sampled_from(["always", "always", "always", "only_if_unsent"])),
         rules=draw(st.sampled_from([{}, {}, {"content-filter": "fallback", "p0:server": "raise"}])),
-        hedge=draw(st.sampled_from([None, Hedge(delay=0.3, budget=1.0), Hedge(delay=2.0, budget=0.5)])),
+        hedge=draw(st.sampled_from([None, Hedge(delay=0.3, budget=1.0), Hedge(delay=0.3, budget=0.1)])),
     )
 
 
@@ -110,6 +111,7 @@ def worlds(draw: st.DrawFn) -> World:
                 draw(st.sampled_from([None, None, 1.0, 10.0])),
                 tuple(draw(st.permutations(range(candidates)))),
                 draw(st.none() | st.none() | policies(of_a_call=True)),
+                draw(st.sampled_from([0.0, 0.0, 0.5, 6.0])),
             )
         )
     return World(

@@ -195,7 +195,7 @@ class Observer:
             assert probes == 1, "a half-open breaker lets one probe through"
 
     def _fair(self, call: Call, place: int, now: float) -> None:
-        """Nobody who has waited longer for the same candidate, with as large a request, is still waiting."""
+        """Nobody who comes first, by arrival and priority, still waits for the same candidate."""
         model = call.selector.candidates[place].model
         for other in self.began:
             entries = other.trace.entries
@@ -203,10 +203,15 @@ class Observer:
                 continue
             waits = isinstance(entries[-1], Queued) and other.selector.is_queued
             mine = [entry for entry in call.trace.entries if isinstance(entry, Queued)]
-            since = self._when(call, mine[-1].at if mine else 0.0)
+            turn = self._turn(call, mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():
                 if other.selector.candidates[left].model == model:
-                    assert self._when(other, entries[-1].at) >= since, "who has waited longest is served first"
+                    assert self._turn(other, entries[-1].at) >= turn, "who has waited longest is served first"
+
+    def _turn(self, call: Call, at: float) -> float:
+        """The time by which a waiting call has its place: newer calls of a higher priority come first until then."""
+        planned = self.world.calls[call.trace.metadata["number"]]
+        return self._when(call, at + min(10.0 * planned.priority, self._time(call) / 2))
 
     def _read_facts(self, call: Call) -> None:
         """Take down the failures that speak against a candidate's health."""
@@ -245,9 +250,12 @@ class Observer:
 
     def _deadline(self, call: Call) -> float:
         broken = [entry.deadline for entry in call.trace.entries if isinstance(entry, StreamBroke)]
+        return self.began[call] + (broken[-1] if broken else self._time(call))
+
+    def _time(self, call: Call) -> float:
+        """The seconds that a call has in all."""
         timeout = call.trace.metadata["timeout"]
-        own = min(self.policy_of(call).timeout, timeout if timeout is not None else math.inf)
-        return self.began[call] + (broken[-1] if broken else own)
+        return min(self.policy_of(call).timeout, timeout if timeout is not None else math.inf)
 
     def _of(self, call: Call, attempt: int) -> Try:
         found = [mine for mine in self.tries[call] if mine.number == attempt]
@@ -286,7 +294,11 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
         labels = {"timeout": planned.timeout, "number": number}
         request = ChatRequest(models[0], (Message.user("hello"),), fallbacks=models[1:], metadata=labels)
         operation = Stream(request) if planned.kind == "stream" else Chat(request, planned.kind == "collect")
-        options: dict[str, Any] = {"timeout": planned.timeout, "policy": planned.policy}
+        options: dict[str, Any] = {
+            "timeout": planned.timeout,
+            "policy": planned.policy,
+            "priority": planned.priority,
+        }
         simulation.call(operation, at=planned.at, cancel_at=planned.cancel_at, **options)
     simulation.run(until=3600.0)
     return simulation, observer

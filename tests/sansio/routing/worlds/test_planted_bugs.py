@@ -155,6 +155,16 @@ def the_last_comes_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Limiter, "join", join)
 
 
+@bug("served first")
+def a_priority_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("turnout.routing.router.seconds_behind", lambda priority, time: 0.0)
+
+
+@bug("served first")
+def a_low_priority_does_not_age(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("turnout.routing.router.seconds_behind", lambda priority, time: priority * 1e6)
+
+
 @bug("leases equal opens minus drops")
 def a_drop_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     real = Call._close

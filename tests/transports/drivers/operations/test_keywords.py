@@ -122,6 +122,17 @@ def test_a_chat_with_keywords(play: Play, sandbox: Sandbox) -> None:
     assert (body["temperature"], body["messages"][0]["content"]) == (0.2, "Be short.")
 
 
+def test_every_operation_takes_a_priority(play: Play) -> None:
+    async def program(router: Any) -> Any:
+        chat = await router.chat(MODEL, "Hello", priority="batch")
+        vectors = await router.embed("openai/text-embedding-3-small", ["Hello"], priority=2)
+        async with router.stream(MODEL, "Hello", priority=0.5) as stream:
+            whole = await stream.collect()
+        return chat.trace.priority, vectors.trace.priority, whole.trace.priority
+
+    assert play(program) == (6.0, 2.0, 0.5)
+
+
 def test_a_stream_with_keywords_gives_its_text(play: Play) -> None:
     async def program(router: Any) -> Any:
         async with router.stream(MODEL, "Hello", temperature=0) as stream:

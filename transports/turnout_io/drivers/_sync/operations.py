@@ -72,7 +72,7 @@ class AsyncOperations(RouterBase[Transport, Run]):
             *given: A `ChatRequest`; or a model and messages: `chat("openai/gpt-4o-mini", "Why do points freeze?")`.
                 Messages are the text of a question, or a list of messages or dicts.
             collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
-            **settings: `timeout`, `policy`, `affinity` and `api_keys` are for this call
+            **settings: `timeout`, `policy`, `affinity`, `api_keys` and `priority` are for this call
                 (`turnout.routing.call.options`). All others are fields of `ChatRequest`, such as `tools`, or settings
                 of its models, such as `temperature`; they replace those of a request.
 
