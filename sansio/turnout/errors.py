@@ -115,11 +115,28 @@ class ConnectFailed(TransportError):
 
 
 class TimedOut(TransportError):
-    """One timer of one attempt expired. If the caller's deadline passes, the error is `DeadlineExceeded`."""
+    """One timer of one attempt expired. If the caller's deadline passes, the error is `DeadlineExceeded`.
 
-    def __init__(self, message: str = "", *, timer: Timer = Timer.READ, phase: Phase = Phase.SENT) -> None:
+    Attributes:
+        timer: The timer.
+        seconds: The time that it was set to; None if that is not known.
+        reused: True if a kept-alive connection was silent before the first byte of the response. It may be dead, so
+            the call may send the request again over a new connection.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        timer: Timer = Timer.READ,
+        seconds: float | None = None,
+        reused: bool = False,
+        phase: Phase = Phase.SENT,
+    ) -> None:
         super().__init__(message, phase=phase)
         self.timer = timer
+        self.seconds = seconds
+        self.reused = reused
 
 
 class Disconnected(TransportError):

@@ -38,6 +38,8 @@ class FailureClass(enum.StrEnum):
     OVERLOADED = "overloaded"
     SERVER = "server"
     TRANSPORT = "transport"
+    # The caller's deadline for the whole call passed while the attempt ran. It says nothing about the candidate.
+    DEADLINE = "deadline"
 
 
 class Phase(enum.StrEnum):
@@ -58,3 +60,4 @@ class Timer(enum.StrEnum):
     READ = "read"  # a transport reports this for one `read`; the core replaces it by the timer that was set
     FIRST_TOKEN = "first-token"
     BETWEEN_TOKENS = "between-tokens"
+    DEADLINE = "deadline"  # of the whole call, which the caller set

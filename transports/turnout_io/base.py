@@ -22,6 +22,8 @@ The errors of `open` decide whether a request may be sent again:
 
 * `ConnectFailed`, and `TimedOut` with `timer=Timer.CONNECT, phase=Phase.NOT_SENT`, promise that no byte was sent.
 * `Disconnected(reused=True)` means that a connection from an earlier request ended before the first response byte.
+* `TimedOut(reused=True)` means that such a connection was silent. The router may then send the request once more, with
+  `new_connection` set: a transport that reports `reused` must not send that request over a reused connection.
 * A transport that cannot know these facts uses the defaults of the errors.
 * `ConnectFailed` may have a `reason`. It is not retried if that is "certificate", "tls" or "proxy-refused".
 

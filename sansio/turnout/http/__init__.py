@@ -123,6 +123,8 @@ class HttpRequest:
     these. If `auth` is set, the driver calls it just before sending, and sends the request that it returns. It is for
     credentials that need I/O or wall time, such as an OAuth token or a request signature. With an async driver it may
     return an awaitable.
+
+    If `new_connection` is set, a transport that reports reused connections must not send it over one.
     """
 
     method: str
@@ -130,6 +132,7 @@ class HttpRequest:
     headers: Headers = attrs.field(converter=_headers, factory=Headers)
     body: bytes = attrs.field(default=b"", repr=_body_repr)
     auth: Auth | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    new_connection: bool = attrs.field(default=False, kw_only=True)
 
 
 Auth: TypeAlias = Callable[[HttpRequest], "HttpRequest | Awaitable[HttpRequest]"]

@@ -122,6 +122,11 @@ class Http1Exchange:
         return self._sent
 
     @property
+    def is_unanswered(self) -> bool:
+        """True if the connection was reused, and no byte of the response has arrived."""
+        return self.reused and not self._received
+
+    @property
     def has_trailing_bytes(self) -> bool:
         """True if bytes arrived after the end of the response."""
         return self._body is not None and self._body.has_trailing_bytes
@@ -199,7 +204,7 @@ class Http1Exchange:
 
     def disconnected(self, message: str) -> Disconnected:
         """Return the error for a connection that broke now, with the current phase of this exchange."""
-        return Disconnected(message, reused=self.reused and not self._received, phase=self.phase)
+        return Disconnected(message, reused=self.is_unanswered, phase=self.phase)
 
     def _read_head(self, data: bytes) -> bytes:
         """Read until the end of the final head, and return the bytes after it. Set `_body`, or `failure`."""

@@ -213,6 +213,7 @@ class _Replay:
             failed["at"],
             failed["other_free"],
             failed["throttled"],
+            failed.get("reused", False),
         )
 
     def _expect(self, decision: Retry | Fallback | GiveUp, failed: Mapping[str, Any]) -> None:

@@ -45,6 +45,7 @@ class Script:
 
     connect  to a connection; `refused` makes it fail then, and inf hangs
     head     from sending to the head; `reset` closes the connection then, without a head
+    reused   the connection served an earlier request, unless the request asks for a new one
     body     pieces of the body with the delay before each
     end      after the last piece: the body ends as it should, is cut, or stays silent for ever
     """
@@ -53,6 +54,7 @@ class Script:
     refused: bool = False
     head: float = 0.0
     reset: Literal["no", "fresh", "reused"] = "no"
+    reused: bool = False
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: tuple[tuple[float, bytes], ...] = ()
@@ -235,7 +237,8 @@ class Simulation:
         elif script.refused:
             error, when = ConnectFailed("refused", reason="refused"), script.connect
         elif script.connect + script.head > head_limit:
-            error, when = TimedOut("head", timer=Timer.RESPONSE_HEADERS), head_limit
+            is_reused = script.reused and not request.new_connection
+            error, when = TimedOut("head", timer=Timer.RESPONSE_HEADERS, reused=is_reused), head_limit
         elif script.reset != "no":
             error = Disconnected("reset", reused=script.reset == "reused")
             when = script.connect + script.head

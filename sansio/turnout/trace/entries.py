@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from turnout.failures import FailureClass, Phase
+from turnout.failures import FailureClass, Phase, Timer
 
 __all__ = [
     "CANCELLED",
@@ -161,6 +161,9 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         error: The name of the error's class.
         other_free: Another candidate could be used at once.
         throttled: So few requests of the router succeed lately that this one may not be repeated.
+        timer: The timer that ran out; "deadline" if the call's own deadline passed.
+        seconds: The time that it was set to.
+        reused: A kept-alive connection was silent before the first byte of the response.
     """
 
     kind: ClassVar[str] = "failed"
@@ -174,6 +177,9 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
     other_free: bool = False
     throttled: bool = False
+    timer: Timer | None = None
+    seconds: float | None = None
+    reused: bool = False
 
 
 class Retrying(msgspec.Struct, frozen=True, gc=False):

@@ -110,6 +110,12 @@ def _failure(entry: Failed) -> str:
         words.append(f"status {entry.status}")
     if entry.code:
         words.append(f"code {entry.code}")
+    if entry.timer is not None:
+        after = f" of {duration(entry.seconds)}" if entry.seconds is not None else ""
+        name = "" if entry.timer.value == entry.failure.value else f"timer {entry.timer.value}"
+        words.append(f"{name}{after}".strip())
+    if entry.reused:
+        words.append("on a reused connection")
     if entry.status is None:
         words.append(f"phase {entry.phase.value}")
     if entry.retry_after is not None:

@@ -13,7 +13,7 @@ from typing import Any, Self, get_args
 import attrs
 import msgspec
 
-from turnout.failures import FailureClass, Phase
+from turnout.failures import FailureClass, Phase, Timer
 from turnout.trace.entries import Answered, AttemptCompleted, Entry, Failed, Started
 from turnout.trace.text import describe
 
@@ -145,5 +145,7 @@ def _entry(recorded: Mapping[str, Any]) -> Entry:
     if kind not in _KINDS:
         raise ValueError(f"no entry has the kind {kind!r}")
     if kind == Failed.kind:
+        timer = fields.get("timer")
         fields |= {"failure": FailureClass(fields["failure"]), "phase": Phase(fields["phase"])}
+        fields["timer"] = Timer(timer) if timer is not None else None
     return _KINDS[kind](**fields)

@@ -225,6 +225,31 @@ class DoesNotTellOfReuse(Transport):
             raise Disconnected(error.message) from error
 
 
+@breaks("reuse.silence-is-told")
+class DoesNotTellOfSilence(Transport):
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+        try:
+            return super().open(request, timeouts)
+        except TimedOut as error:
+            raise TimedOut(error.message, timer=error.timer, phase=error.phase) from error
+
+
+@breaks("reuse.silence-is-told")
+class CallsNewConnectionsReused(Transport):
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+        try:
+            return super().open(request, timeouts)
+        except TimedOut as error:
+            error.reused = True
+            raise
+
+
+@breaks("reuse.silence-is-told")
+class ReusesAnyConnection(Transport):
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+        return super().open(attrs.evolve(request, new_connection=False), timeouts)
+
+
 @breaks("close.frees-the-connection", "close.is-no-end")
 class NeverCloses(Response):
     def close(self) -> None:

@@ -31,7 +31,17 @@ from turnout_io.transports.trio import TrioTransport
 PATIENT = TransportTimeouts(connect=5, response_headers=10)
 
 # Without a wire there is no time, no TLS, nothing to be cancelled in, and nothing to wait in together.
-OF_A_WIRE = ("timers.", "tls.", "proxy.", "cancel.", "concurrency", "close.ends-a-read", "close.transport", "upload.")
+OF_A_WIRE = (
+    "timers.",
+    "tls.",
+    "proxy.",
+    "cancel.",
+    "concurrency",
+    "close.ends-a-read",
+    "close.transport",
+    "upload.",
+    "reuse.silence-is-told",
+)
 ON_A_SCRIPT = [check for check in ALL_CHECKS if not check.rule.startswith(OF_A_WIRE) and not check.needs]
 
 

@@ -8,7 +8,7 @@ import time
 
 from turnout.errors import Disconnected, TimedOut, TransportError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.harness import Checks, DoesNotApply, Harness, Strictness, chunk, collect, reply
+from turnout_io.conformance.harness import Checks, DoesNotApply, Harness, Strictness, chunk, collect, expect, reply
 from turnout_io.conformance.server import EndConnection, Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
@@ -143,6 +143,37 @@ async def _(harness: Harness) -> Strictness:
             assert len(server.connections) == 1
     # If the error does not show that the connection was reused, the router repeats the request less often.
     return Strictness.EXACT if all(told) else Strictness.NONE
+
+
+@CHECKS.add(
+    "reuse.silence-is-told", "a reused connection that is silent is TimedOut(reused=True), and a new one can be had"
+)
+async def _(harness: Harness) -> Strictness:
+    silent: list[Step] = [Request(), Hold()]
+    short = TransportTimeouts(connect=5.0, response_headers=0.2)
+    with ScriptedServer([*silent], [Request(), Send(reply(b"first")), *silent], [*AGAIN]) as server:
+        adapter = harness.make()
+        on_new = await expect(TimedOut, adapter.open(HttpRequest("POST", server.url, (), b"{}"), short))
+        assert not on_new.reused, "a new connection was reported as a reused one"
+        first = await harness.fetch(adapter, server.url)
+        await collect(first)
+        await first.close()
+        try:
+            fault = await expect(TimedOut, adapter.open(HttpRequest("POST", server.url, (), b"{}"), short))
+        except AssertionError:
+            raise DoesNotApply("no connection is used again") from None
+        if not fault.reused:
+            return Strictness.NONE  # the router then does not send the request again over a new connection
+    keeps: list[Step] = [Request(), Send(reply(b"first")), Request(), Send(reply(b"reused")), Hold()]
+    with ScriptedServer(keeps, [*AGAIN]) as server:
+        first = await harness.fetch(adapter, server.url)
+        await collect(first)
+        await first.close()
+        wanted = HttpRequest("POST", server.url, (), b"{}", new_connection=True)
+        second = await adapter.open(wanted, TransportTimeouts(connect=5.0, response_headers=10.0))
+        assert await collect(second) == b"again", "a request with new_connection was sent over a reused connection"
+        await second.close()
+    return Strictness.EXACT
 
 
 @CHECKS.add("reuse.no-cookies", "a cookie that a server sets is not sent back")

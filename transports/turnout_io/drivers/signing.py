@@ -6,6 +6,8 @@ import contextlib
 import inspect
 from collections.abc import Iterator
 
+import attrs
+
 from turnout.errors import AuthenticationFailed, LocalProtocolError, TurnoutError
 from turnout.http import HttpRequest
 
@@ -37,7 +39,7 @@ def sign_request(request: HttpRequest) -> HttpRequest:
         signed = request.auth(request)
     if inspect.isawaitable(signed):
         raise LocalProtocolError("the request's auth returns an awaitable; this router is for blocking code")
-    return signed
+    return _keep_connection(signed, request)
 
 
 async def async_sign_request(request: HttpRequest) -> HttpRequest:
@@ -50,4 +52,13 @@ async def async_sign_request(request: HttpRequest) -> HttpRequest:
         return request
     with _wrap_auth_errors():
         signed = request.auth(request)
-        return await signed if inspect.isawaitable(signed) else signed
+        if inspect.isawaitable(signed):
+            signed = await signed
+    return _keep_connection(signed, request)
+
+
+def _keep_connection(signed: HttpRequest, request: HttpRequest) -> HttpRequest:
+    """Return the signed request. An `auth` that makes a new one need not know which connection it may use."""
+    if request.new_connection and not signed.new_connection:
+        return attrs.evolve(signed, new_connection=True)
+    return signed

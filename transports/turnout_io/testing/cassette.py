@@ -189,6 +189,8 @@ def _fault_out(fault: TransportFault) -> dict[str, object]:
         told["phase"] = fault.phase.value
     if isinstance(fault, TimedOut):
         told["timer"] = fault.timer.value
+        if fault.reused:
+            told["reused"] = True
     if isinstance(fault, Disconnected):
         told["reused"] = fault.reused
     if isinstance(fault, ConnectFailed) and fault.reason:
@@ -273,7 +275,8 @@ def _fault_in(told: Mapping[str, Any]) -> TransportFault:
         case "ConnectFailed":
             return ConnectFailed(message, reason=str(told.get("reason", "")), phase=Phase(told["phase"]))
         case "TimedOut":
-            return TimedOut(message, timer=Timer(told["timer"]), phase=Phase(told["phase"]))
+            reused = bool(told.get("reused", False))
+            return TimedOut(message, timer=Timer(told["timer"]), reused=reused, phase=Phase(told["phase"]))
         case "Disconnected":
             return Disconnected(message, reused=bool(told["reused"]), phase=Phase(told["phase"]))
         case "TransportError":

@@ -11,6 +11,7 @@ With the adapters of `requests` itself (urllib3), the following cannot be guaran
 * A response that arrives before a large request body was sent is read only after it.
 * Interim responses other than 100 are refused, and 100 may repeat without end. A head that is cut off counts as whole.
 * Idle connections do not expire, and TCP does not probe silent connections.
+* It is not known whether a silent connection was reused, so the router does not replace it by a new one.
 """
 
 from __future__ import annotations
@@ -155,6 +156,7 @@ def _prepare(session: requests.Session, request: HttpRequest) -> requests.Prepar
         prepared = session.prepare_request(wanted)
     except _UNSENDABLE as error:
         raise LocalProtocolError(f"requests cannot send this request: {type(error).__name__}") from None
+    prepared.new_connection = request.new_connection  # type: ignore[attr-defined]  # `Http1Adapter` reads it
     prepared.hooks["response"] = [*prepared.hooks.get("response", ()), _hide_redirect]
     return prepared
 

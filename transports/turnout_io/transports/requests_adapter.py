@@ -207,7 +207,10 @@ def _to_http_request(request: requests.PreparedRequest) -> HttpRequest:
         for name, value in (request.headers or {}).items()
         if not (isinstance(name, str) and name.lower() == "transfer-encoding")
     ]
-    return HttpRequest(request.method or "GET", request.url or "", fields, _as_bytes(body))
+    new_connection = getattr(request, "new_connection", False)
+    return HttpRequest(
+        request.method or "GET", request.url or "", fields, _as_bytes(body), new_connection=bool(new_connection)
+    )
 
 
 def _as_bytes(data: Any) -> bytes:

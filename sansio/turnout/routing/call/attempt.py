@@ -20,6 +20,7 @@ from turnout.routing.policy.settings import Hedge, Policy
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.waiter import Admitted
+from turnout.trace.text import duration
 
 __all__ = ["Attempt"]
 
@@ -39,6 +40,8 @@ class Attempt:
         time_to_first_content: Seconds that it has until its first content, or until its whole response.
         first_content_deadline: The time at which they end.
         idle_left: Seconds of silence that it may still have once content arrives.
+        connect_timeout: Seconds that the connection may take.
+        head_timeout: Seconds that it and the head of the response may take together.
         state: See `AttemptState`.
         deadline_bound: True if the call leaves it less time than its own timers do, and too little to judge its
             candidate. Silence for that time does not count against the candidate's health.
@@ -60,6 +63,8 @@ class Attempt:
     first_content_deadline: float
     idle_left: float
     _streaming_read: Read  # the read that is repeated while content arrives
+    connect_timeout: float
+    head_timeout: float
     deadline_bound: bool = False
     state: AttemptState = attrs.field(default=AttemptState.OPENING, init=False)
     cost_recorded: bool = attrs.field(default=False, init=False)
@@ -82,12 +87,22 @@ class Attempt:
         budget: float,
         until: float,
         now: float,
+        *,
+        new_connection: bool = False,
     ) -> tuple[Attempt, Open]:
         """Return the attempt, and the command that opens it.
 
         Args:
+            number: Counted from 1 in its call.
+            admitted: The place and the lease that the scheduler granted.
+            candidate: Its candidate.
+            exchange: The exchange that its dialect started.
+            operation: The operation of the call.
+            policy: The policy of the candidate.
             budget: Seconds. All its timers are cut to it.
             until: The deadline of a response that has begun.
+            now: Monotonic seconds.
+            new_connection: True if the kept-alive connections to the provider may be dead.
         """
         timeouts, state = policy.timeouts, candidate.state
         if operation.streams:
@@ -112,12 +127,13 @@ class Attempt:
             now + first_content,
             between,
             Read(number, until, between),
+            min(timeouts.connect, budget),
+            head,
             deadline_bound=first_content < usual
             and not state.is_patient_enough(first_content, streams=operation.streams),
         )
-        return attempt, Open(
-            number, exchange.request, TransportTimeouts(connect=min(timeouts.connect, budget), response_headers=head)
-        )
+        request = attrs.evolve(exchange.request, new_connection=True) if new_connection else exchange.request
+        return attempt, Open(number, request, TransportTimeouts(connect=attempt.connect_timeout, response_headers=head))
 
     def move(self, to: AttemptState) -> None:
         """Change the state, if the table of transitions allows it."""
@@ -226,14 +242,30 @@ class Attempt:
             return None
         return result if isinstance(result, ChatResponse) else None
 
-    def timed_out(self) -> TimedOut:
-        """Return the error for the timer that ran out. The state determines which one that is."""
+    def timed_out(self, reported: TimedOut | None = None) -> TimedOut:
+        """Return the error for the timer that ran out. The state determines which one that is.
+
+        Args:
+            reported: The error of the transport, if it noticed first.
+        """
+        opening = self.state is AttemptState.OPENING
+        timer, seconds, missing = self._expired(reported)
+        return TimedOut(
+            f"{self.candidate}: {missing} within {duration(seconds)}",
+            timer=timer,
+            seconds=seconds,
+            reused=opening and reported is not None and reported.reused,
+            phase=reported.phase if opening and reported is not None else self.state.phase,
+        )
+
+    def _expired(self, reported: TimedOut | None) -> tuple[Timer, float, str]:
+        """Return the timer that ran out, its seconds, and the name of what did not arrive."""
         if self.has_content:
-            timer, message = Timer.BETWEEN_TOKENS, f"no event for {self.between_tokens:.3g} s"
-        elif self.state is AttemptState.OPENING:
-            timer, message = Timer.RESPONSE_HEADERS, "no head of a response in time"
-        elif self.streams:
-            timer, message = Timer.FIRST_TOKEN, f"no content within {self.time_to_first_content:.3g} s"
-        else:
-            timer, message = Timer.READ, f"no response within {self.time_to_first_content:.3g} s"
-        return TimedOut(f"{self.candidate}: {message}", timer=timer, phase=self.state.phase)
+            return Timer.BETWEEN_TOKENS, self.between_tokens, "no event"
+        if self.state is AttemptState.OPENING:
+            if reported is not None and reported.timer is Timer.WRITE:
+                return Timer.WRITE, self.head_timeout, "the request was not accepted"
+            return Timer.RESPONSE_HEADERS, self.head_timeout, "no head of a response"
+        if self.streams:
+            return Timer.FIRST_TOKEN, self.time_to_first_content, "no content"
+        return Timer.READ, self.time_to_first_content, "no response"

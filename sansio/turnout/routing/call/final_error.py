@@ -18,6 +18,8 @@ from turnout.errors import (
     RateLimited,
     StreamFailed,
     StreamInterrupted,
+    TimedOut,
+    Timer,
     TransportError,
     TurnoutError,
 )
@@ -114,17 +116,38 @@ def as_interrupted(error: TurnoutError, partial: ChatResponse | None, candidate:
     return failed
 
 
-def failure_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError | None) -> Failed:
+def deadline_entry(at: float, attempt: int, phase: Phase, seconds: float) -> Failed:
+    """Build the trace entry for an attempt that the deadline of the call ended."""
+    timer, error = Timer.DEADLINE, DeadlineExceeded.__name__
+    return Failed(at, attempt, FailureClass.DEADLINE, phase, error=error, timer=timer, seconds=round(seconds, 6))
+
+
+def failure_entry(at: float, attempt: int, failure: FailureClass, phase: Phase, error: TurnoutError) -> Failed:
     """Build the trace entry for a failure. The error message is omitted because it can contain the prompt."""
     if isinstance(error, TransportError) and phase is Phase.SENT:
         phase = error.phase  # only the transport knows whether the request left
     if isinstance(error, ProviderError) and error.status is None and phase is Phase.SENT:
         phase = Phase.NOT_SENT  # before a head, such an error is of the code that signs the request
     returned = error if isinstance(error, ProviderError) else ProviderError()
-    name = type(error).__name__ if error is not None else DeadlineExceeded.__name__
+    timer = error.timer if isinstance(error, TimedOut) else None
+    seconds = error.seconds if isinstance(error, TimedOut) else None
+    reused = isinstance(error, TimedOut) and error.reused
+    name = type(error).__name__
     code = error.reason or None if isinstance(error, ConnectFailed) else returned.code
     retry_after = _clamped_retry_after(returned.retry_after)
-    return Failed(at, attempt, failure, phase, returned.status, code, retry_after, name)
+    return Failed(
+        at,
+        attempt,
+        failure,
+        phase,
+        returned.status,
+        code,
+        retry_after,
+        name,
+        timer=timer,
+        seconds=round(seconds, 6) if seconds is not None else None,
+        reused=reused,
+    )
 
 
 def _clamped_retry_after(retry_after: float | None) -> float | None:

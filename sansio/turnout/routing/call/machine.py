@@ -31,7 +31,7 @@ from turnout.events import Event, Restarted
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.ending import CallEnding
-from turnout.routing.call.final_error import failure_entry
+from turnout.routing.call.final_error import deadline_entry
 from turnout.routing.call.operations.results import content_filter_error, rate_limit_of, usage_of, with_cost, with_usage
 from turnout.routing.call.recovery import Failure
 from turnout.routing.call.states import AttemptState, CallState
@@ -51,6 +51,8 @@ class Call(CallEnding):
     """One call of a router. `RouterCore.start` makes it."""
 
     _backoff_until: float = attrs.field(default=-math.inf, init=False)
+    # The candidates whose kept-alive connections were dead or silent in this call.
+    _distrusted: frozenset[int] = attrs.field(default=frozenset(), init=False)
 
     # -- commands ---------------------------------------------------------------------------------------------------
 
@@ -132,7 +134,16 @@ class Call(CallEnding):
         number = self._plan.attempts
         until = self._total_deadline if self._operation.streams_to_caller else self._deadline
         attempt, command = Attempt.start(
-            number, admitted, candidate, exchange, self._operation, candidate.policy, budget, until, now
+            number,
+            admitted,
+            candidate,
+            exchange,
+            self._operation,
+            candidate.policy,
+            budget,
+            until,
+            now,
+            new_connection=index in self._distrusted,
         )
         replaces = hedge and self.in_flight.replaces
         hedge_at = math.inf if alone else attempt.hedge_at(self._policy.hedge, now)
@@ -249,7 +260,9 @@ class Call(CallEnding):
         if isinstance(error, ProviderError) and not error.provider:
             error.provider = running.candidate.provider.name  # code that signs requests does not know the provider
         if isinstance(error, TimedOut) and (self._deadline_passed(now) or error.timer in _SILENCE):
-            return self._on_timeout(running, now)
+            return self._on_timeout(running, now, error)
+        if isinstance(error, TimedOut) and error.timer is Timer.CONNECT and error.seconds is None:
+            error.seconds = running.connect_timeout
         return self._fail(running, error, (), now)
 
     # -- how an attempt ends ----------------------------------------------------------------------------------------
@@ -301,14 +314,15 @@ class Call(CallEnding):
             return ()
         return events if is_last and result is received else with_usage(events, result.usage, is_last=is_last)
 
-    def _on_timeout(self, attempt: Attempt, now: float) -> tuple[Event, ...]:
+    def _on_timeout(self, attempt: Attempt, now: float, reported: TimedOut | None = None) -> tuple[Event, ...]:
         """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""
         if not self._deadline_passed(now) or getattr(attempt.exchange, "status_error", None) is not None:
-            return self._fail(attempt, attempt.timed_out(), (), now)
+            return self._fail(attempt, attempt.timed_out(reported), (), now)
         # The deadline is the caller's own. It counts against the candidate's health only if there was enough time.
         self._recovery.record_silence(attempt, now)
-        phase, kind = attempt.state.phase, FailureClass.NO_RESPONSE
-        self._writer.attempt_failed(failure_entry(self._writer.elapsed(now), attempt.number, kind, phase, None))
+        phase = attempt.state.phase
+        seconds = self._deadline - self._writer.started
+        self._writer.attempt_failed(deadline_entry(self._writer.elapsed(now), attempt.number, phase, seconds))
         partial = self._response.of(attempt) if attempt.has_content else None
         activity = f"while {attempt.candidate} {'was responding' if attempt.has_content else 'was silent'}"
         self._close(attempt, now)
@@ -364,6 +378,8 @@ class Call(CallEnding):
         if isinstance(decision, Retry):
             # Another attempt that failed beside this one may have to wait for longer.
             self._backoff_until = max(self._backoff_until, now + decision.wait)
+            if decision.new_connection:
+                self._distrusted |= {failure.attempt.index}
         if not isinstance(decision, GiveUp):
             if self.in_flight.primary is not None and self.may_hedge:
                 self.in_flight.replace_failed(now + decision.wait if isinstance(decision, Retry) else now)

@@ -87,7 +87,7 @@ class Recovery:
         # A request that can never fit does not have to wait.
         retry_after = None if kind in _TOO_LARGE else entry.retry_after
         selector.scheduler.record_failure(attempt.lease, now, kind, rule, retry_after)
-        if rule.action is Action.RETRY:
+        if rule.action is Action.RETRY or entry.reused:
             selector.look_up(now)
             index = running.index if running is not None else None
             other_free, throttled = selector.scheduler.outlook(selector, attempt.index, index, now)
@@ -128,5 +128,5 @@ class Recovery:
 def facts_of(entry: Failed, index: int) -> FailureFacts:
     """Return the facts that a plan needs about a failed attempt on the candidate with this index."""
     return FailureFacts(
-        index, entry.failure, entry.retry_after, entry.phase, entry.at, entry.other_free, entry.throttled
+        index, entry.failure, entry.retry_after, entry.phase, entry.at, entry.other_free, entry.throttled, entry.reused
     )

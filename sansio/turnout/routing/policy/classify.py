@@ -50,6 +50,7 @@ class Rule:
 # - cooldowns: a wrong key or an empty purse is mended by a person, not within the second; a model that is not there
 #   will not be there soon. Each is looked at again after a while.
 # - invalid-request: the request is wrong, and another candidate would only hide the mistake.
+# - deadline: no time is left. A long silence before it counts against health by the rule of no-response.
 # - unsupported: found before sending, and about one dialect or model only.
 RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     {
@@ -76,6 +77,7 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
         FailureClass.OVERLOADED: Rule(Action.RETRY, health=True),
         FailureClass.SERVER: Rule(Action.RETRY, health=True),
         FailureClass.TRANSPORT: Rule(Action.RETRY, health=True),
+        FailureClass.DEADLINE: Rule(Action.RAISE),
     }
 )
 

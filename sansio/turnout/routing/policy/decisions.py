@@ -102,10 +102,11 @@ class WaitUntil(msgspec.Struct, frozen=True, gc=False):
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):
-    """Try the same candidate again after `wait` seconds."""
+    """Try the same candidate again after `wait` seconds. `new_connection`: its kept-alive ones may be dead."""
 
     wait: float
     reason: str
+    new_connection: bool = False
 
 
 class Fallback(msgspec.Struct, frozen=True, gc=False):
@@ -133,6 +134,7 @@ class FailureFacts(msgspec.Struct, frozen=True, gc=False):
         at: Seconds from the start of the call.
         other_free: True if another candidate can be used at once.
         throttled: True if so few requests succeed lately that this call may not repeat one.
+        reused: True if a kept-alive connection was silent before the first byte of the response.
     """
 
     index: int
@@ -142,6 +144,7 @@ class FailureFacts(msgspec.Struct, frozen=True, gc=False):
     at: float
     other_free: bool = False
     throttled: bool = False
+    reused: bool = False
 
 
 class GiveUp(msgspec.Struct, frozen=True, gc=False):

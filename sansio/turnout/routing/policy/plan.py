@@ -72,6 +72,7 @@ class Plan:
     _retries: dict[tuple[int, FailureClass | None], int] = attrs.field(factory=dict, init=False)
     _replaced: set[FailureClass] = attrs.field(factory=set, init=False)  # whose fallbacks are in use
     _stale: int = attrs.field(default=0, init=False)
+    _replaced_silent: bool = attrs.field(default=False, init=False)  # one connection that may be dead was replaced
     _rng: random.Random | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -208,7 +209,10 @@ class Plan:
         if kind is FailureClass.STALE_CONNECTION:
             self._stale += 1
             if self._stale <= FREE_STALE:
-                return self._granted(0.0, "its kept-alive connection had been closed while idle")
+                return self._granted(0.0, "its kept-alive connection had been closed while idle", new_connection=True)
+        if self._may_replace_connection(facts):
+            self._replaced_silent = True
+            return self._granted(0.0, "silent on a reused connection: retried on a new one", new_connection=True)
         waits = self._waits_for_provider(facts)
         if waits is not None:
             return Fallback(waits, keep=True)
@@ -275,9 +279,19 @@ class Plan:
         self._retries[counted] = used + 1
         return self._granted(wait, f"{kind.value}, retry {used + 1} of {most}")
 
-    def _granted(self, wait: float, reason: str) -> Retry:
+    def _may_replace_connection(self, facts: FailureFacts) -> bool:
+        """True if a silent request is sent once more, because its kept-alive connection may be dead.
+
+        A free candidate is the better choice: if the provider itself is silent, it would be silent again.
+        """
+        if not facts.reused or self._replaced_silent or facts.other_free or facts.throttled:
+            return False
+        repeats = self.policy_of(facts.index).max_retries > 0 and self._may_retry(facts.index)
+        return repeats and self._time_left(facts.index, facts.at) > 0
+
+    def _granted(self, wait: float, reason: str, *, new_connection: bool = False) -> Retry:
         self.may_repeat = True
-        return Retry(wait, reason)
+        return Retry(wait, reason, new_connection)
 
     def _action(self, facts: FailureFacts) -> Action:
         return self.policy_of(facts.index).rule(facts.kind, self.candidates[facts.index].provider).action

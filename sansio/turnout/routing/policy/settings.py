@@ -130,6 +130,8 @@ def _failure_class(field: str, key: object) -> FailureClass:
     name = key.rpartition(":")[2] if isinstance(key, str) else str(key)
     if name not in set(FailureClass):
         raise ValueError(f"Policy.{field}: {name!r} is not a failure class{did_you_mean(name, FailureClass)}")
+    if name == FailureClass.DEADLINE:
+        raise ValueError(f"Policy.{field}: nothing can follow 'deadline', because no time is left; set timeout instead")
     return FailureClass(name)
 
 

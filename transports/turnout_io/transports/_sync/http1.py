@@ -80,16 +80,20 @@ class Http1Client:
         exchange = Http1Exchange(request, origin, target, proxy_fields=proxy_fields)
         token = self.runtime.token()
         key = (token, origin, proxy)
-        stream = self._acquire_idle(key, token)
+        stream = self._acquire_idle(key, token) if not request.new_connection else None
         exchange.reused = stream is not None
         if stream is None:
             stream = connect(self.runtime, first, tunnel, self._tls, timeouts.connect)
         reader = self.runtime.reader(stream.plain)
         try:
             early_body = self._exchange_heads(stream, reader, exchange, origin, deadline)
-        except BaseException:
+        except BaseException as error:
             reader.close()
             stream.close()
+            if isinstance(error, TimedOut):
+                error.seconds = timeouts.response_headers
+                if error.reused:
+                    self._discard_idle(key)
             raise
         return Http1Response(self, key, stream, reader, exchange, origin, early_body)
 
@@ -120,6 +124,13 @@ class Http1Client:
                 closing = self._pool.release(key, stream, self.runtime.now())
         for old in closing:
             old.close_gracefully()
+
+    def _discard_idle(self, key: _Key) -> None:
+        """Close the idle connections of this key: one of them was silent, so the others may be dead too."""
+        with self._lock:
+            closing = self._pool.discard(lambda other: other == key)
+        for stream in closing:
+            stream.close()
 
     def _acquire_idle(self, key: _Key, token: object) -> ByteStream | None:
         """Return an idle connection that is alive: bytes that arrived while it was idle are its end, or garbage."""
@@ -196,7 +207,12 @@ class Http1Client:
         except DeadlinePassed:
             timer = Timer.RESPONSE_HEADERS if exchange.request_sent else Timer.WRITE
             problem = "did not respond" if exchange.request_sent else "did not accept the whole request"
-            raise TimedOut(f"{origin.authority} {problem} in time", timer=timer, phase=exchange.phase) from None
+            raise TimedOut(
+                f"{origin.authority} {problem} in time",
+                timer=timer,
+                reused=exchange.is_unanswered,
+                phase=exchange.phase,
+            ) from None
         except OSError as error:
             if is_certificate_alert(error) and not exchange.reused:
                 # In TLS 1.3 a server checks the client's certificate only after the handshake (RFC 8446 appendix D.4).
