@@ -21,7 +21,7 @@ from turnout.chat import Capability, ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.events import End, Event, Restarted, Token, ToolCallReady
 from turnout.messages import Message, Opaque, Role, Text, Thinking, Tool, ToolCall
-from turnout.types.response import ChatResponse, FinishReason, Usage
+from turnout.responses import ChatResponse, FinishReason, Usage
 
 __all__ = [
     "build_chat_request",

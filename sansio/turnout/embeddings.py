@@ -12,8 +12,8 @@ import attrs
 
 from turnout._utils.serialization import Plain
 from turnout._utils.validation import as_tuple, instance, instances, integer, non_empty
-from turnout.chat import ModelConfig, as_model, as_models
-from turnout.types.response import RateLimit, Usage, or_empty
+from turnout.responses import RateLimit, Usage, or_empty
+from turnout.types.models import ModelConfig, as_model, as_models
 
 if TYPE_CHECKING:
     from turnout.trace import Trace

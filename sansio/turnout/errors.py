@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from turnout.failures import Phase, Timer
-from turnout.types.response import or_empty
+from turnout.responses import or_empty
 
 if TYPE_CHECKING:
     from turnout.chat import ChatResponse

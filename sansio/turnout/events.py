@@ -19,10 +19,10 @@ import attrs
 
 from turnout._utils.serialization import Plain
 from turnout.messages import Audio, Image, Opaque, ToolCall
-from turnout.types.response import FinishReason, Usage
+from turnout.responses import FinishReason, Usage
 
 if TYPE_CHECKING:
-    from turnout.types.response import ChatResponse
+    from turnout.responses import ChatResponse
 
 __all__ = [
     "CONTENT",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from turnout._utils.serialization import Plain
-from turnout.chat import ModelConfig
-from turnout.types.response import RateLimit, or_empty
+from turnout.responses import RateLimit, or_empty
+from turnout.types.models import ModelConfig
 
 if TYPE_CHECKING:
     from turnout.trace import Trace

@@ -14,7 +14,7 @@ from turnout.chat import Capability, ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse, Vectors
 from turnout.events import End, Reasoning, Restarted, Token, ToolCallReady
 from turnout.messages import Image, Message, Role, Text, Thinking, Tool, ToolCall
-from turnout.types.response import ChatResponse, FinishReason, Usage
+from turnout.responses import ChatResponse, FinishReason, Usage
 
 MODEL = ModelConfig("openai", "gpt-4o-mini")
 SEARCH = Tool("search", "Searches.", {"type": "object"})

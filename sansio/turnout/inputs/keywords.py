@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from turnout.chat import ChatRequest, ModelConfig, as_model, as_models
 from turnout.inputs.habits import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
+from turnout.inputs.types import ModelSettings, RequestSettings
+from turnout.types.models import ModelConfig, as_model, as_models
 
 __all__ = [
     "ARGUMENT_OF",
@@ -22,7 +23,7 @@ __all__ = [
 
 MODEL = frozenset(field.name for field in attrs.fields(ModelConfig)[2:])
 """The settings of a model."""
-REQUEST = frozenset(field.name for field in attrs.fields(ChatRequest)[2:])
+REQUEST = frozenset(RequestSettings.__annotations__.keys() - ModelSettings.__annotations__.keys())
 """The fields of a request besides its model and its messages."""
 CALL = ("timeout", "policy", "affinity", "api_keys", "priority")
 """The keywords of every call."""

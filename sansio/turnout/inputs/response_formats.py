@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout._utils.serialization import as_mapping
-from turnout.chat import ResponseFormat
+from turnout.types.response_format import ResponseFormat
 
 __all__ = ["response_format_of"]
 

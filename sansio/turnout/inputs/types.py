@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from turnout.chat import ModelConfig, ResponseFormat
 from turnout.messages import Message, Tool, ToolChoice
+from turnout.types.models import ModelConfig
+from turnout.types.response_format import ResponseFormat
 
 __all__ = [
     "Conversation",

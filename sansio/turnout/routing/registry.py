@@ -10,7 +10,6 @@ from typing import Any, Literal
 import attrs
 
 from turnout._utils.names import NameTable, did_you_mean
-from turnout.chat import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
 from turnout.errors import (
     CapabilityUnsupported,
     MissingCredentials,
@@ -23,6 +22,7 @@ from turnout.providers.protocol import ModelProfile, Provider
 from turnout.routing.policy.routes import Route
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.scheduler import Scheduler
+from turnout.types.models import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
 
 __all__ = ["Registered", "Registry", "no_candidate"]
 

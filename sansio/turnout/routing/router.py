@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from turnout._utils.names import did_you_mean
-from turnout.chat import ChatRequest, ModelConfig, ProviderStatus, names_of
+from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout.providers.protocol import Provider
@@ -40,6 +40,7 @@ from turnout.routing.state.candidate_state import CandidateState, Health, health
 from turnout.routing.state.limits import QuotaFactory, sliding_window
 from turnout.routing.state.scheduler import Scheduler
 from turnout.trace import Trace
+from turnout.types.models import names_of
 
 if TYPE_CHECKING:
     from turnout.routing.state.shared_limits import SharedLimits

@@ -13,9 +13,9 @@ from turnout._utils.serialization import Plain
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
 from turnout.messages import Message, Tool, ToolCall
+from turnout.responses import ChatResponse, Usage
 from turnout.routing.call.operations.results import sum_usage
 from turnout.typed.function import FunctionTool, function_tool, result_text
-from turnout.types.response import ChatResponse, Usage
 
 __all__ = [
     "ToolLoop",

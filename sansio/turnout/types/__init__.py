@@ -1,1 +1,1 @@
-"""The classes of requests and responses. Programs import them from `turnout`, `turnout.chat` and `turnout.messages`."""
+"""Models, tools, parts and formats. Programs import them from `turnout`, `turnout.chat` and `turnout.messages`."""

@@ -145,7 +145,7 @@ def test_any_arguments_come_through(city: str, unit: Any, days: list[int] | None
         (Place("Oslo"), '{"city":"Oslo","country":"NO"}'),
         (Point(x=1), '{"x":1}'),
         (None, "null"),
-        (Tool, "\"<class 'turnout.messages.Tool'>\""),
+        (Tool, "\"<class 'turnout.types.tools.Tool'>\""),
     ],
 )
 def test_a_result_becomes_text(value: object, text: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from turnout._utils.validation import instance, instances, integer, non_empty, number
-from turnout.chat import ROUTE, ModelConfig, as_model
 from turnout.routing.policy.settings import Policy
+from turnout.types.models import ROUTE, ModelConfig, as_model
 
 __all__ = ["Choice", "Measured", "Route", "Strategy"]
 

@@ -9,11 +9,11 @@ import attrs
 
 from turnout._utils.names import NameTable, did_you_mean, vendor_of
 from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of
-from turnout.chat import ModelConfig, as_model
 from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.routing.policy.classify import RULES, Action, Rule
 from turnout.routing.policy.merge import Stated, merged
+from turnout.types.models import ModelConfig, as_model
 
 __all__ = [
     "BreakerPolicy",

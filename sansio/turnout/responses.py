@@ -10,9 +10,9 @@ import attrs
 
 from turnout._utils.serialization import Plain
 from turnout.messages import Audio, Image, Message, Refusal, ToolCall
+from turnout.types.models import ModelConfig
 
 if TYPE_CHECKING:
-    from turnout.chat import ModelConfig
     from turnout.trace import Trace
 
 __all__ = ["ChatResponse", "FinishReason", "RateLimit", "RateWindow", "Usage", "or_empty"]
@@ -208,9 +208,13 @@ class ChatResponse(Plain):
         Raises:
             ValueError: If the text is not such a value. The error has the reason, for example a truncated answer.
         """
-        from turnout.typed.decode import parse_answer
+        from turnout.typed.decode import parse_text
 
-        value: T = parse_answer(self, kind)
+        try:
+            value: T = parse_text(self.text, kind)
+        except ValueError as error:
+            name, reason = getattr(kind, "__name__", str(kind)), _why_not_parsed(self, error)
+            raise ValueError(f"the answer of {self.model} is not a {name}: {reason}") from error
         return value
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,3 +227,13 @@ class ChatResponse(Plain):
             from turnout.inputs.habits import missing_attribute
 
             raise missing_attribute(self, name)
+
+
+def _why_not_parsed(response: ChatResponse, error: ValueError) -> str:
+    if response.refusal is not None:
+        return f"the model refused: {response.refusal}"
+    if response.finish_reason is FinishReason.LENGTH:
+        return f"it was cut, so give more max_tokens ({error})"
+    if not response.text:
+        return f"it has no text (finish reason {response.finish_reason.value})"
+    return str(error)

@@ -1,0 +1,197 @@
+"""Models with their settings, and the facts that are known about models and providers."""
+
+from __future__ import annotations
+
+import enum
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import attrs
+
+from turnout._utils.validation import (
+    as_tuple,
+    deep_copy,
+    instances,
+    integer,
+    json_values,
+    non_empty,
+    number,
+    one_of_or_none,
+    where,
+)
+from turnout.types.extras import merge_extra
+
+__all__ = ["ROUTE", "Capability", "ModelConfig", "ModelInfo", "ProviderStatus", "as_model", "as_models", "names_of"]
+
+
+class Capability(enum.StrEnum):
+    """A feature that a provider offers through Turnout."""
+
+    CHAT = "chat"
+    STREAM = "stream"
+    TOOLS = "tools"
+    JSON = "json"
+    VISION = "vision"
+    AUDIO = "audio"
+    FILES = "files"
+    REASONING = "reasoning"
+    EMBEDDINGS = "embeddings"
+    MODELS = "models"
+    COUNT_TOKENS = "count_tokens"
+    RERANK = "rerank"
+
+
+# In place of a provider's name, this means a route of the router.
+ROUTE = "route"
+
+
+def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else as_tuple(value)
+
+
+def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if "/" in value:
+        raise ValueError(
+            f"{where(instance, attribute)} must not hold '/', as {value!r} does: write ModelConfig.parse({value!r})"
+        )
+
+
+_EFFORTS = ("default", "none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+class _Named:
+    """Keeps the name of a model, which every call needs several times. It is not a field: see `Message`."""
+
+    __slots__ = ("_name",)
+
+    _name: str
+
+
+@attrs.frozen
+class ModelConfig(_Named):
+    """A model of a provider, with its settings.
+
+    Attributes:
+        provider: The name under which the provider is registered with the router.
+        model_id: The provider's name of the model.
+        temperature: A setting of sampling, as are `top_p`, `top_k`, `seed` and the penalties. None: the provider's
+            default.
+        max_tokens: The largest number of tokens in the answer, with reasoning if the provider counts it.
+        stop: One text or several at which the answer ends.
+        logprobs: The number of alternatives to return for each token; 0 for the chosen token alone.
+        reasoning_effort: none, minimal, low, medium, high, xhigh, max or default, as the model knows them.
+        timeout: Seconds for the whole call, if this is its primary model. The timeout of the call replaces it.
+        extra: Fields that are merged into the provider's request body, over what Turnout wrote. Those under the name
+            of a dialect or a provider (`turnout.types.extras`) are for that one alone.
+    """
+
+    provider: str = attrs.field(validator=[non_empty, _no_slash])
+    # It has a default so that the error for ModelConfig("openai/gpt-4o-mini") can name the right spelling.
+    model_id: str = attrs.field(default="", validator=non_empty)
+    temperature: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
+    top_p: float | None = attrs.field(default=None, kw_only=True, validator=number(0, 1))
+    top_k: int | None = attrs.field(default=None, kw_only=True, validator=integer(0))
+    max_tokens: int | None = attrs.field(default=None, kw_only=True, validator=integer(1))
+    stop: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_stop, validator=instances(str))
+    seed: int | None = attrs.field(default=None, kw_only=True, validator=integer())
+    presence_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
+    frequency_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
+    logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
+    reasoning_effort: str | None = attrs.field(default=None, kw_only=True, validator=one_of_or_none(*_EFFORTS))
+    timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
+    # Not in the hash, because a mapping has none, and a model must be usable as a key.
+    extra: Mapping[str, Any] = attrs.field(
+        factory=dict, converter=deep_copy, validator=json_values, kw_only=True, hash=False
+    )
+
+    @classmethod
+    def parse(cls, text: str, **settings: Any) -> ModelConfig:
+        """`parse("groq/meta-llama/llama-4-scout")` is provider `groq`, model `meta-llama/llama-4-scout`."""
+        provider, slash, model_id = text.partition("/")
+        if not (slash and provider.strip() and model_id.strip()):
+            raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {text!r}")
+        return cls(provider, model_id, **settings)
+
+    @classmethod
+    def route(cls, name: str, **settings: Any) -> ModelConfig:
+        """Return a reference to a route of the router, in place of a model. Settings apply to every model in it."""
+        return cls(ROUTE, name, **settings)
+
+    @property
+    def is_route(self) -> bool:
+        return self.provider == ROUTE
+
+    def over(self, model: ModelConfig) -> ModelConfig:
+        """Return `model` with the settings of this one; they replace those of `model`."""
+        settings = {
+            field.name: value
+            for field in attrs.fields(ModelConfig)[2:]
+            if (value := getattr(self, field.name)) not in (None, (), {})
+        }
+        if "extra" in settings:
+            settings["extra"] = merge_extra(model.extra, self.extra)
+        return attrs.evolve(model, **settings)
+
+    def __str__(self) -> str:
+        try:
+            return self._name
+        except AttributeError:
+            name = f"{self.provider}/{self.model_id}"
+            object.__setattr__(self, "_name", name)
+            return name
+
+
+_kept_name = operator.attrgetter("_name")
+
+
+def names_of(models: Iterable[ModelConfig]) -> tuple[str, ...]:
+    """Return the name of each model. There may be hundreds, and most of them have it already."""
+    try:
+        return tuple(map(_kept_name, models))
+    except AttributeError:
+        return tuple(map(str, models))
+
+
+def as_model(value: ModelConfig | str) -> ModelConfig:
+    return ModelConfig.parse(value) if isinstance(value, str) else value
+
+
+def as_models(value: Iterable[ModelConfig | str] | ModelConfig | None) -> tuple[ModelConfig, ...]:
+    """Return the models of a request's `fallbacks`. One model alone is a list of one."""
+    if isinstance(value, str | ModelConfig):
+        return (as_model(value),)
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, bytes | Mapping)):
+        return tuple(map(as_model, as_tuple(value)))
+    raise TypeError(f"fallbacks must be a list of models, such as ['openai/gpt-4o-mini'], not {type(value).__name__}")
+
+
+@attrs.frozen
+class ModelInfo:
+    """One model in a provider's list."""
+
+    id: str
+    provider: str
+    context_window: int | None = attrs.field(default=None, kw_only=True)
+    max_output_tokens: int | None = attrs.field(default=None, kw_only=True)
+    owned_by: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class ProviderStatus:
+    """Whether a provider can be used, and the missing configuration if it cannot.
+
+    Attributes:
+        missing_env: Environment variables. Any one of them, or all of them (see `reason`), would configure it.
+        priority: The position in the order of candidates, from 0; None outside a plan.
+        fallbacks: The candidates after this one in a plan, as provider/model.
+    """
+
+    provider: str
+    status: Literal["available", "not-configured", "disabled"]
+    capabilities: frozenset[Capability] = attrs.field(default=frozenset(), kw_only=True)
+    missing_env: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    priority: int | None = attrs.field(default=None, kw_only=True)
+    model: ModelConfig | None = attrs.field(default=None, kw_only=True)
+    fallbacks: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    reason: str = attrs.field(default="", kw_only=True)

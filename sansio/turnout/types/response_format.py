@@ -1,0 +1,59 @@
+"""The form that the text of an answer must have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from turnout._utils.validation import deep_copy, json_values, non_empty
+
+__all__ = ["ResponseFormat"]
+
+
+def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if isinstance(value, type):
+        raise TypeError(f"ResponseFormat.schema must be a JSON Schema: write ResponseFormat.of({value.__name__})")
+    return deep_copy(value) if value is not None else None
+
+
+@attrs.frozen
+class ResponseFormat:
+    """The required form of the answer's text: any JSON object, or JSON that a schema describes.
+
+    `ResponseFormat.of(T)` takes the schema from a class, and `reply.parsed(T)` makes the value of that class.
+
+    Attributes:
+        schema: The JSON Schema of the answer. None allows any JSON object, as `ResponseFormat.json()` does.
+        name: A name for the schema, which some providers want.
+        description: The purpose of the schema, for the model.
+        strict: True if the provider must hold the answer exactly to the schema.
+    """
+
+    schema: Mapping[str, Any] | None = attrs.field(default=None, converter=_schema, validator=json_values)
+    name: str = attrs.field(default="answer", validator=non_empty, kw_only=True)
+    description: str | None = attrs.field(default=None, kw_only=True)
+    strict: bool = attrs.field(default=True, kw_only=True)
+
+    @classmethod
+    def json(cls) -> ResponseFormat:
+        """Return the format of any JSON object."""
+        return cls()
+
+    @classmethod
+    def of(cls, kind: Any, *, name: str | None = None, strict: bool = True) -> ResponseFormat:
+        """Return the format of a class: attrs, dataclass, TypedDict, NamedTuple, msgspec or pydantic.
+
+        Args:
+            kind: The class. Its docstring becomes the description.
+            name: The name of the schema. By default it is the name of the class.
+            strict: See the class.
+
+        Raises:
+            TypeError: If JSON Schema cannot describe the type of a field.
+        """
+        from turnout.typed.schema import schema_of
+
+        schema, title, description = schema_of(kind)
+        return cls(schema, name=name or title, description=description, strict=strict)
