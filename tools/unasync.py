@@ -37,7 +37,7 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
     (r"\basync_sign_request\b", "sign_request"),
     (r"\bAsyncRouter\b", "SyncRouter"),
     (
-        r"\bAsync(Transport|HttpResponse|ChatStream|EventIterator|TextIterator|EventBatches|Event|Link|Run|Runtime)\b",
+        r"\bAsync(Transport|HttpResponse|ChatStream|EventIterator|TextIterator|EventBatches|Event|Link|Run|Runtime|CacheEntry)\b",
         r"\1",
     ),
     (r"\bAsyncSocketTransport\b", "SocketTransportBase"),

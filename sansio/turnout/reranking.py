@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -89,3 +89,10 @@ class RerankResponse(Plain):
     def trace(self) -> Trace:
         """The record of the call; `Trace()` if no router made it."""
         return or_empty(self._trace)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name)

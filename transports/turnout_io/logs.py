@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 
 from turnout.trace import Trace
-from turnout.trace.entries import Answered, AttemptCompleted, CallFailed
+from turnout.trace.entries import Answered, AttemptCompleted, CacheHit, CallFailed
 from turnout.trace.text import describe
 
 __all__ = ["LOGGER", "log_call", "show_logs", "summary"]
@@ -57,6 +57,8 @@ def summary(trace: Trace) -> str:
     match last:
         case Answered(candidate=candidate):
             outcome = f"answered by {candidate}{seconds}"
+        case CacheHit(candidate=candidate):
+            return f"{trace.operation} answered from the cache, by {candidate}{seconds}"
         case CallFailed(reason=reason):
             return f"{trace.operation} over {', '.join(trace.candidates)}: failed{seconds}{attempts}: {reason}"
         case _:

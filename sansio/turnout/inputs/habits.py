@@ -58,6 +58,11 @@ _EMBEDDING = {
     "embeddings": "the vectors are response.vectors",
     "embedding": "the first vector is response.vectors[0]",
 }
+_RERANK = {
+    "results": "the documents, the most relevant first, are response.documents",
+    "data": "the documents, the most relevant first, are response.documents",
+    "rankings": "the documents, the most relevant first, are response.documents",
+}
 _STREAM = {
     "text_stream": "iterate over stream.text",
     "get_final_message": "write stream.collect()",
@@ -93,6 +98,7 @@ _HABITS: Mapping[str, Mapping[str, str]] = {
     "ChatResponse": _ANSWER,
     "Usage": _USAGE,
     "EmbeddingResponse": _EMBEDDING,
+    "RerankResponse": _RERANK,
     "ChatStream": _STREAM,
     "AsyncChatStream": _STREAM,
     "Router": _ROUTER,
@@ -201,8 +207,8 @@ _OF_ROUTER = {
     "num_retries": _RETRIES,
     "retries": _RETRIES,
 }
-_ARGUMENTS = ("providers", "policy", "transport", "seed", "on_trace", "shared")
-_OF_FROM_ENV = ("dotenv", "environ", "transport", "seed", "on_trace", "shared", "entries")
+_ARGUMENTS = ("providers", "policy", "transport", "seed", "on_trace", "cache", "shared")
+_OF_FROM_ENV = ("dotenv", "environ", "transport", "seed", "on_trace", "cache", "shared", "entries")
 
 
 def unknown_router_argument(name: str) -> TypeError:

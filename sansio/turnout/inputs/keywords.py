@@ -25,7 +25,7 @@ MODEL = frozenset(field.name for field in attrs.fields(ModelConfig)[2:])
 """The settings of a model."""
 REQUEST = frozenset(RequestSettings.__annotations__.keys() - ModelSettings.__annotations__.keys())
 """The fields of a request besides its model and its messages."""
-CALL = ("timeout", "policy", "affinity", "api_keys", "priority")
+CALL = ("timeout", "policy", "affinity", "api_keys", "priority", "cache")
 """The keywords of every call."""
 ARGUMENT_OF = {
     "collect": "chat",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from turnout._utils.names import did_you_mean
-from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
+from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout.providers.protocol import Provider
@@ -246,6 +246,7 @@ class RouterCore:
         options: CallOptions = NO_OPTIONS,
         *,
         concurrent: bool = False,
+        cached: ChatResponse | None = None,
     ) -> Call:
         """Start a call at the monotonic time `now`.
 
@@ -253,6 +254,7 @@ class RouterCore:
             wall: Seconds since 1970, for the trace and for prices that change with the time.
             options: The caller's settings for this call.
             concurrent: True if the driver can run two attempts at once.
+            cached: The answer of a cache. The call then ends with it at once.
         """
         if self.shared is not None and not self.shared.entered:
             raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
@@ -292,6 +294,9 @@ class RouterCore:
             behind=seconds_behind(options.priority, deadline),
         )
         call = Call(operation, selector, concurrent, self.scheduler, policy, now + deadline, total_deadline)
+        if cached is not None:
+            call.answer(cached, now)
+            return call
         models = expansion.models
         all_known = self._registry.knows_all(models)
         selector.look_up(now, 2 if all_known else len(models))

@@ -19,6 +19,7 @@ __all__ = [
     "Answered",
     "AttemptCancelled",
     "AttemptCompleted",
+    "CacheHit",
     "CallFailed",
     "CandidateBlocked",
     "Entry",
@@ -251,6 +252,18 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     candidate: str
 
 
+class CacheHit(msgspec.Struct, frozen=True, gc=False):
+    """The call was answered from the router's cache. No request was sent.
+
+    Attributes:
+        candidate: The model that gave the answer when it was stored.
+    """
+
+    kind: ClassVar[str] = "cache-hit"
+    at: float
+    candidate: str
+
+
 class CallFailed(msgspec.Struct, frozen=True, gc=False):
     """The call ended without a response."""
 
@@ -276,5 +289,6 @@ Entry: TypeAlias = (
     | AttemptCompleted
     | AttemptCancelled
     | Answered
+    | CacheHit
     | CallFailed
 )

@@ -6,6 +6,7 @@ from turnout.trace.entries import (
     Answered,
     AttemptCancelled,
     AttemptCompleted,
+    CacheHit,
     CallFailed,
     CandidateBlocked,
     Entry,
@@ -78,6 +79,8 @@ def describe(entry: Entry) -> str:
             return f"attempt {entry.attempt}: cancelled, {entry.reason}"
         case Answered():
             return f"answered by {entry.candidate}"
+        case CacheHit():
+            return f"answered from the cache; the answer is of {entry.candidate}"
         case CallFailed():
             return f"failed: {entry.reason}"
 

@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from turnout.failures import FailureClass, Phase, Timer
-from turnout.trace.entries import Answered, AttemptCompleted, Entry, Failed, Started
+from turnout.trace.entries import Answered, AttemptCompleted, CacheHit, Entry, Failed, Started
 from turnout.trace.text import describe
 
 __all__ = ["VERSION", "Trace", "TraceError"]
@@ -53,7 +53,7 @@ class Trace:
         priority: Of the call: 0 is served first while calls wait, "batch" is 6.
         entries: Facts and decisions; their `at` is in seconds from the start.
         outcome: The metadata of the response, for `on_trace`: finish reason, id, served model and token counts. It is
-            empty before the call has ended, and it is not stored.
+            empty before the call has ended, and it is not stored. An answer from the cache has no token counts.
     """
 
     operation: str = ""
@@ -75,9 +75,14 @@ class Trace:
     @property
     def candidate(self) -> str:
         """The candidate that answered, else the first that was tried, else the first that the request names."""
-        answered = [entry.candidate for entry in self.entries if isinstance(entry, Answered)]
+        answered = [entry.candidate for entry in self.entries if isinstance(entry, Answered | CacheHit)]
         started = [entry.candidate for entry in self.entries if isinstance(entry, Started)]
         return (*answered[-1:], *started, *self.candidates, "")[0]
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether the answer is from the router's cache."""
+        return any(isinstance(entry, CacheHit) for entry in self.entries)
 
     @property
     def cost(self) -> float | None:

@@ -26,6 +26,7 @@ class CallSettings(TypedDict, total=False):
     affinity: str | bool | None
     api_keys: Mapping[str, AccessToken] | None
     priority: Priority
+    cache: bool
 
 
 class RunSettings(ModelSettings, CallSettings, total=False):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from turnout.reranking import RerankRequest
     from turnout.shared.bell import Bell
     from turnout.shared.state import SharedStatus
+    from turnout_io.caching import AnyCache
     from turnout_io.shared.valkey import Valkey
 
 __all__ = ["MIN_WAIT", "CompletionsHint", "RouterBase"]
@@ -47,9 +48,9 @@ class _Abandoned(Protocol):
 RunT = TypeVar("RunT", bound=_Abandoned)
 
 
-CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys", "priority")
+CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys", "priority", "cache")
 _COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
-_ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "shared"))
+_ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "cache", "shared"))
 
 
 class CompletionsHint:
@@ -72,6 +73,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         on_trace: Called with the trace of each call after the call has ended, with success or not. `TraceRecorder`
             writes traces to a file. It runs in the thread or task of the call, so it should be quick. Its errors are
             logged under `turnout`.
+        cache: Asked before each chat and stream, and given every whole answer (`turnout_io.caching`).
         shared: The store through which processes share limits, budgets and cooldowns. The router must then be used in a
             `with` block, which connects it.
     """
@@ -88,6 +90,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        cache: AnyCache | None = None,
         shared: Valkey | None = None,
     ) -> None:
         if "TURNOUT_LOG" in os.environ:
@@ -121,6 +124,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         if on_trace is not None and not callable(on_trace):
             raise TypeError(f"on_trace must be a function of a Trace, not {type(on_trace).__name__}")
         self._on_trace = on_trace
+        self._cache = self._checked_cache(cache)
         self._overrides: dict[str, Any] = {}
         for provider in providers:
             self.register(provider)
@@ -136,6 +140,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        cache: AnyCache | None = None,
         shared: Valkey | None = None,
         entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
@@ -148,6 +153,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             transport: See the class.
             seed: See the class.
             on_trace: See the class.
+            cache: See the class.
             shared: See the class.
             entries: Your own providers, in addition to those of the catalog.
             **overrides: Fields of `Policy`: `Router.from_env(max_concurrency=16, timeout=30)`.
@@ -155,7 +161,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         Raises:
             SettingsError: If a variable or a file is wrong.
         """
-        return cls._from_files(None, dotenv, environ, transport, seed, on_trace, shared, entries, overrides)
+        return cls._from_files(None, dotenv, environ, transport, seed, on_trace, cache, shared, entries, overrides)
 
     @classmethod
     def from_config(
@@ -167,6 +173,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         transport: TransportT | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        cache: AnyCache | None = None,
         shared: Valkey | None = None,
         entries: Iterable[ProviderSpec] = (),
         **overrides: Any,
@@ -180,6 +187,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             transport: See the class.
             seed: See the class.
             on_trace: See the class.
+            cache: See the class.
             shared: See the class.
             entries: Your own providers, in addition to those of the catalog.
             **overrides: Fields of `Policy`. They replace those of the file.
@@ -188,7 +196,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             SettingsError: If a variable or a file is wrong.
             FileNotFoundError: If `path` does not exist.
         """
-        return cls._from_files(path, dotenv, environ, transport, seed, on_trace, shared, entries, overrides)
+        return cls._from_files(path, dotenv, environ, transport, seed, on_trace, cache, shared, entries, overrides)
 
     @classmethod
     def _from_files(
@@ -199,6 +207,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         transport: TransportT | None,
         seed: int | None,
         on_trace: Callable[[Trace], None] | None,
+        cache: AnyCache | None,
         shared: Valkey | None,
         entries: Iterable[ProviderSpec],
         overrides: Mapping[str, Any],
@@ -216,7 +225,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
             shared = from_settings(settings.shared)
         policy = settings.policy(**overrides)
-        router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
+        router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, cache=cache, shared=shared)
         router._load, router._overrides = load, dict(overrides)
         router._take_over(settings, settings.build_providers())
         router._core.check_names()
@@ -281,6 +290,22 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         if is_async != self._is_async:
             kind, wanted = ("async", "a blocking") if is_async else ("blocking", "an async")
             raise TypeError(f"{type(transport).__name__} is {kind}; this router needs {wanted} transport")
+
+    def _checked_cache(self, cache: AnyCache | None) -> AnyCache | None:
+        """Return `cache`. Raise TypeError if this driver cannot use it: later errors would only be logged."""
+        if cache is None:
+            return None
+        if isinstance(cache, type) or not (
+            callable(getattr(cache, "get", None)) and callable(getattr(cache, "put", None))
+        ):
+            name = cache.__name__ if isinstance(cache, type) else type(cache).__name__
+            raise TypeError(
+                f"{name} is not a cache: it must be an object with the methods get and put, "
+                "as turnout_io.caching.MemoryCache() is"
+            )
+        if not self._is_async and (inspect.iscoroutinefunction(cache.get) or inspect.iscoroutinefunction(cache.put)):
+            raise TypeError(f"{type(cache).__name__} is async; this router needs a cache with blocking methods")
+        return cache
 
     def _check_loop(self) -> None:
         """Raise LocalProtocolError if an async router is used on the other library. Blocking code has no loop."""
@@ -348,7 +373,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         if self._on_trace is None:
             return
         try:
-            call.trace.outcome = _outcome(result)
+            call.trace.outcome = _outcome(result, with_counts=not call.trace.from_cache)
             self._on_trace(call.trace)
         except Exception:
             # The caller must not lose a result or an error because, for example, the disk is full.
@@ -391,10 +416,10 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         return self._core.explain_plan(request)
 
 
-def _outcome(result: Any) -> dict[str, Any]:
+def _outcome(result: Any, *, with_counts: bool) -> dict[str, Any]:
     """Return the metadata of a response, without its content."""
     usage = getattr(result, "usage", None)
-    outcome = {name: getattr(usage, name, None) for name in _COUNTS}
+    outcome = {name: getattr(usage, name, None) for name in _COUNTS if with_counts}
     outcome |= {name: getattr(result, name, None) for name in ("response_id", "served_model")}
     reason = getattr(result, "finish_reason", None)
     if reason is not None:

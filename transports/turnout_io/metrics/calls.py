@@ -13,6 +13,7 @@ from turnout.trace.entries import (
     CANCELLED,
     Answered,
     AttemptCompleted,
+    CacheHit,
     CallFailed,
     Failed,
     FellBack,
@@ -62,7 +63,7 @@ class Counts:
     def count(self, trace: Trace) -> None:
         """Count a call that has ended."""
         self._count_attempts(trace)
-        end = next((entry for entry in trace.entries if isinstance(entry, Answered | CallFailed)), None)
+        end = next((entry for entry in trace.entries if isinstance(entry, Answered | CacheHit | CallFailed)), None)
         if end is None:
             return
         model = _parts(trace.candidate)
@@ -108,8 +109,8 @@ class Metrics:
     """Counts every call of one or several routers: `Router.from_env(on_trace=Metrics())`.
 
     A call counts for the provider and the model that answered it; if none did, for the first that was tried. Its
-    outcome is `answered`, `cancelled`, or the name of the error. Attempts, failures, fallbacks and cost count for the
-    model of each attempt. An attempt has a cost if its usage and its price are known.
+    outcome is `answered`, `cached`, `cancelled`, or the name of the error. Attempts, failures, fallbacks and cost count
+    for the model of each attempt. An attempt has a cost if its usage and its price are known.
 
     Routers in several threads may share it. Each process has its own counts.
     """
@@ -148,7 +149,9 @@ def _parts(candidate: str) -> tuple[str, str]:
     return provider, model
 
 
-def _outcome(end: Answered | CallFailed) -> str:
+def _outcome(end: Answered | CacheHit | CallFailed) -> str:
+    if isinstance(end, CacheHit):
+        return "cached"
     if isinstance(end, Answered):
         return "answered"
     return "cancelled" if end.reason == CANCELLED else end.reason

@@ -45,6 +45,17 @@ class CallEnding(CallStatus):
         """End the call before any attempt."""
         self._stop(error, now)
 
+    def answer(self, result: ChatResponse, now: float) -> None:
+        """End the call before any attempt, with an answer of a cache."""
+        self._writer.cache_hit(now, str(result.model))
+        self._operation.add_result(result)
+        self._end(Finish(self._operation.result(self.trace)))
+
+    @property
+    def result(self) -> object:
+        """The result of a call that has ended with one; None otherwise."""
+        return self._finish.result if self._finish is not None else None
+
     def cancel(self, now: float) -> None:
         """Cancel the call. Pending attempts are closed; then `Finish` follows, without result and without error."""
         self._close_all(now)

@@ -57,6 +57,11 @@ def _checked(key: str, name: str) -> str:
         raise ValueError(f"api_keys[{name!r}]: {error}") from None
 
 
+def _cache(instance: object, attribute: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"cache must be True or False for a call, not {value!r}: give the cache itself to the router")
+
+
 @attrs.frozen(kw_only=True)
 class CallOptions:
     """The settings of one call.
@@ -70,6 +75,7 @@ class CallOptions:
         api_keys: Keys for this call in place of the providers' own, by provider.
         priority: "interactive" (0), "batch" (6) or a number of 0 or more. While calls wait for a limit, 0 is served
             first. A call that has waited for 10 s has made up for one step, so every call is served in time.
+        cache: False neither asks the router's cache nor stores the answer in it.
     """
 
     timeout: float | None = attrs.field(default=None, validator=_seconds)
@@ -80,6 +86,7 @@ class CallOptions:
         default=None, converter=_keys, repr=lambda keys: repr(sorted(keys))
     )
     priority: float = attrs.field(default=0.0, converter=priority_number)
+    cache: bool = attrs.field(default=True, validator=_cache)
 
 
 NO_OPTIONS = CallOptions()

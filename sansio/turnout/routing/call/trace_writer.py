@@ -121,5 +121,8 @@ class TraceWriter:
     def answered(self, now: float, candidate: str) -> None:
         self.write(entries.Answered(self.elapsed(now), candidate))
 
+    def cache_hit(self, now: float, candidate: str) -> None:
+        self.write(entries.CacheHit(self.elapsed(now), candidate))
+
     def call_failed(self, now: float, reason: str) -> None:
         self.write(entries.CallFailed(self.elapsed(now), reason))

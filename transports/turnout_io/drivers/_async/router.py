@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
-from turnout.chat import ChatRequest
+from turnout.chat import ChatRequest, ChatResponse
 from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
 from turnout.routing.call.machine import Call
@@ -16,6 +16,7 @@ from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.settings import Policy
 from turnout.trace import Trace
 from turnout_io.base import AsyncHttpResponse, AsyncTransport
+from turnout_io.drivers._async.cached import cache_entry
 from turnout_io.drivers._async.operations import AsyncOperations
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncLink, AsyncRuntime
@@ -23,6 +24,7 @@ from turnout_io.drivers._async.stream import AsyncChatStream
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
+    from turnout_io.caching import AnyCache
     from turnout_io.shared.valkey import Valkey
 
 __all__ = ["AsyncRouter"]
@@ -43,9 +45,12 @@ class AsyncRouter(AsyncOperations):
         transport: AsyncTransport | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        cache: AnyCache | None = None,
         shared: Valkey | None = None,
     ) -> None:
-        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
+        super().__init__(
+            providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace, cache=cache, shared=shared
+        )
         self._link: AsyncLink | None = None
         self._now = self._runtime.now
         self._closed = False
@@ -108,7 +113,9 @@ class AsyncRouter(AsyncOperations):
     async def _run(self, operation: Operation, options: CallOptions) -> Any:
         if self._needs_attention():
             await self._prepare()
-        run = self._new_run(self._start(operation, options))
+        entry = cache_entry(self._cache, operation, options)
+        cached = await entry.get() if entry is not None else None
+        run = self._new_run(self._start(operation, options, cached))
         try:
             while run.finish is None:
                 await run.step()
@@ -121,7 +128,10 @@ class AsyncRouter(AsyncOperations):
             except BaseException:
                 await run.close()  # KeyboardInterrupt was raised during the first close
                 raise
-        return run.result()
+        result = run.result()
+        if entry is not None and cached is None:
+            await entry.put(result)
+        return result
 
     def _make_stream(self, request: ChatRequest, options: CallOptions) -> AsyncChatStream:
         return AsyncChatStream(self, request, options)
@@ -153,9 +163,9 @@ class AsyncRouter(AsyncOperations):
     def _new_run(self, call: Call) -> AsyncRun:
         return AsyncRun(self, call)
 
-    def _start(self, operation: Operation, options: CallOptions) -> Call:
+    def _start(self, operation: Operation, options: CallOptions, cached: ChatResponse | None = None) -> Call:
         self._check_fork()
-        return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges)
+        return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges, cached=cached)
 
     def _get_transport(self) -> AsyncTransport:
         if self._transport is None:

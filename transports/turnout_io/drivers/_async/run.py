@@ -201,7 +201,7 @@ class AsyncRun:
     def _report_trace(self) -> None:
         if not self._trace_reported:
             self._trace_reported = True
-            self._router._report(self.call, self.finish.result if self.finish is not None else None)
+            self._router._report(self.call, self.call.result)
 
     async def _close_attempt(self, attempt: int) -> None:
         response = self._responses.get(attempt)

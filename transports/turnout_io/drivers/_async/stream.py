@@ -13,9 +13,11 @@ from weakref import WeakSet
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import End, Event, Token
+from turnout.routing.caching import events_of
 from turnout.routing.call.operations import Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
+from turnout_io.drivers._async.cached import AsyncCacheEntry, cache_entry
 from turnout_io.drivers._async.run import AsyncRun
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class AsyncChatStream:
         self._closing = False
         self._stepping = False  # while a thread or task receives events
         self._siblings: WeakSet[AsyncRun] | None = None
+        self._cache_entry: AsyncCacheEntry | None = None  # where the answer is stored, if a provider gives it
         self._closer: dict[str, int] = {}  # the thread that closes the call
 
     @property
@@ -53,8 +56,12 @@ class AsyncChatStream:
         Raises:
             LocalProtocolError: If the stream was not entered.
         """
-        model = self._run.call.model if self._run is not None else None
-        return model if model is not None else _not_entered()
+        run = self._run
+        if run is None:
+            _not_entered()
+        if run.call.model is None and isinstance(run.call.result, ChatResponse):
+            return run.call.result.model  # from the cache
+        return run.call.model if run.call.model is not None else _not_entered()
 
     @property
     def response(self) -> ChatResponse:
@@ -169,12 +176,17 @@ class AsyncChatStream:
             router = self._router
             if router._needs_attention():
                 await router._prepare()
-            call = router._start(Stream(self._request), self._options)
-            self._run = router._new_run(call)
+            operation = Stream(self._request)
+            entry = cache_entry(router._cache, operation, self._options)
+            cached = await entry.get() if entry is not None else None
+            self._run = router._new_run(router._start(operation, self._options, cached))
             if router._is_async:
                 self._siblings = router._streams_of_loop()
                 self._siblings.add(self._run)
+            self._cache_entry = entry if cached is None else None
             await self._advance(self._run)
+            if cached is not None:
+                self._events = iter(events_of(cached))
 
     async def _fetch(self) -> None:
         """Receive the next events into `_events`, which has none left. It stays empty at the end of the stream."""
@@ -197,6 +209,9 @@ class AsyncChatStream:
             if not self._closing:
                 self._received = await run.step()
                 self._events = iter(self._received)
+                if self._cache_entry is not None and run.call.finished:
+                    entry, self._cache_entry = self._cache_entry, None
+                    await entry.put(run.call.result)
         except GeneratorExit:
             self._abandon()
             raise

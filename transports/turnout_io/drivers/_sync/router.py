@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
-from turnout.chat import ChatRequest
+from turnout.chat import ChatRequest, ChatResponse
 from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
 from turnout.routing.call.machine import Call
@@ -18,6 +18,7 @@ from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.settings import Policy
 from turnout.trace import Trace
 from turnout_io.base import HttpResponse, Transport
+from turnout_io.drivers._sync.cached import cache_entry
 from turnout_io.drivers._sync.operations import AsyncOperations
 from turnout_io.drivers._sync.run import Run
 from turnout_io.drivers._sync.runtime import Event, Link, Runtime
@@ -25,6 +26,7 @@ from turnout_io.drivers._sync.stream import ChatStream
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
+    from turnout_io.caching import AnyCache
     from turnout_io.shared.valkey import Valkey
 
 __all__ = ["SyncRouter"]
@@ -45,9 +47,12 @@ class SyncRouter(AsyncOperations):
         transport: Transport | None = None,
         seed: int | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        cache: AnyCache | None = None,
         shared: Valkey | None = None,
     ) -> None:
-        super().__init__(providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace, shared=shared)
+        super().__init__(
+            providers, policy=policy, transport=transport, seed=seed, on_trace=on_trace, cache=cache, shared=shared
+        )
         self._link: Link | None = None
         self._now = self._runtime.now
         self._closed = False
@@ -110,7 +115,9 @@ class SyncRouter(AsyncOperations):
     def _run(self, operation: Operation, options: CallOptions) -> Any:
         if self._needs_attention():
             self._prepare()
-        run = self._new_run(self._start(operation, options))
+        entry = cache_entry(self._cache, operation, options)
+        cached = entry.get() if entry is not None else None
+        run = self._new_run(self._start(operation, options, cached))
         try:
             while run.finish is None:
                 run.step()
@@ -123,7 +130,10 @@ class SyncRouter(AsyncOperations):
             except BaseException:
                 run.close()  # KeyboardInterrupt was raised during the first close
                 raise
-        return run.result()
+        result = run.result()
+        if entry is not None and cached is None:
+            entry.put(result)
+        return result
 
     def _make_stream(self, request: ChatRequest, options: CallOptions) -> ChatStream:
         return ChatStream(self, request, options)
@@ -155,9 +165,9 @@ class SyncRouter(AsyncOperations):
     def _new_run(self, call: Call) -> Run:
         return Run(self, call)
 
-    def _start(self, operation: Operation, options: CallOptions) -> Call:
+    def _start(self, operation: Operation, options: CallOptions, cached: ChatResponse | None = None) -> Call:
         self._check_fork()
-        return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges)
+        return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges, cached=cached)
 
     def _get_transport(self) -> Transport:
         if self._transport is None:

@@ -203,7 +203,7 @@ class Run:
     def _report_trace(self) -> None:
         if not self._trace_reported:
             self._trace_reported = True
-            self._router._report(self.call, self.finish.result if self.finish is not None else None)
+            self._router._report(self.call, self.call.result)
 
     def _close_attempt(self, attempt: int) -> None:
         response = self._responses.get(attempt)

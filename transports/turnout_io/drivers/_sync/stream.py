@@ -15,9 +15,11 @@ from weakref import WeakSet
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import End, Event, Token
+from turnout.routing.caching import events_of
 from turnout.routing.call.operations import Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
+from turnout_io.drivers._sync.cached import CacheEntry, cache_entry
 from turnout_io.drivers._sync.run import Run
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class ChatStream:
         self._closing = False
         self._stepping = False  # while a thread or task receives events
         self._siblings: WeakSet[Run] | None = None
+        self._cache_entry: CacheEntry | None = None  # where the answer is stored, if a provider gives it
         self._closer: dict[str, int] = {}  # the thread that closes the call
 
     @property
@@ -55,8 +58,12 @@ class ChatStream:
         Raises:
             LocalProtocolError: If the stream was not entered.
         """
-        model = self._run.call.model if self._run is not None else None
-        return model if model is not None else _not_entered()
+        run = self._run
+        if run is None:
+            _not_entered()
+        if run.call.model is None and isinstance(run.call.result, ChatResponse):
+            return run.call.result.model  # from the cache
+        return run.call.model if run.call.model is not None else _not_entered()
 
     @property
     def response(self) -> ChatResponse:
@@ -171,12 +178,17 @@ class ChatStream:
             router = self._router
             if router._needs_attention():
                 router._prepare()
-            call = router._start(Stream(self._request), self._options)
-            self._run = router._new_run(call)
+            operation = Stream(self._request)
+            entry = cache_entry(router._cache, operation, self._options)
+            cached = entry.get() if entry is not None else None
+            self._run = router._new_run(router._start(operation, self._options, cached))
             if router._is_async:
                 self._siblings = router._streams_of_loop()
                 self._siblings.add(self._run)
+            self._cache_entry = entry if cached is None else None
             self._advance(self._run)
+            if cached is not None:
+                self._events = iter(events_of(cached))
 
     def _fetch(self) -> None:
         """Receive the next events into `_events`, which has none left. It stays empty at the end of the stream."""
@@ -199,6 +211,9 @@ class ChatStream:
             if not self._closing:
                 self._received = run.step()
                 self._events = iter(self._received)
+                if self._cache_entry is not None and run.call.finished:
+                    entry, self._cache_entry = self._cache_entry, None
+                    entry.put(run.call.result)
         except GeneratorExit:
             self._abandon()
             raise

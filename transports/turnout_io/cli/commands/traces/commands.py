@@ -12,7 +12,7 @@ import click
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.routing.replay import replay as decided_again
 from turnout.trace import Trace
-from turnout.trace.entries import Answered
+from turnout.trace.entries import Answered, CacheHit
 from turnout_io.cli.errors import CallFailed, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
 from turnout_io.recorder import read_traces
@@ -160,7 +160,7 @@ def _counted(calls: int) -> str:
 
 
 def _answered(trace: Trace) -> bool:
-    return any(isinstance(entry, Answered) for entry in trace.entries)
+    return any(isinstance(entry, Answered | CacheHit) for entry in trace.entries)
 
 
 def _when(trace: Trace) -> str:

@@ -14,7 +14,7 @@ import attrs
 
 from turnout.redaction import escape_controls
 from turnout.trace import AttemptSummary, Trace, summarize_attempts
-from turnout.trace.entries import Answered, CallFailed, Queued, Retrying, Started
+from turnout.trace.entries import Answered, CacheHit, CallFailed, Queued, Retrying, Started
 from turnout.trace.text import describe, duration
 
 __all__ = ["MARK", "page_of"]
@@ -108,7 +108,7 @@ def _totals(calls: Iterable[tuple[int, Trace]], left_out: int) -> str:
 
 
 def _answer_of(trace: Trace) -> str | None:
-    return next((entry.candidate for entry in trace.entries if isinstance(entry, Answered)), None)
+    return next((entry.candidate for entry in trace.entries if isinstance(entry, Answered | CacheHit)), None)
 
 
 def _call(number: int, trace: Trace, *, opened: bool) -> str:

@@ -1,0 +1,109 @@
+"""A cache of answers that a router asks before it calls a provider: `Router.from_env(cache=MemoryCache())`.
+
+    class RedisCache:
+        def get(self, key): return redis.get(f"turnout:{key}")
+        def put(self, key, answer): redis.set(f"turnout:{key}", answer, ex=3600)
+
+The router makes the key from the request, and the answer is bytes. Only whole answers are stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from turnout_io.process_lock import process_lock
+
+__all__ = ["AnyCache", "AsyncResponseCache", "MemoryCache", "ResponseCache"]
+
+
+class ResponseCache(Protocol):
+    """Stores answers by key, for every router. Several threads may call it at once.
+
+    An async router calls it in its event loop, so a cache that waits for a network should be an `AsyncResponseCache`
+    there. If a method raises an error, it is logged, and the call continues without the cache.
+    """
+
+    def get(self, key: str) -> bytes | None:
+        """Return the answer that was stored under this key; None if there is none, or if it is too old."""
+        ...
+
+    def put(self, key: str, answer: bytes) -> object:
+        """Store an answer under this key, in place of an earlier one."""
+        ...
+
+
+class AsyncResponseCache(Protocol):
+    """Stores answers by key, for async routers. See `ResponseCache`."""
+
+    def get(self, key: str) -> Awaitable[bytes | None]:
+        """Return the answer that was stored under this key; None if there is none, or if it is too old."""
+        ...
+
+    def put(self, key: str, answer: bytes) -> Awaitable[object]:
+        """Store an answer under this key, in place of an earlier one."""
+        ...
+
+
+AnyCache: TypeAlias = ResponseCache | AsyncResponseCache
+
+
+class MemoryCache:
+    """A `ResponseCache` in the memory of this process. Several routers and threads may share it.
+
+    Args:
+        max_entries: The most answers. When there are more, the one that was not asked for the longest time is dropped.
+        max_age: Seconds for which an answer is used; None for ever.
+        clock: Returns seconds that never go back.
+
+    Raises:
+        ValueError: If a bound is not above 0.
+    """
+
+    def __init__(
+        self,
+        max_entries: int = 1_000,
+        *,
+        max_age: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if max_entries < 1:
+            raise ValueError(f"max_entries must be at least 1, not {max_entries}")
+        if max_age is not None and not max_age > 0:
+            raise ValueError(f"max_age must be more than 0 seconds, or None, not {max_age}")
+        self._max_entries = max_entries
+        self._max_age = max_age
+        self._clock = clock
+        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._lock = process_lock()
+
+    def get(self, key: str) -> bytes | None:
+        """Return the answer under this key; None if there is none, or if it is too old."""
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                return None
+            stored_at, answer = found
+            if self._max_age is not None and self._clock() - stored_at > self._max_age:
+                del self._entries[key]
+                return None
+            self._entries.move_to_end(key)
+            return answer
+
+    def put(self, key: str, answer: bytes) -> None:
+        """Store an answer under this key."""
+        with self._lock:
+            self._entries[key] = self._clock(), answer
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        with self._lock:
+            self._entries.clear()
+
+    def __len__(self) -> int:
+        return len(self._entries)
