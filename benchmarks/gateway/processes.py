@@ -118,7 +118,7 @@ def turnout_gateway(routes: Mapping[str, str], folder: Path) -> Iterator[Gateway
         yaml.safe_dump({"providers": providers, "runtime": {"router": {"timeout": "300s"}}, "serve": serve})
     )
     program = "from turnout_io.cli import main; main()"
-    command = [sys.executable, "-c", program, "serve", "--quiet", "--env-file", "none", "--config", str(config)]
+    command = [sys.executable, "-c", program, "serve", "--quiet", "--config", str(config)]
     paths = os.pathsep.join(str(ROOT / name) for name in ("sansio", "transports"))
     with _running("turnout", command, port, "/health", {"PYTHONPATH": paths}, folder / "turnout.log") as gateway:
         yield gateway

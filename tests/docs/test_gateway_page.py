@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
 def test_the_commands_run() -> None:
     commands = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ curl")]
     assert len(commands) >= 5
-    with running("--listen", "127.0.0.1:0") as gateway:
+    with running("--sandbox", "--listen", "127.0.0.1:0") as gateway:
         for command in commands:
             words = shlex.split(command.replace(":8080", f":{gateway.port}"))
             done = subprocess.run([*words, "--fail"], capture_output=True, text=True, timeout=60, check=True)

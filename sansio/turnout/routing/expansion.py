@@ -99,7 +99,7 @@ class Expander:
     def _add_route(self, model: ModelConfig, route: Route) -> None:
         context, policy = self._context, self._context.policy
         policy = route.policy.over(policy) if route.policy is not None else policy
-        choices = [self._named(choice, model.model_id, route) for choice in route.choices]
+        choices = self._registry.choices_of(route, model.model_id)
         turn = self._registry.take_turn(route.name, context.takes_turn)
         measured = [self._measure(choice, policy) for choice in choices]
         affinity = context.affinity if route.strategy in SPREADING or callable(route.strategy) else None
@@ -115,14 +115,6 @@ class Expander:
         for index, one in zip(order, ordered, strict=True):
             own = choices[index].policy
             self._add(one, (own, route.policy) if own is not None or route.policy is not None else NO_LAYERS)
-
-    def _named(self, choice: Choice, name: str, route: Route) -> Choice:
-        """Return a choice of a route for this name: a route such as `gpt-*` may have choices such as `azure/gpt-*`."""
-        model = self._registry.resolve(choice.model)
-        captured = route.captured(name)
-        if captured is not None and "*" in model.model_id:
-            model = attrs.evolve(model, model_id=model.model_id.replace("*", captured))
-        return choice if model is choice.model else attrs.evolve(choice, model=model)
 
     def _add(self, model: ModelConfig, layers: Layers) -> None:
         """Add a model; of a provider with several keys, once for each key."""

@@ -19,7 +19,7 @@ from turnout.errors import (
 )
 from turnout.providers.keys import KeyedProvider
 from turnout.providers.protocol import ModelProfile, Provider
-from turnout.routing.policy.routes import Route
+from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.scheduler import Scheduler
 from turnout.types.models import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
@@ -206,6 +206,10 @@ class Registry:
         """Return the names of all routes."""
         return list(self._routes)
 
+    def alias_names(self) -> list[str]:
+        """Return the names of all aliases as requests write them, such as `route/fast`."""
+        return list(self._aliases)
+
     def models_of_routes(self) -> list[ModelConfig]:
         """Return the models that routes and aliases name."""
         return [*(choice.model for route in self._routes.values() for choice in route.choices), *self._aliases.values()]
@@ -229,11 +233,31 @@ class Registry:
             model = model.over(target)
         return model
 
-    def models_of(self, model: ModelConfig) -> list[ModelConfig]:
-        """Return the models of a name in their fixed order: the choices of a route, each with every key."""
+    def choices_of(self, route: Route, name: str) -> list[Choice]:
+        """Return the choices of a route for a name: a route such as `gpt-*` may have choices such as `azure/gpt-*`."""
+        captured = route.captured(name)
+        return [self._named(choice, captured) for choice in route.choices]
+
+    def _named(self, choice: Choice, captured: str | None) -> Choice:
+        model = self.resolve(choice.model)
+        if captured is not None and "*" in model.model_id:
+            model = attrs.evolve(model, model_id=model.model_id.replace("*", captured))
+        return choice if model is choice.model else attrs.evolve(choice, model=model)
+
+    def models_named(self, model: ModelConfig) -> list[ModelConfig]:
+        """Return the models of a name in their fixed order: itself, or the choices of a route. Keys are not named.
+
+        It is empty if there is no such route, or no such provider.
+        """
         model = self.resolve(model)
-        route = self.route(model.model_id) if model.is_route else None
-        models = [model] if route is None else [model.over(self.resolve(choice.model)) for choice in route.choices]
+        if model.is_route:
+            route = self.route(model.model_id)
+            return [] if route is None else [model.over(one.model) for one in self.choices_of(route, model.model_id)]
+        return [model] if model.provider in self._providers or model.provider in self._keyed else []
+
+    def models_of(self, model: ModelConfig) -> list[ModelConfig]:
+        """Return the same, each with every key of its provider. A name that is not known is returned as it is."""
+        models = self.models_named(model) or [self.resolve(model)]
         names = ((one, name) for one in models for name in self.accounts(one.provider) or (one.provider,))
         return [attrs.evolve(one, provider=name) for one, name in names]
 

@@ -159,6 +159,10 @@ class RouterCore:
         """Return the names of all routes."""
         return self._registry.route_names()
 
+    def alias_names(self) -> list[str]:
+        """Return the names of all aliases as requests write them, such as `route/fast`."""
+        return self._registry.alias_names()
+
     def clear_aliases(self) -> None:
         """Remove all aliases."""
         self._registry.clear_aliases()
@@ -230,6 +234,13 @@ class RouterCore:
                 )
             )
         return tuple(plan)
+
+    def models_named(self, model: ModelConfig) -> tuple[ModelConfig, ...]:
+        """Return the models that a name means, in their fixed order: itself, those of an alias or of a route.
+
+        It is empty if there is no such route, or no such provider.
+        """
+        return tuple(self._registry.models_named(model))
 
     # -- calls --------------------------------------------------------------------------------------------------
 

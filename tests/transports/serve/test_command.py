@@ -23,6 +23,7 @@ from turnout_io.sandbox import Fault, Sandbox
 
 pytestmark = pytest.mark.slow
 PROGRAM = [sys.executable, "-c", "from turnout_io.cli import main; main()", "serve"]
+_PROVIDER_VARIABLES = ("_API_KEY", "_API_KEYS", "_ENDPOINT", "_BASE_URL", "_HOST", "_TOKEN", "_ACCESS_KEY")
 HELLO = [{"role": "user", "content": "hello"}]
 
 
@@ -53,12 +54,8 @@ class Running:
 def running(
     *arguments: str, environ: dict[str, str] | None = None, context: ssl.SSLContext | None = None
 ) -> Iterator[Running]:
-    clean = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_ENDPOINT"))}
     process = subprocess.Popen(
-        [*PROGRAM, "--env-file", "none", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**clean, **(environ or {})},
+        [*PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env={**_clean_environ(), **(environ or {})}
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -69,6 +66,17 @@ def running(
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def _clean_environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.endswith(_PROVIDER_VARIABLES)}
+
+
+def refused(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a gateway that cannot start."""
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False, env=_clean_environ()
+    )
 
 
 def _port(stderr: IO[str], lines: list[str]) -> int:
@@ -86,12 +94,43 @@ def configured(folder: Path, sandbox: Sandbox, **serve: object) -> str:
     return str(path)
 
 
-def test_without_any_provider_a_sandbox_answers() -> None:
-    with running("--listen", "127.0.0.1:0") as gateway:
-        assert "a sandbox answers" in gateway.lines[0]
+def test_a_sandbox_answers_if_it_is_asked_for() -> None:
+    with running("--sandbox", "--listen", "127.0.0.1:0") as gateway:
         status, body = gateway.ask("POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO})
         assert status == 200
         assert json.loads(body)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("file", [None, "serve: {listen: 127.0.0.1:0}", "providers: {openai: {}}"])
+def test_without_any_provider_nothing_is_served(tmp_path: Path, file: str | None) -> None:
+    arguments = ["--listen", "127.0.0.1:0"]
+    if file is not None:
+        (tmp_path / "turnout.yaml").write_text(file)
+        arguments += ["--config", str(tmp_path / "turnout.yaml")]
+    done = refused(*arguments)
+    assert done.returncode == 1
+    for text in ("no provider is configured", "OPENAI_API_KEY", "providers: {ollama: {}}", "turnout serve --sandbox"):
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "environ"),
+    [
+        ("{}", {"GROQ_API_KEY": "k"}),
+        ("{}", {"OPENAI_API_KEYS": "one,two"}),
+        ("{}", {"OLLAMA_HOST": "127.0.0.1:11434"}),
+        ("providers: {ollama: {}}", {}),
+        ("routes: {local: {choices: [ollama/qwen3]}}", {}),
+        ("providers: {engine: {kind: openai-compatible, baseUrl: http://127.0.0.1:1/v1}}", {}),
+        ("{}", {"GROQ_API_KEY": "k", "OPENAI_BASE_URL": "of another program"}),
+    ],
+)
+def test_a_provider_with_a_key_or_with_a_name_is_served(tmp_path: Path, file: str, environ: dict[str, str]) -> None:
+    (tmp_path / "turnout.yaml").write_text(file)
+    config = str(tmp_path / "turnout.yaml")
+    with running("--config", config, "--listen", "127.0.0.1:0", environ=environ) as gateway:
+        assert gateway.ask("GET", "/health") == (200, b'{"status":"ok"}')
 
 
 def test_a_signal_lets_a_stream_end(tmp_path: Path) -> None:
@@ -180,9 +219,7 @@ def test_settings_that_cannot_be_used(
     path = tmp_path / "turnout.yaml"
     serve = {"listen": "127.0.0.1:0", **serve}
     path.write_text(yaml.safe_dump({"runtime": {"router": router}, "serve": serve}))
-    done = subprocess.run(
-        [*PROGRAM, "--sandbox", "--config", str(path)], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = refused("--sandbox", "--config", str(path))
     assert done.returncode == 1
     assert named in done.stderr
     assert "Traceback" not in done.stderr

@@ -294,7 +294,6 @@ async def world(
     gateway = Gateway(
         router,
         read_gateway_settings(settings),
-        routes=routes,
         prices=prices or policy.prices,
         scopes=scopes_of(providers),
     )

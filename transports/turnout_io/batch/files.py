@@ -179,12 +179,12 @@ def describe_models(router: RouterBase[Any, Any], models: Iterable[ModelConfig])
     """Return what decides an answer besides its row, as text: if it changes, rows are other requests.
 
     Args:
-        router: The router, for the candidates of routes.
+        router: The router, for the models of routes and aliases.
         models: What answers every row.
     """
     parts = []
     for model in models:
-        route = router._core._registry._routes.get(model.model_id) if model.is_route else None
-        choices = [repr(choice.model) for choice in route.choices] if route is not None else []
+        named = router._core.models_named(model)
+        choices = [repr(choice) for choice in named if choice != model]
         parts.append(" ".join((repr(model), *choices)))
     return "\n".join(parts)

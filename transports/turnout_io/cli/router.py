@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from turnout._utils.names import vendor_of
 from turnout.chat import ModelConfig, ProviderStatus
 from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import Defaults
@@ -110,7 +111,7 @@ DEFAULTS = {
 
 def configured(status: ProviderStatus) -> bool:
     """Return True if the provider has its key. A local server needs none, which does not show that it runs."""
-    return status.status == "available" and status.provider in DEFAULTS
+    return status.status == "available" and vendor_of(status.provider) in DEFAULTS
 
 
 def choose_models(session: Session, given: Sequence[ModelConfig]) -> list[ModelConfig]:
@@ -130,13 +131,14 @@ def choose_models(session: Session, given: Sequence[ModelConfig]) -> list[ModelC
 def _no_model(session: Session) -> Unusable:
     from turnout.providers import CATALOG
 
-    statuses = [status for status in session.router.statuses() if status.status == "available"]
+    # Several keys of a provider are one choice.
+    statuses = {vendor_of(one.provider): one for one in session.router.statuses() if one.status == "available"}
     routes = [f"route/{route.name}" for route in session.settings.routes]
-    keyed = [f"{status.provider}/{DEFAULTS[status.provider]}" for status in statuses if configured(status)]
+    keyed = [f"{name}/{DEFAULTS[name]}" for name, status in statuses.items() if configured(status)]
     others = [
-        f"{status.provider}/MODEL  (turnout models {status.provider} lists them)"
-        for status in statuses
-        if not configured(status) and (status.provider not in CATALOG or CATALOG[status.provider].needs_key)
+        f"{name}/MODEL  (turnout models {name} lists them)"
+        for name, status in statuses.items()
+        if not configured(status) and (name not in CATALOG or CATALOG[name].needs_key)
     ]
     choices = [*routes, *keyed, *others]
     if choices:

@@ -15,7 +15,6 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.prices import Price, by_model
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
-from turnout.routing.policy.routes import Route
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.keys import Admission, Client, Undecided
 from turnout_io.serve.metrics import GatewayMetrics
@@ -54,14 +53,14 @@ class Accounts:
 
     Args:
         prices: The prices of models, for the reservation of budgets.
-        routes: The router's routes by name.
+        candidates: Returns the models of providers that names mean.
         metrics: All counts.
         budget_file: Remembers what keys have spent, None if nothing must be remembered.
         store: How the shared limits of keys reach the store; None if nothing is shared.
     """
 
     prices: Mapping[str, Price]
-    routes: Mapping[str, Route]
+    candidates: Callable[[Iterable[ModelConfig]], Iterable[ModelConfig]]
     metrics: GatewayMetrics = attrs.field(factory=GatewayMetrics)
     budget_file: BudgetFile | None = None
     store: StoreAccess | None = None
@@ -101,13 +100,8 @@ class Accounts:
 
     def _at_most(self, models: Iterable[ModelConfig], prompt: int, completion: int) -> float:
         """Return the most that one attempt can cost."""
-        most = 0.0
-        for model in models:
-            route = self.routes.get(model.model_id) if model.is_route else None
-            for one in [choice.model for choice in route.choices] if route is not None else [model]:
-                price = by_model(self.prices, one)
-                most = max(most, price.at_most(prompt, completion) if price is not None else 0.0)
-        return most
+        prices = (by_model(self.prices, one) for one in self.candidates(models))
+        return max((price.at_most(prompt, completion) for price in prices if price is not None), default=0.0)
 
     def settle(self, call: ServedCall, admission: Admission) -> None:
         """Record the usage of a generation call, also if it failed or was cut."""

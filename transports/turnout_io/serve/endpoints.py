@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from turnout._utils.names import vendor_of
 from turnout.chat import ModelConfig
 from turnout.errors import TurnoutError
 from turnout.routing.policy.estimate import prompt_tokens
@@ -171,7 +172,7 @@ class Endpoints:
         """Reject a field that changes the answer if a candidate would not receive it."""
         models = (inbound.request.model, *inbound.request.fallbacks)
         for path in inbound.required:
-            lacking = self.names.lacking(models, self.accounts.routes, inbound.scoped[path])
+            lacking = self.names.lacking(models, inbound.scoped[path])
             if lacking is not None:
                 raise invalid_request(f"{path}: {lacking} does not take this field", path, "unsupported_parameter")
 
@@ -266,8 +267,8 @@ class Endpoints:
 
     async def _ready(self, call: ServedCall) -> None:
         """Answer 200 if a call could be made: at least one provider that the gateway offers is configured."""
-        usable = {status.provider for status in self.router.statuses() if status.status == "available"}
-        wanted = self.names.offered(self.accounts.routes)
+        usable = {vendor_of(one.provider) for one in self.router.statuses() if one.status == "available"}
+        wanted = self.names.offered()
         ready = not self.state.stopping and bool(usable & wanted if wanted else usable)
         body = b'{"status":"ready"}' if ready else b'{"status":"no provider is configured"}'
         await call.responder.send_whole(200 if ready else 503, JSON_HEADERS, body)

@@ -25,7 +25,7 @@ from turnout.config.values import SettingsError
 from turnout.errors import TurnoutError
 from turnout.http.http1_server import MalformedRequest, RequestHead, ServedRequest
 from turnout.prices import Price
-from turnout.routing.policy.routes import Route
+from turnout.providers.keys import KeyedProvider
 from turnout.serving import INTERNAL_ERROR, RequestRejected, ServedError, served_error
 from turnout_io.metrics import CONTENT_TYPE
 from turnout_io.serve.accounts import Accounts, StoreAccess
@@ -56,7 +56,6 @@ class Gateway:
     Args:
         router: Makes the calls to providers. Its `on_trace` must be `record_trace`, or call it.
         settings: How the gateway serves.
-        routes: The routes of the router.
         prices: The prices of models, for budgets.
         scopes: The scopes of each provider's own fields, by its name: `scopes_of(providers)`.
         addresses: Where it listens, once `serve` has begun.
@@ -64,7 +63,6 @@ class Gateway:
 
     router: Router
     settings: GatewaySettings = attrs.field(factory=GatewaySettings)
-    routes: Iterable[Route] = attrs.field(default=(), kw_only=True)
     prices: Mapping[str, Price] = attrs.field(factory=dict, kw_only=True)
     scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, kw_only=True)
     addresses: tuple[str, ...] = attrs.field(default=(), init=False)
@@ -83,15 +81,11 @@ class Gateway:
         if shared is not None and settings.budget_file is not None:
             raise SettingsError("serve.budgetFile: remove it; the store of `shared` remembers what keys have spent")
         keyring = Keyring.of(settings.keys, shared)
-        routes = {route.name: route for route in self.routes}
-        names = ModelNames(
-            settings.aliases,
-            tuple(routes),
-            frozenset(s.provider for s in self.router.statuses()),
-            settings.allows_any,
-            self.scopes,
-        )
-        accounts = Accounts(self.prices, routes)
+        core = self.router._core
+        routes = [f"route/{name}" for name in core.route_names()]
+        routes += [name for name in core.alias_names() if name.startswith("route/")]
+        names = ModelNames(settings.aliases, routes, core.models_named, settings.allows_any, self.scopes)
+        accounts = Accounts(self.prices, names.candidates)
         if shared is not None:
             accounts.store = StoreAccess(self.router._notify_waiters, lambda: shared.state.changes, self.router._now)
         if settings.budget_file is not None:
@@ -351,7 +345,11 @@ class Gateway:
 
 def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
     """Return the scopes of the providers' own fields, by their names. A provider outside the catalog may have none."""
-    return {str(getattr(one, "name", "")): tuple(getattr(one, "scopes", ())) for one in providers}
+    found: dict[str, tuple[str, ...]] = {}
+    for one in providers:
+        first = one.accounts[0] if isinstance(one, KeyedProvider) else one
+        found[str(getattr(one, "name", ""))] = tuple(getattr(first, "scopes", ()))
+    return found
 
 
 _METRICS_HEADERS: Final = (("content-type", CONTENT_TYPE),)

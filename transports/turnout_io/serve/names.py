@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import attrs
 
+from turnout._utils.names import ACCOUNT_MARK
 from turnout.chat import ModelConfig
-from turnout.routing.policy.routes import Route
 from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.keys import Client
 from turnout_io.serve.settings import AliasSettings
@@ -22,25 +22,27 @@ class ModelNames:
 
     Args:
         aliases: The aliases of the gateway.
-        routes: The names of the router's routes.
-        providers: The names of the router's providers.
+        routes: The names of the router's routes, as requests write them.
+        find: Returns the models that a name means to the router; none if there is no such route or provider.
         allows_any: True if `provider/model` is valid without an alias.
         scopes: The scopes of each provider's own fields (`turnout.types.extras`), by its name.
     """
 
     aliases: Mapping[str, AliasSettings]
     routes: Collection[str]
-    providers: Collection[str]
+    find: Callable[[ModelConfig], Sequence[ModelConfig]]
     allows_any: bool
     scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
-    def lacking(self, models: Iterable[ModelConfig], routes: Mapping[str, Route], scopes: frozenset[str]) -> str | None:
+    def candidates(self, models: Iterable[ModelConfig]) -> list[ModelConfig]:
+        """Return the models of providers that these names mean."""
+        return [one for model in models for one in self.find(model)]
+
+    def lacking(self, models: Iterable[ModelConfig], scopes: frozenset[str]) -> str | None:
         """Return a candidate that does not receive the fields of these scopes, None if all do."""
-        for model in models:
-            route = routes.get(model.model_id) if model.is_route else None
-            for one in [choice.model for choice in route.choices] if route is not None else [model]:
-                if scopes.isdisjoint(self.scopes.get(one.provider, ())):
-                    return str(one)
+        for one in self.candidates(models):
+            if scopes.isdisjoint(self.scopes.get(one.provider, ())):
+                return str(one)
         return None
 
     def resolve(self, name: str, client: Client) -> tuple[ModelConfig, ...]:
@@ -53,17 +55,16 @@ class ModelNames:
             self._check(name, client, listed=True)
             return alias.models
         provider, slash, model_id = name.partition("/")
-        if provider == "route" and slash:
-            self._check(name, client, listed=True)
-            if model_id not in self.routes:
-                raise _unknown(f"there is no route {model_id[:80]!r}", self.listed(client))
-            return (ModelConfig.route(model_id),)
-        if not (slash and model_id.strip()):
+        if not (slash and provider.strip() and model_id.strip()):
             raise _unknown(f"the model {name[:80]!r} does not exist", self.listed(client))
-        self._check(name, client, listed=False)
-        if provider not in self.providers:
-            raise _unknown(f"there is no provider {provider[:80]!r}", self.listed(client))
-        return (ModelConfig(provider, model_id),)
+        kind = "route" if provider == "route" else "provider"
+        self._check(name, client, listed=kind == "route")
+        model = ModelConfig(provider, model_id)
+        # The keys of a provider are no concern of clients.
+        if ACCOUNT_MARK in provider or not self.find(model):
+            wanted = model_id if kind == "route" else provider
+            raise _unknown(f"there is no {kind} {wanted[:80]!r}", self.listed(client))
+        return (model,)
 
     def family(self, name: str) -> str | None:
         """Return the family of an alias. All models of a family return the same vectors."""
@@ -72,18 +73,13 @@ class ModelNames:
 
     def listed(self, client: Client) -> list[str]:
         """Return the aliases and routes that a client can use."""
-        names = [*self.aliases, *(f"route/{name}" for name in self.routes)]
-        return [name for name in names if _allowed(name, client.models)]
+        return [name for name in (*self.aliases, *self.routes) if _allowed(name, client.models)]
 
-    def offered(self, routes: Mapping[str, Route]) -> set[str]:
+    def offered(self) -> set[str]:
         """Return the providers behind all aliases and routes. Without those, it is empty."""
         models = [model for alias in self.aliases.values() for model in alias.models]
-        models += [ModelConfig.route(name) for name in self.routes]
-        found: set[str] = set()
-        for model in models:
-            route = routes.get(model.model_id) if model.is_route else None
-            found |= {choice.model.provider for choice in route.choices} if route is not None else {model.provider}
-        return found
+        models += [ModelConfig.parse(name) for name in self.routes]
+        return {one.provider for one in self.candidates(models)}
 
     def _check(self, name: str, client: Client, *, listed: bool) -> None:
         allowed = _allowed(name, client.models) if client.models is not None else listed or self.allows_any

@@ -10,7 +10,7 @@ import trio
 
 from turnout.config.settings import Settings
 from turnout.config.values import SettingsError
-from turnout.providers import Provider
+from turnout.routing.policy.settings import Policy
 from turnout_io.serve.gateway import Gateway, scopes_of
 from turnout_io.serve.served_call import record_trace
 from turnout_io.serve.settings import GatewaySettings, read_gateway_settings
@@ -34,10 +34,7 @@ def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
     """
     served = read_gateway_settings(settings.serve, listen=listen)
     policy = settings.policy()
-    for where, one in (
-        ("runtime.router", policy),
-        *((f"routes.{route.name}.policy", route.policy) for route in settings.routes),
-    ):
+    for where, one in _policies(settings, policy):
         if one is not None and one.on_interrupt == "restart":
             raise SettingsError(
                 f"{where}.onInterrupt: restart cannot be used by `turnout serve`, because no protocol can retract "
@@ -48,26 +45,35 @@ def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
         from turnout_io.shared.valkey import from_settings
 
         shared = from_settings(settings.shared)
+    adapted = attrs.evolve(
+        settings,
+        providers=tuple(
+            attrs.evolve(provider, options={"unsupported": "drop", **provider.options})
+            for provider in settings.providers
+        ),
+    )
     router = Router(policy=policy, on_trace=record_trace, shared=shared)
-    providers: list[Provider] = []
-    for provider in settings.providers:
-        options = {"unsupported": "drop", **provider.options}
-        providers.append(attrs.evolve(provider, options=options).build())
-        router.register(providers[-1], enabled=provider.enabled)
+    built = adapted.build_providers()
+    router._take_over(adapted, built)
+    _check_aliases(served, router)
+    scopes = scopes_of(one.provider for one in built)
+    return Gateway(router, served, prices=policy.prices, scopes=scopes)
+
+
+def _policies(settings: Settings, policy: Policy) -> Iterator[tuple[str, Policy | None]]:
+    yield "runtime.router", policy
     for route in settings.routes:
-        router.add_route(route)
-    _check_aliases(served, router, {route.name for route in settings.routes})
-    return Gateway(router, served, routes=settings.routes, prices=policy.prices, scopes=scopes_of(providers))
+        yield f"routes.{route.name}.policy", route.policy
+        for position, choice in enumerate(route.choices):
+            yield f"routes.{route.name}.choices[{position}].policy", choice.policy
 
 
-def _check_aliases(settings: GatewaySettings, router: Router, routes: set[str]) -> None:
-    providers = {status.provider for status in router.statuses()}
+def _check_aliases(settings: GatewaySettings, router: Router) -> None:
     for name, alias in settings.aliases.items():
         for model in alias.models:
-            if model.is_route and model.model_id not in routes:
-                raise SettingsError(f"serve.aliases.{name}: there is no route {model.model_id!r}")
-            if not model.is_route and model.provider not in providers:
-                raise SettingsError(f"serve.aliases.{name}: there is no provider {model.provider!r}")
+            if not router._core.models_named(model):
+                missing = f"route {model.model_id!r}" if model.is_route else f"provider {model.provider!r}"
+                raise SettingsError(f"serve.aliases.{name}: there is no {missing}")
 
 
 def run_gateway(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
-from turnout_io.cli.errors import one_line
+from turnout_io.cli.errors import Unusable, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE
 from turnout_io.cli.router import configured
 
 if TYPE_CHECKING:
+    from turnout.chat import ProviderStatus
     from turnout.config.settings import Settings
 
 __all__ = ["serve"]
@@ -45,15 +46,21 @@ def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, en
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("turnout.serve").setLevel(logging.WARNING if quiet else logging.INFO)
     with one_line(), contextlib.ExitStack() as stack:
-        settings = load_settings(config, dotenv=env_file)
-        if sandbox or (config is None and not _any_configured(settings)):
-            settings = stack.enter_context(_sandbox(config, asked=sandbox))
+        if sandbox:
+            from turnout_io.sandbox import Sandbox
+
+            environ = stack.enter_context(Sandbox(token_interval=0.02)).environ()
+            settings = load_settings(config, dotenv=None, environ=environ)
+        else:
+            settings = load_settings(config, dotenv=env_file)
         gateway = build_gateway(settings, listen=listen)
+        if not _can_answer(settings, gateway.router.statuses()):
+            raise Unusable(_NO_PROVIDER)
 
         def started(addresses: tuple[str, ...]) -> None:
             for address in addresses:
                 click.echo(f"turnout: serving on {address}", err=True)
-            names = [*gateway.settings.aliases, *(f"route/{route.name}" for route in settings.routes)]
+            names = [*gateway.endpoints.names.aliases, *gateway.endpoints.names.routes]
             if names:
                 click.echo(f"turnout: models: {', '.join(names)}", err=True)
             if gateway.settings.allows_any:
@@ -64,22 +71,20 @@ def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, en
         run_gateway(gateway, started)
 
 
-def _any_configured(settings: Settings) -> bool:
-    from turnout_io.trio import Router
+_NO_PROVIDER = (
+    "no provider is configured, so no request could be answered. Set a key, such as\n"
+    "  export OPENAI_API_KEY=...\n"
+    "A server on this machine needs no key, but a file that names it (turnout serve --config FILE):\n"
+    "  providers: {ollama: {}}\n"
+    "turnout providers lists all providers; turnout serve --sandbox serves invented answers without one."
+)
 
-    router = Router()
-    for provider in settings.providers:
-        router.register(provider.build(), enabled=provider.enabled)
-    return any(configured(status) for status in router.statuses())
 
+def _can_answer(settings: Settings, statuses: Iterable[ProviderStatus]) -> bool:
+    """Return True if a provider has its key, or if the user has named one that needs none.
 
-@contextlib.contextmanager
-def _sandbox(config: str | None, *, asked: bool) -> Iterator[Settings]:
-    """Run a sandbox, and return settings with all its providers."""
-    from turnout_io.files import load_settings
-    from turnout_io.sandbox import Sandbox
-
-    if not asked:
-        click.echo("turnout: no provider is configured, so a sandbox answers; `turnout providers` says more", err=True)
-    with Sandbox(token_interval=0.02) as server:
-        yield load_settings(config, dotenv=None, environ=server.environ())
+    A local server that nobody has named is available too, but nothing shows that it runs.
+    """
+    named = {one.name for one in settings.providers if one.is_named or one.base_url}
+    named |= {choice.model.provider for route in settings.routes for choice in route.choices}
+    return any(configured(status) or (status.status == "available" and status.provider in named) for status in statuses)
