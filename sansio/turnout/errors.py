@@ -290,7 +290,7 @@ class MissingCredentials(RoutingError):
 
 
 class BudgetExceeded(RoutingError):
-    """Every remaining candidate could cost more than `Policy.max_cost`. No further request was sent."""
+    """Every remaining candidate could cost more than `Policy.max_cost` or `Policy.budgets` leave. Nothing was sent."""
 
 
 class ConcurrencyExceeded(RoutingError):

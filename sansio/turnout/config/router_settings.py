@@ -7,6 +7,10 @@ runtime:
     onInterrupt: restart
     limits:
       groq: {requestsPerMinute: 30, tokensPerMinute: 6000}
+    budgets:
+      - {amount: 50, per: day}                                   # of the whole router
+      - {amount: 20, per: month, by: user}                       # of each user, a label in the request's metadata
+      - {amount: 5, per: day, by: provider, only: [groq], zone: "+01:00"}
     breaker: {consecutiveFailures: 3, breakDuration: 10s}       # or: breaker: off
     hedge: {delay: 800ms, budget: 0.05}
     prices:
@@ -31,6 +35,7 @@ aliases:
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,6 +55,7 @@ from turnout.config.values import (
     yes_or_no,
 )
 from turnout.prices import Price
+from turnout.routing.policy.budgets import Budget
 from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 
@@ -106,6 +112,31 @@ def _read_models(value: object, where: str) -> object:
     return [text_of(item, f"{where}[{position}]") for position, item in enumerate(listed)]
 
 
+def _read_zone(value: object, where: str) -> object:
+    """Return a zone with a fixed offset, such as `+01:00`. Zones with a name need a database, which code can give."""
+    text = text_of(value, where)
+    if text == "UTC":
+        return datetime.UTC
+    try:
+        return datetime.datetime.strptime(text or "", "%z").tzinfo
+    except ValueError:
+        raise SettingsError(
+            f"{where}: UTC or an offset such as +01:00 was expected, not {text!r}; for a zone with a name, write "
+            'Budget(…, zone=ZoneInfo("Europe/Berlin")) in code'
+        ) from None
+
+
+def _listed(reader: Reader) -> Reader:
+    """Return the reader of a list of values of one kind."""
+
+    def read(value: object, where: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise SettingsError(f"{where}: a list was expected, not {value!r}")
+        return [reader(item, f"{where}[{position}]") for position, item in enumerate(value)]
+
+    return read
+
+
 def _true_or_false(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise SettingsError(f"{where}: true or false was expected, not {value!r}")
@@ -128,6 +159,13 @@ _BREAKER: dict[str, Reader] = {
     "break_duration": duration_seconds,
     "break_multiplier": number_of,
     "max_break_duration": duration_seconds,
+}
+_BUDGET: dict[str, Reader] = {
+    "amount": number_of,
+    "per": text_of,
+    "by": text_of,
+    "only": _read_models,
+    "zone": _read_zone,
 }
 _HEDGE: dict[str, Reader] = {"delay": duration_seconds, "quantile": number_of, "budget": number_of}
 _PRICE: dict[str, Reader] = {field.name: number_of for field in attrs.fields(Price)}
@@ -152,6 +190,7 @@ _POLICY: dict[str, Reader] = {
     "max_concurrency": whole_number,
     "max_pending": whole_number,
     "limits": _by_name(_section(Limit, _LIMIT)),
+    "budgets": _listed(_section(Budget, _BUDGET)),
     "breaker": _or_off(_section(BreakerPolicy, _BREAKER)),
     "max_cooldown": duration_seconds,
     "learn_limits": yes_or_no,

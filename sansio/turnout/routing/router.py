@@ -36,6 +36,7 @@ from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.routing.registry import Registry, no_candidate
 from turnout.routing.replay import rules_of
+from turnout.routing.state.budgets import BudgetStatus
 from turnout.routing.state.candidate_state import CandidateState, Health, health_of
 from turnout.routing.state.limits import QuotaFactory, sliding_window
 from turnout.routing.state.scheduler import Scheduler
@@ -111,7 +112,7 @@ class RouterCore:
             ValueError: If one does not.
         """
         policy = self.policy
-        if policy.limits or policy.rules or policy.prices or policy.context_windows:
+        if policy.limits or policy.budgets or policy.rules or policy.prices or policy.context_windows:
             from turnout.providers import CATALOG
 
             check_names(policy, self._registry.provider_names(), CATALOG)
@@ -173,7 +174,18 @@ class RouterCore:
 
     def health(self, now: float) -> tuple[Health, ...]:
         """Return the condition of each candidate that calls have named so far."""
-        return tuple(health_of(state, now) for state in self.scheduler.states().values())
+        budgets, states = self.scheduler.budgets, self.scheduler.states().values()
+        if not budgets:
+            return tuple(health_of(state, now) for state in states)
+        with self._lock:
+            return tuple(
+                health_of(state, now, budgets.left_for(state.limiters[1].name, state.key, now)) for state in states
+            )
+
+    def budgets(self, now: float, wall: float) -> tuple[BudgetStatus, ...]:
+        """Return how much of each budget is left, for each provider, model or user that calls have named so far."""
+        with self._lock:
+            return self.scheduler.budgets.statuses(now, wall)
 
     def cool_down(self, candidate: str, seconds: float, now: float) -> None:
         """Let calls skip a candidate for some time.
@@ -278,8 +290,10 @@ class RouterCore:
                     raise ValueError(f"api_keys: no provider named {name!r} is registered{did_you_mean(name, known)}")
         with self._lock:
             seed = self.rng.getrandbits(48)
-            if self.shared is not None and wall is not None:
-                self.shared.state.observe_clocks(now, wall)
+            if wall is not None:
+                self.scheduler.budgets.observe(now, wall)
+                if self.shared is not None:
+                    self.shared.state.observe_clocks(now, wall)
         named, total_timeout = operation.candidates, options.total_timeout
         expansion = self._expand(operation, options, seed, now)
         policy = self._layers.over_router(options.policy, expansion.route_policy)

@@ -138,6 +138,13 @@ class SharedState:
             BalanceLease(name, "money", bound, self.process, period=period, lasts=lasts, bell=self.bell),
         )
 
+    def drop_idle(self, name: str, period: str) -> None:
+        """Forget the lease of a budget in a period that has ended, unless something of it is in use."""
+        key = balance_key(self.sharing.namespace, "b", name, period)
+        lease = self._balances.get(key)
+        if lease is not None and lease.idle:
+            del self._balances[key]
+
     def probe(self, candidate: str) -> ProbeClaim:
         """Return the claim to the one probe of the fleet for a candidate."""
         claim = self._probes.get(candidate)

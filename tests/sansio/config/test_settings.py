@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import traceback
 from typing import Any
 
@@ -331,3 +332,29 @@ def test_a_provider_s_reasoning_is_switched_in_the_file() -> None:
     assert b"reasoning_content" not in provider.chat(request).request.body
     with pytest.raises(SettingsError, match="reasoning_replay must be one of"):
         Settings.from_mapping({"providers": {"groq": {"reasoningReplay": "yes"}}}, {}).build_providers()
+
+
+def test_budgets_of_a_file() -> None:
+    budgets: list[dict[str, Any]] = [
+        {"amount": 50, "per": "day"},
+        {"amount": 5, "per": "month", "by": "provider", "zone": "+01:00"},
+    ]
+    budgets[1]["only"] = ["groq"]
+    settings = Settings.from_mapping({"runtime": {"router": {"budgets": budgets}}}, {})
+    day, month = settings.policy().budgets
+    assert (day.amount, day.per, day.by) == (50.0, "day", "router")
+    assert (month.only, month.zone) == (("groq",), datetime.timezone(datetime.timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"amount": 5, "per": "year"}, "hour, day, week or month"),
+        ({"amount": 5, "per": "day", "zone": "Europe/Berlin"}, "ZoneInfo"),
+        ({"amount": "much", "per": "day"}, r"budgets\[0\].amount"),
+        ({"amount": 5, "every": "day"}, "every"),
+    ],
+)
+def test_a_wrong_budget_in_a_file(budget: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.from_mapping({"runtime": {"router": {"budgets": [budget]}}}, {})

@@ -6,6 +6,7 @@ import inspect
 import os
 import random
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from turnout.routing.call.machine import Call
 from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.policy.settings import Policy
 from turnout.routing.router import RouterCore
+from turnout.routing.state.budgets import BudgetStatus
 from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
 from turnout_io.drivers.router_changes import RouterChanges
@@ -385,6 +387,14 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         """Return the health of each candidate that was used so far. May be called from any thread."""
         self._release_abandoned()
         return self._core.health(self._now())
+
+    def budgets(self) -> tuple[BudgetStatus, ...]:
+        """Return how much of each budget is left, for each provider, model or user that calls have named so far.
+
+        With `shared`, it is the part of this process. May be called from any thread.
+        """
+        self._release_abandoned()
+        return self._core.budgets(self._now(), time.time())
 
     def cool_down(self, candidate: str, seconds: float) -> None:
         """Let calls skip the candidate `provider/model` for some time. May be called from any thread.

@@ -109,14 +109,18 @@ class CandidateFinder:
             price = price.at(self.wall)
         return Candidate(model, registered.provider, state, price, policy)
 
+    def has_own_key(self, candidate: Candidate) -> bool:
+        """True if the call has its own key for this candidate, which somebody else pays."""
+        return candidate.model.provider in self.options.api_keys
+
     def current(self, candidate: Candidate) -> Candidate:
         """Return the candidate with the provider that is registered under its name now.
 
         Raises:
             ProviderNotRegistered: If there is none any more.
         """
-        provider, vendor = candidate.provider, candidate.model.provider
-        if vendor in self.options.api_keys:
+        provider = candidate.provider
+        if self.has_own_key(candidate):
             return candidate
         found = self.registry.provider_named(provider.name)
         if found is None:

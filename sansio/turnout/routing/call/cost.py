@@ -49,28 +49,37 @@ class CostTracker:
 
     def complete(self, attempt: Attempt, usage: Usage) -> None:
         """Record a complete response. Called while the operation still counts its request as the next one."""
-        attempt.cost_recorded = True
-        price = attempt.candidate.price
-        if usage.cost is not None:
-            self.spent += usage.cost
-        elif self.max_cost is not None and price is not None:
-            self.spent += price.at_most(*self.operation.next_tokens(attempt.candidate))
+        cost, price = usage.cost, attempt.candidate.price
+        if cost is None and price is not None and self._counts(attempt):
+            cost = price.at_most(*self.operation.next_tokens(attempt.candidate))
+        self._record(attempt, cost)
 
     def failed(self, attempt: Attempt, failure: FailureClass, phase: Phase, error: TurnoutError) -> None:
         """Record a failed attempt. Errors that the provider returned and requests that were never sent cost nothing."""
         returned = isinstance(error, ProviderError) and not attempt.has_content
         if phase is not Phase.NOT_SENT and failure is not FailureClass.STALE_CONNECTION and not returned:
             self.record_partial(attempt)
+        elif not attempt.cost_recorded:
+            self._record(attempt, 0.0)
 
     def record_partial(self, attempt: Attempt) -> None:
         """Record an attempt that ended early: the part of a stream that arrived, or else the largest response."""
         price = attempt.candidate.price
-        if self.max_cost is None or price is None or attempt.cost_recorded:
+        if price is None or attempt.cost_recorded or not self._counts(attempt):
             return
         prompt, completion = self.operation.next_tokens(attempt.candidate)
         if attempt.streams:
             completion = _tokens_of(attempt.partial())
-        self.spent += price.at_most(prompt, completion)
+        self._record(attempt, price.at_most(prompt, completion))
+
+    def _counts(self, attempt: Attempt) -> bool:
+        """True if an unknown cost must be estimated, because the call or a budget limits it."""
+        return self.max_cost is not None or bool(attempt.lease.money)
+
+    def _record(self, attempt: Attempt, cost: float | None) -> None:
+        attempt.cost_recorded = True
+        attempt.lease.cost = cost
+        self.spent += cost or 0.0
 
 
 def _tokens_of(partial: ChatResponse | None) -> int:

@@ -89,6 +89,8 @@ class CallEnding(CallStatus):
     def _close(self, attempt: Attempt, now: float, *, sent: bool = True) -> tuple[Event, ...]:
         """End an attempt: release its lease, and let the driver close it. No event follows."""
         self.in_flight.finish(attempt)
+        if sent:
+            self.selector.cost.record_partial(attempt)
         attempt.move(AttemptState.CLOSED)
         self._latest = self.in_flight.primary or self._latest
         self._scheduler.release(attempt.lease, now, sent=sent)

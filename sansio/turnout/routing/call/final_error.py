@@ -77,15 +77,21 @@ class AttemptErrors:
         """Return the error of a call that has no candidate left."""
         if self.errors and all(isinstance(error, BudgetExceeded) for error in self.errors):
             messages = "; ".join(str(error) for error in self.errors)
-            return BudgetExceeded(f"no candidate is sure to stay within max_cost: {messages}")
+            return BudgetExceeded(f"no candidate is sure to stay within max_cost and the budgets: {messages}")
         return self.all_failed()
 
     def rejected(self, decision: GiveUp) -> TurnoutError:
         """Return the error of a call that may not wait, while all its candidates are blocked."""
-        if self.errors and (decision.paced or not decision.limited):
+        if self.errors and not decision.over_budget and (decision.paced or not decision.limited):
             return self.all_failed()
         seconds = decision.available_in
         until = f"; the first one is available in {duration(seconds)}" if seconds is not None else ""
+        if decision.over_budget:
+            over = BudgetExceeded(
+                f"no candidate is within its budget: {decision.reason}{until}; raise the budget, or add a fallback"
+            )
+            over.__cause__ = self.last
+            return over
         if decision.paced:
             message = f"no candidate takes requests now: {decision.reason}{until}"
             return RateLimited(message, retry_after=seconds)

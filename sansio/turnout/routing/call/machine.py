@@ -83,7 +83,7 @@ class Call(CallEnding):
     def _start_next_attempt(self, now: float) -> Command | None:
         """Start the next attempt, wait, or give up, while none is running."""
         selector = self.selector
-        if self._policy.max_cost is not None and not selector.is_queued and now >= self._backoff_until:
+        if selector.counts_money and not selector.is_queued and now >= self._backoff_until:
             self._recovery.errors.errors += selector.exclude_over_budget(now)
         if not self._plan.left:
             self._stop(self._recovery.errors.exhausted(), now)

@@ -14,6 +14,7 @@ from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.decisions import GiveUp, WaitUntil
 from turnout.routing.policy.settings import Policy
+from turnout.routing.state.budgets import Spending
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, BlockedCandidates, Waiter
@@ -124,11 +125,23 @@ class CandidateSelector(Waiter):
         errors = []
         self.look_up(now)
         for index in tuple(self.plan.left):
-            reason = self.cost.over_budget_reason(self.candidates[index])
+            reason = self.cost.over_budget_reason(self.candidates[index]) or self._unpriced_reason(index)
             if reason is not None:
                 self.exclude(index, reason, now)
                 errors.append(BudgetExceeded(f"{self.candidates[index]}: {reason}"))
         return errors
+
+    def _unpriced_reason(self, index: int) -> str | None:
+        """Return why budgets exclude this candidate for good; None if they do not."""
+        spending = self.spending_of(index)
+        if spending is None or spending.cost is not None or not spending.accounts:
+            return None
+        return f"its price is not known, and a budget of {spending.accounts[0]} counts it"
+
+    @property
+    def counts_money(self) -> bool:
+        """True if candidates may be excluded because of their cost."""
+        return self.cost.max_cost is not None or bool(self.scheduler.budgets)
 
     @property
     def streams(self) -> bool:
@@ -146,6 +159,18 @@ class CandidateSelector(Waiter):
         if completion and not candidate.state.profile.counts_max_tokens:
             completion = candidate.state.usual_completion(completion)
         return prompt + completion
+
+    def spending_of(self, index: int) -> Spending | None:
+        budgets = self.scheduler.budgets
+        candidate = self.candidates[index]
+        if not budgets or self.finder.has_own_key(candidate):
+            return None
+        tokens = self.operation.next_tokens(candidate)
+        if not any(tokens):
+            return None  # it costs nothing: a list of models, a count of tokens
+        model = candidate.model
+        accounts = budgets.accounts_of(model.provider, str(model), self.operation.metadata)
+        return Spending(budgets, accounts, candidate.price.at_most(*tokens) if candidate.price is not None else None)
 
     def is_affordable(self, index: int, beside: int) -> bool:
         return self.cost.over_budget_reason(self.candidates[index], self.candidates[beside]) is None

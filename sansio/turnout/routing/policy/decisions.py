@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -27,14 +28,19 @@ BlockedReason: TypeAlias = Literal[
     "at_capacity",
     "rate_limited",
     "paced",
+    "budget_reserved",
+    "budget_spent",
     "cooldown",
     "breaker_open",
     "probe_in_flight",
     "busy",
     "not_responding",
 ]
-_LIMITS = frozenset({"at_capacity", "rate_limited", "paced"})
+_LIMITS = frozenset({"at_capacity", "rate_limited", "paced", "budget_reserved"})
 _PREFERENCES = frozenset({"busy", "not_responding"})
+_BUDGETS = frozenset({"budget_reserved", "budget_spent"})
+# Seconds; three years. A cooldown can be any number, and rounded waits must stay finite.
+LONGEST_WAIT = 1e8
 
 
 class CandidateInfo(msgspec.Struct, frozen=True, gc=False):
@@ -60,8 +66,9 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
     """The reason why a candidate may not get an attempt now, or why another is better.
 
     Attributes:
-        reason: A limit: "at_capacity" (attempts in flight), "rate_limited" (configured requests or tokens a minute)
-            or "paced" (its provider said when it takes requests again, or how many). A rest: "cooldown",
+        reason: A limit: "at_capacity" (attempts in flight), "rate_limited" (configured requests or tokens a minute),
+            "paced" (its provider said when it takes requests again, or how many), or "budget_reserved" (attempts in
+            flight may give back what it needs). "budget_spent": no wait within the period helps. A rest: "cooldown",
             "breaker_open" (it failed), or "probe_in_flight" (the probe of another call has no result yet). Or a
             preference for others: "busy" (more attempts than it serves quickly) or "not_responding" (its newest
             attempts get no content).
@@ -80,6 +87,17 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_limit(self) -> bool:
         return self.reason in _LIMITS
+
+    @property
+    def is_budget(self) -> bool:
+        """True if the money of a budget is missing."""
+        return self.reason in _BUDGETS
+
+    def rounded(self) -> Blocked:
+        """Round the wait as a trace does, so that a replay uses the same value; upwards, so that it is long enough."""
+        if self.wait == math.inf:
+            return self
+        return msgspec.structs.replace(self, wait=math.ceil(min(self.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6)
 
     @property
     def is_preference(self) -> bool:
@@ -157,6 +175,7 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
         queue: The number of calls in the queue, if the queue is full.
         available_in: Seconds until the first candidate is available, if that is known.
         paced: True if the limits are those of providers, not of the policy.
+        over_budget: True if only the money of budgets is missing.
     """
 
     reason: str
@@ -165,6 +184,7 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
     queue: int | None = None
     available_in: float | None = None
     paced: bool = False
+    over_budget: bool = False
 
 
 Choice: TypeAlias = TryCandidate | WaitUntil | GiveUp

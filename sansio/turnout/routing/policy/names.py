@@ -25,6 +25,10 @@ def check_names(policy: Policy, providers: Collection[str], catalog: Collection[
     for name in policy.limits:
         if not _is_known(name.partition("/")[0], providers):
             raise _unknown("limits", name, providers)
+    for budget in policy.budgets:
+        for name in budget.only if budget.by in ("provider", "model") else ():
+            if name.partition("/")[0] not in providers:
+                raise _unknown("budgets", name, providers)
     for key in policy.rules:
         provider, colon, _ = key.rpartition(":")
         if colon and provider not in providers:

@@ -122,12 +122,18 @@ class Plan:
     def _when_blocked(self, obstacles: Sequence[tuple[int, Blocked]], at: float, throttled: bool) -> Choice:
         """Return the next step if no candidate may be used."""
         policy = self.policy
+        reason = _why(obstacles)
+        over_budget = all(blocked.is_budget for _, blocked in obstacles)
+        solvent = [(index, blocked) for index, blocked in obstacles if blocked.reason != "budget_spent"]
+        if not solvent:
+            soonest = min(blocked.wait for _, blocked in obstacles)
+            return GiveUp(reason, available_in=soonest if soonest < math.inf else None, over_budget=True)
+        obstacles = solvent
         waits = [blocked.wait for _, blocked in obstacles]
         wait = min(waits)
         resting = [(index, blocked) for index, blocked in obstacles if not blocked.is_limit]
         limits = [blocked for _, blocked in obstacles if blocked.is_limit]
         waits_for_limit = policy.when_at_capacity == "wait"
-        reason = _why(obstacles)
         if waits_for_limit if limits else policy.when_all_in_cooldown == "wait":
             # If one may become free at any moment (inf), the long rest of another is no reason to give up.
             if max(waits) == math.inf or at + wait < self.deadline:
@@ -146,6 +152,7 @@ class Plan:
             limited=bool(limits),
             available_in=wait if wait < math.inf else None,
             paced=bool(limits) and all(blocked.reason == "paced" for blocked in limits),
+            over_budget=over_budget,
         )
 
     @property
@@ -350,5 +357,10 @@ def _wait(found: tuple[int, Blocked]) -> float:
 
 
 def _why(obstacles: Sequence[tuple[int, Blocked]]) -> str:
-    reasons = ", ".join(dict.fromkeys(blocked.reason.replace("_", " ") for _, blocked in obstacles))
+    reasons = ", ".join(dict.fromkeys(_named(blocked) for _, blocked in obstacles))
     return f"every candidate is blocked: {reasons}"
+
+
+def _named(blocked: Blocked) -> str:
+    reason = blocked.reason.replace("_", " ")
+    return f"{reason} ({blocked.limit})" if blocked.is_budget else reason

@@ -11,6 +11,7 @@ from turnout._utils.names import NameTable, did_you_mean, vendor_of
 from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of
 from turnout.failures import FailureClass
 from turnout.prices import Price
+from turnout.routing.policy.budgets import Budget, checked_budgets
 from turnout.routing.policy.classify import RULES, Action, Rule
 from turnout.routing.policy.merge import Stated, merged
 from turnout.types.models import ModelConfig, as_model
@@ -228,6 +229,7 @@ class Policy(Stated):
         max_pending: * How many calls may wait in the queue. None is no limit.
         limits: * `Limit` by provider, by `provider/model`, or by a pattern such as `openai/*`, which is a limit for
             each model that matches it. A limit of a provider with several keys holds for each key.
+        budgets: * What calls may cost together in a period; see `turnout.routing.Budget`.
         breaker: * See `BreakerPolicy`. None never skips a candidate because of its failures.
         max_cooldown: * Seconds. The upper bound of each cooldown, and of each Retry-After.
         learn_limits: * True if calls keep to the limits that responses report or that refusals show.
@@ -255,6 +257,7 @@ class Policy(Stated):
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
     max_pending: int | None = attrs.field(default=None, validator=integer(0))
     limits: Mapping[str, Limit] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Limit))
+    budgets: tuple[Budget, ...] = attrs.field(default=(), converter=checked_budgets)
     breaker: BreakerPolicy | None = attrs.field(
         factory=BreakerPolicy, validator=attrs.validators.optional(instance(BreakerPolicy))
     )
@@ -297,6 +300,7 @@ ROUTER_ONLY = (
     "max_concurrency",
     "max_pending",
     "limits",
+    "budgets",
     "breaker",
     "max_cooldown",
     "learn_limits",

@@ -249,6 +249,8 @@ class Health:
         in_flight: Attempts that run now.
         time_to_first_token: Seconds, as measured lately; None if it is not known.
         time_per_output_token: Seconds, as measured lately; None if it is not known.
+        budget_left: The least that a budget of the router, of its provider or of the model leaves; None if none counts
+            it.
     """
 
     candidate: str
@@ -258,9 +260,10 @@ class Health:
     in_flight: int
     time_to_first_token: float | None
     time_per_output_token: float | None
+    budget_left: float | None = None
 
 
-def health_of(state: CandidateState, now: float) -> Health:
+def health_of(state: CandidateState, now: float, budget_left: float | None = None) -> Health:
     """Return the condition of a candidate at this time."""
     breaker, latency = state.breaker, state.latency
     return Health(
@@ -271,4 +274,5 @@ def health_of(state: CandidateState, now: float) -> Health:
         in_flight=state.in_flight,
         time_to_first_token=latency.first_content.value,
         time_per_output_token=latency.per_token.value,
+        budget_left=budget_left,
     )

@@ -10,7 +10,8 @@ import attrs
 from turnout.chat import RateLimit
 from turnout.failures import FailureClass
 from turnout.routing.policy.classify import Action, Rule
-from turnout.routing.state.limiter import Reservation
+from turnout.routing.state.budgets import BudgetReservation
+from turnout.routing.state.limiter import Limiter, Reservation
 from turnout.routing.state.limits import Booking
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class Lease:
         learnt_request: Its share of the requests that the candidate's provider accepts a minute.
         reported: Its shares of the requests and tokens that the provider reported as left.
         first_content_at: When its first content arrived.
+        money: What it has reserved of budgets.
+        lines: The calls that wait for this money.
+        cost: What it cost; None as long as that is not known, and all that was reserved counts.
     """
 
     state: CandidateState
@@ -57,9 +61,17 @@ class Lease:
     learnt_request: Booking | None = attrs.field(default=None, init=False)
     reported: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
     first_content_at: float | None = attrs.field(default=None, init=False)
+    money: list[BudgetReservation] = attrs.field(factory=list, init=False)
+    lines: tuple[Limiter, ...] = attrs.field(default=(), init=False)
+    cost: float | None = attrs.field(default=None, init=False)
     _limits_recorded: bool = attrs.field(default=False, init=False)
     _outcome_recorded: bool = attrs.field(default=False, init=False)
     _tokens_used: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def limiters(self) -> tuple[Limiter, ...]:
+        """Everything that calls may wait for until this attempt ends."""
+        return self.state.limiters + self.lines
 
     @property
     def is_probe(self) -> bool:
@@ -142,10 +154,11 @@ class Lease:
         if cooldown > 0:
             breaker.cool_down(now + min(longest, cooldown))
 
-    def release(self, *, sent: bool = True) -> None:
+    def release(self, now: float, *, sent: bool = True) -> None:
         """Free everything that the attempt holds. A second call does nothing.
 
         Args:
+            now: Monotonic seconds.
             sent: False if the request was never sent: it does not count against any limit.
         """
         self._outcome_recorded = True
@@ -160,6 +173,8 @@ class Lease:
         self.state.breaker.forget_probe(self)
         while self.reservations:
             self.reservations.pop().adjust(self._tokens_used, refund=not sent)
+        while self.money:
+            self.money.pop().settle(self.cost if sent else 0.0, now)
         for limiter in self.state.limiters:
             if limiter.is_simple:
                 limiter.held.discard(self)

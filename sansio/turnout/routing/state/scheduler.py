@@ -20,7 +20,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import msgspec
 
 from turnout.chat import RateLimit, Usage
 from turnout.failures import FailureClass
@@ -29,6 +28,7 @@ from turnout.routing.policy.classify import Rule
 from turnout.routing.policy.decisions import Blocked, Choice, GiveUp, TryCandidate, WaitUntil
 from turnout.routing.policy.settings import Hedge, Limit, Policy
 from turnout.routing.state.breaker import Breaker
+from turnout.routing.state.budgets import Budgets
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter, limit_of
@@ -45,8 +45,6 @@ __all__ = ["Scheduler"]
 EVICT_ABOVE = 1000
 # How many hedges calls can save up that needed none.
 MAX_HEDGE_TOKENS = 10.0
-# Seconds; three years. A cooldown can be any number, and rounded waits must stay finite.
-LONGEST_WAIT = 1e8
 
 
 @attrs.define(eq=False)
@@ -57,6 +55,7 @@ class Scheduler:
         policy: The router's.
         make_quota: Makes the quota of each configured rate limit (`turnout.routing.state.limits.Quota`).
         shared: The limits that this router shares with other processes; None if it shares nothing.
+        budgets: What was spent of the router's budgets.
         ready: The calls that `take_ready` would return: empty most of the time, which a driver can see at no cost.
     """
 
@@ -65,6 +64,7 @@ class Scheduler:
     make_quota: QuotaFactory = sliding_window
     shared: SharedLimits | None = None
     _rng: random.Random = attrs.field(factory=lambda: random.Random(0))
+    budgets: Budgets = attrs.field(init=False)
     _throttle: Throttle = attrs.field(factory=Throttle, init=False)
     _router: Limiter = attrs.field(init=False)
     _providers: dict[str, Limiter] = attrs.field(init=False)
@@ -86,6 +86,7 @@ class Scheduler:
         self._providers, self._states = {}, {}
         self._waiting = {}
         self.ready.clear()
+        self.budgets = Budgets(self.policy.budgets, self.shared)
 
     def reset_after_fork(self) -> None:
         """Forget all calls and candidates after a fork. The calls belong to the parent process and continue there.
@@ -147,10 +148,7 @@ class Scheduler:
                 return None
             choice = waiter.plan.choose_hedge(
                 running,
-                lambda index: (
-                    waiter.is_affordable(index, running)
-                    and waiter.candidates[index].state.blocked_by(waiter, index, now) is None
-                ),
+                lambda index: waiter.is_affordable(index, running) and waiter.obstacle(index, now) is None,
             )
             if choice is None:
                 return None
@@ -159,7 +157,7 @@ class Scheduler:
 
     def _begin(self, waiter: Waiter, index: int, now: float) -> Lease:
         self._throttle.count_request(now)
-        return waiter.candidates[index].state.begin(waiter, index, now)
+        return waiter.begin(index, now)
 
     def release(self, lease: Lease, now: float, *, sent: bool = True) -> None:
         """End an attempt. Its slot goes to the call that has waited longest for it.
@@ -168,8 +166,8 @@ class Scheduler:
             sent: False if the request was never sent: it does not count against any limit.
         """
         with self._lock:
-            lease.release(sent=sent)
-            self._serve(lease.state.limiters, now)
+            lease.release(now, sent=sent)
+            self._serve(lease.limiters, now)
 
     def withdraw(self, waiter: Waiter, now: float) -> None:
         """Remove a call from the lines; a slot that it was given meanwhile goes to the next."""
@@ -177,8 +175,8 @@ class Scheduler:
             answer, waiter.answer = waiter.answer, None
             self._serve(self._depart(waiter), now)
             if isinstance(answer, Admitted):
-                answer.lease.release(sent=False)
-                self._serve(answer.lease.state.limiters, now)
+                answer.lease.release(now, sent=False)
+                self._serve(answer.lease.limiters, now)
 
     def release_all(self, waiter: Waiter, now: float) -> None:
         """Release everything that a call still holds, after an interruption at any step."""
@@ -186,8 +184,8 @@ class Scheduler:
             with self._lock:
                 freed = self._depart(waiter)
                 for lease in tuple(waiter.leases):
-                    lease.release()
-                    freed += lease.state.limiters
+                    lease.release(now)
+                    freed += lease.limiters
                 self._serve(freed, now)
 
     def take_ready(self) -> tuple[Waiter, ...]:
@@ -202,7 +200,7 @@ class Scheduler:
     def recheck(self, key: str, now: float) -> None:
         """Check the calls that wait for this provider or candidate again: a quota of it has more room."""
         with self._lock:
-            limiter = self._providers.get(key)
+            limiter = self._providers.get(key) or self.budgets.line_of(key)
             if limiter is None and key in self._states:
                 limiter = self._states[key].limiters[2]
             if limiter is not None:
@@ -280,7 +278,7 @@ class Scheduler:
             free = False
             for index in waiter.plan.left:
                 if index != failed and index != running:
-                    obstacle = waiter.candidates[index].state.blocked_by(waiter, index, now)
+                    obstacle = waiter.obstacle(index, now)
                     if obstacle is None or obstacle[0].is_preference:
                         free = True
                         break
@@ -323,11 +321,13 @@ class Scheduler:
         with self._lock:
             self.policy = policy
             self._router.update(Limit(max_concurrency=policy.max_concurrency))
+            self.budgets.update(policy.budgets, now)
             for name, limiter in self._providers.items():
                 limiter.update(limit_of(policy.limits, name))
             for key, state in self._states.items():
                 state.update(policy, limit_of(policy.limits, key))
-            self._serve((self._router, *self._providers.values(), *(s.limiters[2] for s in self._states.values())), now)
+            own = [state.limiters[2] for state in self._states.values()]
+            self._serve((self._router, *self._providers.values(), *own, *self.budgets.lines()), now)
 
     def evict_provider(self, provider: str) -> None:
         """Forget the candidates of this provider, because it is not registered any more."""
@@ -358,11 +358,11 @@ class Scheduler:
         choice: Choice | None = None
         throttled = False
         for index in waiter.plan.left:
-            obstacle = waiter.candidates[index].state.blocked_by(waiter, index, now)
+            obstacle = waiter.obstacle(index, now)
             if obstacle is None:
                 choice = TryCandidate(index)
                 break
-            found.append((index, _rounded(obstacle[0])))
+            found.append((index, obstacle[0].rounded()))
             limiters.append(obstacle[1])
         if choice is None:
             if waiter.has_more:
@@ -438,10 +438,3 @@ class Scheduler:
             waiter.must_wake = True
             self.ready.append(waiter)
         waiter.wake_at = wake_at
-
-
-def _rounded(blocked: Blocked) -> Blocked:
-    """Round the wait as a trace does, so that a replay uses the same value; upwards, so that it is long enough."""
-    if blocked.wait == math.inf:
-        return blocked
-    return msgspec.structs.replace(blocked, wait=math.ceil(min(blocked.wait, LONGEST_WAIT) * 1e6 + 1) / 1e6)

@@ -12,6 +12,7 @@ from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.lease import Lease
 
 if TYPE_CHECKING:
+    from turnout.routing.state.budgets import Spending
     from turnout.routing.state.limiter import Limiter
 
 __all__ = ["Admitted", "BlockedCandidates", "Refused", "Waiter"]
@@ -91,6 +92,27 @@ class Waiter:
     def tokens_for(self, index: int) -> int:
         """Return how many tokens the next request to this candidate may take, prompt and response."""
         raise NotImplementedError
+
+    def spending_of(self, index: int) -> Spending | None:
+        """Return what an attempt on this candidate may spend; None if no budget counts it."""
+        return None
+
+    def obstacle(self, index: int, now: float) -> tuple[Blocked, Limiter] | None:
+        """Return why an attempt on this candidate may not start now, and where to wait; None if it may start.
+
+        Budgets are checked first: nothing may start without the money, not even on a candidate that rests.
+        """
+        spending = self.spending_of(index)
+        blocked = spending.blocked_by(now) if spending is not None else None
+        return blocked or self.candidates[index].state.blocked_by(self, index, now)
+
+    def begin(self, index: int, now: float) -> Lease:
+        """Start an attempt: take its slots, its shares of the rate limits, and its money."""
+        lease = self.candidates[index].state.begin(self, index, now)
+        spending = self.spending_of(index)
+        if spending is not None:
+            spending.reserve(lease, now)
+        return lease
 
     def is_affordable(self, index: int, beside: int) -> bool:
         """True if a second attempt on `index` keeps the call's budget while the one on `beside` runs."""

@@ -6,6 +6,8 @@ lose its state, and the next request of each process mends it.
 
 A process that sends nothing for long is presumed dead: its slots are free, and its money counts as spent (*folded*). If
 it was only stopped, it begins again under another identifier, and the calls that it had in flight settle to nothing.
+
+A process that shares nothing has the whole amount as its block from the beginning (`alone`), and sends nothing.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class BalanceLease:
         process: The identifier of this process.
         period: The period of a budget.
         lasts: Seconds after which the store may forget the key; 0 for never.
+        alone: True if no other process uses the amount: then all of it is held from the beginning.
         fail: What holds for slots while the store is out of reach. Money is always closed: only the block is spent.
         bell: Rung when a request may be due earlier than `due` returned.
         spent: The amount that this process has spent, since it was last presumed dead.
@@ -66,6 +69,7 @@ class BalanceLease:
     process: str
     period: str = attrs.field(kw_only=True, default="")
     lasts: float = attrs.field(kw_only=True, default=0.0)
+    alone: bool = attrs.field(kw_only=True, default=False)
     fail: FailMode = attrs.field(kw_only=True, default="local-share")
     processes: int | None = attrs.field(kw_only=True, default=None)
     bell: Bell = attrs.field(kw_only=True, factory=Bell)
@@ -80,6 +84,7 @@ class BalanceLease:
     _sequence: int = attrs.field(default=0, init=False)
     _epoch: str = attrs.field(default="", init=False)
     _sent: BalanceRequest | None = attrs.field(default=None, init=False)
+    _debt: int = attrs.field(default=0, init=False)  # spent beyond what was held: idle money pays it
     _need: int = attrs.field(default=0, init=False)
     _backlog: int = attrs.field(default=0, init=False)
     _refusals: int = attrs.field(default=0, init=False)
@@ -98,7 +103,16 @@ class BalanceLease:
     _peak_since: float = attrs.field(default=-math.inf, init=False)
     _demand: Demand = attrs.field(factory=lambda: Demand(BEAT), init=False)
 
+    def __attrs_post_init__(self) -> None:
+        if self.alone:
+            self.held = self.bound
+
     # -- calls --------------------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """True if nothing is in use, held or spent, as far as this process and the store know."""
+        return not (self.used or self.held or self.spent or self._sent) and self._stated == (0, 0)
 
     @property
     def room(self) -> int:
@@ -126,14 +140,20 @@ class BalanceLease:
             return "fits", 0.0
         if self.kind == "money" and amount > self.bound:
             return "exceeded", 0.0
+        if self.alone:
+            # What calls in flight have reserved may come back.
+            return ("wait", math.inf) if amount <= self.bound - self.spent else ("exceeded", 0.0)
         if not self.connected:
             return "wait", self._extra_from - now if now < self._extra_from else math.inf
         if not self._need:
             self._need = min(amount, self.bound) - room
             self.bell.rung = True
         self._backlog += amount
-        if self.kind == "money" and self._refusals and (self._refusals > 1 or self.free + self.elsewhere < self._need):
-            return "exceeded", 0.0
+        if self.kind == "money" and self._refusals and self.used + self.free < self._need:
+            # Others may give back what they do not use, but they had time for it, or it is too little.
+            if_returned = self.used + self.free + self.elsewhere
+            if self._refusals > 1 or if_returned < self._need:
+                return "exceeded", 0.0
         return "wait", max(0.0, self._not_before - now) + SLOW_STORE
 
     def take(self, amount: int, now: float) -> Reservation:
@@ -159,9 +179,22 @@ class BalanceLease:
         self.used -= amount
         self._last_used = now
         if self.kind == "money":
-            self.spent += spent
-            self.held = max(self.used, self.held - spent)
+            self.spend(spent)
         self._make_way(now)
+
+    def spend(self, amount: int) -> None:
+        """Count money as spent that was not reserved here, or is not any more."""
+        self.spent += amount
+        self._debt += amount
+        self._pay()
+
+    def set_bound(self, bound: int) -> None:
+        """Change the whole amount."""
+        more, self.bound = bound - self.bound, bound
+        if self.alone:
+            self.held += max(0, more)
+            self._debt += max(0, -more)
+            self._pay()
 
     # -- towards the store --------------------------------------------------------------------------------------
 
@@ -230,6 +263,7 @@ class BalanceLease:
         self._others_wait = reply.waiting > 0
         self._make_way(now)
         self.held += reply.granted
+        self._pay()
         self._not_before = now if self._woken else now + reply.again / 1000
         self._woken = False
         if needed and sent.need and not reply.granted and not reply.gathering:
@@ -279,9 +313,15 @@ class BalanceLease:
         self.generation += 1
         self._sequence = 0
         self.spent = 0 if settled is None else self.spent - settled
-        self.held = self.used = 0
+        self.held = self.used = self._debt = 0
         self._stated = (0, 0)
         self._refusals = 0
+
+    def _pay(self) -> None:
+        """Pay what was spent from what is held and not in use. The rest stays until more of it is idle."""
+        paid = min(self._debt, self.room)
+        self.held -= paid
+        self._debt -= paid
 
     def _make_way(self, now: float) -> None:
         """Give back the idle part, because others wait for it. The next request reports it."""
