@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -20,7 +20,6 @@ from turnout.routing.state.limiter import Limiter
 
 if TYPE_CHECKING:
     # At run time only if there is a budget: a router without one pays nothing for the leases.
-    from turnout.routing.state.lease import Lease
     from turnout.routing.state.shared_limits import SharedLimits
     from turnout.shared.leases.balance import BalanceLease, Reservation, Verdict
 
@@ -192,6 +191,13 @@ def reserved(cost: float) -> int:
     return max(1, math.ceil(cost * MICRO))
 
 
+class Spender(Protocol):
+    """An attempt that spends money (`turnout.routing.state.lease.Lease`)."""
+
+    money: list[BudgetReservation]
+    lines: tuple[Limiter, ...]
+
+
 @attrs.frozen
 class Spending:
     """What an attempt will spend.
@@ -217,12 +223,12 @@ class Spending:
                 return blocked, account.line
         return None
 
-    def reserve(self, lease: Lease, now: float) -> None:
+    def reserve(self, attempt: Spender, now: float) -> None:
         """Reserve the money for an attempt, for which `blocked_by` returned None."""
         wall = self.budgets.wall(now)
         for account in self.accounts:
-            lease.lines += (account.line,)
-            lease.money.append(account.reserve(self.cost or 0.0, now, wall))
+            attempt.lines += (account.line,)
+            attempt.money.append(account.reserve(self.cost or 0.0, now, wall))
 
 
 @attrs.define(eq=False)

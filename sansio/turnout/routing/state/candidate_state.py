@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import attrs
 
@@ -15,13 +15,9 @@ from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.state.breaker import Breaker, BreakerState
 from turnout.routing.state.congestion import Congestion
 from turnout.routing.state.latency import Latency
-from turnout.routing.state.lease import Lease
-from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limiter import InLine, Limiter
 from turnout.routing.state.limits import ProviderRateLimit
 from turnout.routing.state.pace import Pace
-
-if TYPE_CHECKING:
-    from turnout.routing.state.waiter import Waiter
 
 __all__ = ["CandidateState", "Health", "health_of"]
 
@@ -36,6 +32,19 @@ UNKNOWN_PATIENCE = 10.0
 # The number of newest responses that show the tokens of a response, and the smallest number that is enough.
 COMPLETIONS = 50
 KNOWN_COMPLETIONS = 5
+
+
+class Attempt(Protocol):
+    """An attempt, as its candidate sees it (`turnout.routing.state.lease.Lease`)."""
+
+    @property
+    def streams(self) -> bool: ...
+
+
+class Applicant(InLine, Protocol):
+    """A call that wants to start an attempt (`turnout.routing.state.waiter.Waiter`)."""
+
+    def tokens_for(self, index: int) -> int: ...
 
 
 @attrs.define(eq=False)
@@ -53,6 +62,7 @@ class CandidateState:
         tokens: The provider's own limit of tokens, from its response headers.
         pace: How many requests it takes after it refused some.
         congestion: How many attempts it serves quickly.
+        counts_tokens: True if a configured limit on tokens counts its attempts.
         silent: The attempts without an answer so far, with the time of their start, in this order.
     """
 
@@ -66,28 +76,28 @@ class CandidateState:
     tokens: ProviderRateLimit = attrs.field(init=False)
     pace: Pace = attrs.field(factory=Pace, init=False)
     congestion: Congestion = attrs.field(factory=Congestion, init=False)
-    silent: dict[Lease, float] = attrs.field(factory=dict, init=False)
+    silent: dict[Attempt, float] = attrs.field(factory=dict, init=False)
     _heard_at: float = attrs.field(default=-math.inf, init=False)
     _completions: deque[int] = attrs.field(factory=lambda: deque(maxlen=COMPLETIONS), init=False)
     _usual_completion: int | None = attrs.field(default=None, init=False)
-    _counts_tokens: bool = attrs.field(init=False)
+    counts_tokens: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.requests = ProviderRateLimit(self.settings.max_learned_wait)
         self.tokens = ProviderRateLimit(self.settings.max_learned_wait)
-        self._counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
+        self.counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
 
     def update(self, policy: Policy, limit: Limit) -> None:
         """Take over new settings of the router."""
         self.settings, self.breaker.policy = policy, policy.breaker
         self.limiters[2].update(limit)
-        self._counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
+        self.counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
 
     @property
     def in_flight(self) -> int:
         return self.limiters[2].in_flight
 
-    def blocked_by(self, waiter: Waiter, index: int, now: float) -> tuple[Blocked, Limiter] | None:
+    def blocked_by(self, waiter: Applicant, index: int, now: float) -> tuple[Blocked, Limiter] | None:
         """Return why a call may not start an attempt now, and the limiter that it waits for; None if it may start.
 
         The outermost limiter decides. Limits are checked before rests: a candidate that should rest may be tried
@@ -154,9 +164,9 @@ class CandidateState:
             return 0.0
         return next(reversed(self.silent.values())) + patience - now
 
-    def heard(self, lease: Lease, now: float) -> None:
+    def heard(self, attempt: Attempt, now: float) -> None:
         """Note that an attempt got an answer."""
-        self.silent.pop(lease, None)
+        self.silent.pop(attempt, None)
         self._heard_at = now
 
     def is_patient_enough(self, seconds: float, *, streams: bool) -> bool:
@@ -209,32 +219,6 @@ class CandidateState:
         paced = now < self.requests.until or now < self.tokens.until or self.pace.is_known
         held = own.in_flight or own.limit != Limit() or own.head is not None
         return not (paced or held or self.breaker.consecutive_opens or self.breaker.blocked_by(now))
-
-    def begin(self, waiter: Waiter, index: int, now: float) -> Lease:
-        """Start an attempt: take its slots and its shares of the rate limits.
-
-        The call has the lease before anything is taken, so that all of it can be released if this is interrupted.
-        """
-        counts = self._counts_tokens or now < self.tokens.until
-        tokens = waiter.tokens_for(index) if counts else 0
-        lease = Lease(self, now, waiter.leases, waiter.streams)
-        waiter.leases.append(lease)
-        self.breaker.attempt_started(lease, now)
-        self.silent[lease] = now
-        if self.settings.learn_limits:
-            lease.learnt_request = self.pace.take(now)
-        if now < self.requests.until:
-            lease.reported = self.requests.take(1, now), 0.0
-        if now < self.tokens.until:
-            lease.reported = lease.reported[0], self.tokens.take(tokens, now)
-        for limiter in self.limiters:
-            if limiter.is_simple:
-                limiter.held.add(lease)
-                continue
-            reservation = limiter.acquire(lease, tokens, now)
-            if reservation is not None:
-                lease.reservations.append(reservation)
-        return lease
 
 
 @attrs.frozen(kw_only=True)

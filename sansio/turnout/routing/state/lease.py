@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,11 +10,9 @@ from turnout.chat import RateLimit
 from turnout.failures import FailureClass
 from turnout.routing.policy.classify import Action, Rule
 from turnout.routing.state.budgets import BudgetReservation
+from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.limiter import Limiter, Reservation
 from turnout.routing.state.limits import Booking
-
-if TYPE_CHECKING:
-    from turnout.routing.state.candidate_state import CandidateState
 
 __all__ = ["Lease"]
 
@@ -77,6 +74,25 @@ class Lease:
     def is_probe(self) -> bool:
         """True if a half-open breaker let this attempt through, and is still open."""
         return self.state.breaker.is_probe(self)
+
+    def acquire(self, tokens: int) -> None:
+        """Take the slots of the attempt, and its shares of the rate limits, for a request of so many tokens."""
+        state, now = self.state, self.started
+        state.breaker.attempt_started(self, now)
+        state.silent[self] = now
+        if state.settings.learn_limits:
+            self.learnt_request = state.pace.take(now)
+        if now < state.requests.until:
+            self.reported = state.requests.take(1, now), 0.0
+        if now < state.tokens.until:
+            self.reported = self.reported[0], state.tokens.take(tokens, now)
+        for limiter in state.limiters:
+            if limiter.is_simple:
+                limiter.held.add(self)
+                continue
+            reservation = limiter.acquire(self, tokens, now)
+            if reservation is not None:
+                self.reservations.append(reservation)
 
     def record_first_content(self, now: float) -> None:
         self.first_content_at = now

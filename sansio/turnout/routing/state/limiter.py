@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import attrs
 
@@ -25,16 +25,20 @@ from turnout.routing.state.limits import (
     sliding_window,
 )
 
-if TYPE_CHECKING:
-    from turnout.routing.state.waiter import Waiter
-
-__all__ = ["Limiter", "Reservation", "limit_of"]
+__all__ = ["InLine", "Limiter", "Reservation", "limit_of"]
 
 # Entries of calls that have left a line are removed once there are this many, and more of them than of others.
 COMPACT_ABOVE = 64
 
 # At most so many waiting calls count when the fleet learns what this process needs.
 MOST_EXPECTED = 100
+
+
+class InLine(Protocol):
+    """A call, as the lines see it. `Waiter` describes the attributes."""
+
+    lines: dict[Limiter, None]
+    rank: tuple[float, int]
 
 
 @attrs.define(eq=False)
@@ -66,7 +70,7 @@ class Limiter:
     has_quotas: bool = attrs.field(init=False)
     counts_tokens: bool = attrs.field(init=False)
     is_simple: bool = attrs.field(init=False)
-    line: list[tuple[tuple[float, int], Waiter]] = attrs.field(factory=list, init=False)
+    line: list[tuple[tuple[float, int], InLine]] = attrs.field(factory=list, init=False)
     stalled: dict[Limiter, None] = attrs.field(factory=dict, init=False)
     _requests: Quota | None = attrs.field(default=None, init=False)
     _tokens: Quota | None = attrs.field(default=None, init=False)
@@ -176,11 +180,11 @@ class Limiter:
 
     # -- the line ---------------------------------------------------------------------------------------------------
 
-    def join(self, waiter: Waiter) -> None:
+    def join(self, waiter: InLine) -> None:
         waiter.lines[self] = None
         heapq.heappush(self.line, (waiter.rank, waiter))
 
-    def leave(self, waiter: Waiter) -> None:
+    def leave(self, waiter: InLine) -> None:
         """Remove a call from the line. Its entry stays until it reaches the head, or too many such entries are left."""
         del waiter.lines[self]
         self._left += 1
@@ -190,7 +194,7 @@ class Limiter:
             self._left = 0
 
     @property
-    def head(self) -> Waiter | None:
+    def head(self) -> InLine | None:
         """The call that is served next."""
         line = self.line
         while line:
@@ -206,7 +210,7 @@ class Limiter:
         head = self.head
         return head.rank if head is not None else (math.inf, 0)
 
-    def is_behind(self, waiter: Waiter) -> bool:
+    def is_behind(self, waiter: InLine) -> bool:
         """True if another call in the line must be served before this one."""
         head = self.head
         return head is not None and head is not waiter and head.rank < waiter.rank

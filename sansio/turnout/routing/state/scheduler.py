@@ -399,6 +399,7 @@ class Scheduler:
             if waiter is None or served.is_full():
                 del pending[served]
                 continue
+            assert isinstance(waiter, Waiter)
             outcome, blocking = self._evaluate(waiter, now)
             if isinstance(outcome, Refused) and isinstance(outcome.decision, WaitUntil):
                 self._join_lines(waiter, outcome, blocking, now)

@@ -11,11 +11,12 @@ import math
 import zlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
 from turnout.routing.state.breaker import Breaker
+from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.limits import Booking, Quota, QuotaUnit
 from turnout.shared.bell import Bell
 from turnout.shared.leases.balance import BalanceLease, Reservation
@@ -24,15 +25,19 @@ from turnout.shared.notices import Notice
 from turnout.shared.state import SharedState, SharedStatus
 from turnout.shared.store.session import ScriptCall, SessionEvent
 
-if TYPE_CHECKING:
-    from turnout.routing.state.scheduler import Scheduler
-
-__all__ = ["SharedLimits", "SharedQuota", "SharedSlots"]
+__all__ = ["Lines", "SharedLimits", "SharedQuota", "SharedSlots"]
 
 MOST_RESTS: Final = 1000
 """Rests of candidates that no call has named yet are kept for so many of them."""
 
 LONGEST_JITTER: Final = 1.0  # seconds
+
+
+class Lines(Protocol):
+    """The scheduler, as the shared limits use it."""
+
+    def known(self, key: str) -> CandidateState | None: ...
+    def recheck(self, key: str, now: float) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -104,13 +109,13 @@ class SharedLimits:
     _lock: AbstractContextManager[Any]
     probe_seconds: float = 60.0
     entered: bool = False
-    _scheduler: Scheduler | None = attrs.field(default=None, init=False)
+    _scheduler: Lines | None = attrs.field(default=None, init=False)
     _latest: float = attrs.field(default=-math.inf, init=False)  # when the link called last
     _rests: dict[str, dict[str, tuple[float, int]]] = attrs.field(factory=dict, init=False)
 
     # -- for the scheduler, under its lock --------------------------------------------------------------------------
 
-    def attach(self, scheduler: Scheduler) -> None:
+    def attach(self, scheduler: Lines) -> None:
         """Connect the scheduler that serves its lines after an answer."""
         self._scheduler = scheduler
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from turnout.routing.policy.decisions import Blocked, GiveUp, WaitUntil
 from turnout.routing.policy.plan import Plan
+from turnout.routing.state.budgets import Spending
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.lease import Lease
-
-if TYPE_CHECKING:
-    from turnout.routing.state.budgets import Spending
-    from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limiter import Limiter
 
 __all__ = ["Admitted", "BlockedCandidates", "Refused", "Waiter"]
 
@@ -107,8 +105,16 @@ class Waiter:
         return blocked or self.candidates[index].state.blocked_by(self, index, now)
 
     def begin(self, index: int, now: float) -> Lease:
-        """Start an attempt: take its slots, its shares of the rate limits, and its money."""
-        lease = self.candidates[index].state.begin(self, index, now)
+        """Start an attempt: take its slots, its shares of the rate limits, and its money.
+
+        The call has the lease before anything is taken, so that all of it can be released if this is interrupted.
+        """
+        state = self.candidates[index].state
+        counts = state.counts_tokens or now < state.tokens.until
+        tokens = self.tokens_for(index) if counts else 0
+        lease = Lease(state, now, self.leases, self.streams)
+        self.leases.append(lease)
+        lease.acquire(tokens)
         spending = self.spending_of(index)
         if spending is not None:
             spending.reserve(lease, now)

@@ -10,7 +10,8 @@ __all__ = ["completion"]
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
     """Print the completion script of SHELL.
 
     \b
@@ -19,8 +20,6 @@ def completion(shell: str) -> None:
       turnout completion zsh > ~/.zfunc/_turnout
       turnout completion fish > ~/.config/fish/completions/turnout.fish
     """
-    from turnout_io.cli.app import cli
-
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(cli, {}, "turnout", "_TURNOUT_COMPLETE").source())
+    click.echo(kind(context.find_root().command, {}, "turnout", "_TURNOUT_COMPLETE").source())

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from collections import deque
+from typing import Any, Protocol, assert_never
 
 from turnout.errors import LocalProtocolError, Phase
 from turnout.events import Event
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
-from turnout_io.base import AsyncHttpResponse
+from turnout.routing.router import RouterCore
+from turnout_io.base import AsyncHttpResponse, AsyncTransport
 from turnout_io.drivers.router_base import MIN_WAIT
 from turnout_io.drivers.signing import async_sign_request
 from turnout_io.drivers.transport_contract import attempt_failure, check_head, check_response, refuse_data
 
-if TYPE_CHECKING:
-    from turnout_io.drivers._async.router import AsyncRouter
+__all__ = ["AsyncRun", "RunOwner"]
 
-__all__ = ["AsyncRun"]
+
+class RunOwner(Protocol):
+    """The members of a router that a run uses."""
+
+    _core: RouterCore
+    _transport: AsyncTransport | None
+    _responses: dict[int, dict[int, AsyncHttpResponse]]
+    _abandoned: deque[AsyncRun]
+
+    def _now(self) -> float: ...
+    def _get_transport(self) -> AsyncTransport: ...
+    async def _sleep(self, run: AsyncRun, until: float) -> None: ...
+    async def _close_response(self, response: AsyncHttpResponse) -> None: ...
+    def _wake(self, call: Call) -> None: ...
+    def _wake_one_waiter(self) -> None: ...
+    def _notify_waiters(self) -> None: ...
+    def _report(self, call: Call, result: object = None) -> None: ...
 
 
 class AsyncRun:
@@ -33,7 +50,7 @@ class AsyncRun:
 
     _closed = True  # until `__init__` has ended, so that the finaliser of half an object does nothing
 
-    def __init__(self, router: AsyncRouter, call: Call) -> None:
+    def __init__(self, router: RunOwner, call: Call) -> None:
         self.call = call
         self.finish: Finish | None = None
         self.is_abandoned = False

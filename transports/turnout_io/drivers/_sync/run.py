@@ -4,21 +4,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from collections import deque
+from typing import Any, Protocol, assert_never
 
 from turnout.errors import LocalProtocolError, Phase
 from turnout.events import Event
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
-from turnout_io.base import HttpResponse
+from turnout.routing.router import RouterCore
+from turnout_io.base import HttpResponse, Transport
 from turnout_io.drivers.router_base import MIN_WAIT
 from turnout_io.drivers.signing import sign_request
 from turnout_io.drivers.transport_contract import attempt_failure, check_head, check_response, refuse_data
 
-if TYPE_CHECKING:
-    from turnout_io.drivers._sync.router import SyncRouter
+__all__ = ["Run", "RunOwner"]
 
-__all__ = ["Run"]
+
+class RunOwner(Protocol):
+    """The members of a router that a run uses."""
+
+    _core: RouterCore
+    _transport: Transport | None
+    _responses: dict[int, dict[int, HttpResponse]]
+    _abandoned: deque[Run]
+
+    def _now(self) -> float: ...
+    def _get_transport(self) -> Transport: ...
+    def _sleep(self, run: Run, until: float) -> None: ...
+    def _close_response(self, response: HttpResponse) -> None: ...
+    def _wake(self, call: Call) -> None: ...
+    def _wake_one_waiter(self) -> None: ...
+    def _notify_waiters(self) -> None: ...
+    def _report(self, call: Call, result: object = None) -> None: ...
 
 
 class Run:
@@ -35,7 +52,7 @@ class Run:
 
     _closed = True  # until `__init__` has ended, so that the finaliser of half an object does nothing
 
-    def __init__(self, router: SyncRouter, call: Call) -> None:
+    def __init__(self, router: RunOwner, call: Call) -> None:
         self.call = call
         self.finish: Finish | None = None
         self.is_abandoned = False

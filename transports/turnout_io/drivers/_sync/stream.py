@@ -9,23 +9,36 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Protocol, Self
 from weakref import WeakSet
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import End, Event, Token
 from turnout.routing.caching import events_of
-from turnout.routing.call.operations import Stream
+from turnout.routing.call.machine import Call
+from turnout.routing.call.operations import Operation, Stream
 from turnout.routing.call.options import CallOptions
 from turnout.trace import Trace
+from turnout_io.caching import AnyCache
 from turnout_io.drivers._sync.cached import CacheEntry, cache_entry
 from turnout_io.drivers._sync.run import Run
 
-if TYPE_CHECKING:
-    from turnout_io.drivers._sync.router import SyncRouter
+__all__ = ["ChatStream", "EventBatches", "StreamOwner"]
 
-__all__ = ["ChatStream", "EventBatches"]
+
+class StreamOwner(Protocol):
+    """The members of a router that a stream uses."""
+
+    _is_async: bool
+    _cache: AnyCache | None
+
+    def _is_locked(self) -> bool: ...
+    def _needs_attention(self) -> bool: ...
+    def _prepare(self) -> None: ...
+    def _start(self, operation: Operation, options: CallOptions, cached: ChatResponse | None = None) -> Call: ...
+    def _new_run(self, call: Call) -> Run: ...
+    def _streams_of_loop(self) -> WeakSet[Run]: ...
 
 
 class ChatStream:
@@ -36,7 +49,7 @@ class ChatStream:
     read raises an error, so that a part never looks like the complete response.
     """
 
-    def __init__(self, router: SyncRouter, request: ChatRequest, options: CallOptions) -> None:
+    def __init__(self, router: StreamOwner, request: ChatRequest, options: CallOptions) -> None:
         self._router = router
         self._request = request
         self._options = options
