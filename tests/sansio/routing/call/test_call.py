@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.sansio.routing.call.world import CUT, GOOD, World, failing
 from tests.sansio.routing.line_dialect import LineProvider, lines, text_of
 from turnout import errors
-from turnout.chat import Capability, ChatRequest, ModelConfig
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import (
     AllAttemptsFailed,
@@ -23,7 +24,6 @@ from turnout.errors import (
     Phase,
     ProviderNotRegistered,
     ProviderUnavailable,
-    RemoteProtocolError,
     ServerError,
     StreamFailed,
     StreamTruncated,
@@ -31,51 +31,16 @@ from turnout.errors import (
     Timer,
 )
 from turnout.failures import FailureClass
-from turnout.http import HttpRequest
 from turnout.messages import Image, Message
 from turnout.routing.call.final_error import failure_entry
-from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
+from turnout.routing.call.operations import Chat, Stream
 from turnout.routing.call.options import CallOptions
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep
 from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import RULES, Action, classify
 from turnout.routing.policy.settings import Policy, Timeouts
 from turnout.routing.router import RouterCore
-from turnout.simulation import Outcome, Script, Simulation
-
-GOOD = Script(body=((0.0, lines("tone", "ttwo", "f")),))
-CUT = Script(body=((0.0, lines("tone")), (0.1, lines("ttwo"))), end="cut")
-
-
-def failing(status: int, **fields: Any) -> Script:
-    return Script(status=status, **fields)
-
-
-class World:
-    """Providers p0, p1, … with a script for each of their exchanges; the last script is played again and again."""
-
-    def __init__(self, *scripts: list[Script], **policy: Any) -> None:
-        self.core = RouterCore(Policy(**policy), random.Random(1))
-        for number in range(len(scripts)):
-            self.core.register(LineProvider(f"p{number}"))
-        self.left = {f"p{number}.test": list(mine) for number, mine in enumerate(scripts)}
-        self.asked: list[tuple[str, float]] = []
-        self.simulation = Simulation(self.core, self.answer)
-
-    def answer(self, request: HttpRequest, now: float) -> Script:
-        host = request.url.split("/")[2]
-        self.asked.append((request.url.partition("//")[2], now))
-        mine = self.left[host]
-        return mine.pop(0) if len(mine) > 1 else mine[0]
-
-    def request(self) -> ChatRequest:
-        models = [ModelConfig(f"p{number}", "m") for number in range(len(self.left))]
-        return ChatRequest(models[0], [Message.user("x")], fallbacks=models[1:])
-
-    def run(self, operation: Operation | None = None, **options: Any) -> Outcome:
-        self.simulation.call(operation or Stream(self.request()), **options)
-        self.simulation.run()
-        return self.simulation.outcomes[-1]
+from turnout.simulation import Script
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -424,56 +389,6 @@ def test_what_a_dialect_cannot_say_moves_on() -> None:
     alone.core.register(Mute("p0"), replace=True)
     assert isinstance(alone.run().error, CapabilityUnsupported)
     assert alone.core.scheduler.in_flight == 0
-
-
-def vectors(*rows: list[float]) -> Script:
-    return Script(body=((0.0, repr([list(row) for row in rows]).encode()),))
-
-
-def embed(world: World, count: int, fallback: bool = False) -> Outcome:
-    family: dict[str, Any] = {"fallbacks": [ModelConfig("p1", "m")], "family": "same"} if fallback else {}
-    return world.run(Embed(EmbeddingRequest(ModelConfig("p0", "m"), ["x"] * count, **family)))
-
-
-def test_embeddings_are_split_and_joined_in_order() -> None:
-    world = World([vectors([1], [2]), failing(500), vectors([3], [4]), vectors([5])])
-    outcome = embed(world, 5)
-    assert outcome.result.vectors.tolist() == [[1], [2], [3], [4], [5]]
-    assert outcome.result.trace.attempts == 4
-    assert outcome.result.usage.source == "absent"
-
-
-def test_a_place_of_the_family_goes_on_from_there() -> None:
-    world = World([vectors([1], [2]), failing(401)], [vectors([3], [4])])
-    assert embed(world, 4, fallback=True).result.vectors.tolist() == [[1], [2], [3], [4]]
-
-
-@pytest.mark.parametrize(
-    ("second", "kind"),
-    [
-        (failing(401), errors.AuthenticationFailed),
-        (vectors([3]), RemoteProtocolError),
-        (vectors([3, 3], [4, 4]), RemoteProtocolError),
-    ],
-)
-def test_vectors_that_came_are_on_the_error(second: Script, kind: type[Exception]) -> None:
-    outcome = embed(World([vectors([1], [2]), second], max_retries=0), 4)
-    assert isinstance(outcome.error, kind)
-    assert outcome.error.vectors is not None
-    assert outcome.error.vectors.tolist() == [[1], [2]]
-
-
-def test_model_lists_go_page_after_page() -> None:
-    world = World([Script(body=((0.0, b"two"),)), Script()])
-    assert world.run(ListModels("p0")).result == ()
-    assert [url for url, _ in world.asked] == ["p0.test/models/", "p0.test/models/two"]
-    circle = World([Script(body=((0.0, b"two"),))], max_retries=0)
-    outcome = circle.run(ListModels("p0"))
-    assert isinstance(outcome.error, RemoteProtocolError)
-    assert "twice" in str(outcome.error)
-    core = RouterCore()
-    core.register(LineProvider("none", capabilities=frozenset({Capability.CHAT})))
-    assert isinstance(core.start(ListModels("none"), 0.0).next_command(0.0), Finish)
 
 
 def test_every_error_has_a_class_and_every_class_a_rule() -> None:
