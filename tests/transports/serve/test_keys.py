@@ -15,13 +15,14 @@ from tests.transports.serve.world import HELLO, Answer, chunks, document, in_mem
 from turnout.config.values import SettingsError
 from turnout.http import Headers
 from turnout.prices import Price
+from turnout.routing import Budget
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout.serving import RequestRejected
 from turnout.trace import Trace
-from turnout_io.serve import BudgetSettings, KeySettings
+from turnout_io.serve import KeySettings
 from turnout_io.serve.budget_file import BudgetFile
-from turnout_io.serve.keys import Client, Keyring, period_of
+from turnout_io.serve.keys import Client, Keyring
 
 AUTHORIZED = {"Authorization": "Bearer secret"}
 
@@ -215,19 +216,28 @@ DAY = 86_400.0
 
 
 def client_of(per: str = "month", amount: float = 10.0, name: str = "team") -> Client:
-    budget = BudgetSettings(amount=amount, per="day" if per == "day" else "month")
+    budget = Budget(amount, per="day" if per == "day" else "month")
     return Client(name, None, KeySettings(name=name, digest=b"", budget=budget))
 
 
-def test_periods() -> None:
-    assert period_of("day", NOON) == "2026-11-30"
-    assert period_of("month", NOON) == "2026-11"
+def spent(client: Client, wall: float) -> float:
+    assert client.account is not None
+    return client.account.status(wall).spent
+
+
+@in_memory
+async def test_a_model_without_a_price_does_not_pass_a_budget() -> None:
+    async with world(with_key(budget={"amount": 30}), policy=Policy(max_retries=0)) as w:
+        reply = await w.client().chat(model="fast", max_tokens=10, headers=AUTHORIZED)
+        assert reply.status == 403
+        assert reply.json["error"]["code"] == "no_price"
+        assert "openai/gpt-4o-mini has no price" in reply.json["error"]["message"]
 
 
 @pytest.mark.parametrize(("per", "days"), [("day", 1), ("month", 1)])
 def test_a_budget_begins_anew_in_its_next_period(per: str, days: int) -> None:
     client = client_of(per)
-    client.admit(0, 8.0, 0.0, NOON).settle(5, 8.0, 0.0, NOON)
+    client.admit(0, 8.0, 0.0, NOON).settle(5, 8.0, 0.0)
     with pytest.raises(RequestRejected):
         client.admit(0, 5.0, 0.0, NOON)
     client.admit(0, 5.0, 0.0, NOON + days * DAY)
@@ -238,10 +248,10 @@ def test_a_reservation_counts_until_it_is_settled() -> None:
     first = client.admit(0, 8.0, 0.0, NOON)
     with pytest.raises(RequestRejected):
         client.admit(0, 5.0, 0.0, NOON)
-    assert first.settle(5, 1.0, 0.0, NOON) == 1.0
-    assert first.settle(5, 1.0, 0.0, NOON) == 0.0
+    assert first.settle(5, 1.0, 0.0) == 1.0
+    assert first.settle(5, 1.0, 0.0) == 0.0
     client.admit(0, 5.0, 0.0, NOON)
-    assert client.spent(NOON) == 1.0
+    assert spent(client, NOON) == 1.0
 
 
 def test_a_key_is_found_by_its_digest_alone() -> None:
@@ -262,14 +272,14 @@ def test_the_budget_file_remembers(tmp_path: Path) -> None:
         broken.write('{"key": "team", "per')
     again = client_of()
     BudgetFile.open(path, (again,), NOON).close()
-    assert again.spent(NOON) == 3.5
+    assert spent(again, NOON) == 3.5
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"key": "team", "period": "2026-11", "amount": 3.5}
     ]
     later, other = client_of(), client_of(name="other")
     BudgetFile.open(path, (later, other), NOON + DAY).close()
-    assert later.spent(NOON + DAY) == 0
-    assert other.spent(NOON + DAY) == 0
+    assert spent(later, NOON + DAY) == 0
+    assert spent(other, NOON + DAY) == 0
 
 
 def test_a_budget_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from turnout.chat import ModelConfig
 from turnout.config.values import SettingsError
-from turnout_io.serve import Address, AliasSettings, BudgetSettings, GatewaySettings, read_gateway_settings
+from turnout.routing import Budget
+from turnout_io.serve import Address, AliasSettings, GatewaySettings, read_gateway_settings
 
 
 def test_an_empty_section_serves_this_machine() -> None:
@@ -67,7 +68,7 @@ def test_every_setting() -> None:
     team, other = settings.keys
     assert team.digest == hashlib.sha256(b"secret").digest()
     assert (team.models, team.requests_per_minute, team.tokens_per_minute) == (("fast",), 60, 1000)
-    assert team.budget == BudgetSettings(amount=50, per="day")
+    assert team.budget == Budget(50, per="day")
     assert other.digest == b"\xab" * 32
     assert (settings.head_after, settings.grace, settings.max_body, settings.max_timeout) == (10, 5, 2**20, 300)
     assert settings.metrics == Address("127.0.0.1", 9100)

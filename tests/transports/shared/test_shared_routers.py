@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import threading
@@ -10,13 +11,22 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
 from benchmarks.fleet.servers import Client, Server, running
 from turnout.chat import ChatRequest, ModelConfig
-from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, LocalProtocolError, RateLimited, TurnoutError
+from turnout.errors import (
+    BudgetExceeded,
+    ConcurrencyExceeded,
+    DeadlineExceeded,
+    LocalProtocolError,
+    RateLimited,
+    TurnoutError,
+)
 from turnout.messages import Message
+from turnout.routing import Budget, Price
 from turnout.routing.policy.settings import BreakerPolicy, Limit
 from turnout_io.asyncio import Router as AsyncioRouter
 from turnout_io.shared import Valkey
@@ -114,6 +124,56 @@ def test_slots_hold_for_all(driver: str, sandbox: Sandbox, valkey: Valkey) -> No
             thread.join()
     assert len(sandbox.requests_to("openai")) == 6
     assert sandbox.peak_in_flight("openai") == 2
+
+
+@pytest.mark.slow
+@on_every_driver
+def test_a_budget_holds_for_all(driver: str, sandbox: Sandbox, valkey: Valkey) -> None:
+    policy = {"budgets": [Budget(7, per="month", by="user")], "prices": {"gpt-4o-mini": Price(0, 0, request=1.0)}}
+    asked = attrs.evolve(REQUEST, metadata={"user": "ada"})
+    with blocking(sandbox, valkey, **policy) as other:
+        for _ in range(2):
+            other.chat(asked)
+
+        async def body(router: Any, chat: Chat) -> None:
+            for _ in range(5):
+                await chat(asked)
+            with pytest.raises(BudgetExceeded, match="7 per month for ada"):
+                await chat(asked, timeout=10)
+            assert [(one.group, one.spent) for one in router.budgets()] == [("ada", 5.0)]
+            await chat(attrs.evolve(REQUEST, metadata={"user": "bob"}))
+
+        with_router(driver, sandbox, valkey, body, **policy)
+        with pytest.raises(BudgetExceeded):
+            other.chat(asked, timeout=10)
+    with blocking(sandbox, valkey, **policy) as late, pytest.raises(BudgetExceeded):
+        late.chat(asked, timeout=10)  # the store remembers what processes spent that have ended
+    assert len(sandbox.requests_to("openai")) == 8
+
+
+@pytest.mark.slow
+def test_no_more_than_the_budget_is_spent_by_many(sandbox: Sandbox, valkey: Valkey) -> None:
+    policy = {"budgets": [Budget(30, per="month")], "prices": {"gpt-4o-mini": Price(0, 0, request=1.0)}}
+    routers = [blocking(sandbox, valkey, **policy) for _ in range(3)]
+    refused: list[BudgetExceeded] = []
+
+    def spend(router: SyncRouter) -> None:
+        try:
+            for _ in range(40):
+                router.chat(REQUEST, timeout=20)
+        except BudgetExceeded as error:
+            refused.append(error)
+
+    with contextlib.ExitStack() as stack:
+        for router in routers:
+            stack.enter_context(router)
+        threads = [threading.Thread(target=spend, args=(router,)) for router in routers for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(refused) == 6
+    assert 28 <= len(sandbox.requests_to("openai")) <= 30
 
 
 @on_every_driver

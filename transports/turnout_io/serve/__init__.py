@@ -11,7 +11,6 @@ from turnout_io.serve.served_call import record_trace
 from turnout_io.serve.settings import (
     Address,
     AliasSettings,
-    BudgetSettings,
     GatewaySettings,
     KeySettings,
     read_gateway_settings,
@@ -20,7 +19,6 @@ from turnout_io.serve.settings import (
 __all__ = [
     "Address",
     "AliasSettings",
-    "BudgetSettings",
     "Gateway",
     "GatewaySettings",
     "KeySettings",

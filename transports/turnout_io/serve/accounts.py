@@ -15,6 +15,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.prices import Price, by_model
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
+from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.keys import Admission, Client, Undecided
 from turnout_io.serve.metrics import GatewayMetrics
@@ -78,7 +79,7 @@ class Accounts:
         else:
             prompt, completion = embedding_tokens(request.input), 0
         models = (request.model, *request.fallbacks)
-        cost = self._at_most(models, prompt, completion) if client.budget is not None else 0.0
+        cost = self._at_most(models, prompt, completion) if client.account is not None else 0.0
         tokens = prompt + completion
         if self.store is None:
             return client.admit(tokens, cost, trio.current_time(), time.time())
@@ -99,9 +100,18 @@ class Accounts:
                 now = self.store.now()
 
     def _at_most(self, models: Iterable[ModelConfig], prompt: int, completion: int) -> float:
-        """Return the most that one attempt can cost."""
-        prices = (by_model(self.prices, one) for one in self.candidates(models))
-        return max((price.at_most(prompt, completion) for price in prices if price is not None), default=0.0)
+        """Return the most that one attempt can cost.
+
+        Raises:
+            RequestRejected: A model has no price, so that its cost would not count.
+        """
+        most = 0.0
+        for model in self.candidates(models):
+            price = by_model(self.prices, model)
+            if price is None:
+                raise RequestRejected(_unpriced(model))
+            most = max(most, price.at_most(prompt, completion))
+        return most
 
     def settle(self, call: ServedCall, admission: Admission) -> None:
         """Record the usage of a generation call, also if it failed or was cut."""
@@ -112,7 +122,7 @@ class Accounts:
         cost = trace.cost if trace is not None else None
         wall = time.time()
         now = self.store.now() if self.store is not None else trio.current_time()
-        counted = admission.settle(tokens, cost, now, wall)
+        counted = admission.settle(tokens, cost, now)
         if self.store is not None:
             self.store.wake()
         if self.budget_file is not None:
@@ -160,6 +170,16 @@ class Accounts:
             fields.append(f"first={call.first_content_at - call.started_at:.3f}s")
         fields += [f"{trio.current_time() - call.started_at:.3f}s", f"id={_one_line(call.request_id)}"]
         LOG.info(" ".join(fields))
+
+
+def _unpriced(model: ModelConfig) -> ServedError:
+    return ServedError(
+        status=403,
+        type="permission_error",
+        code="no_price",
+        messages_type="permission_error",
+        message=f"{model} has no price, and the key has a budget; the gateway's configuration must name its price",
+    )
 
 
 def _one_line(text: str) -> str:

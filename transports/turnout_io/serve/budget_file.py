@@ -14,7 +14,7 @@ from typing import IO
 import attrs
 
 from turnout.config.values import SettingsError
-from turnout_io.serve.keys import Client, period_of
+from turnout_io.serve.keys import Client
 
 __all__ = ["BudgetFile"]
 
@@ -46,15 +46,13 @@ class BudgetFile:
                 for line in path.read_text("utf-8", "replace").splitlines():
                     key, period, amount = _parsed(line)
                     spent[key, period] += amount
-            kept = {client.name: client for client in clients if client.budget is not None}
+            kept = {client.name: client.account for client in clients if client.account is not None}
             beside = path.with_name(path.name + ".new")
             with beside.open("w", encoding="utf-8") as file:
                 for (key, period), amount in spent.items():
-                    client = kept.get(key)
-                    if client is None or client.budget is None:
-                        continue
-                    if period == period_of(client.budget.per, wall):
-                        client.restore(period, amount, wall)
+                    account = kept.get(key)
+                    if account is not None and period == account.budget.period(wall).name:
+                        account.spend(amount, wall)
                         file.write(_line(key, period, amount))
                 file.flush()
                 os.fsync(file.fileno())
@@ -65,8 +63,8 @@ class BudgetFile:
 
     def add(self, client: Client, amount: float, wall: float) -> None:
         """Write the spending of a key."""
-        if amount > 0 and client.budget is not None:
-            self._file.write(_line(client.name, period_of(client.budget.per, wall), amount))
+        if amount > 0 and client.account is not None:
+            self._file.write(_line(client.name, client.account.budget.period(wall).name, amount))
             self._file.flush()
             self.dirty = True
 

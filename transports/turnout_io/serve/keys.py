@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from turnout.http import Headers
+from turnout.routing.state.budgets import BudgetAccount, BudgetReservation
 from turnout.routing.state.limits import Booking, Quota, SlidingWindow, Slots
 from turnout.serving import RequestRejected, ServedError
-from turnout_io.serve.settings import BudgetSettings, KeySettings
+from turnout_io.serve.settings import KeySettings
 
 if TYPE_CHECKING:
     from turnout.routing.state.shared_limits import SharedLimits
 
-__all__ = ["Admission", "Client", "Keyring", "Undecided", "period_of"]
+__all__ = ["Admission", "Client", "Keyring", "Undecided"]
 
-# Budgets are shared in millionths of the currency, because totals of integers have no rounding error.
-_MICRO: Final = 1_000_000
-_KEPT_AFTER_PERIOD: Final = 7 * 86_400.0
 # Seconds. The store grants within a beat (0.5 s); a store without a state lets every gateway report first (2.5 s).
 _GRANT_WAIT: Final = 1.0
 _FIRST_GRANT_WAIT: Final = 5.0
@@ -58,22 +55,6 @@ def _rejected(
     )
 
 
-def period_of(per: str, wall: float) -> str:
-    """Return the name of the budget's period at a time: `2026-11-30`, or `2026-11`."""
-    day = datetime.datetime.fromtimestamp(wall, datetime.UTC).strftime("%Y-%m-%d")
-    return day if per == "day" else day[:7]
-
-
-def _seconds_left(per: str, wall: float) -> float:
-    """Return the seconds until the budget's period ends."""
-    start = datetime.datetime.fromtimestamp(wall, datetime.UTC)
-    day = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    end = day + datetime.timedelta(days=1)
-    if per == "month":
-        end = (day.replace(day=1) + datetime.timedelta(days=32)).replace(day=1)
-    return (end - start).total_seconds()
-
-
 @attrs.define(eq=False)
 class Client:
     """A key with its usage.
@@ -93,9 +74,7 @@ class Client:
     requests: Quota | None = attrs.field(default=None, init=False)
     tokens: Quota | None = attrs.field(default=None, init=False)
     slots: Slots | None = attrs.field(default=None, init=False)
-    _spent: float = attrs.field(default=0.0, init=False)
-    _reserved: float = attrs.field(default=0.0, init=False)
-    _period: str = attrs.field(default="", init=False)
+    account: BudgetAccount | None = attrs.field(default=None, init=False)
     _first_used: float = attrs.field(default=math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -103,7 +82,7 @@ class Client:
         if settings is None:
             return
         requests, tokens, slots = settings.requests_per_minute, settings.tokens_per_minute, settings.max_concurrency
-        shared_name = self._shared_name
+        shared_name = f"serve.keys/{self.name}"
         if requests is not None:
             made = shared.make_quota(shared_name, "requests", requests) if shared is not None else None
             self.requests = made or SlidingWindow(requests)
@@ -112,36 +91,13 @@ class Client:
             self.tokens = made or SlidingWindow(tokens)
         if slots is not None and shared is not None:
             self.slots = shared.make_slots(shared_name, slots)
-
-    @property
-    def _shared_name(self) -> str:
-        return f"serve.keys/{self.name}"
-
-    @property
-    def budget(self) -> BudgetSettings | None:
-        """The budget of this key."""
-        return self.settings.budget if self.settings is not None else None
+        if settings.budget is not None:
+            self.account = BudgetAccount(shared_name, settings.budget, shared=shared)
 
     @property
     def priority(self) -> float:
         """The priority of its calls."""
         return self.settings.priority if self.settings is not None else 0.0
-
-    def spent(self, wall: float) -> float:
-        """Return the spending of the key in the present period through this gateway."""
-        if self.budget is not None and (period := period_of(self.budget.per, wall)) != self._period:
-            self._period, self._spent = period, 0.0
-        return self._spent
-
-    def add_spent(self, amount: float, wall: float) -> None:
-        """Add to the spending of the key in the present period."""
-        self.spent(wall)
-        self._spent += amount
-
-    def restore(self, period: str, amount: float, wall: float) -> None:
-        """Take over an amount that was recorded in a period."""
-        if self.budget is not None and period == period_of(self.budget.per, wall):
-            self.add_spent(amount, wall)
 
     def admit(self, tokens: int, cost: float, now: float, wall: float) -> Admission:
         """Count a generation call.
@@ -165,8 +121,8 @@ class Client:
         errors = [error for error in self._refusals(settings, tokens, now) if error is not None]
         admission = Admission(self, tokens)
         try:
-            if settings.budget is not None:
-                self._reserve(settings.budget, admission, cost, now, wall, only_check=bool(errors))
+            if self.account is not None:
+                self._reserve(self.account, admission, cost, now, wall, only_check=bool(errors))
         except (RequestRejected, Undecided):
             if not errors:
                 raise
@@ -201,7 +157,7 @@ class Client:
 
     def _reserve(
         self,
-        budget: BudgetSettings,
+        account: BudgetAccount,
         admission: Admission,
         cost: float,
         now: float,
@@ -212,33 +168,16 @@ class Client:
         """Reserve the most that a call can cost.
 
         Raises:
-            RequestRejected: The budget is used up.
+            RequestRejected: The budget is used up, or others have reserved the rest.
             Undecided: The store may grant it soon.
         """
-        if self.shared is not None:
-            period = period_of(budget.per, wall)
-            lease = self.shared.state.money(
-                self._shared_name,
-                round(budget.amount * _MICRO),
-                period,
-                lasts=_seconds_left(budget.per, wall) + _KEPT_AFTER_PERIOD,
-            )
-            amount = max(1, math.ceil(cost * _MICRO))
-            verdict, _ = lease.check(amount, now)
-            if verdict != "fits":
-                error = _exhausted(f"{budget.amount:g} per {budget.per}")
-                raise error if verdict == "exceeded" else self._rejection(error, now)
-            if only_check:
-                return
-            reservation = lease.take(amount, now)
-            admission.settle_shared = lambda spent, at: lease.settle(reservation, math.ceil(spent * _MICRO), at)
-            return
-        left = budget.amount - self.spent(wall) - self._reserved
-        if left <= 0 or cost > left:
-            raise _exhausted(f"{budget.amount:g} per {budget.per}, {max(0.0, left):.4g} left")
+        verdict, _ = account.check(cost, now, wall)
+        if verdict != "fits":
+            left = "" if self.shared is not None else f", {account.status(wall).left:.4g} left"
+            error = _exhausted(f"{account}{left}")
+            raise error if verdict == "exceeded" else self._rejection(error, now)
         if not only_check:
-            self._reserved += cost
-            admission.cost = cost
+            admission.reservation = account.reserve(cost, now, wall)
 
     def headers(self, now: float) -> list[tuple[str, str]]:
         """Return the headers that report the limits of this key. The provider's own limits are never reported.
@@ -282,26 +221,23 @@ class Admission:
     Attributes:
         client: The key.
         tokens: The tokens that were estimated.
-        cost: The reserved amount of a budget that this gateway has alone.
         tokens_taken: The booking of the tokens.
-        settle_shared: Replaces the reserved amount of a shared budget by the real one: (amount, monotonic seconds).
+        reservation: What it has reserved of the budget.
     """
 
     client: Client
     tokens: int = 0
-    cost: float = 0.0
     tokens_taken: Booking | None = attrs.field(default=None, init=False)
-    settle_shared: Callable[[float, float], None] | None = attrs.field(default=None, init=False)
+    reservation: BudgetReservation | None = attrs.field(default=None, init=False)
     _settled: bool = attrs.field(default=False, init=False)
 
-    def settle(self, tokens: int | None, cost: float | None, now: float, wall: float) -> float:
+    def settle(self, tokens: int | None, cost: float | None, now: float) -> float:
         """Replace the estimates by the real usage of the call.
 
         Args:
             tokens: The tokens of prompt and answer, None if they are not known.
             cost: The cost of all attempts, None if it is not known.
             now: Seconds of a monotonic clock.
-            wall: Seconds since 1970.
 
         Returns:
             The amount that counts against the budget.
@@ -311,17 +247,14 @@ class Admission:
         self._settled = True
         client = self.client
         client.in_flight -= 1
-        client._reserved = max(0.0, client._reserved - self.cost)
         if client.slots is not None:
             client.slots.release(self)
         if client.tokens is not None and self.tokens_taken is not None and tokens is not None:
             client.tokens.correct(self.tokens_taken, tokens - self.tokens)
-        if self.settle_shared is not None:
-            self.settle_shared(cost or 0.0, now)
-        if client.budget is None or not cost:
+        if self.reservation is None:
             return 0.0
-        client.add_spent(cost, wall)
-        return cost
+        self.reservation.settle(cost or 0.0, now)
+        return cost or 0.0
 
 
 @attrs.define(eq=False)

@@ -35,12 +35,12 @@ from turnout.config.values import (
     text_of,
     whole_number,
 )
+from turnout.routing import Budget
 from turnout.routing.policy.priority import priority_number
 
 __all__ = [
     "Address",
     "AliasSettings",
-    "BudgetSettings",
     "GatewaySettings",
     "KeySettings",
     "parse_address",
@@ -70,19 +70,6 @@ class Address:
 
 
 @attrs.frozen(kw_only=True)
-class BudgetSettings:
-    """How much money a key can spend.
-
-    Args:
-        amount: The amount, in the currency of the prices.
-        per: The period, in UTC.
-    """
-
-    amount: float
-    per: Literal["day", "month"] = "month"
-
-
-@attrs.frozen(kw_only=True)
 class KeySettings:
     """One key of the gateway with its rights and limits.
 
@@ -103,7 +90,7 @@ class KeySettings:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrency: int | None = None
-    budget: BudgetSettings | None = None
+    budget: Budget | None = None
     priority: float = 0.0
 
 
@@ -235,17 +222,17 @@ def _one_of(*words: str) -> Callable[[object, str], str]:
     return read
 
 
-def _budget(value: object, where: str) -> BudgetSettings:
+def _budget(value: object, where: str) -> Budget:
     given = known_only(snake_keys(value, where), where, ("amount", "per"))
     if given.get("amount") is None:
         raise SettingsError(f"{where}.amount: an amount of money was expected")
     amount = number_of(given["amount"], f"{where}.amount")
     if amount <= 0:
         raise SettingsError(f"{where}.amount: must be more than 0")
-    per = given.get("per", "month")
-    if per not in ("day", "month"):
-        raise SettingsError(f"{where}.per: day or month was expected, not {per!r}")
-    return BudgetSettings(amount=amount, per=per)
+    try:
+        return Budget(amount, per=given.get("per", "month"))
+    except ValueError as error:
+        raise SettingsError(f"{where}.per: {error}") from None
 
 
 def _priority(value: object, where: str) -> float:
