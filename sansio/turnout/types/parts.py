@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 
@@ -66,10 +66,22 @@ class _Part:
         return {"type": type(self).__name__.lower(), **to_plain(self)}
 
 
-def _read_media(path: str | PathLike, family: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a part from a file. The package of I/O reads it, because the core does none."""
-    read: dict[str, Any] = importlib.import_module("turnout_io.media_files").read_media(path, family, fields)
-    return read
+class _MediaPart(_Part):
+    __slots__ = ()
+
+    _family: ClassVar[str]
+
+    @classmethod
+    def from_path(cls, path: str | PathLike, **fields: Any) -> Self:
+        """Return the part of a file. `media_type` follows from its bytes or its name, if it is not given.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If its media type is not known.
+        """
+        # The package of I/O reads the file, because the core does none.
+        read = importlib.import_module("turnout_io.media_files").read_media(path, cls._family, fields)
+        return cls(**read)
 
 
 @attrs.frozen
@@ -125,7 +137,7 @@ class Refusal(_Part):
 
 
 @attrs.frozen
-class Image(_Part):
+class Image(_MediaPart):
     """An image: by its URL, or by its bytes and their media type.
 
     Attributes:
@@ -137,22 +149,14 @@ class Image(_Part):
         extra: Fields that the provider gets with this part.
     """
 
+    _family: ClassVar[str] = "image"
+
     url: str | None = None
     data: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
     media_type: str | None = attrs.field(default=None, kw_only=True)
     detail: Literal["auto", "low", "high"] | None = attrs.field(default=None, kw_only=True)
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
     extra: Mapping[str, Any] = extra_fields()
-
-    @classmethod
-    def from_path(cls, path: str | PathLike, **fields: Any) -> Self:
-        """Return the image of a file. `media_type` follows from its bytes or its name, if it is not given.
-
-        Raises:
-            OSError: If the file cannot be read.
-            ValueError: If its media type is not known.
-        """
-        return cls(**_read_media(path, "image", fields))
 
     def __attrs_post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
@@ -161,7 +165,7 @@ class Image(_Part):
 
 
 @attrs.frozen(kw_only=True)
-class Audio(_Part):
+class Audio(_MediaPart):
     """Sound.
 
     Attributes:
@@ -173,6 +177,8 @@ class Audio(_Part):
         extra: Fields that the provider gets with this part.
     """
 
+    _family: ClassVar[str] = "audio"
+
     data: bytes = attrs.field(repr=False)
     media_type: str
     transcript: str | None = None
@@ -180,23 +186,18 @@ class Audio(_Part):
     signature: str | None = attrs.field(default=None, repr=False)
     extra: Mapping[str, Any] = extra_fields()
 
-    @classmethod
-    def from_path(cls, path: str | PathLike, **fields: Any) -> Self:
-        """Return the sound of a file. `media_type` follows from its bytes or its name, if it is not given.
-
-        Raises:
-            OSError: If the file cannot be read.
-            ValueError: If its media type is not known.
-        """
-        return cls(**_read_media(path, "audio", fields))
-
     def __attrs_post_init__(self) -> None:
         _media(self)
 
 
 @attrs.frozen(kw_only=True)
-class File(_Part):
-    """A document: by its bytes and media type, by URL, or by the id under which a provider keeps it."""
+class File(_MediaPart):
+    """A document: by its bytes and media type, by URL, or by the id under which a provider keeps it.
+
+    `from_path` also takes over the name of the file.
+    """
+
+    _family: ClassVar[str] = ""
 
     data: bytes | None = attrs.field(default=None, repr=False)
     media_type: str | None = None
@@ -204,16 +205,6 @@ class File(_Part):
     file_id: str | None = None
     filename: str | None = None
     extra: Mapping[str, Any] = extra_fields()
-
-    @classmethod
-    def from_path(cls, path: str | PathLike, **fields: Any) -> Self:
-        """Return a file with its name. `media_type` follows from its bytes or its name, if it is not given.
-
-        Raises:
-            OSError: If the file cannot be read.
-            ValueError: If its media type is not known.
-        """
-        return cls(**_read_media(path, "", fields))
 
     def __attrs_post_init__(self) -> None:
         if sum(given is not None for given in (self.data, self.url, self.file_id)) != 1:
