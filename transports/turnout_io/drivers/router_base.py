@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from turnout_io.caching import AnyCache
     from turnout_io.shared.valkey import Valkey
 
-__all__ = ["MIN_WAIT", "CompletionsHint", "RouterBase"]
+__all__ = ["CALL_OPTIONS", "MIN_WAIT", "CompletionsHint", "RouterBase"]
 
 # Seconds. Time passes between a command and its execution, and a transport never receives a timeout in the past: for a
 # socket, 0 means not to wait at all, and a negative timeout is an error.
