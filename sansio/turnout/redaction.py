@@ -7,10 +7,13 @@ a text safe to print. `Secret` is a text type with a `repr` that shows nothing.
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
+import inspect
 import json
 import re
-from collections.abc import Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Final, ParamSpec, SupportsIndex, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 __all__ = [
@@ -20,16 +23,20 @@ __all__ = [
     "SECRET_QUERY",
     "Redactor",
     "Secret",
+    "clear_locals",
     "escape_controls",
     "hidden",
     "secret_forms",
     "secrets_of_header",
     "secrets_of_url",
+    "without_locals",
 ]
 
 HIDDEN: Final = "***"
 
 ValueT = TypeVar("ValueT")
+ParamsT = ParamSpec("ParamsT")
+ResultT = TypeVar("ResultT")
 
 # Header fields that carry a credential: shown in no repr, trace or cassette.
 SECRET_HEADERS: Final = frozenset(
@@ -85,6 +92,7 @@ _CREDENTIALS = re.compile(
 )
 # C0 and C1 controls, the line separators of Unicode, and the marks that turn the direction of writing.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MAY_BE_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -95,6 +103,10 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return f"'{HIDDEN}'"
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Secret:
+        """Return a part, which is as secret: tools that cut long texts take the `repr` of the part."""
+        return Secret(super().__getitem__(index))
 
 
 def hidden(value: ValueT) -> ValueT:
@@ -182,6 +194,44 @@ def secrets_of_url(url: str) -> tuple[str, ...]:
     found = [password] if password else []
     found += [value for name, value in parse_qsl(parts.query) if name.lower() in SECRET_QUERY]
     return tuple(found)
+
+
+def clear_locals(error: BaseException) -> None:
+    """Clear the local variables in the tracebacks of an error and its causes. Their files and lines remain.
+
+    Tools that report errors show local variables. Those of a parser hold what a server sent, which may repeat the key;
+    those of other libraries and of a user's function hold the key itself. Only functions that have ended are cleared:
+    a coroutine or a generator may still be in use.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        step = one.__traceback__
+        while step is not None:
+            if not step.tb_frame.f_code.co_flags & _MAY_BE_SUSPENDED:
+                with contextlib.suppress(RuntimeError):  # it runs
+                    step.tb_frame.clear()
+            step = step.tb_next
+        waiting += [one.__cause__, one.__context__]
+
+
+def without_locals(function: Callable[ParamsT, ResultT]) -> Callable[ParamsT, ResultT]:
+    """Decorate a function that is given secrets: its errors show no local variables (see `clear_locals`)."""
+
+    @functools.wraps(function)
+    def call(*args: ParamsT.args, **kwargs: ParamsT.kwargs) -> ResultT:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            clear_locals(error)
+            del args, kwargs
+            raise
+
+    return call
 
 
 def escape_controls(text: str) -> str:

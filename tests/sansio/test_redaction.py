@@ -6,13 +6,23 @@ import base64
 import json
 import pickle
 import time
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.redaction import Redactor, Secret, escape_controls, secrets_of_header, secrets_of_url
+from turnout.redaction import (
+    Redactor,
+    Secret,
+    clear_locals,
+    escape_controls,
+    secrets_of_header,
+    secrets_of_url,
+    without_locals,
+)
 
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=12, max_size=60)
 AROUND = st.text('ab:=/+ "%', max_size=6)
@@ -98,3 +108,64 @@ def test_the_time_is_linear(piece: str) -> None:
         return min(times)
 
     assert least(64 * 1024) < 0.02 + 40 * max(least(4 * 1024), 1e-4)
+
+
+@pytest.mark.parametrize("cut", [slice(80), slice(3, None), slice(None, None, 2), 0])
+def test_a_part_of_a_secret_is_a_secret(cut: slice | int) -> None:
+    part = Secret("sk-0123456789" * 10)[cut]
+    assert part == ("sk-0123456789" * 10)[cut]
+    assert repr(part) == "'***'"
+
+
+def test_local_variables_of_an_error_and_its_causes_are_cleared() -> None:
+    def parse(text: str) -> None:
+        raise ValueError(len(text))
+
+    def call(text: str) -> None:
+        try:
+            parse(text)
+        except ValueError as error:
+            raise RuntimeError from error
+
+    with pytest.raises(RuntimeError) as caught:
+        call("sk-0123456789")
+    clear_locals(caught.value)
+    frames = list(_frames(caught.value)) + list(_frames(caught.value.__cause__))
+    assert [frame.f_code.co_name for frame in frames if "redaction" in frame.f_code.co_filename][-3:] == [
+        "call", "call", "parse"
+    ]  # fmt: skip
+    assert not any("text" in frame.f_locals for frame in frames)
+
+
+def test_a_coroutine_that_caught_the_error_goes_on() -> None:
+    def generator() -> Iterator[object]:
+        try:
+            raise ValueError
+        except ValueError as error:
+            yield error
+        yield "goes on"
+
+    running = generator()
+    clear_locals(next(running))  # type: ignore[arg-type]  # it is the error
+    assert next(running) == "goes on"
+
+
+def test_a_decorated_function_clears_its_arguments_and_keeps_its_name() -> None:
+    @without_locals
+    def connect(password: str, port: int = 1) -> str:
+        """Connect."""
+        if port < 0:
+            raise ValueError(port)
+        return password[:port]
+
+    assert (connect("abc", port=2), connect.__doc__) == ("ab", "Connect.")
+    with pytest.raises(ValueError, match="-1") as caught:
+        connect("sk-0123456789", port=-1)
+    assert not any("sk-" in str(frame.f_locals) for frame in list(_frames(caught.value))[1:])
+
+
+def _frames(error: BaseException | None) -> Iterator[Any]:
+    step = error.__traceback__ if error is not None else None
+    while step is not None:
+        yield step.tb_frame
+        step = step.tb_next

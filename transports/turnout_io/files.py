@@ -14,12 +14,14 @@ from typing import Any
 from turnout._utils.documents import DocumentError, decode_text, parse_yaml
 from turnout.config.settings import Settings, SettingsError
 from turnout.providers import ProviderSpec
+from turnout.redaction import without_locals
 
 __all__ = ["load_settings", "read_variables", "read_yaml"]
 
 _DEFAULT = Path(".env")
 
 
+@without_locals
 def load_settings(
     path: str | Path | None = None,
     *,
@@ -43,6 +45,7 @@ def load_settings(
     return Settings.from_mapping(read_yaml(Path(path)) if path is not None else {}, env, entries)
 
 
+@without_locals
 def read_variables(dotenv: str | Path | None = ".env", environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables of the process, or those of `environ`, over those of the file `dotenv`.
 
@@ -79,6 +82,7 @@ def _at(path: Path, error: DocumentError) -> str:
     return f"{path}{': ' if error.line is None else ', '}{error}"
 
 
+@without_locals
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """Return the mapping that a YAML file holds; an empty one for an empty file.
 

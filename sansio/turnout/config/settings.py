@@ -34,7 +34,7 @@ from turnout.config.values import SettingsError, expand, known_only, mapping_of,
 from turnout.inputs.habits import advice_for_from_env
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.providers.urls import InvalidBaseUrl
-from turnout.redaction import Secret
+from turnout.redaction import Secret, without_locals
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 
@@ -136,11 +136,13 @@ class Settings:
     cli: Mapping[str, Any] = attrs.field(factory=dict)
 
     @classmethod
+    @without_locals
     def from_env(cls, env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()) -> Settings:
         """Return every provider of the catalog, and of your own `entries`, with the settings of the variables."""
         return cls.from_mapping({}, env, entries)
 
     @classmethod
+    @without_locals
     def from_mapping(
         cls, config: Mapping[str, Any], env: Mapping[str, str], entries: Iterable[ProviderSpec] = ()
     ) -> Settings:
@@ -189,6 +191,7 @@ class Settings:
                 raise SettingsError(f"Policy has no field {name!r}{advice_for_from_env(name, known)}")
         return Policy(**{**self.router, **overrides})
 
+    @without_locals
     def build_providers(self) -> tuple[BuiltProvider, ...]:
         """Return every provider.
 

@@ -60,10 +60,10 @@ class Http1Exchange:
     failure: RemoteProtocolError | TransportError | None
     ended: bool
     reused: bool
-    _request: tuple[HttpRequest, Origin, str, tuple[tuple[str, str], ...]]
+    _request: tuple[HttpRequest, Origin, str, tuple[tuple[str, str], ...]] = attrs.field(repr=False)
     _h11: h11.Connection | None  # None while both heads are plain
     _body: BodyReader | None
-    _chunks: list[bytes | memoryview]
+    _chunks: list[bytes | memoryview] = attrs.field(repr=False)  # the first one holds the key
     _sending: bool
     _sent: bool
     _received: int

@@ -18,7 +18,7 @@ from turnout.providers.limits import ResponseLimits
 from turnout.providers.protocol import Exchange, Provider
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 from turnout.providers.urls import base_url_of, checked_header, checked_key, checked_text
-from turnout.redaction import hidden
+from turnout.redaction import hidden, without_locals
 
 __all__ = [
     "CATALOG",
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 
+@without_locals
 def create(
     entry: str | ProviderSpec,
     *,

@@ -15,6 +15,7 @@ from turnout.errors import CapabilityUnsupported, ProviderError, TurnoutError
 from turnout.http.origin import split_url
 from turnout.messages import Message
 from turnout.providers import CATALOG, create
+from turnout.providers.decoding.error_mapping import BODY_LIMIT, CODE_LIMIT, MESSAGE_LIMIT
 from turnout.providers.urls import InvalidBaseUrl, base_url_of
 
 KEY = "sk-very-secret-0123456789"
@@ -196,6 +197,26 @@ ECHOES = [
     (200, json.dumps({"choices": None, "x": KEY})),
     (200, f'data: {{"error": {{"message": "{KEY}"}}}}\n\n'),
 ]
+
+
+@pytest.mark.parametrize("size", [CODE_LIMIT, MESSAGE_LIMIT, BODY_LIMIT])
+def test_a_key_that_is_echoed_again_and_again_is_not_shown_in_part(size: int) -> None:
+    # Each becomes three characters, so that the place of a cut moves.
+    for times in range(3):
+        text = "x" * times * 7 + KEY * (size // 2)
+        exchange = create("openai", api_key=KEY).chat(ChatRequest("openai/m", "x"))
+        exchange.receive_head(500, [("x-request-id", text[: 8 * size])])
+        exchange.receive_data(json.dumps({"error": {"message": text, "code": text}}).encode())
+        exchange.receive_end()
+        assert not any(KEY[:8] in str(value) for value in vars(exchange.failure).values())
+
+
+def test_a_redirect_shows_no_key() -> None:
+    exchange = create("openai", api_key=KEY).chat(ChatRequest("openai/m", "x"))
+    exchange.receive_head(302, [("x-request-id", KEY), ("location", f"https://x.test/{KEY}?key={KEY}")])
+    exchange.receive_end()
+    assert "https://x.test/***" in str(exchange.failure)
+    assert KEY not in str(vars(exchange.failure))
 
 
 def signed(exchange: Any) -> None:

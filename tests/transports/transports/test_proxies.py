@@ -72,7 +72,7 @@ def test_credentials_are_sent_and_never_shown() -> None:
     with pytest.raises(LocalProtocolError) as caught:
         Proxy.parse("http://user:p%40ss@proxy.test:port")
     assert "p%40" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 def test_what_a_proxy_url_may_be() -> None:

@@ -16,6 +16,7 @@ from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout.providers.protocol import Provider
+from turnout.redaction import without_locals
 from turnout.routing.call.machine import Call
 from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.policy.settings import Policy
@@ -134,6 +135,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             self._core.check_names()
 
     @classmethod
+    @without_locals
     def from_env(
         cls,
         *,
@@ -166,6 +168,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         return cls._from_files(None, dotenv, environ, transport, seed, on_trace, cache, shared, entries, overrides)
 
     @classmethod
+    @without_locals
     def from_config(
         cls,
         path: str | Path,

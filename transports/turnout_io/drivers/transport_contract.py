@@ -18,6 +18,7 @@ from turnout.errors import (
     TransportError,
     TurnoutError,
 )
+from turnout.redaction import clear_locals
 
 __all__ = ["attempt_failure", "check_head", "check_response", "refuse_data"]
 
@@ -86,6 +87,7 @@ def attempt_failure(transport: object, error: Exception, phase: Phase) -> Turnou
         The failure. None if the error must reach the caller as it is: it blames the caller, or it is a failed
         assertion of a test, or the handler of a signal raised it.
     """
+    clear_locals(error)
     if isinstance(error, TransportError | RemoteProtocolError | AuthenticationFailed):
         return error
     if isinstance(error, TurnoutError | AssertionError) or _is_ours(transport) or _is_of_signal(error):

@@ -14,9 +14,22 @@ from typing import TypeAlias
 
 import attrs
 
-__all__ = ["ByteStream", "PlainStream", "TlsStream"]
+from turnout.http.http1 import Http1Exchange
+
+__all__ = ["ByteStream", "PlainStream", "TlsStream", "write_chunk"]
 
 _READ_SIZE = 65536
+
+
+def write_chunk(exchange: Http1Exchange, stream: ByteStream) -> bool:
+    """Write the next chunk of a request. Return False if there is none: the whole request was sent.
+
+    The chunk is in no local variable of a function that waits, because a report about an error would show it.
+    """
+    chunk = exchange.next_chunk()
+    if chunk is not None:
+        stream.write(chunk)
+    return chunk is not None
 
 
 @attrs.define(eq=False)

@@ -16,6 +16,7 @@ import attrs
 
 from turnout.errors import ConnectFailed, LocalProtocolError
 from turnout.http.origin import Origin
+from turnout.redaction import Secret
 
 __all__ = ["Proxy", "proxy_for"]
 
@@ -48,14 +49,22 @@ class Proxy:
         Raises:
             LocalProtocolError: If it is not such a URL. The message does not quote it.
         """
-        wrong = "the proxy's URL is not of the form http://user:password@host:port"
+        proxy = cls._parsed(url)
+        if proxy is None:
+            del url  # a report with local variables would show the password
+            raise LocalProtocolError("the proxy's URL is not of the form http://user:password@host:port")
+        return proxy
+
+    @classmethod
+    def _parsed(cls, url: str) -> Proxy | None:
+        """Return the proxy; None if the URL is of another form."""
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise LocalProtocolError(wrong) from None  # the cause would show the password
+            return None
         if not host or port == 0:
-            raise LocalProtocolError(wrong)
+            return None
         username = None if parts.username is None else unquote(parts.username)
         password = None if parts.password is None else unquote(parts.password)
         return cls(parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 1080), username, password)
@@ -66,7 +75,7 @@ class Proxy:
         if self.username is None:
             return None
         pair = f"{self.username}:{self.password or ''}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
+        return Secret("Basic " + base64.b64encode(pair.encode()).decode())
 
     @property
     def is_socks(self) -> bool:
@@ -113,7 +122,7 @@ def proxy_for(origin: Origin, environ: Mapping[str, str]) -> Proxy | None:
     )
     if not url or _is_exempt(origin, environ.get("no_proxy") or environ.get("NO_PROXY") or ""):
         return None
-    return Proxy.parse(url.strip())
+    return Proxy.parse(Secret(url.strip()))
 
 
 def _is_loopback(host: str) -> bool:

@@ -33,6 +33,7 @@ from requests.utils import select_proxy
 from turnout.errors import LocalProtocolError, Phase, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.origin import Origin, split_url
+from turnout.redaction import hidden
 from turnout_io.base import HttpResponse
 from turnout_io.process_lock import process_lock
 from turnout_io.transports._sync.http1 import Http1Client
@@ -81,6 +82,7 @@ class RequestsTransport:
         proxy: str | None = None,
         trust_env: bool = True,
     ) -> None:
+        proxy = hidden(proxy)
         self._session = session
         self._client = Http1Client(
             BlockingSocketRuntime(),

@@ -73,9 +73,12 @@ def read_error(raised: Exception, origin: Origin, phase: Phase) -> TurnoutError:
     return Disconnected(f"the response of {origin.authority} ended early: {detail}", phase=phase)
 
 
-def root_cause(raised: Exception) -> BaseException:
-    """Return the exception to use as `__cause__`: the socket's, rather than those that wrap it."""
-    return _root(list(_causes(raised))) or raised
+def root_cause(raised: Exception) -> OSError | None:
+    """Return the exception to use as `__cause__`: the socket's, rather than those that wrap it.
+
+    Return None if there is none: messages of `requests` and urllib3 quote URLs, also that of a proxy with its password.
+    """
+    return _root(list(_causes(raised)))
 
 
 def _connect_error(causes: list[BaseException], origin: Origin, proxy: Proxy | None) -> TransportError:

@@ -83,21 +83,18 @@ def to_error(
         headers, status=status, details=details.details, fields=details.waits, message=details.message
     )
 
-    def shown(text: str, limit: int) -> str:
-        return escape_controls(redact(text[: 4 * limit]))[:limit]
-
     found_id = request_id(headers) or details.request_id
     return error_class(
-        shown(message, MESSAGE_LIMIT),
+        _shown(message, MESSAGE_LIMIT, redact),
         status=status,
-        code=shown(details.codes[0], CODE_LIMIT) if details.codes else None,
+        code=_shown(details.codes[0], CODE_LIMIT, redact) if details.codes else None,
         provider=provider,
         retry_after=wait.seconds,
         retry_at=wait.at,
-        unread_wait=shown(wait.unread, CODE_LIMIT),
+        unread_wait=_shown(wait.unread, CODE_LIMIT, redact),
         should_retry=_should_retry(headers),
         batch_too_large=is_batch_too_large(error_class, status, details),
-        request_id=shown(found_id, CODE_LIMIT) if found_id else None,
+        request_id=_shown(found_id, CODE_LIMIT, redact) if found_id else None,
         body=_shown_body(body, redact),
     )
 
@@ -123,11 +120,11 @@ def error_reader(
             # Without its query, which may hold secrets for the other place alone.
             target = (headers.get("location") or "").partition("?")[0] or "an address that it does not name"
             return NotFound(
-                f"the base URL redirects to {escape_controls(redact(target))}; set that as the base URL, because "
+                f"the base URL redirects to {_shown(target, MESSAGE_LIMIT, redact)}; set that as the base URL, because "
                 "redirects are not followed",
                 status=status,
                 provider=provider,
-                request_id=request_id(headers),
+                request_id=_shown(found_id, CODE_LIMIT, redact) if (found_id := request_id(headers)) else None,
             )
         return to_error(
             read_body(body),
@@ -148,9 +145,14 @@ def _should_retry(headers: Headers) -> bool | None:
     return {"true": True, "false": False}.get((headers.get("x-should-retry") or "").strip().lower())
 
 
+def _shown(text: str, limit: int, redact: Redactor) -> str:
+    """Return the beginning of a text of a server. A secret is removed before the cut, which could pass through it."""
+    return escape_controls(redact(text)[:limit])[:limit]
+
+
 def _shown_body(body: bytes, redact: Redactor) -> str:
     """Return the beginning of the body as text. Its lines stay lines."""
-    text = redact(body[: 8 * BODY_LIMIT].decode("utf-8", "replace"))
+    text = redact(body.decode("utf-8", "replace"))
     return "\n".join(map(escape_controls, text[:BODY_LIMIT].split("\n")))[:BODY_LIMIT]
 
 

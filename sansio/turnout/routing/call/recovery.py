@@ -8,6 +8,7 @@ import msgspec
 from turnout.chat import ChatResponse
 from turnout.errors import TimedOut, Timer, TurnoutError
 from turnout.failures import FailureClass
+from turnout.redaction import clear_locals
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.final_error import AttemptErrors, as_interrupted, failure_entry
 from turnout.routing.call.partial_response import PartialResponse
@@ -74,6 +75,7 @@ class Recovery:
             with_events: True if events arrived before the fault in the same read.
             splits_batch: True if the provider refused the size of a batch, and the next one is smaller.
         """
+        clear_locals(error)
         selector, provider = self.selector, attempt.candidate.provider.name
         kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
         entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)

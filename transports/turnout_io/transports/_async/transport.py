@@ -7,6 +7,7 @@ import ssl
 from typing import ClassVar
 
 from turnout.http import HttpRequest, TransportTimeouts
+from turnout.redaction import hidden
 from turnout_io.transports._async.http1 import AsyncHttp1Client, AsyncHttp1Response
 from turnout_io.transports._async.runtime import AsyncSocketRuntime
 from turnout_io.transports.proxies import Proxy
@@ -42,6 +43,7 @@ class AsyncSocketTransport:
         max_keepalive_connections: int = 16,
         keepalive_expiry: float = 60.0,
     ) -> None:
+        proxy = hidden(proxy)
         self._client = AsyncHttp1Client(
             self._runtime_class(),
             tls=TlsSettings(ca_file, client_cert, ssl_context, trust_env),

@@ -19,7 +19,7 @@ from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin
 from turnout_io.transports._sync.handshake import do_handshake, receive, send
 from turnout_io.transports._sync.runtime import SocketRuntime
-from turnout_io.transports.byte_streams import ByteStream, PlainStream, TlsStream
+from turnout_io.transports.byte_streams import ByteStream, PlainStream, TlsStream, write_chunk
 from turnout_io.transports.connect_errors import connect_failed, proxy_refused
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.socket_options import set_options
@@ -180,8 +180,7 @@ def _open_tunnel(
     if proxy.authorization is not None:
         fields.append(("Proxy-Authorization", proxy.authorization))
     exchange = Http1Exchange(HttpRequest("CONNECT", str(origin), fields), origin, origin.authority)
-    while (chunk := exchange.next_chunk()) is not None:
-        stream.write(chunk)
+    while write_chunk(exchange, stream):
         send(stream, runtime, deadline)
     while not exchange.head_received and exchange.failure is None:
         data = receive(stream, runtime, deadline)

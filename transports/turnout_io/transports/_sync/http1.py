@@ -20,7 +20,7 @@ from turnout.http.pool import Pool
 from turnout_io.process_lock import process_lock
 from turnout_io.transports._sync.connect import connect
 from turnout_io.transports._sync.runtime import Reader, SocketRuntime
-from turnout_io.transports.byte_streams import ByteStream
+from turnout_io.transports.byte_streams import ByteStream, write_chunk
 from turnout_io.transports.connect_errors import connect_failed, is_certificate_alert
 from turnout_io.transports.proxies import Proxy, proxy_for
 from turnout_io.transports.socket_runtime import DeadlinePassed, Interrupted
@@ -178,11 +178,9 @@ class Http1Client:
                         for _ in range(2):
                             if not stream.flush():
                                 break
-                            chunk = exchange.next_chunk()
-                            if chunk is None:
-                                sending = False
+                            sending = write_chunk(exchange, stream)
+                            if not sending:
                                 break
-                            stream.write(chunk)
                     except OSError as error:
                         # The peer may have responded before it closed the connection: the response can still be read.
                         send_error, sending = error, False

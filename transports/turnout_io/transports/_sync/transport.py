@@ -9,6 +9,7 @@ import ssl
 from typing import ClassVar
 
 from turnout.http import HttpRequest, TransportTimeouts
+from turnout.redaction import hidden
 from turnout_io.transports._sync.http1 import Http1Client, Http1Response
 from turnout_io.transports._sync.runtime import SocketRuntime
 from turnout_io.transports.proxies import Proxy
@@ -44,6 +45,7 @@ class SocketTransportBase:
         max_keepalive_connections: int = 16,
         keepalive_expiry: float = 60.0,
     ) -> None:
+        proxy = hidden(proxy)
         self._client = Http1Client(
             self._runtime_class(),
             tls=TlsSettings(ca_file, client_cert, ssl_context, trust_env),
