@@ -41,7 +41,6 @@ __all__ = [
 # Servers allow 8 to 64 KiB for a head; a large cookie or policy field of a CDN fits well into this.
 MAX_HEAD: Final = 65536
 
-_TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # VCHAR, obs-text and SP of RFC 9110 section 5.5. HTAB is allowed there too, but no server needs it.
 _VALUE_BYTES: Final = bytes((*range(0x20, 0x7F), *range(0x80, 0x100)))
 _CRLF: Final = b"\r\n" * 512
@@ -49,7 +48,10 @@ _FRAMING: Final = ("content-length", "transfer-encoding", "connection")
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
-_REQUEST_LINE = re.compile(r"([A-Z]+) ([!-~]+) HTTP/1\.1")
+_REQUEST_LINE = re.compile(r"([A-Z]+) ([!-~]+) HTTP/1\.1\r\n")
+_STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-5][0-9][0-9]) [^\r]*\r\n")
+# Each line of a field is one match, if every CR in the text is the end of a line.
+_FIELD = re.compile(r"^([-!#$%&'*+.^_`|~0-9A-Za-z]+): ([^\r]*)\r$", re.MULTILINE)
 _REQUEST = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.1\r\nHost: [!-~]+\r\n")
 # h11 derives a state from each of these: whether the connection can be reused, and which messages the server may send.
 _NOT_PLAIN: Final = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"})
@@ -107,17 +109,16 @@ def read_plain_head(data: bytes) -> PlainHead | None:
         The head; None if it is incomplete or not plain. It may still be valid.
     """
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
-    if end < 0 or not data.startswith(b"HTTP/1.1 "):
+    if end < 0:
         return None
-    lines = _plain_lines(data[: end + 2])
-    if lines is None:
+    text = _plain_text(data[: end + 2])
+    if text is None:
         return None
-    status_line = lines.pop(0)
-    status = status_line[9:12]
-    if not (status.isdecimal() and status.isascii() and "2" <= status[0] <= "5") or status_line[12:13] != " ":
+    first = _STATUS_LINE.match(text)
+    if first is None:
         return None
-    found = _plain_fields(lines)
-    return None if found is None else PlainHead(int(status), found[0], end + 4, *found[1:])
+    found = _plain_fields(text, first.end())
+    return None if found is None else PlainHead(int(first[1]), found[0], end + 4, *found[1:])
 
 
 def read_plain_request_head(data: bytes) -> PlainRequestHead | None:
@@ -131,51 +132,48 @@ def read_plain_request_head(data: bytes) -> PlainRequestHead | None:
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0:
         return None
-    lines = _plain_lines(data[: end + 2])
-    if lines is None:
+    text = _plain_text(data[: end + 2])
+    if text is None:
         return None
-    first = _REQUEST_LINE.fullmatch(lines.pop(0))
+    first = _REQUEST_LINE.match(text)
     if first is None:
         return None
-    found = _plain_fields(lines, "host")
+    found = _plain_fields(text, first.end(), "host")
     if found is None or not found[0].get("host"):
         return None
     return PlainRequestHead(first[1], first[2], found[0], end + 4, *found[1:])
 
 
-def _plain_lines(head: bytes) -> list[str] | None:
-    """Return the lines of a head; None if a byte or a blank in it is not plain."""
+def _plain_text(head: bytes) -> str | None:
+    """Return a head as text; None if a byte or a blank in it is not plain."""
     text = head.decode("latin-1")
-    lines = text.split("\r\n")
-    lines.pop()  # the empty text after the last CRLF
-    count = len(lines)
     # Without the bytes that are allowed in a line, exactly one CRLF for each line must remain.
-    if count > 512 or head.translate(None, _VALUE_BYTES) != _CRLF[: 2 * count] or " \r" in text or ":  " in text:
+    rest = head.translate(None, _VALUE_BYTES)
+    if len(rest) > len(_CRLF) or rest != _CRLF[: len(rest)] or len(rest) != 2 * text.count("\r\n"):
         return None
-    return lines
+    return None if " \r" in text or ":  " in text else text
 
 
-def _plain_fields(lines: list[str], *single: str) -> tuple[Headers, int | None, bool, bool] | None:
+def _plain_fields(text: str, start: int, *single: str) -> tuple[Headers, int | None, bool, bool] | None:
     """Return the fields, Content-Length, whether the body is chunked, and whether the connection closes.
 
     Args:
-        lines: The lines of the fields.
+        text: The head, as `_plain_text` returns it.
+        start: The position of the first field.
         *single: Further names that must not be repeated.
     """
-    try:
-        fields = [(name, value) for name, value in [line.split(": ", 1) for line in lines]]
-    except ValueError:
-        return None  # a line without ": "
-    lower = {name.lower(): value for name, value in fields}
-    if len(lower) != len(lines):
+    fields = tuple(_FIELD.findall(text, start))
+    if len(fields) != text.count("\r", start):
+        return None  # a line that is no token, a colon, a space and a value
+    names, values = zip(*fields, strict=True) if fields else ((), ())
+    lower = dict(zip(map(str.lower, names), values, strict=True))
+    if len(lower) != len(fields):
         # A repeated name, as of Set-Cookie: the first value counts. None of those that concern framing may be repeated.
-        names = [name.lower() for name, _ in fields]
-        if any(names.count(name) > 1 for name in (*_FRAMING, *single)):
+        repeated = [name.lower() for name in names]
+        if any(repeated.count(name) > 1 for name in (*_FRAMING, *single)):
             return None
         for name, value in reversed(fields):
             lower[name.lower()] = value
-    if "" in lower or "".join(lower).encode("latin-1").translate(None, _TOKEN_BYTES):
-        return None
     length, coding, connection = map(lower.get, _FRAMING)
     if coding is not None and (coding != "chunked" or length is not None):
         return None
@@ -187,7 +185,7 @@ def _plain_fields(lines: list[str], *single: str) -> tuple[Headers, int | None, 
         if connection not in ("keep-alive", "close"):
             return None
         closes = connection == "close"
-    headers = Headers.of_known(tuple(fields), lower)
+    headers = Headers.of_known(fields, lower)
     return headers, int(length) if length is not None else None, coding is not None, closes
 
 
