@@ -71,6 +71,11 @@ def _response_format(value: Any) -> ResponseFormat | None:
     return format
 
 
+_LISTS = (tuple, list)
+_ONLY_MESSAGES = frozenset({Message})
+_ONLY_MODELS = frozenset({ModelConfig})
+
+
 @attrs.frozen(init=False)
 class ChatRequest:
     """A conversation for `model` to continue, or for one of `fallbacks`, in this order. Immutable.
@@ -132,6 +137,28 @@ class ChatRequest:
             from turnout.inputs.keywords import apply_settings
 
             model, fallbacks = apply_settings(model, fallbacks, settings)
+        if (
+            type(model) is ModelConfig
+            and type(messages) in _LISTS
+            and {*map(type, messages)} == _ONLY_MESSAGES
+            and type(fallbacks) in _LISTS
+            and {*map(type, fallbacks)} <= _ONLY_MODELS
+            and not (tools or metadata)
+            and tool_choice is None
+            and parallel_tool_calls is None
+            and response_format is None
+        ):
+            # The usual request: nothing is to be converted or checked, and most of the work would be that.
+            put = object.__setattr__
+            put(self, "model", model)
+            put(self, "messages", tuple(messages))
+            put(self, "fallbacks", tuple(fallbacks))
+            put(self, "tools", ())
+            put(self, "tool_choice", None)
+            put(self, "parallel_tool_calls", None)
+            put(self, "response_format", None)
+            put(self, "metadata", {})
+            return
         self.__attrs_init__(
             model,
             messages,
@@ -159,6 +186,8 @@ class ChatRequest:
 
     def for_model(self, model: ModelConfig) -> ChatRequest:
         """Return the same conversation for another model, with no fallbacks."""
+        if model is self.model and not self.fallbacks and type(self) is ChatRequest:
+            return self
         again = object.__new__(ChatRequest)
         # Skip the validators, which accepted these values before: every attempt of every call runs this.
         put = object.__setattr__

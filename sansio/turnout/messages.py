@@ -133,9 +133,16 @@ class Message(_Kept):
     @classmethod
     def of_response(cls, content: tuple[Part, ...], tool_calls: tuple[ToolCall, ...], origin: str | None) -> Self:
         """Return the message of a response. Nothing is validated: dialects make valid parts and calls."""
+        return cls._of(Role.ASSISTANT, content, tool_calls, origin)
+
+    @classmethod
+    def _of(
+        cls, role: Role, content: tuple[Part, ...], tool_calls: tuple[ToolCall, ...] = (), origin: str | None = None
+    ) -> Self:
+        """Return a message of values that are known to be valid."""
         made = object.__new__(cls)
         put = object.__setattr__
-        put(made, "role", Role.ASSISTANT)
+        put(made, "role", role)
         put(made, "content", content)
         put(made, "tool_calls", tool_calls)
         put(made, "tool_call_id", None)
@@ -152,6 +159,8 @@ class Message(_Kept):
     @classmethod
     def user(cls, *content: str | Part) -> Message:
         """Return a user message of texts and parts in order: `Message.user("Describe this:", Image(url=…))`."""
+        if len(content) == 1 and type(content[0]) is str:
+            return cls._of(Role.USER, (Text.of(content[0]),))
         return cls(Role.USER, tuple(Text(part) if isinstance(part, str) else part for part in content))
 
     @classmethod
@@ -194,8 +203,9 @@ class Message(_Kept):
         try:
             return self._is_plain_text
         except AttributeError:
-            texts = all(type(part) is Text and not part.extra for part in self.content)
-            plain = texts and not self.tool_calls and not self.extra
+            plain = not self.tool_calls and not self.extra
+            for part in self.content:
+                plain = plain and type(part) is Text and not part.extra
             object.__setattr__(self, "_is_plain_text", plain)
             return plain
 

@@ -11,7 +11,7 @@ import attrs
 
 from turnout.redaction import SECRET_HEADERS, SECRET_NAME, SECRET_QUERY
 
-__all__ = ["SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "TransportTimeouts", "shown_url"]
+__all__ = ["NO_HEADERS", "SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "TransportTimeouts", "shown_url"]
 
 _PARAMETER = re.compile(r"(?<=[?&;])([^=&;#]+)=([^&;#]*)")
 _USER = re.compile(r"(?<=//)[^/?#]*@")
@@ -87,6 +87,10 @@ class Headers(Sequence[tuple[str, str]]):
     def __repr__(self) -> str:
         shown = [(name, "***" if _is_secret(name) else value) for name, value in self._fields]
         return f"Headers({shown!r})"
+
+
+NO_HEADERS = Headers()
+"""No fields, for an object that has none yet."""
 
 
 def _is_secret(name: str) -> bool:

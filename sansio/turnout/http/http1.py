@@ -29,7 +29,7 @@ import attrs
 import h11
 
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError, TransportError
-from turnout.http import Headers, HttpRequest
+from turnout.http import NO_HEADERS, Headers, HttpRequest
 from turnout.http.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
 from turnout.http.http1_head import MAX_HEAD, check_fields, encode_plain_request, read_plain_head
 from turnout.http.origin import Origin, split_url
@@ -83,7 +83,7 @@ class Http1Exchange:
         proxy_fields: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.status = None
-        self.headers = Headers()
+        self.headers = NO_HEADERS
         self.failure = None
         self.ended = False
         self._request = request, origin, target, proxy_fields

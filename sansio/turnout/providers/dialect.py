@@ -25,7 +25,7 @@ from turnout.providers.decoding.error_mapping import ReadErrorBody, error_reader
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
 from turnout.providers.decoding.vectors import check_dimensions
-from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given
+from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given, is_plain
 from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRule
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
@@ -114,6 +114,8 @@ class Dialect:
         Raises:
             CapabilityUnsupported: A tool runs at other providers only.
         """
+        if is_plain(request):
+            return request  # most requests are, so that no target need be made for them
         target = Target(
             name=self.name,
             scopes=scopes or self.scopes,

@@ -15,7 +15,7 @@ import attrs
 from turnout.chat import RateLimit
 from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, TurnoutError
 from turnout.events import Event
-from turnout.http import Headers, HttpRequest
+from turnout.http import NO_HEADERS, Headers, HttpRequest
 from turnout.providers.content_coding import ENCODINGS, ContentDecoder
 from turnout.providers.json_codec import fits_memory
 from turnout.providers.limits import ResponseLimits
@@ -81,12 +81,12 @@ class HttpExchange(Generic[ResultT]):
     _clean: Callable[[str], str] | None = attrs.field(default=None, kw_only=True, alias="clean")
     _limits: ResponseLimits = attrs.field(default=LIMITS, kw_only=True, alias="limits")
     status: int = attrs.field(default=0, init=False)
-    headers: Headers = attrs.field(factory=Headers, init=False)
+    headers: Headers = attrs.field(default=NO_HEADERS, init=False)
     state: State = attrs.field(default=State.NEW, init=False)
     _reader: Reader[ResultT] | None = attrs.field(default=None, init=False)
     _failure: TurnoutError | None = attrs.field(default=None, init=False)
     _decoder: ContentDecoder | None = attrs.field(default=None, init=False)
-    _error_body: bytearray = attrs.field(factory=bytearray, init=False)
+    _error_body: bytes | bytearray = attrs.field(default=b"", init=False)
 
     def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Receive the status and the header fields; once.
@@ -98,12 +98,14 @@ class HttpExchange(Generic[ResultT]):
             raise LocalProtocolError(f"receive_head was called while this exchange was {self.state.value}")
         self.status = status
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
-        encoding = (self.headers.get("content-encoding") or "identity").strip().lower()
-        if encoding in ENCODINGS:
-            self._decoder = ContentDecoder(encoding)
-        elif encoding not in ("", "identity"):
-            self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
-            return
+        encoding = self.headers.get("content-encoding")
+        if encoding is not None:
+            encoding = encoding.strip().lower()
+            if encoding in ENCODINGS:
+                self._decoder = ContentDecoder(encoding)
+            elif encoding not in ("", "identity"):
+                self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
+                return
         if 200 <= status < 300:
             self._reader = self._make_reader(self.headers)
             self.state = State.READING
@@ -213,6 +215,8 @@ class HttpExchange(Generic[ResultT]):
         """Keep the start of an error's body. The status decides, so a body that cannot be decoded breaks nothing."""
         if 300 <= self.status < 400:
             return
+        if isinstance(self._error_body, bytes):
+            self._error_body = bytearray()
         room = self._limits.error_body - len(self._error_body)
         for piece in (data,) if self._decoder is None else self._decoder.decode(data):
             if room <= 0:

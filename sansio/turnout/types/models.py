@@ -60,16 +60,22 @@ def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> 
 _EFFORTS = ("default", "none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-class _Named:
-    """Keeps the name of a model, which every call needs several times. It is not a field: see `Message`."""
+class _Kept:
+    """Keeps derived values of a model, which every call needs. They are not fields: see `Message`.
 
-    __slots__ = ("_name",)
+    Attributes:
+        kept_body: What is the same in the bodies of all requests to this model. The keys say what it was made for.
+            Absent until a dialect has made it.
+    """
+
+    __slots__ = ("_name", "kept_body")
 
     _name: str
+    kept_body: Mapping[Any, Any]
 
 
 @attrs.frozen
-class ModelConfig(_Named):
+class ModelConfig(_Kept):
     """A model of a provider, with its settings.
 
     Attributes:

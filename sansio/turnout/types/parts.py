@@ -98,6 +98,16 @@ class Text(_Part):
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
     extra: Mapping[str, Any] = extra_fields()
 
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return a text and nothing else. Its type is not checked: the caller knows it."""
+        made = object.__new__(cls)
+        put = object.__setattr__
+        put(made, "text", text)
+        put(made, "signature", None)
+        put(made, "extra", {})
+        return made
+
 
 @attrs.frozen
 class Thinking(_Part):

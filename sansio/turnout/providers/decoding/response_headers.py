@@ -113,6 +113,11 @@ def _length(wait: Wait) -> tuple[float, float]:
 
 def rate_limit(headers: Headers) -> RateLimit | None:
     """Return the limits that the fields report; of several limits on one thing, the one that is nearest to its end."""
+    names = headers.names
+    usual = _usual_limits(names)
+    if usual is not None and len(names) == len(headers):
+        requests, tokens = [_usual_window(fields, headers) if fields is not None else None for fields in usual]
+        return RateLimit(requests=requests, tokens=tokens) if requests is not None or tokens is not None else None
     tightest: dict[str, tuple[float, RateWindow]] = {}
     for kind, window in _windows(headers):
         left = window.remaining / window.limit if window.remaining is not None and window.limit else 1.0
@@ -124,6 +129,48 @@ def rate_limit(headers: Headers) -> RateLimit | None:
     return RateLimit(requests=windows.get("requests"), tokens=windows.get("tokens"))
 
 
+# A server sends the same fields with every response, so their names are searched for limits once.
+@functools.lru_cache(maxsize=256)
+def _usual_limits(names: tuple[str, ...]) -> tuple[tuple[str, str, str] | None, tuple[str, str, str] | None] | None:
+    """Return the fields of the limits on requests and on tokens, if there is at most one of each, in fields of numbers.
+
+    Returns:
+        For either limit the names of its limit, remaining and reset, "" for a field that is not there, or None if there
+        is no such limit. None if the names need a closer look.
+    """
+    found: dict[str, dict[str, str]] = {}
+    limits: dict[str, str] = {}
+    for name, (of, what) in _limits_among(names).items():
+        kind = _kind_of(of)
+        if what == "structured" or of == "ietf" or (kind is not None and limits.setdefault(kind, of) != of):
+            return None
+        if kind is not None:
+            found.setdefault(kind, {})[what] = name
+    requests, tokens = [
+        (fields.get("limit", ""), fields.get("remaining", ""), fields.get("reset", "")) if fields else None
+        for fields in (found.get("requests"), found.get("tokens"))
+    ]
+    return requests, tokens
+
+
+def _usual_window(fields: tuple[str, str, str], headers: Headers) -> RateWindow | None:
+    """Return the limit in these fields; None if none of them has a number. See `_add` for the numbers that count."""
+    texts = [headers.get(name) for name in fields]
+    limit, remaining = [_usual_number(text) if text is not None else None for text in texts[:2]]
+    reset = _usual_number(texts[2]) if texts[2] is not None else None
+    if texts[2] is not None and (reset is None or reset >= 1e9):
+        reset = _seconds_until(texts[2], headers)
+    limit = limit if limit is not None and limit > 0 else None
+    remaining = remaining if remaining is not None and remaining >= 0 else None
+    reset = reset if reset is not None and reset > 0 else None
+    if limit is None and remaining is None and reset is None:
+        return None
+    return RateWindow(limit=limit, remaining=remaining, reset=reset)
+
+
+_usual_number = functools.lru_cache(maxsize=1024)(duration_of)
+
+
 def is_daily_quota(headers: Headers) -> bool:
     """Return whether the fields report that nothing is left of a day's allowance."""
     return any(_OF_A_DAY.match(name.lower()) and duration_of(value) == 0 for name, value in headers)
@@ -131,7 +178,11 @@ def is_daily_quota(headers: Headers) -> bool:
 
 def request_id(headers: Headers) -> str | None:
     """Return the provider's id for this request, for its support."""
-    return next((value for name in _REQUEST_IDS if (value := headers.get(name))), None)
+    for name in _REQUEST_IDS:
+        value = headers.get(name)
+        if value:
+            return value
+    return None
 
 
 def _windows(headers: Headers) -> list[tuple[str, RateWindow]]:

@@ -41,7 +41,7 @@ from turnout.providers.encoding.hosted_tools import hosted_name, is_hosted, own_
 from turnout.providers.encoding.tool_names import ToolNameRule, wire_names
 from turnout.types.extras import scoped_fields
 
-__all__ = ["AdaptedRequest", "Target", "adapt", "adapt_model", "caller_names", "given", "omitted"]
+__all__ = ["AdaptedRequest", "Target", "adapt", "adapt_model", "caller_names", "given", "is_plain", "omitted"]
 
 # The parts that a model makes beside text, and that not every dialect has in an assistant's turn.
 _MADE = frozenset({Commentary, Image, Audio})
@@ -89,15 +89,20 @@ class AdaptedRequest(ChatRequest):
     omitted: tuple[str, ...] = attrs.field(default=(), kw_only=True)
 
 
+def is_plain(request: ChatRequest) -> bool:
+    """Return whether the request is the same for every provider: texts, without tools and extra fields."""
+    return not request.tools and not request.model.extra and all(map(_is_plain_text, request.messages))
+
+
 def adapt(request: ChatRequest, target: Target) -> ChatRequest:
     """Return the request as this provider receives it: an `AdaptedRequest`, or the same one if nothing differs.
 
     Raises:
         CapabilityUnsupported: A tool runs at a provider, and this one has no definition of it.
     """
-    messages = request.messages
-    if not request.tools and not request.model.extra and all(map(_is_plain_text, messages)):
+    if is_plain(request):
         return request
+    messages = request.messages
     model = adapt_model(request.model, target.scopes)
     if any(map(_has_made_parts, messages)):
         messages = tuple(_with_known_parts(message, target) for message in messages)

@@ -199,7 +199,7 @@ class OpenAIChat(Dialect):
         model = given(request).model
         usage = usage_of(chunk.usage, chunk.service_tier) if chunk.usage is not None else None
         return ChatResponse(
-            message=Message.of_response((Text(plain.text),), (), self.family_of(model.model_id)),
+            message=Message.of_response((Text.of(plain.text),), (), self.family_of(model.model_id)),
             model=model,
             finish_reason=plain.finish_reason,
             raw_finish_reason=plain.raw_finish_reason,

@@ -5,7 +5,8 @@ Source: the OpenAI API reference, "Create chat completion"; differences by vendo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from turnout.chat import ChatRequest, ModelConfig
@@ -34,6 +35,8 @@ _PLAIN = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequenc
 
 
 _NO_RULE = ModelRule(pattern="")
+_NOT_KEPT: Mapping[tuple[bool, str], tuple[object, dict[str, Any], tuple[str, ...]]] = MappingProxyType({})
+_NOT_MADE: tuple[object, dict[str, Any], tuple[str, ...]] = (None, {}, ())
 
 
 def chat_body(
@@ -41,10 +44,26 @@ def chat_body(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body, and the settings that were left out of it because the model refuses them.
 
-
     Raises:
         CapabilityUnsupported: If this API or this model cannot take the request.
     """
+    model = request.model
+    if type(request) is not ChatRequest or request.tools or request.response_format is not None or prefill_of(request):
+        return _whole_body(request, account, stream=stream)
+    # The messages are all that differs between such requests to one model.
+    kept = getattr(model, "kept_body", _NOT_KEPT).get((stream, account.unsupported), _NOT_MADE)
+    if kept[0] is not account.spec:
+        body, dropped = _whole_body(request, account, stream=stream)
+        if "messages" in model.extra:
+            return body, dropped
+        kept = account.spec, {**body, "messages": None}, dropped
+        object.__setattr__(model, "kept_body", {(stream, account.unsupported): kept})
+    return {**kept[1], "messages": chat_messages(request, account)}, kept[2]
+
+
+def _whole_body(
+    request: ChatRequest, account: ProviderAccount, *, stream: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     model, habits = request.model, account.spec.openai_compat
     rule = account.spec.rule(model.model_id) or _NO_RULE
     prefilled = bool(prefill_of(request))

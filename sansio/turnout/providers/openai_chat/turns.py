@@ -46,8 +46,10 @@ def chat_messages(request: ChatRequest, account: ProviderAccount) -> list[dict[s
         CapabilityUnsupported: A part has no form in this dialect.
     """
     messages = request.messages
+    if not any([message.role is Role.ASSISTANT for message in messages]):  # noqa: C419 - a generator costs more
+        return _unchanged(messages, account)
     replay = account.replays_reasoning(request.model.model_id)
-    if replay == "none" or not any(message.role is Role.ASSISTANT for message in messages):
+    if replay == "none":
         return _unchanged(messages, account)
     in_tool_turns = _messages_of_tool_turns(messages) if replay.endswith("_of_calls") else None
     wires = _unchanged(messages, account)
@@ -118,17 +120,20 @@ def _thinking_content(message: Message) -> dict[str, Any]:
 def _unchanged(messages: Sequence[Message], account: ProviderAccount) -> list[dict[str, Any] | msgspec.Raw]:
     """Return the messages without their reasoning. Those of text are encoded once, for later calls, too."""
     spec = account.spec
-    kept = [getattr(message, "kept_json", _NOT_KEPT) for message in messages]
-    return [
-        encoded if owner is spec else _encoded(message, account)
-        for message, (owner, encoded) in zip(messages, kept, strict=True)
-    ]
+    wires: list[dict[str, Any] | msgspec.Raw] = []
+    for message in messages:
+        owner, encoded = getattr(message, "kept_json", _NOT_KEPT)
+        wires.append(encoded if owner is spec else _encoded(message, account))
+    return wires
 
 
 def _encoded(message: Message, account: ProviderAccount) -> dict[str, Any] | msgspec.Raw:
-    wire = _message(message, account)
     if not message.is_plain_text:
-        return wire
+        return _message(message, account)
+    if message.role is Role.USER and len(message.content) == 1 and message.name is None:
+        wire: dict[str, Any] = {"role": "user", "content": message.text}
+    else:
+        wire = _message(message, account)
     encoded = msgspec.Raw(encode(wire))
     object.__setattr__(message, "kept_json", (account.spec, encoded))
     return encoded

@@ -17,19 +17,19 @@ def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
     `total_tokens` decides two doubts: whether the completion leaves out reasoning (xAI), and whether the prompt leaves
     out the tokens that a cache read and wrote, which Anthropic's `input_tokens` do.
     """
-    prompt = _first(wire.prompt_tokens, wire.input_tokens)
-    completion = _first(wire.completion_tokens, wire.output_tokens)
+    prompt = wire.prompt_tokens if wire.prompt_tokens is not None else wire.input_tokens
+    completion = wire.completion_tokens if wire.completion_tokens is not None else wire.output_tokens
     if prompt is None and completion is None:
         return Usage(source="absent")
     details = wire.prompt_tokens_details or wire.input_tokens_details or _NO_PROMPT_DETAILS
     spent = wire.completion_tokens_details or wire.output_tokens_details or _NO_COMPLETION_DETAILS
-    reasoning = _first(spent.reasoning_tokens, wire.reasoning_tokens)
+    reasoning = spent.reasoning_tokens if spent.reasoning_tokens is not None else wire.reasoning_tokens
     total = wire.total_tokens
     if reasoning and completion is not None and total == (prompt or 0) + completion + reasoning:
         completion += reasoning
     read, written = wire.cache_read_input_tokens, wire.cache_creation_input_tokens
-    beside = (read or 0) + (written or 0)
-    if beside and prompt is not None:
+    if (read or written) and prompt is not None:
+        beside = (read or 0) + (written or 0)
         excluded = wire.prompt_tokens is None if total is None else total == prompt + (completion or 0) + beside
         prompt += beside if excluded else 0
     lifetimes = wire.cache_creation
@@ -54,6 +54,13 @@ def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
 
 
 def _details(given: PromptDetails, spent: CompletionDetails) -> dict[str, int]:
+    if not (
+        spent.accepted_prediction_tokens
+        or spent.rejected_prediction_tokens
+        or given.image_tokens
+        or given.video_tokens
+    ):
+        return {}
     counts = {
         "accepted_prediction_tokens": spent.accepted_prediction_tokens,
         "rejected_prediction_tokens": spent.rejected_prediction_tokens,
