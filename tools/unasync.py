@@ -41,7 +41,7 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
         r"\1",
     ),
     (r"\bAsyncSocketTransport\b", "SocketTransportBase"),
-    (r"\bAsync(Http1Client|Http1Response|Reader|SocketRuntime)\b", r"\1"),
+    (r"\bAsync(Http1Client|Http1Response|Opening|Reader|SocketRuntime)\b", r"\1"),
     (r"\._async\b", "._sync"),
     (r"\ban `async with`", "a `with`"),
     (r"`async with`", "`with`"),

@@ -11,7 +11,16 @@ import attrs
 
 from turnout.redaction import SECRET_HEADERS, SECRET_NAME, SECRET_QUERY
 
-__all__ = ["NO_HEADERS", "SECRET_HEADERS", "SECRET_QUERY", "Auth", "Headers", "HttpRequest", "TransportTimeouts", "shown_url"]
+__all__ = [
+    "NO_HEADERS",
+    "SECRET_HEADERS",
+    "SECRET_QUERY",
+    "Auth",
+    "Headers",
+    "HttpRequest",
+    "TransportTimeouts",
+    "shown_url",
+]
 
 _PARAMETER = re.compile(r"(?<=[?&;])([^=&;#]+)=([^&;#]*)")
 _USER = re.compile(r"(?<=//)[^/?#]*@")

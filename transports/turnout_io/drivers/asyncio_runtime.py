@@ -124,7 +124,7 @@ class _TaskGroup:
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self._tasks = tasks
 
-    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    def start(self, operation: Callable[[], Awaitable[object]]) -> Callable[[], None]:
         async def run() -> None:
             await operation()
 

@@ -1,7 +1,9 @@
 """Calls with two attempts at once: each operation runs in a task, and the call continues with the first result.
 
 Only calls that may hedge are driven this way, and only until content was received or one attempt is left. From then on
-they run like any other call.
+they run like any other call. Most of them never need a second attempt. So the first one runs in the caller's own task,
+until the time at which another may start beside it; its operation then continues in a task. That takes an operation
+that can be waited for in parts, as those of Turnout's own transports are.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Protocol, assert_never
 
-from turnout.errors import Phase
+from turnout.errors import Phase, TimedOut
 from turnout.events import Event
 from turnout.routing.call.machine import Call
 from turnout.routing.commands import Close, Finish, Open, Read, Sleep, WaitForAny
+from turnout_io.base import AsyncHttpResponse
 from turnout_io.drivers._async.router import AsyncRouter
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
@@ -30,7 +33,7 @@ __all__ = ["HedgedRun", "HedgingRouter", "TaskGroup", "TaskRuntime"]
 class TaskGroup(Protocol):
     """Tasks that end before their group ends."""
 
-    def start(self, operation: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    def start(self, operation: Callable[[], Awaitable[object]]) -> Callable[[], None]:
         """Run `operation` in a task. Returns a function that cancels it."""
         ...
 
@@ -41,6 +44,18 @@ class TaskRuntime(AsyncRuntime, Protocol):
     def task_group(self) -> AbstractAsyncContextManager[TaskGroup]:
         """Return a block that waits for its tasks before it ends."""
         ...
+
+
+class Opening(Protocol):
+    """A request over a connection, until the head of its response (`turnout_io.transports._async.opening`)."""
+
+    async def receive_head(self, seconds: float | None = None) -> AsyncHttpResponse | None: ...
+
+    def interrupt(self) -> None: ...
+
+    def close_nowait(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class HedgingRouter(AsyncRouter):
@@ -68,14 +83,18 @@ class HedgedRun(AsyncRun):
         self._error: Exception | None = None
         self._event: AsyncEvent | None = None
         self._started = False
+        self._alone: Open | Read | None = None  # the operation that runs in the caller's own task
+        self._opening: Opening | None = None
 
     async def step(self) -> tuple[Event, ...]:
         """Perform commands until there are events or the call has ended. See `AsyncRun.step`."""
         if self.is_interrupted or (self._started and not self.call.hedging):
             return await super().step()
         self._started = True
-        async with self._runtime.task_group() as group:
-            is_complete = await self._step_in(group)
+        is_complete = await self._step_in(None)
+        if is_complete is None:
+            async with self._runtime.task_group() as group:
+                is_complete = await self._step_in(group)
         # Not raised inside the block, because a task group wraps errors.
         if self._error is not None:
             raise self._error
@@ -85,11 +104,33 @@ class HedgedRun(AsyncRun):
     async def interrupt(self) -> None:
         """Make a `step` that is running in another task return soon. See `AsyncRun.interrupt`."""
         await super().interrupt()
+        if self._opening is not None:
+            self._opening.interrupt()
         self._wake()
 
-    async def _step_in(self, group: TaskGroup) -> bool:
-        """Perform commands with tasks. Returns False if one attempt is left and there are no events yet."""
+    async def close(self) -> None:
+        """End the call in whatever state it is. See `AsyncRun.close`."""
+        if self._opening is not None:
+            self._opening.close_nowait()
+        await super().close()
+
+    def abandon(self) -> None:
+        """End the call from a finaliser. See `AsyncRun.abandon`."""
+        if self._opening is not None and not self._closed:
+            self._opening.abort()
+        super().abandon()
+
+    async def _step_in(self, group: TaskGroup | None) -> bool | None:
+        """Perform commands: with tasks, or without a group in the caller's own task as long as that is possible.
+
+        Returns:
+            True if there are events or the call has ended. False if one attempt is left and there are no events yet.
+            None if a group is needed.
+        """
         call, clock = self.call, self._router._now
+        if group is not None and self._alone is not None:
+            alone, self._alone = self._alone, None
+            self._start_operation(group, alone)
         while self._error is None and not self.is_interrupted:
             if not self._pending:
                 if self._events:
@@ -100,11 +141,20 @@ class HedgedRun(AsyncRun):
             self._router._notify_waiters()
             match command:
                 case Open(attempt) | Read(attempt):
-                    self._start_operation(group, command)
+                    if group is not None:
+                        self._start_operation(group, command)
+                    elif not self._start_alone(command):
+                        return None
                     if attempt in self._pending and not call.hedging:
-                        await self._wait(math.inf)
+                        if group is not None:
+                            await self._wait(math.inf)
+                        elif not await self._run_alone(math.inf):
+                            return None
                 case WaitForAny(until):
-                    await self._wait(max(0.0, until - clock()))
+                    if group is not None:
+                        await self._wait(max(0.0, until - clock()))
+                    elif not await self._run_alone(until):
+                        return None
                 case Sleep(until):
                     await self._router._sleep(self, until)
                 case Close(attempt):
@@ -113,7 +163,7 @@ class HedgedRun(AsyncRun):
                         cancel()
                     await self._close_attempt(attempt)
                 case Finish():
-                    self.finish = command
+                    self.finish, self._ended_at = command, clock()
                     return True
                 case _:
                     assert_never(command)
@@ -129,32 +179,77 @@ class HedgedRun(AsyncRun):
         if command.attempt in self._pending:
             self._pending[command.attempt] = cancel
 
+    def _start_alone(self, command: Open | Read) -> bool:
+        """Take an operation for the caller's own task. Returns False if it cannot be waited for in parts."""
+        self._pending[command.attempt] = _nothing
+        self._alone = command
+        open_reused = getattr(self._router._get_transport(), "open_reused", None)
+        if open_reused is None:
+            return False
+        if isinstance(command, Read):
+            return True  # responses of such a transport can be read again after a read that timed out
+        if command.request.auth is not None:
+            return False
+        try:
+            self._opening = open_reused(command.request, command.timeouts)
+        except Exception:
+            return False  # `open` raises it again, where it is a failure of the attempt
+        return self._opening is not None
+
+    async def _run_alone(self, until: float) -> bool:
+        """Run the operation of the caller's own task until this time. Returns False if it has not ended."""
+        command = self._alone
+        assert command is not None
+        if not await self._run_operation(command, until):
+            return False
+        self._alone = None
+        return True
+
     async def _wait(self, seconds: float) -> None:
         """Wait for the result of any operation."""
         self._event = self._runtime.make_event()
         await self._event.wait(seconds)
         self._event = None
 
-    async def _run_operation(self, command: Open | Read) -> None:
-        """Run one operation and report its result, unless the attempt was closed meanwhile."""
+    async def _run_operation(self, command: Open | Read, until: float = math.inf) -> bool:
+        """Run one operation and report its result, unless the attempt was closed meanwhile.
+
+        Returns:
+            False if it has not ended at the time `until`. It can be continued.
+        """
         attempt = command.attempt
         if attempt not in self._pending:
-            return  # closed before the first step of this task; trio runs a cancelled task to its first checkpoint
-        transport = self._router._transport
+            return True  # closed before the first step of this task; trio runs a cancelled task to its first checkpoint
+        transport, clock = self._router._transport, self._router._now
         try:
             match command:
                 case Open(_, request, timeouts):
                     transport = self._router._get_transport()
-                    signed = await async_sign_request(request)
-                    response = await transport.open(signed, timeouts)
+                    response: AsyncHttpResponse | None
+                    if self._opening is not None:
+                        # The two clocks may differ, so the length of the wait counts and not its end.
+                        response = await self._opening.receive_head(None if until == math.inf else until - clock())
+                        if response is None:
+                            return False
+                        self._opening = None
+                    else:
+                        signed = await async_sign_request(request)
+                        response = await transport.open(signed, timeouts)
                     check_response(transport, response, "aclose")
                     if attempt not in self._pending:
                         await self._router._close_response(response)
-                        return
+                        return True
                     self._responses[attempt] = response
                     report = partial(self.call.receive_head, attempt, *check_head(transport, response))
-                case Read(_, until, idle):
-                    data = await self._responses[attempt].read(max(MIN_WAIT, min(idle, until - self._router._now())))
+                case Read(_, bound, idle):
+                    now = clock()
+                    seconds, at_most = max(MIN_WAIT, min(idle, bound - now)), max(MIN_WAIT, until - now)
+                    try:
+                        data = await self._responses[attempt].read(min(seconds, at_most))
+                    except TimedOut:
+                        if at_most < seconds:
+                            return False
+                        raise
                     if not isinstance(data, bytes):
                         refuse_data(transport, data)
                     report = (
@@ -166,14 +261,16 @@ class HedgedRun(AsyncRun):
             failure = attempt_failure(transport, error, Phase.BODY if isinstance(command, Read) else Phase.SENT)
             if failure is None:
                 self._error = error
+            self._opening = None if isinstance(command, Open) else self._opening
             if failure is None or self.is_interrupted:
                 self._wake()
-                return
+                return True
             report = partial(self.call.receive_failure, attempt, failure)
         # Between the result and the Close of one attempt, the other may have won.
         if self._pending.pop(attempt, None) is not None and self.call.is_running(attempt):
-            self._events += report(self._router._now())
+            self._events += report(clock())
             self._wake()
+        return True
 
     def _wake(self) -> None:
         if self._event is not None:

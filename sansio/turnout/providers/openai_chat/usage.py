@@ -55,10 +55,7 @@ def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
 
 def _details(given: PromptDetails, spent: CompletionDetails) -> dict[str, int]:
     if not (
-        spent.accepted_prediction_tokens
-        or spent.rejected_prediction_tokens
-        or given.image_tokens
-        or given.video_tokens
+        spent.accepted_prediction_tokens or spent.rejected_prediction_tokens or given.image_tokens or given.video_tokens
     ):
         return {}
     counts = {

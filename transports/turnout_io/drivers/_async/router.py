@@ -176,7 +176,11 @@ class AsyncRouter(AsyncOperations):
         return self._transport
 
     async def _close_response(self, response: AsyncHttpResponse) -> None:
-        await self._runtime.shield(response.aclose)
+        close_nowait = getattr(response, "close_nowait", None)
+        if close_nowait is not None:
+            close_nowait()  # as `aclose` does, without a shield around it
+        else:
+            await self._runtime.shield(response.aclose)
 
     async def _sleep(self, run: AsyncRun, until: float) -> None:
         """Wait until `until`, or until the scheduler admits or rejects the call, or until the run is interrupted."""

@@ -178,7 +178,11 @@ class SyncRouter(AsyncOperations):
         return self._transport
 
     def _close_response(self, response: HttpResponse) -> None:
-        self._runtime.shield(response.close)
+        close_nowait = getattr(response, "close_nowait", None)
+        if close_nowait is not None:
+            close_nowait()  # as `close` does, without a shield around it
+        else:
+            self._runtime.shield(response.close)
 
     def _sleep(self, run: Run, until: float) -> None:
         """Wait until `until`, or until the scheduler admits or rejects the call, or until the run is interrupted."""

@@ -59,6 +59,7 @@ class Run:
         self.is_interrupted = False
         self._router = router
         self._trace_reported = False
+        self._ended_at = 0.0  # when the call finished by itself
         # The router refers to them too. Otherwise the finaliser of a socket could run before the finaliser of this
         # object, which closes the socket.
         self._responses: dict[int, HttpResponse] = {}
@@ -122,10 +123,11 @@ class Run:
                     raise LocalProtocolError("the call hedges, but this driver performs one operation at a time")
                 case Close(attempt):
                     self._close_attempt(attempt)
-                    now = clock()
+                    if not call.finished:
+                        now = clock()
                     continue
                 case Finish():
-                    self.finish = command
+                    self.finish, self._ended_at = command, now
                     return ()
                 case _:
                     assert_never(command)
@@ -155,16 +157,18 @@ class Run:
         if self.is_abandoned:
             return
         clock = self._router._now
+        now = self._ended_at
         try:
             if self.finish is None:
-                self.call.cancel(clock())
+                now = clock()
+                self.call.cancel(now)
                 while not isinstance(command := self.call.next_command(clock()), Finish):
                     if isinstance(command, Close):
                         self._close_attempt(command.attempt)
         finally:
             for attempt in tuple(self._responses):
                 self._close_attempt(attempt)
-            self.call.release(clock())
+            self.call.release(now)
             self._closed = True
             self._router._responses.pop(id(self), None)
             self._router._notify_waiters()

@@ -9,6 +9,7 @@ from typing import ClassVar
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.redaction import hidden
 from turnout_io.transports._async.http1 import AsyncHttp1Client, AsyncHttp1Response
+from turnout_io.transports._async.opening import AsyncOpening
 from turnout_io.transports._async.runtime import AsyncSocketRuntime
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.tls import TlsSettings
@@ -56,6 +57,10 @@ class AsyncSocketTransport:
     async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncHttp1Response:
         """See `turnout_io.base.AsyncTransport.open`."""
         return await self._client.open(request, timeouts)
+
+    def open_reused(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncOpening | None:
+        """Return the request over an idle connection, which can be waited for in parts; None without such one."""
+        return self._client.open_reused(request, timeouts)
 
     def keep_connections(self, count: int) -> None:
         """Keep at least so many idle connections for reuse, if so many requests run at once."""

@@ -11,6 +11,7 @@ from typing import ClassVar
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.redaction import hidden
 from turnout_io.transports._sync.http1 import Http1Client, Http1Response
+from turnout_io.transports._sync.opening import Opening
 from turnout_io.transports._sync.runtime import SocketRuntime
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.tls import TlsSettings
@@ -58,6 +59,10 @@ class SocketTransportBase:
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Http1Response:
         """See `turnout_io.base.Transport.open`."""
         return self._client.open(request, timeouts)
+
+    def open_reused(self, request: HttpRequest, timeouts: TransportTimeouts) -> Opening | None:
+        """Return the request over an idle connection, which can be waited for in parts; None without such one."""
+        return self._client.open_reused(request, timeouts)
 
     def keep_connections(self, count: int) -> None:
         """Keep at least so many idle connections for reuse, if so many requests run at once."""
