@@ -64,6 +64,10 @@ class Headers(Sequence[tuple[str, str]]):
         """Return the first value of the field `name`, or None."""
         return self._lower.get(name.lower())
 
+    def values_of(self, names: Iterable[str]) -> list[str | None]:
+        """Return the first value of each of these names, which are in lower case; None for a field that is absent."""
+        return list(map(self._lower.get, names))
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names in lower case, each once, in the order of their first appearance."""

@@ -116,7 +116,11 @@ def rate_limit(headers: Headers) -> RateLimit | None:
     names = headers.names
     usual = _usual_limits(names)
     if usual is not None and len(names) == len(headers):
-        requests, tokens = [_usual_window(fields, headers) if fields is not None else None for fields in usual]
+        if not usual:
+            return None
+        limit, remaining, reset, token_limit, remaining_tokens, token_reset = headers.values_of(usual)
+        requests = _usual_window(limit, remaining, reset, headers)
+        tokens = _usual_window(token_limit, remaining_tokens, token_reset, headers)
         return RateLimit(requests=requests, tokens=tokens) if requests is not None or tokens is not None else None
     tightest: dict[str, tuple[float, RateWindow]] = {}
     for kind, window in _windows(headers):
@@ -131,44 +135,46 @@ def rate_limit(headers: Headers) -> RateLimit | None:
 
 # A server sends the same fields with every response, so their names are searched for limits once.
 @functools.lru_cache(maxsize=256)
-def _usual_limits(names: tuple[str, ...]) -> tuple[tuple[str, str, str] | None, tuple[str, str, str] | None] | None:
-    """Return the fields of the limits on requests and on tokens, if there is at most one of each, in fields of numbers.
+def _usual_limits(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the fields of numbers about limits, if there is at most one limit on requests and one on tokens.
 
     Returns:
-        For either limit the names of its limit, remaining and reset, "" for a field that is not there, or None if there
-        is no such limit. None if the names need a closer look.
+        The names of limit, remaining and reset for requests, and of those for tokens; "" for a field that is not there.
+        Empty if there is none of them. None if the names need a closer look.
     """
-    found: dict[str, dict[str, str]] = {}
+    found: dict[tuple[str, str], str] = {}
     limits: dict[str, str] = {}
     for name, (of, what) in _limits_among(names).items():
         kind = _kind_of(of)
         if what == "structured" or of == "ietf" or (kind is not None and limits.setdefault(kind, of) != of):
             return None
         if kind is not None:
-            found.setdefault(kind, {})[what] = name
-    requests, tokens = [
-        (fields.get("limit", ""), fields.get("remaining", ""), fields.get("reset", "")) if fields else None
-        for fields in (found.get("requests"), found.get("tokens"))
-    ]
-    return requests, tokens
+            found[kind, what] = name
+    numbers = ("limit", "remaining", "reset")
+    return tuple(found.get((kind, what), "") for kind in ("requests", "tokens") for what in numbers) if found else ()
 
 
-def _usual_window(fields: tuple[str, str, str], headers: Headers) -> RateWindow | None:
-    """Return the limit in these fields; None if none of them has a number. See `_add` for the numbers that count."""
-    texts = [headers.get(name) for name in fields]
-    limit, remaining = [_usual_number(text) if text is not None else None for text in texts[:2]]
-    reset = _usual_number(texts[2]) if texts[2] is not None else None
-    if texts[2] is not None and (reset is None or reset >= 1e9):
-        reset = _seconds_until(texts[2], headers)
-    limit = limit if limit is not None and limit > 0 else None
-    remaining = remaining if remaining is not None and remaining >= 0 else None
-    reset = reset if reset is not None and reset > 0 else None
-    if limit is None and remaining is None and reset is None:
+def _usual_window(limit: str | None, remaining: str | None, reset: str | None, headers: Headers) -> RateWindow | None:
+    """Return the limit with these values of fields; None if none of them is a number that counts."""
+    most, left, seconds = _number_above_0(limit), _number(remaining), _number_above_0(reset)
+    if reset is not None and (seconds is None or seconds >= 1e9):
+        seconds = _seconds_until(reset, headers)
+        seconds = seconds if seconds is not None and seconds > 0 else None
+    if most is None and left is None and seconds is None:
         return None
-    return RateWindow(limit=limit, remaining=remaining, reset=reset)
+    return RateWindow(limit=most, remaining=left, reset=seconds)
 
 
-_usual_number = functools.lru_cache(maxsize=1024)(duration_of)
+@functools.lru_cache(maxsize=1024)
+def _number(text: str | None) -> float | None:
+    """Return a number of 0 or more. See `_add` for the numbers that count."""
+    number = duration_of(text) if text is not None else None
+    return number if number is not None and number >= 0 else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _number_above_0(text: str | None) -> float | None:
+    return _number(text) or None
 
 
 def is_daily_quota(headers: Headers) -> bool:

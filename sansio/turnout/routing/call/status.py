@@ -110,7 +110,11 @@ class CallStatus:
         self.state = to
 
     def _take_result(self, number: int, method: str) -> Attempt:
-        attempt = self.in_flight.take_result(number)
+        in_flight = self.in_flight
+        attempt = in_flight.primary
+        if attempt is not None and attempt.number == number and self.state is CallState.RUNNING:
+            return attempt  # the usual case: it runs alone
+        attempt = in_flight.take_result(number)
         if attempt is None:
             raise LocalProtocolError(f"{method} was called for attempt {number}, which is not running")
         self._update_hedging()

@@ -78,23 +78,23 @@ class TraceWriter:
         replaces: bool,
         omitted_settings: tuple[str, ...],
     ) -> None:
-        self.write(
+        self.trace.entries.append(
             entries.Started(
                 self.elapsed(now), number, index, candidate, forced, probe, hedge, omitted_settings, replaces
             )
         )
 
     def response_started(self, now: float, attempt: int, status: int) -> None:
-        self.write(entries.ResponseStarted(self.elapsed(now), attempt, status))
+        self.trace.entries.append(entries.ResponseStarted(round(now - self.started, 6), attempt, status))
 
     def first_content(self, now: float, attempt: int) -> None:
-        self.write(entries.FirstContent(self.elapsed(now), attempt))
+        self.trace.entries.append(entries.FirstContent(round(now - self.started, 6), attempt))
 
     def attempt_failed(self, entry: entries.Failed) -> None:
         self.write(entry)
 
     def attempt_completed(self, now: float, attempt: int, tokens: int | None, cost: float | None, skipped: int) -> None:
-        self.write(entries.AttemptCompleted(self.elapsed(now), attempt, tokens, cost, skipped))
+        self.trace.entries.append(entries.AttemptCompleted(round(now - self.started, 6), attempt, tokens, cost, skipped))
 
     def attempt_cancelled(self, now: float, attempt: int, reason: str) -> None:
         self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason))
@@ -119,7 +119,7 @@ class TraceWriter:
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def answered(self, now: float, candidate: str) -> None:
-        self.write(entries.Answered(self.elapsed(now), candidate))
+        self.trace.entries.append(entries.Answered(round(now - self.started, 6), candidate))
 
     def cache_hit(self, now: float, candidate: str) -> None:
         self.write(entries.CacheHit(self.elapsed(now), candidate))

@@ -32,7 +32,7 @@ class PolicyLayers:
         Raises:
             ValueError: If one of them states a setting that only a router can have.
         """
-        layers = tuple(policy for policy in narrower if policy is not None)
+        layers = tuple(filter(None, narrower))
         if not layers:
             return self.router
         key = tuple(map(id, layers))
