@@ -28,6 +28,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.messages import Message
 from turnout.providers import create
 from turnout.providers.protocol import Provider
+from turnout.routing.policy.settings import Policy
 from turnout_io import asyncio as asyncio_driver
 from turnout_io import sync
 from turnout_io import trio as trio_driver
@@ -108,10 +109,15 @@ def _providers(base_urls: Sequence[str]) -> list[Provider]:
     ]
 
 
+def _policy(base_urls: Sequence[str]) -> Policy | None:
+    """Return the policy of the router. With fallbacks, each call tries the first candidate again, once."""
+    return Policy(max_retries=0, breaker=None) if len(base_urls) > 1 else None
+
+
 def _blocking(make: Callable[[], Transport]) -> Callable[[Sequence[str]], AbstractContextManager[Session]]:
     @contextmanager
     def opened(base_urls: Sequence[str]) -> Iterator[Session]:
-        with sync.Router(_providers(base_urls), transport=make()) as router:
+        with sync.Router(_providers(base_urls), policy=_policy(base_urls), transport=make()) as router:
             yield _Session(router, len(base_urls))
 
     return opened
@@ -122,7 +128,7 @@ def _async(
 ) -> Callable[[Sequence[str]], AbstractAsyncContextManager[AsyncSession]]:
     @asynccontextmanager
     async def opened(base_urls: Sequence[str]) -> AsyncIterator[AsyncSession]:
-        async with driver.Router(_providers(base_urls), transport=make()) as router:
+        async with driver.Router(_providers(base_urls), policy=_policy(base_urls), transport=make()) as router:
             yield _AsyncSession(router, len(base_urls))
 
     return opened

@@ -76,6 +76,8 @@ class Headers(Sequence[tuple[str, str]]):
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return every value of the field `name`, in order."""
         lower = name.lower()
+        if lower not in self._lower:
+            return ()
         return tuple(value for key, value in self._fields if key.lower() == lower)
 
     @overload

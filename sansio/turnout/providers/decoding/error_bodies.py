@@ -81,6 +81,7 @@ _WAIT_FIELDS = (
     "quotaResetDelay",
     "quotaResetTimeStamp",
 )
+_WAIT_NAMES = frozenset(_WAIT_FIELDS)
 _NO_CODES = frozenset({"", "error", "none", "null"})
 # Fields of unknown documents that echo the request.
 _ECHOES = frozenset({"input", "request", "prompt", "messages", "body", "url", "headers", "ctx"})
@@ -155,6 +156,7 @@ def parse_error(value: Any) -> ErrorDetails:
         waits={
             name: layer[name]
             for layer in (metadata, *_details_of(error), *reversed(layers))
+            if not _WAIT_NAMES.isdisjoint(layer)
             for name in _WAIT_FIELDS
             if isinstance(layer.get(name), int | float | str)
         },

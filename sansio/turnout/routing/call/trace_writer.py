@@ -94,7 +94,7 @@ class TraceWriter:
         self.write(entry)
 
     def attempt_completed(self, now: float, attempt: int, tokens: int | None, cost: float | None, skipped: int) -> None:
-        self.trace.entries.append(entries.AttemptCompleted(round(now - self.started, 6), attempt, tokens, cost, skipped))
+        self.write(entries.AttemptCompleted(round(now - self.started, 6), attempt, tokens, cost, skipped))
 
     def attempt_cancelled(self, now: float, attempt: int, reason: str) -> None:
         self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason))
