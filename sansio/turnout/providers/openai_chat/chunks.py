@@ -21,7 +21,7 @@ from turnout.providers.decoding.stream_reader import Frame, TextReader
 from turnout.providers.dialect import Dialect
 from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.choices import ChoicePicker
-from turnout.providers.openai_chat.message_reader import MessageReader
+from turnout.providers.openai_chat.message.reader import MessageReader
 from turnout.providers.openai_chat.text_chunks import read_texts
 from turnout.providers.openai_chat.usage import usage_of
 from turnout.providers.openai_chat.wire import Choice, Chunk, Message, UsageWire

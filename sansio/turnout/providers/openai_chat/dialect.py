@@ -27,9 +27,9 @@ from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.choices import ChoicePicker
 from turnout.providers.openai_chat.chunks import CHUNK, FINISH_REASONS, ChatChunkReader
 from turnout.providers.openai_chat.embeddings import embedding_body, packed_embeddings, read_vectors
-from turnout.providers.openai_chat.message_reader import MessageReader
+from turnout.providers.openai_chat.message.prefix_filter import PrefixFilter, prefill_of
+from turnout.providers.openai_chat.message.reader import MessageReader
 from turnout.providers.openai_chat.plain_response import read_plain_response
-from turnout.providers.openai_chat.prefix_filter import PrefixFilter, prefill_of
 from turnout.providers.openai_chat.request import chat_body
 from turnout.providers.openai_chat.usage import usage_of
 from turnout.providers.openai_chat.wire import Chunk, EmbeddingList, ModelList

@@ -17,7 +17,7 @@ from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.encoding.tool_arguments import object_schema
-from turnout.providers.openai_chat.prefix_filter import prefill_of
+from turnout.providers.openai_chat.message.prefix_filter import prefill_of
 from turnout.providers.openai_chat.turns import chat_messages
 from turnout.providers.schemas.enforced import enforced_tool, response_schema
 

@@ -31,7 +31,7 @@ from turnout.messages import (
 )
 from turnout.providers.catalog.spec import ProviderAccount, ReasoningReplay
 from turnout.providers.json_codec import encode
-from turnout.providers.openai_chat.opaque_fields import opaque_fields
+from turnout.providers.openai_chat.message.opaque_fields import opaque_fields
 
 __all__ = ["chat_messages", "data_url", "tool_call"]
 

@@ -17,9 +17,9 @@ from turnout.events import AudioDelta, Event, PartReady
 from turnout.messages import Image
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.media import AudioBuilder, image_of, image_of_url
-from turnout.providers.openai_chat.opaque_fields import OpaqueFields
-from turnout.providers.openai_chat.prefix_filter import PrefixFilter
-from turnout.providers.openai_chat.text_so_far import TextSoFar
+from turnout.providers.openai_chat.message.opaque_fields import OpaqueFields
+from turnout.providers.openai_chat.message.prefix_filter import PrefixFilter
+from turnout.providers.openai_chat.message.text_so_far import TextSoFar
 from turnout.providers.openai_chat.wire import Message, ToolCallFragment
 
 __all__ = ["MessageReader"]

@@ -1,0 +1,1 @@
+"""Reads the message of a choice: its text, reasoning, tool calls, media, and the fields that go back unread."""
