@@ -22,6 +22,7 @@ from turnout.providers.dialect import Dialect
 from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.choices import ChoicePicker
 from turnout.providers.openai_chat.message.reader import MessageReader
+from turnout.providers.openai_chat.message.sequence import MessageSequence
 from turnout.providers.openai_chat.text_chunks import read_texts
 from turnout.providers.openai_chat.usage import usage_of
 from turnout.providers.openai_chat.wire import Choice, Chunk, Message, UsageWire
@@ -48,7 +49,6 @@ FINISH_REASONS = {
 }
 
 CHUNK = LenientDecoder(Chunk)
-_MESSAGE = LenientDecoder(Message)
 _EMPTY = Message()
 
 
@@ -61,6 +61,7 @@ class ChatChunkReader(TextReader):
         accumulator: The response.
         headers: The header fields of the response.
         messages: Reads the messages in the chunks.
+        sequence: Reads the messages of a choice that has several.
         choices: Picks the choice that is the answer.
         done: Whether the terminator `[DONE]` was read.
     """
@@ -70,14 +71,18 @@ class ChatChunkReader(TextReader):
     headers: Headers
     messages: MessageReader
     choices: ChoicePicker = attrs.field(factory=ChoicePicker)
+    sequence: MessageSequence = attrs.field(init=False)
     done: bool = False
     _usage_seen: bool = False
     _sources: list[Any] = attrs.field(factory=list)
 
+    def __attrs_post_init__(self) -> None:
+        self.sequence = MessageSequence(self.messages)
+
     def read_texts(self, frames: Sequence[Frame], events: list[Event]) -> int:
         """See `TextReader.read_texts`."""
         reader = self.messages
-        if reader.prefix.prefix or reader.is_commentary or not self.choices.takes_zero:
+        if reader.prefix.prefix or reader.is_commentary or self.sequence.is_stream or not self.choices.takes_zero:
             return 0
         count = read_texts(frames, self.accumulator, events)
         if count:
@@ -108,6 +113,7 @@ class ChatChunkReader(TextReader):
         """See `ChunkReader.flush`."""
         for choice in self.choices.flush():
             self._choice(choice, events, False)
+        self.sequence.flush(events)
         self.messages.flush(events)
 
     def apply(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
@@ -141,13 +147,17 @@ class ChatChunkReader(TextReader):
     def _choice(self, choice: Choice, events: list[Event], whole: bool) -> None:
         accumulator, delta, message = self.accumulator, choice.delta, choice.message
         if choice.messages:
-            self._several_messages(choice.messages, events)
+            given_messages = [decode_any(bytes(raw)) for raw in choice.messages]
+            self.sequence.read_list([one for one in given_messages if isinstance(one, dict)], events)
         elif whole:
             if (given := message or delta) is not None:
                 self.messages.read(given, events, whole=True)
         else:
             if delta is not None:
-                self.messages.read(delta, events, whole=False)
+                if self._is_one_of_several(delta):
+                    self._delta_of_several(choice, self.accumulator.raw or b"", events)
+                else:
+                    self.messages.read(delta, events, whole=False)
             # Perplexity sends the answer so far beside each delta, others the whole answer behind the deltas.
             if message is not None and (delta is None or delta == _EMPTY or choice.finish_reason is not None):
                 self.messages.repeat(message, events)
@@ -158,23 +168,16 @@ class ChatChunkReader(TextReader):
         if choice.usage is not None and not self._usage_seen:
             accumulator.usage = usage_of(choice.usage)
 
-    def _several_messages(self, given: list[Any], events: list[Event]) -> None:
-        """Read the messages of one choice: the use of tools of the provider, and then the answer."""
-        decoded = [decode_any(bytes(raw)) for raw in given]
-        messages = [message for message in decoded if isinstance(message, dict)]
-        results = [position for position, message in enumerate(messages) if message.get("role") == "tool"]
-        last = next(
-            (place for place in reversed(range(len(messages))) if messages[place].get("role") == "assistant"), None
-        )
-        for position, message in enumerate(messages):
-            if message.get("role") != "assistant":
-                continue
-            if results and position < results[-1]:
-                message = {**message, "tool_calls": None}  # calls that the provider has run
-            fitted = _MESSAGE.fit({**message, "phase": "final_answer" if position == last else "commentary"})
-            if fitted is not None:
-                self.messages.read(fitted, events, whole=True)
-        self.messages.set_response_field("messages", messages)
+    def _is_one_of_several(self, delta: Message) -> bool:
+        return self.sequence.is_stream or delta.index is not None or delta.tool_call_id is not None
+
+    def _delta_of_several(self, choice: Choice, data: bytes, events: list[Event]) -> None:
+        """Read a delta of one of several messages, with the fields that `Message` does not have."""
+        document = decode_any(data)
+        choices = document.get("choices") if isinstance(document, dict) else None
+        for given in choices if isinstance(choices, list) else ():
+            if isinstance(given, dict) and given.get("index") == choice.index and isinstance(given.get("delta"), dict):
+                self.sequence.read_delta(given["delta"], events)
 
     def _report_usage(self, wire: UsageWire, service_tier: str | None) -> None:
         usage = usage_of(wire, service_tier)

@@ -65,6 +65,8 @@ class Message(msgspec.Struct, gc=False):
     extra_content: Any = None  # Gemini's skin
     executed_tools: list[Any] | None = None  # Groq
     phase: str | None = None
+    index: int | None = None  # Mistral: of the message that a delta is for, if a choice has several
+    tool_call_id: str | None = None  # and the call that a message is the result of
 
 
 class PromptDetails(msgspec.Struct, gc=False):

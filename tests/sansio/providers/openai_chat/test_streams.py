@@ -142,17 +142,3 @@ def test_each_of_many_calls_costs_as_much_as_the_first() -> None:
     ]
     told = sse(*({"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces), "[DONE]")
     assert len(feed("openai", told).result.tool_calls) == many
-
-
-def test_several_messages_of_one_choice() -> None:
-    """Mistral: what the model did with connectors, and then its answer."""
-    called = {"id": "abcdefghi", "type": "function", "function": {"name": "search", "arguments": "{}"}}
-    messages = [
-        {"role": "assistant", "content": "", "tool_calls": [called]},
-        {"role": "tool", "content": "42", "tool_call_id": "abcdefghi"},
-        {"role": "assistant", "content": "It is 42."},
-    ]
-    document = {"choices": [{"index": 0, "messages": messages, "finish_reason": "stop"}]}
-    for result in (read("mistral", document), feed("mistral", sse(document)).result):
-        assert (result.text, result.tool_calls, result.finish_reason) == ("It is 42.", (), FinishReason.STOP)
-        assert result.extra["messages"] == messages
