@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from turnout.errors import TimedOut, Timer, TransportError, TurnoutError
 from turnout.http import Headers
 from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin
-from turnout_io.transports._async.runtime import AsyncReader
+from turnout_io.transports._async.runtime import AsyncReader, AsyncSocketRuntime
 from turnout_io.transports.byte_streams import ByteStream
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.socket_runtime import Interrupted
 
-if TYPE_CHECKING:
-    from turnout_io.transports._async.http1 import AsyncHttp1Client
-
-__all__ = ["AsyncHttp1Response", "Key", "name_host"]
+__all__ = ["AsyncHttp1Response", "Key", "StreamOwner", "name_host"]
 
 # The event loop, the origin and the proxy of a connection: requests with equal keys may use it one after another.
 Key: TypeAlias = tuple[object, Origin, Proxy | None]
+
+
+class StreamOwner(Protocol):
+    """The members of the client that a request and its response use."""
+
+    @property
+    def runtime(self) -> AsyncSocketRuntime: ...
+    def release(self, key: Key, stream: ByteStream, process: int) -> None: ...
+    def discard_idle(self, key: Key) -> None: ...
 
 
 class AsyncHttp1Response:
@@ -33,7 +39,7 @@ class AsyncHttp1Response:
 
     def __init__(
         self,
-        client: AsyncHttp1Client,
+        client: StreamOwner,
         key: Key,
         stream: ByteStream,
         reader: AsyncReader,

@@ -4,17 +4,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from turnout.errors import TimedOut, Timer, TransportError
 from turnout.http.http1 import Http1Exchange
-from turnout_io.transports._sync.response import Http1Response, Key, name_host
+from turnout_io.transports._sync.response import Http1Response, Key, StreamOwner, name_host
 from turnout_io.transports.byte_streams import ByteStream, write_chunk
 from turnout_io.transports.connect_errors import connect_failed, is_certificate_alert
 from turnout_io.transports.socket_runtime import DeadlinePassed, Interrupted
-
-if TYPE_CHECKING:
-    from turnout_io.transports._sync.http1 import Http1Client
 
 __all__ = ["Opening"]
 
@@ -28,7 +23,7 @@ class Opening:
 
     def __init__(
         self,
-        client: Http1Client,
+        client: StreamOwner,
         key: Key,
         stream: ByteStream,
         exchange: Http1Exchange,

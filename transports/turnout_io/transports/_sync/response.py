@@ -5,24 +5,30 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from turnout.errors import TimedOut, Timer, TransportError, TurnoutError
 from turnout.http import Headers
 from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin
-from turnout_io.transports._sync.runtime import Reader
+from turnout_io.transports._sync.runtime import Reader, SocketRuntime
 from turnout_io.transports.byte_streams import ByteStream
 from turnout_io.transports.proxies import Proxy
 from turnout_io.transports.socket_runtime import Interrupted
 
-if TYPE_CHECKING:
-    from turnout_io.transports._sync.http1 import Http1Client
-
-__all__ = ["Http1Response", "Key", "name_host"]
+__all__ = ["Http1Response", "Key", "StreamOwner", "name_host"]
 
 # The event loop, the origin and the proxy of a connection: requests with equal keys may use it one after another.
 Key: TypeAlias = tuple[object, Origin, Proxy | None]
+
+
+class StreamOwner(Protocol):
+    """The members of the client that a request and its response use."""
+
+    @property
+    def runtime(self) -> SocketRuntime: ...
+    def release(self, key: Key, stream: ByteStream, process: int) -> None: ...
+    def discard_idle(self, key: Key) -> None: ...
 
 
 class Http1Response:
@@ -35,7 +41,7 @@ class Http1Response:
 
     def __init__(
         self,
-        client: Http1Client,
+        client: StreamOwner,
         key: Key,
         stream: ByteStream,
         reader: Reader,
