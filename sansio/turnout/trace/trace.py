@@ -52,8 +52,9 @@ class Trace:
             usable candidates that were looked at.
         priority: Of the call: 0 is served first while calls wait, "batch" is 6.
         entries: Facts and decisions; their `at` is in seconds from the start.
-        outcome: The metadata of the response, for `on_trace`: finish reason, id, served model and token counts. It is
-            empty before the call has ended, and it is not stored. An answer from the cache has no token counts.
+        outcome: The metadata of the response, for `on_trace`: `finish_reason`, `response_id`, `served_model`, the token
+            counts, `settings` of the model, `server_address` and `server_port`. It is empty before the call has ended,
+            and it is not stored. An answer from the cache has no token counts.
     """
 
     operation: str = ""

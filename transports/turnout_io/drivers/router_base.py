@@ -52,7 +52,6 @@ RunT = TypeVar("RunT", bound=_Abandoned)
 
 
 CALL_OPTIONS = ("timeout", "policy", "affinity", "api_keys", "priority", "cache")
-_COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 _ARGUMENTS = frozenset(("providers", "policy", "transport", "seed", "on_trace", "cache", "shared"))
 
 
@@ -369,7 +368,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         """Wake the calls that the scheduler admitted or rejected since the last time."""
         raise NotImplementedError
 
-    def _report(self, call: Call, result: object = None) -> None:
+    def _report(self, call: Call) -> None:
         """Pass the trace of a call that has ended to the log and to `on_trace`."""
         if "logging" in sys.modules:  # otherwise no program can have enabled lines below the level of warnings
             from turnout_io.logs import log_call
@@ -378,8 +377,14 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         if self._on_trace is None:
             return
         try:
-            call.trace.outcome = _outcome(result, with_counts=not call.trace.from_cache)
-            self._on_trace(call.trace)
+            from turnout_io.drivers.outcome import CallContent, outcome_of
+
+            call.trace.outcome = outcome_of(call)
+            if getattr(self._on_trace, "wants_content", False):
+                told: Callable[..., object] = self._on_trace
+                told(call.trace, CallContent(call.request, call.result))
+            else:
+                self._on_trace(call.trace)
         except Exception:
             # The caller must not lose a result or an error because, for example, the disk is full.
             import logging
@@ -427,14 +432,3 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates of this request, in order, with the reason if one would be skipped."""
         return self._core.explain_plan(request)
-
-
-def _outcome(result: Any, *, with_counts: bool) -> dict[str, Any]:
-    """Return the metadata of a response, without its content."""
-    usage = getattr(result, "usage", None)
-    outcome = {name: getattr(usage, name, None) for name in _COUNTS if with_counts}
-    outcome |= {name: getattr(result, name, None) for name in ("response_id", "served_model")}
-    reason = getattr(result, "finish_reason", None)
-    if reason is not None:
-        outcome["finish_reason"] = reason.value
-    return {name: value for name, value in outcome.items() if value is not None}

@@ -6,6 +6,7 @@ import attrs
 
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError
+from turnout.providers.protocol import Provider
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.operations.base import Operation
@@ -55,6 +56,16 @@ class CallStatus:
     def model(self) -> ModelConfig | None:
         """The candidate of the newest attempt: once content has arrived, the one that responds."""
         return self._latest.candidate.model if self._latest is not None else None
+
+    @property
+    def provider(self) -> Provider | None:
+        """The provider of the newest attempt."""
+        return self._latest.candidate.provider if self._latest is not None else None
+
+    @property
+    def request(self) -> object:
+        """The request of the caller; None for an operation without one."""
+        return getattr(self._operation, "request", None)
 
     @property
     def committed(self) -> bool:

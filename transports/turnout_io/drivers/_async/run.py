@@ -33,7 +33,7 @@ class RunOwner(Protocol):
     def _wake(self, call: Call) -> None: ...
     def _wake_one_waiter(self) -> None: ...
     def _notify_waiters(self) -> None: ...
-    def _report(self, call: Call, result: object = None) -> None: ...
+    def _report(self, call: Call) -> None: ...
 
 
 class AsyncRun:
@@ -222,7 +222,7 @@ class AsyncRun:
     def _report_trace(self) -> None:
         if not self._trace_reported:
             self._trace_reported = True
-            self._router._report(self.call, self.call.result)
+            self._router._report(self.call)
 
     async def _close_attempt(self, attempt: int) -> None:
         response = self._responses.get(attempt)

@@ -1,7 +1,7 @@
-"""Spans and metrics of OpenTelemetry, made from the trace of each call: `Router.from_env(on_trace=OpenTelemetry())`.
+"""Spans and metrics of OpenTelemetry, made from the trace of each call.
 
-Names follow the GenAI semantic conventions 0.1.0. A span for the call holds a span for each attempt. No span has a
-prompt or an answer. `OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai/dup` adds the metrics under their older names.
+Names follow the GenAI semantic conventions 0.1.0. A span for the call holds a span for each attempt.
+`OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai/dup` adds the metrics and attributes that had other names before.
 
 Only `opentelemetry-api` is needed: the program brings its own SDK.
 """
@@ -29,6 +29,8 @@ from turnout.trace.entries import (
     ResponseStarted,
     Started,
 )
+from turnout_io.drivers.outcome import CallContent
+from turnout_io.otel.content import content_attributes
 
 __all__ = ["OpenTelemetry"]
 
@@ -49,6 +51,20 @@ _TOKENS = {
     "cached_tokens": "cache_read.input_tokens",
     "cache_write_tokens": "cache_write.input_tokens",
     "reasoning_tokens": "reasoning.output_tokens",
+    "audio_prompt_tokens": "audio.input_tokens",
+    "audio_completion_tokens": "audio.output_tokens",
+}
+_COUNTED = tuple(_TOKENS)[:5]  # those that have a metric
+_SETTINGS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_tokens": "max_tokens",
+    "stop": "stop_sequences",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "reasoning_effort": "reasoning.level",
 }
 _NANOSECONDS = 1_000_000_000
 
@@ -57,18 +73,24 @@ class OpenTelemetry:
     """Records every call as spans and metrics. Give it to `on_trace`.
 
     Args:
+        content: Whether spans have the messages, the tools and the answer of a chat. They are private data.
         tracer_provider: Where spans go; by default the global provider of OpenTelemetry.
         meter_provider: Where metrics go; by default the global provider of OpenTelemetry.
         environ: Variables to use instead of the process's environment.
+
+    Attributes:
+        wants_content: True if the router passes the content of each call.
     """
 
     def __init__(
         self,
         *,
+        content: bool = False,
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
+        self.wants_content = content
         self._tracer = trace.get_tracer(_NAME, tracer_provider=tracer_provider)
         meter = metrics.get_meter(_NAME, meter_provider=meter_provider)
         opted = (os.environ if environ is None else environ).get("OTEL_SEMCONV_STABILITY_OPT_IN", "")
@@ -87,23 +109,39 @@ class OpenTelemetry:
         self._embedded_tokens = meter.create_histogram(
             "gen_ai.client.embeddings.operation.input_tokens", "{token}", "Tokens of a call."
         )
-        self._old_duration = self._old_tokens = None
+        self._spent = {
+            ours: meter.create_counter(f"gen_ai.client.inference.usage.{_TOKENS[ours]}", "{token}", "Tokens spent.")
+            for ours in _COUNTED
+        }
+        self._old_duration = self._old_tokens = self._old_first_chunk = None
         if self._with_old:
             self._old_duration = meter.create_histogram("gen_ai.client.operation.duration", "s", "Time of a call.")
             self._old_tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of a call.")
+            self._old_first_chunk = meter.create_histogram(
+                "gen_ai.client.operation.time_to_first_chunk", "s", "Time to the first content of a stream."
+            )
 
-    def __call__(self, record: Trace) -> None:
+    def __call__(self, record: Trace, content: CallContent | None = None) -> None:
         """Record a call that has ended. The span's parent is the span of the caller."""
         if record.started_at is None or not record.entries:
             return
         operation = _OPERATIONS.get(record.operation, record.operation)
-        common = {"gen_ai.operation.name": operation, **_model(record.candidate)}
+        common = {"gen_ai.operation.name": operation, **_model(record.candidate), **_server(record.outcome)}
         ended = record.entries[-1]
         seconds = float(ended.at)
         failure = _failure(record) if isinstance(ended, CallFailed) else None
         found = {**common, **_outcome(record.outcome)}
+        first = _first_content(record)
         if record.operation == "stream":
             found["gen_ai.request.stream"] = True
+            if first is not None:
+                found["gen_ai.response.time_to_first_chunk"] = first
+        if record.from_cache:
+            found["turnout.from_cache"] = True
+        if self._with_old and "cache_write_tokens" in record.outcome:
+            found["gen_ai.usage.cache_creation.input_tokens"] = record.outcome["cache_write_tokens"]
+        if self.wants_content and content is not None:
+            found |= content_attributes(content.request, content.result)
         span = self._tracer.start_span(
             f"{operation} {common['gen_ai.request.model']}",
             kind=trace.SpanKind.CLIENT,
@@ -115,7 +153,10 @@ class OpenTelemetry:
             span.set_status(trace.StatusCode.ERROR, ended.reason if isinstance(ended, CallFailed) else failure)
         self._record_attempts(record, operation, trace.set_span_in_context(span))
         span.end(_nanoseconds(record, seconds))
-        self._record_metrics(record, operation, seconds, {**common, **({"error.type": failure} if failure else {})})
+        labels = {**common, **({"error.type": failure} if failure else {})}
+        if "served_model" in record.outcome:
+            labels["gen_ai.response.model"] = record.outcome["served_model"]
+        self._record_metrics(record, operation, seconds, labels)
 
     def _record_attempts(self, record: Trace, operation: str, parent: Any) -> None:
         spans: dict[int, trace.Span] = {}
@@ -158,9 +199,15 @@ class OpenTelemetry:
         duration.record(seconds, labels)
         if self._old_duration is not None:
             self._old_duration.record(seconds, labels)
-        first = next((entry.at for entry in record.entries if isinstance(entry, FirstContent)), None)
+        first = _first_content(record)
         if record.operation == "stream" and first is not None:
             self._first_chunk.record(first, labels)
+            if self._old_first_chunk is not None:
+                self._old_first_chunk.record(first, labels)
+        if operation == "chat":
+            for ours, counter in self._spent.items():
+                if record.outcome.get(ours):
+                    counter.add(record.outcome[ours], labels)
         for ours, kind in (("prompt_tokens", "input"), ("completion_tokens", "output")):
             count = record.outcome.get(ours)
             if count is None:
@@ -178,6 +225,15 @@ def _model(candidate: str) -> dict[str, Any]:
     return {"gen_ai.provider.name": _PROVIDERS.get(provider, provider), "gen_ai.request.model": model}
 
 
+def _server(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("address", "port")
+    return {f"server.{name}": outcome[f"server_{name}"] for name in names if f"server_{name}" in outcome}
+
+
+def _first_content(record: Trace) -> float | None:
+    return next((entry.at for entry in record.entries if isinstance(entry, FirstContent)), None)
+
+
 def _failure(record: Trace) -> str:
     errors = [entry.error or entry.failure.value for entry in record.entries if isinstance(entry, Failed)]
     return errors[-1] if errors else "_OTHER"
@@ -189,6 +245,12 @@ def _outcome(outcome: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "finish_reason" in outcome:
         found["gen_ai.response.finish_reasons"] = [outcome["finish_reason"]]
+    for ours, value in outcome.get("settings", {}).items():
+        found[f"gen_ai.request.{_SETTINGS[ours]}"] = list(value) if isinstance(value, tuple) else value
+    if "output_type" in outcome:
+        found["gen_ai.output.type"] = outcome["output_type"]
+    if "dimensions" in outcome:
+        found["gen_ai.embeddings.dimension.count"] = outcome["dimensions"]
     for ours, theirs in (("response_id", "id"), ("served_model", "model")):
         if ours in outcome:
             found[f"gen_ai.response.{theirs}"] = outcome[ours]
