@@ -9,20 +9,18 @@ from __future__ import annotations
 import enum
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import eq
 
 import attrs
 
-from turnout.batch.output import OutputHead, read_heads
+from turnout.batch.output import OutputHead, prints_of, read_heads
 
-__all__ = ["ResumeIndex", "RowState", "sort_hashes"]
+__all__ = ["ResumeIndex", "RowState", "all_differ", "sort_hashes"]
 
 SMALL = 400_000
 """Up to so many rows are kept in a set, which is faster; beyond that in a sorted array, which is smaller."""
-
-_MASK = (1 << 63) - 1
 
 
 class RowState(enum.Enum):
@@ -60,6 +58,7 @@ class ResumeIndex:
     superseded: int = attrs.field(default=0, init=False)
     cost: float = attrs.field(default=0.0, init=False)
     _ids: array[int] = attrs.field(factory=lambda: array("q"), init=False, repr=False)
+    _ordered: bool = attrs.field(default=False, init=False, repr=False)
     _marks: array[int] = attrs.field(factory=lambda: array("q"), init=False, repr=False)
     _done: Callable[[int], bool] = attrs.field(default=lambda mark: False, init=False, repr=False)
     _exact: dict[int, _Exact] = attrs.field(factory=dict, init=False, repr=False)
@@ -70,19 +69,16 @@ class ResumeIndex:
         heads, broken = read_heads(block)
         self.broken += broken
         self.rows += len(heads)
-        ids, marks, failures = self._ids, self._marks, self._failures
-        cost = 0.0
-        for head in heads:
-            row = hash(head.custom_id)
-            ids.append(row)
-            own = head.turnout
-            if own is not None and own.cost is not None:
-                cost += own.cost
-            if head.error is None:
-                marks.append(_mark(row, head.print))
-            else:
-                failures[row] = _Exact(head.print, done=False, temporary=head.error.temporary)
-        self.cost += cost
+        self.cost += sum([own.cost for head in heads if (own := head.turnout) is not None and own.cost is not None])
+        self._ids.extend(map(hash, [head.custom_id for head in heads]))
+        answered = [head for head in heads if head.error is None]
+        marks = zip([head.custom_id for head in answered], prints_of(answered), strict=True)
+        self._marks.extend(map(hash, marks))
+        if len(answered) < len(heads):
+            for head in heads:
+                if head.error is not None:
+                    row = hash(head.custom_id)
+                    self._failures[row] = _Exact(head.print, done=False, temporary=head.error.temporary)
 
     def finish(self, reread: Callable[[Callable[[OutputHead], None]], None]) -> None:
         """Note the end of the output.
@@ -90,10 +86,10 @@ class ResumeIndex:
         Args:
             reread: Gives each line once more, in order. It is called only if a row has several lines.
         """
-        ordered = self._ids = sort_hashes(self._ids)
-        repeated = {first for first, second in zip(ordered, islice(ordered, 1, None), strict=False) if first == second}
-        if repeated:
-            self.superseded = sum(map(eq, self._ids, islice(self._ids, 1, None)))
+        if not all_differ(self._ids):
+            ordered = self._sorted_ids()
+            repeated = {one for one, other in zip(ordered, islice(ordered, 1, None), strict=False) if one == other}
+            self.superseded = sum(map(eq, ordered, islice(ordered, 1, None)))
 
             def note(head: OutputHead) -> None:
                 row = hash(head.custom_id)
@@ -117,9 +113,16 @@ class ResumeIndex:
         self._marks = array("q")
 
     def is_done(self, custom_id: str, fingerprint: int) -> bool:
-        """True if this very row is answered: the fast path for a row that was not touched."""
-        row = hash(custom_id)
-        return self._done(_mark(row, fingerprint)) and (not self._exact or self._exact_done(row, fingerprint))
+        """True if this very row is answered."""
+        return self._done(hash((custom_id, fingerprint))) and (
+            not self._exact or self._exact_done(custom_id, fingerprint)
+        )
+
+    def are_done(self, custom_ids: Sequence[str], fingerprints: Sequence[int]) -> list[bool]:
+        """Return the same for many rows: the fast path for rows that were not touched."""
+        if self._exact:
+            return list(map(self.is_done, custom_ids, fingerprints))
+        return list(map(self._done, map(hash, zip(custom_ids, fingerprints, strict=True))))
 
     def state(self, custom_id: str, fingerprint: int) -> RowState:
         """Return the state of a row in the output.
@@ -129,18 +132,25 @@ class ResumeIndex:
         row = hash(custom_id)
         known = self._exact.get(row) or self._failures.get(row)
         if known is None:
-            if self._done(_mark(row, fingerprint)):
+            if self._done(hash((custom_id, fingerprint))):
                 return RowState.DONE
-            at = bisect_left(self._ids, row)
-            return RowState.CHANGED if at < len(self._ids) and self._ids[at] == row else RowState.NEW
+            ids = self._sorted_ids()
+            at = bisect_left(ids, row)
+            return RowState.CHANGED if at < len(ids) and ids[at] == row else RowState.NEW
         if known.print != fingerprint:
             return RowState.CHANGED
         if known.done:
             return RowState.DONE
         return RowState.FAILED if known.temporary else RowState.FINAL
 
-    def _exact_done(self, row: int, fingerprint: int) -> bool:
-        exact = self._exact.get(row)
+    def _sorted_ids(self) -> array[int]:
+        """Return the identities in order. A run whose rows are all answered never needs it."""
+        if not self._ordered:
+            self._ids, self._ordered = sort_hashes(self._ids), True
+        return self._ids
+
+    def _exact_done(self, custom_id: str, fingerprint: int) -> bool:
+        exact = self._exact.get(hash(custom_id))
         return exact is None or (exact.done and exact.print == fingerprint)
 
 
@@ -157,6 +167,9 @@ def sort_hashes(hashes: array[int]) -> array[int]:
     return ordered
 
 
-def _mark(row: int, fingerprint: int) -> int:
-    """Mix an identity and a checksum into one number of 63 bits."""
-    return (row ^ (fingerprint * 0x9E3779B97F4A7C15 & _MASK)) & _MASK
+def all_differ(hashes: array[int]) -> bool:
+    """True if no number is there twice."""
+    if len(hashes) <= SMALL:
+        return len(set(hashes)) == len(hashes)
+    ordered = sort_hashes(hashes)
+    return not any(map(eq, ordered, islice(ordered, 1, None)))

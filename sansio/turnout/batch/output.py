@@ -15,7 +15,7 @@ import msgspec
 
 from turnout.batch.rows import BatchRow
 
-__all__ = ["Answered", "OutputHead", "RowFailure", "encode_output", "read_heads"]
+__all__ = ["Answered", "OutputHead", "RowFailure", "encode_output", "prints_of", "read_heads"]
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -151,6 +151,14 @@ class OutputHead(msgspec.Struct, gc=False):
             return int(own.print, 16) if own is not None else -1
         except ValueError:
             return -1
+
+
+def prints_of(heads: list[OutputHead]) -> list[int]:
+    """Return the checksums of many lines."""
+    try:
+        return [int(head.turnout.print, 16) for head in heads]  # type: ignore[union-attr]
+    except (AttributeError, ValueError):
+        return [head.print for head in heads]
 
 
 _heads: Final = msgspec.json.Decoder(OutputHead)

@@ -86,7 +86,7 @@ class BatchFiles:
         """Return the rows to send, in order. They are read as they are drawn."""
         reader = RowReader(self._settings)
         if self.checked is not None:
-            return pending_rows(self._source, reader, self.checked.pending)
+            return pending_rows(self._source, reader, self.checked.pending, self.checked.answered_blocks)
         return self._piped(reader)
 
     def write(self, row: BatchRow, outcome: Answered | RowFailure) -> None:

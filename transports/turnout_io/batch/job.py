@@ -6,13 +6,13 @@ import itertools
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 
 import attrs
 
-from turnout.batch.index import ResumeIndex, RowState, sort_hashes
+from turnout.batch.index import ResumeIndex, RowState, all_differ, sort_hashes
 from turnout.batch.output import OutputHead, read_heads
 from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered
 from turnout_io.batch.input_file import read_input
@@ -33,6 +33,7 @@ class CheckedInput:
     Attributes:
         rows: Rows in all.
         pending: One byte for each row: 1 if it is to be sent.
+        answered_blocks: For each block of the file its number of rows if all have an id and are answered, else 0.
         done: Rows that are answered.
         failed: Rows that failed before, and are not sent again in this run.
         changed: Rows that are another request than the one that the output answers.
@@ -40,6 +41,7 @@ class CheckedInput:
 
     rows: int = 0
     pending: bytearray = attrs.field(factory=bytearray, repr=False)
+    answered_blocks: list[int] = attrs.field(factory=list, repr=False)
     done: int = 0
     failed: int = 0
     changed: int = 0
@@ -101,20 +103,31 @@ def check_input(
     ids = array("q")
     touched: list[tuple[int, int, str, str]] = []  # row, line, custom_id, key
     line = 1
-    pending, is_done, salt = checked.pending, index.is_done, reader.salt
+    pending, salt = checked.pending, reader.salt
     for block in read_input(path):
         heads = reader.heads(block, line)
+        custom_ids = [head.custom_id for head in heads]
+        flags: list[bool] = []
+        if None not in custom_ids:
+            known = cast("list[str]", custom_ids)
+            ids.extend(map(hash, known))
+            flags = index.are_done(known, reader.prints(heads))
+        if flags and all(flags):
+            pending.extend(bytes(len(flags)))
+            checked.done += len(flags)
+            checked.answered_blocks.append(len(flags))
+            line += block.count(b"\n")
+            continue
+        checked.answered_blocks.append(0)
         lines: dict[int, tuple[int, bytes]] | None = None
         for offset, head in enumerate(heads):
-            custom_id = head.custom_id
-            if custom_id is not None:
-                ids.append(hash(custom_id))
-                fingerprint = head.print(salt)
-                if is_done(custom_id, fingerprint):
-                    pending.append(0)
-                    checked.done += 1
-                    continue
-                row = None
+            if flags and flags[offset]:
+                pending.append(0)
+                checked.done += 1
+                continue
+            row = None
+            if flags:
+                custom_id, fingerprint = head.custom_id or "", head.print(salt)
             else:
                 if lines is None:
                     lines = dict(enumerate(numbered(block, line)))
@@ -140,17 +153,28 @@ def check_input(
     return checked
 
 
-def pending_rows(path: str | os.PathLike[str], reader: RowReader, pending: bytearray) -> Iterator[BatchRow]:
+def pending_rows(
+    path: str | os.PathLike[str], reader: RowReader, pending: bytearray, answered_blocks: Sequence[int] = ()
+) -> Iterator[BatchRow]:
     """Return the rows that are to be sent, in order; the file is read as they are drawn.
 
     Args:
         path: The input.
         reader: A fresh reader, because it counts the rows without an id.
         pending: One byte for each row.
+        answered_blocks: As in `CheckedInput`.
     """
+    if 1 not in pending:
+        return
     position, line = 0, 1
-    for block in read_input(path):
+    for answered, block in itertools.zip_longest(answered_blocks, read_input(path), fillvalue=0):
+        if not isinstance(block, bytes):
+            return  # the file is shorter now
         lines = block.count(b"\n")
+        if answered:
+            position += answered
+            line += lines
+            continue
         for number, text in numbered(block, line):
             if position < len(pending) and pending[position]:
                 yield reader.row(text, number)
@@ -225,10 +249,10 @@ def _is_pending(state: RowState, retry_failed: RetryFailed) -> bool:
 
 
 def _refuse_duplicates(path: str | os.PathLike[str], reader: RowReader, ids: array[int]) -> None:
+    if all_differ(ids):
+        return
     ordered = sort_hashes(ids)
     repeated = {one for one, other in itertools.pairwise(ordered) if one == other}
-    if not repeated:
-        return
     first: dict[str, int] = {}
     line = 1
     for block in read_input(path):
