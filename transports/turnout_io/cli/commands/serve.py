@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import sys
 from collections.abc import Iterable
@@ -35,6 +36,15 @@ def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, en
       turnout serve --sandbox
       turnout serve --config turnout.yaml --listen 127.0.0.1:8080
     """
+    # A search for cycles among the objects of modules finds nothing, and costs a tenth of the start.
+    gc.disable()
+    try:
+        _serve(listen, sandbox, quiet, config, env_file)
+    finally:
+        gc.enable()
+
+
+def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, env_file: str) -> None:
     try:
         from turnout_io.serve.run import build_gateway, run_gateway
     except ModuleNotFoundError as error:
@@ -58,6 +68,8 @@ def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, en
             raise Unusable(_NO_PROVIDER)
 
         def started(addresses: tuple[str, ...]) -> None:
+            gc.freeze()
+            gc.enable()
             for address in addresses:
                 click.echo(f"turnout: serving on {address}", err=True)
             names = [*gateway.endpoints.names.aliases, *gateway.endpoints.names.routes]
