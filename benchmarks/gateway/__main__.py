@@ -5,8 +5,8 @@ CPU, memory, start and latency are compared.
     python -m benchmarks.gateway --litellm PATH/bin/python
 
 PATH is an environment with `litellm[proxy]`. Without it, only the gateway and the bare router are measured. Both
-gateways run as one process, check a key, and have one model for each kind of load. Rounds take turns, and of CPU the
-least round counts, because other work on the machine can only add to it.
+gateways run as one process, check a key, and have one model for each kind of load. Rounds take turns, and of CPU and of
+starts the least counts, because other work on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from benchmarks.server.routes import CALL, paced
 BURST = 1_000
 SLOW_CHUNKS = 10
 SLOW = paced(SLOW_CHUNKS, 500)
+STARTS = 2
+"""How often each gateway is started before the start that serves the load."""
 INTERVAL = 0.5
 """Seconds until the back end sends the first token of a paced stream."""
 
@@ -37,6 +40,7 @@ class Figures:
     """What one gateway needed: CPU in microseconds, memory in MiB, times in seconds."""
 
     start: float = 0.0
+    start_cpu: float = 0.0
     idle: float = 0.0
     after: float = 0.0
     request: list[float] = attrs.field(factory=list)
@@ -75,13 +79,20 @@ def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str
         routes = {
             "call": server.base_url(CALL), "burst": server.base_url(f"burst-{BURST}"), "slow": server.base_url(SLOW),
         }  # fmt: skip
-        gateways = [stack.enter_context(turnout_gateway(routes, folder))]
+        makers: list[Callable[[], AbstractContextManager[Gateway]]] = [partial(turnout_gateway, routes, folder)]
         if python is not None:
-            gateways.append(stack.enter_context(litellm_proxy(python, routes, folder)))
+            makers.append(partial(litellm_proxy, python, routes, folder))
+        starts: list[list[tuple[float, float]]] = [[] for _ in makers]
+        for _ in range(STARTS):
+            for make, found_starts in zip(makers, starts, strict=True):
+                with make() as first:
+                    found_starts.append((first.start, first.start_cpu))
+        gateways = [stack.enter_context(make()) for make in makers]
         driver = stack.enter_context(load())
         bare: Any = stack.enter_context(bare_router())
-        for gateway in gateways:
-            found[gateway.name] = Figures(gateway.start, gateway.memory())
+        for gateway, before in zip(gateways, starts, strict=True):
+            walls, cpus = zip(*before, (gateway.start, gateway.start_cpu), strict=True)
+            found[gateway.name] = Figures(min(walls), min(cpus), gateway.memory())
             driver.run(gateway.port, "call", "call", at_once=1, times=20)
             driver.run(gateway.port, "burst", "stream", at_once=1, times=2)
         alone = found["bare router"] = Figures()
@@ -109,6 +120,7 @@ def _least(values: Sequence[float]) -> float:
 def _rows(figures: Figures) -> list[float]:
     return [
         figures.start,
+        figures.start_cpu,
         figures.idle,
         figures.after,
         _least(figures.request),
@@ -121,6 +133,7 @@ def _rows(figures: Figures) -> list[float]:
 
 LINES = (
     "start to the first answer, s",
+    "CPU of the start, s",
     "memory, idle, MiB",
     "memory, afterwards, MiB",
     "CPU of a request, µs",
