@@ -35,11 +35,12 @@ class Running:
     port: int
     lines: list[str]
     context: ssl.SSLContext | None = None
+    timeout: float = 20
 
     def connect(self) -> http.client.HTTPConnection:
         if self.context is not None:
-            return http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.context)
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            return http.client.HTTPSConnection("localhost", self.port, timeout=self.timeout, context=self.context)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
         connection = self.connect()
