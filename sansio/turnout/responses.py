@@ -114,10 +114,19 @@ class RateWindow(Plain):
 
 @attrs.frozen(kw_only=True)
 class RateLimit(Plain):
-    """The limits that the headers of the response report."""
+    """The limits that the headers of the response report.
+
+    Attributes:
+        requests: Of requests.
+        tokens: Of the tokens of prompts and answers together.
+        input_tokens: Of the tokens of prompts, if they are limited apart.
+        output_tokens: Of the tokens of answers, likewise.
+    """
 
     requests: RateWindow | None = None
     tokens: RateWindow | None = None
+    input_tokens: RateWindow | None = None
+    output_tokens: RateWindow | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -101,11 +101,14 @@ class Dialect:
     def facts(self, model_id: str) -> ModelProfile:
         spec = self.account.spec
         rule, window, tokens = spec.rule(model_id), spec.context_window(model_id), spec.embedding_tokens
-        if rule is None:
-            unknown = window is None and tokens is None
-            return UNKNOWN if unknown else ModelProfile(context_window=window, embedding_tokens=tokens)
+        if rule is None and window is None and tokens is None and not spec.counts_max_tokens:
+            return UNKNOWN
         return ModelProfile(
-            first_content=rule.first_token, context_window=window, embedding_tokens=tokens, prefill=rule.prefill
+            first_content=rule.first_token if rule is not None else None,
+            context_window=window,
+            embedding_tokens=tokens,
+            prefill=rule.prefill if rule is not None else None,
+            counts_max_tokens=spec.counts_max_tokens,
         )
 
     def adapt(self, request: ChatRequest, scopes: tuple[str, ...] = ()) -> ChatRequest:

@@ -119,6 +119,8 @@ ANTHROPIC = ProviderSpec(
         ),
     ),
     context_windows=((r"claude-", 1_000_000),),
+    # It counts output tokens as it produces them. Source: platform.claude.com/docs/en/api/rate-limits.
+    counts_max_tokens=False,
 )
 
 
@@ -163,4 +165,6 @@ BEDROCK = ProviderSpec(
         ModelRule(pattern=r"", unsupported=frozenset({"reasoning_effort"})),
     ),
     context_windows=((r".*\banthropic\.claude-", 1_000_000),),
+    # It reserves `maxTokens` until the end. Source: docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.
+    counts_max_tokens=True,
 )

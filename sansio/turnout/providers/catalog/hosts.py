@@ -207,6 +207,8 @@ GROQ = ProviderSpec(
         ),
         *OPEN_MODELS,
     ),
+    # Its 413 names as "Requested" the prompt with `max_tokens`: maplibre/maplibre-agent-skills, pull request 63.
+    counts_max_tokens=True,
 )
 
 CEREBRAS = ProviderSpec(
@@ -224,6 +226,7 @@ CEREBRAS = ProviderSpec(
         max_tokens="max_completion_tokens", max_temperature=1.5, unsupported=PENALTIES | {"top_k"}
     ),
     models=OPEN_MODELS,
+    counts_max_tokens=True,  # source: inference-docs.cerebras.ai/support/rate-limits, "Token Rate Limiting"
 )
 
 TOGETHER = ProviderSpec(

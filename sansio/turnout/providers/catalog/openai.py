@@ -36,6 +36,9 @@ OPENAI = ProviderSpec(
     ),
     models=OPENAI_MODELS,
     context_windows=OPENAI_CONTEXT_WINDOWS,
+    # Source: developers.openai.com/api/docs/guides/rate-limits. For Azure: "Azure OpenAI 429: token and request rate
+    # limits explained", learn.microsoft.com.
+    counts_max_tokens=True,
 )
 
 AZURE = attrs.evolve(

@@ -186,6 +186,7 @@ class ProviderSpec:
         embedding_tokens: The most tokens in one embedding request.
         base_url_is_host: Whether the vendor's own clients add the path of `base_url` to a base URL without one.
         context_windows: The tokens that prompt and answer share, by pattern; a rule's own number goes first.
+        counts_max_tokens: Whether it takes `max_tokens` for the tokens of the answer when it admits a request.
     """
 
     name: str
@@ -209,6 +210,7 @@ class ProviderSpec:
     embedding_tokens: int | None = None
     base_url_is_host: bool = False
     context_windows: tuple[tuple[str, int], ...] = ()
+    counts_max_tokens: bool = False
     # The rules that were looked for: each call does so several times, and always for the same few models.
     _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 

@@ -50,7 +50,7 @@ _STRUCTURED = {
 # ModelScope's limits are of a day: of the account, and of one model.
 _OF_A_DAY = re.compile(r"modelscope-ratelimit-(?:model-)?requests-remaining\Z")
 _REQUESTS = re.compile(r"(?:model-)?req(?:uests)?\b")
-_TOKENS = re.compile(r"(?:input-|output-)?tokens\b")
+_TOKENS = re.compile(r"(?P<side>input|output)?-?tokens\b")
 
 # A wait in an error's text is believed only if its status is about waiting.
 _WAITING = frozenset({408, 425, 429, 498, 500, 502, 503, 504, 529, None})
@@ -129,8 +129,7 @@ def rate_limit(headers: Headers) -> RateLimit | None:
             tightest[kind] = left, window
     if not tightest:
         return None
-    windows = {kind: window for kind, (_, window) in tightest.items()}
-    return RateLimit(requests=windows.get("requests"), tokens=windows.get("tokens"))
+    return RateLimit(**{kind: window for kind, (_, window) in tightest.items()})
 
 
 # A server sends the same fields with every response, so their names are searched for limits once.
@@ -146,7 +145,9 @@ def _usual_limits(names: tuple[str, ...]) -> tuple[str, ...] | None:
     limits: dict[str, str] = {}
     for name, (of, what) in _limits_among(names).items():
         kind = _kind_of(of)
-        if what == "structured" or of == "ietf" or (kind is not None and limits.setdefault(kind, of) != of):
+        if what == "structured" or of == "ietf" or kind in ("input_tokens", "output_tokens"):
+            return None
+        if kind is not None and limits.setdefault(kind, of) != of:
             return None
         if kind is not None:
             found[kind, what] = name
@@ -262,7 +263,8 @@ def _kind_of(of: str) -> str | None:
         return "tokens" if "token" in of else "requests"
     if not of or _REQUESTS.match(of):
         return "requests"
-    return "tokens" if _TOKENS.match(of.replace("_", "-")) else None
+    match = _TOKENS.match(of.replace("_", "-"))
+    return None if match is None else f"{match['side']}_tokens" if match["side"] else "tokens"
 
 
 def _seconds_until(text: str, headers: Headers) -> float | None:

@@ -16,6 +16,7 @@ from turnout.routing.policy.decisions import GiveUp, WaitUntil
 from turnout.routing.policy.settings import Policy
 from turnout.routing.state.budgets import Spending
 from turnout.routing.state.candidate import Candidate
+from turnout.routing.state.limits import Amounts
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, BlockedCandidates, Waiter
 
@@ -153,12 +154,12 @@ class CandidateSelector(Waiter):
 
     # -- as the scheduler sees it -----------------------------------------------------------------------------------
 
-    def tokens_for(self, index: int) -> int:
+    def amounts_for(self, index: int) -> Amounts:
         candidate = self.candidates[index]
         prompt, completion = self.operation.next_tokens(candidate)
-        if completion and not candidate.state.profile.counts_max_tokens:
+        if candidate.model.max_tokens is None or not candidate.state.profile.counts_max_tokens:
             completion = candidate.state.usual_completion(completion)
-        return prompt + completion
+        return Amounts.of(prompt, completion)
 
     def spending_of(self, index: int) -> Spending | None:
         budgets = self.scheduler.budgets

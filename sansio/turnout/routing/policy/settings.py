@@ -96,11 +96,15 @@ class Limit(CheckedFields):
         requests_per_minute: In any 60 seconds.
         tokens_per_minute: In any 60 seconds: tokens of prompt and response. They are estimated before an attempt, and
             corrected by its usage.
+        input_tokens_per_minute: Tokens of prompts alone, for providers that count them apart.
+        output_tokens_per_minute: Tokens of responses alone, likewise.
     """
 
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
     requests_per_minute: int | None = attrs.field(default=None, validator=integer(1))
     tokens_per_minute: int | None = attrs.field(default=None, validator=integer(1))
+    input_tokens_per_minute: int | None = attrs.field(default=None, validator=integer(1))
+    output_tokens_per_minute: int | None = attrs.field(default=None, validator=integer(1))
 
 
 @attrs.frozen(kw_only=True)

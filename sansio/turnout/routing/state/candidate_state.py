@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from turnout.chat import RateLimit
 from turnout.providers.protocol import ModelProfile
 from turnout.routing.policy.decisions import Blocked
 from turnout.routing.policy.settings import Limit, Policy
@@ -16,7 +17,7 @@ from turnout.routing.state.breaker import Breaker, BreakerState
 from turnout.routing.state.congestion import Congestion
 from turnout.routing.state.latency import Latency
 from turnout.routing.state.limiter import InLine, Limiter
-from turnout.routing.state.limits import ProviderRateLimit
+from turnout.routing.state.limits import ONE_REQUEST, UNITS, Amounts, ProviderRateLimit
 from turnout.routing.state.pace import Pace
 
 __all__ = ["CandidateState", "Health", "health_of"]
@@ -44,7 +45,7 @@ class Attempt(Protocol):
 class Applicant(InLine, Protocol):
     """A call that wants to start an attempt (`turnout.routing.state.waiter.Waiter`)."""
 
-    def tokens_for(self, index: int) -> int: ...
+    def amounts_for(self, index: int) -> Amounts: ...
 
 
 @attrs.define(eq=False)
@@ -58,8 +59,8 @@ class CandidateState:
         profile: What its provider knows about the model.
         latency: How long it takes.
         settings: The policy of the router.
-        requests: The provider's own limit of requests, from its response headers.
-        tokens: The provider's own limit of tokens, from its response headers.
+        reported: The provider's own limits from its response headers, in the order of `UNITS`.
+        reported_until: When the last of them is not believed any more.
         pace: How many requests it takes after it refused some.
         congestion: How many attempts it serves quickly.
         counts_tokens: True if a configured limit on tokens counts its attempts.
@@ -72,8 +73,8 @@ class CandidateState:
     profile: ModelProfile = ModelProfile()
     latency: Latency = attrs.field(factory=Latency)
     settings: Policy = attrs.field(factory=Policy)
-    requests: ProviderRateLimit = attrs.field(init=False)
-    tokens: ProviderRateLimit = attrs.field(init=False)
+    reported: tuple[ProviderRateLimit, ...] = attrs.field(init=False)
+    reported_until: float = attrs.field(init=False)
     pace: Pace = attrs.field(factory=Pace, init=False)
     congestion: Congestion = attrs.field(factory=Congestion, init=False)
     silent: dict[Attempt, float] = attrs.field(factory=dict, init=False)
@@ -83,8 +84,7 @@ class CandidateState:
     counts_tokens: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.requests = ProviderRateLimit(self.settings.max_learned_wait)
-        self.tokens = ProviderRateLimit(self.settings.max_learned_wait)
+        self._forget_reported()
         self.counts_tokens = any(limiter.counts_tokens for limiter in self.limiters)
 
     def update(self, policy: Policy, limit: Limit) -> None:
@@ -103,16 +103,16 @@ class CandidateState:
         The outermost limiter decides. Limits are checked before rests: a candidate that should rest may be tried
         nevertheless, one at its limit never.
         """
-        tokens: int | None = None
+        amounts: Amounts | None = None
         for limiter in self.limiters:
             if len(limiter.held) >= limiter.slots:
                 wait = limiter.slot_wait(now)
                 if wait > 0:
                     return Blocked("at_capacity", wait, limiter.label(now)), limiter
             if limiter.has_quotas:
-                if limiter.counts_tokens and tokens is None:
-                    tokens = waiter.tokens_for(index)
-                wait = limiter.wait(tokens or 0, now)
+                if limiter.counts_tokens and amounts is None:
+                    amounts = waiter.amounts_for(index)
+                wait = limiter.wait(amounts or ONE_REQUEST, now)
                 if wait > 0:
                     return Blocked("rate_limited", wait, limiter.label(now)), limiter
             if limiter.line and limiter.is_behind(waiter):
@@ -121,10 +121,9 @@ class CandidateState:
         if now < self.breaker.paced_until:
             return Blocked("paced", self.breaker.paced_until - now, f"{self.key}, as its provider asks"), own
         wait = 0.0
-        if now < self.requests.until:
-            wait = self.requests.wait(1, now)
-        if now < self.tokens.until:
-            wait = max(wait, self.tokens.wait(waiter.tokens_for(index) if tokens is None else tokens, now))
+        if now < self.reported_until:
+            amounts = amounts or waiter.amounts_for(index)
+            wait = max(limit.wait(amount, now) for limit, amount in zip(self.reported, amounts, strict=True))
         advice = self.pace.may_ask_anyway(now)
         if wait > 0:
             return Blocked("paced", wait, f"{self.key}, as its provider reports it", advice=advice), own
@@ -183,10 +182,25 @@ class CandidateState:
         """End the cooldown and the break, and forget the learnt limits."""
         self.breaker.lift()
         self.pace.lift()
-        self.requests = ProviderRateLimit(self.settings.max_learned_wait)
-        self.tokens = ProviderRateLimit(self.settings.max_learned_wait)
+        self._forget_reported()
         self.congestion = Congestion()
         self.silent.clear()
+
+    # -- limits that the provider reports ---------------------------------------------------------------------------
+
+    def _forget_reported(self) -> None:
+        self.reported = tuple(ProviderRateLimit(self.settings.max_learned_wait) for _ in UNITS)
+        self.reported_until = -math.inf
+
+    def record_reported(self, limits: RateLimit, at: float) -> None:
+        """Take over the limits in response headers that arrived at `at`."""
+        others = self.in_flight - 1
+        # Responses in flight have yet to take about half of their tokens, if these count as they are produced.
+        output = 0.0 if self.profile.counts_max_tokens else others * (self._usual_completion or 0) / 2
+        windows = (limits.requests, limits.tokens, limits.input_tokens, limits.output_tokens)
+        for limit, window, in_flight in zip(self.reported, windows, (others, 0, 0, output), strict=True):
+            limit.update(window, at, in_flight)
+        self.reported_until = max(limit.until for limit in self.reported)
 
     # -- tokens of responses ----------------------------------------------------------------------------------------
 
@@ -216,7 +230,7 @@ class CandidateState:
     def is_idle(self, now: float) -> bool:
         """True if nothing runs or waits here and no limit, cooldown or open breaker must be remembered."""
         own = self.limiters[2]
-        paced = now < self.requests.until or now < self.tokens.until or self.pace.is_known
+        paced = now < self.reported_until or self.pace.is_known
         held = own.in_flight or own.limit != Limit() or own.head is not None
         return not (paced or held or self.breaker.consecutive_opens or self.breaker.blocked_by(now))
 

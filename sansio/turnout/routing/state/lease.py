@@ -6,13 +6,13 @@ import random
 
 import attrs
 
-from turnout.chat import RateLimit
+from turnout.chat import RateLimit, Usage
 from turnout.failures import FailureClass
 from turnout.routing.policy.classify import Action, Rule
 from turnout.routing.state.budgets import BudgetReservation
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.limiter import Limiter, Reservation
-from turnout.routing.state.limits import Booking
+from turnout.routing.state.limits import Amounts, Booking, ProviderRateLimit
 
 __all__ = ["Lease"]
 
@@ -43,7 +43,7 @@ class Lease:
         streams: True if the response arrives as a stream.
         reservations: Its shares of the rate limits.
         learnt_request: Its share of the requests that the candidate's provider accepts a minute.
-        reported: Its shares of the requests and tokens that the provider reported as left.
+        reported: Its shares of the amounts that the provider reported as left.
         first_content_at: When its first content arrived.
         money: What it has reserved of budgets.
         lines: The calls that wait for this money.
@@ -56,14 +56,14 @@ class Lease:
     streams: bool = True
     reservations: list[Reservation] = attrs.field(factory=list, init=False)
     learnt_request: Booking | None = attrs.field(default=None, init=False)
-    reported: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
+    reported: list[tuple[ProviderRateLimit, float]] = attrs.field(factory=list, init=False)
     first_content_at: float | None = attrs.field(default=None, init=False)
     money: list[BudgetReservation] = attrs.field(factory=list, init=False)
     lines: tuple[Limiter, ...] = attrs.field(default=(), init=False)
     cost: float | None = attrs.field(default=None, init=False)
     _limits_recorded: bool = attrs.field(default=False, init=False)
     _outcome_recorded: bool = attrs.field(default=False, init=False)
-    _tokens_used: int | None = attrs.field(default=None, init=False)
+    _used: Usage | None = attrs.field(default=None, init=False)
 
     @property
     def limiters(self) -> tuple[Limiter, ...]:
@@ -75,22 +75,22 @@ class Lease:
         """True if a half-open breaker let this attempt through, and is still open."""
         return self.state.breaker.is_probe(self)
 
-    def acquire(self, tokens: int) -> None:
-        """Take the slots of the attempt, and its shares of the rate limits, for a request of so many tokens."""
+    def acquire(self, amounts: Amounts) -> None:
+        """Take the slots of the attempt, and its shares of the rate limits, for a request that takes so much."""
         state, now = self.state, self.started
         state.breaker.attempt_started(self, now)
         state.silent[self] = now
         if state.settings.learn_limits:
             self.learnt_request = state.pace.take(now)
-        if now < state.requests.until:
-            self.reported = state.requests.take(1, now), 0.0
-        if now < state.tokens.until:
-            self.reported = self.reported[0], state.tokens.take(tokens, now)
+        if now < state.reported_until:
+            self.reported += [
+                (limit, limit.take(amount, now)) for limit, amount in zip(state.reported, amounts, strict=True)
+            ]
         for limiter in state.limiters:
             if limiter.is_simple:
                 limiter.held.add(self)
                 continue
-            reservation = limiter.acquire(self, tokens, now)
+            reservation = limiter.acquire(self, amounts, now)
             if reservation is not None:
                 self.reservations.append(reservation)
 
@@ -112,25 +112,18 @@ class Lease:
             state = self.state
             if not state.settings.learn_limits:
                 return
-            state.requests.update(limits.requests, at, state.in_flight - 1)
-            state.tokens.update(limits.tokens, at, 0)
+            state.record_reported(limits, at)
             window = limits.requests
             if window is not None and window.remaining is not None and window.limit is not None:
                 state.pace.reported(window.remaining, window.limit, at)
 
-    def record_success(self, now: float, *, total_tokens: int | None, completion_tokens: int | None) -> None:
-        """Record that the response is complete.
-
-        Args:
-            now: Monotonic seconds.
-            total_tokens: The tokens of prompt and response, if the usage reports them.
-            completion_tokens: Those of the response.
-        """
-        state = self.state
+    def record_success(self, now: float, usage: Usage) -> None:
+        """Record that the response is complete, and the tokens that it took."""
+        state, completion_tokens = self.state, usage.completion_tokens
         if not self._outcome_recorded:
             self._outcome_recorded = True
             state.breaker.record_success(self, now, started=self.started)
-        self._tokens_used = total_tokens
+        self._used = usage
         if completion_tokens is not None:
             state.record_completion(completion_tokens)
         if self.first_content_at is None:
@@ -180,15 +173,15 @@ class Lease:
         self._outcome_recorded = True
         self.state.silent.pop(self, None)
         if not sent:
-            self.state.requests.give_back(self.reported[0])
-            self.state.tokens.give_back(self.reported[1])
-            self.reported = (0.0, 0.0)
+            while self.reported:
+                limit, taken = self.reported.pop()
+                limit.give_back(taken)
             if self.learnt_request is not None:
                 self.state.pace.give_back(self.learnt_request)
                 self.learnt_request = None
         self.state.breaker.forget_probe(self)
         while self.reservations:
-            self.reservations.pop().adjust(self._tokens_used, refund=not sent)
+            self.reservations.pop().adjust(self._used, refund=not sent)
         while self.money:
             self.money.pop().settle(self.cost if sent else 0.0, now)
         for limiter in self.state.limiters:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import attrs
 
 from turnout._utils.names import NameTable, vendor_of
+from turnout.chat import Usage
 from turnout.routing.policy.settings import Limit
 from turnout.routing.state.limits import (
+    UNITS,
+    Amounts,
     Booking,
     LeasedQuota,
     Quota,
@@ -72,8 +75,7 @@ class Limiter:
     is_simple: bool = attrs.field(init=False)
     line: list[tuple[tuple[float, int], InLine]] = attrs.field(factory=list, init=False)
     stalled: dict[Limiter, None] = attrs.field(factory=dict, init=False)
-    _requests: Quota | None = attrs.field(default=None, init=False)
-    _tokens: Quota | None = attrs.field(default=None, init=False)
+    _quotas: dict[int, Quota] = attrs.field(factory=dict, init=False)  # by the index of their unit
     _shared_slots: Slots | None = attrs.field(default=None, init=False)
     _left: int = attrs.field(default=0, init=False)  # entries of the line after their calls have left it
 
@@ -83,23 +85,22 @@ class Limiter:
         if limit.max_concurrency is not None and self.make_slots is not None:
             self._shared_slots = self.make_slots(self.name, limit.max_concurrency)
             self.slots = 0
-        if limit.requests_per_minute is not None:
-            self._requests = self.make_quota(self.name, "requests", limit.requests_per_minute)
-        if limit.tokens_per_minute is not None:
-            self._tokens = self.make_quota(self.name, "tokens", limit.tokens_per_minute)
-        self.counts_tokens = self._tokens is not None
-        self.has_quotas = self.counts_tokens or self._requests is not None
+        for index, unit in enumerate(UNITS):
+            per_minute: int | None = getattr(limit, f"{unit}_per_minute")
+            if per_minute is not None:
+                self._quotas[index] = self.make_quota(self.name, unit, per_minute)
+        self.has_quotas = bool(self._quotas)
+        self.counts_tokens = any(self._quotas)  # the index of "requests" is 0
         self.is_simple = not self.has_quotas and self._shared_slots is None
 
     def update(self, limit: Limit) -> None:
         """Take over another limit. Requests and tokens of the last minute still count."""
         if limit == self.limit:
             return
-        requests, tokens = self._requests, self._tokens
-        self.limit = limit
-        self._requests = self._tokens = self._shared_slots = None
+        before, self.limit = self._quotas, limit
+        self._quotas, self._shared_slots = {}, None
         self.__attrs_post_init__()
-        self._requests, self._tokens = _kept(requests, self._requests), _kept(tokens, self._tokens)
+        self._quotas = {index: _kept(before.get(index), quota) for index, quota in self._quotas.items()}
 
     # -- slots and rate limits --------------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class Limiter:
 
     def label(self, now: float) -> str:
         """Return the name of the limit for a trace, with a note about its present state."""
-        for quota in (self._requests, self._tokens):
+        for quota in self._quotas.values():
             if isinstance(quota, LeasedQuota):
                 return f"{self.name} ({quota.note(now)})"
         return self.name
@@ -143,18 +144,15 @@ class Limiter:
             return
         if self._shared_slots is not None and self.is_full():
             self._shared_slots.wait(now)
-        for quota in (self._requests, self._tokens):
+        for quota in self._quotas.values():
             if isinstance(quota, LeasedQuota):
                 quota.expect(min(waiting - 1, MOST_EXPECTED), now)
 
-    def wait(self, tokens: int, now: float) -> float:
-        """Return the seconds until a request of so many tokens fits into the rate limits."""
-        wait = self._requests.wait(1, now) if self._requests is not None else 0.0
-        if self._tokens is not None:
-            wait = max(wait, self._tokens.wait(tokens, now))
-        return wait
+    def wait(self, amounts: Amounts, now: float) -> float:
+        """Return the seconds until a request that takes so much fits into the rate limits."""
+        return max((quota.wait(amounts[index], now) for index, quota in self._quotas.items()), default=0.0)
 
-    def acquire(self, attempt: object, tokens: int, now: float) -> Reservation | None:
+    def acquire(self, attempt: object, amounts: Amounts, now: float) -> Reservation | None:
         """Take a slot for this attempt until it is released, and its share of the rate limits.
 
         Returns:
@@ -165,13 +163,8 @@ class Limiter:
             self._shared_slots.acquire(attempt, now)
         if not self.has_quotas:
             return None
-        return Reservation(
-            self._requests,
-            self._requests.take(1, now) if self._requests is not None else None,
-            self._tokens,
-            self._tokens.take(tokens, now) if self._tokens is not None else None,
-            tokens,
-        )
+        taken = [(index, quota, quota.take(amounts[index], now)) for index, quota in self._quotas.items()]
+        return Reservation(taken, amounts)
 
     def release(self, attempt: object) -> None:
         self.held.discard(attempt)
@@ -229,28 +222,26 @@ class Limiter:
 class Reservation:
     """The share of one limiter's rate limits that an attempt took."""
 
-    _requests: Quota | None
-    _request: Booking | None
-    _tokens: Quota | None
-    _estimate: Booking | None
-    _estimated: int
+    _taken: list[tuple[int, Quota, Booking]]
+    _amounts: Amounts
 
-    def adjust(self, used: int | None, *, refund: bool) -> None:
+    def adjust(self, used: Usage | None, *, refund: bool) -> None:
         """Correct the share after the attempt.
 
         Args:
-            used: The tokens that the attempt took, if they are known.
+            used: The tokens that the attempt took; None if they are not known.
             refund: True if the attempt does not count at all.
         """
-        if refund and self._request is not None and self._requests is not None:
-            self._requests.correct(self._request, -1)
-        if self._estimate is not None and self._tokens is not None:
-            used = 0 if refund else used
-            if used is not None:
-                self._tokens.correct(self._estimate, used - self._estimated)
+        known: Sequence[int | None] = (0, 0, 0, 0)
+        if not refund:
+            known = (None, used.total_tokens, used.prompt_tokens, used.completion_tokens) if used is not None else ()
+        for index, quota, booking in self._taken if known else ():
+            amount = known[index]
+            if amount is not None:
+                quota.correct(booking, amount - self._amounts[index])
 
 
-def _kept(old: Quota | None, new: Quota | None) -> Quota | None:
+def _kept(old: Quota | None, new: Quota) -> Quota:
     """Return the old window with the new limit, because attempts in flight still correct their shares of it."""
     if isinstance(old, SlidingWindow) and isinstance(new, SlidingWindow):
         old.limit = new.limit

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args, runtime_checkable
 
 import attrs
 
 from turnout.chat import RateWindow
 
 __all__ = [
+    "ONE_REQUEST",
+    "UNITS",
+    "Amounts",
     "Booking",
     "LeasedQuota",
     "ProviderRateLimit",
@@ -70,9 +73,27 @@ class Quota(Protocol):
         ...
 
 
-QuotaUnit: TypeAlias = Literal["requests", "tokens"]
+QuotaUnit: TypeAlias = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+UNITS: tuple[QuotaUnit, ...] = get_args(QuotaUnit)
 # Makes the quota for a configured limit: (name of the provider or candidate, unit, amount per minute).
 QuotaFactory: TypeAlias = Callable[[str, QuotaUnit, float], Quota]
+
+
+class Amounts(NamedTuple):
+    """How much of each unit one request takes; the fields are in the order of `UNITS`."""
+
+    requests: int
+    tokens: int
+    input_tokens: int
+    output_tokens: int
+
+    @classmethod
+    def of(cls, prompt: int, completion: int) -> Amounts:
+        """Return the amounts of one request with so many tokens."""
+        return cls(1, prompt + completion, prompt, completion)
+
+
+ONE_REQUEST = Amounts(1, 0, 0, 0)
 
 
 @runtime_checkable
@@ -185,7 +206,7 @@ class ProviderRateLimit:
     _reported_at: float = -math.inf
     _refill: float = 0.0  # a second, if the window is filled up evenly
 
-    def update(self, window: RateWindow | None, reported_at: float, in_flight: int) -> None:
+    def update(self, window: RateWindow | None, reported_at: float, in_flight: float) -> None:
         """Take over the values of response headers that arrived at `reported_at`.
 
         Values of an older response are ignored, even if that response ends later.
@@ -193,7 +214,7 @@ class ProviderRateLimit:
         Args:
             window: The values of the headers.
             reported_at: Monotonic seconds.
-            in_flight: How many other attempts the provider may not have counted yet.
+            in_flight: The amount that other attempts take, and that the provider may not have counted yet.
         """
         if window is None or window.remaining is None or window.reset is None or window.reset <= 0:
             return

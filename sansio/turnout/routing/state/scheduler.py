@@ -239,7 +239,7 @@ class Scheduler:
             before = lease.state.breaker.rests
             if lease.first_content_at is None:
                 self._throttle.count_answer(now)
-            lease.record_success(now, total_tokens=usage.total_tokens, completion_tokens=usage.completion_tokens)
+            lease.record_success(now, usage)
             lease.record_rate_limit(limits, reported_at)
             if self.shared is not None:
                 self.shared.publish(lease.state.key, lease.state.breaker, before, now)

@@ -12,6 +12,7 @@ from turnout.routing.state.budgets import Spending
 from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter
+from turnout.routing.state.limits import ONE_REQUEST, Amounts
 
 __all__ = ["Admitted", "BlockedCandidates", "Refused", "Waiter"]
 
@@ -87,8 +88,8 @@ class Waiter:
         """True if there are candidates that were not looked up."""
         return False
 
-    def tokens_for(self, index: int) -> int:
-        """Return how many tokens the next request to this candidate may take, prompt and response."""
+    def amounts_for(self, index: int) -> Amounts:
+        """Return how much of each limit the next request to this candidate may take."""
         raise NotImplementedError
 
     def spending_of(self, index: int) -> Spending | None:
@@ -110,11 +111,11 @@ class Waiter:
         The call has the lease before anything is taken, so that all of it can be released if this is interrupted.
         """
         state = self.candidates[index].state
-        counts = state.counts_tokens or now < state.tokens.until
-        tokens = self.tokens_for(index) if counts else 0
+        counts = state.counts_tokens or now < state.reported_until
+        amounts = self.amounts_for(index) if counts else ONE_REQUEST
         lease = Lease(state, now, self.leases, self.streams)
         self.leases.append(lease)
-        lease.acquire(tokens)
+        lease.acquire(amounts)
         spending = self.spending_of(index)
         if spending is not None:
             spending.reserve(lease, now)

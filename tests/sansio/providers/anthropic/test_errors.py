@@ -128,7 +128,9 @@ def test_limits_are_told_with_the_answer() -> None:
     limits = exchange.result.rate_limit
     assert limits is not None
     assert limits.requests == RateWindow(limit=50, remaining=49, reset=30)
-    assert limits.tokens == RateWindow(limit=100, remaining=20, reset=30)  # the one that is nearest to its end
+    assert limits.input_tokens == RateWindow(limit=1000, remaining=900, reset=30)
+    assert limits.output_tokens == RateWindow(limit=100, remaining=20, reset=30)
+    assert limits.tokens is None
 
 
 def test_an_error_names_its_request_and_no_key() -> None:

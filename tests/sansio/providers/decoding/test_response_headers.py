@@ -103,7 +103,7 @@ TABLE: list[tuple[str, dict[str, str], Window | None, Window | None]] = [
             "anthropic-ratelimit-output-tokens-reset": "2026-02-18T22:00:00Z",
         },
         (1000, 999, 1.0),
-        (450000, 1000, 59.0),
+        (540000, 500000, 9.0),
     ),
     (
         "anthropic",  # at its OpenAI-shaped endpoint

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.chat import ChatRequest, RateWindow
+from turnout.chat import ChatRequest, RateWindow, Usage
 from turnout.http import HttpRequest
 from turnout.providers import create
 from turnout.routing.call.operations import Stream
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
 from turnout.routing.state.limiter import Limiter
-from turnout.routing.state.limits import ProviderRateLimit, SlidingWindow
+from turnout.routing.state.limits import Amounts, ProviderRateLimit, SlidingWindow
 from turnout.simulation import Script, Simulation
 
 # Sums of these are exact in binary, so that no rounding blurs the edges.
@@ -105,21 +105,24 @@ def test_a_reset_is_believed_for_a_minute(reset: float) -> None:
 def test_what_cancelled_and_failed_calls_took_is_given_back(attempts: list[tuple[bool, int | None, bool]]) -> None:
     gate = Limiter("p", Limit(max_concurrency=3, requests_per_minute=10**6, tokens_per_minute=10**9))
     used = count = 0
+    amounts = Amounts.of(30, 70)
     for brought_something, tokens, _ in attempts:
         attempt = object()
-        ticket = gate.acquire(attempt, 100, 0.0)
+        ticket = gate.acquire(attempt, amounts, 0.0)
         assert ticket is not None
         assert gate.in_flight == 1
         gate.release(attempt)
-        ticket.adjust(tokens, refund=not brought_something)
+        usage = Usage(prompt_tokens=tokens, completion_tokens=0) if tokens is not None else None
+        ticket.adjust(usage, refund=not brought_something)
         if brought_something:
             count += 1
             used += tokens if tokens is not None else 100
     assert gate.in_flight == 0
-    assert isinstance(gate._requests, SlidingWindow)
-    assert gate._requests.taken(0.0) == count
-    assert isinstance(gate._tokens, SlidingWindow)
-    assert gate._tokens.taken(0.0) == used
+    requests, tokens_of_both = gate._quotas[0], gate._quotas[1]
+    assert isinstance(requests, SlidingWindow)
+    assert requests.taken(0.0) == count
+    assert isinstance(tokens_of_both, SlidingWindow)
+    assert tokens_of_both.taken(0.0) == used
 
 
 def test_what_a_head_says_holds_from_the_first_content_on() -> None:

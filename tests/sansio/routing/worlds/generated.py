@@ -20,6 +20,7 @@ LIMITS = st.builds(
     max_concurrency=st.sampled_from([None, 1, 2]),
     requests_per_minute=st.sampled_from([None, 1, 3]),
     tokens_per_minute=st.sampled_from([None, 2100]),
+    output_tokens_per_minute=st.sampled_from([None, None, 1500]),
 )
 BREAKERS = st.sampled_from(
     [

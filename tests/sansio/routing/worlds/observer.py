@@ -167,6 +167,9 @@ class Observer:
                         recent += mine.opened > now - 60.0 and (going or mine.number in self._contents(call))
             assert limit.max_concurrency is None or on <= limit.max_concurrency, f"{key} is over its limit"
             assert limit.requests_per_minute is None or recent <= limit.requests_per_minute, f"{key} is asked too often"
+            # No answer of these worlds says what it took, so each counts as the 1,000 tokens that it was taken for.
+            for most in (limit.tokens_per_minute, limit.output_tokens_per_minute):
+                assert most is None or recent <= most // 1000, f"{key} is asked for too many tokens"
 
     def _rested(self, call: Call, started: Started, now: float) -> None:
         """With a breaker that opens at the first failure it is plain when a candidate must be left alone."""
@@ -202,6 +205,8 @@ class Observer:
             if other is call or other.finished or other.selector.answer is not None or not entries:
                 continue
             waits = isinstance(entries[-1], Queued) and other.selector.is_queued
+            # One that began to wait at this very moment may have come after this call was let in.
+            waits = waits and self._when(other, entries[-1].at) < round(now, 5)
             mine = [entry for entry in call.trace.entries if isinstance(entry, Queued)]
             turn = self._turn(call, mine[-1].at if mine else 0.0)
             for left in other._plan.left if waits else ():

@@ -29,7 +29,7 @@ from turnout.routing.policy.settings import Policy
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter
-from turnout.routing.state.limits import SlidingWindow
+from turnout.routing.state.limits import Amounts, SlidingWindow
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, Waiter
 from turnout.simulation import Simulation
@@ -68,6 +68,11 @@ def a_place_too_many_is_given(patch: pytest.MonkeyPatch) -> None:
 @bug("asked too often")
 def the_minute_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SlidingWindow, "wait", lambda self, amount, now: 0.0)
+
+
+@bug("asked for too many tokens")
+def the_tokens_of_answers_are_not_counted_apart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Amounts, "of", classmethod(lambda cls, prompt, completion: cls(1, prompt + completion, prompt, 0)))
 
 
 @bug("overrun the deadline")
