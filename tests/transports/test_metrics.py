@@ -69,6 +69,7 @@ def test_a_call_that_failed_has_its_error_and_no_fallback(sandbox: Sandbox) -> N
 
 
 def test_a_stream_that_is_closed_early_is_cancelled(sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(stall=30.0, after_tokens=1), Fault())  # else the whole stream may arrive at once
     metrics = Metrics()
     with router_of(sandbox, metrics) as router:
         with router.stream("openai/gpt-4o-mini", SECRET) as stream:

@@ -143,8 +143,6 @@ class _Run:
                     report.restarts += 1
                 case AttemptCompleted():
                     last = entry.attempt
-                    if entry.cost is not None:
-                        report.cost = (report.cost or 0.0) + entry.cost
                 case Answered():
                     report.answered += 1
                     report.candidates[entry.candidate].answered += 1
@@ -155,6 +153,8 @@ class _Run:
                         self._first.append(min(content.values()))
                 case _:
                     pass
+        if trace.cost is not None:
+            report.cost = (report.cost or 0.0) + trace.cost
         if outcome.error is not None:
             report.errors[type(outcome.error).__name__] += 1
             span.failed += 1

@@ -36,8 +36,9 @@ class AttemptSummary:
         status: The HTTP status.
         reason: Why it failed or was cancelled.
         roles: The special roles of the attempt: `hedge`, `probe` or `forced`.
-        tokens: Of prompt and response, if the usage reports them.
+        tokens: Of prompt and response.
         cost: Of these tokens, if there is a price.
+        estimated: True if the tokens are an estimate.
     """
 
     number: int
@@ -52,6 +53,11 @@ class AttemptSummary:
     roles: tuple[str, ...] = ()
     tokens: int | None = None
     cost: float | None = None
+    estimated: bool = False
+
+    def take_spent(self, entry: AttemptCompleted | AttemptCancelled | Failed) -> None:
+        """Take the tokens and the cost of the entry that ended the attempt."""
+        self.tokens, self.cost, self.estimated = entry.tokens, entry.cost, entry.estimated
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -77,13 +83,15 @@ def summarize_attempts(trace: Trace) -> tuple[AttemptSummary, ...]:
                 attempt.ended, attempt.outcome = entry.at, "failed"
                 attempt.status = entry.status if entry.status is not None else attempt.status
                 attempt.reason = ", ".join(filter(None, (entry.failure.value, entry.code)))
+                attempt.take_spent(entry)
             case StreamBroke():
                 attempt.ended, attempt.outcome = entry.at, "broke"
             case AttemptCompleted():
                 attempt.ended, attempt.outcome = entry.at, "answered"
-                attempt.tokens, attempt.cost = entry.tokens, entry.cost
+                attempt.take_spent(entry)
             case AttemptCancelled():
                 attempt.ended, attempt.outcome, attempt.reason = entry.at, "cancelled", entry.reason
+                attempt.take_spent(entry)
             case _:
                 pass
     return tuple(attempts.values())

@@ -16,6 +16,7 @@ from turnout.failures import FailureClass, Phase, Timer
 __all__ = [
     "CANCELLED",
     "NO_LARGER",
+    "SPENDING",
     "Answered",
     "AttemptCancelled",
     "AttemptCompleted",
@@ -165,6 +166,9 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         timer: The timer that ran out; "deadline" if the call's own deadline passed.
         seconds: The time that it was set to.
         reused: A kept-alive connection was silent before the first byte of the response.
+        tokens: Of prompt and response, as far as the provider probably counts them.
+        cost: Of these tokens, if there is a price.
+        estimated: The tokens are an estimate.
     """
 
     kind: ClassVar[str] = "failed"
@@ -181,6 +185,9 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     timer: Timer | None = None
     seconds: float | None = None
     reused: bool = False
+    tokens: int | None = None
+    cost: float | None = None
+    estimated: bool = False
 
 
 class Retrying(msgspec.Struct, frozen=True, gc=False):
@@ -222,9 +229,10 @@ class AttemptCompleted(msgspec.Struct, frozen=True, gc=False):
     """An attempt returned its part of the response, complete.
 
     Attributes:
-        tokens: Of prompt and response, if the usage reports them.
+        tokens: Of prompt and response.
         cost: Of these tokens, if there is a price.
         skipped: How many events of it could not be read.
+        estimated: The tokens are an estimate, because the response has no usage.
     """
 
     kind: ClassVar[str] = "completed"
@@ -233,15 +241,19 @@ class AttemptCompleted(msgspec.Struct, frozen=True, gc=False):
     tokens: int | None = None
     cost: float | None = None
     skipped: int = 0
+    estimated: bool = False
 
 
 class AttemptCancelled(msgspec.Struct, frozen=True, gc=False):
-    """An attempt was closed before it had a result."""
+    """An attempt was closed before it had a result. For `tokens`, `cost` and `estimated` see `Failed`."""
 
     kind: ClassVar[str] = "cancelled"
     at: float
     attempt: int
     reason: str
+    tokens: int | None = None
+    cost: float | None = None
+    estimated: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -271,6 +283,9 @@ class CallFailed(msgspec.Struct, frozen=True, gc=False):
     at: float
     reason: str
 
+
+# The entries that end an attempt, with what it took.
+SPENDING = (AttemptCompleted, AttemptCancelled, Failed)
 
 Entry: TypeAlias = (
     RouteOrdered

@@ -61,7 +61,7 @@ def describe(entry: Entry) -> str:
         case FirstContent():
             return f"attempt {entry.attempt}: first content"
         case Failed():
-            return f"attempt {entry.attempt}: failed, {_failure(entry)}"
+            return f"attempt {entry.attempt}: failed, {_failure(entry)}{_spent(entry)}"
         case Retrying():
             return f"retrying {entry.candidate} in {duration(entry.wait)}: {entry.reason}"
         case FellBack():
@@ -71,12 +71,10 @@ def describe(entry: Entry) -> str:
             how = "restarting" if entry.mode == "restart" else "resuming"
             return f"attempt {entry.attempt}: broke after content; {how} the response"
         case AttemptCompleted():
-            cost = f", cost {entry.cost:.6g}" if entry.cost is not None else ""
-            tokens = f", {entry.tokens} tokens" if entry.tokens is not None else ""
             skipped = f", {entry.skipped} unreadable events skipped" if entry.skipped else ""
-            return f"attempt {entry.attempt}: complete{tokens}{cost}{skipped}"
+            return f"attempt {entry.attempt}: complete{_spent(entry)}{skipped}"
         case AttemptCancelled():
-            return f"attempt {entry.attempt}: cancelled, {entry.reason}"
+            return f"attempt {entry.attempt}: cancelled, {entry.reason}{_spent(entry)}"
         case Answered():
             return f"answered by {entry.candidate}"
         case CacheHit():
@@ -105,6 +103,12 @@ def _blocked(entry: CandidateBlocked) -> str:
     if entry.wait is not None:
         words.append(f", for {duration(entry.wait)}")
     return "".join(words)
+
+
+def _spent(entry: AttemptCompleted | AttemptCancelled | Failed) -> str:
+    about = "about " if entry.estimated else ""
+    tokens = f", {about}{entry.tokens} tokens" if entry.tokens is not None else ""
+    return tokens + (f", cost {about}{entry.cost:.6g}" if entry.cost is not None else "")
 
 
 def _failure(entry: Failed) -> str:

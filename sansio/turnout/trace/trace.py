@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from turnout.failures import FailureClass, Phase, Timer
-from turnout.trace.entries import Answered, AttemptCompleted, CacheHit, Entry, Failed, Started
+from turnout.trace.entries import SPENDING, Answered, CacheHit, Entry, Failed, Started
 from turnout.trace.text import describe
 
 __all__ = ["VERSION", "Trace", "TraceError"]
@@ -87,8 +87,8 @@ class Trace:
 
     @property
     def cost(self) -> float | None:
-        """The cost of all attempts together; None if no price is known."""
-        known = [entry.cost for entry in self.entries if isinstance(entry, AttemptCompleted) and entry.cost is not None]
+        """The cost of all attempts together, as far as it is known or can be estimated; None if no price is known."""
+        known = [entry.cost for entry in self.entries if isinstance(entry, SPENDING) and entry.cost is not None]
         return sum(known) if known else None
 
     def to_dict(self) -> dict[str, Any]:

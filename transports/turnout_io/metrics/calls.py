@@ -12,6 +12,7 @@ from turnout.trace import Trace
 from turnout.trace.entries import (
     CANCELLED,
     Answered,
+    AttemptCancelled,
     AttemptCompleted,
     CacheHit,
     CallFailed,
@@ -92,12 +93,19 @@ class Counts:
                     left = None
                 case Failed() if entry.attempt in models:
                     self.failures.add(*models[entry.attempt], entry.failure.value)
+                    self._add_cost(models, entry)
                 case FellBack():
                     left = entry.candidate
-                case AttemptCompleted() if entry.attempt in models and entry.cost:
-                    self.cost.add(*models[entry.attempt], amount=entry.cost)
+                case AttemptCompleted() | AttemptCancelled() if entry.attempt in models:
+                    self._add_cost(models, entry)
                 case _:
                     pass
+
+    def _add_cost(
+        self, models: dict[int, tuple[str, str]], entry: AttemptCompleted | AttemptCancelled | Failed
+    ) -> None:
+        if entry.cost:
+            self.cost.add(*models[entry.attempt], amount=entry.cost)
 
     def lines(self) -> Iterable[str]:
         """Return the lines of all metrics."""
@@ -110,7 +118,8 @@ class Metrics:
 
     A call counts for the provider and the model that answered it; if none did, for the first that was tried. Its
     outcome is `answered`, `cached`, `cancelled`, or the name of the error. Attempts, failures, fallbacks and cost count
-    for the model of each attempt. An attempt has a cost if its usage and its price are known.
+    for the model of each attempt. An attempt has a cost if its price is known; the
+    usage of one that ended early is estimated.
 
     Routers in several threads may share it. Each process has its own counts.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from turnout.chat import ChatResponse
+from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TimedOut, Timer, TurnoutError
 from turnout.events import Event
 from turnout.http import TransportTimeouts
@@ -45,7 +45,7 @@ class Attempt:
         state: See `AttemptState`.
         deadline_bound: True if the call leaves it less time than its own timers do, and too little to judge its
             candidate. Silence for that time does not count against the candidate's health.
-        cost_recorded: True once the cost of its response is counted.
+        usage: What it used, or probably used, once it has ended and its cost is counted.
         operation_pending: True if an operation on it was started beside that of another attempt, and has no result yet.
         error_until: Until when the body of an error is read; None for another response.
         drain_until: Until when it is read although any end of it would be a good one; None before that.
@@ -67,7 +67,7 @@ class Attempt:
     head_timeout: float
     deadline_bound: bool = False
     state: AttemptState = attrs.field(default=AttemptState.OPENING, init=False)
-    cost_recorded: bool = attrs.field(default=False, init=False)
+    usage: Usage | None = attrs.field(default=None, init=False)
     operation_pending: bool = attrs.field(default=False, init=False)
     error_until: float | None = attrs.field(default=None, init=False)
     drain_until: float | None = attrs.field(default=None, init=False)

@@ -79,8 +79,8 @@ class CallEnding(CallStatus):
         self._latest = winner
         self._update_hedging()
         if loser is not None:
-            self._writer.attempt_cancelled(now, loser.number, "another was faster")
-            self.selector.cost.record_partial(loser)
+            usage = self.selector.cost.ended_early(loser)
+            self._writer.attempt_cancelled(now, loser.number, "another was faster", usage)
             loser.move(AttemptState.CLOSED)
             self._recovery.record_silence(loser, now)
             self._scheduler.record_lost_race(loser.lease, now)
@@ -89,8 +89,6 @@ class CallEnding(CallStatus):
     def _close(self, attempt: Attempt, now: float, *, sent: bool = True) -> tuple[Event, ...]:
         """End an attempt: release its lease, and let the driver close it. No event follows."""
         self.in_flight.finish(attempt)
-        if sent:
-            self.selector.cost.record_partial(attempt)
         attempt.move(AttemptState.CLOSED)
         self._latest = self.in_flight.primary or self._latest
         self._scheduler.release(attempt.lease, now, sent=sent)
@@ -107,7 +105,8 @@ class CallEnding(CallStatus):
         self.selector.call = None
         while (attempt := self.in_flight.primary) is not None:
             if attempt.state is not AttemptState.DRAINING:
-                self._writer.attempt_cancelled(now, attempt.number, "the call has ended")
+                usage = self.selector.cost.ended_early(attempt)
+                self._writer.attempt_cancelled(now, attempt.number, "the call has ended", usage)
             self._close(attempt, now)
 
     def _fail_for_deadline(

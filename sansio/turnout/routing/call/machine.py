@@ -287,8 +287,7 @@ class Call(CallEnding):
         except RemoteProtocolError as error:
             return self._fail(attempt, error, (), now)
         priced = with_cost(received, attempt.candidate.price)
-        usage = usage_of(priced)
-        self.selector.cost.complete(attempt, usage)
+        usage = self.selector.cost.complete(attempt, priced)
         filtered = content_filter_error(priced, provider)
         rule = attempt.candidate.policy.rule(FailureClass.CONTENT_FILTER, provider)
         if filtered is not None and not self.committed and rule.action is not Action.RAISE:
@@ -300,8 +299,8 @@ class Call(CallEnding):
             return self._fail(attempt, error, (), now)
         if self.in_flight.hedging:
             self._cancel_loser(attempt, now)
-        self._scheduler.record_success(attempt.lease, now, usage, rate_limit_of(priced), attempt.head_at)
-        self._writer.attempt_completed(now, attempt.number, usage.total_tokens, usage.cost, attempt.exchange.skipped)
+        self._scheduler.record_success(attempt.lease, now, usage_of(priced), rate_limit_of(priced), attempt.head_at)
+        self._writer.attempt_completed(now, attempt.number, usage, attempt.exchange.skipped)
         self._plan.part_returned()
         if is_last:
             self._writer.answered(now, str(attempt.candidate))
@@ -322,8 +321,9 @@ class Call(CallEnding):
         self._recovery.record_silence(attempt, now)
         phase = attempt.state.phase
         seconds = self._deadline - self._writer.started
-        self._writer.attempt_failed(deadline_entry(self._writer.elapsed(now), attempt.number, phase, seconds))
         partial = self._response.of(attempt) if attempt.has_content else None
+        entry = deadline_entry(self._writer.elapsed(now), attempt.number, phase, seconds)
+        self._writer.attempt_failed(entry, self.selector.cost.ended_early(attempt))
         activity = f"while {attempt.candidate} {'was responding' if attempt.has_content else 'was silent'}"
         self._close(attempt, now)
         self._fail_for_deadline(phase, activity, now, partial, str(attempt.candidate))

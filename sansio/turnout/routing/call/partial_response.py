@@ -7,6 +7,7 @@ import attrs
 from turnout.chat import ChatResponse
 from turnout.errors import TurnoutError
 from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.final_error import as_interrupted
 from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.states import AttemptState
@@ -21,12 +22,14 @@ class PartialResponse:
 
     Attributes:
         operation: The operation of the call.
+        cost: The cost of the call so far.
         committed: True if the caller has received content that no `Restarted` event has retracted.
         interrupted: The newest response that broke after that.
         merged: The newest attempt of which the operation has joined the part to the parts before it.
     """
 
     operation: Operation
+    cost: CostTracker
     committed: bool = False
     interrupted: ChatResponse | None = None
     merged: Attempt | None = None
@@ -38,7 +41,7 @@ class PartialResponse:
         partial = attempt.partial()
         if partial is None:
             return None
-        merged: ChatResponse = self.operation.merge(partial)
+        merged: ChatResponse = self.operation.merge(self.cost.with_estimate(attempt, partial))
         return merged
 
     def current(self, latest: Attempt | None, trace: Trace) -> ChatResponse | None:

@@ -82,7 +82,8 @@ class Recovery:
         partial = self.response.of(attempt) if attempt.has_content or with_events else None
         kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
         self.errors.errors.append(kept)
-        selector.cost.failed(attempt, kind, entry.phase, error)
+        has_content = attempt.has_content or with_events
+        usage = selector.cost.failed(attempt, kind, entry.phase, error, has_content=has_content)
         rule = attempt.candidate.policy.rule(kind, provider)
         if attempt.deadline_bound and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
             rule = attrs.evolve(rule, health=False)
@@ -94,7 +95,7 @@ class Recovery:
             index = running.index if running is not None else None
             other_free, throttled = selector.scheduler.outlook(selector, attempt.index, index, now)
             entry = msgspec.structs.replace(entry, other_free=other_free, throttled=throttled)
-        selector.writer.attempt_failed(entry)
+        selector.writer.attempt_failed(entry, usage)
         return Failure(attempt, kind, entry, kept, partial)
 
     def record_silence(self, attempt: Attempt, now: float) -> None:

@@ -43,7 +43,7 @@ class CallStatus:
     def __attrs_post_init__(self) -> None:
         self._writer = self.selector.writer
         self._plan = self.selector.plan
-        self._response = PartialResponse(self._operation)
+        self._response = PartialResponse(self._operation, self.selector.cost)
 
     # -- for the caller ---------------------------------------------------------------------------------------------
 

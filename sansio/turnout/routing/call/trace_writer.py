@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 import attrs
+import msgspec
 
+from turnout.chat import Usage
 from turnout.routing.policy.decisions import Blocked, CandidateInfo, Decision, Fallback, Retry, WaitUntil
 from turnout.routing.policy.settings import Policy
 from turnout.routing.replay import rules_of
@@ -90,14 +92,24 @@ class TraceWriter:
     def first_content(self, now: float, attempt: int) -> None:
         self.trace.entries.append(entries.FirstContent(round(now - self.started, 6), attempt))
 
-    def attempt_failed(self, entry: entries.Failed) -> None:
-        self.write(entry)
+    def attempt_failed(self, entry: entries.Failed, usage: Usage | None) -> None:
+        tokens, cost, estimated = spent(usage)
+        self.write(
+            msgspec.structs.replace(entry, tokens=tokens, cost=cost, estimated=estimated)
+            if usage is not None
+            else entry
+        )
 
-    def attempt_completed(self, now: float, attempt: int, tokens: int | None, cost: float | None, skipped: int) -> None:
-        self.write(entries.AttemptCompleted(round(now - self.started, 6), attempt, tokens, cost, skipped))
+    def attempt_completed(self, now: float, attempt: int, usage: Usage, skipped: int) -> None:
+        estimated = usage.source == "estimated"
+        self.write(
+            entries.AttemptCompleted(
+                round(now - self.started, 6), attempt, usage.total_tokens, usage.cost, skipped, estimated=estimated
+            )
+        )
 
-    def attempt_cancelled(self, now: float, attempt: int, reason: str) -> None:
-        self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason))
+    def attempt_cancelled(self, now: float, attempt: int, reason: str, usage: Usage | None) -> None:
+        self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason, *spent(usage)))
 
     # -- decisions --------------------------------------------------------------------------------------------------
 
@@ -126,3 +138,10 @@ class TraceWriter:
 
     def call_failed(self, now: float, reason: str) -> None:
         self.write(entries.CallFailed(self.elapsed(now), reason))
+
+
+def spent(usage: Usage | None) -> tuple[int | None, float | None, bool]:
+    """Return the tokens and the cost of an attempt, and whether they are estimated."""
+    if usage is None:
+        return None, None, False
+    return usage.total_tokens, usage.cost, usage.source == "estimated"

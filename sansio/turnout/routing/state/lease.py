@@ -45,6 +45,7 @@ class Lease:
         learnt_request: Its share of the requests that the candidate's provider accepts a minute.
         reported: Its shares of the amounts that the provider reported as left.
         first_content_at: When its first content arrived.
+        used: Its usage, if it is known or estimated.
         money: What it has reserved of budgets.
         lines: The calls that wait for this money.
         cost: What it cost; None as long as that is not known, and all that was reserved counts.
@@ -58,12 +59,12 @@ class Lease:
     learnt_request: Booking | None = attrs.field(default=None, init=False)
     reported: list[tuple[ProviderRateLimit, float]] = attrs.field(factory=list, init=False)
     first_content_at: float | None = attrs.field(default=None, init=False)
+    used: Usage | None = attrs.field(default=None, init=False)
     money: list[BudgetReservation] = attrs.field(factory=list, init=False)
     lines: tuple[Limiter, ...] = attrs.field(default=(), init=False)
     cost: float | None = attrs.field(default=None, init=False)
     _limits_recorded: bool = attrs.field(default=False, init=False)
     _outcome_recorded: bool = attrs.field(default=False, init=False)
-    _used: Usage | None = attrs.field(default=None, init=False)
 
     @property
     def limiters(self) -> tuple[Limiter, ...]:
@@ -123,7 +124,7 @@ class Lease:
         if not self._outcome_recorded:
             self._outcome_recorded = True
             state.breaker.record_success(self, now, started=self.started)
-        self._used = usage
+        self.used = usage
         if completion_tokens is not None:
             state.record_completion(completion_tokens)
         if self.first_content_at is None:
@@ -181,7 +182,7 @@ class Lease:
                 self.learnt_request = None
         self.state.breaker.forget_probe(self)
         while self.reservations:
-            self.reservations.pop().adjust(self._used, refund=not sent)
+            self.reservations.pop().adjust(self.used, refund=not sent)
         while self.money:
             self.money.pop().settle(self.cost if sent else 0.0, now)
         for limiter in self.state.limiters:

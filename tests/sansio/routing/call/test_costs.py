@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
 from tests.sansio.routing.line_dialect import lines
 from tests.sansio.routing.small_worlds import CUT, DOWN, GOOD, World
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
-from turnout.errors import (
-    BudgetExceeded,
-)
+from turnout.errors import BudgetExceeded, DeadlineExceeded, StreamInterrupted
 from turnout.events import End
 from turnout.prices import Price
+from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Chat, Embed, ListModels, Stream
 from turnout.routing.policy.settings import Hedge, Limit
-from turnout.simulation import Script
+from turnout.simulation import Outcome, Script
+from turnout.trace.entries import SPENDING, AttemptCompleted
 
 
 def test_a_candidate_that_may_cost_too_much_is_skipped() -> None:
@@ -35,12 +38,105 @@ def test_no_candidate_within_the_budget_is_an_error_before_sending() -> None:
 
 
 def test_costs_are_on_the_answer_and_in_the_trace() -> None:
-    # The dialect of lines tells no usage: a cost is then not known, and not made up.
+    # The dialect of lines reports no usage. The answer does not make it up, and the trace estimates it.
     world = World([GOOD], prices={"m": Price(1.0, 2.0)})
     outcome = world.run()
     assert outcome.result.usage.cost is None
-    assert outcome.call.trace.cost is None
+    [completed] = [entry for entry in outcome.call.trace.entries if isinstance(entry, AttemptCompleted)]
+    assert completed.estimated
+    assert completed.tokens == PROMPT + 2
+    assert outcome.call.trace.cost == pytest.approx((PROMPT * 1.0 + 2 * 2.0) / 1e6)
     assert isinstance(outcome.events[-1][1], End)
+
+
+# -- attempts that end early --------------------------------------------------------------------------------------
+
+PRICED: dict[str, Any] = {"prices": {"m": Price(1e6, 1e6)}}  # a token costs 1
+PROMPT = 5  # "x" is a token, and each message has four
+USUAL = 1000
+
+
+def spent(outcome: Outcome) -> list[tuple[int | None, float | None, bool]]:
+    entries = [entry for entry in outcome.call.trace.entries if isinstance(entry, SPENDING)]
+    return [(entry.tokens, entry.cost, entry.estimated) for entry in entries]
+
+
+def test_a_stream_that_breaks_has_an_estimated_usage() -> None:
+    outcome = World([CUT], **PRICED).run()
+    assert isinstance(outcome.error, StreamInterrupted)
+    assert outcome.error.partial is not None
+    usage = outcome.error.partial.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.source, usage.cost) == (PROMPT, 2, "estimated", 7.0)
+    assert spent(outcome) == [(7, 7.0, True)]
+    assert outcome.call.trace.cost == 7.0
+    assert "about 7 tokens, cost about 7" in outcome.call.trace.explain()
+
+
+def test_a_stream_that_is_left_early_has_an_estimated_usage() -> None:
+    slow = Script(body=((0.0, lines("tone")), (9.0, lines("ttwo", "f"))))
+    world = World([slow], **PRICED)
+    outcome = world.run(cancel_at=1.0)
+    assert outcome.call.response is not None
+    assert outcome.call.response.usage.source == "estimated"
+    assert outcome.call.response.usage.cost == 6.0
+    assert spent(outcome) == [(PROMPT + 1, 6.0, True)]
+
+
+def test_a_restarted_stream_costs_both_attempts() -> None:
+    outcome = World([CUT], [GOOD], on_interrupt="restart", **PRICED).run()
+    assert [tokens for tokens, _, _ in spent(outcome)] == [7, 7]
+    assert outcome.call.trace.cost == 14.0
+
+
+def test_a_resumed_stream_has_the_usage_of_both_attempts() -> None:
+    facts = {1: ModelProfile(prefill={})}
+    outcome = World([CUT], [GOOD], facts=facts, on_interrupt="resume", **PRICED).run()
+    assert outcome.result.text == "onetwoonetwo"
+    first, second = spent(outcome)
+    assert first[0] == 7
+    assert second[0] == PROMPT + 2 + 2, "the prompt of the second has the part that arrived"
+    assert outcome.result.usage.source == "absent", "the last part has no usage"
+
+
+def test_the_loser_of_a_hedge_costs_its_prompt() -> None:
+    slow = Script(head=5.0, body=GOOD.body)
+    world = World([slow], [GOOD], concurrent=True, hedge=Hedge(delay=1.0, budget=1.0), **PRICED)
+    assert sorted(spent(world.run())) == [(PROMPT, 5.0, True), (7, 7.0, True)]
+
+
+def test_a_deadline_costs_the_part_that_arrived() -> None:
+    outcome = World([Script(head=math.inf)], timeout=5.0, **PRICED).run()
+    assert isinstance(outcome.error, DeadlineExceeded)
+    assert spent(outcome) == [(PROMPT, 5.0, True)]
+
+
+def test_a_whole_answer_that_did_not_arrive_costs_the_usual_one() -> None:
+    world = World([Script(head=math.inf)], timeout=5.0, **PRICED)
+    assert spent(world.run(Chat(world.request()))) == [(PROMPT + USUAL, 1005.0, True)]
+
+
+@pytest.mark.parametrize("script", [DOWN, Script(refused=True), Script(connect=math.inf), Script(status=429)])
+def test_what_the_provider_refused_or_never_received_costs_nothing(script: Script) -> None:
+    outcome = World([script], max_retries=0, **PRICED).run()
+    assert outcome.error is not None
+    assert spent(outcome) == [(None, None, False)]
+    assert outcome.call.trace.cost is None
+
+
+def test_an_error_inside_a_stream_costs_what_arrived_before_it_in_any_split() -> None:
+    together = Script(body=((0.0, lines("tone", "e500")),))
+    apart = Script(body=((0.0, lines("tone")), (0.1, lines("e500"))))
+    for script in (together, apart):
+        assert spent(World([script], max_retries=0, **PRICED).run()) == [(PROMPT + 1, 6.0, True)]
+
+
+def test_a_token_limit_counts_an_abandoned_stream_by_the_same_estimate() -> None:
+    slow = Script(body=((0.0, lines("tone")), (9.0, lines("ttwo", "f"))))
+    world = World([slow, GOOD], limits={"p0": Limit(tokens_per_minute=1100)}, **PRICED)
+    world.run(cancel_at=1.0)
+    outcome = world.run()
+    assert outcome.error is None
+    assert outcome.ended - outcome.began < 2.0, "the reservation of 1,005 tokens was corrected to 6"
 
 
 def asked_with(world: World, *ceilings: int) -> list[str]:

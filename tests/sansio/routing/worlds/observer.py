@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -268,8 +269,10 @@ class Observer:
         return found[0]
 
 
-def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
-    """The world from its beginning to its end."""
+def drive(
+    world: World, seed: int = 7, watch: Callable[[Simulation, Call, Command], None] | None = None
+) -> tuple[Simulation, Observer]:
+    """The world from its beginning to its end. `watch` sees every command before it is done, too."""
     names = {f"p{number}" for number in range(world.candidates)}
     limits = {key: limit for key, limit in world.policy.limits.items() if key.partition("/")[0] in names}
     core = RouterCore(attrs.evolve(world.policy, limits=limits), random.Random(seed))
@@ -288,6 +291,13 @@ def drive(world: World, seed: int = 7) -> tuple[Simulation, Observer]:
         return script
 
     simulation = Simulation(core, network, observer, concurrent=world.concurrent)
+
+    def observe(call: Call, command: Command, now: float) -> None:
+        observer(call, command, now)
+        if watch is not None:
+            watch(simulation, call, command)
+
+    simulation.observe = observe
 
     def leap(seconds: float) -> None:
         simulation.now += seconds

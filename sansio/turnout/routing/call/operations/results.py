@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 
@@ -101,8 +101,16 @@ def sum_usage(usages: list[Usage]) -> Usage:
         **sums,
         service_tier=tiers.pop() if len(tiers) == 1 else None,
         details=_summed_details(usages),
-        source="reported" if all(usage.source == "reported" for usage in usages) else "absent",
+        source=_summed_source({usage.source for usage in usages}),
     )
+
+
+def _summed_source(
+    sources: set[Literal["reported", "estimated", "absent"]],
+) -> Literal["reported", "estimated", "absent"]:
+    if "absent" in sources:
+        return "absent"
+    return "estimated" if "estimated" in sources else "reported"
 
 
 def _summed_details(usages: list[Usage]) -> dict[str, Any]:
