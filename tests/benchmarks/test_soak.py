@@ -161,7 +161,7 @@ class _Forgetful(SocketTransport):
         return self.kept[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_transport_that_forgets_its_connections_is_found(server: Server) -> None:
     transport = _Forgetful()
     story = soak(Blocking(lambda: transport), server, TINY, 1)
@@ -185,7 +185,7 @@ class _Deaf(SocketTransport):
         return _Unhurried(super().open(request, TransportTimeouts()))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_stream_that_hangs_is_found() -> None:
     profile = attrs.evolve(TINY, grace=0.5, lap=1.0)
     with served(profile, 1) as server:  # one of its own: what hangs ends with it
@@ -193,7 +193,7 @@ def test_a_stream_that_hangs_is_found() -> None:
     assert any("stuck" in finding or "it took" in finding for finding in story.findings), story.findings
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_where_all_is_right_nothing_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     code = main("--quick --streams 16 --threads 8 --seconds 1 --driver asyncio sync-requests".split())
     told = capsys.readouterr().out

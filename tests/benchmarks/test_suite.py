@@ -32,7 +32,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", [*OWN, *BY_HAND])
 def test_every_client_brings_the_whole_reply(name: str, server: Server) -> None:
     with running_worker(name) as worker:
@@ -49,7 +49,7 @@ def test_every_client_brings_the_whole_reply(name: str, server: Server) -> None:
     assert min(chat.cpu, stream.cpu, packets.cpu, vectors.cpu) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["socket", "trio", "asyncio", "hand-trio", "hand-asyncio"])
 def test_streams_together_all_end(name: str, server: Server) -> None:
     with running_worker(name) as worker:
@@ -58,14 +58,14 @@ def test_streams_together_all_end(name: str, server: Server) -> None:
     assert 0 < together.first["p50"] <= together.first["p99"] <= together.length["max"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_fallback_is_taken(server: Server) -> None:
     with running_worker("socket") as worker:
         fallen = worker.do("chat", [server.base_url("failure"), server.base_url(CALL)], 3)
     assert fallen.total == 3 * len(json.loads(_body(CALL))["choices"][0]["message"]["content"])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_cheapest_round_counts(server: Server) -> None:
     clients = {"hand-socket": sys.executable, "hand-codec": sys.executable}
     least = least_of_rounds(clients, 2, "stream", [server.base_url("burst")], 1)
@@ -142,7 +142,7 @@ def test_the_plot_is_well_formed_and_longer_for_more() -> None:
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_parts_run_alone_and_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--scale", "0.01", "--rounds", "1", "--no-peers", "--docs", str(tmp_path)]
     assert main(["routing", "waiting", "imports", *options]) == 0
@@ -153,7 +153,7 @@ def test_parts_run_alone_and_are_written(tmp_path: Path, capsys: pytest.CaptureF
     assert (tmp_path / "benchmarks.md").read_text("utf-8").startswith("# Benchmarks\n")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("part", sorted(set(PARTS) - {"routing", "waiting", "imports", "thousands", "streams"}))
 def test_every_part_runs(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([part, "--scale", "0.001", "--rounds", "1", "--no-peers"]) == 0

@@ -30,7 +30,7 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("title", "text"), [section for section in SECTIONS if commands(section[1])], ids=lambda value: value[:20]
 )

@@ -20,7 +20,7 @@ INSTALLED = ROOT / "transports" / "turnout_io"
 PROVIDER_PAGE = ROOT / "docs" / "extend" / "provider.md"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_new_vendor_is_one_entry_of_under_fifteen_lines(tmp_path: Path) -> None:
     """The request has the names of settings that the entry gives them."""
     (program,) = (program.code for program in programs(PROVIDER_PAGE))
@@ -46,7 +46,7 @@ def test_fields_of_the_provider_page_exist() -> None:
         assert field in attrs.fields_dict(kinds[kind]), f"{kind}.{field}"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("driver", ["sync", "trio"])
 def test_gemini_answers_when_openai_fails_or_has_no_key(driver: str, tmp_path: Path) -> None:
     program = next(program.code for program in programs(README) if program.driver == driver)
@@ -62,7 +62,7 @@ def test_table_of_providers_is_the_catalog() -> None:
     assert f"<!-- matrix -->\n{markdown_matrix()}\n" in page
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_simulated_outage_is_what_the_page_shows() -> None:
     outage = read_scenario(yaml.safe_load((INSTALLED / "scenarios" / "outage.yaml").read_text("utf-8")))
     page = (ROOT / "docs" / "operate" / "simulation.md").read_text("utf-8")

@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_run() -> None:
     commands = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ curl")]

@@ -34,7 +34,7 @@ def name_of(program: Program) -> str:
     return f"{program.page.relative_to(ROOT)}-{programs(program.page).index(program)}"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("program", PROGRAMS, ids=name_of)
 def test_program_runs(program: Program, tmp_path: Path) -> None:
     if program.needs and importlib.util.find_spec(program.needs) is None:
@@ -44,7 +44,7 @@ def test_program_runs(program: Program, tmp_path: Path) -> None:
         assert run(program.code, {**sandbox.environ(), **acme}, tmp_path).strip()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "arguments"), EXAMPLES.items())
 def test_example_runs(name: str, arguments: list[str], tmp_path: Path) -> None:
     text = tmp_path / "text.txt"

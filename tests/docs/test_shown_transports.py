@@ -100,7 +100,7 @@ RUNS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "factory", "run"), RUNS, ids=[f"{name}-{run}" for name, _, run in RUNS])
 def test_shown_transport_keeps_the_rules(name: str, factory: Callable[..., Any], run: str) -> None:
     def one(check: Check) -> Result:

@@ -19,7 +19,7 @@ from turnout_io.sandbox import Fault, Sandbox
 
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.slow,
+    pytest.mark.full,
     pytest.mark.skipif(program("nginx") is None, reason="nginx is not installed: apt-get install nginx-light"),
 ]
 HELLO = [{"role": "user", "content": "hello"}]

@@ -28,7 +28,7 @@ PYTHON = os.environ.get("TURNOUT_CLIENTS_PYTHON")
 NODE = os.environ.get("TURNOUT_CLIENTS_NODE")
 CLIENTS = Path(__file__).parent / "clients"
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.full, pytest.mark.timeout(300)]
 with_python = pytest.mark.skipif(PYTHON is None, reason="set TURNOUT_CLIENTS_PYTHON; see .ci/full.d/serve")
 with_node = pytest.mark.skipif(NODE is None, reason="set TURNOUT_CLIENTS_NODE; see .ci/full.d/serve")
 

@@ -25,7 +25,7 @@ from tests.transports.serve.test_command import Running, running
 ENGINE = os.environ.get("TURNOUT_ENGINE_PYTHON")
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.slow,
+    pytest.mark.full,
     pytest.mark.timeout(600),
     pytest.mark.skipif(ENGINE is None, reason="set TURNOUT_ENGINE_PYTHON; see .ci/full.d/serve"),
 ]

@@ -33,7 +33,7 @@ RESPONSES = os.environ.get("TURNOUT_RESPONSES_PYTHON")
 OLLAMA = os.environ.get("TURNOUT_OLLAMA_PYTHON")
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.slow,
+    pytest.mark.full,
     pytest.mark.timeout(600),
     pytest.mark.skipif(None in (ENGINE, RESPONSES, OLLAMA), reason="see .ci/full.d/servers"),
 ]

@@ -90,11 +90,13 @@ print(seen)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["turnout", "turnout_io", "turnout.providers", "turnout.routing.router"])
 def test_importing_opens_nothing_and_starts_nothing(module: str) -> None:
     assert run_python(WATCH.format(module=module, warm="attrs, h11, msgspec, random")) == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["turnout_io.sync", "turnout_io.trio"])
 def test_importing_a_driver_opens_nothing_and_starts_nothing(module: str) -> None:
     assert run_python(WATCH.format(module=module, warm="attrs, h11, msgspec, random, inspect, trio")) == "[]"
@@ -106,7 +108,7 @@ def test_the_everyday_import_takes_only_what_it_needs() -> None:
         assert heavy not in loaded, heavy
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_everyday_import_is_cheap() -> None:
     """At most twice the CPU of `import json, ssl, http.client`: the least of several runs of each, in turn."""
 

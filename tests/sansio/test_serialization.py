@@ -53,7 +53,7 @@ MESSAGES = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(MESSAGES)
 def test_a_message_comes_back_from_its_json(message: Message) -> None:
     assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message

@@ -74,6 +74,7 @@ with Router.from_env(environ={"OPENAI_API_KEY": "k"}, dotenv=None, transport=tra
 """
 
 
+@pytest.mark.slow
 def test_a_variable_shows_the_lines() -> None:
     import os
 

@@ -200,7 +200,7 @@ def test_each_transport_says_what_is_wrong(name: str, driver: str, tmp_path: Pat
             assert f"code {REASONS[name]}" in told
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_line_says_it_in_one_line(name: str, tmp_path: Path) -> None:
     with situation(name, tmp_path) as wrong:

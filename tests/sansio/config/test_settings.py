@@ -254,7 +254,7 @@ def test_variables_are_expanded_everywhere() -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.from_regex(r"[a-z]{2,}(_[a-z]{2,})*", fullmatch=True))
 def test_camel_case_is_snake_case(name: str) -> None:
     first, *others = name.split("_")

@@ -135,7 +135,7 @@ def test_a_wrong_byte_fails_its_message_and_spares_those_before(
     assert outcome(*read(cut(bytes(body), offsets))) == outcome(found, parser)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=300)
 @given(
     st.binary(max_size=60)

@@ -123,7 +123,7 @@ PIECES = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=600)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=16).map(lambda pieces: b"[" + b"".join(pieces))

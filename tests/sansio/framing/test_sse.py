@@ -143,7 +143,7 @@ streams = odd_streams | usual_streams
 offset_sets = st.sets(st.integers(1, 120), max_size=12)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=600)
 @given(streams, offset_sets)
 def test_equals_the_wording_of_the_standard_at_any_split(body: bytes, offsets: set[int]) -> None:
@@ -156,7 +156,7 @@ def test_equals_the_wording_of_the_standard_at_any_split(body: bytes, offsets: s
     assert parser.failure is None
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=300)
 @given(streams, offset_sets, st.integers(1, 20))
 def test_the_limit_holds_for_each_block_at_any_split(body: bytes, offsets: set[int], limit: int) -> None:
@@ -319,7 +319,7 @@ def test_one_event_of_5_mb_is_read_in_linear_time() -> None:
     assert events == plain(body[6:-2])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_memory_is_bounded_also_where_an_event_comes_in_tiny_pieces() -> None:
     parser = SseParser(max_frame=200_000)
     tracemalloc.start()
@@ -358,6 +358,7 @@ def test_recorded_case(case: dict[str, Any]) -> None:
         assert final == case["final"]
 
 
+@pytest.mark.slow
 @needs_recordings
 def test_recorded_streams_give_the_same_events_at_any_split() -> None:
     pick = random.Random(5)

@@ -199,6 +199,7 @@ def test_the_last_piece_taken_but_not_sent_forbids_reuse() -> None:
     assert not exchange.reusable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [MAX_HEAD, MAX_HEAD + 1])
 @pytest.mark.parametrize("step", [1, 4096, 1_000_000])
 @pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])

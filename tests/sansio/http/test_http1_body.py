@@ -157,7 +157,7 @@ def test_the_limit_of_a_size_line_does_not_depend_on_the_split(size: int, step: 
     )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("size", [MAX_TRAILERS, MAX_TRAILERS + 1])
 @pytest.mark.parametrize("step", [1, 7, 100_000])
 def test_the_limit_of_the_trailers_does_not_depend_on_the_split(size: int, step: int) -> None:

@@ -101,7 +101,7 @@ def plain_heads(draw: st.DrawFn) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\nrest"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(plain_heads())
 def test_a_head_without_anything_unusual_is_plain(data: bytes) -> None:
     head = read_plain_head(data)

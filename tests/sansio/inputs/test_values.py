@@ -49,6 +49,7 @@ def test_an_empty_conversation_is_refused(value: Any) -> None:
         ChatRequest(MODEL, value)
 
 
+@pytest.mark.slow
 @given(st.text().filter(lambda word: word not in set(Role)))
 def test_a_role_that_is_none_is_answered_with_all_roles(word: str) -> None:
     with pytest.raises(ValueError, match=r"Message\.role must be one of system, developer, user, assistant, tool, not"):

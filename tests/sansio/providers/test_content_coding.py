@@ -45,7 +45,7 @@ def decoded(decoder: ContentDecoder, data: bytes, cuts: tuple[int, ...] = ()) ->
     return got, str(decoder.failure) if decoder.failure else None
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_bomb_is_an_error_after_what_stood_before_it() -> None:
     event = b'data: {"choices":[{"delta":{"content":"kept"}}]}\n\n'
     exchange = create("openai", api_key="k").stream(REQUEST)
@@ -74,13 +74,14 @@ def measured(status: int) -> tuple[HttpExchange[ChatResponse], float]:
     return exchange, peak / MIB
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_one_receive_of_a_bomb_takes_little_memory_and_time() -> None:
     exchange, peak = measured(200)
     assert isinstance(exchange.failure, RemoteProtocolError)
     assert peak < 32
 
 
+@pytest.mark.slow
 def test_the_status_of_an_error_holds_though_its_body_is_a_bomb() -> None:
     exchange, peak = measured(429)
     assert peak < 4
@@ -99,6 +100,7 @@ def test_the_status_of_an_error_holds_though_its_body_is_broken() -> None:
     assert isinstance(exchange.failure, QuotaExceeded)
 
 
+@pytest.mark.slow
 def test_a_bomb_in_single_bytes_ends_where_the_whole_one_does() -> None:
     packed = bomb(40 * MIB)
     whole, told = decoded(ContentDecoder("gzip"), packed)
@@ -107,7 +109,7 @@ def test_a_bomb_in_single_bytes_ends_where_the_whole_one_does() -> None:
     assert told is not None
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_what_a_provider_really_sends_is_taken() -> None:
     rng = random.Random(0)
     sparse = [[rng.uniform(-1, 1) if rng.random() < 0.02 else 0.0 for _ in range(3072)] for _ in range(256)]

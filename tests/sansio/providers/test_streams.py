@@ -39,7 +39,7 @@ SENT: st.SearchStrategy[Sent] = st.one_of(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(SENT, st.integers(0, 4000), CUTS)
 @settings(deadline=None, max_examples=300)
 def test_a_body_that_breaks_off_is_never_taken_for_more_than_came(sent: Sent, at: int, cuts: tuple[int, ...]) -> None:
@@ -78,7 +78,7 @@ JUNK = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(NAMES, JUNK, st.lists(st.integers(0, 200), max_size=4).map(tuple))
 @settings(deadline=None, max_examples=500)
 @example("gemini", b'data: "overloaded"\n\n', ())
@@ -91,7 +91,7 @@ def test_any_bytes_give_events_or_a_typed_failure(name: str, body: bytes, cuts: 
     assert feed(name, body, cuts).agreed() == heard.agreed()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(SENT, st.sampled_from(["gzip", "deflate", "raw"]), CUTS)
 @settings(deadline=None, max_examples=100)
 def test_compressed_answers_are_read_as_they_come(sent: Sent, how: str, cuts: tuple[int, ...]) -> None:

@@ -232,7 +232,7 @@ SHAPES = [
 REFUSED = (ProviderError, RemoteProtocolError, StreamTruncated)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 @given(st.data(), CUTS)
 @settings(deadline=None, max_examples=400)
@@ -245,7 +245,7 @@ def test_a_stream_with_anything_in_it(name: str, data: st.DataObject, cuts: tupl
     sent_back(name, heard.result.message)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 @given(st.data())
 @settings(deadline=None, max_examples=400)
@@ -258,7 +258,7 @@ def test_a_document_with_anything_in_it(name: str, data: st.DataObject) -> None:
     json.dumps(result.citations)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("kind", "fields"), SHAPES, ids=[f"{kind.__module__}.{kind.__name__}" for kind, _ in SHAPES])
 @given(st.data())
 @settings(deadline=None, max_examples=25)

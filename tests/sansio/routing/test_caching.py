@@ -53,20 +53,20 @@ ANSWERS = st.builds(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 def test_a_stored_answer_comes_back_and_costs_nothing(answer: ChatResponse) -> None:
     again = decode_answer(encode_answer(answer), REQUEST)
     assert again == attrs.evolve(answer, usage=attrs.evolve(answer.usage, cost=0.0))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.binary(max_size=30) | st.recursive(st.none() | WORDS, st.lists).map(lambda value: json.dumps(value).encode()))
 def test_any_other_bytes_are_no_answer(stored: bytes) -> None:
     assert decode_answer(stored, REQUEST) is None
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.data())
 def test_an_answer_with_another_value_is_none_or_an_answer(data: st.DataObject) -> None:
     plain = json.loads(encode_answer(data.draw(ANSWERS)))
@@ -74,7 +74,7 @@ def test_an_answer_with_another_value_is_none_or_an_answer(data: st.DataObject) 
     decode_answer(json.dumps(plain).encode(), REQUEST)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 def test_the_events_of_an_answer_have_its_whole_content(answer: ChatResponse) -> None:
     events = events_of(answer)

@@ -74,6 +74,7 @@ def expected_usage(answer: Answer, pair: Pair) -> Usage:
     return usage
 
 
+@pytest.mark.slow
 @PAIRS
 @given(st.data(), CUTS)
 def test_a_stream_reads_as_the_answer(pair: Pair, data: st.DataObject, cuts: tuple[int, ...]) -> None:
@@ -97,6 +98,7 @@ def test_a_stream_reads_as_the_answer(pair: Pair, data: st.DataObject, cuts: tup
         assert arguments("".join(delta.delta for delta in deltas) or "{}") == arguments(block.arguments)
 
 
+@pytest.mark.slow
 @PAIRS
 @given(st.data())
 def test_a_whole_answer_reads_as_the_answer(pair: Pair, data: st.DataObject) -> None:
@@ -111,6 +113,7 @@ def test_a_whole_answer_reads_as_the_answer(pair: Pair, data: st.DataObject) -> 
     assert response.usage == expected_usage(answer, pair)
 
 
+@pytest.mark.slow
 @PAIRS
 @given(st.data(), CUTS)
 def test_interleaved_pieces_lose_nothing(pair: Pair, data: st.DataObject, cuts: tuple[int, ...]) -> None:

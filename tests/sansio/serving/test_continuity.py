@@ -75,6 +75,7 @@ def essence(message: Message, *, signatures: bool = True) -> Any:
     return calls, thinking if signatures else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [CHAT, MESSAGES, RESPONSES], ids=["chat", "messages", "responses"])
 @given(st.data(), st.booleans())
 def test_signed_calls_come_back(pair: Pair, data: st.DataObject, stream: bool) -> None:
@@ -114,6 +115,7 @@ OPAQUE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", list(OPAQUE))
 @pytest.mark.parametrize("pair", [MESSAGES, RESPONSES], ids=["messages", "responses"])
 @given(st.data(), st.booleans())

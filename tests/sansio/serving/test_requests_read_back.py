@@ -165,6 +165,7 @@ def requests(draw: st.DrawFn, client: Client) -> ChatRequest:
     )
 
 
+@pytest.mark.slow
 @CLIENTS
 @given(st.data(), st.booleans())
 def test_a_request_sent_on_is_the_same_request(client: Client, data: st.DataObject, stream: bool) -> None:
@@ -177,6 +178,7 @@ def test_a_request_sent_on_is_the_same_request(client: Client, data: st.DataObje
     assert json.loads(client.body(inbound.request, stream=stream)) == json.loads(sent)
 
 
+@pytest.mark.slow
 @CLIENTS
 @given(st.data())
 def test_every_request_becomes_one_that_the_vocabulary_equals(client: Client, data: st.DataObject) -> None:
@@ -218,6 +220,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @CLIENTS
 @given(st.data())
 def test_a_request_with_anything_in_it_is_read_or_rejected(client: Client, data: st.DataObject) -> None:

@@ -194,6 +194,7 @@ def test_nothing_is_returned_after_a_failure() -> None:
     assert parser.receive_data(b"+OK\r\n") == []
 
 
+@pytest.mark.slow
 def test_time_is_linear_in_the_bytes() -> None:
     """A blob that arrives byte by byte costs per byte what a small one costs."""
 

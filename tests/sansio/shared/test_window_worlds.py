@@ -10,7 +10,7 @@ from tests.sansio.shared.fleet_world import Traffic, World, even, spread
 
 SECONDS = 20.0
 # The quick tests play one world of each kind, the slow ones three.
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in (1, 2))]
 
 TRAFFIC = st.builds(
     Traffic,
@@ -123,7 +123,7 @@ def test_local_shares_never_exceed_the_limit_while_the_store_is_down_for_all(
     assert world.most() <= max(limit, *(process.traffic.amount for process in world.processes))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -146,7 +146,7 @@ def test_every_process_that_waits_is_served(seed: int, limit: int, amounts: list
             assert process.spent > before[process.name], process.name
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -177,7 +177,7 @@ def check_that_capacity_returns(seed: int, faults: list[Fault]) -> None:
     ("limit", "seconds", "traffic", "least"),
     [
         (6000, 60.0, even(8, 25.0), 0.98),
-        pytest.param(36000, 60.0, even(8, 120.0), 0.98, marks=pytest.mark.slow),
+        pytest.param(36000, 60.0, even(8, 120.0), 0.98, marks=pytest.mark.full),
         (6000, 60.0, [Traffic(100.0), *even(7, 1.2)], 0.98),
         (1200, 20.0, even(8, 15.0), 0.97),
         (600_000, 20.0, even(8, 20.0, 500), 0.95),

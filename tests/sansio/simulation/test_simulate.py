@@ -101,7 +101,7 @@ scenarios = st.builds(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(scenarios)
 @settings(max_examples=60, deadline=None)
 def test_nothing_is_lost_and_every_decision_can_be_made_again(scenario: Scenario) -> None:
@@ -136,7 +136,7 @@ def test_one_scenario_goes_one_way(scenario: Scenario) -> None:
     assert run() == run()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_another_seed_goes_another_way() -> None:
     one, other = (simulate(of(SimulatedProvider(name="a"), seed=seed)).to_dict() for seed in (1, 2))
     assert one["whole"] != other["whole"]
@@ -196,7 +196,7 @@ def test_a_slow_provider_is_slow_and_no_more() -> None:
     assert report.first_content.most == pytest.approx(2.0)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_share_of_a_fault_is_the_share_that_it_strikes() -> None:
     fault = Fault(kind="status", status=500, share=0.25, begins=100, ends=300)
     scenario = of(
@@ -211,7 +211,7 @@ def test_the_share_of_a_fault_is_the_share_that_it_strikes() -> None:
     assert all(span.served["b/m"] == 0 for span in report.timeline if not 100 <= span.begins < 300)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_provider_refuses_what_is_over_its_limits_and_a_router_that_knows_them_keeps_within() -> None:
     narrow = attrs.evolve(STEADY, max_concurrency=5, requests_per_minute=120)
     scenario = of(narrow, SimulatedProvider(name="b"), arrivals=Arrivals(rate=10), policy=Policy(max_retries=0))
@@ -234,7 +234,7 @@ def test_calls_come_faster_from_a_step_on() -> None:
     assert [span.calls for span in report.timeline] == pytest.approx([60, 600], abs=1)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_weights_share_the_calls() -> None:
     route = Route("both", [Choice(A, weight=3), Choice(B, weight=1)], "weighted")
     scenario = of(
@@ -244,6 +244,7 @@ def test_weights_share_the_calls() -> None:
     assert report.candidates["a/m"].answered / report.calls == pytest.approx(0.75, abs=0.03)
 
 
+@pytest.mark.slow
 def test_an_open_breaker_shows_in_the_timeline() -> None:
     broken = attrs.evolve(STEADY, faults=[Fault(kind="status", begins=20, ends=40)])
     policy = Policy(max_retries=0, breaker=BreakerPolicy(break_duration=4, max_break_duration=4))
@@ -263,7 +264,7 @@ def share(report: Report, begins: float, ends: float, candidate: str) -> float:
     return sum(span.served[candidate] for span in spans) / sum(sum(span.served.values()) for span in spans)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_an_outage_goes_over_nobody_s_head() -> None:
     report = simulate(shipped("outage"))
     primary = "openai/gpt-4o-mini"
@@ -277,7 +278,7 @@ def test_an_outage_goes_over_nobody_s_head() -> None:
     assert report.added.p99 < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_limit_that_is_announced_is_hardly_ever_run_into() -> None:
     report = simulate(shipped("rate-limit"))
     primary = report.candidates["groq/llama-3.3-70b-versatile"]
@@ -286,7 +287,7 @@ def test_a_limit_that_is_announced_is_hardly_ever_run_into() -> None:
     assert primary.answered > 0.95 * 6000
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_second_attempt_cuts_the_tail_within_its_budget() -> None:
     scenario = shipped("slow-tail")
     hedged, alone = simulate(scenario), simulate(attrs.evolve(scenario, policy=Policy()))
@@ -298,7 +299,7 @@ def test_a_second_attempt_cuts_the_tail_within_its_budget() -> None:
     assert alone.hedges == 0
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_one_of_two_equals_browns_out_and_the_other_carries_its_calls() -> None:
     report = simulate(shipped("brown-out"))
     assert report.answered == report.calls

@@ -40,7 +40,7 @@ def end(reason: str = "end_turn", **usage: int) -> bytes:
     return event("message_delta", delta={"stop_reason": reason}, usage=usage) + event("message_stop")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_vector_68_pings_and_what_is_not_known_yet() -> None:
     noise = event("ping") + event("invented_event", index=0, delta={"type": "text_delta", "text": "not this"})
     odd = event("content_block_delta", index=0, delta={"type": "invented_delta", "text": "nor this"})
@@ -71,7 +71,7 @@ def test_vector_69_a_call_without_a_single_piece_of_input() -> None:
     assert seen.result.finish_reason is FinishReason.TOOL_CALLS
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_vector_69_input_cut_inside_an_escape() -> None:
     pieces = ('{"x": "a\\', "u00", 'e5"', "}")
     deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *pieces)]
@@ -81,7 +81,7 @@ def test_vector_69_input_cut_inside_an_escape() -> None:
     assert seen.result.tool_calls[0].parsed() == {"x": "aå"}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_vector_69_thinking_comes_out_and_goes_back_with_its_signature() -> None:
     thinking = ({"type": "thinking_delta", "thinking": "Well"}, {"type": "signature_delta", "signature": "sig=="})
     redacted = {"type": "redacted_thinking", "data": "EmwKAhg="}
@@ -98,7 +98,7 @@ def test_vector_69_thinking_comes_out_and_goes_back_with_its_signature() -> None
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_vector_69_what_ran_at_the_provider_comes_whole() -> None:
     use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
     query = {"type": "input_json_delta", "partial_json": '{"query": "trains"}'}
@@ -110,7 +110,7 @@ def test_vector_69_what_ran_at_the_provider_comes_whole() -> None:
     assert again["messages"][1]["content"][:2] == [use | {"input": {"query": "trains"}}, found]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_vector_70_the_prompt_is_what_was_read_and_cached_together() -> None:
     first = {"input_tokens": 10, "cache_read_input_tokens": 200, "cache_creation_input_tokens": 30, "output_tokens": 1}
     counted = Usage(prompt_tokens=240, completion_tokens=25, cached_tokens=200, cache_write_tokens=30)

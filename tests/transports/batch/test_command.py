@@ -26,7 +26,7 @@ from tests.transports.batch.helpers import (
 )
 from turnout_sandbox import Fault, Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 CONCURRENCY = 8
 
@@ -83,7 +83,7 @@ def test_it_answers_all_and_then_sends_nothing(files: Files, sandbox: Sandbox, t
     assert json.loads(summary.read_text())["skipped"] == 60
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_kills_pay_at_most_the_calls_in_flight_twice(files: Files, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(delay=0.1), forever=True)
     for at in (10, 25, 45):

@@ -184,6 +184,7 @@ def test_a_broken_line_in_the_middle_is_asked_again(source: Path, target: Path) 
     assert answer_all(source, target) == ["r2"]
 
 
+@pytest.mark.slow
 def test_another_process_may_not_write_the_output(source: Path, target: Path) -> None:
     code = f"import sys; from turnout_io.batch.output_file import OutputFile; OutputFile({str(target)!r})"
     with BatchFiles(source, target):

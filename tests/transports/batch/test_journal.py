@@ -124,6 +124,7 @@ def test_a_journal_spares_what_was_answered(sandbox: Sandbox, tmp_path: Path) ->
         assert list(first[name]) == list(again[name])
 
 
+@pytest.mark.slow
 def test_a_wrong_key_ends_the_job(sandbox: Sandbox) -> None:
     environ = {name: value.replace("sandbox", "wrong") for name, value in sandbox.environ().items()}
     with pytest.raises(BatchSetupError):

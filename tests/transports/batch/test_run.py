@@ -105,6 +105,7 @@ def test_concurrency_is_used(driver: str, sandbox: Sandbox) -> None:
     assert sandbox.peak_in_flight("openai") == 8
 
 
+@pytest.mark.slow
 @on_every_driver
 def test_connections_are_reused_at_any_concurrency(driver: str, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(delay=0.02), forever=True)

@@ -18,7 +18,7 @@ COMMANDS = list(cli.list_commands(None))  # type: ignore[arg-type]
 GROUPS = [["config", name] for name in ("path", "show", "example", "set")]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_demo_needs_nothing(bare: Terminal) -> None:
     done = bare.type("demo", "--interval", "0")
     assert done.returncode == 0, done.stderr
@@ -101,7 +101,7 @@ def test_commands_and_models_are_completed(bare: Terminal) -> None:
     assert bare.type(variables=completing).stdout.strip() == "plain,openai/gpt-4o-mini"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_settings_come_from_a_file(terminal: Terminal, sandbox: Sandbox) -> None:
     config = terminal.folder / "c.yaml"
     key, url = sandbox.key("openai"), sandbox.url("openai")

@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_changed_is_left_alone(text: str) -> None:
         change_text(text, "model", "a/b")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_set_show_and_path_agree(bare: Terminal) -> None:
     assert bare.type("config", "set", "model", "openai/gpt-4o-mini").returncode == 0
     shown = bare.type("config", "show")

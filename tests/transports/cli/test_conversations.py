@@ -26,7 +26,7 @@ def reply(text: str) -> ChatResponse:
     return ChatResponse(message=Message.assistant(text), model=ModelConfig("openai", "gpt-4o-mini"))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_second_question_has_the_first_answer(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.answer("openai", "Rain.")
     first = terminal.check("chat", "Weather?", "-m", "openai/gpt-4o-mini", "-s", "Be brief.")

@@ -34,7 +34,7 @@ def short(path: Path, folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_two_processes_with_one_seed_agree_byte_for_byte(path: Path, tmp_path: Path) -> None:
     scenario = str(short(path, tmp_path))
@@ -49,7 +49,7 @@ def test_two_processes_with_one_seed_agree_byte_for_byte(path: Path, tmp_path: P
     assert told[0][1].count(b"\n") == 300
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_report_is_for_people_and_its_traces_can_be_replayed(tmp_path: Path) -> None:
     scenario = str(short(FOLDER / "brown-out.yaml", tmp_path))
     done = turnout("simulate", scenario, "--seed", "5", "--trace", "t.jsonl", folder=tmp_path)

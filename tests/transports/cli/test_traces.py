@@ -153,7 +153,7 @@ def turnout(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.script("openai", Fault(status=503, headers={"retry-after": "0"}), forever=True)
     path = tmp_path / "calls.jsonl"

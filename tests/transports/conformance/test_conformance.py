@@ -57,7 +57,7 @@ SHIPPED_CLASSES: list[tuple[Callable[..., Any], str]] = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.rule)
 @pytest.mark.parametrize(("factory", "runtime"), SHIPPED_CLASSES, ids=["requests", "socket", "trio", "asyncio"])
 def test_a_shipped_transport(factory: Callable[..., Any], runtime: str, check: Check) -> None:
@@ -87,7 +87,7 @@ WAITING = {"protocol.bad-chunks"}
 @pytest.mark.parametrize(
     "check",
     [
-        pytest.param(check, id=check.rule, marks=pytest.mark.slow if check.rule in WAITING else ())
+        pytest.param(check, id=check.rule, marks=pytest.mark.full if check.rule in WAITING else ())
         for check in USERS_CHECKS
     ],
 )
@@ -98,7 +98,7 @@ def test_a_session_of_the_users_is_used_as_it_is(check: Check) -> None:
     assert result.outcome is Outcome.PASSED, result.detail
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     "check", [check for check in ALL_CHECKS if check.rule.startswith("timers.")], ids=lambda check: check.rule
 )
@@ -158,7 +158,7 @@ def test_the_tables_in_the_documents_name_the_rules_and_the_transports() -> None
     assert rows == [[f"| `{check.rule}`", check.description.replace("|", "\\|")] for check in ALL_CHECKS]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
     assert [name.rpartition(":")[2] for name, _ in SHIPPED] == [factory.__name__ for factory, _ in SHIPPED_CLASSES]
     found = {

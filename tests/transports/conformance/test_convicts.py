@@ -360,7 +360,7 @@ def verdicts() -> dict[str, list[Result]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", GUILTY)
 def test_a_transport_that_breaks_a_rule_fails(name: str) -> None:
     assert [result.rule for result in verdicts()[name]] == list(GUILTY[name][1])
@@ -368,7 +368,7 @@ def test_a_transport_that_breaks_a_rule_fails(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "timers", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["without-timers", "timers"]
+    "timers", [False, pytest.param(True, marks=pytest.mark.full)], ids=["without-timers", "timers"]
 )
 def test_a_transport_that_breaks_no_rule_passes(timers: bool) -> None:
     rules = sorted({rule for _, rules in GUILTY.values() for rule in rules})
@@ -384,8 +384,8 @@ def test_a_transport_that_breaks_no_rule_passes(timers: bool) -> None:
     "rule",
     [
         # The next request waits on a connection that is not free, until a timeout of the check.
-        pytest.param("reuse.not-where-forbidden", marks=pytest.mark.slow),
-        pytest.param("reuse.not-before-the-end", marks=pytest.mark.slow),
+        pytest.param("reuse.not-where-forbidden", marks=pytest.mark.full),
+        pytest.param("reuse.not-before-the-end", marks=pytest.mark.full),
         "reuse.surplus-is-no-answer",
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from turnout_sandbox import Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 
 def test_connections_of_the_last_moment_are_closed() -> None:

@@ -262,7 +262,7 @@ def test_waiting_gives_up_in_time(sandbox: Sandbox) -> None:
     assert not sandbox.wait(lambda seen: bool(seen.requests), timeout=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_slow_reader_slows_the_server_and_loses_nothing(sandbox: Sandbox) -> None:
     sandbox.answer("ollama", "word " * 60_000)
     body = json.dumps({**HELLO, "stream": True}).encode()
@@ -331,7 +331,7 @@ def test_cuts_inside_a_stream_follow_the_tokens_of_the_fault(sandbox: Sandbox, w
     assert not more.endswith(b"\n\r\n")  # inside a chunk
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_reset_waits_for_a_slow_reader(sandbox: Sandbox, wire: Wire) -> None:
     sandbox.answer("openai", "word " * 50_000)
     sandbox.script("openai", Fault(abort="reset", after_tokens=40_000))

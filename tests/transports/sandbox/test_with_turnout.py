@@ -201,7 +201,7 @@ def test_embeddings_are_played_for_all_that_offer_them() -> None:
     assert set(EMBEDDERS) == set(offering(Capability.EMBEDDINGS))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("provider", EMBEDDERS)
 def test_embeddings_over_the_limit_of_a_request_are_in_order(sandbox: Sandbox, router: Router, provider: str) -> None:
     cap = CATALOG[provider].embedding_batch

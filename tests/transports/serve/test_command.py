@@ -21,7 +21,7 @@ import yaml
 
 from turnout_io.sandbox import Fault, Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 PROGRAM = [sys.executable, "-c", "from turnout_io.cli import main; main()", "serve"]
 _PROVIDER_VARIABLES = ("_API_KEY", "_API_KEYS", "_ENDPOINT", "_BASE_URL", "_HOST", "_TOKEN", "_ACCESS_KEY")
 HELLO = [{"role": "user", "content": "hello"}]

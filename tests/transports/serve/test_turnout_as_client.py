@@ -24,7 +24,7 @@ from turnout_io.serve import Gateway, read_gateway_settings, record_trace, scope
 from turnout_io.trio import Router
 from turnout_sandbox.answers import ScriptedCall
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.full
 
 BACK_ENDS = {
     "openai": "gpt-4o-mini",

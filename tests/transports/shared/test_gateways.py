@@ -69,7 +69,7 @@ async def ask(client: Client) -> Reply:
     return await client.chat(model="fast", headers=AUTHORIZED, max_tokens=5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_requests_of_a_key_are_counted_for_all(server: Server, sandbox: Sandbox, tmp_path: Path) -> None:
     limit = 12
     fleet = Fleet(server, sandbox, tmp_path, {"requestsPerMinute": limit, "maxConcurrency": 4})
@@ -95,7 +95,7 @@ def test_the_requests_of_a_key_are_counted_for_all(server: Server, sandbox: Sand
     assert limit / 2 < len(sandbox.requests_to("openai")) <= limit
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_budget_is_one_for_all_and_outlives_the_gateways(server: Server, sandbox: Sandbox, tmp_path: Path) -> None:
     amount = 100
     fleet = Fleet(server, sandbox, tmp_path, {"budget": {"amount": amount, "per": "month"}})

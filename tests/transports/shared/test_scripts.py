@@ -59,7 +59,7 @@ def replay(server: Server, world: World) -> None:
             assert float(stored) == state.credit
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

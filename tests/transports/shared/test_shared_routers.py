@@ -126,7 +126,7 @@ def test_slots_hold_for_all(driver: str, sandbox: Sandbox, valkey: Valkey) -> No
     assert sandbox.peak_in_flight("openai") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @on_every_driver
 def test_a_budget_holds_for_all(driver: str, sandbox: Sandbox, valkey: Valkey) -> None:
     policy = {"budgets": [Budget(7, per="month", by="user")], "prices": {"gpt-4o-mini": Price(0, 0, request=1.0)}}
@@ -151,7 +151,7 @@ def test_a_budget_holds_for_all(driver: str, sandbox: Sandbox, valkey: Valkey) -
     assert len(sandbox.requests_to("openai")) == 8
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_no_more_than_the_budget_is_spent_by_many(sandbox: Sandbox, valkey: Valkey) -> None:
     policy = {"budgets": [Budget(30, per="month")], "prices": {"gpt-4o-mini": Price(0, 0, request=1.0)}}
     routers = [blocking(sandbox, valkey, **policy) for _ in range(3)]
@@ -266,7 +266,7 @@ def test_a_router_that_shares_must_be_entered(driver: str, sandbox: Sandbox, val
         run[driver]()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @on_every_driver
 def test_calls_go_on_while_the_store_is_out_of_reach(driver: str, sandbox: Sandbox, valkey_binary: str) -> None:
     with running(valkey_binary) as store:

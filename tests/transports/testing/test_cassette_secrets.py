@@ -111,7 +111,7 @@ def test_no_credential_of_a_url_is_in_the_file_nor_compared(name: str, tmp_path:
         ReplayTransport(tmp_path / "secret.json").open(HttpRequest("GET", f"{URL}?a=b&{name}=other&c=d"), TIMEOUTS)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(
     st.lists(st.integers(0, 80), max_size=6),
     st.sampled_from([SECRET, PLAIN]),

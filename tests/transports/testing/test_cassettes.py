@@ -85,7 +85,7 @@ ANSWERS: st.SearchStrategy[Reply | TransportError | RemoteProtocolError] = FAULT
 EXCHANGES = st.lists(st.tuples(REQUESTS, ANSWERS), max_size=4)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(EXCHANGES)
 @settings(max_examples=200)
 def test_what_was_recorded_is_replayed(exchanges: list[tuple[HttpRequest, Any]]) -> None:
@@ -156,7 +156,7 @@ def test_a_request_that_was_cancelled_is_not_recorded(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "none.json").read_bytes())["exchanges"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_recording_that_is_never_closed_says_so(tmp_path: Path) -> None:
     script = ScriptedTransport()
     script.add(Reply(200))

@@ -76,7 +76,7 @@ RECORDED: list[tuple[str, Callable[..., Any], Callable[..., Any]]] = [
 PASSED_BY = [check for check in ALL_CHECKS if not check.rule.startswith(("timers.", "tls.", "proxy."))]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("check", PASSED_BY, ids=lambda check: check.rule)
 @pytest.mark.parametrize(("run", "record", "transport"), RECORDED, ids=[run for run, _, _ in RECORDED])
 def test_a_recording_transport_keeps_every_rule_that_the_one_under_it_keeps(

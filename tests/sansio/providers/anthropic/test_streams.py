@@ -30,7 +30,7 @@ from turnout.events import End, Reasoning, Token, ToolCallReady
 CLASSES = {"overloaded_error": Overloaded, "rate_limit_error": RateLimited, "api_error": ServerError}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=200)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -58,7 +58,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert agreed(feed(answer.body)) == agreed(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 @settings(deadline=None, max_examples=100)
 def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
@@ -74,7 +74,7 @@ def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
         assert getattr(unary, field) == getattr(result, field), field
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), st.sampled_from(sorted(CLASSES)), CUTS)
 @settings(deadline=None, max_examples=150)
 def test_an_error_in_the_stream_keeps_what_came(
@@ -94,7 +94,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert agreed(feed(before + error)) == agreed(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data())
 @settings(deadline=None, max_examples=150)
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject) -> None:
@@ -147,7 +147,7 @@ WRONG = st.one_of(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.lists(WRONG, max_size=6), CUTS)
 @settings(deadline=None, max_examples=400)
 def test_events_with_anything_in_them_are_read_or_passed_over(events: list[Any], cuts: tuple[int, ...]) -> None:

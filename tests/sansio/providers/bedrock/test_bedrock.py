@@ -148,7 +148,7 @@ def _with_results(message: Message) -> list[dict[str, Any]]:
     return turns
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=150)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -194,7 +194,7 @@ EXCEPTIONS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), st.sampled_from(sorted(EXCEPTIONS)), CUTS)
 @settings(deadline=None, max_examples=100)
 def test_an_exception_in_the_stream_keeps_what_came(
@@ -334,6 +334,7 @@ def test_a_call_s_beginning_may_hold_the_half_of_a_pair() -> None:
     assert [(call.id, call.name) for call in heard.result.tool_calls] == [("t", "f\ufffd")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "region",
     "eu-west-1 us-gov-west-1 cn-north-1 eusc-de-east-1 us-iso-east-1 us-isob-east-1 eu-isoe-west-1".split(),

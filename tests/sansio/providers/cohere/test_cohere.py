@@ -144,7 +144,7 @@ def sent(*messages: Message, **fields: Any) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=150)
 def test_what_was_meant_comes_out_and_goes_back(answer: tuple[Meant, list[bytes]], cuts: tuple[int, ...]) -> None:
@@ -190,7 +190,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: tuple[Meant, list[bytes]]
     sent(Message.user("x"), result.message)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=75)
 def test_an_error_at_the_end_keeps_what_came(

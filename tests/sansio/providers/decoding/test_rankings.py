@@ -38,7 +38,7 @@ def _read(exchange: Exchange[RerankResponse], body: Any) -> RerankResponse:
     return exchange.result
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("provider", "settings", "url"),
     [

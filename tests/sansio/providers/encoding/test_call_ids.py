@@ -68,6 +68,7 @@ def pairs(name: str, api: str, body: Any) -> list[tuple[str, str, str]]:
     return [(id, name, number) for id, (name, number) in calls.items()]
 
 
+@pytest.mark.slow
 @everyone
 @given(turns=TURNS)
 def test_each_call_has_an_id_of_its_own_and_its_own_result(

@@ -34,7 +34,7 @@ def assert_goes_back(answer: Answer, result: ChatResponse) -> None:
     assert (contents[1]["parts"] if len(contents) > 1 else []) == answer.replayed
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=300)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -52,7 +52,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert feed("gemini", answer.body, cuts).agreed() == heard.agreed()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 @settings(deadline=None, max_examples=200)
 def test_an_answer_that_is_no_stream_says_the_same(answer: Answer) -> None:
@@ -63,7 +63,7 @@ def test_an_answer_that_is_no_stream_says_the_same(answer: Answer) -> None:
         assert getattr(result.usage, field) == getattr(answer.usage, field)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), st.sampled_from(ERRORS), CUTS)
 @settings(deadline=None, max_examples=300)
 def test_an_error_in_the_stream_keeps_what_came(
@@ -85,7 +85,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert feed("gemini", body, cuts).agreed() == heard.agreed()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=200)
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject, cuts: tuple[int, ...]) -> None:
@@ -101,7 +101,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
     assert feed("gemini", body, cuts).agreed() == heard.agreed()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(BLOCKED, ANSWERS, CUTS)
 @settings(deadline=None, max_examples=100)
 def test_a_blocked_prompt(document: dict[str, Any], answer: Answer, cuts: tuple[int, ...]) -> None:

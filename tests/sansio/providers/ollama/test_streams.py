@@ -34,7 +34,7 @@ def assert_goes_back(answer: Answer, result: ChatResponse) -> None:
     assert [call["function"] for call in calls] == [{"name": c.name, "arguments": c.arguments} for c in answer.calls]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=300)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -51,7 +51,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert feed("ollama", answer.body.rstrip()).agreed() == heard.agreed()  # the last line need not be ended
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 @settings(deadline=None, max_examples=200)
 def test_an_answer_that_is_no_stream_says_the_same(answer: Answer) -> None:
@@ -60,7 +60,7 @@ def test_an_answer_that_is_no_stream_says_the_same(answer: Answer) -> None:
     assert_goes_back(answer, result)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=200)
 def test_an_error_in_the_stream_keeps_what_came(answer: Answer, data: st.DataObject, cuts: tuple[int, ...]) -> None:
@@ -80,7 +80,7 @@ def test_an_error_in_the_stream_keeps_what_came(answer: Answer, data: st.DataObj
         read("ollama", error)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=150)
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject, cuts: tuple[int, ...]) -> None:
@@ -93,7 +93,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
     sent_back("ollama", heard.result.message)  # what came can be sent, whatever came
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=150)
 def test_lines_that_cannot_be_read_are_passed_over_and_counted(

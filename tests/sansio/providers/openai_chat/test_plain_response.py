@@ -59,6 +59,7 @@ def test_any_document_reads_the_same_by_both_ways(request: ChatRequest, document
     same(request, document)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "field"),
     [(kind, field.encode_name) for kind in (Chunk, Choice, Message) for field in msgspec.structs.fields(kind)],

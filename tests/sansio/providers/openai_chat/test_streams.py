@@ -29,7 +29,7 @@ def assert_said(answer: Answer, result: ChatResponse) -> None:
     assert (result.response_id, result.served_model) == ("chatcmpl-1", "served")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=300)
 def test_what_was_meant_comes_out(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -49,14 +49,14 @@ def test_what_was_meant_comes_out(answer: Answer, cuts: tuple[int, ...]) -> None
     assert feed(answer.name, answer.body, cuts).agreed() == heard.agreed()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 @settings(deadline=None, max_examples=200)
 def test_an_answer_that_is_no_stream_says_the_same(answer: Answer) -> None:
     assert_said(answer, read(answer.name, answer.document))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 @settings(deadline=None, max_examples=150)
 def test_it_goes_back_as_it_came(answer: Answer) -> None:
@@ -75,7 +75,7 @@ def test_it_goes_back_as_it_came(answer: Answer) -> None:
             assert "reasoning_details" not in turn
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), st.sampled_from(ERRORS), st.sampled_from([b"", b"data: [DONE]\n\n"]), CUTS)
 @settings(deadline=None, max_examples=300)
 def test_an_error_in_the_stream_keeps_what_came(
@@ -98,7 +98,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert feed(answer.name, before + body + after).agreed() == heard.agreed()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data())
 @settings(deadline=None, max_examples=200)
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject) -> None:
@@ -115,7 +115,7 @@ def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObje
     sent_back(answer.name, heard.result.message)  # what came can be sent, whatever came
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), CUTS)
 @settings(deadline=None, max_examples=100)
 def test_events_that_cannot_be_read_are_passed_over_and_counted(
@@ -134,7 +134,7 @@ def test_events_that_cannot_be_read_are_passed_over_and_counted(
     assert heard.events[-1].skipped == len(broken)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_each_of_many_calls_costs_as_much_as_the_first() -> None:
     many = 50_000  # to look for the call of each fragment among all of them would take minutes
     pieces = [

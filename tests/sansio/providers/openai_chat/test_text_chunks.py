@@ -83,6 +83,7 @@ def test_any_chunks_read_the_same_by_both_ways(chunks: list[Any]) -> None:
     same(chunks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "field"),
     [(kind, field.encode_name) for kind in (Chunk, Choice, Message) for field in msgspec.structs.fields(kind)],

@@ -52,7 +52,7 @@ def kept(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return left
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, CUTS)
 @settings(deadline=None, max_examples=200)
 def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int, ...]) -> None:
@@ -82,7 +82,7 @@ def test_what_was_meant_comes_out_and_goes_back(answer: Answer, cuts: tuple[int,
     assert agreed(feed(answer.body)) == agreed(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS)
 @settings(deadline=None, max_examples=100)
 def test_streamed_and_whole_answers_are_equal(answer: Answer) -> None:
@@ -110,7 +110,7 @@ ERRORS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data(), st.sampled_from(sorted(ERRORS)), st.sampled_from(["error", "nested", "failed"]), CUTS)
 @settings(deadline=None, max_examples=150)
 def test_an_error_in_the_stream_keeps_what_came(
@@ -135,7 +135,7 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert agreed(feed(before + error)) == agreed(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(ANSWERS, st.data())
 @settings(deadline=None, max_examples=150)
 def test_a_stream_without_its_terminal_event_is_truncated(answer: Answer, data: st.DataObject) -> None:
@@ -226,7 +226,7 @@ NAMES = st.sampled_from(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.lists(st.tuples(NAMES, st.dictionaries(st.sampled_from(FIELDS), NESTED | JSON, max_size=4)), max_size=8))
 @settings(deadline=None, max_examples=400)
 def test_odd_events_never_raise(told: list[tuple[str, dict[str, Any]]]) -> None:
@@ -347,6 +347,7 @@ def test_log_probabilities_are_kept_once() -> None:
     assert list(logprobs) == one
 
 
+@pytest.mark.slow
 def test_every_byte_is_a_place_to_cut() -> None:
     items: list[dict[str, Any]] = [
         {

@@ -206,7 +206,7 @@ def check_words(made: Mapping[str, Any], subset: SchemaSubset) -> None:
 SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("provider", SUBSETS)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)

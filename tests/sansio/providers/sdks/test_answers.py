@@ -310,7 +310,7 @@ def test_ollama_s_types(meant: Meant, cuts: tuple[int, ...]) -> None:
         assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (counted.prompt, counted.completion)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(gemini_answers.ANSWERS)
 @settings(deadline=None, max_examples=60)
 def test_the_answers_made_up_for_gemini_are_ones_that_its_sdk_reads(answer: gemini_answers.Answer) -> None:

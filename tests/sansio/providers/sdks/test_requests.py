@@ -82,7 +82,7 @@ def assert_taken(request: ChatRequest, *, stream: bool = False) -> None:
     assert TAKEN[request.model.provider](body) == body
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(TAKEN))
 @given(conversations(), SETTINGS, st.booleans())
 @settings(deadline=None, max_examples=60)

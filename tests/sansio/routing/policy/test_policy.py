@@ -270,7 +270,7 @@ def test_the_faster_is_preferred_once_it_is_known() -> None:
     assert world.who.count("p0") <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_names_without_end_fill_no_memory_and_what_matters_is_kept() -> None:
     world = World(
         [Script(status=429, headers=(("retry-after", "900"),))], [GOOD], limits={"p1/kept": Limit(max_concurrency=1)}

@@ -18,7 +18,7 @@ from turnout.routing.call.states import ATTEMPT_TRANSITIONS, CALL_TRANSITIONS, A
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "states.md"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_worlds_take_every_transition_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[tuple[Any, Any]] = set()
     move_call, move_attempt = Call._move, Attempt.move

@@ -16,14 +16,14 @@ from turnout.simulation import Script
 from turnout.trace import Trace
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(worlds())
 @settings(max_examples=500)
 def test_what_must_hold_holds_in_every_world(world: World) -> None:
     check_world(world)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(worlds())
 @settings(max_examples=50)
 def test_the_same_world_goes_the_same_way_twice(world: World) -> None:
@@ -33,7 +33,7 @@ def test_the_same_world_goes_the_same_way_twice(world: World) -> None:
     assert story() == story()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(worlds())
 @settings(max_examples=200)
 def test_the_facts_of_a_trace_lead_to_its_decisions(world: World) -> None:
@@ -41,7 +41,7 @@ def test_the_facts_of_a_trace_lead_to_its_decisions(world: World) -> None:
         assert replay(json.loads(json.dumps(outcome.call.trace.to_dict()))) == ()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(worlds())
 @settings(max_examples=50)
 def test_a_trace_comes_back_from_its_json(world: World) -> None:
@@ -53,7 +53,7 @@ def test_a_trace_comes_back_from_its_json(world: World) -> None:
         assert again.explain() == outcome.call.trace.explain()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(worlds())
 @settings(max_examples=50)
 def test_every_trace_can_be_told(world: World) -> None:

@@ -154,7 +154,7 @@ def nothing_under_way(sandbox: Sandbox) -> bool:
     return not any(sandbox.in_flight(model.provider) for model in (OPENAI, GEMINI)) and sandbox.open_connections <= 2
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @RUNTIMES
 @MOMENTS
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -90,7 +90,7 @@ class Program:
         return errors.strip()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("transport", ["sockets", "requests"])
 def test_ctrl_c_at_each_wait(transport: str, sandbox: Sandbox, silent: int) -> None:
     before = connecting_to(silent)

@@ -215,7 +215,7 @@ async def async_rounds(kind: Any, transport: Any, sandbox: Sandbox, recorder: Tr
             assert all(health.in_flight == 0 for health in router.health()), collector.place
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.usefixtures("watched_locks")
 @pytest.mark.parametrize("driver", ["sockets", "requests", "trio", "asyncio"])
 def test_collection_at_every_line_inside_a_lock(driver: str, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def frequent_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("frequent_collections")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
-@pytest.mark.parametrize("streams", [12, pytest.param(240, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("streams", [12, pytest.param(240, marks=pytest.mark.full)])
 def test_threads_that_abandon_streams_do_not_stop(make: Callable[..., Any], streams: int, sandbox: Sandbox) -> None:
     policy = Policy(max_concurrency=4, timeout=3600.0, breaker=None)
     failures: list[BaseException] = []

@@ -179,7 +179,7 @@ def on_trio(*call: Any) -> str:
     return trio.run(async_chat, *call)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("ask", "kind", "network"),
     [
@@ -225,7 +225,7 @@ def test_a_call_that_is_interrupted_at_any_instant_releases_everything(
     assert survived > 300
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("make", [SocketTransport, RequestsTransport])
 def test_a_transport_that_is_interrupted_at_any_instant_still_works(make: Callable[..., Transport]) -> None:
     with Sandbox() as sandbox:

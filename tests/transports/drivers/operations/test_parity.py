@@ -205,7 +205,7 @@ async def async_story(kind: Any, exchanges: tuple[Exchange, ...], how: str, stor
     return story.ended(result, error, trace, network)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.lists(EXCHANGES, min_size=1, max_size=5).map(tuple), st.sampled_from(["stream", "collect", "chat"]))
 @settings(max_examples=150)
 def test_every_driver_behaves_alike_on_the_same_network(exchanges: tuple[Exchange, ...], how: str) -> None:

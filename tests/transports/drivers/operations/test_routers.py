@@ -71,7 +71,7 @@ def test_tool_calls_are_complete_in_each_dialect(driver: Driver, model: ModelCon
     assert "12" in reply.text
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @DRIVERS
 @pytest.mark.parametrize("provider", ["openai", "gemini", "ollama", "siliconflow"])
 def test_embeddings_in_several_requests_are_joined_in_order(driver: Driver, provider: str, sandbox: Sandbox) -> None:
@@ -122,7 +122,7 @@ def test_a_stream_that_is_closed_early_releases_its_slot(sandbox: Sandbox) -> No
         assert router.chat(ask(OPENAI)).text
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_an_unclosed_stream_warns_and_releases_its_slot(sandbox: Sandbox) -> None:
     with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, max_concurrency=1) as router:
         streams = [router.stream(ask(OPENAI))]

@@ -176,7 +176,7 @@ class Flood:
                 self.accepted += taken
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @DRIVERS
 def test_a_slow_consumer_slows_the_server_and_a_fast_server_blocks_no_task(driver: str) -> None:
     with Flood() as flood:

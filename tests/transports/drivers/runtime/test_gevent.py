@@ -20,7 +20,7 @@ COUNT = 40
 TEXT = " ".join(f"word{number}" for number in range(20))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("transport", ["sockets", "requests"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_greenlets_share_a_router(transport: str, host: str) -> None:
