@@ -123,6 +123,7 @@ MESSAGES = (
 )
 
 
+@pytest.mark.slow
 @given(st.lists(MESSAGES, min_size=1, max_size=4))
 def test_what_is_sent_to_openai_is_read_back(messages: list[Message]) -> None:
     exchange = create("openai", api_key="k", api="chat").chat(ChatRequest(MODEL, messages))
@@ -186,6 +187,7 @@ def test_a_response_format_may_be_a_dict() -> None:
         ChatRequest(MODEL, "hi", response_format=schema)
 
 
+@pytest.mark.slow
 def test_a_message_of_the_sdk_of_openai_is_read() -> None:
     from openai.types.chat import ChatCompletionMessage
 
