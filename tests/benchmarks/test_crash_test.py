@@ -20,7 +20,7 @@ from turnout.errors import ServerError, StreamInterrupted
 from turnout.messages import Message
 from turnout_io.sandbox import Fault, Sandbox
 
-TINY = Profile("tiny", 0.02, 5.0)
+TINY = Profile("tiny", 0.2, 30.0)
 NEXT = Expected(answered_by="fallback", primary=(1,), fallback=(1,), within=60.0)
 
 
