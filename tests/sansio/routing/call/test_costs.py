@@ -196,3 +196,26 @@ def test_a_batch_is_estimated_by_its_own_texts() -> None:
     assert outcome.error is None
     assert len(world.asked) == 5
     assert outcome.ended < 1.0, outcome.call.trace.explain()
+
+
+DEAR = {"m": Price(0.0, 1e6)}  # 1 for each token of the response
+LONG = lines("t" + "word" * 600)
+
+
+def test_what_costs_exactly_what_is_left_is_affordable() -> None:
+    assert asked_with(World([GOOD], prices=DEAR, max_cost=1000.0), 1000) == ["p0"]
+    assert asked_with(World([GOOD], prices=DEAR, max_cost=999.9), 1000) == []
+
+
+def test_an_error_after_content_is_billed_for_what_arrived() -> None:
+    broken = Script(body=((0.0, LONG), (0.1, lines("e500"))))
+    for first, second in ((broken, False), (Script(body=((0.0, lines("e500")),)), True)):
+        world = World([first], [GOOD], on_interrupt="restart", prices=DEAR, max_cost=1500.0, max_retries=0)
+        assert ("p1" in asked_with(world, 1000, 1000)) is second
+
+
+def test_a_connection_that_was_closed_while_idle_costs_nothing() -> None:
+    stale = Script(reset="reused", reused=True)
+    world = World([stale, GOOD], prices=DEAR, max_cost=1500.0)
+    assert world.run(Chat(ChatRequest(ModelConfig("p0", "m", max_tokens=1000), "x"))).error is None
+    assert world.who == ["p0", "p0"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from turnout.chat import RateWindow
+from turnout.chat import RateWindow, Usage
 from turnout.routing.policy.settings import BreakerPolicy, Limit
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.congestion import Congestion
 from turnout.routing.state.latency import Latency, PeakEwma
 from turnout.routing.state.limiter import Limiter
-from turnout.routing.state.limits import ProviderRateLimit, SlidingWindow
+from turnout.routing.state.limits import Amounts, ProviderRateLimit, SlidingWindow
 from turnout.routing.state.pace import Pace
 from turnout.routing.state.throttle import Throttle
 
@@ -51,31 +51,31 @@ def test_more_than_the_whole_limit_fits_into_an_empty_window() -> None:
 
 def test_a_limit_is_updated_and_what_was_used_still_counts() -> None:
     limiter = Limiter("openai", Limit(requests_per_minute=2, tokens_per_minute=100))
-    reservation = limiter.acquire(object(), 90, 0.0)
+    reservation = limiter.acquire(object(), Amounts.of(90, 0), 0.0)
     assert reservation is not None
     limiter.update(Limit(requests_per_minute=3, tokens_per_minute=120))
-    assert limiter.wait(40, 1.0) == 59.0  # tokens
-    reservation.adjust(10, refund=False)
-    assert limiter.wait(40, 1.0) == 0
-    limiter.acquire(object(), 1, 1.0)
-    limiter.acquire(object(), 1, 1.0)
-    assert limiter.wait(1, 1.0) == 59.0  # requests
+    assert limiter.wait(Amounts.of(40, 0), 1.0) == 59.0  # tokens
+    reservation.adjust(Usage(prompt_tokens=10, completion_tokens=0), refund=False)
+    assert limiter.wait(Amounts.of(40, 0), 1.0) == 0
+    limiter.acquire(object(), Amounts.of(1, 0), 1.0)
+    limiter.acquire(object(), Amounts.of(1, 0), 1.0)
+    assert limiter.wait(Amounts.of(1, 0), 1.0) == 59.0  # requests
 
 
 def test_the_longer_wait_of_requests_and_tokens_holds() -> None:
     limiter = Limiter("openai", Limit(requests_per_minute=1, tokens_per_minute=100))
-    limiter.acquire(object(), 1, 0.0)
-    assert limiter.wait(1, 1.0) == 59.0
+    limiter.acquire(object(), Amounts.of(1, 0), 0.0)
+    assert limiter.wait(Amounts.of(1, 0), 1.0) == 59.0
 
 
 def test_what_was_used_is_no_refund_of_the_request() -> None:
     limiter = Limiter("openai", Limit(requests_per_minute=1))
-    reservation = limiter.acquire(object(), 0, 0.0)
+    reservation = limiter.acquire(object(), Amounts.of(0, 0), 0.0)
     assert reservation is not None
-    reservation.adjust(5, refund=False)
-    assert limiter.wait(1, 1.0) == 59.0
+    reservation.adjust(Usage(prompt_tokens=5, completion_tokens=0), refund=False)
+    assert limiter.wait(Amounts.of(1, 0), 1.0) == 59.0
     reservation.adjust(None, refund=True)
-    assert limiter.wait(1, 1.0) == 0
+    assert limiter.wait(Amounts.of(1, 0), 1.0) == 0
 
 
 # -- what a provider reports ------------------------------------------------------------------------------------------
