@@ -17,6 +17,7 @@ from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import ProviderError, RemoteProtocolError
 from turnout.framing.parser import FrameParser
 from turnout.http import Auth, Headers, HttpRequest
+from turnout.messages import Role
 from turnout.providers.auth import AccessToken
 from turnout.providers.catalog.spec import ProviderAccount
 from turnout.providers.decoding.accumulator import ResponseAccumulator
@@ -26,6 +27,7 @@ from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
 from turnout.providers.decoding.vectors import check_dimensions
 from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given, is_plain
+from turnout.providers.encoding.prefill import trailing_blanks
 from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRule
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
@@ -267,9 +269,15 @@ class Dialect:
             choice is not None and choice.mode in ("required", "named"),
         )
         accumulator.caller_names = caller_names(request)
+        if request.messages[-1].role is Role.ASSISTANT and self.continues(request):
+            accumulator.known_blanks = trailing_blanks(request.messages[-1])
         accumulator.request_id = self.request_id(headers)
         accumulator.rate_limit = rate_limit(headers)
         return accumulator
+
+    def continues(self, request: ChatRequest) -> bool:
+        """Whether the assistant's message at the end is a prefill, which is sent without blanks at its end."""
+        return False
 
     def whole_response(self, accumulator: ResponseAccumulator) -> ChatResponse:
         """Return the response of a document that was read into the accumulator.

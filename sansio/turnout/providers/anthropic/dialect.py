@@ -69,6 +69,10 @@ class Anthropic(Dialect):
     tool_names = ANTHROPIC_TOOL_NAMES
     unique_ids = False
 
+    def continues(self, request: ChatRequest) -> bool:
+        """See `Dialect.continues`."""
+        return True
+
     @property
     def family(self) -> str:
         return FAMILY

@@ -84,6 +84,10 @@ class Bedrock(Dialect):
     unique_ids = False
     stream_type = "application/vnd.amazon.eventstream"
 
+    def continues(self, request: ChatRequest) -> bool:
+        """See `Dialect.continues`."""
+        return True
+
     def family_of(self, model_id: str) -> str:
         return family_of(model_id)
 

@@ -60,6 +60,7 @@ class ResponseAccumulator:
         turn: The number of messages in the request. It makes the ids of calls that have none unique in a conversation.
         wants_json: Whether the request demands JSON as the text.
         wants_call: Whether the request demands a tool call.
+        known_blanks: White space of a prefill that was not sent. Text that begins with it repeats what the caller has.
         failed: Whether the provider reported an error inside the answer.
         is_answer: Whether a finish reason alone makes an answer; false if nothing was generated on purpose.
         skipped: How many events of the wire could not be read.
@@ -74,6 +75,7 @@ class ResponseAccumulator:
     turn: int = 0
     wants_json: bool = False
     wants_call: bool = False
+    known_blanks: str = attrs.field(default="", init=False)
     raw_finish_reason: str | None = attrs.field(default=None, init=False)
     failed: bool = attrs.field(default=False, init=False)
     is_answer: bool = attrs.field(default=True, init=False)
@@ -100,6 +102,8 @@ class ResponseAccumulator:
 
     def text(self, delta: str, events: list[Event]) -> None:
         """Add a piece of the answer's text."""
+        if self.known_blanks:
+            delta = self._without_known_blanks(delta)
         if delta:
             part = self._part if self._part.kind == "text" else self._open("text")
             part.pieces.append(delta)
@@ -107,10 +111,20 @@ class ResponseAccumulator:
 
     def texts(self, deltas: list[str], events: list[Event]) -> None:
         """Add several pieces of text, none of them empty."""
-        if deltas:
+        if self.known_blanks:
+            for delta in deltas:
+                self.text(delta, events)
+        elif deltas:
             part = self._part if self._part.kind == "text" else self._open("text")
             part.pieces += deltas
             events += map(Token, deltas)
+
+    def _without_known_blanks(self, delta: str) -> str:
+        known, same = self.known_blanks, 0
+        while same < min(len(known), len(delta)) and known[same] == delta[same]:
+            same += 1
+        self.known_blanks = known[same:] if same == len(delta) else ""
+        return delta[same:]
 
     def reasoning(self, delta: str, events: list[Event]) -> None:
         """Add a piece of the model's reasoning."""

@@ -27,7 +27,7 @@ from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.choices import ChoicePicker
 from turnout.providers.openai_chat.chunks import CHUNK, FINISH_REASONS, ChatChunkReader
 from turnout.providers.openai_chat.embeddings import embedding_body, packed_embeddings, read_vectors
-from turnout.providers.openai_chat.message.prefix_filter import PrefixFilter, prefill_of
+from turnout.providers.openai_chat.message.prefix_filter import PrefixFilter, is_prefill, prefill_of
 from turnout.providers.openai_chat.message.reader import MessageReader
 from turnout.providers.openai_chat.plain_response import read_plain_response
 from turnout.providers.openai_chat.request import chat_body
@@ -161,6 +161,10 @@ class OpenAIChat(Dialect):
         auth = self.site.auth if self.site is not None else None
         return self.build_request(method, url, body, stream=stream, auth=auth)
 
+    def continues(self, request: ChatRequest) -> bool:
+        """See `Dialect.continues`."""
+        return is_prefill(request.messages[-1])
+
     def _chat_path(self, request: ChatRequest) -> str:
         before = self.account.spec.openai_compat.prefill_path if prefill_of(request) else ""
         return f"{before}/chat/completions"
@@ -193,7 +197,7 @@ class OpenAIChat(Dialect):
         """Return the response if it is plain, and the request neither makes demands on it nor begins it."""
         choice = request.tool_choice
         demands = request.response_format is not None or (choice is not None and choice.mode in ("required", "named"))
-        plain = None if demands or prefill_of(request) else read_plain_response(chunk)
+        plain = None if demands or self.continues(request) else read_plain_response(chunk)
         if plain is None or len(plain.text) > self.account.limits.output:
             return None
         model = given(request).model

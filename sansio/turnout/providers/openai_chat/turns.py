@@ -30,8 +30,10 @@ from turnout.messages import (
     ToolCall,
 )
 from turnout.providers.catalog.spec import ProviderAccount, ReasoningReplay
+from turnout.providers.encoding.prefill import without_trailing_blanks
 from turnout.providers.json_codec import encode
 from turnout.providers.openai_chat.message.opaque_fields import opaque_fields
+from turnout.providers.openai_chat.message.prefix_filter import is_prefill
 
 __all__ = ["chat_messages", "data_url", "tool_call"]
 
@@ -48,6 +50,9 @@ def chat_messages(request: ChatRequest, account: ProviderAccount) -> list[dict[s
     messages = request.messages
     if not any([message.role is Role.ASSISTANT for message in messages]):  # noqa: C419 - a generator costs more
         return _unchanged(messages, account)
+    if is_prefill(messages[-1]):
+        last = without_trailing_blanks(messages[-1])
+        messages = (*messages[:-1], last) if last is not None else messages[:-1]
     replay = account.replays_reasoning(request.model.model_id)
     if replay == "none":
         return _unchanged(messages, account)

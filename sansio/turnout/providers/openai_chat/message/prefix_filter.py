@@ -8,15 +8,23 @@ from __future__ import annotations
 import attrs
 
 from turnout.chat import ChatRequest
-from turnout.messages import Role
+from turnout.messages import Message, Role
 
-__all__ = ["PrefixFilter", "prefill_of"]
+__all__ = ["PrefixFilter", "is_prefill", "prefill_of"]
+
+
+_MARKS = ("prefix", "partial")  # DeepSeek and Mistral; Moonshot
+
+
+def is_prefill(message: Message) -> bool:
+    """Whether this message, as the last one, is the beginning of the answer."""
+    return message.role is Role.ASSISTANT and any(message.extra.get(mark) for mark in _MARKS)
 
 
 def prefill_of(request: ChatRequest) -> str:
     """Return the text that the answer continues, from the last message of the request; "" if it continues none."""
     last = request.messages[-1]
-    return last.text if last.role is Role.ASSISTANT and last.extra.get("prefix") else ""
+    return last.text.rstrip() if last.role is Role.ASSISTANT and last.extra.get("prefix") else ""
 
 
 @attrs.define

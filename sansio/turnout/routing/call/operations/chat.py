@@ -149,11 +149,11 @@ class Stream(Chat):
         return text_tokens(self._prefix.text) if self._prefix is not None and self._rest is None else 0
 
     def prepare_resume(self, partial: ChatResponse | None) -> bool:
-        """Prepare to resume. Only plain text can be prefilled, and most models refuse one that ends in white space."""
+        """Prepare to resume. Only plain text can be prefilled; dialects care for white space at its end."""
         plain = partial is not None and all(isinstance(part, Text) for part in partial.message.content)
         if partial is None or not plain or partial.tool_calls or self.request.response_format is not None:
             return False
-        if not partial.text or partial.text[-1].isspace():
+        if not partial.text:
             return False
         self._prefix, self._rest = partial, None
         self._sent.clear()
