@@ -194,7 +194,7 @@ class CandidateState:
 
     def record_reported(self, limits: RateLimit, at: float) -> None:
         """Take over the limits in response headers that arrived at `at`."""
-        others = self.in_flight - 1
+        others = max(0, self.in_flight - 1)
         # Responses in flight have yet to take about half of their tokens, if these count as they are produced.
         output = 0.0 if self.profile.counts_max_tokens else others * (self._usual_completion or 0) / 2
         windows = (limits.requests, limits.tokens, limits.input_tokens, limits.output_tokens)

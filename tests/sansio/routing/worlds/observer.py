@@ -17,6 +17,7 @@ from tests.sansio.routing.worlds.generated import World
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import ConcurrencyExceeded, DeadlineExceeded, Phase, StreamInterrupted
 from turnout.events import Event, Restarted
+from turnout.failures import FailureClass
 from turnout.http import HttpRequest
 from turnout.messages import Message
 from turnout.providers.protocol import ModelProfile
@@ -35,6 +36,7 @@ from turnout.trace.entries import (
     AttemptCancelled,
     AttemptCompleted,
     CallFailed,
+    CandidateBlocked,
     Entry,
     Failed,
     FellBack,
@@ -44,6 +46,9 @@ from turnout.trace.entries import (
     Started,
     StreamBroke,
 )
+
+# After these, a wait that the provider asks for is a pace: all calls queue until it ends.
+LIMITED = frozenset({FailureClass.RATE_LIMIT, FailureClass.OVERLOADED, FailureClass.SERVER})
 
 
 @attrs.define(eq=False)
@@ -66,6 +71,8 @@ class Observer:
     tries: dict[Call, list[Try]] = attrs.field(factory=lambda: defaultdict(list))
     began: dict[Call, float] = attrs.field(factory=dict)
     failures: dict[str, list[tuple[float, float]]] = attrs.field(factory=lambda: defaultdict(list))
+    doubtful: dict[str, list[tuple[float, float]]] = attrs.field(factory=lambda: defaultdict(list))
+    paced: dict[str, float] = attrs.field(factory=lambda: defaultdict(lambda: -math.inf))
     slowest: dict[str, float] = attrs.field(factory=dict)  # seconds that content took, at the most
     newest: Try | None = None
     _read: dict[Call, int] = attrs.field(factory=lambda: defaultdict(int))
@@ -135,6 +142,8 @@ class Observer:
             assert len([mine for mine in tries if not mine.dropped]) == 2, "a hedge is beside another"
         self._repeats(call, started, now)
         self._within_limits(provider, now)
+        paced = self.paced[started.candidate]
+        assert now >= paced - 2e-5, "the wait that a provider asks for holds for every call"
         self._rested(call, started, now)
         if not started.forced:  # else it asks one that others give time to rest, and takes nothing from them
             self._fair(call, started.index, now)
@@ -233,9 +242,18 @@ class Observer:
                 known = any(earlier <= at < until + 2e-5 or since < earlier for earlier, until in self.failures[key])
                 # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since >= max(10.0, 4.0 * self.slowest.get(key, 0.0))
+                # And nothing is sure in a break that such a silence may have begun.
+                sure = sure and not any(earlier <= at < until for earlier, until in self.doubtful[key])
                 if RULES[entry.failure].health and not known:
                     # `at` is rounded, perhaps upwards: without the margin a break of no time would last until then.
                     self.failures[key].append((at, at + (breaker.break_duration if sure else 0.0) - 1e-5))
+                    if not sure:
+                        self.doubtful[key].append((at, at + breaker.break_duration + 2e-5))
+            if isinstance(entry, CandidateBlocked):
+                self._waits_are_bounded(entry)
+            if isinstance(entry, Failed) and entry.failure in LIMITED and entry.retry_after is not None:
+                key, asked = started[entry.attempt].candidate, min(entry.retry_after, self.world.policy.max_cooldown)
+                self.paced[key] = max(self.paced[key], self._when(call, entry.at) + asked)
             if isinstance(entry, FirstContent | AttemptCancelled | AttemptCompleted):
                 key, took = started[entry.attempt].candidate, entry.at - started[entry.attempt].at
                 self.slowest[key] = max(self.slowest.get(key, -1.0), took)
@@ -246,6 +264,16 @@ class Observer:
                 if all(since >= earlier for earlier, _ in self.failures[key]):
                     self.failures[key].clear()
         self._read[call] = len(entries)
+
+    def _waits_are_bounded(self, entry: CandidateBlocked) -> None:
+        breaker = self.world.policy.breaker
+        if entry.reason == "breaker_open":
+            assert breaker is not None
+            assert entry.wait is not None
+            assert entry.wait <= breaker.max_break_duration + 2e-5, "a recovered candidate is soon asked again"
+        if entry.reason == "probe_in_flight":
+            assert entry.wait is not None, "a probe without a result is not waited for"
+            assert entry.wait <= PROBE_SECONDS + 2e-5, "a probe without a result is not waited for"
 
     def _when(self, call: Call, at: float) -> float:
         """The time of an entry. A trace counts in microseconds: what is nearer to each other happened at once."""

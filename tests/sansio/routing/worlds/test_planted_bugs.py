@@ -25,7 +25,7 @@ from turnout.routing.policy.backoff import backoff_seconds
 from turnout.routing.policy.classify import Rule
 from turnout.routing.policy.decisions import Retry
 from turnout.routing.policy.plan import Plan
-from turnout.routing.policy.settings import Policy
+from turnout.routing.policy.settings import BreakerPolicy, Policy
 from turnout.routing.state.breaker import Breaker
 from turnout.routing.state.lease import Lease
 from turnout.routing.state.limiter import Limiter
@@ -106,6 +106,26 @@ def every_attempt_is_a_probe(patch: pytest.MonkeyPatch) -> None:
         self._probe_until = -math.inf
 
     patch.setattr(Breaker, "attempt_started", attempt_started)
+
+
+@bug("a probe without a result")
+def a_probe_never_expires(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("turnout.routing.state.breaker.PROBE_SECONDS", math.inf)
+
+
+@bug("soon asked again")
+def a_break_grows_without_bound(patch: pytest.MonkeyPatch) -> None:
+    real = Breaker._open
+
+    def open_(self: Breaker, now: float, policy: BreakerPolicy) -> None:
+        real(self, now, attrs.evolve(policy, break_duration=60.0, max_break_duration=1e6))
+
+    patch.setattr(Breaker, "_open", open_)
+
+
+@bug("holds for every call")
+def only_the_call_that_was_refused_waits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Breaker, "paced_until", property(lambda self: -math.inf, lambda self, until: None))
 
 
 @bug("after content")
