@@ -18,6 +18,8 @@ params.n_ctx = 2048
 params.n_parallel = 1
 params.n_predict = 400
 params.use_jinja = True
+# Several threads wait for each other in busy loops, which takes minutes on a machine that does other work too.
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 params.api_keys = ["sk-local"]
 server = xllamacpp.Server(params)
 while True:
