@@ -266,6 +266,23 @@ async def test_a_client_that_does_not_read_stops_the_upstream() -> None:
 
 
 @in_memory
+async def test_nothing_follows_the_end_of_a_response() -> None:
+    """The last write waits for a slow client so long that a sign of life becomes due. It must not be sent any more."""
+    async with world() as w:
+        w.upstream.add(Answer([chunks("Hello", finish="stop")]), document("second"))
+        client = w.slow_client()
+        body = {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": True}
+        await client.send("POST", "/v1/chat/completions", body)
+        await trio.sleep(30)
+        first = await client.read()
+        assert first.ended
+        assert first.frames[-1] == "[DONE]"
+        second = await client.chat()
+        assert second.status == 200
+        assert second.json["choices"][0]["message"]["content"] == "second"
+
+
+@in_memory
 async def test_a_client_sets_its_deadline() -> None:
     async with world() as w:
         w.upstream.add(Answer([], delay=50.0))

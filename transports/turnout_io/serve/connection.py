@@ -91,6 +91,7 @@ class Responder:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _pending_head: bytes = attrs.field(default=b"", init=False)
     _chunked: bool = attrs.field(default=False, init=False)
+    _ended: bool = attrs.field(default=False, init=False)  # the last bytes were given to the connection
     _free: trio.Event | None = attrs.field(default=None, init=False)
 
     def stop(self, reason: StopReason) -> None:
@@ -100,6 +101,11 @@ class Responder:
             self.scope.cancel()
 
     @property
+    def is_writing(self) -> bool:
+        """True while a write waits for the client."""
+        return self._free is not None
+
+    @property
     def bodiless(self) -> bool:
         """True if the response has no body, because the request's method is HEAD."""
         return self.head is not None and self.head.method == "HEAD"
@@ -107,7 +113,7 @@ class Responder:
     async def send_whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Send a response with a complete body."""
         fields = [*headers, ("content-length", str(len(body)))]
-        await self._write(self._head_bytes(status, fields) + (b"" if self.bodiless else body))
+        await self._write(self._head_bytes(status, fields) + (b"" if self.bodiless else body), last=True)
 
     def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
         """Prepare a streamed response. Its head leaves with the first bytes."""
@@ -118,18 +124,18 @@ class Responder:
         self._pending_head = self._head_bytes(status, [*headers, *framing])
 
     async def send(self, data: bytes) -> None:
-        """Send a piece of a streamed response, with the head if it has not left yet."""
+        """Send a piece of a streamed response, with the head if it has not left yet. After the end it does nothing."""
         if not data:
             return
         framed = chunk(data) if self._chunked else data
         head, self._pending_head = self._pending_head, b""
-        await self._write(head + framed if head else framed)
+        await self._write(head + framed if head else framed, last=False)
 
     async def finish(self, data: bytes = b"") -> None:
         """Send the last piece of a streamed response, and its end."""
         framed = (chunk(data) + LAST_CHUNK) if self._chunked else data
         head, self._pending_head = self._pending_head, b""
-        await self._write(head + framed)
+        await self._write(head + framed, last=True)
 
     def _head_bytes(self, status: int, headers: list[tuple[str, str]]) -> bytes:
         self.status = status
@@ -137,9 +143,12 @@ class Responder:
         date = [("date", self._connection.date())]
         return response_head(status, [*headers, *self.headers, *date, *ending])
 
-    async def _write(self, data: bytes) -> None:
+    async def _write(self, data: bytes, *, last: bool) -> None:
         while self._free is not None:
-            await self._free.wait()  # a ping is being sent
+            await self._free.wait()  # a ping is being sent, or a ping waits for a piece of the answer
+        if self._ended:
+            return  # a ping that waited: its bytes would be read as the next response
+        self._ended = last
         self.started = True
         rest = self._connection.send_now(data)
         if not rest:

@@ -177,13 +177,15 @@ class Gateway:
             await trio.sleep(tick)
             now = trio.current_time()
             for stream in tuple(self.endpoints.active):
-                if now - stream.responder.last_write >= settings.head_after and not stream.pinging:
+                responder = stream.responder
+                silent = now - responder.last_write >= settings.head_after
+                if silent and not stream.pinging and not responder.is_writing:
                     stream.pinging = True
                     nursery.start_soon(stream.send_ping)
             for connection in tuple(self._connections):
-                responder = connection.responder
-                if responder is not None and now - responder.writing_since >= settings.write_timeout:
-                    responder.stop(StopReason.CLIENT_TOO_SLOW)
+                running = connection.responder
+                if running is not None and now - running.writing_since >= settings.write_timeout:
+                    running.stop(StopReason.CLIENT_TOO_SLOW)
 
     # -- connections --------------------------------------------------------------------------------------------
 
