@@ -160,7 +160,9 @@ class Message(_Kept):
     def user(cls, *content: str | Part) -> Message:
         """Return a user message of texts and parts in order: `Message.user("Describe this:", Image(url=…))`."""
         if len(content) == 1 and type(content[0]) is str:
-            return cls._of(Role.USER, (Text.of(content[0]),))
+            message = cls._of(Role.USER, (Text.of(content[0]),))
+            object.__setattr__(message, "_is_plain_text", True)
+            return message
         return cls(Role.USER, tuple(Text(part) if isinstance(part, str) else part for part in content))
 
     @classmethod

@@ -38,7 +38,7 @@ __all__ = ["Http1Exchange"]
 
 MAX_INTERIM: Final = 32
 # A head and a body up to this size are sent in one piece, larger ones in chunks, so that an early response is noticed.
-CHUNK_SIZE: Final = 65536
+CHUNK_SIZE: Final = 262144
 
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 

@@ -166,7 +166,7 @@ def _plain_fields(text: str, start: int, *single: str) -> tuple[Headers, int | N
     if len(fields) != text.count("\r", start):
         return None  # a line that is no token, a colon, a space and a value
     names, values = zip(*fields, strict=True) if fields else ((), ())
-    lower = dict(zip(map(str.lower, names), values, strict=True))
+    lower: dict[str, str] = dict(zip(map(str.lower, names), values, strict=True))
     if len(lower) != len(fields):
         # A repeated name, as of Set-Cookie: the first value counts. None of those that concern framing may be repeated.
         repeated = [name.lower() for name in names]

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
+from turnout._utils.plain_text import all_plain_text
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
 from turnout.messages import (
@@ -45,7 +46,6 @@ __all__ = ["AdaptedRequest", "Target", "adapt", "adapt_model", "caller_names", "
 
 # The parts that a model makes beside text, and that not every dialect has in an assistant's turn.
 _MADE = frozenset({Commentary, Image, Audio})
-_is_plain_text = operator.attrgetter("is_plain_text")
 
 PieceT = TypeVar("PieceT", bound=Message | Part | ToolCall)
 
@@ -91,7 +91,7 @@ class AdaptedRequest(ChatRequest):
 
 def is_plain(request: ChatRequest) -> bool:
     """Return whether the request is the same for every provider: texts, without tools and extra fields."""
-    return not request.tools and not request.model.extra and all(map(_is_plain_text, request.messages))
+    return not request.tools and not request.model.extra and all_plain_text(request.messages)
 
 
 def adapt(request: ChatRequest, target: Target) -> ChatRequest:

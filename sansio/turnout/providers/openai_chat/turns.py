@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from turnout.providers.openai_chat.message.prefix_filter import is_prefill
 __all__ = ["chat_messages", "data_url", "tool_call"]
 
 _NOT_KEPT: tuple[object, Any] = (None, None)
+_kept_json = operator.attrgetter("kept_json")
+_role = operator.attrgetter("role")
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
@@ -48,7 +51,7 @@ def chat_messages(request: ChatRequest, account: ProviderAccount) -> list[dict[s
         CapabilityUnsupported: A part has no form in this dialect.
     """
     messages = request.messages
-    if not any([message.role is Role.ASSISTANT for message in messages]):  # noqa: C419 - a generator costs more
+    if Role.ASSISTANT not in map(_role, messages):
         return _unchanged(messages, account)
     if is_prefill(messages[-1]):
         last = without_trailing_blanks(messages[-1])
@@ -125,11 +128,20 @@ def _thinking_content(message: Message) -> dict[str, Any]:
 def _unchanged(messages: Sequence[Message], account: ProviderAccount) -> list[dict[str, Any] | msgspec.Raw]:
     """Return the messages without their reasoning. Those of text are encoded once, for later calls, too."""
     spec = account.spec
-    wires: list[dict[str, Any] | msgspec.Raw] = []
-    for message in messages:
-        owner, encoded = getattr(message, "kept_json", _NOT_KEPT)
-        wires.append(encoded if owner is spec else _encoded(message, account))
-    return wires
+    if getattr(messages[-1], "kept_json", None) is None:
+        _encoded(messages[-1], account)  # the new one of a conversation that is sent again
+    try:
+        wires: list[dict[str, Any] | msgspec.Raw]
+        wires = [encoded for owner, encoded in map(_kept_json, messages) if owner is spec]
+    except AttributeError:
+        wires = []
+    if len(wires) == len(messages):
+        return wires
+    kept = [getattr(message, "kept_json", _NOT_KEPT) for message in messages]
+    return [
+        encoded if owner is spec else _encoded(message, account)
+        for message, (owner, encoded) in zip(messages, kept, strict=True)
+    ]
 
 
 def _encoded(message: Message, account: ProviderAccount) -> dict[str, Any] | msgspec.Raw:

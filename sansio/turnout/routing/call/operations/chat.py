@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
+from turnout._utils.plain_text import all_plain_text
 from turnout._utils.validation import instance
 from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import CapabilityUnsupported
@@ -38,7 +39,7 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
         needs.add(Capability.TOOLS)
     if request.response_format is not None:
         needs.add(Capability.JSON)
-    for message in request.messages:
+    for message in request.messages if not all_plain_text(request.messages) else ():
         if message.is_plain_text or message.role is Role.ASSISTANT:
             continue  # a model made its parts; a provider that does not have them gets the message without them
         for part in message.content:
