@@ -34,11 +34,11 @@ OLLAMA = os.environ.get("TURNOUT_OLLAMA_PYTHON")
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.full,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1500),  # a bound against hanging, for a busy machine
     pytest.mark.skipif(None in (ENGINE, RESPONSES, OLLAMA), reason="see .ci/full.d/servers"),
 ]
 KEY = "sk-local"
-POLICY = Policy(timeout=240, max_retries=0)
+POLICY = Policy(timeout=600, max_retries=0)
 
 
 @attrs.frozen

@@ -15,6 +15,8 @@ params.model.path = f"{spec.submodule_search_locations[0]}/SmolLM2-135M-Instruct
 params.hostnames = ["127.0.0.1"]
 params.port = int(sys.argv[1])
 params.n_ctx = 2048
+# Several threads would wait for each other at each token, for minutes if the machine is busy.
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 params.n_parallel = 1
 params.n_predict = 400
 params.use_jinja = True
