@@ -229,7 +229,7 @@ def read_policy(section: object, where: str) -> dict[str, Any]:
 def read_routes(section: object) -> tuple[Route, ...]:
     """Return the routes of a configuration. The policy of a route states what differs from the router's."""
     sections = {str(name): value for name, value in mapping_of(section, "routes").items()}
-    return tuple(_route(name, _extended(name, sections, ())) for name in sections)
+    return tuple(_route(name, sections, ()) for name in sections)
 
 
 def read_aliases(section: object) -> Mapping[str, str]:
@@ -243,48 +243,40 @@ def read_aliases(section: object) -> Mapping[str, str]:
     return aliases
 
 
-def _extended(name: str, sections: Mapping[str, object], seen: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the section of a route, with the fields of the route that it extends below its own."""
+def _route(name: str, sections: Mapping[str, object], seen: tuple[str, ...]) -> Route:
     where = f"routes.{name}"
     value = sections[name]
-    given = dict(snake_keys({"choices": value} if isinstance(value, list) else value, where))
-    known_only(given, where, ("strategy", "choices", "policy", "extends"))
-    base = text_of(given.pop("extends", None), f"{where}.extends")
-    if base is None:
-        return given
-    if base not in sections:
-        raise SettingsError(f"{where}.extends: there is no route named {base!r}{did_you_mean(base, list(sections))}")
-    if base in (*seen, name):
-        raise SettingsError(f"{where}.extends: the routes {' and '.join((*seen, name))} extend each other")
-    wide = _extended(base, sections, (*seen, name))
-    own = {key: item for key, item in given.items() if item is not None}
-    if "policy" in own and wide.get("policy") is not None:
-        narrow = Policy(**read_policy(own["policy"], f"{where}.policy"))
-        own["policy"] = narrow.over(_policy_of(wide, f"routes.{base}"))
-    return {**wide, **own}
-
-
-def _policy_of(given: Mapping[str, Any], where: str) -> Policy:
-    policy = given["policy"]
-    return policy if isinstance(policy, Policy) else Policy(**read_policy(policy, f"{where}.policy"))
-
-
-def _route(name: str, given: Mapping[str, Any]) -> Route:
-    where = f"routes.{name}"
-    choices = given.get("choices")
-    if not isinstance(choices, list) or not choices:
+    section = snake_keys({"choices": value} if isinstance(value, list) else value, where)
+    known_only(section, where, ("strategy", "choices", "policy", "extends"))
+    given = {key: item for key, item in section.items() if item is not None}
+    base = text_of(given.get("extends"), f"{where}.extends")
+    wide = _route(_extended(name, base, sections, seen), sections, (*seen, name)) if base is not None else None
+    listed = given.get("choices")
+    if (wide is None or listed is not None) and not (isinstance(listed, list) and listed):
         raise SettingsError(f"{where}.choices: a list of models was expected, such as [groq/llama-3.3-70b-versatile]")
+    choices = [_choice(choice, f"{where}.choices[{position}]") for position, choice in enumerate(listed or ())]
+    policy = _policy_of(given, where)
     try:
-        return Route(
-            name,
-            [_choice(choice, f"{where}.choices[{position}]") for position, choice in enumerate(choices)],
-            given.get("strategy") or "ordered",
-            policy=_policy_of(given, where) if given.get("policy") is not None else None,
-        )
-    except SettingsError:
-        raise
+        if wide is not None:
+            return wide.extended(name, choices or None, given.get("strategy"), policy=policy)
+        return Route(name, choices, given.get("strategy", "ordered"), policy=policy)
     except (ValueError, TypeError) as error:
         raise SettingsError(f"{where}: {error}") from None
+
+
+def _extended(name: str, base: str, sections: Mapping[str, object], seen: tuple[str, ...]) -> str:
+    """Return the name of the route that a route extends, if it can."""
+    if base not in sections:
+        known = did_you_mean(base, list(sections))
+        raise SettingsError(f"routes.{name}.extends: there is no route named {base!r}{known}")
+    if base in (*seen, name):
+        raise SettingsError(f"routes.{name}.extends: the routes {' and '.join((*seen, name))} extend each other")
+    return base
+
+
+def _policy_of(given: Mapping[str, Any], where: str) -> Policy | None:
+    policy = given.get("policy")
+    return Policy(**read_policy(policy, f"{where}.policy")) if policy is not None else None
 
 
 def _choice(value: object, where: str) -> Choice:
@@ -300,7 +292,7 @@ def _choice(value: object, where: str) -> Choice:
             ModelConfig.parse(model, **settings),
             weight=number_of(given.get("weight", 1.0), f"{where}.weight"),
             tier=whole_number(given.get("tier", 0), f"{where}.tier"),
-            policy=_policy_of(given, where) if given.get("policy") is not None else None,
+            policy=_policy_of(given, where),
         )
     except SettingsError:
         raise

@@ -215,7 +215,7 @@ def _built(settings: ProviderSettings) -> BuiltProvider:
 
 
 # The fields that every provider's section may have.
-_OPTIONS = ("api", "unsupported", "headers", "reasoning_replay")
+_OPTIONS = ("api", "unsupported", "headers", "reasoning_replay", "idempotency_header")
 _FIELDS = ("kind", "api_key", "api_keys", "endpoint", "base_url", "enabled", "disabled", *_OPTIONS)
 
 

@@ -46,6 +46,7 @@ def create(
     unsupported: Literal["raise", "drop"] = "raise",
     headers: Mapping[str, str] | None = None,
     reasoning_replay: ReasoningReplay | None = None,
+    idempotency_header: str | None = None,
     limits: ResponseLimits | None = None,
     **settings: Any,
 ) -> Provider:
@@ -68,6 +69,8 @@ def create(
         headers: Header fields of every request. They replace Turnout's own fields of the same name.
         reasoning_replay: How models get their own reasoning back with the next turn; `none` sends none. By default as
             the catalog knows it of each model (`turnout.providers.catalog.spec.ReasoningReplay`).
+        idempotency_header: The header field by which the server recognizes a request that is repeated after a failure,
+            such as `Idempotency-Key`; "" sends none. By default as the catalog knows it.
         limits: How much of a response is read.
         **settings: What only some take: `organization` and `project` (openai), `app_url` and `app_title` (openrouter),
             `vertex`, `vertex_project`, `vertex_location` and `access_token` (gemini), `access_token` (anthropic),
@@ -85,6 +88,7 @@ def create(
             "unsupported": unsupported,
             "headers": headers,
             "reasoning_replay": reasoning_replay,
+            "idempotency_header": idempotency_header,
             "limits": limits,
             **settings,
         }
@@ -106,6 +110,8 @@ def create(
     if reasoning_replay is not None and reasoning_replay not in get_args(ReasoningReplay):
         known = ", ".join(get_args(ReasoningReplay))
         raise ValueError(f"reasoning_replay must be one of {known}, not {reasoning_replay!r}")
+    if idempotency_header:
+        checked_header(idempotency_header, "")
     if isinstance(settings.get("access_token"), str):
         settings["access_token"] = checked_text(settings["access_token"], "access_token")
     if api is not None and api not in entry.apis:
@@ -120,6 +126,7 @@ def create(
         unsupported=unsupported,
         reasoning_replay=reasoning_replay,
         limits=limits if limits is not None else ResponseLimits(),
+        idempotency_header=(idempotency_header or None) if idempotency_header is not None else entry.idempotency_header,
     )
     # Each dialect is loaded when the first provider of it is made.
     match entry.dialect:

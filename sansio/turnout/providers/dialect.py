@@ -75,6 +75,11 @@ class Dialect:
         return self.account.name
 
     @property
+    def idempotency_header(self) -> str | None:
+        """The header field by which the provider recognizes a repeated request; None if it has none."""
+        return self.account.idempotency_header
+
+    @property
     def capabilities(self) -> frozenset[Capability]:
         return self.account.spec.capabilities
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
-from turnout._utils.names import NameTable, did_you_mean
+from turnout._utils.names import NameTable, did_you_mean, matches, vendor_of
 from turnout.errors import (
     CapabilityUnsupported,
     MissingCredentials,
@@ -289,6 +289,19 @@ class Registry:
                 f"(it has: {_listed(self._providers)})"
             )
         return registered
+
+    def pattern_error(self, models: Sequence[ModelConfig]) -> ProviderNotRegistered | None:
+        """Return the error if one of these is a pattern such as `openai/*`, with the models that it may mean."""
+        model = next((model for model in models if "*" in model.model_id), None)
+        if model is None:
+            return None
+        named = [str(one) for one in self.models_of_routes()]
+        known = dict.fromkeys(vendor_of(name) for name in (*self._scheduler.states(), *named) if "*" not in name)
+        found = [name for name in known if matches(str(model), name)][:5]
+        meant = f", such as {' or '.join(found)}" if found else ", such as openai/gpt-4o-mini"
+        return ProviderNotRegistered(
+            f"{model}: a request names one model{meant}; names with '*' are for routes, limits and prices"
+        )
 
     def knows_all(self, models: Sequence[ModelConfig]) -> bool:
         """True if the provider of each model is registered."""

@@ -22,7 +22,7 @@ from turnout.providers.protocol import Provider
 from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.machine import Call
-from turnout.routing.call.operations import Chat, Embed, Operation
+from turnout.routing.call.operations import Chat, Embed, ListModels, Operation
 from turnout.routing.call.options import NO_OPTIONS, CallOptions
 from turnout.routing.call.selection import CandidateSelector
 from turnout.routing.call.trace_writer import TraceWriter
@@ -323,6 +323,10 @@ class RouterCore:
             call.answer(cached, now)
             return call
         models = expansion.models
+        pattern = self._registry.pattern_error(models) if operation.name != ListModels.name else None
+        if pattern is not None:
+            call.reject(pattern, now)
+            return call
         all_known = self._registry.knows_all(models)
         selector.look_up(now, 2 if all_known else len(models))
         if not (all_known and selector.candidates):

@@ -203,6 +203,30 @@ def test_an_unknown_route_is_an_error_beside_keys_and_aliases() -> None:
     assert isinstance(call.next_command(0.0).error, ProviderNotRegistered)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("asked", "meant"), [("p0/*", "p0/m"), ("p1/gpt-*", "p1/gpt-5"), ("p1/o*", "openai/gpt-4o")])
+def test_a_pattern_is_no_model_of_a_request(asked: str, meant: str) -> None:
+    world = World([GOOD], [GOOD])
+    world.run()
+    world.core.add_route(Route("fast", ["p1/gpt-5", "p0/m"]))
+    for request in (ChatRequest(asked, "x"), ChatRequest("p0/m", "x", fallbacks=[asked])):
+        error = world.run(Chat(request)).error
+        assert isinstance(error, ProviderNotRegistered)
+        assert f"{asked}: a request names one model, such as {meant}" in str(error)
+    assert len(world.asked) == 1
+
+
+def test_a_route_that_extends_another_states_only_what_differs() -> None:
+    fast = Route("fast", ["p0/a", "p1/b"], "weighted", policy=Policy(max_retries=0, timeout=5.0))
+    patient = fast.extended("patient", policy=Policy(timeout=90.0))
+    assert patient == Route("patient", ["p0/a", "p1/b"], "weighted", policy=Policy(max_retries=0, timeout=90.0))
+    other = patient.extended("other", ["p1/c"], "ordered")
+    assert other == Route("other", ["p1/c"], "ordered", policy=patient.policy)
+    with pytest.raises(ValueError, match="at least one choice"):
+        fast.extended("none", [])
+    with pytest.raises(ValueError, match="strategy"):
+        fast.extended("odd", strategy="fastest")  # type: ignore[arg-type]
+
+
 def test_measured_facts_have_no_labels_by_default() -> None:
     assert Measured(Choice("a/m")).metadata == {}
 

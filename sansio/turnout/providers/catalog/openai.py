@@ -39,6 +39,10 @@ OPENAI = ProviderSpec(
     # Source: developers.openai.com/api/docs/guides/rate-limits. For Azure: "Azure OpenAI 429: token and request rate
     # limits explained", learn.microsoft.com.
     counts_max_tokens=True,
+    # OpenAI's SDK for Python (3.57, openai/lib/_tool_lifecycle.py) replaces such a key before each further request of
+    # a tool loop, because a request with a key that was sent before counts as the same. The SDKs of other providers
+    # know none for answers (anthropic 2.14, groq 1.7, cohere 7.3, mistralai 3.7, together 3.1, cerebras 1.91).
+    idempotency_header="Idempotency-Key",
 )
 
 AZURE = attrs.evolve(
@@ -50,6 +54,7 @@ AZURE = attrs.evolve(
     base_url_env=("AZURE_OPENAI_ENDPOINT", "AZURE_ENDPOINT"),
     option_env={"api_version": ("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION")},
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
+    idempotency_header=None,
     # By the name of the deployment, which most people call after its model. Mistral's refuse the newer ceiling.
     models=(ModelRule(pattern=r"(mi|mini|code|pix)stral", max_tokens="max_tokens"), *OPENAI.models),
 )

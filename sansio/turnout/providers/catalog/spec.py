@@ -187,6 +187,7 @@ class ProviderSpec:
         base_url_is_host: Whether the vendor's own clients add the path of `base_url` to a base URL without one.
         context_windows: The tokens that prompt and answer share, by pattern; a rule's own number goes first.
         counts_max_tokens: Whether it takes `max_tokens` for the tokens of the answer when it admits a request.
+        idempotency_header: The header field by which it recognizes a request that is repeated; None if it has none.
     """
 
     name: str
@@ -211,6 +212,7 @@ class ProviderSpec:
     base_url_is_host: bool = False
     context_windows: tuple[tuple[str, int], ...] = ()
     counts_max_tokens: bool = False
+    idempotency_header: str | None = None
     # The rules that were looked for: each call does so several times, and always for the same few models.
     _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
@@ -252,6 +254,7 @@ class ProviderAccount:
             that.
         reasoning_replay: The field in which models get their reasoning back, in place of the field in the catalog.
         limits: How much of a response is read.
+        idempotency_header: The header field by which the provider recognizes a repeated request; None if it has none.
     """
 
     spec: ProviderSpec
@@ -263,6 +266,7 @@ class ProviderAccount:
     reasoning_replay: ReasoningReplay | None = None
     limits: ResponseLimits = ResponseLimits()
     key_source: KeySource | None = attrs.field(default=None, repr=False)
+    idempotency_header: str | None = None
     _fixed_secrets: tuple[str, ...] = attrs.field(
         default=attrs.Factory(lambda self: _secrets_of(self), takes_self=True), init=False, repr=False, eq=False
     )

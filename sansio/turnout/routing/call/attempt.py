@@ -11,7 +11,7 @@ import attrs
 from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TimedOut, Timer, TurnoutError
 from turnout.events import Event
-from turnout.http import TransportTimeouts
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers.protocol import Exchange
 from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.states import ATTEMPT_TRANSITIONS, AttemptState, refuse_transition
@@ -82,6 +82,7 @@ class Attempt:
         admitted: Admitted,
         candidate: Candidate,
         exchange: Exchange[Any],
+        request: HttpRequest,
         operation: Operation,
         policy: Policy,
         budget: float,
@@ -97,6 +98,7 @@ class Attempt:
             admitted: The place and the lease that the scheduler granted.
             candidate: Its candidate.
             exchange: The exchange that its dialect started.
+            request: The request to send for it.
             operation: The operation of the call.
             policy: The policy of the candidate.
             budget: Seconds. All its timers are cut to it.
@@ -132,7 +134,7 @@ class Attempt:
             deadline_bound=first_content < usual
             and not state.is_patient_enough(first_content, streams=operation.streams),
         )
-        request = attrs.evolve(exchange.request, new_connection=True) if new_connection else exchange.request
+        request = attrs.evolve(request, new_connection=True) if new_connection else request
         return attempt, Open(number, request, TransportTimeouts(connect=attempt.connect_timeout, response_headers=head))
 
     def move(self, to: AttemptState) -> None:

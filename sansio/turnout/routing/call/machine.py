@@ -32,6 +32,7 @@ from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.ending import CallEnding
 from turnout.routing.call.final_error import deadline_entry
+from turnout.routing.call.idempotency import with_idempotency_key
 from turnout.routing.call.operations.results import content_filter_error, rate_limit_of, usage_of, with_cost, with_usage
 from turnout.routing.call.recovery import Failure
 from turnout.routing.call.states import AttemptState, CallState
@@ -138,6 +139,9 @@ class Call(CallEnding):
             admitted,
             candidate,
             exchange,
+            exchange.request
+            if (header := getattr(candidate.provider, "idempotency_header", None)) is None
+            else with_idempotency_key(exchange.request, header, self.trace, str(candidate)),
             self._operation,
             candidate.policy,
             budget,

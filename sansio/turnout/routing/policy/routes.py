@@ -108,6 +108,31 @@ class Route:
             if "*" in choice.model.model_id and "*" not in self.name:
                 raise ValueError(f"Route {self.name!r} holds {choice.model}: only a route with '*' in its name can")
 
+    def extended(
+        self,
+        name: str,
+        choices: Iterable[Choice | ModelConfig | str] | None = None,
+        strategy: Strategy | None = None,
+        *,
+        policy: Policy | None = None,
+    ) -> Route:
+        """Return a route with another name that differs from this one only in what is given.
+
+        Args:
+            name: The name.
+            choices: Its own choices in place of those of this route.
+            strategy: Its own strategy.
+            policy: The settings in which it differs. This route has the next wider ones.
+        """
+        if policy is not None and self.policy is not None:
+            policy = policy.over(self.policy)
+        return Route(
+            name,
+            _choices(choices) if choices is not None else self.choices,
+            strategy if strategy is not None else self.strategy,
+            policy=policy if policy is not None else self.policy,
+        )
+
     def captured(self, name: str) -> str | None:
         """Return the part of `name` that the `*` in the route's name matches; None if it has no `*`."""
         head, star, tail = self.name.partition("*")
