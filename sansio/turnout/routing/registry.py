@@ -323,15 +323,23 @@ class Registry:
         return self.state_of(registered.provider if registered is not None else None, model)
 
 
+# A message lists so many names at most.
+MOST_NAMES = 10
+
+
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+    known = sorted(names)
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    return (", ".join(known[:MOST_NAMES]) or "none") + more
 
 
 def no_candidate(refusals: list[RoutingError]) -> RoutingError:
     """Return the error of a call without a usable candidate: of several, the one that the user can correct."""
     if len(refusals) == 1:
         return refusals[0]
-    messages = "; ".join(str(refusal) for refusal in refusals)
+    messages = "; ".join(str(refusal) for refusal in refusals[:MOST_NAMES])
+    if len(refusals) > MOST_NAMES:
+        messages += f"; and {len(refusals) - MOST_NAMES} more"
     missing = tuple(
         dict.fromkeys(
             name for refusal in refusals if isinstance(refusal, MissingCredentials) for name in refusal.missing_env

@@ -131,7 +131,7 @@ class _Replay:
             case "candidate-blocked":
                 wait = entry["wait"] if entry["wait"] is not None else math.inf
                 self._blocked[entry["index"]] = Blocked(
-                    entry["reason"], wait, entry["limit"], entry["load"], entry["advice"]
+                    entry["reason"], wait, entry["limit"], entry["load"], entry["advice"], entry.get("cause", "")
                 )
             case "queued":
                 made: object

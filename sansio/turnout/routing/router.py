@@ -203,7 +203,7 @@ class RouterCore:
         state = self._named(candidate)
         with self._lock:
             before = state.breaker.rests
-            state.breaker.cool_down(now + min(seconds, self.policy.max_cooldown))
+            state.breaker.cool_down(now + min(seconds, self.policy.max_cooldown), "router.cool_down")
             if self.shared is not None:
                 self.shared.publish(candidate, state.breaker, before, now)
 

@@ -77,6 +77,7 @@ class CandidateBlocked(msgspec.Struct, frozen=True, gc=False):
         reason: See `turnout.routing.policy.decisions.Blocked`, also for `load` and `advice`.
         wait: Seconds until the reason ends; None if it ends with an event.
         limit: The name of the limit, if it is one.
+        cause: For a cooldown or an open breaker, the class of the failure that it follows.
     """
 
     kind: ClassVar[str] = "candidate-blocked"
@@ -88,6 +89,7 @@ class CandidateBlocked(msgspec.Struct, frozen=True, gc=False):
     limit: str | None = None
     load: float = 0.0
     advice: bool = False
+    cause: str = ""
 
 
 class Queued(msgspec.Struct, frozen=True, gc=False):

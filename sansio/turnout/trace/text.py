@@ -100,6 +100,8 @@ def _blocked(entry: CandidateBlocked) -> str:
     words = [entry.reason.replace("_", " ")]
     if entry.limit is not None:
         words.append(f" (limit of {entry.limit})")
+    if entry.cause:
+        words.append(f" after {entry.cause}")
     if entry.wait is not None:
         words.append(f", for {duration(entry.wait)}")
     return "".join(words)

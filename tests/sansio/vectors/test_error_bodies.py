@@ -27,7 +27,11 @@ CDN = (
 
 def test_vector_84_a_page_of_a_cdn() -> None:
     error = refused("openai", 502, CDN, [("Content-Type", "text/html"), ("CF-Ray", "8a-OSL")])
-    assert (type(error), error.message, error.request_id) == (ServerError, "x.test | 502: Bad gateway", "8a-OSL")
+    assert (type(error), error.message, error.request_id) == (
+        ServerError,
+        "an HTML page (text/html): x.test | 502: Bad gateway",
+        "8a-OSL",
+    )
 
 
 @pytest.mark.parametrize("name", ["openai", "gemini", "ollama", "anthropic", "cohere"])
@@ -135,3 +139,16 @@ def test_vector_87_nor_does_one_that_is_echoed_inside_a_stream() -> None:
     error = failed(stream("openai", sse(delta(content="Hi"), told)))
     assert type(error) is AuthenticationFailed
     assert KEY not in shown(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (b"<html><body></body></html>", "text/html; charset=utf-8", "an HTML page (text/html)"),
+        (b"<!doctype html><title>Sign in</title>", None, "an HTML page (no content type): Sign in"),
+        (b'{"error": {"message": "use <html> tags"}}', "text/html", "use <html> tags"),
+        (b"upstream timed out", "text/plain", "upstream timed out"),
+    ],
+)
+def test_a_page_is_named_by_its_content_type(body: bytes, kind: str | None, message: str) -> None:
+    assert refused("openai", 502, body, [("Content-Type", kind)] if kind else []).message == message

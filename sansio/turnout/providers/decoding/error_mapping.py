@@ -18,6 +18,7 @@ from turnout.errors import AuthenticationFailed, NotFound, ProviderError, QuotaE
 from turnout.http import Headers, shown_url
 from turnout.providers.decoding.error_bodies import ErrorDetails, aws_error_type, parse_error, read_error_body
 from turnout.providers.decoding.error_classes import ErrorClass, ErrorCodes, classify_error, is_batch_too_large
+from turnout.providers.decoding.error_pages import is_page
 from turnout.providers.decoding.response_headers import is_daily_quota, request_id, requested_wait
 from turnout.redaction import Redactor, escape_controls
 
@@ -73,7 +74,9 @@ def to_error(
         headers = Headers((*headers, *details.headers))
     if (kind := headers.get("x-amzn-errortype")) is not None:
         details = attrs.evolve(details, codes=(aws_error_type(kind), *details.codes))
-    message = details.text or f"an error with {f'status {status} and ' if status else ''}no message"
+    page = page_kind(body, headers)
+    message = f"{page}: {details.text}" if page and details.text else details.text or page
+    message = message or f"an error with {f'status {status} and ' if status else ''}no message"
     error_class = classify_error(status, details, provider_codes)
     if error_class is RateLimited and is_daily_quota(headers):
         error_class = QuotaExceeded
@@ -138,6 +141,17 @@ def error_reader(
         )
 
     return read
+
+
+def page_kind(body: bytes, headers: Headers) -> str:
+    """Return a name for an HTML page, with its content type; "" for any other body.
+
+    No API sends one: it is of a proxy, of a load balancer, or of a website with a similar address.
+    """
+    if not is_page(body):
+        return ""
+    kind = (headers.get("content-type") or "").partition(";")[0].strip().lower()
+    return f"an HTML page ({escape_controls(kind)[:CODE_LIMIT]})" if kind else "an HTML page (no content type)"
 
 
 def _should_retry(headers: Headers) -> bool | None:

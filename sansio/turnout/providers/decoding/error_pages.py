@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 
-__all__ = ["TEXT_LIMIT", "one_line", "words_of_page", "xml_fields"]
+__all__ = ["TEXT_LIMIT", "is_page", "one_line", "words_of_page", "xml_fields"]
 
 TEXT_LIMIT = 4_000
 PAGE_LIMIT = 64 * 1024
@@ -27,6 +27,12 @@ def words_of_page(text: str) -> str:
     if not _HTML.search(page):
         return one_line(page)
     return _plain(_inside(page, "title")) or _plain(page)
+
+
+def is_page(body: bytes) -> bool:
+    """True if a body is an HTML page."""
+    start = body[:1024].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    return start.startswith("<") and _HTML.search(start) is not None
 
 
 def xml_fields(text: str) -> dict[str, str]:

@@ -49,6 +49,21 @@ class AttemptErrors:
     errors: list[TurnoutError] = attrs.field(factory=list)
     tried: set[int] = attrs.field(factory=set)
     left: int = 0
+    _messages: list[str] = attrs.field(factory=list, init=False)
+
+    def add(self, error: TurnoutError, candidate: str) -> None:
+        """Add the error of an attempt, or of a candidate that could not be tried."""
+        self.errors.append(error)
+        text = str(error)
+        if isinstance(error, ProviderError) and error.provider:
+            text = text.removeprefix(f"{error.provider}: ")
+        self._messages.append(text if text.startswith(candidate) else f"{candidate}: {text}")
+
+    def _listed(self) -> str:
+        """Return the messages, each with its model."""
+        messages = list(dict.fromkeys(self._messages))
+        more = f"; and {len(messages) - MOST_MESSAGES} more" if len(messages) > MOST_MESSAGES else ""
+        return "; ".join(messages[:MOST_MESSAGES]) + more
 
     @property
     def last(self) -> TurnoutError | None:
@@ -59,25 +74,20 @@ class AttemptErrors:
         last = self.errors[-1]
         if len(self.tried) <= 1:
             return last
-        messages = list(dict.fromkeys(str(error) for error in self.errors))
-        listed = "; ".join(messages[:MOST_MESSAGES])
-        if len(messages) > MOST_MESSAGES:
-            listed += f"; and {len(messages) - MOST_MESSAGES} more"
         tried, known = len(self.tried), len(self.tried) + self.left
         count = (
             f"{tried} of {known} candidates tried, and each failed" if self.left else f"all {tried} candidates failed"
         )
         limited = all(isinstance(error, RateLimited) for error in self.errors)
         kind = AllRateLimited if limited else AllAttemptsFailed
-        error = kind(f"{count} failed: {listed}", errors=tuple(self.errors))
+        error = kind(f"{count}: {self._listed()}", errors=tuple(self.errors))
         error.__cause__ = last
         return error
 
     def exhausted(self) -> TurnoutError:
         """Return the error of a call that has no candidate left."""
         if self.errors and all(isinstance(error, BudgetExceeded) for error in self.errors):
-            messages = "; ".join(str(error) for error in self.errors)
-            return BudgetExceeded(f"no candidate is sure to stay within max_cost and the budgets: {messages}")
+            return BudgetExceeded(f"no candidate is sure to stay within max_cost and the budgets: {self._listed()}")
         return self.all_failed()
 
     def rejected(self, decision: GiveUp) -> TurnoutError:

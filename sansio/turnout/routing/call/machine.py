@@ -85,7 +85,8 @@ class Call(CallEnding):
         """Start the next attempt, wait, or give up, while none is running."""
         selector = self.selector
         if selector.counts_money and not selector.is_queued and now >= self._backoff_until:
-            self._recovery.errors.errors += selector.exclude_over_budget(now)
+            for error in selector.exclude_over_budget(now):
+                self._recovery.errors.add(error, "")
         if not self._plan.left:
             self._stop(self._recovery.errors.exhausted(), now)
             return None
@@ -122,7 +123,7 @@ class Call(CallEnding):
         except TurnoutError as error:
             # The dialect cannot express the request, and nothing was sent. Another candidate may take it.
             self._scheduler.release(lease, now, sent=False)
-            errors.errors.append(error)
+            errors.add(error, str(selector.candidates[index]))
             selector.exclude(index, error.message if isinstance(error, ProviderError) else str(error), now)
             return None
         elapsed = self._writer.elapsed(now)

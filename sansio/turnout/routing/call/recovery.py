@@ -81,7 +81,7 @@ class Recovery:
         entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)
         partial = self.response.of(attempt) if attempt.has_content or with_events else None
         kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
-        self.errors.errors.append(kept)
+        self.errors.add(kept, str(attempt.candidate))
         has_content = attempt.has_content or with_events
         usage = selector.cost.failed(attempt, kind, entry.phase, error, has_content=has_content)
         rule = attempt.candidate.policy.rule(kind, provider)

@@ -51,7 +51,15 @@ class TraceWriter:
         wait = blocked.wait if blocked.wait < math.inf else None
         self.write(
             entries.CandidateBlocked(
-                self.elapsed(now), index, candidate, blocked.reason, wait, blocked.limit, blocked.load, blocked.advice
+                self.elapsed(now),
+                index,
+                candidate,
+                blocked.reason,
+                wait,
+                blocked.limit,
+                blocked.load,
+                blocked.advice,
+                blocked.cause,
             )
         )
 

@@ -75,6 +75,7 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
         wait: Seconds until the reason passes; infinity if only an event can end it.
         limit: The name of the limit, if it is one.
         load: For a preference, how bad it is: the least is used if all are so.
+        cause: For a rest, the class of the failure that it follows; "" if that is not known.
         advice: True if the limit is only what response headers reported: no call fails because of it.
     """
 
@@ -83,6 +84,7 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
     limit: str | None = None
     load: float = 0.0
     advice: bool = False
+    cause: str = ""
 
     @property
     def is_limit(self) -> bool:

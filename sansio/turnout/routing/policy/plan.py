@@ -38,6 +38,8 @@ __all__ = ["Plan"]
 # A kept-alive connection that closed while it was idle is not a sign of a bad provider, so the next attempt is free.
 # After this many in one call it is no longer taken for an accident.
 FREE_STALE = 2
+# A text names so many candidates at most.
+MOST_NAMES = 10
 # After these failures, a candidate that the provider's limit blocks for now may serve the call later.
 _WAITABLE = frozenset({FailureClass.RATE_LIMIT, FailureClass.OVERLOADED, FailureClass.SERVER})
 
@@ -122,7 +124,7 @@ class Plan:
     def _when_blocked(self, obstacles: Sequence[tuple[int, Blocked]], at: float, throttled: bool) -> Choice:
         """Return the next step if no candidate may be used."""
         policy = self.policy
-        reason = _why(obstacles)
+        reason = self._all_blocked(obstacles)
         over_budget = all(blocked.is_budget for _, blocked in obstacles)
         solvent = [(index, blocked) for index, blocked in obstacles if blocked.reason != "budget_spent"]
         if not solvent:
@@ -154,6 +156,15 @@ class Plan:
             paced=bool(limits) and all(blocked.reason == "paced" for blocked in limits),
             over_budget=over_budget,
         )
+
+    def _all_blocked(self, obstacles: Sequence[tuple[int, Blocked]]) -> str:
+        """Return the reasons, each with the candidates that it blocks."""
+        names: dict[str, list[str]] = {}
+        for index, blocked in obstacles[:MOST_NAMES]:
+            names.setdefault(_why(blocked), []).append(self.candidates[index].name)
+        reasons = "; ".join(f"{reason}: {', '.join(those)}" for reason, those in names.items())
+        more = f"; and {len(obstacles) - MOST_NAMES} more" if len(obstacles) > MOST_NAMES else ""
+        return f"every candidate is blocked: {reasons}{more}"
 
     @property
     def may_hedge(self) -> bool:
@@ -356,11 +367,9 @@ def _wait(found: tuple[int, Blocked]) -> float:
     return found[1].wait
 
 
-def _why(obstacles: Sequence[tuple[int, Blocked]]) -> str:
-    reasons = ", ".join(dict.fromkeys(_named(blocked) for _, blocked in obstacles))
-    return f"every candidate is blocked: {reasons}"
-
-
-def _named(blocked: Blocked) -> str:
+def _why(blocked: Blocked) -> str:
+    """Return why a candidate is blocked, with the limit or the failure behind it."""
     reason = blocked.reason.replace("_", " ")
-    return f"{reason} ({blocked.limit})" if blocked.is_budget else reason
+    if blocked.limit is not None:
+        return f"{reason} (limit of {blocked.limit})"
+    return f"{reason} after {blocked.cause}" if blocked.cause else reason

@@ -48,6 +48,8 @@ class Breaker:
         open_until: The time at which an open breaker becomes half-open.
         consecutive_opens: How often it opened without closing in between; 0 while it is closed.
         times_opened: How often it opened after it had been closed.
+        cool_cause: The class of the failure that the cooldown follows, or who asked for it; "" if it is not known.
+        open_cause: The class of the failure that opened the breaker; "" if it is not known.
         claim: In a fleet of processes, claims the one probe of the fleet: returns None if this process may send it,
             else the seconds until the next try.
         give_back_claim: Gives that claim back.
@@ -59,6 +61,8 @@ class Breaker:
     cool_until: float = attrs.field(default=-math.inf, init=False)
     paced_until: float = attrs.field(default=-math.inf, init=False)
     open_until: float = attrs.field(default=-math.inf, init=False)
+    cool_cause: str = attrs.field(default="", init=False)
+    open_cause: str = attrs.field(default="", init=False)
     consecutive_opens: int = attrs.field(default=0, init=False)
     times_opened: int = attrs.field(default=0, init=False)
     _probe: object = attrs.field(default=None, init=False)  # the attempt that it lets through half-open
@@ -118,9 +122,18 @@ class Breaker:
         if self.consecutive_opens and free and now >= self.open_until:
             self._probe, self._probe_until = attempt, now + PROBE_SECONDS
 
-    def cool_down(self, until: float) -> None:
+    def cool_down(self, until: float, cause: str = "") -> None:
         """Extend the cooldown."""
-        self.cool_until = max(self.cool_until, until)
+        if until > self.cool_until:
+            self.cool_until, self.cool_cause = until, cause
+
+    def cause_of(self, reason: Literal["cooldown", "breaker_open", "probe_in_flight"]) -> str:
+        """Return why this candidate may not be used, for the reason that `blocked_by` returned."""
+        return self.cool_cause if reason == "cooldown" else self.open_cause
+
+    def note_cause(self, cause: str) -> None:
+        """Keep the class of a failure that counts against health: it may open the breaker."""
+        self.open_cause = cause
 
     def cool_down_after_refusal(self, now: float, jitter: float) -> None:
         """Cool down because the provider refused a request and gave no duration.
@@ -133,7 +146,7 @@ class Breaker:
             return  # the refusal of an attempt that started before the cooldown
         seconds = min(LONGEST_REFUSAL, FIRST_REFUSAL * 2.0 ** min(self._refusals, 64))
         self._refusals += 1
-        self.cool_until = now + seconds * (1.0 + JITTER * jitter)
+        self.cool_until, self.cool_cause = now + seconds * (1.0 + JITTER * jitter), "rate-limit"
 
     def lift(self) -> None:
         """End the cooldown and the break."""

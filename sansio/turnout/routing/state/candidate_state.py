@@ -132,7 +132,7 @@ class CandidateState:
             return Blocked("paced", wait, f"{self.key}, as its refusals show", advice=advice), own
         rest = self.breaker.blocked_by(now)
         if rest is not None:
-            return Blocked(*rest), own
+            return Blocked(*rest, cause=self.breaker.cause_of(rest[0])), own
         preference = self._better_avoided(now)
         return (preference, own) if preference is not None else None
 
@@ -220,7 +220,7 @@ class CandidateState:
         if limiter is self.limiters[2]:
             blocked = self.breaker.blocked_by(now)
             if blocked is not None:
-                return Blocked(*blocked)
+                return Blocked(*blocked, cause=self.breaker.cause_of(blocked[0]))
         if limiter.limit.max_concurrency is not None:
             return Blocked("at_capacity", math.inf, limiter.name)
         if not limiter.has_quotas:

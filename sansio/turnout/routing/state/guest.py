@@ -46,6 +46,12 @@ class GuestBreaker(Breaker):
             return "cooldown", self.cool_until - now
         return self.shared.broken_by(now)
 
+    def cause_of(self, reason: Literal["cooldown", "breaker_open", "probe_in_flight"]) -> str:
+        return self.cool_cause if reason == "cooldown" else self.shared.open_cause
+
+    def note_cause(self, cause: str) -> None:
+        self.shared.note_cause(cause)
+
     def is_probe(self, attempt: object) -> bool:
         return self.shared.is_probe(attempt)
 

@@ -147,6 +147,7 @@ class Lease:
         if not self._outcome_recorded:
             self._outcome_recorded = True
             if rule.health:
+                breaker.note_cause(kind.value)
                 breaker.record_failure(self, now, started=self.started)
             else:
                 breaker.forget_probe(self)
@@ -162,7 +163,7 @@ class Lease:
             retry_after = None
         cooldown = max(rule.cooldown, retry_after or 0.0) if rule.action is not Action.RAISE else 0.0
         if cooldown > 0:
-            breaker.cool_down(now + min(longest, cooldown))
+            breaker.cool_down(now + min(longest, cooldown), kind.value)
 
     def release(self, now: float, *, sent: bool = True) -> None:
         """Free everything that the attempt holds. A second call does nothing.

@@ -15,6 +15,7 @@ from turnout.errors import ConnectFailed, Phase, TimedOut, Timer
 from turnout.http import HttpRequest
 from turnout.http.http1 import Http1Exchange
 from turnout.http.origin import Origin
+from turnout.trace.text import duration
 from turnout_io.transports._async.handshake import do_handshake, receive, send
 from turnout_io.transports._async.runtime import AsyncSocketRuntime
 from turnout_io.transports.byte_streams import ByteStream, PlainStream, TlsStream, write_chunk
@@ -73,7 +74,7 @@ async def connect(
         if isinstance(error, DeadlinePassed):
             where = step[0].authority if step[1] is None else f"the proxy {step[1]}"
             raise TimedOut(
-                f"no connection to {where} within {timeout:g} s", timer=Timer.CONNECT, phase=Phase.NOT_SENT
+                f"no connection to {where} within {duration(timeout or 0.0)}", timer=Timer.CONNECT, phase=Phase.NOT_SENT
             ) from None
         if isinstance(error, OSError):
             raise connect_failed(step[0], error, proxy=step[1]) from error
