@@ -108,6 +108,12 @@ def test_waiting_calls_are_released_few_first_and_more_as_they_are_accepted() ->
     assert times == [10, 11, 11, 12, 12, 12, 12, 13]
 
 
+def test_refusals_with_a_wait_do_not_use_up_the_retries() -> None:
+    world = World([limited(20)] * 6 + [GOOD], max_retries=2, timeout=300.0)
+    assert world.run().error is None
+    assert [round(at) for _, at in world.asked] == [0, 20, 40, 60, 80, 100, 120]
+
+
 @pytest.mark.parametrize("wait", [None, 1.0, 20.0, 90.0])
 def test_the_decisions_can_be_replayed(wait: float | None) -> None:
     world = World([limited(wait), GOOD], [limited(wait)], [GOOD])
