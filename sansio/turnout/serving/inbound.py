@@ -194,9 +194,12 @@ def build_request(
         if tool_choice.mode in ("required", "named"):
             raise fields.rejected("tool_choice", "requires a tool, but `tools` has none that can be called")
         tool_choice = None
+    given = {name: value for name, value in settings.items() if value not in (None, (), {})}
     try:
-        wanted = ModelConfig("client", "settings", **settings)
-        model, *fallbacks = (wanted.over(candidate) for candidate in candidates)
+        if given:
+            wanted = ModelConfig("client", "settings", **given)
+            candidates = tuple(wanted.over(candidate) for candidate in candidates)
+        model, *fallbacks = candidates
         return ChatRequest(
             model=model, messages=messages, fallbacks=fallbacks, tools=tools, tool_choice=tool_choice, **others
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections.abc import Callable
@@ -143,11 +144,17 @@ def _read(row: BatchRow, models: tuple[ModelConfig, ...]) -> Inbound:
         if models:
             return models
         try:
-            return (ModelConfig.parse(name),)
+            return (_model_of(name),)
         except ValueError as error:
             raise invalid_request(f"{error}; or name a model for all rows", "model", "model_not_found") from None
 
     return read_request(row, resolve, model=str(models[0]) if models else "")
+
+
+@functools.lru_cache(maxsize=256)
+def _model_of(name: str) -> ModelConfig:
+    """Return the model of a name. Most rows of a batch have the same one."""
+    return ModelConfig.parse(name)
 
 
 def batch_policy(policy: Policy, *, timeout: float | None, patience: float) -> Policy:
