@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from benchmarks.environments import PEERS
 from benchmarks.server import Server
 
 __all__ = ["Context", "Ratio", "Report", "Table", "as_json", "as_markdown", "as_text"]
+
+
+_LIBRARIES = ("attrs", "msgspec", "h11", "trio", "requests")
 
 
 @attrs.frozen(kw_only=True)
@@ -130,6 +137,10 @@ def _number(value: float) -> str:
 def as_json(reports: Sequence[Report], context: Context) -> str:
     """Return the reports as JSON, with what is known of the machine."""
     machine: dict[str, Any] = {
+        "date": _date(),
+        "processor": _processor(),
+        "load": _load(),
+        "versions": _versions(context),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "machine": platform.machine(),
@@ -141,21 +152,60 @@ def as_json(reports: Sequence[Report], context: Context) -> str:
     return json.dumps({"machine": machine, "reports": [attrs.asdict(each) for each in reports]}, indent=1) + "\n"
 
 
+def _date() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def _processor() -> str:
+    """Return the class of the machine: how many processors it has, and which ones if that is known."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        models = []
+    return f"{os.cpu_count()} × {models[0] if models else platform.machine()}"
+
+
+def _load() -> float:
+    """Return how many processes waited for a processor in the last minutes: on a quiet machine about 1."""
+    return round(os.getloadavg()[2], 1) if hasattr(os, "getloadavg") else 0.0
+
+
+def _versions(context: Context) -> dict[str, str]:
+    """Return the versions of the libraries that were measured with, and of the peers."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    for name in PEERS:
+        if name in context.peers:
+            versions |= dict(spec.split("==") for spec in PEERS[name])
+    return versions
+
+
 def as_markdown(reports: Sequence[Report], context: Context) -> str:
     """Return the reports as a page of Markdown."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     lines = [
         "# Benchmarks",
         "",
-        f"{python}, {platform.system()} {platform.machine()}; a loopback server in {context.server.language}; CPU "
-        f"time of the client's process by `getrusage`, the least of {context.rounds} rounds in which all clients take "
-        "turns. `python -m benchmarks` makes this page.",
+        f"{_date()}: {python}, {platform.system()} {platform.machine()}, {_processor()}; a loopback server in "
+        f"{context.server.language}; CPU time of the client's process by `getrusage`, the least of {context.rounds} "
+        f"rounds in which all clients take turns; {context.scale:g} × the full amount of work. "
+        "`python -m benchmarks --docs` makes this page.",
+        "",
+        f"Load of the machine: {_load():g}. Above 1, other processes ran too: then ratios of one part hold roughly, and "
+        "microseconds do not. Other processes also empty the caches of the processor, which costs long paths of code "
+        "more than short loops.",
+        "",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in _versions(context).items()) + ".",
         "",
     ]
     ratios = [ratio for report in reports for ratio in report.ratios]
-    if ratios:
-        lines += ["## Aims", ""]
-        lines += _markdown_table(("work", "measured", "aim", ""), [_ratio_cells(ratio) for ratio in ratios])
+    for title, group in (
+        ("Aims that are not met", [ratio for ratio in ratios if not ratio.is_met]),
+        ("Aims that are met", [ratio for ratio in ratios if ratio.is_met]),
+    ):
+        if group:
+            lines += [f"## {title}", ""]
+            lines += _markdown_table(("work", "measured", "aim", ""), [_ratio_cells(ratio) for ratio in group])
     for report in reports:
         lines += [f"## {report.name}", ""]
         for table in report.tables:
