@@ -191,7 +191,7 @@ def as_markdown(reports: Sequence[Report], context: Context) -> str:
         f"rounds in which all clients take turns; {context.scale:g} × the full amount of work. "
         "`python -m benchmarks --docs` makes this page.",
         "",
-        f"Load of the machine: {_load():g}. Above 1, other processes ran too: then ratios of one part hold roughly, and "
+        f"Load of the machine: {_load():g}. Above 1, other processes ran too: then ratios hold roughly, and "
         "microseconds do not. Other processes also empty the caches of the processor, which costs long paths of code "
         "more than short loops.",
         "",

@@ -111,6 +111,7 @@ class SseParser(FrameParser[SseEvent]):
             return []
         if self._held:
             data = b"".join((self._held, data))
+            self._held = bytearray()  # a large event is kept as few times as possible
         if len(data) > self.max_frame:
             data = self._up_to_limit(data)
         if self._at_start:
@@ -120,7 +121,7 @@ class SseParser(FrameParser[SseEvent]):
         # Split at each empty line before a block with the usual beginning. Each piece is then the data of one event,
         # unless it has an LF in it: then the event has more lines, or other blocks follow it.
         first, *starts = data.split(b"\n\ndata: ")
-        last = first
+        last, data = first, b""
         if starts:
             self._read_blocks(first, events)
             last = b"data: " + starts.pop()
@@ -130,6 +131,7 @@ class SseParser(FrameParser[SseEvent]):
                 for start in starts:
                     self._read_blocks(b"data: " + start, events)
         blocks, ended, rest = last.rpartition(b"\n\n")
+        del first, last
         if ended:
             self._read_blocks(blocks, events)
         self._held = bytearray(rest)
