@@ -259,11 +259,16 @@ class AttemptCancelled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
-    """The call has its response."""
+    """The call has its response.
+
+    Attributes:
+        unmet: The demands of the request that the response does not meet (see `ChatResponse.unmet`).
+    """
 
     kind: ClassVar[str] = "answered"
     at: float
     candidate: str
+    unmet: tuple[str, ...] = ()
 
 
 class CacheHit(msgspec.Struct, frozen=True, gc=False):

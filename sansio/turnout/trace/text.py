@@ -76,7 +76,8 @@ def describe(entry: Entry) -> str:
         case AttemptCancelled():
             return f"attempt {entry.attempt}: cancelled, {entry.reason}{_spent(entry)}"
         case Answered():
-            return f"answered by {entry.candidate}"
+            unmet = f", but it does not meet {' and '.join(entry.unmet)}" if entry.unmet else ""
+            return f"answered by {entry.candidate}{unmet}"
         case CacheHit():
             return f"answered from the cache; the answer is of {entry.candidate}"
         case CallFailed():

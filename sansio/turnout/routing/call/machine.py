@@ -308,7 +308,7 @@ class Call(CallEnding):
         self._writer.attempt_completed(now, attempt.number, usage, attempt.exchange.skipped)
         self._plan.part_returned()
         if is_last:
-            self._writer.answered(now, str(attempt.candidate))
+            self._writer.answered(now, str(attempt.candidate), getattr(priced, "unmet", ()))
             self._end(Finish(self._operation.result(self.trace)))
         else:
             self._response.merged = attempt

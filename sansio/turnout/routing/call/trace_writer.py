@@ -138,8 +138,8 @@ class TraceWriter:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def answered(self, now: float, candidate: str) -> None:
-        self.trace.entries.append(entries.Answered(round(now - self.started, 6), candidate))
+    def answered(self, now: float, candidate: str, unmet: tuple[str, ...] = ()) -> None:
+        self.trace.entries.append(entries.Answered(round(now - self.started, 6), candidate, unmet))
 
     def cache_hit(self, now: float, candidate: str) -> None:
         self.write(entries.CacheHit(self.elapsed(now), candidate))
