@@ -383,9 +383,9 @@ class Call(CallEnding):
         if isinstance(decision, Retry):
             # Another attempt that failed beside this one may have to wait for longer.
             self._backoff_until = max(self._backoff_until, now + decision.wait)
+        if not isinstance(decision, GiveUp):
             if decision.new_connection:
                 self._distrusted |= {failure.attempt.index}
-        if not isinstance(decision, GiveUp):
             if self.in_flight.primary is not None and self.may_hedge:
                 self.in_flight.replace_failed(now + decision.wait if isinstance(decision, Retry) else now)
                 self._move(CallState.HEDGING)

@@ -135,12 +135,14 @@ class Fallback(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         reason: For people.
         excluded: Other candidates that would fail for the same reason.
-        keep: True if the failed candidate stays among the choices: a limit blocks it for now.
+        keep: True if the failed candidate stays among the choices: a limit blocks it for now, or others are first.
+        new_connection: True if its kept-alive connections may be dead.
     """
 
     reason: str
     excluded: tuple[int, ...] = ()
     keep: bool = False
+    new_connection: bool = False
 
 
 class FailureFacts(msgspec.Struct, frozen=True, gc=False):

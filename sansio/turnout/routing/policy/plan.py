@@ -230,6 +230,12 @@ class Plan:
                 return self._granted(0.0, "its kept-alive connection had been closed while idle", new_connection=True)
         if self._may_replace_connection(facts):
             self._replaced_silent = True
+            if facts.other_free:
+                # If the provider itself is silent, it would be silent again, so the others are first.
+                self.left.remove(index)
+                self.left.append(index)
+                reason = "silent on a reused connection; tried again on a new one if the others fail"
+                return Fallback(reason, keep=True, new_connection=True)
             return self._granted(0.0, "silent on a reused connection: retried on a new one", new_connection=True)
         waits = self._waits_for_provider(facts)
         if waits is not None:
@@ -298,11 +304,8 @@ class Plan:
         return self._granted(wait, f"{kind.value}, retry {used + 1} of {most}")
 
     def _may_replace_connection(self, facts: FailureFacts) -> bool:
-        """True if a silent request is sent once more, because its kept-alive connection may be dead.
-
-        A free candidate is the better choice: if the provider itself is silent, it would be silent again.
-        """
-        if not facts.reused or self._replaced_silent or facts.other_free or facts.throttled:
+        """True if a silent request may be sent once more, because its kept-alive connection may be dead."""
+        if not facts.reused or self._replaced_silent or facts.throttled:
             return False
         repeats = self.policy_of(facts.index).max_retries > 0 and self._may_retry(facts.index)
         return repeats and self._time_left(facts.index, facts.at) > 0

@@ -71,6 +71,15 @@ def test_a_free_candidate_is_better_than_a_new_connection() -> None:
     assert world.who == ["p0", "p1"]
 
 
+def test_it_is_tried_again_on_a_new_connection_if_the_others_fail() -> None:
+    world, outcome, requests = play([DEAD, GOOD], [Script(status=500)], max_retries=1)
+    assert outcome.error is None
+    assert world.who == ["p0", "p1", "p1", "p0"]
+    assert requests[-1].new_connection
+    assert "turning from p0/m: silent on a reused connection" in outcome.call.trace.explain()
+    assert replay(outcome.call.trace.to_dict()) == ()
+
+
 def test_it_is_replaced_if_the_other_candidate_has_failed() -> None:
     world, outcome, requests = play([Script(status=401)], [DEAD, GOOD])
     assert outcome.error is None
