@@ -33,7 +33,7 @@ _DIALECTS: Final[dict[Endpoint, ChatDialect]] = {
     "responses": Responses(),
     "messages": Messages(),
 }
-# A field that no provider can receive changes the answer, so the row is rejected before it is sent.
+# Fields that no provider can receive are left out. Those that change the answer are rejected before the row is sent.
 _OPTIONS: Final = ReadOptions(ignore_unknown=True)
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -255,6 +255,18 @@ class Registry:
             return [] if route is None else [model.over(one.model) for one in self.choices_of(route, model.model_id)]
         return [model] if model.provider in self._providers or model.provider in self._keyed else []
 
+    def model_without(self, models: Iterable[ModelConfig], scopes: frozenset[str]) -> ModelConfig | None:
+        """Return the first model of these names whose provider receives no fields of these scopes; None if all do."""
+        for model in (one for named in models for one in self.models_named(named)):
+            registered = self._providers.get(model.provider) or self._keyed.get(model.provider)
+            if registered is None:
+                continue  # its attempt fails with a better message
+            provider = registered.provider
+            first = provider.accounts[0] if isinstance(provider, KeyedProvider) else provider
+            if scopes.isdisjoint(getattr(first, "scopes", ())):
+                return model
+        return None
+
     def models_of(self, model: ModelConfig) -> list[ModelConfig]:
         """Return the same, each with every key of its provider. A name that is not known is returned as it is."""
         models = self.models_named(model) or [self.resolve(model)]

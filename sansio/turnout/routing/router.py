@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -253,6 +254,10 @@ class RouterCore:
         It is empty if there is no such route, or no such provider.
         """
         return tuple(self._registry.models_named(model))
+
+    def model_without(self, models: Iterable[ModelConfig], scopes: frozenset[str]) -> ModelConfig | None:
+        """Return the first model of these names whose provider receives no fields of these scopes; None if all do."""
+        return self._registry.model_without(models, scopes)
 
     # -- calls --------------------------------------------------------------------------------------------------
 

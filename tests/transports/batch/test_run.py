@@ -77,6 +77,25 @@ def answer(
 
 
 @on_every_driver
+def test_a_field_that_changes_the_answer_is_not_left_out(driver: str, sandbox: Sandbox) -> None:
+    def line(name: str, model: str) -> str:
+        messages = [{"role": "user", "content": "hello"}]
+        body = {"model": model, "messages": messages, "logit_bias": {"50256": -100}}
+        return json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body})
+
+    rows = rows_of(line("same", MODEL), line("other", "anthropic/claude-haiku-4-5"))
+    summary, written = answer(driver, sandbox, rows)
+    assert summary.answered == 1
+    assert isinstance(written["same"], Answered)
+    failure = written["other"]
+    assert isinstance(failure, RowFailure)
+    assert failure.code == "invalid-request"
+    assert "logit_bias" in failure.message
+    assert not failure.temporary
+    assert not sandbox.requests_to("anthropic")
+
+
+@on_every_driver
 def test_rows_have_the_priority_of_a_batch(driver: str, sandbox: Sandbox) -> None:
     traces: list[Trace] = []
     answer(driver, sandbox, some_rows(3), policy={"on_trace": traces.append})

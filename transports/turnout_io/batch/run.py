@@ -147,7 +147,7 @@ def run(
         keep_connections(concurrency)  # else most rows would open a connection
     policy = batch_policy(router._core.policy, timeout=timeout, patience=patience)
     plan = BatchPlan(iter(rows), max_cost=max_cost, patience=patience, rng=random.Random())
-    worker = Worker(plan, sink, tuple(models), policy)
+    worker = Worker(plan, sink, tuple(models), policy, router._core.model_without)
     if max_cost is not None:
         plan.worst_cost = worker.worst_cost
     if isinstance(router, SyncRouter):

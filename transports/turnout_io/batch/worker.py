@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import attrs
@@ -58,22 +58,35 @@ class Worker:
         sink: Takes each outcome that is to be kept.
         models: What answers every row, in place of the rows' own models; () for those.
         policy: The rules of each call.
+        model_without: Returns a model that receives no fields of some scopes; see `RouterCore.model_without`.
     """
 
     plan: BatchPlan
     sink: Sink
     models: tuple[ModelConfig, ...]
     policy: Policy
+    model_without: Callable[[Iterable[ModelConfig], frozenset[str]], ModelConfig | None]
     rng: random.Random = attrs.field(factory=random.Random)
 
     def prepare(self, row: BatchRow, now: float) -> Call | None:
         """Return the call of a row; None if it can never be one, which has been written down then."""
         try:
-            return Call(row, _read(row, self.models), now)
+            inbound = _read(row, self.models)
+            if isinstance(inbound, InboundChat):
+                self._check_required(inbound)
+            return Call(row, inbound, now)
         except RequestRejected as error:
             failure = RowFailure(code="invalid-request", message=error.error.message, temporary=False)
             self._write(row, self.plan.failed_row(row, Problem(failure=failure), now))
             return None
+
+    def _check_required(self, inbound: InboundChat) -> None:
+        """Reject a field that changes the answer if a candidate would not receive it."""
+        for path in inbound.required:
+            models = (inbound.request.model, *inbound.request.fallbacks)
+            lacking = self.model_without(models, inbound.scoped[path])
+            if lacking is not None:
+                raise invalid_request(f"{path}: {lacking} does not take this field", path, "unsupported_parameter")
 
     def succeeded(self, call: Call, response: ChatResponse | EmbeddingResponse, now: float) -> None:
         """Keep an answer."""
