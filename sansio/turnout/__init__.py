@@ -8,6 +8,8 @@ Each name below is loaded when it is first used, so that `import turnout` is fas
 import importlib
 from typing import TYPE_CHECKING
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from turnout.chat import (
         Capability,
@@ -180,10 +182,11 @@ def __getattr__(name: str) -> object:
 
 def _refuse_habit(name: str) -> None:
     """Raise ImportError for a name that is elsewhere. `from turnout import …` replaces the text of other errors."""
-    from turnout.inputs.habits import ROOT
+    from turnout.inputs.habits import habit_of_root
 
-    if name in ROOT:
-        raise ImportError(f"turnout has no {name!r}: {ROOT[name]}", name=__name__)
+    advice = habit_of_root(name)
+    if advice is not None:
+        raise ImportError(f"turnout has no {name!r}: {advice}", name=__name__)
 
 
 def __dir__() -> list[str]:

@@ -347,3 +347,13 @@ class AllRateLimited(AllAttemptsFailed, RateLimited):
 
 def _length(partial: ChatResponse) -> int:
     return len(partial.text) + len(partial.reasoning)
+
+
+def __getattr__(name: str) -> object:
+    """Name the error of this module for one of another library."""
+    if name.endswith(("Error", "Timeout")):
+        from turnout.inputs.habits import ROOT
+
+        if name in ROOT:
+            raise ImportError(f"turnout.errors has no {name!r}: {ROOT[name]}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

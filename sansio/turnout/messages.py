@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from turnout._utils.names import Elsewhere
 from turnout._utils.serialization import from_plain, to_plain
 from turnout._utils.validation import as_tuple, instances
 from turnout.types.parts import (
@@ -151,6 +152,11 @@ class Message(_Kept):
         put(made, "origin", origin)
         put(made, "extra", {})
         return made
+
+    if not TYPE_CHECKING:
+        human = Elsewhere("write Message.user('…')")
+        ai = Elsewhere("write Message.assistant('…')")
+        tool_result = Elsewhere("write Message.tool(call, '…')")
 
     @classmethod
     def system(cls, content: str | Part | Iterable[Part]) -> Message:

@@ -19,6 +19,7 @@ __all__ = ["ChatResponse", "FinishReason", "RateLimit", "RateWindow", "Usage", "
 
 
 T = TypeVar("T")
+_NO_KIND: Any = object()
 
 
 def or_empty(trace: Trace | None) -> Trace:
@@ -211,14 +212,17 @@ class ChatResponse(Plain):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         return self.message.tool_calls
 
-    def parsed(self, kind: type[T]) -> T:
+    def parsed(self, kind: type[T] = _NO_KIND) -> T:
         """Return the text of the answer, which is JSON, as a value of this class (see `ResponseFormat.of`).
 
         Raises:
+            TypeError: If no class is given.
             ValueError: If the text is not such a value. The error has the reason, for example a truncated answer.
         """
         from turnout.typed.decode import parse_text
 
+        if kind is _NO_KIND:
+            raise TypeError("reply.parsed() needs the class of the value: write reply.parsed(City)")
         try:
             value: T = parse_text(self.text, kind)
         except ValueError as error:

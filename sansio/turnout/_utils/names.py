@@ -6,12 +6,26 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-__all__ = ["NameTable", "account_of", "did_you_mean", "matches", "vendor_of"]
+__all__ = ["Elsewhere", "NameTable", "account_of", "did_you_mean", "matches", "vendor_of"]
 
 T = TypeVar("T")
 
 # Between the name of a provider and the name of one of its keys: `openai#2`.
 ACCOUNT_MARK = "#"
+
+
+class Elsewhere:
+    """Has the place of a class attribute that other libraries have. Its error names the right spelling."""
+
+    def __init__(self, advice: str) -> None:
+        self._advice = advice
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> object:
+        raise AttributeError(f"{owner.__name__} has no {self._name!r}: {self._advice}")
 
 
 class NameTable(dict[str, T]):

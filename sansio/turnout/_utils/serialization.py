@@ -34,7 +34,10 @@ class Plain:
         """Return the names of `to_dict()`, so that `dict(value)` gives the same."""
         return self.to_dict().keys()
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: object) -> Any:
+        if not isinstance(name, str):
+            fields = ", ".join(self._plain_names()[:3])
+            raise TypeError(f"{type(self).__name__} has fields such as {fields}, and no item {name!r}")
         try:
             return self.to_dict()[name]
         except KeyError:

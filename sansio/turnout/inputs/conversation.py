@@ -42,5 +42,8 @@ def _message(value: object, where: str) -> Any:
     if callable(dump) and not isinstance(value, type):
         value = dump(exclude_none=True)
     if not isinstance(value, Mapping):
-        return value
+        raise TypeError(
+            f"{where} must be a Message, or a dict such as {{'role': 'user', 'content': 'Hello'}}, "
+            f"not {type(value).__name__}"
+        )
     return from_plain(Message, message_fields(value, where), where)

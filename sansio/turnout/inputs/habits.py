@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
 
 from turnout._utils.names import did_you_mean
@@ -12,6 +13,7 @@ __all__ = [
     "POLICY_OF_ROUTER",
     "ROOT",
     "advice_for_from_env",
+    "habit_of_root",
     "missing_attribute",
     "unknown_field",
     "unknown_router_argument",
@@ -23,7 +25,7 @@ POLICY_OF_CALL = frozenset(
 )
 """The fields of `Policy` that a call can have. They are written here because a request must not import a policy."""
 POLICY_OF_ROUTER = frozenset(
-    "breaker learn_limits limits max_concurrency max_cooldown max_learned_wait max_pending".split()
+    "breaker budgets learn_limits limits max_concurrency max_cooldown max_learned_wait max_pending".split()
 )
 """The fields of `Policy` that only a router can have."""
 # A name that is less similar than this is probably not a wrong spelling of the other one.
@@ -46,8 +48,18 @@ _ANSWER = {
     "thinking": "it is reply.reasoning",
     "reasoning_content": "it is reply.reasoning",
     "cost": "it is reply.usage.cost",
+    "provider": "it is reply.model.provider",
+    "raw_response": "the provider's own JSON is reply.raw",
+    "raw_output": "the provider's own JSON is reply.raw",
+    "headers": "of the headers, reply.request_id and reply.rate_limit are kept",
+    "explain": "write reply.trace.explain()",
+    "attempts": "it is reply.trace.attempts",
+    "value": "the text is reply.text; write reply.parsed(…) with the class",
+    "parsed_output": "write reply.parsed(…) with the class",
 }
 _USAGE = {
+    "dict": "write usage.to_dict()",
+    "model_dump": "write usage.to_dict()",
     "input_tokens": "it is usage.prompt_tokens",
     "output_tokens": "it is usage.completion_tokens",
     "prompt_tokens_details": "cached tokens are usage.cached_tokens",
@@ -69,6 +81,9 @@ _STREAM = {
     "get_final_text": "write stream.collect().text",
     "get_final_response": "write stream.collect()",
     "until_done": "write stream.collect()",
+    "get_final_completion": "write stream.collect()",
+    "text_deltas": "iterate over stream.text",
+    "read": "iterate over the events of the stream, or over stream.text",
     "choices": "iterate over the events of the stream, or over stream.text",
     "usage": "it is stream.response.usage",
 }
@@ -92,6 +107,24 @@ _ROUTER = {
     "embeddings": 'write router.embed("openai/text-embedding-3-small", ["a text"])',
     "chat_stream": "write router.stream(…)",
     "providers": "write router.statuses()",
+    "ask": _CHAT,
+    "prompt": _CHAT,
+    "invoke": _CHAT,
+    "query": _CHAT,
+    "achat": f"the routers of turnout_io.asyncio and turnout_io.trio are async: {_CHAT}",
+    "ainvoke": f"the routers of turnout_io.asyncio and turnout_io.trio are async: {_CHAT}",
+    "parse": "write router.chat(…, response_format=City).parsed(City)",
+    "stream_chat": "write router.stream(…)",
+    "astream": "write router.stream(…)",
+    "list_models": "write router.models('openai')",
+    "token_counter": "write router.count_tokens(…)",
+    "with_options": "options are given to each call: router.chat(…, timeout=…)",
+    "with_raw_response": "the provider's own JSON is reply.raw",
+    "batch": "many rows are turnout_io.batch.run (docs/batch.md)",
+    "abatch_completion": "many rows are turnout_io.batch.run (docs/batch.md)",
+    "cost": "it is reply.usage.cost; prices are Router.from_env(prices=…)",
+    "set_cooldown": "write router.cool_down('openai/gpt-4o-mini', seconds)",
+    "explain": "write router.explain_plan(request), or reply.trace.explain()",
     "add_provider": "write router.register(provider)",
 }
 _HABITS: Mapping[str, Mapping[str, str]] = {
@@ -136,6 +169,21 @@ ROOT = {
     "Client": _BY_ROUTER,
     "OpenAI": _BY_ROUTER,
     "AsyncOpenAI": _BY_ROUTER.replace("sync", "asyncio"),
+    "LiteLLM": _BY_ROUTER,
+    "Anthropic": _BY_ROUTER,
+    "stream": _BY_ROUTER.replace("chat", "stream"),
+    "responses": _BY_ROUTER,
+    **dict.fromkeys(("UserMessage", "HumanMessage"), "write Message.user('…')"),
+    **dict.fromkeys(("AssistantMessage", "AIMessage"), "write Message.assistant('…')"),
+    "SystemMessage": "write Message.system('…')",
+    "ToolMessage": "write Message.tool(call, '…')",
+    "tool": "write Tool.of(function), or router.run(…, tools=[function])",
+    "Conversation": "a conversation is a list of messages: router.chat(model, [Message.user('…'), …])",
+    "api_key": "a key is in the variable OPENAI_API_KEY, or given to turnout.providers.create('openai', api_key='…')",
+    "set_verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
+    "MemoryCache": "it is in turnout_io.caching: from turnout_io.caching import MemoryCache",
+    "Metrics": "it is in turnout_io.metrics: from turnout_io.metrics import Metrics",
+    "OpenTelemetry": "it is in turnout_io.otel: from turnout_io.otel import OpenTelemetry",
     "create": "it is in turnout.providers: from turnout.providers import create",
 }
 """The names that people look for in the package `turnout`, and where they are."""
@@ -182,6 +230,7 @@ _TRANSPORT = "it belongs to the transport: write transport=… (docs/extend/tran
 _TRACES = "write on_trace=…: a function that receives the trace of each call"
 _FIRST_TOKEN = "it is a field of Timeouts: timeouts=Timeouts(first_token=…) of a Policy"
 _RETRIES = "it is max_retries of a Policy, or Router.from_env(max_retries=…)"
+_CACHE = "write cache=MemoryCache() of turnout_io.caching, or shared=Valkey(…) to share limits"
 _OF_ROUTER = {
     "api_key": "a key belongs to a provider: Router([turnout.providers.create('openai', api_key='…')])",
     "base_url": "a base URL belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",
@@ -203,12 +252,29 @@ _OF_ROUTER = {
     "stream_timeout": _FIRST_TOKEN,
     "read_timeout": "the timers of one attempt are fields of Timeouts: timeouts=Timeouts(between_tokens=…) of a Policy",
     "total_timeout": "it is given to each stream: router.stream(…, total_timeout=…)",
+    "caching": _CACHE,
+    "cache_responses": _CACHE,
+    "redis_url": _CACHE,
+    "redis_host": _CACHE,
+    "set_verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
+    "verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
+    "routing_strategy": "a strategy belongs to a route: router.add_route(Route('name', […], strategy='latency'))",
     "request_timeout": "it is timeout of a Policy, or Router.from_env(timeout=…)",
     "num_retries": _RETRIES,
     "retries": _RETRIES,
 }
 _ARGUMENTS = ("providers", "policy", "transport", "seed", "on_trace", "cache", "shared")
 _OF_FROM_ENV = ("dotenv", "environ", "transport", "seed", "on_trace", "cache", "shared", "entries")
+
+
+def habit_of_root(name: str) -> str | None:
+    """Return where a name is that people look for in `turnout`; None if it is nowhere."""
+    if name in ROOT:
+        return ROOT[name]
+    if not name[:1].isupper():
+        return None  # perhaps a module, which the statement `from turnout import …` looks up here first
+    module = importlib.import_module("turnout.errors")
+    return _IN_ERRORS.format(name) if name in module.__all__ else None
 
 
 def unknown_router_argument(name: str) -> TypeError:

@@ -63,6 +63,7 @@ _HABITS = {
     "max_tool_calls": _ROUNDS,
     "budget": "write policy=Policy(max_cost=…)",
     "max_budget": "write policy=Policy(max_cost=…)",
+    "caching": "write Router(…, cache=MemoryCache()); cache=False is for one call (docs/how-to/caching.md)",
     "callbacks": _TRACES,
     "callback": _TRACES,
     "proxy": _TRANSPORT,

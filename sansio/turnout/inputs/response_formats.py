@@ -19,6 +19,8 @@ def response_format_of(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return _of_dict(value)
+    if value in ("json", "json_object", dict):
+        raise TypeError("ChatRequest.response_format must be a ResponseFormat or a class: write ResponseFormat.json()")
     if isinstance(value, ResponseFormat) or not isinstance(value, type):
         return value
     return ResponseFormat.of(value)

@@ -23,18 +23,25 @@ def tools_of(values: Any) -> tuple[Any, ...]:
     """
     if isinstance(values, Tool) or callable(values):
         raise TypeError("ChatRequest.tools must be a list of tools, not one tool: write [tool]")
+    if isinstance(values, str | bytes | Mapping):
+        raise TypeError(f"ChatRequest.tools must be a list of tools, not {type(values).__name__}")
     return tuple(tool_of(value, f"ChatRequest.tools[{place}]") for place, value in enumerate(as_tuple(values)))
 
 
 def tool_of(value: Any, where: str) -> Any:
-    """Return the tool of a function or a dict. Any other value is returned as it is."""
+    """Return the tool of a function or a dict.
+
+    Raises:
+        TypeError: If the value is neither.
+        ValueError: If a dict does not fit.
+    """
     if isinstance(value, Tool):
         return value
     if isinstance(value, Mapping):
         return _tool_of_dict(as_mapping(value, where), where)
     if callable(value) and not isinstance(value, type):
         return Tool.of(value)
-    return value
+    raise TypeError(f"{where} must be a Tool, a function or a dict, not {type(value).__name__}")
 
 
 def _tool_of_dict(plain: dict[str, Any], where: str) -> Tool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 
+from turnout._utils.names import Elsewhere
 from turnout._utils.serialization import to_plain
 from turnout._utils.validation import deep_copy, json_values, string
 
@@ -168,6 +169,13 @@ class Image(_MediaPart):
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
     extra: Mapping[str, Any] = extra_fields()
 
+    if not TYPE_CHECKING:
+        from_url = Elsewhere("write Image('https://…')")
+        from_file = Elsewhere("write Image.from_path('yard.jpg')")
+        open = Elsewhere("write Image.from_path('yard.jpg')")
+        from_bytes = Elsewhere("write Image(data=…, media_type='image/png')")
+        from_base64 = Elsewhere("write Image(data=base64.b64decode(…), media_type='image/png')")
+
     def __attrs_post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
             raise ValueError("Image needs either url or data, and not both")
@@ -196,6 +204,13 @@ class Audio(_MediaPart):
     signature: str | None = attrs.field(default=None, repr=False)
     extra: Mapping[str, Any] = extra_fields()
 
+    if not TYPE_CHECKING:
+        from_url = Elsewhere("write Audio(data=…, media_type='audio/wav')")
+        from_file = Elsewhere("write Audio.from_path('call.wav')")
+        open = Elsewhere("write Audio.from_path('call.wav')")
+        from_bytes = Elsewhere("write Audio(data=…, media_type='audio/wav')")
+        from_base64 = Elsewhere("write Audio(data=base64.b64decode(…), media_type='audio/wav')")
+
     def __attrs_post_init__(self) -> None:
         _media(self)
 
@@ -215,6 +230,13 @@ class File(_MediaPart):
     file_id: str | None = None
     filename: str | None = None
     extra: Mapping[str, Any] = extra_fields()
+
+    if not TYPE_CHECKING:
+        from_url = Elsewhere("write File(url='https://…')")
+        from_file = Elsewhere("write File.from_path('plan.pdf')")
+        open = Elsewhere("write File.from_path('plan.pdf')")
+        from_bytes = Elsewhere("write File(data=…, media_type='application/pdf')")
+        from_base64 = Elsewhere("write File(data=base64.b64decode(…), media_type='application/pdf')")
 
     def __attrs_post_init__(self) -> None:
         if sum(given is not None for given in (self.data, self.url, self.file_id)) != 1:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from turnout._utils.names import Elsewhere
 from turnout._utils.validation import deep_copy, json_values, non_empty, string, where
 from turnout.types.parts import extra_fields
 
@@ -100,6 +101,10 @@ class Tool:
     parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, validator=_object_schema)
     strict: bool | None = attrs.field(default=None, kw_only=True)
     extra: Mapping[str, Any] = extra_fields()
+
+    if not TYPE_CHECKING:
+        from_function = Elsewhere("write Tool.of(function)")
+        from_callable = Elsewhere("write Tool.of(function)")
 
     @classmethod
     def of(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
+import importlib.metadata
+import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +14,7 @@ import attrs
 import pytest
 
 import turnout
-from turnout import ChatRequest, End, Event, FinishReason, Token
+from turnout import ChatRequest, End, Event, FinishReason, ModelConfig, Token
 from turnout.config.settings import Settings, SettingsError
 from turnout.inputs.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.inputs.requests import chat_request, embedding_request
@@ -144,3 +149,94 @@ def test_an_event_names_where_its_text_is(event: Event, name: str) -> None:
     with pytest.raises(AttributeError, match=r"event\.delta of a Token; stream\.text"):
         getattr(event, name)
     assert not hasattr(event, "frobnicate")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "advice"),
+    [
+        ("Image", "from_url", "write Image('https://…')"),
+        ("Image", "from_file", "write Image.from_path('yard.jpg')"),
+        ("Image", "open", "write Image.from_path('yard.jpg')"),
+        ("Image", "from_base64", "write Image(data=base64.b64decode(…), media_type='image/png')"),
+        ("File", "from_url", "write File(url='https://…')"),
+        ("File", "from_bytes", "write File(data=…, media_type='application/pdf')"),
+        ("Audio", "from_file", "write Audio.from_path('call.wav')"),
+        ("Tool", "from_function", "write Tool.of(function)"),
+        ("Message", "human", "write Message.user('…')"),
+        ("Message", "ai", "write Message.assistant('…')"),
+    ],
+)
+def test_a_class_method_of_another_library_names_ours(kind: str, name: str, advice: str) -> None:
+    with pytest.raises(AttributeError) as refused:
+        getattr(getattr(turnout, kind), name)
+    assert str(refused.value).endswith(f": {advice}")
+
+
+def test_hints_of_a_class_change_nothing_else() -> None:
+    assert not hasattr(turnout.Image, "from_url")
+    image = turnout.Image("https://x/y.png")
+    assert copy.deepcopy(image) == image == pickle.loads(pickle.dumps(image))
+    assert "from_url" not in image.to_dict()
+    assert not hasattr(turnout.Message.user("hi"), "human")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("RateLimited", "from turnout.errors import RateLimited"),
+        ("Restarted", None),
+        ("UserMessage", "write Message.user('…')"),
+        ("SystemMessage", "write Message.system('…')"),
+        ("tool", "write Tool.of(function)"),
+        ("MemoryCache", "from turnout_io.caching import MemoryCache"),
+        ("api_key", "OPENAI_API_KEY"),
+        ("set_verbose", "TURNOUT_LOG=debug"),
+    ],
+)
+def test_names_of_the_root(name: str, advice: str | None) -> None:
+    if advice is None:
+        assert hasattr(turnout, name)
+        return
+    with pytest.raises(ImportError, match=re.escape(advice)):
+        getattr(turnout, name)
+
+
+def test_errors_of_other_libraries_are_named_in_the_module_of_errors_too() -> None:
+    with pytest.raises(ImportError, match=r"from turnout\.errors import RateLimited"):
+        importlib.import_module("turnout.errors").RateLimitError  # noqa: B018 - the access is the test
+    assert not hasattr(importlib.import_module("turnout.errors"), "nothing")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"messages": [("user", "hi")]},
+            "ChatRequest.messages[0] must be a Message, or a dict such as {'role': 'user'",
+        ),
+        ({"messages": ["hi"]}, "ChatRequest.messages[0] must be a Message, or a dict"),
+        ({"messages": "hi", "tools": ["look"]}, "ChatRequest.tools[0] must be a Tool, a function or a dict, not str"),
+        ({"messages": "hi", "tools": {"look": len}}, "ChatRequest.tools must be a list of tools, not dict"),
+        ({"messages": "hi", "response_format": "json"}, "write ResponseFormat.json()"),
+        ({"messages": "hi", "response_format": dict}, "write ResponseFormat.json()"),
+    ],
+)
+def test_a_value_of_another_form_is_refused_with_the_right_one(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        ChatRequest(MODEL, **given)
+    assert message in str(refused.value)
+
+
+def test_an_answer_without_a_class_or_with_a_number() -> None:
+    reply = turnout.ChatResponse(message=turnout.Message.assistant("{}"), model=ModelConfig("openai", "gpt-4o-mini"))
+    with pytest.raises(TypeError, match="needs the class of the value"):
+        reply.parsed()
+    with pytest.raises(TypeError, match="ChatResponse has fields such as message, model, finish_reason, and no item 0"):
+        reply[0]
+    for name in ("provider", "headers", "raw_response"):
+        with pytest.raises(AttributeError, match="reply"):
+            getattr(reply, name)
+
+
+def test_the_version_is_known() -> None:
+    assert turnout.__version__ == importlib.metadata.version("turnout")

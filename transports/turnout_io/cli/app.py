@@ -36,8 +36,11 @@ _COMMANDS: Final = {
 _ELSEWHERE: Final = {
     "ask": "turnout chat PROMPT",
     "complete": "turnout chat PROMPT",
+    "aliases": "aliases are in a configuration file: turnout chat --config FILE -m route/NAME",
+    "install": "extras are installed with pip: pip install 'turnout[all]'",
     "keys": "turnout has no key store: set the key in a variable such as OPENAI_API_KEY, in the file .env or in the "
     "config file (turnout config path); turnout doctor checks those that are found",
+    "plugins": "turnout has no plugins: turnout providers lists all providers",
     "prompt": "turnout chat PROMPT",
     "proxy": "turnout serve",
     "similar": "turnout embed prints vectors; turnout keeps no collections",

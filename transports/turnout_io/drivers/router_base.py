@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
+from turnout._utils.names import Elsewhere
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.providers.catalog.spec import ProviderSpec
@@ -268,6 +269,10 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         return rerank_request(given, settings)
 
     if not TYPE_CHECKING:
+        from_yaml = Elsewhere("write Router.from_config('turnout.yaml')")
+        from_file = Elsewhere("write Router.from_config('turnout.yaml')")
+        load = Elsewhere("write Router.from_config('turnout.yaml')")
+        from_dict = Elsewhere("write Router.from_env(max_retries=3, …), or Router.from_config('turnout.yaml')")
 
         def __new__(cls, *args: Any, **keywords: Any) -> Any:
             unknown = keywords.keys() - _ARGUMENTS

@@ -211,3 +211,23 @@ def test_a_closed_router_raises_a_clear_error() -> None:
     router.close()
     with pytest.raises(LocalProtocolError, match="closed"):
         router.chat(MODEL, "Hello")
+
+
+@pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
+def test_a_class_method_of_another_library_names_the_right_one(module: Any) -> None:
+    for name in ("from_yaml", "from_file", "load"):
+        with pytest.raises(AttributeError, match=r"Router.from_config\('turnout.yaml'\)"):
+            getattr(module.Router, name)
+    for name in ("ask", "invoke", "parse", "list_models", "token_counter", "with_options", "stream_chat"):
+        with pytest.raises(AttributeError, match=r"router\."):
+            getattr(module.Router(), name)
+
+
+def test_what_a_method_needs_is_named(play: Play) -> None:
+    async def program(router: Any) -> None:
+        with pytest.raises(TypeError, match=r"write router.models\('openai'\)"):
+            await router.models()
+        with pytest.raises(TypeError, match=r"write router.run\(…, tools=\[function\]\)"):
+            await router.run(MODEL, "Hello")
+
+    play(program)

@@ -67,7 +67,10 @@ def embed(
       turnout embed -i texts.jsonl -o out.npy -m gemini/gemini-embedding-001
     """
     if len(models) != 1:
-        raise click.UsageError("embed needs exactly one -m: vectors of different models cannot be compared")
+        raise click.UsageError(
+            "embed needs exactly one -m, such as -m openai/text-embedding-3-small: vectors of different models "
+            "cannot be compared"
+        )
     if bool(texts) == bool(sources):
         raise click.UsageError('give TEXTS, "-" for stdin, or --input FILE')
     write = _writer_kind(output)

@@ -246,7 +246,7 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
     async def run(
         self,
         *given: Any,
-        tools: Iterable[RunnableTool],
+        tools: Iterable[RunnableTool] | None = None,
         max_rounds: int = 5,
         tool_timeout: float | None = None,
         approve: Callable[[ToolCall], object] | None = None,
@@ -272,6 +272,8 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
         """
         from turnout_io.drivers._async.tools import run_tools
 
+        if tools is None:
+            raise TypeError("router.run() needs tools: write router.run(…, tools=[function]), or router.chat(…)")
         options = self._call_options(settings)
         request = self._chat_request("run", given, settings)
         return await run_tools(
@@ -284,8 +286,14 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
             approve=approve,
         )
 
-    async def models(self, provider: str, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
-        """Return the models that a provider lists."""
+    async def models(self, provider: str = "", *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
+        """Return the models that a provider lists.
+
+        Raises:
+            TypeError: If no provider is named.
+        """
+        if not provider:
+            raise TypeError("router.models() needs the name of a provider: write router.models('openai')")
         models: tuple[ModelInfo, ...] = await self._run(ListModels(provider), CallOptions(timeout=timeout))
         return models
 

@@ -68,6 +68,7 @@ class ChatCommand(click.Command):
         "--template": "there are no templates; instructions are --system",
         "--temperature": "settings of the model are -o KEY VALUE, here -o temperature 0.2",
         "--max-tokens": "settings of the model are -o KEY VALUE, here -o max_tokens 100",
+        "--key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
         "--cid": "it is --conversation",
         "--tool": _TOOLS,
         "--tools": _TOOLS,
