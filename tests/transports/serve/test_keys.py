@@ -285,3 +285,31 @@ def test_the_budget_file_remembers(tmp_path: Path) -> None:
 def test_a_budget_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="budgetFile"):
         BudgetFile.open(tmp_path / "none" / "x", (), NOON)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"", "this is not JSON: Expecting value"),
+        (b"no JSON", "this is not JSON: Expecting value"),
+        (b"\xff", "this is not UTF-8; save the file in UTF-8"),
+        (b"[" * 100_000, "the values are nested too deeply"),
+        (b'{"key": "team", "period": "2026-11", "amount": ' + b"9" * 5_000 + b"}", "this is not JSON that can be read"),
+        *(
+            (b'{"key": "team", "period": "2026-11", "amount": ' + amount + b"}", "a line such as")
+            for amount in (b"NaN", b"1e999", b"-1", b"true", b'"1"', b"9" * 400, b"null")
+        ),
+        (b'{"key": 5, "period": "2026-11", "amount": 1}', "a line such as"),
+        (b'{"key": "team", "amount": 1}', "a line such as"),
+        (b"5", "a line such as"),
+    ],
+    ids=lambda given: repr(given)[:30],
+)
+def test_a_wrong_line_of_the_budget_file_is_named(line: bytes, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "budget.jsonl"
+    good = b'{"key": "team", "period": "2026-11", "amount": 1}\n'
+    path.write_bytes(good + line + b"\n" + good)
+    with pytest.raises(SettingsError) as caught:
+        BudgetFile.open(path, (client_of(),), NOON)
+    assert str(caught.value).startswith(f"serve.budgetFile: {path}, line 2: {problem}")
+    assert path.read_bytes() == good + line + b"\n" + good

@@ -1,6 +1,7 @@
 """Remembers what keys have spent: a file of JSON lines that only grows, and is compacted at the start.
 
-Each line is `{"key": …, "period": …, "amount": …}`. A line that was cut by a crash is passed over.
+Each line is `{"key": …, "period": …, "amount": …}`. A last line that was cut by a crash is passed over. Any other wrong
+line is an error: without its amount, a key could spend more than its budget.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import IO
 
 import attrs
 
+from turnout._utils.documents import DocumentError, decode_text, parse_json
 from turnout.config.values import SettingsError
 from turnout_io.serve.keys import Client
 
 __all__ = ["BudgetFile"]
+
+MOST = 1e15  # A larger amount, and one that is not a number, is an error of the file.
 
 
 @attrs.define(eq=False)
@@ -37,14 +41,15 @@ class BudgetFile:
         """Read the file, give each key its spending, and write the file again with one line for each.
 
         Raises:
-            SettingsError: The file cannot be read or written.
+            SettingsError: The file cannot be read or written, or a line of it is wrong.
         """
         path = Path(path)
         spent: defaultdict[tuple[str, str], float] = defaultdict(float)
         try:
             if path.exists():
-                for line in path.read_text("utf-8", "replace").splitlines():
-                    key, period, amount = _parsed(line)
+                *lines, _ = path.read_bytes().split(b"\n")  # what follows the last line end was cut
+                for number, line in enumerate(lines, 1):
+                    key, period, amount = _parsed(line, f"serve.budgetFile: {path}, line {number}")
                     spent[key, period] += amount
             kept = {client.name: client.account for client in clients if client.account is not None}
             beside = path.with_name(path.name + ".new")
@@ -84,9 +89,13 @@ def _line(key: str, period: str, amount: float) -> str:
     return json.dumps({"key": key, "period": period, "amount": amount}) + "\n"
 
 
-def _parsed(line: str) -> tuple[str, str, float]:
+def _parsed(line: bytes, where: str) -> tuple[str, str, float]:
     try:
-        fields = json.loads(line)
-        return str(fields["key"]), str(fields["period"]), float(fields["amount"])
-    except (ValueError, KeyError, TypeError):
-        return "", "", 0.0
+        fields = parse_json(decode_text(line))
+    except DocumentError as error:
+        raise SettingsError(f"{where}: {str(error).removeprefix('line 1: ')}") from None
+    match fields:
+        case {"key": str(key), "period": str(period), "amount": int() | float() as amount}:
+            if not isinstance(amount, bool) and 0 <= amount < MOST:
+                return key, period, float(amount)
+    raise SettingsError(f'{where}: a line such as {{"key": "team", "period": "2026-11", "amount": 0.5}} was expected')

@@ -5,10 +5,21 @@ Source: JSON Schema 2020-12, core and validation; with those of earlier drafts a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["ANNOTATIONS", "DEMANDS", "LISTS", "MAPPINGS", "NOT_DEMANDS", "ONE", "demands", "for_type", "is_idle"]
+__all__ = [
+    "ANNOTATIONS",
+    "DEMANDS",
+    "LISTS",
+    "MAPPINGS",
+    "NOT_DEMANDS",
+    "ONE",
+    "demands",
+    "for_type",
+    "is_idle",
+    "misshapen",
+]
 
 ANNOTATIONS = frozenset(
     "title description default examples example $comment $schema deprecated readOnly writeOnly discriminator "
@@ -37,6 +48,33 @@ DEMANDS = (
 
 def demands(schema: Iterable[str]) -> set[str]:
     return {keyword for keyword in schema if keyword in DEMANDS}
+
+
+_TEXTS = frozenset({"$ref", "format", "pattern"})
+_COUNTS = frozenset("maxLength minLength maxItems minItems maxContains minContains maxProperties minProperties".split())
+
+
+def misshapen(schema: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each keyword with a value of a wrong type, and what the value must be."""
+    for keyword, value in schema.items():
+        if keyword in MAPPINGS and not isinstance(value, Mapping):
+            yield keyword, "an object of schemas"
+        elif keyword in LISTS and not isinstance(value, list | tuple):
+            yield keyword, "a list of schemas"
+        elif keyword in _TEXTS and not isinstance(value, str):
+            yield keyword, "a text"
+        elif keyword in _COUNTS and (not isinstance(value, int | float) or isinstance(value, bool)):
+            yield keyword, "a number"
+        elif keyword == "required" and not _is_names(value):
+            yield keyword, "a list of names"
+        elif keyword == "type" and not (isinstance(value, str) or (value and _is_names(value))):
+            yield keyword, "the name of a type, or a list of such names"
+        elif not isinstance(keyword, str):
+            yield str(keyword), "a keyword of JSON Schema, so a text"
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def is_idle(keyword: str, value: Any) -> bool:

@@ -20,6 +20,7 @@ from turnout.providers.schemas.keywords import (
     demands,
     for_type,
     is_idle,
+    misshapen,
 )
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
 
@@ -97,6 +98,8 @@ class _SchemaTransformer:
 
     def _reshaped(self, schema: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
         """Return the schema with other keywords in place of those that are not taken, if these mean the same."""
+        for keyword, wanted in misshapen(schema):
+            self._refuse(keyword, f"{pointer}/{_escaped(keyword)}", f"it must be {wanted}")
         takes = self.subset.keywords
         made = {name: value for name, value in schema.items() if name not in NOT_DEMANDS or name in takes}
         for name in [name for name in made if name not in takes and is_idle(name, made[name])]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import mimetypes
 import os
 import re
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 import click
 
+from turnout._utils.documents import DocumentError, decode_text, parse_json
 from turnout._utils.names import did_you_mean
 from turnout.chat import ModelConfig, ResponseFormat
 from turnout.messages import Audio, File, Image, Message, Part, Text
@@ -152,8 +152,8 @@ def with_settings(models: Iterable[ModelConfig], options: Iterable[tuple[str, st
 
 def _json_or_text(value: str) -> Any:
     try:
-        return json.loads(value)
-    except ValueError:
+        return parse_json(value)
+    except DocumentError:
         return value
 
 
@@ -171,17 +171,25 @@ def response_format_of(text: str | None) -> ResponseFormat | None:
     if text.lstrip().startswith("{"):
         return ResponseFormat(_schema(text, "--schema"))
     if Path(text).is_file():
-        return ResponseFormat(_schema(Path(text).read_text("utf-8"), f"--schema {text}"))
+        return ResponseFormat(_schema_of_file(Path(text), f"--schema {text}"))
     if text.endswith(".json"):
         raise click.UsageError(f"--schema {text}: there is no such file")
     return ResponseFormat(_short_schema(text))
 
 
+def _schema_of_file(path: Path, where: str) -> Mapping[str, Any]:
+    try:
+        text = decode_text(path.read_bytes())
+    except (OSError, DocumentError) as error:
+        raise click.UsageError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+    return _schema(text, where)
+
+
 def _schema(text: str, where: str) -> Mapping[str, Any]:
     try:
-        schema = json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"{where}: this is not JSON: {error}") from None
+        schema = parse_json(text)
+    except DocumentError as error:
+        raise click.UsageError(f"{where}: {error}") from None
     if not isinstance(schema, dict):
         raise click.UsageError(f"{where}: a JSON Schema is an object")
     return schema
