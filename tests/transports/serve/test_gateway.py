@@ -367,6 +367,9 @@ async def test_models_are_listed_in_the_client_s_form() -> None:
         models = (await client.ask("GET", "/v1/models", headers={"anthropic-version": "2023-06-01"})).json
         assert [model["type"] for model in models["data"]] == ["model", "model"]
         assert models["first_id"] == "fast"
+        for path, name in (("fast", "fast"), ("route/smart", "route/smart"), ("route%2Fsmart", "route/smart")):
+            assert (await client.ask("GET", f"/v1/models/{path}")).json["id"] == name
+        assert (await client.ask("GET", "/v1/models/a%00b%zz%FF")).status == 404
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from urllib.parse import unquote
 
 import attrs
 
@@ -142,7 +143,8 @@ class Endpoints:
         if path not in ("/health", "/ready"):
             call.client = self.keyring.authenticate(call.request.head.headers)
         if path.startswith("/models/") and method in ("GET", "HEAD"):
-            return await self._model(call, path.removeprefix("/models/"))
+            # SDKs write the slash of a name as %2F.
+            return await self._model(call, unquote(path.removeprefix("/models/")))
         allowed = self._get if path in self._get else self._post
         if path not in allowed:
             raise _missing(f"there is no {path[:200]} here")
