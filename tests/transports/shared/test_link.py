@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
+import struct
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -242,6 +245,23 @@ def test_an_unreachable_store_is_an_error_unless_processes_are_reckoned_with() -
     with threaded(Valkey("valkey://127.0.0.1:1", processes=4), port):
         assert lease.share(time.monotonic()) == 150
         assert port.state.status(0.0).state == "out of reach"
+
+
+def test_a_connection_that_is_reset_is_an_unreachable_store() -> None:
+    """As by a server that wants a certificate of its clients: the reset arrives at a read or at a write."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reset() -> None:
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        valkey = Valkey(f"valkey://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(ConnectFailed, match="cannot be used"), threaded(valkey, Port.make("a")):
+            pass
+        thread.join()
 
 
 def test_neither_keys_nor_passwords_are_shown(valkey_binary: str) -> None:

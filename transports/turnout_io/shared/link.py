@@ -138,7 +138,8 @@ class Link:
         """
         try:
             await self._connect()
-        except (TransportError, StoreFailed, RemoteProtocolError) as error:
+        except (TransportError, StoreFailed, RemoteProtocolError, OSError) as error:
+            # An OSError: the server reset the connection, as some do if a client has no certificate.
             self._close_all()
             sharing = self._valkey.sharing
             if isinstance(error, LoginRefused):
