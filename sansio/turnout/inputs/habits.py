@@ -107,6 +107,8 @@ _ROUTER = {
     "embeddings": 'write router.embed("openai/text-embedding-3-small", ["a text"])',
     "chat_stream": "write router.stream(…)",
     "providers": "write router.statuses()",
+    "close": "write await router.aclose(), or use the router in `async with`",
+    "aclose": "write router.close(), or use the router in `with`",
     "ask": _CHAT,
     "prompt": _CHAT,
     "invoke": _CHAT,

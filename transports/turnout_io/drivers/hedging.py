@@ -22,6 +22,7 @@ from turnout_io.base import AsyncHttpResponse
 from turnout_io.drivers._async.router import AsyncRouter
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncRuntime
+from turnout_io.drivers.async_only import AsyncOnly
 from turnout_io.drivers.router_base import MIN_WAIT
 from turnout_io.drivers.running_library import refuse_other_library
 from turnout_io.drivers.signing import async_sign_request
@@ -58,7 +59,7 @@ class Opening(Protocol):
     def abort(self) -> None: ...
 
 
-class HedgingRouter(AsyncRouter):
+class HedgingRouter(AsyncOnly, AsyncRouter):
     """A router of a library with tasks, so that a call may have two attempts at once."""
 
     _hedges = True

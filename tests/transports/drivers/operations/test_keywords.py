@@ -231,3 +231,21 @@ def test_what_a_method_needs_is_named(play: Play) -> None:
             await router.run(MODEL, "Hello")
 
     play(program)
+
+
+@pytest.mark.parametrize("module", [turnout_io.trio, turnout_io.asyncio])
+def test_blocking_statements_on_async_objects_name_the_async_form(module: Any) -> None:
+    router = module.Router([create("openai", api_key="k")])
+    with pytest.raises(TypeError, match="Router is async: write `async with`"), router:
+        pass
+    stream = router.stream(MODEL, "Hello")
+    with pytest.raises(TypeError, match="ChatStream is async: write `async with`"), stream:
+        pass
+    with pytest.raises(TypeError, match="ChatStream is async: write `async for`"):
+        list(stream)
+    with pytest.raises(TypeError, match="ChatStream is not awaited: write `async with"):
+        stream.__await__()
+    with pytest.raises(AttributeError, match=r"await router\.aclose\(\)"):
+        router.close()
+    with pytest.raises(AttributeError, match=r"router\.close\(\)"):
+        turnout_io.sync.Router().aclose()  # type: ignore[attr-defined]

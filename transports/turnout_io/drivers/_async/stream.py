@@ -21,6 +21,7 @@ from turnout.trace import Trace
 from turnout_io.caching import AnyCache
 from turnout_io.drivers._async.cached import AsyncCacheEntry, cache_entry
 from turnout_io.drivers._async.run import AsyncRun
+from turnout_io.drivers.async_only import AsyncOnlyStream
 
 __all__ = ["AsyncChatStream", "AsyncEventBatches", "StreamOwner"]
 
@@ -39,7 +40,7 @@ class StreamOwner(Protocol):
     def _streams_of_loop(self) -> WeakSet[AsyncRun]: ...
 
 
-class AsyncChatStream:
+class AsyncChatStream(AsyncOnlyStream):
     """One chat response while it arrives. Use it in an `async with` block and iterate over its events.
 
     The block starts the call and waits for the first content. If every candidate fails, the block raises the error.

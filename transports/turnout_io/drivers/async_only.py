@@ -1,0 +1,38 @@
+"""Names the async form for blocking statements, which Python refuses without advice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+__all__ = ["AsyncOnly", "AsyncOnlyStream"]
+
+
+class AsyncOnly:
+    """A class whose objects are for `async with`."""
+
+    if not TYPE_CHECKING:
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"{_name(self)} is async: write `async with`; blocking code uses turnout_io.sync")
+
+        def __exit__(self, *exc_info: object) -> None:
+            pass  # the statement `with` looks it up before it enters
+
+
+class AsyncOnlyStream(AsyncOnly):
+    """A class whose objects are for `async with` and `async for`."""
+
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(f"{_name(self)} is async: write `async for`; blocking code uses turnout_io.sync")
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(
+                f"{_name(self)} is not awaited: write `async with router.stream(…) as stream`, "
+                "or `await router.stream(…).collect()` for the whole answer"
+            )
+
+
+def _name(value: object) -> str:
+    return type(value).__name__.removeprefix("Async")
