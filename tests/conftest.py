@@ -91,10 +91,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
         if item.get_closest_marker("full") is not None or _is_slow(item.path):
             item.add_marker("slow")
         elif config.option.markexpr == FAST_LANE and isinstance(item, pytest.Function):
-            _draw_less(item.obj)
+            draw_less(item.obj)
 
 
-def _draw_less(test: object) -> None:
+def draw_less(test: object) -> None:
     """Let a property test draw fewer examples. Hypothesis keeps the settings of a test in this attribute."""
     given = getattr(test, "_hypothesis_internal_use_settings", None)
     if isinstance(given, settings):
