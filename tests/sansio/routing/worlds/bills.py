@@ -39,7 +39,8 @@ def priced(world: World) -> World:
 class _Request:
     url: str
     script: Script
-    pieces: int = 0  # of the body that were delivered
+    pieces: int = 0  # of the body that were delivered, or that a read waits for
+    delivered: int = 0  # that were delivered for sure
 
 
 @attrs.define(eq=False)
@@ -56,7 +57,10 @@ class Bills:
         elif isinstance(command, Close):
             connection = simulation._on.get((call, command.attempt))
             mine = self.requests[call, command.attempt]
-            mine.pieces = connection.place if connection is not None else 0
+            if connection is not None:
+                mine.pieces = connection.place
+                # A read that waits has counted its piece already.
+                mine.delivered = max(0, connection.place - (connection.ready >= simulation.now))
 
     def _wrap(self, simulation: Simulation) -> None:
         if self._script is not None:
@@ -77,7 +81,10 @@ class Bills:
         heads = {entry.attempt for entry in call.trace.entries if isinstance(entry, ResponseStarted)}
         total = 0.0
         for attempt, entry in entries.items():
-            low, high = _bill(self.requests[call, attempt], entry, has_head=attempt in heads)
+            mine = self.requests[call, attempt]
+            low, high = _bill(mine, entry, has_head=attempt in heads)
+            if entry.kind == "cancelled" or getattr(entry, "failure", "") == "deadline":
+                low = _bill(attrs.evolve(mine, pieces=mine.delivered), entry, has_head=attempt in heads)[0]
             cost = entry.cost or 0.0
             assert low <= cost <= high, f"the bill of attempt {attempt} is {low} to {high}, and its cost {cost}"
             assert (entry.cost is None) == (entry.tokens is None), "tokens and cost are known together"
