@@ -190,7 +190,7 @@ def test_cancellation_at_every_await(case: Case, moment: Moment, runtime: str, s
     run(runtime, main)
     assert sandbox.wait(lambda server: server.open_connections == 0)
     assert results[-1] == "not reached", "the case has more than MOST steps"
-    assert len(results) > 2
+    assert len(results) > 1
     assert results[0] == "cancelled"
     if runtime == "asyncio":
         # asyncio raises CancelledError in the task once, and the task must not catch it.
