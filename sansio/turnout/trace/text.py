@@ -122,8 +122,10 @@ def _failure(entry: Failed) -> str:
         words.append(f"code {entry.code}")
     if entry.timer is not None:
         after = f" of {duration(entry.seconds)}" if entry.seconds is not None else ""
-        name = "" if entry.timer.value == entry.failure.value else f"timer {entry.timer.value}"
-        words.append(f"{name}{after}".strip())
+        if entry.timer.value == entry.failure.value:  # the deadline
+            words[0] += after
+        else:
+            words.append(f"timer {entry.timer.value}{after}")
     if entry.reused:
         words.append("on a reused connection")
     if entry.status is None:

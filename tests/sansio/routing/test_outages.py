@@ -257,6 +257,7 @@ def test_the_deadline_of_a_caller_opens_no_breaker() -> None:
     world = traffic(lambda name, now: slow, candidates=1, timeout=1.0)
     assert all(isinstance(outcome.error, DeadlineExceeded) for outcome in world.simulation.outcomes)
     assert world.core.health(world.simulation.now)[0].times_opened == 0
+    assert "failed, deadline of 1 s, phase sent" in world.simulation.outcomes[0].call.trace.explain()
 
 
 def test_a_stream_that_may_not_restart_keeps_what_arrived() -> None:
