@@ -10,6 +10,7 @@ import pytest
 
 from turnout import Message
 from turnout.errors import TurnoutError
+from turnout.providers import create
 from turnout.trace import Trace
 from turnout_io.logs import show_logs, summary
 from turnout_io.sandbox import Fault, Sandbox
@@ -93,3 +94,28 @@ def test_a_missing_extra_is_named(module: str, package: str, extra: str) -> None
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert f"{module} needs" in done.stderr
     assert f"pip install '{extra}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "logged"),
+    [
+        ("http://models.test/v1", True),
+        ("http://192.0.2.1/v1", True),
+        ("https://models.test/v1", False),
+        ("http://localhost:1/v1", False),
+        ("http://127.0.0.1:1/v1", False),
+        ("http://[::1]:1/v1", False),
+    ],
+)
+def test_a_key_over_plain_http_is_logged_once(url: str, logged: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with Router([create("openai", api_key="sk-secret-0123", base_url=url)]) as router:
+        router.health()
+    lines = [record.getMessage() for record in caplog.records if "plain http" in record.getMessage()]
+    assert lines == ["provider openai sends its key over plain http to another host"] * logged
+    assert "sk-secret" not in caplog.text
+
+
+def test_no_key_over_plain_http_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with Router([create("openai-compatible", base_url="http://models.test/v1")]):
+        pass
+    assert "plain http" not in caplog.text
