@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.sansio.routing.line_dialect import LineProvider
 from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.chat import ChatRequest, ModelConfig
-from turnout.errors import ProviderNotRegistered
+from turnout.errors import BudgetExceeded, ProviderNotRegistered
 from turnout.http import Headers, HttpRequest
 from turnout.messages import Message
 from turnout.providers.keys import KeyedProvider
+from turnout.routing import Budget
 from turnout.routing.call.operations import Chat, Stream
 from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.routes import Choice, Measured, Route
@@ -316,6 +317,12 @@ def test_the_limits_of_one_key_are_not_those_of_others(shop: World) -> None:
     assert shop.run(Stream(ChatRequest("p0/m", "x")), api_keys={"p0": "sk-user"}).error is not None
     assert shop.core.health(0.0)[0].available_in == 0.0
     assert asked(shop, "p0/m") == ["p0"]
+
+
+def test_a_budget_does_not_count_what_a_user_s_own_key_pays(shop: World) -> None:
+    shop.core.update(Policy(budgets=[Budget(1, per="day")]), 0.0)
+    assert asked(shop, "p0/m", api_keys={"p0": "sk-user"}) == ["p0-sk-user"]
+    assert isinstance(shop.run(Stream(ChatRequest("p0/m", "x"))).error, BudgetExceeded)
 
 
 def test_an_outage_is_shared_by_all_keys(shop: World) -> None:
