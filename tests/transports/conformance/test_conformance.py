@@ -174,6 +174,7 @@ def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
         ([], "name a factory as module:name, or give --all"),
         (["no_such_module_here:X"], "No module named 'no_such_module_here'"),
         (["turnout_io.base"], "as module:name, such as my_module:MyTransport"),
+        (["no_module.MyTransport"], "write no_module:MyTransport, if MyTransport is in the module no_module"),
         (["turnout_io.base:Nope"], "turnout_io.base has no Nope"),
         (["turnout_io.base:__all__"], "__all__ cannot be called"),
         (["turnout_io.testing:ReplayTransport"], "calling it without arguments makes no transport: TypeError"),

@@ -85,12 +85,14 @@ class _Unusable(Exception):
 
 def _import(name: str) -> Callable[..., Any]:
     """What makes the transport."""
-    module, _, attribute = name.partition(":")
+    module, colon, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise _Unusable(str(error)) from error
+        package, dot, last = module.rpartition(".")
+        advice = f"; write {package}:{last}, if {last} is in the module {package}" if dot and not colon else ""
+        raise _Unusable(f"{error}{advice}") from error
     finally:
         sys.path.remove("")
     if not attribute:
