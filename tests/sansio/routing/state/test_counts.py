@@ -314,7 +314,8 @@ def test_one_silent_attempt_is_no_queue() -> None:
     congestion = Congestion()
     for number in range(5):
         congestion.record_first_token(1.0, 3, float(number))
-    congestion.look_at({"a": 5.0, "b": 49.0}, 2, 50.0)
+    congestion.look_at({"a": 5.0}, 1, 48.0)
+    congestion.look_at({"a": 5.0, "b": 5.0}, 2, 50.0)
     assert congestion.limit == float("inf")
     congestion.look_at({"a": 5.0, "b": 5.0, "c": 5.0, "d": 49.0}, 4, 51.0)
     assert congestion.limit < float("inf")
