@@ -154,10 +154,10 @@ def never_closed(streams: list[Any]) -> Callable[[], None]:
     """Return a function that makes each stream unreachable in a cycle, and collects."""
 
     def collect() -> None:
-        while streams:
-            Node(streams.pop())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
+            while streams:
+                Node(streams.pop())  # a collection may run by itself from here on
             gc.collect(0)
 
     return collect
