@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis.errors import FlakyFailure
 
 from tests.sansio.routing.worlds.generated import World, worlds
-from tests.sansio.routing.worlds.observer import check_world
+from tests.sansio.routing.worlds.outcomes import check_world
 from turnout.failures import FailureClass
 from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.machine import Call

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from tests.sansio.routing.worlds.generated import PlannedCall, World, worlds
-from tests.sansio.routing.worlds.observer import check_world, drive
+from tests.sansio.routing.worlds.observer import drive
+from tests.sansio.routing.worlds.outcomes import check_world
 from turnout.routing.policy.settings import Policy
 from turnout.routing.replay import replay
 from turnout.simulation import Script
