@@ -171,7 +171,8 @@ class CandidateSelector(Waiter):
             return None  # it costs nothing: a list of models, a count of tokens
         model = candidate.model
         accounts = budgets.accounts_of(model.provider, str(model), self.operation.metadata)
-        return Spending(budgets, accounts, candidate.price.at_most(*tokens) if candidate.price is not None else None)
+        cost = candidate.price.at_most(*tokens) if candidate.price is not None else None
+        return Spending(budgets, accounts, cost) if cost != 0.0 else None  # a free model needs no money
 
     def is_affordable(self, index: int, beside: int) -> bool:
         return self.cost.over_budget_reason(self.candidates[index], self.candidates[beside]) is None

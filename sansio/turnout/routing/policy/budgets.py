@@ -11,7 +11,7 @@ import attrs
 from turnout._utils.names import vendor_of
 from turnout._utils.validation import CheckedFields, instance, non_empty, number, one_of
 
-__all__ = ["Budget", "BudgetPeriod", "Period", "checked_budgets"]
+__all__ = ["Budget", "BudgetPeriod", "Period", "amount_text", "checked_budgets"]
 
 BudgetPeriod: TypeAlias = Literal["hour", "day", "week", "month"]
 
@@ -62,7 +62,7 @@ class Budget(CheckedFields):
     zone: datetime.tzinfo = attrs.field(default=datetime.UTC, kw_only=True, validator=instance(datetime.tzinfo))
 
     def __str__(self) -> str:
-        return f"{self.amount:g} per {self.per}"
+        return f"{amount_text(self.amount)} per {self.per}"
 
     def period(self, wall: float) -> Period:
         """Return the period of a time in seconds since 1970."""
@@ -95,7 +95,15 @@ class Budget(CheckedFields):
             return ""
         if self.by == "provider":
             return vendor_of(provider)
-        return vendor_of(model) if self.by == "model" else str(metadata.get(self.by, ""))
+        if self.by == "model":
+            return vendor_of(model)
+        label = metadata.get(self.by)
+        return str(label) if label is not None else ""
+
+
+def amount_text(amount: float) -> str:
+    """Return an amount for a message: to millionths, as budgets count, and never with an exponent that hides digits."""
+    return f"{amount:.6f}".rstrip("0").rstrip(".") if not 0 < amount < 1e-6 else f"{amount:g}"
 
 
 def checked_budgets(value: Budget | Iterable[Budget]) -> tuple[Budget, ...]:

@@ -73,6 +73,7 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
             preference for others: "busy" (more attempts than it serves quickly) or "not_responding" (its newest
             attempts get no content).
         wait: Seconds until the reason passes; infinity if only an event can end it.
+        again: Seconds after which it is worth looking again, although an event may end it sooner.
         limit: The name of the limit, if it is one.
         load: For a preference, how bad it is: the least is used if all are so.
         cause: For a rest, the class of the failure that it follows; "" if that is not known.
@@ -85,6 +86,7 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
     load: float = 0.0
     advice: bool = False
     cause: str = ""
+    again: float = math.inf
 
     @property
     def is_limit(self) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from turnout.routing.policy.budgets import Budget, Period
+from turnout.routing.policy.budgets import Budget, Period, amount_text
 from turnout.routing.policy.decisions import Blocked
 from turnout.routing.policy.settings import Limit
 from turnout.routing.state.limiter import Limiter
@@ -179,16 +179,23 @@ class BudgetAccount:
         if verdict == "fits":
             return None
         lease = self.lease(wall)
-        spent, used = lease.spent / MICRO, lease.used / MICRO
-        limit = f"{self}: it may cost {cost:.4g}, {spent:.4g} is spent and {used:.4g} reserved"
+        spent, used = amount_text(lease.spent / MICRO), amount_text(lease.used / MICRO)
+        limit = f"{self}: it may cost {amount_text(cost)}, {spent} is spent and {used} reserved"
+        ends_in = self.budget.period(wall).end - wall
         if verdict == "exceeded":
-            return Blocked("budget_spent", self.budget.period(wall).end - wall, limit)
-        return Blocked("budget_reserved", wait, limit)
+            return Blocked("budget_spent", ends_in if reserved(cost) <= lease.bound else math.inf, limit)
+        return Blocked("budget_reserved", wait, limit, again=ends_in)
 
 
 def reserved(cost: float) -> int:
     """Return a cost in millionths as it is reserved: rounded up."""
     return max(1, math.ceil(cost * MICRO))
+
+
+def _account_name(budget: Budget, group: str) -> str:
+    """Return the name of an account in the store. No label that has a slash makes it the name of another one."""
+    by = budget.by.replace("%", "%25").replace("/", "%2F")
+    return "/".join(("budget", budget.per, by, *([group] if by != "router" else ())))
 
 
 class Spender(Protocol):
@@ -258,10 +265,12 @@ class Budgets:
         """Return seconds since 1970 for a monotonic time."""
         return now + self._wall_less_now
 
-    def accounts_of(self, provider: str, model: str, metadata: Mapping[str, Any]) -> tuple[BudgetAccount, ...]:
-        """Return the accounts that an attempt spends from."""
+    def accounts_of(self, provider: str, model: str, metadata: Mapping[str, Any] | None) -> tuple[BudgetAccount, ...]:
+        """Return the accounts that an attempt spends from; without metadata, those that count every request."""
         found = []
         for budget in self.budgets:
+            if metadata is None and budget.by not in ("router", "provider", "model"):
+                continue
             group = budget.group_of(provider, model, metadata)
             if group in budget.only if budget.only else not self._has_own(budget, group):
                 found.append(self._account(budget, group))
@@ -272,7 +281,7 @@ class Budgets:
         return any(one.per == wide.per and one.by == wide.by and group in one.only for one in self.budgets)
 
     def _account(self, budget: Budget, group: str) -> BudgetAccount:
-        name = "/".join(("budget", budget.per, budget.by, *([group] if budget.by != "router" else ())))
+        name = _account_name(budget, group)
         account = self._accounts.get(name)
         if account is None:
             if len(self._accounts) >= self._evict_at:
@@ -310,8 +319,7 @@ class Budgets:
     def left_for(self, provider: str, model: str, now: float) -> float | None:
         """Return the least that budgets leave for a candidate, whoever asks; None if none counts it."""
         wall = self.wall(now)
-        kinds = ("router", "provider", "model")
-        accounts = [one for one in self.accounts_of(provider, model, {}) if one.budget.by in kinds]
+        accounts = self.accounts_of(provider, model, None)
         return min((account.status(wall).left for account in accounts), default=None)
 
     def statuses(self, now: float, wall: float) -> tuple[BudgetStatus, ...]:

@@ -433,8 +433,9 @@ class Scheduler:
         for limiter, (_, blocked) in zip(blocking, outcome.blocked, strict=True):
             if limiter not in waiter.lines:
                 limiter.join(waiter)
-            if blocked.wait < math.inf and limiter.head is waiter:
-                wake_at = min(wake_at, now + blocked.wait)
+            soonest = min(blocked.wait, blocked.again)
+            if soonest < math.inf and limiter.head is waiter:
+                wake_at = min(wake_at, now + soonest)
         if wake_at < waiter.wake_at:
             waiter.must_wake = True
             self.ready.append(waiter)

@@ -92,6 +92,17 @@ def test_a_new_period_has_the_whole_amount_again(per: Any) -> None:
     assert world.run(ask(chat=True), at=end, wall=end).error is None
 
 
+def test_a_call_that_waits_for_money_starts_with_the_next_period() -> None:
+    """The money that it waits for is reserved far into the next period, which has an amount of its own."""
+    slow = Script(head=50.0, body=GOOD.body)
+    world = world_of([slow], concurrent=True, budgets=[Budget(10, per="hour")], timeout=100.0)
+    for at in (3590.0, 3591.0, 3592.0):
+        world.simulation.call(ask(chat=True), at=at, wall=at)
+    world.simulation.run()
+    assert [round(at) for _, at in world.asked] == [3590, 3600]
+    assert [outcome.error is None for outcome in world.simulation.outcomes][:2] == [True, True]
+
+
 def test_a_clock_that_steps_back_finds_what_was_spent() -> None:
     world = world_of([GOOD], budgets=[Budget(10, per="day")])
     assert world.run(ask(chat=True), wall=0.0).error is None
@@ -167,6 +178,48 @@ def test_a_candidate_without_a_price_is_not_asked() -> None:
     alone = World([GOOD], budgets=[Budget(1, per="day")])
     assert isinstance(alone.run().error, BudgetExceeded)
     assert alone.who == []
+
+
+def test_a_free_model_answers_when_the_budget_is_spent() -> None:
+    prices = {"p0/m": Price(0.0, 1e6), "p1/m": Price(0.0, 0.0)}
+    world = world_of([GOOD], [GOOD], prices=prices, budgets=[Budget(10, per="day")])
+    assert [world.run(ask(0, 1, chat=True)).error for _ in range(3)] == [None] * 3
+    assert world.who == ["p0", "p1", "p1"]
+    assert spent(world) == {"": 10.0}
+
+
+def test_a_label_of_none_is_a_missing_label() -> None:
+    world = world_of([GOOD], budgets=[Budget(100, per="day", by="user")])
+    for metadata in ({"user": None}, {}, {"user": ""}):
+        world.run(ask(chat=True, metadata=metadata))
+    assert spent(world) == {"": 30.0}
+
+
+def test_labels_with_slashes_have_accounts_of_their_own() -> None:
+    world = world_of([GOOD], budgets=[Budget(15, per="day", by="a"), Budget(15, per="day", by="a/b")])
+    assert world.run(ask(chat=True, metadata={"a": "b/c", "a/b": "c"})).error is None
+    assert spent(world) == {"b/c": 10.0, "c": 10.0}
+
+
+def test_health_opens_no_account_that_no_call_has_named() -> None:
+    world = world_of([GOOD], budgets=[Budget(15, per="day", by="user")])
+    world.run(ask(chat=True, metadata={"user": "ada"}))
+    assert world.core.health(world.simulation.now)[0].budget_left is None
+    assert spent(world) == {"ada": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("amount", "tokens", "limit"),
+    [
+        (1234567, 20_000_000, "limit of 1234567 per day: it may cost 20000000, 0 is spent"),
+        (0.00005, 1, "limit of 0.00005 per day: it may cost 1, 0 is spent"),
+    ],
+)
+def test_the_error_has_whole_amounts_and_promises_nothing(amount: float, tokens: int, limit: str) -> None:
+    """A request above the whole amount does not fit tomorrow either."""
+    error = world_of([GOOD], budgets=[Budget(amount, per="day")]).run(ask(chat=True, tokens=tokens)).error
+    assert limit in str(error)
+    assert "available in" not in str(error)
 
 
 def test_what_costs_nothing_needs_no_money() -> None:
