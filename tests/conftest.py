@@ -7,7 +7,7 @@
 
 No profile has a deadline for one example, for a shared machine stalls at times. `pytest` draws anew at each run, and so
 goes on searching. `pytest --hypothesis-profile=repeatable` draws the same each time: what it says of a change is about
-the change.
+the change. `covering` draws few: it is for the lines and branches that are reached, not for the values.
 """
 
 import signal
@@ -63,7 +63,8 @@ _TESTS = Path(__file__).parent
 attempt.RAISE_UNEXPECTED = True
 
 settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("repeatable", settings.get_profile("searching"), derandomize=True)
+settings.register_profile("repeatable", settings.get_profile("searching"), derandomize=True, max_examples=50)
+settings.register_profile("covering", settings.get_profile("repeatable"), max_examples=15)
 settings.load_profile("searching")
 
 # A shell that starts the tests in the background ignores Ctrl-C for them, and each process that a test starts inherits

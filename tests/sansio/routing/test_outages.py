@@ -236,6 +236,7 @@ def test_all_are_down_and_the_first_to_recover_serves() -> None:
     assert len(world.asked) <= 5 * 90
 
 
+@pytest.mark.slow
 def test_an_hour_s_outage_ends_within_15_s() -> None:
     world = traffic(lambda name, now: GOOD if name == "p1" or now >= 3600 else DOWN, seconds=3660)
     assert failed(world) == []

@@ -115,7 +115,7 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
         (("-o", "temprature", "0"), "-o temprature: no such setting; did you mean temperature?"),
         (("-o", "temperature", "hot"), "ModelConfig.temperature"),
         (("-a", "nothing.png"), "-a nothing.png: No such file"),
-        (("--schema", "{"), "--schema: this is not JSON"),
+        (("--schema", "{"), "--schema: line 1: this is not JSON"),
         (("--schema", "name, age number"), "'age number' is no field"),
         (("--schema", "dog.json"), "--schema dog.json: there is no such file"),
         (("-a", "-", "-a", "-"), "stdin can be read only once"),

@@ -121,9 +121,13 @@ def test_a_tool_that_hangs_is_a_result_for_the_model(play: Played) -> None:
         released.wait(20)
         return "late"
 
-    tools = [function_tool(hang, timeout=0.05)]
+    def release() -> str:
+        released.set()  # while the loop still runs: at its end, asyncio waits for its threads
+        return "released"
+
+    tools = [function_tool(hang, timeout=0.05), release]
     try:
-        run = play(calls("{}", name="hang"), says("It hangs."), tools=tools)
+        run = play(calls("{}", name="hang"), calls("{}", name="release"), says("It hangs."), tools=tools)
     finally:
         released.set()
     assert run.rounds[0].results[0].text == "TimeoutError: the tool did not return within 0.05 s"
