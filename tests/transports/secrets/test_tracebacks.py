@@ -34,6 +34,8 @@ from turnout_io.transports.trio import TrioTransport
 
 REQUEST = ChatRequest("openai/m", "x")
 POLICY = Policy(max_retries=0)
+# urllib3 waits for the rest of what it cannot read, and here nothing more comes.
+IMPATIENT = Policy(max_retries=0, timeout=2.0)
 
 
 def with_session(proxy: str = "") -> RequestsTransport:
@@ -69,7 +71,8 @@ def ask(name: str, url: str, *, stream: bool = False, settings: Callable[[], Map
 
         trio.run(concurrent) if name == "trio" else asyncio.run(concurrent())
         return
-    with turnout_io.sync.Router(providers, policy=POLICY, transport=TRANSPORTS[name](**settings())) as router:
+    policy = IMPATIENT if name == "session" else POLICY
+    with turnout_io.sync.Router(providers, policy=policy, transport=TRANSPORTS[name](**settings())) as router:
         if stream:
             with router.stream(REQUEST) as events:
                 _ = list(events)
