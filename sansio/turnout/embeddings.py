@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
 from turnout._utils.serialization import Plain
-from turnout._utils.validation import as_tuple, instance, instances, integer, non_empty
+from turnout._utils.validation import as_tuple, deep_copy, instance, instances, integer, non_empty
 from turnout.responses import RateLimit, Usage, or_empty
 from turnout.types.models import ModelConfig, as_model, as_models
 
@@ -157,6 +157,7 @@ class EmbeddingRequest:
         fallbacks: The *same* model at other providers. They need `family`, because vectors of another model corrupt a
             vector store without an error.
         family: The caller's assurance that `model` and `fallbacks` return the same vectors, for example "bge-m3".
+        metadata: The caller's own labels. They stay in the trace, and no provider receives them.
     """
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
@@ -167,6 +168,7 @@ class EmbeddingRequest:
         default=(), converter=as_models, validator=instances(ModelConfig), kw_only=True
     )
     family: str | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(non_empty))
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.input:

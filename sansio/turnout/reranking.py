@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from turnout._utils.serialization import Plain
-from turnout._utils.validation import as_tuple, instance, instances, integer, non_empty
+from turnout._utils.validation import as_tuple, deep_copy, instance, instances, integer, non_empty
 from turnout.responses import RateLimit, Usage, or_empty
 from turnout.types.models import ModelConfig, as_model, as_models
 
@@ -34,6 +34,7 @@ class RerankRequest:
         documents: The texts to order. At least one.
         top_n: How many of the best to return; None returns all.
         fallbacks: Models to try if `model` fails. Their scales differ, so compare only scores of the same response.
+        metadata: The caller's own labels. They stay in the trace, and no provider receives them.
     """
 
     model: ModelConfig = attrs.field(converter=as_model, validator=instance(ModelConfig))
@@ -43,6 +44,7 @@ class RerankRequest:
     fallbacks: tuple[ModelConfig, ...] = attrs.field(
         default=(), converter=as_models, validator=instances(ModelConfig), kw_only=True
     )
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.documents:

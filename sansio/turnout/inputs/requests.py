@@ -38,7 +38,8 @@ def chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) 
     own = tuple(name for name, owner in ARGUMENT_OF.items() if owner == method)
     _check_keywords(f"router.{method}()", fields, (*MODEL, *REQUEST), (*CALL, *own))
     if request is not None:
-        return _with_settings(request, fields)
+        changed: ChatRequest = _with_settings(request, fields)
+        return changed
     _check_complete(f"router.{method}", _CHAT, ("model", "messages"), fields)
     return ChatRequest(**fields)
 
@@ -76,8 +77,8 @@ def _plain_request(
     if request is None:
         _check_complete(f"router.{method}", form, names, fields)
         request = kind(**fields)
-    elif fields:
-        request = attrs.evolve(request, **fields)
+    else:
+        request = _with_settings(request, fields)
     return _with_extra(request, extra) if extra else request
 
 
@@ -129,7 +130,7 @@ def _list(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _with_settings(request: ChatRequest, settings: Mapping[str, Any]) -> ChatRequest:
+def _with_settings(request: Any, settings: Mapping[str, Any]) -> Any:
     """Return the request with other fields, and with settings for its model and every fallback."""
     if not settings:
         return request

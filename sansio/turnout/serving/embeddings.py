@@ -45,7 +45,7 @@ def read_embedding_request(
     dimensions = fields.integer("dimensions", 1)
     wanted = ModelConfig("client", "settings", extra=extra)
     model, *others = (wanted.over(candidate) for candidate in resolve(name))
-    family = family_of(name)
+    family, user = family_of(name), fields.text("user")
     try:
         request = EmbeddingRequest(
             model,
@@ -54,6 +54,7 @@ def read_embedding_request(
             purpose=fields.text("input_type"),
             fallbacks=others if family is not None else (),
             family=family,
+            metadata={"user": user} if user else {},
         )
     except (ValueError, TypeError) as error:
         raise vocabulary_error(error) from None

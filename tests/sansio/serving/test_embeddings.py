@@ -31,7 +31,9 @@ def read(family: str | None = None, **fields: Any) -> InboundEmbedding:
 def test_a_request() -> None:
     inbound = read(input=["a", "b"], dimensions=8, encoding_format="base64", input_type="query", user="ann", x=1)
     model = ModelConfig("a", "e", extra={"openai-chat": {"x": 1}})
-    assert inbound.request == EmbeddingRequest(model, ["a", "b"], dimensions=8, purpose="query")
+    assert inbound.request == EmbeddingRequest(
+        model, ["a", "b"], dimensions=8, purpose="query", metadata={"user": "ann"}
+    )
     assert inbound.base64
     assert read("bge-m3").request == EmbeddingRequest(TWO[0], "x", fallbacks=TWO[1:], family="bge-m3")
 

@@ -50,6 +50,7 @@ class EmbeddingSettings(CallSettings, total=False):
     purpose: str | None
     fallbacks: Iterable[ModelConfig | str]
     family: str | None
+    metadata: Mapping[str, Any]
     extra: Mapping[str, Any]
 
 
@@ -58,4 +59,5 @@ class RerankSettings(CallSettings, total=False):
 
     top_n: int | None
     fallbacks: Iterable[ModelConfig | str]
+    metadata: Mapping[str, Any]
     extra: Mapping[str, Any]

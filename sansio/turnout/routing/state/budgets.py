@@ -325,4 +325,4 @@ class Budgets:
     def statuses(self, now: float, wall: float) -> tuple[BudgetStatus, ...]:
         """Return how much of each budget is left, for what calls have used so far."""
         self.observe(now, wall)
-        return tuple(account.status(wall) for account in self._accounts.values())
+        return tuple(one.status(wall) for one in self._accounts.values() if one.budget in self.budgets)

@@ -14,8 +14,9 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import BudgetExceeded, ServerError
 from turnout.prices import Price
-from turnout.routing import Budget, Hedge
-from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Stream
+from turnout.reranking import RerankRequest
+from turnout.routing import Budget, Hedge, Policy
+from turnout.routing.call.operations import Chat, Embed, ListModels, Operation, Rerank, Stream
 from turnout.routing.replay import replay
 from turnout.simulation import Script
 from turnout.trace.entries import CandidateBlocked
@@ -168,6 +169,27 @@ def test_a_batch_of_embeddings_is_charged_request_by_request() -> None:
     world.run(Embed(EmbeddingRequest(ModelConfig("p0", "m"), ["four", "four", "four", "four"])))
     assert len(world.asked) == 2
     assert spent(world) == {"": 4.0}
+
+
+def test_embeddings_and_rerankings_have_labels() -> None:
+    world = world_of([Script(status=500)], budgets=[Budget(100, per="day", by="user")])
+    labels = {"user": "ada"}
+    embed = Embed(EmbeddingRequest(ModelConfig("p0", "m"), "text", metadata=labels))
+    rerank = Rerank(RerankRequest(ModelConfig("p0", "m"), "a question", ["text"], metadata=labels))
+    for operation in (embed, rerank):
+        assert world.run(operation).call.trace.metadata == labels
+    assert [status.group for status in world.core.budgets(0.0, 0.0)] == ["ada"]
+
+
+def test_a_budget_that_was_removed_is_not_listed() -> None:
+    world = world_of([GOOD], budgets=[Budget(20, per="day")])
+    world.run(ask(chat=True))
+    both = Policy(prices=ONE_EACH), Policy(prices=ONE_EACH, budgets=[Budget(30, per="day")])
+    listed = []
+    for policy in both:
+        world.core.update(policy, world.simulation.now)
+        listed.append(spent(world))
+    assert listed == [{}, {"": 10.0}], "what was spent counts when it returns"
 
 
 def test_a_candidate_without_a_price_is_not_asked() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import attrs
 
@@ -41,6 +42,10 @@ class Embed(Operation):
     @property
     def candidates(self) -> tuple[ModelConfig, ...]:
         return (self.request.model, *self.request.fallbacks)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self.request.metadata
 
     @property
     def needs(self) -> frozenset[Capability]:

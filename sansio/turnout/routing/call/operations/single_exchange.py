@@ -58,6 +58,10 @@ class Rerank(Operation):
         return (self.request.model, *self.request.fallbacks)
 
     @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self.request.metadata
+
+    @property
     def needs(self) -> frozenset[Capability]:
         return frozenset({Capability.RERANK})
 
