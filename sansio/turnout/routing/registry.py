@@ -95,6 +95,8 @@ class Registry:
 
     def register(self, provider: Provider, *, enabled: bool, replace: bool, reason: str = "") -> None:
         """Add a provider under its name. One that replaces another keeps the state of its candidates."""
+        if isinstance(provider, Route):
+            raise TypeError(f"{provider.name!r} is a route: write router.add_route(…)")
         if not isinstance(getattr(provider, "name", None), str):
             raise TypeError(f"a router takes providers, as turnout.providers.create makes them, not {provider!r}")
         name = provider.name

@@ -94,8 +94,12 @@ class RouterCore:
         Raises:
             ValueError: If the name is taken and `replace` is not given.
         """
-        if isinstance(route, Route) and route.policy is not None:
-            route.policy.check_place(self.policy, f"route {route.name!r}")
+        if isinstance(route, Route):
+            place = f"route {route.name!r}"
+            owned = [(place, route.policy), *((f"{place}: {one.model}", one.policy) for one in route.choices)]
+            for owner, policy in owned:
+                if policy is not None:
+                    policy.check_place(self.policy, owner)
         self._registry.add_route(route, replace=replace)
 
     def unregister(self, name: str) -> None:

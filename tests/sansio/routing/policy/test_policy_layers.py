@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import types
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -20,7 +20,7 @@ from turnout.routing.call.operations import Chat, Stream
 from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.classify import RULES, Action, Rule
 from turnout.routing.policy.layers import PolicyLayers
-from turnout.routing.policy.routes import Route
+from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.policy.settings import Limit, Policy, Timeouts
 from turnout.routing.router import RouterCore
 
@@ -94,7 +94,14 @@ def test_the_settings_of_a_router_are_refused_elsewhere() -> None:
         )
     with pytest.raises(ValueError, match="route 'x': only a router can have breaker"):
         core.add_route(Route("x", ["p/m"], policy=Policy(breaker=None)))
+    with pytest.raises(ValueError, match="route 'x': p/m: only a router can have max_pending"):
+        core.add_route(Route("x", [Choice("p/m", policy=Policy(max_pending=3))]))
     core.start(Chat(ChatRequest("p/m", "x")), 0.0, None, CallOptions(policy=attrs.evolve(core.policy, timeout=1.0)))
+
+
+def test_a_route_is_no_provider() -> None:
+    with pytest.raises(TypeError, match=r"'x' is a route: write router.add_route\("):
+        RouterCore(Policy()).register(cast("Any", Route("x", ["p/m"])))
 
 
 def test_a_call_states_only_what_differs_from_its_route_and_its_router() -> None:
