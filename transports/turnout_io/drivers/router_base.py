@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from turnout._utils.names import Elsewhere
 from turnout.chat import ChatRequest, ProviderStatus
@@ -386,8 +386,8 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
             call.trace.outcome = outcome_of(call)
             if getattr(self._on_trace, "wants_content", False):
-                told: Callable[..., object] = self._on_trace
-                told(call.trace, CallContent(call.request, call.result))
+                observe = cast("Callable[[Trace, CallContent], object]", self._on_trace)
+                observe(call.trace, CallContent(call.request, call.result))
             else:
                 self._on_trace(call.trace)
         except Exception:

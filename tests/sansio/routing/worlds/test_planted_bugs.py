@@ -72,7 +72,7 @@ def the_minute_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @bug("asked for too many tokens")
 def the_tokens_of_answers_are_not_counted_apart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Amounts, "of", classmethod(lambda cls, prompt, completion: cls(1, prompt + completion, prompt, 0)))
+    patch.setattr(Amounts, "of", lambda prompt, completion: Amounts(1, prompt + completion, prompt, 0))
 
 
 @bug("overrun the deadline")
