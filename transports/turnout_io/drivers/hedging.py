@@ -236,11 +236,11 @@ class HedgedRun(AsyncRun):
                     else:
                         signed = await async_sign_request(request)
                         response = await transport.open(signed, timeouts)
-                    check_response(transport, response, "aclose")
+                    self._responses[attempt] = response  # first, as in `AsyncRun.step`
+                    check_response(transport, self._responses, attempt, "aclose")
                     if attempt not in self._pending:
-                        await self._router._close_response(response)
+                        await self._close_attempt(attempt)
                         return True
-                    self._responses[attempt] = response
                     report = partial(self.call.receive_head, attempt, *check_head(transport, response))
                 case Read(_, bound, idle):
                     now = clock()

@@ -7,7 +7,7 @@ the program's, such as an error that the handler of a signal raises.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, NoReturn
 
 from turnout.errors import (
@@ -25,14 +25,23 @@ __all__ = ["attempt_failure", "check_head", "check_response", "refuse_data"]
 _MAX_TEXT = 200  # characters of a foreign message
 
 
-def check_response(transport: object, response: Any, close: str) -> None:
-    """Check the response of a user's transport once, when it was opened. `close` is the name of its closing method.
+def check_response(transport: object, responses: MutableMapping[int, Any], attempt: int, close: str) -> None:
+    """Check the response of a user's transport once, when it was opened.
+
+    Args:
+        transport: The transport.
+        responses: The open responses of the call. What cannot be closed is removed from them.
+        attempt: The attempt whose response is checked.
+        close: The name of the closing method.
 
     Raises:
         LocalProtocolError: If a member is not what `turnout_io.base` says. It names the transport and the member.
     """
     if _is_ours(transport):
         return
+    response = responses[attempt]
+    if not callable(getattr(response, close, None)):
+        del responses[attempt]
     for name in ("read", close):
         if not callable(getattr(response, name, None)):
             members = f"a response with the members status, headers, read and {close}"

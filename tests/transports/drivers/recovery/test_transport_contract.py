@@ -149,6 +149,14 @@ def test_a_response_that_is_none_is_named(driver: str, response: Any) -> None:
         ask(driver, response, TWO)
 
 
+@DRIVERS
+def test_a_response_that_cannot_be_read_is_named_and_closed(driver: str) -> None:
+    response = responds(driver, [], read=None)
+    with pytest.raises(LocalProtocolError, match=r"Naive: open must return a response with .*, not (Async)?Response$"):
+        ask(driver, response, TWO)
+    assert response.is_closed
+
+
 @pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
 def test_a_class_in_place_of_its_instance_is_refused(module: Any) -> None:
     kind = Naive if module is turnout_io.sync else AsyncNaive

@@ -100,7 +100,8 @@ class AsyncRun:
                     try:
                         if request.auth is not None:
                             request = await async_sign_request(request)
-                        response = await transport.open(request, timeouts)
+                        # Kept before any other call, because Ctrl-C may interrupt each of them.
+                        response = self._responses[attempt] = await transport.open(request, timeouts)
                     except Exception as error:
                         failure = attempt_failure(transport, error, Phase.SENT)
                         if failure is None:
@@ -108,8 +109,7 @@ class AsyncRun:
                         now = clock()
                         events = call.receive_failure(attempt, failure, now)
                     else:
-                        check_response(transport, response, "aclose")
-                        self._responses[attempt] = response
+                        check_response(transport, self._responses, attempt, "aclose")
                         status, headers = check_head(transport, response)
                         now = clock()
                         events = call.receive_head(attempt, status, headers, now)

@@ -102,7 +102,8 @@ class Run:
                     try:
                         if request.auth is not None:
                             request = sign_request(request)
-                        response = transport.open(request, timeouts)
+                        # Kept before any other call, because Ctrl-C may interrupt each of them.
+                        response = self._responses[attempt] = transport.open(request, timeouts)
                     except Exception as error:
                         failure = attempt_failure(transport, error, Phase.SENT)
                         if failure is None:
@@ -110,8 +111,7 @@ class Run:
                         now = clock()
                         events = call.receive_failure(attempt, failure, now)
                     else:
-                        check_response(transport, response, "close")
-                        self._responses[attempt] = response
+                        check_response(transport, self._responses, attempt, "close")
                         status, headers = check_head(transport, response)
                         now = clock()
                         events = call.receive_head(attempt, status, headers, now)
