@@ -14,6 +14,7 @@ import attrs
 
 from tests.sansio.routing.line_dialect import LineProvider
 from tests.sansio.routing.worlds.generated import World
+from tests.sansio.routing.worlds.repetitions import Repetitions
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import Phase
 from turnout.failures import FailureClass
@@ -69,6 +70,10 @@ class Observer:
     slowest: dict[str, float] = attrs.field(factory=dict)  # seconds that content took, at the most
     newest: Try | None = None
     _read: dict[Call, int] = attrs.field(factory=lambda: defaultdict(int))
+    _repetitions: Repetitions = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._repetitions = Repetitions(self.began)
 
     def __call__(self, call: Call, command: Command, now: float) -> None:
         self.began.setdefault(call, now)
@@ -226,7 +231,8 @@ class Observer:
         breaker = self.world.policy.breaker
         entries = call.trace.entries
         started = {entry.attempt: entry for entry in entries if isinstance(entry, Started)}
-        for entry in entries[self._read[call] :]:
+        for place, entry in enumerate(entries[self._read[call] :], self._read[call]):
+            self._repetitions.read(call, place)
             if isinstance(entry, Failed) and breaker is not None and entry.error != "DeadlineExceeded":
                 at, since = self._when(call, entry.at), self._when(call, started[entry.attempt].at)
                 key = started[entry.attempt].candidate

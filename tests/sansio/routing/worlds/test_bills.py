@@ -19,6 +19,7 @@ def check(world: World) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=500, deadline=None)
 def test_the_costs_in_the_traces_are_what_was_billed(world: World) -> None:
@@ -32,6 +33,7 @@ def test_the_same_in_a_few_worlds(world: World) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_forgotten_attempt_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CostTracker, "ended_early", lambda self, attempt, *, broke_unanswered=False: None)
 

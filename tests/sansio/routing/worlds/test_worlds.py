@@ -18,6 +18,7 @@ from turnout.trace import Trace
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=500)
 def test_what_must_hold_holds_in_every_world(world: World) -> None:
@@ -25,6 +26,7 @@ def test_what_must_hold_holds_in_every_world(world: World) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=50)
 def test_the_same_world_goes_the_same_way_twice(world: World) -> None:
@@ -35,6 +37,7 @@ def test_the_same_world_goes_the_same_way_twice(world: World) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=200)
 def test_the_facts_of_a_trace_lead_to_its_decisions(world: World) -> None:
@@ -43,6 +46,7 @@ def test_the_facts_of_a_trace_lead_to_its_decisions(world: World) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=50)
 def test_a_trace_comes_back_from_its_json(world: World) -> None:
@@ -55,6 +59,7 @@ def test_a_trace_comes_back_from_its_json(world: World) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=50)
 def test_every_trace_can_be_told(world: World) -> None:
