@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllAttemptsFailed",
+    "AllDemandsUnmet",
     "AllRateLimited",
     "AuthenticationFailed",
     "BudgetExceeded",
@@ -27,6 +28,7 @@ __all__ = [
     "ContentFiltered",
     "ContextLengthExceeded",
     "DeadlineExceeded",
+    "DemandUnmet",
     "Disconnected",
     "InvalidRequest",
     "LocalProtocolError",
@@ -265,6 +267,22 @@ class StreamFailed(StreamInterrupted):
     """A committed stream failed with another error, which is `__cause__`."""
 
 
+class DemandUnmet(TurnoutError):
+    """A whole answer does not meet a strict demand of the request. `partial` is the answer, with its usage.
+
+    Attributes:
+        demands: The demands that it does not meet: `response_format` if its text is not JSON, `tool_choice` if a tool
+            call was required and none was made.
+    """
+
+    def __init__(
+        self, message: str = "", *, demands: tuple[str, ...] = (), partial: ChatResponse | None = None
+    ) -> None:
+        super().__init__(message)
+        self.demands = demands
+        self.partial = partial
+
+
 class RoutingError(TurnoutError):
     """The router itself could not serve the call."""
 
@@ -343,6 +361,15 @@ class AllRateLimited(AllAttemptsFailed, RateLimited):
 
     def __str__(self) -> str:
         return self.message
+
+
+class AllDemandsUnmet(AllAttemptsFailed, DemandUnmet):
+    """Several candidates were tried, and no answer meets the strict demands of the request."""
+
+    def __init__(self, message: str = "", *, errors: tuple[TurnoutError, ...] = ()) -> None:
+        AllAttemptsFailed.__init__(self, message, errors=errors)
+        unmet = [demand for error in errors if isinstance(error, DemandUnmet) for demand in error.demands]
+        self.demands = tuple(dict.fromkeys(unmet))
 
 
 def _length(partial: ChatResponse) -> int:

@@ -32,6 +32,8 @@ class FailureClass(enum.StrEnum):
     # The provider refused several texts at once, and gets fewer of them next.
     BATCH_TOO_LARGE = "batch-too-large"
     CONTENT_FILTER = "content-filter"
+    # A whole answer that does not meet a strict demand of the request: no JSON, or no tool call.
+    UNMET_DEMAND = "unmet-demand"
     INVALID_REQUEST = "invalid-request"
     UNSUPPORTED = "unsupported"
     RATE_LIMIT = "rate-limit"

@@ -26,6 +26,7 @@ from turnout.providers.decoding.error_mapping import ReadErrorBody, error_reader
 from turnout.providers.decoding.response_headers import rate_limit, request_id
 from turnout.providers.decoding.stream_reader import ChunkReader, StreamReader
 from turnout.providers.decoding.vectors import check_dimensions
+from turnout.providers.demands import demands_call
 from turnout.providers.encoding.adapt import Target, adapt, adapt_model, caller_names, given, is_plain
 from turnout.providers.encoding.prefill import trailing_blanks
 from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRule
@@ -264,14 +265,14 @@ class Dialect:
 
     def new_accumulator(self, request: ChatRequest, headers: Headers) -> ResponseAccumulator:
         """Return the accumulator for a response to this request."""
-        model, choice = given(request).model, request.tool_choice
+        model = given(request).model
         accumulator = ResponseAccumulator(
             model,
             self.family_of(model.model_id),
             self.finish_reasons,
             len(request.messages),
             request.response_format is not None,
-            choice is not None and choice.mode in ("required", "named"),
+            demands_call(request),
         )
         accumulator.caller_names = caller_names(request)
         if request.messages[-1].role is Role.ASSISTANT and self.continues(request):

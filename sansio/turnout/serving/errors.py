@@ -25,6 +25,7 @@ from turnout.errors import (
     ContentFiltered,
     ContextLengthExceeded,
     DeadlineExceeded,
+    DemandUnmet,
     InvalidRequest,
     LocalProtocolError,
     MissingCredentials,
@@ -200,6 +201,9 @@ def served_error(error: BaseException) -> ServedError:
             return _timed_out("The provider did not answer in time.", "upstream_timeout")
         case TransportError():
             return _gateway_fault("The provider could not be reached, or the connection broke.", "upstream_unreachable")
+        case DemandUnmet():
+            demands = " and ".join(error.demands)
+            return _gateway_fault(f"The model's answer does not meet {demands} of the request.", "unmet_demand")
         case RemoteProtocolError():
             return _gateway_fault("The provider's answer could not be read.", "upstream_error")
         case _:

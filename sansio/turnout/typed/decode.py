@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from turnout._utils.json_text import without_fence
 from turnout.typed.schema import is_pydantic
 
 __all__ = ["parse_text"]
@@ -17,14 +18,7 @@ def parse_text(text: str, kind: Any) -> Any:
     Raises:
         ValueError: If it is not one.
     """
-    text = _without_fence(text)
+    text = without_fence(text)
     if is_pydantic(kind):
         return kind.model_validate_json(text)
     return msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=kind)
-
-
-def _without_fence(text: str) -> str:
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```") and "\n" in text:
-        return text[text.index("\n") : -3].strip()
-    return text

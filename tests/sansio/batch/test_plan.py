@@ -19,10 +19,12 @@ from turnout.batch.plan import BatchPlan, Begin, Stop, Wait
 from turnout.batch.rows import BatchRow
 from turnout.errors import (
     AllAttemptsFailed,
+    AllDemandsUnmet,
     AuthenticationFailed,
     ConcurrencyExceeded,
     ContentFiltered,
     DeadlineExceeded,
+    DemandUnmet,
     Disconnected,
     InvalidRequest,
     MissingCredentials,
@@ -215,6 +217,8 @@ LATE = DeadlineExceeded("late", phase=Phase.NOT_SENT)
         (DeadlineExceeded("x", phase=Phase.SENT), "deadline", False, True, False),
         (ServerError("x"), "server", False, True, False),
         (Disconnected("x"), "disconnected", False, True, False),
+        (DemandUnmet("x"), "unmet-demand", False, True, False),
+        (AllDemandsUnmet("x", errors=(DemandUnmet("a"),) * 2), "unmet-demand", False, True, False),
         (InvalidRequest("x"), "invalid-request", False, False, False),
         (ContentFiltered("x"), "content-filter", False, False, False),
         (AuthenticationFailed("x"), "authentication", False, True, True),

@@ -21,6 +21,7 @@ from turnout.errors import (
     ContentFiltered,
     ContextLengthExceeded,
     DeadlineExceeded,
+    DemandUnmet,
     Disconnected,
     InvalidRequest,
     MissingCredentials,
@@ -72,6 +73,7 @@ TABLE: list[tuple[TurnoutError, int, str, bool]] = [
     (ConnectFailed(SECRET), 502, "upstream_unreachable", False),
     (Disconnected(SECRET), 502, "upstream_unreachable", False),
     (RemoteProtocolError(SECRET), 502, "upstream_error", False),
+    (DemandUnmet(SECRET, demands=("response_format",)), 502, "unmet_demand", False),
     (StreamTruncated(SECRET), 502, "stream_interrupted", False),
     (StreamFailed(SECRET), 502, "stream_interrupted", False),
     (TurnoutError(SECRET), 500, "internal_error", False),
@@ -93,7 +95,7 @@ def test_the_table(error: TurnoutError, status: int, code: str, retryable: bool)
 def test_the_table_has_every_error_class() -> None:
     covered = {type(row[0]) for row in TABLE}
     bases = {"LocalProtocolError", "RoutingError", "StreamInterrupted", "TransportError", "TurnoutError"}
-    bases |= {"AllAttemptsFailed", "AllRateLimited"}
+    bases |= {"AllAttemptsFailed", "AllDemandsUnmet", "AllRateLimited"}
     named = {getattr(errors, name) for name in errors.__all__ if name not in bases}
     missing = {found.__name__ for found in named if isinstance(found, type) and issubclass(found, TurnoutError)} - {
         found.__name__ for found in covered

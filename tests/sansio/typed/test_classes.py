@@ -11,10 +11,11 @@ import jsonschema
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from turnout import ChatRequest, ChatResponse, FinishReason, Message, ModelConfig, ResponseFormat
+from turnout._utils.json_text import is_json
 from turnout.providers import create
 
 MODEL = ModelConfig("openai", "gpt-4o-mini")
@@ -124,6 +125,22 @@ def test_a_docstring_is_the_description() -> None:
 
 def test_a_fence_around_the_json_is_removed() -> None:
     assert answer('```json\n{"name": "a"}\n```').parsed(Track) == Track("a")
+
+
+PIECES = ["```", "```json", "\n", " ", "{", "}", '"a"', ":", ",", "[", "]", "1", "1e5", "null", "\ud800", "words"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(max_size=20))
+@example('```json\n{"a": 1}\n```')
+@example('Here it is:\n```json\n{"a": 1}\n```')
+@example('```{"a": 1}```')
+def test_a_text_is_json_if_it_can_be_parsed(text: str) -> None:
+    read = True
+    try:
+        answer(text).parsed(object)
+    except ValueError:
+        read = False
+    assert is_json(text) is read
 
 
 @pytest.mark.parametrize(

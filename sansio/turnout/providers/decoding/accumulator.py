@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
-import msgspec
 
 from turnout.chat import ChatResponse, FinishReason, ModelConfig, RateLimit, Usage
 from turnout.errors import StreamTruncated
@@ -36,7 +35,7 @@ from turnout.events import (
 from turnout.messages import Audio, Image, Message, Opaque, ToolCall
 from turnout.providers.decoding.parts import NO_PART, GrowingPart, Kind, PartBuilder
 from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id, made_id
-from turnout.providers.json_codec import UNREADABLE
+from turnout.providers.demands import unmet_demands
 
 __all__ = ["ABSENT_USAGE", "ResponseAccumulator", "billed_usage"]
 
@@ -395,20 +394,15 @@ class ResponseAccumulator:
 
     def check_demands(self) -> None:
         """Compare the whole answer with the demands of the request."""
-        if self._calls.calls:
+        if self._calls.calls or not (self.wants_json or self.wants_call):
             return
-        unmet = ["tool_choice"] if self.wants_call else []
-        if self.wants_json and not any(part.kind == "refusal" for part in self._parts) and not self._text_is_json():
-            unmet.insert(0, "response_format")
-        self._unmet = tuple(unmet)
-
-    def _text_is_json(self) -> bool:
-        text = "".join(piece for part in self._parts if part.kind == "text" for piece in part.pieces)
-        try:
-            msgspec.json.decode(text.encode("utf-8", "replace"), type=msgspec.Raw)  # which makes no values
-        except UNREADABLE:
-            return False
-        return True
+        self._unmet = unmet_demands(
+            "".join(piece for part in self._parts if part.kind == "text" for piece in part.pieces),
+            wants_json=self.wants_json,
+            wants_call=self.wants_call,
+            has_calls=False,
+            refused=any(part.kind == "refusal" for part in self._parts),
+        )
 
     def _final_usage(self) -> Usage:
         return billed_usage(self.usage) if self.has_content else self.usage

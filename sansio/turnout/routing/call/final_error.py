@@ -7,11 +7,13 @@ import attrs
 from turnout.chat import ChatResponse
 from turnout.errors import (
     AllAttemptsFailed,
+    AllDemandsUnmet,
     AllRateLimited,
     BudgetExceeded,
     ConcurrencyExceeded,
     ConnectFailed,
     DeadlineExceeded,
+    DemandUnmet,
     Phase,
     ProviderError,
     ProviderUnavailable,
@@ -78,11 +80,14 @@ class AttemptErrors:
         count = (
             f"{tried} of {known} candidates tried, and each failed" if self.left else f"all {tried} candidates failed"
         )
-        limited = all(isinstance(error, RateLimited) for error in self.errors)
-        kind = AllRateLimited if limited else AllAttemptsFailed
-        error = kind(f"{count}: {self._listed()}", errors=tuple(self.errors))
+        error = self._kind_for_several()(f"{count}: {self._listed()}", errors=tuple(self.errors))
         error.__cause__ = last
         return error
+
+    def _kind_for_several(self) -> type[AllAttemptsFailed]:
+        if all(isinstance(error, RateLimited) for error in self.errors):
+            return AllRateLimited
+        return AllDemandsUnmet if all(isinstance(error, DemandUnmet) for error in self.errors) else AllAttemptsFailed
 
     def exhausted(self) -> TurnoutError:
         """Return the error of a call that has no candidate left."""

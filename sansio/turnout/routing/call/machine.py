@@ -27,13 +27,19 @@ from turnout.errors import (
     TransportError,
     TurnoutError,
 )
-from turnout.events import Event, Restarted
+from turnout.events import End, Event, Restarted
 from turnout.failures import FailureClass
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.ending import CallEnding
 from turnout.routing.call.final_error import deadline_entry
 from turnout.routing.call.idempotency import with_idempotency_key
-from turnout.routing.call.operations.results import content_filter_error, rate_limit_of, usage_of, with_cost, with_usage
+from turnout.routing.call.operations.results import (
+    content_filter_error,
+    rate_limit_of,
+    usage_of,
+    with_cost,
+    with_totals,
+)
 from turnout.routing.call.recovery import Failure
 from turnout.routing.call.states import AttemptState, CallState
 from turnout.routing.commands import Close, Command, Finish, Read, Sleep, WaitForAny
@@ -226,7 +232,7 @@ class Call(CallEnding):
             running.idle_left = running.between_tokens
             running.drain_until = None
             if running.state is not AttemptState.STREAMING:
-                self._on_first_content(running, now)
+                self._on_first_content(running, events, now)
         else:
             if running.drain_until is None and exchange.can_end:
                 running.drain_until = now + self._policy.timeouts.drain
@@ -249,7 +255,7 @@ class Call(CallEnding):
         if running.failure is not None:
             return self._fail(running, running.failure, events, now)
         if events and running.state is not AttemptState.STREAMING:
-            self._on_first_content(running, now)
+            self._on_first_content(running, events, now)
         delivered = self._complete(running, events, now)
         if self.in_flight.primary is running:
             self._close(running, now)
@@ -272,7 +278,7 @@ class Call(CallEnding):
 
     # -- how an attempt ends ----------------------------------------------------------------------------------------
 
-    def _on_first_content(self, attempt: Attempt, now: float) -> None:
+    def _on_first_content(self, attempt: Attempt, events: tuple[Event, ...], now: float) -> None:
         """Take note of the first content. From now on silence is measured between events."""
         attempt.move(AttemptState.STREAMING)
         if self.in_flight.hedging:
@@ -280,7 +286,7 @@ class Call(CallEnding):
         self._writer.first_content(now, attempt.number)
         # The rate limits in the head are recorded now, for calls that start before this response has ended.
         self._scheduler.record_first_content(attempt.lease, now, attempt.exchange.rate_limit, attempt.head_at)
-        if self._operation.streams_to_caller:
+        if self._operation.streams_to_caller and not all(isinstance(event, End) for event in events):
             self._response.committed = True
             self._deadline = self._total_deadline
 
@@ -298,6 +304,12 @@ class Call(CallEnding):
         if filtered is not None and not self.committed and rule.action is not Action.RAISE:
             return self._fail(attempt, filtered, (), now)
         result = self._operation.merge(priced)
+        unmet = self._operation.unmet_demand(result) if not self.committed else None
+        if unmet is not None:
+            # The candidate itself did well: only its answer is of no use.
+            self._scheduler.record_success(attempt.lease, now, usage_of(priced), rate_limit_of(priced), attempt.head_at)
+            self._operation.restart()
+            return self._fail(attempt, unmet, (), now)
         try:
             is_last = self._operation.add_result(result)
         except RemoteProtocolError as error:
@@ -308,7 +320,7 @@ class Call(CallEnding):
         self._writer.attempt_completed(now, attempt.number, usage, attempt.exchange.skipped)
         self._plan.part_returned()
         if is_last:
-            self._writer.answered(now, str(attempt.candidate), getattr(priced, "unmet", ()))
+            self._writer.answered(now, str(attempt.candidate), getattr(result, "unmet", ()))
             self._end(Finish(self._operation.result(self.trace)))
         else:
             self._response.merged = attempt
@@ -316,7 +328,7 @@ class Call(CallEnding):
         attempt.first_content_deadline = now + self._policy.timeouts.drain
         if not self._operation.streams_to_caller:
             return ()
-        return events if is_last and result is received else with_usage(events, result.usage, is_last=is_last)
+        return events if is_last and result is received else with_totals(events, result, is_last=is_last)
 
     def _on_timeout(self, attempt: Attempt, now: float, reported: TimedOut | None = None) -> tuple[Event, ...]:
         """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""

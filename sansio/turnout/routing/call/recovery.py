@@ -6,7 +6,7 @@ import attrs
 import msgspec
 
 from turnout.chat import ChatResponse
-from turnout.errors import TimedOut, Timer, TurnoutError
+from turnout.errors import DemandUnmet, TimedOut, Timer, TurnoutError
 from turnout.failures import FailureClass
 from turnout.redaction import clear_locals
 from turnout.routing.call.attempt import Attempt
@@ -80,7 +80,8 @@ class Recovery:
         kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
         entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)
         partial = self.response.of(attempt) if attempt.has_content or with_events else None
-        kept = as_interrupted(error, partial, str(attempt.candidate)) if partial is not None else error
+        interrupted = partial is not None and not isinstance(error, DemandUnmet)
+        kept = as_interrupted(error, partial, str(attempt.candidate)) if interrupted else error
         self.errors.add(kept, str(attempt.candidate))
         has_content = attempt.has_content or with_events
         usage = selector.cost.failed(attempt, kind, entry.phase, error, has_content=has_content)

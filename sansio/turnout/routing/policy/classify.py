@@ -47,6 +47,7 @@ class Rule:
 # - authentication, quota, not-found, permission: waiting does not help, but another provider has another key.
 # - context-length: never the same model again; another may have a larger window.
 # - content-filter: routing around a refusal is the caller's decision, not ours.
+# - unmet-demand: the provider is healthy, and the next answer of the same model may be another one.
 # - cooldowns: a wrong key or an empty purse is mended by a person, not within the second; a model that is not there
 #   will not be there soon. Each is looked at again after a while.
 # - invalid-request: the request is wrong, and another candidate would only hide the mistake.
@@ -71,6 +72,7 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
         FailureClass.REQUEST_TOO_LARGE: Rule(Action.FALLBACK),
         FailureClass.BATCH_TOO_LARGE: Rule(Action.RETRY),
         FailureClass.CONTENT_FILTER: Rule(Action.RAISE),
+        FailureClass.UNMET_DEMAND: Rule(Action.RETRY),
         FailureClass.INVALID_REQUEST: Rule(Action.RAISE),
         FailureClass.UNSUPPORTED: Rule(Action.FALLBACK),
         FailureClass.RATE_LIMIT: Rule(Action.RETRY),
@@ -88,6 +90,7 @@ _CLASSES: tuple[tuple[type[errors.TurnoutError], FailureClass], ...] = (
     (errors.TransportError, FailureClass.TRANSPORT),
     (errors.RemoteProtocolError, FailureClass.PROTOCOL),
     (errors.StreamTruncated, FailureClass.TRUNCATED),
+    (errors.DemandUnmet, FailureClass.UNMET_DEMAND),
     (errors.AuthenticationFailed, FailureClass.AUTHENTICATION),
     (errors.PermissionDenied, FailureClass.PERMISSION),
     (errors.QuotaExceeded, FailureClass.QUOTA),

@@ -132,9 +132,9 @@ def only_the_call_that_was_refused_waits(patch: pytest.MonkeyPatch) -> None:
 def content_does_not_commit(patch: pytest.MonkeyPatch) -> None:
     real = Call._on_first_content
 
-    def on_first_content(self: Call, live: Any, now: float) -> None:
+    def on_first_content(self: Call, live: Any, events: tuple[Any, ...], now: float) -> None:
         deadline = self._deadline
-        real(self, live, now)
+        real(self, live, events, now)
         self._response.committed, self._deadline = False, deadline
 
     patch.setattr(Call, "_on_first_content", on_first_content)

@@ -13,8 +13,9 @@ import trio
 import turnout_io.asyncio
 import turnout_io.sync
 import turnout_io.trio
-from turnout import ChatRequest, TurnoutError
+from turnout import ChatRequest, ResponseFormat, TurnoutError
 from turnout.chat import ChatResponse
+from turnout.errors import DemandUnmet
 from turnout.events import End, Event, Token
 from turnout.prices import Price
 from turnout.providers import create
@@ -174,6 +175,24 @@ def test_a_failure_and_an_answer_that_was_cut_are_not_stored(driver: Driver, met
     assert len(cache) == 0, "the limit cut it"
     assert user.chat(MODEL, QUESTION, max_tokens=2).text == "Yes."
     assert len(cache) == 1
+
+
+@DRIVERS
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_answer_that_does_not_meet_a_demand_is_not_stored(driver: Driver, strict: bool) -> None:
+    cache = MemoryCache()
+    user = driver(cache, "no JSON", '{"a": 1}')
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    format = ResponseFormat(schema, strict=strict)
+    if strict:
+        with pytest.raises(DemandUnmet):
+            user.chat(MODEL, QUESTION, response_format=format)
+    else:
+        assert user.chat(MODEL, QUESTION, response_format=format).unmet == ("response_format",)
+    assert len(cache) == 0
+    for _ in range(2):
+        assert user.chat(MODEL, QUESTION, response_format=format).text == '{"a": 1}'
+    assert (len(cache), user.sent) == (1, 2)
 
 
 @DRIVERS

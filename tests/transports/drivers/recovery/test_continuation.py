@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import pytest
 
-from turnout import ChatRequest, ModelConfig
+from turnout import ChatRequest, ModelConfig, ResponseFormat
 from turnout.chat import ChatResponse, FinishReason
 from turnout.errors import StreamInterrupted
 from turnout.events import End, Restarted, Token
@@ -91,6 +92,36 @@ def test_a_stream_has_one_end_and_never_more_text_than_its_tokens() -> None:
     assert isinstance(events[-1], End)
     assert events[-1].usage.completion_tokens == 15
     assert tokens_sent(transport) == [None, "t1", "t2"]
+
+
+JSON_HALVES = (piece('{"a": ', "CONTINUATION", "t1"), piece("1}", "STOP"))
+JSON_REQUEST = attrs.evolve(ASK, response_format=ResponseFormat())
+
+
+@pytest.mark.parametrize("collect", [False, True])
+def test_the_whole_answer_must_meet_the_demands_not_its_last_part(collect: bool) -> None:
+    router, _ = made(*map(streamed if collect else whole, JSON_HALVES))
+    with router:
+        reply = router.chat(JSON_REQUEST, collect=collect)
+    assert (reply.text, reply.unmet, reply.trace.attempts) == ('{"a": 1}', (), 2)
+
+
+def test_the_end_of_a_continued_stream_has_the_demands_of_the_whole() -> None:
+    router, _ = made(*map(streamed, JSON_HALVES))
+    with router, router.stream(JSON_REQUEST) as stream:
+        *_, end = stream
+    assert isinstance(end, End)
+    assert (end.unmet, stream.response.unmet) == ((), ())
+
+
+@pytest.mark.parametrize("collect", [False, True])
+def test_a_continued_answer_that_does_not_meet_a_demand_begins_anew(collect: bool) -> None:
+    halves = (piece("no ", "CONTINUATION", "t1"), piece("JSON", "STOP"), piece("{}", "STOP"))
+    router, transport = made(*map(streamed if collect else whole, halves), policy=Policy(max_retries=1))
+    with router:
+        reply = router.chat(JSON_REQUEST, collect=collect)
+    assert reply.text == "{}"
+    assert tokens_sent(transport) == [None, "t1", None]
 
 
 @pytest.mark.parametrize("collect", [False, True])

@@ -98,6 +98,10 @@ class Operation:
         self._result = result
         return True
 
+    def unmet_demand(self, result: Any) -> TurnoutError | None:
+        """Return the error for a whole result that does not meet a strict demand of the request; else None."""
+        return None
+
     def result(self, trace: Trace) -> Any:
         """Return the result of the call."""
         result = self._result

@@ -10,11 +10,12 @@ import attrs
 from turnout._utils.plain_text import all_plain_text
 from turnout._utils.validation import instance
 from turnout.chat import Capability, ChatRequest, ChatResponse, ModelConfig
-from turnout.errors import CapabilityUnsupported
+from turnout.errors import CapabilityUnsupported, DemandUnmet
 from turnout.messages import Audio, File, Image, Message, Role, Text
 from turnout.providers.protocol import Exchange, Provider
 from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.operations.results import concatenate
+from turnout.routing.call.operations.strict_demands import strict_demand_error, with_demands_checked
 from turnout.routing.policy.estimate import completion_tokens, prompt_tokens, text_tokens
 from turnout.routing.state.candidate import Candidate
 
@@ -110,7 +111,12 @@ class Chat(Operation):
         self._prefix = self._rest = None
 
     def merge(self, result: ChatResponse) -> ChatResponse:
-        return concatenate(self._prefix, result) if self._prefix is not None else result
+        if self._prefix is None:
+            return result
+        return with_demands_checked(concatenate(self._prefix, result), self.request)
+
+    def unmet_demand(self, result: ChatResponse) -> DemandUnmet | None:
+        return strict_demand_error(result, self.request)
 
     def add_result(self, result: ChatResponse) -> bool:
         rest = self._request_for_rest(result) if self._sent else None

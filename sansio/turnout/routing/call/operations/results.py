@@ -12,7 +12,7 @@ from turnout.events import End, Event
 from turnout.messages import Part, Text, Thinking
 from turnout.prices import Price
 
-__all__ = ["concatenate", "content_filter_error", "rate_limit_of", "sum_usage", "usage_of", "with_cost", "with_usage"]
+__all__ = ["concatenate", "content_filter_error", "rate_limit_of", "sum_usage", "usage_of", "with_cost", "with_totals"]
 
 T = TypeVar("T")
 
@@ -123,8 +123,12 @@ def _summed_details(usages: list[Usage]) -> dict[str, Any]:
 _NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not in ("source", "service_tier", "details"))
 
 
-def with_usage(events: tuple[Event, ...], usage: Usage, *, is_last: bool) -> tuple[Event, ...]:
-    """Return the events, with this usage on the `End` among them; without the `End` if another part follows."""
+def with_totals(events: tuple[Event, ...], result: Any, *, is_last: bool) -> tuple[Event, ...]:
+    """Return the events, with the usage and the unmet demands of the whole result on the `End` among them.
+
+    If another part follows, the `End` is left out.
+    """
     if not is_last:
         return tuple(event for event in events if not isinstance(event, End))
-    return tuple(attrs.evolve(event, usage=usage) if isinstance(event, End) else event for event in events)
+    totals = {"usage": result.usage, "unmet": getattr(result, "unmet", ())}
+    return tuple(attrs.evolve(event, **totals) if isinstance(event, End) else event for event in events)
