@@ -51,6 +51,7 @@ class Attempt:
         drain_until: Until when it is read although any end of it would be a good one; None before that.
         read_at: When its newest read started.
         head_at: When its head arrived.
+        read_late: True if it was read after its time had passed, and no content has arrived since.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Attempt:
     drain_until: float | None = attrs.field(default=None, init=False)
     read_at: float = attrs.field(default=0.0, init=False)
     head_at: float = attrs.field(default=0.0, init=False)
+    read_late: bool = attrs.field(default=False, init=False)
     _broken: RemoteProtocolError | None = attrs.field(default=None, init=False)
 
     @classmethod
@@ -160,8 +162,10 @@ class Attempt:
             until = min(self.drain_until, deadline)
             return Read(self.number, until, max(0.0, until - now))  # its timeout ends the response
         if self.state is AttemptState.STREAMING:
-            if now >= deadline or self.idle_left <= 0:
+            if now >= deadline:
                 return None
+            if self.idle_left <= 0:
+                return self._late_read(now)
             read = self._streaming_read
             if self.idle_left == read.idle and read.until == deadline:
                 return read  # the usual case, at no cost
@@ -170,8 +174,15 @@ class Attempt:
             until = min(self.error_until, deadline)
             return Read(self.number, until, until - now) if now < until else None
         if now >= self.first_content_deadline:
-            return None
+            return self._late_read(now)
         return Read(self.number, self.first_content_deadline, self.first_content_deadline - now)
+
+    def _late_read(self, now: float) -> Read | None:
+        """Return a last read of what has arrived already: a process that stood still may have missed it."""
+        if self.read_late:
+            return None
+        self.read_late = True
+        return Read(self.number, now, 0.0)
 
     def hedge_at(self, hedge: Hedge | None, now: float) -> float:
         """Return when a second attempt may start beside this one; infinity if that is not known, or never."""

@@ -230,6 +230,7 @@ class Call(CallEnding):
             return self._fail(running, exchange.failure, events, now)
         if events:
             running.idle_left = running.between_tokens
+            running.read_late = False
             running.drain_until = None
             if running.state is not AttemptState.STREAMING:
                 self._on_first_content(running, events, now)
