@@ -42,7 +42,7 @@ BLOCKS = st.lists(
 )
 STOPS = {
     "end_turn": FinishReason.STOP,
-    "pause_turn": FinishReason.STOP,
+    "pause_turn": FinishReason.LENGTH,  # the turn is to be continued
     "stop_sequence": FinishReason.STOP,
     "max_tokens": FinishReason.LENGTH,
     "model_context_window_exceeded": FinishReason.LENGTH,
