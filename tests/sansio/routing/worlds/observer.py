@@ -237,8 +237,13 @@ class Observer:
                 at, since = self._when(call, entry.at), self._when(call, started[entry.attempt].at)
                 key = started[entry.attempt].candidate
                 # One that was under way before the breaker opened tells nothing that is not known. A break may last a
-                # little longer than these rounded times, so a failure at its very end is known, too.
-                known = any(earlier <= at < until + 2e-5 or since < earlier for earlier, until in self.failures[key])
+                # little longer than these rounded times, so a failure at its very end is known, too; but not that of a
+                # probe, which starts when the breaks before it are over.
+                known = any(
+                    since < earlier
+                    or (earlier <= at < until + 2e-5 and not (started[entry.attempt].probe and earlier < since))
+                    for earlier, until in self.failures[key]
+                )
                 # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since >= max(10.0, 4.0 * self.slowest.get(key, 0.0))
                 # And nothing is sure in a break that such a silence may have begun.

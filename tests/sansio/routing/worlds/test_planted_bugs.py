@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import FlakyFailure
 
 from tests.sansio.routing.worlds.generated import World, worlds
@@ -335,7 +335,14 @@ def test_a_planted_bug_is_caught(name: str) -> None:
 
     # Generated only: to shrink the example would cost time and tell nothing here.
     @given(worlds())
-    @settings(max_examples=3000, phases=[Phase.generate], database=None, derandomize=True, report_multiple_bugs=False)
+    @settings(
+        max_examples=3000,
+        phases=[Phase.generate],
+        database=None,
+        derandomize=True,
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     def search(world: World) -> None:
         check_world(world)
 
