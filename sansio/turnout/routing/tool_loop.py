@@ -152,6 +152,17 @@ class ToolLoop:
         request = attrs.evolve(request, tools=own)
         return cls(request, max_rounds, {each.tool.name: each for each in functions})
 
+    def refuse_async(self, approve: object = None) -> None:
+        """Raise TypeError if a function is async: a blocking router cannot await it."""
+        named = {**{f"the tool {name!r}": tool.function for name, tool in self.functions.items()}, "approve": approve}
+        for name, function in named.items():
+            method = getattr(function, "__call__", None)  # noqa: B004 - of an object, the method may be async
+            if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method):
+                raise TypeError(
+                    f"{name} is an async function, and this router is blocking: "
+                    "use the Router of turnout_io.asyncio or turnout_io.trio"
+                )
+
     def receive(self, response: ChatResponse) -> tuple[ToolCall, ...]:
         """Take the answer of a round. Return the calls to run, () if the loop has ended.
 

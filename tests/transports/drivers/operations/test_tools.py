@@ -142,20 +142,33 @@ def test_an_async_tool_runs_in_the_loop(play: Played) -> None:
         await (trio.sleep_forever() if play.driver == "trio" else asyncio.Event().wait())
         return "never"
 
+    if play.driver == "sync":
+        with pytest.raises(TypeError, match="'later' is an async function, and this router is blocking"):
+            play(tools=[later, hang])
+        assert not play.bodies, "no request was sent"
+        return
     run = play(
         calls('{"city": "Oslo"}', name="later"),
         calls("{}", name="hang"),
         says("Rain."),
         tools=[later, hang],
-        tool_timeout=0.05 if play.driver != "sync" else None,
+        tool_timeout=0.05,
     )
     results = [each.results[0] for each in run.rounds[:2]]
+    assert results[0].text == "rain in Oslo"
+    assert results[1].error == "TimeoutError"
+
+
+def test_a_blocking_router_refuses_an_async_approve(play: Played) -> None:
+    async def approve(call: ToolCall) -> bool:
+        return True
+
     if play.driver == "sync":
-        assert [result.error for result in results] == ["TypeError", "TypeError"]
-        assert "use the router of trio or asyncio" in results[0].text
+        with pytest.raises(TypeError, match="approve is an async function"):
+            play(tools=[weather], approve=approve)
+        assert not play.bodies, "no request was sent"
     else:
-        assert results[0].text == "rain in Oslo"
-        assert results[1].error == "TimeoutError"
+        assert play(calls('{"city": "Oslo"}'), says("12"), tools=[weather], approve=approve).text == "12"
 
 
 @pytest.mark.parametrize("answer", [True, False, "Ask a person."])

@@ -18,6 +18,7 @@ __all__ = ["run_tools"]
 
 class _Router(Protocol):
     _runtime: AsyncRuntime
+    _is_async: bool
 
     async def _run(self, operation: Chat, options: CallOptions) -> Any: ...
 
@@ -34,6 +35,8 @@ async def run_tools(
 ) -> ToolRun:
     """Return the rounds until a response has no tool calls. See `AsyncRouter.run`."""
     loop = ToolLoop.start(request, tools, max_rounds)
+    if not router._is_async:
+        loop.refuse_async(approve)
     while True:
         response = await router._run(Chat(loop.request), options)
         calls = loop.receive(response)

@@ -20,6 +20,7 @@ __all__ = ["run_tools"]
 
 class _Router(Protocol):
     _runtime: Runtime
+    _is_async: bool
 
     def _run(self, operation: Chat, options: CallOptions) -> Any: ...
 
@@ -36,6 +37,8 @@ def run_tools(
 ) -> ToolRun:
     """Return the rounds until a response has no tool calls. See `SyncRouter.run`."""
     loop = ToolLoop.start(request, tools, max_rounds)
+    if not router._is_async:
+        loop.refuse_async(approve)
     while True:
         response = router._run(Chat(loop.request), options)
         calls = loop.receive(response)
