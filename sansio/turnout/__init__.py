@@ -167,10 +167,17 @@ _HOMES = {
     "token_counting": ("TokenCount",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+# The names of modules that hints look up are not here: `turnout.chat(…)` is an attempt to call it.
+_MODULES = frozenset(
+    """batch config contract embeddings errors events framing http inputs messages prices providers redaction
+    reranking routing serving shared simulation token_counting trace typed types""".split()
+)
 
 
 def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if home is None:
         if not name.startswith("_"):
             _refuse_habit(name)
