@@ -9,6 +9,7 @@ from turnout._utils.names import did_you_mean
 
 __all__ = [
     "CLOSE",
+    "FALLBACKS",
     "POLICY_OF_CALL",
     "POLICY_OF_ROUTER",
     "ROOT",
@@ -233,6 +234,16 @@ _TRACES = "write on_trace=…: a function that receives the trace of each call"
 _FIRST_TOKEN = "it is a field of Timeouts: timeouts=Timeouts(first_token=…) of a Policy"
 _RETRIES = "it is max_retries of a Policy, or Router.from_env(max_retries=…)"
 _CACHE = "write cache=MemoryCache() of turnout_io.caching, or shared=Valkey(…) to share limits"
+_ROUTE = (
+    "write router.add_route(Route('fast', ['openai/gpt-4o-mini', …])), with Route of turnout.routing; "
+    "calls then name it 'route/fast'"
+)
+FALLBACKS = (
+    "fallbacks are given to each call: router.chat(…, fallbacks=['groq/…']); for all calls, write "
+    "router.add_route(Route('fast', ['openai/…', 'groq/…'])), and call router.chat('route/fast', …)"
+)
+"""How fallbacks for every failure are written."""
+_FALLBACKS_BY_CLASS = "write Router.from_env(fallbacks={'context-length': ['gemini/…']}): models for each failure class"
 _OF_ROUTER = {
     "api_key": "a key belongs to a provider: Router([turnout.providers.create('openai', api_key='…')])",
     "base_url": "a base URL belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",
@@ -243,7 +254,12 @@ _OF_ROUTER = {
     "default_headers": "headers belong to a provider: Router([turnout.providers.create('openai', headers={…})])",
     "unsupported": "it belongs to a provider: Router([turnout.providers.create('openai', unsupported=…)])",
     "model": "the model is given to each call: router.chat('openai/gpt-4o-mini', '…')",
-    "model_list": "write router.add_route(Route('name', ['openai/gpt-4o-mini', …]))",
+    "model_list": _ROUTE,
+    "routes": _ROUTE,
+    "fallbacks": FALLBACKS,
+    "context_window_fallbacks": _FALLBACKS_BY_CLASS,
+    "content_policy_fallbacks": _FALLBACKS_BY_CLASS,
+    "default_fallbacks": FALLBACKS,
     "callback": _TRACES,
     "callbacks": _TRACES,
     "max_connections": "write max_concurrency=… of a Policy, or give your own transport=…",
@@ -260,7 +276,7 @@ _OF_ROUTER = {
     "redis_host": _CACHE,
     "set_verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
     "verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
-    "routing_strategy": "a strategy belongs to a route: router.add_route(Route('name', […], strategy='latency'))",
+    "routing_strategy": "it belongs to a route: router.add_route(Route('fast', […], strategy='lowest-latency'))",
     "request_timeout": "it is timeout of a Policy, or Router.from_env(timeout=…)",
     "num_retries": _RETRIES,
     "retries": _RETRIES,
@@ -281,10 +297,8 @@ def habit_of_root(name: str) -> str | None:
 
 def unknown_router_argument(name: str) -> TypeError:
     """Return the error for a keyword that `Router` does not have."""
-    if name in POLICY_OF_CALL | POLICY_OF_ROUTER:
+    if name in POLICY_OF_CALL | POLICY_OF_ROUTER and name not in _OF_ROUTER:
         advice = f"write Router(…, policy=Policy({name}=…)), or Router.from_env({name}=…)"
-        if name == "fallbacks":
-            advice = "fallbacks are given to each call: router.chat(…, fallbacks=['groq/…'])"
     elif name in _OF_FROM_ENV and name not in _ARGUMENTS:
         advice = f"write Router.from_env({name}=…)"
     else:

@@ -7,6 +7,8 @@ import importlib
 import importlib.metadata
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -240,3 +242,35 @@ def test_an_answer_without_a_class_or_with_a_number() -> None:
 
 def test_the_version_is_known() -> None:
     assert turnout.__version__ == importlib.metadata.version("turnout")
+
+
+@pytest.mark.parametrize("name", ["fallbacks", "model_list", "routes", "routing_strategy"])
+def test_what_belongs_to_a_route_is_named_in_every_place(name: str) -> None:
+    with pytest.raises((SettingsError, TypeError)) as refused:
+        Settings.from_mapping({}, {}).policy(**{name: ["groq/llama"]})
+    texts = (str(unknown_router_argument(name)), str(refused.value))
+    for text in texts:
+        assert "router.add_route(Route('fast'," in text
+    if name == "model_list":
+        assert all("calls then name it 'route/fast'" in text for text in texts)
+
+
+@pytest.mark.parametrize("value", [["groq/llama"], "groq/llama", {MODEL: ["groq/llama"]}])
+def test_fallbacks_for_every_failure_name_the_call_and_the_route(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as refused:
+        Policy(fallbacks=value)
+    assert "router.chat(…, fallbacks=['groq/…'])" in str(refused.value)
+    assert "router.chat('route/fast', …)" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "import turnout; turnout.providers.create('openai', api_key='k')",
+        "import turnout; turnout.routing.Policy(); turnout.errors.RateLimited",
+        "import turnout_io; turnout_io.sync.Router; turnout_io.caching.MemoryCache",
+        "import sys, turnout; assert 'turnout.providers' not in sys.modules",
+    ],
+)
+def test_a_module_that_a_hint_names_is_found_by_its_name(expression: str) -> None:
+    subprocess.run([sys.executable, "-c", expression], check=True)

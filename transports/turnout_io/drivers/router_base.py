@@ -25,6 +25,7 @@ from turnout.routing.router import RouterCore
 from turnout.routing.state.budgets import BudgetStatus
 from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
+from turnout_io.drivers.checks import check_on_trace, check_providers, meant_route
 from turnout_io.drivers.router_changes import RouterChanges
 from turnout_io.process_lock import process_lock
 
@@ -124,11 +125,12 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         if transport is not None:
             self._check(transport)
         self._transport = transport
-        if on_trace is not None and not callable(on_trace):
-            raise TypeError(f"on_trace must be a function of a Trace, not {type(on_trace).__name__}")
+        if on_trace is not None:
+            check_on_trace(on_trace)
         self._on_trace = on_trace
         self._cache = self._checked_cache(cache)
         self._overrides: dict[str, Any] = {}
+        check_providers(providers)
         for provider in providers:
             self.register(provider)
         if self._core.statuses():
@@ -246,13 +248,15 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         options = {name: settings.pop(name) for name in CALL_OPTIONS if name in settings}
         return CallOptions(total_timeout=total_timeout, **options)
 
-    @staticmethod
-    def _chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) -> ChatRequest:
+    def _chat_request(self, method: str, given: tuple[Any, ...], settings: dict[str, Any]) -> ChatRequest:
         if len(given) == 1 and not settings and type(given[0]) is ChatRequest:
             return given[0]
         from turnout.inputs.requests import chat_request
 
-        return chat_request(method, given, settings)
+        try:
+            return chat_request(method, given, settings)
+        except ValueError as error:
+            raise meant_route(self._core.route_names(), given, settings) or error from None
 
     @staticmethod
     def _embedding_request(given: tuple[Any, ...], settings: dict[str, Any]) -> EmbeddingRequest:

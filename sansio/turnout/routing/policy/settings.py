@@ -10,6 +10,7 @@ import attrs
 from turnout._utils.names import NameTable, did_you_mean, vendor_of
 from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of
 from turnout.failures import FailureClass
+from turnout.inputs.habits import FALLBACKS
 from turnout.prices import Price
 from turnout.routing.policy.budgets import Budget, checked_budgets
 from turnout.routing.policy.classify import RULES, Action, Rule
@@ -163,9 +164,13 @@ def _rule(failure: FailureClass, value: object) -> Rule:
 def _fallbacks(given: Mapping[str, Iterable[ModelConfig | str]]) -> dict[str, tuple[ModelConfig, ...]]:
     """Return the models for each failure class."""
     if not isinstance(given, Mapping):
-        raise TypeError(f"Policy.fallbacks must be a mapping, not {type(given).__name__}")
+        raise TypeError(
+            f"Policy.fallbacks must be a mapping from failure classes, not {type(given).__name__}; {FALLBACKS}"
+        )
     found: dict[str, tuple[ModelConfig, ...]] = {}
     for key, models in given.items():
+        if "/" in str(key):
+            raise ValueError(f"Policy.fallbacks: {str(key)!r} is a model, not a failure class; {FALLBACKS}")
         failure = _failure_class("fallbacks", key)
         if key != failure.value:
             raise ValueError(f"Policy.fallbacks[{key!r}]: write the failure class alone, as {failure.value!r}")

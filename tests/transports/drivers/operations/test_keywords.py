@@ -15,6 +15,7 @@ import turnout_io.trio
 from turnout import ChatResponse, Message
 from turnout.errors import LocalProtocolError
 from turnout.providers import create
+from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout_io.sandbox import Sandbox
 
@@ -249,3 +250,33 @@ def test_blocking_statements_on_async_objects_name_the_async_form(module: Any) -
         router.close()
     with pytest.raises(AttributeError, match=r"router\.close\(\)"):
         turnout_io.sync.Router().aclose()  # type: ignore[attr-defined]
+
+
+def test_the_bare_name_of_a_route_names_the_whole_one() -> None:
+    with turnout_io.sync.Router([create("openai", api_key="k")]) as router:
+        router.add_route(Route("fast", [MODEL]))
+        wrong: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+            (("fast", "hi"), {}),
+            (("hi",), {"model": "fast"}),
+            ((MODEL, "hi"), {"fallbacks": ["fast"]}),
+            ((MODEL, "hi"), {"fallbacks": "fast"}),
+        ]
+        for given, settings in wrong:
+            with pytest.raises(ValueError, match="did you mean 'route/fast'"):
+                router.chat(*given, **settings)
+        with pytest.raises(ValueError, match="as in openai/gpt-4o-mini, not 'slow'"):
+            router.chat("slow", "hi")
+
+
+@pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
+def test_an_async_on_trace_and_a_provider_outside_a_list_are_refused(module: Any) -> None:
+    async def keep(trace: object) -> None: ...
+
+    class Keeper:
+        async def __call__(self, trace: object) -> None: ...
+
+    for on_trace in (keep, Keeper()):
+        with pytest.raises(TypeError, match="on_trace must be a function without `async`"):
+            module.Router(on_trace=on_trace)
+    with pytest.raises(TypeError, match=r"write Router\(\[turnout.providers.create\('openai', …\)\]\)"):
+        module.Router(create("openai", api_key="k"))

@@ -1,0 +1,46 @@
+"""Checks what a router is given, so that the error names the right form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["check_on_trace", "check_providers", "meant_route"]
+
+
+def check_on_trace(on_trace: object) -> None:
+    """Raise TypeError if a router could not call `on_trace`."""
+    if not callable(on_trace):
+        raise TypeError(f"on_trace must be a function of a Trace, not {type(on_trace).__name__}")
+    if _is_async(on_trace):
+        raise TypeError(
+            "on_trace must be a function without `async`, because no router awaits it: "
+            "put the trace into a queue, and let a task read the queue"
+        )
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - an object with an async method
+
+
+def check_providers(providers: object) -> None:
+    """Raise TypeError if these are not providers in a list."""
+    if isinstance(providers, str | bytes) or not isinstance(providers, Iterable):
+        kind = repr(providers) if isinstance(providers, str) else type(providers).__name__
+        raise TypeError(
+            f"Router takes a list of providers, not {kind}: write Router([turnout.providers.create('openai', …)])"
+        )
+
+
+def meant_route(routes: Iterable[str], given: tuple[Any, ...], settings: dict[str, Any]) -> ValueError | None:
+    """Return the error for a model that is the bare name of a route; None if there is no such model."""
+    fallbacks = settings.get("fallbacks")
+    more = [fallbacks] if isinstance(fallbacks, str) else fallbacks if isinstance(fallbacks, list | tuple) else []
+    known = set(routes)
+    for name in (settings.get("model"), *given[:1], *more):
+        if isinstance(name, str) and name in known:
+            return ValueError(
+                f"a model is written provider/model, and a route route/name: did you mean 'route/{name}'?"
+            )
+    return None
