@@ -222,12 +222,13 @@ DIALECTS: dict[str, tuple[st.SearchStrategy[Any], Body]] = {
     "cohere": (COHERE_EVENT, lambda documents: sse(*documents)),
     "ollama": (LINE, lambda documents: ndjson(*documents)),
 }
-# The shapes of every dialect, each for itself.
+# The shapes of every dialect, each for itself, without those that read only usual documents and refuse all others.
 SHAPES = [
     (kind, fields)
     for module in (anthropic_wire, bedrock_wire, cohere_wire, gemini_wire, openai_responses_wire, openai_wire)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and (fields := msgspec.structs.fields(kind))
+    if not any(field.required for field in fields)
 ]
 REFUSED = (ProviderError, RemoteProtocolError, StreamTruncated)
 

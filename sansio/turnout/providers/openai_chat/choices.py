@@ -10,9 +10,12 @@ from collections.abc import Sequence
 
 import attrs
 
-from turnout.providers.openai_chat.wire import Choice
+from turnout.providers.openai_chat.wire import Choice, Message
 
 __all__ = ["ChoicePicker"]
+
+# A choice has content as soon as one of these holds something, text or anything else.
+_CONTENT = tuple(name for name in Message.__struct_fields__ if name not in ("phase", "index", "tool_call_id"))
 
 
 @attrs.define(eq=False)
@@ -88,6 +91,7 @@ class ChoicePicker:
     def _taken(self, choices: list[Choice]) -> list[Choice]:
         for choice in choices:
             self._finished = self._finished or bool(choice.finish_reason)
-            delta = choice.delta or choice.message
-            self._has_content = self._has_content or (delta is not None and bool(delta.content or delta.tool_calls))
+            if not self._has_content:
+                delta = choice.delta or choice.message
+                self._has_content = delta is not None and any(getattr(delta, name) for name in _CONTENT)
         return choices

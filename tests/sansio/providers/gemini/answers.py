@@ -36,13 +36,16 @@ OPAQUE = st.sampled_from(
 NOISE: list[dict[str, Any]] = [
     {},
     {"candidates": []},
-    {"candidates": [{"index": 1, "content": {"parts": [{"text": "another candidate"}]}, "finishReason": "MAX_TOKENS"}]},
     {"candidates": [{"content": {"parts": []}}]},
     {"candidates": [{"content": {"role": "model"}, "safetyRatings": []}]},
     {"candidates": [{"content": {"parts": [{"text": ""}]}}]},
     {"promptFeedback": {"safetyRatings": []}},
     {"usageMetadata": {}},
 ]
+# The first index seen is ours, so this one comes later.
+ANOTHER: dict[str, Any] = {
+    "candidates": [{"index": 1, "content": {"parts": [{"text": "another candidate"}]}, "finishReason": "MAX_TOKENS"}]
+}
 COUNTERS = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "cachedContentTokenCount")
 # What a server puts into the pieces of arguments: there is no word for an empty object or list there.
 LEAVES = st.none() | TEXT | st.booleans() | st.integers(-9, 9)
@@ -222,6 +225,9 @@ def answers(draw: st.DrawFn) -> Answer:
         sent = sent[size:]
     for at in draw(st.lists(st.integers(0, len(documents)), max_size=2)):
         documents.insert(at, draw(st.sampled_from(NOISE)))
+    ours = next((at for at, each in enumerate(documents) if each.get("candidates")), None)
+    if ours is not None and draw(st.booleans()):
+        documents.insert(draw(st.integers(ours + 1, len(documents))), ANOTHER)
     ending: dict[str, Any] = draw(
         st.sampled_from([{}, {"content": {}}, {"content": {"role": "model"}}, {"content": {"parts": [{"text": ""}]}}])
     )

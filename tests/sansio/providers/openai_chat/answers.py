@@ -42,9 +42,10 @@ NOISE: list[dict[str, Any] | bytes] = [
     {"choices": [{"index": 0, "delta": {"content": None}, "finish_reason": None}]},
     {"choices": [{"index": 0, "delta": {"content": "", "role": "assistant"}}], "obfuscation": "aZ3k"},
     {"choices": [{"index": 0, "content_filter_offsets": {"check_offset": 3}}]},
-    {"choices": [{"index": 1, "delta": {"content": "another choice"}, "finish_reason": "length"}]},
     {"id": "chatcmpl-1", "x_groq": {"id": "req_1"}, "choices": [], "usage": None},
 ]
+# The first index with content is ours, so this one comes later.
+ANOTHER = {"choices": [{"index": 1, "delta": {"content": "another choice"}, "finish_reason": "length"}]}
 DETAIL = {"type": "reasoning.text", "index": 0, "format": "unknown"}
 
 
@@ -296,13 +297,17 @@ def answers(draw: st.DrawFn) -> Answer:
     newline, ascii = draw(st.sampled_from(["\n", "\r\n", "\r"])), draw(st.booleans())
     events: list[bytes] = []
     before_finish = 0
+    begun = False
     for number, chunk in enumerate(made):
-        for noise in draw(st.lists(st.sampled_from(NOISE), max_size=1)):
+        for noise in draw(st.lists(st.sampled_from([*NOISE, ANOTHER] if begun else NOISE), max_size=1)):
             plain = noise.replace(b"\n", newline.encode()) if isinstance(noise, bytes) else sse(noise, newline=newline)
             events.append(plain)
         if number == opened:
             before_finish = len(events)
         events.append(sse(chunk, newline=newline, ascii=ascii))
+        begun = begun or any(
+            value for choice in chunk.get("choices", ()) for name, value in choice["delta"].items() if name != "role"
+        )
     end = draw(st.sampled_from(["data: [DONE]{0}{0}", "data:[DONE] {0}{0}", "data: [DONE]", ""])).format(newline)
     kinds: dict[str, type[Token | Reasoning]] = {"text": Token, "reasoning": Reasoning}
     return Answer(

@@ -13,7 +13,7 @@ from tests.sansio.providers.openai_chat.answers import ANSWERS, DETAIL, ERRORS, 
 from tests.sansio.providers.playing import CUTS, feed, read, sent_back
 from turnout.chat import ChatResponse, FinishReason
 from turnout.errors import ProviderError, StreamTruncated
-from turnout.events import End, Reasoning, Token, ToolCallDelta, ToolCallReady
+from turnout.events import End, PartReady, Reasoning, Token, ToolCallDelta, ToolCallReady
 
 
 def assert_said(answer: Answer, result: ChatResponse) -> None:
@@ -91,7 +91,9 @@ def test_an_error_in_the_stream_keeps_what_came(
     assert (type(heard.failure), heard.failure.message) == (kind, "busy")
     assert heard.result.finish_reason is FinishReason.ERROR
     cut = feed(answer.name, before)
-    assert heard.events == tuple(each for each in cut.events if not isinstance(each, End | ToolCallReady))
+    # What the end of a stream completes, an error leaves open.
+    seen_before = [each for each in cut.events if not isinstance(each, End | ToolCallReady | PartReady)]
+    assert [each for each in heard.events if not isinstance(each, PartReady)] == seen_before
     assert (heard.result.text, heard.result.reasoning) == (cut.result.text, cut.result.reasoning)
     assert heard.result.tool_calls == cut.result.tool_calls
     assert heard.result.usage == cut.result.usage
@@ -142,3 +144,14 @@ def test_each_of_many_calls_costs_as_much_as_the_first() -> None:
     ]
     told = sse(*({"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces), "[DONE]")
     assert len(feed("openai", told).result.tool_calls) == many
+
+
+@pytest.mark.parametrize(
+    "content", [{"reasoning_content": "Hm."}, {"reasoning": "Hm."}, {"refusal": "No."}, {"reasoning_details": [{}]}]
+)
+def test_a_choice_with_content_of_any_kind_is_the_answer(content: dict[str, Any]) -> None:
+    ours = {"choices": [{"index": 0, "delta": content}]}
+    another = {"choices": [{"index": 1, "delta": {"content": "another choice"}, "finish_reason": "length"}]}
+    end = {"choices": [{"index": 0, "delta": {"content": "Yes."}, "finish_reason": "stop"}]}
+    result = feed("openai-compatible", sse(ours, another, end, "[DONE]")).result
+    assert (result.text, result.finish_reason) == ("Yes.", FinishReason.STOP)
