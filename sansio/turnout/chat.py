@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout._utils.validation import deep_copy, instance, instances
+from turnout._utils.validation import instance, instances, labels
 from turnout.messages import Message, Tool, ToolChoice
 from turnout.responses import ChatResponse, FinishReason, RateLimit, RateWindow, Usage
 from turnout.types.models import Capability, ModelConfig, ModelInfo, ProviderStatus, as_model, as_models
@@ -104,7 +104,7 @@ class ChatRequest:
     response_format: ResponseFormat | None = attrs.field(
         default=None, converter=_response_format, validator=instance(ResponseFormat), kw_only=True
     )
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=labels, kw_only=True)
 
     if TYPE_CHECKING:
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from turnout._utils.names import Elsewhere
 from turnout.failures import Phase, Timer
 from turnout.responses import or_empty
 
@@ -75,6 +76,10 @@ class TurnoutError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+    if not TYPE_CHECKING:
+        status_code = Elsewhere("of an error with a response it is error.status; others have none")
+        model = Elsewhere("the models that were tried are error.trace.candidates")
 
     @property
     def trace(self) -> Trace:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from turnout._utils.serialization import Plain
-from turnout._utils.validation import as_tuple, deep_copy, instance, instances, integer, non_empty
+from turnout._utils.validation import as_tuple, instance, instances, integer, labels, non_empty
 from turnout.responses import RateLimit, Usage, or_empty
 from turnout.types.models import ModelConfig, as_model, as_models
 
@@ -44,7 +44,7 @@ class RerankRequest:
     fallbacks: tuple[ModelConfig, ...] = attrs.field(
         default=(), converter=as_models, validator=instances(ModelConfig), kw_only=True
     )
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, kw_only=True)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=labels, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.documents:

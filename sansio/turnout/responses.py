@@ -223,6 +223,8 @@ class ChatResponse(Plain):
 
         if kind is _NO_KIND:
             raise TypeError("reply.parsed() needs the class of the value: write reply.parsed(City)")
+        if isinstance(kind, str | dict):
+            raise TypeError(f"reply.parsed() needs a class, not a {type(kind).__name__}: write reply.parsed(City)")
         try:
             value: T = parse_text(self.text, kind)
         except ValueError as error:

@@ -174,6 +174,13 @@ def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return copy.deepcopy(dict(value))
 
 
+def labels(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a deep copy of a request's metadata."""
+    if value and not isinstance(value, Mapping):
+        raise TypeError(f"metadata must be a mapping such as {{'user': 'u1'}}, not {_kind(value)}")
+    return deep_copy(value)
+
+
 def json_values(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse a value that JSON cannot represent. The error has its path. Empty values pass unchecked."""
     if value:

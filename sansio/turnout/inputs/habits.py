@@ -95,9 +95,10 @@ _EVENT = {
     "delta": "only some events have it: check event.type == 'token' first, or iterate over stream.text",
 }
 _CHAT = 'write router.chat("openai/gpt-4o-mini", "Why do points freeze?")'
+_ASYNC_CHAT = f"the routers of turnout_io.asyncio and turnout_io.trio are async: {_CHAT}"
 _ROUTER = {
     "completion": _CHAT,
-    "acompletion": _CHAT,
+    "acompletion": _ASYNC_CHAT,
     "completions": _CHAT,
     "create": _CHAT,
     "complete": _CHAT,
@@ -114,8 +115,8 @@ _ROUTER = {
     "prompt": _CHAT,
     "invoke": _CHAT,
     "query": _CHAT,
-    "achat": f"the routers of turnout_io.asyncio and turnout_io.trio are async: {_CHAT}",
-    "ainvoke": f"the routers of turnout_io.asyncio and turnout_io.trio are async: {_CHAT}",
+    "achat": _ASYNC_CHAT,
+    "ainvoke": _ASYNC_CHAT,
     "parse": "write router.chat(…, response_format=City).parsed(City)",
     "stream_chat": "write router.stream(…)",
     "astream": "write router.stream(…)",

@@ -42,6 +42,7 @@ _CLIENT = "it belongs to the provider: turnout.providers.create('openai', {0}=�
 _ROUNDS = "write router.run(…, max_rounds=…)"
 _TRACES = "write Router(…, on_trace=…), or Router.from_env(on_trace=…)"
 _TRANSPORT = "it belongs to the transport: Router.from_env(transport=…) (docs/extend/transport.md)"
+_IMAGES = "write messages=[Message.user('…', Image.from_path('yard.jpg'))]"
 # The names that other libraries use.
 _HABITS = {
     "stream": "call router.stream(…) to receive the answer as it arrives",
@@ -80,6 +81,10 @@ _HABITS = {
     "input": "write messages='…'",
     "functions": "write tools=[…]",
     "function_call": "write tool_choice='…'",
+    "text_format": "write response_format=…, and read reply.parsed(…)",
+    "images": _IMAGES,
+    "image": _IMAGES,
+    "files": "write messages=[Message.user('…', File.from_path('plan.pdf'))]",
     "response_model": "write response_format=…, and read reply.parsed(…)",
     "output_type": "write response_format=…, and read reply.parsed(…)",
     "json_schema": "write response_format=ResponseFormat({…})",

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from turnout._utils.validation import deep_copy
+from turnout._utils.validation import labels
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.inputs.keywords import ARGUMENT_OF, CALL, MODEL, REQUEST, unknown_keyword
@@ -136,7 +136,7 @@ def _with_settings(request: Any, settings: Mapping[str, Any]) -> Any:
         return request
     changed = dict(settings)
     if "metadata" in changed:
-        changed["metadata"] = {**request.metadata, **deep_copy(changed["metadata"])}
+        changed["metadata"] = {**request.metadata, **labels(changed["metadata"])}
     return attrs.evolve(request, **changed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -298,11 +299,18 @@ class Registry:
                 raise ProviderNotRegistered(
                     f"{model}: this router has no route named {model.model_id!r} (it has: {_listed(self._routes)})"
                 )
-            raise ProviderNotRegistered(
-                f"{model}: no provider named {model.provider!r} is registered with this router "
-                f"(it has: {_listed(self._providers)})"
-            )
+            raise ProviderNotRegistered(self._unknown_provider(model))
         return registered
+
+    def _unknown_provider(self, model: ModelConfig) -> str:
+        text = f"{model}: no provider named {model.provider!r} is registered with this router"
+        known = self.provider_names()
+        if not known:
+            advice = "write Router.from_env(), or Router([turnout.providers.create('openai', …)])"
+            return f"{text}, which has none: {advice}"
+        near = difflib.get_close_matches(model.provider, known, 3)
+        meant = f"; did you mean {near[0]}/{model.model_id}?" if near else ""
+        return f"{text} (it has: {_listed(known, near)}){meant}"
 
     def pattern_error(self, models: Sequence[ModelConfig]) -> ProviderNotRegistered | None:
         """Return the error if one of these is a pattern such as `openai/*`, with the models that it may mean."""
@@ -341,8 +349,8 @@ class Registry:
 MOST_NAMES = 10
 
 
-def _listed(names: Iterable[str]) -> str:
-    known = sorted(names)
+def _listed(names: Iterable[str], first: Iterable[str] = ()) -> str:
+    known = list(dict.fromkeys((*first, *sorted(names))))
     more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
     return (", ".join(known[:MOST_NAMES]) or "none") + more
 

@@ -160,7 +160,18 @@ def names_of(models: Iterable[ModelConfig]) -> tuple[str, ...]:
 
 
 def as_model(value: ModelConfig | str) -> ModelConfig:
-    return ModelConfig.parse(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return ModelConfig.parse(value)
+    return value if isinstance(value, ModelConfig) else _one_model(value)
+
+
+def _one_model(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        raise TypeError(
+            f"a model is one ModelConfig or one text such as 'openai/gpt-4o-mini', not {type(value).__name__}: "
+            "give the others as fallbacks=['groq/…'], or one as fallbacks='groq/…'"
+        )
+    return value
 
 
 def as_models(value: Iterable[ModelConfig | str] | ModelConfig | None) -> tuple[ModelConfig, ...]:

@@ -274,3 +274,33 @@ def test_fallbacks_for_every_failure_name_the_call_and_the_route(value: Any) -> 
 )
 def test_a_module_that_a_hint_names_is_found_by_its_name(expression: str) -> None:
     subprocess.run([sys.executable, "-c", expression], check=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda: ChatRequest([MODEL, MODEL], "hi"), "fallbacks=['groq/…'], or one as fallbacks='groq/…'"),
+        (lambda: ChatRequest([MODEL], "hi", temperature=0), "fallbacks=['groq/…']"),
+        (lambda: ChatRequest(MODEL, "hi", metadata="u1"), "metadata must be a mapping such as {'user': 'u1'}, not str"),
+        (lambda: turnout.EmbeddingRequest(MODEL, ["hi"], metadata="u1"), "metadata must be a mapping such as"),
+        (lambda: chat_request("chat", (MODEL, "hi"), {"text_format": dict}), "write response_format=…"),
+        (lambda: chat_request("chat", (MODEL, "hi"), {"images": ["x"]}), "Image.from_path('yard.jpg')"),
+    ],
+)
+def test_a_value_in_a_wrong_place_names_the_right_one(call: Callable[[], object], advice: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        call()
+    assert advice in str(refused.value)
+
+
+def test_names_of_other_libraries_on_answers_and_errors() -> None:
+    reply = turnout.ChatResponse(message=turnout.Message.assistant("{}"), model=ModelConfig("openai", "gpt-4o-mini"))
+    with pytest.raises(TypeError, match=r"needs a class, not a str: write reply.parsed\(City\)"):
+        reply.parsed("City")  # type: ignore[arg-type]  # the mistake that is tested
+    error = turnout.ProviderError("no", status=429)
+    with pytest.raises(AttributeError, match=r"error\.status;"):
+        error.status_code  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
+    with pytest.raises(AttributeError, match=r"error\.trace\.candidates"):
+        error.model  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(error, "status_code")
+    assert pickle.loads(pickle.dumps(error)).status == 429

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -44,6 +44,14 @@ class ReplyScript:
     A request takes the first unused response for which `when`, if given, is true. If there is none, the request raises
     `ScriptError`, which no router catches, so it reaches your test.
     """
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *answers: object) -> ReplyScript:
+            if answers:
+                name = cls.__name__
+                raise TypeError(f"{name}() takes no answers: write script = {name}(); script.answer('openai', 'Hello')")
+            return super().__new__(cls)
 
     def __init__(self) -> None:
         self._entries: list[_ScriptEntry] = []

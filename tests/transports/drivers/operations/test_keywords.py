@@ -13,11 +13,12 @@ import turnout_io.asyncio
 import turnout_io.sync
 import turnout_io.trio
 from turnout import ChatResponse, Message
-from turnout.errors import LocalProtocolError
+from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout.providers import create
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 from turnout_io.sandbox import Sandbox
+from turnout_io.testing import AsyncScriptedTransport, ScriptedTransport
 
 MODEL = "openai/gpt-4o-mini"
 Play = Callable[[Callable[[Any], Any]], Any]
@@ -280,3 +281,33 @@ def test_an_async_on_trace_and_a_provider_outside_a_list_are_refused(module: Any
             module.Router(on_trace=on_trace)
     with pytest.raises(TypeError, match=r"write Router\(\[turnout.providers.create\('openai', …\)\]\)"):
         module.Router(create("openai", api_key="k"))
+
+
+def test_a_provider_that_is_not_registered_names_the_nearest_one() -> None:
+    names = (
+        "anthropic",
+        "cohere",
+        "deepseek",
+        "gemini",
+        "groq",
+        "mistral",
+        "openai",
+        "together",
+        "xai",
+        "zai",
+        "azure",
+    )
+    router = turnout_io.sync.Router([create(name, api_key="k", base_url="https://x.example") for name in names])
+    with pytest.raises(ProviderNotRegistered, match=r"it has: openai, .* more\); did you mean openai/gpt-4o-mini\?"):
+        router.chat("opena/gpt-4o-mini", "hi")
+    with pytest.raises(ProviderNotRegistered, match=r"which has none: write Router.from_env\(\), or Router\(\["):
+        turnout_io.sync.Router().chat(MODEL, "hi")
+    with pytest.raises(AttributeError, match=r"turnout_io\.asyncio and turnout_io\.trio are async"):
+        router.acompletion  # noqa: B018 - the access is the test
+
+
+@pytest.mark.parametrize("kind", [ScriptedTransport, AsyncScriptedTransport])
+def test_a_scripted_transport_takes_its_answers_by_a_method(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"script\.answer\('openai', 'Hello'\)"):
+        kind(["Hello"])
+    kind().answer("openai", "Hello")
