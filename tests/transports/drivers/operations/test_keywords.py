@@ -303,7 +303,7 @@ def test_a_provider_that_is_not_registered_names_the_nearest_one() -> None:
     with pytest.raises(ProviderNotRegistered, match=r"which has none: write Router.from_env\(\), or Router\(\["):
         turnout_io.sync.Router().chat(MODEL, "hi")
     with pytest.raises(AttributeError, match=r"turnout_io\.asyncio and turnout_io\.trio are async"):
-        router.acompletion  # noqa: B018 - the access is the test
+        router.acompletion  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
 
 
 @pytest.mark.parametrize("kind", [ScriptedTransport, AsyncScriptedTransport])
