@@ -82,6 +82,10 @@ class Proxy:
         """True if the proxy speaks SOCKS5."""
         return self.scheme in _SOCKS
 
+    def tunnels_to(self, origin: Origin) -> bool:
+        """Return True if it opens a tunnel to `origin`; False if it gets the requests themselves (RFC 9112, 3.2.2)."""
+        return self.is_socks or origin.scheme == "https"
+
     @property
     def resolves_names(self) -> bool:
         """True if the proxy looks up host names: socks5h, and HTTP proxies."""

@@ -92,8 +92,9 @@ def _connect_error(causes: list[BaseException], origin: Origin, proxy: Proxy | N
                 return proxy_refused(
                     str(proxy), int(found[1]), origin.authority, authorized=proxy.authorization is not None
                 )
+    where = f"the proxy {proxy}" if is_proxy and proxy is not None else origin.authority
     if _is_timeout(causes):
-        return TimedOut(f"no connection to {origin.authority} in time", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
+        return TimedOut(f"no connection to {where} in time", timer=Timer.CONNECT, phase=Phase.NOT_SENT)
     if root is not None:
         return connect_failed(origin, root, proxy=str(proxy) if is_proxy and proxy is not None else None)
     if any(isinstance(cause, requests.exceptions.InvalidSchema) for cause in causes):
@@ -101,7 +102,6 @@ def _connect_error(causes: list[BaseException], origin: Origin, proxy: Proxy | N
         if "SOCKS" in message:
             message += '; pip install "requests[socks]"'
         return ConnectFailed(f"the proxy {proxy} cannot be used: {message}", reason="proxy-refused")
-    where = f"the proxy {proxy}" if is_proxy and proxy is not None else origin.authority
     return ConnectFailed(f"no connection to {where}: {type(causes[-1]).__name__}")
 
 

@@ -44,8 +44,8 @@ def connect(
 
     Args:
         runtime: Waits for the sockets.
-        origin: The server. For plain http through an HTTP proxy, the caller passes the proxy's origin instead.
-        proxy: Opens a tunnel to the server.
+        origin: The server.
+        proxy: Opens a tunnel to the server. For plain http, an HTTP proxy itself is the peer.
         tls: Certificates.
         timeout: Seconds for everything. None means no bound.
 
@@ -64,7 +64,7 @@ def connect(
         if proxy is not None and first.scheme == "https":
             stream = TlsStream(stream, tls.context(), first.host)
             do_handshake(stream, runtime, deadline)
-        if proxy is not None:
+        if proxy is not None and proxy.tunnels_to(origin):
             (_open_socks if proxy.is_socks else _open_tunnel)(stream, runtime, origin, proxy, deadline)
         if origin.scheme == "https":
             step = (origin, None)

@@ -62,11 +62,10 @@ class Http1Client:
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Http1Response:
         """See `turnout_io.base.Transport.open`."""
         now = self.runtime.now()
-        exchange, key, tunnel = self._exchange(request)
+        exchange, key = self._exchange(request)
         stream = self._acquire_idle(key, key[0], now) if not request.new_connection else None
         if stream is None:
-            first = key[1] if tunnel is key[2] or key[2] is None else key[2].origin
-            stream = connect(self.runtime, first, tunnel, self._tls, timeouts.connect)
+            stream = connect(self.runtime, key[1], key[2], self._tls, timeouts.connect)
         else:
             exchange.reused = True
         response = Opening(self, key, stream, exchange, timeouts.response_headers, now).receive_head()
@@ -81,27 +80,25 @@ class Http1Client:
         if request.new_connection:
             return None
         now = self.runtime.now()
-        exchange, key, _ = self._exchange(request)
+        exchange, key = self._exchange(request)
         stream = self._acquire_idle(key, key[0], now)
         if stream is None:
             return None
         exchange.reused = True
         return Opening(self, key, stream, exchange, timeouts.response_headers, now)
 
-    def _exchange(self, request: HttpRequest) -> tuple[Http1Exchange, Key, Proxy | None]:
-        """Return the exchange, the key of its connections, and the proxy that such a connection is a tunnel through."""
+    def _exchange(self, request: HttpRequest) -> tuple[Http1Exchange, Key]:
+        """Return the exchange, and the key of its connections."""
         origin, target = split_url(request.url)
         proxy = self._proxy_for(origin)
         proxy_fields: tuple[tuple[str, str], ...] = ()
-        tunnel = proxy
-        if proxy is not None and origin.scheme == "http" and not proxy.is_socks:
+        if proxy is not None and not proxy.tunnels_to(origin):
             # RFC 9112 section 3.2.2: a request to a proxy has the whole URL.
             target = f"{origin}{target}"
-            tunnel = None
             if proxy.authorization is not None:
                 proxy_fields = (("Proxy-Authorization", proxy.authorization),)
         exchange = Http1Exchange(request, origin, target, proxy_fields=proxy_fields)
-        return exchange, (self.runtime.token(), origin, proxy), tunnel
+        return exchange, (self.runtime.token(), origin, proxy)
 
     def close_idle(self) -> None:
         """Close the idle connections, and keep none from now on."""
