@@ -39,6 +39,11 @@ _ROUTER = ("providers", "transport", "on_trace", "shared")
 _FROM_ENV = ("dotenv", "environ", "entries")
 
 _CLIENT = "it belongs to the provider: turnout.providers.create('openai', {0}=…)"
+_DEADLINE = (
+    "write timeout=…, the deadline of the call; of a stream until its first token, then total_timeout=… bounds it"
+)
+_FIRST_TOKEN = "write policy=Policy(timeouts=Timeouts(first_token=…))"
+_BETWEEN_TOKENS = "write policy=Policy(timeouts=Timeouts(first_token=…, between_tokens=…))"
 _ROUNDS = "write router.run(…, max_rounds=…)"
 _TRACES = "write Router(…, on_trace=…), or Router.from_env(on_trace=…)"
 _TRANSPORT = "it belongs to the transport: Router.from_env(transport=…) (docs/extend/transport.md)"
@@ -57,7 +62,14 @@ _HABITS = {
     "num_retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
     "request_timeout": "write timeout=…",
-    "stream_timeout": "write policy=Policy(timeouts=Timeouts(first_token=…))",
+    **dict.fromkeys(("deadline", "time_limit", "max_time", "max_duration", "call_timeout"), _DEADLINE),
+    **dict.fromkeys(("stream_timeout", "first_token", "first_token_timeout", "ttft_timeout"), _FIRST_TOKEN),
+    **dict.fromkeys(
+        ("token_timeout", "between_tokens", "idle_timeout", "read_timeout", "chunk_timeout"), _BETWEEN_TOKENS
+    ),
+    "between_tokens_timeout": _BETWEEN_TOKENS,
+    "connect": "write policy=Policy(timeouts=Timeouts(connect=…))",
+    "connect_timeout": "write policy=Policy(timeouts=Timeouts(connect=…))",
     "max_steps": _ROUNDS,
     "max_turns": _ROUNDS,
     "max_iterations": _ROUNDS,

@@ -67,6 +67,11 @@ def test_a_field_of_a_policy_is_never_taken_for_a_field_of_the_provider(method: 
         ("chat", "max_attempt", "did you mean policy=Policy(max_attempts=…)"),
         ("chat", "callbacks", "on_trace="),
         ("chat", "proxies", "transport="),
+        *((method, "deadline", "total_timeout=…") for method in ("chat", "stream")),
+        ("stream", "deadline", "write timeout=…"),
+        ("stream", "first_token_timeout", "policy=Policy(timeouts=Timeouts(first_token=…))"),
+        ("stream", "token_timeout", "policy=Policy(timeouts=Timeouts(first_token=…, between_tokens=…))"),
+        ("chat", "connect_timeout", "policy=Policy(timeouts=Timeouts(connect=…))"),
         ("chat", "frobnicate", "if it is a field of one provider's API"),
     ],
 )
