@@ -160,6 +160,7 @@ def test_a_wrong_input_is_refused(files: Files, sandbox: Sandbox) -> None:
     assert code == 2
     assert "lines 8 and 61 have the same custom_id 'r7'" in said
     assert sent(sandbox) == 0
+    assert not files.target.exists(), "no empty output is left"
 
 
 def test_wrong_usage(files: Files) -> None:

@@ -79,6 +79,7 @@ class BatchFiles:
             if str(source) != "-":
                 self.checked = self._check(retry_failed, changed)
         except BaseException:
+            self.discard_if_new()
             self.close()
             raise
 
@@ -118,6 +119,11 @@ class BatchFiles:
         elif asked_again and self._repeats():
             put_in_order(output, None, RowReader(self._settings))
 
+    def discard_if_new(self) -> None:
+        """Remove an output that this run made and wrote nothing to."""
+        if self._output is not None:
+            self._output.discard_if_new()
+
     def close(self) -> None:
         """Put everything on the disk, and unlock the output."""
         if self._output is not None:
@@ -127,6 +133,8 @@ class BatchFiles:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        if exc_info[0] is not None:
+            self.discard_if_new()
         self.close()
 
     # -- inside -------------------------------------------------------------------------------------------------

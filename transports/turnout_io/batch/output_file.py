@@ -60,6 +60,7 @@ class OutputFile:
             BatchOutputError: If it cannot be opened.
         """
         self.path = Path(path)
+        self._is_new = not self.path.exists()
         try:
             self._descriptor = _open_locked(self.path)
         except OSError as error:
@@ -94,6 +95,12 @@ class OutputFile:
                 f"{self.path} cannot be written: {error.strerror}; the same command resumes"
             ) from error
         self._dirty = True
+
+    def discard_if_new(self) -> None:
+        """Remove the file if this run made it and wrote nothing. It is still locked, so no other run writes it."""
+        if self._is_new and self._descriptor >= 0 and not os.fstat(self._descriptor).st_size:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def close(self) -> None:
         """Put everything on the disk, and let others write the file."""

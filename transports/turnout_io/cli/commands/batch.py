@@ -130,6 +130,7 @@ def batch(
                 click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
             if dry_run:
                 _dry_run(files, router, models, max_cost)
+                files.discard_if_new()
                 return
             outcome: BatchSummary | None
             if cancel:
