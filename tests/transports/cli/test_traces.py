@@ -153,6 +153,20 @@ def turnout(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_no_failed_call_is_said(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with (
+        TraceRecorder(path) as recorder,
+        Router.from_env(environ=sandbox.environ(), dotenv=None, on_trace=recorder) as router,
+    ):
+        router.chat("openai/a", QUESTION)
+    told = turnout("explain", "--failed", str(path))
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", f"turnout: {path} has no failed call\n")
+    refused = turnout("trace", str(path))
+    assert refused.returncode == 2
+    assert f"turnout trace view {path}" in " ".join(refused.stderr.split())
+
+
 @pytest.mark.full
 def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.script("openai", Fault(status=503, headers={"retry-after": "0"}), forever=True)

@@ -16,7 +16,7 @@ import threading
 import pytest
 
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
-from turnout_io.sandbox import Abort, Fault, read_script, serve
+from turnout_io.sandbox import Abort, Fault, Sandbox, read_script, serve
 from turnout_sandbox.__main__ import main
 
 SCRIPT = """
@@ -156,3 +156,8 @@ def test_env_prints_the_variables_and_starts_nothing(capsys: pytest.CaptureFixtu
 def test_env_needs_a_port(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--env", "--port", "0"]) == 1
     assert "give the port" in capsys.readouterr().err
+
+
+def test_a_port_that_another_program_uses_is_named() -> None:
+    with Sandbox() as other, pytest.raises(LocalProtocolError, match=f"port {other.port}: .* --port 0 for a free one"):
+        serve(other.port)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import shlex
 import sys
 from typing import Final
 
 import click
+
+from turnout_io.cli.elsewhere import KEYS, refuse_word
 
 __all__ = ["cli", "run"]
 
@@ -37,12 +40,16 @@ _ELSEWHERE: Final = {
     "ask": "turnout chat PROMPT",
     "complete": "turnout chat PROMPT",
     "aliases": "aliases are in a configuration file: turnout chat --config FILE -m route/NAME",
+    "collections": "turnout keeps no collections: turnout embed -i FILE -o FILE writes the vectors to a file",
+    "embed-multi": "turnout embed -i FILE -o FILE",
+    "fragments": "a file or a URL is an attachment: turnout chat -a FILE",
+    "gateway": "turnout serve",
     "install": "extras are installed with pip: pip install 'turnout[all]'",
-    "keys": "turnout has no key store: set the key in a variable such as OPENAI_API_KEY, in the file .env or in the "
-    "config file (turnout config path); turnout doctor checks those that are found",
+    "keys": KEYS,
     "plugins": "turnout has no plugins: turnout providers lists all providers",
     "prompt": "turnout chat PROMPT",
     "proxy": "turnout serve",
+    "schemas": "turnout keeps no schemas: turnout chat --schema FILE takes one",
     "similar": "turnout embed prints vectors; turnout keeps no collections",
     "templates": "turnout has no templates: put instructions into chat --system or the config file",
 }
@@ -65,9 +72,10 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in _ELSEWHERE:
-            raise click.UsageError(f"no command is named {name!r}; the way here: {_ELSEWHERE[name]}", ctx)
+        refuse_word("no command is named", name, _ELSEWHERE, ctx)
         if name not in _COMMANDS and not name.startswith("-"):
+            if " " in name or "?" in name:
+                raise click.UsageError(f"this is no command; to ask it: turnout chat {shlex.quote(name)}", ctx)
             near = difflib.get_close_matches(name, _COMMANDS, 1, 0.8)
             hint = f"did you mean turnout {near[0]}?" if near else "turnout --help lists the commands"
             raise click.UsageError(f"no command is named {name!r}; {hint}", ctx)

@@ -18,6 +18,11 @@ def _model(context: click.Context, parameter: click.Parameter, values: tuple[str
         several = value.split(",")
         if len(several) > 1 and all("/" in name for name in several):
             raise click.BadParameter(f"give one option for each model: {' '.join(f'-m {name}' for name in several)}")
+        if value and "/" not in value:
+            raise click.BadParameter(
+                f"a model is written provider/model, as in openai/gpt-4o-mini; if {value!r} is a route or an alias of "
+                f"the config file, write -m route/{value}"
+            )
     try:
         return [ModelConfig.parse(value) for value in values]
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import pathlib
 import sys
 import threading
@@ -32,8 +33,8 @@ def serve(
     output are those of the sandbox. `script` is a file as `script_file` describes.
 
     Raises:
-        OSError: The port is in use, or the file cannot be read.
-        LocalProtocolError: The script is wrong.
+        OSError: The file cannot be read.
+        LocalProtocolError: The script is wrong, or another program uses the port.
     """
     write = _Lines(out or sys.stdout)
     plan = {} if script is None else read_script(script)
@@ -42,7 +43,15 @@ def serve(
         sandbox.script(provider, *entry.faults, forever=entry.forever)
         if entry.answer is not None:
             sandbox.answer(provider, entry.answer)
-    with contextlib.suppress(KeyboardInterrupt), sandbox:
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(sandbox)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise LocalProtocolError(
+                f"another program uses port {port}: give another one with --port, or --port 0 for a free one"
+            ) from error
         write.line(f"Turnout sandbox on http://127.0.0.1:{sandbox.port} (Ctrl-C ends it)\n")
         for provider in sandbox.providers:
             write.line(f"  {provider:<12} {sandbox.url(provider)}")

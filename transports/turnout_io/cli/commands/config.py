@@ -11,6 +11,8 @@ from turnout._utils.names import did_you_mean
 from turnout.chat import ModelConfig
 from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import KEYS, Defaults, change_text, user_file, write_atomically
+from turnout_io.cli.elsewhere import KEYS as WHERE_KEYS_ARE
+from turnout_io.cli.elsewhere import refuse_word
 from turnout_io.cli.errors import one_line
 
 __all__ = ["config"]
@@ -31,8 +33,7 @@ class ConfigGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] in _ELSEWHERE:
-            raise click.UsageError(f"config has no command {args[0]!r}; the way here: {_ELSEWHERE[args[0]]}", ctx)
+        refuse_word("config has no command", args[0], _ELSEWHERE, ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -85,6 +86,8 @@ def set_command(key: str, value: str) -> None:
       timeout    seconds for a whole call
       log        true or false: whether chat keeps conversations
     """
+    if key.lower().replace("_", "").endswith(("key", "keys")):
+        raise click.UsageError(f"{key!r} is no key of the command line: {WHERE_KEYS_ARE}")
     if key not in KEYS:
         raise click.UsageError(f"{key!r} is no key of the command line{did_you_mean(key, list(KEYS))}")
     with one_line():

@@ -30,6 +30,7 @@ from turnout_io.cli.commands.chat.output import (
 )
 from turnout_io.cli.commands.chat.prompt import read_question, response_format_of, with_settings
 from turnout_io.cli.defaults import user_folder
+from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import CallFailed, WrongUsage, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, EXPLAIN, JSON, MODELS, SANDBOX, TIMEOUT
 from turnout_io.cli.router import Session, choose_models, open_session
@@ -60,40 +61,34 @@ def _check_settings(args: list[str], ctx: click.Context) -> None:
             raise click.UsageError(f"{option} {given}: write {option} {key} {value}", ctx)
 
 
-class ChatCommand(click.Command):
-    """Names the option of this command for an option of similar commands."""
+_ELSEWHERE: Final = {
+    "-t": "there are no templates; instructions are --system, seconds are --timeout",
+    "--template": "there are no templates; instructions are --system",
+    "--temperature": "settings of the model are -o KEY VALUE, here -o temperature 0.2",
+    "--max-tokens": "settings of the model are -o KEY VALUE, here -o max_tokens 100",
+    "--key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
+    "--cid": "it is --conversation",
+    "--tool": _TOOLS,
+    "--tools": _TOOLS,
+    "-T": _TOOLS,
+    "--functions": _TOOLS,
+    "--stream": "the answer is streamed, unless --no-stream, --json or -x is given",
+    "--save": "there are no templates; turnout config set system TEXT sets the instructions of each chat",
+    "--fragment": "a file or a URL is -a FILE",
+    "-f": "a file or a URL is -a FILE",
+    "--prompt": "the question is the argument PROMPT",
+}
 
-    _ELSEWHERE: Final = {
-        "-t": "there are no templates; instructions are --system, seconds are --timeout",
-        "--template": "there are no templates; instructions are --system",
-        "--temperature": "settings of the model are -o KEY VALUE, here -o temperature 0.2",
-        "--max-tokens": "settings of the model are -o KEY VALUE, here -o max_tokens 100",
-        "--key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
-        "--cid": "it is --conversation",
-        "--tool": _TOOLS,
-        "--tools": _TOOLS,
-        "-T": _TOOLS,
-        "--functions": _TOOLS,
-        "--stream": "the answer is streamed, unless --no-stream, --json or -x is given",
-        "--save": "there are no templates; turnout config set system TEXT sets the instructions of each chat",
-        "--fragment": "a file or a URL is -a FILE",
-        "-f": "a file or a URL is -a FILE",
-        "--prompt": "the question is the argument PROMPT",
-    }
+
+class ChatCommand(HintedCommand):
+    """Refuses `-o KEY=VALUE` too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _check_settings(args, ctx)
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name not in self._ELSEWHERE:
-                raise
-            raise click.UsageError(
-                f"no option is named {error.option_name}: {self._ELSEWHERE[error.option_name]}", ctx
-            ) from None
+        return super().parse_args(ctx, args)
 
 
-@click.command(cls=ChatCommand)
+@click.command(cls=ChatCommand, elsewhere=_ELSEWHERE)
 @click.argument("prompt", required=False)
 @MODELS
 @click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Final
 
 import click
 
@@ -11,13 +12,36 @@ from turnout.messages import Role
 from turnout_io.cli.commands.chat.conversations import Turn, conversations_file, read_turns
 from turnout_io.cli.commands.chat.output import printable
 from turnout_io.cli.defaults import user_folder
+from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import JSON
 
 __all__ = ["logs"]
 
 
-@click.command()
+_SEARCH: Final = "there is no search: turnout logs -n 0 --json prints all, for grep or jq"
+_ELSEWHERE: Final = {
+    "list": "turnout logs",
+    "show": "turnout logs",
+    "path": "turnout logs --path",
+    "status": "turnout logs --path",
+    "on": "turnout config set log true",
+    "off": "turnout config set log false",
+    "-q": _SEARCH,
+    "--query": _SEARCH,
+    "--search": _SEARCH,
+    "-m": _SEARCH,
+    "--model": _SEARCH,
+    "-l": "the last one is -n 1",
+    "--latest": "the last one is -n 1",
+    "-r": "print the last one with -n 1; turnout chat -c continues it",
+    "--response": "print the last one with -n 1; turnout chat -c continues it",
+    "-c": "a conversation is --conversation ID",
+    "--cid": "it is --conversation",
+}
+
+
+@click.command(cls=HintedCommand, elsewhere=_ELSEWHERE)
 @click.option("-n", "--number", default=3, show_default=True, type=click.IntRange(min=0), help="How many; 0 for all.")
 @click.option("--conversation", metavar="ID", help="Only this conversation.")
 @click.option("--path", "only_path", is_flag=True, help="Print where the file is.")
@@ -54,6 +78,8 @@ def _text_of(turn: Turn) -> str:
     lines = [f"# {when:%Y-%m-%d %H:%M}  {turn.model}  conversation {turn.conversation}", ""]
     for message in turn.messages:
         others = len(message.content) - 1
-        attached = f" [{others} attachments]" if message.role is Role.USER and others > 0 else ""
+        attached = (
+            f" [{others} attachment{'s' if others > 1 else ''}]" if message.role is Role.USER and others > 0 else ""
+        )
         lines += [f"{message.role.value}: {printable(message.text).rstrip()}{attached}", ""]
     return "\n".join(lines)

@@ -53,10 +53,14 @@ def explain(
         return
     if not Path(file).is_file():
         raise click.UsageError(f"there is no file {file}; to explain a PROMPT that is not sent, add -m PROVIDER/MODEL")
+    is_empty = True
     with one_line():
         for number, recorded in _traces(file, line):
             if not (failed and _answered(recorded)):
+                is_empty = False
                 click.echo(f"line {number}{_when(recorded)}{_labels(recorded)}\n{recorded.explain()}\n")
+    if is_empty:
+        click.echo(f"turnout: {file} has no failed call", err=True)
 
 
 @click.command()
@@ -83,7 +87,18 @@ def replay(file: str) -> None:
         click.echo(f"{_counted(calls)} decided again: every decision is the same")
 
 
-@click.group()
+class TraceGroup(click.Group):
+    """Names the command for a file that is given without one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands and Path(args[0]).is_file():
+            raise click.UsageError(f"trace has no command {args[0]!r}; for a file: turnout trace view {args[0]}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=TraceGroup)
 def trace() -> None:
     """Show recorded calls as a page for the browser.
 
