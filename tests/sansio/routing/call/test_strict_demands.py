@@ -27,7 +27,8 @@ USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 PARAMETERS = {"type": "object", "properties": {}}
 STRICT, LOOSE = Tool("f", "x", PARAMETERS, strict=True), Tool("g", "x", PARAMETERS)
-JSON: dict[str, Any] = {"response_format": ResponseFormat()}
+SCHEMA = {"type": "object"}
+JSON: dict[str, Any] = {"response_format": ResponseFormat(SCHEMA)}
 BOTH = {**JSON, "tools": [STRICT], "tool_choice": ToolChoice("required")}
 MODES = pytest.mark.parametrize("mode", ["chat", "collect"])
 
@@ -111,7 +112,8 @@ def test_retries_leave_attempts_for_the_untried_candidates(mode: str) -> None:
         (JSON, "", True),
         (JSON, '```json\n{"a": 1}\n```', False),
         (JSON, 'Here it is: ```json\n{"a": 1}\n```', True),
-        ({"response_format": ResponseFormat(strict=False)}, "no JSON", False),
+        ({"response_format": ResponseFormat(SCHEMA, strict=False)}, "no JSON", False),
+        ({"response_format": ResponseFormat()}, "no JSON", False),
         (JSON, ("no JS", "length"), False),
         (JSON, ("no JSON", "content_filter"), False),
         (JSON, ("no JSON", "a new word"), False),

@@ -95,7 +95,7 @@ def test_a_stream_has_one_end_and_never_more_text_than_its_tokens() -> None:
 
 
 JSON_HALVES = (piece('{"a": ', "CONTINUATION", "t1"), piece("1}", "STOP"))
-JSON_REQUEST = attrs.evolve(ASK, response_format=ResponseFormat())
+JSON_REQUEST = attrs.evolve(ASK, response_format=ResponseFormat({"type": "object"}))
 
 
 @pytest.mark.parametrize("collect", [False, True])

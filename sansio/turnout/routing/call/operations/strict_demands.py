@@ -47,9 +47,10 @@ def strict_demand_error(response: ChatResponse, request: ChatRequest) -> DemandU
 
 
 def _is_strict(demand: str, request: ChatRequest) -> bool:
-    """Return whether the request is strict about this demand: its format, or a tool that may be called."""
+    """Return whether the request is strict about this demand: its schema, or a tool that may be called."""
     if demand == "response_format":
-        return request.response_format is not None and request.response_format.strict
+        wanted = request.response_format
+        return wanted is not None and wanted.schema is not None and wanted.strict
     choice = request.tool_choice
     name = choice.name if choice is not None else None
     return any(tool.strict is True and name in (None, tool.name) for tool in request.tools)
