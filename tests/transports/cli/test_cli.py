@@ -191,3 +191,9 @@ def test_providers_in_json(bare: Terminal) -> None:
     assert listed["openai"]["status"] == "not-configured"
     assert listed["openai"]["missing"] == ["OPENAI_API_KEY"]
     assert listed["ollama"]["status"] == "available"
+
+
+def test_an_address_and_a_port_are_named_as_they_are_given(bare: Terminal) -> None:
+    assert "the address is --listen HOST:PORT" in bare.type("serve", "--port", "8000").stderr
+    told = bare.type("sandbox", "--env", "--port", "8100")
+    assert "start it with: turnout sandbox --port 8100" in told.stderr

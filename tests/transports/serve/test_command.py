@@ -100,6 +100,9 @@ def test_a_sandbox_answers_if_it_is_asked_for() -> None:
         status, body = gateway.ask("POST", "/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": HELLO})
         assert status == 200
         assert json.loads(body)["choices"][0]["message"]["content"]
+        listed = [model["id"] for model in json.loads(gateway.ask("GET", "/v1/models")[1])["data"]]
+        assert "openai/gpt-4o-mini" in listed
+        assert {name.partition("/")[0] for name in listed} >= {"openai", "anthropic", "gemini", "groq"}
 
 
 @pytest.mark.parametrize("file", [None, "serve: {listen: 127.0.0.1:0}", "providers: {openai: {}}"])

@@ -95,3 +95,14 @@ def test_a_wrong_variable_disables_its_provider_only(caplog: pytest.LogCaptureFi
     gateway = build_gateway(Settings.from_mapping(CONFIG, {"CEREBRAS_ENDPOINT": "of another program"}))
     assert {one.status for one in gateway.router.statuses() if one.provider == "cerebras"} == {"disabled"}
     assert "provider cerebras is disabled" in caplog.text
+
+
+def test_models_are_listed_if_every_model_can_be_used() -> None:
+    sandbox = ("openai/gpt-4o-mini", "groq/llama-3.3-70b-versatile")
+    anything = Settings.from_mapping({"providers": CONFIG["providers"]}, {})
+    names = build_gateway(anything, models=sandbox).endpoints.names
+    assert names.listed(ANYBODY) == [*sandbox]
+    assert names.listed(Client("one", models=("groq/*",))) == ["groq/llama-3.3-70b-versatile"]
+    aliases = Settings.from_mapping({**CONFIG, "serve": {**CONFIG["serve"], "allow": "aliases"}}, {})
+    some = build_gateway(aliases, models=sandbox).endpoints.names
+    assert not {*some.listed(ANYBODY)} & {*sandbox}

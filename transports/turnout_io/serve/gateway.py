@@ -58,6 +58,7 @@ class Gateway:
         settings: How the gateway serves.
         prices: The prices of models, for budgets.
         scopes: The scopes of each provider's own fields, by its name: `scopes_of(providers)`.
+        models: Models as `provider/model` that the list of models shows, if every one can be used.
         addresses: Where it listens, once `serve` has begun.
     """
 
@@ -65,6 +66,7 @@ class Gateway:
     settings: GatewaySettings = attrs.field(factory=GatewaySettings)
     prices: Mapping[str, Price] = attrs.field(factory=dict, kw_only=True)
     scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, kw_only=True)
+    models: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     addresses: tuple[str, ...] = attrs.field(default=(), init=False)
     state: GatewayState = attrs.field(factory=GatewayState, init=False)
     endpoints: Endpoints = attrs.field(init=False)
@@ -84,7 +86,7 @@ class Gateway:
         core = self.router._core
         routes = [f"route/{name}" for name in core.route_names()]
         routes += [name for name in core.alias_names() if name.startswith("route/")]
-        names = ModelNames(settings.aliases, routes, core.models_named, settings.allows_any, self.scopes)
+        names = ModelNames(settings.aliases, routes, core.models_named, settings.allows_any, self.scopes, self.models)
         accounts = Accounts(self.prices, names.candidates)
         if shared is not None:
             accounts.store = StoreAccess(self.router._notify_waiters, lambda: shared.state.changes, self.router._now)

@@ -26,6 +26,7 @@ class ModelNames:
         find: Returns the models that a name means to the router; none if there is no such route or provider.
         allows_any: True if `provider/model` is valid without an alias.
         scopes: The scopes of each provider's own fields (`turnout.types.extras`), by its name.
+        models: Models as `provider/model` that the list shows too, if `allows_any`.
     """
 
     aliases: Mapping[str, AliasSettings]
@@ -33,6 +34,7 @@ class ModelNames:
     find: Callable[[ModelConfig], Sequence[ModelConfig]]
     allows_any: bool
     scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    models: Collection[str] = ()
 
     def candidates(self, models: Iterable[ModelConfig]) -> list[ModelConfig]:
         """Return the models of providers that these names mean."""
@@ -72,8 +74,9 @@ class ModelNames:
         return alias.family if alias is not None else None
 
     def listed(self, client: Client) -> list[str]:
-        """Return the aliases and routes that a client can use."""
-        return [name for name in (*self.aliases, *self.routes) if _allowed(name, client.models)]
+        """Return the aliases, routes and listed models that a client can use."""
+        models = self.models if self.allows_any else ()
+        return [name for name in (*self.aliases, *self.routes, *models) if _allowed(name, client.models)]
 
     def offered(self) -> set[str]:
         """Return the providers behind all aliases and routes. Without those, it is empty."""

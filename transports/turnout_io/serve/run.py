@@ -19,7 +19,7 @@ from turnout_io.trio import Router
 __all__ = ["build_gateway", "run_gateway"]
 
 
-def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
+def build_gateway(settings: Settings, *, listen: str | None = None, models: tuple[str, ...] = ()) -> Gateway:
     """Return the gateway of a configuration.
 
     Its providers leave out settings that a model rejects, unless the configuration sets another value: a client cannot
@@ -28,6 +28,7 @@ def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
     Args:
         settings: The whole configuration.
         listen: The address of the command line, which replaces the one of the configuration.
+        models: See `Gateway`.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -57,7 +58,7 @@ def build_gateway(settings: Settings, *, listen: str | None = None) -> Gateway:
     router._take_over(adapted, built)
     _check_aliases(served, router)
     scopes = scopes_of(one.provider for one in built)
-    return Gateway(router, served, prices=policy.prices, scopes=scopes)
+    return Gateway(router, served, prices=policy.prices, scopes=scopes, models=models)
 
 
 def _policies(settings: Settings, policy: Policy) -> Iterator[tuple[str, Policy | None]]:

@@ -32,7 +32,9 @@ def sandbox(port: int, script: str | None, token_interval: float, only_variables
 
         if only_variables:
             print_environment(port, click.echo)
-            click.echo(f"turnout: these are for a sandbox on port {port}; start it with: turnout sandbox", err=True)
+            given = "" if port == 8089 else f" --port {port}"
+            note = f"turnout: these are for a sandbox on port {port}; start it with: turnout sandbox{given}"
+            click.echo(note, err=True)
             return
         serve(port, script, token_interval=token_interval)
 

@@ -22,7 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-@click.command()
+class _ServeCommand(click.Command):
+    """Names the option for the address, which similar servers call otherwise."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in ("--port", "--host", "--bind", "-p"):
+                raise
+            raise click.UsageError(
+                f"no option is named {error.option_name}: the address is --listen HOST:PORT, as in "
+                "--listen 127.0.0.1:8080",
+                ctx,
+            ) from None
+
+
+@click.command(cls=_ServeCommand)
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; 127.0.0.1:8080 if the file does not say.")
 @click.option("--sandbox", is_flag=True, help="Answer from a sandbox on this machine, without keys and network.")
 @click.option("--quiet", is_flag=True, help="Write no line for each request.")
@@ -56,14 +72,18 @@ def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, e
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("turnout.serve").setLevel(logging.WARNING if quiet else logging.INFO)
     with one_line(), contextlib.ExitStack() as stack:
+        models: tuple[str, ...] = ()
         if sandbox:
             from turnout_io.sandbox import Sandbox
+            from turnout_sandbox.dialects import PROVIDERS
+
+            models = tuple(f"{name}/{model}" for name, server in PROVIDERS.items() for model in server.models)
 
             environ = stack.enter_context(Sandbox(token_interval=0.02)).environ()
             settings = load_settings(config, dotenv=None, environ=environ)
         else:
             settings = load_settings(config, dotenv=env_file)
-        gateway = build_gateway(settings, listen=listen)
+        gateway = build_gateway(settings, listen=listen, models=models)
         if not _can_answer(settings, gateway.router.statuses()):
             raise Unusable(_NO_PROVIDER)
 
