@@ -432,3 +432,10 @@ def test_which_providers_have_no_embeddings(ask: Ask, provider: str) -> None:
 
 def test_an_embedding_model_does_not_chat(ask: Ask) -> None:
     assert ask("openai", CHAT, chat(model="text-embedding-3-small"))[0] == 403
+
+
+def test_a_chat_model_does_not_embed(ask: Ask) -> None:
+    status, _, data = ask("openai", "/embeddings", {"model": "gpt-4o-mini", "input": "x"})
+    error = json.loads(data)["error"]
+    assert (status, error["type"], error["code"]) == (403, "invalid_request_error", None)
+    assert error["message"] == "You are not allowed to generate embeddings from this model"

@@ -227,7 +227,7 @@ class OpenAIChatServer:
             raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=request.model)
         if "embed" in request.model.lower():
             raise RequestRejected(
-                ErrorKind.PERMISSION, "You are not allowed to sample from this model", model=request.model
+                ErrorKind.INVALID, "You are not allowed to sample from this model", status=403, model=request.model
             )
         formats = self._formats(received, body, request, context)
         if not request.stream:
@@ -283,7 +283,7 @@ class OpenAIChatServer:
             raise RequestRejected(ErrorKind.NO_SUCH_MODEL, model=model)
         if not re.search(r"embed|bge|bce|gte|e5", model.lower()):
             text = "You are not allowed to generate embeddings from this model"
-            raise RequestRejected(ErrorKind.PERMISSION, text, model=model)
+            raise RequestRejected(ErrorKind.INVALID, text, status=403, model=model)
         answer = {**embed(body, self.embeddings), **self._embedding_fields(context)}
         if not context.fault.usage:
             answer.pop("usage")
