@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from turnout_io.conformance import (
     render,
 )
 from turnout_io.conformance.__main__ import SHIPPED, main
+from turnout_io.conformance.checks_tls import _basic, _expect_password
 from turnout_io.conformance.markdown import rules_table, summary_table
 from turnout_io.transports.asyncio import AsyncioTransport
 from turnout_io.transports.requests import Http1Adapter, RequestsTransport
@@ -210,3 +212,27 @@ def test_a_name_without_rules_is_an_error(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["turnout_io.transports.socket:SocketTransport", "-k", "no.such-rule"])
     assert "no rule has no.such-rule in its name" in capsys.readouterr().err
+
+
+def test_an_error_that_most_checks_share_comes_first() -> None:
+    failed = [Result(f"r{n}", "what", Outcome.FAILED, None, f"no attribute 'read' (checks_a.py:{n})") for n in range(3)]
+    other = Result("other", "what", Outcome.FAILED, None, "another one")
+    assert render([*failed, other]).startswith("3 checks failed with the same error: no attribute 'read'\n\nrule ")
+    assert render([failed[0], other]).startswith("rule ")
+
+
+def test_all_skips_what_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "trio", None)
+    monkeypatch.delitem(sys.modules, "turnout_io.transports.trio", raising=False)
+    assert main(["--all", "-k", "connect.refused", "-q"]) == 0
+    told = capsys.readouterr()
+    assert "turnout_io.transports.trio:TrioTransport: skipped: " in told.err
+    assert "AsyncioTransport" in told.out
+
+
+def test_a_wrong_password_for_the_proxy_is_shown_but_a_real_one_is_not() -> None:
+    for pair, shown in (("user:p%40ss%3Aword", "user:p%40ss%3Aword"), ("ada:secret", "another value, ***")):
+        with pytest.raises(AssertionError, match=re.escape(shown)) as caught:
+            _expect_password(_basic(pair))
+        assert "after percent-decoding" in str(caught.value)
+        assert "secret" not in str(caught.value)

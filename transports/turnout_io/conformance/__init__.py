@@ -11,6 +11,7 @@ test framework. The server is there for other uses too: `turnout_io.conformance.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -43,7 +44,7 @@ def render(results: Iterable[Result]) -> str:
     """Return the results as a table: rule, label and, if the rule is not kept, its description and the failure."""
     results = list(results)
     widths = [max(map(len, column)) for column in (("rule", *(result.rule for result in results)), LEGEND)]
-    lines = [f"{'rule'.ljust(widths[0])}  label"]
+    lines = [*_same_error(results), f"{'rule'.ljust(widths[0])}  label"]
     for result in results:
         line = f"{result.rule.ljust(widths[0])}  {result.label.ljust(widths[1])}"
         if result.label != "kept":
@@ -55,3 +56,12 @@ def render(results: Iterable[Result]) -> str:
         *(f"{found[word]:>3} {word.ljust(widths[1])}  {told}" for word, told in LEGEND.items() if found[word]),
     ]
     return "\n".join(lines)
+
+
+def _same_error(results: list[Result]) -> list[str]:
+    """Return one line if most of the failed checks have the same error, wherever it was met."""
+    failures = [re.sub(r" \(\w+\.py:\d+\)$", "", each.detail) for each in results if each.outcome is Outcome.FAILED]
+    for told, count in Counter(failures).most_common(1):
+        if count >= 3 and count * 2 > len(failures):
+            return [f"{count} checks failed with the same error: {told}", ""]
+    return []

@@ -57,6 +57,9 @@ def main(arguments: list[str]) -> int:
         try:
             results = _check(name, runtime, checks, options.limit, progress)
         except _Unusable as error:
+            if options.all and isinstance(error.__cause__, ModuleNotFoundError):
+                print(f"{name}: skipped: {error}\n", file=sys.stderr)
+                continue
             parser.error(f"{name}: {error}")
         found[name.rpartition(":")[2]] = results
         if not options.markdown:
