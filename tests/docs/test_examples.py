@@ -11,10 +11,12 @@ import yaml
 
 from tests.docs.pages import README, ROOT, programs, run
 from turnout.config.settings import Settings
+from turnout.errors import NotFound, RateLimited
 from turnout.providers import CATALOG, ModelRule, OpenAICompat, ProviderSpec
 from turnout.simulation import read_scenario, simulate
 from turnout_io.cli.commands.providers import markdown_matrix
-from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.sandbox import Fault, Sandbox, read_script
+from turnout_io.sync import Router
 
 INSTALLED = ROOT / "transports" / "turnout_io"
 PROVIDER_PAGE = ROOT / "docs" / "extend" / "provider.md"
@@ -86,3 +88,20 @@ def test_configuration_page_is_read() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     settings = Settings.from_mapping(yaml.safe_load(text), {"OPENAI_API_KEY": "k"})
     assert settings.policy().on_interrupt == "restart"
+
+
+def test_the_script_of_the_sandbox_page_is_played(tmp_path: Path) -> None:
+    text = (ROOT / "docs/sandbox.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    file = tmp_path / "faults.yaml"
+    file.write_text(text, "utf-8")
+    script = read_script(file)
+    with Sandbox() as sandbox, Router.from_env(environ=sandbox.environ(), dotenv=None, max_retries=0) as router:
+        for provider, entry in script.items():
+            sandbox.script(provider, *entry.faults, forever=entry.forever)
+            if entry.answer is not None:
+                sandbox.answer(provider, entry.answer)
+        with pytest.raises(NotFound):
+            router.chat("gemini/gemini-2.5-flash", "Hello")
+        with pytest.raises(RateLimited):
+            router.chat("openai/gpt-4o-mini", "Hello")
+        assert router.chat("ollama/tiny", "Hello").text == "Always this."
