@@ -104,3 +104,13 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(ConversationsError, match="has version 9; this release reads version 1"):
         read_turns(path)
+
+
+def test_attachments_are_counted(terminal: Terminal) -> None:
+    file = terminal.folder / "a.txt"
+    file.write_text("one")
+    for files in (("-a", str(file)), ("-a", str(file), "-a", str(file))):
+        assert terminal.check("chat", "What is it?", "-m", "openai/gpt-4o-mini", *files).returncode == 0
+    told = terminal.check("logs").stdout
+    assert "[1 attachment]" in told
+    assert "[2 attachments]" in told
