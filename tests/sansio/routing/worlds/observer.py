@@ -53,6 +53,7 @@ class Try:
     provider: str
     opened: float
     dropped: bool = False
+    late_read_at: float | None = None
     script: Script | None = None
 
 
@@ -86,9 +87,14 @@ class Observer:
                 assert not mine.dropped, "nothing is dropped twice"
                 mine.dropped = True
             case Read(attempt, until, idle):
-                assert not self._of(call, attempt).dropped, "nothing is read that was dropped"
-                assert until > now, "no read is over before it began"
-                assert idle > 0
+                mine = self._of(call, attempt)
+                assert not mine.dropped, "nothing is read that was dropped"
+                if until > now:
+                    assert idle > 0
+                else:  # what has arrived already, before silence is declared
+                    assert idle == 0, "no read is over before it began"
+                    assert mine.late_read_at != now, "what has arrived is read once"
+                    mine.late_read_at = now
             case Sleep(until):
                 assert until > now, "no wait is over before it began"
                 assert until <= self._deadline(call) + 1e-6, "no wait is longer than the deadline"
