@@ -101,6 +101,9 @@ def check(call: ast.Call) -> None:
     given = {each.arg: each.value for each in call.keywords if each.arg is not None}
     free = next((each for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), None)
     known = set(signature.parameters)
+    initialiser = getattr(function, "__init__", None)
+    if inspect.isfunction(initialiser):  # of a class, where some Pythons show `__new__` in its place
+        known |= set(inspect.signature(initialiser).parameters)
     if free is not None:
         known |= keywords.MODEL | keywords.REQUEST | set(keywords.CALL)
         known |= {field.name for field in attrs.fields(Policy)} | {"base_url", "headers"}
