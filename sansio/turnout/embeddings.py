@@ -137,6 +137,13 @@ class Vectors(Sequence[FloatView]):
     def __reduce__(self) -> tuple[Any, ...]:
         return (Vectors, (self._floats, self.dimensions))
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout.inputs.habits import missing_attribute
+
+            raise missing_attribute(self, name)
+
     def __repr__(self) -> str:
         return f"<Vectors {len(self)} × {self.dimensions}>"
 
@@ -189,6 +196,8 @@ class EmbeddingRequest:
 @attrs.frozen(kw_only=True)
 class EmbeddingResponse(Plain):
     """One vector for each text, in order."""
+
+    _items = ": the vectors are response.vectors"
 
     vectors: Vectors
     model: ModelConfig

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
+from turnout._utils.names import must_be_called
 from turnout._utils.serialization import Plain
 from turnout.messages import Audio, Image, Message, Refusal, ToolCall
 from turnout.types.models import ModelConfig
@@ -212,6 +213,7 @@ class ChatResponse(Plain):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         return self.message.tool_calls
 
+    @must_be_called("reply.parsed(City)")
     def parsed(self, kind: type[T] = _NO_KIND) -> T:
         """Return the text of the answer, which is JSON, as a value of this class (see `ResponseFormat.of`).
 

@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
-__all__ = ["Elsewhere", "NameTable", "account_of", "did_you_mean", "matches", "vendor_of"]
+__all__ = [
+    "PROVIDER_NAMES",
+    "Elsewhere",
+    "NameTable",
+    "account_of",
+    "did_you_mean",
+    "matches",
+    "must_be_called",
+    "nearest",
+    "vendor_of",
+]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+# The names that vendors and other libraries give to providers of the catalog.
+PROVIDER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("google", "google_genai", "google-genai", "google-gla", "google-vertex", "googleai"), "gemini"),
+    **dict.fromkeys(("vertex", "vertex_ai", "vertexai", "google-ai-studio"), "gemini"),
+    **dict.fromkeys(("gpt", "chatgpt", "openai_chat", "openai-chat", "openai-responses"), "openai"),
+    **dict.fromkeys(("custom_openai", "openai_like", "openai-like", "custom"), "openai-compatible"),
+    "claude": "anthropic",
+    **dict.fromkeys(("azure_ai", "azure-openai", "azure_openai", "azureopenai"), "azure"),
+    **dict.fromkeys(("aws", "amazon", "amazon-bedrock", "bedrock_converse"), "bedrock"),
+    **dict.fromkeys(("grok", "x-ai", "x.ai"), "xai"),
+    **dict.fromkeys(("zhipu", "zhipuai", "bigmodel", "glm", "chatglm"), "glm4"),
+    **dict.fromkeys(("z-ai", "z.ai"), "zai"),
+    **dict.fromkeys(("kimi", "moonshotai"), "moonshot"),
+    **dict.fromkeys(("qwen", "alibaba", "tongyi"), "dashscope"),
+    **dict.fromkeys(("pplx", "sonar"), "perplexity"),
+    **dict.fromkeys(("hf", "hugging_face"), "huggingface"),
+    **dict.fromkeys(("nvidia_nim", "nim"), "nvidia"),
+    **dict.fromkeys(("llamacpp", "llama_cpp", "llamafile"), "llama-cpp"),
+    **dict.fromkeys(("lmstudio", "lm_studio"), "lm-studio"),
+    "hosted_vllm": "vllm",
+    **dict.fromkeys(("copilot", "github_copilot", "github-copilot"), "github"),
+}
 
 # Between the name of a provider and the name of one of its keys: `openai#2`.
 ACCOUNT_MARK = "#"
@@ -26,6 +61,56 @@ class Elsewhere:
 
     def __get__(self, instance: object, owner: type) -> object:
         raise AttributeError(f"{owner.__name__} has no {self._name!r}: {self._advice}")
+
+
+def must_be_called(call: str) -> Callable[[F], F]:
+    """Return a decorator of a method that other libraries have as an attribute.
+
+    If the method itself is used as its result, for example `reply.parsed.name`, the error names the call.
+
+    Args:
+        call: How the method is called, such as `reply.parsed(City)`.
+    """
+
+    def decorate(method: F) -> F:
+        marked: Any = _MustBeCalled(method, call)
+        return marked  # type: ignore[no-any-return]  # for type checkers it is the method
+
+    return decorate
+
+
+class _MustBeCalled:
+    def __init__(self, method: Callable[..., Any], call: str) -> None:
+        self._method = method
+        self._call = call
+
+    def __get__(self, instance: object, owner: type) -> object:
+        return self._method if instance is None else _BoundMethod(self._method, instance, self._call)
+
+
+class _BoundMethod:
+    """A method of one object. Its attributes and items are those of its result, so they are refused with the call."""
+
+    def __init__(self, method: Callable[..., Any], instance: object, call: str) -> None:
+        functools.update_wrapper(self, method)
+        self._method = method
+        self._instance = instance
+        self._call = call
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return self._method(self._instance, *args, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)  # a protocol of Python or of another library, which asks whether it is there
+        # Do not pass `name`: Python would then add another suggestion.
+        raise AttributeError(f"{self.__dict__['__name__']} is a method: write {self._call}.{name}")
+
+    def __getitem__(self, item: object) -> Any:
+        raise TypeError(f"{self.__dict__['__name__']} is a method: write {self._call}[{item!r}]")
+
+    def __repr__(self) -> str:
+        return f"<method {self.__dict__['__qualname__']}: write {self._call}>"
 
 
 class NameTable(dict[str, T]):
@@ -76,8 +161,20 @@ def vendor_of(name: str) -> str:
     return name if slash < mark else name[:mark] + name[slash:]
 
 
+def nearest(name: str, known: Iterable[str], most: int, similarity: float = 0.6) -> list[str]:
+    """Return the known names that were probably meant, the most likely one first.
+
+    A name that a vendor or another library gives to a provider means that provider, if it is known: `google/…`.
+    """
+    names = list(known)
+    meant = PROVIDER_NAMES.get(name.lower())
+    if meant in names:
+        return [meant]
+    return difflib.get_close_matches(name, names, most, similarity)
+
+
 def did_you_mean(name: str, known: Iterable[str], similarity: float = 0.6) -> str:
     """Return the end of an error message about an unknown name: the nearest known name, or all of them."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, 1, similarity)
+    near = nearest(name, names, 1, similarity)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names) or 'none'}"

@@ -17,6 +17,8 @@ class Plain:
 
     __slots__ = ()
 
+    _items = ""  # where the items are that a caller may look for in this value
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON. Fields that are not set are left out; bytes become base64."""
         plain: dict[str, Any] = {}
@@ -37,7 +39,7 @@ class Plain:
     def __getitem__(self, name: object) -> Any:
         if not isinstance(name, str):
             fields = ", ".join(self._plain_names()[:3])
-            raise TypeError(f"{type(self).__name__} has fields such as {fields}, and no item {name!r}")
+            raise TypeError(f"{type(self).__name__} has fields such as {fields}, and no item {name!r}{self._items}")
         try:
             return self.to_dict()[name]
         except KeyError:

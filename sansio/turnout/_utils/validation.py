@@ -165,20 +165,23 @@ def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return validate
 
 
-def deep_copy(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a deep copy of a mapping, so that later changes by the caller do not change the request."""
+def deep_copy(value: Mapping[str, Any] | None, demand: str = "expected a mapping") -> dict[str, Any]:
+    """Return a deep copy of a mapping, so that later changes by the caller do not change the request.
+
+    Args:
+        value: The mapping, or None for an empty one.
+        demand: The beginning of the error for a value that is no mapping.
+    """
     if not value and (value is None or type(value) is dict):
         return {}
     if not isinstance(value, Mapping):
-        raise TypeError(f"expected a mapping, not {_kind(value)}")
+        raise TypeError(f"{demand}, not {_kind(value)}")
     return copy.deepcopy(dict(value))
 
 
 def labels(value: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a deep copy of a request's metadata."""
-    if value and not isinstance(value, Mapping):
-        raise TypeError(f"metadata must be a mapping such as {{'user': 'u1'}}, not {_kind(value)}")
-    return deep_copy(value)
+    return deep_copy(value, "metadata must be a mapping such as {'user': 'u1'}")
 
 
 def json_values(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

@@ -70,6 +70,18 @@ _EMBEDDING = {
     "data": "the vectors are response.vectors",
     "embeddings": "the vectors are response.vectors",
     "embedding": "the first vector is response.vectors[0]",
+    "vector": "the first vector is response.vectors[0]",
+}
+_LISTS = "write vectors.tolist(): lists of numbers; of one vector, vectors[0].tolist()"
+_ARRAY = "write numpy.asarray(vectors), which copies nothing"
+_VECTORS = {
+    **dict.fromkeys(("to_list", "values", "to_dict", "aslist"), _LISTS),
+    **dict.fromkeys(("numpy", "to_numpy", "T", "dtype", "astype", "dot", "mean"), _ARRAY),
+    "shape": "it is (len(vectors), vectors.dimensions)",
+    "ndim": _ARRAY,
+    "dimension": "it is vectors.dimensions",
+    "embedding": "write vectors[0], or vectors[0].tolist() for a list of numbers",
+    "embeddings": "they are the items: vectors[0], or vectors.tolist() for lists of numbers",
 }
 _RERANK = {
     "results": "the documents, the most relevant first, are response.documents",
@@ -135,6 +147,7 @@ _HABITS: Mapping[str, Mapping[str, str]] = {
     "ChatResponse": _ANSWER,
     "Usage": _USAGE,
     "EmbeddingResponse": _EMBEDDING,
+    "Vectors": _VECTORS,
     "RerankResponse": _RERANK,
     "ChatStream": _STREAM,
     "AsyncChatStream": _STREAM,

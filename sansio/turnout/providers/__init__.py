@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from turnout._utils.names import account_of
+from turnout._utils.names import account_of, did_you_mean
 from turnout.providers.auth import KeySource
 from turnout.providers.catalog.known import CATALOG
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec, ReasoningReplay
@@ -103,7 +103,7 @@ def create(
     headers = dict(checked_header(*field) for field in headers.items())
     if isinstance(entry, str):
         if entry not in CATALOG:
-            raise ValueError(f"no provider named {entry!r} is in the catalog; it has {', '.join(CATALOG)}")
+            raise ValueError(f"no provider named {entry!r} is in the catalog{did_you_mean(entry, CATALOG)}")
         entry = CATALOG[entry]
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")

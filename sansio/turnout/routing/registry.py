@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
-from turnout._utils.names import NameTable, did_you_mean, matches, vendor_of
+from turnout._utils.names import NameTable, did_you_mean, matches, nearest, vendor_of
 from turnout.errors import (
     CapabilityUnsupported,
     MissingCredentials,
@@ -308,7 +307,7 @@ class Registry:
         if not known:
             advice = "write Router.from_env(), or Router([turnout.providers.create('openai', …)])"
             return f"{text}, which has none: {advice}"
-        near = difflib.get_close_matches(model.provider, known, 3)
+        near = nearest(model.provider, known, 3)
         meant = f"; did you mean {near[0]}/{model.model_id}?" if near else ""
         return f"{text} (it has: {_listed(known, near)}){meant}"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.names import must_be_called
 from turnout._utils.serialization import Plain
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
@@ -86,6 +87,7 @@ class ToolRun(Plain):
         """The usage of all rounds together."""
         return sum_usage([each.response.usage for each in self.rounds])
 
+    @must_be_called("reply.parsed(City)")
     def parsed(self, kind: type[Any]) -> Any:
         """Return the last answer as a value of this class. See `ChatResponse.parsed`."""
         return self.response.parsed(kind)

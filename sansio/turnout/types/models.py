@@ -17,7 +17,6 @@ from turnout._utils.validation import (
     json_values,
     non_empty,
     number,
-    one_of_or_none,
     where,
 )
 from turnout.types.extras import merge_extra
@@ -54,6 +53,18 @@ def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> 
     if "/" in value:
         raise ValueError(
             f"{where(instance, attribute)} must not hold '/', as {value!r} does: write ModelConfig.parse({value!r})"
+        )
+
+
+def _extra(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    return deep_copy(value, "ModelConfig.extra must be a mapping such as {'service_tier': 'flex'}")
+
+
+def _effort(instance: object, attribute: attrs.Attribute[str | None], value: object) -> None:
+    if value is not None and value not in _EFFORTS:
+        raise ValueError(
+            f"{where(instance, attribute)} must be one of {', '.join(_EFFORTS)}; a model knows some of them or none, "
+            f"and no model knows {value!r}"
         )
 
 
@@ -104,12 +115,9 @@ class ModelConfig(_Kept):
     presence_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
     frequency_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
     logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
-    reasoning_effort: str | None = attrs.field(default=None, kw_only=True, validator=one_of_or_none(*_EFFORTS))
+    reasoning_effort: str | None = attrs.field(default=None, kw_only=True, validator=_effort)
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
-    # Not in the hash, because a mapping has none, and a model must be usable as a key.
-    extra: Mapping[str, Any] = attrs.field(
-        factory=dict, converter=deep_copy, validator=json_values, kw_only=True, hash=False
-    )
+    extra: Mapping[str, Any] = attrs.field(factory=dict, converter=_extra, validator=json_values, kw_only=True)
 
     @classmethod
     def parse(cls, text: str, **settings: Any) -> ModelConfig:
@@ -139,6 +147,17 @@ class ModelConfig(_Kept):
             settings["extra"] = merge_extra(model.extra, self.extra)
         return attrs.evolve(model, **settings)
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether the settings are equal too; with a text, whether it is the name: `openai/gpt-4o-mini`."""
+        if isinstance(other, str):
+            return str(self) == other
+        if not isinstance(other, ModelConfig):
+            return NotImplemented
+        return _fields(self) == _fields(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
     def __str__(self) -> str:
         try:
             return self._name
@@ -148,6 +167,7 @@ class ModelConfig(_Kept):
             return name
 
 
+_fields = operator.attrgetter(*(field.name for field in attrs.fields(ModelConfig)))
 _kept_name = operator.attrgetter("_name")
 
 

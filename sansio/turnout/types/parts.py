@@ -41,9 +41,13 @@ __all__ = [
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:").match
 
 
+def _extra(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    return deep_copy(value, "extra must be a mapping such as {'anthropic': {…}}")
+
+
 def extra_fields() -> Any:
     """Return the field `extra` of a class of the vocabulary."""
-    return attrs.field(factory=dict, converter=deep_copy, validator=json_values, kw_only=True)
+    return attrs.field(factory=dict, converter=_extra, validator=json_values, kw_only=True)
 
 
 def _media(instance: Image | Audio | File) -> None:

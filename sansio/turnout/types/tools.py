@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._utils.names import Elsewhere
-from turnout._utils.validation import deep_copy, json_values, non_empty, string, where
+from turnout._utils.names import Elsewhere, must_be_called
+from turnout._utils.validation import deep_copy, json_values, non_empty, where
 from turnout.types.parts import extra_fields
 
 __all__ = ["Tool", "ToolCall", "ToolChoice"]
+
+
+def _json_text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{where(instance, attribute)} must be JSON text, not {type(value).__name__}: write json.dumps(…)"
+        )
 
 
 @attrs.frozen
@@ -30,10 +37,11 @@ class ToolCall:
 
     id: str = attrs.field(validator=non_empty)
     name: str = attrs.field(validator=non_empty)
-    arguments: str = attrs.field(default="{}", validator=string)
+    arguments: str = attrs.field(default="{}", validator=_json_text)
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
     extra: Mapping[str, Any] = extra_fields()
 
+    @must_be_called("call.parsed()")
     def parsed(self) -> Any:
         """Return the arguments as Python values.
 
@@ -81,6 +89,16 @@ def _object_schema(instance: object, attribute: attrs.Attribute[Any], value: Map
     json_values(instance, attribute, value)
 
 
+def _description(instance: Tool, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str):
+        schema = f": write Tool({instance.name!r}, parameters={{…}})" if isinstance(value, Mapping) else ""
+        raise TypeError(f"{where(instance, attribute)} must be a str, not {type(value).__name__}{schema}")
+
+
+def _schema(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    return deep_copy(value, "Tool.parameters must be a JSON Schema")
+
+
 @attrs.frozen
 class Tool:
     """A function that the model can call, or a tool that runs at a provider.
@@ -97,8 +115,8 @@ class Tool:
     """
 
     name: str = attrs.field(validator=[_tool_name, non_empty])
-    description: str = attrs.field(default="", validator=string)
-    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=deep_copy, validator=_object_schema)
+    description: str = attrs.field(default="", validator=_description)
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=_schema, validator=_object_schema)
     strict: bool | None = attrs.field(default=None, kw_only=True)
     extra: Mapping[str, Any] = extra_fields()
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import attrs
 import click
 
+from turnout._utils.names import did_you_mean
 from turnout.chat import Capability, ProviderStatus
 from turnout.config.settings import ProviderSettings
 from turnout.errors import AuthenticationFailed, ConnectFailed, PermissionDenied, TurnoutError
@@ -150,7 +151,7 @@ def _chosen(session: Session, names: Sequence[str]) -> list[ProviderStatus]:
     statuses = {status.provider: status for status in session.router.statuses()}
     unknown = [name for name in names if name not in statuses]
     if unknown:
-        raise click.UsageError(f"there is no provider {unknown[0]!r}; turnout providers lists all")
+        raise click.UsageError(f"there is no provider {unknown[0]!r}{did_you_mean(unknown[0], statuses)}")
     if names:
         return [statuses[name] for name in names]
     return [status for status in statuses.values() if status.status != "not-configured"]
