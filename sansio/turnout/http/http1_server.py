@@ -138,7 +138,7 @@ class RequestReader:
     _raw_head: bytearray = attrs.field(factory=bytearray, init=False)
     _h11: h11.Connection | None = attrs.field(default=None, init=False)
     _body: LengthBody | ChunkedBody | None = attrs.field(default=None, init=False)
-    _pieces: list[bytes] = attrs.field(factory=list, init=False)
+    _received: bytes | bytearray = attrs.field(default=b"", init=False)  # of the body; most arrive in one read
     _size: int = attrs.field(default=0, init=False)
     _skipped: int = attrs.field(default=0, init=False)  # bytes of empty lines before this head
 
@@ -146,6 +146,11 @@ class RequestReader:
     def buffered(self) -> int:
         """The number of bytes of later requests that are held."""
         return len(self._pending)
+
+    @property
+    def body_size(self) -> int:
+        """The number of bytes of the present body that have arrived."""
+        return self._size
 
     @property
     def idle(self) -> bool:
@@ -292,7 +297,13 @@ class RequestReader:
                 raise MalformedRequest(f"the body cannot be read: {body.failure.message}")
             if self._size > self.max_body:
                 raise MalformedRequest(f"the body has more than {self.max_body} bytes", status=413)
-            self._pieces.append(piece)
+            if not self._received:
+                self._received = piece
+            else:
+                # One buffer that grows: many short reads need no object each.
+                if isinstance(self._received, bytes):
+                    self._received = bytearray(self._received)
+                self._received += piece
             if isinstance(body, ChunkedBody):
                 self._pending = body.rest
         else:
@@ -301,8 +312,8 @@ class RequestReader:
             return None
         head, self.head = self.head, None
         assert head is not None
-        request = ServedRequest(head, b"".join(self._pieces))
-        self._body, self._pieces, self._size = None, [], 0
+        request = ServedRequest(head, bytes(self._received))
+        self._body, self._received, self._size = None, b"", 0
         return request
 
 

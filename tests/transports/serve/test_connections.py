@@ -79,6 +79,108 @@ async def test_an_interim_response_lets_the_body_come() -> None:
         assert (await client.read()).status == 200
 
 
+# -- the bodies of all clients ---------------------------------------------------------------------------------------
+
+SMALL = {"maxBody": "8KB", "maxBodies": "10KB"}
+PATHS = [("/v1/chat/completions", 503), ("/v1/messages", 529)]
+
+
+def part_of_a_body(path: str, declared: int, size: int, headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {declared}\r\n{headers}\r\n"
+    return head.encode() + b"x" * size
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS)
+@in_memory
+async def test_bodies_together_have_a_bound(path: str, status: int) -> None:
+    async with world(SMALL) as w:
+        first, second = w.client(), w.client()
+        await first.stream.send_all(part_of_a_body("/v1/chat/completions", 8000, 7000))
+        await trio.testing.wait_all_tasks_blocked()
+        await second.stream.send_all(part_of_a_body(path, 8000, 0))
+        reply = await second.read()
+        assert reply.status == status
+        assert reply.headers["retry-after"] == "1"
+        assert "x-should-retry" not in reply.headers
+        assert reply.headers["connection"] == "close"
+        assert "serve.maxBodies" in reply.json["error"]["message"]
+        # Requests without a body need no room.
+        assert (await w.client().ask("GET", "/health")).status == 200
+        await first.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert w.gateway._bodies.held == 0
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS)
+@in_memory
+async def test_bodies_whose_length_is_not_declared_have_the_same_bound(path: str, status: int) -> None:
+    async with world(SMALL) as w:
+        clients = [w.client() for _ in range(3)]
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        for client in clients:
+            await client.stream.send_all(head + b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            await trio.testing.wait_all_tasks_blocked()
+        assert (await clients[2].read()).status == status
+        assert w.gateway._bodies.held == 8192
+
+
+@in_memory
+async def test_a_declared_length_takes_no_room() -> None:
+    async with world(SMALL) as w:
+        for _ in range(5):
+            await w.client().stream.send_all(part_of_a_body("/v1/messages", 8000, 10))
+        await trio.testing.wait_all_tasks_blocked()
+        w.upstream.add(document())
+        assert (await w.client().chat()).status == 200
+
+
+@in_memory
+async def test_a_body_keeps_its_room_until_its_response_has_ended() -> None:
+    async with world(SMALL) as w:
+        w.upstream.add(Answer([document()], delay=5.0), *[document()] * 4)
+        client = w.client()
+        long = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "x" * 7000}]}
+        await client.send("POST", "/v1/chat/completions", long)
+        await trio.testing.wait_all_tasks_blocked()
+        assert w.gateway._bodies.held > 7000
+        assert (await w.client().ask("POST", "/v1/chat/completions", long)).status == 503
+        assert (await client.read()).status == 200
+        assert w.gateway._bodies.held == 0
+        for _ in range(4):
+            assert (await client.ask("POST", "/v1/chat/completions", long)).status == 200
+
+
+@in_memory
+async def test_a_body_that_arrives_too_slowly_ends() -> None:
+    """Each read is in time, but the whole body would take hours."""
+    async with world() as w:
+        client = w.client()
+        started = trio.current_time()
+        await client.stream.send_all(part_of_a_body("/v1/messages", 1000, 1))
+        async with trio.open_nursery() as nursery:
+
+            async def drip() -> None:
+                while True:
+                    await trio.sleep(50)
+                    await client.stream.send_all(b"x")
+
+            nursery.start_soon(drip)
+            assert (await client.read()).status == 408
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - started == pytest.approx(600, abs=2)
+
+
+@in_memory
+async def test_a_client_without_a_key_cannot_fill_the_memory() -> None:
+    """It sends a long body, and never reads its rejection."""
+    async with world({"keys": [{"name": "a", "key": "k"}]}) as w:
+        client = w.slow_client()
+        with trio.move_on_after(30):
+            await client.stream.send_all(part_of_a_body("/v1/messages", 30_000_000, 20_000_000))
+        (connection,) = w.gateway._connections
+        assert connection._reader.buffered < 200_000
+
+
 # -- browsers --------------------------------------------------------------------------------------------------------
 
 

@@ -173,6 +173,53 @@ async def test_calls_of_all_clients_at_the_same_time() -> None:
         assert w.gateway.state.in_flight == 0
 
 
+@pytest.mark.parametrize(("limit", "bound", "status"), [("requestsPerMinute", 2, 429), ("maxConcurrency", 1, 429)])
+@in_memory
+async def test_a_count_of_tokens_is_a_request(limit: str, bound: int, status: int) -> None:
+    """It is one to the provider, too."""
+    settings = with_key(**{limit: bound})
+    settings["aliases"]["claude"] = ["anthropic/claude-sonnet-4-5"]
+    async with world(settings) as w:
+        count = json.dumps({"input_tokens": 42}).encode()
+        w.upstream.add(count, Answer([count], delay=2.0))
+        body = {"model": "claude", "messages": HELLO}
+        path = "/v1/messages/count_tokens"
+        assert (await w.client().ask("POST", path, body, AUTHORIZED)).json == {"input_tokens": 42}
+        running = w.client()
+        await running.send("POST", path, body, AUTHORIZED)
+        await trio.testing.wait_all_tasks_blocked()
+        reply = await w.client().ask("POST", path, body, AUTHORIZED)
+        assert reply.status == status
+        assert reply.json["error"]["type"] == "rate_limit_error"
+        assert reply.headers["retry-after"]
+        assert (await running.read()).status == 200
+        assert w.gateway.state.in_flight == 0
+
+
+@in_memory
+async def test_a_count_of_tokens_uses_no_tokens_and_no_money() -> None:
+    settings = with_key(tokensPerMinute=10, budget={"amount": 30})
+    settings["aliases"]["claude"] = ["anthropic/claude-sonnet-4-5"]
+    async with world(settings) as w:
+        w.upstream.add(*[json.dumps({"input_tokens": 5000}).encode()] * 3)
+        body = {"model": "claude", "messages": [{"role": "user", "content": "word " * 500}]}
+        for _ in range(3):
+            reply = await w.client().ask("POST", "/v1/messages/count_tokens", body, AUTHORIZED)
+            assert reply.json == {"input_tokens": 5000}
+            assert reply.headers["x-ratelimit-remaining-tokens"] == "10"
+
+
+@in_memory
+async def test_counts_of_tokens_have_the_bound_of_all_clients() -> None:
+    async with world({"maxInFlight": 1}) as w:
+        w.upstream.add(Answer([document()], delay=5.0))
+        first = w.client()
+        await first.send("POST", "/v1/chat/completions", {"model": "openai/gpt-4o", "messages": HELLO})
+        await trio.testing.wait_all_tasks_blocked()
+        body = {"model": "anthropic/claude-sonnet-4-5", "messages": HELLO}
+        assert (await w.client().ask("POST", "/v1/messages/count_tokens", body)).status == 529
+
+
 PRICES = {"openai/gpt-4o-mini": Price(prompt=1e6, completion=1e6)}  # one unit of money a token
 
 

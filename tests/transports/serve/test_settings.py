@@ -45,6 +45,7 @@ def test_every_setting() -> None:
             "headAfter": "10s",
             "grace": 5,
             "maxBody": "1MB",
+            "maxBodies": "64MB",
             "maxTimeout": "5m",
             "maxConnections": 10,
             "maxInFlight": 4,
@@ -73,6 +74,7 @@ def test_every_setting() -> None:
     assert (settings.head_after, settings.grace, settings.max_body, settings.max_timeout) == (10, 5, 2**20, 300)
     assert settings.metrics == Address("127.0.0.1", 9100)
     assert settings.idle_timeout == 75
+    assert settings.max_bodies == 64 * 2**20
     assert not settings.ignore_unknown
 
 
@@ -110,6 +112,14 @@ def test_every_setting() -> None:
         ({"keys": [{"name": "a", "key": "x", "priority": "urgent"}]}, "serve.keys[0].priority: priority must be"),
         ({"keys": [{"name": "a", "key": "x", "priority": -1}]}, "serve.keys[0].priority: priority must be"),
         ({"tlsKey": "key.pem"}, "serve.tlsCertificate"),
+        ({"headAfter": 0}, "serve.headAfter: must be more than 0, not 0"),
+        ({"idleTimeout": float("nan")}, "serve.idleTimeout: must be more than 0"),
+        ({"writeTimeout": float("inf")}, "serve.writeTimeout: must be more than 0"),
+        ({"grace": -1}, "serve.grace: must be 0 or more, not -1"),
+        ({"maxConnections": 0}, "serve.maxConnections: must be more than 0, not 0"),
+        ({"maxInFlight": -2}, "serve.maxInFlight: must be more than 0, not -2"),
+        ({"maxBody": 0}, "serve.maxBody: must be more than 0, not 0"),
+        ({"maxBodies": "1MB"}, "serve.maxBodies: must be at least serve.maxBody"),
     ],
 )
 def test_what_cannot_be_used_is_named(section: Any, named: str) -> None:

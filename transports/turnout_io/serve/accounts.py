@@ -66,20 +66,27 @@ class Accounts:
     budget_file: BudgetFile | None = None
     store: StoreAccess | None = None
 
-    async def admit(self, client: Client, request: ChatRequest | EmbeddingRequest) -> Admission:
+    async def admit(self, client: Client, request: ChatRequest | EmbeddingRequest | None) -> Admission:
         """Count a call against the limits and the budget of its key. Shared ones may have to wait for the store.
+
+        Args:
+            client: The key.
+            request: The call; None for one that uses no tokens and costs nothing.
 
         Raises:
             RequestRejected: A limit or the budget is reached.
         """
         if client.settings is None:
             return client.admit(0, 0.0, 0.0, 0.0)
-        if isinstance(request, ChatRequest):
+        if request is None:
+            prompt, completion = 0, 0
+        elif isinstance(request, ChatRequest):
             prompt, completion = prompt_tokens(request), completion_tokens(request.model)
         else:
             prompt, completion = embedding_tokens(request.input), 0
-        models = (request.model, *request.fallbacks)
-        cost = self._at_most(models, prompt, completion) if client.account is not None else 0.0
+        cost = 0.0
+        if client.account is not None and request is not None:
+            cost = self._at_most((request.model, *request.fallbacks), prompt, completion)
         tokens = prompt + completion
         if self.store is None:
             return client.admit(tokens, cost, trio.current_time(), time.time())

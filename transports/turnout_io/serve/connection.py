@@ -28,6 +28,7 @@ from turnout.http.http1_server import (
     chunk,
     response_head,
 )
+from turnout_io.serve.body_memory import BodyMemory
 
 __all__ = ["Connection", "ConnectionLimits", "Responder", "StopReason"]
 
@@ -55,6 +56,7 @@ class ConnectionLimits:
         max_body: Bytes of a request's body.
         head_timeout: Seconds from the first byte of a request to the end of its head.
         body_timeout: Seconds between two reads of a body.
+        request_timeout: Seconds from the end of a head to the end of its body.
         idle_timeout: Seconds between two requests.
         write_timeout: Seconds that one write can take.
     """
@@ -62,6 +64,7 @@ class ConnectionLimits:
     max_body: int = 32 * 1024 * 1024
     head_timeout: float = 30.0
     body_timeout: float = 60.0
+    request_timeout: float = 600.0
     idle_timeout: float = 75.0
     write_timeout: float = 60.0
 
@@ -184,6 +187,7 @@ class Connection:
         malformed: Answers bytes that are no valid request.
         early: Checks the head of a request before its body has arrived. It returns True if it has answered.
         date: Returns the value of the header Date.
+        memory: Bounds the bodies of all connections together.
         keep_alive: False if the connection ends after the response that is next.
     """
 
@@ -193,6 +197,7 @@ class Connection:
     malformed: MalformedHandler
     early: EarlyHandler
     date: Callable[[], str]
+    memory: BodyMemory
     keep_alive: bool = attrs.field(default=True, init=False)
     responder: Responder | None = attrs.field(default=None, init=False)
     _reader: RequestReader = attrs.field(init=False)
@@ -202,6 +207,7 @@ class Connection:
     _descriptor: int = attrs.field(default=-1, init=False)  # of a socket that can be written without trio
     _discard: bool = attrs.field(default=False, init=False)
     _waiting_scope: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _held: int = attrs.field(default=0, init=False)  # bytes of the present body that `memory` counts
 
     def __attrs_post_init__(self) -> None:
         self._reader = RequestReader(max_body=self.limits.max_body)
@@ -218,6 +224,7 @@ class Connection:
                     await self._linger()
                 nursery.cancel_scope.cancel()
         finally:
+            self._hold(0)
             await trio.aclose_forcefully(self.stream)
 
     async def _linger(self) -> None:
@@ -279,7 +286,8 @@ class Connection:
                 continue
             reader.receive_data(bytes(data))
             self._arrived.set()
-            if self.responder is not None and reader.buffered > _MAX_AHEAD:
+            # `_next_request` takes all bytes of a body. Whatever it waits for, a client cannot fill the memory then.
+            if reader.buffered > _MAX_AHEAD:
                 self._room = trio.Event()
                 await self._room.wait()
 
@@ -295,6 +303,7 @@ class Connection:
                 return
             self.keep_alive = self.keep_alive and request.head.keep_alive
             await self._answer(request.head, functools.partial(self.handler, request))
+            self._hold(0)
             if self._ended:
                 return
 
@@ -306,7 +315,6 @@ class Connection:
             await handle(responder)
         finally:
             self.responder = None
-            self._room.set()
         if responder.stop_reason is not None:
             self.keep_alive = False
 
@@ -314,10 +322,12 @@ class Connection:
         """Return the next request, None if there will be none."""
         limits, reader = self.limits, self._reader
         checked = False
-        head_deadline = math.inf
+        head_deadline = body_deadline = math.inf
         while True:
             self._arrived = trio.Event()
             request = reader.next_request()
+            self._room.set()
+            self._hold(len(request.body) if request is not None else reader.body_size)
             if request is not None:
                 return request
             if self._ended:
@@ -328,9 +338,11 @@ class Connection:
                     checked = True
                     if await self._check(reader.head):
                         return None
-                    if reader.head.expects_continue:
-                        await self.stream.send_all(CONTINUE)
-                deadline, late = now + limits.body_timeout, "the body of the request did not arrive in time"
+                    if reader.head.expects_continue and not await self._send_continue():
+                        return None
+                    body_deadline = now + limits.request_timeout
+                deadline = min(now + limits.body_timeout, body_deadline)
+                late = "the body of the request did not arrive in time"
             elif reader.idle:
                 deadline, late = now + limits.idle_timeout, ""
             else:
@@ -347,6 +359,28 @@ class Connection:
                 if not late:
                     return None
                 raise MalformedRequest(late, status=408)
+
+    async def _send_continue(self) -> bool:
+        """Let the body come, and return False if the client has left or does not read."""
+        with trio.move_on_after(self.limits.write_timeout):
+            try:
+                await self.stream.send_all(CONTINUE)
+                return True
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+        return False
+
+    def _hold(self, size: int) -> None:
+        """Count the bytes of the present body.
+
+        Raises:
+            MalformedRequest: All clients together hold too many bytes.
+        """
+        memory, grown = self.memory, size - self._held
+        if grown > 0 and not memory.has_room(grown):
+            raise MalformedRequest("the gateway has no room for this request", status=503)
+        memory.held += grown
+        self._held = size
 
     async def _check(self, head: RequestHead) -> bool:
         """Answer early, and return True if the request must not be read on."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
 import attrs
 
 from turnout._utils.names import vendor_of
-from turnout.chat import ModelConfig
+from turnout.chat import ChatRequest, ModelConfig
+from turnout.embeddings import EmbeddingRequest
 from turnout.errors import TurnoutError
 from turnout.routing.policy.estimate import prompt_tokens
 from turnout.serving import (
@@ -38,7 +40,7 @@ from turnout_io.serve.served_call import MESSAGES, ServedCall
 from turnout_io.serve.settings import GatewaySettings
 from turnout_io.trio import Router
 
-__all__ = ["Endpoints", "GatewayState", "canonical_path"]
+__all__ = ["Endpoints", "GatewayState", "canonical_path", "no_capacity"]
 
 # Seconds for the exact count of a prompt's tokens, before an estimate is good enough.
 _COUNT_TIMEOUT: Final = 5.0
@@ -82,7 +84,8 @@ def _missing(message: str, status: int = 404) -> RequestRejected:
     )
 
 
-def _no_capacity(message: str) -> RequestRejected:
+def no_capacity(message: str) -> RequestRejected:
+    """Return the error of a request that the gateway cannot take now, but soon."""
     return RequestRejected(
         ServedError(
             status=503,
@@ -180,41 +183,40 @@ class Endpoints:
 
     def _begin(self) -> None:
         if self.state.stopping:
-            raise _no_capacity("this gateway stops; try again")
+            raise no_capacity("this gateway stops; try again")
         bound = self.settings.max_in_flight
         if bound is not None and self.state.in_flight >= bound:
-            raise _no_capacity("this gateway is at its limit of calls; try again later")
+            raise no_capacity("this gateway is at its limit of calls; try again later")
         self.state.in_flight += 1
+
+    async def _admitted(
+        self, call: ServedCall, request: ChatRequest | EmbeddingRequest | None, run: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Run a call of a provider within all limits, and record it."""
+        admission = await self.accounts.admit(_client(call), request)
+        try:
+            self._begin()
+            try:
+                await run()
+            finally:
+                self.state.in_flight -= 1
+        finally:
+            self.accounts.settle(call, admission)
 
     async def _chat(self, call: ServedCall) -> None:
         inbound = call.dialect.read_request(call.request.body, self._resolve(call), self._options(call))
         self._check_required(inbound)
         deadlines = self._deadlines(call)
-        admission = await self.accounts.admit(_client(call), inbound.request)
-        try:
-            self._begin()
-            try:
-                if inbound.stream:
-                    await serve_stream(call, inbound, self.router, deadlines, self.active)
-                else:
-                    await serve_whole(call, inbound, self.router, deadlines)
-            finally:
-                self.state.in_flight -= 1
-        finally:
-            self.accounts.settle(call, admission)
+        if inbound.stream:
+            run = partial(serve_stream, call, inbound, self.router, deadlines, self.active)
+        else:
+            run = partial(serve_whole, call, inbound, self.router, deadlines)
+        await self._admitted(call, inbound.request, run)
 
     async def _embeddings(self, call: ServedCall) -> None:
         resolve, options = self._resolve(call), self._options(call)
         inbound = read_embedding_request(call.request.body, resolve, options, self.names.family)
-        admission = await self.accounts.admit(_client(call), inbound.request)
-        try:
-            self._begin()
-            try:
-                await self._embed(call, inbound)
-            finally:
-                self.state.in_flight -= 1
-        finally:
-            self.accounts.settle(call, admission)
+        await self._admitted(call, inbound.request, partial(self._embed, call, inbound))
 
     async def _embed(self, call: ServedCall, inbound: InboundEmbedding) -> None:
         timeout = self._deadlines(call).timeout
@@ -224,9 +226,16 @@ class Endpoints:
         await call.responder.send_whole(200, headers, build_embedding_response(inbound, response))
 
     async def _count_tokens(self, call: ServedCall) -> None:
-        """Count the tokens of a prompt: the provider's own count if it gives one, and otherwise an estimate."""
+        """Count the tokens of a prompt.
+
+        To a provider it is a request, so it counts against the limits of requests. It uses no tokens and costs nothing.
+        """
         inbound = MESSAGES.read_count_request(call.request.body, self._resolve(call), self._options(call))
-        headers = list(JSON_HEADERS)
+        await self._admitted(call, None, partial(self._count, call, inbound))
+
+    async def _count(self, call: ServedCall, inbound: InboundChat) -> None:
+        """Answer with the provider's own count if it gives one, and otherwise with an estimate."""
+        headers = [*JSON_HEADERS, *call.headers()]
         try:
             tokens = (await self.router.count_tokens(inbound.request, timeout=_COUNT_TIMEOUT)).prompt_tokens
         except TurnoutError:

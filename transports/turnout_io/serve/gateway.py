@@ -29,10 +29,11 @@ from turnout.providers.keys import KeyedProvider
 from turnout.serving import INTERNAL_ERROR, RequestRejected, ServedError, served_error
 from turnout_io.metrics import CONTENT_TYPE
 from turnout_io.serve.accounts import Accounts, StoreAccess
+from turnout_io.serve.body_memory import BodyMemory
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.chat import JSON_HEADERS
 from turnout_io.serve.connection import Connection, ConnectionLimits, Responder, StopReason
-from turnout_io.serve.endpoints import Endpoints, GatewayState, canonical_path
+from turnout_io.serve.endpoints import Endpoints, GatewayState, canonical_path, no_capacity
 from turnout_io.serve.keys import Keyring
 from turnout_io.serve.names import ModelNames
 from turnout_io.serve.origins import OriginCheck
@@ -71,6 +72,7 @@ class Gateway:
     state: GatewayState = attrs.field(factory=GatewayState, init=False)
     endpoints: Endpoints = attrs.field(init=False)
     _origins: OriginCheck = attrs.field(init=False)
+    _bodies: BodyMemory = attrs.field(init=False)
     _connections: set[Connection] = attrs.field(factory=set, init=False)
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -93,6 +95,7 @@ class Gateway:
         if settings.budget_file is not None:
             accounts.budget_file = BudgetFile.open(settings.budget_file, keyring.clients, time.time())
         self.endpoints = Endpoints(self.router, settings, names, keyring, accounts, self.state)
+        self._bodies = BodyMemory(settings.max_bodies)
         self._origins = OriginCheck(settings.cors_origins, settings.listen, open=keyring.local is not None)
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -212,10 +215,13 @@ class Gateway:
             max_body=settings.max_body,
             head_timeout=settings.head_timeout,
             body_timeout=settings.body_timeout,
+            request_timeout=settings.request_timeout,
             idle_timeout=settings.idle_timeout,
             write_timeout=settings.write_timeout,
         )
-        connection = Connection(stream, limits, self._handle, self._malformed, self._early, self._http_date)
+        connection = Connection(
+            stream, limits, self._handle, self._malformed, self._early, self._http_date, self._bodies
+        )
         connection.keep_alive = not self.state.stopping
         self._connections.add(connection)
         self.state.connections = len(self._connections)
@@ -244,7 +250,8 @@ class Gateway:
         async def early(head: RequestHead, responder: Responder) -> bool:
             return False
 
-        connection = Connection(stream, ConnectionLimits(max_body=0), handle, malformed, early, self._http_date)
+        limits = ConnectionLimits(max_body=0)
+        connection = Connection(stream, limits, handle, malformed, early, self._http_date, BodyMemory(0))
         with contextlib.suppress(Exception):
             await connection.serve()
 
@@ -323,23 +330,19 @@ class Gateway:
 
     async def _malformed(self, fault: MalformedRequest, responder: Responder) -> None:
         path = canonical_path(responder.head.path) if responder.head is not None else "/"
-        error = ServedError(
-            status=fault.status,
-            type="invalid_request_error",
-            code="malformed_request",
-            messages_type="request_too_large" if fault.status == 413 else "invalid_request_error",
-            message=fault.message,
-        )
+        error = no_capacity(_FULL).error if fault.status == 503 else _malformed_request(fault)
         self.endpoints.accounts.metrics.requests.add("malformed", str(fault.status), "-")
         with responder.scope, trio.move_on_after(self.settings.write_timeout):
             await _send_error(responder, path, error, request_id_of(None), [])
 
     async def _early(self, head: RequestHead, responder: Responder) -> bool:
-        """Reject a client without a key before its body arrives."""
+        """Reject a client without a key, or a body without room, before the body arrives."""
         try:
             self._origins.check(head)
             if canonical_path(head.path) not in ("/health", "/ready"):
                 self.endpoints.keyring.authenticate(head.headers)
+            if not self._bodies.has_room(_declared(head)):
+                raise no_capacity(_FULL)
         except RequestRejected as rejected:
             with responder.scope, trio.move_on_after(self.settings.write_timeout):
                 await _send_error(responder, canonical_path(head.path), rejected.error, request_id_of(None), [])
@@ -354,6 +357,25 @@ def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
         first = one.accounts[0] if isinstance(one, KeyedProvider) else one
         found[str(getattr(one, "name", ""))] = tuple(getattr(first, "scopes", ()))
     return found
+
+
+_FULL: Final = "this gateway holds as many bytes of requests as it may (serve.maxBodies); try again later"
+
+
+def _declared(head: RequestHead) -> int:
+    """Return the declared length of a body, 0 if there is none. The reader has checked it."""
+    length = head.headers.get("content-length")
+    return int(length.partition(",")[0]) if length is not None else 0
+
+
+def _malformed_request(fault: MalformedRequest) -> ServedError:
+    return ServedError(
+        status=fault.status,
+        type="invalid_request_error",
+        code="malformed_request",
+        messages_type="request_too_large" if fault.status == 413 else "invalid_request_error",
+        message=fault.message,
+    )
 
 
 _METRICS_HEADERS: Final = (("content-type", CONTENT_TYPE),)

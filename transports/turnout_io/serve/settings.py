@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -107,6 +108,22 @@ class AliasSettings:
     family: str | None = None
 
 
+_BOUNDS: Final = {
+    "head_after": "headAfter",
+    "max_body": "maxBody",
+    "max_bodies": "maxBodies",
+    "max_timeout": "maxTimeout",
+    "max_connections": "maxConnections",
+    "max_in_flight": "maxInFlight",
+    "head_timeout": "headTimeout",
+    "body_timeout": "bodyTimeout",
+    "request_timeout": "requestTimeout",
+    "idle_timeout": "idleTimeout",
+    "write_timeout": "writeTimeout",
+}
+"""The settings that are numbers, and their names in a file."""
+
+
 @attrs.frozen(kw_only=True)
 class GatewaySettings:
     """How the gateway serves.
@@ -121,10 +138,11 @@ class GatewaySettings:
             silence is filled with comments, because proxies close a silent connection.
         grace: Seconds that running requests can go on when the gateway stops.
         max_body: Bytes of a request's body.
+        max_bodies: Bytes of the bodies of all requests that are arriving or running. A request beyond is rejected.
         max_timeout: The longest deadline of a call that a client can set, in seconds.
         max_connections: Connections at the same time.
         max_in_flight: Calls at the same time. None is no bound.
-        head_timeout, body_timeout, idle_timeout, write_timeout: Seconds; see `ConnectionLimits`.
+        head_timeout, body_timeout, request_timeout, idle_timeout, write_timeout: Seconds; see `ConnectionLimits`.
         ignore_unknown: Leave out fields that no provider can receive. False rejects them.
         cors_origins: Origins of web pages that can use the gateway. All other requests with an origin are rejected.
         tls_certificate, tls_key: Files in PEM. None serves without TLS.
@@ -139,11 +157,13 @@ class GatewaySettings:
     head_after: float = 15.0
     grace: float = 30.0
     max_body: int = 32 * 1024 * 1024
+    max_bodies: int = 512 * 1024 * 1024
     max_timeout: float = 600.0
     max_connections: int = 1000
     max_in_flight: int | None = None
     head_timeout: float = 30.0
     body_timeout: float = 60.0
+    request_timeout: float = 600.0
     idle_timeout: float = 75.0
     write_timeout: float = 60.0
     ignore_unknown: bool = True
@@ -161,6 +181,14 @@ class GatewaySettings:
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise SettingsError("serve.tlsCertificate and serve.tlsKey must be given together")
+        for name, field in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise SettingsError(f"serve.{field}: must be more than 0, not {value:g}")
+        if not 0 <= self.grace < math.inf:
+            raise SettingsError(f"serve.grace: must be 0 or more, not {self.grace:g}")
+        if self.max_bodies < self.max_body:
+            raise SettingsError("serve.maxBodies: must be at least serve.maxBody, or the largest requests never fit")
 
     @property
     def allows_any(self) -> bool:
@@ -343,11 +371,13 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "head_after": duration_seconds,
     "grace": duration_seconds,
     "max_body": _size,
+    "max_bodies": _size,
     "max_timeout": duration_seconds,
     "max_connections": whole_number,
     "max_in_flight": whole_number,
     "head_timeout": duration_seconds,
     "body_timeout": duration_seconds,
+    "request_timeout": duration_seconds,
     "idle_timeout": duration_seconds,
     "write_timeout": duration_seconds,
     "ignore_unknown": _flag,
