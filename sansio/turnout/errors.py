@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from turnout._utils.names import Elsewhere
 from turnout.failures import Phase, Timer
-from turnout.responses import or_empty
+from turnout.responses import longest, or_empty
 
 if TYPE_CHECKING:
     from turnout.chat import ChatResponse
@@ -62,7 +62,8 @@ class TurnoutError(Exception):
     """The base class of every error that Turnout raises on purpose.
 
     Attributes:
-        partial: The partial response with its usage, if a call fails after it received content.
+        partial: The partial response with its usage, if a call fails after it received content: the one that the
+            caller has, or else the longest of all attempts.
         vectors: The vectors that arrived before an embedding call failed.
     """
 
@@ -345,8 +346,7 @@ class AllAttemptsFailed(RoutingError):
         waits = [error.retry_after for error in responses if error.retry_after is not None]
         self.retry_after = min(waits) if waits else None
         self.status = next((error.status for error in reversed(responses) if error.status is not None), None)
-        partials = [error.partial for error in errors if error.partial is not None]
-        self.partial = max(partials, key=_length) if partials else None
+        self.partial = longest(*(error.partial for error in errors))
 
     @property
     def last(self) -> TurnoutError | None:
@@ -375,10 +375,6 @@ class AllDemandsUnmet(AllAttemptsFailed, DemandUnmet):
         AllAttemptsFailed.__init__(self, message, errors=errors)
         unmet = [demand for error in errors if isinstance(error, DemandUnmet) for demand in error.demands]
         self.demands = tuple(dict.fromkeys(unmet))
-
-
-def _length(partial: ChatResponse) -> int:
-    return len(partial.text) + len(partial.reasoning)
 
 
 def __getattr__(name: str) -> object:

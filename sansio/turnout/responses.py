@@ -16,7 +16,7 @@ from turnout.types.models import ModelConfig
 if TYPE_CHECKING:
     from turnout.trace import Trace
 
-__all__ = ["ChatResponse", "FinishReason", "RateLimit", "RateWindow", "Usage", "or_empty"]
+__all__ = ["ChatResponse", "FinishReason", "RateLimit", "RateWindow", "Usage", "longest", "or_empty"]
 
 
 T = TypeVar("T")
@@ -254,3 +254,14 @@ def _why_not_parsed(response: ChatResponse, error: ValueError) -> str:
     if not response.text:
         return f"it has no text (finish reason {response.finish_reason.value})"
     return str(error)
+
+
+def longest(*responses: ChatResponse | None) -> ChatResponse | None:
+    """Return the longest of these responses, the first of those if several are; None if there are none."""
+    known = [response for response in responses if response is not None]
+    return max(known, key=_length) if known else None
+
+
+def _length(response: ChatResponse) -> int:
+    calls = sum(len(call.arguments) for call in response.tool_calls)
+    return len(response.text) + len(response.reasoning) + calls

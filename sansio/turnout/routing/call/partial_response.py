@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 
 from turnout.chat import ChatResponse
-from turnout.errors import TurnoutError
+from turnout.errors import DemandUnmet, TurnoutError
+from turnout.responses import longest
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.final_error import as_interrupted
@@ -25,6 +26,7 @@ class PartialResponse:
         cost: The cost of the call so far.
         committed: True if the caller has received content that no `Restarted` event has retracted.
         interrupted: The newest response that broke after that.
+        longest: The longest response that broke off, also if the caller has received nothing of it.
         merged: The newest attempt of which the operation has joined the part to the parts before it.
     """
 
@@ -32,6 +34,7 @@ class PartialResponse:
     cost: CostTracker
     committed: bool = False
     interrupted: ChatResponse | None = None
+    longest: ChatResponse | None = None
     merged: Attempt | None = None
 
     def of(self, attempt: Attempt) -> ChatResponse | None:
@@ -53,7 +56,13 @@ class PartialResponse:
         return attrs.evolve(found, trace=trace) if found is not None else None
 
     def final_error(self, error: TurnoutError, candidate: object, trace: Trace) -> TurnoutError:
-        """Return the error that ends the call, with everything that arrived."""
+        """Return the error that ends the call, with the response as far as it arrived.
+
+        That is the one that the caller has. If it has none, or `Restarted` has retracted it, it is the longest of all
+        attempts.
+        """
+        if not self.committed and not isinstance(error, DemandUnmet):
+            error.partial = longest(error.partial, self.longest)
         if self.interrupted is not None:
             error = as_interrupted(error, error.partial or self.interrupted, str(candidate))
         self.operation.attach_partial(error)

@@ -9,6 +9,7 @@ from turnout.chat import ChatResponse
 from turnout.errors import DemandUnmet, TimedOut, Timer, TurnoutError
 from turnout.failures import FailureClass
 from turnout.redaction import clear_locals
+from turnout.responses import longest
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.final_error import AttemptErrors, as_interrupted, failure_entry
 from turnout.routing.call.partial_response import PartialResponse
@@ -80,6 +81,7 @@ class Recovery:
         kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
         entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)
         partial = self.response.of(attempt) if attempt.has_content or with_events else None
+        self.response.longest = longest(self.response.longest, partial or error.partial)
         interrupted = partial is not None and not isinstance(error, DemandUnmet)
         kept = as_interrupted(error, partial, str(attempt.candidate)) if interrupted else error
         self.errors.add(kept, str(attempt.candidate))

@@ -18,7 +18,7 @@ from turnout.events import Restarted
 from turnout.messages import Message
 from turnout.prices import Price
 from turnout.providers.protocol import ModelProfile
-from turnout.routing.call.operations import Stream
+from turnout.routing.call.operations import Chat, Stream
 from turnout.simulation import Script
 
 
@@ -47,6 +47,38 @@ def test_a_restart_that_fails_in_the_end_has_the_partial_answer() -> None:
     assert outcome.error.partial is not None
     assert outcome.error.partial.text == "onetwo"
     assert isinstance(outcome.error.__cause__, AllAttemptsFailed)
+
+
+SHORT = Script(body=((0.0, lines("tx")),), end="cut")
+WITHHELD = Script(body=((0.0, lines("tnever told", "e500")),))
+
+
+@pytest.mark.parametrize("scripts", [([CUT], [SHORT], [DOWN]), ([SHORT], [CUT], [DOWN]), ([CUT, SHORT, DOWN],)])
+def test_after_restarts_the_partial_answer_is_the_longest(scripts: tuple[list[Script], ...]) -> None:
+    outcome = World(*scripts, on_interrupt="restart", max_retries=len(scripts[0]) - 1).run()
+    assert texts(outcome)[-1] == ""
+    assert isinstance(outcome.error, StreamFailed)
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "onetwo"
+
+
+def test_content_that_stands_is_the_partial_answer_however_long_an_earlier_one_was() -> None:
+    outcome = World([CUT, SHORT], on_interrupt="restart", max_retries=1).run()
+    assert texts(outcome) == ["onetwo", "x"]
+    assert outcome.error is not None
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "x"
+
+
+@pytest.mark.parametrize("collect", [True, False])
+@pytest.mark.parametrize("last", [DOWN, Script(refused=True), Script(head=500.0)])
+def test_content_that_reached_nobody_is_in_the_error_of_a_later_attempt(last: Script, collect: bool) -> None:
+    world = World([WITHHELD, last], max_retries=1, timeout=20.0)
+    outcome = world.run(Chat(world.request(), collect) if collect else None)
+    assert outcome.error is not None
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "never told"
+    assert outcome.error.partial.trace is outcome.call.trace
 
 
 @pytest.mark.parametrize("instead", [DOWN, Script(head=1.0, status=500), Script(refused=True), Script(head=500.0)])
