@@ -90,6 +90,14 @@ class Vectors(Sequence[FloatView]):
         flat: FloatView = memoryview(self._floats)
         return flat.cast("B").cast("f", (len(self), self.dimensions)) if len(self) else flat
 
+    def to_little_endian(self) -> bytes:
+        """Return all numbers as packed little-endian float32, which `from_little_endian` reads."""
+        if sys.byteorder == "little":
+            return self._floats.tobytes()
+        swapped = self._floats[:]
+        swapped.byteswap()
+        return swapped.tobytes()
+
     def tolist(self) -> list[list[float]]:
         numbers = self._floats.tolist()
         return [numbers[at : at + self.dimensions] for at in range(0, len(numbers), self.dimensions or 1)]

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from turnout._utils.names import did_you_mean
-from turnout.chat import ChatRequest, ChatResponse, ModelConfig, ProviderStatus
+from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import LocalProtocolError, ProviderNotRegistered
 from turnout.providers.protocol import Provider
+from turnout.routing.caching import CachedAnswer
 from turnout.routing.call.candidates import CandidateFinder
 from turnout.routing.call.cost import CostTracker
 from turnout.routing.call.machine import Call
@@ -278,7 +279,7 @@ class RouterCore:
         options: CallOptions = NO_OPTIONS,
         *,
         concurrent: bool = False,
-        cached: ChatResponse | None = None,
+        cached: CachedAnswer | None = None,
     ) -> Call:
         """Start a call at the monotonic time `now`.
 

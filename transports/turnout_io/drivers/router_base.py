@@ -77,7 +77,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         on_trace: Called with the trace of each call after the call has ended, with success or not. `TraceRecorder`
             writes traces to a file. It runs in the thread or task of the call, so it should be quick. Its errors are
             logged under `turnout`.
-        cache: Asked before each chat and stream, and given every whole answer (`turnout_io.caching`).
+        cache: Asked before each chat, stream and embedding, and given every whole answer (`turnout_io.caching`).
         shared: The store through which processes share limits, budgets and cooldowns. The router must then be used in a
             `with` block, which connects it.
     """

@@ -10,6 +10,7 @@ from turnout.errors import (
     TurnoutError,
 )
 from turnout.events import Event
+from turnout.routing.caching import CachedAnswer
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.final_error import as_interrupted
 from turnout.routing.call.recovery import Recovery
@@ -45,11 +46,10 @@ class CallEnding(CallStatus):
         """End the call before any attempt."""
         self._stop(error, now)
 
-    def answer(self, result: ChatResponse, now: float) -> None:
+    def answer(self, result: CachedAnswer, now: float) -> None:
         """End the call before any attempt, with an answer of a cache."""
         self._writer.cache_hit(now, str(result.model))
-        self._operation.add_result(result)
-        self._end(Finish(self._operation.result(self.trace)))
+        self._end(Finish(attrs.evolve(result, trace=self.trace)))
 
     @property
     def result(self) -> object:

@@ -15,6 +15,7 @@ import turnout_io.sync
 import turnout_io.trio
 from turnout import ChatRequest, ResponseFormat, TurnoutError
 from turnout.chat import ChatResponse
+from turnout.embeddings import EmbeddingResponse
 from turnout.errors import DemandUnmet
 from turnout.events import End, Event, Token
 from turnout.prices import Price
@@ -78,6 +79,10 @@ class Sync:
         with self._make() as router:
             return router.chat(*given, **settings)
 
+    def embed(self, *given: Any, **settings: Any) -> EmbeddingResponse:
+        with self._make() as router:
+            return router.embed(*given, **settings)
+
     def stream(self, *given: Any, **settings: Any) -> tuple[list[Event], ChatResponse, str]:
         with self._make() as router, router.stream(*given, **settings) as stream:
             return list(stream), stream.response, str(stream.model)
@@ -105,6 +110,15 @@ class OnTrio(Sync):
                 return answer
 
         answer: ChatResponse = self._run(main)
+        return answer
+
+    def embed(self, *given: Any, **settings: Any) -> EmbeddingResponse:
+        async def main() -> EmbeddingResponse:
+            async with self._make_async() as router:
+                answer: EmbeddingResponse = await router.embed(*given, **settings)
+                return answer
+
+        answer: EmbeddingResponse = self._run(main)
         return answer
 
     def stream(self, *given: Any, **settings: Any) -> tuple[list[Event], ChatResponse, str]:
@@ -295,6 +309,37 @@ def test_metrics_count_answers_of_the_cache_apart() -> None:
     text = metrics.text()
     assert 'outcome="cached"} 1' in text
     assert [line for line in text.splitlines() if line.startswith("turnout_tokens_total")] == once
+
+
+EMBEDDING = "openai/text-embedding-3-small"
+
+
+@DRIVERS
+def test_the_same_texts_get_the_stored_vectors(driver: Driver) -> None:
+    traces: list[Trace] = []
+    user = driver(MemoryCache(), None, None, on_trace=traces.append)
+    first, second = (user.embed(EMBEDDING, ["a", "b"], dimensions=4) for _ in range(2))
+    assert user.sent == 1
+    assert second.vectors == first.vectors
+    assert second.model == first.model == EMBEDDING
+    assert (first.trace.from_cache, second.trace.from_cache) == (False, True)
+    assert second.usage.cost == 0
+    assert second.usage.prompt_tokens == first.usage.prompt_tokens
+    assert "embed answered from the cache, by openai/text-embedding-3-small" in summary(traces[1])
+    assert "prompt_tokens" not in traces[1].outcome, "counted once"
+    assert len(second.vectors) == 2
+    assert user.embed(EMBEDDING, "a", dimensions=4).vectors[0] == first.vectors[0]
+    assert user.sent == 2, "other texts are another request"
+
+
+@DRIVERS
+def test_vectors_are_not_stored_after_a_failure_or_without_the_cache(driver: Driver) -> None:
+    cache = MemoryCache()
+    user = driver(cache, Fault(status=503), None)
+    with pytest.raises(TurnoutError):
+        user.embed(EMBEDDING, "a")
+    user.embed(EMBEDDING, "a", cache=False)
+    assert len(cache) == 0
 
 
 @pytest.mark.parametrize(

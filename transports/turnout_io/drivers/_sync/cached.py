@@ -7,9 +7,17 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from turnout.chat import ChatRequest, ChatResponse
-from turnout.routing.caching import can_be_stored, decode_answer, encode_answer, request_key
-from turnout.routing.call.operations import Chat, Operation
+from turnout.chat import ChatResponse
+from turnout.embeddings import EmbeddingResponse
+from turnout.routing.caching import (
+    CachedAnswer,
+    CachedRequest,
+    can_be_stored,
+    decode_answer,
+    encode_answer,
+    request_key,
+)
+from turnout.routing.call.operations import Chat, Embed, Operation
 from turnout.routing.call.options import CallOptions
 from turnout_io.caching import AnyCache
 
@@ -19,12 +27,12 @@ __all__ = ["CacheEntry", "cache_entry"]
 class CacheEntry:
     """The place of one request in the cache. An error of the cache is logged, because the call works without it."""
 
-    def __init__(self, cache: AnyCache, request: ChatRequest) -> None:
+    def __init__(self, cache: AnyCache, request: CachedRequest) -> None:
         self._cache = cache
         self._request = request
         self._key = request_key(request)
 
-    def get(self) -> ChatResponse | None:
+    def get(self) -> CachedAnswer | None:
         """Return the stored answer; None if there is none that can be read."""
         try:
             stored: Any = self._cache.get(self._key)
@@ -39,7 +47,7 @@ class CacheEntry:
 
     def put(self, answer: object) -> None:
         """Store the answer of the call, if it is whole."""
-        if not isinstance(answer, ChatResponse) or not can_be_stored(answer):
+        if not isinstance(answer, ChatResponse | EmbeddingResponse) or not can_be_stored(answer):
             return
         try:
             stored: Any = self._cache.put(self._key, encode_answer(answer))
@@ -57,6 +65,6 @@ def _log(message: str) -> None:
 
 def cache_entry(cache: AnyCache | None, operation: Operation, options: CallOptions) -> CacheEntry | None:
     """Return the place of a call in the cache; None if the call does not use the cache."""
-    if cache is None or not options.cache or not isinstance(operation, Chat):
+    if cache is None or not options.cache or not isinstance(operation, Chat | Embed):
         return None
     return CacheEntry(cache, operation.request)

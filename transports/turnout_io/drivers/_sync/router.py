@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
-from turnout.chat import ChatRequest, ChatResponse
+from turnout.chat import ChatRequest
 from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
+from turnout.routing.caching import CachedAnswer
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Operation
 from turnout.routing.call.options import CallOptions
@@ -165,7 +166,7 @@ class SyncRouter(AsyncOperations):
     def _new_run(self, call: Call) -> Run:
         return Run(self, call)
 
-    def _start(self, operation: Operation, options: CallOptions, cached: ChatResponse | None = None) -> Call:
+    def _start(self, operation: Operation, options: CallOptions, cached: CachedAnswer | None = None) -> Call:
         self._check_fork()
         return self._core.start(operation, self._now(), time.time(), options, concurrent=self._hedges, cached=cached)
 

@@ -15,7 +15,7 @@ from weakref import WeakSet
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError, Phase, TransportError
 from turnout.events import End, Event, Token
-from turnout.routing.caching import events_of
+from turnout.routing.caching import CachedAnswer, events_of
 from turnout.routing.call.machine import Call
 from turnout.routing.call.operations import Operation, Stream
 from turnout.routing.call.options import CallOptions
@@ -36,7 +36,7 @@ class StreamOwner(Protocol):
     def _is_locked(self) -> bool: ...
     def _needs_attention(self) -> bool: ...
     def _prepare(self) -> None: ...
-    def _start(self, operation: Operation, options: CallOptions, cached: ChatResponse | None = None) -> Call: ...
+    def _start(self, operation: Operation, options: CallOptions, cached: CachedAnswer | None = None) -> Call: ...
     def _new_run(self, call: Call) -> Run: ...
     def _streams_of_loop(self) -> WeakSet[Run]: ...
 
@@ -200,7 +200,7 @@ class ChatStream:
                 self._siblings.add(self._run)
             self._cache_entry = entry if cached is None else None
             self._advance(self._run)
-            if cached is not None:
+            if isinstance(cached, ChatResponse):
                 self._events = iter(events_of(cached))
 
     def _fetch(self) -> None:
