@@ -19,7 +19,7 @@ class Quantiles:
     p50: float
     p95: float
     p99: float
-    most: float
+    max: float
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Self | None:
@@ -33,51 +33,54 @@ class Quantiles:
         )
 
     def __str__(self) -> str:
-        named = (("mean", self.mean), ("p50", self.p50), ("p95", self.p95), ("p99", self.p99), ("most", self.most))
+        named = (("mean", self.mean), ("p50", self.p50), ("p95", self.p95), ("p99", self.p99), ("max", self.max))
         return "   ".join(f"{name} {seconds:.3f} s" for name, seconds in named)
 
 
 @attrs.define
 class CandidateReport:
-    """One candidate's part.
+    """What happened at one candidate.
 
-    attempts  begun on it
-    answered  calls that it answered
-    failures  its failed attempts by class
-    openings  how many times its breaker opened
+    Attributes:
+        attempts: The attempts that were started on it.
+        answered: The calls that it answered.
+        failures: Its failed attempts by class.
+        breaker_opened: How many times its breaker opened.
     """
 
     attempts: int = 0
     answered: int = 0
     failures: Counter[str] = attrs.field(factory=Counter)
-    openings: int = 0
+    breaker_opened: int = 0
 
 
 @attrs.define
 class Span:
-    """A stretch of the timeline: the calls that began in it.
+    """A part of the timeline, and the calls that began in it.
 
-    served   calls that each candidate answered
-    resting  the share of the time that each candidate was left alone, by its breaker or a cooldown
+    Attributes:
+        served: The calls that each candidate answered.
+        breaker_open: The part of the time, from 0 to 1, in which the breaker of each candidate was open.
     """
 
     begins: float
     calls: int = 0
     failed: int = 0
     served: Counter[str] = attrs.field(factory=Counter)
-    resting: dict[str, float] = attrs.field(factory=dict)
+    breaker_open: dict[str, float] = attrs.field(factory=dict)
 
 
 @attrs.define
 class Report:
     """One run.
 
-    seconds        of virtual time, until the last call was over
-    errors         failed calls by the name of their error
-    first_content  of answered streams, from the call's beginning
-    whole          of answered calls, from beginning to end
-    added          what routing added: from a call's beginning to that of the attempt that answered
-    cost           of everything that was answered; None without prices
+    Attributes:
+        seconds: Virtual time until the last call ended.
+        errors: Failed calls by the name of their error.
+        first_content: The time from the start of a call to its first content, of answered streams.
+        whole: The time from the start to the end, of answered calls.
+        added: The time that routing added: from the start of a call to the start of the attempt that answered.
+        cost: The cost of all answers; None without prices.
     """
 
     seed: int
@@ -128,29 +131,34 @@ class Report:
         if self.hedges:
             rows.append(("hedges", f"{self.hedges:,}"))
         if self.restarts:
-            rows.append(("broken, gone on with", f"{self.restarts:,}"))
+            rows.append(("broken and continued", f"{self.restarts:,}"))
         if self.cost is not None:
             rows.append(("cost", f"{self.cost:.4f}"))
         width = max(len(name) for name, _ in rows)
         return [f"{name.ljust(width)}  {told}" for name, told in rows]
 
     def _candidates(self) -> list[str]:
-        rows = [("candidate", "attempts", "answered", "share", "opened", "failures")]
+        rows = [("candidate", "attempts", "answered", "traffic", "breaker opened", "failures")]
         for name, candidate in self.candidates.items():
             share = candidate.answered / self.answered if self.answered else 0.0
             failures = ", ".join(f"{count:,} {failure}" for failure, count in _sorted(candidate.failures).items())
-            numbers = f"{candidate.attempts:,}", f"{candidate.answered:,}", f"{share:.1%}", f"{candidate.openings}"
+            numbers = (
+                f"{candidate.attempts:,}",
+                f"{candidate.answered:,}",
+                f"{share:.1%}",
+                f"{candidate.breaker_opened}",
+            )
             rows.append((name, *numbers, failures or "none"))
         return _table(rows, left=(0, 5))
 
     def _timeline(self) -> list[str]:
         names = list(self.candidates)
-        rows = [("from", "calls", "failed", *names, "left alone")]
+        rows = [("from", "calls", "failed", *names, "breaker open")]
         for span in self.timeline:
             answered = sum(span.served.values())
             shares = (f"{span.served[name] / answered:.0%}" if answered else "-" for name in names)
-            resting = ", ".join(f"{name} {share:.0%}" for name, share in span.resting.items() if share > 0)
-            rows.append((_clock(span.begins), f"{span.calls:,}", f"{span.failed:,}", *shares, resting))
+            is_open = ", ".join(f"{name} {share:.0%}" for name, share in span.breaker_open.items() if share > 0)
+            rows.append((_clock(span.begins), f"{span.calls:,}", f"{span.failed:,}", *shares, is_open))
         return _table(rows, left=(0, len(names) + 3))
 
 

@@ -25,18 +25,26 @@ __all__ = ["simulate"]
 LOOKS = 10
 
 
-def simulate(scenario: Scenario, on_trace: Callable[[Trace], None] | None = None) -> Report:
+def simulate(
+    scenario: Scenario,
+    on_trace: Callable[[Trace], None] | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Report:
     """Run a scenario. The same scenario gives the same report, byte for byte, and the same traces.
 
-    on_trace  is called with the trace of each call when that is over
+    Args:
+        scenario: The scenario.
+        on_trace: Called with the trace of each call after its end.
+        on_progress: Called with the part of the duration that has passed, from 0 to 1, in even steps.
     """
-    return _Run(scenario, on_trace).run()
+    return _Run(scenario, on_trace, on_progress).run()
 
 
 @attrs.define(eq=False)
 class _Run:
     scenario: Scenario
     on_trace: Callable[[Trace], None] | None
+    on_progress: Callable[[float], None] | None
     core: RouterCore = attrs.field(init=False)
     world: Simulation = attrs.field(init=False)
     report: Report = attrs.field(init=False)
@@ -77,7 +85,7 @@ class _Run:
         world.run()
         report.seconds = round(world.now, 6)
         for key, state in self.core.scheduler.states().items():
-            report.candidates[key].openings = state.breaker.times_opened
+            report.candidates[key].breaker_opened = state.breaker.times_opened
         report.first_content = Quantiles.of(self._first)
         report.whole = Quantiles.of(self._whole)
         report.added = Quantiles.of(self._added)
@@ -165,13 +173,15 @@ class _Run:
             self._plan(self.world.now + think.draw(self._rng))
 
     def _look(self, number: int) -> None:
-        """Count the open breakers now, and plan the next count."""
+        """Count the open breakers now, report the progress, and plan the next count."""
         now, report, scenario = self.world.now, self.report, self.scenario
+        if self.on_progress is not None:
+            self.on_progress(now / scenario.duration)
         span = report.timeline[number // LOOKS]
         for key, state in self.core.scheduler.states().items():
             breaker = state.breaker
             if breaker.available_in(now) or breaker.state(now) != "closed":
-                span.resting[key] = round(span.resting.get(key, 0.0) + 1 / LOOKS, 6)
+                span.breaker_open[key] = round(span.breaker_open.get(key, 0.0) + 1 / LOOKS, 6)
         following = number + 1
         if following < scenario.bins * LOOKS:
             when = (following + 0.5) * scenario.duration / (scenario.bins * LOOKS)

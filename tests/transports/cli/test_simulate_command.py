@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.transports.cli.terminal import Terminal
+from turnout_io.cli.commands.simulate import _progress_lines
+
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "transports" / "turnout_io" / "scenarios"
 SCENARIOS = sorted(FOLDER.glob("*.yaml"))
@@ -68,3 +71,21 @@ def test_a_wrong_scenario_is_one_line_that_says_where(tmp_path: Path) -> None:
     assert done.returncode == 1
     told = "providers.a.faults[0].until: a duration such as 55s, 50ms or 1m30s was expected, not 'soon'"
     assert done.stderr == f"turnout: {path}: {told}\n"
+
+
+def test_the_progress_without_a_terminal_is_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    show = _progress_lines(lambda: now[0])
+    for seconds, part in ((1, 0.1), (11, 0.25), (12, 0.3), (25, 0.8)):
+        now[0] = seconds
+        show(part)
+    lines = "turnout: 25% of the scenario is simulated\nturnout: 80% of the scenario is simulated\n"
+    assert capsys.readouterr() == ("", lines)
+
+
+@pytest.mark.slow
+def test_the_progress_on_a_terminal_is_a_bar_beside_the_report(bare: Terminal, tmp_path: Path) -> None:
+    scenario = short(FOLDER / "outage.yaml", tmp_path)
+    done = bare.type("simulate", str(scenario), variables={"FORCE_COLOR": "1"})
+    assert "simulating" in done.stderr
+    assert done.stdout.startswith("answered          300 of 300 calls")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from turnout_io.files import read_yaml
 from turnout_io.recorder import TraceRecorder
 
 __all__ = ["scenario_names", "simulate"]
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def scenario_names() -> list[str]:
@@ -70,11 +73,39 @@ def simulate(scenario: str, seed: int | None, trace: str | None, show: bool, as_
         if trace is not None:
             Path(trace).unlink(missing_ok=True)
             recorder = stack.enter_context(TraceRecorder(trace))
-        report = run(played, recorder)
+        report = run(played, recorder, stack.enter_context(_shown_progress()))
         if as_json:
             click.echo(json.dumps(report.to_dict(), indent=1))
         else:
             click.echo(report)
+
+
+@contextlib.contextmanager
+def _shown_progress() -> Iterator[Callable[[float], None]]:
+    """Yield a function that shows the progress on stderr: a bar on a terminal, else a line every ten seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _progress_lines(time.monotonic)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("simulating", total=1.0)
+        yield lambda part: progress.update(task, completed=part)
+
+
+def _progress_lines(clock: Callable[[], float]) -> Callable[[float], None]:
+    shown_at = clock()
+
+    def show(part: float) -> None:
+        nonlocal shown_at
+        if clock() - shown_at >= SECONDS_BETWEEN_LINES:
+            shown_at = clock()
+            click.echo(f"turnout: {part:.0%} of the scenario is simulated", err=True)
+
+    return show
 
 
 @contextlib.contextmanager
