@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import gc
 import re
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import turnout_io.asyncio
+import turnout_io.sync
 from tests.docs.pages import ROOT, programs
 from turnout_io.conformance import (
     ALL_CHECKS,
@@ -20,6 +23,7 @@ from turnout_io.conformance import (
     check_async_transport,
     check_transport,
 )
+from turnout_sandbox import Sandbox
 
 PAGE = ROOT / "docs" / "extend" / "transport.md"
 PROGRAMS = [
@@ -80,9 +84,14 @@ IN_PART: dict[str, dict[str, Strictness]] = {
 }
 
 
-def shown() -> Iterator[tuple[str, Callable[..., Any], str]]:
-    """Yield each transport of the page: its name, its class, and the code of its classes."""
+def shown(library: str = "httpx") -> Iterator[tuple[str, Callable[..., Any], str]]:
+    """Yield each transport of the page: its name, its class, and the code of its classes.
+
+    Args:
+        library: The library in place of httpx: the page says that only the import differs.
+    """
     for program in PROGRAMS:
+        program = program.replace("import httpx\n", f"import {library} as httpx\n")
         start = re.search(r"^(with|async def main|asyncio\.run)", program, re.MULTILINE)
         assert start is not None
         code = program[: start.start()]
@@ -93,15 +102,17 @@ def shown() -> Iterator[tuple[str, Callable[..., Any], str]]:
 
 
 TRANSPORTS = list(shown())
+OVER_HTTPX2 = [(name, factory, code) for name, factory, code in shown("httpx2") if "Httpx" in name]
 RUNS = [
-    (name, factory, run)
-    for name, factory, _ in TRANSPORTS
+    pytest.param(name, factory, run, id=f"{name}-{library}{run}")
+    for library, transports in (("", TRANSPORTS), ("httpx2-", OVER_HTTPX2))
+    for name, factory, _ in transports
     for run in (("trio", "asyncio") if name.startswith("Async") else ("blocking",))
 ]
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "factory", "run"), RUNS, ids=[f"{name}-{run}" for name, _, run in RUNS])
+@pytest.mark.parametrize(("name", "factory", "run"), RUNS)
 def test_shown_transport_keeps_the_rules(name: str, factory: Callable[..., Any], run: str) -> None:
     def one(check: Check) -> Result:
         if run == "blocking":
@@ -129,3 +140,21 @@ def test_a_transport_is_short(name: str, code: str) -> None:
 
 def test_there_is_a_transport_for_each_library() -> None:
     assert [name for name, _, _ in TRANSPORTS] == list(IN_PART)
+    assert [name for name, _, _ in OVER_HTTPX2] == ["HttpxTransport", "AsyncHttpxTransport"]
+
+
+@pytest.mark.parametrize(("name", "factory"), [(name, factory) for name, factory, _ in OVER_HTTPX2])
+def test_a_transport_over_httpx2_answers(name: str, factory: Callable[..., Any]) -> None:
+    assert factory.__init__.__globals__["httpx"].__name__ == "httpx2"
+    with Sandbox() as sandbox:
+        settings: dict[str, Any] = {"environ": sandbox.environ(), "dotenv": None, "transport": factory()}
+        if name.startswith("Async"):
+
+            async def ask() -> str:
+                async with turnout_io.asyncio.Router.from_env(**settings) as router:
+                    return (await router.chat("openai/gpt-4o-mini", "hi")).text
+
+            assert asyncio.run(ask())
+        else:
+            with turnout_io.sync.Router.from_env(**settings) as router:
+                assert router.chat("openai/gpt-4o-mini", "hi").text
