@@ -176,7 +176,10 @@ def deep_copy(value: Mapping[str, Any] | None, demand: str = "expected a mapping
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"{demand}, not {_kind(value)}")
-    return copy.deepcopy(dict(value))
+    try:
+        return copy.deepcopy(dict(value))
+    except RecursionError:
+        raise ValueError(f"{demand}, not one that is nested so deeply") from None
 
 
 def labels(value: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -187,7 +190,10 @@ def labels(value: Mapping[str, Any] | None) -> dict[str, Any]:
 def json_values(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse a value that JSON cannot represent. The error has its path. Empty values pass unchecked."""
     if value:
-        _check_json(value, where(instance, attribute))
+        try:
+            _check_json(value, where(instance, attribute))
+        except RecursionError:
+            raise ValueError(f"{where(instance, attribute)} is nested too deeply") from None
 
 
 def _check_json(value: object, path: str) -> None:

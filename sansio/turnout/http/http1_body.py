@@ -109,6 +109,11 @@ class ChunkedBody:
     def ended(self) -> bool:
         return self._at is _At.END
 
+    @property
+    def remaining(self) -> int:
+        """The bytes of the current chunk that have not arrived yet."""
+        return self._left
+
     def receive_data(self, data: bytes) -> bytes:
         if self.failure is not None:
             return b""

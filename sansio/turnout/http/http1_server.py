@@ -295,7 +295,7 @@ class RequestReader:
             self._size += len(piece)
             if body.failure is not None:
                 raise MalformedRequest(f"the body cannot be read: {body.failure.message}")
-            if self._size > self.max_body:
+            if self._size + (0 if body.ended else body.remaining) > self.max_body:
                 raise MalformedRequest(f"the body has more than {self.max_body} bytes", status=413)
             if not self._received:
                 self._received = piece

@@ -56,6 +56,14 @@ __all__ = [
     "served_error",
 ]
 
+_LONGEST: Final = 1000
+"""Characters of a text of an error."""
+
+
+def _shortened(text: str) -> str:
+    """Return a text of a client's error, which may quote a value of the request, such as an image."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
 
 @attrs.frozen(kw_only=True)
 class ServedError:
@@ -76,8 +84,8 @@ class ServedError:
     type: str
     code: str
     messages_type: str
-    message: str
-    param: str | None = None
+    message: str = attrs.field(converter=_shortened)
+    param: str | None = attrs.field(default=None, converter=attrs.converters.optional(_shortened))
     retry_after: float | None = None
     retryable: bool = False
 

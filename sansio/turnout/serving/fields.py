@@ -97,8 +97,10 @@ class Fields:
         value = self.values.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.rejected(name, f"must be a number, not {_kind(value)}", "invalid_type")
+        if not math.isfinite(value):
+            raise self.rejected(name, "this number is too large")
         return self._within(name, value, low, high)
 
     def integer(self, name: str, low: int | None = None, high: int | None = None) -> int | None:

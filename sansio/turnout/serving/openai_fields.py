@@ -104,11 +104,14 @@ def response_format_of(format: Fields | None, *, nested: str | None = None) -> R
             found = schema.schema("schema")
             if found is None:
                 raise schema.missing("schema")
-            return ResponseFormat(
-                found,
-                name=schema.required_text("name"),
-                description=schema.text("description"),
-                strict=bool(schema.flag("strict")),
-            )
+            try:
+                return ResponseFormat(
+                    found,
+                    name=schema.required_text("name"),
+                    description=schema.text("description"),
+                    strict=bool(schema.flag("strict")),
+                )
+            except (ValueError, TypeError) as error:
+                raise vocabulary_error(error, schema.path("schema")) from None
         case _:
             return None

@@ -15,7 +15,7 @@ __all__ = ["ResponseFormat"]
 def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if isinstance(value, type):
         raise TypeError(f"ResponseFormat.schema must be a JSON Schema: write ResponseFormat.of({value.__name__})")
-    return deep_copy(value) if value is not None else None
+    return deep_copy(value, "ResponseFormat.schema must be a JSON Schema") if value is not None else None
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ ALIASES = {"aliases": {"fast": ["openai/gpt-4o-mini", "groq/llama-3.1-8b-instant
         (b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000000\r\n\r\n", 413),
         (b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 90_000 + b"\r\n\r\n", 431),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFF\r\nabc", 413),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     ],
 )
@@ -64,6 +65,13 @@ async def test_a_body_that_is_compressed_is_rejected() -> None:
     async with world() as w:
         reply = await w.client().chat(headers={"Content-Encoding": "gzip"})
         assert reply.status == 415
+
+
+@in_memory
+async def test_the_names_of_codings_have_no_case() -> None:
+    async with world() as w:
+        w.upstream.add(document())
+        assert (await w.client().chat(headers={"Content-Encoding": "Identity"})).status == 200
 
 
 @in_memory

@@ -14,6 +14,7 @@ import trio
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.prices import Price, by_model
+from turnout.redaction import escape_controls
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
 from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.budget_file import BudgetFile
@@ -162,11 +163,11 @@ class Accounts:
             LOG.warning("%s %s: %s", call.request_id, type(call.cause).__name__, _one_line(str(call.cause)))
         if not LOG.isEnabledFor(logging.INFO):
             return
-        fields = [f"{call.request.head.method} /v1{call.path} {status}", f"key={client}"]
+        fields = [f"{_one_line(f'{call.request.head.method} /v1{call.path}')} {status}", f"key={client}"]
         if call.model_name:
             fields.append(f"model={_one_line(call.model_name)}")
         if call.answered:
-            fields.append(f"answered={call.answered}")
+            fields.append(f"answered={_one_line(call.answered)}")
         if call.trace is not None:
             fields.append(f"attempts={call.trace.attempts}")
             if call.trace.cost is not None:
@@ -190,4 +191,5 @@ def _unpriced(model: ModelConfig) -> ServedError:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:500]
+    """Return a short text that cannot begin a line of the log, nor change a terminal that shows it."""
+    return escape_controls(" ".join(text[:1000].split()))[:500]

@@ -153,6 +153,7 @@ class Endpoints:
             raise _missing(f"there is no {path[:200]} here")
         methods = ("GET", "HEAD") if allowed is self._get else ("POST",)
         if method not in methods:
+            call.responder.headers.append(("allow", ", ".join(methods)))
             raise _missing(f"{path} takes {' and '.join(methods)}, not {method[:20]}", 405)
         return await allowed[path](call)
 

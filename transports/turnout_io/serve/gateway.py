@@ -289,9 +289,9 @@ class Gateway:
         if head.method == "OPTIONS" and cors:
             await responder.send_whole(204, self._origins.preflight(), b"")
             return
-        coding = head.headers.get("content-encoding")
-        if coding not in (None, "identity"):
-            raise RequestRejected(_unsupported_coding(coding or ""))
+        coding = (head.headers.get("content-encoding") or "identity").strip()
+        if coding.lower() != "identity":
+            raise RequestRejected(_unsupported_coding(coding))
         await self.endpoints.answer(call)
 
     async def _fail(self, call: ServedCall, error: BaseException) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 
 import attrs
 
@@ -14,6 +15,9 @@ from turnout_io.serve.keys import Client
 from turnout_io.serve.settings import AliasSettings
 
 __all__ = ["ModelNames"]
+
+# The router remembers each model that was asked for, and the log and metrics name it.
+_LONGEST: Final = 256
 
 
 @attrs.frozen
@@ -53,6 +57,8 @@ class ModelNames:
         Raises:
             RequestRejected: There is no such name, or the client's key does not allow it.
         """
+        if len(name) > _LONGEST or not name.isprintable():
+            raise _unknown(f"a name of a model has at most {_LONGEST} printable characters", self.listed(client))
         if (alias := self.aliases.get(name)) is not None:
             self._check(name, client, listed=True)
             return alias.models

@@ -141,7 +141,10 @@ class _Reader:
         schema = format.schema("schema")
         if schema is None:
             raise format.missing("schema")
-        return ResponseFormat(schema)
+        try:
+            return ResponseFormat(schema)
+        except (ValueError, TypeError) as error:
+            raise vocabulary_error(error, format.path("schema")) from None
 
     # -- tools --------------------------------------------------------------------------------------------------
 
@@ -192,8 +195,11 @@ class _Reader:
         fields = self.fields
         if isinstance(fields.get("system"), str):
             return [Message.system(text)] if (text := fields.required_text("system")) else []
-        parts = [self._text(block) for block in fields.objects("system")]
-        return [Message.system(parts)] if parts else []
+        try:
+            parts = [self._text(block) for block in fields.objects("system")]
+            return [Message.system(parts)] if parts else []
+        except (ValueError, TypeError) as error:
+            raise vocabulary_error(error, "system") from None
 
     def _messages(self) -> list[Message]:
         messages: list[Message] = []
