@@ -7,14 +7,16 @@ import gzip
 import itertools
 import json
 import random
-import time
 import tracemalloc
 import zlib
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.proportion import assert_linear
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import QuotaExceeded, RateLimited, RemoteProtocolError, TurnoutError
 from turnout.events import Token
@@ -28,6 +30,7 @@ REQUEST = ChatRequest(ModelConfig("openai", "m"), [Message.user("?")])
 
 
 @functools.cache
+@cache
 def bomb(size: int, head: bytes = b"", fill: bytes = b" ") -> bytes:
     """`size` bytes of filling as gzip, about a thousandth of that."""
     packer = zlib.compressobj(9, wbits=31)
@@ -64,18 +67,16 @@ def measured(status: int) -> tuple[HttpExchange[ChatResponse], float]:
     assert isinstance(exchange, HttpExchange)
     exchange.receive_head(status, [("content-encoding", "gzip")])
     tracemalloc.start()
-    started = time.process_time()
     try:
         exchange.receive_data(packed)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.process_time() - started < 2.0
     return exchange, peak / MIB
 
 
 @pytest.mark.full
-def test_one_receive_of_a_bomb_takes_little_memory_and_time() -> None:
+def test_one_receive_of_a_bomb_takes_little_memory() -> None:
     exchange, peak = measured(200)
     assert isinstance(exchange.failure, RemoteProtocolError)
     assert peak < 32
@@ -199,17 +200,17 @@ def test_the_bound_holds_for_each_block_of_input() -> None:
 
 
 def test_a_broken_body_in_many_small_receives_takes_linear_time() -> None:
-    def seconds(size: int) -> float:
+    def decoding(size: int) -> Callable[[], object]:
         packer = zlib.compressobj(0, wbits=31)  # stored, so that the input is as long as the output
         packed = packer.compress(b"x" * size) + packer.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 8
-        decoder = ContentDecoder("gzip")
-        started = time.process_time()
-        got, told = decoded(decoder, packed)
-        assert (len(got), told is not None) == (size, True)
-        return time.process_time() - started
 
-    small, large = min(seconds(MIB) for _ in range(3)), min(seconds(8 * MIB) for _ in range(3))
-    assert large < 8 * small * 4 + 0.05
+        def decode() -> None:
+            got, told = decoded(ContentDecoder("gzip"), packed)
+            assert (len(got), told is not None) == (size, True)
+
+        return decode
+
+    assert_linear(decoding, 8 * MIB)
 
 
 def test_the_failure_is_of_the_family() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.proportion import assert_linear
 from tests.sansio.providers.playing import read
 from turnout.errors import (
     AuthenticationFailed,
@@ -284,16 +285,11 @@ PIECES = [
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("before", ["", "<html>", "<?xml", 'data: {"message": "'])
 def test_the_time_to_read_an_error_is_linear(piece: str, before: str) -> None:
-    def least(size: int) -> float:
+    def read(size: int) -> Callable[[], object]:
         body = (before + piece * (size // len(piece) + 1))[:size].encode()
-        times = []
-        for _ in range(3):
-            begin = time.process_time()
-            classify_error(400, read_error_body(body))
-            times.append(time.process_time() - begin)
-        return min(times)
+        return lambda: classify_error(400, read_error_body(body))
 
-    assert least(64 * 1024) < 0.25
+    assert_linear(read, 64 * 1024)
 
 
 @pytest.mark.parametrize(
