@@ -18,7 +18,7 @@ def check(world: World) -> None:
         bills.check(outcome.call)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(600)
 @given(worlds())
 @settings(max_examples=500, deadline=None)
@@ -32,7 +32,7 @@ def test_the_same_in_a_few_worlds(world: World) -> None:
     check(world)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_a_forgotten_attempt_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CostTracker, "ended_early", lambda self, attempt, *, broke_unanswered=False: None)
