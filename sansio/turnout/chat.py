@@ -182,7 +182,10 @@ class ChatRequest:
         if choice is not None and not self.tools and choice.mode in ("required", "named"):
             raise ValueError("ChatRequest.tool_choice asks for a tool, but ChatRequest.tools is empty")
         if choice is not None and choice.mode == "named" and choice.name not in names:
-            raise ValueError(f"ChatRequest.tool_choice names {choice.name!r}, which is not among the tools")
+            raise ValueError(
+                f"ChatRequest.tool_choice names {choice.name!r}, which is not among the tools; "
+                "to demand a call of any tool, write tool_choice='required'"
+            )
 
     def for_model(self, model: ModelConfig) -> ChatRequest:
         """Return the same conversation for another model, with no fallbacks."""

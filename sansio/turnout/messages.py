@@ -158,6 +158,9 @@ class Message(_Kept):
         ai = Elsewhere("write Message.assistant('…')")
         tool_result = Elsewhere("write Message.tool(call, '…')")
 
+        def __getitem__(self, name: object) -> Any:
+            raise TypeError(f"a Message has no item {name!r}: write message.text, or message.to_dict()['content']")
+
     @classmethod
     def system(cls, content: str | Part | Iterable[Part]) -> Message:
         return cls(Role.SYSTEM, content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 
-from turnout._utils.names import did_you_mean
+from turnout._utils.names import did_you_mean, nearest
 
 __all__ = [
     "CLOSE",
@@ -18,6 +18,7 @@ __all__ = [
     "missing_attribute",
     "unknown_field",
     "unknown_router_argument",
+    "unknown_setting_of_provider",
 ]
 
 POLICY_OF_CALL = frozenset(
@@ -318,6 +319,31 @@ def unknown_router_argument(name: str) -> TypeError:
     else:
         advice = _OF_ROUTER.get(name, f"it has {', '.join(_ARGUMENTS[:-1])} and {_ARGUMENTS[-1]}")
     return TypeError(f"Router has no {name!r}: {advice}")
+
+
+_KEY = "write api_key=…"
+_BASE_URL = "write base_url=…"
+_OF_CREATE = {
+    **dict.fromkeys(("key", "token", "apikey", "apiKey", "api_token", "auth_token"), _KEY),
+    **dict.fromkeys(("endpoint", "api_base", "host", "url", "azure_endpoint"), _BASE_URL),
+    **dict.fromkeys(("default_headers", "extra_headers"), "write headers={…}"),
+    **dict.fromkeys(("timeout", "request_timeout"), "it is of the router or of a call: Router.from_env(timeout=…)"),
+    **dict.fromkeys(("max_retries", "num_retries"), "it is of the router: Router.from_env(max_retries=…)"),
+    **dict.fromkeys(("http_client", "transport", "proxy", "proxies"), "write Router(…, transport=…)"),
+    **dict.fromkeys(("model", "model_id", "models"), "the model is given to each call: router.chat('openai/…', '…')"),
+    "organization": "write headers={'OpenAI-Organization': '…'}",
+    "project": "write headers={'OpenAI-Project': '…'}",
+}
+_CREATE = ("name", "api_key", "base_url", "api", "unsupported", "headers", "reasoning_replay", "idempotency_header")
+
+
+def unknown_setting_of_provider(provider: str, names: Iterable[str]) -> ValueError:
+    """Return the error for keywords that `turnout.providers.create` does not have for a provider."""
+    names = list(names)
+    advice = next((_OF_CREATE[name] for name in names if name in _OF_CREATE), None)
+    near = nearest(names[0], _CREATE, 1, CLOSE)
+    end = f": {advice}" if advice else f"; did you mean {near[0]}?" if near else ""
+    return ValueError(f"{provider} takes no setting named {', '.join(names)}{end}")
 
 
 def advice_for_from_env(name: str, policy: Iterable[str]) -> str:

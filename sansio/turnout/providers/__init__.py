@@ -52,8 +52,8 @@ def create(
 ) -> Provider:
     """Return a provider of the catalog, or of your entry.
 
-    A provider without the key that it needs is made too: its status is not-configured, and names the
-    variable is missing.
+    A provider without the key that it needs is made too. Its status is `not-configured`, and names the missing
+    variable.
 
     Args:
         entry: The name of an entry of the catalog, or an entry.
@@ -169,8 +169,9 @@ def create(
 
             made = Bedrock(account, **_taken(settings, "region", "auth"))
     if settings:
-        advice = ": write base_url=…" if "endpoint" in settings else ""
-        raise ValueError(f"{entry.name} takes no setting named {', '.join(sorted(settings))}{advice}")
+        from turnout.inputs.habits import unknown_setting_of_provider
+
+        raise unknown_setting_of_provider(entry.name, sorted(settings))
     return made
 
 

@@ -41,6 +41,14 @@ class ToolCall:
     signature: str | None = attrs.field(default=None, kw_only=True, repr=False)
     extra: Mapping[str, Any] = extra_fields()
 
+    if not TYPE_CHECKING:
+        function = Elsewhere("write call.name and call.arguments, or call.parsed() for the arguments as a dict")
+        input = Elsewhere("write call.parsed()")
+        args = Elsewhere("write call.parsed()")
+
+        def __getitem__(self, name: object) -> Any:
+            raise TypeError(f"a ToolCall has no item {name!r}: write call.name and call.arguments, or call.parsed()")
+
     @must_be_called("call.parsed()")
     def parsed(self) -> Any:
         """Return the arguments as Python values.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout import ChatRequest, ChatResponse, EmbeddingResponse, Message, ModelConfig, Tool, ToolCall
+from turnout import ChatRequest, ChatResponse, EmbeddingResponse, Message, ModelConfig, Tool, ToolCall, ToolChoice
 from turnout._utils.names import PROVIDER_NAMES, did_you_mean
 from turnout.config.settings import Settings, SettingsError
 from turnout.embeddings import Vectors
@@ -120,6 +120,52 @@ def test_an_item_of_an_answer_of_vectors_is_named() -> None:
     for name in ("vector", "data", "embeddings"):
         with pytest.raises(AttributeError, match=r"response\.vectors"):
             getattr(response, name)
+
+
+@pytest.mark.parametrize(
+    ("read", "advice"),
+    [
+        (lambda: REPLY.message["content"], "write message.text, or message.to_dict()['content']"),  # type: ignore[index]
+        (lambda: list(REPLY.message), "write message.text"),  # type: ignore[call-overload]
+        (lambda: CALL.function.name, "write call.name and call.arguments"),  # type: ignore[attr-defined]
+        (lambda: CALL.input, "write call.parsed()"),  # type: ignore[attr-defined]
+        (lambda: CALL.args, "write call.parsed()"),  # type: ignore[attr-defined]
+        (lambda: CALL["function"], "write call.name and call.arguments"),  # type: ignore[index]
+    ],
+)
+def test_messages_and_calls_name_their_own_fields(read: Any, advice: str) -> None:
+    with pytest.raises((AttributeError, TypeError)) as caught:
+        read()
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["any", "force", "tool", "always"])
+def test_a_tool_choice_of_another_library_is_named(mode: str) -> None:
+    with pytest.raises(ValueError, match=rf"names '{mode}', which is not among the tools; .*tool_choice='required'"):
+        ChatRequest(MODEL, "hi", tools=[Tool("look")], tool_choice=mode)
+    assert ChatRequest(MODEL, "hi", tools=[Tool(mode)], tool_choice=mode).tool_choice == ToolChoice.named(mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("key", "api_key"),
+        ("token", "api_key"),
+        ("endpoint", "base_url"),
+        ("api_base", "base_url"),
+        ("default_headers", "headers"),
+        ("timeout", "Router.from_env(timeout=…)"),
+        ("http_client", "Router(…, transport=…)"),
+        ("model", "router.chat('openai/…', '…')"),
+        ("base_ulr", "did you mean base_url"),
+    ],
+)
+def test_a_setting_of_a_provider_elsewhere_is_named(name: str, advice: str) -> None:
+    setting: dict[str, Any] = {name: "sk-secret"}
+    with pytest.raises(ValueError, match=f"openai takes no setting named {name}") as caught:
+        create("openai", **setting)
+    assert advice in str(caught.value)
+    assert "sk-secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
