@@ -403,7 +403,7 @@ def test_embedding_bodies(name: str) -> None:
 
 
 def test_create_says_what_it_does_not_know() -> None:
-    with pytest.raises(ValueError, match="it has openai, gemini"):
+    with pytest.raises(ValueError, match="known are openai, gemini"):
         create("nobody")
     with pytest.raises(ValueError, match="takes no setting named colour"):
         create("openai", colour="red")
