@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from tests.peers.neighbours import free_port, running
 from turnout import ChatRequest, EmbeddingRequest, Message, ModelConfig, Tool
 from turnout.providers import Provider, create
-from turnout.routing.policy.settings import Policy
 from turnout_io import sync
 from turnout_io.trio import Router as TrioRouter
 
@@ -35,29 +32,15 @@ MODELS = [
     ModelConfig("groq", "llama-3.3-70b-versatile"),
 ]
 TOOLS = [Tool("weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})]
-# The server needs a few seconds to begin to listen; refused connections are tried again like any others.
-PATIENT = Policy(max_retries=60, max_attempts=60, backoff_initial=0.3, backoff_max=0.3, timeout=60)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert LLMOCK is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder: Path = tmp_path_factory.mktemp("llmock")
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [LLMOCK, "serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    port = free_port()
+    command = [LLMOCK, "serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    with running(command, port, tmp_path_factory.mktemp("llmock")):
+        yield f"http://127.0.0.1:{port}"
 
 
 def providers(server: str) -> list[Provider]:
@@ -84,7 +67,7 @@ def check(answers: list[Any]) -> None:
 def test_chat_stream_and_tools_when_blocking(server: str, model: ModelConfig) -> None:
     hello = ChatRequest(model, [Message.user("hello there")])
     question = Message.user("What is the weather in Oslo?")
-    with sync.Router(providers(server), policy=PATIENT) as router:
+    with sync.Router(providers(server)) as router:
         whole = router.chat(hello)
         with router.stream(hello) as stream:
             events = list(stream)
@@ -100,7 +83,7 @@ def test_chat_stream_and_tools_on_trio(server: str, model: ModelConfig) -> None:
     question = Message.user("What is the weather in Oslo?")
 
     async def main() -> list[Any]:
-        async with TrioRouter(providers(server), policy=PATIENT) as router:
+        async with TrioRouter(providers(server)) as router:
             whole = await router.chat(hello)
             async with router.stream(hello) as stream:
                 events = [event async for event in stream]
@@ -114,12 +97,12 @@ def test_chat_stream_and_tools_on_trio(server: str, model: ModelConfig) -> None:
 
 def test_embeddings_and_models(server: str) -> None:
     request = EmbeddingRequest(ModelConfig("openai", "text-embedding-3-small"), ["one", "two"])
-    with sync.Router(providers(server), policy=PATIENT) as router:
+    with sync.Router(providers(server)) as router:
         vectors = router.embed(request).vectors
         models = router.models("openai")
 
     async def main() -> Any:
-        async with TrioRouter(providers(server), policy=PATIENT) as router:
+        async with TrioRouter(providers(server)) as router:
             return (await router.embed(request)).vectors, await router.models("openai")
 
     assert (len(vectors), vectors.dimensions) == (2, 1536)
