@@ -23,13 +23,14 @@ class FunctionTool:
     Attributes:
         tool: The definition that the model receives.
         function: Called with the arguments as keywords. It may be an async function, if the router is async.
-        arguments: The struct that the arguments are read as.
+        arguments: The struct that the arguments are read as. None gives the function every argument as it is in the
+            JSON: for a tool whose schema comes from elsewhere, such as a server of MCP.
         timeout: Seconds for one call. None leaves the one of the run.
     """
 
     tool: Tool
     function: Callable[..., Any]
-    arguments: type[msgspec.Struct]
+    arguments: type[msgspec.Struct] | None = None
     timeout: float | None = None
 
     def read_arguments(self, call: ToolCall) -> dict[str, Any]:
@@ -38,7 +39,11 @@ class FunctionTool:
         Raises:
             ValueError: If the arguments do not fit the function. The error names the argument.
         """
-        call.parsed()  # its errors describe invalid JSON better
+        plain = call.parsed()  # its errors describe invalid JSON better
+        if self.arguments is None:
+            if not isinstance(plain, dict):
+                raise ValueError(f"the arguments of {call.name!r} must be a JSON object, not {type(plain).__name__}")
+            return plain
         try:
             read = msgspec.json.decode(
                 call.arguments.encode("utf-8", "surrogatepass"), type=self.arguments, strict=False, dec_hook=_decode

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout import Tool, ToolCall
-from turnout.typed.function import function_tool, result_text
+from turnout.typed.function import FunctionTool, function_tool, result_text
 
 
 @attrs.frozen
@@ -150,3 +150,19 @@ def test_any_arguments_come_through(city: str, unit: Any, days: list[int] | None
 )
 def test_a_result_becomes_text(value: object, text: str) -> None:
     assert result_text(value) == text
+
+
+def test_a_tool_of_a_schema_from_elsewhere_gets_its_arguments_unchanged() -> None:
+    def look(**arguments: Any) -> dict[str, Any]:
+        return arguments
+
+    tool = FunctionTool(Tool("look", "Look.", {"type": "object", "properties": {"at": {"type": "string"}}}), look)
+    text = '{"at": "signal 4", "not in the schema": [1, null]}'
+    assert tool.function(**tool.read_arguments(call("look", text))) == {
+        "at": "signal 4",
+        "not in the schema": [1, None],
+    }
+    with pytest.raises(ValueError, match="the arguments of 'look' must be a JSON object, not list"):
+        tool.read_arguments(call("look", "[1]"))
+    with pytest.raises(ValueError, match="are not JSON"):
+        tool.read_arguments(call("look", '{"at": '))
