@@ -223,6 +223,9 @@ class Message(_Kept):
     @property
     def text(self) -> str:
         """The text parts joined, verbatim."""
+        content = self.content
+        if len(content) == 1 and type(content[0]) is Text:
+            return content[0].text
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
     @property

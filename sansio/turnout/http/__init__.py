@@ -33,11 +33,13 @@ class Headers(Sequence[tuple[str, str]]):
 
     Attributes:
         encoded: The fields as bytes, kept by the HTTP/1.1 encoder for the next request with this object; None before.
+        base: The first of these fields as an object of their own, if `with_field` added the last one; else None.
     """
 
-    __slots__ = ("_fields", "_lower", "encoded")
+    __slots__ = ("_fields", "_lower", "base", "encoded")
 
     encoded: bytes | None
+    base: Headers | None
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, dict):
@@ -46,7 +48,7 @@ class Headers(Sequence[tuple[str, str]]):
         self._lower: dict[str, str] = {}
         for name, value in self._fields:
             self._lower.setdefault(name.lower(), value)
-        self.encoded = None
+        self.encoded = self.base = None
 
     @classmethod
     def of_known(cls, fields: tuple[tuple[str, str], ...], first: dict[str, str]) -> Self:
@@ -57,7 +59,13 @@ class Headers(Sequence[tuple[str, str]]):
             first: The first value of each name, by the name in lower case. It belongs to the new object.
         """
         made = cls.__new__(cls)
-        made._fields, made._lower, made.encoded = fields, first, None
+        made._fields, made._lower, made.encoded, made.base = fields, first, None, None
+        return made
+
+    def with_field(self, name: str, value: str) -> Headers:
+        """Return these fields and one more behind them. The bytes that this object keeps serve the new one, too."""
+        made = Headers.of_known((*self._fields, (name, value)), {name.lower(): value, **self._lower})
+        made.base = self
         return made
 
     def get(self, name: str) -> str | None:
@@ -152,6 +160,13 @@ class HttpRequest:
     body: bytes = attrs.field(default=b"", repr=_body_repr)
     auth: Auth | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
     new_connection: bool = attrs.field(default=False, kw_only=True)
+
+    def with_field(self, name: str, value: str) -> HttpRequest:
+        """Return the request with one more header field."""
+        headers = self.headers.with_field(name, value)
+        return HttpRequest(
+            self.method, self.url, headers, self.body, auth=self.auth, new_connection=self.new_connection
+        )
 
 
 Auth: TypeAlias = Callable[[HttpRequest], "HttpRequest | Awaitable[HttpRequest]"]

@@ -205,17 +205,32 @@ def encode_plain_request(method: str, target: str, host: str, headers: Headers, 
     Raises:
         LocalProtocolError: A field cannot be sent.
     """
-    encoded = headers.encoded
+    encoded = headers.encoded or _encode_fields(headers)
     if encoded is None:
-        check_fields(headers)
-        if any(name.lower() in _NOT_PLAIN for name, _ in headers):
-            return None
-        encoded = headers.encoded = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+        return None
     first = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"
     if _REQUEST.fullmatch(first) is None or method == "CONNECT":
         return None
     last = b"\r\n" if length is None else b"Content-Length: %d\r\n\r\n" % length
     return first.encode("ascii") + encoded + last
+
+
+def _encode_fields(headers: Headers) -> bytes | None:
+    """Return the fields as bytes, and keep them; None if a field is not plain. Raises as `encode_plain_request`."""
+    base, before, fields = headers.base, b"", headers[:]
+    if base is not None:
+        kept = base.encoded or _encode_fields(base)
+        if kept is None:
+            return None
+        before, fields = kept, headers[len(base) :]
+    check_fields(fields)
+    lines = []
+    for name, value in fields:
+        if name.lower() in _NOT_PLAIN:
+            return None
+        lines.append(f"{name}: {value}\r\n")
+    headers.encoded = before + "".join(lines).encode("latin-1")
+    return headers.encoded
 
 
 def check_fields(fields: Iterable[tuple[str, str]]) -> None:

@@ -19,7 +19,7 @@ __all__ = ["Pool"]
 Connection = TypeVar("Connection")
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Idle(Generic[Connection]):
     key: Hashable
     connection: Connection
@@ -59,14 +59,16 @@ class Pool(Generic[Connection]):
         Raises:
             LocalProtocolError: If the connection is already in the pool.
         """
-        if any(idle.connection is connection for idle in self._idle):
-            raise LocalProtocolError("the connection is in the pool already")
+        for idle in self._idle:
+            if idle.connection is connection:
+                raise LocalProtocolError("the connection is in the pool already")
         self._idle.append(_Idle(key, connection, now))
         closing = []
-        alike = [idle for idle in self._idle if idle.key == key]
-        for idle in alike[: max(0, len(alike) - self.max_keepalive_per_key)]:
-            self._idle.remove(idle)
-            closing.append(idle.connection)
+        if len(self._idle) > self.max_keepalive_per_key:
+            alike = [idle for idle in self._idle if idle.key == key]
+            for idle in alike[: max(0, len(alike) - self.max_keepalive_per_key)]:
+                self._idle.remove(idle)
+                closing.append(idle.connection)
         while len(self._idle) > self.max_keepalive_connections:
             closing.append(self._idle.pop(0).connection)
         return (*closing, *self.evict_expired(now))

@@ -43,8 +43,7 @@ class Attempt:
         connect_timeout: Seconds that the connection may take.
         head_timeout: Seconds that it and the head of the response may take together.
         state: See `AttemptState`.
-        deadline_bound: True if the call leaves it less time than its own timers do, and too little to judge its
-            candidate. Silence for that time does not count against the candidate's health.
+        is_cut: True if the call leaves it less time than its own timers do.
         usage: What it used, or probably used, once it has ended and its cost is counted.
         operation_pending: True if an operation on it was started beside that of another attempt, and has no result yet.
         error_until: Until when the body of an error is read; None for another response.
@@ -66,7 +65,7 @@ class Attempt:
     _streaming_read: Read  # the read that is repeated while content arrives
     connect_timeout: float
     head_timeout: float
-    deadline_bound: bool = False
+    is_cut: bool = False
     state: AttemptState = attrs.field(default=AttemptState.OPENING, init=False)
     usage: Usage | None = attrs.field(default=None, init=False)
     operation_pending: bool = attrs.field(default=False, init=False)
@@ -108,9 +107,9 @@ class Attempt:
             now: Monotonic seconds.
             new_connection: True if the kept-alive connections to the provider may be dead.
         """
-        timeouts, state = policy.timeouts, candidate.state
+        timeouts = policy.timeouts
         if operation.streams:
-            own = state.profile.first_content
+            own = candidate.state.profile.first_content
             usual = own if own is not None else timeouts.first_token
             head, first_content = min(timeouts.response_headers, budget), min(usual, budget)
         else:
@@ -133,8 +132,7 @@ class Attempt:
             Read(number, until, between),
             min(timeouts.connect, budget),
             head,
-            deadline_bound=first_content < usual
-            and not state.is_patient_enough(first_content, streams=operation.streams),
+            is_cut=first_content < usual,
         )
         request = attrs.evolve(request, new_connection=True) if new_connection else request
         return attempt, Open(number, request, TransportTimeouts(connect=attempt.connect_timeout, response_headers=head))
@@ -144,6 +142,15 @@ class Attempt:
         if to not in ATTEMPT_TRANSITIONS[self.state]:
             refuse_transition(f"attempt {self.number}", self.state, to)
         self.state = to
+
+    @property
+    def deadline_bound(self) -> bool:
+        """True if the call leaves it less time than its own timers do, and too little to judge its candidate.
+
+        Silence for that time does not count against the candidate's health.
+        """
+        seconds = self.time_to_first_content
+        return self.is_cut and not self.candidate.state.is_patient_enough(seconds, streams=self.streams)
 
     @property
     def has_content(self) -> bool:

@@ -7,10 +7,9 @@ call. It is made of what is known already, so that a call needs no further rando
 from __future__ import annotations
 
 import hashlib
+import zlib
 
-import attrs
-
-from turnout.http import Headers, HttpRequest
+from turnout.http import HttpRequest
 from turnout.trace import Trace
 
 __all__ = ["with_idempotency_key"]
@@ -27,7 +26,8 @@ def with_idempotency_key(request: HttpRequest, header: str, trace: Trace, candid
     """
     if request.method != "POST" or request.headers.get(header) is not None:
         return request
-    digest = hashlib.sha256(f"{trace.seed}|{trace.started_at}|{candidate}|{request.url}|".encode())
-    digest.update(request.body)
-    headers = Headers((*request.headers, (header, f"turnout-{digest.hexdigest()[:32]}")))
-    return attrs.evolve(request, headers=headers)
+    # The seed tells calls apart. Of the body it is enough to tell the few requests of one call apart, and a checksum of
+    # a long conversation takes a fifth of the time of a digest.
+    body = f"{len(request.body)}|{zlib.crc32(request.body)}"
+    digest = hashlib.sha256(f"{trace.seed}|{trace.started_at}|{candidate}|{request.url}|{body}".encode())
+    return request.with_field(header, f"turnout-{digest.hexdigest()[:32]}")

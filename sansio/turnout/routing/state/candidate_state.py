@@ -198,9 +198,12 @@ class CandidateState:
         # Responses in flight have yet to take about half of their tokens, if these count as they are produced.
         output = 0.0 if self.profile.counts_max_tokens else others * (self._usual_completion or 0) / 2
         windows = (limits.requests, limits.tokens, limits.input_tokens, limits.output_tokens)
+        self.reported_until = -math.inf
         for limit, window, in_flight in zip(self.reported, windows, (others, 0, 0, output), strict=True):
-            limit.update(window, at, in_flight)
-        self.reported_until = max(limit.until for limit in self.reported)
+            if window is not None:
+                limit.update(window, at, in_flight)
+            if limit.until > self.reported_until:
+                self.reported_until = limit.until
 
     # -- tokens of responses ----------------------------------------------------------------------------------------
 

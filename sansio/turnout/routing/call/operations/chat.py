@@ -50,11 +50,11 @@ def _chat_needs(request: ChatRequest) -> set[Capability]:
     return needs
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Chat(Operation):
     """A whole response. With `collect` it streams on the wire, so that silence is noticed sooner."""
 
-    request: ChatRequest = attrs.field(validator=instance(ChatRequest), on_setattr=attrs.setters.NO_OP)
+    request: ChatRequest = attrs.field(validator=instance(ChatRequest))
     collect: bool = False
     _prompt_tokens: int | None = attrs.field(default=None, init=False)
     _prefix: ChatResponse | None = attrs.field(default=None, init=False)  # the part that the next response continues
@@ -134,7 +134,7 @@ class Chat(Operation):
         return continuation(request, result)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Stream(Chat):
     """A response that reaches the caller as it arrives."""
 

@@ -23,7 +23,7 @@ from turnout.trace import Trace
 __all__ = ["Embed"]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Embed(Operation):
     """Vectors: as many exchanges as the provider's caps require, joined in order.
 
@@ -31,7 +31,7 @@ class Embed(Operation):
     fallback of the same family continues with the texts that are still missing.
     """
 
-    request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest), on_setattr=attrs.setters.NO_OP)
+    request: EmbeddingRequest = attrs.field(validator=instance(EmbeddingRequest))
     _parts: list[EmbeddingResponse] = attrs.field(factory=list, init=False)
     _done: int = attrs.field(default=0, init=False)
     # By candidate: how many texts its request has, and the most that it was found to take at once.

@@ -20,11 +20,11 @@ from turnout.token_counting import TokenCount
 __all__ = ["CountTokens", "Rerank"]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class CountTokens(Operation):
     """The tokens of a request, as its own model counts them. Another model would count others: there is no fallback."""
 
-    request: ChatRequest = attrs.field(validator=instance(ChatRequest), on_setattr=attrs.setters.NO_OP)
+    request: ChatRequest = attrs.field(validator=instance(ChatRequest))
     name: ClassVar[str] = "count_tokens"
 
     @property
@@ -45,11 +45,11 @@ class CountTokens(Operation):
         return provider.count_tokens(self.request.for_model(model))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class Rerank(Operation):
     """Documents in the order of their relevance to a query."""
 
-    request: RerankRequest = attrs.field(validator=instance(RerankRequest), on_setattr=attrs.setters.NO_OP)
+    request: RerankRequest = attrs.field(validator=instance(RerankRequest))
     _tokens: int | None = attrs.field(default=None, init=False)
     name: ClassVar[str] = "rerank"
 
