@@ -102,6 +102,8 @@ class SseParser(FrameParser[SseEvent]):
             return [*self._receive_stopped()]
         if self._after_cr or CR in data:
             data = self._with_lf_only(data)
+        elif self._is_plain_block(data):
+            return [data[6:-2]]
         if LF not in data:
             if data:
                 self._hold(data)
@@ -146,6 +148,17 @@ class SseParser(FrameParser[SseEvent]):
             block = block.removeprefix(BOM)
         event = self._read_block(block, terminated=False)
         return [] if event is None else [event]
+
+    def _is_plain_block(self, data: bytes) -> bool:
+        """True if a read brought one block with the usual beginning, whole, after blocks that were whole."""
+        return (
+            data.startswith(b"data: ")
+            and data.find(b"\n") == len(data) - 2
+            and data.endswith(b"\n")
+            and not (self._held or self._at_start or self._line_ended or self.last_event_id)
+            and self._retry is None
+            and len(data) <= self.max_frame
+        )
 
     def _with_lf_only(self, data: bytes) -> bytes:
         if not data:

@@ -120,6 +120,11 @@ class ChunkedBody:
         if self._partial:
             data = self._partial + data
             self._partial = b""
+        elif self._at is _At.SIZE:
+            # A read of a stream usually brings one chunk, whole.
+            end = data.find(b"\r\n", 0, 10)
+            if end > 0 and len(data) - end - 4 == _plain_size(data[:end]) and data.endswith(b"\r\n"):
+                return data[end + 2 : -2]
         pieces: list[bytes] = []
         position, length = 0, len(data)
         try:

@@ -43,10 +43,11 @@ class ChoicePicker:
         """Whether a chunk of one choice with the index 0, or none, surely belongs to the answer."""
         return self._index in (None, 0) and self._held is None
 
-    def begin(self) -> None:
-        """Note that chunks with the index 0 and some text were read."""
+    def begin(self, *, has_content: bool) -> None:
+        """Note that chunks with the index 0 were read, and whether they had any text."""
         self._index = 0
-        self._has_content = True
+        if has_content:
+            self._has_content = True
 
     def pick(self, choices: Sequence[Choice], data: bytes) -> Sequence[Choice]:
         """Return the choices that belong to the answer, in order: those of this chunk, and one that was held back.

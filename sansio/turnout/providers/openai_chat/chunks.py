@@ -24,6 +24,7 @@ from turnout.providers.openai_chat.choices import ChoicePicker
 from turnout.providers.openai_chat.message.reader import MessageReader
 from turnout.providers.openai_chat.message.sequence import MessageSequence
 from turnout.providers.openai_chat.text_chunks import read_texts
+from turnout.providers.openai_chat.text_template import TextTemplate
 from turnout.providers.openai_chat.usage import usage_of
 from turnout.providers.openai_chat.wire import Choice, Chunk, Message, UsageWire
 
@@ -74,6 +75,7 @@ class ChatChunkReader(TextReader):
     sequence: MessageSequence = attrs.field(init=False)
     done: bool = False
     _usage_seen: bool = False
+    _template: TextTemplate = attrs.field(factory=TextTemplate)
     _sources: list[Any] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -84,9 +86,10 @@ class ChatChunkReader(TextReader):
         reader = self.messages
         if reader.prefix.prefix or reader.is_commentary or self.sequence.is_stream or not self.choices.takes_zero:
             return 0
-        count = read_texts(frames, self.accumulator, events)
+        before = len(events)
+        count = read_texts(frames, self.accumulator, events, self._template)
         if count:
-            self.choices.begin()
+            self.choices.begin(has_content=len(events) != before)
         return count
 
     def read_chunk(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
