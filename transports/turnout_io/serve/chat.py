@@ -142,8 +142,8 @@ async def serve_stream(
                 entry.begin([*call.headers(ignored), *_upstream_headers(stream.response)])
                 await _write(call, stream, writer)
         finally:
-            call.trace = stream.trace
-            call.usage = _usage_of(stream)
+            if call.usage is None:
+                call.usage = _usage_of(stream)
     except TurnoutError as error:
         if not entry.begun:
             raise
@@ -161,13 +161,19 @@ async def _write(call: ServedCall, stream: ChatStream, writer: StreamWriter) -> 
     """Write the events of a stream: all events of one read in one write."""
     responder = call.responder
     ahead = writer.opening()
+    latest: ChatResponse | None = None
 
     def partial() -> ChatResponse:
-        return stream.response
+        nonlocal latest
+        latest = stream.response
+        return latest
 
     async for events in stream.batches():
+        latest = None
         ahead += writer.events(events, partial)
         if type(events[-1]) is End:
+            # A response is built anew each time, which is a large part of a short stream's cost.
+            call.usage = (latest or stream.response).usage
             await responder.finish(ahead)
             return
         if ahead:

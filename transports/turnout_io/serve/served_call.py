@@ -119,4 +119,6 @@ class ServedCall:
 
 def header_text(text: str) -> str:
     """Return a text that a header can hold: other characters become a question mark."""
+    if text.isascii() and text.isprintable():
+        return text[:2000]
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:2000]

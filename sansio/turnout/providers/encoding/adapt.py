@@ -119,6 +119,8 @@ def adapt(request: ChatRequest, target: Target) -> ChatRequest:
     choice = request.tool_choice
     if choice is not None and choice.name in omitted:
         raise CapabilityUnsupported(f"{request.model}: the tool {choice.name!r} does not run at {target.name}")
+    if choice is not None and choice.mode == "required" and not tools:
+        raise CapabilityUnsupported(f"{request.model}: a call is required, and none of the tools runs at {target.name}")
     if sent:
         messages = tuple(_renamed(message, sent) for message in messages)
         tools = tuple(attrs.evolve(tool, name=sent[tool.name]) if tool.name in functions else tool for tool in tools)

@@ -216,6 +216,9 @@ def test_a_request_whose_only_tool_is_left_out_has_no_tool_fields() -> None:
     forced = request_for("openai", tools=[SEARCH, MINE], tool_choice=ToolChoice.named("search"))
     with pytest.raises(CapabilityUnsupported):
         made("openai", unsupported="drop").chat(forced)
+    required = request_for("openai", tools=[SEARCH], tool_choice=ToolChoice("required"))
+    with pytest.raises(CapabilityUnsupported, match="a call is required, and none of the tools runs at openai"):
+        made("openai", unsupported="drop").chat(required)
 
 
 def test_gemini_3_is_asked_to_combine_its_tools_with_the_caller_s() -> None:
