@@ -24,6 +24,7 @@ import trio
 from benchmarks.clients.interface import AsyncClient, Client
 from benchmarks.clients.own import CLIENTS
 from benchmarks.measure import parser, print_table
+from benchmarks.parts.routing import Queue
 from benchmarks.server import running_server
 from benchmarks.server.routes import ALL, CALL, CHUNK, FAILURE
 from turnout.chat import ChatRequest, ModelConfig
@@ -213,6 +214,7 @@ def count_work() -> dict[str, float]:
         for name, few, many in (("in a burst", "few", "many"), ("in its own read", "few-packets", "many-packets")):
             counts = [_steady(lambda: read(route), counter) for route in (few, many)]  # noqa: B023 - run at once
             work[f"a chunk {name}"] = (counts[1] - counts[0]) / CHUNKS
+    work["a call while 2,000 wait"] = _count_waiting(2_000, counter)
     work |= {f"{name}, asyncio": count for name, count in asyncio.run(_count_async(counter, asyncio_driver)).items()}
     work |= {f"{name}, trio": count for name, count in trio.run(_count_async, counter, trio_driver).items()}
     with running_server() as server:
@@ -222,6 +224,17 @@ def count_work() -> dict[str, float]:
                 CLIENTS[name], [server.base_url(FAILURE), server.base_url(CALL)], counter
             )
     return work
+
+
+def _count_waiting(length: int, counter: _Counter) -> int:
+    """Return the bytecodes of a call that joins a queue of this length, and of the one at its head, without I/O."""
+    queue = Queue(length)
+
+    def one() -> None:
+        queue.arrive()
+        queue.finish_one()
+
+    return _steady(one, counter)
 
 
 async def _count_async(counter: _Counter, driver: Any) -> dict[str, float]:

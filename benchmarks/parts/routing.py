@@ -22,7 +22,7 @@ from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.router import RouterCore
 from turnout.simulation import read_scenario, simulate
 
-__all__ = ["candidates", "simulation", "waiting"]
+__all__ = ["Queue", "candidates", "simulation", "waiting"]
 
 SCENARIO = Path(__file__).resolve().parents[2] / "transports" / "turnout_io" / "scenarios" / "outage.yaml"
 _AIMS = {1: 30.0, 10: 35.0, 100: 60.0, 500: 150.0}
@@ -62,7 +62,7 @@ def candidates(context: Context) -> Report:
     return Report("routing", (Table("µs of CPU a call of one chunk", columns, tuple(rows)),), tuple(ratios))
 
 
-class _Queue:
+class Queue:
     """A provider that takes 8 calls at a time, and calls that wait for it."""
 
     def __init__(self, waiting: int) -> None:
@@ -111,7 +111,7 @@ def waiting(context: Context) -> Report:
     times, rounds = context.times(300, 10), 3 * context.rounds
     cost = {}
     for length in (0, 100, 1_000, context.times(10_000, 2_000)):
-        queue = _Queue(length)
+        queue = Queue(length)
 
         def one() -> None:
             queue.arrive()  # noqa: B023 - run at once

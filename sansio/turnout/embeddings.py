@@ -73,11 +73,12 @@ class Vectors(Sequence[FloatView]):
     @classmethod
     def joined(cls, parts: Iterable[Vectors]) -> Vectors:
         """Return the vectors of several responses, in order. All must have the same length."""
+        known = [part for part in parts if len(part)]
+        if len(known) == 1:
+            return known[0]
         floats = array("f")
         dimensions = 0
-        for part in parts:
-            if not len(part):
-                continue
+        for part in known:
             if dimensions and part.dimensions != dimensions:
                 raise ValueError(f"vectors of {dimensions} and of {part.dimensions} numbers cannot be joined")
             dimensions = part.dimensions
@@ -188,17 +189,26 @@ class EmbeddingRequest:
     def __attrs_post_init__(self) -> None:
         if not self.input:
             raise ValueError("EmbeddingRequest.input must hold at least one text")
-        for place, text in enumerate(self.input):
-            if not text:
-                raise ValueError(f"EmbeddingRequest.input[{place}] must not be empty")
+        if not all(self.input):
+            raise ValueError(f"EmbeddingRequest.input[{self.input.index('')}] must not be empty")
         if self.fallbacks and self.family is None:
             raise ValueError(
                 "EmbeddingRequest.fallbacks needs EmbeddingRequest.family, a name for the model that they all serve"
             )
 
-    def for_model(self, model: ModelConfig) -> EmbeddingRequest:
-        """Return the same texts for another candidate, with no fallbacks."""
-        return attrs.evolve(self, model=model, fallbacks=())
+    def for_model(self, model: ModelConfig, texts: tuple[str, ...] | None = None) -> EmbeddingRequest:
+        """Return the same texts, or these of them, for another candidate, with no fallbacks."""
+        again = object.__new__(EmbeddingRequest)
+        # Skip the validators, which accepted these values before: there may be thousands of texts.
+        put = object.__setattr__
+        put(again, "model", model)
+        put(again, "input", self.input if texts is None else texts)
+        put(again, "dimensions", self.dimensions)
+        put(again, "purpose", self.purpose)
+        put(again, "fallbacks", ())
+        put(again, "family", self.family)
+        put(again, "metadata", self.metadata)
+        return again
 
 
 @attrs.frozen(kw_only=True)

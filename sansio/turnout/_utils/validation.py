@@ -156,7 +156,11 @@ def mapping_to(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
 def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """Return a validator for tuples in which every item is an instance of one of these classes."""
 
+    exact = frozenset(kinds)
+
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Iterable[object]) -> None:
+        if exact.issuperset(map(type, value)):
+            return  # the usual case, without a step of Python for each item
         for place, item in enumerate(value):
             if not isinstance(item, kinds):
                 wanted = " or ".join(_a(kind) for kind in kinds)

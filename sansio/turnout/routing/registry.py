@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -25,9 +24,6 @@ from turnout.routing.state.scheduler import Scheduler
 from turnout.types.models import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
 
 __all__ = ["Registered", "Registry", "no_candidate"]
-
-
-_provider_of = operator.attrgetter("provider")
 
 
 @attrs.frozen
@@ -224,9 +220,9 @@ class Registry:
         """Return the names of the keys of a provider; () if it has one key."""
         return self._accounts.get(provider, ())
 
-    def is_plain(self, models: Sequence[ModelConfig]) -> bool:
-        """True if these names are models of providers with one key: there is nothing to replace."""
-        return not self._aliases and not self._accounts and ROUTE not in map(_provider_of, models)
+    def is_plain(self, providers: Set[str]) -> bool:
+        """True if the models of these providers have one key each, and are no routes: there is nothing to replace."""
+        return not self._aliases and not self._accounts and ROUTE not in providers
 
     def resolve(self, model: ModelConfig) -> ModelConfig:
         """Return the model or the route of an alias. The settings of `model` replace those of the alias."""
@@ -324,9 +320,8 @@ class Registry:
             f"{model}: a request names one model{meant}; names with '*' are for routes, limits and prices"
         )
 
-    def knows_all(self, models: Sequence[ModelConfig]) -> bool:
-        """True if the provider of each model is registered."""
-        wanted = set(map(_provider_of, models))
+    def knows_all(self, wanted: Set[str]) -> bool:
+        """True if each of these providers is registered."""
         return self._providers.keys() >= wanted or self._providers.keys() | self._keyed.keys() >= wanted
 
     def state_of(self, provider: Provider | None, model: ModelConfig) -> CandidateState:

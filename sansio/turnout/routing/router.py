@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import random
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from turnout.routing.state.shared_limits import SharedLimits
 
 __all__ = ["RouterCore"]
+
+_provider_of = operator.attrgetter("provider")
 
 
 @attrs.define(eq=False)
@@ -305,7 +308,11 @@ class RouterCore:
                 if self.shared is not None:
                     self.shared.state.observe_clocks(now, wall)
         named, total_timeout = operation.candidates, options.total_timeout
-        expansion = self._expand(operation, options, seed, now)
+        providers = set(map(_provider_of, named))
+        if self._registry.is_plain(providers):
+            expansion = Expansion(named)
+        else:
+            expansion = self._expand(operation, options, seed, now)
         policy = self._layers.over_router(options.policy, expansion.route_policy)
         self.scheduler.call_started(policy.hedge, now)
         deadline = _timeout(options, named[0], policy)
@@ -333,11 +340,13 @@ class RouterCore:
             call.answer(cached, now)
             return call
         models = expansion.models
-        pattern = self._registry.pattern_error(models) if operation.name != ListModels.name else None
+        # There may be hundreds of models: they are searched only if a name has the mark of a pattern.
+        has_mark = models is not named or "*" in "".join(trace.candidates)
+        pattern = self._registry.pattern_error(models) if has_mark and operation.name != ListModels.name else None
         if pattern is not None:
             call.reject(pattern, now)
             return call
-        all_known = self._registry.knows_all(models)
+        all_known = self._registry.knows_all(providers if models is named else set(map(_provider_of, models)))
         selector.look_up(now, 2 if all_known else len(models))
         if not (all_known and selector.candidates):
             refusals = selector.finder.refusals
@@ -346,9 +355,6 @@ class RouterCore:
         return call
 
     def _expand(self, operation: Operation, options: CallOptions, seed: int, now: float) -> Expansion:
-        models = operation.candidates
-        if self._registry.is_plain(models):
-            return Expansion(models)
         context = ExpansionContext(
             policy=self.policy,
             seed=seed,
@@ -357,7 +363,7 @@ class RouterCore:
             affinity=affinity_text(options.affinity, getattr(operation, "request", None)),
             api_keys=frozenset(options.api_keys),
         )
-        return Expander(self._registry, context).expand(models)
+        return Expander(self._registry, context).expand(operation.candidates)
 
     def _rules_of(self, policy: Policy) -> dict[str, Any]:
         """Return the settings of a policy that a trace stores, with an empty list of candidates."""

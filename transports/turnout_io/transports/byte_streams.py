@@ -19,6 +19,8 @@ from turnout.http.http1 import Http1Exchange
 __all__ = ["ByteStream", "PlainStream", "TlsStream", "write_chunk"]
 
 _READ_SIZE = 65536
+# The size of a read after one that was full: a large response arrives faster than it is read.
+_LARGE_READ_SIZE = 262144
 
 
 def write_chunk(exchange: Http1Exchange, stream: ByteStream) -> bool:
@@ -45,6 +47,7 @@ class PlainStream:
     is_drained: bool = attrs.field(default=True, init=False)
     _outgoing: memoryview = attrs.field(default=memoryview(b""), init=False, repr=False)
     _received: bytes | OSError | None = attrs.field(default=None, init=False, repr=False)
+    _read_size: int = attrs.field(default=_READ_SIZE, init=False, repr=False)
 
     @property
     def plain(self) -> PlainStream:
@@ -79,13 +82,19 @@ class PlainStream:
             if isinstance(received, OSError):
                 raise received
             return received
+        most = self._read_size
         try:
-            data = self.socket.recv(_READ_SIZE)
+            data = self.socket.recv(most)
         except (BlockingIOError, InterruptedError):
             self.is_drained = True
             return None
+        size = len(data)
         # The end is no bytes, and can be read again at once.
-        self.is_drained = 0 < len(data) < _READ_SIZE
+        self.is_drained = 0 < size < most
+        if size >= _READ_SIZE:
+            self._read_size = _LARGE_READ_SIZE
+        elif most != _READ_SIZE:
+            self._read_size = _READ_SIZE
         return data
 
     def close(self) -> None:

@@ -53,8 +53,8 @@ def read_vectors(entries: Sequence[Embedding | PackedEmbedding], model: ModelCon
     """
     ordered = _in_order(entries, model)
     try:
-        if ordered and all(_is_packed(entry) for entry in ordered):
-            packed = [_unpacked(entry.embedding) for entry in ordered]
+        packed = _unpacked(ordered)
+        if packed:
             if len(set(map(len, packed))) != 1 or len(packed[0]) % 4 or not packed[0]:
                 raise ValueError("vectors of one response have different or odd lengths")
             return Vectors.from_little_endian(packed, len(packed[0]) // 4)
@@ -63,21 +63,26 @@ def read_vectors(entries: Sequence[Embedding | PackedEmbedding], model: ModelCon
         raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None
 
 
-def _is_packed(entry: Embedding | PackedEmbedding) -> bool:
-    return isinstance(entry, PackedEmbedding) or bytes(memoryview(entry.embedding)[:1]) == b'"'
-
-
-def _unpacked(embedding: msgspec.Raw | bytes) -> bytes:
-    return embedding if isinstance(embedding, bytes) else _decode_base64(embedding)
+def _unpacked(entries: Sequence[Embedding | PackedEmbedding]) -> list[bytes]:
+    """Return the bytes of vectors in base64; none if one of them is a list of numbers."""
+    found = [entry.embedding for entry in entries]
+    packed = [vector for vector in found if isinstance(vector, bytes)]
+    if len(packed) == len(found):
+        return packed
+    texts = [vector for vector in found if isinstance(vector, msgspec.Raw)]
+    if not all(bytes(memoryview(text)[:1]) == b'"' for text in texts):
+        return []
+    return [vector if isinstance(vector, bytes) else _decode_base64(vector) for vector in found]
 
 
 def _in_order(
     entries: Sequence[Embedding | PackedEmbedding], model: ModelConfig
 ) -> Sequence[Embedding | PackedEmbedding]:
     """Return the entries by their index, if they have one; a 0 may be left out. Nobody would notice a wrong order."""
-    if all(entry.index is None for entry in entries):
+    indexes = [entry.index or 0 for entry in entries]
+    if indexes == [*range(len(entries))] or all(entry.index is None for entry in entries):
         return entries
-    if len({entry.index or 0 for entry in entries}) != len(entries):
+    if len(set(indexes)) != len(entries):
         shown = [entry.index for entry in entries[:8]]
         raise RemoteProtocolError(f"{model}: the index of several vectors is the same: {shown}")
     return sorted(entries, key=lambda entry: entry.index or 0)

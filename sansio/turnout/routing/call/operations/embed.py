@@ -16,7 +16,7 @@ from turnout.errors import ProviderError, RemoteProtocolError, TurnoutError
 from turnout.providers.protocol import Exchange, Provider
 from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.operations.results import sum_usage
-from turnout.routing.policy.estimate import embedding_tokens, text_tokens
+from turnout.routing.policy.estimate import text_tokens
 from turnout.routing.state.candidate import Candidate
 from turnout.trace import Trace
 
@@ -37,6 +37,7 @@ class Embed(Operation):
     # By candidate: how many texts its request has, and the most that it was found to take at once.
     _sent: dict[str, int] = attrs.field(factory=dict, init=False)
     _learned: dict[str, int] = attrs.field(factory=dict, init=False)
+    _tokens: list[int] | None = attrs.field(default=None, init=False)  # of each text, once they are estimated
     name: ClassVar[str] = "embed"
 
     @property
@@ -52,27 +53,31 @@ class Embed(Operation):
         return frozenset({Capability.EMBEDDINGS})
 
     def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
-        return embedding_tokens(self._next_texts(candidate.provider, candidate.model)), 0
+        return sum(self._estimates()[self._done : self._next_end(candidate.provider, candidate.model)]), 0
 
     def remaining_tokens(self, candidate: Candidate) -> tuple[int, int]:
-        return embedding_tokens(self.request.input[self._done :]), 0
+        return sum(self._estimates()[self._done :]), 0
 
-    def _next_texts(self, provider: Provider, model: ModelConfig) -> tuple[str, ...]:
-        """Return the texts of the next request: as many as fit, and at least one."""
+    def _estimates(self) -> list[int]:
+        if self._tokens is None:
+            self._tokens = list(map(text_tokens, self.request.input))
+        return self._tokens
+
+    def _next_end(self, provider: Provider, model: ModelConfig) -> int:
+        """Return the index behind the texts of the next request: as many as fit, and at least one."""
         texts, start = self.request.input, self._done
         most = min(provider.embedding_batch or len(texts), self._learned.get(str(model), len(texts)))
         end = min(start + most, len(texts))
         limit = provider.facts(model.model_id).embedding_tokens
         if limit is not None:
-            tokens = itertools.accumulate(map(text_tokens, texts[start:end]))
-            fitting = bisect.bisect_right(list(tokens), limit)
+            fitting = bisect.bisect_right(list(itertools.accumulate(self._estimates()[start:end])), limit)
             end = start + max(1, fitting)
-        return texts[start:end]
+        return end
 
     def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[EmbeddingResponse]:
-        texts = self._next_texts(provider, model)
+        texts = self.request.input[self._done : self._next_end(provider, model)]
         self._sent[str(model)] = len(texts)
-        return provider.embed(attrs.evolve(self.request.for_model(model), input=texts))
+        return provider.embed(self.request.for_model(model, texts))
 
     def split_batch(self, error: TurnoutError, model: ModelConfig) -> bool:
         sent = self._sent.get(str(model), 0)
