@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import eq
+from operator import attrgetter, eq, xor
 
 import attrs
 
@@ -21,6 +21,9 @@ __all__ = ["ResumeIndex", "RowState", "all_differ", "sort_hashes"]
 
 SMALL = 400_000
 """Up to so many rows are kept in a set, which is faster; beyond that in a sorted array, which is smaller."""
+
+
+_custom_id, _error, _own = attrgetter("custom_id"), attrgetter("error"), attrgetter("turnout")
 
 
 class RowState(enum.Enum):
@@ -69,11 +72,14 @@ class ResumeIndex:
         heads, broken = read_heads(block)
         self.broken += broken
         self.rows += len(heads)
-        self.cost += sum([own.cost for head in heads if (own := head.turnout) is not None and own.cost is not None])
-        self._ids.extend(map(hash, [head.custom_id for head in heads]))
-        answered = [head for head in heads if head.error is None]
-        marks = zip([head.custom_id for head in answered], prints_of(answered), strict=True)
-        self._marks.extend(map(hash, marks))
+        self.cost += sum([own.cost for own in map(_own, heads) if own is not None and own.cost is not None])
+        rows = list(map(hash, map(_custom_id, heads)))
+        self._ids.extend(rows)
+        answered = heads
+        if any(map(_error, heads)):
+            answered = [head for head in heads if head.error is None]
+            rows = list(map(hash, map(_custom_id, answered)))
+        self._marks.extend(_marks(rows, prints_of(answered)))
         if len(answered) < len(heads):
             for head in heads:
                 if head.error is not None:
@@ -114,7 +120,7 @@ class ResumeIndex:
 
     def is_done(self, custom_id: str, fingerprint: int) -> bool:
         """True if this very row is answered."""
-        return self._done(hash((custom_id, fingerprint))) and (
+        return self._done(_mark(hash(custom_id), fingerprint)) and (
             not self._exact or self._exact_done(custom_id, fingerprint)
         )
 
@@ -122,7 +128,7 @@ class ResumeIndex:
         """Return the same for many rows: the fast path for rows that were not touched."""
         if self._exact:
             return list(map(self.is_done, custom_ids, fingerprints))
-        return list(map(self._done, map(hash, zip(custom_ids, fingerprints, strict=True))))
+        return list(map(self._done, _marks(map(hash, custom_ids), fingerprints)))
 
     def state(self, custom_id: str, fingerprint: int) -> RowState:
         """Return the state of a row in the output.
@@ -132,7 +138,7 @@ class ResumeIndex:
         row = hash(custom_id)
         known = self._exact.get(row) or self._failures.get(row)
         if known is None:
-            if self._done(hash((custom_id, fingerprint))):
+            if self._done(_mark(row, fingerprint)):
                 return RowState.DONE
             ids = self._sorted_ids()
             at = bisect_left(ids, row)
@@ -152,6 +158,16 @@ class ResumeIndex:
     def _exact_done(self, custom_id: str, fingerprint: int) -> bool:
         exact = self._exact.get(hash(custom_id))
         return exact is None or (exact.done and exact.print == fingerprint)
+
+
+def _mark(row: int, fingerprint: int) -> int:
+    """Return one number of 64 bits for the hash of an identity and the checksum of its row."""
+    return hash(row ^ fingerprint)
+
+
+def _marks(rows: Iterable[int], fingerprints: Iterable[int]) -> Iterator[int]:
+    """Return the same for many rows."""
+    return map(hash, map(xor, rows, fingerprints))
 
 
 def sort_hashes(hashes: array[int]) -> array[int]:

@@ -8,6 +8,7 @@ Source: the OpenAI API reference, "The request output object" of the Batch API.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -18,6 +19,7 @@ from turnout.batch.rows import BatchRow
 __all__ = ["Answered", "OutputHead", "RowFailure", "encode_output", "prints_of", "read_heads"]
 
 _encode: Final = msgspec.json.Encoder().encode
+_print: Final = attrgetter("turnout.print")
 
 
 @attrs.frozen(kw_only=True)
@@ -156,7 +158,7 @@ class OutputHead(msgspec.Struct, gc=False):
 def prints_of(heads: list[OutputHead]) -> list[int]:
     """Return the checksums of many lines."""
     try:
-        return [int(head.turnout.print, 16) for head in heads]  # type: ignore[union-attr]
+        return [int(text, 16) for text in map(_print, heads)]
     except (AttributeError, ValueError):
         return [head.print for head in heads]
 
@@ -172,7 +174,7 @@ def read_heads(block: bytes) -> tuple[list[OutputHead], int]:
     """
     try:
         return [head for head in _heads.decode_lines(block) if head.custom_id], 0
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     heads, broken = [], 0
     for line in block.split(b"\n"):
@@ -180,7 +182,7 @@ def read_heads(block: bytes) -> tuple[list[OutputHead], int]:
             continue
         try:
             head = _heads.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             broken += 1
             continue
         if head.custom_id:

@@ -75,6 +75,7 @@ class BatchPlan:
         failures: Rows that were given up in this run, by the class of their failure.
         in_flight: Rows that were begun and have not ended.
         spent: The cost of the rows of this run.
+        error: The exception that `rows` raised. Nothing more begins then, and the driver raises it after the last row.
     """
 
     rows: Iterator[BatchRow]
@@ -86,6 +87,7 @@ class BatchPlan:
     failures: Counter[str] = attrs.field(factory=Counter, init=False)
     in_flight: int = attrs.field(default=0, init=False)
     spent: float = attrs.field(default=0.0, init=False)
+    error: Exception | None = attrs.field(default=None, init=False)
     _reserved: dict[BatchRow, float] = attrs.field(factory=dict, init=False)
     _held: BatchRow | None = attrs.field(default=None, init=False)  # drawn, and not yet affordable
     _limited: list[tuple[float, int, _Limited]] = attrs.field(factory=list, init=False)
@@ -129,6 +131,8 @@ class BatchPlan:
         if self._stop is not None:
             return Stop(self._stop)
         row = self._next_row(now)
+        if self.error is not None:
+            return Stop("stopped")
         if row is None:
             if self._limited:
                 return Wait(self._limited[0][0])
@@ -195,7 +199,11 @@ class BatchPlan:
             return heapq.heappop(self._limited)[2].row
         if self._exhausted:
             return None
-        drawn = next(self.rows, None)
+        try:
+            drawn = next(self.rows, None)
+        except Exception as error:
+            self.error, drawn = error, None
+            self.stop()
         self._exhausted = drawn is None
         return drawn
 

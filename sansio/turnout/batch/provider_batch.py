@@ -230,7 +230,7 @@ def read_results(content: bytes, model: str) -> list[tuple[str, Answered | RowFa
     """
     try:
         results = msgspec.json.Decoder(_Result).decode_lines(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProviderBatchError(f"a file of results cannot be read: {error}") from None
     return [(result.custom_id, _outcome(result, model)) for result in results]
 

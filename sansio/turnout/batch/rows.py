@@ -8,10 +8,12 @@ recognised without being parsed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -27,6 +29,8 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 LONGEST_ID: Final = 512
 
 _NOTHING: Final = msgspec.Raw(b"")
+_body, _custom_id = attrgetter("body"), attrgetter("custom_id")
+_url, _method = attrgetter("url"), attrgetter("method")
 
 
 class BatchInputError(TurnoutError):
@@ -78,8 +82,9 @@ class BatchRow:
     line: int = 0
 
 
+@functools.lru_cache(maxsize=64)
 def endpoint_of(url: str) -> Endpoint | None:
-    """Return the endpoint at the end of a URL or a path; None if it is not a known one."""
+    """Return the endpoint at the end of a URL or a path; None if it is not a known one. Most rows have the same."""
     path = url.partition("?")[0].rstrip("/")
     return next((endpoint for endpoint in ENDPOINTS if path == endpoint or path.endswith(f"/{endpoint}")), None)
 
@@ -134,24 +139,25 @@ class RowReader:
         # The usual block, lines of OpenAI's form, is read at once; any other line by line, for its number.
         try:
             heads = self._lines.decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return [self.head(line, number) for number, line in numbered(block, first_line)]
-        plain = all(head.body and head.custom_id for head in heads)
         if (
-            not plain
-            or any(endpoint_of(url) is None for url in {head.url for head in heads})
-            or {head.method for head in heads} - {"POST"}
+            not all(map(_body, heads))
+            or not all(map(_custom_id, heads))
+            or max(map(len, map(_custom_id, heads)), default=0) > LONGEST_ID
+            or any(endpoint_of(url) is None for url in set(map(_url, heads)))
+            or set(map(_method, heads)) - {"POST"}
         ):
             return [self.head(line, number) for number, line in numbered(block, first_line)]
         return heads
 
     def prints(self, heads: list[InputLine]) -> list[int]:
         """Return the checksum of each line, as `InputLine.print` does."""
-        if not all(head.body for head in heads):
+        bodies, urls = list(map(_body, heads)), set(map(_url, heads))
+        if not all(bodies) or len(urls) != 1:
             return [head.print(self.salt) for head in heads]
-        salts = {url: zlib.crc32(url.encode(), self.salt) for url in {head.url for head in heads}}
-        crc32 = zlib.crc32
-        return [crc32(head.body, salts[head.url]) << 32 | len(head.body) for head in heads]
+        salt, crc32 = zlib.crc32(urls.pop().encode(), self.salt), zlib.crc32
+        return [crc32(body, salt) << 32 | len(body) for body in bodies]
 
     def head(self, line: bytes, number: int) -> InputLine:
         """Return the parts of one line.
@@ -161,7 +167,7 @@ class RowReader:
         """
         try:
             head = self._lines.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BatchInputError(f"line {number} is not a row: {error}") from None
         if head.custom_id is not None and not 0 < len(head.custom_id) <= LONGEST_ID:
             raise BatchInputError(f"line {number}: custom_id must have 1 to {LONGEST_ID} characters")
@@ -177,6 +183,26 @@ class RowReader:
             raise BatchInputError(f"line {number} has a `url`, but no `body`")
         return head
 
+    def fields(self, head: InputLine, line: bytes, number: int) -> dict[str, Any]:
+        """Return all fields of a line. This also checks the parts that `head` leaves as they are.
+
+        Raises:
+            BatchInputError: If a request cannot be made of them.
+        """
+        try:
+            fields = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise BatchInputError(f"line {number} is not a row: {error}") from None
+        assert isinstance(fields, dict)
+        if head.body:
+            if not isinstance(fields["body"], dict):
+                raise BatchInputError(f"line {number}: body must be an object")
+        elif not isinstance(fields.get("prompt"), str | None):
+            raise BatchInputError(f"line {number}: prompt must be text")
+        elif not isinstance(fields.get("messages"), list | None):
+            raise BatchInputError(f"line {number}: messages must be a list")
+        return fields
+
     def row(self, line: bytes, number: int) -> BatchRow:
         """Return the row of one line. Rows without an id must all be read, and in order.
 
@@ -184,12 +210,10 @@ class RowReader:
             BatchInputError: If it is not a row.
         """
         head = self.head(line, number)
-        fields = self._object(line, number)
+        fields = self.fields(head, line, number)
         kept: dict[str, Any] = {}
         if head.body:
             body = fields["body"]
-            if not isinstance(body, dict):
-                raise BatchInputError(f"line {number}: body must be an object")
             # Mistral's lines have no url, because the job has one.
             endpoint = endpoint_of(head.url) or "chat/completions"
         else:
@@ -197,9 +221,7 @@ class RowReader:
             body = {name: fields.pop(name) for name in ("model", "messages") if name in fields}
             prompt = fields.pop("prompt", None)
             if prompt is not None:
-                if not isinstance(prompt, str):
-                    raise BatchInputError(f"line {number}: prompt must be text")
-                body["messages"] = [*body.get("messages", ()), {"role": "user", "content": prompt}]
+                body["messages"] = [*(body.get("messages") or ()), {"role": "user", "content": prompt}]
             kept = {name: value for name, value in fields.items() if name not in ("custom_id", "method", "url")}
         canonical = canonical_json({"url": endpoint, "body": body})
         return BatchRow(
@@ -220,14 +242,6 @@ class RowReader:
         content = digest(canonical)
         self._equal[content] += 1
         return f"{content}#{self._equal[content]}"
-
-    def _object(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            fields = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BatchInputError(f"line {number} is not a row: {error}") from None
-        assert isinstance(fields, dict)
-        return fields
 
 
 def numbered(block: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:

@@ -120,6 +120,30 @@ def test_the_whole_input_is_checked_before_the_first_row(source: Path, target: P
         BatchFiles(source, target)
 
 
+ROW = b'{"custom_id": "bad", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": "x"}]}}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ROW.replace(b'{"messages"', b'5, "x": {"messages"'),
+        ROW.replace(b'"bad"', b'"' + 600 * b"i" + b'"'),
+        ROW.replace(b'"x"', b'"\xff\xfe"'),
+        ROW.replace(b'"x"', rb'"\ud800"'),
+        ROW.replace(b'"x"', 100_000 * b"[" + 100_000 * b"]"),
+        b'{"custom_id": "bad", "prompt": 5}',
+        b'{"custom_id": "bad", "prompt": "x", "note": "\xff"}',
+        ROW[:60],
+        b"\0\0",
+    ],
+    ids=["number", "long-id", "not-utf-8", "surrogate", "deep", "no-text", "kept-field", "cut", "zeros"],
+)
+def test_a_line_that_cannot_be_sent_is_found_before_the_first_row(source: Path, target: Path, line: bytes) -> None:
+    source.write_bytes(source.read_bytes() + line + b"\n")
+    with pytest.raises(BatchInputError, match="line 6"):
+        BatchFiles(source, target)
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("last", [True, False])

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ import trio
 from tests.transports.batch.helpers import MODEL, input_line, sent
 from turnout.batch.output import Answered, RowFailure
 from turnout.batch.progress import BatchSummary
-from turnout.batch.rows import BatchRow, RowReader
+from turnout.batch.rows import BatchInputError, BatchRow, RowReader
 from turnout.chat import ModelConfig
 from turnout.prices import Price
 from turnout.routing.policy.settings import Limit, Policy
@@ -50,7 +50,7 @@ def some_rows(count: int) -> list[BatchRow]:
 def answer(
     driver: str,
     sandbox: Sandbox,
-    rows: list[BatchRow],
+    rows: Iterable[BatchRow],
     *,
     policy: dict[str, Any] | None = None,
     sink: Callable[[BatchRow, Outcome], None] | None = None,
@@ -282,6 +282,22 @@ def test_an_error_of_the_sink_ends_the_run(driver: str, sandbox: Sandbox) -> Non
     with pytest.raises(OSError, match="no space left"):
         answer(driver, sandbox, some_rows(30), sink=full, concurrency=3)
     assert sent(sandbox) <= 6
+
+
+@on_every_driver
+def test_calls_in_flight_are_kept_if_the_rows_end_with_an_error(driver: str, sandbox: Sandbox) -> None:
+    """Of an input that is a pipe, a wrong line is found while earlier rows are on their way."""
+    sandbox.script("openai", Fault(delay=0.2), forever=True)
+    written: list[str] = []
+
+    def rows() -> Iterator[BatchRow]:
+        yield from some_rows(3)
+        raise BatchInputError("line 4 is not a row")
+
+    with pytest.raises(BatchInputError, match="line 4"):
+        answer(driver, sandbox, rows(), sink=lambda row, outcome: written.append(row.custom_id), concurrency=5)
+    assert sorted(written) == ["r0", "r1", "r2"]
+    assert sent(sandbox) == 3
 
 
 def test_rows_are_drawn_as_they_are_needed(sandbox: Sandbox) -> None:

@@ -7,6 +7,7 @@ import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast
 
@@ -24,6 +25,7 @@ RetryFailed: TypeAlias = Literal["temporary", "all", "none"]
 Changed: TypeAlias = Literal["refuse", "rerun", "keep"]
 
 MOST_EXAMPLES: Final = 3
+_custom_id: Final = attrgetter("custom_id")
 
 
 @attrs.define(eq=False)
@@ -106,7 +108,7 @@ def check_input(
     pending, salt = checked.pending, reader.salt
     for block in read_input(path):
         heads = reader.heads(block, line)
-        custom_ids = [head.custom_id for head in heads]
+        custom_ids = list(map(_custom_id, heads))
         flags: list[bool] = []
         if None not in custom_ids:
             known = cast("list[str]", custom_ids)
@@ -136,13 +138,19 @@ def check_input(
                 custom_id, fingerprint = row.custom_id, row.print
                 ids.append(hash(custom_id))
             state = index.state(custom_id, fingerprint)
-            if state is RowState.CHANGED:
+            sent = _is_pending(state, retry_failed)
+            if row is None and (sent or state is RowState.CHANGED):
                 if lines is None:
                     lines = dict(enumerate(numbered(block, line)))
                 number, text = lines[offset]
-                key = (row or reader.row(text, number)).key
-                touched.append((len(pending), number, custom_id, key))
-            pending.append(_is_pending(state, retry_failed))
+                if state is RowState.CHANGED:
+                    row = reader.row(text, number)
+                else:
+                    reader.fields(head, text, number)
+            if state is RowState.CHANGED:
+                assert row is not None
+                touched.append((len(pending), row.line, custom_id, row.key))
+            pending.append(sent)
             checked.note(state, sent=bool(pending[-1]))
         line += block.count(b"\n")
     checked.rows = len(pending)

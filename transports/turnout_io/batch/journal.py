@@ -127,7 +127,7 @@ class Journal:
             if not end:
                 return  # a line that is still being written, or that a killed process left
             for line in data[:end].splitlines(keepends=True):
-                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     entry = self._lines.decode(line)
                     if entry.is_final:
                         self._places[entry.custom_id, entry.turnout.key] = (name, offset, len(line))

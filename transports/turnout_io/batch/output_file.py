@@ -156,7 +156,7 @@ class OutputFile:
         torn = tail[tail.rfind(b"\n") + 1 :]
         if not torn:
             return 0
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             if msgspec.json.decode(torn, type=OutputHead).custom_id:
                 os.write(self._descriptor, b"\n")
                 return 0

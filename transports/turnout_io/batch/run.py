@@ -18,9 +18,8 @@ from turnout.batch.plan import BatchPlan, Begin, Stop, Wait
 from turnout.batch.progress import BatchSummary
 from turnout.batch.rows import BatchRow
 from turnout.chat import ModelConfig
-from turnout.embeddings import EmbeddingRequest
 from turnout.errors import TurnoutError
-from turnout_io.batch.worker import Sink, Worker, batch_policy
+from turnout_io.batch.worker import Sink, Worker, batch_options
 from turnout_io.drivers._async.runtime import AsyncEvent
 from turnout_io.drivers._sync.router import SyncRouter
 from turnout_io.drivers.hedging import HedgingRouter
@@ -121,7 +120,7 @@ def run(
     """Answer every row.
 
     A row that only meets limits waits, for up to `patience` seconds; the router's limits, cooldowns and retries hold as
-    for any call. An exception of `rows` or `sink` ends the run and is raised.
+    for any call. An exception of `sink` ends the run and is raised. One of `rows` is raised after the calls in flight.
 
     Args:
         router: A router of any driver.
@@ -145,9 +144,9 @@ def run(
     keep_connections = getattr(router._get_transport(), "keep_connections", None)
     if keep_connections is not None:
         keep_connections(concurrency)  # else most rows would open a connection
-    policy = batch_policy(router._core.policy, timeout=timeout, patience=patience)
+    options = batch_options(router._core.policy, timeout=timeout, patience=patience)
     plan = BatchPlan(iter(rows), max_cost=max_cost, patience=patience, rng=random.Random())
-    worker = Worker(plan, sink, tuple(models), policy, router._core.model_without)
+    worker = Worker(plan, sink, tuple(models), options, router._core.model_without)
     if max_cost is not None:
         plan.worst_cost = worker.worst_cost
     if isinstance(router, SyncRouter):
@@ -207,8 +206,9 @@ class _TaskRun:
                 await self.event.wait(LOOK_EVERY)
             for cancel in cancels:
                 cancel()
-        if self.failure is not None:
-            raise self.failure
+        failure = self.failure or plan.error
+        if failure is not None:
+            raise failure
         return _summary(plan, started, runtime.now())
 
     async def work(self) -> None:
@@ -236,11 +236,7 @@ class _TaskRun:
         if call is None:
             return
         try:
-            request = call.inbound.request
-            if isinstance(request, EmbeddingRequest):
-                response: Any = await router.embed(request, policy=worker.policy, priority="batch")
-            else:
-                response = await router.chat(request, policy=worker.policy, priority="batch")
+            response = await router._run(call.operation, worker.options)
         except TurnoutError as error:
             worker.failed(call, error, now())
         except BaseException:
@@ -272,11 +268,7 @@ def _run_threads(router: SyncRouter, worker: Worker, concurrency: int, control: 
         response: Any = None
         failure: TurnoutError | None = None
         try:
-            request = call.inbound.request
-            if isinstance(request, EmbeddingRequest):
-                response = router.embed(request, policy=worker.policy, priority="batch")
-            else:
-                response = router.chat(request, policy=worker.policy, priority="batch")
+            response = router._run(call.operation, worker.options)
         except TurnoutError as error:
             failure = error
         except BaseException:
@@ -323,4 +315,6 @@ def _run_threads(router: SyncRouter, worker: Worker, concurrency: int, control: 
             changed.wait(LOOK_EVERY)
     if failures:
         raise failures[0]
+    if plan.error is not None:
+        raise plan.error
     return _summary(plan, started, time.monotonic())

@@ -19,12 +19,14 @@ from turnout.chat import ChatResponse, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
 from turnout.errors import TurnoutError
 from turnout.prices import by_model
+from turnout.routing.call.operations import Chat, Embed, Operation
+from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
 from turnout.routing.policy.settings import Policy
 from turnout.serving import InboundChat, RequestRejected
 from turnout.serving.errors import invalid_request
 
-__all__ = ["Call", "Sink", "Worker", "batch_policy", "estimate"]
+__all__ = ["Call", "Sink", "Worker", "batch_options", "estimate"]
 
 Sink: TypeAlias = Callable[[BatchRow, Answered | RowFailure], None]
 
@@ -35,7 +37,7 @@ class Call:
 
     Attributes:
         row: The row.
-        inbound: Its request, to be given to `router.chat` or `router.embed`.
+        inbound: Its request.
         started: Monotonic seconds.
     """
 
@@ -44,9 +46,10 @@ class Call:
     started: float
 
     @property
-    def is_chat(self) -> bool:
-        """True for `chat`, False for `embed`."""
-        return isinstance(self.inbound, InboundChat)
+    def operation(self) -> Operation:
+        """What the router runs for this row."""
+        request = self.inbound.request
+        return Embed(request) if isinstance(request, EmbeddingRequest) else Chat(request)
 
 
 @attrs.define(eq=False)
@@ -57,14 +60,14 @@ class Worker:
         plan: Decides the next step.
         sink: Takes each outcome that is to be kept.
         models: What answers every row, in place of the rows' own models; () for those.
-        policy: The rules of each call.
+        options: The settings of every call, which are checked once for all rows.
         model_without: Returns a model that receives no fields of some scopes; see `RouterCore.model_without`.
     """
 
     plan: BatchPlan
     sink: Sink
     models: tuple[ModelConfig, ...]
-    policy: Policy
+    options: CallOptions
     model_without: Callable[[Iterable[ModelConfig], frozenset[str]], ModelConfig | None]
     rng: random.Random = attrs.field(factory=random.Random)
 
@@ -118,8 +121,10 @@ class Worker:
         Raises:
             ValueError: If the price of its model is not known.
         """
+        policy = self.options.policy
+        assert policy is not None
         try:
-            _, _, worst = estimate(row, self.models, self.policy)
+            _, _, worst = estimate(row, self.models, policy)
         except RequestRejected:
             return 0.0
         if worst is None:
@@ -170,11 +175,11 @@ def _model_of(name: str) -> ModelConfig:
     return ModelConfig.parse(name)
 
 
-def batch_policy(policy: Policy, *, timeout: float | None, patience: float) -> Policy:
-    """Return a router's policy as a batch wants it: it waits for limits, and bounds each attempt.
+def batch_options(policy: Policy, *, timeout: float | None, patience: float) -> CallOptions:
+    """Return the settings of a batch's calls: they wait for limits, and each attempt is bounded.
 
     Args:
-        policy: The router's own.
+        policy: The router's.
         timeout: Seconds for one attempt; None for the router's own deadline of a call.
         patience: Seconds for which a row may wait.
     """
@@ -184,4 +189,4 @@ def batch_policy(policy: Policy, *, timeout: float | None, patience: float) -> P
         "timeout": max(policy.timeout, patience),
         "attempt_timeout": timeout or policy.attempt_timeout or policy.timeout,
     }
-    return attrs.evolve(policy, **changes)
+    return CallOptions(policy=attrs.evolve(policy, **changes), priority="batch")
