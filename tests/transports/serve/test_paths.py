@@ -44,7 +44,8 @@ async def test_paths(method: str, path: str, status: int) -> None:
 
 @in_memory
 async def test_models_are_listed_in_the_client_s_form() -> None:
-    async with world(ALIASES, routes=[Route("smart", ["openai/gpt-4o"])]) as w:
+    routes = [Route("smart", ["openai/gpt-4o"]), Route("gpt-*", ["openai/gpt-*"])]
+    async with world(ALIASES, routes=routes) as w:
         client = w.client()
         models = (await client.ask("GET", "/v1/models")).json
         assert [model["id"] for model in models["data"]] == ["fast", "route/smart"]

@@ -262,7 +262,8 @@ class Endpoints:
     # -- models -------------------------------------------------------------------------------------------------
 
     async def _models(self, call: ServedCall) -> None:
-        names = self.names.listed(_client(call))
+        # A route with `*` in its name has no name that a client could send.
+        names = [name for name in self.names.listed(_client(call)) if "*" not in name]
         body = build_models(names, self.state.started_at, messages=_speaks_messages(call))
         await call.responder.send_whole(200, JSON_HEADERS, body)
 

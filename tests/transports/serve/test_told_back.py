@@ -1,0 +1,138 @@
+"""What the gateway tells beside an answer: headers, the log, and the word of a provider in the client's protocol."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import trio
+
+from tests.transports.serve.world import HELLO, Answer, chunks, document, in_memory, sse, world
+
+CHAT = {"model": "openai/gpt-4o-mini", "messages": HELLO}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@in_memory
+async def test_who_answered(stream: bool) -> None:
+    served = {"model": "gpt-4o-mini-2024-07-18"}
+    frame = {**served, "choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    body = sse(frame) + chunks(finish="stop") if stream else json.dumps({**served, **json.loads(document())}).encode()
+    async with world({"aliases": {"fast": ["groq/llama-3.1-8b-instant", "openai/gpt-4o-mini"]}}) as w:
+        w.upstream.add(Answer([b"{}"], status=500), Answer([body], headers=(("x-request-id", "req_up"),)))
+        reply = await w.client().chat(model="fast", stream=stream)
+        told = {name.removeprefix("x-turnout-"): reply.headers.get(name) for name in reply.headers if "turnout" in name}
+        assert told == {
+            "model": "openai/gpt-4o-mini",
+            "attempts": "2",
+            "upstream-request-id": "req_up",
+            "served-model": "gpt-4o-mini-2024-07-18",
+        }
+
+
+@in_memory
+async def test_the_head_of_a_stream_leaves_with_its_first_event() -> None:
+    async with world() as w:
+        w.upstream.add(Answer([5.0, chunks("Hel"), 5.0, chunks("lo", finish="stop")]))
+        client = w.client()
+        await client.send("POST", "/v1/chat/completions", {**CHAT, "stream": True})
+        first = await client.receive()
+        assert first.startswith(b"HTTP/1.1 200 OK")
+        assert b"Hel" in first
+        second = await client.receive()
+        assert b"lo" in second
+        assert second.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@in_memory
+async def test_a_client_that_left_is_499_in_the_log(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "turnout.serve"):
+        async with world() as w:
+            w.upstream.add(Answer([chunks("Hel"), 50.0]) if stream else Answer([], delay=50.0))
+            client = w.client()
+            await client.send("POST", "/v1/chat/completions", {**CHAT, "stream": stream})
+            await trio.testing.wait_all_tasks_blocked()
+            await client.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            text = w.gateway.endpoints.metrics_text().decode()
+    assert "POST /v1/chat/completions 499 key=local" in caplog.text
+    assert 'turnout_gateway_requests_total{path="/chat/completions",status="499",key="local"} 1' in text
+
+
+@in_memory
+async def test_connections_have_a_bound() -> None:
+    async with world({"maxConnections": 2}) as w:
+        first, second, third = w.client(), w.client(), w.client()
+        for client in (first, second):
+            assert (await client.ask("GET", "/health")).status == 200
+        assert await third.receive() == b""
+        await first.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await w.client().ask("GET", "/health")).status == 200
+
+
+@in_memory
+async def test_a_long_prompt_is_told_in_the_words_that_clients_look_for() -> None:
+    error = {
+        "error": {"message": "too many tokens", "code": "context_length_exceeded", "type": "invalid_request_error"}
+    }
+    async with world() as w:
+        w.upstream.add(*[Answer([json.dumps(error).encode()], status=400)] * 2)
+        body = {"model": "openai/gpt-4o-mini", "max_tokens": 9, "messages": HELLO}
+        reply = await w.client().ask("POST", "/v1/messages", body)
+        assert reply.status == 400
+        assert reply.json["error"]["message"].startswith("prompt is too long")
+        reply = await w.client().chat()
+        assert reply.json["error"]["code"] == "context_length_exceeded"
+
+
+@in_memory
+async def test_a_gateway_without_a_configured_provider_is_not_ready() -> None:
+    async with world({"aliases": {"fast": ["gemini/gemini-2.5-flash"]}}) as w:
+        assert (await w.client().ask("GET", "/ready")).status == 200
+        w.gateway.stop()
+    async with world() as w:
+        for name in ("openai", "groq", "anthropic", "gemini"):
+            w.gateway.router._core.unregister(name)
+        assert (await w.client().ask("GET", "/ready")).status == 503
+
+
+PARALLEL = [
+    {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":'}},
+    {"index": 1, "id": "c2", "type": "function", "function": {"name": "g", "arguments": '{"b":'}},
+    {"index": 0, "function": {"arguments": "1}"}},
+    {"index": 1, "function": {"arguments": "2}"}},
+]
+TOOLS: dict[str, Any] = {
+    "/v1/messages": {
+        "max_tokens": 9,
+        "messages": HELLO,
+        "tools": [{"name": name, "input_schema": {"type": "object"}} for name in "fg"],
+    },
+    "/v1/responses": {"input": "hello", "tools": [{"type": "function", "name": name} for name in "fg"]},
+}
+
+
+@pytest.mark.parametrize("path", TOOLS)
+@in_memory
+async def test_calls_that_alternate_arrive_whole(path: str) -> None:
+    """The provider writes two calls at once; the client's protocol allows one open block."""
+    frames = [{"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]} for piece in PARALLEL]
+    async with world() as w:
+        w.upstream.add(Answer([sse(frame) for frame in frames] + [chunks(finish="tool_calls")]))
+        body = {"model": "openai/gpt-4o-mini", "stream": True, **TOOLS[path]}
+        reply = await w.client().ask("POST", path, body)
+        found: dict[int, str] = {}
+        for frame in reply.frames:
+            if not isinstance(frame, dict):
+                continue
+            place: int = frame["index"] if "index" in frame else frame.get("output_index", 0)
+            match frame:
+                case {"type": "content_block_delta", "delta": {"partial_json": text}}:
+                    found[place] = found.get(place, "") + text
+                case {"type": "response.function_call_arguments.delta", "delta": text}:
+                    found[place] = found.get(place, "") + text
+        assert [json.loads(text) for text in found.values()] == [{"a": 1}, {"b": 2}]
