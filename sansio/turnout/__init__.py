@@ -189,7 +189,7 @@ def __getattr__(name: str) -> object:
 
 def _refuse_habit(name: str) -> None:
     """Raise ImportError for a name that is elsewhere. `from turnout import …` replaces the text of other errors."""
-    from turnout.inputs.habits import habit_of_root
+    from turnout._utils.habits import habit_of_root
 
     advice = habit_of_root(name)
     if advice is not None:

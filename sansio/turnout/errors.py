@@ -380,7 +380,7 @@ class AllDemandsUnmet(AllAttemptsFailed, DemandUnmet):
 def __getattr__(name: str) -> object:
     """Name the error of this module for one of another library."""
     if name.endswith(("Error", "Timeout")):
-        from turnout.inputs.habits import ROOT
+        from turnout._utils.habits import ROOT
 
         if name in ROOT:
             raise ImportError(f"turnout.errors has no {name!r}: {ROOT[name]}", name=__name__)

@@ -27,11 +27,11 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.habits import advice_for_from_env
 from turnout._utils.names import did_you_mean
 from turnout.config.router_settings import read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, snake_case, text_of
-from turnout.inputs.habits import advice_for_from_env
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret, without_locals

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from turnout.inputs.habits import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
+from turnout._utils.habits import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
 from turnout.inputs.types import ModelSettings, RequestSettings
 from turnout.types.models import ModelConfig, as_model, as_models
 

@@ -17,8 +17,8 @@ import pytest
 
 import turnout
 from turnout import ChatRequest, End, Event, FinishReason, ModelConfig, Token
+from turnout._utils.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.config.settings import Settings, SettingsError
-from turnout.inputs.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.inputs.requests import chat_request, embedding_request
 from turnout.routing import BreakerPolicy, Hedge, Limit, Policy, Price, Timeouts
 from turnout.routing.policy.settings import ROUTER_ONLY

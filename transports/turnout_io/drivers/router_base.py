@@ -281,13 +281,13 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         def __new__(cls, *args: Any, **keywords: Any) -> Any:
             unknown = keywords.keys() - _ARGUMENTS
             if unknown and cls.__init__.__module__.startswith("turnout_io."):
-                from turnout.inputs.habits import unknown_router_argument
+                from turnout._utils.habits import unknown_router_argument
 
                 raise unknown_router_argument(min(unknown))
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
-            from turnout.inputs.habits import missing_attribute
+            from turnout._utils.habits import missing_attribute
 
             raise missing_attribute(self, name)
 

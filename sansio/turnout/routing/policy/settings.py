@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from turnout._utils.habits import FALLBACKS
 from turnout._utils.names import NameTable, did_you_mean, vendor_of
 from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of
 from turnout.failures import FailureClass
-from turnout.inputs.habits import FALLBACKS
 from turnout.prices import Price
 from turnout.routing.policy.budgets import Budget, checked_budgets
 from turnout.routing.policy.classify import RULES, Action, Rule
