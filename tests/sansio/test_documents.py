@@ -47,6 +47,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: 1\nb: 2001-99-99\n", "line 2: "),
         ("a: 1\nb: " + "9" * 5000, "line 2: "),
         ("a: !!python/object:os.system x", "line 1: "),
+        ("a: 1\nb: {c: 1,\n c: 2}", "line 3: .* the key 'c' is there twice in one mapping"),
         ("a: &a [*a]", "an alias contains itself"),
         ("[" * 1500, "nested too deeply"),
         (BOMB, "more than 1,000,000 values"),
@@ -59,11 +60,21 @@ def test_problem_of_yaml_is_named(text: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("{\n,", "line 2: "), ("[" * 100_000, "nested too deeply"), ("9" * 5000, "not JSON that can be read")],
+    [
+        ("{\n,", "line 2: "),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5000, "not JSON that can be read"),
+        ('[{"a": {"b": 1, "b": 2}}]', "the key 'b' is there twice in one object"),
+    ],
 )
 def test_problem_of_json_is_named(text: str, problem: str) -> None:
     with pytest.raises(DocumentError, match=problem):
         parse_json(text)
+
+
+def test_mappings_may_be_merged_twice() -> None:
+    merged = parse_yaml("a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n  x: 3\n")
+    assert merged["c"]["x"] == 3
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

@@ -50,6 +50,7 @@ NONSENSE: list[tuple[str, Callable[[], object]]] = [
     ("ModelConfig.provider", lambda: ModelConfig(3, "m")),  # type: ignore[arg-type]  # what is tested
     ("ModelConfig.model_id", lambda: ModelConfig("p", "  ")),
     ("ModelConfig.temperature", lambda: ModelConfig("p", "m", temperature=math.nan)),
+    ("ModelConfig.temperature", lambda: ModelConfig("p", "m", temperature=10**400)),
     ("ModelConfig.temperature", lambda: ModelConfig("p", "m", temperature=-0.1)),
     ("ModelConfig.temperature", lambda: ModelConfig("p", "m", temperature=True)),
     ("ModelConfig.top_p", lambda: ModelConfig("p", "m", top_p=1.1)),

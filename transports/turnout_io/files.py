@@ -58,15 +58,19 @@ def read_variables(dotenv: str | Path | None = ".env", environ: Mapping[str, str
 def _read_dotenv(path: str | Path | None) -> dict[str, str]:
     if path is None:
         return {}
-    if not Path(path).is_file():
-        if Path(path) != _DEFAULT:
-            raise SettingsError(f"dotenv: there is no file {path}")
-        return {}
+    try:
+        if not Path(path).is_file():
+            if Path(path) != _DEFAULT:
+                raise SettingsError(f"dotenv: there is no file {path}")
+            return {}
+        text = _text_of(Path(path))
+    except OSError as error:
+        raise _cannot_be_read(path, error) from None
     try:
         from dotenv import dotenv_values
     except ImportError:
         raise SettingsError(f'to read {path}, pip install "turnout[config]", or give dotenv=None') from None
-    values = dotenv_values(stream=io.StringIO(_text_of(Path(path))))
+    values = dotenv_values(stream=io.StringIO(text))
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -75,6 +79,10 @@ def _text_of(path: Path) -> str:
         return decode_text(path.read_bytes())
     except DocumentError as error:
         raise SettingsError(_at(path, error)) from None
+
+
+def _cannot_be_read(path: str | Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{path} cannot be read: {error.strerror}")
 
 
 def _at(path: Path, error: DocumentError) -> str:
@@ -87,11 +95,15 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     """Return the mapping that a YAML file holds; an empty one for an empty file.
 
     Raises:
-        SettingsError: It is not YAML, or no mapping, or in another encoding.
-        OSError: It cannot be read.
+        SettingsError: It cannot be read, is not YAML, or no mapping, or in another encoding.
+        FileNotFoundError: There is no such file.
     """
     try:
         document = parse_yaml(_text_of(path))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _cannot_be_read(path, error) from None
     except ImportError:
         raise SettingsError(f'to read {path}, pip install "turnout[config]"') from None
     except DocumentError as error:

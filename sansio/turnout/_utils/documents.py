@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,10 +54,13 @@ def parse_json(text: str) -> Any:
     """Return the value of a JSON document.
 
     Raises:
-        DocumentError: If it is not JSON, or is nested too deeply, or has a number that is too large.
+        DocumentError: If it is not JSON, or is nested too deeply, or has a number that is too large, or an object has
+            a key twice.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except DocumentError:
+        raise
     except json.JSONDecodeError as error:
         raise DocumentError(f"this is not JSON: {error.msg}", error.lineno) from None
     except RecursionError:
@@ -65,11 +69,19 @@ def parse_json(text: str) -> Any:
         raise DocumentError(f"this is not JSON that can be read: {error}") from None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise DocumentError(f"the key {twice!r} is there twice in one object")
+    return fields
+
+
 def parse_yaml(text: str) -> Any:
     """Return the value of a YAML document, None if it is empty. Needs PyYAML.
 
     Raises:
-        DocumentError: If it is not YAML, or is too deep or too large.
+        DocumentError: If it is not YAML, or is too deep or too large, or a mapping has a key twice.
         ImportError: If PyYAML is not installed.
     """
     import yaml
@@ -93,7 +105,19 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """The safe loader. It also names the line of a date or a number that cannot exist."""
+        """The safe loader. It also names the line of a value that cannot exist, and of a key that is there twice."""
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            seen = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                    continue
+                if (key.tag, key.value) in seen:
+                    problem = f"the key {key.value!r} is there twice in one mapping"
+                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+                seen.add((key.tag, key.value))
+            return node
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:

@@ -93,7 +93,11 @@ def _check_range(
     high: float | None,
     above: float | None,
 ) -> None:
-    if math.isnan(value) or math.isinf(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        raise ValueError(f"{where(instance, attribute)} is too large for a number") from None
+    if not finite:
         raise ValueError(f"{where(instance, attribute)} must be finite, not {value}")
     if above is not None and value <= above:
         raise ValueError(f"{where(instance, attribute)} must be more than {above}, not {value}")

@@ -49,6 +49,7 @@ from turnout.config.values import (
     known_only,
     mapping_of,
     number_of,
+    quoted,
     snake_keys,
     text_of,
     whole_number,
@@ -121,7 +122,7 @@ def _read_zone(value: object, where: str) -> object:
         return datetime.datetime.strptime(text or "", "%z").tzinfo
     except ValueError:
         raise SettingsError(
-            f"{where}: UTC or an offset such as +01:00 was expected, not {text!r}; for a zone with a name, write "
+            f"{where}: UTC or an offset such as +01:00 was expected, not {quoted(text)}; for a zone with a name, write "
             'Budget(…, zone=ZoneInfo("Europe/Berlin")) in code'
         ) from None
 
@@ -131,7 +132,7 @@ def _listed(reader: Reader) -> Reader:
 
     def read(value: object, where: str) -> list[Any]:
         if not isinstance(value, list):
-            raise SettingsError(f"{where}: a list was expected, not {value!r}")
+            raise SettingsError(f"{where}: a list was expected, not {quoted(value)}")
         return [reader(item, f"{where}[{position}]") for position, item in enumerate(value)]
 
     return read
@@ -139,7 +140,7 @@ def _listed(reader: Reader) -> Reader:
 
 def _true_or_false(value: object, where: str) -> bool:
     if not isinstance(value, bool):
-        raise SettingsError(f"{where}: true or false was expected, not {value!r}")
+        raise SettingsError(f"{where}: true or false was expected, not {quoted(value)}")
     return value
 
 

@@ -31,7 +31,7 @@ from turnout._utils.habits import advice_for_from_env
 from turnout._utils.names import did_you_mean
 from turnout.config.router_settings import read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
-from turnout.config.values import SettingsError, expand, known_only, mapping_of, snake_case, text_of
+from turnout.config.values import SettingsError, expand, known_only, mapping_of, quoted, snake_keys, text_of
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret, without_locals
@@ -223,11 +223,11 @@ def _provider(
     name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, ProviderSpec], *, is_named: bool = True
 ) -> ProviderSettings:
     where = f"providers.{name}"
-    section = {snake_case(key): value for key, value in mapping_of(expand(section, env), where).items()}
+    section = snake_keys(expand(section, env), where)
     kind = section.get("kind", name)
-    if kind not in catalog:
+    if not isinstance(kind, str) or kind not in catalog:
         raise SettingsError(
-            f"{where}: no provider named {kind!r} is in the catalog{did_you_mean(str(kind), list(catalog))}; "
+            f"{where}: no provider named {quoted(kind)} is in the catalog{did_you_mean(str(kind), list(catalog))}; "
             "an OpenAI-compatible server is kind: openai-compatible"
         )
     entry = catalog[kind]
@@ -242,7 +242,7 @@ def _provider(
     disabled = section.get("disabled", False)
     for key, value in (("enabled", enabled), ("disabled", disabled)):
         if not isinstance(value, bool):
-            raise SettingsError(f"{where}.{key}: true or false was expected, not {value!r}")
+            raise SettingsError(f"{where}.{key}: true or false was expected, not {quoted(value)}")
     return ProviderSettings(
         name=name,
         spec=entry,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import attrs
 
-from turnout.config.values import SettingsError, known_only, mapping_of, snake_keys, text_of, whole_number
+from turnout.config.values import SettingsError, known_only, mapping_of, quoted, snake_keys, text_of, whole_number
 
 __all__ = ["SharedSettings", "read_shared"]
 
@@ -59,5 +59,5 @@ def read_shared(value: object, where: str) -> SharedSettings | None:
             raise SettingsError(f"{where}.url: name the store, such as valkeys://user@host:6379/0")
         return None
     if fields.get("fail", "closed") not in ("local-share", "closed"):
-        raise SettingsError(f"{where}.fail: local-share or closed was expected, not {fields['fail']!r}")
+        raise SettingsError(f"{where}.fail: local-share or closed was expected, not {quoted(fields['fail'])}")
     return SharedSettings(**fields)

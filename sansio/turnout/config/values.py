@@ -16,6 +16,7 @@ __all__ = [
     "known_only",
     "mapping_of",
     "number_of",
+    "quoted",
     "snake_case",
     "snake_keys",
     "text_of",
@@ -44,6 +45,16 @@ class VariableText(Secret):
         return f"the value of {' and '.join(f'${{{name}}}' for name in self.names)}"
 
 
+def quoted(value: object) -> str:
+    """Return a wrong value for an error message: its beginning, if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of so many digits"
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
+
+
+_MOST_QUOTED = 80
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
 _UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -58,13 +69,13 @@ def duration_seconds(value: object, where: str) -> float:
         SettingsError: It is another value.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value, where)
     text = value.strip() if isinstance(value, str) else ""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     pieces = _PIECE.findall(text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
-        raise SettingsError(f"{where}: a duration such as 55s, 50ms or 1m30s was expected, not {value!r}")
+        raise SettingsError(f"{where}: a duration such as 55s, 50ms or 1m30s was expected, not {quoted(value)}")
     return sum(float(number) * _UNITS[unit] for number, unit in pieces)
 
 
@@ -95,8 +106,19 @@ def snake_case(name: str) -> str:
 
 
 def snake_keys(section: object, where: str) -> dict[str, Any]:
-    """Return a section with its keys in snake_case."""
-    return {snake_case(str(key)): value for key, value in mapping_of(section, where).items()}
+    """Return a section with its keys in snake_case.
+
+    Raises:
+        SettingsError: It is no mapping, or has one key in two spellings.
+    """
+    keys: dict[str, Any] = {}
+    fields = {}
+    for key, value in mapping_of(section, where).items():
+        name = snake_case(str(key))
+        if name in keys:
+            raise SettingsError(f"{where}: {keys[name]} and {key} are one setting; keep one of them")
+        keys[name], fields[name] = key, value
+    return fields
 
 
 def number_of(value: object, where: str) -> float:
@@ -111,8 +133,15 @@ def number_of(value: object, where: str) -> float:
         except ValueError:
             pass
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SettingsError(f"{where}: a number was expected, not {value!r}")
-    return float(value)
+        raise SettingsError(f"{where}: a number was expected, not {quoted(value)}")
+    return _as_float(value, where)
+
+
+def _as_float(value: float, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise SettingsError(f"{where}: the number is too large") from None
 
 
 def whole_number(value: object, where: str) -> int:
@@ -121,17 +150,17 @@ def whole_number(value: object, where: str) -> int:
     Raises:
         SettingsError: It is another value.
     """
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,300}\s*", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise SettingsError(f"{where}: a whole number was expected, not {value!r}")
+        raise SettingsError(f"{where}: a whole number was expected, not {quoted(value)}")
     return value
 
 
 def yes_or_no(value: object, where: str) -> bool:
     """Return a bool. Raise SettingsError for anything else."""
     if not isinstance(value, bool):
-        raise SettingsError(f"{where}: true or false was expected, not {value!r}")
+        raise SettingsError(f"{where}: true or false was expected, not {quoted(value)}")
     return value
 
 
@@ -157,7 +186,9 @@ def mapping_of(value: object, where: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise SettingsError(f"{where}: a mapping was expected, not {value!r}")
+        # Without the value: in its place, people write a key.
+        kind = "text" if isinstance(value, str) else type(value).__name__
+        raise SettingsError(f"{where}: a mapping was expected, not {kind}")
     return value
 
 

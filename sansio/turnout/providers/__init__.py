@@ -169,7 +169,7 @@ def create(
 
             made = Bedrock(account, **_taken(settings, "region", "auth"))
     if settings:
-        from turnout.inputs.habits import unknown_setting_of_provider
+        from turnout._utils.habits import unknown_setting_of_provider
 
         raise unknown_setting_of_provider(entry.name, sorted(settings))
     return made

@@ -80,7 +80,7 @@ def replay(recorded: Mapping[str, Any]) -> tuple[str, ...]:
     check_version(recorded)
     try:
         return tuple(_Replay(recorded).differences())
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TraceError(f"the trace is not whole: {type(error).__name__}: {error}") from error
 
 

@@ -99,7 +99,7 @@ class Fields:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.rejected(name, f"must be a number, not {_kind(value)}", "invalid_type")
-        if not math.isfinite(value):
+        if not _is_finite(value):
             raise self.rejected(name, "this number is too large")
         return self._within(name, value, low, high)
 
@@ -112,6 +112,8 @@ class Fields:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.rejected(name, f"must be a whole number, not {_kind(value)}", "invalid_type")
+        if not _is_finite(value):
+            raise self.rejected(name, "this number is too large")
         return self._within(name, value, low, high)
 
     def _within(self, name: str, value: T, low: float | None, high: float | None) -> T:
@@ -168,6 +170,13 @@ class Fields:
         """Return a JSON Schema as a mapping, None if it is absent."""
         found = self.object(name)
         return None if found is None else found.values
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def _kind(value: object) -> str:

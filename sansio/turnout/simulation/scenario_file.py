@@ -29,6 +29,7 @@ from turnout.config.values import (
     known_only,
     mapping_of,
     number_of,
+    quoted,
     snake_keys,
     text_of,
     whole_number,
@@ -167,7 +168,9 @@ def _fault(value: object, where: str) -> Fault:
     elif fail in _KINDS:
         fields["kind"] = fail
     else:
-        raise SettingsError(f"{where}.fail: an error status or one of {', '.join(_KINDS)} was expected, not {fail!r}")
+        raise SettingsError(
+            f"{where}.fail: an error status or one of {', '.join(_KINDS)} was expected, not {quoted(fail)}"
+        )
     made: Fault = _made(Fault, where, **fields)
     return made
 
@@ -213,7 +216,7 @@ def _models(value: object, where: str) -> tuple[ModelConfig, ...]:
 def _one_of(*words: str) -> Reader:
     def read(value: object, where: str) -> str:
         if value not in words:
-            raise SettingsError(f"{where}: one of {', '.join(words)} was expected, not {value!r}")
+            raise SettingsError(f"{where}: one of {', '.join(words)} was expected, not {quoted(value)}")
         return str(value)
 
     return read
@@ -221,5 +224,5 @@ def _one_of(*words: str) -> Reader:
 
 def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
-        raise SettingsError(f"{where}: true or false was expected, not {value!r}")
+        raise SettingsError(f"{where}: true or false was expected, not {quoted(value)}")
     return value

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 import attrs
 import msgspec
 
-from turnout.failures import FailureClass, Phase, Timer
-from turnout.trace.entries import SPENDING, Answered, CacheHit, Entry, Failed, Started
+from turnout.trace.entries import SPENDING, Answered, CacheHit, Entry, Started
 from turnout.trace.text import describe
 
 __all__ = ["VERSION", "Trace", "TraceError"]
@@ -115,20 +114,21 @@ class Trace:
         """
         check_version(recorded)
         try:
-            deadline = recorded["deadline"]
-            return cls(
-                str(recorded["operation"]),
-                tuple(map(str, recorded["candidates"])),
-                recorded["started_at"],
-                recorded["seed"],
-                deadline if deadline is not None else math.inf,
-                dict(recorded["metadata"]),
-                dict(recorded["rules"]),
-                [_entry(entry) for entry in recorded["entries"]],
-                float(recorded.get("priority", 0.0)),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TraceError(f"the trace is incomplete: {type(error).__name__}: {error}") from error
+            stored = msgspec.convert(recorded, _Stored)
+            entries = [_entry(number, entry) for number, entry in enumerate(stored.entries)]
+        except (msgspec.ValidationError, RecursionError, OverflowError) as error:
+            raise TraceError(f"the trace cannot be read: {error}") from error
+        return cls(
+            stored.operation,
+            stored.candidates,
+            stored.started_at,
+            stored.seed,
+            stored.deadline if stored.deadline is not None else math.inf,
+            stored.metadata,
+            stored.rules,
+            entries,
+            stored.priority,
+        )
 
     def explain(self) -> str:
         """Return the trace as text: one line for each entry, with seconds from the start."""
@@ -143,15 +143,30 @@ class Trace:
 _KINDS: Mapping[str, type[Entry]] = {kind.kind: kind for kind in get_args(Entry)}
 
 
-def _entry(recorded: Mapping[str, Any]) -> Entry:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()
-    }
-    kind = fields.pop("kind")
-    if kind not in _KINDS:
-        raise ValueError(f"no entry has the kind {kind!r}")
-    if kind == Failed.kind:
-        timer = fields.get("timer")
-        fields |= {"failure": FailureClass(fields["failure"]), "phase": Phase(fields["phase"])}
-        fields["timer"] = Timer(timer) if timer is not None else None
-    return _KINDS[kind](**fields)
+class _Stored(msgspec.Struct):
+    """The result of `to_dict`."""
+
+    operation: str
+    candidates: tuple[str, ...]
+    # The years that a calendar has: 1 to 9999.
+    started_at: Annotated[float, msgspec.Meta(ge=-62_135_596_800, lt=253_402_300_800)] | None
+    seed: int
+    deadline: float | None
+    metadata: dict[Any, Any]
+    rules: dict[str, Any]
+    entries: list[dict[str, Any]]
+    priority: float = 0.0
+
+
+def _entry(number: int, recorded: Mapping[str, Any]) -> Entry:
+    fields = dict(recorded)
+    kind = _KINDS.get(str(fields.pop("kind", None)))
+    if kind is None:
+        raise TraceError(f"entries[{number}]: no entry has the kind {recorded.get('kind')!r}")
+    unknown = sorted(set(fields) - set(kind.__struct_fields__))
+    if unknown:
+        raise TraceError(f"entries[{number}]: an entry of the kind {kind.kind!r} has no {unknown[0]!r}")
+    try:
+        return msgspec.convert(fields, kind)
+    except (msgspec.ValidationError, RecursionError, OverflowError) as error:
+        raise TraceError(f"entries[{number}]: {error}") from error

@@ -76,7 +76,7 @@ def test_the_scenarios_that_come_with_it_can_be_read(path: Path) -> None:
         ({"models": ["b/m"]}, "the scenario: b/m: no provider is named 'b' (there are: a)"),
         ({"models": ["route/x"]}, "the scenario: route/x: there is no such route"),
         ({"provider": {}}, "provider: no such setting; did you mean providers?"),
-        ({"providers": [1]}, "providers: a mapping was expected, not [1]"),
+        ({"providers": [1]}, "providers: a mapping was expected, not list"),
         ({"providers": {"a": {"tokns": 1}}}, "providers.a.tokns: no such setting; did you mean tokens?"),
         ({"providers": {"a": {"tokens": [1]}}}, "providers.a.tokens: a lower and an upper bound were expected"),
         ({"providers": {"a": {"tokens": [5, 1]}}}, "providers.a.tokens: the upper bound 1 is below the lower one, 5"),

@@ -133,7 +133,7 @@ def test_threads_write_whole_lines_into_one_file(sandbox: Sandbox, tmp_path: Pat
         (b"\xff\xfe", "can't decode"),
         (b"[]", "has version None"),
         (b'{"version": 1}', f"has version 1, and this release reads version {VERSION}"),
-        (b'{"version": %d}' % VERSION, "KeyError: 'deadline'"),
+        (b'{"version": %d}' % VERSION, "missing required field `operation`"),
         (b"[" * 100_000, "recursion"),
     ],
 )

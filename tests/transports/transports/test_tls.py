@@ -33,6 +33,7 @@ from turnout_io.conformance.server import EndConnection, Hold, Request, Reset, S
 from turnout_io.transports.asyncio import AsyncioTransport
 from turnout_io.transports.requests import RequestsTransport
 from turnout_io.transports.socket import SocketTransport
+from turnout_io.transports.tls import TlsSettings
 from turnout_io.transports.trio import TrioTransport
 
 TIMEOUTS = TransportTimeouts(connect=10.0, response_headers=10.0)
@@ -120,6 +121,14 @@ def certificate_without_alternative_names(folder: pathlib.Path) -> tuple[str, ss
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
     return str(ca_file), context
+
+
+def test_an_end_without_close_notify_is_an_error_of_every_context() -> None:
+    """Python 3.11.0 to 3.11.2 ignore it by default, with OpenSSL 3."""
+    made = TlsSettings()
+    made.disable_verification()
+    for context in (TlsSettings().context(), made.context()):
+        assert not context.options & ssl.OP_IGNORE_UNEXPECTED_EOF
 
 
 @everyone

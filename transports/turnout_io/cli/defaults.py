@@ -22,7 +22,7 @@ import attrs
 import click
 
 from turnout.chat import ModelConfig
-from turnout.config.values import SettingsError, duration_seconds, known_only, mapping_of, snake_keys, text_of
+from turnout.config.values import SettingsError, duration_seconds, known_only, mapping_of, quoted, snake_keys, text_of
 
 __all__ = ["KEYS", "MODEL_VARIABLE", "Defaults", "change_text", "user_file", "user_folder", "write_atomically"]
 
@@ -76,7 +76,7 @@ class Defaults:
         timeout = values.get("timeout")
         log = values.get("log", True)
         if not isinstance(log, bool):
-            raise SettingsError(f"cli.log: true or false was expected, not {log!r}")
+            raise SettingsError(f"cli.log: true or false was expected, not {quoted(log)}")
         return cls(
             model=default,
             fallbacks=tuple(models),
@@ -88,7 +88,7 @@ class Defaults:
 
 def _model(name: object, where: str) -> ModelConfig:
     if not isinstance(name, str):
-        raise SettingsError(f"{where}: a model such as openai/gpt-4o-mini was expected, not {name!r}")
+        raise SettingsError(f"{where}: a model such as openai/gpt-4o-mini was expected, not {quoted(name)}")
     try:
         return ModelConfig.parse(name)
     except ValueError as error:

@@ -32,6 +32,7 @@ from turnout.config.values import (
     known_only,
     mapping_of,
     number_of,
+    quoted,
     snake_keys,
     text_of,
     whole_number,
@@ -208,32 +209,33 @@ def parse_address(text: str, where: str) -> Address:
     elif not host:
         host = "0.0.0.0"
     host = host.removeprefix("[").removesuffix("]")
-    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise SettingsError(f"{where}: an address such as 127.0.0.1:8080 was expected, not {text!r}")
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise SettingsError(f"{where}: an address such as 127.0.0.1:8080 was expected, not {quoted(text)}")
     return Address(host, int(port))
 
 
-_SIZE: Final = re.compile(r"(\d+)\s*(B|KB|MB|GB)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"([0-9]{1,20})\s*(B|KB|MB|GB)?", re.IGNORECASE)
 _SIZES: Final = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 
 
 def _size(value: object, where: str) -> int:
-    found = _SIZE.fullmatch(str(value).strip()) if isinstance(value, int | str) else None
+    text = quoted(value) if isinstance(value, int) else value
+    found = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None or isinstance(value, bool):
-        raise SettingsError(f"{where}: a size such as 32MB was expected, not {value!r}")
+        raise SettingsError(f"{where}: a size such as 32MB was expected, not {quoted(value)}")
     return int(found[1]) * _SIZES[(found[2] or "B").upper()]
 
 
 def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
-        raise SettingsError(f"{where}: true or false was expected, not {value!r}")
+        raise SettingsError(f"{where}: true or false was expected, not {quoted(value)}")
     return value
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise SettingsError(f"{where}: a list of names was expected, not {value!r}")
+        raise SettingsError(f"{where}: a list of names was expected, not {quoted(value)}")
     return tuple(items)
 
 
@@ -244,7 +246,7 @@ def _address(value: object, where: str) -> Address:
 def _one_of(*words: str) -> Callable[[object, str], str]:
     def read(value: object, where: str) -> str:
         if value not in words:
-            raise SettingsError(f"{where}: {' or '.join(words)} was expected, not {value!r}")
+            raise SettingsError(f"{where}: {' or '.join(words)} was expected, not {quoted(value)}")
         return str(value)
 
     return read

@@ -51,14 +51,14 @@ class TlsSettings:
 
     def disable_verification(self) -> None:
         """Accept every certificate, as `verify=False` of `requests` does."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = _strict_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         self._load_client_cert(context)
         self.ssl_context = context
 
     def _make_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = _strict_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A name only in the certificate's subject is not checked since RFC 9110 section 4.3.4; browsers refuse it too.
         context.hostname_checks_common_name = False
@@ -104,6 +104,16 @@ class TlsSettings:
 
     def _named_by_environment(self) -> str | None:
         return next((path for name in _VARIABLES if (path := os.environ.get(name))), None)
+
+
+def _strict_context() -> ssl.SSLContext:
+    """Return a context that reports an end without close_notify as an error: anyone on the way can cut a connection.
+
+    With OpenSSL 3, Python before 3.11.3 sets the option to ignore such an end (github.com/python/cpython/issues/95494).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    return context
 
 
 def _reason(error: OSError) -> str:

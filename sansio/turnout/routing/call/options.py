@@ -21,7 +21,7 @@ def _seconds(instance: object, attribute: attrs.Attribute[float | None], value: 
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number of seconds, not {type(value).__name__}")
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         raise ValueError(f"{attribute.name} must be a number of seconds, not {value}")
     if value <= 0:
         raise ValueError(f"{attribute.name} must be more than 0 seconds, not {value}")

@@ -13,6 +13,7 @@ from typing import IO, Any
 import attrs
 import click
 
+from turnout._utils.documents import DocumentError, decode_text, parse_json
 from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
 from turnout_io.cli.commands.chat.prompt import read_stdin
@@ -20,7 +21,7 @@ from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODELS, SANDBOX, TIMEOUT
 from turnout_io.cli.router import open_session
 
-__all__ = ["embed"]
+__all__ = ["embed", "read_rows"]
 
 SHOWN_NUMBERS = 8
 TEXTS_PER_CALL = 256
@@ -74,7 +75,7 @@ def embed(
     if bool(texts) == bool(sources):
         raise click.UsageError('give TEXTS, "-" for stdin, or --input FILE')
     write = _writer_kind(output)
-    rows = _file_rows(sources) if sources else iter(_argument_rows(texts))
+    rows = read_rows(sources) if sources else iter(_argument_rows(texts))
     with one_line(as_json=as_json), open_session(config, env_file, sandbox=sandbox) as session:
 
         def vectors_of(part: list[Row]) -> Vectors:
@@ -104,7 +105,13 @@ def _argument_rows(texts: Iterable[str]) -> list[Row]:
     return rows
 
 
-def _file_rows(sources: Iterable[str]) -> Iterator[Row]:
+def read_rows(sources: Iterable[str]) -> Iterator[Row]:
+    """Yield the texts of files; "-" is stdin.
+
+    Raises:
+        ValueError: If a line holds none. The message names the file and the line.
+        OSError: If a file cannot be read.
+    """
     number = 0
     for source in sources:
         with _opened(source) as file:
@@ -112,30 +119,36 @@ def _file_rows(sources: Iterable[str]) -> Iterator[Row]:
                 if not line.strip():
                     continue
                 number += 1
-                yield _row(line, number, f"{source}, line {line_number}", is_json=source.endswith(".jsonl"))
+                where = f"{source}, line {line_number}"
+                try:
+                    row = _row(decode_text(line), number, is_json=source.endswith(".jsonl"))
+                except DocumentError as error:
+                    raise ValueError(f"{where}: {str(error).removeprefix('line 1: ')}") from None
+                yield row
 
 
 @contextlib.contextmanager
-def _opened(source: str) -> Iterator[IO[str]]:
+def _opened(source: str) -> Iterator[IO[bytes]]:
     if source == "-":
-        yield sys.stdin
+        yield sys.stdin.buffer
         return
-    with open(source, encoding="utf-8-sig") as file:
+    with open(source, "rb") as file:
         yield file
 
 
-def _row(line: str, number: int, where: str, *, is_json: bool) -> Row:
+def _row(line: str, number: int, *, is_json: bool) -> Row:
     if not is_json:
         return Row(number, line.rstrip("\r\n"))
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{where}: this is not JSON: {error}") from None
+    value = parse_json(line)
     fields = value if isinstance(value, dict) else {"text": value}
-    text = fields.get("text", fields.get("input"))
+    text, id = fields.get("text", fields.get("input")), fields.get("id", number)
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f'{where}: a text was expected in the field "text" or "input"')
-    return Row(fields.get("id", number), text)
+        raise DocumentError('a text was expected in the field "text" or "input"')
+    if not isinstance(id, str | int | None):
+        raise DocumentError('a text or a whole number was expected in the field "id"')
+    if any("\ud800" <= char <= "\udfff" for char in f"{text}{id}"):
+        raise DocumentError("half of a surrogate pair is no text (\\ud800 to \\udfff)")
+    return Row(id, text)
 
 
 def _count(sources: tuple[str, ...], texts: tuple[str, ...]) -> int | None:
