@@ -23,6 +23,7 @@ from benchmarks.parts.growth import flat_memory, large_inputs, linear_time
 from benchmarks.parts.imports import imports
 from benchmarks.parts.routing import candidates, simulation, waiting
 from benchmarks.parts.streams import hundred, thousands
+from benchmarks.parts.work import work
 from benchmarks.plot import bars
 from benchmarks.report import Context, Report, as_json, as_markdown, as_text
 from benchmarks.server import running_server
@@ -43,6 +44,7 @@ PARTS: Mapping[str, Callable[[Context], Report]] = {
     "large-inputs": large_inputs,
     "linear-time": linear_time,
     "flat-memory": flat_memory,
+    "work": work,
 }
 _PLOTTED = {"chunks in bursts": "CPU for each chunk of a stream", "calls": "CPU for each call"}
 _OWN = ("socket", "trio", "asyncio", "requests", "requests-session")

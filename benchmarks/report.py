@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,6 +90,7 @@ class Report:
         name: The part.
         tables: Everything that was measured, for people.
         ratios: The figures that have an aim.
+        notes: Sentences about them: why an aim is not met, in numbers that were counted.
         bars: For the plot: microseconds of each client, by its title.
     """
 
@@ -96,6 +98,7 @@ class Report:
     tables: tuple[Table, ...]
     ratios: tuple[Ratio, ...] = ()
     bars: Mapping[str, float] = attrs.field(factory=dict)
+    notes: tuple[str, ...] = attrs.field(default=(), kw_only=True)
 
 
 def as_text(report: Report) -> str:
@@ -104,6 +107,7 @@ def as_text(report: Report) -> str:
     if report.ratios:
         rows = tuple(_ratio_cells(ratio) for ratio in report.ratios)
         blocks.append(_text_table(Table("Aims", ("", "measured", "aim", ""), rows)))
+    blocks += [textwrap.fill(note, 120) for note in report.notes]
     return "\n\n".join(blocks)
 
 
@@ -210,6 +214,8 @@ def as_markdown(reports: Sequence[Report], context: Context) -> str:
         lines += [f"## {report.name}", ""]
         for table in report.tables:
             lines += [table.title, "", *_markdown_table(table.columns, table.rows)]
+        for note in report.notes:
+            lines += [*textwrap.wrap(note, 120), ""]
     return "\n".join(lines)
 
 

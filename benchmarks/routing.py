@@ -37,8 +37,11 @@ CHUNK = (
 LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 
+_PROVIDER = create("openai", name="p0", api_key="k")
+
+
 def by_hand(request: ChatRequest, chunks: int) -> None:
-    exchange = create("openai", name="p0", api_key="k").stream(request)
+    exchange = _PROVIDER.stream(request)
     exchange.receive_head(200, ())
     for _ in range(chunks):
         exchange.receive_data(CHUNK)

@@ -152,8 +152,8 @@ class SseParser(FrameParser[SseEvent]):
     def _is_plain_block(self, data: bytes) -> bool:
         """True if a read brought one block with the usual beginning, whole, after blocks that were whole."""
         return (
-            data.startswith(b"data: ")
-            and data.find(b"\n") == len(data) - 2
+            data.find(b"\n") == len(data) - 2
+            and data.startswith(b"data: ")
             and data.endswith(b"\n")
             and not (self._held or self._at_start or self._line_ended or self.last_event_id)
             and self._retry is None

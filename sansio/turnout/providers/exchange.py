@@ -118,6 +118,8 @@ class HttpExchange(Generic[ResultT]):
         Raises:
             LocalProtocolError: There was no head yet, the body has ended, or `data` is empty.
         """
+        if self.state is State.READING and self._decoder is None and self._reader is not None and data:
+            return self._reader.receive_data(data)  # the usual case: a chunk of a stream
         if self.state is State.FAILED:
             return ()
         if self.state is State.NEW or self.state is State.ENDED:
@@ -127,8 +129,7 @@ class HttpExchange(Generic[ResultT]):
         if self._reader is None:
             self._collect_error(data)
             return ()
-        if self._decoder is None:
-            return self._reader.receive_data(data)
+        assert self._decoder is not None
         events: list[Event] = []
         for piece in self._decoder.decode(data):
             events += self._reader.receive_data(piece)

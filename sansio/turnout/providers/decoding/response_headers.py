@@ -185,11 +185,7 @@ def is_daily_quota(headers: Headers) -> bool:
 
 def request_id(headers: Headers) -> str | None:
     """Return the provider's id for this request, for its support."""
-    for name in _REQUEST_IDS:
-        value = headers.get(name)
-        if value:
-            return value
-    return None
+    return next(filter(None, headers.values_of(_REQUEST_IDS)), None)
 
 
 def _windows(headers: Headers) -> list[tuple[str, RateWindow]]:

@@ -230,10 +230,12 @@ class StreamReader:
             before = len(events)
             count = chunks.read_texts(frames, events)
             if count:
-                frames = frames[count:]
                 self._unreadable = 0
                 if accumulator.raw_finish_reason is not None and len(events) != before:
                     self._nothing_after_finish = False
+                if count == len(frames):
+                    return
+                frames = frames[count:]
         for frame in frames:
             over = chunks.done or self._stopped  # nothing behind the terminator is read, also after an error
             if over:
