@@ -22,8 +22,9 @@ import turnout_io.caching
 import turnout_io.metrics
 import turnout_io.otel
 import turnout_io.sync
+from turnout._utils import habits
 from turnout._utils.names import Elsewhere
-from turnout.inputs import habits, keywords
+from turnout.inputs import keywords
 from turnout.routing import Policy
 from turnout.routing.policy.routes import STRATEGIES
 
