@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 from turnout.errors import Phase, TimedOut
 from turnout.events import Event
@@ -52,8 +52,6 @@ class Opening(Protocol):
 
     async def receive_head(self, seconds: float | None = None) -> AsyncHttpResponse | None: ...
 
-    def interrupt(self) -> None: ...
-
     def close_nowait(self) -> None: ...
 
     def abort(self) -> None: ...
@@ -85,7 +83,7 @@ class HedgedRun(AsyncRun):
         self._event: AsyncEvent | None = None
         self._started = False
         self._alone: Open | Read | None = None  # the operation that runs in the caller's own task
-        self._opening: Opening | None = None
+        self._openings: dict[int, Opening] = {}  # of the attempts that can be waited for in parts
 
     async def step(self) -> tuple[Event, ...]:
         """Perform commands until there are events or the call has ended. See `AsyncRun.step`."""
@@ -105,20 +103,19 @@ class HedgedRun(AsyncRun):
     async def interrupt(self) -> None:
         """Make a `step` that is running in another task return soon. See `AsyncRun.interrupt`."""
         await super().interrupt()
-        if self._opening is not None:
-            self._opening.interrupt()
+        self._close_openings()
         self._wake()
 
     async def close(self) -> None:
         """End the call in whatever state it is. See `AsyncRun.close`."""
-        if self._opening is not None:
-            self._opening.close_nowait()
+        self._close_openings()
         await super().close()
 
     def abandon(self) -> None:
         """End the call from a finaliser. See `AsyncRun.abandon`."""
-        if self._opening is not None and not self._closed:
-            self._opening.abort()
+        if not self._closed:
+            for opening in tuple(self._openings.values()):
+                opening.abort()
         super().abandon()
 
     async def _step_in(self, group: TaskGroup | None) -> bool | None:
@@ -159,9 +156,7 @@ class HedgedRun(AsyncRun):
                 case Sleep(until):
                     await self._router._sleep(self, until)
                 case Close(attempt):
-                    cancel = self._pending.pop(attempt, None)
-                    if cancel is not None:
-                        cancel()
+                    self._cancel(attempt)
                     await self._close_attempt(attempt)
                 case Finish():
                     self.finish, self._ended_at = command, clock()
@@ -172,6 +167,21 @@ class HedgedRun(AsyncRun):
             cancel()
         self._pending.clear()
         return True
+
+    def _cancel(self, attempt: int) -> None:
+        """End the operation of an attempt, if one runs."""
+        cancel = self._pending.pop(attempt, None)
+        if cancel is not None:
+            cancel()
+        if self._alone is not None and self._alone.attempt == attempt:
+            self._alone = None
+        opening = self._openings.pop(attempt, None)
+        if opening is not None:
+            opening.close_nowait()  # a task that is cancelled before its first step does not close it
+
+    def _close_openings(self) -> None:
+        for opening in tuple(self._openings.values()):
+            opening.close_nowait()
 
     def _start_operation(self, group: TaskGroup, command: Open | Read) -> None:
         # Pending before the task starts: an eager task may have ended when `start` returns.
@@ -184,18 +194,21 @@ class HedgedRun(AsyncRun):
         """Take an operation for the caller's own task. Returns False if it cannot be waited for in parts."""
         self._pending[command.attempt] = _nothing
         self._alone = command
-        open_reused = getattr(self._router._get_transport(), "open_reused", None)
-        if open_reused is None:
+        transport: Any = self._router._get_transport()
+        if not getattr(transport, "waits_in_parts", False):
             return False
         if isinstance(command, Read):
             return True  # responses of such a transport can be read again after a read that timed out
         if command.request.auth is not None:
             return False
         try:
-            self._opening = open_reused(command.request, command.timeouts)
+            opening: Opening | None = transport.open_reused(command.request, command.timeouts)
         except Exception:
             return False  # `open` raises it again, where it is a failure of the attempt
-        return self._opening is not None
+        if opening is None:
+            return False
+        self._openings[command.attempt] = opening
+        return True
 
     async def _run_alone(self, until: float) -> bool:
         """Run the operation of the caller's own task until this time. Returns False if it has not ended."""
@@ -227,16 +240,17 @@ class HedgedRun(AsyncRun):
                 case Open(_, request, timeouts):
                     transport = self._router._get_transport()
                     response: AsyncHttpResponse | None
-                    if self._opening is not None:
+                    opening = self._openings.get(attempt)
+                    if opening is not None:
                         # The two clocks may differ, so the length of the wait counts and not its end.
-                        response = await self._opening.receive_head(None if until == math.inf else until - clock())
+                        response = await opening.receive_head(None if until == math.inf else until - clock())
                         if response is None:
                             return False
-                        self._opening = None
                     else:
                         signed = await async_sign_request(request)
                         response = await transport.open(signed, timeouts)
                     self._responses[attempt] = response  # first, as in `AsyncRun.step`
+                    self._openings.pop(attempt, None)
                     check_response(transport, self._responses, attempt, "aclose")
                     if attempt not in self._pending:
                         await self._close_attempt(attempt)
@@ -262,7 +276,7 @@ class HedgedRun(AsyncRun):
             failure = attempt_failure(transport, error, Phase.BODY if isinstance(command, Read) else Phase.SENT)
             if failure is None:
                 self._error = error
-            self._opening = None if isinstance(command, Open) else self._opening
+            self._openings.pop(attempt, None)
             if failure is None or self.is_interrupted:
                 self._wake()
                 return True

@@ -11,6 +11,7 @@ import trio
 
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.errors import AllAttemptsFailed, DeadlineExceeded
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers import create
 from turnout.routing.policy.settings import Hedge, Policy
 from turnout_io import asyncio as asyncio_driver
@@ -18,6 +19,8 @@ from turnout_io import sync
 from turnout_io import trio as trio_driver
 from turnout_io.drivers import AsyncRouter
 from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.transports._async.http1 import AsyncHttp1Response
+from turnout_io.transports.asyncio import AsyncioTransport
 
 OPENAI = ModelConfig("openai", "gpt-4o-mini")
 GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
@@ -34,6 +37,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield server
 
 
+@pytest.fixture(params=[False, True], ids=["new-connections", "reused-connections"])
+def reused(request: pytest.FixtureRequest) -> bool:
+    """Return whether the connections of both providers exist before the call: then the first attempt needs no task."""
+    return bool(request.param)
+
+
 def ask() -> ChatRequest:
     return ChatRequest(OPENAI, [Message.user("Say a few things about trains.")], fallbacks=[GEMINI])
 
@@ -42,13 +51,26 @@ def kinds(trace: Any) -> list[str]:
     return [entry.kind for entry in trace.entries]
 
 
-def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[None]], policy: Policy = SOON) -> None:
+def run(
+    runtime: str,
+    sandbox: Sandbox,
+    main: Callable[[AsyncRouter], Awaitable[None]],
+    policy: Policy = SOON,
+    *,
+    reused: bool = False,
+    **faults: Fault,
+) -> None:
     start, kind = RUNTIMES[runtime]
 
     async def whole() -> None:
         async with kind.from_env(
             environ=sandbox.environ(), dotenv=None, hedge=policy.hedge, timeout=policy.timeout, max_retries=0
         ) as router:
+            if reused:
+                for model in (OPENAI, GEMINI):
+                    await router.chat(model, "Open a connection.")
+            for provider, fault in faults.items():
+                sandbox.script(provider, fault)
             await main(router)
             assert router._core.scheduler.in_flight == 0
 
@@ -58,9 +80,7 @@ def run(runtime: str, sandbox: Sandbox, main: Callable[[AsyncRouter], Awaitable[
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("way", ["chat", "collect", "stream"])
-def test_the_faster_attempt_wins(sandbox: Sandbox, runtime: str, way: str) -> None:
-    sandbox.script("openai", Fault(delay=30.0))
-
+def test_the_faster_attempt_wins(sandbox: Sandbox, runtime: str, way: str, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         if way == "stream":
             async with router.stream(ask()) as stream:
@@ -76,21 +96,20 @@ def test_the_faster_attempt_wins(sandbox: Sandbox, runtime: str, way: str) -> No
         assert "beside the slow one" in told
         assert "attempt 1: cancelled, another was faster" in told
 
-    run(runtime, sandbox, main)
+    run(runtime, sandbox, main, reused=reused, openai=Fault(delay=30.0))
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_first_attempt_may_still_win(sandbox: Sandbox, runtime: str) -> None:
-    sandbox.script("openai", Fault(first_token_delay=0.3))
-    sandbox.script("gemini", Fault(first_token_delay=30.0))
-
+def test_the_first_attempt_may_still_win(sandbox: Sandbox, runtime: str, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         async with router.stream(ask()) as stream:
             assert stream.model == OPENAI
             assert [event async for event in stream][-1].done
         assert "attempt 2: cancelled, another was faster" in stream.trace.explain()
 
-    run(runtime, sandbox, main)
+    run(
+        runtime, sandbox, main, reused=reused, openai=Fault(first_token_delay=0.3), gemini=Fault(first_token_delay=30.0)
+    )
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -105,65 +124,78 @@ def test_a_fast_response_needs_no_second_attempt(sandbox: Sandbox, runtime: str)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_second_attempt_wins_if_the_first_fails_late(sandbox: Sandbox, runtime: str) -> None:
-    sandbox.script("openai", Fault(status=503, delay=0.15))
-    sandbox.script("gemini", Fault(first_token_delay=0.3))
-
+def test_the_second_attempt_wins_if_the_first_fails_late(sandbox: Sandbox, runtime: str, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         response = await router.chat(ask(), collect=True)
         assert response.model == GEMINI
         assert response.trace.attempts == 2
 
-    run(runtime, sandbox, main)
+    run(
+        runtime, sandbox, main, reused=reused, openai=Fault(status=503, delay=0.15), gemini=Fault(first_token_delay=0.3)
+    )
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_both_attempts_may_fail(sandbox: Sandbox, runtime: str) -> None:
-    sandbox.script("openai", Fault(status=503, delay=0.15))
-    sandbox.script("gemini", Fault(status=500, delay=0.15))
-
+def test_both_attempts_may_fail(sandbox: Sandbox, runtime: str, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         with pytest.raises(AllAttemptsFailed):
             await router.chat(ask())
 
-    run(runtime, sandbox, main)
+    run(
+        runtime,
+        sandbox,
+        main,
+        reused=reused,
+        openai=Fault(status=503, delay=0.15),
+        gemini=Fault(status=500, delay=0.15),
+    )
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_deadline_ends_both_attempts(sandbox: Sandbox, runtime: str) -> None:
-    for provider in ("openai", "gemini"):
-        sandbox.script(provider, Fault(delay=30.0))
-
+def test_the_deadline_ends_both_attempts(sandbox: Sandbox, runtime: str, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         with pytest.raises((DeadlineExceeded, AllAttemptsFailed)) as caught:
             await router.chat(ask(), timeout=0.3)
         assert caught.value.trace.attempts == 2
 
-    run(runtime, sandbox, main)
+    run(runtime, sandbox, main, reused=reused, openai=Fault(delay=30.0), gemini=Fault(delay=30.0))
 
 
-def test_cancellation_ends_both_attempts_in_trio(sandbox: Sandbox) -> None:
-    for provider in ("openai", "gemini"):
-        sandbox.script(provider, Fault(delay=30.0))
-
+def test_cancellation_ends_both_attempts_in_trio(sandbox: Sandbox, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         with trio.move_on_after(0.2) as scope:
             await router.chat(ask())
         assert scope.cancelled_caught
 
-    run("trio", sandbox, main)
+    run("trio", sandbox, main, reused=reused, openai=Fault(delay=30.0), gemini=Fault(delay=30.0))
 
 
-def test_cancellation_ends_both_attempts_in_asyncio(sandbox: Sandbox) -> None:
-    for provider in ("openai", "gemini"):
-        sandbox.script(provider, Fault(delay=30.0))
-
+def test_cancellation_ends_both_attempts_in_asyncio(sandbox: Sandbox, reused: bool) -> None:
     async def main(router: AsyncRouter) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await router.chat(ask())
 
-    run("asyncio", sandbox, main)
+    run("asyncio", sandbox, main, reused=reused, openai=Fault(delay=30.0), gemini=Fault(delay=30.0))
+
+
+def test_a_subclass_of_a_transport_sees_each_request(sandbox: Sandbox) -> None:
+    opened = []
+
+    class Counting(AsyncioTransport):
+        async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncHttp1Response:
+            opened.append(request)
+            return await super().open(request, timeouts)
+
+    async def main() -> None:
+        async with asyncio_driver.Router.from_env(
+            environ=sandbox.environ(), dotenv=None, transport=Counting(), hedge=Hedge(delay=5.0)
+        ) as router:
+            for _ in range(2):
+                await router.chat(ask())
+
+    asyncio.run(main())
+    assert len(opened) == 2
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -36,6 +36,7 @@ class AsyncOpening:
         self._deadline = None if timeout is None else started + timeout
         self._reader = client.runtime.reader(stream.plain)
         self._is_closed = False
+        self._is_waiting = False
 
     async def receive_head(self, seconds: float | None = None) -> AsyncHttp1Response | None:
         """Send the request, and receive the head of the response.
@@ -46,15 +47,20 @@ class AsyncOpening:
         Returns:
             The response. None if the seconds passed first: then this may be called again.
         """
+        if self._is_closed:
+            raise self._closed_error()
+        self._is_waiting = True
         try:
             early_body = await self._exchange_heads(None if seconds is None else self._client.runtime.now() + seconds)
         except BaseException as error:
-            self.close_nowait()
+            self._close()
             if isinstance(error, TimedOut):
                 error.seconds = self._timeout
                 if error.reused:
                     self._client.discard_idle(self._key)
             raise
+        finally:
+            self._is_waiting = False
         if early_body is None:
             return None
         self._is_closed = True  # the connection is the response's from now on
@@ -62,17 +68,22 @@ class AsyncOpening:
             self._client, self._key, self._stream, self._reader, self._exchange, self._key[1], early_body
         )
 
-    def interrupt(self) -> None:
-        """Make a `receive_head` that waits in another task end with an error."""
-        if not self._is_closed:
-            self._reader.interrupt()
-
     def close_nowait(self) -> None:
-        """Close the connection, unless it belongs to a response. May be called again."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._reader.close()
-            self._stream.close()
+        """Close the connection, unless it belongs to a response. May be called again.
+
+        A `receive_head` that waits in another task ends with an error, and closes it.
+        """
+        if self._is_closed:
+            return
+        if self._is_waiting:
+            self._reader.interrupt()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        self._reader.close()
+        self._stream.close()
 
     def abort(self) -> None:
         """Do the same without a lock, so that finalisers may call it."""
@@ -141,7 +152,7 @@ class AsyncOpening:
                 phase=exchange.phase,
             ) from None
         except Interrupted:
-            raise TransportError("the request was closed before its response", phase=exchange.phase) from None
+            raise self._closed_error() from None
         except OSError as error:
             if is_certificate_alert(error) and not exchange.reused:
                 # In TLS 1.3 a server checks the client's certificate only after the handshake (RFC 8446 appendix D.4).
@@ -150,3 +161,6 @@ class AsyncOpening:
                 f"{origin.authority} closed the connection without a response: {error}"
             ) from error
         return body
+
+    def _closed_error(self) -> TransportError:
+        return TransportError("the request was closed before its response", phase=self._exchange.phase)

@@ -58,6 +58,11 @@ class AsyncSocketTransport:
         """See `turnout_io.base.AsyncTransport.open`."""
         return await self._client.open(request, timeouts)
 
+    @property
+    def waits_in_parts(self) -> bool:
+        """True if `open_reused` may be used. A subclass with its own `open` must see each request."""
+        return type(self).open is AsyncSocketTransport.open
+
     def open_reused(self, request: HttpRequest, timeouts: TransportTimeouts) -> AsyncOpening | None:
         """Return the request over an idle connection, which can be waited for in parts; None without such one."""
         return self._client.open_reused(request, timeouts)
