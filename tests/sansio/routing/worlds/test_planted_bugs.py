@@ -297,7 +297,8 @@ def a_hedge_repeats_what_was_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Plan, "shares_overlap", property(lambda self: True))
 
 
-@bug("is a floor")
+# The call that was refused asks again too early, or before it another one does: both are right.
+@bug("is a floor", "holds for every call")
 def nobody_heeds_what_was_asked_for(patch: pytest.MonkeyPatch) -> None:
     real = backoff_seconds
 
