@@ -28,6 +28,8 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 ReadError = Callable[[int, Headers, bytes], ProviderError]
 
 LIMITS = ResponseLimits()
+# Blanks before a page that are looked past.
+_BLANKS = 1024
 
 
 class Reader(Protocol[ResultT_co]):
@@ -52,11 +54,17 @@ class Reader(Protocol[ResultT_co]):
 
 
 class State(enum.Enum):
-    """NEW -> READING | REFUSED -> ENDED. A failure leads to FAILED, where more input is ignored."""
+    """NEW -> READING | REFUSED | LABELLED -> ENDED. LABELLED -> READING or PAGE -> FAILED, where input is ignored.
+
+    LABELLED is a success with the content type of an HTML page. Some servers label JSON so, therefore the first byte
+    decides. No API sends a page: it is of a proxy, of a portal, or of a website with a similar address.
+    """
 
     NEW = "waiting for the head"
     READING = "reading the response"
     REFUSED = "reading the body of an error"
+    LABELLED = "reading the start of the response"
+    PAGE = "reading a page"
     ENDED = "ended"
     FAILED = "failed"
 
@@ -106,7 +114,9 @@ class HttpExchange(Generic[ResultT]):
             elif encoding not in ("", "identity"):
                 self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
                 return
-        if 200 <= status < 300:
+        if 200 <= status < 300 and "html" in (self.headers.get("content-type") or "").lower():
+            self.state = State.LABELLED
+        elif 200 <= status < 300:
             self._reader = self._make_reader(self.headers)
             self.state = State.READING
         else:
@@ -127,8 +137,7 @@ class HttpExchange(Generic[ResultT]):
         if not data:
             raise LocalProtocolError('receive_data takes some bytes; the end is receive_end(), not b""')
         if self._reader is None:
-            self._collect_error(data)
-            return ()
+            return self._receive_unread(data)
         assert self._decoder is not None
         events: list[Event] = []
         for piece in self._decoder.decode(data):
@@ -152,8 +161,11 @@ class HttpExchange(Generic[ResultT]):
             return ()
         if self.state is State.NEW or self.state is State.ENDED:
             raise LocalProtocolError(f"receive_end was called while this exchange was {self.state.value}")
+        if self.state is State.LABELLED:
+            self._read_as_response(bytes(self._error_body))
         if self._reader is None:
-            self._fail(self._read_error(self.status, self.headers, bytes(self._error_body)))
+            error = self._read_error(self.status, self.headers, bytes(self._error_body))
+            self._fail(_page_error(error) if self.state is State.PAGE else error)
             return ()
         unfinished = self._decoder is not None and not self._decoder.finished
         if unfinished and not self._reader.complete and self._reader.failure is None and not self.can_end:
@@ -211,6 +223,37 @@ class HttpExchange(Generic[ResultT]):
         if self._reader is None:
             raise LocalProtocolError(f"there is no result: this exchange is {self.state.value}")
         return self._reader.result
+
+    def _receive_unread(self, data: bytes) -> tuple[Event, ...]:
+        """Receive bytes of a response that has no reader, or none yet."""
+        if self.state is not State.LABELLED:
+            self._collect_error(data)
+            return ()
+        events: list[Event] = []
+        for piece in (data,) if self._decoder is None else self._decoder.decode(data):
+            events += self._read_labelled(piece)
+        if self._decoder is not None and self._decoder.failure is not None and self.failure is None:
+            self._fail(self._decoder.failure)
+        return tuple(events)
+
+    def _read_labelled(self, piece: bytes) -> tuple[Event, ...]:
+        """Read decoded bytes, once it is known whether they are of a page."""
+        if self._reader is not None:
+            return self._reader.receive_data(piece) if self._reader.failure is None else ()
+        start = bytes(self._error_body) + piece if self._error_body else piece
+        first = start[:_BLANKS].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if first == b"<" or self.state is State.PAGE:
+            self.state, self._error_body = State.PAGE, bytearray(start[: self._limits.error_body])
+        elif first or len(start) >= _BLANKS:
+            return self._read_as_response(start)
+        else:
+            self._error_body = start
+        return ()
+
+    def _read_as_response(self, start: bytes) -> tuple[Event, ...]:
+        """Read a response that is no page, although its content type is that of one."""
+        self._reader, self.state, self._error_body = self._make_reader(self.headers), State.READING, b""
+        return self._reader.receive_data(start) if start else ()
 
     def _collect_error(self, data: bytes) -> None:
         """Keep the start of an error's body. The status decides, so a body that cannot be decoded breaks nothing."""
@@ -296,6 +339,13 @@ class DocumentReader(Generic[ResultT]):
         if self._result is None:
             raise LocalProtocolError("there is no result: the response is not whole, or is none")
         return self._result[0]
+
+
+def _page_error(error: ProviderError) -> RemoteProtocolError:
+    """Return the error for a page in place of a response, from the error that reads it."""
+    return RemoteProtocolError(
+        f"{error.provider}: the response is {error.message}; check the base URL, and what is between you and it"
+    )
 
 
 def _size(limit: int) -> str:
