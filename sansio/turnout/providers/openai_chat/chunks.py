@@ -76,6 +76,7 @@ class ChatChunkReader(TextReader):
     done: bool = False
     _usage_seen: bool = False
     _template: TextTemplate = attrs.field(factory=TextTemplate)
+    _reads_text: bool = False  # text was read, and nothing else since then
     _sources: list[Any] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -83,13 +84,16 @@ class ChatChunkReader(TextReader):
 
     def read_texts(self, frames: Sequence[Frame], events: list[Event]) -> int:
         """See `TextReader.read_texts`."""
+        if self._reads_text:
+            return read_texts(frames, self.accumulator, events, self._template)
         reader = self.messages
         if reader.prefix.prefix or reader.is_commentary or self.sequence.is_stream or not self.choices.takes_zero:
             return 0
         before = len(events)
         count = read_texts(frames, self.accumulator, events, self._template)
         if count:
-            self.choices.begin(has_content=len(events) != before)
+            self._reads_text = len(events) != before
+            self.choices.begin(has_content=self._reads_text)
         return count
 
     def read_chunk(self, event: str, data: bytes, events: list[Event]) -> ProviderError | None:
@@ -114,6 +118,7 @@ class ChatChunkReader(TextReader):
 
     def flush(self, events: list[Event]) -> None:
         """See `ChunkReader.flush`."""
+        self._reads_text = False
         for choice in self.choices.flush():
             self._choice(choice, events, False)
         self.sequence.flush(events)
@@ -121,6 +126,7 @@ class ChatChunkReader(TextReader):
 
     def apply(self, chunk: Chunk, data: bytes, events: list[Event], *, whole: bool = False) -> ProviderError | None:
         """Read one chunk, or a whole response, and return the error that it reports."""
+        self._reads_text = False
         accumulator = self.accumulator
         accumulator.raw = data
         if accumulator.response_id is None:

@@ -297,7 +297,10 @@ class AsyncEventIterator:
         stream = self._stream
         for event in stream._events:
             return event
-        await stream._fetch()
+        if stream._run is not None and not stream._closed:
+            await stream._advance(stream._run)  # the usual case, with one coroutine less for each read
+        else:
+            await stream._fetch()
         for event in stream._events:
             return event
         raise StopAsyncIteration

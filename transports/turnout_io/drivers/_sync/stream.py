@@ -298,7 +298,10 @@ class EventIterator:
         stream = self._stream
         for event in stream._events:
             return event
-        stream._fetch()
+        if stream._run is not None and not stream._closed:
+            stream._advance(stream._run)  # the usual case, with one coroutine less for each read
+        else:
+            stream._fetch()
         for event in stream._events:
             return event
         raise StopIteration
