@@ -81,6 +81,9 @@ class TurnoutError(Exception):
     if not TYPE_CHECKING:
         status_code = Elsewhere("of an error with a response it is error.status; others have none")
         model = Elsewhere("the models that were tried are error.trace.candidates")
+        response = Elsewhere("a provider's error has error.status and error.message, error.code and error.body")
+        llm_provider = Elsewhere("of a provider's error it is error.provider")
+        attempts = Elsewhere("it is error.trace.attempts; error.trace.explain() describes each")
 
     @property
     def trace(self) -> Trace:

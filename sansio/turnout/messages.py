@@ -60,7 +60,13 @@ def _content(value: str | Part | Iterable[Part] | None) -> tuple[Part, ...]:
         return (Text(value),)
     if isinstance(value, PARTS):
         return (value,)
-    return as_tuple(value)
+    parts = as_tuple(value)
+    if any(isinstance(part, Mapping) for part in parts):
+        raise TypeError(
+            "Message.content must be a text or parts such as Text('…'): to read dicts, "
+            "write Message.from_dict({'role': 'user', 'content': […]})"
+        )
+    return parts
 
 
 class _Kept:

@@ -240,7 +240,7 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
 
 def unknown_field(kind: str, name: str, known: Iterable[str]) -> TypeError:
     """Return the error for a field that a class of settings does not have, with the one that was probably meant."""
-    advice = _SETTINGS.get(kind, {}).get(name)
+    advice = _SETTINGS.get(kind, {}).get(name) or (_OF_ROUTER.get(name) if kind == "Policy" else None)
     return TypeError(f"{kind} has no {name!r}{f': {advice}' if advice else did_you_mean(name, known, CLOSE)}")
 
 

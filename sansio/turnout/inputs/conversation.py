@@ -41,6 +41,8 @@ def _message(value: object, where: str) -> Any:
     dump = getattr(value, "model_dump", None)  # a message of OpenAI's SDK
     if callable(dump) and not isinstance(value, type):
         value = dump(exclude_none=True)
+    if isinstance(getattr(value, "message", None), Message):
+        raise TypeError(f"{where} must be a Message, not a whole answer: write reply.message")
     if not isinstance(value, Mapping):
         raise TypeError(
             f"{where} must be a Message, or a dict such as {{'role': 'user', 'content': 'Hello'}}, "

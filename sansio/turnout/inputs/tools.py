@@ -41,6 +41,12 @@ def tool_of(value: Any, where: str) -> Any:
         return _tool_of_dict(as_mapping(value, where), where)
     if callable(value) and not isinstance(value, type):
         return Tool.of(value)
+    if isinstance(value, type):
+        name = value.__name__
+        raise TypeError(
+            f"{where}: the class {name} is not a tool: write a function with its fields as parameters, "
+            f"or Tool('{name}', '…', schema)"
+        )
     raise TypeError(f"{where} must be a Tool, a function or a dict, not {type(value).__name__}")
 
 

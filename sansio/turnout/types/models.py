@@ -60,6 +60,14 @@ def _extra(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return deep_copy(value, "ModelConfig.extra must be a mapping such as {'service_tier': 'flex'}")
 
 
+def _no_bool(instance: object, attribute: attrs.Attribute[int | None], value: object) -> None:
+    if isinstance(value, bool):
+        raise TypeError(
+            f"{where(instance, attribute)} is the number of alternatives: write logprobs=0 for the chosen tokens "
+            "alone, or leave it out for none"
+        )
+
+
 def _effort(instance: object, attribute: attrs.Attribute[str | None], value: object) -> None:
     if value is not None and value not in _EFFORTS:
         raise ValueError(
@@ -114,7 +122,7 @@ class ModelConfig(_Kept):
     seed: int | None = attrs.field(default=None, kw_only=True, validator=integer())
     presence_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
     frequency_penalty: float | None = attrs.field(default=None, kw_only=True, validator=number(-2, 2))
-    logprobs: int | None = attrs.field(default=None, kw_only=True, validator=integer(0, 20))
+    logprobs: int | None = attrs.field(default=None, kw_only=True, validator=[_no_bool, integer(0, 20)])
     reasoning_effort: str | None = attrs.field(default=None, kw_only=True, validator=_effort)
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=number(above=0))
     extra: Mapping[str, Any] = attrs.field(factory=dict, converter=_extra, validator=json_values, kw_only=True)

@@ -102,3 +102,10 @@ def test_a_wrong_line_is_named(terminal: Terminal, tmp_path: Path, line: str, wa
     done = terminal.check("embed", "-i", str(source), *MODEL)
     assert done.returncode == 1
     assert wanted in done.stderr
+
+
+def test_a_file_name_among_the_texts_is_noticed(terminal: Terminal) -> None:
+    (terminal.folder / "notes.txt").write_text("Rain.\n", "utf-8")
+    done = terminal.type("embed", "notes.txt", "no file", *MODEL)
+    assert done.returncode == 0
+    assert done.stderr == "turnout: notes.txt is embedded as a text; to read the file: --input notes.txt\n"

@@ -77,7 +77,8 @@ class Commands(click.Group):
             if " " in name or "?" in name:
                 raise click.UsageError(f"this is no command; to ask it: turnout chat {shlex.quote(name)}", ctx)
             near = difflib.get_close_matches(name, _COMMANDS, 1, 0.8)
-            hint = f"did you mean turnout {near[0]}?" if near else "turnout --help lists the commands"
+            ask = f"turnout chat {shlex.quote(name)} asks a model, and turnout --help lists the commands"
+            hint = f"did you mean turnout {near[0]}?" if near else ask
             raise click.UsageError(f"no command is named {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 

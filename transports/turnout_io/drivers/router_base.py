@@ -303,6 +303,11 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         if is_async != self._is_async:
             kind, wanted = ("async", "a blocking") if is_async else ("blocking", "an async")
             raise TypeError(f"{type(transport).__name__} is {kind}; this router needs {wanted} transport")
+        close = "aclose" if is_async else "close"
+        if not callable(getattr(transport, close, None)):
+            raise TypeError(
+                f"{type(transport).__name__} is not a transport: it has no method `{close}` (turnout_io.base)"
+            )
 
     def _checked_cache(self, cache: AnyCache | None) -> AnyCache | None:
         """Return `cache`. Raise TypeError if this driver cannot use it: later errors would only be logged."""

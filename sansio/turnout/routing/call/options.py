@@ -29,7 +29,8 @@ def _seconds(instance: object, attribute: attrs.Attribute[float | None], value: 
 
 def _policy(instance: object, attribute: attrs.Attribute[Policy | None], value: object) -> None:
     if value is not None and not isinstance(value, Policy):
-        raise TypeError(f"policy must be a Policy, not {type(value).__name__}")
+        example = f": write Policy({next(iter(value), 'max_retries')}=…)" if isinstance(value, Mapping) else ""
+        raise TypeError(f"policy must be a Policy, not {type(value).__name__}{example}")
 
 
 def _affinity(instance: object, attribute: attrs.Attribute[str | bool | None], value: object) -> None:

@@ -25,6 +25,7 @@ __all__ = ["embed", "read_rows"]
 
 SHOWN_NUMBERS = 8
 TEXTS_PER_CALL = 256
+LONGEST_PATH = 200
 
 
 @attrs.frozen
@@ -102,6 +103,8 @@ def _argument_rows(texts: Iterable[str]) -> list[Row]:
     for row in rows:
         if not row.text.strip():
             raise click.UsageError(f"text {row.id} is empty")
+        if "\n" not in row.text and len(row.text) < LONGEST_PATH and Path(row.text).is_file():
+            click.echo(f"turnout: {row.text} is embedded as a text; to read the file: --input {row.text}", err=True)
     return rows
 
 

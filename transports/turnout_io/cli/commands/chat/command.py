@@ -77,6 +77,15 @@ _ELSEWHERE: Final = {
     "--fragment": "a file or a URL is -a FILE",
     "-f": "a file or a URL is -a FILE",
     "--prompt": "the question is the argument PROMPT",
+    "-n": "to keep nothing of this call: --no-log",
+    "-d": "turnout logs --path prints where conversations are kept",
+    "--database": "turnout logs --path prints where conversations are kept",
+    "-v": "decisions are shown with --explain; the log with TURNOUT_LOG=debug",
+    "--verbose": "decisions are shown with --explain; the log with TURNOUT_LOG=debug",
+    "--debug": "decisions are shown with --explain; the log with TURNOUT_LOG=debug",
+    "-q": "the model is -m PROVIDER/MODEL; turnout models lists them",
+    "--header": "headers belong to a provider in the config file: providers.NAME.headers",
+    "--system-file": 'the instructions are a text: --system "$(cat FILE)"',
 }
 
 
