@@ -142,7 +142,7 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
 def _row(line: str, number: int, *, is_json: bool) -> Row:
     if not is_json:
         return Row(number, line.rstrip("\r\n"))
-    value = parse_json(line)
+    value = parse_json(line.strip())  # an error at the end of a line is not of the next one
     fields = value if isinstance(value, dict) else {"text": value}
     text, id = fields.get("text", fields.get("input")), fields.get("id", number)
     if not isinstance(text, str) or not text.strip():
