@@ -224,7 +224,22 @@ class Plan:
         stop = self._stop_reason(index, kind, facts.phase)
         if stop is not None:
             return stop
-        if kind is FailureClass.STALE_CONNECTION:
+        # A failure beside this attempt may have excluded its candidate while it ran.
+        again = self._again(facts) if index in self.left else f"{kind.value}, and its candidate is excluded already"
+        if not isinstance(again, str):
+            return again
+        others = self._fallbacks_for(kind)
+        if others:
+            self.left = others
+            return Fallback(f"{again}; the policy has other models for this failure")
+        self.left = [other for other in self.left if other != index]
+        excluded = self._exclude_smaller_windows(index) if kind is FailureClass.CONTEXT_LENGTH else ()
+        return Fallback(again, excluded)
+
+    def _again(self, facts: FailureFacts) -> Retry | Fallback | str:
+        """Return the step after which the candidate is tried again, or the reason why there is none."""
+        index = facts.index
+        if facts.kind is FailureClass.STALE_CONNECTION:
             self._stale += 1
             if self._stale <= FREE_STALE:
                 return self._granted(0.0, "its kept-alive connection had been closed while idle", new_connection=True)
@@ -238,18 +253,7 @@ class Plan:
                 return Fallback(reason, keep=True, new_connection=True)
             return self._granted(0.0, "silent on a reused connection: retried on a new one", new_connection=True)
         waits = self._waits_for_provider(facts)
-        if waits is not None:
-            return Fallback(waits, keep=True)
-        retry = self._retry(facts)
-        if isinstance(retry, Retry):
-            return retry
-        others = self._fallbacks_for(kind)
-        if others:
-            self.left = others
-            return Fallback(f"{retry}; the policy has other models for this failure")
-        self.left.remove(index)
-        excluded = self._exclude_smaller_windows(index) if kind is FailureClass.CONTEXT_LENGTH else ()
-        return Fallback(retry, excluded)
+        return Fallback(waits, keep=True) if waits is not None else self._retry(facts)
 
     def _fallbacks_for(self, kind: FailureClass) -> list[int]:
         """Return the candidates that the policy has for this class, once in a call."""

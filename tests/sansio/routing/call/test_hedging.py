@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.sansio.routing.line_dialect import LineProvider
 from tests.sansio.routing.small_worlds import GOOD, World
+from turnout.errors import AllAttemptsFailed, ContextLengthExceeded, ProviderError
+from turnout.http import Headers
 from turnout.routing.policy.settings import Hedge, Policy
+from turnout.routing.replay import replay
 from turnout.simulation import Script
 
 ALWAYS = Hedge(delay=1.0, budget=1.0)
@@ -67,3 +73,36 @@ def test_those_that_were_overtaken_count_as_slow() -> None:
     quantile = latency.quantile(0.9)
     assert quantile is not None
     assert quantile > 0.15, "each hedge shows that it takes longer than was thought"
+
+
+class Overflowing(LineProvider):
+    """A provider whose status 413 is about the length of the prompt."""
+
+    def _read_error(self, status: int, headers: Headers, body: bytes) -> ProviderError:
+        if status == 413:
+            return ContextLengthExceeded("too long", status=status, provider=self.name)
+        return super()._read_error(status, headers, body)
+
+
+def excluded_while_running(second: Script) -> World:
+    """p0 finds the prompt too long, which excludes p1 with its smaller window, while p1 runs beside it."""
+    windows = {"p0/m": 1000, "p1/m": 500}
+    world = World(
+        [Script(head=2.0, status=413)], [second], hedge=ALWAYS, context_windows=windows, max_retries=0, concurrent=True
+    )
+    for name in ("p0", "p1"):
+        world.core.register(Overflowing(name), replace=True)
+    return world
+
+
+@pytest.mark.parametrize("status", [413, 503])
+def test_an_attempt_may_fail_after_a_failure_beside_it_excluded_its_candidate(status: int) -> None:
+    world = excluded_while_running(Script(head=3.0, status=status))
+    outcome = world.run()
+    assert isinstance(outcome.error, AllAttemptsFailed)
+    assert world.who == ["p0", "p1"], outcome.call.trace.explain()
+    assert replay(outcome.call.trace.to_dict()) == ()
+
+
+def test_an_attempt_may_answer_after_a_failure_beside_it_excluded_its_candidate() -> None:
+    assert excluded_while_running(Script(head=3.0, body=GOOD.body)).run().error is None
