@@ -167,7 +167,8 @@ _HOMES = {
     "token_counting": ("TokenCount",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-# The names of modules that hints look up are not here: `turnout.chat(…)` is an attempt to call it.
+# The names of modules that hints look up are not here: `turnout.chat(…)` is an attempt to call it. Statements such as
+# `from turnout import chat` import them nevertheless, because `_refuse_habit` raises AttributeError for them.
 _MODULES = frozenset(
     """batch config contract embeddings errors events framing http inputs messages prices providers redaction
     reranking routing serving shared simulation token_counting trace typed types""".split()
@@ -188,12 +189,21 @@ def __getattr__(name: str) -> object:
 
 
 def _refuse_habit(name: str) -> None:
-    """Raise ImportError for a name that is elsewhere. `from turnout import …` replaces the text of other errors."""
+    """Raise ImportError for a name that is elsewhere. `from turnout import …` replaces the text of other errors.
+
+    For the name of a module it is AttributeError: after it, `from turnout import …` imports the module.
+    """
+    from importlib.util import find_spec
+
     from turnout._utils.habits import habit_of_root
 
     advice = habit_of_root(name)
-    if advice is not None:
-        raise ImportError(f"turnout has no {name!r}: {advice}", name=__name__)
+    if advice is None:
+        return
+    text = f"turnout has no {name!r}: {advice}"
+    if find_spec(f"{__name__}.{name}") is not None:
+        raise AttributeError(text)
+    raise ImportError(text, name=__name__)
 
 
 def __dir__() -> list[str]:

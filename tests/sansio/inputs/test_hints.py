@@ -208,6 +208,14 @@ def test_names_of_the_root(name: str, advice: str | None) -> None:
         getattr(turnout, name)
 
 
+@pytest.mark.parametrize("name", ["chat", "responses"])
+def test_a_module_that_people_call_is_named_and_can_still_be_imported(name: str) -> None:
+    """`from turnout import chat` imports the module if the look-up raises AttributeError, and fails after others."""
+    with pytest.raises(AttributeError, match=r"from turnout_io\.sync import Router; Router\.from_env\(\)\.chat"):
+        turnout.__getattr__(name)
+    assert importlib.import_module(f"turnout.{name}").__all__
+
+
 def test_errors_of_other_libraries_are_named_in_the_module_of_errors_too() -> None:
     with pytest.raises(ImportError, match=r"from turnout\.errors import RateLimited"):
         importlib.import_module("turnout.errors").RateLimitError  # noqa: B018 - the access is the test
