@@ -58,6 +58,8 @@ NONSENSE: list[tuple[str, Callable[[], object]]] = [
     ("ModelConfig.max_tokens", lambda: ModelConfig("p", "m", max_tokens=1.5)),  # type: ignore[arg-type]  # tested
     ("ModelConfig.timeout", lambda: ModelConfig("p", "m", timeout=0)),
     ("ModelConfig.timeout", lambda: ModelConfig("p", "m", timeout=math.inf)),
+    ("ModelConfig.seed", lambda: ModelConfig("p", "m", seed=10**400)),
+    ("ModelConfig.temperature", lambda: ModelConfig("p", "m", temperature=10**5000)),
     ("ModelConfig.stop[1]", lambda: ModelConfig("p", "m", stop=("a", 3))),  # type: ignore[arg-type]  # what is tested
     ("Message.tool_call_id", lambda: Message(Role.TOOL, "42")),
     ("Message.tool_call_id", lambda: Message(Role.USER, "x", tool_call_id="c1")),
