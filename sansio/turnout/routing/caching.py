@@ -84,8 +84,8 @@ def _embedding(request: EmbeddingRequest) -> dict[str, Any]:
 def _model(model: ModelConfig) -> dict[str, Any]:
     plain = to_plain(model)
     plain.pop("timeout", None)
-    # 1 and 1.0 are the same temperature.
-    return {name: float(value) if type(value) is int else value for name, value in plain.items()}
+    # 1 and 1.0 are the same temperature. A seed stays exact: a float would make two large ones the same.
+    return {name: int(value) if type(value) is float and value.is_integer() else value for name, value in plain.items()}
 
 
 def can_be_stored(answer: CachedAnswer) -> bool:

@@ -118,6 +118,18 @@ def test_labels_timeouts_and_spellings_do_not_change_the_key(request_: ChatReque
     assert request_key(request_) == request_key(REQUEST)
 
 
+@pytest.mark.parametrize("seed", [2**53, -(2**60), 10**200])
+def test_large_seeds_have_keys_of_their_own(seed: int) -> None:
+    """Two of these are the same number as floats."""
+    one, other = (request_key(ChatRequest(attrs.evolve(MODEL, seed=number), "Hi")) for number in (seed, seed + 1))
+    assert one != other
+
+
+def test_a_setting_has_one_key_as_an_integer_and_as_a_float() -> None:
+    one, other = (request_key(ChatRequest(ModelConfig("a", "b", temperature=heat), "Hi")) for heat in (1, 1.0))
+    assert one == other
+
+
 def test_everything_that_changes_the_answer_changes_the_key() -> None:
     assert len({request_key(request) for request in (REQUEST, *OTHERS)}) == 1 + len(OTHERS)
 
