@@ -55,7 +55,8 @@ def chat_messages(request: ChatRequest, account: ProviderAccount) -> list[dict[s
         return _unchanged(messages, account)
     if is_prefill(messages[-1]):
         last = without_trailing_blanks(messages[-1])
-        messages = (*messages[:-1], last) if last is not None else messages[:-1]
+        # A request needs a message, so a prefill of blanks alone is left out only if others are before it.
+        messages = ((*messages[:-1], last) if last is not None else messages[:-1]) or messages
     replay = account.replays_reasoning(request.model.model_id)
     if replay == "none":
         return _unchanged(messages, account)

@@ -129,3 +129,12 @@ def test_only_text_at_the_end_of_an_assistant_s_turn_has_such_blanks() -> None:
     assert stripped.content == (Text("x"),)
     same = Message.assistant("x")
     assert without_trailing_blanks(same) is same
+
+
+@pytest.mark.parametrize("mark", ["prefix", "partial"])
+def test_a_prefill_of_blanks_alone_is_sent_if_nothing_else_is_there(mark: str) -> None:
+    """A request without any message is none, and the server says what it thinks of this one."""
+    alone = ChatRequest(ModelConfig("mistral", "m"), [Message(Role.ASSISTANT, " \n", extra={mark: True})])
+    assert [message["content"] for message in sent("mistral", alone)] == [" \n"]
+    behind = ChatRequest(alone.model, [Message.user("Count."), *alone.messages])
+    assert [message["content"] for message in sent("mistral", behind)] == ["Count."]
