@@ -29,6 +29,7 @@ from turnout.errors import (
 )
 from turnout.events import End, Event, Restarted
 from turnout.failures import FailureClass
+from turnout.http import HttpRequest
 from turnout.routing.call.attempt import Attempt
 from turnout.routing.call.ending import CallEnding
 from turnout.routing.call.final_error import deadline_entry
@@ -45,6 +46,7 @@ from turnout.routing.call.states import AttemptState, CallState
 from turnout.routing.commands import Close, Command, Finish, Read, Sleep, WaitForAny
 from turnout.routing.policy.classify import Action
 from turnout.routing.policy.decisions import Decision, GiveUp, Retry
+from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.waiter import Admitted
 
 __all__ = ["Call"]
@@ -60,6 +62,7 @@ class Call(CallEnding):
     _backoff_until: float = attrs.field(default=-math.inf, init=False)
     # The candidates whose kept-alive connections were dead or silent in this call.
     _distrusted: frozenset[int] = attrs.field(default=frozenset(), init=False)
+    _answers: int = attrs.field(default=0, init=False)  # whole ones that were received, also those of no use
 
     # -- commands ---------------------------------------------------------------------------------------------------
 
@@ -146,9 +149,7 @@ class Call(CallEnding):
             admitted,
             candidate,
             exchange,
-            exchange.request
-            if (header := getattr(candidate.provider, "idempotency_header", None)) is None
-            else with_idempotency_key(exchange.request, header, self.trace, str(candidate)),
+            self._keyed(exchange.request, candidate),
             self._operation,
             candidate.policy,
             budget,
@@ -174,6 +175,13 @@ class Call(CallEnding):
             omitted_settings=tuple(exchange.dropped),
         )
         return command
+
+    def _keyed(self, request: HttpRequest, candidate: Candidate) -> HttpRequest:
+        """Return the request with its idempotency key, if the provider has a header field for one."""
+        header: str | None = getattr(candidate.provider, "idempotency_header", None)
+        if header is None:
+            return request
+        return with_idempotency_key(request, header, self.trace, str(candidate), self._answers)
 
     # -- two attempts at once ---------------------------------------------------------------------------------------
 
@@ -298,6 +306,7 @@ class Call(CallEnding):
             received = attempt.result()
         except RemoteProtocolError as error:
             return self._fail(attempt, error, (), now)
+        self._answers += 1
         priced = with_cost(received, attempt.candidate.price)
         usage = self.selector.cost.complete(attempt, priced)
         filtered = content_filter_error(priced, provider)

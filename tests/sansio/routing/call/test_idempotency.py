@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from turnout.chat import ChatRequest
+from turnout.chat import ChatRequest, ResponseFormat
 from turnout.embeddings import EmbeddingRequest
 from turnout.http import HttpRequest
 from turnout.providers import CATALOG, create
@@ -80,6 +80,23 @@ def test_each_batch_of_texts_has_its_own() -> None:
     assert first is not None
     assert first not in others
     assert len(set(others)) == 1
+
+
+def test_a_batch_with_the_same_texts_has_its_own_too() -> None:
+    same = Embed(EmbeddingRequest("openai/text-embedding-3-small", ["text"] * 4096))
+    vectors = b",".join(b'{"object":"embedding","index":%d,"embedding":[0.5]}' % number for number in range(2048))
+    found = requests_of([OPENAI], same, Script(body=((0.0, b'{"object":"list","data":[' + vectors + b"]}"),)))
+    assert found[0].body == found[1].body
+    assert len(set(keys(found))) == 2
+
+
+def test_a_request_for_another_answer_has_its_own() -> None:
+    """The answer is whole but no JSON. With the first key, the provider would give the same answer again."""
+    wanted = ResponseFormat({"type": "object", "properties": {}, "additionalProperties": False})
+    question = Chat(ChatRequest("openai/gpt-4o-mini", "Hi", response_format=wanted))
+    first, second, third = keys(requests_of([OPENAI], question, GOOD, DOWN, GOOD))[:3]
+    assert first != second
+    assert second == third
 
 
 def test_the_user_s_own_header_is_sent_in_its_place() -> None:
