@@ -63,7 +63,8 @@ class ResponseAccumulator:
         failed: Whether the provider reported an error inside the answer.
         is_answer: Whether a finish reason alone makes an answer; false if nothing was generated on purpose.
         skipped: How many events of the wire could not be read.
-        kept: How often JSON values were added that are kept as they are: log probabilities and citations.
+        kept: How often JSON values were added that are kept as they are: log probabilities, citations, and messages
+            that are no part of the answer.
         caller_names: The caller's names of tools, by the names that were sent instead.
         replay: Makes the fields that go back with the message and that no part holds, as JSON.
     """

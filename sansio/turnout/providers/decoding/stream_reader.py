@@ -292,11 +292,11 @@ class StreamReader:
             self._break(f"more than {MAX_UNREADABLE} events in a row cannot be read")
 
     def _count_kept(self, size: int) -> None:
-        """Count the memory of a frame with JSON values that are kept: log probabilities and citations."""
+        """Count the memory of a frame with JSON values that are kept, such as log probabilities and citations."""
         self._kept = self.accumulator.kept
         self._kept_memory += _KEPT_FACTOR * size
         if self._kept_memory > 4 * self._limits.output:
-            self._break("log probabilities and citations take more memory than the limit of one answer")
+            self._break("log probabilities and other values take more memory than the limit of one answer")
 
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
         """Read lines that are no event stream: JSON in place of a stream, or after it."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from turnout.chat import FinishReason
 from turnout.errors import ProviderError
@@ -75,6 +76,7 @@ class ChatChunkReader(TextReader):
     sequence: MessageSequence = attrs.field(init=False)
     done: bool = False
     _usage_seen: bool = False
+    _newest: Sequence[Choice] = attrs.field(default=(), init=False)  # the choices of the newest chunk
     _template: TextTemplate = attrs.field(factory=TextTemplate)
     _reads_text: bool = False  # text was read, and nothing else since then
     _sources: list[Any] = attrs.field(factory=list)
@@ -138,6 +140,7 @@ class ChatChunkReader(TextReader):
         if chunk.citations or chunk.search_results:
             self._cite(chunk)
         error = chunk.error or chunk.errors
+        self._newest = chunk.choices or ()
         for choice in self.choices.pick(chunk.choices, data) if chunk.choices else ():
             self._choice(choice, events, whole)
             error = error or choice.error
@@ -164,7 +167,7 @@ class ChatChunkReader(TextReader):
         else:
             if delta is not None:
                 if self._is_one_of_several(delta):
-                    self._delta_of_several(choice, self.accumulator.raw or b"", events)
+                    self.sequence.read_delta(self._whole_delta(choice, delta), events)
                 else:
                     self.messages.read(delta, events, whole=False)
             # Perplexity sends the answer so far beside each delta, others the whole answer behind the deltas.
@@ -180,13 +183,17 @@ class ChatChunkReader(TextReader):
     def _is_one_of_several(self, delta: Message) -> bool:
         return self.sequence.is_stream or delta.index is not None or delta.tool_call_id is not None
 
-    def _delta_of_several(self, choice: Choice, data: bytes, events: list[Event]) -> None:
-        """Read a delta of one of several messages, with the fields that `Message` does not have."""
-        document = decode_any(data)
+    def _whole_delta(self, choice: Choice, delta: Message) -> dict[str, Any]:
+        """Return a delta with the fields that `Message` does not have. One of a chunk before this one has none."""
+        place = next((place for place, one in enumerate(self._newest) if one is choice), None)
+        document = decode_any(self.accumulator.raw or b"") if place is not None else None
         choices = document.get("choices") if isinstance(document, dict) else None
-        for given in choices if isinstance(choices, list) else ():
-            if isinstance(given, dict) and given.get("index") == choice.index and isinstance(given.get("delta"), dict):
-                self.sequence.read_delta(given["delta"], events)
+        if place is not None and isinstance(choices, list) and len(choices) == len(self._newest):
+            given = choices[place].get("delta") if isinstance(choices[place], dict) else None
+            if isinstance(given, dict):
+                return given
+        plain: dict[str, Any] = msgspec.to_builtins(delta)
+        return {name: value for name, value in plain.items() if value is not None}
 
     def _report_usage(self, wire: UsageWire, service_tier: str | None) -> None:
         usage = usage_of(wire, service_tier)

@@ -20,6 +20,7 @@ from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumul
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.decoding.token_counts import count_exchange
+from turnout.providers.demands import demands_call
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.adapt import given
 from turnout.providers.exchange import HttpExchange
@@ -195,8 +196,7 @@ class OpenAIChat(Dialect):
 
     def _plain_response(self, chunk: Chunk, body: bytes, request: ChatRequest, headers: Headers) -> ChatResponse | None:
         """Return the response if it is plain, and the request neither makes demands on it nor begins it."""
-        choice = request.tool_choice
-        demands = request.response_format is not None or (choice is not None and choice.mode in ("required", "named"))
+        demands = request.response_format is not None or demands_call(request)
         plain = None if demands or self.continues(request) else read_plain_response(chunk)
         if plain is None or len(plain.text) > self.account.limits.output:
             return None

@@ -13,6 +13,7 @@ from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.playing import CUTS, feed, read
 from turnout.chat import FinishReason
 from turnout.events import Token, ToolCallDelta, ToolCallReady
+from turnout.providers.limits import ResponseLimits
 
 SEARCH = {"id": "abcdefghi", "type": "function", "function": {"name": "search", "arguments": "{}"}}
 OWN = {"id": "own000000", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -139,3 +140,34 @@ def test_a_stream_has_the_calls_of_the_whole_response(rounds: Any, pieces: int, 
     assert executed.isdisjoint(call.id for call in whole.tool_calls)
     assert heard.result.text == "".join(one["content"] for one in messages if one["role"] == "assistant")
     assert feed("mistral", stream(messages, pieces=pieces), cuts).agreed() == heard.agreed()
+
+
+def test_two_choices_with_one_index_are_each_read_once() -> None:
+    both = [{"index": 0, "delta": {"index": 0, "role": "assistant", "content": text}} for text in ("It ", "is 42.")]
+    heard = feed("mistral", sse({"choices": both}, chunk({}, "stop"), "[DONE]"))
+    assert heard.result.text == "It is 42."
+
+
+def test_the_content_of_a_message_is_joined_once() -> None:
+    """Its pieces are texts or lists; one of another kind replaces those before it."""
+    pieces: list[Any] = ["a", "b", [1], [2], "c", "d"]
+    deltas_of_tool = [{"role": "tool", "tool_call_id": "abcdefghi", "index": 1, "content": piece} for piece in pieces]
+    for count, wanted in ((2, "ab"), (4, [1, 2]), (6, "cd")):
+        given = [{"index": 0, "role": "assistant", "content": "Hm."}, *deltas_of_tool[:count]]
+        heard = feed("mistral", sse(*map(chunk, given), chunk({}, "stop"), "[DONE]"))
+        assert heard.result.extra["messages"][1]["content"] == wanted
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"index": 1, "role": "tool", "content": "x" * 100},
+        {"index": 0, "tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "x" * 100}}]},
+        {"index": 0, "content": [{"type": "reference", "reference_ids": ["x" * 100]}]},
+    ],
+)
+def test_what_is_kept_beside_the_answer_is_limited(delta: dict[str, Any]) -> None:
+    begun = chunk({"index": 0, "role": "assistant", "content": "Hm."})
+    heard = feed("mistral", sse(begun, *[chunk(delta)] * 200), limits=ResponseLimits(output=10_000))
+    assert heard.failure is not None
+    assert "memory" in str(heard.failure)

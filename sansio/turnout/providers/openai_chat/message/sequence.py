@@ -25,33 +25,37 @@ from turnout.providers.openai_chat.wire import Message
 __all__ = ["MessageSequence"]
 
 _MESSAGE = LenientDecoder(Message)
+_TEXT_FIELDS = frozenset({"index", "role", "content"})
 
 
 @attrs.define(eq=False)
 class _StreamedMessage:
     """A message of a stream, as far as it was received."""
 
-    fields: dict[str, Any]
     calls: ResponseAccumulator  # for its tool calls alone
+    fields: dict[str, Any] = attrs.field(factory=dict)
+    _content: list[object] = attrs.field(factory=list)  # in pieces, because to join each one takes quadratic time
 
     @property
     def role(self) -> str:
         return str(self.fields.get("role") or ("tool" if self.fields.get("tool_call_id") else "assistant"))
 
     def add(self, delta: Mapping[str, Any]) -> None:
-        for name, value in delta.items():
-            if name != "index" and value is not None:
-                self.fields[name] = _joined(self.fields.get(name), value) if name == "content" else value
+        given = {name: value for name, value in delta.items() if name != "index" and value is not None}
+        if "content" in given:
+            self._content.append(given.pop("content"))
+        self.fields |= given
 
     def build(self) -> dict[str, Any]:
+        fields = {**self.fields, "content": _joined(self._content)} if self._content else self.fields
         calls = self.calls.finished_calls()
         if not calls:
-            return self.fields
+            return fields
         written = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in calls
         ]
-        return {**self.fields, "tool_calls": written}
+        return {**fields, "tool_calls": written}
 
 
 @attrs.define(eq=False)
@@ -88,10 +92,13 @@ class MessageSequence:
         self.is_stream = True
         key = self._key(given)
         message = self._streamed.get(key)
+        begins = message is None
         if message is None:
-            message = self._streamed[key] = _StreamedMessage({}, self._scratch())
+            message = self._streamed[key] = _StreamedMessage(self._scratch())
         self._newest = key
         message.add({name: value for name, value in given.items() if name != "tool_calls"})
+        if begins or message.role != "assistant" or not _is_text(given):
+            self.reader.accumulator.kept += 1  # events have only the text, and the limit of the output counts events
         if message.role != "assistant":
             self.reader.accumulator.end_part()
             return
@@ -139,10 +146,22 @@ class MessageSequence:
         return ResponseAccumulator(whole.model, whole.origin, {}, whole.turn)
 
 
-def _joined(known: object, piece: object) -> object:
-    if isinstance(known, str) and isinstance(piece, str):
-        return known + piece
-    return [*known, *piece] if isinstance(known, list) and isinstance(piece, list) else piece
+def _is_text(given: Mapping[str, Any]) -> bool:
+    """True if a delta has nothing but text."""
+    return given.keys() <= _TEXT_FIELDS and isinstance(given.get("content", ""), str)
+
+
+def _joined(pieces: list[object]) -> object:
+    """Return the content of a message: texts or lists joined. A piece of another kind replaces those before it."""
+    kind, run = type(pieces[-1]), [pieces[-1]]
+    for piece in reversed(pieces[:-1]):
+        if type(piece) is not kind:
+            break
+        run.append(piece)
+    run.reverse()
+    if kind is str:
+        return "".join(map(str, run))
+    return [item for piece in run if isinstance(piece, list) for item in piece] if kind is list else run[-1]
 
 
 def _executed(messages: Iterable[Mapping[str, Any]]) -> dict[str | None, int]:
