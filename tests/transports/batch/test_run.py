@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import json
@@ -74,6 +75,26 @@ def answer(
             return await run(router, rows, sink or write, **options)
 
     return (asyncio.run(main()) if driver == "asyncio" else trio.run(main)), written
+
+
+def test_ctrl_c_ends_the_threads(sandbox: Sandbox) -> None:
+    rows, drawn = some_rows(2000), []
+
+    def draw() -> Iterator[BatchRow]:
+        for row in rows:
+            drawn.append(row)
+            yield row
+
+    def interrupt_once(row: BatchRow, outcome: Outcome) -> None:
+        if row is rows[0]:
+            _thread.interrupt_main()
+
+    with pytest.raises(KeyboardInterrupt):
+        answer("sync", sandbox, draw(), sink=interrupt_once, concurrency=2)
+    for thread in threading.enumerate():
+        if thread.name.startswith("turnout-batch-"):
+            thread.join()
+    assert len(drawn) < len(rows)
 
 
 @on_every_driver

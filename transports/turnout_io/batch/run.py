@@ -51,10 +51,16 @@ class Control:
 
     def stop(self) -> None:
         """Begin no further row, and let those in flight end. A second call cuts them off."""
-        if self._stopped_at is None:
-            self._stopped_at = time.monotonic()
-        else:
-            self._cut = True
+        if self._stopped_at is not None:
+            self.cut()
+            return
+        self._stopped_at = time.monotonic()
+        if self.plan is not None:
+            self.plan.stop()
+
+    def cut(self) -> None:
+        """Begin no further row, and let no call in flight count."""
+        self._cut = True
         if self.plan is not None:
             self.plan.stop()
 
@@ -302,17 +308,21 @@ def _run_threads(router: SyncRouter, worker: Worker, concurrency: int, control: 
                 changed.notify_all()
 
     threads = [threading.Thread(target=work, name=f"turnout-batch-{n}", daemon=True) for n in range(concurrency)]
-    for thread in threads:
-        thread.start()
-    # A blocking call cannot be cut off: its thread ends with it, or with the process.
-    while any(thread.is_alive() for thread in threads) and not control.over and not failures:
-        if control.stopped or plan.stopped:
+    try:
+        for thread in threads:
+            thread.start()
+        # A blocking call cannot be cut off: its thread ends with it, or with the process.
+        while any(thread.is_alive() for thread in threads) and not control.over and not failures:
+            if control.stopped or plan.stopped:
+                with changed:
+                    plan.stop()
+                    control.note_end(plan)
+                    changed.notify_all()
             with changed:
-                plan.stop()
-                control.note_end(plan)
-                changed.notify_all()
-        with changed:
-            changed.wait(LOOK_EVERY)
+                changed.wait(LOOK_EVERY)
+    except BaseException:  # KeyboardInterrupt, or no thread can be started
+        control.cut()
+        raise
     if failures:
         raise failures[0]
     if plan.error is not None:
