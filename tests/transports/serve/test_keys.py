@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,26 @@ def test_a_key_is_found_by_its_digest_alone() -> None:
     keyring = Keyring.of([key])
     assert keyring.authenticate(Headers([("authorization", "Bearer gehéim")])).name == "team"
     assert "digest" not in repr(key)
+
+
+@pytest.mark.parametrize("sent", [[], [("authorization", "Bearer ")], [("x-api-key", " ")]])
+def test_the_digest_of_no_key_lets_nobody_in(sent: list[tuple[str, str]]) -> None:
+    keyring = Keyring.of([KeySettings(name="team", digest=hashlib.sha256(b"").digest())])
+    with pytest.raises(RequestRejected, match="a key is required"):
+        keyring.authenticate(Headers(sent))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_does_not_end_the_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    file = BudgetFile(Path("/dev/full"), open("/dev/full", "a"))  # noqa: SIM115 - the budget file closes it
+    client = client_of()
+    for _ in range(3):
+        file.add(client, 1.0, NOON)
+    file.sync()
+    file.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "serve.budgetFile: /dev/full cannot be written, so a restart forgets: No space left on device"
+    ]
 
 
 def test_the_budget_file_remembers(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_every_setting() -> None:
         ({"keys": {"a": "b"}}, "serve.keys"),
         ({"keys": [{"key": "x"}]}, "serve.keys[0].name"),
         ({"keys": [{"name": "a", "key": None}]}, "must be set"),
+        ({"keys": [{"name": "a", "key": " "}]}, "must be set"),
         ({"keys": [{"name": "a", "key": "x", "sha256": "ab" * 32}]}, "either `key` or `sha256`"),
         ({"keys": [{"name": "a", "sha256": "abc"}]}, "serve.keys[0].sha256"),
         ({"keys": [{"name": "a", "key": "x"}, {"name": "a", "key": "y"}]}, "the same name"),

@@ -6,11 +6,14 @@ line is an error: without its amount, a key could spend more than its budget.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import attrs
 
@@ -20,7 +23,8 @@ from turnout_io.serve.keys import Client
 
 __all__ = ["BudgetFile"]
 
-MOST = 1e15  # A larger amount, and one that is not a number, is an error of the file.
+LOG: Final = logging.getLogger("turnout.serve")
+MOST: Final = 1e15  # A larger amount, and one that is not a number, is an error of the file.
 
 
 @attrs.define(eq=False)
@@ -35,6 +39,7 @@ class BudgetFile:
     path: Path
     _file: IO[str]
     dirty: bool = attrs.field(default=False, init=False)
+    _failing: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def open(cls, path: str | Path, clients: tuple[Client, ...], wall: float) -> BudgetFile:
@@ -67,22 +72,37 @@ class BudgetFile:
             raise SettingsError(f"serve.budgetFile: {path} cannot be used: {error.strerror}") from None
 
     def add(self, client: Client, amount: float, wall: float) -> None:
-        """Write the spending of a key."""
+        """Write the spending of a key. If the disk fails, the gateway goes on: the budget holds in its memory."""
         if amount > 0 and client.account is not None:
-            self._file.write(_line(client.name, client.account.budget.period(wall).name, amount))
-            self._file.flush()
+            with self._logged():
+                self._file.write(_line(client.name, client.account.budget.period(wall).name, amount))
+                self._file.flush()
             self.dirty = True
 
     def sync(self) -> None:
-        """Make sure that all lines are on the disk."""
+        """Make sure that all lines are on the disk. An error is logged."""
         if self.dirty:
             self.dirty = False
-            os.fsync(self._file.fileno())
+            with self._logged():
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Write everything and close the file."""
+        """Write everything and close the file. An error is logged."""
         self.sync()
-        self._file.close()
+        with self._logged():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Log the first of several errors of the disk in a row."""
+        try:
+            yield
+        except OSError as error:
+            if not self._failing:
+                LOG.error("serve.budgetFile: %s cannot be written, so a restart forgets: %s", self.path, error.strerror)
+            self._failing = True
+        else:
+            self._failing = False
 
 
 def _line(key: str, period: str, amount: float) -> str:

@@ -225,6 +225,7 @@ class Connection:
                 nursery.cancel_scope.cancel()
         finally:
             self._hold(0)
+            self._descriptor = -1  # a ping may still want to write, and the number will belong to another connection
             await trio.aclose_forcefully(self.stream)
 
     async def _linger(self) -> None:
@@ -236,7 +237,9 @@ class Connection:
         self._discard = True
         self._room.set()
         self._arrived = trio.Event()
-        with trio.move_on_after(_LINGER), contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        # Busy: a ping waits for a client that does not read.
+        failures = (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
+        with trio.move_on_after(_LINGER), contextlib.suppress(*failures):
             if isinstance(self.stream, trio.abc.HalfCloseableStream):
                 await self.stream.send_eof()
             elif isinstance(self.stream, trio.SSLStream):

@@ -289,7 +289,9 @@ class Keyring:
         if self.local is not None:
             return self.local
         secret = _secret(headers)
-        client = self._by_digest.get(hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest())
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        # A variable without a value has a digest too: that of no key at all.
+        client = self._by_digest.get(digest) if secret else None
         if client is None:
             problem = "this key is not known" if secret else "a key is required"
             raise _rejected(

@@ -290,13 +290,14 @@ def _key(value: object, where: str) -> KeySettings:
     name = text_of(given.get("name"), f"{where}.name")
     if name is None:
         raise SettingsError(f"{where}.name: a name was expected, which stands for the key in logs")
-    secret, sha256 = text_of(given.get("key"), f"{where}.key"), text_of(given.get("sha256"), f"{where}.sha256")
+    secret = (text_of(given.get("key"), f"{where}.key") or "").strip() or None
+    sha256 = text_of(given.get("sha256"), f"{where}.sha256")
     if (secret is None) == (sha256 is None):
         raise SettingsError(
             f"{where}: give either `key` or `sha256`; a key from a variable such as ${{TEAM_A_KEY}} must be set"
         )
     if secret is not None:
-        digest = hashlib.sha256(secret.strip().encode()).digest()
+        digest = hashlib.sha256(secret.encode()).digest()
     else:
         try:
             digest = bytes.fromhex(sha256 or "")
