@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -170,6 +169,8 @@ def nearest(name: str, known: Iterable[str], most: int, similarity: float = 0.6)
     meant = PROVIDER_NAMES.get(name.lower())
     if meant in names:
         return [meant]
+    import difflib  # only for messages of errors
+
     return difflib.get_close_matches(name, names, most, similarity)
 
 

@@ -33,6 +33,7 @@ from turnout.config.router_settings import read_aliases, read_policy, read_route
 from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import SettingsError, expand, known_only, mapping_of, quoted, snake_keys, text_of
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
+from turnout.providers.unconfigured import UnconfiguredProvider, missing_variables
 from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret, without_locals
 from turnout.routing.policy.routes import Route
@@ -66,6 +67,12 @@ class ProviderSettings:
     @property
     def kind(self) -> str:
         return self.spec.name
+
+    @property
+    def is_unset(self) -> bool:
+        """True if neither the configuration nor a variable says anything about an account."""
+        given = self.is_named or self.api_key is not None or self.base_url is not None
+        return not given and self.options.keys() <= {"unsupported"}
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -205,6 +212,10 @@ class Settings:
 
 
 def _built(settings: ProviderSettings) -> BuiltProvider:
+    if settings.is_unset and missing_variables(settings.spec):
+        return BuiltProvider(
+            provider=UnconfiguredProvider(settings.spec, settings.name, settings.build), enabled=settings.enabled
+        )
     try:
         return BuiltProvider(provider=settings.build(), enabled=settings.enabled)
     except SettingsError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -131,6 +130,8 @@ def _advice(name: str, known: list[str]) -> str:
         return _HABITS[name].replace("{0}", name)
     if place := _place(name):
         return f"write {place}"
+    import difflib  # only for messages of errors
+
     if near := difflib.get_close_matches(name, known, 1, CLOSE):
         return f"did you mean {near[0]!r}?"
     if near := difflib.get_close_matches(name, (*POLICY_OF_CALL, *POLICY_OF_ROUTER, *ARGUMENT_OF), 1, CLOSE):

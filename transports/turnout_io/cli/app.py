@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import shlex
@@ -76,6 +75,8 @@ class Commands(click.Group):
         if name not in _COMMANDS and not name.startswith("-"):
             if " " in name or "?" in name:
                 raise click.UsageError(f"this is no command; to ask it: turnout chat {shlex.quote(name)}", ctx)
+            import difflib
+
             near = difflib.get_close_matches(name, _COMMANDS, 1, 0.8)
             ask = f"turnout chat {shlex.quote(name)} asks a model, and turnout --help lists the commands"
             hint = f"did you mean turnout {near[0]}?" if near else ask

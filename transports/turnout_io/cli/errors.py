@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -66,6 +65,8 @@ def with_close_names(error: click.UsageError) -> click.UsageError:
     names: list[str] | None = getattr(error, "possibilities", None)
     if not given or not names:
         return error
+    import difflib
+
     near = difflib.get_close_matches(given, names, 1, 0.8)
     return click.UsageError(f"{error.message} Did you mean {near[0]}?" if near else error.message, error.ctx)
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import functools
 import logging
 import math
@@ -258,7 +257,7 @@ class Gateway:
     def _http_date(self) -> str:
         now = int(time.time())
         if now != self._date[0]:
-            self._date = (now, email.utils.formatdate(now, usegmt=True))
+            self._date = (now, _http_date(now))
         return self._date[1]
 
     # -- requests -----------------------------------------------------------------------------------------------
@@ -357,6 +356,17 @@ def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
         first = one.accounts[0] if isinstance(one, KeyedProvider) else one
         found[str(getattr(one, "name", ""))] = tuple(getattr(first, "scopes", ()))
     return found
+
+
+_DAYS: Final = "Mon Tue Wed Thu Fri Sat Sun".split()
+_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+
+def _http_date(seconds: float) -> str:
+    """Return a time in the form of RFC 9110. `email.utils` does the same, and loads twelve modules for it."""
+    at = time.gmtime(seconds)
+    day = f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year}"
+    return f"{day} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT"
 
 
 _FULL: Final = "this gateway holds as many bytes of requests as it may (serve.maxBodies); try again later"

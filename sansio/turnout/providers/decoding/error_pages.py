@@ -6,7 +6,6 @@ is in it. An error body can be 256 KiB of anything.
 
 from __future__ import annotations
 
-import html
 import re
 
 __all__ = ["TEXT_LIMIT", "is_page", "one_line", "words_of_page", "xml_fields"]
@@ -85,4 +84,6 @@ def _plain(page: str) -> str:
             silent = next((each for each in _SILENT if name.startswith(each)), "")
         if not silent:
             pieces.append(words if closed or not at else "")
+    import html  # its table of entities has half a megabyte, and pages as errors are rare
+
     return one_line(html.unescape(_LONG_REFERENCE.sub("", " ".join(pieces)[: 4 * TEXT_LIMIT])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 
 from turnout._utils.names import did_you_mean, matches
@@ -56,6 +55,8 @@ def _is_known(provider: str, providers: Iterable[str]) -> bool:
 
 
 def _is_close(provider: str, providers: Iterable[str]) -> bool:
+    import difflib
+
     return bool(difflib.get_close_matches(provider, list(providers), 1, 0.8))
 
 
