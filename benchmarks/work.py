@@ -41,7 +41,7 @@ __all__ = ["count_work"]
 
 READ = 16_384
 CHUNKS = 200
-RUNS = 5
+RUNS = 15
 # Each call tries its first candidate, once, however often that has failed.
 _POLICY = Policy(max_retries=0, breaker=None)
 
