@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
+import secrets
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ __all__ = ["main"]
 
 MODEL = "openai/gpt-4o-mini"
 ACTORS, CONCURRENCY = 2, 100
+START = 600.0  # seconds
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -61,7 +65,7 @@ class Meter:
         return sum(seconds - self.first[process] for process, seconds in self.last.items())
 
 
-@contextmanager
+@contextlib.contextmanager
 def _every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
     """Call `action` again and again, from a thread."""
     ended = threading.Event()
@@ -121,6 +125,59 @@ def _measured(name: str, count: int, sandbox: Sandbox, job: Callable[[], list[di
     failed = sum(bool(row.get("error")) for row in rows)
     sent = len(sandbox.requests_to("openai")) - before
     return Outcome(name, len(rows), failed, wrong, sent, seconds, meter.seconds)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@contextlib.contextmanager
+def _node(folder: str) -> Iterator[None]:
+    """Run a node of Ray, and connect to it.
+
+    `ray.init` lets Ray choose the ports of its agents. Its node then waits 15 seconds for each agent to write its port
+    down and ends itself after that, which a busy machine does not keep. A node that is told the ports waits for none.
+    """
+    import ray  # pyright: ignore[reportMissingImports]
+
+    names = ("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+    ports = _free_ports(len(names) + 1)
+    options = [f"--{name}={port}" for name, port in zip((*names, "metrics-export-port"), ports, strict=True)]
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2",
+        "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats", *options,
+    ]  # fmt: skip
+    with open(f"{folder}/node.log", "wb") as log:
+        node = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            _connect(f"127.0.0.1:{ports[0]}", node)
+            yield
+        except BaseException:
+            print(Path(log.name).read_text(errors="replace"), file=sys.stderr)
+            raise
+        finally:
+            ray.shutdown()
+            node.terminate()  # it ends the processes that it started
+            node.wait(60)
+
+
+def _connect(address: str, node: subprocess.Popen[bytes]) -> None:
+    import ray  # pyright: ignore[reportMissingImports]
+
+    deadline = time.monotonic() + START
+    while True:
+        try:
+            ray.init(address=address, log_to_driver=False)
+            return
+        except Exception:
+            ray.shutdown()
+            if node.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
 
 
 def _ask(count: int, sandbox: Sandbox, journal: str) -> list[dict[str, Any]]:
@@ -185,11 +242,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--http-rows", type=int, default=1_000, help="rows for Ray's HTTP processor; 0 for none")
     options = parser.parse_args(arguments)
+    # The node, its workers and this process must have the same token, and Ray reads it when it is imported.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray  # pyright: ignore[reportMissingImports]
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    with Sandbox(token_interval=0.0) as sandbox, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _node(folder), Sandbox(token_interval=0.0) as sandbox:
+        ray.data.DataContext.get_current().enable_progress_bars = False
         sandbox.script("openai", Fault(delay=0.05), forever=True)
         plain = _measured("turnout", options.rows, sandbox, lambda: _ask(options.rows, sandbox, f"{folder}/plain"))
         print(plain, flush=True)
@@ -206,7 +264,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(http, flush=True)
             speed = (plain.rows / plain.seconds) / (http.rows / http.seconds)
             print(f"rows/s: {speed:.1f} x, CPU a row: {plain.cpu / plain.rows / (http.cpu / http.rows):.2f} x")
-    ray.shutdown()
     repeated = killed.sent - options.rows
     print(
         f"requests that were repeated after the kill: {repeated} of {CONCURRENCY} that one actor had in flight at most"
