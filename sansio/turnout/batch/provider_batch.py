@@ -3,9 +3,8 @@
     made -> uploaded -> created -> ended -> fetched
 
 The driver sends `next_request`, gives the reply to `receive`, and writes the returned record to a journal before
-the next request. A batch has the random name of its part in its metadata. If a process dies between the request
-that creates a batch and its record, the next process searches the provider's batches for the name, and creates no
-second one.
+the next request. If a process dies between the request that creates a batch and its record, the next process searches
+the provider's batches for the uploaded file, and creates no second one.
 """
 
 from __future__ import annotations
@@ -18,19 +17,133 @@ import attrs
 import msgspec
 
 from turnout.batch.output import Answered, RowFailure
+from turnout.batch.rows import BatchInputError, BatchRow, Endpoint
+from turnout.chat import ModelConfig
 from turnout.errors import TurnoutError
 
-__all__ = ["MOST_BYTES", "MOST_ROWS", "ApiRequest", "ProviderBatch", "ProviderBatchError", "Stage", "read_results"]
+__all__ = [
+    "BATCH_SERVICES",
+    "MOST_BYTES",
+    "MOST_ROWS",
+    "ApiRequest",
+    "BatchService",
+    "PartRow",
+    "ProviderBatch",
+    "ProviderBatchError",
+    "Stage",
+    "part_row",
+    "read_part",
+    "read_results",
+]
 
 MOST_ROWS: Final = 50_000
 MOST_BYTES: Final = 190_000_000
 """OpenAI's limits of a file are 50,000 requests and 200 MB."""
 
 MARK: Final = "turnout_job"
+"""The field of a batch's metadata with the name of its part, for people who look at the provider's list."""
+
 _ENDED: Final = frozenset(("completed", "failed", "expired", "cancelled"))
 _PASSING: Final = frozenset((408, 409, 425, 429))
 
 Record: TypeAlias = "dict[str, Any]"
+
+
+@attrs.frozen(kw_only=True)
+class BatchService:
+    """The batch API of one provider, as far as it differs from OpenAI's.
+
+    Attributes:
+        endpoints: The path of each kind of request that a batch can have.
+        upload: The path for uploads.
+        purpose: The purpose of an uploaded file.
+        names_file: True if an upload has a field with the name of the file.
+        creation: More fields of the request that creates a batch.
+        has_metadata: True if a batch can have metadata.
+    """
+
+    endpoints: Mapping[Endpoint, str]
+    upload: str = "/files"
+    purpose: str = "batch"
+    names_file: bool = False
+    creation: Mapping[str, Any] = attrs.field(factory=lambda: {"completion_window": "24h"})
+    has_metadata: bool = True
+
+
+_CHAT: Final[dict[Endpoint, str]] = {"chat/completions": "/v1/chat/completions"}
+
+BATCH_SERVICES: Final[Mapping[str, BatchService]] = {
+    "openai": BatchService(endpoints={**_CHAT, "responses": "/v1/responses", "embeddings": "/v1/embeddings"}),
+    "groq": BatchService(endpoints=_CHAT),
+    # Source: docs.together.ai, "Batch inference" and "Upload a file". The statuses have capital letters, the reply
+    # to a creation is inside `job`, and the list of batches is an array.
+    "together": BatchService(
+        endpoints=_CHAT, upload="/files/upload", purpose="batch-api", names_file=True, has_metadata=False
+    ),
+    # Source: docs.bigmodel.cn, "Create a batch".
+    "zai": BatchService(endpoints={"chat/completions": "/v4/chat/completions"}, creation={}),
+}
+
+
+class PartRow(msgspec.Struct, omit_defaults=True):
+    """One row of a part, as the file beside the output has it.
+
+    Attributes:
+        line: The line for the provider.
+        key: See `BatchRow`.
+        print: See `BatchRow`.
+        model: The model that answers, as provider/model.
+        kept: See `BatchRow`.
+    """
+
+    custom_id: str
+    endpoint: Endpoint
+    line: msgspec.Raw
+    key: str
+    print: int
+    model: str
+    kept: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def row(self) -> BatchRow:
+        """Return the row without its body."""
+        return BatchRow(self.custom_id, self.endpoint, {}, self.key, self.print, self.kept)
+
+
+def part_row(row: BatchRow, model: ModelConfig) -> PartRow:
+    """Return a row of a part.
+
+    Raises:
+        BatchInputError: If the batch API of the provider cannot answer it.
+    """
+    service = BATCH_SERVICES.get(model.provider) if not model.is_route else None
+    if service is None:
+        known = ", ".join(BATCH_SERVICES)
+        raise BatchInputError(f"line {row.line}: --via provider needs a model of {known}, not {model}")
+    if row.endpoint not in service.endpoints:
+        known = ", ".join(service.endpoints)
+        raise BatchInputError(f"line {row.line}: the batch API of {model.provider} has {known}, not {row.endpoint}")
+    # A batch has no streams.
+    body = {name: value for name, value in row.body.items() if name not in ("stream", "stream_options")}
+    line = {
+        "custom_id": row.custom_id,
+        "method": "POST",
+        "url": service.endpoints[row.endpoint],
+        "body": {**body, "model": model.model_id},
+    }
+    encoded = msgspec.Raw(msgspec.json.encode(line))
+    return PartRow(row.custom_id, row.endpoint, encoded, row.key, row.print, str(model), row.kept)
+
+
+def read_part(content: bytes) -> list[PartRow]:
+    """Return the rows of a part.
+
+    Raises:
+        ProviderBatchError: If a line is no row.
+    """
+    try:
+        return msgspec.json.Decoder(PartRow).decode_lines(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProviderBatchError(f"the file of a part cannot be read: {error}") from None
 
 
 class ProviderBatchError(TurnoutError):
@@ -70,22 +183,26 @@ class ProviderBatch:
 
     Attributes:
         name: A random name, which no other part has.
+        provider: The provider.
         endpoint: The path of all its requests, such as `/v1/chat/completions`.
         stage: How far it is.
-        searched: True if the provider has no batch with this name, as far as is known.
+        searched: True if the provider has no batch with the uploaded file, as far as is known.
         file_id: The provider's name of the uploaded file.
         batch_id: The provider's name of the batch.
         status: The provider's status of the batch.
+        problem: The provider's reason for a batch that failed.
         results: The provider's names of the files with results that were not fetched yet.
     """
 
     name: str
+    provider: str
     endpoint: str
     stage: Stage = Stage.MADE
     searched: bool = True
     file_id: str = ""
     batch_id: str = ""
     status: str = ""
+    problem: str = ""
     results: list[str] = attrs.field(factory=list)
     _page: str = attrs.field(default="", init=False)
 
@@ -93,42 +210,48 @@ class ProviderBatch:
     def restore(cls, records: Iterable[Mapping[str, Any]]) -> ProviderBatch:
         """Return the part that these records of a journal describe. The first one is that of the stage "made"."""
         first, *others = records
-        batch = cls(str(first["name"]), str(first["endpoint"]), searched=False)
+        batch = cls(str(first["name"]), str(first["provider"]), str(first["endpoint"]), searched=False)
         for record in others:
             batch.stage = Stage(record["stage"])
             batch.file_id = str(record.get("file_id", batch.file_id))
             batch.batch_id = str(record.get("batch_id", batch.batch_id))
             batch.status = str(record.get("status", batch.status))
+            batch.problem = str(record.get("problem", batch.problem))
             batch.results = list(record.get("results", batch.results))
         return batch
+
+    @property
+    def service(self) -> BatchService:
+        """The batch API of its provider."""
+        return BATCH_SERVICES[self.provider]
 
     def record(self) -> Record:
         """Return the record of the present stage."""
         return {
             "name": self.name,
+            "provider": self.provider,
             "endpoint": self.endpoint,
             "stage": self.stage.value,
             "file_id": self.file_id,
             "batch_id": self.batch_id,
             "status": self.status,
+            "problem": self.problem,
             "results": self.results,
         }
 
     def next_request(self) -> ApiRequest | None:
         """Return the next request; None if all results are fetched."""
+        service = self.service
         match self.stage:
-            case Stage.MADE | Stage.UPLOADED if not self.searched:
+            case Stage.MADE:
+                return ApiRequest(kind="upload", method="POST", path=service.upload)
+            case Stage.UPLOADED if not self.searched:
                 after = f"&after={self._page}" if self._page else ""
                 return ApiRequest(kind="find", method="GET", path=f"/batches?limit=100{after}")
-            case Stage.MADE:
-                return ApiRequest(kind="upload", method="POST", path="/files")
             case Stage.UPLOADED:
-                body = {
-                    "input_file_id": self.file_id,
-                    "endpoint": self.endpoint,
-                    "completion_window": "24h",
-                    "metadata": {MARK: self.name},
-                }
+                body = {"input_file_id": self.file_id, "endpoint": self.endpoint, **service.creation}
+                if service.has_metadata:
+                    body["metadata"] = {MARK: self.name}
                 return ApiRequest(kind="create", method="POST", path="/batches", body=body)
             case Stage.CREATED:
                 return ApiRequest(kind="poll", method="GET", path=f"/batches/{self.batch_id}")
@@ -137,7 +260,7 @@ class ProviderBatch:
             case _:
                 return None
 
-    def receive(self, request: ApiRequest, reply: Mapping[str, Any]) -> Record | None:
+    def receive(self, request: ApiRequest, reply: Any) -> Record | None:
         """Apply the reply to a request that is not a fetch.
 
         Returns:
@@ -151,9 +274,11 @@ class ProviderBatch:
             case "find":
                 self._find(reply)
             case "upload":
-                self.file_id, self.stage = _text(reply, "id"), Stage.UPLOADED
+                # No batch can have a file that is new.
+                self.file_id, self.stage, self.searched = _text(reply, "id"), Stage.UPLOADED, True
             case "create":
-                self.batch_id, self.stage = _text(reply, "id"), Stage.CREATED
+                job = reply.get("job", reply) if isinstance(reply, dict) else reply
+                self.batch_id, self.stage = _text(job, "id"), Stage.CREATED
             case _:
                 self._poll(reply)
         return self.record() if self.stage is not before else None
@@ -167,34 +292,45 @@ class ProviderBatch:
         self.stage = Stage.FETCHED
         return self.record()
 
-    def _find(self, reply: Mapping[str, Any]) -> None:
-        batches = reply.get("data")
+    def _find(self, reply: Any) -> None:
+        batches = reply.get("data") if isinstance(reply, dict) else reply
         if not isinstance(batches, list):
             raise ProviderBatchError("the list of batches has no `data`")
         for batch in batches:
-            metadata = batch.get("metadata") if isinstance(batch, dict) else None
-            if isinstance(metadata, dict) and metadata.get(MARK) == self.name:
+            if isinstance(batch, dict) and batch.get("input_file_id") == self.file_id:
                 self.batch_id, self.stage = _text(batch, "id"), Stage.CREATED
                 return
         last = batches[-1].get("id") if batches and isinstance(batches[-1], dict) else None
-        if reply.get("has_more") and isinstance(last, str) and last != self._page:
+        has_more = isinstance(reply, dict) and reply.get("has_more")
+        if has_more and isinstance(last, str) and last != self._page:
             self._page = last
         else:
             self.searched = True
 
-    def _poll(self, reply: Mapping[str, Any]) -> None:
-        self.status = _text(reply, "status")
+    def _poll(self, reply: Any) -> None:
+        self.status = _text(reply, "status").lower()
         if self.status in _ENDED:
             names = (reply.get("output_file_id"), reply.get("error_file_id"))
             self.results = [name for name in names if isinstance(name, str) and name]
+            self.problem = _problem(reply)
             self.stage = Stage.ENDED
 
 
-def _text(reply: Mapping[str, Any], name: str) -> str:
-    value = reply.get(name)
+def _text(reply: Any, name: str) -> str:
+    value = reply.get(name) if isinstance(reply, dict) else None
     if not isinstance(value, str) or not value:
         raise ProviderBatchError(f"the reply of the batch API has no {name!r}")
     return value
+
+
+def _problem(batch: Mapping[str, Any]) -> str:
+    """Return why a batch failed: OpenAI has a list of errors, Together a text."""
+    if isinstance(text := batch.get("error"), str):
+        return text[:500]
+    errors = batch.get("errors")
+    data = errors.get("data") if isinstance(errors, dict) else None
+    messages = [error.get("message") for error in data if isinstance(error, dict)] if isinstance(data, list) else []
+    return "; ".join(str(message) for message in messages[:3] if message)[:500]
 
 
 class _ResultResponse(msgspec.Struct):

@@ -1,15 +1,18 @@
-"""A provider with OpenAI's batch API, as a transport without a network."""
+"""A provider with OpenAI's batch API, as a transport without a network, or as a server on loopback."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import attrs
 
-from turnout.http import HttpRequest, TransportTimeouts
+from turnout.http import Headers, HttpRequest, TransportTimeouts
 
 __all__ = ["BatchApi"]
 
@@ -43,6 +46,8 @@ class BatchApi:
         before: Called before a request is applied, and after; an error of it is raised.
         answer: Makes the result of a row; None for no result.
         status: The last status of each batch.
+        together: True for the forms of Together: another path for uploads, a creation inside `job`, the list of
+            batches as an array, and statuses in capital letters.
     """
 
     calls: list[tuple[str, str]] = attrs.field(factory=list)
@@ -52,17 +57,54 @@ class BatchApi:
     after: Callable[[str, str], None] = lambda method, path: None
     answer: Callable[[dict[str, Any]], dict[str, Any] | None] = _answered
     status: str = "completed"
+    together: bool = False
 
     def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> _Response:
         """Apply a request."""
-        path = request.url.partition("/v1")[2]
+        path = re.sub(r"^https?://[^/]+(/[a-z]+)*/v[14]", "", request.url)
         method = request.method
         self.calls.append((method, path))
         self.before(method, path)
-        assert request.headers.get("authorization") == "Bearer k"
-        status, reply = self._apply(method, path, request)
+        status = 401
+        reply: Any = {"error": {"message": "wrong key"}}
+        if request.headers.get("authorization") == "Bearer k":
+            status, reply = self._apply(method, path, request)
         self.after(method, path)
         return _Response(status, reply if isinstance(reply, bytes) else json.dumps(reply).encode())
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve it on loopback, and return its base URL."""
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                size = int(self.headers.get("content-length") or 0)
+                url = f"http://127.0.0.1{self.path}"
+                headers = Headers([(name, value) for name, value in self.headers.items()])
+                method: Any = self.command
+                response = api.open(HttpRequest(method, url, headers, self.rfile.read(size)), TransportTimeouts())
+                with contextlib.suppress(OSError):  # the client was killed
+                    self.send_response(response.status)
+                    self.send_header("Content-Length", str(len(response.body)))
+                    self.end_headers()
+                    self.wfile.write(response.body)
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Print nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -76,8 +118,10 @@ class BatchApi:
         return [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
 
     def _apply(self, method: str, path: str, request: HttpRequest) -> tuple[int, Any]:
-        if (method, path) == ("POST", "/files"):
-            assert b'name="purpose"\r\n\r\nbatch\r\n' in request.body
+        if (method, path) == ("POST", "/files/upload" if self.together else "/files"):
+            purpose = b"batch-api" if self.together else b"batch"
+            assert b'name="purpose"\r\n\r\n' + purpose + b"\r\n" in request.body
+            assert (b'name="file_name"' in request.body) is self.together
             found = re.search(rb"application/jsonl\r\n\r\n(.*)\r\n--", request.body, re.DOTALL)
             assert found is not None
             name = f"file-{len(self.files)}"
@@ -86,10 +130,13 @@ class BatchApi:
         if (method, path) == ("POST", "/batches"):
             fields = json.loads(request.body)
             batch = {**fields, "id": f"batch-{len(self.batches)}", "status": "validating", "looks": 0}
+            assert not (self.together and "metadata" in fields)
             self.batches[batch["id"]] = batch
-            return 200, batch
+            return 200, {"job": batch} if self.together else batch
         if path.startswith("/batches?"):
             newest = list(self.batches.values())[::-1]
+            if self.together:
+                return 200, newest
             after = path.partition("&after=")[2]
             names = [batch["id"] for batch in newest]
             page = newest[names.index(after) + 1 if after else 0 :][:1]
@@ -99,7 +146,8 @@ class BatchApi:
             if path.endswith("/cancel"):
                 self.batches[name]["status"] = "cancelling"
                 return 200, self.batches[name]
-            return 200, self._look(self.batches[name])
+            batch = self._look(self.batches[name])
+            return 200, {**batch, "status": batch["status"].upper()} if self.together else batch
         if path.endswith("/content"):
             return 200, self.files[path.split("/")[2]]
         return 404, {"error": {"message": "no such path"}}

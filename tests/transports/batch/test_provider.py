@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.transports.batch.batch_api import BatchApi
-from tests.transports.batch.helpers import MODEL, by_id, input_line, numbered_input, write_input
+from tests.transports.batch.helpers import MODEL, by_id, input_line, numbered_input, read_output, write_input
 from turnout.batch.progress import BatchSummary
 from turnout.batch.provider_batch import ProviderBatchError
 from turnout.batch.rows import BatchInputError
+from turnout.chat import ModelConfig
+from turnout.errors import Disconnected
 from turnout_io.batch import BatchFiles
 from turnout_io.batch.provider import ProviderRun
 from turnout_io.sync import Router
@@ -33,10 +36,11 @@ def target(tmp_path: Path) -> Path:
 
 def answer(api: BatchApi, source: Path, target: Path, *, cancel: bool = False, **options: Any) -> BatchSummary:
     """Run once, without waiting between two looks."""
-    environ = {"OPENAI_API_KEY": "k", "GROQ_API_KEY": "k"}
+    environ = {f"{name}_API_KEY": "k" for name in ("OPENAI", "GROQ", "TOGETHER", "ZAI")}
+    given = {name: options.pop(name) for name in ("limit", "changed", "retry_failed") if name in options}
     with (
         Router.from_env(environ=environ, dotenv=None, transport=api) as router,
-        BatchFiles(source, target) as files,
+        BatchFiles(source, target, **given) as files,
     ):
         run = ProviderRun(router, files, target, sleep=lambda seconds: None, **options)
         if cancel:
@@ -76,6 +80,124 @@ def test_a_crash_at_any_request_makes_no_second_batch(source: Path, target: Path
     setattr(api, moment, lambda method, path: None)
     answer(api, source, target)
     assert sorted(by_id(target)) == sorted(api.rows) == [f"r{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("provider", ["openai", "groq", "together", "zai"])
+@pytest.mark.parametrize("crash_after", ["", "/batches", "/batches/batch-0"])
+def test_the_forms_of_each_provider(source: Path, target: Path, provider: str, crash_after: str) -> None:
+    api = BatchApi(together=provider == "together")
+    models = [ModelConfig(provider, "m")]
+
+    def crash(method: str, path: str) -> None:
+        if path == crash_after:
+            raise Crash
+
+    if crash_after:
+        api.after = crash
+        with pytest.raises(Crash):
+            answer(api, source, target, models=models)
+        api.after = lambda method, path: None
+    summary = answer(api, source, target, models=models)
+    assert (summary.answered, summary.failed, len(api.batches)) == (5, {}, 1)
+    chat = "/v4/chat/completions" if provider == "zai" else "/v1/chat/completions"
+    assert api.batches["batch-0"]["endpoint"] == json.loads(api.files["file-0"].splitlines()[0])["url"] == chat
+
+
+def crashed(api: BatchApi, source: Path, target: Path, path: str) -> None:
+    """Run until a request for this path was answered."""
+
+    def crash(method: str, called: str) -> None:
+        if called == path:
+            raise Crash
+
+    api.after = crash
+    with pytest.raises(Crash):
+        answer(api, source, target)
+    api.after = lambda method, path: None
+
+
+def test_the_answers_of_a_batch_are_kept_whatever_the_input_is_now(source: Path, target: Path) -> None:
+    api = BatchApi()
+    crashed(api, source, target, "/batches")
+    write_input(source, [input_line("r0", "question 0"), input_line("new", "x")])
+    answer(api, source, target, limit=0)
+    assert sorted(by_id(target)) == ["r0", "r1", "r2", "r3", "r4"]
+
+
+def test_a_row_that_changed_while_its_batch_ran(source: Path, target: Path) -> None:
+    api = BatchApi()
+    crashed(api, source, target, "/batches")
+    write_input(source, [input_line("r0", "another question")])
+    with pytest.raises(BatchInputError, match="'r0' is another request"):
+        answer(api, source, target)
+    answer(api, source, target, changed="rerun")
+    last = {row["custom_id"]: row for row in read_output(target)}
+    assert last["r0"]["response"]["body"]["choices"][0]["message"]["content"] == "another question"
+    calls = len(api.calls)
+    assert answer(api, source, target).answered == 0
+    assert len(api.calls) == calls
+
+
+def test_a_result_is_kept_although_its_row_is_not_to_be_sent_again(source: Path, target: Path) -> None:
+    def expire(line: dict[str, Any]) -> dict[str, Any] | None:
+        return None
+
+    answer(BatchApi(answer=expire, status="expired"), source, target)
+    api = BatchApi()
+    crashed(api, source, target, "/batches")
+    assert answer(api, source, target, retry_failed="none").answered == 5
+
+
+def test_the_reason_of_a_batch_that_failed(source: Path, target: Path) -> None:
+    def fail(method: str, path: str) -> None:
+        for batch in api.batches.values():
+            batch["errors"] = {"data": [{"code": "model_not_found", "message": "there is no such model"}]}
+
+    api = BatchApi(answer=lambda line: None, status="failed", before=fail)
+    assert answer(api, source, target).failed == {"failed": 5}
+    error = by_id(target)["r0"]["error"]
+    assert error["temporary"]
+    assert "there is no such model" in error["message"]
+
+
+def test_requests_that_can_be_repeated_are_repeated(source: Path, target: Path) -> None:
+    failed: set[str] = set()
+
+    def fail(method: str, path: str) -> None:
+        if path not in failed and (path == "/files" or path.endswith("/content")):
+            failed.add(path)
+            raise Disconnected("the provider is silent")
+
+    api = BatchApi(before=fail)
+    assert answer(api, source, target).answered == 5
+    assert len(failed) == 2
+
+
+def test_a_creation_is_not_repeated_before_the_search(source: Path, target: Path) -> None:
+    def fail(method: str, path: str) -> None:
+        if (method, path) == ("POST", "/batches"):
+            raise Disconnected("the provider is silent")
+
+    api = BatchApi(after=fail)
+    with pytest.raises(Disconnected):
+        answer(api, source, target)
+    api.after = lambda method, path: None
+    assert answer(api, source, target).answered == 5
+    assert len(api.batches) == 1
+
+
+def test_streams_are_not_sent(tmp_path: Path, target: Path) -> None:
+    api = BatchApi()
+    line = input_line("r", "x", stream=True, stream_options={"include_usage": True})
+    answer(api, write_input(tmp_path / "in.jsonl", [line]), target)
+    assert b"stream" not in api.files["file-0"]
+
+
+def test_a_part_that_was_never_recorded_is_removed(source: Path, target: Path) -> None:
+    orphan = target.with_name("out.jsonl.part-0123456789abcdef")
+    orphan.write_text("torn")
+    answer(BatchApi(), source, target)
+    assert not orphan.exists()
 
 
 def test_parts_are_bounded(source: Path, target: Path) -> None:
@@ -165,6 +287,13 @@ def test_rows_that_have_no_batch_api(source: Path, target: Path, model: str, pro
     with pytest.raises(BatchInputError, match=problem):
         answer(api, source, target)
     assert not api.calls
+
+
+def test_endpoints_that_a_batch_api_does_not_have(source: Path, target: Path) -> None:
+    row = json.loads(input_line("m", "x")) | {"url": "/v1/messages"}
+    write_input(source, [json.dumps(row)])
+    with pytest.raises(BatchInputError, match=r"line 1: the batch API of openai has chat/completions, .* not messages"):
+        answer(BatchApi(), source, target)
 
 
 def test_the_command_refuses_what_a_batch_api_cannot_do(source: Path, target: Path) -> None:

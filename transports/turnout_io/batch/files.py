@@ -33,6 +33,7 @@ class BatchFiles:
         index: The rows in the output before the run.
         torn: Bytes of an unfinished line that a killed run left, and that were cut off.
         cost: The cost of all answers in the output, with those of this run.
+        changed: What becomes of rows that are another request than before.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class BatchFiles:
             BatchOutputError: If the output cannot be opened.
         """
         self._source, self._settings, self._limit = source, settings, limit
+        self.changed: Changed = changed
         self._ids = random.Random()
         self.index = ResumeIndex()
         self.checked: CheckedInput | None = None

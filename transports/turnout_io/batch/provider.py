@@ -1,35 +1,42 @@
 """Answers the rows of files through the batch API of one provider: `turnout batch --via provider`.
 
 Beside the output are a journal (`out.jsonl.jobs`) and one file for each part that was sent (`out.jsonl.part-NAME`). A
-record is on the disk before the next request is sent, so the same command resumes after a crash at any point.
+record is on the disk before the next request is sent, so the same command resumes after a crash at any point. The file
+of a part has all that its results need, so they are kept whatever the input is by then.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import msgspec
 
-from turnout.batch.output import RowFailure
+from turnout.batch.output import Answered, RowFailure
 from turnout.batch.progress import BatchSummary
 from turnout.batch.provider_batch import (
+    BATCH_SERVICES,
     MOST_BYTES,
     MOST_ROWS,
     ApiRequest,
+    BatchService,
+    PartRow,
     ProviderBatch,
     ProviderBatchError,
     Stage,
+    part_row,
+    read_part,
     read_results,
 )
-from turnout.batch.rows import BatchInputError, BatchRow
+from turnout.batch.rows import BatchInputError, BatchRow, Endpoint
 from turnout.chat import ModelConfig
 from turnout.errors import TransportError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
@@ -39,14 +46,16 @@ from turnout_io.drivers.signing import sign_request
 
 __all__ = ["ProviderRun"]
 
+FILE_NAME: Final = "batch.jsonl"
+
 FIRST_PAUSE: Final = 30.0
 LONGEST_PAUSE: Final = 600.0
 """Seconds between two looks at a batch."""
 
 _TIMEOUTS: Final = TransportTimeouts(connect=30.0, response_headers=300.0)
 _READ_TIMEOUT: Final = 60.0
-# Dialects of OpenAI, whose API for files and batches lies beside `/models`.
-_PROVIDERS: Final = ("openai", "groq", "together", "zai")
+_TRIES: Final = 4
+"""Requests for one upload, search or file of results. They can be repeated without harm, and a creation cannot."""
 
 
 class _RequestRefused(ProviderBatchError):
@@ -72,7 +81,8 @@ class _Journal:
                     record = json.loads(line)
                 except ValueError:
                     continue  # the last line of a process that was killed
-                records[record["name"]].append(record)
+                if isinstance(record, dict):
+                    records[str(record.get("name"))].append(record)
         parts = {name: ProviderBatch.restore(found) for name, found in records.items()}
         return {name: part for name, part in parts.items() if part.stage is not Stage.FETCHED}
 
@@ -100,6 +110,7 @@ class ProviderRun:
         files: The input and the output.
         output: The path of the output.
         models: The model of every row; () uses the rows' own models.
+        first_pause: Seconds until the second look at a batch. Later pauses are longer.
         sleep: Waits for some seconds.
         report: Called with a line for the user.
         most_rows: Rows of a part.
@@ -110,14 +121,12 @@ class ProviderRun:
     files: BatchFiles
     output: Path
     models: Sequence[ModelConfig] = ()
+    first_pause: float = FIRST_PAUSE
     sleep: Callable[[float], None] = time.sleep
     report: Callable[[str], None] = lambda line: None
     most_rows: int = MOST_ROWS
     most_bytes: int = MOST_BYTES
     _journal: _Journal = attrs.field(init=False)
-    _provider: str = attrs.field(default="", init=False)
-    _rows: dict[str, BatchRow] = attrs.field(factory=dict, init=False)  # without their bodies
-    _model_of: dict[str, str] = attrs.field(factory=dict, init=False)
     _answered: int = attrs.field(default=0, init=False)
     _failed: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict(int), init=False)
 
@@ -133,14 +142,14 @@ class ProviderRun:
         """
         started = time.monotonic()
         parts = self._journal.parts()
-        claimed = {custom_id for name in parts for custom_id in self._claimed(name)}
-        for name, endpoint in self._write_parts(claimed):
-            part = ProviderBatch(name, endpoint)
+        self._remove_unrecorded(parts)
+        claimed = {(row.custom_id, row.key) for name in parts for row in self._rows_of(name)}
+        for part in self._new_parts(claimed):
             self._journal.write(part.record())
-            parts[name] = part
+            parts[part.name] = part
         for part in parts.values():
             self._advance(part, until=Stage.CREATED)
-        pause = FIRST_PAUSE
+        pause = self.first_pause
         while waiting := [part for part in parts.values() if part.stage is Stage.CREATED]:
             for part in waiting:
                 self._advance(part, until=Stage.ENDED)
@@ -161,14 +170,24 @@ class ProviderRun:
             stopped="complete",
         )
 
+    def check(self) -> None:
+        """Check that every row can be sent, and send nothing.
+
+        Raises:
+            BatchInputError: If the rows cannot be sent to the batch API of one provider.
+        """
+        for _ in self._part_rows(set()):
+            pass
+
     def cancel(self) -> list[str]:
         """Cancel every batch that is not fetched, and return their names. The next run fetches the finished rows."""
-        for _ in self._write_parts(set(), dry=True):
-            pass  # finds the provider
         cancelled = []
         for part in self._journal.parts().values():
+            while (request := part.next_request()) is not None and request.kind == "find":
+                self._send(part, request)
             if part.stage is Stage.CREATED:
-                self._call(ApiRequest(kind="create", method="POST", path=f"/batches/{part.batch_id}/cancel", body={}))
+                path = f"/batches/{part.batch_id}/cancel"
+                self._call(part.provider, ApiRequest(kind="create", method="POST", path=path, body={}))
                 cancelled.append(part.batch_id)
         return cancelled
 
@@ -177,65 +196,77 @@ class ProviderRun:
     def _path_of(self, name: str) -> Path:
         return self.output.with_name(f"{self.output.name}.part-{name[:16]}")
 
-    def _claimed(self, name: str) -> list[str]:
-        """Return the rows of a part that was made before."""
+    def _remove_unrecorded(self, parts: Iterable[str]) -> None:
+        """Remove the files of parts that a killed process did not record. Nothing was sent of them."""
+        known = {self._path_of(name).name for name in parts}
+        for path in self.output.parent.iterdir():
+            if path.name.startswith(f"{self.output.name}.part-") and path.name not in known:
+                path.unlink()
+
+    def _rows_of(self, name: str) -> list[PartRow]:
+        """Return the rows of a part."""
         try:
-            with self._path_of(name).open("rb") as file:
-                return [str(json.loads(line)["custom_id"]) for line in file]
+            return read_part(self._path_of(name).read_bytes())
         except FileNotFoundError:
             raise ProviderBatchError(f"{self._path_of(name)} is missing; it names the rows of a batch") from None
 
-    def _write_parts(self, claimed: set[str], *, dry: bool = False) -> Iterator[tuple[str, str]]:
-        """Write the rows that no part has to files, and yield the name and the endpoint of each part."""
-        open_parts: dict[str, list[bytes]] = defaultdict(list)
-        sizes: defaultdict[str, int] = defaultdict(int)
+    def _part_rows(self, claimed: Collection[tuple[str, str]]) -> Iterator[PartRow]:
+        """Yield the rows that no part has.
+
+        Args:
+            claimed: The identity and the key of each row that a part has.
+        """
+        claimed_ids = {custom_id for custom_id, _ in claimed}
+        provider = ""
         for row in self.files.rows():
             model = self._model(row)
-            self._rows[row.custom_id] = attrs.evolve(row, body={})
-            self._model_of[row.custom_id] = str(model)
-            if row.custom_id in claimed or dry:
+            found = part_row(row, model)
+            if provider and model.provider != provider:
+                raise BatchInputError(f"line {row.line}: all rows must have one provider, not {provider} and {model}")
+            provider = model.provider
+            if (row.custom_id, row.key) in claimed:
                 continue
-            line = msgspec.json.encode(
-                {
-                    "custom_id": row.custom_id,
-                    "method": "POST",
-                    "url": f"/v1/{row.endpoint}",
-                    "body": {**row.body, "model": model.model_id},
-                }
-            )
-            lines = open_parts[row.endpoint]
-            if lines and (len(lines) >= self.most_rows or sizes[row.endpoint] + len(line) + 1 > self.most_bytes):
-                yield self._write_part(lines), f"/v1/{row.endpoint}"
-                lines.clear()
-                sizes[row.endpoint] = 0
-            lines.append(line)
-            sizes[row.endpoint] += len(line) + 1
-        for endpoint, lines in open_parts.items():
-            if lines:
-                yield self._write_part(lines), f"/v1/{endpoint}"
+            if row.custom_id in claimed_ids and self.files.changed != "rerun":
+                if self.files.changed == "keep":
+                    continue
+                raise BatchInputError(
+                    f"line {row.line}: the row {row.custom_id!r} is another request than the one in a batch that runs. "
+                    "Use --changed rerun to send it too, or --changed keep for the answer of the batch"
+                )
+            yield found
 
-    def _write_part(self, lines: Sequence[bytes]) -> str:
-        content = b"".join(line + b"\n" for line in lines)
-        name = secrets.token_hex(16)
-        with self._path_of(name).open("wb") as file:
-            file.write(content)
+    def _new_parts(self, claimed: Collection[tuple[str, str]]) -> Iterator[ProviderBatch]:
+        """Write the rows that no part has to files, and yield the part of each file."""
+        open_parts: dict[Endpoint, list[PartRow]] = defaultdict(list)
+        sizes: defaultdict[Endpoint, int] = defaultdict(int)
+        for row in self._part_rows(claimed):
+            rows, size = open_parts[row.endpoint], len(row.line) + 1
+            if rows and (len(rows) >= self.most_rows or sizes[row.endpoint] + size > self.most_bytes):
+                yield self._write_part(rows)
+                rows.clear()
+                sizes[row.endpoint] = 0
+            rows.append(row)
+            sizes[row.endpoint] += size
+        for rows in open_parts.values():
+            if rows:
+                yield self._write_part(rows)
+
+    def _write_part(self, rows: Sequence[PartRow]) -> ProviderBatch:
+        provider = ModelConfig.parse(rows[0].model).provider
+        part = ProviderBatch(secrets.token_hex(16), provider, BATCH_SERVICES[provider].endpoints[rows[0].endpoint])
+        with self._path_of(part.name).open("wb") as file:
+            file.write(msgspec.json.Encoder().encode_lines(rows))
             file.flush()
             os.fsync(file.fileno())
-        return name
+        return part
 
     def _model(self, row: BatchRow) -> ModelConfig:
-        name = row.body.get("model")
+        if self.models:
+            return self.models[0]
         try:
-            model = self.models[0] if self.models else ModelConfig.parse(str(name))
+            return ModelConfig.parse(str(row.body.get("model")))
         except ValueError as error:
             raise BatchInputError(f"line {row.line}: {error}") from None
-        if model.is_route or model.provider not in _PROVIDERS:
-            known = ", ".join(_PROVIDERS)
-            raise BatchInputError(f"line {row.line}: --via provider needs a model of {known}, not {model}")
-        if self._provider and model.provider != self._provider:
-            raise BatchInputError(f"line {row.line}: all rows must have one provider, not {self._provider} and {model}")
-        self._provider = model.provider
-        return model
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
@@ -246,42 +277,48 @@ class ProviderRun:
             request = part.next_request()
             assert request is not None
             try:
-                reply = self._call(request, self._path_of(part.name) if request.kind == "upload" else None)
+                self._send(part, request)
             except (TransportError, _RequestRefused) as error:
                 if request.kind == "poll" and (isinstance(error, TransportError) or error.passes):
                     return  # the next look may succeed
                 raise
-            try:
-                record = part.receive(request, json.loads(reply))
-            except (ValueError, AttributeError):
-                raise ProviderBatchError(f"the reply to {request.method} {request.path} is not a JSON object") from None
-            if record is not None:
-                self._journal.write(record)
             if request.kind == "poll":
                 return
 
+    def _send(self, part: ProviderBatch, request: ApiRequest) -> None:
+        """Send one request of a part, and record the reply."""
+        content = self._call(part.provider, request, part if request.kind == "upload" else None)
+        try:
+            reply = json.loads(content)
+        except ValueError:
+            raise ProviderBatchError(f"the reply to {request.method} {request.path} is not JSON") from None
+        record = part.receive(request, reply)
+        if record is not None:
+            self._journal.write(record)
+
     def _fetch(self, part: ProviderBatch) -> None:
         """Write the results of a part that has ended."""
-        left = dict.fromkeys(self._claimed(part.name))
+        left = {row.custom_id: row for row in self._rows_of(part.name)}
         while (request := part.next_request()) is not None:
-            content = self._call(request)
+            content = self._call(part.provider, request)
             for custom_id, outcome in read_results(content, ""):
-                if custom_id not in left:
+                row = left.pop(custom_id, None)
+                if row is None:
                     raise ProviderBatchError(f"batch {part.batch_id} has a double or unknown result: {custom_id!r}")
-                del left[custom_id]
-                self._write(custom_id, attrs.evolve(outcome, model=self._model_of.get(custom_id, "")))
+                self._write(row, attrs.evolve(outcome, model=row.model))
             part.fetched()
-        for custom_id in left:
-            message = f"batch {part.batch_id} has the status {part.status}, and no result for this row"
-            self._write(custom_id, RowFailure(code=part.status, message=message, temporary=True))
+        reason = f": {part.problem}" if part.problem else ""
+        code = part.status if part.status != "completed" else "no-result"
+        message = f"batch {part.batch_id} has the status {part.status}, and no result for this row{reason}"
+        for row in left.values():
+            self._write(row, RowFailure(code=code, message=message, temporary=True, model=row.model))
         self._journal.write(part.end())
         self._path_of(part.name).unlink()
 
-    def _write(self, custom_id: str, outcome: Any) -> None:
-        row = self._rows.get(custom_id)
-        if row is None:
-            return  # the output has it already, or the input has it no more
-        self.files.write(row, outcome)
+    def _write(self, row: PartRow, outcome: Answered | RowFailure) -> None:
+        if self.files.index.is_done(row.custom_id, row.print):
+            return  # an earlier run wrote it, and ended before the last row of the part
+        self.files.write(row.row(), outcome)
         if isinstance(outcome, RowFailure):
             self._failed[outcome.code] += 1
         else:
@@ -289,19 +326,32 @@ class ProviderRun:
 
     # -- HTTP -------------------------------------------------------------------------------------------------------
 
-    def _call(self, request: ApiRequest, upload: Path | None = None) -> bytes:
-        """Send a request, and return the body of its response.
+    def _call(self, name: str, request: ApiRequest, upload: ProviderBatch | None = None) -> bytes:
+        """Send a request, again if it failed and can be repeated, and return the body of its response.
 
         Raises:
             TransportError: If the provider cannot be reached.
             ProviderBatchError: If it refuses the request.
         """
-        provider = self.router._core._registry.find(ModelConfig(self._provider, "batch")).provider
+        for attempt in itertools.count(1):
+            try:
+                return self._call_once(name, request, upload)
+            except (TransportError, _RequestRefused) as error:
+                passes = isinstance(error, TransportError) or error.passes
+                if not passes or attempt == _TRIES or request.kind not in ("find", "upload", "fetch"):
+                    raise
+                self.report(f"{error}; the next try follows")
+                self.sleep(self.first_pause)
+        raise AssertionError("the loop has no end")
+
+    def _call_once(self, name: str, request: ApiRequest, upload: ProviderBatch | None) -> bytes:
+        provider = self.router._core._registry.find(ModelConfig(name, "batch")).provider
         template = provider.models().request
         fields = [field for field in template.headers if field[0].lower() != "content-type"]
         body = b""
         if upload is not None:
-            content_type, body = _multipart(upload)
+            lines = b"".join(bytes(row.line) + b"\n" for row in self._rows_of(upload.name))
+            content_type, body = _multipart(upload.service, lines)
             fields.append(("Content-Type", content_type))
         elif request.body is not None:
             body = json.dumps(request.body).encode()
@@ -316,22 +366,25 @@ class ProviderRun:
         if response.status >= 400:
             message = _message(content) or f"status {response.status}"
             raise _RequestRefused(
-                f"{self._provider} refused {request.method} {request.path}: {message}",
+                f"{name} refused {request.method} {request.path}: {message}",
                 passes=response.status >= 500 or response.status == 429,
             )
         return content
 
 
-def _multipart(path: Path) -> tuple[str, bytes]:
+def _multipart(service: BatchService, lines: bytes) -> tuple[str, bytes]:
     """Return the content type and the body of an upload (RFC 7578)."""
     boundary = f"turnout-{secrets.token_hex(16)}"
-    purpose = f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="batch.jsonl"\r\n'
+    fields = {"purpose": service.purpose} | ({"file_name": FILE_NAME} if service.names_file else {})
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    head += (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{FILE_NAME}"\r\n'
         "Content-Type: application/jsonl\r\n\r\n"
     )
-    body = purpose.encode() + head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    return f"multipart/form-data; boundary={boundary}", body
+    return f"multipart/form-data; boundary={boundary}", head.encode() + lines + f"\r\n--{boundary}--\r\n".encode()
 
 
 def _message(content: bytes) -> str:

@@ -21,9 +21,10 @@ from turnout.chat import ModelConfig
 from turnout.serving import RequestRejected
 from turnout_io.batch.files import BatchFiles, describe_models
 from turnout_io.batch.output_file import OutputLocked
+from turnout_io.batch.provider import FIRST_PAUSE
 from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
-from turnout_io.cli.commands.provider_batch import cancel_batches, run_via_provider
+from turnout_io.cli.commands.provider_batch import cancel_batches, check_provider, run_via_provider
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
 from turnout_io.drivers.hedging import HedgingRouter
@@ -59,6 +60,10 @@ COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
     "--via", type=click.Choice(["now", "provider"]), default="now", show_default=True,
     help="Send each row now, or all rows through the provider's batch API, which takes up to 24 hours.",
 )  # fmt: skip
+@click.option(
+    "--poll", default=FIRST_PAUSE, show_default=True, type=click.FloatRange(min=0, min_open=True),
+    help="Seconds between two looks at a batch, with --via provider. Later pauses are longer.",
+)  # fmt: skip
 @click.option("--cancel", is_flag=True, help="Cancel the provider's batches of OUTPUT, with --via provider.")
 @click.option("--drain", default=30.0, show_default=True, help="Seconds for calls in flight after Ctrl-C.")
 @click.option("--summary", type=click.Path(dir_okay=False, writable=True), help="Write the summary there, as JSON.")
@@ -81,6 +86,7 @@ def batch(
     ordered: bool,
     dry_run: bool,
     via: Literal["now", "provider"],
+    poll: float,
     cancel: bool,
     drain: float,
     summary: str | None,
@@ -125,24 +131,30 @@ def batch(
         except (BatchInputError, OutputLocked) as error:
             click.echo(f"turnout: {error}", err=True)
             context.exit(WRONG_INPUT)
-        with files:
-            if files.torn and not quiet:
-                click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
-            if dry_run:
-                _dry_run(files, router, models, max_cost)
-                files.discard_if_new()
-                return
-            outcome: BatchSummary | None
-            if cancel:
-                cancel_batches(files, target, models, config, env_file)
-                return
-            if via == "provider":
-                outcome = run_via_provider(files, target, models, config, env_file, quiet=quiet)
-            else:
-                outcome = _run(files, router, models, concurrency, timeout, max_cost, drain, quiet=quiet)
-            if outcome is None:
-                context.exit(INTERRUPTED)
-            files.finish(ordered=ordered)
+        outcome: BatchSummary | None
+        try:
+            with files:
+                if files.torn and not quiet:
+                    click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
+                if cancel:
+                    cancel_batches(files, target, models, config, env_file)
+                    return
+                if dry_run:
+                    if via == "provider":
+                        check_provider(files, target, models, config, env_file)
+                    _dry_run(files, router, models, max_cost)
+                    files.discard_if_new()
+                    return
+                if via == "provider":
+                    outcome = run_via_provider(files, target, models, config, env_file, poll=poll, quiet=quiet)
+                else:
+                    outcome = _run(files, router, models, concurrency, timeout, max_cost, drain, quiet=quiet)
+                if outcome is None:
+                    context.exit(INTERRUPTED)
+                files.finish(ordered=ordered)
+        except BatchInputError as error:
+            click.echo(f"turnout: {error}", err=True)
+            context.exit(WRONG_INPUT)
     _report(files, outcome, summary, quiet=quiet)
     context.exit(_exit_code(outcome))
 

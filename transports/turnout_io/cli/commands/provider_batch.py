@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -22,22 +24,48 @@ def run_via_provider(
     config: str | None,
     env_file: str,
     *,
+    poll: float,
     quiet: bool,
 ) -> BatchSummary | None:
-    """Return the summary; None after Ctrl-C, which leaves the batches running at the provider."""
+    """Return the summary; None after Ctrl-C or SIGTERM, which leave the batches running at the provider."""
 
     def report(line: str) -> None:
         if not quiet:
             click.echo(f"turnout: {line}", err=True)
 
     run = _new_run(files, target, models, config, env_file)
-    run.report = report
+    run.report, run.first_pause = report, poll
     try:
-        with run.router:
+        with _interruptible(), run.router:
             return run.run()
     except KeyboardInterrupt:
         report("the batches continue at the provider; the same command fetches them, and with --cancel ends them")
         return None
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM interrupt the run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_provider(
+    files: BatchFiles, target: str, models: Sequence[ModelConfig], config: str | None, env_file: str
+) -> None:
+    """Check that the provider's batch API can answer every row.
+
+    Raises:
+        BatchInputError: If it cannot.
+    """
+    _new_run(files, target, models, config, env_file).check()
 
 
 def cancel_batches(
