@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -348,6 +349,24 @@ def test_the_budget_file_remembers(tmp_path: Path) -> None:
     BudgetFile.open(path, (later, other), NOON + DAY).close()
     assert spent(later, NOON + DAY) == 0
     assert spent(other, NOON + DAY) == 0
+
+
+@in_memory
+async def test_a_call_that_outlives_its_month_is_paid_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = [NOON]
+    monkeypatch.setattr("turnout_io.serve.accounts.time", SimpleNamespace(time=lambda: wall[0]))
+    path = tmp_path / "budget.jsonl"
+    settings = {**with_key(budget={"amount": 100}), "budgetFile": str(path)}
+    async with world(settings, policy=Policy(max_retries=0, prices=PRICES)) as w:
+        w.upstream.add(Answer([document()], delay=5.0))
+        client = w.client()
+        body = {"model": "fast", "messages": HELLO, "max_tokens": 10}
+        await client.send("POST", "/v1/chat/completions", body, AUTHORIZED)
+        await trio.testing.wait_all_tasks_blocked()
+        wall[0] = NOON + DAY
+        assert (await client.read()).status == 200
+    (line,) = path.read_text().splitlines()
+    assert json.loads(line) == {"key": "team", "period": "2026-11", "amount": 5.0}
 
 
 def test_a_budget_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -128,13 +128,13 @@ class Accounts:
         if tokens is None and (trace is None or not trace.attempts):
             tokens = 0
         cost = trace.cost if trace is not None else None
-        wall = time.time()
         now = self.store.now() if self.store is not None else trio.current_time()
         counted = admission.settle(tokens, cost, now)
         if self.store is not None:
             self.store.wake()
         if self.budget_file is not None:
-            self.budget_file.add(client, counted, wall)
+            # To the period that the reservation belongs to, also if the call has outlived it.
+            self.budget_file.add(client, counted, admission.wall)
         metrics = self.metrics
         if usage is not None:
             for kind, count in (

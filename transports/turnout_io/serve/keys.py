@@ -119,7 +119,7 @@ class Client:
         self._first_used = min(self._first_used, now)
         # Everything is checked, so that one request to the store names everything that is missing.
         errors = [error for error in self._refusals(settings, tokens, now) if error is not None]
-        admission = Admission(self, tokens)
+        admission = Admission(self, tokens, wall)
         try:
             if self.account is not None:
                 self._reserve(self.account, admission, cost, now, wall, only_check=bool(errors))
@@ -221,12 +221,14 @@ class Admission:
     Attributes:
         client: The key.
         tokens: The tokens that were estimated.
+        wall: When it was granted, in seconds since 1970.
         tokens_taken: The booking of the tokens.
         reservation: What it has reserved of the budget.
     """
 
     client: Client
     tokens: int = 0
+    wall: float = 0.0
     tokens_taken: Booking | None = attrs.field(default=None, init=False)
     reservation: BudgetReservation | None = attrs.field(default=None, init=False)
     _settled: bool = attrs.field(default=False, init=False)
