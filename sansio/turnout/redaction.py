@@ -12,6 +12,7 @@ import functools
 import inspect
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Final, ParamSpec, SupportsIndex, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
@@ -93,6 +94,7 @@ _CREDENTIALS = re.compile(
 # C0 and C1 controls, the line separators of Unicode, and the marks that turn the direction of writing.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MAY_BE_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_OWN_PACKAGES = frozenset({"turnout", "turnout_io"})
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -201,22 +203,33 @@ def clear_locals(error: BaseException) -> None:
 
     Tools that report errors show local variables. Those of a parser hold what a server sent, which may repeat the key;
     those of other libraries and of a user's function hold the key itself. Only functions that have ended are cleared:
-    a coroutine or a generator may still be in use.
+    a coroutine or a generator may still be in use. An error that the program was handling when it called Turnout is the
+    context of ours, and keeps its variables.
     """
-    waiting: list[BaseException | None] = [error]
+    waiting = [error]
     seen: set[int] = set()
     while waiting:
         one = waiting.pop()
-        if one is None or id(one) in seen:
+        if id(one) in seen:
             continue
         seen.add(id(one))
-        step = one.__traceback__
-        while step is not None:
-            if not step.tb_frame.f_code.co_flags & _MAY_BE_SUSPENDED:
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if not frame.f_code.co_flags & _MAY_BE_SUSPENDED:
                 with contextlib.suppress(RuntimeError):  # it runs
-                    step.tb_frame.clear()
-            step = step.tb_next
-        waiting += [one.__cause__, one.__context__]
+                    frame.clear()
+        linked = one.__cause__, one.__context__
+        waiting += [each for each in linked if each is not None and not _is_of_program(each)]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+
+
+def _is_of_program(error: BaseException) -> bool:
+    """True if a function outside Turnout has caught this error, and still runs."""
+    if error.__traceback__ is None:
+        return False
+    catcher = error.__traceback__.tb_frame
+    package = str(catcher.f_globals.get("__name__", "")).partition(".")[0]
+    return package not in _OWN_PACKAGES and any(frame is catcher for frame, _ in traceback.walk_stack(None))
 
 
 def without_locals(function: Callable[ParamsT, ResultT]) -> Callable[ParamsT, ResultT]:

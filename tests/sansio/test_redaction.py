@@ -132,6 +132,42 @@ def test_local_variables_of_an_error_and_its_causes_are_cleared() -> None:
     assert not any("text" in frame.f_locals for frame in frames)
 
 
+def test_local_variables_of_the_errors_in_a_group_are_cleared() -> None:
+    def fail(text: str) -> None:
+        raise ValueError(len(text))
+
+    with pytest.raises(ValueError, match="13") as one:
+        fail("sk-0123456789")
+    clear_locals(ExceptionGroup("two", [one.value, ValueError()]))
+    assert not any("text" in frame.f_locals for frame in _frames(one.value))
+
+
+def test_the_error_that_a_program_handles_while_it_calls_keeps_its_variables() -> None:
+    """It is the context of each error that is raised meanwhile, and a debugger or a report may show it later."""
+
+    def of_program(text: str) -> None:
+        raise KeyError(len(text))
+
+    def of_library(text: str) -> None:
+        raise ValueError(len(text))
+
+    def call() -> ValueError:
+        try:
+            of_library("sk-0123456789")
+        except ValueError as error:
+            return error
+        raise AssertionError
+
+    try:
+        of_program("its own")
+    except KeyError as handled:
+        caught = call()
+        assert caught.__context__ is handled
+        clear_locals(caught)
+        assert [frame.f_locals["text"] for frame in _frames(handled) if "text" in frame.f_locals] == ["its own"]
+        assert not any("text" in frame.f_locals for frame in _frames(caught))
+
+
 def test_a_coroutine_that_caught_the_error_goes_on() -> None:
     def generator() -> Iterator[object]:
         try:
