@@ -317,7 +317,7 @@ class MissingCredentials(RoutingError):
 
 
 class BudgetExceeded(RoutingError):
-    """Every remaining candidate could cost more than `Policy.max_cost` or `Policy.budgets` leave. Nothing was sent."""
+    """Every remaining candidate could cost more than `Policy.max_cost` or `Policy.budgets` leave. It got no request."""
 
 
 class ConcurrencyExceeded(RoutingError):

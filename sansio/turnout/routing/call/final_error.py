@@ -91,9 +91,12 @@ class AttemptErrors:
 
     def exhausted(self) -> TurnoutError:
         """Return the error of a call that has no candidate left."""
-        if self.errors and all(isinstance(error, BudgetExceeded) for error in self.errors):
-            return BudgetExceeded(f"no candidate is sure to stay within max_cost and the budgets: {self._listed()}")
-        return self.all_failed()
+        if len(self.tried) > 1 or not isinstance(self.last, BudgetExceeded):
+            return self.all_failed()
+        which = "other candidate" if self.tried else "candidate"
+        error = BudgetExceeded(f"no {which} is sure to stay within max_cost and the budgets: {self._listed()}")
+        error.__cause__ = next((one for one in reversed(self.errors) if not isinstance(one, BudgetExceeded)), None)
+        return error
 
     def rejected(self, decision: GiveUp) -> TurnoutError:
         """Return the error of a call that may not wait, while all its candidates are blocked."""

@@ -11,7 +11,7 @@ from tests.sansio.routing.line_dialect import lines
 from tests.sansio.routing.small_worlds import CUT, DOWN, GOOD, World
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
-from turnout.errors import BudgetExceeded, DeadlineExceeded, StreamInterrupted
+from turnout.errors import BudgetExceeded, DeadlineExceeded, Disconnected, StreamInterrupted
 from turnout.events import End
 from turnout.prices import Price
 from turnout.providers.protocol import ModelProfile
@@ -35,6 +35,17 @@ def test_no_candidate_within_the_budget_is_an_error_before_sending() -> None:
     assert isinstance(outcome.error, BudgetExceeded)
     assert "its price is not known" in str(outcome.error)
     assert world.asked == []
+
+
+def test_a_failure_is_not_hidden_by_the_cost_that_rules_out_the_fallback() -> None:
+    """The money is enough for either of the two, but not for both."""
+    world = World([CUT], [GOOD], prices={"m": Price(100.0, 100.0)}, max_cost=0.15, max_retries=0)
+    error = world.run(Chat(world.request())).error
+    assert world.who == ["p0"]
+    assert isinstance(error, BudgetExceeded)
+    assert isinstance(error.__cause__, Disconnected)
+    assert "no other candidate" in str(error)
+    assert str(error.__cause__) in str(error)
 
 
 def test_costs_are_on_the_answer_and_in_the_trace() -> None:
