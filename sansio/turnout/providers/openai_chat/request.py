@@ -54,10 +54,10 @@ def chat_body(
     kept = getattr(model, "kept_body", _NOT_KEPT).get((stream, account.unsupported), _NOT_MADE)
     if kept[0] is not account.spec:
         body, dropped = _whole_body(request, account, stream=stream)
-        if "messages" in model.extra:
-            return body, dropped
-        kept = account.spec, {**body, "messages": None}, dropped
-        object.__setattr__(model, "kept_body", {(stream, account.unsupported): kept})
+        if "messages" not in model.extra:
+            made = account.spec, {**body, "messages": None}, dropped
+            object.__setattr__(model, "kept_body", {(stream, account.unsupported): made})
+        return body, dropped
     return {**kept[1], "messages": chat_messages(request, account)}, kept[2]
 
 
