@@ -25,26 +25,26 @@ _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _USUAL = {"audio/x-wav": "audio/wav", "audio/vnd.wave": "audio/wav", "audio/x-flac": "audio/flac"}
 
 
-def read_media(path: str | os.PathLike[str], family: str, fields: dict[str, Any]) -> dict[str, Any]:
+def read_media(path: str | os.PathLike[str], kind: str, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a part: the bytes of the file, their media type, and the name of a document.
 
     Args:
         path: The file.
-        family: `image`, `audio`, or "" for any document.
+        kind: `image`, `audio`, or "" for any document.
         fields: The fields that the caller gave. They are kept.
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If the media type is not known, or is of another family.
+        ValueError: If the media type is not known, or is of another kind.
     """
     file = Path(path).expanduser()
     data = file.read_bytes()
     media_type = fields.get("media_type") or _media_type(file, data)
     if media_type is None:
         raise ValueError(f"the media type of {file} is not known: give it, as in from_path(path, media_type='…')")
-    if family and not media_type.startswith(f"{family}/"):
-        raise ValueError(f"{file} is of the type {media_type}, which is not {family}")
-    named = {} if family else {"filename": file.name}
+    if kind and not media_type.startswith(f"{kind}/"):
+        raise ValueError(f"{file} is of the type {media_type}, which is not {kind}")
+    named = {} if kind else {"filename": file.name}
     return {**named, **fields, "data": data, "media_type": media_type}
 
 

@@ -74,7 +74,7 @@ class _Part:
 class _MediaPart(_Part):
     __slots__ = ()
 
-    _family: ClassVar[str]
+    _media_kind: ClassVar[str]
 
     @classmethod
     def from_path(cls, path: str | PathLike, **fields: Any) -> Self:
@@ -85,7 +85,7 @@ class _MediaPart(_Part):
             ValueError: If its media type is not known.
         """
         # The package of I/O reads the file, because the core does none.
-        read = importlib.import_module("turnout_io.media_files").read_media(path, cls._family, fields)
+        read = importlib.import_module("turnout_io.media_files").read_media(path, cls._media_kind, fields)
         return cls(**read)
 
 
@@ -164,7 +164,7 @@ class Image(_MediaPart):
         extra: Fields that the provider gets with this part.
     """
 
-    _family: ClassVar[str] = "image"
+    _media_kind: ClassVar[str] = "image"
 
     url: str | None = None
     data: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
@@ -199,7 +199,7 @@ class Audio(_MediaPart):
         extra: Fields that the provider gets with this part.
     """
 
-    _family: ClassVar[str] = "audio"
+    _media_kind: ClassVar[str] = "audio"
 
     data: bytes = attrs.field(repr=False)
     media_type: str
@@ -226,7 +226,7 @@ class File(_MediaPart):
     `from_path` also takes over the name of the file.
     """
 
-    _family: ClassVar[str] = ""
+    _media_kind: ClassVar[str] = ""
 
     data: bytes | None = attrs.field(default=None, repr=False)
     media_type: str | None = None

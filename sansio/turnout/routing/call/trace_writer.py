@@ -101,12 +101,10 @@ class TraceWriter:
         self.trace.entries.append(entries.FirstContent(round(now - self.started, 6), attempt))
 
     def attempt_failed(self, entry: entries.Failed, usage: Usage | None) -> None:
-        tokens, cost, estimated = spent(usage)
-        self.write(
-            msgspec.structs.replace(entry, tokens=tokens, cost=cost, estimated=estimated)
-            if usage is not None
-            else entry
-        )
+        if usage is not None:
+            tokens, cost, estimated = _spent(usage)
+            entry = msgspec.structs.replace(entry, tokens=tokens, cost=cost, estimated=estimated)
+        self.write(entry)
 
     def attempt_completed(self, now: float, attempt: int, usage: Usage, skipped: int) -> None:
         estimated = usage.source == "estimated"
@@ -117,7 +115,7 @@ class TraceWriter:
         )
 
     def attempt_cancelled(self, now: float, attempt: int, reason: str, usage: Usage | None) -> None:
-        self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason, *spent(usage)))
+        self.write(entries.AttemptCancelled(self.elapsed(now), attempt, reason, *_spent(usage)))
 
     # -- decisions --------------------------------------------------------------------------------------------------
 
@@ -148,7 +146,7 @@ class TraceWriter:
         self.write(entries.CallFailed(self.elapsed(now), reason))
 
 
-def spent(usage: Usage | None) -> tuple[int | None, float | None, bool]:
+def _spent(usage: Usage | None) -> tuple[int | None, float | None, bool]:
     """Return the tokens and the cost of an attempt, and whether they are estimated."""
     if usage is None:
         return None, None, False

@@ -69,9 +69,9 @@ class Budget(CheckedFields):
         at = datetime.datetime.fromtimestamp(wall, self.zone)
         if self.per == "hour":
             # In UTC, because an hour of the zone may be repeated when its clocks change.
-            number = int(wall // HOUR)
-            name = datetime.datetime.fromtimestamp(number * HOUR, datetime.UTC).strftime("%Y-%m-%dT%H")
-            return Period(name, (number + 1) * HOUR)
+            start = wall // HOUR * HOUR
+            name = datetime.datetime.fromtimestamp(start, datetime.UTC).strftime("%Y-%m-%dT%H")
+            return Period(name, start + HOUR)
         day = at.date()
         if self.per == "day":
             name, following = day.isoformat(), day + datetime.timedelta(days=1)
