@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,6 +14,8 @@ from turnout.inputs.keywords import ARGUMENT_OF, CALL, MODEL, REQUEST, unknown_k
 from turnout.reranking import RerankRequest
 
 __all__ = ["chat_request", "embedding_request", "rerank_request"]
+
+RequestT = TypeVar("RequestT", ChatRequest, EmbeddingRequest, RerankRequest)
 
 _CHAT = "{0}(\"openai/gpt-4o-mini\", 'Why do points freeze?')"
 _EMBED = '{0}("openai/text-embedding-3-small", ["a text", "another"])'
@@ -38,8 +40,7 @@ def chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) 
     own = tuple(name for name, owner in ARGUMENT_OF.items() if owner == method)
     _check_keywords(f"router.{method}()", fields, (*MODEL, *REQUEST), (*CALL, *own))
     if request is not None:
-        changed: ChatRequest = _with_settings(request, fields)
-        return changed
+        return _with_settings(request, fields)
     _check_complete(f"router.{method}", _CHAT, ("model", "messages"), fields)
     return ChatRequest(**fields)
 
@@ -51,8 +52,7 @@ def embedding_request(given: tuple[Any, ...], settings: dict[str, Any]) -> Embed
         TypeError: If a keyword is not known, or something is missing.
         ValueError: If a value does not fit.
     """
-    request: EmbeddingRequest = _plain_request("embed", EmbeddingRequest, ("model", "input"), given, settings, _EMBED)
-    return request
+    return _plain_request("embed", EmbeddingRequest, ("model", "input"), given, settings, _EMBED)
 
 
 def rerank_request(given: tuple[Any, ...], settings: dict[str, Any]) -> RerankRequest:
@@ -63,15 +63,19 @@ def rerank_request(given: tuple[Any, ...], settings: dict[str, Any]) -> RerankRe
         ValueError: If a value does not fit.
     """
     names = ("model", "query", "documents")
-    request: RerankRequest = _plain_request("rerank", RerankRequest, names, given, settings, _RERANK)
-    return request
+    return _plain_request("rerank", RerankRequest, names, given, settings, _RERANK)
 
 
 def _plain_request(
-    method: str, kind: Any, names: tuple[str, ...], given: tuple[Any, ...], settings: dict[str, Any], form: str
-) -> Any:
+    method: str,
+    kind: type[RequestT],
+    names: tuple[str, ...],
+    given: tuple[Any, ...],
+    settings: dict[str, Any],
+    form: str,
+) -> RequestT:
     request, fields = _read(f"router.{method}()", kind, names, given, settings)
-    known = [field.name for field in attrs.fields(kind) if field.name not in names]
+    known: list[str] = [field.name for field in attrs.fields(kind) if field.name not in names]
     _check_keywords(f"router.{method}()", fields, (*known, "extra"), CALL, names)
     extra = fields.pop("extra", None)
     if request is None:
@@ -83,8 +87,8 @@ def _plain_request(
 
 
 def _read(
-    where: str, kind: type[Any], names: tuple[str, ...], given: tuple[Any, ...], settings: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
+    where: str, kind: type[RequestT], names: tuple[str, ...], given: tuple[Any, ...], settings: dict[str, Any]
+) -> tuple[RequestT | None, dict[str, Any]]:
     """Return the request, None if there is none yet, and the fields that were given beside it."""
     settings = dict(settings)
     if "request" in settings and not given:
@@ -130,7 +134,7 @@ def _list(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _with_settings(request: Any, settings: Mapping[str, Any]) -> Any:
+def _with_settings(request: RequestT, settings: Mapping[str, Any]) -> RequestT:
     """Return the request with other fields, and with settings for its model and every fallback."""
     if not settings:
         return request
@@ -140,7 +144,7 @@ def _with_settings(request: Any, settings: Mapping[str, Any]) -> Any:
     return attrs.evolve(request, **changed)
 
 
-def _with_extra(request: Any, extra: Mapping[str, Any]) -> Any:
+def _with_extra(request: RequestT, extra: Mapping[str, Any]) -> RequestT:
     over = ModelConfig("any", "any", extra=extra)
     fallbacks = [over.over(other) for other in request.fallbacks]
     return attrs.evolve(request, model=over.over(request.model), fallbacks=fallbacks)
