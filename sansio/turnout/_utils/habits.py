@@ -143,6 +143,11 @@ _ROUTER = {
     "set_cooldown": "write router.cool_down('openai/gpt-4o-mini', seconds)",
     "explain": "write router.explain_plan(request), or reply.trace.explain()",
     "add_provider": "write router.register(provider)",
+    "add_deployment": "write router.add_route(Route('fast', ['openai/…', …])), with Route of turnout.routing",
+    "model_list": "routes are made with router.add_route(…); router.health() has the state of each model",
+    "get_available_deployment": "write router.explain_plan(request)",
+    "trace": "each answer and each error has its own: reply.trace",
+    "last_trace": "each answer and each error has its own: reply.trace",
 }
 _HABITS: Mapping[str, Mapping[str, str]] = {
     "ChatResponse": _ANSWER,

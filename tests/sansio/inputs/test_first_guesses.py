@@ -18,6 +18,7 @@ from turnout_io.sync import Router
 
 MODEL = "openai/gpt-4o-mini"
 REPLY = ChatResponse(message=Message.assistant("Because."), model=ModelConfig.parse(MODEL))
+ROUTER: Any = Router()
 LATE: Any = DeadlineExceeded("late")
 DICTS: Any = [{"type": "text", "text": "x"}]
 TEXTS: Any = ["hi"]
@@ -65,6 +66,8 @@ def keyword(name: str, value: Any = 1) -> Callable[[], Any]:
         (lambda: ChatRequest(MODEL, ANSWERS), "write reply.message"),
         (lambda: Message("user", DICTS), "Message.from_dict"),
         (lambda: ChatRequest(MODEL, "hi", tools=[Weather]), "the class Weather is not a tool"),
+        (lambda: ROUTER.add_deployment, "router.add_route(Route("),
+        (lambda: ROUTER.trace, "reply.trace"),
         (lambda: Router(transport=Unclosed()), "it has no method `close`"),  # type: ignore[arg-type]
     ],
 )
