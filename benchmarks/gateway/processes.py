@@ -22,6 +22,7 @@ __all__ = ["Gateway", "Load", "Streams", "bare_router", "litellm_proxy", "load",
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-benchmark"
+START_TIMEOUT = 120.0  # seconds
 
 
 def _family(pid: int) -> list[int]:
@@ -94,6 +95,8 @@ def _running(
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=5):
                     break
             except (urllib.error.URLError, OSError):
+                if time.perf_counter() - begun > START_TIMEOUT:
+                    raise RuntimeError(f"{name} does not answer: {log.read_text()[-2000:]}") from None
                 time.sleep(0.02)
         yield Gateway(name, port, time.perf_counter() - begun, cpu_seconds(process.pid), process)
     finally:
