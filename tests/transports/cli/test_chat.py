@@ -117,6 +117,7 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
         (("-a", "nothing.png"), "-a nothing.png: No such file"),
         (("--schema", "{"), "--schema: line 1: this is not JSON"),
         (("--schema", "name, age number"), "'age number' is no field"),
+        (("--schema", f"name: {'long ' * 80}, age number"), "'age number' is no field"),
         (("--schema", "dog.json"), "--schema dog.json: there is no such file"),
         (("-a", "-", "-a", "-"), "stdin can be read only once"),
         (("--conversation", "x"), "no conversation has the id 'x'"),

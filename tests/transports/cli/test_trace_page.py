@@ -133,3 +133,5 @@ def test_the_page_is_written_beside_and_never_over_another_file(bare: Terminal) 
     assert done.returncode == 1
     assert "calls.html exists and is no page of this command" in done.stderr
     assert (bare.folder / "calls.html").read_text() == "mine"
+    calls.rename(bare.folder / "calls.2026-11.jsonl")
+    assert bare.type("trace", "view", "calls.2026-11.jsonl").stderr == "turnout: 3 calls are in calls.2026-11.html\n"

@@ -170,7 +170,7 @@ def response_format_of(text: str | None) -> ResponseFormat | None:
         return None
     if text.lstrip().startswith("{"):
         return ResponseFormat(_schema(text, "--schema"))
-    if Path(text).is_file():
+    if os.path.isfile(text):  # False also for a text that is too long for a path
         return ResponseFormat(_schema_of_file(Path(text), f"--schema {text}"))
     if text.endswith(".json"):
         raise click.UsageError(f"--schema {text}: there is no such file")

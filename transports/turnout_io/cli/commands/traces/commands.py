@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ def explain(
         with one_line(), open_session(config, env_file, prices=True) as session:
             print_plan(session, ChatRequest(models[0], file, fallbacks=models[1:]))
         return
-    if not Path(file).is_file():
+    if not os.path.isfile(file):  # a PROMPT may be too long for a path
         raise click.UsageError(f"there is no file {file}; to explain a PROMPT that is not sent, add -m PROVIDER/MODEL")
     is_empty = True
     with one_line():
@@ -93,7 +94,7 @@ class TraceGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands and Path(args[0]).is_file():
+        if args[0] not in self.commands and os.path.isfile(args[0]):
             raise click.UsageError(f"trace has no command {args[0]!r}; for a file: turnout trace view {args[0]}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -143,7 +144,7 @@ def view(file: str, output: str | None, number: int, line: int | None, failed: b
         if output == "-":
             click.echo(page, nl=False)
             return
-        path = Path(output) if output is not None else Path(Path(file).stem).with_suffix(".html")
+        path = Path(output) if output is not None else Path(f"{Path(file).stem}.html")
         if output is None and path.exists() and MARK not in path.read_text("utf-8", errors="replace"):
             raise CallFailed(f"{path} exists and is no page of this command; give another name with -o")
         path.write_text(page, encoding="utf-8")
