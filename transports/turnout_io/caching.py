@@ -23,7 +23,8 @@ class ResponseCache(Protocol):
     """Stores answers by key, for every router. Several threads may call it at once.
 
     An async router calls it in its event loop, so a cache that waits for a network should be an `AsyncResponseCache`
-    there. If a method raises an error, it is logged, and the call continues without the cache.
+    there. If a method raises an error, it is logged, and the call continues without the cache. The deadline of a call
+    does not bound these methods: a cache on a network needs a timeout of its own.
     """
 
     def get(self, key: str) -> bytes | None:
@@ -55,6 +56,7 @@ class MemoryCache:
 
     Args:
         max_entries: The most answers. When there are more, the one that was not asked for the longest time is dropped.
+        max_bytes: The most bytes of all answers together. A single answer with more bytes is not stored.
         max_age: Seconds for which an answer is used; None for ever.
         clock: Returns seconds that never go back.
 
@@ -66,17 +68,22 @@ class MemoryCache:
         self,
         max_entries: int = 1_000,
         *,
+        max_bytes: int = 256 * 1024 * 1024,
         max_age: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if max_entries < 1:
             raise ValueError(f"max_entries must be at least 1, not {max_entries}")
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         if max_age is not None and not max_age > 0:
             raise ValueError(f"max_age must be more than 0 seconds, or None, not {max_age}")
         self._max_entries = max_entries
+        self._max_bytes = max_bytes
         self._max_age = max_age
         self._clock = clock
         self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._held = 0  # bytes of all answers
         self._lock = process_lock()
 
     def get(self, key: str) -> bytes | None:
@@ -87,7 +94,7 @@ class MemoryCache:
                 return None
             stored_at, answer = found
             if self._max_age is not None and self._clock() - stored_at > self._max_age:
-                del self._entries[key]
+                self._drop(key)
                 return None
             self._entries.move_to_end(key)
             return answer
@@ -95,15 +102,23 @@ class MemoryCache:
     def put(self, key: str, answer: bytes) -> None:
         """Store an answer under this key."""
         with self._lock:
+            self._drop(key)
+            if len(answer) > self._max_bytes:
+                return
             self._entries[key] = self._clock(), answer
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._max_entries:
-                self._entries.popitem(last=False)
+            self._held += len(answer)
+            while len(self._entries) > self._max_entries or self._held > self._max_bytes:
+                self._drop(next(iter(self._entries)))
 
     def clear(self) -> None:
         """Forget all answers."""
         with self._lock:
             self._entries.clear()
+            self._held = 0
+
+    def _drop(self, key: str) -> None:
+        _, answer = self._entries.pop(key, (0.0, b""))
+        self._held -= len(answer)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 import turnout_io.asyncio
 import turnout_io.sync
@@ -16,7 +19,7 @@ import turnout_io.trio
 from turnout import ChatRequest, ResponseFormat, TurnoutError
 from turnout.chat import ChatResponse
 from turnout.embeddings import EmbeddingResponse
-from turnout.errors import DemandUnmet
+from turnout.errors import DemandUnmet, LocalProtocolError
 from turnout.events import End, Event, Token
 from turnout.prices import Price
 from turnout.providers import create
@@ -43,6 +46,12 @@ class AsyncCache:
 
     async def put(self, key: str, answer: bytes) -> None:
         self.entries[key] = answer
+
+
+class SlowCache(AsyncCache):
+    async def get(self, key: str) -> bytes | None:
+        await trio.sleep(1)
+        return None
 
 
 class BrokenCache:
@@ -379,7 +388,37 @@ def test_a_memory_cache_forgets_the_oldest_and_the_too_old() -> None:
     assert cache.get("c") is None
 
 
-@pytest.mark.parametrize("bounds", [{"max_entries": 0}, {"max_age": 0}, {"max_age": -1}])
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 12)), max_size=40))
+def test_a_memory_cache_holds_no_more_bytes_than_it_may(puts: list[tuple[str, int]]) -> None:
+    cache = MemoryCache(4, max_bytes=10)
+    for key, size in puts:
+        cache.put(key, b"x" * size)
+        held = [answer for one in "abcde" if (answer := cache.get(one)) is not None]
+        assert sum(map(len, held)) <= 10
+        assert len(held) == len(cache) <= 4
+        assert cache.get(key) == (b"x" * size if size <= 10 else None), "the newest is kept, and replaces an older one"
+
+
+def test_a_stream_that_is_closed_while_the_cache_is_asked_starts_no_call() -> None:
+    user = OnTrio(SlowCache(), "Because water does.")
+
+    async def main() -> None:
+        async with user._make_async() as router:
+            stream = router.stream(MODEL, QUESTION)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(enter, stream)
+                await trio.testing.wait_all_tasks_blocked()
+                await stream.aclose()
+
+    async def enter(stream: Any) -> None:
+        with pytest.raises(LocalProtocolError, match="closed before it was entered"):
+            await stream.__aenter__()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert user.sent == 0
+
+
+@pytest.mark.parametrize("bounds", [{"max_entries": 0}, {"max_bytes": 0}, {"max_age": 0}, {"max_age": -1}])
 def test_a_memory_cache_refuses_bounds_that_make_no_sense(bounds: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bounds))):
         MemoryCache(**bounds)

@@ -185,14 +185,14 @@ class AsyncChatStream(AsyncOnlyStream):
 
     async def _enter(self) -> None:
         if self._run is None:
-            if self._closed:
-                raise LocalProtocolError("this stream was closed before it was entered")
             router = self._router
             if router._needs_attention():
                 await router._prepare()
             operation = Stream(self._request)
             entry = cache_entry(router._cache, operation, self._options)
             cached = await entry.get() if entry is not None else None
+            if self._closed:  # perhaps by another task, while this one waited
+                raise LocalProtocolError("this stream was closed before it was entered")
             self._run = router._new_run(router._start(operation, self._options, cached))
             if router._is_async:
                 self._siblings = router._streams_of_loop()
