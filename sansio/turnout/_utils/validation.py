@@ -57,9 +57,7 @@ def string(instance: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise TypeError(f"{where(instance, attribute)} must be a str, not {_kind(value)}")
 
 
-def number(
-    low: float | None = None, high: float | None = None, *, above: float | None = None
-) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def number(low: float | None = None, high: float | None = None, *, above: float | None = None) -> Validator:
     """Return a validator for finite numbers within bounds; `above` is exclusive. None passes if it is the default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -72,7 +70,7 @@ def number(
     return validate
 
 
-def integer(low: int | None = None, high: int | None = None) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def integer(low: int | None = None, high: int | None = None) -> Validator:
     """Return a validator for integers within bounds. None passes if it is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -107,7 +105,7 @@ def _check_range(
         raise ValueError(f"{where(instance, attribute)} must be at most {high}, not {value}")
 
 
-def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def one_of(*words: str) -> Validator:
     """Return a validator that accepts only these words."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -118,7 +116,7 @@ def one_of(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return validate
 
 
-def one_of_or_none(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def one_of_or_none(*words: str) -> Validator:
     """Return a validator that accepts only these words and None."""
     validate_word = one_of(*words)
 
@@ -129,7 +127,7 @@ def one_of_or_none(*words: str) -> Callable[[Any, attrs.Attribute[Any], Any], No
     return validate
 
 
-def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def instance(kind: type) -> Validator:
     """Return a validator for instances of this class. None passes if it is the field's default."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -139,7 +137,7 @@ def instance(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return validate
 
 
-def mapping_to(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def mapping_to(kind: type) -> Validator:
     """Return a validator for mappings from names to instances of this class.
 
     Only the items of a dict are checked: another mapping may compute its items when they are used.
@@ -157,7 +155,7 @@ def mapping_to(kind: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return validate
 
 
-def instances(*kinds: type) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def instances(*kinds: type) -> Validator:
     """Return a validator for tuples in which every item is an instance of one of these classes."""
 
     exact = frozenset(kinds)

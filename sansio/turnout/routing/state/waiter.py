@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, TypeAlias
 
 import attrs
@@ -49,7 +50,7 @@ class Refused:
 
 
 @attrs.define(eq=False)
-class Waiter:
+class Waiter(abc.ABC):
     """The part of a call that the scheduler works on, under the router's lock.
 
     Attributes:
@@ -79,22 +80,22 @@ class Waiter:
     must_wake: bool = attrs.field(default=False, init=False)
 
     @property
+    @abc.abstractmethod
     def streams(self) -> bool:
         """True if the response arrives as a stream."""
-        return True
 
     @property
+    @abc.abstractmethod
     def has_more(self) -> bool:
         """True if there are candidates that were not looked up."""
-        return False
 
+    @abc.abstractmethod
     def amounts_for(self, index: int) -> Amounts:
         """Return how much of each limit the next request to this candidate may take."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def spending_of(self, index: int) -> Spending | None:
         """Return what an attempt on this candidate may spend; None if no budget counts it."""
-        return None
 
     def obstacle(self, index: int, now: float) -> tuple[Blocked, Limiter] | None:
         """Return why an attempt on this candidate may not start now, and where to wait; None if it may start.
@@ -121,6 +122,6 @@ class Waiter:
             spending.reserve(lease, now)
         return lease
 
+    @abc.abstractmethod
     def is_affordable(self, index: int, beside: int) -> bool:
         """True if a second attempt on `index` keeps the call's budget while the one on `beside` runs."""
-        raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ __all__ = ["Operation"]
 
 
 @attrs.define(eq=False)
-class Operation:
+class Operation(abc.ABC):
     """One kind of call. This base class is an operation of one exchange, with a response that arrives whole.
 
     Attributes:
@@ -35,9 +36,9 @@ class Operation:
         return False
 
     @property
+    @abc.abstractmethod
     def candidates(self) -> tuple[ModelConfig, ...]:
         """The models that the request names, first to last."""
-        raise NotImplementedError
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -45,9 +46,9 @@ class Operation:
         return {}
 
     @property
+    @abc.abstractmethod
     def needs(self) -> frozenset[Capability]:
         """The capabilities that a provider must offer for this request."""
-        raise NotImplementedError
 
     def next_tokens(self, candidate: Candidate) -> tuple[int, int]:
         """Estimate the tokens of the next request to this candidate: of its prompt, and of its response."""
@@ -57,13 +58,13 @@ class Operation:
         """Estimate the same for everything that is still missing, if that takes several requests."""
         return self.next_tokens(candidate)
 
+    @abc.abstractmethod
     def start_exchange(self, provider: Provider, model: ModelConfig) -> Exchange[Any]:
         """Return a new exchange for the missing part of the result.
 
         Raises:
             TurnoutError: If this provider cannot take the request.
         """
-        raise NotImplementedError
 
     def split_batch(self, error: TurnoutError, model: ModelConfig) -> bool:
         """Make the next request to this model smaller, if the provider refused the size of the last one.
@@ -78,7 +79,7 @@ class Operation:
         """The part of the response that the next exchange continues, if it arrived in another exchange."""
         return None
 
-    def restart(self) -> None:
+    def restart(self) -> None:  # noqa: B027 - an operation without parts has nothing to forget
         """Forget the parts that arrived: the next exchange is for the whole response."""
 
     def prepare_resume(self, partial: ChatResponse | None) -> bool:
@@ -114,5 +115,5 @@ class Operation:
         object.__setattr__(result, "_trace", trace)
         return result
 
-    def attach_partial(self, error: TurnoutError) -> None:
+    def attach_partial(self, error: TurnoutError) -> None:  # noqa: B027 - see its docstring
         """Put the part that has arrived on the error that ends the call. By default, half a result is useless."""
