@@ -21,4 +21,7 @@ def parse_text(text: str, kind: Any) -> Any:
     text = without_fence(text)
     if is_pydantic(kind):
         return kind.model_validate_json(text)
-    return msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=kind)
+    try:
+        return msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=kind)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None

@@ -48,7 +48,7 @@ class FunctionTool:
             read = msgspec.json.decode(
                 call.arguments.encode("utf-8", "surrogatepass"), type=self.arguments, strict=False, dec_hook=_decode
             )
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(f"the arguments of {call.name!r} do not fit: {error}") from None
         return {name: getattr(read, name) for name in self.arguments.__struct_fields__}
 

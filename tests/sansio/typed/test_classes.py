@@ -111,6 +111,11 @@ def test_a_class_that_holds_itself_has_a_schema() -> None:
     assert answer('{"value": 1, "children": []}').parsed(Tree) == Tree(1, [])
 
 
+def test_an_answer_that_is_nested_too_deeply_is_no_value_of_a_class() -> None:
+    with pytest.raises(ValueError, match="the answer of .* is not a list: its JSON is nested too deeply"):
+        answer("[" * 100_000).parsed(list)
+
+
 def test_other_types_may_be_parsed() -> None:
     assert answer("[1, 2]").parsed(list[int]) == [1, 2]
     assert answer('["a", 2]').parsed(TupleYard) == TupleYard("a", 2.0)
