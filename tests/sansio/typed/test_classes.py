@@ -112,7 +112,7 @@ def test_a_class_that_holds_itself_has_a_schema() -> None:
 
 
 def test_an_answer_that_is_nested_too_deeply_is_no_value_of_a_class() -> None:
-    with pytest.raises(ValueError, match="the answer of .* is not a list: its JSON is nested too deeply"):
+    with pytest.raises(ValueError, match="is not a list: its JSON is nested too deeply"):
         answer("[" * 100_000).parsed(list)
 
 
