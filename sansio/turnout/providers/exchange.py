@@ -95,6 +95,7 @@ class HttpExchange(Generic[ResultT]):
     _failure: TurnoutError | None = attrs.field(default=None, init=False)
     _decoder: ContentDecoder | None = attrs.field(default=None, init=False)
     _error_body: bytes | bytearray = attrs.field(default=b"", init=False)
+    _is_unreadable: bool = attrs.field(default=False, init=False)  # the body of an error, in an unknown encoding
 
     def receive_head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Receive the status and the header fields; once.
@@ -112,8 +113,10 @@ class HttpExchange(Generic[ResultT]):
             if encoding in ENCODINGS:
                 self._decoder = ContentDecoder(encoding)
             elif encoding not in ("", "identity"):
-                self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
-                return
+                if 200 <= status < 300:
+                    self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
+                    return
+                self._is_unreadable = True  # the status of an error decides without its body
         if 200 <= status < 300 and "html" in (self.headers.get("content-type") or "").lower():
             self.state = State.LABELLED
         elif 200 <= status < 300:
@@ -257,7 +260,7 @@ class HttpExchange(Generic[ResultT]):
 
     def _collect_error(self, data: bytes) -> None:
         """Keep the start of an error's body. The status decides, so a body that cannot be decoded breaks nothing."""
-        if 300 <= self.status < 400:
+        if 300 <= self.status < 400 or self._is_unreadable:
             return
         if isinstance(self._error_body, bytes):
             self._error_body = bytearray()

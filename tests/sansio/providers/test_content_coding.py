@@ -101,6 +101,19 @@ def test_the_status_of_an_error_holds_though_its_body_is_broken() -> None:
     assert isinstance(exchange.failure, QuotaExceeded)
 
 
+@pytest.mark.parametrize("coding", ["br", "zstd", "nonsense", "gzip, gzip"])
+def test_the_status_of_an_error_holds_in_an_encoding_that_cannot_be_read(coding: str) -> None:
+    exchange = create("openai", api_key="k").chat(REQUEST)
+    exchange.receive_head(429, [("content-encoding", coding), ("retry-after", "7")])
+    exchange.receive_data(b"\x0b\x02\x80hi\x03")
+    exchange.receive_end()
+    assert isinstance(exchange.failure, RateLimited)
+    assert exchange.failure.retry_after == 7.0
+    good = create("openai", api_key="k").chat(REQUEST)
+    good.receive_head(200, [("content-encoding", coding)])
+    assert isinstance(good.failure, RemoteProtocolError)
+
+
 @pytest.mark.slow
 def test_a_bomb_in_single_bytes_ends_where_the_whole_one_does() -> None:
     packed = bomb(40 * MIB)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import attrs
 
 from turnout.chat import ChatResponse, FinishReason, ModelConfig, RateLimit, Usage
-from turnout.errors import StreamTruncated
+from turnout.errors import RemoteProtocolError, StreamTruncated
 from turnout.events import (
     CommentaryDelta,
     End,
@@ -37,7 +37,10 @@ from turnout.providers.decoding.parts import NO_PART, GrowingPart, Kind, PartBui
 from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id, made_id
 from turnout.providers.demands import unmet_demands
 
-__all__ = ["ABSENT_USAGE", "ResponseAccumulator", "billed_usage"]
+__all__ = ["ABSENT_USAGE", "MAX_ITEMS", "ResponseAccumulator", "billed_usage"]
+
+MAX_ITEMS = 10_000
+"""How many parts and tool calls one answer may have. Each takes some 500 bytes of memory, also without a character."""
 
 ABSENT_USAGE = Usage(source="absent")
 """The usage of a response that reports none."""
@@ -223,9 +226,14 @@ class ResponseAccumulator:
         self.citations += citations
 
     def _open(self, kind: Kind) -> PartBuilder:
+        self._count_item()
         self._part = PartBuilder(kind)
         self._parts.append(self._part)
         return self._part
+
+    def _count_item(self) -> None:
+        if len(self._parts) + len(self._calls.calls) >= MAX_ITEMS:
+            raise RemoteProtocolError(f"{self.model}: the answer has more than {MAX_ITEMS:,} parts and tool calls")
 
     # -- tool calls ---------------------------------------------------------------------------------------------
 
@@ -263,6 +271,7 @@ class ResponseAccumulator:
             name = self.caller_names.get(name, name)
         position = None if starts_call else self._calls.find(id, index, name, arguments)
         if position is None:
+            self._count_item()
             call = CallBuilder(id, name, index, is_custom_tool=is_custom_tool)
             position = self._calls.begin(call)
             announce = True

@@ -149,10 +149,13 @@ class StreamReader:
         self._pending += size
         events: list[Event] = []
         if frames:
-            if self._pending > _LARGE_FRAME or self._received > self._limits.output:
-                self._read_closely(frames, events)
-            else:
-                self._read_frames(frames, events)
+            try:
+                if self._pending > _LARGE_FRAME or self._received > self._limits.output:
+                    self._read_closely(frames, events)
+                else:
+                    self._read_frames(frames, events)
+            except RemoteProtocolError as error:
+                self._stop(error)
             self._pending = size
         if parser.failure is not None and self.failure is None and not self.complete:
             self.failure = parser.failure
@@ -162,7 +165,11 @@ class StreamReader:
         """Read the end of the body."""
         if self.complete or self._stopped:
             return ()
-        events = self._receive_end()
+        events: list[Event] = []
+        try:
+            self._receive_end(events)
+        except RemoteProtocolError as error:
+            self._stop(error)
         return tuple(events) if self._committed else self._with_content(events)
 
     @property
@@ -191,8 +198,7 @@ class StreamReader:
         """The response as far as it was received."""
         return self.accumulator.response()
 
-    def _receive_end(self) -> list[Event]:
-        events: list[Event] = []
+    def _receive_end(self, events: list[Event]) -> None:
         parser = self._parser if self._parser is not None else SseParser()
         can_end = self.can_end
         # A last frame that the framing did not end is read too: a server that dies reports the cause there.
@@ -201,7 +207,7 @@ class StreamReader:
         if stray and self.failure is None and not self.complete and parser.failure is None:
             self._read_stray(stray, events)
         if self.failure is not None or self.complete:
-            return events
+            return
         if parser.failure is not None and not can_end:
             self.failure = parser.failure
         elif self.accumulator.raw_finish_reason is not None or (
@@ -211,7 +217,6 @@ class StreamReader:
         else:
             self.chunks.flush(events)
             self.failure = self.accumulator.truncated(self.provider)
-        return events
 
     def _with_content(self, events: list[Event]) -> tuple[Event, ...]:
         """Return the events with those held back, if content is among them or nothing follows; else hold them back."""
@@ -316,9 +321,12 @@ class StreamReader:
     # -- ends ---------------------------------------------------------------------------------------------------
 
     def _break(self, reason: str) -> None:
+        self._stop(RemoteProtocolError(f"{self.provider}: {reason}"))
+
+    def _stop(self, failure: RemoteProtocolError) -> None:
         self._stopped = True
         if self.failure is None:
-            self.failure = RemoteProtocolError(f"{self.provider}: {reason}")
+            self.failure = failure
 
     def _fail(self, failure: TurnoutError) -> None:
         self.accumulator.failed = True

@@ -24,8 +24,10 @@ import attrs
 from turnout.messages import ToolCall
 from turnout.providers.decoding.json_scanner import JsonObjectScanner
 
-__all__ = ["CallBuilder", "ToolCallFragments", "known_id", "made_id"]
+__all__ = ["MAX_IDS", "CallBuilder", "ToolCallFragments", "known_id", "made_id"]
 
+MAX_IDS = 20_000
+"""How many ids of calls are known at most. A server may change the id of a call with each of its fragments."""
 _NO_IDS = frozenset({"null", "None"})
 
 
@@ -106,7 +108,8 @@ class ToolCallFragments:
 
     def set_id(self, position: int, id: str) -> bool:
         """Note another id of a known call; True if it is the first one, which the call keeps."""
-        self._by_id.setdefault(id, position)
+        if len(self._by_id) < MAX_IDS:
+            self._by_id.setdefault(id, position)
         call = self.calls[position]
         if call.id is not None:
             return False
