@@ -64,7 +64,9 @@ class Headers(Sequence[tuple[str, str]]):
 
     def with_field(self, name: str, value: str) -> Headers:
         """Return these fields and one more behind them. The bytes that this object keeps serve the new one, too."""
-        made = Headers.of_known((*self._fields, (name, value)), {name.lower(): value, **self._lower})
+        first = dict(self._lower)
+        first.setdefault(name.lower(), value)
+        made = Headers.of_known((*self._fields, (name, value)), first)
         made.base = self
         return made
 

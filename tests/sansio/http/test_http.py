@@ -20,6 +20,16 @@ def test_names_are_found_without_regard_to_case_and_repeats_are_kept() -> None:
     assert headers != [("X-Id", "1")]
 
 
+@pytest.mark.parametrize("name", ["X-Id", "x-id", "New"])
+def test_fields_with_one_more_are_those_of_a_new_list(name: str) -> None:
+    before = Headers([("Host", "x.test"), ("X-Id", "1")])
+    after, made = before.with_field(name, "2"), Headers([*before, (name, "2")])
+    assert after == made
+    assert after.names == made.names
+    assert [after.get(one) for one in after.names] == [made.get(one) for one in made.names]
+    assert before.get("new") is None
+
+
 @pytest.mark.parametrize("name", ["Authorization", "x-goog-api-key", "X-API-Key", "api-key", "Cookie"])
 def test_no_repr_shows_a_secret(name: str) -> None:
     request = HttpRequest("POST", "https://x.test/", [(name, "Bearer sk-secret")], b"sk-secret in the body")
