@@ -19,7 +19,7 @@ import attrs
 from turnout._utils.names import did_you_mean
 from turnout.chat import ChatRequest, ModelConfig, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
-from turnout.errors import LocalProtocolError, ProviderNotRegistered
+from turnout.errors import LocalProtocolError, ProviderNotRegistered, RoutingError
 from turnout.providers.protocol import Provider
 from turnout.routing.caching import CachedAnswer
 from turnout.routing.call.candidates import CandidateFinder
@@ -292,15 +292,7 @@ class RouterCore:
             concurrent: True if the driver can run two attempts at once.
             cached: The answer of a cache. The call then ends with it at once.
         """
-        if self.shared is not None and not self.shared.entered:
-            raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
-        if not self._names_checked:
-            self.check_names()
-        if options.api_keys:
-            known = self._registry.provider_names()
-            for name in options.api_keys:
-                if name not in known:
-                    raise ValueError(f"api_keys: no provider named {name!r} is registered{did_you_mean(name, known)}")
+        self._check_start(options)
         with self._lock:
             seed = self.rng.getrandbits(48)
             if wall is not None:
@@ -314,7 +306,8 @@ class RouterCore:
         else:
             expansion = self._expand(operation, options, seed, now)
         policy = self._layers.over_router(options.policy, expansion.route_policy)
-        self.scheduler.call_started(policy.hedge, now)
+        if cached is None:
+            self.scheduler.call_started(policy.hedge, now)
         deadline = _timeout(options, named[0], policy)
         if total_timeout is not None:
             deadline = min(deadline, total_timeout)
@@ -342,17 +335,46 @@ class RouterCore:
         models = expansion.models
         # There may be hundreds of models: they are searched only if a name has the mark of a pattern.
         has_mark = models is not named or "*" in "".join(trace.candidates)
-        pattern = self._registry.pattern_error(models) if has_mark and operation.name != ListModels.name else None
-        if pattern is not None:
-            call.reject(pattern, now)
-            return call
-        all_known = self._registry.knows_all(providers if models is named else set(map(_provider_of, models)))
-        selector.look_up(now, 2 if all_known else len(models))
-        if not (all_known and selector.candidates):
-            refusals = selector.finder.refusals
-            unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
-            call.reject(unknown or no_candidate(refusals), now)
+        if models is not named:
+            providers = set(map(_provider_of, models))
+        refusal: RoutingError | None = None
+        if has_mark and not isinstance(operation, ListModels):
+            refusal = self._registry.pattern_error(models)
+        refusal = refusal or self._look_up_first(selector, providers, len(models), now)
+        if refusal is not None:
+            call.reject(refusal, now)
         return call
+
+    def _check_start(self, options: CallOptions) -> None:
+        """Raise an error if no call can start now, or none with these options."""
+        if self.shared is not None and not self.shared.entered:
+            raise LocalProtocolError("this router shares limits: use it in a `with` block, which connects the store")
+        if not self._names_checked:
+            self.check_names()
+        if options.api_keys:
+            known = self._registry.provider_names()
+            for name in options.api_keys:
+                if name not in known:
+                    raise ValueError(f"api_keys: no provider named {name!r} is registered{did_you_mean(name, known)}")
+
+    def _look_up_first(
+        self, selector: CandidateSelector, providers: set[str], count: int, now: float
+    ) -> RoutingError | None:
+        """Look up the first candidates of a call. Return its error if it has none.
+
+        Args:
+            selector: Of the call.
+            providers: The providers of its models.
+            count: How many models it has.
+            now: Monotonic seconds.
+        """
+        all_known = self._registry.knows_all(providers)
+        selector.look_up(now, 2 if all_known else count)
+        if all_known and selector.candidates:
+            return None
+        refusals = selector.finder.refusals
+        unknown = next((refusal for refusal in refusals if isinstance(refusal, ProviderNotRegistered)), None)
+        return unknown or no_candidate(refusals)
 
     def _expand(self, operation: Operation, options: CallOptions, seed: int, now: float) -> Expansion:
         context = ExpansionContext(

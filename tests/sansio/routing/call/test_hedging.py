@@ -8,6 +8,8 @@ from tests.sansio.routing.line_dialect import LineProvider
 from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.errors import AllAttemptsFailed, ContextLengthExceeded, ProviderError
 from turnout.http import Headers
+from turnout.routing.call.operations import Chat
+from turnout.routing.commands import Finish
 from turnout.routing.policy.settings import Hedge, Policy
 from turnout.routing.replay import replay
 from turnout.simulation import Script
@@ -33,6 +35,22 @@ def test_calls_that_may_hedge_save_up_for_it_whoever_says_that_they_may() -> Non
     hedging = Policy(hedge=Hedge(delay=0.5, budget=0.5))
     by_hedge = [world.run(policy=hedging).result.model.provider == "p1" for _ in range(20)]
     assert 10 <= sum(by_hedge) <= 12  # one in two, and what was saved up before
+
+
+def test_answers_of_a_cache_save_up_for_no_hedge() -> None:
+    slow, quick = Script(head=9.0, body=GOOD.body), Script(head=0.1, body=GOOD.body)
+    hedged = []
+    for cached_calls in (0, 5):
+        world = World([slow], [quick], breaker=None, hedge=Hedge(delay=0.5, budget=0.2), concurrent=True)
+        count = 0
+        for _ in range(20):
+            answer = world.run().result
+            count += answer.model.provider == "p1"
+            for _ in range(cached_calls):
+                call = world.core.start(Chat(world.request()), world.simulation.now, cached=answer)
+                assert isinstance(call.next_command(world.simulation.now), Finish)
+        hedged.append(count)
+    assert hedged[0] == hedged[1] < 10
 
 
 def test_what_may_not_be_repeated_is_not_hedged() -> None:
