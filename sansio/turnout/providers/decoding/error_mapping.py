@@ -74,7 +74,7 @@ def to_error(
         headers = Headers((*headers, *details.headers))
     if (kind := headers.get("x-amzn-errortype")) is not None:
         details = attrs.evolve(details, codes=(aws_error_type(kind), *details.codes))
-    page = page_kind(body, headers)
+    page = _page_kind(body, headers)
     message = f"{page}: {details.text}" if page and details.text else details.text or page
     message = message or f"an error with {f'status {status} and ' if status else ''}no message"
     error_class = classify_error(status, details, provider_codes)
@@ -143,7 +143,7 @@ def error_reader(
     return read
 
 
-def page_kind(body: bytes, headers: Headers) -> str:
+def _page_kind(body: bytes, headers: Headers) -> str:
     """Return a name for an HTML page, with its content type; "" for any other body.
 
     No API sends one: it is of a proxy, of a load balancer, or of a website with a similar address.
