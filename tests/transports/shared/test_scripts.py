@@ -45,13 +45,16 @@ def replay(server: Server, world: World) -> None:
     """Send a real server what the fleet sent to the model."""
     text, key = script("window"), f"turnout:test:{next(KEYS)}"
     with Client(server.port) as client:
-        for exchange in world.exchanges:
-            if exchange is None:
-                client.call("DEL", key)
-                continue
-            now, request, expected = exchange
-            value = client.call("EVAL", text, 1, key, *window_arguments(request), now)
-            assert window_reply(request, value) == expected
+        values = client.call_all(
+            [
+                ("EVAL", text, 1, key, *window_arguments(exchange[1]), exchange[0]) if exchange else ("DEL", key)
+                for exchange in world.exchanges
+            ]
+        )
+        for exchange, value in zip(world.exchanges, values, strict=True):
+            if exchange is not None:
+                _, request, expected = exchange
+                assert window_reply(request, value) == expected
         state = world.store.states.get("limit")
         if state is not None:
             stored = client.call("HGET", key, "c")
@@ -125,13 +128,18 @@ def replay_balances(server: Server, world: BalanceWorld) -> None:
     with Client(server.port) as client, Client(server.port) as subscriber:
         subscriber.call("HELLO", "3")
         subscriber.subscribe(channel)
-        for exchange in world.exchanges:
-            if exchange is None:
-                client.call("DEL", key)
-                continue
-            now, request, expected = exchange
-            value = client.call("EVAL", text, 1, key, *balance_arguments(request, channel), now)
-            assert balance_reply(request, value) == expected
+        values = client.call_all(
+            [
+                ("EVAL", text, 1, key, *balance_arguments(exchange[1], channel), exchange[0])
+                if exchange
+                else ("DEL", key)
+                for exchange in world.exchanges
+            ]
+        )
+        for exchange, value in zip(world.exchanges, values, strict=True):
+            if exchange is not None:
+                _, request, expected = exchange
+                assert balance_reply(request, value) == expected
         messages = [f"{message}|{key}".encode() for message in world.store.messages]
         assert subscriber.messages(len(messages)) == messages
 
