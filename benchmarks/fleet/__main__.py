@@ -2,7 +2,8 @@
 
 Each scenario starts a valkey-server and eight routers in processes of their own. It prints how much of the limit was
 used, whether a window went over it, how long calls waited in addition, and how many requests the store received. The
-exit code is 1 if any window went over its limit.
+exit code is 1 if any window went over its limit. All scenarios take about 18 minutes, and need a quiet machine.
+`python -m benchmarks.fleet.cooldowns` measures how soon a cooldown is known to the others.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from turnout_io.shared.link import Link
 from turnout_io.shared.valkey import Valkey
 from turnout_io.transports.trio import TrioSocketRuntime
 
-__all__ = ["Orders", "main"]
+__all__ = ["Orders", "Port", "main"]
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +63,7 @@ class Orders:
 
 
 @attrs.define(eq=False)
-class _Port:
+class Port:
     """The state as its link sees it; one thread, so no lock."""
 
     state: SharedState
@@ -103,7 +103,7 @@ class _Spender:
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         sharing = Sharing(namespace=orders.namespace, fail=orders.fail)  # type: ignore[arg-type]  # checked by attrs
-        self.port = _Port(SharedState(sharing, orders.name))
+        self.port = Port(SharedState(sharing, orders.name))
         self.lease = self.port.state.window("limit", orders.limit, seconds=orders.window, burst=orders.burst)
         self.link: Link | None = None
         self.waiting: deque[float] = deque()
