@@ -83,10 +83,10 @@ def position_part(call_id: str, origin: str | None) -> Opaque | None:
 
 @attrs.define(eq=False)
 class OpaqueParts:
-    """The opaque parts of one streamed answer that no event has reported.
+    """The opaque parts of one streamed answer that no event has brought: those of a dialect that announces none.
 
-    A part with a type is final as soon as it appears. A part without one, such as the reasoning details of
-    OpenRouter, grows until the end. Parts that mark a position are left out: of a call, or of a text (`message`).
+    They are taken at the end only. While events are written, the answer so far can be ahead of them, because several
+    events arrive at once. Parts that mark a position are left out: of a call, or of a text (`message`).
     """
 
     _written: Counter[bytes] = attrs.field(factory=Counter, init=False)
@@ -95,16 +95,14 @@ class OpaqueParts:
         """Note a part that an event brought."""
         self._written[part.json] += 1
 
-    def take(self, message: Message, *, at_end: bool = False) -> Iterator[Opaque]:
-        """Return the parts that are final now and were not returned before."""
+    def rest(self, message: Message) -> Iterator[Opaque]:
+        """Return the parts of the whole answer that were not noted."""
         seen: Counter[bytes] = Counter()
         for part in message.content:
             if not isinstance(part, Opaque):
                 continue
             seen[part.json] += 1
-            kind = opaque_type(part)
-            if seen[part.json] <= self._written[part.json] or not (kind or at_end):
+            if seen[part.json] <= self._written[part.json]:
                 continue
-            self._written[part.json] += 1
-            if kind != "message" and position_of(part, message.origin) is None:
+            if opaque_type(part) != "message" and position_of(part, message.origin) is None:
                 yield part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import attrs
@@ -228,6 +228,19 @@ def write_stream(dialect: ChatDialect, answer: Answer, *, include_usage: bool = 
     """The body of the stream."""
     writer = dialect.make_writer(inbound_of(include_usage=include_usage), ANSWERER)
     return writer.opening() + b"".join(writer.events((event,), partial) for event, partial in answer.play())
+
+
+def write_in_batches(dialect: ChatDialect, answer: Answer, sizes: Iterable[int]) -> bytes:
+    """The same body, if several events arrive at once: the answer so far is then ahead of all but the last of them."""
+    writer = dialect.make_writer(inbound_of(), ANSWERER)
+    body = writer.opening()
+    steps = list(answer.play())
+    for size in itertools.chain(sizes, itertools.repeat(1)):
+        if not steps:
+            return body
+        now, steps = steps[:size], steps[size:]
+        body += writer.events(tuple(event for event, _ in now), now[-1][1])
+    raise AssertionError
 
 
 def written(dialect: ChatDialect, answer: Answer) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.sansio.serving.answers import Answer, answers, resolve_as, write_stream
+from tests.sansio.serving.answers import Answer, answers, resolve_as, write_in_batches, write_stream
 from tests.sansio.serving.test_answers_read_back import CHAT, MESSAGES, RESPONSES, Pair
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.messages import Message, Opaque, Role, Thinking
@@ -135,3 +135,14 @@ def test_opaque_parts_come_back(pair: Pair, origin: str, data: st.DataObject, st
         assert found == sent
     if found:
         assert back.origin == origin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", [CHAT, MESSAGES, RESPONSES], ids=["chat", "messages", "responses"])
+@given(st.data(), st.lists(st.integers(1, 9), max_size=6))
+def test_events_that_arrive_together_are_written_as_one_by_one(
+    pair: Pair, data: st.DataObject, sizes: list[int]
+) -> None:
+    origin = data.draw(st.sampled_from(sorted(OPAQUE)))
+    answer = data.draw(answers(origin=origin, opaque=OPAQUE[origin], reasoning_signed=True))
+    assert write_in_batches(pair.dialect, answer, sizes) == write_stream(pair.dialect, answer)

@@ -55,7 +55,7 @@ def _event(name: str, fields: dict[str, Any]) -> bytes:
 class MessagesStreamWriter:
     """Writes the events of one answer (`turnout.serving.inbound.StreamWriter`).
 
-    Some opaque parts have no event. They are taken from the answer so far when the next block begins, and at the end.
+    An opaque part that no event has brought is taken from the answer at the end.
     """
 
     _inbound: InboundChat
@@ -105,7 +105,7 @@ class MessagesStreamWriter:
                 return self._delta(delta)
             case BlockOpened(kind, call):
                 message = partial().message
-                written = self._opaque(message) + self._start(_opened(kind, call, message))
+                written = self._start(_opened(kind, call, message))
                 self._prepare(_DELTA_FIELDS[kind])
                 return written
             case BlockClosed(kind, _, signature):
@@ -146,9 +146,9 @@ class MessagesStreamWriter:
         self._prepare(b'"type":"signature_delta","signature":')
         return self._delta(packed)
 
-    def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
-        """Write the opaque parts that have arrived since the last block."""
-        parts = self._opaque_parts.take(message, at_end=at_end)
+    def _opaque(self, message: Message) -> bytes:
+        """Write the opaque parts that no event has brought."""
+        parts = self._opaque_parts.rest(message)
         blocks = (opaque_block(part, message.origin) for part in parts)
         return b"".join(self._whole(block) for block in blocks if block is not None)
 
@@ -157,7 +157,7 @@ class MessagesStreamWriter:
     def _end(self, end: End, response: ChatResponse) -> bytes:
         if end.finish_reason is FinishReason.ERROR:
             return self.error(FAILED_ANSWER, "")
-        written = self._opaque(response.message, at_end=True)
+        written = self._opaque(response.message)
         delta = {"stop_reason": stop_reason(end.finish_reason, end.raw_finish_reason), "stop_sequence": None}
         written += _event("message_delta", {"delta": delta, "usage": messages_usage(end.usage)})
         return written + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'

@@ -42,7 +42,7 @@ _PHASES: Final = {BlockKind.COMMENTARY: "commentary"}
 class ResponsesStreamWriter:
     """Writes the events of one answer (`turnout.serving.inbound.StreamWriter`).
 
-    Some opaque parts have no event. They are taken from the answer so far when the next item begins, and at the end.
+    An opaque part that no event has brought is taken from the answer at the end.
     """
 
     _inbound: InboundChat
@@ -101,8 +101,7 @@ class ResponsesStreamWriter:
             case BlockDelta(delta):
                 return self._delta(delta)
             case BlockOpened(kind, call):
-                message = partial().message
-                return self._opaque(message) + self._open(kind, call, message)
+                return self._open(kind, call, partial().message)
             case BlockClosed():
                 return self._close(step, partial().message)
             case WholePart(part):
@@ -217,10 +216,10 @@ class ResponsesStreamWriter:
                 assert_never(part)
         return self._added(item) + self._done(item) if item is not None else b""
 
-    def _opaque(self, message: Message, *, at_end: bool = False) -> bytes:
-        """Write the opaque parts that have arrived since the last item."""
+    def _opaque(self, message: Message) -> bytes:
+        """Write the opaque parts that no event has brought."""
         written = b""
-        for part in self._opaque_parts.take(message, at_end=at_end):
+        for part in self._opaque_parts.rest(message):
             item = opaque_item(part, message.origin, self._ids)
             if item is not None:
                 written += self._added(item) + self._done(item)
@@ -229,7 +228,7 @@ class ResponsesStreamWriter:
     # -- the end ------------------------------------------------------------------------------------------------
 
     def _end(self, end: End, response: ChatResponse) -> bytes:
-        written = self._opaque(response.message, at_end=True)
+        written = self._opaque(response.message)
         final = attrs.evolve(
             response, finish_reason=end.finish_reason, raw_finish_reason=end.raw_finish_reason, usage=end.usage
         )
