@@ -107,8 +107,8 @@ def _read_rule(value: object, where: str) -> object:
     return {key: _RULE[key](item, f"{where}.{key}") for key, item in given.items() if item is not None}
 
 
-def _read_models(value: object, where: str) -> object:
-    """Return the names of one model or several."""
+def _read_names(value: object, where: str) -> object:
+    """Return one name or several, of models or of what a budget counts."""
     listed = value if isinstance(value, list) else [value]
     return [text_of(item, f"{where}[{position}]") for position, item in enumerate(listed)]
 
@@ -165,7 +165,7 @@ _BUDGET: dict[str, Reader] = {
     "amount": number_of,
     "per": text_of,
     "by": text_of,
-    "only": _read_models,
+    "only": _read_names,
     "zone": _read_zone,
 }
 _HEDGE: dict[str, Reader] = {"delay": duration_seconds, "quantile": number_of, "budget": number_of}
@@ -179,7 +179,7 @@ _POLICY: dict[str, Reader] = {
     "short_wait": duration_seconds,
     "attempt_timeout": duration_seconds,
     "rules": _by_name(_read_rule),
-    "fallbacks": _by_name(_read_models),
+    "fallbacks": _by_name(_read_names),
     "retry_mode": text_of,
     "on_interrupt": text_of,
     "when_all_in_cooldown": text_of,

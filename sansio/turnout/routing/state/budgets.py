@@ -31,6 +31,9 @@ MICRO: Final = 1_000_000
 KEPT_AFTER_PERIOD: Final = 7 * 86_400.0
 """Seconds for which the store keeps the totals of a period that has ended."""
 
+HOURS_KEPT_AFTER: Final = 6 * 3600.0
+"""The same of an hour in this process: a week has 168 of them, for each user."""
+
 EVICT_ABOVE: Final = 1000
 """How many accounts are remembered before those that hold nothing are evicted: users may be without end."""
 
@@ -121,8 +124,9 @@ class BudgetAccount:
 
     def _forget_before(self, wall: float) -> None:
         """Forget periods that ended long ago: a clock that steps back for less finds what was spent."""
+        kept = HOURS_KEPT_AFTER if self.budget.per == "hour" else KEPT_AFTER_PERIOD
         for name, (period, lease) in tuple(self._leases.items()):
-            if period.end + KEPT_AFTER_PERIOD < wall and not lease.used:
+            if period.end + kept < wall and not lease.used:
                 del self._leases[name]
                 if self.shared is not None:
                     self.shared.state.drop_idle(self.name, name)

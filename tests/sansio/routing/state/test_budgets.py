@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.routing import Budget, Policy
+from turnout.routing.policy.budgets import BudgetPeriod
 from turnout.routing.policy.names import check_names
 from turnout.routing.state.budgets import MICRO, BudgetAccount, BudgetReservation, Budgets
 from turnout.shared.leases.balance import BalanceLease
@@ -147,3 +148,13 @@ def test_only_a_router_has_budgets() -> None:
 def test_a_policy_with_budgets_pickles() -> None:
     policy = Policy(budgets=[Budget(1, per="day", by="user", zone=ZoneInfo("Europe/Berlin"))])
     assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+@pytest.mark.parametrize("per", ["hour", "day"])
+def test_an_account_holds_few_periods_and_finds_the_newest_again(per: BudgetPeriod) -> None:
+    """A clock may step back a little. Without a bound, an hour's budget of each user would hold a week of hours."""
+    account, length = BudgetAccount("b", Budget(10, per=per)), 3600.0 if per == "hour" else 86_400.0
+    for number in range(200):
+        account.spend(1.0, number * length)
+    assert len(account._leases) < 10
+    assert account.status(195 * length).spent == 1.0
