@@ -62,7 +62,9 @@ class CostTracker:
         if usage.cost is not None and usage.source == "reported":
             self._charge(attempt, usage.cost)
         elif price is not None and self._is_limited(attempt):
-            self._charge(attempt, price.at_most(*self.operation.next_tokens(attempt.candidate)))
+            # An estimate may be too low, because reasoning may be hidden. So the largest response counts.
+            prompt, completion = self.operation.next_tokens(attempt.candidate)
+            self._charge(attempt, price.at_most(prompt, max(completion, usage.completion_tokens or 0)))
         return usage
 
     def failed(
@@ -124,7 +126,9 @@ class CostTracker:
         if not prompt and not completion:
             return None
         if isinstance(result, ChatResponse):
-            completion = _tokens_of(result)
+            received = _tokens_of(result)
+            # The text is not counted exactly, but no response is larger than `max_tokens`.
+            completion = min(received, completion) if candidate.model.max_tokens is not None else received
         elif attempt.streams or result is not None or broke_unanswered:
             completion = 0
         else:

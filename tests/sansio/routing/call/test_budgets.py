@@ -307,7 +307,10 @@ def test_no_more_is_spent_or_reserved_than_the_amount(
     world.simulation.run()
     check()
     now = world.simulation.now
-    assert all(status.reserved == 0.0 for status in world.core.budgets(now, now)), "everything was settled"
+    statuses = world.core.budgets(now, now)
+    assert all(status.reserved == 0.0 for status in statuses), "everything was settled"
+    traced = sum(outcome.call.trace.cost or 0.0 for outcome in world.simulation.outcomes)
+    assert traced <= sum(status.spent for status in statuses if status.budget.per == "month") + 1e-6
     assert not world.core.scheduler.waiting
     for outcome in world.simulation.outcomes:
         assert replay(outcome.call.trace.to_dict()) == ()

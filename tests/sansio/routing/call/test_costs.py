@@ -15,6 +15,7 @@ from turnout.errors import BudgetExceeded, DeadlineExceeded, Disconnected, Strea
 from turnout.events import End
 from turnout.prices import Price
 from turnout.providers.protocol import ModelProfile
+from turnout.routing import Budget
 from turnout.routing.call.operations import Chat, Embed, ListModels, Stream
 from turnout.routing.policy.settings import Hedge, Limit
 from turnout.simulation import Outcome, Script
@@ -230,3 +231,14 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing() -> None:
     world = World([stale, GOOD], prices=DEAR, max_cost=1500.0)
     assert world.run(Chat(ChatRequest(ModelConfig("p0", "m", max_tokens=1000), "x"))).error is None
     assert world.who == ["p0", "p0"]
+
+
+@pytest.mark.parametrize(("max_tokens", "tokens"), [(None, 2500), (100, 100), (4000, 4000)])
+def test_a_response_without_a_usage_costs_the_largest_that_it_may_be(max_tokens: int | None, tokens: int) -> None:
+    long = Script(body=((0.0, lines("t" + "x" * 10_000, "f")),))
+    world = World([long], prices=DEAR, budgets=[Budget(10_000, per="day")])
+    request = ChatRequest(ModelConfig("p0", "m", max_tokens=max_tokens), "x")
+    outcome = world.run(Chat(request))
+    [budget] = world.core.budgets(world.simulation.now, world.simulation.now)
+    assert budget.spent == tokens
+    assert outcome.call.trace.cost == min(tokens, 2500)
