@@ -34,6 +34,7 @@ class TraceRecorder:
         self._lock = process_lock()
         self._writers: set[int] = set()  # the threads that are in `__call__`
         self._lines: deque[bytes] = deque()
+        self._is_torn = False  # the last line may have no end
 
     def __call__(self, trace: Trace) -> None:
         """Write one line. Raises OSError, and ValueError after `close`."""
@@ -52,9 +53,13 @@ class TraceRecorder:
             self._writers.discard(thread)
 
     def _write(self, line: bytes) -> None:
+        if self._is_torn:
+            line = b"\n" + line  # otherwise two calls would be lost, and not one
+        self._is_torn = True
         written = self._file.write(line)
         while written < len(line):  # the disk is nearly full, or a signal arrived
             written += self._file.write(line[written:])
+        self._is_torn = False
 
     def close(self) -> None:
         self._file.close()

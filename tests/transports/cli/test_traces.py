@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
 import logging
 import subprocess
@@ -101,6 +103,30 @@ def test_a_listener_that_fails_costs_nobody_an_answer(sandbox: Sandbox, caplog: 
     assert (record.name, record.levelno) == ("turnout", logging.ERROR)
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], OSError)
+
+
+def test_a_disk_that_is_full_for_a_moment_costs_one_line(tmp_path: Path) -> None:
+    class Full(io.FileIO):
+        """A file on a full disk: half a line fits."""
+
+        def write(self, data: Any) -> int:
+            if sum(map(len, writes)) > 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            writes.append(bytes(data[: len(data) // 2]))
+            return super().write(writes[-1])
+
+    path, writes = tmp_path / "calls.jsonl", list[bytes]()
+    with TraceRecorder(path) as recorder:
+        whole, recorder._file = recorder._file, Full(path, "ab")
+        with pytest.raises(OSError, match="No space left"):
+            recorder(Trace("chat", ("a/lost",)))
+        recorder._file.close()
+        recorder._file = whole
+        for name in ("a/x", "a/y"):
+            recorder(Trace("chat", (name,)))
+    torn, *lines = path.read_bytes().splitlines()
+    assert torn == writes[0]
+    assert [json.loads(line)["candidates"] for line in lines] == [["a/x"], ["a/y"]]
 
 
 def test_threads_write_whole_lines_into_one_file(sandbox: Sandbox, tmp_path: Path) -> None:
