@@ -177,11 +177,11 @@ def test_refusals_without_a_wait_double_the_cooldown_up_to_a_minute() -> None:
     assert breaker.cool_until - now == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize(("count", "state"), [(0, "closed"), (1, "closed")])
-def test_another_process_closes_the_breaker_unless_it_opened_more_often_here(count: int, state: str) -> None:
+@pytest.mark.parametrize("count", [0, 1])
+def test_another_process_closes_the_breaker_unless_it_opened_again_here(count: int) -> None:
     breaker = fail(Breaker(POLICY), 0.0, 3)
     breaker.closed_elsewhere(count)
-    assert breaker.state(0.0) == state
+    assert breaker.state(0.0) == "closed"
     again = fail(fail(Breaker(POLICY), 0.0, 3), 6.0)
     again.closed_elsewhere(count)
     assert again.state(6.0) == "open"

@@ -28,6 +28,7 @@ GEMINI = ModelConfig("gemini", "gemini-2.5-flash")
 REQUEST = ChatRequest(OPENAI, [Message.user("Say a few things about trains.")], fallbacks=[GEMINI])
 # Head, content and tokens are sent one after the other, so that the call waits for each.
 WELL = Fault(delay=0.002, first_token_delay=0.002, token_interval=0.002)
+HEDGED = Policy(hedge=Hedge(delay=0.001, budget=1.0), max_concurrency=2, breaker=None)
 MOST = 400  # steps; no case has as many
 RUNTIMES = pytest.mark.parametrize("runtime", ["trio", "asyncio"])
 MOMENTS = pytest.mark.parametrize("moment", list(Moment))
@@ -123,12 +124,8 @@ CASES = [
         "restart", stream, (Fault(abort="close", after_tokens=2),), policy=Policy(on_interrupt="restart", breaker=None)
     ),
     Case("queue", queue),
-    Case(
-        "hedge",
-        collect,
-        (Fault(delay=0.01),),
-        policy=Policy(hedge=Hedge(delay=0.001, budget=1.0), max_concurrency=2, breaker=None),
-    ),
+    Case("hedge", collect, (Fault(delay=0.01),), policy=HEDGED),
+    Case("hedge, again", collect, (Fault(delay=0.01),), warm=True, policy=HEDGED),
 ]
 
 
