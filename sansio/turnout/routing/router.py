@@ -263,6 +263,14 @@ class RouterCore:
         """
         return tuple(self._registry.models_named(model))
 
+    def provider_of(self, model: ModelConfig) -> Provider:
+        """Return the provider of a model.
+
+        Raises:
+            ProviderNotRegistered: If this router does not have it.
+        """
+        return self._registry.find(model).provider
+
     def model_without(self, models: Iterable[ModelConfig], scopes: frozenset[str]) -> ModelConfig | None:
         """Return the first model of these names whose provider receives no fields of these scopes; None if all do."""
         return self._registry.model_without(models, scopes)

@@ -15,6 +15,7 @@ from turnout.batch.provider_batch import ProviderBatchError
 from turnout.batch.rows import BatchInputError
 from turnout.chat import ModelConfig
 from turnout.errors import Disconnected
+from turnout.http import HttpRequest, TransportTimeouts
 from turnout_io.batch import BatchFiles
 from turnout_io.batch.provider import ProviderRun
 from turnout_io.sync import Router
@@ -34,9 +35,11 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "out.jsonl"
 
 
-def answer(api: BatchApi, source: Path, target: Path, *, cancel: bool = False, **options: Any) -> BatchSummary:
+def answer(
+    api: BatchApi, source: Path, target: Path, *, cancel: bool = False, key: str = "k", **options: Any
+) -> BatchSummary:
     """Run once, without waiting between two looks."""
-    environ = {f"{name}_API_KEY": "k" for name in ("OPENAI", "GROQ", "TOGETHER", "ZAI")}
+    environ = {f"{name}_API_KEY": key for name in ("OPENAI", "GROQ", "TOGETHER", "ZAI")}
     given = {name: options.pop(name) for name in ("limit", "changed", "retry_failed") if name in options}
     with (
         Router.from_env(environ=environ, dotenv=None, transport=api) as router,
@@ -195,9 +198,26 @@ def test_streams_are_not_sent(tmp_path: Path, target: Path) -> None:
 
 def test_a_part_that_was_never_recorded_is_removed(source: Path, target: Path) -> None:
     orphan = target.with_name("out.jsonl.part-0123456789abcdef")
-    orphan.write_text("torn")
+    mine = target.with_name("out.jsonl.part-aa")  # as `split` names the parts of a file
+    for path in (orphan, mine):
+        path.write_text("torn")
     answer(BatchApi(), source, target)
     assert not orphan.exists()
+    assert mine.exists()
+
+
+def test_a_refusal_that_repeats_the_key_does_not_show_it(source: Path, target: Path) -> None:
+    class Echo(BatchApi):
+        def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+            echo = {"error": {"message": f"{'x' * 480} wrong: {request.headers.get('authorization')} \x1b[2J"}}
+            refused = super().open(request, timeouts)
+            refused.body = json.dumps(echo).encode()
+            return refused
+
+    with pytest.raises(ProviderBatchError, match=r"refused POST /files: x+ wrong: \*\*\*") as caught:
+        answer(Echo(), source, target, key="sk-very-secret-key")
+    assert "sk-very" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
 
 
 def test_parts_are_bounded(source: Path, target: Path) -> None:

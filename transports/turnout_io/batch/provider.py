@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import secrets
 import time
 from collections import defaultdict
@@ -40,6 +41,7 @@ from turnout.batch.rows import BatchInputError, BatchRow, Endpoint
 from turnout.chat import ModelConfig
 from turnout.errors import TransportError
 from turnout.http import Headers, HttpRequest, TransportTimeouts
+from turnout.redaction import Redactor, escape_controls, secrets_of_header
 from turnout_io.batch.files import BatchFiles
 from turnout_io.drivers._sync.router import SyncRouter
 from turnout_io.drivers.signing import sign_request
@@ -199,8 +201,9 @@ class ProviderRun:
     def _remove_unrecorded(self, parts: Iterable[str]) -> None:
         """Remove the files of parts that a killed process did not record. Nothing was sent of them."""
         known = {self._path_of(name).name for name in parts}
+        ours = re.compile(re.escape(f"{self.output.name}.part-") + "[0-9a-f]{16}")
         for path in self.output.parent.iterdir():
-            if path.name.startswith(f"{self.output.name}.part-") and path.name not in known:
+            if ours.fullmatch(path.name) and path.name not in known:
                 path.unlink()
 
     def _rows_of(self, name: str) -> list[PartRow]:
@@ -345,7 +348,7 @@ class ProviderRun:
         raise AssertionError("the loop has no end")
 
     def _call_once(self, name: str, request: ApiRequest, upload: ProviderBatch | None) -> bytes:
-        provider = self.router._core._registry.find(ModelConfig(name, "batch")).provider
+        provider = self.router._core.provider_of(ModelConfig(name, "batch"))
         template = provider.models().request
         fields = [field for field in template.headers if field[0].lower() != "content-type"]
         body = b""
@@ -357,14 +360,14 @@ class ProviderRun:
             body = json.dumps(request.body).encode()
             fields.append(("Content-Type", "application/json"))
         url = template.url.removesuffix("/models") + request.path
-        http = HttpRequest(request.method, url, Headers(fields), body, auth=template.auth)
-        response = self.router._get_transport().open(sign_request(http), _TIMEOUTS)
+        http = sign_request(HttpRequest(request.method, url, Headers(fields), body, auth=template.auth))
+        response = self.router._get_transport().open(http, _TIMEOUTS)
         try:
             content = b"".join(iter(lambda: response.read(_READ_TIMEOUT), b""))
         finally:
             response.close()
         if response.status >= 400:
-            message = _message(content) or f"status {response.status}"
+            message = _message(content, http) or f"status {response.status}"
             raise _RequestRefused(
                 f"{name} refused {request.method} {request.path}: {message}",
                 passes=response.status >= 500 or response.status == 429,
@@ -387,9 +390,12 @@ def _multipart(service: BatchService, lines: bytes) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", head.encode() + lines + f"\r\n--{boundary}--\r\n".encode()
 
 
-def _message(content: bytes) -> str:
+def _message(content: bytes, sent: HttpRequest) -> str:
+    """Return the message of an error, without the credentials of the request that it may repeat."""
     try:
         error = json.loads(content).get("error")
     except (ValueError, AttributeError):
         return ""
-    return str(error.get("message", ""))[:500] if isinstance(error, dict) else str(error or "")[:500]
+    text = str(error.get("message", "") if isinstance(error, dict) else error or "")
+    redact = Redactor(secret for field in sent.headers for secret in secrets_of_header(*field))
+    return escape_controls(redact(text)[:500])
