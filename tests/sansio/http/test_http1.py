@@ -180,9 +180,21 @@ def test_interim_answers_are_passed_over() -> None:
     assert exchange.status is None
     assert exchange.receive_data(OK) == b"hello"
     assert exchange.headers.get("link") is None
-    many = start()
-    many.receive_data(b"HTTP/1.1 100 Continue\r\n\r\n" * (MAX_INTERIM + 1))
-    assert isinstance(many.failure, RemoteProtocolError)
+    assert exchange.failure is None
+
+
+@pytest.mark.parametrize("step", [1, 25, 10_000])
+def test_as_many_interim_answers_as_the_limit_are_passed_over(step: int) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\n" * MAX_INTERIM
+    for more, fits in ((b"", True), (b"HTTP/1.1 103 Early Hints\r\n\r\n", False)):
+        exchange, wire = start(), early + more + OK
+        body = b"".join(
+            exchange.receive_data(wire[at : at + step])
+            for at in range(0, len(wire), step)
+            if not exchange.ended and exchange.failure is None
+        )
+        assert (body == b"hello", exchange.failure is None) == (fits, fits)
+        assert fits or "too many interim responses" in str(exchange.failure)
 
 
 def test_an_answer_before_the_request_is_through_is_read_and_forbids_reuse() -> None:
