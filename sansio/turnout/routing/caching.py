@@ -2,7 +2,7 @@
 
 Two requests have the same key if their models, settings, fallbacks and input are the same: messages, tools and formats
 of a chat; the texts and their order, dimensions, purpose and family of embeddings. The caller's labels, the timeouts
-and the keys of accounts are not part of it.
+and the keys of accounts are not part of it. A route or an alias counts by its name, whatever models it has.
 """
 
 from __future__ import annotations
