@@ -57,6 +57,7 @@ class SharedStatus:
         state: "in reach", "out of reach", or "not connected" before the first connection.
         reason: Why it is out of reach.
         since: Seconds for which that has been so.
+        fail: The rule that holds while it is out of reach; see `Sharing`.
         resyncs: How often the store had lost its state, and rebuilt it from the reports of the processes.
         shares: By limit, the amount that this process spent within the window, and the amount that it may spend while
             the store is out of reach; None while it is in reach.
@@ -65,6 +66,7 @@ class SharedStatus:
     state: Literal["in reach", "out of reach", "not connected"]
     reason: str
     since: float
+    fail: FailMode
     resyncs: int
     shares: dict[str, tuple[int, int | None]]
 
@@ -176,6 +178,7 @@ class SharedState:
             state="in reach" if self._connected else "out of reach" if known else "not connected",
             reason=self._reason,
             since=now - self._changed_at if known else 0.0,
+            fail=self.sharing.fail,
             resyncs=sum(lease.resyncs for lease in self._windows.values()),
             shares={lease.name: (lease.spent(now), lease.share(now)) for lease in self._windows.values()},
         )

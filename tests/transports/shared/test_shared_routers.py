@@ -377,3 +377,29 @@ def test_a_store_may_be_named_in_the_file(sandbox: Sandbox, server: Server, tmp_
         assert status.state == "in reach"
     with SyncRouter.from_config(path, environ=sandbox.environ(), dotenv=None) as router:
         assert router.shared_status() is None
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fail", ["closed", "local-share"])
+def test_the_trace_names_the_store_that_is_out_of_reach(fail: Any, sandbox: Sandbox, valkey_binary: str) -> None:
+    limits = {"openai": Limit(requests_per_minute=6)}
+    with running(valkey_binary) as store, blocking(sandbox, Valkey(store.url, fail=fail), limits=limits) as router:
+        router.chat(REQUEST, timeout=20)
+        store.kill()
+        deadline = time.monotonic() + 20
+        while (status := router.shared_status()) is None or status.state == "in reach":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert (status.state, status.fail) == ("out of reach", fail)
+        caught: TurnoutError | None = None
+        for _ in range(10):
+            try:
+                router.chat(REQUEST, timeout=6)
+            except TurnoutError as error:
+                caught = error
+                break
+    assert caught is not None
+    sent = len(sandbox.requests_to("openai"))
+    assert sent <= 6
+    explained = caught.trace.explain()
+    assert f"the shared store is out of reach (fail: {fail})" in explained, explained

@@ -291,8 +291,10 @@ class WindowLease:
     def note(self, now: float) -> str:
         """Return the text that a trace adds to "the limit is used up"; "" for none."""
         if not self.connected:
-            share = self.share(now)
-            return f"the shared store is out of reach: this process has spent {self.spent(now)} of its own {share}"
+            where = f"the shared store is out of reach (fail: {self.fail})"
+            if self.fail == "closed":
+                return f"{where}: calls wait for it"
+            return f"{where}: this process has spent {self.spent(now)} of its own {self.share(now)}"
         others = f"of {self.processes} processes " if (self.processes or 1) > 1 else ""
         return f"shared: the part {others}is used up here, and more is asked for"
 
