@@ -156,7 +156,7 @@ def run(
     if max_cost is not None:
         plan.worst_cost = worker.worst_cost
     if isinstance(router, SyncRouter):
-        return _run_threads(router, worker, concurrency, control or Control())
+        return _ThreadRun(router, worker, concurrency, control or Control()).whole()
     return _run_tasks(router, worker, concurrency, control or Control())
 
 
@@ -259,72 +259,83 @@ class _TaskRun:
 # -- threads ------------------------------------------------------------------------------------------------------
 
 
-def _run_threads(router: SyncRouter, worker: Worker, concurrency: int, control: Control) -> BatchSummary:
-    plan = worker.plan
-    control.plan = plan
-    changed = threading.Condition()
-    failures: list[BaseException] = []
-    started = time.monotonic()
+@attrs.define(eq=False)
+class _ThreadRun:
+    """A run on a blocking router."""
 
-    def answer(row: BatchRow) -> None:
-        with changed:
+    router: SyncRouter
+    worker: Worker
+    concurrency: int
+    control: Control
+    failures: list[BaseException] = attrs.field(factory=list, init=False)
+    # The lock of the plan, the sink and the worker's random numbers, notified after each change of the plan.
+    changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
+
+    def whole(self) -> BatchSummary:
+        plan, control = self.worker.plan, self.control
+        control.plan = plan
+        started = time.monotonic()
+        threads = [
+            threading.Thread(target=self.work, name=f"turnout-batch-{number}", daemon=True)
+            for number in range(self.concurrency)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            # A blocking call cannot be cut off: its thread ends with it, or with the process.
+            while any(thread.is_alive() for thread in threads) and not control.over and not self.failures:
+                with self.changed:
+                    if control.stopped or plan.stopped:
+                        plan.stop()
+                        control.note_end(plan)
+                        self.changed.notify_all()
+                    self.changed.wait(LOOK_EVERY)
+        except BaseException:  # KeyboardInterrupt, or no thread can be started
+            control.cut()
+            raise
+        failure = next(iter(self.failures), plan.error)
+        if failure is not None:
+            raise failure
+        return _summary(plan, started, time.monotonic())
+
+    def work(self) -> None:
+        try:
+            while not self.failures and not self.control.over:
+                with self.changed:
+                    step = self.worker.plan.next(time.monotonic())
+                    if isinstance(step, Wait):
+                        self.changed.wait(min(LOOK_EVERY, max(0.0, step.until - time.monotonic())))
+                        continue
+                if isinstance(step, Stop):
+                    return
+                self.answer(step.row)
+        except BaseException as error:
+            self.failures.append(error)
+        finally:
+            with self.changed:
+                self.changed.notify_all()
+
+    def answer(self, row: BatchRow) -> None:
+        worker = self.worker
+        with self.changed:
             call = worker.prepare(row, time.monotonic())
         if call is None:
             return
         response: Any = None
         failure: TurnoutError | None = None
         try:
-            response = router._run(call.operation, worker.options)
+            response = self.router._run(call.operation, worker.options)
         except TurnoutError as error:
             failure = error
         except BaseException:
-            with changed:
-                plan.abandoned(row)
+            with self.changed:
+                worker.plan.abandoned(row)
             raise
-        with changed:
-            if control.over:
-                plan.abandoned(row)  # the sink may be closed
+        with self.changed:
+            if self.control.over:
+                worker.plan.abandoned(row)  # the sink may be closed
             elif failure is not None:
                 worker.failed(call, failure, time.monotonic())
             else:
                 worker.succeeded(call, response, time.monotonic())
-            changed.notify_all()
-
-    def work() -> None:
-        try:
-            while not failures and not control.over:
-                with changed:
-                    step = plan.next(time.monotonic())
-                    if isinstance(step, Wait):
-                        changed.wait(min(LOOK_EVERY, max(0.0, step.until - time.monotonic())))
-                        continue
-                if isinstance(step, Stop):
-                    return
-                answer(step.row)
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            with changed:
-                changed.notify_all()
-
-    threads = [threading.Thread(target=work, name=f"turnout-batch-{n}", daemon=True) for n in range(concurrency)]
-    try:
-        for thread in threads:
-            thread.start()
-        # A blocking call cannot be cut off: its thread ends with it, or with the process.
-        while any(thread.is_alive() for thread in threads) and not control.over and not failures:
-            if control.stopped or plan.stopped:
-                with changed:
-                    plan.stop()
-                    control.note_end(plan)
-                    changed.notify_all()
-            with changed:
-                changed.wait(LOOK_EVERY)
-    except BaseException:  # KeyboardInterrupt, or no thread can be started
-        control.cut()
-        raise
-    if failures:
-        raise failures[0]
-    if plan.error is not None:
-        raise plan.error
-    return _summary(plan, started, time.monotonic())
+            self.changed.notify_all()
