@@ -65,8 +65,10 @@ class TurnoutError(Exception):
         partial: The partial response with its usage, if a call fails after it received content: the one that the
             caller has, or else the longest of all attempts.
         vectors: The vectors that arrived before an embedding call failed.
+        candidate: The `provider/model` whose attempt failed; "" if the error is not of one attempt of a call.
     """
 
+    candidate: str = ""
     _trace: Trace | None = None
     partial: ChatResponse | None = None
     vectors: Vectors | None = None
@@ -77,6 +79,16 @@ class TurnoutError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return self._named(self.message)
+
+    def _named(self, text: str) -> str:
+        """Return a text that begins with the model, if that is known."""
+        if not self.candidate or text.startswith(self.candidate):
+            return text
+        provider = self.candidate.partition("/")[0]
+        return f"{self.candidate}: {text.removeprefix(f'{provider}: ')}"
 
     if not TYPE_CHECKING:
         status_code = Elsewhere("of an error with a response it is error.status; others have none")
@@ -208,8 +220,8 @@ class ProviderError(TurnoutError):
 
     def __str__(self) -> str:
         told = [str(part) for part in (self.status, self.code) if part]
-        where = f"{self.provider}: " if self.provider else ""
-        return f"{where}{self.message}" + (f" ({', '.join(told)})" if told else "")
+        where = f"{self.provider}: " if self.provider and not self.candidate else ""
+        return self._named(f"{where}{self.message}" + (f" ({', '.join(told)})" if told else ""))
 
 
 class AuthenticationFailed(ProviderError):

@@ -135,7 +135,8 @@ def as_interrupted(error: TurnoutError, partial: ChatResponse | None, candidate:
     if isinstance(error, StreamInterrupted):
         error.partial = partial if partial is not None else error.partial
         return error
-    failed = StreamFailed(f"{candidate}: the stream broke after its first content: {error}", partial=partial)
+    reason = str(error).removeprefix(f"{candidate}: ")
+    failed = StreamFailed(f"{candidate}: the stream broke after its first content: {reason}", partial=partial)
     failed.__cause__ = error
     return failed
 

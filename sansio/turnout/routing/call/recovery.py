@@ -77,6 +77,7 @@ class Recovery:
             splits_batch: True if the provider refused the size of a batch, and the next one is smaller.
         """
         clear_locals(error)
+        error.candidate = str(attempt.candidate)
         selector, provider = self.selector, attempt.candidate.provider.name
         kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
         entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)

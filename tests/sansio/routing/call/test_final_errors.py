@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
+import pytest
+
+from tests.sansio.routing.line_dialect import lines
 from tests.sansio.routing.small_worlds import DOWN, GOOD, World
 from turnout.errors import AllAttemptsFailed, ConcurrencyExceeded, ProviderUnavailable, RateLimited
 from turnout.routing.call.operations import Stream
@@ -68,3 +73,18 @@ def test_a_full_limit_is_named() -> None:
     error = world.run().error
     assert isinstance(error, ConcurrencyExceeded)
     assert "at capacity (limit of p0): p0/m" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (Script(status=500), "p0/m: by status (500)"),
+        (Script(refused=True), "p0/m: refused"),
+        (Script(body=((0.0, lines("ta")),), end="cut"), "p0/m: the stream broke after its first content: cut"),
+        (Script(head=500.0), "p0/m: no head of a response within 30 s"),
+    ],
+)
+def test_the_error_of_a_single_candidate_names_its_model(script: Script, message: str) -> None:
+    error = World([script], max_retries=0).run().error
+    assert str(error) == message
+    assert str(pickle.loads(pickle.dumps(error))) == message
