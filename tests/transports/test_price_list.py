@@ -188,3 +188,8 @@ def test_a_call_is_priced_by_the_time_at_which_it_starts() -> None:
         reply = router.chat(ChatRequest("openai/gpt-4o-mini", "Hello"))
     assert reply.trace.started_at is not None
     assert reply.usage.cost == pytest.approx(Price(reply.trace.started_at, 0.0).of(reply.usage))
+
+
+def test_a_name_for_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"PriceList.names\['mine'\]: no prices of 'opnai'; did you mean openai\?"):
+        PriceList({"mine": "opnai"})

@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Provider, TieredPrices
 
+from turnout._utils.names import did_you_mean
 from turnout.chat import Usage
 from turnout.prices import Price, billed
 
@@ -112,7 +113,13 @@ class PriceList(Mapping[str, Price]):
 
         Args:
             names: Your own names for known providers: `{"openai-eu": "openai"}`.
+
+        Raises:
+            ValueError: If the list has no prices for such a provider.
         """
+        for own, known in (names or {}).items():
+            if known not in NAMES:
+                raise ValueError(f"PriceList.names[{own!r}]: no prices of {known!r}{did_you_mean(str(known), NAMES)}")
         self._names = {**NAMES, **{own: NAMES[known] for own, known in (names or {}).items()}}
         self._snapshot = get_snapshot()
         self._found: dict[str, Price | None] = {}

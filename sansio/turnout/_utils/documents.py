@@ -103,6 +103,7 @@ def parse_yaml(text: str) -> Any:
 @functools.cache
 def _loader() -> Any:
     import yaml
+    from yaml.composer import ComposerError
 
     class Loader(yaml.SafeLoader):
         """The safe loader. It also names the line of a value that cannot exist, and of a key that is there twice."""
@@ -115,7 +116,7 @@ def _loader() -> Any:
                     continue
                 if (key.tag, key.value) in seen:
                     problem = f"the key {key.value!r} is there twice in one mapping"
-                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+                    raise ComposerError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
             return node
 
