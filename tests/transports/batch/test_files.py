@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,17 @@ def test_an_output_that_cannot_be_written_says_so(source: Path, tmp_path: Path) 
 def test_an_input_that_is_not_there_says_so(target: Path, tmp_path: Path) -> None:
     with pytest.raises(BatchInputError, match=r"in\.jsonl cannot be read"):
         BatchFiles(tmp_path / "in.jsonl", target)
+
+
+def test_an_interrupted_rewrite_leaves_the_output_as_it_was(target: Path) -> None:
+    def lines() -> Iterator[bytes]:
+        yield b"new\n"
+        raise KeyboardInterrupt
+
+    with OutputFile(target) as output:
+        output.write(b"old\n")
+        with pytest.raises(KeyboardInterrupt):
+            output.replace(lines())
+        output.write(b"newer\n")
+    assert target.read_bytes() == b"old\nnewer\n"
+    assert [path.name for path in target.parent.iterdir()] == [target.name]

@@ -142,7 +142,7 @@ class BatchFiles:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _check(self, retry_failed: RetryFailed, changed: Changed) -> CheckedInput:
-        output = self._output.path if self._output is not None else "/dev/null"
+        output = self._output.path if self._output is not None else os.devnull
         try:
             return check_input(
                 self._source,

@@ -132,15 +132,21 @@ class OutputFile:
                 file.flush()
                 os.fsync(file.fileno())
             fresh = os.open(beside, os.O_RDWR | os.O_APPEND)
-            _lock(fresh, self.path)
-            os.replace(beside, self.path)
-            _sync_folder(self.path.parent)
-        except OSError as error:
+            try:
+                _lock(fresh, self.path)
+                os.replace(beside, self.path)
+            except BaseException:
+                os.close(fresh)
+                raise
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 beside.unlink()
-            raise BatchOutputError(f"{self.path} cannot be rewritten: {error.strerror}") from error
-        os.close(self._descriptor)
-        self._descriptor = fresh
+            if isinstance(error, OSError):
+                raise BatchOutputError(f"{self.path} cannot be rewritten: {error.strerror}") from error
+            raise
+        replaced, self._descriptor = self._descriptor, fresh  # in this order, because a thread syncs what is there
+        os.close(replaced)
+        _sync_folder(self.path.parent)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
