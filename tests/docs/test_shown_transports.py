@@ -68,6 +68,7 @@ IN_PART: dict[str, dict[str, Strictness]] = {
         "timers.read-against-a-drip": Strictness.PER_READ,
         "reuse.surplus-is-no-answer": Strictness.NONE,
         "reuse.death-is-told": Strictness.NONE,
+        "reuse.silence-is-told": Strictness.NONE,
         "close.is-no-end": Strictness.NONE,
         "upload.early-answer": Strictness.NONE,
         "tls.not-spoken": Strictness.NONE,
