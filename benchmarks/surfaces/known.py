@@ -1,30 +1,25 @@
 """Turnout's own tables, as the code has them, by the names that surfaces.toml uses.
 
-A table is read from the code, never written down a second time: the constants that a dialect looks values up in, the
-fields of its wire types, the rules of the catalog, and where a dialect has no table the literals of its module.
+A table is read from the code (`source.py`), never written down a second time: the constants that a dialect looks values
+up in, the fields of its wire types, the rules of the catalog, and where a dialect has no table the literals of its
+modules.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
-import inspect
-from collections.abc import Callable, Container, Iterable, Mapping
-from types import ModuleType
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import attrs
-import msgspec
 
+from benchmarks.surfaces.source import constants_of, fields_of, literals_of, read_by, sent_by
 from turnout.errors import ServerError
 from turnout.messages import Role
 from turnout.providers import CATALOG
 from turnout.providers.decoding.error_bodies import ErrorDetails
 from turnout.providers.decoding.error_mapping import classify_error
 
-__all__ = ["TABLES", "fields_of", "literals_of"]
-
-_PROVIDERS = "turnout.providers"
+__all__ = ["TABLES"]
 
 
 @attrs.frozen
@@ -35,35 +30,6 @@ class _Known(Container[str]):
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, str) and self._knows(value)
-
-
-def literals_of(*modules: str) -> frozenset[str]:
-    """Return the texts that the code of modules compares with or looks up; docstrings and messages do not count."""
-    return frozenset(text for name in modules for text in _literals(importlib.import_module(f"{_PROVIDERS}.{name}")))
-
-
-def _literals(module: ModuleType) -> Iterable[str]:
-    tree = ast.parse(inspect.getsource(module))
-    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    skipped |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
-            yield node.value
-
-
-def fields_of(*modules: str) -> frozenset[str]:
-    """Return the names on the wire of all fields that the types of modules read."""
-    found: set[str] = set()
-    for name in modules:
-        for value in vars(importlib.import_module(f"{_PROVIDERS}.{name}")).values():
-            if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__struct_fields__:
-                found.update(field.encode_name for field in msgspec.structs.fields(value))
-    return frozenset(found)
-
-
-def _constant(module: str, *names: str) -> frozenset[str]:
-    source = importlib.import_module(f"{_PROVIDERS}.{module}")
-    return frozenset(value for name in names for value in getattr(source, name))
 
 
 def _codes(provider: str) -> _Known:
@@ -88,51 +54,51 @@ def _efforts() -> frozenset[str]:
 
 def _bedrock_events() -> _Known:
     """Return the events of a stream, and the exceptions that may end it, which the code compares in lower case."""
-    events, exceptions = literals_of("bedrock.stream"), _constant("bedrock.stream", "_STATUSES")
+    events, exceptions = read_by("bedrock"), constants_of("bedrock", "_STATUSES")
     return _Known(lambda event: event in events or event.lower() in exceptions)
 
 
 TABLES: Mapping[str, Container[str]] = {
     "efforts": _efforts(),
-    "openai-chat.finish-reasons": _constant("openai_chat.dialect", "FINISH_REASONS"),
-    "openai-chat.wire": fields_of("openai_chat.wire"),
-    "openai-chat.parts": literals_of("openai_chat.dialect"),
-    "openai-chat.requests": literals_of("openai_chat.request", "catalog.spec") | frozenset(Role),
+    "openai-chat.finish-reasons": constants_of("openai_chat", "FINISH_REASONS"),
+    "openai-chat.wire": fields_of("openai_chat"),
+    "openai-chat.parts": read_by("openai_chat"),
+    "openai-chat.requests": sent_by("openai_chat") | frozenset(Role),
     "openai.models": _models("openai"),
     "openai.error-codes": _codes("openai"),
-    "responses.events": literals_of("openai_responses.stream") | _constant("openai_responses.stream", "_ENDS"),
-    "responses.items": literals_of("openai_responses.stream", "openai_responses.items", "openai_responses.wire"),
-    "responses.finish-reasons": _constant("openai_responses.dialect", "FINISH_REASONS"),
-    "responses.requests": literals_of("openai_responses.items"),
-    "responses.wire": fields_of("openai_responses.wire"),
-    "anthropic.events": literals_of("anthropic.stream"),
-    "anthropic.blocks": literals_of("anthropic.stream"),
-    "anthropic.deltas": literals_of("anthropic.stream"),
-    "anthropic.finish-reasons": _constant("anthropic.dialect", "FINISH_REASONS"),
+    "responses.events": read_by("openai_responses") | constants_of("openai_responses", "_ENDS"),
+    "responses.items": read_by("openai_responses") | sent_by("openai_responses"),
+    "responses.finish-reasons": constants_of("openai_responses", "FINISH_REASONS"),
+    "responses.requests": sent_by("openai_responses"),
+    "responses.wire": fields_of("openai_responses"),
+    "anthropic.events": read_by("anthropic"),
+    "anthropic.blocks": read_by("anthropic"),
+    "anthropic.deltas": read_by("anthropic"),
+    "anthropic.finish-reasons": constants_of("anthropic", "FINISH_REASONS"),
     "anthropic.error-codes": _codes("anthropic"),
-    "anthropic.requests": literals_of("anthropic.turns"),
+    "anthropic.requests": sent_by("anthropic"),
     "anthropic.models": _models("anthropic"),
-    "anthropic.wire": fields_of("anthropic.wire"),
-    "claude.thinking": literals_of("anthropic.reasoning", "catalog.claude", "catalog.spec"),
-    "gemini.finish-reasons": _constant("gemini.dialect", "FINISH_REASONS"),
-    "gemini.parts": fields_of("gemini.wire") | literals_of("gemini.request", "gemini.dialect"),
-    "gemini.wire": fields_of("gemini.wire"),
-    "gemini.thinking-levels": literals_of("gemini.request"),
-    "gemini.requests": literals_of("gemini.request"),
-    "cohere.events": literals_of("cohere.dialect"),
-    "cohere.finish-reasons": _constant("cohere.dialect", "FINISH_REASONS"),
-    "cohere.parts": literals_of("cohere.dialect"),
-    "cohere.requests": literals_of("cohere.request"),
-    "cohere.wire": fields_of("cohere.wire"),
+    "anthropic.wire": fields_of("anthropic"),
+    "claude.thinking": sent_by("anthropic") | literals_of("catalog.claude") | literals_of("catalog.spec"),
+    "gemini.finish-reasons": constants_of("gemini", "FINISH_REASONS"),
+    "gemini.parts": fields_of("gemini") | read_by("gemini") | sent_by("gemini"),
+    "gemini.wire": fields_of("gemini"),
+    "gemini.thinking-levels": sent_by("gemini"),
+    "gemini.requests": sent_by("gemini"),
+    "cohere.events": read_by("cohere"),
+    "cohere.finish-reasons": constants_of("cohere", "FINISH_REASONS"),
+    "cohere.parts": read_by("cohere"),
+    "cohere.requests": sent_by("cohere"),
+    "cohere.wire": fields_of("cohere"),
     "groq.models": _models("groq"),
     "xai.models": _models("xai"),
     "rerank.wire": fields_of("decoding.rankings"),
-    "ollama.wire": fields_of("ollama.dialect"),
-    "ollama.requests": literals_of("ollama.dialect"),
+    "ollama.wire": fields_of("ollama"),
+    "ollama.requests": sent_by("ollama"),
     "bedrock.events": _bedrock_events(),
-    "bedrock.finish-reasons": _constant("bedrock.dialect", "FINISH_REASONS"),
-    "bedrock.blocks": fields_of("bedrock.wire") | literals_of("bedrock.stream", "bedrock.turns"),
+    "bedrock.finish-reasons": constants_of("bedrock", "FINISH_REASONS"),
+    "bedrock.blocks": fields_of("bedrock") | read_by("bedrock") | sent_by("bedrock"),
     "bedrock.error-codes": _codes("bedrock"),
-    "bedrock.wire": fields_of("bedrock.wire"),
-    "bedrock.requests": literals_of("bedrock.turns", "bedrock.request"),
+    "bedrock.wire": fields_of("bedrock"),
+    "bedrock.requests": sent_by("bedrock"),
 }
