@@ -146,7 +146,8 @@ def test_there_is_a_transport_for_each_library() -> None:
 
 @pytest.mark.parametrize(("name", "factory"), [(name, factory) for name, factory, _ in OVER_HTTPX2])
 def test_a_transport_over_httpx2_answers(name: str, factory: Callable[..., Any]) -> None:
-    assert factory.__init__.__globals__["httpx"].__name__ == "httpx2"
+    made_by: Any = factory.__init__
+    assert made_by.__globals__["httpx"].__name__ == "httpx2"
     with Sandbox() as sandbox:
         settings: dict[str, Any] = {"environ": sandbox.environ(), "dotenv": None, "transport": factory()}
         if name.startswith("Async"):

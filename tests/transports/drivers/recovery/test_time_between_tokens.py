@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -147,13 +148,21 @@ async def on_async(module: Any, clock: Clock, pieces: Iterable[tuple[float, byte
         return count
 
 
+def on_trio(module: Any, clock: Clock, pieces: Iterable[tuple[float, bytes]], parse: float, pause: float) -> int:
+    return trio.run(on_async, module, clock, pieces, parse, pause)
+
+
+def on_asyncio(module: Any, clock: Clock, pieces: Iterable[tuple[float, bytes]], parse: float, pause: float) -> int:
+    return asyncio.run(on_async(module, clock, pieces, parse, pause))
+
+
 Play = Callable[[Clock, Iterable[tuple[float, bytes]], float, float], int]
 DRIVERS = pytest.mark.parametrize(
     "play",
     [
         pytest.param(on_sync, id="sync"),
-        pytest.param(lambda *given: trio.run(on_async, turnout_io.trio, *given), id="trio"),
-        pytest.param(lambda *given: asyncio.run(on_async(turnout_io.asyncio, *given)), id="asyncio"),
+        pytest.param(partial(on_trio, turnout_io.trio), id="trio"),
+        pytest.param(partial(on_asyncio, turnout_io.asyncio), id="asyncio"),
     ],
 )
 
