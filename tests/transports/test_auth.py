@@ -108,7 +108,9 @@ def test_credentials_that_cannot_be_had_move_the_call_on(driver: str, sandbox: S
 def test_alone_they_are_one_clear_error(driver: str) -> None:
     with pytest.raises(AuthenticationFailed) as caught:
         DRIVERS[driver]([azure(expired)], ChatRequest("azure/gpt-4o", QUESTION))
-    told = "azure: the credentials for this request are not available: RuntimeError: the refresh token has expired"
+    told = (
+        "azure/gpt-4o: the credentials for this request are not available: RuntimeError: the refresh token has expired"
+    )
     assert str(caught.value) == told
     assert isinstance(caught.value.__cause__, RuntimeError)
 

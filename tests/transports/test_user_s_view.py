@@ -147,10 +147,12 @@ def situation(name: str, folder: Path) -> Iterator[Wrong]:
             case "wrong key":
                 sandbox = stack.enter_context(Sandbox())
                 sandbox.script("groq", Fault(status=401), forever=True)
-                yield Wrong(sandbox.environ()["GROQ_ENDPOINT"], AuthenticationFailed, ("groq: ", "401"))
+                yield Wrong(
+                    sandbox.environ()["GROQ_ENDPOINT"], AuthenticationFailed, ("groq/llama-3.1-8b-instant: ", "401")
+                )
             case "no such model":
                 sandbox = stack.enter_context(Sandbox())
-                told = ("groq: ", "no-such-model", "404")
+                told = ("groq/no-such-model: ", "404")
                 yield Wrong(sandbox.environ()["GROQ_ENDPOINT"], NotFound, told, model="no-such-model")
             case _:
                 raise AssertionError(name)

@@ -95,7 +95,7 @@ def test_an_error_is_json_too_if_that_was_asked_for(terminal: Terminal, sandbox:
     error = json.loads(done.stdout)["error"]
     assert (error["type"], error["status"], error["provider"]) == ("AuthenticationFailed", 401, "openai")
     assert [attempt["outcome"] for attempt in error["attempts"]] == ["failed"]
-    assert done.stderr.startswith("turnout: openai: ")
+    assert done.stderr.startswith("turnout: openai/gpt-4o-mini: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -43,7 +43,7 @@ def test_a_failed_call_is_one_line_and_exit_code_1(terminal: Terminal, sandbox: 
     sandbox.script("openai", Fault(status=401), forever=True)
     done = terminal.type("chat", "x", "-m", "openai/gpt-4o-mini")
     assert done.returncode == 1
-    assert done.stderr.startswith("turnout: openai: ")
+    assert done.stderr.startswith("turnout: openai/gpt-4o-mini: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -137,7 +137,7 @@ async def test_the_whole_text_of_an_error_is_in_the_log(caplog: pytest.LogCaptur
             w.upstream.add(ConnectFailed("10.0.0.7 refused the connection"))
             reply = await w.client().chat(headers={"x-request-id": "my-id"})
             assert reply.headers["x-request-id"] == "my-id"
-    assert "my-id ConnectFailed: 10.0.0.7 refused the connection" in caplog.text
+    assert "my-id ConnectFailed: openai/gpt-4o-mini: 10.0.0.7 refused the connection" in caplog.text
     assert "POST /v1/chat/completions 502 key=local model=openai/gpt-4o-mini" in caplog.text
     assert "hello" not in caplog.text
 

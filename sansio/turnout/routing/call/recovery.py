@@ -77,7 +77,8 @@ class Recovery:
             splits_batch: True if the provider refused the size of a batch, and the next one is smaller.
         """
         clear_locals(error)
-        error.candidate = str(attempt.candidate)
+        if attempt.candidate.model.model_id != "*":  # a list of models is asked of no model
+            error.candidate = str(attempt.candidate)
         selector, provider = self.selector, attempt.candidate.provider.name
         kind = FailureClass.BATCH_TOO_LARGE if splits_batch else classify(error)
         entry = failure_entry(selector.writer.elapsed(now), attempt.number, kind, attempt.state.phase, error)
