@@ -197,7 +197,9 @@ def _refuse_habit(name: str) -> None:
 
     from turnout._utils.habits import habit_of_root
 
-    advice = habit_of_root(name)
+    # Only classes are looked for among the errors: an import statement looks here first for the names of modules.
+    errors = importlib.import_module(f"{__name__}.errors").__all__ if name[:1].isupper() else ()
+    advice = habit_of_root(name, errors)
     if advice is None:
         return
     text = f"turnout has no {name!r}: {advice}"

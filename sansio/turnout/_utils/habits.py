@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from turnout._utils.names import did_you_mean, nearest
 
@@ -305,14 +304,14 @@ _ARGUMENTS = ("providers", "policy", "transport", "seed", "on_trace", "cache", "
 _OF_FROM_ENV = ("dotenv", "environ", "transport", "seed", "on_trace", "cache", "shared", "entries")
 
 
-def habit_of_root(name: str) -> str | None:
-    """Return where a name is that people look for in `turnout`; None if it is nowhere."""
-    if name in ROOT:
-        return ROOT[name]
-    if not name[:1].isupper():
-        return None  # perhaps a module, which the statement `from turnout import …` looks up here first
-    module = importlib.import_module("turnout.errors")
-    return _IN_ERRORS.format(name) if name in module.__all__ else None
+def habit_of_root(name: str, errors: Collection[str]) -> str | None:
+    """Return where a name is that people look for in `turnout`; None if it is nowhere.
+
+    Args:
+        name: What `turnout` does not have.
+        errors: The names of `turnout.errors`.
+    """
+    return ROOT.get(name) or (_IN_ERRORS.format(name) if name in errors else None)
 
 
 def unknown_router_argument(name: str) -> TypeError:
