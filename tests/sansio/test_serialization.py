@@ -13,16 +13,17 @@ from turnout.messages import Audio, File, Image, Message, Opaque, Refusal, Role,
 
 WORDS = st.text(max_size=8)
 NAMES = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=1, max_size=8)
+URLS = NAMES.map("https:{}".format)
 SOME = st.none() | WORDS
 BYTES = st.binary(max_size=8)
 EXTRA = st.dictionaries(WORDS, st.recursive(st.none() | st.integers() | WORDS, st.lists, max_leaves=3), max_size=2)
 TEXT = st.builds(Text, WORDS, signature=SOME, extra=EXTRA)
 SEEN = (
-    st.builds(Image, NAMES, detail=st.sampled_from([None, "low"]), extra=EXTRA)
+    st.builds(Image, URLS, detail=st.sampled_from([None, "low"]), extra=EXTRA)
     | st.builds(Image, data=BYTES, media_type=NAMES)
     | st.builds(Audio, data=BYTES, media_type=NAMES, extra=EXTRA)
     | st.builds(File, data=BYTES, media_type=NAMES, filename=SOME)
-    | st.builds(File, url=NAMES, media_type=SOME)
+    | st.builds(File, url=URLS, media_type=SOME)
     | st.builds(File, file_id=NAMES, extra=EXTRA)
 )
 SAID = (

@@ -306,7 +306,7 @@ def answers(draw: st.DrawFn) -> Answer:
             before_finish = len(events)
         events.append(sse(chunk, newline=newline, ascii=ascii))
         begun = begun or any(
-            value for choice in chunk.get("choices", ()) for name, value in choice["delta"].items() if name != "role"
+            value for choice in chunk.get("choices") or () for name, value in choice["delta"].items() if name != "role"
         )
     end = draw(st.sampled_from(["data: [DONE]{0}{0}", "data:[DONE] {0}{0}", "data: [DONE]", ""])).format(newline)
     kinds: dict[str, type[Token | Reasoning]] = {"text": Token, "reasoning": Reasoning}
