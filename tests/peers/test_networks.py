@@ -214,7 +214,7 @@ def test_a_password_that_is_not_right_is_one_clear_line(
     options = {"ca_file": nginx.ca_file, "proxy": tinyproxy.url(user)}
     with pytest.raises(ConnectFailed) as caught:
         DRIVERS[driver](nginx.asked(options=options))
-    assert str(caught.value) == f"the proxy http://127.0.0.1:{tinyproxy.port} {told}"
+    assert str(caught.value) == f"groq/llama-3.1-8b-instant: the proxy http://127.0.0.1:{tinyproxy.port} {told}"
 
 
 # -- mitmproxy: in the middle of TLS, with a CA of its own ------------------------------------------------------------
