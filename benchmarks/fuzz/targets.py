@@ -268,21 +268,20 @@ def _explained(path: Path) -> None:
 
 
 _TRACE = json.dumps(Trace().to_dict()).encode()
-_CASSETTE = json.dumps(
-    {
-        "turnout-cassette": 1,
-        "exchanges": [
-            {
-                "request": {"method": "POST", "url": "http://a/", "headers": ["a: b"], "json": {"x": 1}},
-                "response": {"status": 200, "headers": ["a: b"], "body": ["x", {"base64": "eA=="}], "end": "complete"},
-            },
-            {
-                "request": {"method": "GET", "url": "http://a/", "headers": [], "base64": "eA=="},
-                "error": {"error": "TimedOut", "message": "m", "timer": "connect", "phase": "not-sent"},
-            },
-        ],
-    }
-).encode()
+CASSETTE: dict[str, Any] = {
+    "turnout-cassette": 1,
+    "exchanges": [
+        {
+            "request": {"method": "POST", "url": "http://a/", "headers": ["a: b"], "json": {"x": 1}},
+            "response": {"status": 200, "headers": ["a: b"], "body": ["x", {"base64": "eA=="}], "end": "complete"},
+        },
+        {
+            "request": {"method": "GET", "url": "http://a/", "headers": [], "base64": "eA=="},
+            "error": {"error": "TimedOut", "message": "m", "timer": "connect", "phase": "not-sent"},
+        },
+    ],
+}
+_CASSETTE = json.dumps(CASSETTE).encode()
 _SETTINGS = b"""providers:
   openai: {apiKey: ${KEY}, baseUrl: http://localhost:1/v1, headers: {x-a: b}}
 routes: {fast: {strategy: weighted, choices: [openai/a, {model: openai/b, weight: 2}]}}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 import yaml
 
+from tests.docs.shell import run_line
 from tests.transports.cli.terminal import Terminal
 from turnout.trace import Trace
 from turnout.trace.entries import Answered
@@ -40,23 +38,10 @@ def test_the_examples_of_a_section_run(title: str, text: str, tmp_path: Path) ->
     (tmp_path / "texts.jsonl").write_text('"one"\n{"id": "b", "text": "two"}\n', "utf-8")
     with TraceRecorder(tmp_path / "calls.jsonl") as recorder:
         recorder(Trace("chat", ("openai/gpt-4o-mini",), entries=[Answered(1.0, "openai/gpt-4o-mini")]))
-    program = f"{shlex.quote(sys.executable)} -c 'from turnout_io.cli import main; main()'"
     with Sandbox() as sandbox:
         terminal = Terminal(tmp_path, sandbox.environ())
         for command in commands(text):
-            done = subprocess.run(
-                re.sub(r"\bturnout (?=[a-z])", f"{program} ".replace("\\", r"\\"), command, count=1),
-                shell=True,
-                env=terminal.environ,
-                cwd=tmp_path,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode == 0, f"{command}: {done.stderr}"
-            assert done.stdout or done.stderr
+            run_line(command, terminal, tmp_path)
 
 
 def test_every_command_is_on_the_page_and_exists() -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 import pytest
 
 from tests.docs.pages import PAGES, README, ROOT
+from tests.docs.shell import run_line
 from tests.transports.cli.terminal import COMMAND, Terminal
 from turnout_io.cli.app import cli
 from turnout_io.sandbox import Sandbox
@@ -89,22 +89,9 @@ def test_the_demo_prints_the_trace_that_the_pages_show(tmp_path: Path) -> None:
 @pytest.mark.full
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Rain tomorrow.\n", "utf-8")
-    program = f"{shlex.quote(sys.executable)} -c 'from turnout_io.cli import main; main()'"
     shown = [line for line in commands(README) if re.search(r"(^|\| )turnout ", line) and not line.startswith(SERVERS)]
     assert len(shown) >= 5
     with Sandbox() as sandbox:
         terminal = Terminal(tmp_path, sandbox.environ())
         for line in shown:
-            done = subprocess.run(
-                re.sub(r"(^|\| )turnout ", lambda found: f"{found[1]}{program} ", line),
-                shell=True,
-                env=terminal.environ,
-                cwd=tmp_path,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode == 0, f"{line}: {done.stderr}"
-            assert done.stdout or done.stderr
+            run_line(line, terminal, tmp_path)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.failures import FailureClass, Phase
-from turnout.trace import Trace, summarize_attempts
+from turnout.trace import Trace, TraceError, summarize_attempts
 from turnout.trace.entries import (
+    Answered,
     AttemptCancelled,
     AttemptCompleted,
     Failed,
@@ -48,3 +52,11 @@ def test_a_stream_that_broke_keeps_its_reason() -> None:
 def test_entries_without_their_start_are_no_attempts(numbers: list[int]) -> None:
     trace = Trace("chat", ("a/x",), entries=[FirstContent(0.0, number) for number in numbers])
     assert summarize_attempts(trace) == ()
+
+
+@pytest.mark.parametrize("at", [math.inf, -math.inf, math.nan])
+def test_a_stored_time_must_be_finite(at: float) -> None:
+    stored = Trace("chat", ("openai/m",), entries=[Answered(1.0, "openai/m")]).to_dict()
+    stored["entries"][0]["at"] = at
+    with pytest.raises(TraceError, match=r"entries\[0\]: at must be a finite number"):
+        Trace.from_dict(stored)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fuzz.targets import CASSETTE
 from turnout.batch.rows import BatchInputError, RowReader
 from turnout.config.settings import SettingsError
 from turnout.errors import LocalProtocolError
@@ -136,19 +137,6 @@ SERVE = {
         "maxBody": "32MB",
     }
 }  # fmt: skip
-CASSETTE = {
-    "turnout-cassette": 1,
-    "exchanges": [
-        {
-            "request": {"method": "POST", "url": "http://a/", "headers": ["a: b"], "json": {"x": 1}},
-            "response": {"status": 200, "headers": ["a: b"], "body": ["x", {"base64": "eA=="}], "end": "complete"},
-        },
-        {
-            "request": {"method": "GET", "url": "http://a/", "headers": [], "base64": "eA=="},
-            "error": {"error": "TimedOut", "message": "m", "timer": "connect", "phase": "not-sent"},
-        },
-    ],
-}
 SCENARIO = {
     "duration": "60s",
     "arrivals": {"rate": 2},

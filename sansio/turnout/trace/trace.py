@@ -167,6 +167,9 @@ def _entry(number: int, recorded: Mapping[str, Any]) -> Entry:
     if unknown:
         raise TraceError(f"entries[{number}]: an entry of the kind {kind.kind!r} has no {unknown[0]!r}")
     try:
-        return msgspec.convert(fields, kind)
+        entry = msgspec.convert(fields, kind)
     except (msgspec.ValidationError, RecursionError, OverflowError) as error:
         raise TraceError(f"entries[{number}]: {error}") from error
+    if not math.isfinite(entry.at):
+        raise TraceError(f"entries[{number}]: at must be a finite number, not {entry.at}")
+    return entry
