@@ -297,6 +297,8 @@ def _key(value: object, where: str) -> KeySettings:
             f"{where}: give either `key` or `sha256`; a key from a variable such as ${{TEAM_A_KEY}} must be set"
         )
     if secret is not None:
+        if not secret.isascii():
+            raise SettingsError(f"{where}.key: only ASCII characters can be sent as a key")
         digest = hashlib.sha256(secret.encode()).digest()
     else:
         try:
