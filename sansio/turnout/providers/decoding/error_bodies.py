@@ -33,16 +33,22 @@ __all__ = ["ErrorDetails", "aws_error_type", "parse_error", "read_error_body"]
 # The fields that hold an error, or another holder of one.
 _HOLDERS = ("error", "errors", "Error", "detail", "exception", "fault")
 MAX_LAYERS = 4
-# The places of codes, the most precise first. A path has steps; `*` is each member of a list, `|` is between names.
-_CODE_FIELDS = "code|error_type|type|status|reason|limit_source|error_code|status_code|__type|name"
-_CODE_PATHS = (
-    "error.details.error_code",  # Anthropic
-    f"layers.*.{_CODE_FIELDS}",
-    f"metadata.{_CODE_FIELDS}",
-    "error.innererror|inner_error.code",  # Azure
-    "error.details.*.reason",  # Google
-    "error.details.*.violations.*.quotaId",
+# The fields of codes, the most precise first.
+_CODE_FIELDS = (
+    "code",
+    "error_type",
+    "type",
+    "status",
+    "reason",
+    "limit_source",
+    "error_code",
+    "status_code",
+    "__type",
+    "name",
 )
+_CODE_NAMES = frozenset(_CODE_FIELDS)
+_STATUS_FIELDS = ("status_code", "code", "status", "http_status_code")
+_STATUS_NAMES = frozenset(_STATUS_FIELDS)
 _MESSAGE_FIELDS = (
     "message",
     "Message",
@@ -119,38 +125,43 @@ def read_error_body(body: bytes) -> ErrorDetails:
     text = body.decode("utf-8", "replace")
     document = _document(body, text)
     if document is not None:
-        details = parse_error(document)
-        if not details.text and isinstance(document, Mapping):
+        details = parse_error(document, text)
+        if not details.text and isinstance(document, dict):
             words = _any_words(document)[:TEXT_LIMIT]
             details = attrs.evolve(details, message=words, text=words)
-        return attrs.evolve(details, body=text)
+        return details
     fields = xml_fields(text)
     if fields:
-        return attrs.evolve(parse_error(fields), body=text)
+        return parse_error(fields, text)
     words = words_of_page(text)
     return ErrorDetails(message=words, text=words, body=text)
 
 
-def parse_error(value: Any) -> ErrorDetails:
-    """Read an error as a JSON value: the whole document, or the content of an event."""
+def parse_error(value: Any, body: str = "") -> ErrorDetails:
+    """Read an error as a JSON value: the whole document, or the content of an event.
+
+    Args:
+        value: The decoded JSON value.
+        body: The document as text, if it is a whole one.
+    """
     if isinstance(value, list) and value:
         value = value[0]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         words = value[:TEXT_LIMIT] if isinstance(value, str) else ""
-        return ErrorDetails(message=words, text=words)
+        return ErrorDetails(message=words, text=words, body=body)
     layers, words = _layers(value)
     error = layers[0]
     metadata = error.get("metadata")
-    metadata = metadata if isinstance(metadata, Mapping) else {}
+    metadata = metadata if isinstance(metadata, dict) else {}
     raw = _text_of(metadata.get("raw"))[:TEXT_LIMIT]
     message = next((text for layer in layers if (text := _message_of(layer))), "") or words
-    holder = {"layers": layers, "error": error, "metadata": metadata}
     details = error.get("details")
     message = message[:TEXT_LIMIT]
+    codes = _codes(layers, metadata)
     return ErrorDetails(
         message=message,
         text=(f"{message}: {raw}" if raw and message else message or raw)[:TEXT_LIMIT],
-        codes=tuple(dict.fromkeys((*_codes(holder), *_codes_behind(raw)))),
+        codes=tuple(dict.fromkeys((*codes, *_codes_behind(raw)) if raw else codes)),
         status=_status_of(layers),
         details=tuple(details) if isinstance(details, list) else (),
         waits={
@@ -162,17 +173,18 @@ def parse_error(value: Any) -> ErrorDetails:
         },
         headers=_headers_of(metadata.get("headers")),
         request_id=next((id for layer in layers if isinstance(id := layer.get("request_id"), str)), None),
+        body=body,
     )
 
 
-def _details_of(error: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def _details_of(error: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """Return the objects beside an error's words: its `details`, or the metadata of Google's typed ones."""
     details = error.get("details")
-    if isinstance(details, Mapping):
+    if isinstance(details, dict):
         return (details,)
     entries = details[:16] if isinstance(details, list) else []
-    metadata = [entry.get("metadata") for entry in entries if isinstance(entry, Mapping)]
-    return tuple(value for value in metadata if isinstance(value, Mapping))
+    metadata = [entry.get("metadata") for entry in entries if isinstance(entry, dict)]
+    return tuple(value for value in metadata if isinstance(value, dict))
 
 
 # -- documents ------------------------------------------------------------------------------------------------------
@@ -201,14 +213,14 @@ def _event_data(body: bytes) -> Iterator[bytes]:
         yield line.removeprefix(b"error:").strip()
 
 
-def _layers(value: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], str]:
+def _layers(value: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     """Return the error and what holds it, the innermost first, and the text if the error is one."""
     layers = [value]
     while len(layers) <= MAX_LAYERS:
         outer = layers[0]
         inner = next((outer[name] for name in _HOLDERS if outer.get(name)), None) or _failed_outcome(outer)
         if isinstance(inner, list):
-            if not isinstance(inner[0], Mapping) or "loc" in inner[0]:
+            if not isinstance(inner[0], dict) or "loc" in inner[0]:
                 return layers, _text_of(inner)
             inner = inner[0]
         if isinstance(inner, str):
@@ -219,13 +231,13 @@ def _layers(value: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], str]:
         if inner is None or isinstance(inner, bool):
             message = outer.get("message")
             inner = _embedded(message) if isinstance(message, str) else message
-        if not isinstance(inner, Mapping):
+        if not isinstance(inner, dict):
             break
         layers.insert(0, inner)
     return layers, ""
 
 
-def _embedded(text: str) -> Mapping[str, Any] | None:
+def _embedded(text: str) -> dict[str, Any] | None:
     """Return the error that a text is as JSON: gateways pass errors on as text."""
     if not text.lstrip().startswith("{"):
         return None
@@ -233,19 +245,19 @@ def _embedded(text: str) -> Mapping[str, Any] | None:
         document = decode_any(text.encode("utf-8", "replace"))
     except ValueError:
         return None
-    return document if isinstance(document, Mapping) and document else None
+    return document if isinstance(document, dict) and document else None
 
 
-def _failed_outcome(value: Mapping[str, Any]) -> Any:
+def _failed_outcome(value: dict[str, Any]) -> Any:
     """Return MiniMax's outcome, which is beside every response; 0 is success."""
     outcome = value.get("base_resp")
-    return outcome if isinstance(outcome, Mapping) and outcome.get("status_code") else None
+    return outcome if isinstance(outcome, dict) and outcome.get("status_code") else None
 
 
 # -- words ----------------------------------------------------------------------------------------------------------
 
 
-def _message_of(layer: Mapping[str, Any]) -> str:
+def _message_of(layer: dict[str, Any]) -> str:
     for name in _MESSAGE_FIELDS:
         if text := _text_of(layer.get(name)):
             return text
@@ -258,7 +270,7 @@ def _text_of(value: Any, depth: int = 0) -> str:
         return value
     if depth >= MAX_LAYERS:
         return ""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return next((text for name in _MESSAGE_FIELDS[:4] if (text := _text_of(value.get(name), depth + 1))), "")
     if isinstance(value, list):
         return "; ".join(text for item in value[:8] if (text := _complaint(item, depth + 1)))
@@ -268,13 +280,13 @@ def _text_of(value: Any, depth: int = 0) -> str:
 def _complaint(item: Any, depth: int) -> str:
     """Return one complaint of FastAPI: the place and the words. Its `input` echoes the request and is left out."""
     text = _text_of(item, depth)
-    where = item.get("loc") if isinstance(item, Mapping) else None
+    where = item.get("loc") if isinstance(item, dict) else None
     if text and isinstance(where, list):
         return f"{'.'.join(str(step) for step in where)}: {text}"
     return text
 
 
-def _any_words(document: Mapping[str, Any]) -> str:
+def _any_words(document: dict[str, Any]) -> str:
     """Return the texts of a document of no known shape, each behind its field."""
     found: list[str] = []
     left: list[tuple[str, Any, int]] = [(str(name), value, 0) for name, value in document.items()][::-1]
@@ -284,7 +296,7 @@ def _any_words(document: Mapping[str, Any]) -> str:
             continue
         if isinstance(value, str) and value.strip():
             found.append(f"{name}: {one_line(value)[:400]}")
-        elif isinstance(value, Mapping) and depth < MAX_LAYERS:
+        elif isinstance(value, dict) and depth < MAX_LAYERS:
             left += [(str(key), item, depth + 1) for key, item in value.items()][:20][::-1]
         elif isinstance(value, list) and depth < MAX_LAYERS:
             left += [(name, item, depth + 1) for item in value[:8]][::-1]
@@ -294,32 +306,38 @@ def _any_words(document: Mapping[str, Any]) -> str:
 # -- codes and statuses ---------------------------------------------------------------------------------------------
 
 
-def _codes(holder: Mapping[str, Any]) -> Iterator[str]:
-    for steps in _CODE_STEPS:
-        for name, value in _values_at(holder, steps):
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)  # some gateways write every number as a fraction
-            if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value <= 599:
-                yield str(value)  # GLM's and SiliconFlow's own numbers
-            elif isinstance(value, str) and value.lower() not in _NO_CODES and not _is_http_number(value):
-                yield aws_error_type(value) if name == "__type" else value
+def _codes(layers: list[dict[str, Any]], metadata: dict[str, Any]) -> list[str]:
+    """Return all codes of an error, the most precise first. They may repeat."""
+    error = layers[0]
+    details = error.get("details")
+    found: list[tuple[str, Any]] = []
+    if isinstance(details, dict):  # Anthropic
+        found.append(("error_code", details.get("error_code")))
+    for holder in (*layers, metadata):
+        if not _CODE_NAMES.isdisjoint(holder):
+            found += [(name, holder[name]) for name in _CODE_FIELDS if name in holder]
+    for inner in (error.get("innererror"), error.get("inner_error")):  # Azure
+        if isinstance(inner, dict):
+            found.append(("code", inner.get("code")))
+    if isinstance(details, list):  # Google
+        entries = [entry for entry in details if isinstance(entry, dict)]
+        found += [("reason", entry.get("reason")) for entry in entries]
+        violations = [entry["violations"] for entry in entries if isinstance(entry.get("violations"), list)]
+        found += [("quotaId", item.get("quotaId")) for each in violations for item in each if isinstance(item, dict)]
+    return [code for name, value in found if (code := _code(name, value))]
 
 
-_CODE_STEPS = tuple(tuple(path.split(".")) for path in _CODE_PATHS)
-
-
-def _values_at(value: Any, steps: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Return every value at a path, with the name of its field."""
-    step, *later = steps
-    if step == "*":
-        for item in value if isinstance(value, list) else ():
-            yield from _values_at(item, tuple(later))
-        return
-    for name in step.split("|") if isinstance(value, Mapping) else ():
-        if name in value and later:
-            yield from _values_at(value[name], tuple(later))
-        elif name in value:
-            yield name, value[name]
+def _code(name: str, value: Any) -> str:
+    """Return the value of a field as a code; "" if it is none."""
+    if isinstance(value, str):
+        if value.lower() in _NO_CODES or _is_http_number(value):
+            return ""
+        return aws_error_type(value) if name == "__type" else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # some gateways write every number as a fraction
+    if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value <= 599:
+        return str(value)  # GLM's and SiliconFlow's own numbers
+    return ""
 
 
 def _codes_behind(raw: str) -> tuple[str, ...]:
@@ -337,9 +355,11 @@ def _is_http_number(text: str) -> bool:
     return len(text) == 3 and text.isascii() and text.isdigit()
 
 
-def _status_of(layers: list[Mapping[str, Any]]) -> int | None:
+def _status_of(layers: list[dict[str, Any]]) -> int | None:
     for layer in layers:
-        for name in ("status_code", "code", "status", "http_status_code"):
+        if _STATUS_NAMES.isdisjoint(layer):
+            continue
+        for name in _STATUS_FIELDS:
             value = layer.get(name)
             if isinstance(value, str) and _is_http_number(value):
                 value = int(value)
@@ -349,6 +369,6 @@ def _status_of(layers: list[Mapping[str, Any]]) -> int | None:
 
 
 def _headers_of(value: Any) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return ()
     return tuple((str(name), str(text)) for name, text in value.items() if isinstance(text, str | int | float))
