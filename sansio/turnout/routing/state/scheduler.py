@@ -386,7 +386,8 @@ class Scheduler:
             return
         pending: dict[Limiter, None] = {}
         for limiter in limiters:
-            pending[limiter] = None
+            if limiter.line:
+                pending[limiter] = None
             if limiter.stalled:
                 pending.update(limiter.stalled)
                 limiter.stalled.clear()
