@@ -54,6 +54,10 @@ class Fields:
         """Return True if a field is present and not null."""
         return self.values.get(name) is not None
 
+    def says_something(self, name: str) -> bool:
+        """Return True if a field is neither absent nor null, nor an empty text, array or object."""
+        return self.values.get(name) not in (None, "", [], {})
+
     def unknown(self, known: Collection[str]) -> dict[str, Any]:
         """Return the fields that are present and not among `known`."""
         return {name: value for name, value in self.values.items() if name not in known and value is not None}
@@ -79,8 +83,8 @@ class Fields:
         return self.rejected(name, "this field is required", "missing_required_parameter")
 
     def one_of(self, name: str, words: Collection[str]) -> str | None:
-        """Return a string that must be one of `words`."""
-        value = self.text(name)
+        """Return a string that must be one of `words`, None if it is absent or empty."""
+        value = self.text(name) or None
         if value is not None and value not in words:
             raise self.rejected(name, f"must be one of {', '.join(sorted(words))}, not {value[:40]!r}")
         return value
@@ -125,9 +129,9 @@ class Fields:
         return value
 
     def object(self, name: str) -> Fields | None:
-        """Return an object, None if it is absent."""
+        """Return an object, None if it is absent. `[]` counts as absent: PHP writes it for an empty object."""
         value = self.values.get(name)
-        if value is None:
+        if value is None or value == []:
             return None
         if not isinstance(value, dict):
             raise self.rejected(name, f"must be an object, not {_kind(value)}", "invalid_type")

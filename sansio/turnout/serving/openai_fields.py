@@ -38,6 +38,8 @@ class RestrictedChoice:
 
 def choice_of_word(fields: Fields) -> RestrictedChoice | None:
     """Return the tool choice of a request that names a mode only, None if it names none."""
+    if not fields.says_something("tool_choice"):
+        return None
     match fields.one_of("tool_choice", ("auto", "none", "required")):
         case "auto":
             return RestrictedChoice(ToolChoice("auto"))

@@ -230,7 +230,6 @@ def test_openai_s_parts(part: Part, sent: dict[str, Any]) -> None:
         Message.user(Audio(data=b"x", media_type="audio/ogg")),
         Message.user(File(url="https://x.test/a.pdf")),
         Message.user(Thinking("hm")),
-        Message.tool("c", PNG),
     ],
 )
 def test_what_openai_cannot_be_told_is_refused_before_sending(message: Message) -> None:

@@ -107,7 +107,7 @@ def test_a_client_s_settings_stand_over_those_of_each_candidate() -> None:
         ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
         ({"n": 2}, "n", "unsupported_parameter"),
         ({"modalities": ["text", "audio"]}, "modalities", "unsupported_parameter"),
-        ({"functions": []}, "functions", "unsupported_parameter"),
+        ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
         ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter"),

@@ -200,13 +200,15 @@ MISTRAL = ProviderSpec(
     embedding_tokens=16_384,
     capabilities=ALL_CHAT | EMBEDS | SEES | COUNTS,
     embedding_batch=32,
-    # It answers fields that it does not know with a 422, and wants ids of calls as its own are.
+    # It answers fields that it does not know with a 422, wants ids of calls as its own are, and after a tool's result
+    # an assistant's message ("Unexpected role 'user' after role 'tool'").
     openai_compat=OpenAICompat(
         usage_option=False,
         max_stop_sequences=None,
         rename={"seed": "random_seed", "dimensions": "output_dimension"},
         responses_include=False,
         name_on_tool_messages_only=True,
+        user_after_tool=False,
         call_id_length=9,
     ),
     apis=("chat", "responses"),

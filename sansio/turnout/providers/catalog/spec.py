@@ -121,6 +121,7 @@ class OpenAICompat:
         rename: Settings that have another name here.
         logprobs: Whether log probabilities are a flag and a number, or the number alone (`count`).
         name_on_tool_messages_only: Whether only the result of a tool may have a name.
+        user_after_tool: Whether a user's message may follow the result of a tool.
         call_id_length: How many letters and digits the id of a call must have; None takes any id.
         embeddings_base64: Whether it can send vectors in base64.
         string_content_only: Whether text must be one string, not a list of parts.
@@ -149,6 +150,7 @@ class OpenAICompat:
     rename: Mapping[str, str] = attrs.field(factory=dict)
     logprobs: Literal["flag", "count"] = "flag"
     name_on_tool_messages_only: bool = False
+    user_after_tool: bool = True
     call_id_length: int | None = None
     embeddings_base64: bool = False
     string_content_only: bool = False

@@ -21,6 +21,7 @@ from turnout.providers.encoding.adapt import omitted
 from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.sampling_params import supported_params
 from turnout.providers.encoding.tool_arguments import arguments_object, object_schema
+from turnout.providers.encoding.tool_results import results_as_text
 from turnout.providers.json_codec import encode
 
 __all__ = ["FAMILY", "PLAN", "chat_body", "embed_body"]
@@ -161,7 +162,7 @@ def _response_format(request: ChatRequest) -> dict[str, Any]:
 
 
 def _messages(request: ChatRequest) -> list[dict[str, Any]]:
-    made = (_message(message) for message in request.messages)
+    made = (_message(message) for message in results_as_text(request.messages))
     messages = [message for message in made if message is not None]
     if not messages:
         raise CapabilityUnsupported(f"{request.model}: an empty conversation cannot be sent")

@@ -31,6 +31,7 @@ from turnout.messages import (
 )
 from turnout.providers.encoding.hosted_tools import is_hosted
 from turnout.providers.encoding.tool_arguments import arguments_object
+from turnout.providers.encoding.tool_results import results_as_text
 from turnout.providers.schemas.enforced import response_schema
 from turnout.providers.schemas.subset import SchemaSubset
 
@@ -195,7 +196,8 @@ def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str
     if system and _NO_SYSTEM.match(request.model.model_id):
         contents.append({"role": "user", "parts": system})
         system, kind = [], "user"
-    for message in request.messages:
+    text_results = _TEXT_RESULTS.match(request.model.model_id) is not None
+    for message in results_as_text(request.messages) if text_results else request.messages:
         if message.role in instructing:
             continue
         if message.role is Role.ASSISTANT:
@@ -203,7 +205,7 @@ def _contents(request: ChatRequest) -> tuple[list[dict[str, Any]], list[dict[str
             calls |= {call.id: (call.name, own and not _MADE_ID.match(call.id)) for call in message.tool_calls}
             role, parts = "model", _model_parts(message, own, newest)
         elif message.role is Role.TOOL:
-            role, parts = "user", [_function_response(message, calls, request.model)]
+            role, parts = "user", [_function_response(message, calls)]
         else:
             role, parts = "user", [_part(part) for part in message.content]
         if not parts:
@@ -255,7 +257,7 @@ def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
     return part | {"thoughtSignature": signature} if signature is not None else part
 
 
-def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]], model: ModelConfig) -> dict[str, Any]:
+def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]]) -> dict[str, Any]:
     name, send_id = calls.get(message.tool_call_id or "", (message.name, False))
     if name is None:
         raise CapabilityUnsupported(
@@ -267,8 +269,6 @@ def _function_response(message: Message, calls: Mapping[str, tuple[str, bool]], 
     if send_id:
         response["id"] = message.tool_call_id
     if media:
-        if _TEXT_RESULTS.match(model.model_id):
-            raise CapabilityUnsupported(f"{model}: a tool's result can only hold text")
         response["parts"] = media
     return {"functionResponse": response}
 

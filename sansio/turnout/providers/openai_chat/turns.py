@@ -32,6 +32,7 @@ from turnout.messages import (
 )
 from turnout.providers.catalog.spec import ProviderAccount, ReasoningReplay
 from turnout.providers.encoding.prefill import without_trailing_blanks
+from turnout.providers.encoding.tool_results import answered_results, results_as_text
 from turnout.providers.json_codec import encode
 from turnout.providers.openai_chat.message.opaque_fields import opaque_fields
 from turnout.providers.openai_chat.message.prefix_filter import is_prefill
@@ -51,6 +52,8 @@ def chat_messages(request: ChatRequest, account: ProviderAccount) -> list[dict[s
         CapabilityUnsupported: A part has no form in this dialect.
     """
     messages = request.messages
+    if Role.TOOL in map(_role, messages):
+        messages = _with_tool_results(messages, account)
     if Role.ASSISTANT not in map(_role, messages):
         return _unchanged(messages, account)
     if is_prefill(messages[-1]):
@@ -68,6 +71,13 @@ def chat_messages(request: ChatRequest, account: ProviderAccount) -> list[dict[s
             if fields:
                 wires[index] = {**_message(message, account), **fields}
     return wires
+
+
+def _with_tool_results(messages: Sequence[Message], account: ProviderAccount) -> tuple[Message, ...]:
+    messages = results_as_text(messages)
+    if not account.spec.openai_compat.user_after_tool:
+        messages = answered_results(messages)
+    return tuple(messages)
 
 
 # -- reasoning ------------------------------------------------------------------------------------------------------

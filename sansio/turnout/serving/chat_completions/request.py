@@ -90,13 +90,15 @@ class _Reader:
     def read(self, resolve: Resolve) -> InboundChat:
         fields = self.fields
         for name, advice in _REJECTED.items():
-            if fields.has(name):
+            if fields.says_something(name):
                 raise fields.rejected(name, f"not supported; {advice}", "unsupported_parameter")
         if fields.integer("n", 1) not in (None, 1):
             raise fields.rejected("n", "this gateway returns one choice", "unsupported_parameter")
         if any(kind != "text" for kind in fields.texts("modalities")):
             raise fields.rejected("modalities", "this gateway returns text only", "unsupported_parameter")
-        extra = self.leftovers.extra(fields, _KNOWN)
+        required = tuple(name for name in _REQUIRED if fields.says_something(name))
+        # SDKs write an empty `logit_bias` for none. No candidate needs to receive that.
+        extra = self.leftovers.extra(fields, _KNOWN.union(_REQUIRED).difference(required))
         stream_options = fields.object("stream_options")
         tools, choice = self._tools(), self._tool_choice()
         if choice is not None:
@@ -119,7 +121,7 @@ class _Reader:
             include_usage=bool(stream_options is not None and stream_options.flag("include_usage")),
             ignored=self.leftovers.ignored,
             scoped=self.leftovers.scoped,
-            required=tuple(name for name in _REQUIRED if fields.has(name)),
+            required=required,
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -128,7 +130,7 @@ class _Reader:
         settings |= {"top_k": fields.integer("top_k", 0), "seed": fields.integer("seed")}
         ceiling = "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens"
         settings["max_tokens"] = fields.integer(ceiling, 1)
-        settings["stop"] = fields.texts("stop") if isinstance(fields.get("stop"), list) else fields.text("stop")
+        settings["stop"] = fields.texts("stop") if isinstance(fields.get("stop"), list) else fields.text("stop") or None
         if fields.flag("logprobs"):
             settings["logprobs"] = fields.integer("top_logprobs", 0, 20) or 0
         elif fields.integer("top_logprobs", 0, 20):
@@ -157,7 +159,7 @@ class _Reader:
 
     def _tool_choice(self) -> RestrictedChoice | None:
         fields = self.fields
-        if not isinstance(fields.get("tool_choice"), dict):
+        if not isinstance(fields.get("tool_choice"), dict) or not fields.says_something("tool_choice"):
             return choice_of_word(fields)
         choice = fields.required_object("tool_choice")
         match kind := choice.required_text("type"):

@@ -106,7 +106,7 @@ class _Reader:
         output = self.fields.object("output_config")
         effort = output.text("effort") if output is not None else None
         thinking = self.fields.object("thinking")
-        if thinking is None:
+        if thinking is None or not thinking.values:
             return effort
         match thinking.one_of("type", ("enabled", "disabled", "adaptive")):
             case "disabled":
@@ -125,7 +125,7 @@ class _Reader:
         """Return the fields for Anthropic alone: thinking exactly as in the request, and beta features."""
         own = dict(extra.get(MESSAGES_FAMILY, {}))
         thinking = self.fields.object("thinking")
-        if thinking is not None and (thinking.get("type") == "disabled" or _may_think(messages)):
+        if thinking is not None and thinking.values and (thinking.get("type") == "disabled" or _may_think(messages)):
             own["thinking"] = thinking.values
         if self.options.betas:
             own["betas"] = list(self.options.betas)
@@ -135,7 +135,7 @@ class _Reader:
         output = self.fields.object("output_config")
         format = output.object("format") if output is not None else None
         format = format or self.fields.object("output_format")
-        if format is None:
+        if format is None or not format.values:
             return None
         format.one_of("type", ("json_schema",))
         schema = format.schema("schema")
@@ -173,7 +173,7 @@ class _Reader:
     def _tool_choice(self) -> tuple[ToolChoice | None, bool | None]:
         """Return the choice, and whether the model may call several tools at once."""
         choice = self.fields.object("tool_choice")
-        if choice is None:
+        if choice is None or not choice.values:
             return None, None
         disabled = choice.flag("disable_parallel_tool_use")
         parallel = None if disabled is None else not disabled
@@ -194,7 +194,7 @@ class _Reader:
     def _system(self) -> list[Message]:
         fields = self.fields
         if isinstance(fields.get("system"), str):
-            return [Message.system(text)] if (text := fields.required_text("system")) else []
+            return [Message.system(text)] if (text := fields.text("system")) else []
         try:
             parts = [self._text(block) for block in fields.objects("system")]
             return [Message.system(parts)] if parts else []

@@ -70,7 +70,7 @@ class _Reader:
     def read(self, resolve: Resolve) -> InboundChat:
         fields = self.fields
         for name, advice in _REJECTED.items():
-            if fields.has(name):
+            if fields.says_something(name):
                 raise fields.rejected(name, advice, "unsupported_parameter")
         if fields.flag("background"):
             raise fields.rejected("background", _STATELESS, "unsupported_parameter")
@@ -135,7 +135,7 @@ class _Reader:
 
     def _tool_choice(self) -> RestrictedChoice | None:
         fields = self.fields
-        if not isinstance(fields.get("tool_choice"), dict):
+        if not isinstance(fields.get("tool_choice"), dict) or not fields.says_something("tool_choice"):
             return choice_of_word(fields)
         choice = fields.required_object("tool_choice")
         match kind := choice.required_text("type"):

@@ -105,8 +105,11 @@ def test_a_tool_s_result_holds_an_image_from_the_third_generation_on() -> None:
     turn = Message(Role.ASSISTANT, (), tool_calls=[call])
     sent = body("gemini-3-flash-preview", Message.user("x"), turn, result)["contents"][2]["parts"][0]
     assert sent["functionResponse"]["parts"] == [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]
-    with pytest.raises(CapabilityUnsupported, match="only hold text"):
-        body("gemini-2.5-flash", Message.user("x"), turn, result)
+    *_, older, media = body("gemini-2.5-flash", Message.user("x"), turn, result)["contents"]
+    assert older["parts"] == [{"functionResponse": {"name": "look", "response": {"output": "seen"}}}]
+    # Beside a result the model would misread it, so it is a turn alone.
+    assert media["role"] == "user"
+    assert media["parts"][1:] == [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]
 
 
 def _hello(**settings: Any) -> HttpRequest:
