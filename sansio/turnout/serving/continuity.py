@@ -7,6 +7,9 @@ family that made it (`Message.origin`). Clients drop unknown fields, but every c
 - the signature of a thinking block, in Messages;
 - the encrypted content of a reasoning item, in Responses.
 
+Chat completions have no place for signed reasoning, so there the id of a call also carries the reasoning before it
+(`turnout.serving.chat_completions.carried_reasoning`).
+
 This module writes origin and signature into these values, and takes them out again. A value without the mark passes
 unchanged, so ids of other programs are safe.
 """
@@ -21,13 +24,13 @@ import attrs
 
 from turnout.messages import Message, Thinking, ToolCall
 
-__all__ = ["Carried", "client_call_id", "pack", "pack_call_id", "unpack", "unpack_call_id"]
+__all__ = ["MAX_ID", "Carried", "client_call_id", "pack", "pack_call_id", "unpack", "unpack_call_id"]
 
 # Letters that every provider and client accepts in an id.
 _ID_MARK: Final = "__t_"
 _MARK: Final = "turnout."
-# Characters. A longer signature is left out, because some servers limit ids.
-_MAX_ID: Final = 8_192
+MAX_ID: Final = 8_192
+"""Characters. A longer signature is left out, because some servers limit ids."""
 
 
 @attrs.frozen
@@ -61,7 +64,7 @@ def pack_call_id(id: str, origin: str | None, signature: str | None) -> str:
     if origin is None:
         return id
     packed = f"{id}{_ID_MARK}{_encode(origin, signature or '')}"
-    return packed if len(packed) <= _MAX_ID else id
+    return packed if len(packed) <= MAX_ID else id
 
 
 def unpack_call_id(id: str) -> Carried:

@@ -14,13 +14,15 @@ import attrs
 import msgspec
 
 from turnout.messages import Message, Opaque
-from turnout.serving.request_json import encode
+from turnout.serving.request_json import decode_value, encode
 
 __all__ = [
     "MESSAGES_FAMILY",
     "RESPONSES_FAMILY",
     "OpaqueParts",
+    "is_reasoning",
     "is_responses",
+    "opaque_of_client",
     "opaque_type",
     "position_of",
     "position_part",
@@ -33,6 +35,7 @@ RESPONSES_FAMILY: Final = "openai-responses"
 """The family of reasoning and items in Responses that carry no origin."""
 
 _POSITIONS: Final = ("function_call", "custom_tool_call")
+_REASONING: Final = ("redacted_thinking", "reasoning")
 
 
 class _Head(msgspec.Struct):
@@ -40,6 +43,8 @@ class _Head(msgspec.Struct):
     id: str = ""
     call_id: str = ""
     name: str = ""
+    reasoning_details: list[msgspec.Raw] = []  # OpenRouter
+    thinking_blocks: list[msgspec.Raw] = []  # LiteLLM
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -60,6 +65,25 @@ def is_responses(origin: str | None) -> bool:
 def opaque_type(part: Opaque) -> str:
     """Return the `type` of an opaque part, "" if it has none."""
     return _head(part).type
+
+
+def is_reasoning(part: Opaque) -> bool:
+    """Return True if an opaque part is reasoning that its provider must get back."""
+    head = _head(part)
+    return head.type in _REASONING or bool(head.reasoning_details or head.thinking_blocks)
+
+
+def opaque_of_client(text: str) -> Opaque | None:
+    """Return the opaque part that a client sent back, None if it is no JSON object.
+
+    A part becomes a piece of a provider's request as it is. Text that only begins like an object would end that piece
+    and go on with fields of its own, such as another model.
+    """
+    try:
+        value = decode_value(text)
+    except ValueError:
+        return None
+    return Opaque(text.encode("utf-8", "surrogatepass")) if isinstance(value, dict) else None
 
 
 def position_of(part: Opaque, origin: str | None) -> str | None:

@@ -18,6 +18,7 @@ from turnout.messages import Message, Tool
 from turnout.providers import create
 from turnout.serving import ReadOptions, continuity
 from turnout.serving.blocks import BlockSequencer
+from turnout.serving.chat_completions import carried_reasoning
 from turnout.serving.chat_completions import request as chat_completions_request
 from turnout.serving.chat_completions import stream as chat_completions_stream
 from turnout.serving.held_arguments import HeldArguments
@@ -53,8 +54,8 @@ def check_answer(pair: Pair) -> None:
 def check_continuity(pair: Pair) -> None:
     for stream in (True, False):
         back = next_turn(pair, received(pair, ANSWER, stream=stream))
-        assert essence(back, signatures=pair is MESSAGES) == essence(
-            ANSWER.response.message, signatures=pair is MESSAGES
+        assert essence(back, signatures=pair is not RESPONSES) == essence(
+            ANSWER.response.message, signatures=pair is not RESPONSES
         )
         assert back.origin == "gemini"
 
@@ -100,6 +101,14 @@ def unsigned(original: Callable[..., str]) -> Callable[..., str]:
     return lambda id, origin, signature: original(id, origin, None)
 
 
+def unsigned_call(original: Callable[..., str]) -> Callable[..., str]:
+    return lambda call, message: original(attrs.evolve(call, signature=None), message)
+
+
+def nothing_before(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda call, message: iter(())
+
+
 def no_origin(original: Callable[..., str]) -> Callable[..., str]:
     return lambda origin, value: value
 
@@ -134,7 +143,12 @@ FAULTS: list[tuple[str, Pair, Any, str, Callable[[Any], Any], Callable[[Pair], N
     ("cached tokens count twice", MESSAGES, messages_response, "messages_usage", cached_twice, check_answer),
     ("cached tokens count twice", RESPONSES, responses_response, "responses_usage", cached_twice, check_answer),
     *(("arguments are cut", pair, HeldArguments, "receive", cut_arguments, check_answer) for pair in PAIRS),
-    *(("a call loses its signature", pair, continuity, "pack_call_id", unsigned, check_continuity) for pair in PAIRS),
+    *(
+        ("a call loses its signature", pair, continuity, "pack_call_id", unsigned, check_continuity)
+        for pair in PAIRS[1:]
+    ),
+    ("a call loses its signature", CHAT, chat_completions_stream, "reasoning_call_id", unsigned_call, check_continuity),
+    ("a call loses its reasoning", CHAT, carried_reasoning, "_before", nothing_before, check_continuity),
     ("thinking loses its origin", MESSAGES, messages_response, "pack", no_origin, check_continuity),
     ("interleaved calls lose a piece", MESSAGES, BlockSequencer, "receive", nothing_held, check_answer),
     ("interleaved calls lose a piece", RESPONSES, BlockSequencer, "receive", nothing_held, check_answer),

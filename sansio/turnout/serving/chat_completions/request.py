@@ -5,12 +5,14 @@ Source: the OpenAI API reference, "Create chat completion".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
 
 from turnout.messages import File, Message, Part, Refusal, Role, Text, Thinking, Tool, ToolCall, ToolChoice
-from turnout.serving.continuity import unpack_call_id
+from turnout.serving.assistant_turn import AssistantTurn
+from turnout.serving.chat_completions.carried_reasoning import CarriedCall, read_call_id
 from turnout.serving.fields import Fields
 from turnout.serving.inbound import InboundChat, ReadOptions, Resolve, build_request, vocabulary_error
 from turnout.serving.leftovers import Leftovers
@@ -192,11 +194,11 @@ class _Reader:
                 case "assistant":
                     return self._assistant(message)
                 case "tool":
-                    call = unpack_call_id(message.required_text("tool_call_id"))
+                    call = read_call_id(message.required_text("tool_call_id"))
                     return Message(
                         Role.TOOL,
                         self._content(message) or "",
-                        tool_call_id=call.value,
+                        tool_call_id=call.id,
                         name=message.text("name"),
                         extra=self.leftovers.extra(message, _TOOL_MESSAGE),
                     )
@@ -213,34 +215,41 @@ class _Reader:
         for name in ("audio", "function_call"):
             if message.has(name):
                 raise message.rejected(name, "not supported", "unsupported_parameter")
-        parts: list[Part] = []
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
-        if isinstance(reasoning, str):
-            parts.append(Thinking(reasoning))
-        parts += self._content(message)
-        if refusal := message.text("refusal"):
-            parts.append(Refusal(refusal))
         calls = [self._tool_call(call) for call in message.objects("tool_calls")]
-        origin = next((origin for _, origin in calls if origin is not None), None)
-        return Message(
-            Role.ASSISTANT,
-            tuple(parts),
-            tool_calls=[call for call, _ in calls],
-            name=message.text("name"),
-            origin=origin,
-            extra=self.leftovers.extra(message, _ASSISTANT),
-        )
+        turn = AssistantTurn()
+        for thinking, origin in self._reasoning(message, calls[0][1] if calls else CarriedCall("")):
+            turn.add(thinking, origin)
+        for part in self._content(message):
+            turn.add(part)
+        if refusal := message.text("refusal"):
+            turn.add(Refusal(refusal))
+        for index, (call, carried) in enumerate(calls):
+            for part in carried.with_text(None) if index else ():
+                turn.add(part, carried.origin)
+            turn.add_call(call, carried.origin)
+        made = turn.message()
+        extra = self.leftovers.extra(message, _ASSISTANT)
+        return attrs.evolve(made, name=message.text("name"), extra=extra) if message.has("name") or extra else made
 
-    def _tool_call(self, call: Fields) -> tuple[ToolCall, str | None]:
-        """Return the call, and the family that made it if its id carries that."""
-        carried = unpack_call_id(call.required_text("id"))
+    def _reasoning(self, message: Fields, first: CarriedCall) -> Iterator[tuple[Part, str | None]]:
+        """Yield the reasoning before the words of a turn, each part with the family that it belongs to."""
+        text = message.get("reasoning_content") or message.get("reasoning")
+        parts = first.with_text(text if isinstance(text, str) else None)
+        if isinstance(text, str) and not any(isinstance(part, Thinking) for part in parts):
+            yield Thinking(text), None
+        for part in parts:
+            yield part, first.origin
+
+    def _tool_call(self, call: Fields) -> tuple[ToolCall, CarriedCall]:
+        """Return the call, and what its id carries."""
+        carried = read_call_id(call.required_text("id"))
         if call.get("type") == "custom":
             custom = call.required_object("custom")
             name, arguments = custom.required_text("name"), encode({"input": custom.text("input") or ""}).decode()
         else:
             function = call.required_object("function")
             name, arguments = function.required_text("name"), function.text("arguments") or "{}"
-        return ToolCall(carried.value, name, arguments, signature=carried.signature), carried.origin
+        return ToolCall(carried.id, name, arguments, signature=carried.signature), carried
 
     def _content(self, message: Fields) -> tuple[Part, ...]:
         value = message.get("content")

@@ -11,7 +11,7 @@ from typing import Any
 
 from turnout.chat import ChatResponse, FinishReason
 from turnout.messages import Commentary, Image, Text
-from turnout.serving.continuity import client_call_id
+from turnout.serving.chat_completions.carried_reasoning import reasoning_call_id
 from turnout.serving.inbound import Answerer
 from turnout.serving.media import image_url
 from turnout.serving.request_json import encode
@@ -34,7 +34,7 @@ def build_chat_response(response: ChatResponse, answerer: Answerer) -> bytes:
     if response.tool_calls:
         message["tool_calls"] = [
             {
-                "id": client_call_id(call, response.message),
+                "id": reasoning_call_id(call, response.message),
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }

@@ -28,8 +28,8 @@ from turnout.events import (
     ToolCallReady,
 )
 from turnout.messages import Image
+from turnout.serving.chat_completions.carried_reasoning import reasoning_call_id
 from turnout.serving.chat_completions.response import finish_fields, image_part, logprobs_of
-from turnout.serving.continuity import client_call_id
 from turnout.serving.errors import ServedError, restart_not_possible
 from turnout.serving.held_arguments import HeldArguments
 from turnout.serving.inbound import Answerer, InboundChat, Partial
@@ -138,7 +138,12 @@ class ChatStreamWriter:
             encode(
                 {
                     "tool_calls": [
-                        {"index": index, "id": client_call_id(call, message), "type": "function", "function": function}
+                        {
+                            "index": index,
+                            "id": reasoning_call_id(call, message),
+                            "type": "function",
+                            "function": function,
+                        }
                     ]
                 }
             )

@@ -10,7 +10,7 @@ from turnout.serving.assistant_turn import AssistantTurn
 from turnout.serving.continuity import unpack, unpack_call_id
 from turnout.serving.fields import Fields
 from turnout.serving.leftovers import Leftovers
-from turnout.serving.opaque_parts import MESSAGES_FAMILY
+from turnout.serving.opaque_parts import MESSAGES_FAMILY, opaque_of_client
 from turnout.serving.request_json import encode
 
 __all__ = ["UNPARSED", "assistant_message"]
@@ -34,14 +34,21 @@ def assistant_message(blocks: list[Fields], leftovers: Leftovers) -> Message:
                 carried = unpack(block.text("signature") or "")
                 thinking = Thinking(block.text("thinking") or "", signature=carried.value or None)
                 turn.add(thinking, carried.origin or MESSAGES_FAMILY)
-            case "redacted_thinking" if (carried := unpack(block.text("data") or "")).origin is not None:
-                turn.add(Opaque(carried.value.encode("utf-8", "surrogatepass")), carried.origin)
+            case "redacted_thinking" if (part := _foreign(block)) is not None:
+                turn.add(*part)
             case "tool_use":
                 _add_call(block, turn, leftovers.extra(block, _TOOL_USE))
             case _:
                 # Redacted thinking, a tool that runs at the provider, its result, or a type that is new.
                 turn.add(Opaque(encode(block.values)), MESSAGES_FAMILY)
     return turn.message()
+
+
+def _foreign(block: Fields) -> tuple[Opaque, str] | None:
+    """Return an opaque part of another family, which this gateway wrote as redacted thinking."""
+    carried = unpack(block.text("data") or "")
+    part = opaque_of_client(carried.value) if carried.origin is not None else None
+    return (part, carried.origin) if part is not None and carried.origin is not None else None
 
 
 def _add_call(block: Fields, turn: AssistantTurn, extra: Mapping[str, Any]) -> None:

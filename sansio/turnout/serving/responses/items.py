@@ -16,7 +16,7 @@ from turnout.serving.fields import Fields
 from turnout.serving.inbound import vocabulary_error
 from turnout.serving.leftovers import Leftovers
 from turnout.serving.media import audio_of, file_of_data_url, image_of
-from turnout.serving.opaque_parts import RESPONSES_FAMILY
+from turnout.serving.opaque_parts import RESPONSES_FAMILY, opaque_of_client
 from turnout.serving.request_json import encode
 
 __all__ = ["conversation_of"]
@@ -157,8 +157,9 @@ def _add_reasoning(item: Fields, turn: AssistantTurn) -> None:
     text = "".join(part.text("text") or "" for part in (*item.objects("content"), *item.objects("summary")))
     carried = unpack(encrypted) if encrypted else None
     if carried is not None and carried.origin is not None:
-        if carried.value.startswith("{"):
-            turn.add(Opaque(carried.value.encode("utf-8", "surrogatepass")), carried.origin)
+        part = opaque_of_client(carried.value)
+        if part is not None:
+            turn.add(part, carried.origin)
         else:
             turn.add(Thinking(text, signature=carried.value or None), carried.origin)
     elif encrypted:
