@@ -28,7 +28,7 @@ from benchmarks.clients.own import CLIENTS
 from benchmarks.measure import parser, print_table
 from benchmarks.parts.routing import Queue
 from benchmarks.server import running_server
-from benchmarks.server.routes import ALL, CALL, CHUNK, FAILURE
+from benchmarks.server.routes import CALL, CHUNK, FAILURE, route_named
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
@@ -118,7 +118,7 @@ class _AsyncTransport:
 
 
 def _wire(name: str, *, chunks: int = 0, size: int = READ) -> tuple[bytes, list[bytes]]:
-    route = next(route for route in ALL if route.name == name)
+    route = route_named(name)
     whole = route.head + (route.chunk * chunks if chunks else b"") + route.tail
     head, _, body = whole.partition(b"\r\n\r\n")
     return head + b"\r\n\r\n", [body[start : start + size] for start in range(0, len(body), size)]

@@ -43,7 +43,7 @@ from benchmarks.clients.interface import (
     as_dicts,
     body,
 )
-from benchmarks.server.routes import ALL, BURST, CHUNK
+from benchmarks.server.routes import BURST, CHUNK, route_named
 
 __all__ = ["CLIENTS"]
 
@@ -221,7 +221,7 @@ class _CodecSession:
 
     def __init__(self, base_url: str) -> None:
         name = urlsplit(base_url).path.split("/")[1]
-        self._body = next(route.head.partition(b"\r\n\r\n")[2] for route in ALL if route.name == name)
+        self._body = route_named(name).head.partition(b"\r\n\r\n")[2]
 
     def prepare(self, history: History) -> list[dict[str, str]]:
         return as_dicts(history)

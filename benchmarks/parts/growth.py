@@ -12,7 +12,7 @@ from benchmarks.clients.worker import least_of_rounds
 from benchmarks.measure import least_cpu
 from benchmarks.report import Context, Ratio, Report, Table
 from benchmarks.routing import routed
-from benchmarks.server.routes import ALL, CALL, CHUNK
+from benchmarks.server.routes import CALL, CHUNK, route_named
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.messages import Message
@@ -77,7 +77,7 @@ def _tool_calls(count: int) -> list[bytes]:
 
 
 def _vectors(rows: int) -> list[bytes]:
-    whole = next(route.head.partition(b"\r\n\r\n")[2] for route in ALL if route.name == "vectors-text")
+    whole = route_named("vectors-text").head.partition(b"\r\n\r\n")[2]
     one = json.dumps(json.loads(whole)["data"][0]["embedding"])
     entries = (f'{{"object":"embedding","index":{index},"embedding":{one}}}' for index in range(rows))
     return _in_reads(f'{{"object":"list","data":[{",".join(entries)}]}}'.encode(), 65_536)

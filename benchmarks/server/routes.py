@@ -8,12 +8,24 @@ from __future__ import annotations
 import array
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
 
-__all__ = ["ALL", "BURST", "CALL", "CHUNK", "CHUNK_SIZE", "FAILURE", "PACKETS", "Route", "encode_routes", "paced"]
+__all__ = [
+    "BURST",
+    "CALL",
+    "CHUNK",
+    "CHUNK_SIZE",
+    "FAILURE",
+    "PACKETS",
+    "Route",
+    "encode_routes",
+    "paced",
+    "route_named",
+]
 
 CHUNK_SIZE = 265
 """Bytes of one event of the stream with its framing, as OpenAI sends it."""
@@ -156,31 +168,33 @@ def _vectors(name: str, count: int, *, packed: bool) -> Route:
 CALL = "call"
 FAILURE = "failure"
 
-ALL: tuple[Route, ...] = (
-    _whole(CALL, _chat(600)),
-    _whole(FAILURE, _json({"error": {"message": "overloaded", "type": "server_error"}}), "500 Internal Server Error"),
-    _stream("burst", BURST),
-    *(_stream(f"burst-{count}", count) for count in (1, 100, 1_000, 10_000, 100_000)),
-    _stream("packets", PACKETS, 0.0004),
-    _stream(paced(200, 5), 200, 0.005),
-    _stream(paced(10, 500), 10, 0.5),
-    Route(
-        "one-event",
-        _STREAM_HEAD,
-        _http_chunk(_content_event(5_000_000)),
-        1,
-        _STREAM_TAIL,
+# Made when they are asked for, because a client that uses one must not hold the memory of all.
+_MAKERS: Mapping[str, Callable[[str], Route]] = {
+    CALL: lambda name: _whole(name, _chat(600)),
+    FAILURE: lambda name: _whole(
+        name, _json({"error": {"message": "overloaded", "type": "server_error"}}), "500 Internal Server Error"
     ),
-    _vectors("vectors-base64", 100, packed=True),
-    _vectors("vectors-text", 100, packed=False),
-    _vectors("vectors-large", 2_048, packed=False),
-)
+    "burst": lambda name: _stream(name, BURST),
+    **{f"burst-{count}": partial(_stream, count=count) for count in (1, 100, 1_000, 10_000, 100_000)},
+    "packets": lambda name: _stream(name, PACKETS, 0.0004),
+    paced(200, 5): lambda name: _stream(name, 200, 0.005),
+    paced(10, 500): lambda name: _stream(name, 10, 0.5),
+    "one-event": lambda name: Route(name, _STREAM_HEAD, _http_chunk(_content_event(5_000_000)), 1, _STREAM_TAIL),
+    "vectors-base64": lambda name: _vectors(name, 100, packed=True),
+    "vectors-text": lambda name: _vectors(name, 100, packed=False),
+    "vectors-large": lambda name: _vectors(name, 2_048, packed=False),
+}
 
 
-def encode_routes(routes: Iterable[Route] = ALL) -> bytes:
-    """Return the routes file: for each route a line of numbers, then its head, its chunk and its tail."""
+def route_named(name: str) -> Route:
+    """Return one of the routes."""
+    return _MAKERS[name](name)
+
+
+def encode_routes(routes: Iterable[Route] | None = None) -> bytes:
+    """Return the routes file: for each route, or for all, a line of numbers, then its head, its chunk and its tail."""
     pieces = []
-    for route in routes:
+    for route in map(route_named, _MAKERS) if routes is None else routes:
         sizes = f"{len(route.head)} {len(route.chunk)} {len(route.tail)}"
         pieces.append(f"{route.name} {round(route.interval * 1e6)} {route.count} {sizes}\n".encode("ascii"))
         pieces += (route.head, route.chunk, route.tail)
