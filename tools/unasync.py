@@ -27,7 +27,7 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
     (r"\bawait ", ""),
     (r"\bAwaitable\[None\]", "None"),
     (r"from collections\.abc import Awaitable, Callable\b", "from collections.abc import Callable"),
-    (r"\(AsyncOnlyStream\)", ""),
+    (r"\(AsyncOnly(?:Stream|Iterator)\)", ""),
     (r"from turnout_io\.drivers\.async_only import .*\n", ""),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),

@@ -195,7 +195,7 @@ def _refuse_habit(name: str) -> None:
     """
     from importlib.util import find_spec
 
-    from turnout._utils.habits import habit_of_root
+    from turnout._utils.other_names import habit_of_root
 
     # Only classes are looked for among the errors: an import statement looks here first for the names of modules.
     errors = importlib.import_module(f"{__name__}.errors").__all__ if name[:1].isupper() else ()

@@ -392,11 +392,9 @@ class AllDemandsUnmet(AllAttemptsFailed, DemandUnmet):
         self.demands = tuple(dict.fromkeys(unmet))
 
 
-def __getattr__(name: str) -> object:
-    """Name the error of this module for one of another library."""
-    if name.endswith(("Error", "Timeout")):
-        from turnout._utils.habits import ROOT
+if not TYPE_CHECKING:
 
-        if name in ROOT:
-            raise ImportError(f"turnout.errors has no {name!r}: {ROOT[name]}", name=__name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        from turnout._utils.other_names import missing_name
+
+        raise missing_name(__name__, name)

@@ -11,7 +11,8 @@ import attrs
 
 from turnout._utils.names import Elsewhere
 from turnout._utils.serialization import from_plain, to_plain
-from turnout._utils.validation import as_tuple, instances
+from turnout._utils.signatures import written_as
+from turnout._utils.validation import CheckedFields, as_tuple, instances
 from turnout.types.parts import (
     PARTS,
     Audio,
@@ -96,7 +97,7 @@ def _role(value: Role | str) -> Role:
 
 
 @attrs.frozen
-class Message(_Kept):
+class Message(_Kept, CheckedFields):
     """One turn of a conversation.
 
     Attributes:
@@ -172,6 +173,7 @@ class Message(_Kept):
         return cls(Role.SYSTEM, content)
 
     @classmethod
+    @written_as("Message.user('…'), or Message.user('…', Image.from_path('yard.jpg'))")
     def user(cls, *content: str | Part) -> Message:
         """Return a user message of texts and parts in order: `Message.user("Describe this:", Image(url=…))`."""
         if len(content) == 1 and type(content[0]) is str:

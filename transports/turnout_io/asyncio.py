@@ -11,6 +11,8 @@ several threads: each loop has its own connections.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from turnout.routing.policy.settings import Policy
 from turnout_io.base import AsyncTransport
 from turnout_io.drivers._async.stream import AsyncChatStream, AsyncEventBatches
@@ -33,3 +35,11 @@ class Router(HedgingRouter):
         from turnout_io.transports.asyncio import AsyncioTransport
 
         return AsyncioTransport()
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.other_names import missing_name
+
+        raise missing_name(__name__, name)

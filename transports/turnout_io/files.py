@@ -41,6 +41,7 @@ def load_settings(
         SettingsError: A file cannot be read, or a setting cannot be used.
         FileNotFoundError: There is no `path`.
     """
+    _check_path(path, "path", "the settings of a file are keywords of Router.from_env too: Router.from_env(timeout=30)")
     env = read_variables(dotenv, environ)
     return Settings.from_mapping(read_yaml(Path(path)) if path is not None else {}, env, entries)
 
@@ -56,6 +57,7 @@ def read_variables(dotenv: str | Path | None = ".env", environ: Mapping[str, str
 
 
 def _read_dotenv(path: str | Path | None) -> dict[str, str]:
+    _check_path(path, "dotenv", "write environ=… for a mapping of variables")
     if path is None:
         return {}
     try:
@@ -72,6 +74,11 @@ def _read_dotenv(path: str | Path | None) -> dict[str, str]:
         raise SettingsError(f'to read {path}, pip install "turnout[config]", or give dotenv=None') from None
     values = dotenv_values(stream=io.StringIO(text))
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_path(path: object, name: str, hint: str) -> None:
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} must be the path of a file, not {type(path).__name__}; {hint}")
 
 
 def _text_of(path: Path) -> str:

@@ -44,3 +44,11 @@ class Router(SyncRouter):
         from turnout_io.transports.requests import RequestsTransport
 
         return RequestsTransport(pool_size=policy.max_concurrency or 16)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.other_names import missing_name
+
+        raise missing_name(__name__, name)

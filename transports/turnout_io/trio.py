@@ -11,6 +11,8 @@ the second run opens new connections.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 try:
     import trio as _  # noqa: F401 - only to name the extra in the error
 except ModuleNotFoundError as error:
@@ -38,3 +40,11 @@ class Router(HedgingRouter):
         from turnout_io.transports.trio import TrioTransport
 
         return TrioTransport()
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.other_names import missing_name
+
+        raise missing_name(__name__, name)

@@ -16,6 +16,7 @@ __all__ = [
     "must_be_called",
     "nearest",
     "vendor_of",
+    "whole_name",
 ]
 
 T = TypeVar("T")
@@ -42,6 +43,21 @@ PROVIDER_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("lmstudio", "lm_studio"), "lm-studio"),
     "hosted_vllm": "vllm",
     **dict.fromkeys(("copilot", "github_copilot", "github-copilot"), "github"),
+}
+
+# How the names of a maker's models begin, with the provider of that maker.
+_MAKERS: Mapping[tuple[str, ...], str] = {
+    ("gpt-", "chatgpt-", "ft:gpt-", "o1", "o3", "o4-", "text-embedding-3-", "text-embedding-ada"): "openai",
+    ("claude-",): "anthropic",
+    ("gemini-", "gemma-"): "gemini",
+    ("mistral-", "ministral-", "codestral-", "magistral-", "devstral-", "pixtral-"): "mistral",
+    ("deepseek-",): "deepseek",
+    ("grok-",): "xai",
+    ("command-", "embed-v", "rerank-v"): "cohere",
+    ("glm-",): "zai",
+    ("kimi-", "moonshot-"): "moonshot",
+    ("qwen-", "qwen3-", "qwen2.5-"): "dashscope",
+    ("sonar",): "perplexity",
 }
 
 # Between the name of a provider and the name of one of its keys: `openai#2`.
@@ -160,15 +176,28 @@ def vendor_of(name: str) -> str:
     return name if slash < mark else name[:mark] + name[slash:]
 
 
+def whole_name(model: str) -> str | None:
+    """Return `provider/model` for a model that was written without its provider; None if its maker is not known.
+
+    Other libraries write `openai:gpt-4o`. After a model of Ollama, there is the size: `mistral:7b`.
+    """
+    head, _, rest = model.partition(":")
+    if rest and head != "ft":
+        size = rest[0].isdigit() or rest == "latest"
+        return f"ollama/{model}" if size else f"{PROVIDER_NAMES.get(head.lower(), head.lower())}/{rest}"
+    model = model.strip()
+    return next((f"{maker}/{model}" for heads, maker in _MAKERS.items() if model.lower().startswith(heads)), None)
+
+
 def nearest(name: str, known: Iterable[str], most: int, similarity: float = 0.6) -> list[str]:
     """Return the known names that were probably meant, the most likely one first.
 
     A name that a vendor or another library gives to a provider means that provider, if it is known: `google/…`.
     """
     names = list(known)
-    meant = PROVIDER_NAMES.get(name.lower())
-    if meant in names:
-        return [meant]
+    for meant in (name.lower(), PROVIDER_NAMES.get(name.lower())):
+        if meant in names:
+            return [meant]
     import difflib  # only for messages of errors
 
     return difflib.get_close_matches(name, names, most, similarity)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from turnout._utils.habits import advice_for_field
 from turnout._utils.validation import deep_copy
 
 
@@ -98,6 +99,7 @@ def from_plain(kind: type[T], plain: Mapping[str, Any], where: str) -> T:
     if unknown := plain.keys() - types.keys():
         raise ValueError(
             f"{where} has fields that {kind.__name__} does not know: {', '.join(sorted(map(str, unknown)))}"
+            f"{advice_for_field(kind.__name__, min(map(str, unknown)), types)}"
         )
     try:
         fields = {

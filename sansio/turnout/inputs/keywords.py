@@ -47,6 +47,11 @@ _ROUNDS = "write router.run(…, max_rounds=…)"
 _TRACES = "write Router(…, on_trace=…), or Router.from_env(on_trace=…)"
 _TRANSPORT = "it belongs to the transport: Router.from_env(transport=…) (docs/extend/transport.md)"
 _IMAGES = "write messages=[Message.user('…', Image.from_path('yard.jpg'))]"
+_FALLBACKS = "write fallbacks=['provider/model', …]"
+_JSON = "write response_format=ResponseFormat.json()"
+_MESSAGES = "write messages='…'"
+_SYSTEM = "write messages=[Message.system('…'), Message.user('…')]"
+_FLAT = "write its settings as keywords, such as temperature=0.2"
 # The names that other libraries use.
 _HABITS = {
     "stream": "call router.stream(…) to receive the answer as it arrives",
@@ -92,10 +97,10 @@ _HABITS = {
     "base_url": _CLIENT,
     "api_base": "it belongs to the provider: turnout.providers.create('openai', base_url=…)",
     "headers": _CLIENT,
-    "system": "write messages=[Message.system('…'), …]",
-    "instructions": "write messages=[Message.system('…'), …]",
-    "prompt": "write messages='…'",
-    "input": "write messages='…'",
+    "system": _SYSTEM,
+    "instructions": _SYSTEM,
+    "prompt": _MESSAGES,
+    "input": _MESSAGES,
     "functions": "write tools=[…]",
     "function_call": "write tool_choice='…'",
     "text_format": "write response_format=…, and read reply.parsed(…)",
@@ -115,8 +120,16 @@ _HABITS = {
     "model_id": "write model='provider/model'",
     "provider": "write model='provider/model'",
     "stream_options": "a stream always reports its usage",
-    "fallback": "write fallbacks=['provider/model', …]",
-    "models": "write fallbacks=['provider/model', …]",
+    **dict.fromkeys(("fallback", "fallback_models", "fallback_model", "backup"), _FALLBACKS),
+    **dict.fromkeys(("models", "with_fallbacks"), _FALLBACKS),
+    **dict.fromkeys(("json", "json_mode", "json_output", "format"), _JSON),
+    **dict.fromkeys(("user_prompt", "question", "content", "text", "message", "query", "contents"), _MESSAGES),
+    **dict.fromkeys(("verbose", "debug", "log", "log_level"), "set the variable TURNOUT_LOG=debug"),
+    **dict.fromkeys(("message_history", "history", "chat_history"), "write messages=[*earlier, Message.user('…')]"),
+    **dict.fromkeys(("system_prompt", "system_message", "system_instruction"), _SYSTEM),
+    "cache_control": "it belongs to a part: Text('…', extra={'anthropic': {'cache_control': {…}}})",
+    **dict.fromkeys(("modalities", "audio"), "write extra={'openai': {…}} with these fields of its API"),
+    **dict.fromkeys(("model_settings", "generation_config", "config", "params", "options"), _FLAT),
 }
 
 

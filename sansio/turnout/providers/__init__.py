@@ -7,9 +7,10 @@ router.register(provider)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from turnout._utils.names import account_of, did_you_mean
+from turnout._utils.signatures import written_as
 from turnout.providers.auth import KeySource
 from turnout.providers.catalog.known import CATALOG
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec, ReasoningReplay
@@ -35,7 +36,11 @@ __all__ = [
 ]
 
 
+_LONGEST_NAME = 20
+
+
 @without_locals
+@written_as("create('openai', api_key='…')")
 def create(
     entry: str | ProviderSpec,
     *,
@@ -103,7 +108,11 @@ def create(
     headers = dict(checked_header(*field) for field in headers.items())
     if isinstance(entry, str):
         if entry not in CATALOG:
-            raise ValueError(f"no provider named {entry!r} is in the catalog{did_you_mean(entry, CATALOG)}")
+            # A text as long as a key may be one.
+            named = f"provider named {entry!r}" if len(entry) <= _LONGEST_NAME else "such provider"
+            raise ValueError(
+                f"no {named} is in the catalog{did_you_mean(entry, CATALOG)}; write create('openai', api_key='…')"
+            )
         entry = CATALOG[entry]
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
@@ -215,3 +224,15 @@ def _headers(entry: ProviderSpec, settings: dict[str, Any]) -> dict[str, str]:
 
 def _taken(settings: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := settings.pop(name, None)) is not None}
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from importlib.util import find_spec
+
+        if name.lower() in CATALOG and find_spec(f"{__name__}.{name}") is None:
+            raise ImportError(f"{__name__} has no {name!r}: write create({name.lower()!r}, api_key='…')", name=__name__)
+        from turnout._utils.other_names import missing_name
+
+        raise missing_name(__name__, name)

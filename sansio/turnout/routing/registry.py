@@ -94,7 +94,10 @@ class Registry:
         if isinstance(provider, Route):
             raise TypeError(f"{provider.name!r} is a route: write router.add_route(…)")
         if not isinstance(getattr(provider, "name", None), str):
-            raise TypeError(f"a router takes providers, as turnout.providers.create makes them, not {provider!r}")
+            raise TypeError(
+                f"a router takes providers, not {type(provider).__name__}: write "
+                "turnout.providers.create('openai', api_key='…'), or Router.from_env() for those of the catalog"
+            )
         name = provider.name
         if name == ROUTE:
             raise ValueError(f"the name {ROUTE!r} is kept for routes; give the provider another")
@@ -128,8 +131,11 @@ class Registry:
         """Remove a provider. Its attempts in flight continue to their end.
 
         Raises:
+            TypeError: If it is not a name.
             ValueError: If there is no such provider.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"unregister takes the name of a provider, such as 'openai', not {type(name).__name__}")
         with self._lock:
             names = self._names_of(name)
             if not names:
@@ -144,7 +150,9 @@ class Registry:
     def add_route(self, route: Route, *, replace: bool) -> None:
         """Add a route under its name."""
         if not isinstance(route, Route):
-            raise TypeError(f"a router takes a Route, not {route!r}")
+            raise TypeError(
+                f"a router takes a Route, not {type(route).__name__}: write Route('fast', ['openai/gpt-4o-mini', …])"
+            )
         with self._lock:
             if route.name in self._routes and not replace:
                 raise ValueError(f"a route named {route.name!r} is there already; add it with replace=True")

@@ -238,6 +238,11 @@ class RouterCore:
 
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates for this request in order, with the reason for each one that would be skipped."""
+        if not isinstance(request, ChatRequest | EmbeddingRequest):
+            raise TypeError(
+                f"explain_plan takes a ChatRequest or an EmbeddingRequest, not {type(request).__name__}: "
+                "write router.explain_plan(ChatRequest('openai/gpt-4o-mini', 'Why do points freeze?'))"
+            )
         operation: Operation = Chat(request) if isinstance(request, ChatRequest) else Embed(request)
         context = ExpansionContext(policy=self.policy, metadata=operation.metadata, takes_turn=False)
         models = Expander(self._registry, context).expand(operation.candidates).models

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 
 import attrs
 import msgspec
@@ -138,6 +138,19 @@ class Trace:
         lines = [f"{self.operation} over {', '.join(self.candidates)}{priority}"]
         lines += [f"{entry.at:8.3f} s  {describe(entry)}" for entry in self.entries]
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.explain()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout._utils.other_attributes import missing_attribute
+
+            raise missing_attribute(self, name)
+
+        def __getitem__(self, name: object) -> Any:
+            raise TypeError(f"a Trace has no item {name!r}: write trace.to_dict(), or iterate over trace.entries")
 
 
 _KINDS: Mapping[str, type[Entry]] = {kind.kind: kind for kind in get_args(Entry)}

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import attrs
 
+from turnout._utils.names import whole_name
 from turnout._utils.validation import (
+    CheckedFields,
     as_tuple,
     deep_copy,
     instances,
@@ -94,7 +96,7 @@ class _Kept:
 
 
 @attrs.frozen
-class ModelConfig(_Kept):
+class ModelConfig(_Kept, CheckedFields):
     """A model of a provider, with its settings.
 
     Attributes:
@@ -132,7 +134,9 @@ class ModelConfig(_Kept):
         """`parse("groq/meta-llama/llama-4-scout")` is provider `groq`, model `meta-llama/llama-4-scout`."""
         provider, slash, model_id = text.partition("/")
         if not (slash and provider.strip() and model_id.strip()):
-            raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {text!r}")
+            meant = whole_name(text)
+            hint = f": did you mean {meant!r}?" if meant else ""
+            raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {text!r}{hint}")
         return cls(provider, model_id, **settings)
 
     @classmethod

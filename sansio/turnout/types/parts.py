@@ -11,7 +11,7 @@ import attrs
 
 from turnout._utils.names import Elsewhere
 from turnout._utils.serialization import to_plain
-from turnout._utils.validation import deep_copy, json_values, string
+from turnout._utils.validation import CheckedFields, deep_copy, json_values, string
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -71,7 +71,7 @@ class _Part:
         return {"type": type(self).__name__.lower(), **to_plain(self)}
 
 
-class _MediaPart(_Part):
+class _MediaPart(_Part, CheckedFields):
     __slots__ = ()
 
     _media_kind: ClassVar[str]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from turnout._utils.names import Elsewhere, must_be_called
-from turnout._utils.validation import deep_copy, json_values, non_empty, where
+from turnout._utils.validation import CheckedFields, deep_copy, json_values, non_empty, where
 from turnout.types.parts import extra_fields
 
 __all__ = ["Tool", "ToolCall", "ToolChoice"]
@@ -108,7 +108,7 @@ def _schema(value: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 @attrs.frozen
-class Tool:
+class Tool(CheckedFields):
     """A function that the model can call, or a tool that runs at a provider.
 
     Attributes:

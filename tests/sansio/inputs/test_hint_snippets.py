@@ -17,12 +17,13 @@ import turnout.errors
 import turnout.messages
 import turnout.providers
 import turnout.routing
+import turnout.trace
 import turnout_io.asyncio
 import turnout_io.caching
 import turnout_io.metrics
 import turnout_io.otel
 import turnout_io.sync
-from turnout._utils import habits
+from turnout._utils import habits, other_attributes, other_names
 from turnout._utils.names import Elsewhere
 from turnout.inputs import keywords
 from turnout.routing import Policy
@@ -31,7 +32,7 @@ from turnout.routing.policy.routes import STRATEGIES
 
 def texts() -> Iterator[str]:
     """Return every advice of the tables and of the classes."""
-    for module in (habits, keywords):
+    for module in (habits, other_attributes, other_names, keywords):
         for value in vars(module).values():
             yield from strings(value)
     for owner in (turnout.Image, turnout.Audio, turnout.File, turnout.Tool, turnout.Message, turnout_io.sync.Router):
@@ -54,6 +55,7 @@ NAMES: dict[str, Any] = {
     "router": turnout_io.sync.Router,
     "reply": turnout.ChatResponse,
     "usage": turnout.Usage,
+    "trace": turnout.trace.Trace,
     "stream": turnout_io.sync.ChatStream,
     "turnout": turnout,
     "turnout_io": turnout_io,
@@ -126,7 +128,7 @@ def test_the_code_of_a_hint_uses_names_that_exist(text: str) -> None:
         place: Any = turnout_io if dotted.startswith("turnout_io") else turnout
         for name in dotted.split(".")[1:]:
             place = getattr(place, name)
-    for owner, path in re.findall(r"\b(reply|usage|stream|router|Router)\.(\w+)", text):
+    for owner, path in re.findall(r"\b(reply|usage|trace|stream|router|Router)\.(\w+)", text):
         member(NAMES[owner], path)
 
 

@@ -107,3 +107,26 @@ def test_a_file_of_variables_that_was_named_must_exist(bare: Terminal) -> None:
     done = bare.check("chat", "hello", "--env-file", "typo.env")
     assert done.returncode == 2
     assert "there is no file typo.env" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["chat", "embed", "explain"])
+def test_a_model_without_its_provider_is_named_with_it_and_with_the_routes_that_hold_it(
+    bare: Terminal, command: str
+) -> None:
+    bare.configure(
+        "providers:\n  mine: {kind: openai-compatible, endpoint: 'http://127.0.0.1:9/v1', apiKey: k}\n"
+        "routes:\n  fast: {choices: [mine/gpt-4o-mini]}\n  other: {choices: [mine/m]}\n"
+        "aliases: {small: mine/m}\n"
+    )
+    done = bare.check(command, "hello", "-m", "gpt-4o-mini")
+    assert done.returncode == 2
+    assert "did you mean -m route/fast or -m mine/gpt-4o-mini or -m openai/gpt-4o-mini?" in done.stderr
+    assert "did you mean -m route/other?" in bare.check(command, "hello", "-m", "other").stderr
+    assert "did you mean -m route/small?" in bare.check(command, "hello", "-m", "small").stderr
+    assert "turnout models lists them" in bare.check(command, "hello", "-m", "my-model").stderr
+
+
+def test_a_model_without_its_provider_in_the_variable_is_named_with_it(bare: Terminal) -> None:
+    done = bare.check("chat", "hello", variables={"TURNOUT_MODEL": "claude-haiku-4-5"})
+    assert "TURNOUT_MODEL: a model is written provider/model" in done.stderr
+    assert "did you mean 'anthropic/claude-haiku-4-5'?" in done.stderr

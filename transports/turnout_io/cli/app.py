@@ -38,6 +38,18 @@ _COMMANDS: Final = {
 _ELSEWHERE: Final = {
     "ask": "turnout chat PROMPT",
     "complete": "turnout chat PROMPT",
+    **dict.fromkeys(("run", "query", "completions"), "turnout chat PROMPT"),
+    **dict.fromkeys(("ls", "list", "model"), "turnout models, or turnout providers"),
+    **dict.fromkeys(("history", "conversations"), "turnout logs"),
+    **dict.fromkeys(("login", "auth", "setup", "init", "key"), KEYS),
+    **dict.fromkeys(("status", "check", "health", "test", "ping"), "turnout doctor, or turnout providers"),
+    **dict.fromkeys(("server", "start", "api"), "turnout serve, or turnout sandbox for invented answers"),
+    **dict.fromkeys(("settings", "set"), "turnout config set KEY VALUE"),
+    **dict.fromkeys(("embeddings", "embedding"), "turnout embed TEXT -m PROVIDER/MODEL"),
+    "help": "turnout --help, or turnout COMMAND --help",
+    "version": "turnout --version",
+    "traces": "turnout trace view FILE",
+    "view": "turnout trace view FILE",
     "aliases": "aliases are in a configuration file: turnout chat --config FILE -m route/NAME",
     "collections": "turnout keeps no collections: turnout embed -i FILE -o FILE writes the vectors to a file",
     "embed-multi": "turnout embed -i FILE -o FILE",
@@ -82,6 +94,19 @@ class Commands(click.Group):
             hint = f"did you mean turnout {near[0]}?" if near else ask
             raise click.UsageError(f"no command is named {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if name in ("--install-completion", "--show-completion"):
+                raise click.UsageError("completion is a command: turnout completion bash", ctx) from None
+            raise click.UsageError(
+                f"turnout has no option {name} before its command; those of a command are after it: "
+                f"turnout chat PROMPT {name} …",
+                ctx,
+            ) from None
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -19,14 +20,37 @@ def _model(context: click.Context, parameter: click.Parameter, values: tuple[str
         if len(several) > 1 and all("/" in name for name in several):
             raise click.BadParameter(f"give one option for each model: {' '.join(f'-m {name}' for name in several)}")
         if value and "/" not in value:
-            raise click.BadParameter(
-                f"a model is written provider/model, as in openai/gpt-4o-mini; if {value!r} is a route or an alias of "
-                f"the config file, write -m route/{value}"
-            )
+            raise click.BadParameter(_meant(value, context.params.get("config"), context.params.get("env_file")))
     try:
         return [ModelConfig.parse(value) for value in values]
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _meant(name: str, config: str | None, env_file: str | None) -> str:
+    """Return the error for a model without its provider, with the names that it has in the settings and the catalog."""
+    from turnout._utils.names import whole_name
+    from turnout.config.values import SettingsError
+    from turnout_io.files import load_settings
+
+    routes: list[str] = []
+    listed: list[str] = []
+    # What is wrong in the settings is an error of its own, after this one is corrected.
+    with contextlib.suppress(SettingsError, OSError):
+        settings = load_settings(config, dotenv=env_file)
+        routes = [f"route/{alias}" for alias in settings.aliases if alias == name]
+        for route in settings.routes:
+            models = [str(choice.model) for choice in route.choices if choice.model.model_id == name]
+            if route.name == name or models:
+                routes.append(f"route/{route.name}")
+            listed += models
+    maker = whole_name(name)
+    choices = dict.fromkeys([*routes, *listed, *([maker] if maker else [])])
+    hint = f"did you mean {' or '.join(f'-m {choice}' for choice in choices)}?" if choices else _LISTS
+    return f"a model is written provider/model, as in openai/gpt-4o-mini, not {name!r}; {hint}"
+
+
+_LISTS = "turnout models lists them; a route or an alias of the config file is -m route/NAME"
 
 
 def _config(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -56,12 +80,12 @@ MODELS = click.option(
     shell_complete=_complete_model, help="The model. Give more of them as fallbacks, in order.",
 )  # fmt: skip
 CONFIG = click.option(
-    "--config", type=click.Path(dir_okay=False, exists=True), callback=_config, metavar="FILE",
+    "--config", type=click.Path(dir_okay=False, exists=True), callback=_config, metavar="FILE", is_eager=True,
     help="Settings in YAML, in place of the user's config file.",
 )  # fmt: skip
 ENV_FILE = click.option(
     "--env-file", default=".env", show_default=True, callback=_env_file, metavar="FILE",
-    help="Variables. The default file may be absent.",
+    is_eager=True, help="Variables. The default file may be absent.",
 )  # fmt: skip
 TIMEOUT = click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Bound of the whole call."

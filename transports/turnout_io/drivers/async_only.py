@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["AsyncOnly", "AsyncOnlyStream"]
+__all__ = ["AsyncOnly", "AsyncOnlyIterator", "AsyncOnlyStream"]
 
 
 class AsyncOnly:
@@ -32,6 +32,20 @@ class AsyncOnlyStream(AsyncOnly):
                 f"{_name(self)} is not awaited: write `async with router.stream(…) as stream`, "
                 "or `await router.stream(…).collect()` for the whole answer"
             )
+
+
+class AsyncOnlyIterator:
+    """An iterator for `async for`."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("this is async: write `async for text in stream.text`; blocking code uses turnout_io.sync")
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("this is not awaited: write `async for text in stream.text`, or `await stream.collect()`")
 
 
 def _name(value: object) -> str:

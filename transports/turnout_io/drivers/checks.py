@@ -27,7 +27,7 @@ def _is_async(function: Any) -> bool:
 def check_providers(providers: object) -> None:
     """Raise TypeError if these are not providers in a list."""
     if isinstance(providers, str | bytes) or not isinstance(providers, Iterable):
-        kind = repr(providers) if isinstance(providers, str) else type(providers).__name__
+        kind = type(providers).__name__  # a text may be a key
         raise TypeError(
             f"Router takes a list of providers, not {kind}: write Router([turnout.providers.create('openai', …)])"
         )

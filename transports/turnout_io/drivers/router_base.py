@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from turnout._utils.names import Elsewhere
+from turnout._utils.signatures import written_as
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
 from turnout.providers.catalog.spec import ProviderSpec
@@ -138,6 +139,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
     @classmethod
     @without_locals
+    @written_as("Router.from_env(dotenv='.env', timeout=30, …)")
     def from_env(
         cls,
         *,
@@ -171,6 +173,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
 
     @classmethod
     @without_locals
+    @written_as("Router.from_config('turnout.yaml')")
     def from_config(
         cls,
         path: str | Path,
@@ -287,7 +290,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.habits import missing_attribute
+            from turnout._utils.other_attributes import missing_attribute
 
             raise missing_attribute(self, name)
 
@@ -418,22 +421,6 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         self._release_abandoned()
         return self._core.budgets(self._now(), time.time())
 
-    def cool_down(self, candidate: str, seconds: float) -> None:
-        """Let calls skip the candidate `provider/model` for some time. May be called from any thread.
-
-        Raises:
-            ValueError: If `seconds` is not a number above 0, or no call has named this candidate so far.
-        """
-        self._core.cool_down(candidate, seconds, self._now())
-
-    def reset(self, candidate: str | None = None) -> None:
-        """End the cooldown, the break and the learnt limits of a candidate, or of all. May be called from any thread.
-
-        Raises:
-            ValueError: If no call has named this candidate so far.
-        """
-        self._core.reset(candidate, self._now())
-
     def shared_status(self) -> SharedStatus | None:
         """Return the condition of the shared limits; None if this router shares nothing."""
         shared = self._core.shared
@@ -443,6 +430,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         """Return the status of every registered provider. May be called from any thread."""
         return self._core.statuses()
 
+    @written_as("router.explain_plan(ChatRequest('openai/gpt-4o-mini', 'Why do points freeze?'))")
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:
         """Return the candidates of this request, in order, with the reason if one would be skipped."""
         return self._core.explain_plan(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from turnout._utils.signatures import written_as
 from turnout.chat import ModelConfig
 from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
@@ -36,6 +37,7 @@ class RouterChanges:
     def _notify_waiters(self) -> None:
         raise NotImplementedError
 
+    @written_as("router.register(turnout.providers.create('openai', api_key='…'))")
     def register(self, provider: Provider, *, enabled: bool = True, replace: bool = False) -> None:
         """Add a provider under its name.
 
@@ -49,6 +51,7 @@ class RouterChanges:
         if enabled and getattr(provider, "sends_key_in_clear", False):
             warn(f"provider {provider.name} sends its key over plain http to another host")
 
+    @written_as("router.add_route(Route('fast', ['openai/gpt-4o-mini', …])), with Route of turnout.routing")
     def add_route(self, route: Route, *, replace: bool = False) -> None:
         """Add a route, which requests select with `ModelConfig.route(name)`.
 
@@ -57,6 +60,7 @@ class RouterChanges:
         """
         self._core.add_route(route, replace=replace)
 
+    @written_as("router.add_alias('fast', 'openai/gpt-4o-mini')")
     def add_alias(self, name: str, model: ModelConfig | str, *, replace: bool = False) -> None:
         """Add another name for a model or a route.
 
@@ -70,6 +74,7 @@ class RouterChanges:
         """
         self._core.add_alias(name, model, replace=replace)
 
+    @written_as("router.unregister('openai')")
     def unregister(self, name: str) -> None:
         """Remove a provider. Its attempts in flight continue to their end; calls that wait use another candidate.
 
@@ -79,6 +84,7 @@ class RouterChanges:
         self._core.unregister(name)
         self._notify_waiters()
 
+    @written_as("router.remove_route('fast')")
     def remove_route(self, name: str) -> None:
         """Remove a route. Calls that have started continue.
 
@@ -129,6 +135,7 @@ class RouterChanges:
                 self._core.unregister(status.provider)
         self.update(policy)
 
+    @written_as("router.update(attrs.evolve(router.policy, timeout=20))")
     def update(self, policy: Policy) -> None:
         """Replace the settings of this router. Calls that have started keep theirs; limits change at once.
 
@@ -139,3 +146,20 @@ class RouterChanges:
         """
         self._core.update(policy, self._now())
         self._notify_waiters()
+
+    @written_as("router.cool_down('openai/gpt-4o-mini', 30)")
+    def cool_down(self, candidate: str, seconds: float) -> None:
+        """Let calls skip the candidate `provider/model` for some time. May be called from any thread.
+
+        Raises:
+            ValueError: If `seconds` is not a number above 0, or no call has named this candidate so far.
+        """
+        self._core.cool_down(candidate, seconds, self._now())
+
+    def reset(self, candidate: str | None = None) -> None:
+        """End the cooldown, the break and the learnt limits of a candidate, or of all. May be called from any thread.
+
+        Raises:
+            ValueError: If no call has named this candidate so far.
+        """
+        self._core.reset(candidate, self._now())

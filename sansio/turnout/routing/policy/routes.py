@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._utils.validation import instance, instances, integer, non_empty, number
+from turnout._utils.validation import CheckedFields, instance, instances, integer, non_empty, number
 from turnout.routing.policy.settings import Policy
 from turnout.types.models import ROUTE, ModelConfig, as_model
 
@@ -19,7 +19,7 @@ __all__ = ["Choice", "Measured", "Route", "Strategy"]
 
 
 @attrs.frozen
-class Choice:
+class Choice(CheckedFields):
     """One model of a route.
 
     Attributes:
@@ -76,7 +76,7 @@ def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: obj
 
 
 @attrs.frozen
-class Route:
+class Route(CheckedFields):
     """Models under one name, and how to choose among those of one tier.
 
     The name may have one `*`, which matches any text: a route `gpt-*` with the choices `azure/gpt-*` and

@@ -13,6 +13,7 @@ import click
 from turnout.chat import Capability, ModelInfo, ProviderStatus
 from turnout.errors import ConnectFailed
 from turnout.providers import CATALOG
+from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import CallFailed, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, SANDBOX
 from turnout_io.cli.router import Session, no_provider, open_session
@@ -28,7 +29,10 @@ def _complete_provider(context: click.Context, parameter: click.Parameter, incom
     return [name for name in CATALOG if name.startswith(incomplete)]
 
 
-@click.command()
+_NAMED = "name it as an argument: turnout models openai"
+
+
+@click.command(cls=HintedCommand, elsewhere={"-p": _NAMED, "--provider": _NAMED, "-q": "turnout models | grep TEXT"})
 @click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=_complete_provider)
 @JSON
 @click.option(

@@ -21,7 +21,7 @@ from turnout.trace import Trace
 from turnout_io.caching import AnyCache
 from turnout_io.drivers._async.cached import AsyncCacheEntry, cache_entry
 from turnout_io.drivers._async.run import AsyncRun
-from turnout_io.drivers.async_only import AsyncOnlyStream
+from turnout_io.drivers.async_only import AsyncOnlyIterator, AsyncOnlyStream
 
 __all__ = ["AsyncChatStream", "AsyncEventBatches", "StreamOwner"]
 
@@ -261,7 +261,7 @@ class AsyncChatStream(AsyncOnlyStream):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            from turnout._utils.habits import missing_attribute
+            from turnout._utils.other_attributes import missing_attribute
 
             raise missing_attribute(self, name)
 
@@ -306,7 +306,7 @@ class AsyncEventIterator:
         raise StopAsyncIteration
 
 
-class AsyncTextIterator:
+class AsyncTextIterator(AsyncOnlyIterator):
     """The pieces of the text of a stream. Made by `AsyncChatStream.text`."""
 
     __slots__ = ("_events",)
@@ -322,6 +322,11 @@ class AsyncTextIterator:
             if type(event) is Token:
                 return event.delta
         raise StopAsyncIteration
+
+    if not TYPE_CHECKING:
+
+        def __call__(self) -> NoReturn:
+            raise TypeError("stream.text is no method: iterate over it, or write stream.collect().text for the whole")
 
 
 class AsyncEventBatches:

@@ -262,7 +262,7 @@ class ChatStream:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            from turnout._utils.habits import missing_attribute
+            from turnout._utils.other_attributes import missing_attribute
 
             raise missing_attribute(self, name)
 
@@ -323,6 +323,11 @@ class TextIterator:
             if type(event) is Token:
                 return event.delta
         raise StopIteration
+
+    if not TYPE_CHECKING:
+
+        def __call__(self) -> NoReturn:
+            raise TypeError("stream.text is no method: iterate over it, or write stream.collect().text for the whole")
 
 
 class EventBatches:

@@ -11,6 +11,7 @@ import attrs
 import click
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
+from turnout.inputs.keywords import MODEL
 from turnout.messages import Message, Role
 from turnout_io.cli.commands.chat.conversations import (
     Conversation,
@@ -50,6 +51,7 @@ class Wanted:
     timeout: float | None
 
 
+_FALLBACKS: Final = "give -m once more for each fallback, in order"
 _TOOLS: Final = "only programs can give tools: router.run(…, tools=[…]) of turnout_io"
 
 
@@ -64,9 +66,24 @@ def _check_settings(args: list[str], ctx: click.Context) -> None:
 _ELSEWHERE: Final = {
     "-t": "there are no templates; instructions are --system, seconds are --timeout",
     "--template": "there are no templates; instructions are --system",
-    "--temperature": "settings of the model are -o KEY VALUE, here -o temperature 0.2",
-    "--max-tokens": "settings of the model are -o KEY VALUE, here -o max_tokens 100",
+    **{
+        f"--{name.replace('_', '-')}": f"settings of the model are -o KEY VALUE, here -o {name} VALUE"
+        for name in sorted(MODEL - {"timeout"})
+    },
     "--key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
+    "--api-key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
+    "--base-url": "it is a variable such as OPENAI_ENDPOINT, or providers.NAME.endpoint of the config file",
+    "--provider": "it is in the name of the model: -m PROVIDER/MODEL",
+    "--fallback": _FALLBACKS,
+    "--fallbacks": _FALLBACKS,
+    "--format": "JSON is --json, or --schema for an answer that is JSON",
+    "--output": "the answer is on stdout: turnout chat PROMPT > FILE",
+    "--file": "a file or a URL is -a FILE",
+    "--image": "a file or a URL is -a FILE",
+    "--retries": "it is router.max_retries of the config file",
+    "--max-retries": "it is router.max_retries of the config file",
+    "-i": "turnout chat -c PROMPT continues the last conversation",
+    "--interactive": "turnout chat -c PROMPT continues the last conversation",
     "--cid": "it is --conversation",
     "--tool": _TOOLS,
     "--tools": _TOOLS,
@@ -77,6 +94,7 @@ _ELSEWHERE: Final = {
     "--fragment": "a file or a URL is -a FILE",
     "-f": "a file or a URL is -a FILE",
     "--prompt": "the question is the argument PROMPT",
+    "-p": "the question is the argument PROMPT",
     "-n": "to keep nothing of this call: --no-log",
     "-d": "turnout logs --path prints where conversations are kept",
     "--database": "turnout logs --path prints where conversations are kept",
@@ -94,7 +112,12 @@ class ChatCommand(HintedCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _check_settings(args, ctx)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra argument"):
+                raise click.UsageError("PROMPT is one argument; put it in quotes: turnout chat 'Why?'", ctx) from None
+            raise
 
 
 @click.command(cls=ChatCommand, elsewhere=_ELSEWHERE)

@@ -1,0 +1,124 @@
+"""Names the module of a name that was looked for elsewhere, and the name here for one of another library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+
+from turnout._utils.habits import CLOSE
+from turnout._utils.names import nearest
+
+__all__ = ["ROOT", "habit_of_root", "missing_name"]
+
+_IN_SYNC = "it is in turnout_io.sync, turnout_io.trio and turnout_io.asyncio: from turnout_io.sync import Router"
+_IN_ERRORS = "it is in turnout.errors: from turnout.errors import {}"
+_IN_ROUTING = "it is in turnout.routing: from turnout.routing import {}"
+_BY_ROUTER = "a router makes calls: from turnout_io.sync import Router; Router.from_env().chat(…)"
+ROOT = {
+    **dict.fromkeys(("ServiceUnavailableError", "OverloadedError"), _IN_ERRORS.format("Overloaded")),
+    **dict.fromkeys(("InternalServerError", "BadGatewayError"), _IN_ERRORS.format("ServerError")),
+    "PermissionDeniedError": _IN_ERRORS.format("PermissionDenied"),
+    "UnprocessableEntityError": _IN_ERRORS.format("InvalidRequest"),
+    "UnsupportedParamsError": _IN_ERRORS.format("InvalidRequest"),
+    "ContextWindowExceeded": _IN_ERRORS.format("ContextLengthExceeded"),
+    **dict.fromkeys(("ContentPolicyViolationError", "ContentFilterError"), _IN_ERRORS.format("ContentFiltered")),
+    "BudgetExceededError": _IN_ERRORS.format("BudgetExceeded"),
+    **dict.fromkeys(("InsufficientQuotaError", "QuotaExceededError"), _IN_ERRORS.format("QuotaExceeded")),
+    **dict.fromkeys(("ConnectError", "ConnectionError"), _IN_ERRORS.format("ConnectFailed")),
+    "ConnectTimeout": _IN_ERRORS.format("ConnectFailed"),
+    **dict.fromkeys(("ReadTimeout", "WriteTimeout", "PoolTimeout"), _IN_ERRORS.format("TimedOut")),
+    **dict.fromkeys(("ReadError", "WriteError", "RequestError", "NetworkError"), "from turnout import TransportError"),
+    **dict.fromkeys(("HTTPError", "HTTPStatusError", "ModelHTTPError"), "from turnout import ProviderError"),
+    **dict.fromkeys(("StreamError", "StreamClosed"), "from turnout import StreamInterrupted"),
+    "TimeoutError": "from turnout import DeadlineExceeded",
+    **dict.fromkeys(("AgentRunError", "UnexpectedModelBehavior", "LiteLLMError"), "from turnout import TurnoutError"),
+    "Stream": "from turnout_io.sync import ChatStream",
+    **dict.fromkeys(
+        ("Config", "Settings", "settings"), "the settings are turnout.routing.Policy, or Router.from_env(…)"
+    ),
+    "Agent": "write router.run(…, tools=[function])",
+    **dict.fromkeys(("Completion", "ChatCompletion", "ModelResponse"), "from turnout import ChatResponse"),
+    "VERSION": "it is turnout.__version__",
+    "Embedding": "from turnout import EmbeddingResponse",
+    "CircuitBreaker": _IN_ROUTING.format("BreakerPolicy"),
+    "RetryPolicy": _IN_ROUTING.format("Policy"),
+    "Provider": "it is in turnout.providers: from turnout.providers import create",
+    "TraceRecorder": "it is in turnout_io.recorder: from turnout_io.recorder import TraceRecorder",
+    "PriceList": "it is in turnout_io.price_list: from turnout_io.price_list import PriceList",
+    "Sandbox": "it is in turnout_io.sandbox: from turnout_io.sandbox import Sandbox",
+    "Router": _IN_SYNC,
+    "AsyncRouter": "it is in turnout_io.trio and turnout_io.asyncio: from turnout_io.asyncio import Router",
+    "ChatStream": _IN_SYNC.replace("import Router", "import ChatStream"),
+    **{
+        name: _IN_ROUTING.format(name)
+        for name in ("BreakerPolicy", "Choice", "Hedge", "Limit", "Policy", "Price", "Route", "Timeouts")
+    },
+    "RateLimitError": _IN_ERRORS.format("RateLimited"),
+    "AuthenticationError": _IN_ERRORS.format("AuthenticationFailed"),
+    "BadRequestError": _IN_ERRORS.format("InvalidRequest"),
+    "NotFoundError": _IN_ERRORS.format("NotFound"),
+    "ContextWindowExceededError": _IN_ERRORS.format("ContextLengthExceeded"),
+    "APIConnectionError": "from turnout import TransportError",
+    "APIError": "from turnout import ProviderError",
+    "APIStatusError": "from turnout import ProviderError",
+    "OpenAIError": "from turnout import TurnoutError",
+    "Timeout": "from turnout import DeadlineExceeded; the timers are turnout.routing.Timeouts",
+    "APITimeoutError": "from turnout import DeadlineExceeded",
+    "completion": _BY_ROUTER,
+    "acompletion": _BY_ROUTER.replace("sync", "asyncio"),
+    "chat": _BY_ROUTER,
+    "embedding": _BY_ROUTER.replace("chat", "embed"),
+    "Client": _BY_ROUTER,
+    "OpenAI": _BY_ROUTER,
+    "AsyncOpenAI": _BY_ROUTER.replace("sync", "asyncio"),
+    "LiteLLM": _BY_ROUTER,
+    "Anthropic": _BY_ROUTER,
+    "stream": _BY_ROUTER.replace("chat", "stream"),
+    "responses": _BY_ROUTER,
+    **dict.fromkeys(("UserMessage", "HumanMessage"), "write Message.user('…')"),
+    **dict.fromkeys(("AssistantMessage", "AIMessage"), "write Message.assistant('…')"),
+    "SystemMessage": "write Message.system('…')",
+    "ToolMessage": "write Message.tool(call, '…')",
+    "tool": "write Tool.of(function), or router.run(…, tools=[function])",
+    "Conversation": "a conversation is a list of messages: router.chat(model, [Message.user('…'), …])",
+    "api_key": "a key is in the variable OPENAI_API_KEY, or given to turnout.providers.create('openai', api_key='…')",
+    "set_verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
+    "MemoryCache": "it is in turnout_io.caching: from turnout_io.caching import MemoryCache",
+    "Metrics": "it is in turnout_io.metrics: from turnout_io.metrics import Metrics",
+    "OpenTelemetry": "it is in turnout_io.otel: from turnout_io.otel import OpenTelemetry",
+    "create": "it is in turnout.providers: from turnout.providers import create",
+}
+"""The names that people look for in the package `turnout`, and where they are."""
+
+
+def habit_of_root(name: str, errors: Collection[str]) -> str | None:
+    """Return where a name is that people look for in `turnout`; None if it is nowhere.
+
+    Args:
+        name: What `turnout` does not have.
+        errors: The names of `turnout.errors`.
+    """
+    if name in ROOT or name in errors:
+        return ROOT.get(name) or _IN_ERRORS.format(name)
+    near = nearest(name, errors, 1, CLOSE) if errors else []
+    return f"did you mean {near[0]}? {_IN_ERRORS.format(near[0])}" if near else None
+
+
+def missing_name(module: str, name: str) -> Exception:
+    """Return the error of a module other than `turnout` for a name that it does not have.
+
+    It is AttributeError if nothing is known of the name: `from … import …` then looks for a module of this name.
+    """
+    if module.startswith("turnout_io.") and name in ("AsyncRouter", "SyncRouter", "TrioRouter", "Client"):
+        place = "turnout_io.asyncio" if name == "AsyncRouter" and module == "turnout_io.sync" else module
+        return ImportError(f"{module} has no {name!r}: write from {place} import Router", name=module)
+    if name[:1].isupper():
+        try:
+            getattr(sys.modules["turnout"], name)
+        except ImportError as error:
+            return ImportError(f"{module} has no {name!r}: {str(error).partition(': ')[2]}", name=module)
+        except AttributeError:
+            pass
+        else:
+            return ImportError(f"{module} has no {name!r}: from turnout import {name}", name=module)
+    return AttributeError(f"module {module!r} has no attribute {name!r}")
