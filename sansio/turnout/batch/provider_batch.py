@@ -5,6 +5,16 @@
 The driver sends `next_request`, gives the reply to `receive`, and writes the returned record to a journal before
 the next request. If a process dies between the request that creates a batch and its record, the next process searches
 the provider's batches for the uploaded file, and creates no second one.
+
+The forms of each provider are those of its own SDK and reference, which were read in these versions:
+
+- OpenAI: openai 3.57.0.
+- Groq: groq 1.7.0 (`resources/batches.py`, `types/batch_create_params.py`): OpenAI's form, below `/openai/v1`.
+- Together: together 3.1.1 (`types/batch_job.py`: states in capital letters, `error` is a text; the reply to a creation
+  is inside `job`; the list of batches is an array), and the OpenAPI document 2.0.0 of docs.together.ai, "Upload a file":
+  one multipart request to `/files/upload`. The SDK uploads with a redirect to a store, which takes three requests.
+- Z.ai: zai-sdk 0.2.3 (`api_resource/batch`, `types/batch/batch.py`), and docs.bigmodel.cn, "Create a batch", which
+  names the endpoint `/v4/chat/completions`; the SDK has OpenAI's text in that place.
 """
 
 from __future__ import annotations
@@ -23,7 +33,6 @@ from turnout.errors import TurnoutError
 
 __all__ = [
     "BATCH_SERVICES",
-    "MOST_BYTES",
     "MOST_ROWS",
     "ApiRequest",
     "BatchService",
@@ -37,8 +46,7 @@ __all__ = [
 ]
 
 MOST_ROWS: Final = 50_000
-MOST_BYTES: Final = 190_000_000
-"""OpenAI's limits of a file are 50,000 requests and 200 MB."""
+"""The limit of a file, at OpenAI and at the others."""
 
 MARK: Final = "turnout_job"
 """The field of a batch's metadata with the name of its part, for people who look at the provider's list."""
@@ -60,6 +68,8 @@ class BatchService:
         names_file: True if an upload has a field with the name of the file.
         creation: More fields of the request that creates a batch.
         has_metadata: True if a batch can have metadata.
+        most_bytes: The size of a file, a little below the provider's limit.
+        longest_id: Characters of a `custom_id`; None if there is no limit.
     """
 
     endpoints: Mapping[Endpoint, str]
@@ -68,19 +78,25 @@ class BatchService:
     names_file: bool = False
     creation: Mapping[str, Any] = attrs.field(factory=lambda: {"completion_window": "24h"})
     has_metadata: bool = True
+    most_bytes: int = 95_000_000
+    longest_id: int | None = None
 
 
 _CHAT: Final[dict[Endpoint, str]] = {"chat/completions": "/v1/chat/completions"}
 
 BATCH_SERVICES: Final[Mapping[str, BatchService]] = {
-    "openai": BatchService(endpoints={**_CHAT, "responses": "/v1/responses", "embeddings": "/v1/embeddings"}),
-    "groq": BatchService(endpoints=_CHAT),
-    # Source: docs.together.ai, "Batch inference" and "Upload a file". The statuses have capital letters, the reply
-    # to a creation is inside `job`, and the list of batches is an array.
-    "together": BatchService(
-        endpoints=_CHAT, upload="/files/upload", purpose="batch-api", names_file=True, has_metadata=False
+    "openai": BatchService(
+        endpoints={**_CHAT, "responses": "/v1/responses", "embeddings": "/v1/embeddings"}, most_bytes=190_000_000
     ),
-    # Source: docs.bigmodel.cn, "Create a batch".
+    "groq": BatchService(endpoints=_CHAT),
+    "together": BatchService(
+        endpoints=_CHAT,
+        upload="/files/upload",
+        purpose="batch-api",
+        names_file=True,
+        has_metadata=False,
+        longest_id=64,
+    ),
     "zai": BatchService(endpoints={"chat/completions": "/v4/chat/completions"}, creation={}),
 }
 
@@ -122,6 +138,11 @@ def part_row(row: BatchRow, model: ModelConfig) -> PartRow:
     if row.endpoint not in service.endpoints:
         known = ", ".join(service.endpoints)
         raise BatchInputError(f"line {row.line}: the batch API of {model.provider} has {known}, not {row.endpoint}")
+    if service.longest_id is not None and len(row.custom_id) > service.longest_id:
+        raise BatchInputError(
+            f"line {row.line}: the custom_id has {len(row.custom_id)} characters; "
+            f"the batch API of {model.provider} takes at most {service.longest_id}"
+        )
     # A batch has no streams.
     body = {name: value for name, value in row.body.items() if name not in ("stream", "stream_options")}
     line = {
@@ -340,7 +361,7 @@ class _ResultResponse(msgspec.Struct):
 
 
 class _ResultError(msgspec.Struct):
-    code: str | None = None
+    code: str | int | None = None
     message: str | None = None
 
 
@@ -382,7 +403,8 @@ def _outcome(result: _Result, model: str) -> Answered | RowFailure:
         except msgspec.MsgspecError:
             error = None
     return RowFailure(
-        code=(error.code if error is not None else None) or (f"status-{status}" if status is not None else "expired"),
+        code=(str(error.code or "") if error is not None else "")
+        or (f"status-{status}" if status is not None else "expired"),
         message=(error.message if error is not None else None) or "the provider's batch has no answer for this row",
         temporary=status is None or status >= 500 or status in _PASSING,
         status=status,

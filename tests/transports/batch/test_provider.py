@@ -10,8 +10,9 @@ import pytest
 
 from tests.transports.batch.batch_api import BatchApi
 from tests.transports.batch.helpers import MODEL, by_id, input_line, numbered_input, read_output, write_input
+from turnout.batch.output import RowFailure
 from turnout.batch.progress import BatchSummary
-from turnout.batch.provider_batch import ProviderBatchError
+from turnout.batch.provider_batch import BATCH_SERVICES, ProviderBatchError, read_results
 from turnout.batch.rows import BatchInputError
 from turnout.chat import ModelConfig
 from turnout.errors import Disconnected
@@ -267,6 +268,26 @@ def test_failures_are_rows_and_temporary_ones_are_sent_again(source: Path, targe
     again = BatchApi()
     answer(again, source, target)
     assert sorted(again.rows) == ["r1", "r2"]
+
+
+def test_the_code_of_an_error_may_be_a_number() -> None:
+    line = b'{"custom_id":"a","error":{"code":1261,"message":"too long"},"response":null}\n'
+    ((custom_id, outcome),) = read_results(line, "zai/glm-4.6")
+    assert isinstance(outcome, RowFailure)
+    assert (custom_id, outcome.code, outcome.message) == ("a", "1261", "too long")
+
+
+def test_files_are_no_larger_than_their_provider_takes() -> None:
+    # Groq's SDK: "The file can be up to 100 MB in size." OpenAI's: 200 MB.
+    sizes = {name: service.most_bytes for name, service in BATCH_SERVICES.items()}
+    assert sizes.pop("openai") == 190_000_000
+    assert set(sizes.values()) == {95_000_000}
+
+
+def test_an_id_that_is_too_long_for_its_provider(source: Path, target: Path) -> None:
+    write_input(source, [input_line("x" * 65, "x", model="together/m")])
+    with pytest.raises(BatchInputError, match="line 1: the custom_id has 65 characters; the batch API of together"):
+        answer(BatchApi(together=True), source, target)
 
 
 def test_a_double_result_is_an_error(source: Path, target: Path) -> None:

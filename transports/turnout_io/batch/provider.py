@@ -25,7 +25,6 @@ from turnout.batch.output import Answered, RowFailure
 from turnout.batch.progress import BatchSummary
 from turnout.batch.provider_batch import (
     BATCH_SERVICES,
-    MOST_BYTES,
     MOST_ROWS,
     ApiRequest,
     BatchService,
@@ -116,7 +115,7 @@ class ProviderRun:
         sleep: Waits for some seconds.
         report: Called with a line for the user.
         most_rows: Rows of a part.
-        most_bytes: Bytes of a part.
+        most_bytes: Bytes of a part; None for the limit of its provider.
     """
 
     router: SyncRouter
@@ -127,7 +126,7 @@ class ProviderRun:
     sleep: Callable[[float], None] = time.sleep
     report: Callable[[str], None] = lambda line: None
     most_rows: int = MOST_ROWS
-    most_bytes: int = MOST_BYTES
+    most_bytes: int | None = None
     _journal: _Journal = attrs.field(init=False)
     _answered: int = attrs.field(default=0, init=False)
     _failed: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict(int), init=False)
@@ -244,7 +243,8 @@ class ProviderRun:
         sizes: defaultdict[Endpoint, int] = defaultdict(int)
         for row in self._part_rows(claimed):
             rows, size = open_parts[row.endpoint], len(row.line) + 1
-            if rows and (len(rows) >= self.most_rows or sizes[row.endpoint] + size > self.most_bytes):
+            most_bytes = self.most_bytes or BATCH_SERVICES[ModelConfig.parse(row.model).provider].most_bytes
+            if rows and (len(rows) >= self.most_rows or sizes[row.endpoint] + size > most_bytes):
                 yield self._write_part(rows)
                 rows.clear()
                 sizes[row.endpoint] = 0
