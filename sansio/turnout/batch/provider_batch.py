@@ -10,9 +10,9 @@ The forms of each provider are those of its own SDK and reference, which were re
 
 - OpenAI: openai 3.57.0.
 - Groq: groq 1.7.0 (`resources/batches.py`, `types/batch_create_params.py`): OpenAI's form, below `/openai/v1`.
-- Together: together 3.1.1 (`types/batch_job.py`: states in capital letters, `error` is a text; the reply to a creation
-  is inside `job`; the list of batches is an array), and the OpenAPI document 2.0.0 of docs.together.ai, "Upload a file":
-  one multipart request to `/files/upload`. The SDK uploads with a redirect to a store, which takes three requests.
+- Together: together 3.1.1 (`types/batch_job.py`: states in capitals, `error` is a text; the reply to a creation
+  is inside `job`; the list of batches is an array), and the OpenAPI document 2.0.0 of docs.together.ai, "Upload a
+  file": one multipart request to `/files/upload`. The SDK uploads with a redirect to a store, in three requests.
 - Z.ai: zai-sdk 0.2.3 (`api_resource/batch`, `types/batch/batch.py`), and docs.bigmodel.cn, "Create a batch", which
   names the endpoint `/v4/chat/completions`; the SDK has OpenAI's text in that place.
 """

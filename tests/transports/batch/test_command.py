@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.transports.batch.helpers import (
+    MODEL,
     by_id,
     env_file,
     input_line,
@@ -114,6 +116,18 @@ def test_ctrl_c_pays_nothing_twice(files: Files, sandbox: Sandbox, number: int) 
     assert files.lines() == sent(sandbox) < 60, "all that was sent is written"
     assert files.run()[0] == 0
     assert sent(sandbox) == 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_input_is_checked(tmp_path: Path, number: int) -> None:
+    source = tmp_path / "in.jsonl"
+    os.mkfifo(source)
+    process = start_batch(source, tmp_path / "out.jsonl", "-m", MODEL)
+    with source.open("wb"):  # opened by both sides: the process reads, and waits for a line
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
 
 
 def test_the_second_ctrl_c_cuts_calls_off(files: Files, sandbox: Sandbox) -> None:

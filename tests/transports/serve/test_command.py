@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -16,10 +17,14 @@ from typing import IO
 
 import attrs
 import pytest
+import trio
 import trustme
 import yaml
 
+from turnout.config.values import SettingsError
 from turnout_io.sandbox import Fault, Sandbox
+from turnout_io.serve import Gateway, read_gateway_settings
+from turnout_io.trio import Router
 
 pytestmark = pytest.mark.full
 PROGRAM = [sys.executable, "-c", "from turnout_io.cli import main; main()", "serve"]
@@ -156,6 +161,18 @@ def test_a_signal_lets_a_stream_end(tmp_path: Path) -> None:
                 gateway.ask("GET", "/health")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_it_serves_is_a_good_end(tmp_path: Path, number: int) -> None:
+    config = tmp_path / "turnout.yaml"
+    os.mkfifo(config)
+    process = subprocess.Popen([*PROGRAM, "--config", str(config)], stderr=subprocess.PIPE, text=True)
+    with config.open("wb"):  # opened by both sides: the process reads its configuration
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
 def test_a_client_that_leaves_is_seen_by_the_provider(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         sandbox.script("openai", Fault(stall=60, after_tokens=2), forever=True)
@@ -184,6 +201,39 @@ def test_keys_and_metrics_on_an_address_of_their_own(tmp_path: Path) -> None:
             assert (tmp_path / "budget").exists()
             assert gateway.process.stderr is not None
             assert not any("secret" in line for line in gateway.lines)
+
+
+def test_handshakes_count_as_connections(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    pem = str(tmp_path / "server.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with Sandbox() as sandbox:
+        path = configured(tmp_path, sandbox, tlsCertificate=pem, tlsKey=pem, maxConnections=1)
+        with running("--config", path, context=context) as gateway:
+            assert gateway.ask("GET", "/v1/models")[0] == 200
+            with socket.create_connection(("127.0.0.1", gateway.port), timeout=20):  # it says nothing
+                status, body = gateway.ask("GET", "/v1/models")
+            assert status == 503
+            assert b"serve.maxConnections" in body
+
+
+def test_an_address_for_metrics_that_is_taken_leaves_no_listener() -> None:
+    async def main() -> None:
+        (taken,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        (first,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port, used = (one.socket.getsockname()[1] for one in (first, taken))
+        await first.aclose()
+        settings = read_gateway_settings({"listen": f"127.0.0.1:{port}", "metrics": f"127.0.0.1:{used}"})
+        async with Router([]) as router:
+            with pytest.raises(SettingsError, match=r"serve\.metrics"):
+                await Gateway(router, settings).serve()
+        (again,) = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        await again.aclose()
+        await taken.aclose()
+
+    trio.run(main)
 
 
 def test_tls(tmp_path: Path) -> None:

@@ -68,10 +68,45 @@ async def test_connections_have_a_bound() -> None:
         first, second, third = w.client(), w.client(), w.client()
         for client in (first, second):
             assert (await client.ask("GET", "/health")).status == 200
+        reply = await third.chat()
+        assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (503, "1", "close")
+        assert "serve.maxConnections" in reply.json["error"]["message"]
         assert await third.receive() == b""
+        reply = await w.client().ask("POST", "/v1/messages", {"model": "fast"})
+        assert (reply.status, reply.json["error"]["type"]) == (529, "overloaded_error")
+        assert (await w.client().ask("GET", "/v1/models")).status == 503
+        health = await w.client().ask("GET", "/health")
+        assert (health.status, health.headers["connection"]) == (200, "close")
+        text = w.gateway.endpoints.metrics_text().decode()
+        assert 'turnout_gateway_requests_total{path="refused",status="503",key="-"} 4' in text
         await first.aclose()
         await trio.testing.wait_all_tasks_blocked()
-        assert (await w.client().ask("GET", "/health")).status == 200
+        w.upstream.add(document())
+        assert (await w.client().chat()).status == 200
+
+
+@in_memory
+async def test_a_connection_above_the_bound_is_not_held_for_long() -> None:
+    async with world({"maxConnections": 1}) as w:
+        first, silent, slow = w.client(), w.client(), w.client()
+        assert (await first.ask("GET", "/health")).status == 200
+        await slow.stream.send_all(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n{")
+        started = trio.current_time()
+        assert (await slow.read()).status == 503, "the body is not waited for"
+        assert await silent.receive() == b""
+        assert trio.current_time() - started <= 6
+
+
+@in_memory
+async def test_connections_far_above_the_bound_are_closed() -> None:
+    async with world({"maxConnections": 1}) as w:
+        clients = [w.client() for _ in range(80)]
+        await trio.testing.wait_all_tasks_blocked()
+        ended = 0
+        for client in clients:
+            with trio.move_on_after(0.001):
+                ended += await client.receive() == b""
+        assert ended == 80 - 1 - 64
 
 
 @in_memory

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import math
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +29,13 @@ from turnout_io.metrics import CONTENT_TYPE
 from turnout_io.serve.accounts import Accounts, StoreAccess
 from turnout_io.serve.body_memory import BodyMemory
 from turnout_io.serve.budget_file import BudgetFile
-from turnout_io.serve.chat import JSON_HEADERS
 from turnout_io.serve.connection import Connection, ConnectionLimits, Responder, StopReason
 from turnout_io.serve.endpoints import Endpoints, GatewayState, canonical_path, no_capacity
 from turnout_io.serve.keys import Keyring
 from turnout_io.serve.names import ModelNames
 from turnout_io.serve.origins import OriginCheck
-from turnout_io.serve.served_call import MESSAGES, ServedCall, current_call, dialect_of, request_id_of
+from turnout_io.serve.refusals import NO_ROOM, malformed_request, refuse_connection, send_error, unsupported_coding
+from turnout_io.serve.served_call import ServedCall, current_call, request_id_of
 from turnout_io.serve.settings import Address, GatewaySettings
 from turnout_io.trio import Router
 
@@ -47,6 +46,8 @@ _HANDSHAKE_TIMEOUT: Final = 10.0
 # Seconds for the last words to a client when the gateway stops.
 _LAST_WORDS: Final = 2.0
 _SYNC_INTERVAL: Final = 60.0
+# Connections above the bound that are told so. Beyond them a connection is closed without a word.
+_MOST_REFUSED: Final = 64
 
 
 @attrs.define(eq=False)
@@ -73,6 +74,9 @@ class Gateway:
     _origins: OriginCheck = attrs.field(init=False)
     _bodies: BodyMemory = attrs.field(init=False)
     _connections: set[Connection] = attrs.field(factory=set, init=False)
+    # Connections, also those in a TLS handshake; and those above the bound.
+    _accepted: set[trio.abc.Stream] = attrs.field(factory=set, init=False)
+    _refused: set[trio.abc.Stream] = attrs.field(factory=set, init=False)
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
     _ending: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -119,7 +123,14 @@ class Gateway:
         served: list[trio.abc.Listener[trio.abc.Stream]] = (
             list(listeners) if listeners is not None else [*await _listen(settings.listen, "serve.listen")]
         )
-        metrics = await _listen(settings.metrics, "serve.metrics") if settings.metrics is not None else []
+        metrics: list[trio.SocketListener] = []
+        if settings.metrics is not None:
+            try:
+                metrics = await _listen(settings.metrics, "serve.metrics")
+            except SettingsError:
+                for listener in served:
+                    await trio.aclose_forcefully(listener)
+                raise
         scheme = "http" if context is None else "https"
         self.addresses = tuple(f"{scheme}://{_shown(one)}" for one in served if isinstance(one, trio.SocketListener))
         accept = functools.partial(self._accept, context)
@@ -194,19 +205,23 @@ class Gateway:
     # -- connections --------------------------------------------------------------------------------------------
 
     async def _accept(self, context: ssl.SSLContext | None, stream: trio.abc.Stream) -> None:
-        if len(self._connections) >= self.settings.max_connections:
+        is_full = len(self._accepted) >= self.settings.max_connections
+        if is_full and len(self._refused) >= _MOST_REFUSED:
             await trio.aclose_forcefully(stream)
             return
-        if context is not None:
-            secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-            try:
-                with trio.fail_after(_HANDSHAKE_TIMEOUT):
-                    await secure.do_handshake()
-            except (trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError):
-                await trio.aclose_forcefully(stream)
+        among = self._refused if is_full else self._accepted
+        among.add(stream)
+        try:
+            secure = stream if context is None else await _handshake(context, stream)
+            if secure is None:
                 return
-            stream = secure
-        await self._serve_connection(stream)
+            if is_full:
+                self.endpoints.accounts.metrics.requests.add("refused", "503", "-")
+                await refuse_connection(secure, self._handle, self._malformed, self._http_date, self._bodies)
+            else:
+                await self._serve_connection(secure)
+        finally:
+            among.discard(stream)
 
     async def _serve_connection(self, stream: trio.abc.Stream) -> None:
         settings = self.settings
@@ -290,7 +305,7 @@ class Gateway:
             return
         coding = (head.headers.get("content-encoding") or "identity").strip()
         if coding.lower() != "identity":
-            raise RequestRejected(_unsupported_coding(coding))
+            raise RequestRejected(unsupported_coding(coding))
         await self.endpoints.answer(call)
 
     async def _fail(self, call: ServedCall, error: BaseException) -> None:
@@ -306,7 +321,7 @@ class Gateway:
             # The response has begun, so no status can be sent any more: the connection ends without its last chunk.
             call.responder.stop(StopReason.CLIENT_LEFT)
             return
-        await _send_error(call.responder, call.path, served, call.request_id, call.headers())
+        await send_error(call.responder, call.path, served, call.request_id, call.headers())
 
     async def _last_words(self, call: ServedCall) -> None:
         """Tell a client that its request was cut because the gateway stops."""
@@ -325,14 +340,14 @@ class Gateway:
             if call.writer is not None:
                 await responder.finish(call.writer.error(error, call.request_id))
             elif not responder.status:
-                await _send_error(responder, call.path, error, call.request_id, [])
+                await send_error(responder, call.path, error, call.request_id, [])
 
     async def _malformed(self, fault: MalformedRequest, responder: Responder) -> None:
         path = canonical_path(responder.head.path) if responder.head is not None else "/"
-        error = no_capacity(_FULL).error if fault.status == 503 else _malformed_request(fault)
+        error = no_capacity(NO_ROOM).error if fault.status == 503 else malformed_request(fault)
         self.endpoints.accounts.metrics.requests.add("malformed", str(fault.status), "-")
         with responder.scope, trio.move_on_after(self.settings.write_timeout):
-            await _send_error(responder, path, error, request_id_of(None), [])
+            await send_error(responder, path, error, request_id_of(None), [])
 
     async def _early(self, head: RequestHead, responder: Responder) -> bool:
         """Reject a client without a key, or a body without room, before the body arrives."""
@@ -341,10 +356,10 @@ class Gateway:
             if canonical_path(head.path) not in ("/health", "/ready"):
                 self.endpoints.keyring.authenticate(head.headers)
             if not self._bodies.has_room(_declared(head)):
-                raise no_capacity(_FULL)
+                raise no_capacity(NO_ROOM)
         except RequestRejected as rejected:
             with responder.scope, trio.move_on_after(self.settings.write_timeout):
-                await _send_error(responder, canonical_path(head.path), rejected.error, request_id_of(None), [])
+                await send_error(responder, canonical_path(head.path), rejected.error, request_id_of(None), [])
             return True
         return False
 
@@ -369,55 +384,13 @@ def _http_date(seconds: float) -> str:
     return f"{day} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT"
 
 
-_FULL: Final = "this gateway holds as many bytes of requests as it may (serve.maxBodies); try again later"
-
-
 def _declared(head: RequestHead) -> int:
     """Return the declared length of a body, 0 if there is none. The reader has checked it."""
     length = head.headers.get("content-length")
     return int(length.partition(",")[0]) if length is not None else 0
 
 
-def _malformed_request(fault: MalformedRequest) -> ServedError:
-    return ServedError(
-        status=fault.status,
-        type="invalid_request_error",
-        code="malformed_request",
-        messages_type="request_too_large" if fault.status == 413 else "invalid_request_error",
-        message=fault.message,
-    )
-
-
 _METRICS_HEADERS: Final = (("content-type", CONTENT_TYPE),)
-
-
-def _unsupported_coding(coding: str) -> ServedError:
-    return ServedError(
-        status=415,
-        type="invalid_request_error",
-        code="unsupported_content_encoding",
-        messages_type="invalid_request_error",
-        message=f"a body in the coding {coding[:40]!r} cannot be read; send it without Content-Encoding",
-    )
-
-
-async def _send_error(
-    responder: Responder, path: str, error: ServedError, request_id: str, headers: list[tuple[str, str]]
-) -> None:
-    dialect = dialect_of(path)
-    fields = [*JSON_HEADERS, *headers]
-    if not error.retryable:
-        # SDKs repeat 408, 409, 429 and 5xx by themselves, in addition to the attempts of the router.
-        fields.append(("x-should-retry", "false"))
-    if error.retry_after is not None:
-        fields += [
-            ("retry-after", str(math.ceil(error.retry_after))),
-            ("retry-after-ms", str(math.ceil(error.retry_after * 1000))),
-        ]
-    if error.status == 401:
-        fields.append(("www-authenticate", "Bearer"))
-    status = error.messages_status if dialect is MESSAGES else error.status
-    await responder.send_whole(status, fields, dialect.build_error(error, request_id))
 
 
 async def _listen(address: Address, where: str) -> list[trio.SocketListener]:
@@ -425,6 +398,18 @@ async def _listen(address: Address, where: str) -> list[trio.SocketListener]:
         return await trio.open_tcp_listeners(address.port, host=address.host)
     except OSError as error:
         raise SettingsError(f"{where}: {address} cannot be used: {error.strerror or error}") from None
+
+
+async def _handshake(context: ssl.SSLContext, stream: trio.abc.Stream) -> trio.abc.Stream | None:
+    """Return the stream with TLS, None if the handshake failed."""
+    secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+    try:
+        with trio.fail_after(_HANDSHAKE_TIMEOUT):
+            await secure.do_handshake()
+        return secure
+    except (trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError):
+        await trio.aclose_forcefully(stream)
+        return None
 
 
 def _shown(listener: trio.SocketListener) -> str:

@@ -103,12 +103,12 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 async def _run(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
-    async with gateway.router, trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with gateway.router, trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, gateway, signals)
             async with trio.open_nursery() as serving:
                 started(await serving.start(gateway.serve))
-        nursery.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(gateway: Gateway, signals: AsyncIterator[int]) -> None:

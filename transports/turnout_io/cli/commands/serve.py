@@ -56,6 +56,8 @@ def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, en
     gc.disable()
     try:
         _serve(listen, sandbox, quiet, config, env_file)
+    except KeyboardInterrupt:
+        pass  # stopped before it served
     finally:
         gc.enable()
 
