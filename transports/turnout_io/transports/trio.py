@@ -14,6 +14,7 @@ from turnout_io.transports._async.http1 import AsyncHttp1Response
 from turnout_io.transports._async.transport import AsyncSocketTransport
 from turnout_io.transports.byte_streams import PlainStream
 from turnout_io.transports.socket_runtime import Address, DeadlinePassed, Interrupted, numeric_addresses
+from turnout_io.transports.trio_timers import ReadTimers, timers_of_run
 
 __all__ = ["TrioResponse", "TrioSocketRuntime", "TrioTransport"]
 
@@ -88,28 +89,41 @@ def _nothing() -> None:
 class _Reader:
     """See `turnout_io.transports._async.runtime.AsyncReader`."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_is_late", "_socket", "_timers", "deadline", "timer_at")
 
     def __init__(self, waiting: socket.socket) -> None:
         self._socket = waiting
+        self._timers: ReadTimers | None = None
+        self._is_late = False
+        self.deadline: float | None = None
+        self.timer_at = math.inf
 
     async def wait(self, deadline: float | None) -> bool:
+        if deadline is not None and deadline < self.timer_at:
+            if self._timers is None:
+                self._timers = timers_of_run()
+            self._timers.set(self, deadline)
+        self.deadline, self._is_late = deadline, False
         try:
-            if deadline is None:
-                await trio.lowlevel.wait_readable(self._socket)
-                return True
-            with trio.CancelScope(deadline=deadline):
-                await trio.lowlevel.wait_readable(self._socket)
-                return True
+            await trio.lowlevel.wait_readable(self._socket)
         except trio.ClosedResourceError:
-            raise Interrupted from None
-        return False
+            if not self._is_late:
+                raise Interrupted from None
+            return False
+        finally:
+            self.deadline = None
+        return True
+
+    def end_wait(self) -> None:
+        self._is_late = True
+        trio.lowlevel.notify_closing(self._socket)  # it is not closed, but this is what ends a wait from another task
 
     def interrupt(self) -> None:
         trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:
-        """Do nothing: nothing is registered while no task waits."""
+        if self._timers is not None:
+            self._timers.cancel(self)
 
     def abort(self) -> None:
         self._socket.close()
