@@ -94,19 +94,22 @@ _CASES: tuple[tuple[str, Callable[[int], list[bytes]], int, Callable[[Sequence[b
 
 
 def large_inputs(context: Context) -> Report:
-    """Measure inputs of a size and of a tenth of it: ten times the input, ten times the time."""
+    """Measure inputs of a size and of half of it: twice the input, twice the time.
+
+    A tenth of some inputs fits into the caches of the processor and the whole does not, which alone doubles its time.
+    """
     rows, ratios = [], []
     for name, make, full, run, bounded in _CASES:
         size = context.times(full, 100)
-        small, large = make(size // 10), make(size)
+        small, large = make(size // 2), make(size)
         times = [least_cpu(lambda: run(reads), context.rounds) for reads in (small, large)]  # noqa: B023 - run at once
         peak = _peak(lambda: run(large))  # noqa: B023 - as above
         total = sum(map(len, large))
         rows.append((name, f"{total:,}", f"{times[1] * 1e3:.1f}", f"{times[1] / times[0]:.1f}", f"{peak / total:.2f}"))
-        ratios.append(Ratio(f"{name}: time over that of a tenth of it", times[1] / times[0], 12.0))
+        ratios.append(Ratio(f"{name}: time over that of half of it", times[1] / times[0], 2.5))
         if bounded:
             ratios.append(Ratio(f"{name}: peak memory over its size", peak / total, 3.0))
-    columns = ("input", "bytes", "ms of CPU", "over a tenth", "peak memory over bytes")
+    columns = ("input", "bytes", "ms of CPU", "over half of it", "peak memory over bytes")
     return Report(
         "large inputs", (Table("Inputs as exchanges read them, no I/O", columns, tuple(rows)),), tuple(ratios)
     )
