@@ -55,6 +55,7 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _REASONS: Final = {
     200: b"OK",
+    204: b"No Content",
     400: b"Bad Request",
     401: b"Unauthorized",
     403: b"Forbidden",
@@ -71,6 +72,7 @@ _REASONS: Final = {
     503: b"Service Unavailable",
     504: b"Gateway Timeout",
     505: b"HTTP Version Not Supported",
+    529: b"Overloaded",
 }
 
 
@@ -212,7 +214,8 @@ class RequestReader:
             event = connection.next_event()
         except h11.RemoteProtocolError as error:
             # 400 is h11's word for everything that it has no status for.
-            raise MalformedRequest(f"this is not HTTP/1.1: {error}", status=error.error_status_hint) from None
+            problem = str(error).partition(": bytearray(")[0]
+            raise MalformedRequest(f"this is not HTTP/1.1: {problem}", status=error.error_status_hint) from None
         if not isinstance(event, h11.Request):
             return False
         rest = connection.trailing_data[0]

@@ -87,6 +87,26 @@ async def test_an_interim_response_lets_the_body_come() -> None:
         assert (await client.read()).status == 200
 
 
+@in_memory
+async def test_a_client_of_http_1_0_learns_whether_its_connection_stays_open() -> None:
+    async with world() as w:
+        client = w.client()
+        for _ in range(2):
+            await client.send("GET", "/health", headers={"Connection": "keep-alive"}, version="1.0")
+            assert (await client.read("GET")).headers["connection"] == "keep-alive"
+        await client.send("GET", "/health", version="1.0")
+        assert (await client.read("GET")).headers["connection"] == "close"
+        assert await client.receive() == b""
+
+
+@in_memory
+async def test_what_h11_says_is_told_in_words() -> None:
+    async with world() as w:
+        client = w.client()
+        await client.stream.send_all(b"POST  HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.read()).json["error"]["message"] == "this is not HTTP/1.1: illegal request line"
+
+
 # -- the bodies of all clients ---------------------------------------------------------------------------------------
 
 SMALL = {"maxBody": "8KB", "maxBodies": "10KB"}

@@ -142,7 +142,12 @@ class Responder:
 
     def _head_bytes(self, status: int, headers: list[tuple[str, str]]) -> bytes:
         self.status = status
-        ending = [] if self._connection.keep_alive else [("connection", "close")]
+        ending: list[tuple[str, str]] = []
+        if not self._connection.keep_alive:
+            ending = [("connection", "close")]
+        elif self.head is not None and self.head.http_version == "1.0":
+            # Such a client waits for the end of the connection if it is not told that this one stays open.
+            ending = [("connection", "keep-alive")]
         date = [("date", self._connection.date())]
         return response_head(status, [*headers, *self.headers, *date, *ending])
 
