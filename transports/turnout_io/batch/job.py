@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from array import array
@@ -15,7 +16,7 @@ import attrs
 
 from turnout.batch.index import ResumeIndex, RowState, all_differ, sort_hashes
 from turnout.batch.output import OutputHead, read_heads
-from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered
+from turnout.batch.rows import BatchInputError, BatchRow, InputLine, RowReader, numbered
 from turnout_io.batch.input_file import read_input
 from turnout_io.batch.output_file import OutputFile, read_blocks
 
@@ -101,63 +102,17 @@ def check_input(
         BatchInputError: If a line is not a row, two rows have one custom_id, or rows have changed and `changed` is
             "refuse".
     """
-    checked = CheckedInput()
-    ids = array("q")
-    touched: list[tuple[int, int, str, str]] = []  # row, line, custom_id, key
+    check = _Check(reader, index, retry_failed)
     line = 1
-    pending, salt = checked.pending, reader.salt
     for block in read_input(path):
-        heads = reader.heads(block, line)
-        custom_ids = list(map(_custom_id, heads))
-        flags: list[bool] = []
-        if None not in custom_ids:
-            known = cast("list[str]", custom_ids)
-            ids.extend(map(hash, known))
-            flags = index.are_done(known, reader.prints(heads))
-        if flags and all(flags):
-            pending.extend(bytes(len(flags)))
-            checked.done += len(flags)
-            checked.answered_blocks.append(len(flags))
-            line += block.count(b"\n")
-            continue
-        checked.answered_blocks.append(0)
-        lines: dict[int, tuple[int, bytes]] | None = None
-        for offset, head in enumerate(heads):
-            if flags and flags[offset]:
-                pending.append(0)
-                checked.done += 1
-                continue
-            row = None
-            if flags:
-                custom_id, fingerprint = head.custom_id or "", head.print(salt)
-            else:
-                if lines is None:
-                    lines = dict(enumerate(numbered(block, line)))
-                number, text = lines[offset]
-                row = reader.row(text, number)
-                custom_id, fingerprint = row.custom_id, row.print
-                ids.append(hash(custom_id))
-            state = index.state(custom_id, fingerprint)
-            sent = _is_pending(state, retry_failed)
-            if row is None and (sent or state is RowState.CHANGED):
-                if lines is None:
-                    lines = dict(enumerate(numbered(block, line)))
-                number, text = lines[offset]
-                if state is RowState.CHANGED:
-                    row = reader.row(text, number)
-                else:
-                    reader.fields(head, text, number)
-            if state is RowState.CHANGED:
-                assert row is not None
-                touched.append((len(pending), row.line, custom_id, row.key))
-            pending.append(sent)
-            checked.note(state, sent=bool(pending[-1]))
+        check.block(block, line)
         line += block.count(b"\n")
-    checked.rows = len(pending)
-    _refuse_duplicates(path, reader, ids)
-    _settle_touched(checked, touched, output, retry_failed, changed)
+    checked = check.checked
+    checked.rows = len(checked.pending)
+    _refuse_duplicates(path, reader, check.ids)
+    _settle_touched(checked, check.touched, output, retry_failed, changed)
     if limit is not None:
-        _keep_first(pending, limit)
+        _keep_first(checked.pending, limit)
     return checked
 
 
@@ -242,6 +197,92 @@ def put_in_order(output: OutputFile, ordered_like: str | os.PathLike[str] | None
 
 
 # -- inside -------------------------------------------------------------------------------------------------------
+
+
+class _Lines:
+    """The lines of a block that are not empty, with their numbers. Most blocks need none of them."""
+
+    def __init__(self, block: bytes, first_line: int) -> None:
+        self._block, self._first_line = block, first_line
+
+    @functools.cached_property
+    def _lines(self) -> list[tuple[int, bytes]]:
+        return list(numbered(self._block, self._first_line))
+
+    def __getitem__(self, offset: int) -> tuple[int, bytes]:
+        return self._lines[offset]
+
+
+@attrs.define(eq=False)
+class _Check:
+    """The first pass over an input.
+
+    Attributes:
+        checked: Its result.
+        ids: A hash of the identity of each row.
+        touched: Rows with other bytes than in the output: position, line, custom_id and key.
+    """
+
+    reader: RowReader
+    index: ResumeIndex
+    retry_failed: RetryFailed
+    checked: CheckedInput = attrs.field(factory=CheckedInput)
+    ids: array[int] = attrs.field(factory=lambda: array("q"))
+    touched: list[tuple[int, int, str, str]] = attrs.field(factory=list)
+
+    def block(self, block: bytes, first_line: int) -> None:
+        """Check the rows of a block of whole lines. One whose rows are all answered is done at once."""
+        checked, heads = self.checked, self.reader.heads(block, first_line)
+        custom_ids = list(map(_custom_id, heads))
+        if None in custom_ids:
+            are_done = [False] * len(heads)
+        else:
+            known = cast("list[str]", custom_ids)
+            self.ids.extend(map(hash, known))
+            are_done = self.index.are_done(known, self.reader.prints(heads))
+        if are_done and all(are_done):
+            checked.pending.extend(bytes(len(heads)))
+            checked.done += len(heads)
+            checked.answered_blocks.append(len(heads))
+            return
+        checked.answered_blocks.append(0)
+        lines = _Lines(block, first_line)
+        for offset, (head, is_done) in enumerate(zip(heads, are_done, strict=True)):
+            if is_done:
+                checked.pending.append(0)
+                checked.done += 1
+            elif None in custom_ids:
+                self._row_of_mixed_block(*lines[offset])
+            else:
+                self._row(head, lines, offset)
+
+    def _row_of_mixed_block(self, number: int, text: bytes) -> None:
+        """Check a row of a block in which a row has no id, so that all must be read to know their identities."""
+        row = self.reader.row(text, number)
+        self.ids.append(hash(row.custom_id))
+        self._note(self.index.state(row.custom_id, row.print), row)
+
+    def _row(self, head: InputLine, lines: _Lines, offset: int) -> None:
+        """Check a row that is not answered, and read no more of it than its state needs."""
+        state = self.index.state(head.custom_id or "", head.print(self.reader.salt))
+        row = None
+        if state is RowState.CHANGED:
+            number, text = lines[offset]
+            row = self.reader.row(text, number)
+        elif _is_pending(state, self.retry_failed):
+            number, text = lines[offset]
+            self.reader.fields(head, text, number)
+        self._note(state, row)
+
+    def _note(self, state: RowState, row: BatchRow | None) -> None:
+        """Note the state of the next row. A changed one is given."""
+        checked = self.checked
+        if state is RowState.CHANGED:
+            assert row is not None
+            self.touched.append((len(checked.pending), row.line, row.custom_id, row.key))
+        sent = _is_pending(state, self.retry_failed)
+        checked.pending.append(sent)
+        checked.note(state, sent=sent)
 
 
 def _is_pending(state: RowState, retry_failed: RetryFailed) -> bool:

@@ -107,32 +107,23 @@ def batch(
     Exit codes: 0 all rows are answered; 1 some failed; 2 wrong usage or input, or another run writes OUTPUT; 3 the
     highest cost is reached; 130 Ctrl-C.
     """
-    if route is not None:
-        if models:
-            raise click.UsageError("give --model or --route, not both")
-        models = [ModelConfig.route(route)]
+    if route is not None and models:
+        raise click.UsageError("give --model or --route, not both")
     if via == "provider" and (route is not None or "-" in (source, target) or max_cost is not None):
         raise click.UsageError("--via provider takes files and a model, and no --route and no --max-cost")
     if cancel and via != "provider":
         raise click.UsageError("--cancel needs --via provider")
-    if str(source) == "-" and ordered:
+    if source == "-" and ordered:
         raise click.UsageError("--ordered needs an INPUT that can be read twice, not a pipe")
+    models = models if route is None else [ModelConfig.route(route)]
+    outcome: BatchSummary | None
     with one_line():
         router = _router(config, env_file)
-        try:
+        settings = describe_models(router, models)
+        with _wrong_input(context):
             files = BatchFiles(
-                source,
-                target,
-                settings=describe_models(router, models),
-                retry_failed=retry_failed,
-                changed=changed,
-                limit=limit,
+                source, target, settings=settings, retry_failed=retry_failed, changed=changed, limit=limit
             )
-        except (BatchInputError, OutputLocked) as error:
-            click.echo(f"turnout: {error}", err=True)
-            context.exit(WRONG_INPUT)
-        outcome: BatchSummary | None
-        try:
             with files:
                 if files.torn and not quiet:
                     click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
@@ -152,11 +143,18 @@ def batch(
                 if outcome is None:
                     context.exit(INTERRUPTED)
                 files.finish(ordered=ordered)
-        except BatchInputError as error:
-            click.echo(f"turnout: {error}", err=True)
-            context.exit(WRONG_INPUT)
     _report(files, outcome, summary, quiet=quiet)
     context.exit(_exit_code(outcome))
+
+
+@contextlib.contextmanager
+def _wrong_input(context: click.Context) -> Iterator[None]:
+    """End the command if its input is wrong, or if another run writes its output."""
+    try:
+        yield
+    except (BatchInputError, OutputLocked) as error:
+        click.echo(f"turnout: {error}", err=True)
+        context.exit(WRONG_INPUT)
 
 
 def _router(config: str | None, env_file: str) -> HedgingRouter:
