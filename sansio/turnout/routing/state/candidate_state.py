@@ -104,6 +104,7 @@ class CandidateState:
         nevertheless, one at its limit never.
         """
         amounts: Amounts | None = None
+        own, is_behind = self.limiters[2], False
         for limiter in self.limiters:
             if len(limiter.held) >= limiter.slots:
                 wait = limiter.slot_wait(now)
@@ -116,8 +117,9 @@ class CandidateState:
                 if wait > 0:
                     return Blocked("rate_limited", wait, limiter.label(now)), limiter
             if limiter.line and limiter.is_behind(waiter):
-                return self._behind(limiter, now), limiter
-        own = self.limiters[2]
+                if limiter is not own:
+                    return self._behind(limiter), limiter
+                is_behind = True  # what the others wait for here holds for this call too
         if now < self.breaker.paced_until:
             return Blocked("paced", self.breaker.paced_until - now, f"{self.key}, as its provider asks"), own
         wait = 0.0
@@ -133,6 +135,8 @@ class CandidateState:
         rest = self.breaker.blocked_by(now)
         if rest is not None:
             return Blocked(*rest, cause=self.breaker.cause_of(rest[0])), own
+        if is_behind:
+            return self._behind(own), own
         preference = self._better_avoided(now)
         return (preference, own) if preference is not None else None
 
@@ -218,12 +222,9 @@ class CandidateState:
         """Return the tokens that the next response probably takes, so that `max_tokens` does not waste a limit."""
         return at_most if self._usual_completion is None else min(at_most, self._usual_completion)
 
-    def _behind(self, limiter: Limiter, now: float) -> Blocked:
+    @staticmethod
+    def _behind(limiter: Limiter) -> Blocked:
         """Return the reason for a call that must wait only because others wait already."""
-        if limiter is self.limiters[2]:
-            blocked = self.breaker.blocked_by(now)
-            if blocked is not None:
-                return Blocked(*blocked, cause=self.breaker.cause_of(blocked[0]))
         if limiter.limit.max_concurrency is not None:
             return Blocked("at_capacity", math.inf, limiter.name)
         if not limiter.has_quotas:

@@ -10,6 +10,7 @@ from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.errors import AllRateLimited, RateLimited
 from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Chat
+from turnout.routing.policy.settings import BreakerPolicy
 from turnout.routing.replay import replay
 from turnout.simulation import Script
 
@@ -61,6 +62,17 @@ def test_other_calls_wait_too_and_nothing_overrides_that() -> None:
     world = World([limited(20), GOOD], when_all_in_cooldown="try_anyway")
     for at in (0.0, 1.0, 2.0):
         world.simulation.call(Chat(world.request()), at=at)
+    world.simulation.run()
+    assert [at for _, at in world.asked] == pytest.approx([0.0, 20.0, 20.0, 20.0], abs=1e-4)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_call_behind_others_waits_for_what_the_provider_asks_as_they_do(status: int) -> None:
+    """An open breaker may be tried anyway, but not by a newcomer while others wait for the provider."""
+    refusal = Script(status=status, headers=(("retry-after", "20"),))
+    world = World([refusal, GOOD], breaker=BreakerPolicy(consecutive_failures=1))
+    for at, priority in ((0.0, 0.0), (1.0, 0.0), (2.0, 6.0)):
+        world.simulation.call(Chat(world.request()), at=at, priority=priority)
     world.simulation.run()
     assert [at for _, at in world.asked] == pytest.approx([0.0, 20.0, 20.0, 20.0], abs=1e-4)
 
