@@ -124,6 +124,7 @@ class Simulation:
     _order: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
     _outcome_of: dict[Call, Outcome] = attrs.field(factory=dict, init=False)
     _asleep: dict[Call, object] = attrs.field(factory=dict, init=False)
+    _due: set[Call] = attrs.field(factory=set, init=False)  # with results, but not yet asked for their next command
     _on: dict[tuple[Call, int], _Connection | None] = attrs.field(factory=dict, init=False)
 
     def call(
@@ -188,17 +189,29 @@ class Simulation:
         self.at(when, partial(self._happen, outcome, attempt, report, told))
 
     def _happen(self, outcome: Outcome, attempt: int, report: Callable[..., Any], told: tuple[Any, ...]) -> None:
-        if (outcome.call, attempt) in self._on:
-            if self._asleep:
-                self._asleep.pop(outcome.call, None)
-            events = report(attempt, *told, self.now)
-            if events:
-                outcome.events += [(self.now, event) for event in events]
+        call = outcome.call
+        if (call, attempt) not in self._on or not call.is_running(attempt):
+            return
+        if self._asleep:
+            self._asleep.pop(call, None)
+        events = report(attempt, *told, self.now)
+        if events:
+            outcome.events += [(self.now, event) for event in events]
+        if not call.hedging:
+            self._advance(outcome)
+        elif call not in self._due:
+            # Two tasks may both report before the call goes on: first comes what happens at the same time.
+            self._due.add(call)
+            self.at(self.now, partial(self._continue, outcome))
+
+    def _continue(self, outcome: Outcome) -> None:
+        if outcome.call in self._due:
             self._advance(outcome)
 
     def _advance(self, outcome: Outcome) -> None:
         """Perform the commands of the call until one of them takes time."""
         call = outcome.call
+        self._due.discard(call)
         while True:
             command = call.next_command(self.now)
             if self.observe is not None:

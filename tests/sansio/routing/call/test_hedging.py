@@ -93,6 +93,14 @@ def test_those_that_were_overtaken_count_as_slow() -> None:
     assert quantile > 0.15, "each hedge shows that it takes longer than was thought"
 
 
+def test_one_of_two_attempts_may_fail_at_the_moment_at_which_the_other_reports_its_head() -> None:
+    waiting = Script(body=((9.0, GOOD.body[0][1]),))
+    world = World([waiting], [Script(refused=True), GOOD], hedge=Hedge(delay=0.0), concurrent=True)
+    outcome = world.run()
+    assert world.who == ["p0", "p1", "p1"], "the failed one is replaced beside the one that runs"
+    assert outcome.result.model.provider == "p1"
+
+
 class Overflowing(LineProvider):
     """A provider whose status 413 is about the length of the prompt."""
 
