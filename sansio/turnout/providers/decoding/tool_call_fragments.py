@@ -8,7 +8,7 @@ them, repeat each of them and change the id between the chunks of one call. The 
 - An index that has a call, and no name: the fragment continues that call, also with an id that is new. If several
   calls share the index, a known id chooses among them.
 - An index that has a call, and a name: an id that differs from the call's id begins another call. With the same id, or
-  if one of the two has none, the name begins another call only if the arguments so far are a whole JSON object.
+  if one of the two has none, the name begins another call only if the arguments so far are a whole JSON object or null.
 - No index: a known id continues its call under the same condition, a new id with a name begins a call. Everything
   else continues the newest call, but a name begins a call unless it repeats the name of one with half its arguments.
 
@@ -28,6 +28,8 @@ __all__ = ["MAX_IDS", "CallBuilder", "ToolCallFragments", "known_id", "made_id"]
 
 MAX_IDS = 20_000
 """How many ids of calls are known at most. A server may change the id of a call with each of its fragments."""
+_LONGEST_NULL = 16
+"""Characters of a text that is looked at as a null with white space around it, in place of arguments."""
 _NO_IDS = frozenset({"null", "None"})
 
 
@@ -70,11 +72,13 @@ class CallBuilder:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the arguments so far are a whole JSON object, to which nothing can be added."""
+        """Whether the arguments so far are a whole JSON object or null, to which nothing can be added."""
+        if self.is_custom_tool:
+            return False
         for piece in self.pieces[self._scanned :]:
             self._scanner.feed(piece)
         self._scanned = len(self.pieces)
-        return self._scanner.is_whole and not self.is_custom_tool
+        return self._scanner.is_whole or (self.size <= _LONGEST_NULL and "".join(self.pieces).strip() == "null")
 
     def build(self, made_id: str, *, cut: bool) -> ToolCall:
         """Return the call. With `cut`, a limit ended the answer, so missing arguments were never written."""

@@ -101,6 +101,19 @@ def test_the_free_text_of_a_call_is_taken_as_it_is(text: str) -> None:
         assert back["custom"] == {"name": "code", "input": text}
 
 
+@pytest.mark.parametrize("written", ["{}", "{ }", "", "null", " null"])
+def test_whole_calls_of_a_stream_are_apart_without_index_and_id(written: str) -> None:
+    told = [{"function": {"name": "f", "arguments": arguments}} for arguments in (written, '{"0": null}', written)]
+    streamed = feed(SERVER, sse(*(delta(tool_calls=[call]) for call in told), delta("tool_calls"), "[DONE]")).result
+    assert [call.parsed() for call in streamed.tool_calls] == [{}, {"0": None}, {}]
+
+
+def test_the_null_of_a_call_that_is_told_twice_counts_once() -> None:
+    told = {"id": "c1", "function": {"name": "f", "arguments": "null"}}
+    (call,) = feed(SERVER, sse(*[delta(tool_calls=[told])] * 2, delta("tool_calls"), "[DONE]")).result.tool_calls
+    assert call.parsed() == {}
+
+
 def test_calls_of_a_whole_answer_are_apart_whatever_their_ids() -> None:
     functions = [{"name": "add", "arguments": "{}"}, {"name": "add", "arguments": '{"b": 2}'}]
     for same in ({"id": "c"}, {"id": "", "index": 0}, {"index": 0}):
