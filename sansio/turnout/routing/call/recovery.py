@@ -6,7 +6,7 @@ import attrs
 import msgspec
 
 from turnout.chat import ChatResponse
-from turnout.errors import DemandUnmet, TimedOut, Timer, TurnoutError
+from turnout.errors import DemandUnmet, Phase, TimedOut, Timer, TurnoutError
 from turnout.failures import FailureClass
 from turnout.redaction import clear_locals
 from turnout.responses import longest
@@ -94,7 +94,9 @@ class Recovery:
             rule = attrs.evolve(rule, health=False)
         # A request that can never fit does not have to wait.
         retry_after = None if kind in _TOO_LARGE else entry.retry_after
-        selector.scheduler.record_failure(attempt.lease, now, kind, rule, retry_after)
+        selector.scheduler.record_failure(
+            attempt.lease, now, kind, rule, retry_after, sent=entry.phase is not Phase.NOT_SENT
+        )
         if rule.action is Action.RETRY or entry.reused:
             selector.look_up(now)
             index = running.index if running is not None else None

@@ -13,6 +13,7 @@ from turnout.routing.state.budgets import BudgetReservation
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.limiter import Limiter, Reservation
 from turnout.routing.state.limits import Amounts, Booking, ProviderRateLimit
+from turnout.routing.state.throttle import Step
 
 __all__ = ["Lease"]
 
@@ -48,6 +49,7 @@ class Lease:
         used: Its usage, if it is known or estimated.
         money: What it has reserved of budgets.
         lines: The calls that wait for this money.
+        counted: What the throttle counted it in; None if it does not count.
         cost: What it cost; None as long as that is not known, and all that was reserved counts.
     """
 
@@ -62,6 +64,7 @@ class Lease:
     used: Usage | None = attrs.field(default=None, init=False)
     money: list[BudgetReservation] = attrs.field(factory=list, init=False)
     lines: tuple[Limiter, ...] = attrs.field(default=(), init=False)
+    counted: Step | None = attrs.field(default=None, init=False)
     cost: float | None = attrs.field(default=None, init=False)
     _limits_recorded: bool = attrs.field(default=False, init=False)
     _outcome_recorded: bool = attrs.field(default=False, init=False)
@@ -165,6 +168,12 @@ class Lease:
         if cooldown > 0:
             breaker.cool_down(now + min(longest, cooldown), kind.value)
 
+    def forget_request(self) -> None:
+        """Note that the request was never sent, so that no provider had to refuse it."""
+        if self.counted is not None:
+            self.counted.requests -= 1
+            self.counted = None
+
     def release(self, now: float, *, sent: bool = True) -> None:
         """Free everything that the attempt holds. A second call does nothing.
 
@@ -175,6 +184,7 @@ class Lease:
         self._outcome_recorded = True
         self.state.silent.pop(self, None)
         if not sent:
+            self.forget_request()
             while self.reported:
                 limit, taken = self.reported.pop()
                 limit.give_back(taken)

@@ -156,14 +156,16 @@ class Scheduler:
             return Admitted(choice.index, self._begin(waiter, choice.index, now))
 
     def _begin(self, waiter: Waiter, index: int, now: float) -> Lease:
-        self._throttle.count_request(now)
-        return waiter.begin(index, now)
+        counted = self._throttle.count_request(now)
+        lease = waiter.begin(index, now)
+        lease.counted = counted
+        return lease
 
     def release(self, lease: Lease, now: float, *, sent: bool = True) -> None:
         """End an attempt. Its slot goes to the call that has waited longest for it.
 
         Args:
-            sent: False if the request was never sent: it does not count against any limit.
+            sent: False if the request was never sent: it counts against no limit and not for the throttle.
         """
         with self._lock:
             lease.release(now, sent=sent)
@@ -251,10 +253,12 @@ class Scheduler:
             lease.record_lost_race(now)
 
     def record_failure(
-        self, lease: Lease, now: float, kind: FailureClass, rule: Rule, retry_after: float | None
+        self, lease: Lease, now: float, kind: FailureClass, rule: Rule, retry_after: float | None, *, sent: bool = True
     ) -> None:
-        """Record a failure, which may open the breaker or start a cooldown."""
+        """Record a failure, which may open the breaker or start a cooldown. `sent` is that of `release`."""
         with self._lock:
+            if not sent:
+                lease.forget_request()
             before = lease.state.breaker.rests
             if not rule.health and kind is not FailureClass.RATE_LIMIT and lease.first_content_at is None:
                 self._throttle.count_answer(now)  # a healthy provider refused this request alone

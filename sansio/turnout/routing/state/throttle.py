@@ -1,7 +1,8 @@
 """Whether a router may repeat requests while its providers refuse most of them.
 
 Source: Beyer et al., "Site Reliability Engineering", chapter 21, client-side throttling. It never holds back the first
-attempt of a call, nor a fallback to a candidate that is available.
+attempt of a call, nor a fallback to a candidate that is available. A request that was never sent does not count,
+because it burdens no provider.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import deque
 
 import attrs
 
-__all__ = ["Throttle"]
+__all__ = ["Step", "Throttle"]
 
 WINDOW = 30.0
 # The window slides in steps, so that its memory does not grow with the rate of requests.
@@ -22,7 +23,9 @@ FREE = 10
 
 
 @attrs.define(eq=False)
-class _Step:
+class Step:
+    """The requests and the answers of some seconds."""
+
     started: float
     requests: int = 0
     answers: int = 0
@@ -32,11 +35,14 @@ class _Step:
 class Throttle:
     """The requests and the answers of one router over the last seconds."""
 
-    _steps: deque[_Step] = attrs.field(factory=deque, init=False)
+    _steps: deque[Step] = attrs.field(factory=deque, init=False)
     _share: float = attrs.field(default=0.0, init=False)  # of one repetition that is allowed already
 
-    def count_request(self, now: float) -> None:
-        self._newest(now).requests += 1
+    def count_request(self, now: float) -> Step:
+        """Count a request, and return the step that has it."""
+        step = self._newest(now)
+        step.requests += 1
+        return step
 
     def count_answer(self, now: float) -> None:
         self._newest(now).answers += 1
@@ -57,11 +63,11 @@ class Throttle:
         self._share -= 1.0
         return False
 
-    def _newest(self, now: float) -> _Step:
+    def _newest(self, now: float) -> Step:
         steps = self._steps
         if not steps or now >= steps[-1].started + STEP:
             self._forget(now)
-            steps.append(_Step(now))
+            steps.append(Step(now))
         return steps[-1]
 
     def _forget(self, now: float) -> None:

@@ -79,3 +79,20 @@ def test_refusals_because_of_a_request_alone_are_answers() -> None:
     for number in range(30):
         world.run(Chat(world.request()), at=number * 0.1)
     assert not world.core.scheduler._throttle.refuses(3.0)
+
+
+def test_requests_that_were_never_sent_count_for_nothing() -> None:
+    """A server that has not started yet refuses connections, which burdens nobody: its client may wait for it."""
+    world = World([Script(refused=True)] * 40 + [GOOD], max_retries=60, max_attempts=100, backoff_max=1.0)
+    for _ in range(3):
+        world.simulation.call(Chat(world.request()))
+    world.simulation.run()
+    assert [outcome.error for outcome in world.simulation.outcomes] == [None] * 3
+    assert len(world.asked) == 43
+
+
+def test_a_request_that_was_sent_counts_also_if_later_ones_were_not() -> None:
+    world = World([DOWN] * 10 + [Script(refused=True)], max_retries=0)
+    for number in range(20):
+        world.run(Chat(world.request()), at=number * 0.1)
+    assert world.core.scheduler._throttle.refuses(3.0)

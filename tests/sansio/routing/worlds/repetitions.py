@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from turnout.errors import Phase
 from turnout.failures import FailureClass
 from turnout.routing.call.machine import Call
 from turnout.routing.policy.classify import RULES
@@ -59,9 +60,14 @@ class Repetitions:
         """True if many requests of the last seconds had no answer, for sure: at the edges the books are lenient."""
         requests = 0
         for call, began in self.began.items():
+            unsent = {
+                entry.attempt
+                for entry in call.trace.entries
+                if isinstance(entry, Failed) and entry.phase is Phase.NOT_SENT
+            }
             for entry in call.trace.entries:
                 when = began + entry.at
-                if isinstance(entry, Started):
+                if isinstance(entry, Started) and entry.attempt not in unsent:
                     requests += at - WINDOW + STEP < when < at
                 elif is_answer(entry) and at - WINDOW - 1e-5 <= when <= at + 1e-5:
                     return False

@@ -309,9 +309,16 @@ def nobody_heeds_what_was_asked_for(patch: pytest.MonkeyPatch) -> None:
     real_failure = Scheduler.record_failure
 
     def record_failure(
-        self: Scheduler, lease: Lease, now: float, kind: FailureClass, rule: Rule, retry_after: float | None
+        self: Scheduler,
+        lease: Lease,
+        now: float,
+        kind: FailureClass,
+        rule: Rule,
+        retry_after: float | None,
+        *,
+        sent: bool = True,
     ) -> None:
-        real_failure(self, lease, now, kind, rule, None)
+        real_failure(self, lease, now, kind, rule, None, sent=sent)
 
     patch.setattr(Scheduler, "record_failure", record_failure)
 
