@@ -107,6 +107,20 @@ def test_the_waterfall_has_waits_attempts_and_the_first_content() -> None:
     assert "answered in 1 s, first content after 0.5 s" in page.text
 
 
+def test_equal_failures_in_a_row_are_counted() -> None:
+    def failed(number: int, at: float, code: str) -> list[Entry]:
+        return [
+            Started(at, number, 0, "a/x"),
+            Failed(at, number, FailureClass.SERVER, Phase.HEAD, status=500, code=code),
+        ]
+
+    entries = [*failed(1, 0.0, "x"), *failed(2, 1.0, "x"), *failed(3, 2.0, "y"), Started(3.0, 4, 0, "g/m")]
+    entries += [AttemptCompleted(4.0, 4), Answered(4.0, "g/m")]
+    page = read(page_of("calls.jsonl", [(1, Trace("chat", ("a/x", "g/m"), entries=entries))]))
+    reasons = "a/x failed 2 times (status 500, server, x); a/x failed (status 500, server, y)."
+    assert f"g/m answered, after {reasons}" in page.text
+
+
 def test_the_page_loads_nothing() -> None:
     page = page_of("calls.jsonl", [(1, Trace("chat", ("a/x",), entries=failed_then_answered()))])
     assert "default-src 'none'" in page

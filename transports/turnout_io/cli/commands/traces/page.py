@@ -6,6 +6,7 @@ Candidates, labels and codes can hold text of servers and users, so every text i
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -153,8 +154,17 @@ def _why(trace: Trace) -> str:
     before = [attempt for attempt in summarize_attempts(trace) if attempt.outcome in ("failed", "broke")]
     if not before:
         return f"{answer} answered."
-    reasons = "; ".join(f"{attempt.candidate} failed ({_reason(attempt)})" for attempt in before)
-    return f"{answer} answered, after {reasons}."
+    reasons = [
+        f"{candidate} failed{_times(len(list(same)))} ({reason})"
+        for (candidate, reason), same in itertools.groupby(
+            before, lambda attempt: (attempt.candidate, _reason(attempt))
+        )
+    ]
+    return f"{answer} answered, after {'; '.join(reasons)}."
+
+
+def _times(count: int) -> str:
+    return f" {count} times" if count > 1 else ""
 
 
 def _reason(attempt: AttemptSummary) -> str:
