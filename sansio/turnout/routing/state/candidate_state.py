@@ -131,7 +131,7 @@ class CandidateState:
             return Blocked("paced", wait, f"{self.key}, as its provider reports it", advice=advice), own
         wait = self.pace.wait(self.silent.values(), now)
         if wait > 0:
-            return Blocked("paced", wait, f"{self.key}, as its refusals show", advice=advice), own
+            return Blocked("paced", wait, f"{self.key}, as its {self.pace.shown_by} show", advice=advice), own
         rest = self.breaker.blocked_by(now)
         if rest is not None:
             return Blocked(*rest, cause=self.breaker.cause_of(rest[0])), own

@@ -119,7 +119,7 @@ class Lease:
             state.record_reported(limits, at)
             window = limits.requests
             if window is not None and window.remaining is not None and window.limit is not None:
-                state.pace.reported(window.remaining, window.limit, at)
+                state.pace.reported(window.remaining, window.limit, state.in_flight - 1, at)
 
     def record_success(self, now: float, usage: Usage) -> None:
         """Record that the response is complete, and the tokens that it took."""

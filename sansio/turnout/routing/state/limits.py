@@ -143,6 +143,11 @@ class SlidingWindow:
         self._forget(now)
         return self._sum
 
+    def age(self, now: float) -> float:
+        """Return the seconds since the first amount that still counts; 0 if there is none."""
+        self._forget(now)
+        return now - self._entries[0].first if self._entries else 0.0
+
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds until `amount` fits. More than the whole limit fits once the window is empty."""
         self._forget(now)

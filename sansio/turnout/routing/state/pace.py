@@ -1,7 +1,8 @@
 """How many requests a candidate takes that refused some because of a limit.
 
 After a refusal, few requests start at first, and more as the provider accepts them. And the requests that it accepted
-within a minute before it refused one show its limit.
+within a minute before it refused one show its limit. So do response headers, if the provider's window is a minute: they
+do not name its length, but a provider with a shorter one has fewer requests on its count than were sent in a minute.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import attrs
 
 from turnout.routing.state.limits import Booking, SlidingWindow
 
-__all__ = ["Pace"]
+__all__ = ["ENOUGH", "SPAN", "Pace"]
 
 # From so many attempts that may be unanswered at once, the number is not bounded any more.
 UNBOUNDED = 64
@@ -21,6 +22,12 @@ UNBOUNDED = 64
 ENOUGH = 10
 # A provider that requests a shorter wait has a window far shorter than a minute, or is nearly free again.
 SHORT = 2.0
+# Seconds of requests after which a report can show that the window is no shorter than a minute: windows between the two
+# are not in use. And the share of the requests of the last minute that a window of a minute has on its count at least.
+SPAN = 20.0
+COUNTED = 0.8
+# Seconds from the oldest of the requests that count to the end of the requested wait, if the window may be a minute.
+WHOLE = 55.0
 # Seconds after which a request without an answer counts as accepted: a refusal arrives sooner.
 REFUSAL = 2.0
 # Seconds for which a learnt limit holds; from when on it grows, and by how much.
@@ -33,7 +40,13 @@ REFUSED_LATELY = 60.0
 
 @attrs.define(eq=False)
 class Pace:
-    """The learned limit of one provider for one candidate."""
+    """The learned limit of one provider for one candidate.
+
+    Attributes:
+        shown_by: What taught the limit last: "refusals" or "response headers".
+    """
+
+    shown_by: str = attrs.field(default="refusals", init=False)
 
     _unanswered: float = attrs.field(default=math.inf, init=False)
     _refused_at: float = attrs.field(default=-math.inf, init=False)
@@ -83,10 +96,15 @@ class Pace:
         """Note that the provider refused a request. The refused one is no longer counted."""
         self._unanswered, self._refused_at = 1, now
         accepted = self._window.taken(now)
-        is_minute = retry_after is None or retry_after > SHORT or self._learnt < math.inf
-        if accepted >= ENOUGH and is_minute:
+        if retry_after is not None and retry_after <= SHORT:
+            is_minute = False
+        else:
+            # A wait for a window of a minute ends a minute after the oldest of the requests that it counts.
+            is_minute = self._window.age(now) + (retry_after or 0.0) >= WHOLE
+        if accepted >= ENOUGH and (is_minute or self._learnt < math.inf):
             self._learnt = accepted
             self._learnt_at = now
+            self.shown_by = "refusals"
 
     def may_ask_anyway(self, now: float) -> bool:
         """True if one request may test whether the limit is real: no refusal and no other test showed it lately."""
@@ -96,12 +114,24 @@ class Pace:
         """Note that a request starts although it does not fit."""
         self._asked_at = now
 
-    def reported(self, remaining: float, limit: float, now: float) -> None:
-        """Learn the limit: the remaining requests in response headers, plus the requests of the last minute."""
+    def reported(self, remaining: float, limit: float, in_flight: float, now: float) -> None:
+        """Learn the limit: the remaining requests in response headers, plus the requests of the last minute.
+
+        Args:
+            remaining: What the headers report to remain.
+            limit: The limit in the headers.
+            in_flight: The requests that the provider may not have counted yet.
+            now: Monotonic seconds.
+        """
         taken = self._window.taken(now)
-        if taken >= ENOUGH:
+        if taken < ENOUGH or self._window.age(now) < SPAN:
+            return
+        if limit - remaining >= COUNTED * (taken - in_flight):
             self._learnt = min(limit, remaining + taken)
             self._learnt_at = now
+            self.shown_by = "response headers"
+        elif self.shown_by == "response headers":
+            self._learnt = math.inf  # the window is shorter than a minute
 
     def lift(self) -> None:
         """Forget every limit."""

@@ -197,10 +197,10 @@ def accepted(pace: Pace, count: int) -> Pace:
     return pace
 
 
-def test_a_limit_is_learnt_from_a_refusal_unless_its_wait_is_short() -> None:
-    for retry_after, known in ((None, True), (5.0, True), (1.0, False)):
-        pace = accepted(Pace(), 12)
-        pace.refused(retry_after, 12.0)
+def test_a_limit_is_learnt_from_a_refusal_that_a_window_of_a_minute_explains() -> None:
+    for count, retry_after, known in ((56, None, True), (12, 48.0, True), (12, None, False), (56, 1.0, False)):
+        pace = accepted(Pace(), count)
+        pace.refused(retry_after, float(count))
         for _ in range(70):
             pace.accepted()
         assert pace.is_known is known
@@ -208,7 +208,7 @@ def test_a_limit_is_learnt_from_a_refusal_unless_its_wait_is_short() -> None:
 
 def test_a_learnt_limit_grows_after_two_minutes() -> None:
     pace = accepted(Pace(), 12)
-    pace.refused(None, 12.0)
+    pace.refused(48.0, 12.0)
     for _ in range(70):
         pace.accepted()
     for second in range(12):
@@ -228,10 +228,10 @@ def test_a_refusal_lets_only_requests_after_it_count_as_unanswered() -> None:
 
 
 def test_a_reported_limit_is_no_more_than_the_provider_says() -> None:
-    pace = accepted(Pace(), 12)
-    pace.reported(remaining=50, limit=13, now=12.0)
-    pace.take(12.0)
-    assert pace.wait((), 12.0) == 48.0
+    pace = accepted(Pace(), 21)
+    pace.reported(remaining=1, limit=22, in_flight=0, now=21.0)
+    pace.take(21.0)
+    assert pace.wait((), 21.0) == 39.0
 
 
 def test_one_request_a_minute_tests_a_limit() -> None:

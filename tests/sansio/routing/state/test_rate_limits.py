@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
 from tests.sansio.routing.small_worlds import GOOD, World
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import AllRateLimited, RateLimited
+from turnout.providers import create
 from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Chat
+from turnout.routing.commands import Finish, Open
 from turnout.routing.policy.settings import BreakerPolicy
 from turnout.routing.replay import replay
+from turnout.routing.router import RouterCore
 from turnout.simulation import Script
 
 
@@ -196,3 +201,25 @@ def test_max_tokens_does_not_waste_a_limit_once_the_answers_are_known() -> None:
         state.record_completion(100)
     assert state.usual_completion(4096) == 100
     assert state.usual_completion(50) == 50
+
+
+def test_a_limit_that_reports_show_to_be_far_away_holds_nobody_back() -> None:
+    # As OpenAI's: an even refill, so that 29 remain however many were sent before. In fact 90 a minute are accepted.
+    reports = [
+        ("x-ratelimit-limit-requests", "30"),
+        ("x-ratelimit-remaining-requests", "29"),
+        ("x-ratelimit-reset-requests", "2s"),
+    ]
+    core = RouterCore(rng=random.Random(1))
+    core.register(create("openai", api_key="k"))
+    reply = b'{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}'
+    for number in range(120):
+        now = number * 2 / 3
+        call = core.start(Chat(ChatRequest(ModelConfig("openai", "m"), "x")), now)
+        assert isinstance(call.next_command(now), Open)
+        call.receive_head(1, 200, reports, now)
+        call.receive_data(1, reply, now)
+        call.receive_end(1, now)
+        while not isinstance(call.next_command(now), Finish):
+            pass
+        call.release(now)
