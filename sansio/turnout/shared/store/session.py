@@ -119,7 +119,7 @@ class _Step(enum.Enum):
 
 # Advice for the errors of a server, by their code.
 _HINTS: Final[Mapping[str, str]] = {
-    "OOM": "the store is full: give it more memory, or another policy of eviction than noeviction",
+    "OOM": "the store is full: give it more memory (maxmemory), or remove what others keep there",
     "NOPERM": "the user lacks a right: see the list of commands, keys and channels in the documentation",
     "WRONGTYPE": "another program has written one of the keys",
     "READONLY": "this node is a replica",
