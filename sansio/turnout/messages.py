@@ -12,7 +12,7 @@ import attrs
 from turnout._utils.names import Elsewhere
 from turnout._utils.serialization import from_plain, to_plain
 from turnout._utils.signatures import written_as
-from turnout._utils.validation import CheckedFields, as_tuple, instances
+from turnout._utils.validation import CheckedFields, as_tuple, instances, quoted
 from turnout.types.parts import (
     PARTS,
     Audio,
@@ -93,7 +93,7 @@ def _role(value: Role | str) -> Role:
     try:
         return Role(value)
     except ValueError:
-        raise ValueError(f"Message.role must be one of {', '.join(Role)}, not {value!r}") from None
+        raise ValueError(f"Message.role must be one of {', '.join(Role)}, not {quoted(value)}") from None
 
 
 @attrs.frozen

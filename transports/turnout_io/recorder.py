@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from turnout._utils.documents import parse_json_line
 from turnout.trace import Trace, TraceError
 from turnout_io.process_lock import process_lock
 
@@ -85,7 +86,7 @@ def read_traces(path: str | Path) -> Iterator[tuple[int, Trace]]:
             if not line.strip():
                 continue
             try:
-                recorded = json.loads(line)
+                recorded = parse_json_line(line)
                 yield number, Trace.from_dict(recorded)
-            except (ValueError, RecursionError) as error:  # also of JSON, of its encoding, and of the trace
+            except ValueError as error:  # also of JSON and its encoding
                 raise TraceError(f"{path}, line {number}: {error}") from error

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from turnout._utils.validation import quoted
 from turnout.errors import LocalProtocolError
 from turnout_sandbox.errors import ErrorKind
 
@@ -42,7 +43,7 @@ def _member(kind: type[_Member], value: object, field: str) -> _Member | None:
         return kind(str(value))
     except ValueError:
         known = ", ".join(repr(member.value) for member in kind)
-        raise LocalProtocolError(f"Fault({field}={value!r}) is unknown; use one of {known}") from None
+        raise LocalProtocolError(f"Fault({field}={quoted(value)}) is unknown; use one of {known}") from None
 
 
 def _abort(value: Abort | str | None) -> Abort | None:
@@ -64,13 +65,13 @@ def _headers(value: Mapping[str, object] | Sequence[tuple[str, str]]) -> tuple[t
 
 def _seconds(fault: Fault, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0):
-        raise LocalProtocolError(f"Fault({attribute.name}={value!r}): give seconds, zero or more")
+        raise LocalProtocolError(f"Fault({attribute.name}={quoted(value)}): give seconds, zero or more")
 
 
 def _count(fault: Fault, attribute: attrs.Attribute[Any], value: object) -> None:
     least = 1 if attribute.name == "fragment" else 0
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-        raise LocalProtocolError(f"Fault({attribute.name}={value!r}): give a whole number, {least} or more")
+        raise LocalProtocolError(f"Fault({attribute.name}={quoted(value)}): give a whole number, {least} or more")
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -119,10 +120,10 @@ class Fault:
 
     def __attrs_post_init__(self) -> None:
         if self.status is not None and not (isinstance(self.status, int) and 200 <= self.status <= 599):
-            raise LocalProtocolError(f"Fault(status={self.status!r}): give an HTTP status from 200 to 599")
+            raise LocalProtocolError(f"Fault(status={quoted(self.status)}): give an HTTP status from 200 to 599")
         for name in ("partial", "usage", "done", "gzip"):
             if not isinstance(getattr(self, name), bool):
-                raise LocalProtocolError(f"Fault({name}={getattr(self, name)!r}): give True or False")
+                raise LocalProtocolError(f"Fault({name}={quoted(getattr(self, name))}): give True or False")
         if self.abort is Abort.ERROR and self.status not in (None, 200):
             raise LocalProtocolError("Fault(abort='error') is an error inside a 200; remove status")
         if self.abort is not None and self.corruption is not None:

@@ -12,7 +12,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["MAX_VALUES", "DocumentError", "decode_text", "parse_json", "parse_yaml"]
+import msgspec
+
+from turnout._utils.validation import quoted
+
+__all__ = [
+    "MAX_VALUES",
+    "DocumentError",
+    "decode_text",
+    "parse_json",
+    "parse_json_line",
+    "parse_yaml",
+    "refuse_repeated_keys",
+]
 
 # Values of one document. Each alias counts as all values that it refers to. The largest real files have some thousands.
 MAX_VALUES = 1_000_000
@@ -25,11 +37,13 @@ class DocumentError(ValueError):
     """A document that cannot be read.
 
     Attributes:
+        problem: What is wrong, without the line.
         line: The line with the problem, from 1. None if it is not known.
     """
 
     def __init__(self, problem: str, line: int | None = None) -> None:
         super().__init__(problem if line is None else f"line {line}: {problem}")
+        self.problem = problem
         self.line = line
 
 
@@ -69,11 +83,37 @@ def parse_json(text: str) -> Any:
         raise DocumentError(f"this is not JSON that can be read: {error}") from None
 
 
+def parse_json_line(line: bytes) -> Any:
+    """Return the value of one line of a file with a JSON document in each line. The caller names the line.
+
+    Raises:
+        DocumentError: As `parse_json` and `decode_text`.
+    """
+    try:
+        return parse_json(decode_text(line))
+    except DocumentError as error:
+        raise DocumentError(error.problem) from None
+
+
+def refuse_repeated_keys(line: bytes, value: object) -> None:
+    """Raise DocumentError if an object in a JSON document has a key twice.
+
+    A fast decoder keeps one of two values, without a word. So its result has fewer colons than the document, unless
+    the document spells a colon as an escape. The slow parser reads only the documents that can be wrong.
+
+    Args:
+        line: The document.
+        value: What `msgspec` made of it.
+    """
+    if line.count(b":") != msgspec.json.encode(value).count(b":") or b"\\u003" in line:
+        parse_json_line(line)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise DocumentError(f"the key {twice!r} is there twice in one object")
+        raise DocumentError(f"the key {quoted(twice)} is there twice in one object")
     return fields
 
 
@@ -115,7 +155,7 @@ def _loader() -> Any:
                 if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
                     continue
                 if (key.tag, key.value) in seen:
-                    problem = f"the key {key.value!r} is there twice in one mapping"
+                    problem = f"the key {quoted(key.value)} is there twice in one mapping"
                     raise ComposerError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
             return node

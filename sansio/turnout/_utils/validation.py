@@ -10,6 +10,7 @@ from typing import Any, Self
 import attrs
 
 _JSON_LEAVES = (str, int, float)
+_MOST_QUOTED = 80
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -20,6 +21,21 @@ def where(instance: object, attribute: attrs.Attribute[Any]) -> str:
 
 def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
+
+
+def quoted(value: object) -> str:
+    """Return a wrong value for an error message: its beginning, if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of so many digits"
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
+
+
+def shortened(message: str) -> str:
+    """Return the message of another library without its middle, if it quotes a long value."""
+    rest = _MOST_QUOTED
+    return message if len(message) <= 3 * rest else f"{message[: 2 * rest]}…{message[-rest:]}"
 
 
 def _a(kind: type) -> str:
@@ -111,7 +127,7 @@ def one_of(*words: str) -> Validator:
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value not in words:
             known = f"{', '.join(words[:-1])} or {words[-1]}"
-            raise ValueError(f"{where(instance, attribute)} must be {known}, not {value!r}")
+            raise ValueError(f"{where(instance, attribute)} must be {known}, not {quoted(value)}")
 
     return validate
 

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import msgspec
 
+from turnout._utils.documents import DocumentError, refuse_repeated_keys
 from turnout.errors import TurnoutError
 
 __all__ = ["BatchInputError", "BatchRow", "Endpoint", "InputLine", "RowReader", "endpoint_of", "split_lines"]
@@ -191,7 +192,8 @@ class RowReader:
         """
         try:
             fields = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            refuse_repeated_keys(line, fields)
+        except (msgspec.MsgspecError, DocumentError, UnicodeDecodeError, RecursionError) as error:
             raise BatchInputError(f"line {number} is not a row: {error}") from None
         assert isinstance(fields, dict)
         if head.body:

@@ -31,7 +31,17 @@ from turnout._utils.habits import advice_for_from_env
 from turnout._utils.names import did_you_mean
 from turnout.config.router_settings import read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
-from turnout.config.values import SettingsError, expand, known_only, mapping_of, quoted, snake_keys, text_of
+from turnout.config.values import (
+    SettingsError,
+    VariableText,
+    expand,
+    known_only,
+    mapping_of,
+    quoted,
+    snake_keys,
+    text_of,
+    without_variables,
+)
 from turnout.providers import CATALOG, Provider, ProviderSpec, create
 from turnout.providers.unconfigured import UnconfiguredProvider, missing_variables
 from turnout.providers.urls import InvalidBaseUrl
@@ -93,12 +103,13 @@ class ProviderSettings:
             raise SettingsError(
                 f"providers.{self.name}.apiKey{place} holds several keys: write them {several}as the list apiKeys"
             )
-        try:
-            return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
-        except (ValueError, TypeError) as error:
-            variables = f" (or {', '.join(self.spec.base_url_env)})" if self.spec.base_url_env else ""
-            kind = BaseUrlError if isinstance(error, InvalidBaseUrl) else SettingsError
-            raise kind(f"providers.{self.name}{variables}: {error}") from None
+        with without_variables(self.api_key, self.base_url, self.options):
+            try:
+                return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
+            except (ValueError, TypeError) as error:
+                variables = f" (or {', '.join(self.spec.base_url_env)})" if self.spec.base_url_env else ""
+                kind = BaseUrlError if isinstance(error, InvalidBaseUrl) else SettingsError
+                raise kind(f"providers.{self.name}{variables}: {error}") from None
 
 
 class BaseUrlError(SettingsError):
@@ -165,25 +176,28 @@ class Settings:
         """
         catalog = {**CATALOG, **{entry.name: entry for entry in entries}}
         sections = ("providers", "runtime", "routes", "aliases", "shared", "serve", "cli", "version")
+        # A name is no place for a variable, and an alias is made of two names.
         config = known_only(config, "", sections)
+        config = {name: section if name == "aliases" else expand(section, env) for name, section in config.items()}
+        with without_variables(config):
+            return cls._from_sections(config, env, catalog)
+
+    @classmethod
+    def _from_sections(
+        cls, config: Mapping[str, Any], env: Mapping[str, str], catalog: Mapping[str, ProviderSpec]
+    ) -> Settings:
         named = mapping_of(config.get("providers"), "providers")
         providers = [_provider(name, section, env, catalog) for name, section in named.items()]
         providers += [_provider(name, {}, env, catalog, is_named=False) for name in catalog if name not in named]
         runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
-        router = read_policy(expand(mapping_of(runtime.get("router"), "runtime.router"), env), "runtime.router")
-        routes = read_routes(expand(mapping_of(config.get("routes"), "routes"), env))
-        aliases = read_aliases(config.get("aliases"))
-        shared = read_shared(expand(mapping_of(config.get("shared"), "shared"), env), "shared")
-        serve = expand(mapping_of(config.get("serve"), "serve"), env)
-        cli = expand(mapping_of(config.get("cli"), "cli"), env)
         return cls(
             providers=tuple(providers),
-            router=router,
-            routes=routes,
-            aliases=aliases,
-            shared=shared,
-            serve=serve,
-            cli=cli,
+            router=read_policy(mapping_of(runtime.get("router"), "runtime.router"), "runtime.router"),
+            routes=read_routes(config.get("routes")),
+            aliases=read_aliases(config.get("aliases")),
+            shared=read_shared(config.get("shared"), "shared"),
+            serve=mapping_of(config.get("serve"), "serve"),
+            cli=mapping_of(config.get("cli"), "cli"),
         )
 
     def policy(self, **overrides: Any) -> Policy:
@@ -234,7 +248,7 @@ def _provider(
     name: str, section: Any, env: Mapping[str, str], catalog: Mapping[str, ProviderSpec], *, is_named: bool = True
 ) -> ProviderSettings:
     where = f"providers.{name}"
-    section = snake_keys(expand(section, env), where)
+    section = snake_keys(section, where)
     kind = section.get("kind", name)
     if not isinstance(kind, str) or kind not in catalog:
         raise SettingsError(
@@ -288,7 +302,10 @@ def _keys(section: Mapping[str, Any], where: str) -> str | Mapping[str, str] | N
 
 def _split_keys(text: str, place: str) -> Mapping[str, str]:
     """Return the keys of a text with commas between them, numbered from 1."""
-    keys = [Secret(key.strip()) for key in text.split(",") if key.strip()]
+    values = text.values if isinstance(text, VariableText) else {}
+    keys = [
+        VariableText(key.strip(), values) if values else Secret(key.strip()) for key in text.split(",") if key.strip()
+    ]
     if not keys:
         raise SettingsError(f"{place}: it holds no key")
     return {str(number): key for number, key in enumerate(keys, 1)}

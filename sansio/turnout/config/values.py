@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from turnout._utils.names import did_you_mean
-from turnout.redaction import Secret
+from turnout._utils.validation import quoted
+from turnout.redaction import HIDDEN, Secret
 
 __all__ = [
     "SettingsError",
+    "VariableText",
     "duration_seconds",
     "expand",
     "known_only",
@@ -21,6 +25,7 @@ __all__ = [
     "snake_keys",
     "text_of",
     "whole_number",
+    "without_variables",
 ]
 
 
@@ -32,29 +37,68 @@ class SettingsError(ValueError):
 
 
 class VariableText(Secret):
-    """A text that holds the values of variables. Its `repr` names them in place of the text."""
+    """A text that holds the values of variables. Its `repr` names them in place of the text.
 
-    def __new__(cls, text: str, names: Iterable[str] = ()) -> Self:
+    Attributes:
+        values: The values, by the names of the variables.
+    """
+
+    def __new__(cls, text: str, values: Mapping[str, str] = MappingProxyType({})) -> Self:
         made = super().__new__(cls, text)
-        made.names = tuple(dict.fromkeys(names))
+        made.values = {name: Secret(value) for name, value in values.items()}
         return made
 
-    names: tuple[str, ...]
+    values: Mapping[str, str]
 
     def __repr__(self) -> str:
-        return f"the value of {' and '.join(f'${{{name}}}' for name in self.names)}"
+        return f"the value of {' and '.join(f'${{{name}}}' for name in self.values)}"
 
 
-def quoted(value: object) -> str:
-    """Return a wrong value for an error message: its beginning, if it is long."""
+@contextlib.contextmanager
+def without_variables(*sections: object) -> Iterator[None]:
+    """Replace the values of variables in the message of a SettingsError by their names.
+
+    The readers quote no value of a variable as a whole. But a class may quote a part of it, for example the model.
+
+    Args:
+        *sections: What is read, with its variables replaced.
+    """
     try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
-        return "a number of so many digits"
-    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
+        yield
+    except SettingsError as error:
+        message = str(error)
+        for value, shown in sorted(_hidden_texts(sections), key=lambda pair: len(pair[0]), reverse=True):
+            message = message.replace(value, shown)
+        if message == str(error):
+            raise
+        raise type(error)(message) from None
 
 
-_MOST_QUOTED = 80
+# A shorter value is no secret, and is found inside ordinary words.
+_SHORTEST_SECRET = 6
+
+
+def _hidden_texts(section: object) -> Iterator[tuple[str, str]]:
+    """Yield each value of a variable in a section, with what an error shows in its place."""
+    if isinstance(section, VariableText):
+        pairs = [(value, f"${{{name}}}") for name, value in section.values.items()]
+    elif isinstance(section, Secret):
+        pairs = [(section, HIDDEN)]
+    elif isinstance(section, Mapping):
+        yield from _hidden_texts(list(section.values()))
+        return
+    elif isinstance(section, list | tuple):
+        for item in section:
+            yield from _hidden_texts(item)
+        return
+    else:
+        return
+    for value, shown in pairs:
+        # Readers strip white space.
+        if len(value.strip()) >= _SHORTEST_SECRET:
+            yield value.strip(), shown
+
+
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
 _UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -94,10 +138,10 @@ def expand(value: Any, env: Mapping[str, str]) -> Any:
     if not isinstance(value, str) or "${" not in value:
         return value
     expanded = _VARIABLE.sub(lambda found: env.get(found[1]) or found[2] or "", value)
-    names = [found[1] for found in _VARIABLE.finditer(value) if env.get(found[1])]
+    values = {found[1]: env[found[1]] for found in _VARIABLE.finditer(value) if env.get(found[1])}
     if not expanded.strip():
         return None
-    return VariableText(expanded, names) if names else expanded
+    return VariableText(expanded, values) if values else expanded
 
 
 def snake_case(name: str) -> str:

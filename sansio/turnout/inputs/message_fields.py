@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout._utils.serialization import as_mapping, each, from_plain
+from turnout._utils.validation import quoted
 from turnout.types.parts import PARTS, Audio, File, Image, Part, Refusal, Text, Thinking
 from turnout.types.tools import ToolCall
 
@@ -94,7 +95,7 @@ def _part(part: object, where: str) -> Part:
         plain["text"] = plain.pop("refusal")
     if kind not in _KINDS:
         known = ", ".join((*_KINDS, *_OPENAI_KINDS))
-        raise ValueError(f"{where}.type must be one of {known}, not {name!r}")
+        raise ValueError(f"{where}.type must be one of {known}, not {quoted(name)}")
     return from_plain(_KINDS[kind], plain, where)
 
 

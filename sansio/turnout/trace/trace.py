@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 import attrs
 import msgspec
 
+from turnout._utils.validation import quoted, shortened
 from turnout.trace.entries import SPENDING, Answered, CacheHit, Entry, Started
 from turnout.trace.text import describe
 
@@ -31,7 +32,7 @@ def check_version(recorded: Mapping[str, Any]) -> None:
     version = recorded.get("version") if isinstance(recorded, Mapping) else None
     if version != VERSION:
         raise TraceError(
-            f"the trace has version {version!r}, and this release reads version {VERSION}; "
+            f"the trace has version {quoted(version)}, and this release reads version {VERSION}; "
             "read it with the release that wrote it"
         )
 
@@ -117,7 +118,7 @@ class Trace:
             stored = msgspec.convert(recorded, _Stored)
             entries = [_entry(number, entry) for number, entry in enumerate(stored.entries)]
         except (msgspec.ValidationError, RecursionError, OverflowError) as error:
-            raise TraceError(f"the trace cannot be read: {error}") from error
+            raise TraceError(f"the trace cannot be read: {shortened(str(error))}") from error
         return cls(
             stored.operation,
             stored.candidates,
@@ -175,14 +176,17 @@ def _entry(number: int, recorded: Mapping[str, Any]) -> Entry:
     fields = dict(recorded)
     kind = _KINDS.get(str(fields.pop("kind", None)))
     if kind is None:
-        raise TraceError(f"entries[{number}]: no entry has the kind {recorded.get('kind')!r}")
+        raise TraceError(f"entries[{number}]: no entry has the kind {quoted(recorded.get('kind'))}")
     unknown = sorted(set(fields) - set(kind.__struct_fields__))
     if unknown:
         raise TraceError(f"entries[{number}]: an entry of the kind {kind.kind!r} has no {unknown[0]!r}")
     try:
         entry = msgspec.convert(fields, kind)
     except (msgspec.ValidationError, RecursionError, OverflowError) as error:
-        raise TraceError(f"entries[{number}]: {error}") from error
-    if not math.isfinite(entry.at):
-        raise TraceError(f"entries[{number}]: at must be a finite number, not {entry.at}")
+        raise TraceError(f"entries[{number}]: {shortened(str(error))}") from error
+    for name in kind.__struct_fields__:
+        value = getattr(entry, name)
+        # A stream that goes on may have no deadline.
+        if isinstance(value, float) and not math.isfinite(value) and name != "deadline":
+            raise TraceError(f"entries[{number}]: {name} must be a finite number, not {value}")
     return entry

@@ -19,6 +19,7 @@ from turnout._utils.validation import (
     json_values,
     non_empty,
     number,
+    quoted,
     where,
 )
 from turnout.types.extras import merge_extra
@@ -74,7 +75,7 @@ def _effort(instance: object, attribute: attrs.Attribute[str | None], value: obj
     if value is not None and value not in _EFFORTS:
         raise ValueError(
             f"{where(instance, attribute)} must be one of {', '.join(_EFFORTS)}; a model knows some of them or none, "
-            f"and no model knows {value!r}"
+            f"and no model knows {quoted(value)}"
         )
 
 
@@ -136,7 +137,7 @@ class ModelConfig(_Kept, CheckedFields):
         if not (slash and provider.strip() and model_id.strip()):
             meant = whole_name(text)
             hint = f": did you mean {meant!r}?" if meant else ""
-            raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {text!r}{hint}")
+            raise ValueError(f"a model is written provider/model, as in openai/gpt-4o-mini, not {quoted(text)}{hint}")
         return cls(provider, model_id, **settings)
 
     @classmethod

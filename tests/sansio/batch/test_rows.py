@@ -104,6 +104,28 @@ def test_what_is_no_row(text: bytes, message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b'{"custom_id": "a", "custom_id": "b", "prompt": "x"}',
+        b'{"prompt": "x", "more": {"a": 1, "a": 2}}',
+        b'{"prompt": "a: b", "prompt": "c: d"}',
+        b'{"prompt": "\\u003a", "more": 1, "more": 2}',
+        b'{"prompt": "\\u003A", "more": 1, "mor\\u0065": 2}',
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(twice: bytes) -> None:
+    with pytest.raises(BatchInputError, match=r"line 3 is not a row: the key '.*' is there twice in one object"):
+        RowReader().row(twice, 3)
+
+
+@pytest.mark.parametrize("prompt", ["a: b", ":::", "\\u003a", "\u003a", "\u2028:"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_colon_in_a_text_is_no_second_key(prompt: str, ascii_only: bool) -> None:
+    text = json.dumps({"prompt": prompt, "a:": 1}, ensure_ascii=ascii_only).replace(":::", "\\u003a" * 3)
+    assert RowReader().row(text.encode(), 3).body["messages"][0]["content"] == prompt
+
+
 @pytest.mark.parametrize("body", [[], "x", None, 3])
 def test_a_body_is_an_object(body: object) -> None:
     with pytest.raises(BatchInputError, match="body must be an object"):

@@ -307,6 +307,8 @@ def test_a_wrong_variable_disables_the_provider_that_the_configuration_does_not_
         ({"providers": {"openai": {"headers": {"x": "${VALUE}\u0000"}}}}, "providers.openai"),
         ({"providers": {"openai": "${VALUE}"}}, "providers.openai"),
         ({"routes": "${VALUE}"}, "routes"),
+        ({"routes": {"fast": ["route/${VALUE}"]}}, "routes.fast"),
+        ({"providers": {"openai": {"apiKeys": "os.environ/${VALUE}"}}}, "providers.openai"),
     ],
 )
 def test_no_error_quotes_the_value_of_a_variable(config: dict[str, Any], place: str) -> None:

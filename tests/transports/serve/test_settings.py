@@ -111,6 +111,7 @@ def test_every_setting() -> None:
         ({"keys": [{"name": "a", "key": "x", "budget": {"amount": 0}}]}, "serve.keys[0].budget.amount"),
         ({"keys": [{"name": "a", "key": "x", "budget": {"amount": 1, "per": "year"}}]}, "serve.keys[0].budget.per"),
         ({"keys": [{"name": "a", "key": "x", "priority": "urgent"}]}, "serve.keys[0].priority: priority must be"),
+        ({"keys": [{"name": "a", "key": "x", "priority": 10**400}]}, "serve.keys[0].priority: priority is too large"),
         ({"keys": [{"name": "a", "key": "x", "priority": -1}]}, "serve.keys[0].priority: priority must be"),
         ({"tlsKey": "key.pem"}, "serve.tlsCertificate"),
         ({"headAfter": 0}, "serve.headAfter: must be more than 0, not 0"),

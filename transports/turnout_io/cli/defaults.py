@@ -22,7 +22,16 @@ import attrs
 import click
 
 from turnout.chat import ModelConfig
-from turnout.config.values import SettingsError, duration_seconds, known_only, mapping_of, quoted, snake_keys, text_of
+from turnout.config.values import (
+    SettingsError,
+    duration_seconds,
+    known_only,
+    mapping_of,
+    quoted,
+    snake_keys,
+    text_of,
+    without_variables,
+)
 
 __all__ = ["KEYS", "MODEL_VARIABLE", "Defaults", "change_text", "user_file", "user_folder", "write_atomically"]
 
@@ -65,6 +74,11 @@ class Defaults:
         Raises:
             SettingsError: If a value cannot be used.
         """
+        with without_variables(section):
+            return cls._read(section, variables)
+
+    @classmethod
+    def _read(cls, section: Mapping[str, Any], variables: Mapping[str, str]) -> Self:
         values = known_only(snake_keys(section, "cli"), "cli", KEYS)
         model, fallbacks = values.get("model"), values.get("fallbacks") or []
         if not isinstance(fallbacks, list):

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 import attrs
 
-from turnout._utils.documents import DocumentError, decode_text, parse_json
+from turnout._utils.documents import DocumentError, parse_json_line
 from turnout.config.values import SettingsError
 from turnout_io.serve.keys import Client
 
@@ -111,9 +111,9 @@ def _line(key: str, period: str, amount: float) -> str:
 
 def _parsed(line: bytes, where: str) -> tuple[str, str, float]:
     try:
-        fields = parse_json(decode_text(line))
+        fields = parse_json_line(line)
     except DocumentError as error:
-        raise SettingsError(f"{where}: {str(error).removeprefix('line 1: ')}") from None
+        raise SettingsError(f"{where}: {error}") from None
     match fields:
         case {"key": str(key), "period": str(period), "amount": int() | float() as amount}:
             if not isinstance(amount, bool) and 0 <= amount < MOST:

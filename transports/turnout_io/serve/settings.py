@@ -36,6 +36,7 @@ from turnout.config.values import (
     snake_keys,
     text_of,
     whole_number,
+    without_variables,
 )
 from turnout.routing import Budget
 from turnout.routing.policy.priority import priority_number
@@ -240,7 +241,7 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 
 
 def _address(value: object, where: str) -> Address:
-    return parse_address(str(value), where)
+    return parse_address(value if isinstance(value, str) else quoted(value), where)
 
 
 def _one_of(*words: str) -> Callable[[object, str], str]:
@@ -404,8 +405,9 @@ def read_gateway_settings(section: object, *, listen: str | None = None) -> Gate
     Raises:
         SettingsError: A setting cannot be used. The message names it.
     """
-    given = known_only(snake_keys(section, "serve"), "serve", _READERS)
-    fields = {name: _READERS[name](value, f"serve.{name}") for name, value in given.items() if value is not None}
-    if listen is not None:
-        fields["listen"] = parse_address(listen, "--listen")
-    return GatewaySettings(**fields)
+    with without_variables(section):
+        given = known_only(snake_keys(section, "serve"), "serve", _READERS)
+        fields = {name: _READERS[name](value, f"serve.{name}") for name, value in given.items() if value is not None}
+        if listen is not None:
+            fields["listen"] = parse_address(listen, "--listen")
+        return GatewaySettings(**fields)

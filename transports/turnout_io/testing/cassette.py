@@ -18,6 +18,7 @@ nothing in the file depends on the time or the machine.
 from __future__ import annotations
 
 import base64
+import enum
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from typing import Any, Final, Literal, TypeVar
 import attrs
 
 from turnout._utils.documents import DocumentError, decode_text, parse_json
+from turnout._utils.validation import quoted
 from turnout.errors import (
     ConnectFailed,
     Disconnected,
@@ -45,6 +47,7 @@ __all__ = ["VERSION", "CassetteError", "RecordedExchange", "RecordedResponse", "
 VERSION: Final = 1
 _MARK: Final = "turnout-cassette"
 T = TypeVar("T")
+MemberT = TypeVar("MemberT", bound=enum.StrEnum)
 
 
 @attrs.frozen
@@ -100,7 +103,7 @@ def read_cassette(path: Path) -> tuple[RecordedExchange, ...]:
     if version is None:
         raise CassetteError(f'{path} is not a cassette: it has no "{_MARK}"')
     if version != VERSION:
-        raise CassetteError(f"{path} is a cassette of version {version!r}, and this Turnout reads {VERSION}")
+        raise CassetteError(f"{path} is a cassette of version {quoted(version)}, and this Turnout reads {VERSION}")
     recorded = document.get("exchanges")
     if not isinstance(recorded, list):
         raise CassetteError(f"{path} is a broken cassette: exchanges: a list was expected")
@@ -228,7 +231,7 @@ def _exchange_in(told: Mapping[str, Any]) -> RecordedExchange:
         return RecordedExchange(request, _fault_in(told["error"]))
     answer = _checked(told, "response", dict)
     if answer["end"] not in ("complete", "broken", "closed"):
-        raise ValueError(f"an end is complete, broken or closed, not {answer['end']!r}")
+        raise ValueError(f"an end is complete, broken or closed, not {quoted(answer['end'])}")
     steps = tuple(_move_in(step) for step in _checked(answer, "body", list))
     return RecordedExchange(
         request,
@@ -268,20 +271,35 @@ def _move_in(told: str | Mapping[str, Any]) -> BodyStep:
     return base64.b64decode(told["base64"], validate=True) if "base64" in told else _fault_in(told)
 
 
+def _member_in(told: Mapping[str, Any], name: str, kind: type[MemberT]) -> MemberT:
+    """Return the member of an enum that a key names.
+
+    Raises:
+        KeyError: If the key is missing.
+        ValueError: If it names no member.
+    """
+    try:
+        return kind(told[name])
+    except ValueError:
+        raise ValueError(f"{name} must be one of {', '.join(kind)}, not {quoted(told[name])}") from None
+
+
 def _fault_in(told: Mapping[str, Any]) -> TransportFault:
     message = str(told["message"])
     name: _Name = told["error"]
     match name:
         case "ConnectFailed":
-            return ConnectFailed(message, reason=str(told.get("reason", "")), phase=Phase(told["phase"]))
+            return ConnectFailed(message, reason=str(told.get("reason", "")), phase=_member_in(told, "phase", Phase))
         case "TimedOut":
             reused = bool(told.get("reused", False))
-            return TimedOut(message, timer=Timer(told["timer"]), reused=reused, phase=Phase(told["phase"]))
+            return TimedOut(
+                message, timer=_member_in(told, "timer", Timer), reused=reused, phase=_member_in(told, "phase", Phase)
+            )
         case "Disconnected":
-            return Disconnected(message, reused=bool(told["reused"]), phase=Phase(told["phase"]))
+            return Disconnected(message, reused=bool(told["reused"]), phase=_member_in(told, "phase", Phase))
         case "TransportError":
-            return TransportError(message, phase=Phase(told["phase"]))
+            return TransportError(message, phase=_member_in(told, "phase", Phase))
         case "RemoteProtocolError":
             return RemoteProtocolError(message)
         case _:
-            raise ValueError(f"{name!r} is not the name of a recorded error")
+            raise ValueError(f"{quoted(name)} is not the name of a recorded error")

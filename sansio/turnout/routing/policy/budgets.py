@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from turnout._utils.names import vendor_of
-from turnout._utils.validation import CheckedFields, instance, non_empty, number, one_of
+from turnout._utils.validation import CheckedFields, instance, non_empty, number, one_of, quoted
 
 __all__ = ["Budget", "BudgetPeriod", "Period", "amount_text", "checked_budgets"]
 
@@ -34,7 +34,7 @@ class Period:
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else None
     if names is None or any(not isinstance(name, str) for name in names):
-        raise TypeError(f"Budget.only must be names, not {value!r}")
+        raise TypeError(f"Budget.only must be names, not {quoted(value)}")
     return names
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias
 
+from turnout._utils.validation import quoted
+
 __all__ = ["PRIORITIES", "YIELD_SECONDS", "Priority", "priority_number", "seconds_behind"]
 
 Priority: TypeAlias = Literal["interactive", "batch"] | float
@@ -32,13 +34,17 @@ def priority_number(value: object) -> float:
     if isinstance(value, str):
         if value not in PRIORITIES:
             words = " or ".join(map(repr, PRIORITIES))
-            raise ValueError(f"priority must be {words}, or a number of 0 or more, not {value!r}")
+            raise ValueError(f"priority must be {words}, or a number of 0 or more, not {quoted(value)}")
         return PRIORITIES[value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"priority must be a word or a number, not {type(value).__name__}")
-    if not 0 <= value < math.inf:
+    try:
+        priority = float(value)
+    except OverflowError:
+        raise ValueError("priority is too large for a number") from None
+    if not 0 <= priority < math.inf:
         raise ValueError(f"priority must be a number of 0 or more (0 is served first), not {value}")
-    return float(value)
+    return priority
 
 
 def seconds_behind(priority: float, time: float) -> float:

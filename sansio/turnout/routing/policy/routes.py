@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._utils.validation import CheckedFields, instance, instances, integer, non_empty, number
+from turnout._utils.validation import CheckedFields, instance, instances, integer, non_empty, number, quoted
 from turnout.routing.policy.settings import Policy
 from turnout.types.models import ROUTE, ModelConfig, as_model
 
@@ -72,7 +72,7 @@ def _choices(value: Iterable[Choice | ModelConfig | str]) -> tuple[Choice, ...]:
 
 def _strategy(instance: object, attribute: attrs.Attribute[Strategy], value: object) -> None:
     if not callable(value) and value not in STRATEGIES:
-        raise ValueError(f"Route.strategy must be one of {', '.join(STRATEGIES)} or a function, not {value!r}")
+        raise ValueError(f"Route.strategy must be one of {', '.join(STRATEGIES)} or a function, not {quoted(value)}")
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ import attrs
 
 from turnout._utils.habits import FALLBACKS
 from turnout._utils.names import NameTable, did_you_mean, vendor_of
-from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of
+from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of, quoted
 from turnout.failures import FailureClass
 from turnout.prices import Price
 from turnout.routing.policy.budgets import Budget, checked_budgets
@@ -135,7 +135,7 @@ def _rules(given: Mapping[str, Rule | Action | str | Mapping[str, Any]]) -> dict
 def _failure_class(field: str, key: object) -> FailureClass:
     name = key.rpartition(":")[2] if isinstance(key, str) else str(key)
     if name not in set(FailureClass):
-        raise ValueError(f"Policy.{field}: {name!r} is not a failure class{did_you_mean(name, FailureClass)}")
+        raise ValueError(f"Policy.{field}: {quoted(name)} is not a failure class{did_you_mean(name, FailureClass)}")
     if name == FailureClass.DEADLINE:
         raise ValueError(f"Policy.{field}: nothing can follow 'deadline', because no time is left; set timeout instead")
     return FailureClass(name)
@@ -149,11 +149,11 @@ def _rule(failure: FailureClass, value: object) -> Rule:
     fields = attrs.fields_dict(Rule)
     for name in stated:
         if name not in fields:
-            raise ValueError(f"{where}: a rule has no {name!r}{did_you_mean(str(name), fields)}")
+            raise ValueError(f"{where}: a rule has no {quoted(name)}{did_you_mean(str(name), fields)}")
     if "action" in stated:
         action = stated["action"]
         if not isinstance(action, str) or action not in set(Action):
-            raise ValueError(f"{where}: {action!r} is not an action{did_you_mean(str(action), Action)}")
+            raise ValueError(f"{where}: {quoted(action)} is not an action{did_you_mean(str(action), Action)}")
         stated["action"] = Action(action)
     try:
         return attrs.evolve(RULES[failure], **stated)
