@@ -8,7 +8,6 @@ recognised without being parsed.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import zlib
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import msgspec
 
+from turnout._utils.caches import cached_if_short
 from turnout._utils.documents import DocumentError, refuse_repeated_keys
 from turnout.errors import TurnoutError
 
@@ -83,7 +83,7 @@ class BatchRow:
     line: int = 0
 
 
-@functools.lru_cache(maxsize=64)
+@cached_if_short(64, 1000)
 def endpoint_of(url: str) -> Endpoint | None:
     """Return the endpoint at the end of a URL or a path; None if it is not a known one. Most rows have the same."""
     path = url.partition("?")[0].rstrip("/")

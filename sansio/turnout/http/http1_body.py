@@ -25,6 +25,7 @@ __all__ = ["BodyReader", "ChunkedBody", "LengthBody", "UntilCloseBody"]
 
 # RFC 9112 section 7.1 sets no limits; servers send sizes of 3 to 5 digits and, rarely, a signature as an extension.
 MAX_SIZE_LINE = 4096
+MAX_PLAIN_SIZE = 8
 MAX_TRAILERS = 8192
 # The size of a read, in bytes, from which a split at each CRLF is cheaper than reading chunk by chunk.
 SPLIT_FROM = 1024
@@ -150,7 +151,9 @@ class ChunkedBody:
         found = parts[1::2]
         sizes = parts[: 2 * len(found) : 2]
         lengths = [*map(len, found)]
-        told = [*map(_plain_size, sizes)]
+        # If the data contains CRLF, one of the parts may be long. The cache must not keep it.
+        size_of = _plain_size if max(map(len, sizes), default=0) <= MAX_PLAIN_SIZE else _plain_size.__wrapped__
+        told = [*map(size_of, sizes)]
         if told != lengths:
             whole = next(place for place, pair in enumerate(zip(told, lengths, strict=True)) if pair[0] != pair[1])
             # The size of the last chunk, 0, also differs, but the body can still be split.
@@ -236,7 +239,7 @@ def _chunk_size(line: bytes) -> int:
 @functools.lru_cache(maxsize=1024)
 def _plain_size(line: bytes) -> int:
     """Return the size in a line of a few digits; -1 for 0, and for every other line. A body has few different sizes."""
-    return int(line, 16) or -1 if len(line) <= 8 and _PLAIN_SIZE.fullmatch(line) is not None else -1
+    return int(line, 16) or -1 if len(line) <= MAX_PLAIN_SIZE and _PLAIN_SIZE.fullmatch(line) is not None else -1
 
 
 def _trailers_end(data: bytes, start: int) -> int | None:

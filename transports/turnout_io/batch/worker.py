@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from turnout._utils.caches import cached_if_short
 from turnout.batch.failures import Problem, problem_of
 from turnout.batch.output import Answered, RowFailure
 from turnout.batch.plan import BatchPlan
@@ -169,7 +169,7 @@ def _read(row: BatchRow, models: tuple[ModelConfig, ...]) -> Inbound:
     return read_request(row, resolve, model=str(models[0]) if models else "")
 
 
-@functools.lru_cache(maxsize=256)
+@cached_if_short(256, 1000)
 def _model_of(name: str) -> ModelConfig:
     """Return the model of a name. Most rows of a batch have the same one."""
     return ModelConfig.parse(name)

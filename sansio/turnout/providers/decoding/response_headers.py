@@ -5,10 +5,10 @@ Times are seconds from now; `turnout.providers.decoding.waits` reads their forms
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from turnout._utils.caches import cached_if_short
 from turnout.chat import RateLimit, RateWindow
 from turnout.http import Headers
 from turnout.providers.decoding.waits import NO_WAIT, Wait, duration_of, parse_wait, wait_in_words
@@ -133,7 +133,7 @@ def rate_limit(headers: Headers) -> RateLimit | None:
 
 
 # A server sends the same fields with every response, so their names are searched for limits once.
-@functools.lru_cache(maxsize=256)
+@cached_if_short(256, 8192, size=lambda names: sum(map(len, names)))
 def _usual_limits(names: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the fields of numbers about limits, if there is at most one limit on requests and one on tokens.
 
@@ -157,7 +157,7 @@ def _usual_limits(names: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def _usual_window(limit: str | None, remaining: str | None, reset: str | None, headers: Headers) -> RateWindow | None:
     """Return the limit with these values of fields; None if none of them is a number that counts."""
-    most, left, seconds = _number_above_0(limit), _number(remaining), _number_above_0(reset)
+    most, left, seconds = _number(limit) or None, _number(remaining), _number(reset) or None
     if reset is not None and (seconds is None or seconds >= 1e9):
         seconds = _seconds_until(reset, headers)
         seconds = seconds if seconds is not None and seconds > 0 else None
@@ -166,16 +166,15 @@ def _usual_window(limit: str | None, remaining: str | None, reset: str | None, h
     return RateWindow(limit=most, remaining=left, reset=seconds)
 
 
-@functools.lru_cache(maxsize=1024)
 def _number(text: str | None) -> float | None:
     """Return a number of 0 or more. See `_add` for the numbers that count."""
-    number = duration_of(text) if text is not None else None
+    return _number_in(text) if text is not None else None
+
+
+@cached_if_short(1024, 32)
+def _number_in(text: str) -> float | None:
+    number = duration_of(text)
     return number if number is not None and number >= 0 else None
-
-
-@functools.lru_cache(maxsize=1024)
-def _number_above_0(text: str | None) -> float | None:
-    return _number(text) or None
 
 
 def is_daily_quota(headers: Headers) -> bool:
@@ -233,7 +232,7 @@ def _add_structured(value: str, found: dict[str, dict[str, float]]) -> None:
 
 
 # A server sends the same fields with every response, so they are searched for limits once.
-@functools.lru_cache(maxsize=256)
+@cached_if_short(256, 8192, size=lambda names: sum(map(len, names)))
 def _limits_among(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
     """Return the names that are about limits, each with what `_limit_of` returns for it."""
     return {name: limit for name in names if (limit := _limit_of(name)) is not None}
@@ -252,7 +251,7 @@ def _limit_of(name: str) -> tuple[str, str] | None:
     return of, match["what"] or match["what2"] or match["what3"] or "limit"
 
 
-@functools.lru_cache(maxsize=512)
+@cached_if_short(512, 64)
 def _kind_of(of: str) -> str | None:
     """Return the unit of the limit. Images, seconds of audio and the like have no place in the vocabulary."""
     if of.startswith("ietf"):

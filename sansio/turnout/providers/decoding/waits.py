@@ -10,12 +10,13 @@ seconds or milliseconds since 1970.
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 from datetime import UTC, datetime
 
 import attrs
+
+from turnout._utils.caches import cached_if_short
 
 __all__ = ["NO_WAIT", "Wait", "duration_of", "parse_wait", "wait_in_words"]
 
@@ -164,7 +165,7 @@ def _amount(words: str) -> float:
 
 
 # Every response has the same few: "6ms", "1s".
-@functools.lru_cache(maxsize=512)
+@cached_if_short(512, 32)
 def _go_duration(text: str) -> float | None:
     if not _DURATION.match(text):
         return None
