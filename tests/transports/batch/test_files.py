@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -16,7 +17,7 @@ from tests.transports.batch.helpers import by_id, environment, input_line, numbe
 from turnout.batch.output import Answered, RowFailure
 from turnout.batch.rows import BatchInputError, BatchRow
 from turnout_io.batch.files import BatchFiles
-from turnout_io.batch.output_file import OutputFile, OutputLocked
+from turnout_io.batch.output_file import BatchOutputError, OutputFile, OutputLocked
 
 ANSWER = Answered(body=b'{"choices":[]}', model="x/y", cost=0.5)
 TEMPORARY = RowFailure(code="server", message="no", temporary=True)
@@ -252,3 +253,30 @@ def test_an_interrupted_rewrite_leaves_the_output_as_it_was(target: Path) -> Non
         output.write(b"newer\n")
     assert target.read_bytes() == b"old\nnewer\n"
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize("target", ["/dev/null", "/dev/zero"])
+def test_an_output_that_is_no_file_has_nothing_to_put_on_a_disk(target: str) -> None:
+    with OutputFile(target) as output:
+        output.write(b"x\n")
+
+
+def _broken_disk(descriptor: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_the_last_failure_of_the_disk_is_reported(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = OutputFile(target)
+    output.write(b"x\n")
+    monkeypatch.setattr(os, "fsync", _broken_disk)
+    with pytest.raises(
+        BatchOutputError, match=r"out\.jsonl: the last lines may not be on the disk"
+    ):
+        output.close()
+    OutputFile(target).discard_if_new()  # it is unlocked
+
+
+def test_a_run_that_failed_already_reports_that(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", _broken_disk)
+    with pytest.raises(KeyboardInterrupt), BatchFiles(source, target):
+        raise KeyboardInterrupt

@@ -156,11 +156,11 @@ def test_threads_write_whole_lines_into_one_file(sandbox: Sandbox, tmp_path: Pat
     ("line", "says"),
     [
         (b"{", "Expecting property name"),
-        (b"\xff\xfe", "can't decode"),
+        (b"\xff\xfe", "save the file in UTF-8"),
         (b"[]", "has version None"),
         (b'{"version": 1}', f"has version 1, and this release reads version {VERSION}"),
         (b'{"version": %d}' % VERSION, "missing required field `operation`"),
-        (b"[" * 100_000, "recursion"),
+        (b"[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_line_that_is_no_trace_is_named(line: bytes, says: str, tmp_path: Path) -> None:

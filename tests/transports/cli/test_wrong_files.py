@@ -46,3 +46,25 @@ def test_a_setting_that_is_nested_too_deeply_is_a_text(terminal: Terminal) -> No
     result = terminal.check(*CHAT, "-o", "temperature", "[" * 10_000, "x")
     assert result.returncode == 2
     assert "temperature" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("batch", "in.jsonl", "out.jsonl", "-m", "openai/gpt-4o-mini", "--summary"), "--summary"),
+        (("embed", "x", "-m", "openai/text-embedding-3-small", "-o"), "--output"),
+        (("simulate", "bursts", "--trace"), "--trace"),
+        (("trace", "view", "calls.jsonl", "-o"), "--output"),
+    ],
+)
+def test_a_file_that_cannot_be_written_at_the_end_is_refused_at_the_beginning(
+    words: tuple[str, ...], option: str, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("in.jsonl", "calls.jsonl"):
+        (tmp_path / name).write_text('{"prompt": "x"}\n')
+    result = terminal.check(*words, str(tmp_path / "no" / "result.npy"))
+    assert result.returncode == 2
+    assert option in result.stderr
+    assert f"there is no folder {tmp_path / 'no'}" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out.jsonl").exists()

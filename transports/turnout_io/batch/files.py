@@ -7,6 +7,7 @@ with BatchFiles("in.jsonl", "out.jsonl", settings=describe_models(router, models
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -19,7 +20,7 @@ from turnout.batch.output import Answered, RowFailure, encode_output
 from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered, split_lines
 from turnout.chat import ModelConfig
 from turnout_io.batch.job import Changed, CheckedInput, RetryFailed, check_input, pending_rows, put_in_order, read_index
-from turnout_io.batch.output_file import BLOCK, OutputFile
+from turnout_io.batch.output_file import BLOCK, BatchOutputError, OutputFile
 from turnout_io.drivers.router_base import RouterBase
 
 __all__ = ["BatchFiles", "describe_models"]
@@ -80,9 +81,8 @@ class BatchFiles:
                 self.cost = self.index.cost
             if str(source) != "-":
                 self.checked = self._check(retry_failed, changed)
-        except BaseException:
-            self.discard_if_new()
-            self.close()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
 
     def rows(self) -> Iterator[BatchRow]:
@@ -127,17 +127,24 @@ class BatchFiles:
             self._output.discard_if_new()
 
     def close(self) -> None:
-        """Put everything on the disk, and unlock the output."""
+        """Put everything on the disk, and unlock the output.
+
+        Raises:
+            BatchOutputError: If the disk failed. The output is unlocked all the same.
+        """
         if self._output is not None:
             self._output.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        if exc_info[0] is not None:
-            self.discard_if_new()
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+            return
+        self.discard_if_new()
+        with contextlib.suppress(BatchOutputError):  # the first failure says more
+            self.close()
 
     # -- inside -------------------------------------------------------------------------------------------------
 

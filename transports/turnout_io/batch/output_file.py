@@ -7,9 +7,10 @@ the end. The kernel keeps every line; a thread writes them to the disk once a se
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -103,21 +104,35 @@ class OutputFile:
                 self.path.unlink()
 
     def close(self) -> None:
-        """Put everything on the disk, and let others write the file."""
+        """Put everything on the disk, and let others write the file.
+
+        Raises:
+            BatchOutputError: If the disk failed. The file is closed all the same.
+        """
         self._stop.set()
         if self._syncer is not None:
             self._syncer.join()
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.fsync(self._descriptor)
+        if self._descriptor < 0:
+            return
+        try:
+            if self._failure is not None:
+                raise self._failure
+            _sync_all(os.fsync, self._descriptor)
+        except OSError as error:
+            raise BatchOutputError(
+                f"{self.path}: the last lines may not be on the disk: {error.strerror}; the same command resumes"
+            ) from error
+        finally:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        # The first failure says more than a second one of the same disk.
+        with contextlib.suppress(BatchOutputError) if kind is not None else contextlib.nullcontext():
+            self.close()
 
     def replace(self, lines: Iterator[bytes]) -> None:
         """Replace the content by these lines, at once or not at all. The file is still locked after it.
@@ -174,7 +189,7 @@ class OutputFile:
             if self._dirty:
                 self._dirty = False
                 try:
-                    _data_sync(self._descriptor)
+                    _sync_all(getattr(os, "fdatasync", os.fsync), self._descriptor)
                 except OSError as error:
                     self._failure = error
                     return
@@ -227,8 +242,12 @@ def _lock_owner(descriptor: int) -> int | None:
     return None
 
 
-def _data_sync(descriptor: int) -> None:
-    getattr(os, "fdatasync", os.fsync)(descriptor)
+def _sync_all(sync: Callable[[int], None], descriptor: int) -> None:
+    try:
+        sync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a pipe or a device, such as /dev/null, has no disk
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -11,7 +13,7 @@ from click.core import ParameterSource
 from turnout.chat import ModelConfig
 from turnout_io.cli.defaults import user_file
 
-__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODELS", "SANDBOX", "TIMEOUT"]
+__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODELS", "SANDBOX", "TIMEOUT", "FileToWrite"]
 
 
 def _model(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[ModelConfig]:
@@ -73,6 +75,23 @@ def _complete_model(context: click.Context, parameter: click.Parameter, incomple
 
     names = [f"{provider}/{model}" for provider, model in DEFAULTS.items()]
     return [name for name in names if name.startswith(incomplete)]
+
+
+class FileToWrite(click.Path):
+    """The path of a file that a command writes, perhaps at its end: so a path that cannot be written is refused."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(dir_okay=False, writable=True, allow_dash=allow_dash)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        folder = Path(path).parent
+        if not (self.allow_dash and path == "-"):
+            if not folder.is_dir():
+                self.fail(f"there is no folder {folder}", param, ctx)
+            if not Path(path).exists() and not os.access(folder, os.W_OK):
+                self.fail(f"the folder {folder} cannot be written", param, ctx)
+        return path
 
 
 MODELS = click.option(

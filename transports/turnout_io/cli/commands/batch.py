@@ -25,8 +25,8 @@ from turnout_io.batch.provider import FIRST_PAUSE
 from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
 from turnout_io.cli.commands.provider_batch import cancel_batches, check_provider, run_via_provider
-from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
+from turnout_io.cli.errors import CallFailed, one_line
+from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, FileToWrite
 from turnout_io.drivers.hedging import HedgingRouter
 
 __all__ = ["batch"]
@@ -66,7 +66,7 @@ COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
 )  # fmt: skip
 @click.option("--cancel", is_flag=True, help="Cancel the provider's batches of OUTPUT, with --via provider.")
 @click.option("--drain", default=30.0, show_default=True, help="Seconds for calls in flight after Ctrl-C.")
-@click.option("--summary", type=click.Path(dir_okay=False, writable=True), help="Write the summary there, as JSON.")
+@click.option("--summary", type=FileToWrite(), help="Write the summary there, as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress.")
 @CONFIG
 @ENV_FILE
@@ -313,7 +313,10 @@ def _report(files: BatchFiles, outcome: BatchSummary, path: str | None, *, quiet
         if checked is not None:
             sent = outcome.answered + sum(outcome.failed.values())
             fields |= {"rows": checked.rows, "skipped": checked.done + checked.failed, "left": checked.left - sent}
-        Path(path).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        try:
+            Path(path).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise CallFailed(f"--summary {path} cannot be written: {error.strerror}") from None
 
 
 def _exit_code(outcome: BatchSummary) -> int:

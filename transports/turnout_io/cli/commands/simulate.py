@@ -17,7 +17,7 @@ from turnout.config.values import SettingsError
 from turnout.simulation import read_scenario
 from turnout.simulation import simulate as run
 from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import JSON
+from turnout_io.cli.options import JSON, FileToWrite
 from turnout_io.files import read_yaml
 from turnout_io.recorder import TraceRecorder
 
@@ -42,7 +42,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.command()
 @click.argument("scenario", shell_complete=_complete)
 @click.option("--seed", type=int, help="In place of the seed of the scenario.")
-@click.option("--trace", type=click.Path(dir_okay=False), help="Write the trace of every call to this file.")
+@click.option("--trace", type=FileToWrite(), help="Write the trace of every call to this file.")
 @click.option("--show", is_flag=True, help="Print the scenario, and simulate nothing.")
 @JSON
 def simulate(scenario: str, seed: int | None, trace: str | None, show: bool, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from turnout.routing.replay import replay as decided_again
 from turnout.trace import Trace
 from turnout.trace.entries import Answered, CacheHit
 from turnout_io.cli.errors import CallFailed, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS
+from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, FileToWrite
 from turnout_io.recorder import read_traces
 
 __all__ = ["explain", "replay", "trace"]
@@ -112,7 +112,7 @@ def trace() -> None:
 
 @trace.command()
 @_FILE
-@click.option("-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), metavar="FILE", help="The page.")
+@click.option("-o", "--output", type=FileToWrite(allow_dash=True), metavar="FILE", help="The page.")
 @click.option("-n", "--number", default=200, show_default=True, type=click.IntRange(min=1), help="The last calls.")
 @click.option("--line", type=click.IntRange(min=1), help="Only the call on this line.")
 @click.option("--failed", is_flag=True, help="Only calls that got no answer.")
