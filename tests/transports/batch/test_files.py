@@ -269,9 +269,7 @@ def test_the_last_failure_of_the_disk_is_reported(target: Path, monkeypatch: pyt
     output = OutputFile(target)
     output.write(b"x\n")
     monkeypatch.setattr(os, "fsync", _broken_disk)
-    with pytest.raises(
-        BatchOutputError, match=r"out\.jsonl: the last lines may not be on the disk"
-    ):
+    with pytest.raises(BatchOutputError, match=r"out\.jsonl: the last lines may not be on the disk"):
         output.close()
     OutputFile(target).discard_if_new()  # it is unlocked
 
