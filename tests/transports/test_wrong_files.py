@@ -107,7 +107,8 @@ def recorded_trace() -> dict[str, Any]:
 
 SETTINGS = {
     "providers": {
-        "openai": {"apiKey": KEY, "baseUrl": "http://localhost:1/v1", "headers": {"x-a": "b"}, "enabled": True},
+        "openai": {"apiKey": KEY, "baseUrl": "http://localhost:1/v1", "headers": {"x-a": "b"}, "enabled": True,
+                   "responseLimits": {"document": "64MB", "errorBody": 9000}},
         "more": {"kind": "openai-compatible", "endpoint": "http://localhost:2/v1", "apiKeys": ["${KEY}", "k-987654"]},
     },
     "routes": {"fast": {"strategy": "weighted", "choices": ["openai/a", {"model": "openai/b", "weight": 2}]}},

@@ -7,6 +7,7 @@ It reads no file and no environment. The keys of the file may be in camelCase or
         endpoint: ${OPENAI_ENDPOINT}      # a line whose variable is not set has no effect
         apiKey: ${OPENAI_API_KEY}         # or apiKeys: a list, or a mapping from names to keys
         enabled: true
+        responseLimits: {document: 128MB}  # how much of a response is read: `turnout.providers.ResponseLimits`
       my-vllm:
         kind: openai-compatible           # which entry of the catalog; by default the one of the same name
         endpoint: http://10.0.0.7:8000/v1
@@ -38,11 +39,12 @@ from turnout.config.values import (
     known_only,
     mapping_of,
     quoted,
+    size_of,
     snake_keys,
     text_of,
     without_variables,
 )
-from turnout.providers import CATALOG, Provider, ProviderSpec, create
+from turnout.providers import CATALOG, Provider, ProviderSpec, ResponseLimits, create
 from turnout.providers.unconfigured import UnconfiguredProvider, missing_variables
 from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret, without_locals
@@ -241,7 +243,17 @@ def _built(settings: ProviderSettings) -> BuiltProvider:
 
 # The fields that every provider's section may have.
 _OPTIONS = ("api", "unsupported", "headers", "reasoning_replay", "idempotency_header")
-_FIELDS = ("kind", "api_key", "api_keys", "endpoint", "base_url", "enabled", "disabled", *_OPTIONS)
+_FIELDS = (
+    "kind",
+    "api_key",
+    "api_keys",
+    "endpoint",
+    "base_url",
+    "enabled",
+    "disabled",
+    "response_limits",
+    *_OPTIONS,
+)
 
 
 def _provider(
@@ -263,6 +275,8 @@ def _provider(
     options = {key: section[key] for key in (*_OPTIONS, *own_options) if section.get(key) is not None}
     if first:
         options = {**_from_env(entry, env, options), **options}
+    if section.get("response_limits") is not None:
+        options["limits"] = _limits(section["response_limits"], f"{where}.responseLimits")
     enabled = section.get("enabled", True)
     disabled = section.get("disabled", False)
     for key, value in (("enabled", enabled), ("disabled", disabled)):
@@ -278,6 +292,16 @@ def _provider(
         is_named=is_named,
         options=options,
     )
+
+
+def _limits(section: object, where: str) -> ResponseLimits:
+    names = [field.name for field in attrs.fields(ResponseLimits)]
+    given = known_only(snake_keys(section, where), where, names)
+    sizes = {name: size_of(value, f"{where}.{name}") for name, value in given.items() if value is not None}
+    try:
+        return ResponseLimits(**sizes)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from None
 
 
 def _keys(section: Mapping[str, Any], where: str) -> str | Mapping[str, str] | None:

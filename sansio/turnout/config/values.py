@@ -21,6 +21,7 @@ __all__ = [
     "mapping_of",
     "number_of",
     "quoted",
+    "size_of",
     "snake_case",
     "snake_keys",
     "text_of",
@@ -199,6 +200,23 @@ def whole_number(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise SettingsError(f"{where}: a whole number was expected, not {quoted(value)}")
     return value
+
+
+_SIZE = re.compile(r"([0-9]{1,20})\s*(B|KB|MB|GB)?", re.IGNORECASE)
+_SIZES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+
+
+def size_of(value: object, where: str) -> int:
+    """Return the bytes of `32MB` or `256 KB`, or a number of bytes.
+
+    Raises:
+        SettingsError: It is another value.
+    """
+    text = quoted(value) if isinstance(value, int) else value
+    found = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None or isinstance(value, bool):
+        raise SettingsError(f"{where}: a size such as 32MB was expected, not {quoted(value)}")
+    return int(found[1]) * _SIZES[(found[2] or "B").upper()]
 
 
 def yes_or_no(value: object, where: str) -> bool:

@@ -42,10 +42,12 @@ class FrameParser(abc.ABC, Generic[Frame]):
     Attributes:
         max_frame: The largest size of a frame, in bytes. If a frame is larger, the parser fails.
         failure: None, or the permanent error. The frames before it are valid; no further ones follow.
+        is_over_limit: Whether it failed because a frame is larger than `max_frame`.
     """
 
     max_frame: int = attrs.field(default=MAX_FRAME, kw_only=True)
     failure: RemoteProtocolError | None = attrs.field(default=None, init=False)
+    is_over_limit: bool = attrs.field(default=False, init=False)
     # One flag for "failed or ended", so that the hot path checks only one condition.
     _stopped: bool = attrs.field(default=False, init=False, repr=False)
     _ended: bool = attrs.field(default=False, init=False, repr=False)
@@ -79,6 +81,7 @@ class FrameParser(abc.ABC, Generic[Frame]):
         self._stopped = True
 
     def _too_large(self, what: str) -> str:
+        self.is_over_limit = True
         # The same message for every split of the body, so it does not contain the number of received bytes.
         return (
             f"{what} is larger than {self.max_frame} bytes, so the rest of the body is not read; "

@@ -123,6 +123,8 @@ def create(
         checked_header(idempotency_header, "")
     if isinstance(settings.get("access_token"), str):
         settings["access_token"] = checked_text(settings["access_token"], "access_token")
+    if limits is not None and not isinstance(limits, ResponseLimits):
+        raise TypeError(f"limits must be a ResponseLimits, such as ResponseLimits(output=10**8), not {limits!r:.40}")
     if api is not None and api not in entry.apis:
         raise ValueError(f"{entry.name} has no api {api!r}; it has {' and '.join(entry.apis)}")
     account = ProviderAccount(

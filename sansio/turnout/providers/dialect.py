@@ -7,7 +7,7 @@ describes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import attrs
 import msgspec
@@ -33,6 +33,7 @@ from turnout.providers.encoding.tool_names import OPENAI_TOOL_NAMES, ToolNameRul
 from turnout.providers.exchange import DocumentReader, HttpExchange
 from turnout.providers.json_codec import LenientDecoder, encode
 from turnout.providers.keys import KeyAuth
+from turnout.providers.limits import how_to_raise
 from turnout.providers.protocol import ModelProfile
 from turnout.providers.urls import is_own
 from turnout.redaction import Redactor, Secret, escape_controls
@@ -190,7 +191,7 @@ class Dialect:
         parse: Callable[[bytes, Headers], T],
         dropped: tuple[str, ...] = (),
         *,
-        limit: int | None = None,
+        limit: Literal["document", "embeddings"] = "document",
     ) -> HttpExchange[T]:
         """Return the exchange for a response that is one document.
 
@@ -198,12 +199,12 @@ class Dialect:
             http_request: The request to send.
             parse: Reads the body, with the header fields beside it. It may raise ProviderError and RemoteProtocolError.
             dropped: Settings that were left out of the request.
-            limit: The bytes that the document may have; the account's limit if None.
+            limit: The limit of the account that holds for the document.
         """
         limits = self.account.limits
 
         def make_reader(headers: Headers) -> DocumentReader[T]:
-            return DocumentReader(lambda body: parse(body, headers), limit or limits.document)
+            return DocumentReader(lambda body: parse(body, headers), getattr(limits, limit), limit)
 
         return HttpExchange(
             http_request,
@@ -227,7 +228,7 @@ class Dialect:
             check_dimensions(response.vectors, request)
             return response
 
-        return self.document_exchange(http_request, checked, limit=self.account.limits.embeddings)
+        return self.document_exchange(http_request, checked, limit="embeddings")
 
     def stream_exchange(
         self,
@@ -295,7 +296,9 @@ class Dialect:
             raise RemoteProtocolError(f"{accumulator.model}: the response has neither content nor a finish reason")
         limit = self.account.limits.output
         if accumulator.size > limit:
-            raise RemoteProtocolError(f"{accumulator.model}: the answer is larger than {limit} characters")
+            raise RemoteProtocolError(
+                f"{accumulator.model}: the answer is larger than {limit} characters{how_to_raise('output')}"
+            )
         accumulator.check_demands()
         return accumulator.response()
 

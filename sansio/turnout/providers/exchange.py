@@ -16,9 +16,9 @@ from turnout.chat import RateLimit
 from turnout.errors import LocalProtocolError, ProviderError, RemoteProtocolError, TurnoutError
 from turnout.events import Event
 from turnout.http import NO_HEADERS, Headers, HttpRequest
-from turnout.providers.content_coding import ENCODINGS, ContentDecoder
+from turnout.providers.content_coding import ENCODINGS, ContentDecoder, Expansion
 from turnout.providers.json_codec import fits_memory
-from turnout.providers.limits import ResponseLimits
+from turnout.providers.limits import ResponseLimits, how_to_raise
 
 __all__ = ["DocumentReader", "HttpExchange", "ReadError", "Reader"]
 
@@ -111,7 +111,7 @@ class HttpExchange(Generic[ResultT]):
         if encoding is not None:
             encoding = encoding.strip().lower()
             if encoding in ENCODINGS:
-                self._decoder = ContentDecoder(encoding)
+                self._decoder = ContentDecoder(encoding, Expansion(limit=self._limits.decoded))
             elif encoding not in ("", "identity"):
                 if 200 <= status < 300:
                     self._fail(RemoteProtocolError(f"the response has the encoding {encoding!r}, which cannot be read"))
@@ -288,6 +288,7 @@ class DocumentReader(Generic[ResultT]):
 
     Attributes:
         limit: The bytes that the document may have.
+        setting: The field of `ResponseLimits` with this limit.
         failure: The error that ended the reading; None if there is none.
         complete: Whether the document was parsed.
     """
@@ -295,6 +296,7 @@ class DocumentReader(Generic[ResultT]):
     # It may raise ProviderError for an error that a success reports, and RemoteProtocolError.
     _parse: Callable[[bytes], ResultT]
     limit: int = LIMITS.document
+    setting: str = "document"
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
     # A list of the pieces would take 40 bytes for each piece, and a peer may send one byte at a time.
@@ -313,7 +315,9 @@ class DocumentReader(Generic[ResultT]):
             self._body += data
         if len(self._body) > self.limit:
             self._body = b""
-            self.failure = RemoteProtocolError(f"the response is larger than {_size(self.limit)}")
+            self.failure = RemoteProtocolError(
+                f"the response is larger than {_size(self.limit)}{how_to_raise(self.setting)}"
+            )
         return ()
 
     def receive_end(self) -> tuple[Event, ...]:
@@ -321,8 +325,9 @@ class DocumentReader(Generic[ResultT]):
         if self.failure is None:
             body, self._body = bytes(self._body), b""
             if not fits_memory(body, 4 * self.limit):
+                size = _size(self.limit)
                 self.failure = RemoteProtocolError(
-                    f"the response holds too many values for its limit, {_size(self.limit)}"
+                    f"the response holds too many values for its limit, {size}{how_to_raise(self.setting)}"
                 )
                 return ()
             try:

@@ -6,17 +6,19 @@ import attrs
 
 from turnout._utils.validation import integer
 
-__all__ = ["ResponseLimits"]
+__all__ = ["ResponseLimits", "how_to_raise"]
 
 _MIB = 1024 * 1024
+_DECODED = 256 * _MIB
 
 
 @attrs.frozen(kw_only=True)
 class ResponseLimits:
     """Limits of one response, after its content coding is undone.
 
-    A response above a limit fails with RemoteProtocolError; the memory that it takes until then is at most four times
-    the limit. All limits are in bytes, but for `output`.
+    A response above a limit fails with RemoteProtocolError, which names the setting. The memory that it takes until
+    then is at most four times the limit. All limits are in bytes, but for `output`. In a file they are in the section
+    `responseLimits` of a provider.
 
     Attributes:
         document: A whole response that is no stream and holds no vectors. Real ones have images of several MiB.
@@ -31,3 +33,17 @@ class ResponseLimits:
     error_body: int = attrs.field(default=256 * 1024, validator=integer(1))
     event: int = attrs.field(default=16 * _MIB, validator=integer(1))
     output: int = attrs.field(default=64 * _MIB, validator=integer(1))
+
+    @property
+    def decoded(self) -> int:
+        """The bytes that a compressed body of any kind may have once it is decoded."""
+        return max(self.document, self.embeddings, _DECODED)
+
+
+def how_to_raise(limit: str) -> str:
+    """Return the end of an error's message: the setting that raises a limit.
+
+    Args:
+        limit: A field of `ResponseLimits`, other than `error_body`, above which nothing fails.
+    """
+    return f"; responseLimits.{limit} of the provider sets this limit"

@@ -18,7 +18,8 @@ from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
 from turnout.messages import Message, Text, Thinking, ToolCall
 from turnout.prices import Price
-from turnout.providers import CATALOG, ProviderSpec
+from turnout.providers import CATALOG, ProviderSpec, ResponseLimits
+from turnout.providers.dialect import Dialect
 from turnout.routing.policy.classify import Action
 from turnout.routing.policy.routes import Choice
 from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy
@@ -334,6 +335,32 @@ def test_a_provider_s_reasoning_is_switched_in_the_file() -> None:
     assert b"reasoning_content" not in provider.chat(request).request.body
     with pytest.raises(SettingsError, match="reasoning_replay must be one of"):
         Settings.from_mapping({"providers": {"groq": {"reasoningReplay": "yes"}}}, {}).build_providers()
+
+
+def test_limits_of_responses_are_in_the_file() -> None:
+    limits = {"document": "128MB", "embeddings": 300_000_000, "errorBody": "1 KB", "event": "20mb", "output": None}
+    config = {"providers": {"openai": {"apiKey": "k", "responseLimits": limits}}}
+    provider = Settings.from_mapping(config, {}).build_providers()[0].provider
+    assert isinstance(provider, Dialect)
+    assert provider.account.limits == ResponseLimits(
+        document=128 << 20, embeddings=300_000_000, error_body=1024, event=20 << 20
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"document": "x"}, "providers.openai.responseLimits.document: a size such as 32MB was expected, not 'x'"),
+        ({"document": 0}, "providers.openai.responseLimits: ResponseLimits.document must be at least 1, not 0"),
+        ({"event": True}, "providers.openai.responseLimits.event: a size such as 32MB was expected, not True"),
+        ({"documents": 1}, "providers.openai.responseLimits.documents: no such setting; did you mean document?"),
+        ([1], "providers.openai.responseLimits: a mapping was expected, not list"),
+    ],
+)
+def test_a_wrong_limit_of_responses(limits: object, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({"providers": {"openai": {"responseLimits": limits}}}, {})
+    assert str(caught.value) == message
 
 
 def test_budgets_of_a_file() -> None:

@@ -56,7 +56,7 @@ def test_a_stream_ends_at_its_limit(kind: str, cuts: tuple[int, ...]) -> None:
     limits = ResponseLimits(output=55)
     heard = feed(name, start + piece * 9, limits=limits)
     assert isinstance(heard.failure, RemoteProtocolError)
-    assert "the answer is larger than 55 characters" in str(heard.failure)
+    assert "the answer is larger than 55 characters; responseLimits.output of the provider" in str(heard.failure)
     message = heard.result.message
     kept = heard.result.text + heard.result.reasoning + "".join(call.arguments for call in message.tool_calls)
     assert len(kept) in (0 if kind == "refusal" else 60, 60)
@@ -128,7 +128,7 @@ def test_one_event_has_a_limit(cuts: tuple[int, ...]) -> None:
     body = sse(delta(content="kept"), delta(content="0" * 300), delta(content="lost"))
     heard = feed("openai", body, limits=ResponseLimits(event=200))
     assert isinstance(heard.failure, RemoteProtocolError)
-    assert "larger than 200 bytes" in str(heard.failure)
+    assert "larger than 200 bytes; responseLimits.event of the provider" in str(heard.failure)
     assert heard.result.text == "kept"
     assert feed("openai", body, cuts, limits=ResponseLimits(event=200)).agreed() == heard.agreed()
 
@@ -136,7 +136,10 @@ def test_one_event_has_a_limit(cuts: tuple[int, ...]) -> None:
 def test_a_document_and_vectors_have_their_limits() -> None:
     answer = json.dumps({"choices": [{"message": {"content": "0" * 100}, "finish_reason": "stop"}]}).encode()
     assert read("openai", answer, limits=ResponseLimits(document=len(answer))).text == "0" * 100
-    with pytest.raises(RemoteProtocolError, match=f"the response is larger than {len(answer) - 1} bytes"):
+    with pytest.raises(
+        RemoteProtocolError,
+        match=f"the response is larger than {len(answer) - 1} bytes; responseLimits.document of the provider",
+    ):
         read("openai", answer, limits=ResponseLimits(document=len(answer) - 1))
     vectors = json.dumps({"data": [{"index": 0, "embedding": "AACAPwAAgD8AAIA/" * 99}]}).encode()
     for limit, fits in ((len(vectors), True), (len(vectors) - 1, False)):

@@ -33,6 +33,7 @@ from turnout.config.values import (
     mapping_of,
     number_of,
     quoted,
+    size_of,
     snake_keys,
     text_of,
     whole_number,
@@ -215,18 +216,6 @@ def parse_address(text: str, where: str) -> Address:
     return Address(host, int(port))
 
 
-_SIZE: Final = re.compile(r"([0-9]{1,20})\s*(B|KB|MB|GB)?", re.IGNORECASE)
-_SIZES: Final = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-
-
-def _size(value: object, where: str) -> int:
-    text = quoted(value) if isinstance(value, int) else value
-    found = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if found is None or isinstance(value, bool):
-        raise SettingsError(f"{where}: a size such as 32MB was expected, not {quoted(value)}")
-    return int(found[1]) * _SIZES[(found[2] or "B").upper()]
-
-
 def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise SettingsError(f"{where}: true or false was expected, not {quoted(value)}")
@@ -376,8 +365,8 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "allow": _one_of("any", "aliases"),
     "head_after": duration_seconds,
     "grace": duration_seconds,
-    "max_body": _size,
-    "max_bodies": _size,
+    "max_body": size_of,
+    "max_bodies": size_of,
     "max_timeout": duration_seconds,
     "max_connections": whole_number,
     "max_in_flight": whole_number,

@@ -21,7 +21,7 @@ from turnout.framing.sse import SseEvent, SseParser
 from turnout.messages import Audio, Image, Opaque
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.json_codec import decode_any, fits_memory
-from turnout.providers.limits import ResponseLimits
+from turnout.providers.limits import ResponseLimits, how_to_raise
 
 __all__ = ["MAX_UNREADABLE", "ChunkReader", "StreamReader", "TextReader"]
 
@@ -158,7 +158,7 @@ class StreamReader:
                 self._stop(error)
             self._pending = size
         if parser.failure is not None and self.failure is None and not self.complete:
-            self.failure = parser.failure
+            self.failure = self._broken_framing(parser)
         return tuple(events) if self._committed else self._with_content(events)
 
     def receive_end(self) -> tuple[Event, ...]:
@@ -209,7 +209,7 @@ class StreamReader:
         if self.failure is not None or self.complete:
             return
         if parser.failure is not None and not can_end:
-            self.failure = parser.failure
+            self.failure = self._broken_framing(parser)
         elif self.accumulator.raw_finish_reason is not None or (
             isinstance(parser, JsonArrayParser) and parser.complete
         ):
@@ -276,7 +276,7 @@ class StreamReader:
         for frame in frames:
             data = frame if isinstance(frame, bytes) else frame.data
             if len(data) > _LARGE_FRAME and not fits_memory(data, 4 * self._limits.event):
-                self._break("one event holds too many values for its limit")
+                self._break(f"one event holds too many values for its limit{how_to_raise('event')}")
             if self._stopped:
                 return
             before = len(events)
@@ -284,7 +284,7 @@ class StreamReader:
             if self._output is not None and self.failure is None:
                 self._output += sum(map(_size_of, events[before:]))
                 if self._output > self._limits.output:
-                    self._break(f"the answer is larger than {self._limits.output} characters")
+                    self._break(f"the answer is larger than {self._limits.output} characters{how_to_raise('output')}")
 
     def _skip(self, frame: Frame, data: bytes, events: list[Event]) -> None:
         """Read a frame that holds several, or count one that cannot be read."""
@@ -301,7 +301,8 @@ class StreamReader:
         self._kept = self.accumulator.kept
         self._kept_memory += _KEPT_FACTOR * size
         if self._kept_memory > 4 * self._limits.output:
-            self._break("log probabilities and other values take more memory than the limit of one answer")
+            what = "log probabilities and other values take more memory than the limit of one answer"
+            self._break(f"{what}{how_to_raise('output')}")
 
     def _read_stray(self, stray: bytes, events: list[Event]) -> None:
         """Read lines that are no event stream: JSON in place of a stream, or after it."""
@@ -319,6 +320,13 @@ class StreamReader:
             self._fail(failure)
 
     # -- ends ---------------------------------------------------------------------------------------------------
+
+    def _broken_framing(self, parser: FrameParser[Any]) -> RemoteProtocolError | None:
+        if not parser.is_over_limit:
+            return parser.failure
+        return RemoteProtocolError(
+            f"{self.provider}: one event is larger than {self._limits.event} bytes{how_to_raise('event')}"
+        )
 
     def _break(self, reason: str) -> None:
         self._stop(RemoteProtocolError(f"{self.provider}: {reason}"))
