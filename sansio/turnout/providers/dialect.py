@@ -275,6 +275,7 @@ class Dialect:
             request.response_format is not None,
             demands_call(request),
         )
+        accumulator.opaque_size.limit = self.account.limits.output
         accumulator.caller_names = caller_names(request)
         if request.messages[-1].role is Role.ASSISTANT and self.continues(request):
             accumulator.known_blanks = trailing_blanks(request.messages[-1])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 
 from turnout._utils.validation import integer
+from turnout.errors import RemoteProtocolError
 
-__all__ = ["ResponseLimits", "how_to_raise"]
+__all__ = ["OpaqueSize", "ResponseLimits", "how_to_raise"]
 
 _MIB = 1024 * 1024
 _DECODED = 256 * _MIB
@@ -38,6 +39,30 @@ class ResponseLimits:
     def decoded(self) -> int:
         """The bytes that a compressed body of any kind may have once it is decoded."""
         return max(self.document, self.embeddings, _DECODED)
+
+
+@attrs.define(eq=False)
+class OpaqueSize:
+    """Counts what a response holds that no event shows until its end, such as the input of a tool of the provider.
+
+    Attributes:
+        limit: `ResponseLimits.output`.
+        used: The characters so far.
+    """
+
+    limit: int = ResponseLimits().output
+    used: int = 0
+
+    def add(self, size: int) -> None:
+        """Count some characters, or as many as the memory of other values is worth.
+
+        Raises:
+            RemoteProtocolError: If the limit is reached.
+        """
+        self.used += size
+        if self.used > self.limit:
+            what = "parts that only the provider can read are larger than"
+            raise RemoteProtocolError(f"{what} {self.limit} characters{how_to_raise('output')}")
 
 
 def how_to_raise(limit: str) -> str:

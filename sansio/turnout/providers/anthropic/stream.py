@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.growing_text import GrowingText
 from turnout.errors import ProviderError
 from turnout.events import Event
 from turnout.http import Headers
@@ -53,7 +54,7 @@ class _OpenBlock:
     input: bytes | None
     citations: list[Any]
     has_arguments: bool = False
-    pieces: list[str] = attrs.field(factory=list)
+    pieces: GrowingText = attrs.field(factory=GrowingText)
     changes: dict[str, Any] = attrs.field(factory=dict)
 
     def extend(self, delta: object) -> None:
@@ -63,9 +64,9 @@ class _OpenBlock:
                 continue
             known = self.changes.get(name)
             if isinstance(value, str):
-                if not isinstance(known, _Text):
-                    known = self.changes[name] = _Text()
-                known.pieces.append(value)
+                if not isinstance(known, GrowingText):
+                    known = self.changes[name] = GrowingText()
+                known.add(value)
             elif is_shallow(value):
                 self.changes[name] = value
 
@@ -76,23 +77,16 @@ class _OpenBlock:
         fields = decode_any(self.raw)
         for name, value in self.changes.items():
             known = fields.get(name)
-            if isinstance(value, _Text):
-                fields[name] = "".join([known if isinstance(known, str) else "", *value.pieces])
+            if isinstance(value, GrowingText):
+                fields[name] = (known if isinstance(known, str) else "") + str(value)
             else:
                 fields[name] = value
         try:
             if self.pieces:
-                fields["input"] = decode_any("".join(self.pieces).encode())
+                fields["input"] = decode_any(str(self.pieces).encode())
             return encode(fields)
         except ValueError:
             return None
-
-
-@attrs.define(eq=False)
-class _Text:
-    """A text of an opaque block that grows."""
-
-    pieces: list[str] = attrs.field(factory=list)
 
 
 @attrs.define(eq=False)
@@ -242,6 +236,7 @@ class MessageReader:
             case _:
                 block = self._open.get(index)
                 if block is not None and block.kind not in _KNOWN_BLOCKS:
+                    accumulator.opaque_size.add(len(data))
                     block.extend(decode_any(data).get("delta"))
 
     def _add_input(self, index: int | None, piece: str | None, events: list[Event]) -> None:
@@ -252,7 +247,8 @@ class MessageReader:
         if block.kind == "tool_use":
             self.accumulator.tool_fragment(events, index=index, arguments=piece)
         else:
-            block.pieces.append(piece)
+            self.accumulator.opaque_size.add(len(piece))
+            block.pieces.add(piece)
 
     def _stop(self, index: int | None, events: list[Event], *, whole: bool = False) -> None:
         block = self._open.pop(index, None)

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.growing_text import GrowingText
 from turnout.chat import Usage
 from turnout.errors import ProviderError
 from turnout.events import Event
@@ -33,6 +34,8 @@ __all__ = ["ANSWER", "ConverseReader"]
 ANSWER = LenientDecoder(Answer)
 _BLOCK = LenientDecoder(Block)
 _EVENT = LenientDecoder(StreamEvent)
+# Characters that a text of its own is worth in memory, beside its characters.
+_TEXT_SIZE = 60
 # The statuses that the service's model gives to exceptions.
 _STATUSES = {
     "validationexception": 400,
@@ -56,7 +59,7 @@ class _OpenBlock:
 
     kind: str
     fields: dict[str, Any]
-    pieces: list[str] = attrs.field(factory=list)
+    pieces: GrowingText = attrs.field(factory=GrowingText)
     results: list[Any] = attrs.field(factory=list)
 
     def extend(self, delta: Any) -> None:
@@ -65,7 +68,7 @@ class _OpenBlock:
             self.results += [result for result in delta if is_shallow(result)]
         for name, value in delta.items() if isinstance(delta, dict) else ():
             if name == "input" and isinstance(value, str):
-                self.pieces.append(value)
+                self.pieces.add(value)
             elif is_shallow(value):
                 self.fields[name] = value
 
@@ -76,7 +79,7 @@ class _OpenBlock:
             fields["content"] = _with_joined_texts([*_listed(fields.get("content")), *self.results])
         if self.pieces:
             try:
-                fields["input"] = decode_any("".join(self.pieces).encode())
+                fields["input"] = decode_any(str(self.pieces).encode())
             except ValueError:
                 return None
         elif self.kind == "toolUse":
@@ -243,6 +246,7 @@ class ConverseReader:
             accumulator.text(delta.text, events)
         elif block is not None:
             wire = decode_any(data)["delta"]
+            self.accumulator.opaque_size.add(len(data))
             block.extend(wire.get(block.kind) if isinstance(wire, dict) else None)
         elif delta.tool_use is not None:
             accumulator.tool_fragment(events, index=index, arguments=raw_text(delta.tool_use.input))
@@ -269,6 +273,7 @@ class ConverseReader:
         if reasoning.signature:
             self.accumulator.set_signature("reasoning", reasoning.signature, events)
         if wire.redacted_content:
+            self.accumulator.opaque_size.add(len(wire.redacted_content) + _TEXT_SIZE)
             self._redacted.setdefault(index, []).append(wire.redacted_content)
 
     def _stop(self, index: int | None, events: list[Event]) -> None:

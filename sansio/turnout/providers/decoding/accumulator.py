@@ -36,6 +36,7 @@ from turnout.messages import Audio, Image, Message, Opaque, ToolCall
 from turnout.providers.decoding.parts import NO_PART, GrowingPart, Kind, PartBuilder
 from turnout.providers.decoding.tool_call_fragments import CallBuilder, ToolCallFragments, known_id, made_id
 from turnout.providers.demands import unmet_demands
+from turnout.providers.limits import OpaqueSize
 
 __all__ = ["ABSENT_USAGE", "MAX_ITEMS", "ResponseAccumulator", "billed_usage"]
 
@@ -69,6 +70,8 @@ class ResponseAccumulator:
         kept: How often JSON values were added that are kept as they are: log probabilities, citations, and messages
             that are no part of the answer.
         caller_names: The caller's names of tools, by the names that were sent instead.
+        opaque_size: Counts what no event shows.
+        parts: The parts so far.
         replay: Makes the fields that go back with the message and that no part holds, as JSON.
     """
 
@@ -94,10 +97,11 @@ class ResponseAccumulator:
     skipped: int = attrs.field(default=0, init=False)
     kept: int = attrs.field(default=0, init=False)
     caller_names: Mapping[str, str] = attrs.field(factory=dict, init=False)
+    opaque_size: OpaqueSize = attrs.field(factory=OpaqueSize, init=False)
     replay: Callable[[], bytes | None] | None = attrs.field(default=None, init=False)
     _meaning: FinishReason | None = attrs.field(default=None, init=False)
     _unmet: tuple[str, ...] = attrs.field(default=(), init=False)
-    _parts: list[PartBuilder] = attrs.field(factory=list, init=False)
+    parts: list[PartBuilder] = attrs.field(factory=list, init=False)
     _part: PartBuilder = attrs.field(default=NO_PART, init=False)
     _calls: ToolCallFragments = attrs.field(factory=ToolCallFragments, init=False)
 
@@ -192,7 +196,7 @@ class ResponseAccumulator:
 
     def sign_newest(self, kind: Literal["text", "reasoning"], signature: str, events: list[Event]) -> None:
         """Sign the newest part of this kind that has no signature, also if other parts follow it."""
-        part = next((part for part in reversed(self._parts) if part.kind == kind and part.signature is None), None)
+        part = next((part for part in reversed(self.parts) if part.kind == kind and part.signature is None), None)
         if part is None or part is self._part:
             self.set_signature(kind, signature, events)
             return
@@ -228,11 +232,11 @@ class ResponseAccumulator:
     def _open(self, kind: Kind) -> PartBuilder:
         self._count_item()
         self._part = PartBuilder(kind)
-        self._parts.append(self._part)
+        self.parts.append(self._part)
         return self._part
 
     def _count_item(self) -> None:
-        if len(self._parts) + len(self._calls.calls) >= MAX_ITEMS:
+        if len(self.parts) + len(self._calls.calls) >= MAX_ITEMS:
             raise RemoteProtocolError(f"{self.model}: the answer has more than {MAX_ITEMS:,} parts and tool calls")
 
     # -- tool calls ---------------------------------------------------------------------------------------------
@@ -326,10 +330,10 @@ class ResponseAccumulator:
         elif rest:
             events.append(ToolCallDelta(position, rest))
 
-    @property
-    def parts(self) -> list[PartBuilder]:
-        """The parts so far."""
-        return self._parts
+    def join_pieces(self) -> None:
+        """Join the pieces so far: many small ones take far more memory than one text."""
+        for growing in (*self.parts, *self._calls.calls):
+            growing.join()
 
     @property
     def calls(self) -> int:
@@ -340,21 +344,20 @@ class ResponseAccumulator:
         """Return the calls as far as they were received, as the message has them."""
         if not self._calls.calls:
             return ()
-        cut = self.finish_reason is FinishReason.LENGTH
-        return self._calls.finished(self.turn, cut=cut)
+        return self._calls.finished(self.turn, cut=self.finish_reason is FinishReason.LENGTH)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     @property
     def has_content(self) -> bool:
         """Whether any part of an answer was received."""
-        return bool(self._parts or self._calls.calls)
+        return bool(self.parts or self._calls.calls)
 
     @property
     def size(self) -> int:
         """The characters of all texts and arguments, and the bytes of all other parts."""
         calls = self._calls.calls
-        return sum(part.size for part in self._parts) + sum(call.size for call in calls)
+        return sum(part.size for part in self.parts) + sum(call.size for call in calls)
 
     @property
     def is_empty(self) -> bool:
@@ -386,8 +389,7 @@ class ResponseAccumulator:
 
     def end(self, events: list[Event]) -> None:
         """Announce the calls and the end: the answer is whole."""
-        replayed = self.replay() if self.replay is not None else None
-        if replayed is not None:
+        if self.replay is not None and (replayed := self.replay()) is not None:
             events.append(PartReady(Opaque(replayed)))
         for position, call in enumerate(self.finished_calls()):
             events.append(ToolCallReady(position, call))
@@ -407,11 +409,11 @@ class ResponseAccumulator:
         if self._calls.calls or not (self.wants_json or self.wants_call):
             return
         self._unmet = unmet_demands(
-            "".join(piece for part in self._parts if part.kind == "text" for piece in part.pieces),
+            "".join(piece for part in self.parts if part.kind == "text" for piece in part.pieces),
             wants_json=self.wants_json,
             wants_call=self.wants_call,
             has_calls=False,
-            refused=any(part.kind == "refusal" for part in self._parts),
+            refused=any(part.kind == "refusal" for part in self.parts),
         )
 
     def _final_usage(self) -> Usage:
@@ -427,9 +429,8 @@ class ResponseAccumulator:
 
     def response(self) -> ChatResponse:
         """Return the answer as far as it was received."""
-        parts = [part for builder in self._parts if (part := builder.build()) is not None]
-        replayed = self.replay() if self.replay is not None else None
-        if replayed is not None:
+        parts = [part for builder in self.parts if (part := builder.build()) is not None]
+        if self.replay is not None and (replayed := self.replay()) is not None:
             parts.append(Opaque(replayed))
         return ChatResponse(
             message=Message.of_response(tuple(parts), self.finished_calls(), self.origin),

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.growing_text import GrowingText
 from turnout.messages import Audio, Image
 
 __all__ = ["AudioBuilder", "audio_of", "image_of", "image_of_url", "media_type_of"]
@@ -76,13 +77,13 @@ class AudioBuilder:
     media_type: str | None = None
     id: str | None = None
     _data: bytearray = attrs.field(factory=bytearray)
-    _transcript: list[str] = attrs.field(factory=list)
+    _transcript: GrowingText = attrs.field(factory=GrowingText)
     _rest: str = ""  # characters of base64 that are no whole group of four yet
 
     @property
     def size(self) -> int:
         """The bytes of sound so far, and the characters of the transcript."""
-        return len(self._data) + sum(map(len, self._transcript))
+        return len(self._data) + self._transcript.size
 
     def add(self, piece: Mapping[str, Any]) -> tuple[bytes, str]:
         """Take a piece, and return its sound and its text."""
@@ -92,7 +93,7 @@ class AudioBuilder:
         sound, text = self._decode(data) if isinstance(data, str) else b"", ""
         if isinstance(transcript, str):
             text = transcript
-            self._transcript.append(text)
+            self._transcript.add(text)
         self._data += sound
         return sound, text
 
@@ -102,7 +103,7 @@ class AudioBuilder:
         return Audio(
             data=data,
             media_type=self.media_type or media_type_of(data, "audio/pcm"),
-            transcript="".join(self._transcript) or None,
+            transcript=str(self._transcript) or None,
             id=self.id,
         )
 

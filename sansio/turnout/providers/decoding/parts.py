@@ -40,6 +40,7 @@ class PartBuilder:
         signature: The provider's proof for this part.
         whole: The part of the kind `whole`, or its builder; None if it is reserved and not there yet.
         extra: The fields that go back with the part.
+        joined: How many of the first texts were joined from pieces.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class PartBuilder:
     signature: str | None = None
     whole: Opaque | Image | Audio | GrowingPart | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+    joined: int = 0
 
     @property
     def size(self) -> int:
@@ -62,6 +64,12 @@ class PartBuilder:
                 return sum(map(len, self.pieces))
             case growing:
                 return growing.size
+
+    def join(self) -> None:
+        """Join the pieces that were received since the last call."""
+        if len(self.pieces) > self.joined + 1:
+            self.pieces[self.joined :] = ["".join(self.pieces[self.joined :])]
+            self.joined += 1
 
     def build(self) -> Part | None:
         """Return the part as far as it was received; None if it is only reserved."""

@@ -30,6 +30,8 @@ MAX_UNREADABLE = 100
 
 # Bytes of a frame from which the memory of its values is estimated before they are made.
 _LARGE_FRAME = 1024 * 1024
+# Bytes of the body after which the pieces of its texts are joined.
+_JOIN_EVERY = 1024 * 1024
 # Bytes of memory of a JSON value that is kept, for each byte of its frame.
 _KEPT_FACTOR = 16
 
@@ -126,6 +128,9 @@ class StreamReader:
     # Bytes of the body, and those that the next frames may have been received in.
     _received: int = attrs.field(default=0, init=False)
     _pending: int = attrs.field(default=0, init=False)
+    # Bytes of the body above which the pieces are joined next, and above which this or a limit needs attention.
+    _join_at: int = attrs.field(default=0, init=False)
+    _attention: int = attrs.field(default=0, init=False)
     _output: int | None = attrs.field(default=None, init=False)  # what `limits.output` is about, once it is counted
     _kept: int = attrs.field(default=0, init=False)
     _kept_memory: int = attrs.field(default=0, init=False)
@@ -150,8 +155,8 @@ class StreamReader:
         events: list[Event] = []
         if frames:
             try:
-                if self._pending > _LARGE_FRAME or self._received > self._limits.output:
-                    self._read_closely(frames, events)
+                if self._pending > _LARGE_FRAME or self._received > self._attention:
+                    self._read_with_attention(frames, events)
                 else:
                     self._read_frames(frames, events)
             except RemoteProtocolError as error:
@@ -268,6 +273,17 @@ class StreamReader:
                 if self.failure is None:
                     self._end(events)
                 return
+
+    def _read_with_attention(self, frames: Sequence[Frame], events: list[Event]) -> None:
+        """Read frames, and do what is not worth the time for each of them."""
+        if self._received > self._join_at:
+            self._join_at = self._received + min(_JOIN_EVERY, self._limits.output)
+            self._attention = min(self._join_at, self._limits.output)
+            self.accumulator.join_pieces()
+        if self._pending > _LARGE_FRAME or self._received > self._limits.output:
+            self._read_closely(frames, events)
+        else:
+            self._read_frames(frames, events)
 
     def _read_closely(self, frames: Sequence[Frame], events: list[Event]) -> None:
         """Read frames one by one and look at limits that a short response cannot reach."""

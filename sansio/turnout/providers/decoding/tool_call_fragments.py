@@ -56,12 +56,22 @@ class CallBuilder:
     is_custom_tool: bool = False
     size: int = 0  # characters of the arguments
     _scanner: JsonObjectScanner = attrs.field(factory=JsonObjectScanner)
-    _scanned: int = 0
+    _scanned: int = 0  # pieces that the scanner has read
+    _joined: int = 0  # of the first pieces, how many were joined
 
     def append(self, arguments: str) -> None:
         """Take the next piece of the arguments."""
         self.pieces.append(arguments)
         self.size += len(arguments)
+
+    def join(self) -> None:
+        """Join the pieces that were received since the last call."""
+        start, scanned = self._joined, max(self._joined, self._scanned)
+        if len(self.pieces) > start + 1:
+            before, after = "".join(self.pieces[start:scanned]), "".join(self.pieces[scanned:])
+            self.pieces[start:] = [piece for piece in (before, after) if piece]
+            self._scanned = min(self._scanned, start) + bool(before)
+            self._joined = len(self.pieces)
 
     def rest_of(self, whole: str) -> str:
         """Return the rest of the whole arguments behind the pieces; "" if they do not begin with them."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.growing_text import GrowingText
+
 __all__ = ["PartialArguments"]
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[['\"]([^'\"]*)['\"]\]")
@@ -15,13 +17,8 @@ _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 _MAX_STEPS = 50
 # Entries of lists that a path may skip, in one call: a larger gap is a mistake in a path.
 _MAX_GAPS = 10_000
-
-
-@attrs.define(eq=False)
-class _Text:
-    """A string of the arguments that grows: one object for all its pieces, so that joining them is linear."""
-
-    pieces: list[str] = attrs.field(factory=list)
+# Characters that a value is worth in memory, with its name.
+_VALUE_SIZE = 100
 
 
 @attrs.define(eq=False)
@@ -40,47 +37,51 @@ class PartialArguments:
     _document: dict[str, Any] = attrs.field(factory=dict)
     _gaps: int = _MAX_GAPS
 
-    def add(self, pieces: object) -> None:
-        """Take pieces of the arguments."""
+    def add(self, pieces: object) -> int:
+        """Take pieces of the arguments. Return their characters, or what the memory of other values is worth."""
+        size = 0
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict) and isinstance(path := piece.get("jsonPath"), str):
                 for kind in _VALUES:
                     if kind in piece:
-                        self._put(path, None if kind == "nullValue" else piece[kind])
+                        value = None if kind == "nullValue" else piece[kind]
+                        size += self._put(path, value)
+        return size
 
     def arguments(self) -> str:
         """Return the arguments as JSON text, as far as they were received."""
         return json.dumps(self._document, ensure_ascii=False, default=_text_of)
 
-    def _put(self, path: str, value: Any) -> None:
+    def _put(self, path: str, value: Any) -> int:
         steps: list[str | int] = [int(m[2]) if m[2] else (m[1] or m[3]) for m in _STEP.finditer(path)]
         if len(steps) > _MAX_STEPS or isinstance(value, dict | list):
-            return
+            return 0
         container: Any = self._document
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             if isinstance(step, int) != isinstance(container, list):
-                return  # the paths contradict each other: the first one holds
+                return 0  # the paths contradict each other: the first one holds
             if isinstance(step, int):
                 gap = step + 1 - len(container)
                 if gap > 0:
                     self._gaps -= gap - 1
                     if self._gaps < 0:
-                        return
+                        return 0
                     container.extend([None] * gap)
             known = container[step] if isinstance(step, int) else container.get(step)
             if following is None:
                 if isinstance(value, str):
-                    text = container[step] = known if isinstance(known, _Text) else _Text()
-                    text.pieces.append(value)
-                else:
-                    container[step] = value
-                return
+                    text = container[step] = known if isinstance(known, GrowingText) else GrowingText()
+                    text.add(value)
+                    return len(value) + (_VALUE_SIZE if text is not known else 0)
+                container[step] = value
+                return _VALUE_SIZE
             if not isinstance(known, dict | list):
                 known = container[step] = [] if isinstance(following, int) else {}
             container = known
+        return 0
 
 
 def _text_of(value: object) -> str:
-    if isinstance(value, _Text):
-        return "".join(value.pieces)
+    if isinstance(value, GrowingText):
+        return str(value)
     raise TypeError(f"JSON has no {type(value).__name__}")

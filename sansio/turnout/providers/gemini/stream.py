@@ -204,7 +204,7 @@ class GeminiReader:
                 return
             self._open = PartialArguments(call.name, call.id, signature)
         if self._open is not None:
-            self._open.add(call.partialArgs)
+            self.accumulator.opaque_size.add(self._open.add(call.partialArgs))
             if not call.willContinue:
                 self.flush(events)
 

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from turnout._utils.growing_text import GrowingText
 from turnout.providers.decoding.tool_call_fragments import known_id
 from turnout.providers.json_codec import decode_any, encode
 from turnout.providers.openai_responses.wire import CALLS, Content, Item
@@ -33,23 +34,16 @@ MAX_ITEMS = 4096
 _MAX_COMPARED = 100
 
 
-@attrs.define(eq=False)
-class Words:
+class Words(GrowingText):
     """A text of an item, as far as it went to the caller."""
 
-    pieces: list[str] = attrs.field(factory=list)
-    length: int = 0
-
-    def add(self, piece: str) -> None:
-        """Take the next piece."""
-        self.pieces.append(piece)
-        self.length += len(piece)
+    __slots__ = ()
 
     def rest_of(self, whole: str) -> str:
         """Return the rest of the whole text behind the pieces; "" if it does not begin with them."""
-        if len(whole) <= self.length:
+        if len(whole) <= self.size:
             return ""
-        known = "".join(self.pieces)
+        known = str(self)
         return whole[len(known) :] if whole.startswith(known) else ""
 
 
@@ -105,13 +99,13 @@ class OutputItem:
     @property
     def length(self) -> int:
         """The characters that went to the caller."""
-        return sum(words.length for words in self.words.values())
+        return sum(words.size for words in self.words.values())
 
     @property
     def text(self) -> str:
         """The text that went to the caller, part after part."""
         parts = sorted(self.words, key=lambda part: (part[1], part[0]))
-        return "".join(piece for part in parts for piece in self.words[part].pieces)
+        return "".join(str(self.words[part]) for part in parts)
 
 
 @attrs.define(eq=False)

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from turnout._utils.growing_text import GrowingText
 from turnout.messages import Message, Opaque
 from turnout.providers.json_codec import decode_any, encode, is_shallow
 
@@ -19,6 +20,8 @@ __all__ = ["RETURNED", "OpaqueFields", "opaque_fields"]
 
 RETURNED = frozenset({"reasoning_details", "reasoning_opaque", "thinking_blocks"})
 """The fields that the provider gets back."""
+# Characters that an entry is worth in memory, and the JSON of its values for each character.
+_ENTRY_SIZE, _VALUES_SIZE = 300, 4
 
 
 def opaque_fields(message: Message) -> dict[str, Any]:
@@ -39,17 +42,17 @@ class _Entry:
     """An entry of a list field, as far as it was received."""
 
     fields: dict[str, Any]
-    texts: dict[str, list[str]] = attrs.field(factory=dict)
+    texts: dict[str, GrowingText] = attrs.field(factory=dict)
 
     def extend(self, fragment: dict[str, Any], joined: frozenset[str]) -> None:
         for name, value in fragment.items():
             if name in joined and isinstance(value, str):
-                self.texts.setdefault(name, []).append(value)
+                self.texts.setdefault(name, GrowingText()).add(value)
             elif value is not None:
                 self.fields[name] = value
 
     def build(self) -> dict[str, Any]:
-        return {**self.fields, **{name: "".join(pieces) for name, pieces in self.texts.items()}}
+        return {**self.fields, **{name: str(text) for name, text in self.texts.items()}}
 
 
 @attrs.define(eq=False)
@@ -67,20 +70,27 @@ class _Entries:
     def __bool__(self) -> bool:
         return bool(self._entries)
 
-    def add(self, fragment: dict[str, Any], key: object) -> None:
+    def add(self, fragment: dict[str, Any], key: object) -> int:
         """Add a fragment of the newest entry of this key, or an entry; the key None is no entry's.
 
         An entry that is nested too deeply to be copied is left out.
+
+        Returns:
+            The characters that were added, or what the memory of other values is worth.
         """
         if not is_shallow(fragment):
-            return
+            return 0
+        size = 0
         entry = self._newest.get(key) if key is not None else None
         if entry is None or not _same_id(entry.fields, fragment):
             entry = _Entry({name: value for name, value in fragment.items() if name not in self.joined})
             self._entries.append(entry)
+            size = _ENTRY_SIZE + _VALUES_SIZE * len(encode(entry.fields))
             if key is not None:
                 self._newest[key] = entry
         entry.extend(fragment, self.joined)
+        # Each is also in its JSON, which is made at the end.
+        return size + sum(2 * len(text) for name in self.joined if isinstance(text := fragment.get(name), str))
 
     def forget(self, key: object) -> None:
         """End the newest entry of this key."""
@@ -104,7 +114,7 @@ class OpaqueFields:
     _blocks: _Entries = attrs.field(factory=lambda: _Entries(frozenset({"thinking", "data"})))
     _fields: dict[str, Any] = attrs.field(factory=dict)
 
-    def add_detail(self, detail: dict[str, Any], *, whole: bool) -> None:
+    def add_detail(self, detail: dict[str, Any], *, whole: bool) -> int:
         """Add an entry of OpenRouter's `reasoning_details`, or a fragment of one.
 
         Fragments have the type and the index of their entry. An entry without an index is whole, and so is each entry
@@ -112,14 +122,15 @@ class OpaqueFields:
         """
         index = detail.get("index")
         known = isinstance(index, int) and not whole
-        self._details.add(detail, (str(detail.get("type")), index) if known else None)
+        return self._details.add(detail, (str(detail.get("type")), index) if known else None)
 
-    def add_block(self, block: dict[str, Any], *, whole: bool) -> None:
+    def add_block(self, block: dict[str, Any], *, whole: bool) -> int:
         """Add an entry of LiteLLM's `thinking_blocks`, or a fragment of one: its signature ends a block."""
         thinking = block.get("type") == "thinking" and not whole
-        self._blocks.add(block, "thinking" if thinking else None)
+        size = self._blocks.add(block, "thinking" if thinking else None)
         if not thinking or block.get("signature"):
             self._blocks.forget("thinking")
+        return size
 
     def set(self, name: str, value: Any) -> None:
         """Set a field that is received whole; one that is nested too deeply to be copied is left out."""

@@ -82,6 +82,7 @@ class MessageReader:
         if message.annotations:
             self.accumulator.cite(message.annotations)
         if message.executed_tools:
+            self.accumulator.kept += 1
             self._opaque.extend("executed_tools", message.executed_tools)
 
     def repeat(self, message: Message, events: list[Event]) -> None:
@@ -195,10 +196,10 @@ class MessageReader:
         if message.reasoning_opaque:
             self._opaque.set("reasoning_opaque", message.reasoning_opaque)
         for detail in _objects(message.reasoning_details):
-            self._opaque.add_detail(detail, whole=whole)
+            self.accumulator.opaque_size.add(self._opaque.add_detail(detail, whole=whole))
             self._structured(detail.get("text") or detail.get("summary"), detail.get("signature"), events)
         for block in _objects(message.thinking_blocks):
-            self._opaque.add_block(block, whole=whole)
+            self.accumulator.opaque_size.add(self._opaque.add_block(block, whole=whole))
             self._structured(block.get("thinking"), block.get("signature"), events)
 
     def _structured(self, text: object, signature: object, events: list[Event]) -> None:

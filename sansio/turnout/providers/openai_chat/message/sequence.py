@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.growing_text import GrowingText
 from turnout.events import Event
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.tool_call_fragments import made_id
@@ -43,8 +44,18 @@ class _StreamedMessage:
     def add(self, delta: Mapping[str, Any]) -> None:
         given = {name: value for name, value in delta.items() if name != "index" and value is not None}
         if "content" in given:
-            self._content.append(given.pop("content"))
+            self._add_content(given.pop("content"))
         self.fields |= given
+
+    def _add_content(self, content: object) -> None:
+        if isinstance(content, str):
+            text = self._content[-1] if self._content else None
+            if not isinstance(text, GrowingText):
+                text = GrowingText()
+                self._content.append(text)
+            text.add(content)
+        else:
+            self._content.append(content)
 
     def build(self) -> dict[str, Any]:
         fields = {**self.fields, "content": _joined(self._content)} if self._content else self.fields
@@ -159,8 +170,8 @@ def _joined(pieces: list[object]) -> object:
             break
         run.append(piece)
     run.reverse()
-    if kind is str:
-        return "".join(map(str, run))
+    if kind is GrowingText:
+        return str(run[-1])
     return [item for piece in run if isinstance(piece, list) for item in piece] if kind is list else run[-1]
 
 

@@ -24,7 +24,9 @@ class TextSoFar:
     _pieces: list[str] = attrs.field(factory=list)
     _length: int = 0
     _part: int = 0  # the first part with pieces that are not taken
-    _taken: int = 0  # how many of its pieces are
+    _taken: int = 0  # how many of its pieces are, if they were joined as often as `_joined` says
+    _characters: int = 0  # how many of its characters are
+    _joined: int = 0
 
     def rest_of(self, whole: str, parts: Sequence[PartBuilder]) -> str | None:
         """Return what `whole` has more than the parts; None if it does not begin with them."""
@@ -39,9 +41,14 @@ class TextSoFar:
         for position in range(self._part, len(parts)):
             part = parts[position]
             if position != self._part:
-                self._part, self._taken = position, 0
+                self._part, self._taken, self._characters, self._joined = position, 0, 0, 0
             if part.kind == self.kind:
-                more = part.pieces[self._taken :]
+                if part.joined != self._joined:
+                    self._joined = part.joined
+                    more = ["".join(part.pieces)[self._characters :]]
+                else:
+                    more = part.pieces[self._taken :]
                 self._pieces += more
+                self._characters += sum(map(len, more))
                 self._length += sum(map(len, more))
                 self._taken = len(part.pieces)
