@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["cached_if_short"]
 
@@ -13,9 +13,7 @@ ValueT = TypeVar("ValueT")
 
 
 def cached_if_short(
-    maxsize: int,
-    longest: int,
-    size: Callable[[ValueT], int] = len,  # type: ignore[assignment]  # of a text
+    maxsize: int, longest: int, size: Callable[[Any], int] = len
 ) -> Callable[[Callable[[ValueT], ResultT]], Callable[[ValueT], ResultT]]:
     """Return a decorator that keeps the results of a function of one argument, but not for long arguments.
 
@@ -30,7 +28,7 @@ def cached_if_short(
 
         @functools.wraps(function)
         def call(value: ValueT) -> ResultT:
-            return kept(value) if size(value) <= longest else function(value)  # type: ignore[arg-type]
+            return kept(value) if size(value) <= longest else function(value)
 
         return call
 

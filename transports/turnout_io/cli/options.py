@@ -84,7 +84,7 @@ class FileToWrite(click.Path):
         super().__init__(dir_okay=False, writable=True, allow_dash=allow_dash)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
+        path = os.fsdecode(super().convert(value, param, ctx))
         folder = Path(path).parent
         if not (self.allow_dash and path == "-"):
             if not folder.is_dir():

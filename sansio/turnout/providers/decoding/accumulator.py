@@ -67,8 +67,7 @@ class ResponseAccumulator:
         failed: Whether the provider reported an error inside the answer.
         is_answer: Whether a finish reason alone makes an answer; false if nothing was generated on purpose.
         skipped: How many events of the wire could not be read.
-        kept: How often JSON values were added that are kept as they are: log probabilities, citations, and messages
-            that are no part of the answer.
+        kept: How often JSON values were added that are kept as they are, such as log probabilities and citations.
         caller_names: The caller's names of tools, by the names that were sent instead.
         opaque_size: Counts what no event shows.
         parts: The parts so far.
@@ -332,8 +331,9 @@ class ResponseAccumulator:
 
     def join_pieces(self) -> None:
         """Join the pieces so far: many small ones take far more memory than one text."""
-        for growing in (*self.parts, *self._calls.calls):
-            growing.join()
+        builders: list[PartBuilder | CallBuilder] = [*self.parts, *self._calls.calls]
+        for builder in builders:
+            builder.join()
 
     @property
     def calls(self) -> int:
