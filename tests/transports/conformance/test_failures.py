@@ -157,3 +157,43 @@ def test_run_within_returns_and_raises_what_the_action_does() -> None:
 def test_run_within_gives_up(gate: threading.Event) -> None:
     with pytest.raises(CheckTimedOut, match="ignores its timeout"):
         run_within(0.01, gate.wait)
+
+
+@attrs.define
+class Members:
+    """A response with other types than the interface has."""
+
+    inner: Any
+    status: Any
+    headers: Any
+    is_text: bool
+
+    def read(self, timeout: float | None) -> Any:
+        data = self.inner.read(timeout)
+        return data.decode("latin-1") if self.is_text else data
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "told"),
+    [
+        ("headers.repeated-are-kept", {"headers": dict}, "headers must be a list of (name, value) strings, not dict"),
+        (
+            "headers.odd-but-legal",
+            {"headers": lambda fields: [(name.encode(), value) for name, value in fields]},
+            "must be a list of (name, value) strings, and one field is (b'",
+        ),
+        ("status.is-no-error", {"status": str}, "response.status must be an int, not str"),
+        ("body.length", {"is_text": lambda _: True}, "response.read must return bytes, not str"),
+    ],
+)
+def test_a_member_of_another_type_is_named(rule: str, change: dict[str, Callable[[Any], Any]], told: str) -> None:
+    class Changes(Wrapper):
+        def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+            inner = super().open(request, timeouts)
+            members: dict[str, Any] = {"status": inner.status, "headers": inner.headers, "is_text": False}
+            return Members(inner, **members | {name: make(members[name]) for name, make in change.items()})
+
+    assert told in fails(Changes, rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from turnout.http import HttpRequest, TransportTimeouts
@@ -65,20 +65,41 @@ def run_blocking(steps: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("a check of a blocking transport was suspended")
 
 
-class _BlockingResponse:
-    def __init__(self, response: HttpResponse) -> None:
+class _Members:
+    """The members of a response that are values. One of another type than the interface has is named."""
+
+    def __init__(self, response: Any) -> None:
         self._response = response
 
     @property
     def status(self) -> int:
-        return self._response.status
+        status = self._response.status
+        assert isinstance(status, int), f"response.status must be an int, not {type(status).__name__}"
+        return status
 
     @property
     def headers(self) -> Iterable[tuple[str, str]]:
-        return self._response.headers
+        headers = self._response.headers
+        wanted = "response.headers must be a list of (name, value) strings"
+        is_list = isinstance(headers, Iterable) and not isinstance(headers, Mapping | str | bytes)
+        assert is_list, f"{wanted}, not {type(headers).__name__}"
+        fields: list[Any] = list(headers)
+        for field in fields:
+            is_pair = isinstance(field, tuple | list) and len(field) == 2 and all(isinstance(one, str) for one in field)
+            assert is_pair, f"{wanted}, and one field is {field!r}"
+        return fields
+
+
+def _data(data: object) -> bytes:
+    assert isinstance(data, bytes), f"response.read must return bytes, not {type(data).__name__}"
+    return data
+
+
+class _BlockingResponse(_Members):
+    _response: HttpResponse
 
     async def read(self, timeout: float | None) -> bytes:
-        return self._response.read(timeout)
+        return _data(self._response.read(timeout))
 
     async def close(self) -> None:
         self._response.close()
@@ -109,20 +130,11 @@ class BlockingAdapter:
         raise NotImplementedError("blocking code cannot be cancelled")
 
 
-class _AsyncResponse:
-    def __init__(self, response: AsyncHttpResponse) -> None:
-        self._response = response
-
-    @property
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    def headers(self) -> Iterable[tuple[str, str]]:
-        return self._response.headers
+class _AsyncResponse(_Members):
+    _response: AsyncHttpResponse
 
     async def read(self, timeout: float | None) -> bytes:
-        return await self._response.read(timeout)
+        return _data(await self._response.read(timeout))
 
     async def close(self) -> None:
         await self._response.aclose()
