@@ -1,7 +1,7 @@
 """`python -m benchmarks.ray_rows`: answer rows with Ray Data, kill an actor, and compare with Ray's own HTTP processor.
 
 It needs the extra `ray`. The provider is the sandbox, which waits 50 ms before each answer. The exit code is 1 if a row
-is missing or double, or if more requests are repeated than were in flight.
+is missing or double, if more requests are repeated than were in flight, or if a job does not end in time.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import attrs
 
+from benchmarks.own_process import own_process
 from turnout_io.ray import ask_rows
 from turnout_sandbox import Fault, Sandbox
 
@@ -33,6 +36,8 @@ __all__ = ["main"]
 MODEL = "openai/gpt-4o-mini"
 ACTORS, CONCURRENCY = 2, 100
 START = 600.0  # seconds
+# Seconds between two looks. Each reads all of /proc, which takes CPU from the processes that are measured.
+LOOK_EVERY = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -46,6 +51,67 @@ def _processes() -> Iterator[tuple[int, str, float]]:
             continue  # it has ended
         if name.startswith("ray::"):
             yield int(folder.name), name, (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@attrs.define
+class Provider:
+    """The sandbox in a process of its own.
+
+    In this process it would share one lock with the threads of Ray and with the looks at what happens. On a busy
+    machine they leave it no time, and the job seems to hang.
+    """
+
+    environ: dict[str, str]
+    url: str
+    key: str
+    _pipe: Connection
+    _lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def sent(self) -> int:
+        """Return how many requests arrived."""
+        with self._lock:
+            self._pipe.send(None)
+            count: int = self._pipe.recv()
+        return count
+
+
+def _serve(pipe: Connection, questions: Connection) -> None:
+    with Sandbox(token_interval=0.0) as sandbox:
+        sandbox.script("openai", Fault(delay=0.05), forever=True)
+        pipe.send((sandbox.environ(), sandbox.url("openai"), sandbox.key("openai")))
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while True:
+                questions.recv()
+                questions.send(len(sandbox.requests))
+
+
+@contextlib.contextmanager
+def _provider() -> Iterator[Provider]:
+    ours, theirs = Pipe()
+    with ours, own_process(_serve, theirs) as (environ, url, key):
+        theirs.close()
+        yield Provider(environ, url, key, ours)
+        ours.close()  # the process ends with it
+
+
+class JobStalled(Exception):
+    """A job did not end in time."""
+
+
+@contextlib.contextmanager
+def _bounded(name: str, seconds: float, state: Callable[[], str]) -> Iterator[None]:
+    """Raise `JobStalled` in the main thread if the block does not end within some seconds."""
+
+    def stall(number: int, frame: FrameType | None) -> None:
+        raise JobStalled(f"{name}: no end within {seconds:g} s; {state()}")
+
+    before = signal.signal(signal.SIGALRM, stall)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @attrs.define
@@ -112,18 +178,25 @@ class Outcome:
         )
 
 
-def _measured(name: str, count: int, sandbox: Sandbox, job: Callable[[], list[dict[str, Any]]]) -> Outcome:
-    before = len(sandbox.requests_to("openai"))
+def _measured(
+    name: str, count: int, provider: Provider, job: Callable[[], list[dict[str, Any]]], timeout: float
+) -> Outcome:
+    before = provider.sent()
+
+    def state() -> str:
+        actors = sum("AskRouter" in title for _, title, _ in _processes())
+        return f"{provider.sent() - before} requests for {count} rows arrived, and {actors} actors are alive"
+
     meter = Meter()
     meter.sample()
     start = time.monotonic()
-    with _every(0.2, meter.sample):
+    with _bounded(name, timeout, state), _every(LOOK_EVERY, meter.sample):
         rows = job()
     seconds = time.monotonic() - start
     found = collections.Counter(row["custom_id"] for row in rows)
     wrong = sum(found[f"r{number}"] != 1 for number in range(count))
     failed = sum(bool(row.get("error")) for row in rows)
-    sent = len(sandbox.requests_to("openai")) - before
+    sent = provider.sent() - before
     return Outcome(name, len(rows), failed, wrong, sent, seconds, meter.seconds)
 
 
@@ -180,14 +253,14 @@ def _connect(address: str, node: subprocess.Popen[bytes]) -> None:
             time.sleep(1.0)
 
 
-def _ask(count: int, sandbox: Sandbox, journal: str) -> list[dict[str, Any]]:
+def _ask(count: int, provider: Provider, journal: str) -> list[dict[str, Any]]:
     import ray  # pyright: ignore[reportMissingImports]
 
     rows = ray.data.from_items([{"custom_id": f"r{n}", "prompt": f"Question {n}"} for n in range(count)])
     answers = ask_rows(
         rows,
         model=MODEL,
-        environ=sandbox.environ(),
+        environ=provider.environ,
         dotenv=None,
         actors=ACTORS,
         concurrency=CONCURRENCY,
@@ -197,12 +270,12 @@ def _ask(count: int, sandbox: Sandbox, journal: str) -> list[dict[str, Any]]:
     return found
 
 
-def _kill_one(sandbox: Sandbox, after: int) -> Callable[[], None]:
+def _kill_one(provider: Provider, after: int) -> Callable[[], None]:
     """Return a function that kills one actor, once, after so many requests."""
     done = threading.Event()
 
     def look() -> None:
-        if not done.is_set() and len(sandbox.requests_to("openai")) >= after:
+        if not done.is_set() and provider.sent() >= after:
             for process, name, _ in _processes():
                 if "AskRouter" in name:
                     os.kill(process, signal.SIGKILL)
@@ -213,13 +286,13 @@ def _kill_one(sandbox: Sandbox, after: int) -> Callable[[], None]:
     return look
 
 
-def _http(count: int, sandbox: Sandbox) -> list[dict[str, Any]]:
+def _http(count: int, provider: Provider) -> list[dict[str, Any]]:
     import ray  # pyright: ignore[reportMissingImports]
     from ray.data.llm import HttpRequestProcessorConfig, build_processor  # pyright: ignore[reportMissingImports]
 
     config = HttpRequestProcessorConfig(
-        url=f"{sandbox.url('openai')}/chat/completions",
-        headers={"Authorization": f"Bearer {sandbox.key('openai')}"},
+        url=f"{provider.url}/chat/completions",
+        headers={"Authorization": f"Bearer {provider.key}"},
         concurrency=ACTORS,
         batch_size=CONCURRENCY,
     )
@@ -241,27 +314,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ray_rows", description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--http-rows", type=int, default=1_000, help="rows for Ray's HTTP processor; 0 for none")
+    parser.add_argument("--timeout", type=float, default=1_200.0, help="seconds that one job may take")
     options = parser.parse_args(arguments)
     # The node, its workers and this process must have the same token, and Ray reads it when it is imported.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray  # pyright: ignore[reportMissingImports]
 
-    with tempfile.TemporaryDirectory() as folder, _node(folder), Sandbox(token_interval=0.0) as sandbox:
+    with tempfile.TemporaryDirectory() as folder, _provider() as provider, _node(folder):
         ray.data.DataContext.get_current().enable_progress_bars = False
-        sandbox.script("openai", Fault(delay=0.05), forever=True)
-        plain = _measured("turnout", options.rows, sandbox, lambda: _ask(options.rows, sandbox, f"{folder}/plain"))
-        print(plain, flush=True)
-        before = len(sandbox.requests_to("openai"))
-        with _every(0.05, _kill_one(sandbox, before + options.rows * 2 // 5)):
-            killed = _measured(
-                "turnout, actor killed", options.rows, sandbox, lambda: _ask(options.rows, sandbox, f"{folder}/killed")
-            )
-        print(killed, flush=True)
+
+        def measured(name: str, count: int, job: Callable[[], list[dict[str, Any]]]) -> Outcome:
+            outcome = _measured(name, count, provider, job, options.timeout)
+            print(outcome, flush=True)
+            return outcome
+
+        rows = options.rows
+        plain = measured("turnout", rows, lambda: _ask(rows, provider, f"{folder}/plain"))
+        with _every(LOOK_EVERY, _kill_one(provider, provider.sent() + rows * 2 // 5)):
+            killed = measured("turnout, actor killed", rows, lambda: _ask(rows, provider, f"{folder}/killed"))
         if options.http_rows:
-            http = _measured(
-                "Ray's HTTP processor", options.http_rows, sandbox, lambda: _http(options.http_rows, sandbox)
-            )
-            print(http, flush=True)
+            http = measured("Ray's HTTP processor", options.http_rows, lambda: _http(options.http_rows, provider))
             speed = (plain.rows / plain.seconds) / (http.rows / http.seconds)
             print(f"rows/s: {speed:.1f} x, CPU a row: {plain.cpu / plain.rows / (http.cpu / http.rows):.2f} x")
     repeated = killed.sent - options.rows

@@ -269,3 +269,30 @@ def test_neither_keys_nor_passwords_are_shown(valkey_binary: str) -> None:
     assert "hunter2" not in repr(valkey)
     assert "hunter2" not in str(valkey.address)
     assert str(valkey.address) == "valkeys://turnout@example.org:6379/3"
+
+
+def test_a_store_that_may_evict_is_warned_about(valkey_binary: str, caplog: pytest.LogCaptureFixture) -> None:
+    with running(valkey_binary, "--maxmemory-policy", "allkeys-lru") as server, caplog.at_level("WARNING", "turnout"):
+        with threaded(Valkey(server.url), Port.make("p1")):
+            pass
+        assert "may evict limits and budgets (maxmemory-policy allkeys-lru): use noeviction" in caplog.text
+
+
+def test_an_outage_is_said_once(valkey_binary: str, caplog: pytest.LogCaptureFixture) -> None:
+    with running(valkey_binary) as server, caplog.at_level("INFO", "turnout"):
+        port = Port.make("p1")
+
+        async def body(link: Link, clock: Clock, until: Until) -> None:
+            server.kill()
+            await until(lambda: not port.state.connected)
+            changes = port.state.changes
+            # It was tried again, and failed again.
+            await until(lambda: port.state.changes >= changes + 2)
+            server.start()
+            await until(lambda: port.state.connected)
+
+        run_on("threads", Valkey(server.url), port, body)
+    said = [record.getMessage() for record in caplog.records if "the shared store" in record.getMessage()]
+    assert len(said) == 2
+    assert "is out of reach" in said[0]
+    assert said[1].endswith("is in reach again")
