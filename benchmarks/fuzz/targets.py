@@ -1,21 +1,17 @@
-"""The readers of bytes that others wrote, each as a function that accepts any bytes.
-
-A target fails if it raises an error without a type of Turnout's, or if the same bytes in other pieces give another
-result.
-"""
+"""The readers of bytes that others wrote, each as a function that accepts any bytes. See `benchmarks.fuzz.target`."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-
+from benchmarks.fuzz.files import FILES
+from benchmarks.fuzz.served import SERVED
+from benchmarks.fuzz.target import Finding, Run, Target, in_file
 from turnout._utils.documents import DocumentError, decode_text, parse_yaml
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.config.settings import Settings, SettingsError
@@ -42,39 +38,6 @@ from turnout_io.testing.cassette import CassetteError, read_cassette
 from turnout_sandbox.script_file import read_script
 
 __all__ = ["TARGETS", "Finding", "Target"]
-
-Run = Callable[[list[bytes]], object]
-
-
-class Finding(AssertionError):
-    """A target returned another result for other pieces of the same bytes."""
-
-
-@attrs.frozen
-class Target:
-    """One reader.
-
-    Attributes:
-        name: Its name on the command line.
-        run: Reads pieces of bytes and returns what must not depend on where the pieces are cut.
-        seeds: Valid inputs, which the search changes.
-    """
-
-    name: str
-    run: Run
-    seeds: tuple[bytes, ...]
-
-    def check(self, data: bytes, pieces: list[bytes]) -> None:
-        """Read the bytes as a whole and in pieces.
-
-        Raises:
-            Finding: If the results differ.
-            Exception: If the reader raises an error that it must not raise.
-        """
-        whole, cut = self.run([data] if data else []), self.run([piece for piece in pieces if piece])
-        if whole != cut:
-            raise Finding(f"{self.name}: {whole!r:.500} as a whole, {cut!r:.500} in pieces")
-
 
 # -- parsers of frames ------------------------------------------------------------------------------------------------
 
@@ -246,22 +209,6 @@ def _message(pieces: list[bytes]) -> object:
         return type(error)
 
 
-def _in_file(read: Callable[[Path], object], *errors: type[Exception], suffix: str = "") -> Run:
-    folder = tempfile.TemporaryDirectory(prefix="turnout-fuzz-")
-    path = Path(folder.name) / f"input{suffix}"
-
-    def run(pieces: list[bytes]) -> object:
-        assert folder.name  # it is removed with this function
-        path.write_bytes(b"".join(pieces))
-        try:
-            read(path)
-        except errors as error:
-            return type(error)
-        return None
-
-    return run
-
-
 def _explained(path: Path) -> None:
     for _, trace in read_traces(path):
         trace.explain()
@@ -318,11 +265,11 @@ _ALL = (
     Target("openai-error", _response("openai", stream=False, status=400), _ERRORS),
     Target("gemini-error", _response("gemini", stream=False, status=429), _ERRORS),
     Target("settings", _settings, (_SETTINGS,)),
-    Target("settings-file", _in_file(read_yaml, SettingsError), (_SETTINGS,)),
+    Target("settings-file", in_file(read_yaml, SettingsError), (_SETTINGS,)),
     Target("scenario", _scenario, (_SCENARIO,)),
-    Target("script", _in_file(read_script, LocalProtocolError, suffix=".yaml"), (_SCRIPT,)),
-    Target("cassette", _in_file(read_cassette, CassetteError), (_CASSETTE,)),
-    Target("trace", _in_file(_explained, TraceError), (_TRACE,)),
+    Target("script", in_file(read_script, LocalProtocolError, suffix=".yaml"), (_SCRIPT,)),
+    Target("cassette", in_file(read_cassette, CassetteError), (_CASSETTE,)),
+    Target("trace", in_file(_explained, TraceError), (_TRACE,)),
     Target("message", _message, (_MESSAGE,)),
 )
-TARGETS: Mapping[str, Target] = {target.name: target for target in _ALL}
+TARGETS: Mapping[str, Target] = {target.name: target for target in (*_ALL, *SERVED, *FILES)}

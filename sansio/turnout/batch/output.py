@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from turnout.batch.rows import BatchRow
+from turnout.batch.rows import BatchRow, has_one_per_line
 
 __all__ = ["Answered", "OutputHead", "RowFailure", "encode_output", "prints_of", "read_heads"]
 
@@ -173,9 +173,16 @@ def read_heads(block: bytes) -> tuple[list[OutputHead], int]:
         block: Whole lines.
     """
     try:
-        return [head for head in _heads.decode_lines(block) if head.custom_id], 0
+        decoded = _heads.decode_lines(block)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
+        return _read_each(block)
+    if not has_one_per_line(block, len(decoded)):
+        return _read_each(block)
+    heads = [head for head in decoded if head.custom_id]
+    return heads, len(decoded) - len(heads)
+
+
+def _read_each(block: bytes) -> tuple[list[OutputHead], int]:
     heads, broken = [], 0
     for line in block.split(b"\n"):
         if not line or line.isspace():

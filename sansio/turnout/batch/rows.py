@@ -22,7 +22,16 @@ from turnout._utils.caches import cached_if_short
 from turnout._utils.documents import DocumentError, refuse_repeated_keys
 from turnout.errors import TurnoutError
 
-__all__ = ["BatchInputError", "BatchRow", "Endpoint", "InputLine", "RowReader", "endpoint_of", "split_lines"]
+__all__ = [
+    "BatchInputError",
+    "BatchRow",
+    "Endpoint",
+    "InputLine",
+    "RowReader",
+    "endpoint_of",
+    "has_one_per_line",
+    "split_lines",
+]
 
 Endpoint: TypeAlias = Literal["chat/completions", "responses", "messages", "embeddings"]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = ("chat/completions", "responses", "messages", "embeddings")
@@ -97,18 +106,17 @@ def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         blocks: The bytes of the file, cut anywhere.
     """
     held: list[bytes] = []
-    first = True
+    mark = BYTE_ORDER_MARK  # until the first lines are whole: the mark may be cut, too
     for block in blocks:
-        if first and block:
-            block = block.removeprefix(BYTE_ORDER_MARK)
-            first = False
         end = block.rfind(b"\n") + 1
         if not end:
             held.append(block)
             continue
-        yield b"".join((*held, block[:end])) if held else block[:end]
+        lines = b"".join((*held, block[:end])) if held else block[:end]
+        yield lines.removeprefix(mark)
+        mark = b""
         held = [block[end:]] if end < len(block) else []
-    rest = b"".join(held)
+    rest = b"".join(held).removeprefix(mark)
     if rest:
         yield rest
 
@@ -143,7 +151,8 @@ class RowReader:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return [self.head(line, number) for number, line in numbered(block, first_line)]
         if (
-            not all(map(_body, heads))
+            not has_one_per_line(block, len(heads))
+            or not all(map(_body, heads))
             or not all(map(_custom_id, heads))
             or max(map(len, map(_custom_id, heads)), default=0) > LONGEST_ID
             or any(endpoint_of(url) is None for url in set(map(_url, heads)))
@@ -244,6 +253,20 @@ class RowReader:
         content = digest(canonical)
         self._equal[content] += 1
         return f"{content}#{self._equal[content]}"
+
+
+def has_one_per_line(block: bytes, count: int) -> bool:
+    """Return whether each line of a block is one of the objects that msgspec found in it.
+
+    msgspec also takes an object that is broken into several lines, and several in one line. But a line break between
+    two objects is always between two braces, and no other one is, because JSON has a comma there.
+
+    Args:
+        block: Whole lines.
+        count: How many objects were found.
+    """
+    between = block.count(b"}\n{") + block.count(b"}\r\n{")
+    return between + 1 == count and block.count(b"\n") == between + block.endswith(b"\n")
 
 
 def numbered(block: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:

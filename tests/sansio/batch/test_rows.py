@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnout.batch.output import read_heads
 from turnout.batch.rows import BatchInputError, RowReader, endpoint_of, numbered, split_lines
 
 CHAT = "/v1/chat/completions"
@@ -35,7 +36,7 @@ def cut(data: bytes, offsets: Iterable[int]) -> list[bytes]:
 )
 def test_lines_are_the_same_however_the_file_is_cut(lines: list[bytes], offsets: set[int], mark: bool) -> None:
     data = (b"\xef\xbb\xbf" if mark and lines else b"") + b"\n".join(lines)
-    blocks = list(split_lines(cut(data, offsets) if mark is False else [data]))
+    blocks = list(split_lines(cut(data, offsets)))
     assert b"".join(blocks) == data.removeprefix(b"\xef\xbb\xbf")
     assert all(block.endswith(b"\n") for block in blocks[:-1])
     found, at = [], 1
@@ -124,6 +125,28 @@ def test_a_key_that_is_there_twice_is_refused(twice: bytes) -> None:
 def test_a_colon_in_a_text_is_no_second_key(prompt: str, ascii_only: bool) -> None:
     text = json.dumps({"prompt": prompt, "a:": 1}, ensure_ascii=ascii_only).replace(":::", "\\u003a" * 3)
     assert RowReader().row(text.encode(), 3).body["messages"][0]["content"] == prompt
+
+
+@pytest.mark.parametrize(
+    ("block", "number"),
+    [
+        (b'{"prompt":\n"x"}\n{"prompt": "y"}\n', 1),
+        (b'{"prompt": "y"}\n\n{"prompt":{}\n,\n"x": [{}\n,{}]}\n', 3),
+        (b'{"prompt": "x"}{"prompt": "y"}\n\n', 1),
+        (b'{"prompt": "x"}\n{"prompt": "y"} {"prompt": "z"}\r\n\r\n', 2),
+    ],
+)
+def test_a_row_is_one_line(block: bytes, number: int) -> None:
+    with pytest.raises(BatchInputError, match=f"line {number} is not a row"):
+        RowReader().heads(block)
+
+
+def test_an_output_line_is_one_line() -> None:
+    line = b'{"custom_id": "a", "turnout": {"key": "k", "print": "ff"}}\n'
+    for wrong in (line.replace(b": {", b":\n{"), line.strip() + line, b"{}\n"):
+        heads, broken = read_heads(line + wrong)
+        assert [head.custom_id for head in heads] == ["a"]
+        assert broken == max(1, wrong.count(b"\n"))
 
 
 @pytest.mark.parametrize("body", [[], "x", None, 3])
