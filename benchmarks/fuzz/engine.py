@@ -106,13 +106,13 @@ def search(target: Target, *, seconds: float = 0.0, cases: int = 1000, seed: int
 
 
 def search_in_bulk(target: Target, *, seconds: float, seed: int | None = None) -> Searched:
-    """Search one target with random changes of its seeds, for `seconds`.
+    """Search one target with random changes of its seeds, for `seconds`, but at least 50 inputs.
 
     Raises:
         Exception: The first finding, with the input as a note.
     """
     done, started, dice = Searched(), time.monotonic(), random.Random(seed)
-    while done.seconds < seconds:
+    while True:
         for _ in range(50):
             data, pieces = _changed(dice, target.seeds)
             done.cases += 1
@@ -123,7 +123,8 @@ def search_in_bulk(target: Target, *, seconds: float, seed: int | None = None) -
                 error.add_note(f"input: {data!r}; pieces of {[len(piece) for piece in pieces]} bytes")
                 raise
         done.seconds = time.monotonic() - started
-    return done
+        if done.seconds >= seconds:
+            return done
 
 
 def _changed(dice: random.Random, seeds: tuple[bytes, ...]) -> tuple[bytes, list[bytes]]:

@@ -18,7 +18,7 @@ def test_seed_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", list(TARGETS))
 def test_short_search_finds_nothing(name: str) -> None:
     assert search(TARGETS[name], cases=5, seed=0).cases >= 5
-    assert search_in_bulk(TARGETS[name], seconds=0.001, seed=0).cases >= 50
+    assert search_in_bulk(TARGETS[name], seconds=0.0, seed=0).cases == 50
 
 
 def _untyped(pieces: list[bytes]) -> None:
@@ -40,7 +40,7 @@ def test_result_that_depends_on_the_pieces_is_found() -> None:
 
 
 def test_command_names_the_targets(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ndjson", "--bulk", "--seconds", "0.001"]) == 0
+    assert main(["ndjson", "--bulk", "--seconds", "0"]) == 0
     assert "ndjson: 50 cases" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["no-such-target"])
