@@ -15,7 +15,7 @@ import trio
 from benchmarks.soak.judging import Heard, deadline_of
 from benchmarks.soak.mix import Act, Server, Wish, wishes
 from benchmarks.soak.profile import Profile
-from benchmarks.soak.resources import at_rest
+from benchmarks.soak.resources import at_rest, trio_tasks
 from benchmarks.soak.stalls import Stalls
 from benchmarks.soak.story import IDLE, Story
 from turnout_io import asyncio as asyncio_driver
@@ -220,7 +220,7 @@ DRIVERS: dict[str, Driver] = {
         lambda: TrioTransport(trust_env=False, max_keepalive_connections=IDLE),
         trio.run,
         trio.sleep,
-        lambda: trio.lowlevel.current_statistics().tasks_living,
+        trio_tasks,
         _trio_limited,
         _trio_together,
     ),

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
+import trio
 
 from turnout_io.drivers.router_base import RouterBase
 
-__all__ = ["Rest", "at_rest", "wrong_in_growth", "wrong_in_rest"]
+__all__ = ["Rest", "at_rest", "trio_tasks", "wrong_in_growth", "wrong_in_rest"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # What a lap may leave for good: interned strings, tables that grow by doubling, pages that the allocator keeps.
@@ -51,6 +52,23 @@ def sockets() -> int:
         except OSError:  # the descriptor of the listing itself
             continue
     return found
+
+
+def trio_tasks() -> int:
+    """Count the tasks of this run of trio.
+
+    The one that waits for the timers of reads is left out: it ends with the last of them.
+    """
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    return sum("ReadTimers" not in task.name for task in _with_children(root))
+
+
+def _with_children(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    yield task
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield from _with_children(child)
 
 
 def at_rest(router: RouterBase[Any, Any], calls: int, tasks: int) -> Rest:

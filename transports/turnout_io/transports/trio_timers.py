@@ -3,7 +3,7 @@
 A stream waits for each of its chunks, each time with a later deadline. To enter and leave a scope with a deadline costs
 about as much as the read. So a read that waits has at most one timer, which may be of an earlier read. When its time
 comes and the present deadline is later, the timer is set again; else the read ends. A system task of the run waits for
-the first timer.
+the first timer, while there is one.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class ReadTimers:
         self._heap: list[tuple[float, int, TimedRead]] = []  # it can hold timers that were replaced or cancelled
         self._order = itertools.count()
         self._unused = 0  # how many of them
-        self._sooner = trio.Event()
-        trio.lowlevel.spawn_system_task(self._run)
+        self._sooner: trio.Event | None = None  # ends the wait of the task; None while there is no task
 
     def set(self, read: TimedRead, at: float) -> None:
         """Set the timer of a read, in place of the one it has."""
@@ -53,7 +52,10 @@ class ReadTimers:
             self.cancel(read)
         read.timer_at = at
         heapq.heappush(self._heap, (at, next(self._order), read))
-        if self._heap[0][2] is read:
+        if self._sooner is None:
+            self._sooner = trio.Event()
+            trio.lowlevel.spawn_system_task(self._run)
+        elif self._heap[0][2] is read:
             self._sooner.set()
 
     def cancel(self, read: TimedRead) -> None:
@@ -68,11 +70,12 @@ class ReadTimers:
             self._unused = 0
 
     async def _run(self) -> None:
-        while True:
+        while self._heap:
             self._sooner = trio.Event()
-            with trio.CancelScope(deadline=self._heap[0][0] if self._heap else math.inf):
+            with trio.CancelScope(deadline=self._heap[0][0]):
                 await self._sooner.wait()
             self._end_waits(trio.current_time())
+        self._sooner = None
 
     def _end_waits(self, now: float) -> None:
         while self._heap and self._heap[0][0] <= now:

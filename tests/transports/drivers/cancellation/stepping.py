@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import trio
 
+from benchmarks.soak.resources import trio_tasks
+
 __all__ = ["Moment", "Result", "cancelled_at", "tasks_now"]
 
 
@@ -37,7 +39,7 @@ async def cancelled_at(runtime: str, step: int, moment: Moment, deed: Deed) -> R
 
 def tasks_now(runtime: str) -> int:
     """Return the number of tasks that exist now, including those of the library itself."""
-    return trio.lowlevel.current_statistics().tasks_living if runtime == "trio" else len(asyncio.all_tasks())
+    return trio_tasks() if runtime == "trio" else len(asyncio.all_tasks())
 
 
 # Child tasks inherit it, so the steps in a task group of `deed` are counted too.
