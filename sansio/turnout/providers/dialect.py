@@ -294,7 +294,8 @@ class Dialect:
             RemoteProtocolError: The document holds no answer, or one above the limit.
         """
         if accumulator.is_empty:
-            raise RemoteProtocolError(f"{accumulator.model}: the response has neither content nor a finish reason")
+            reason = accumulator.raw_finish_reason or "none"
+            raise RemoteProtocolError(f"{accumulator.model}: the response has no content (finish reason: {reason})")
         limit = self.account.limits.output
         if accumulator.size > limit:
             raise RemoteProtocolError(

@@ -123,7 +123,7 @@ def test_vector_64_a_model_that_was_only_loaded() -> None:
     loaded = line() | {"done": True, "done_reason": "load"}
     for seen in (chat("ollama", loaded), stream("ollama", ndjson(loaded))):
         assert isinstance(seen.failure, RemoteProtocolError | StreamTruncated)
-        assert "neither content nor a finish reason" in str(seen.failure)
+        assert "(finish reason: load)" in str(seen.failure)
 
 
 def test_vector_65_thinking_and_then_content() -> None:

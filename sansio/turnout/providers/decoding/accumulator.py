@@ -342,9 +342,7 @@ class ResponseAccumulator:
 
     def finished_calls(self) -> tuple[ToolCall, ...]:
         """Return the calls as far as they were received, as the message has them."""
-        if not self._calls.calls:
-            return ()
-        return self._calls.finished(self.turn, cut=self.finish_reason is FinishReason.LENGTH)
+        return self._calls.finished(self.turn, cut=self._reported_reason is FinishReason.LENGTH)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -378,8 +376,10 @@ class ResponseAccumulator:
     @property
     def finish_reason(self) -> FinishReason:
         """Why the answer ended, as far as is known."""
-        if self.failed:
-            return FinishReason.ERROR
+        return FinishReason.ERROR if self.failed else self._reported_reason
+
+    @property
+    def _reported_reason(self) -> FinishReason:
         if self.raw_finish_reason is None:
             return FinishReason.TOOL_CALLS if self._calls.calls else FinishReason.UNKNOWN
         reason = self._meaning or self.finish_map.get(self.raw_finish_reason, FinishReason.UNKNOWN)
@@ -422,7 +422,7 @@ class ResponseAccumulator:
     def truncated(self, provider: str) -> StreamTruncated:
         """Return the error for a stream that ended too early, or that held nothing."""
         if self.is_empty:
-            reason = "the stream ended with neither content nor a finish reason"
+            reason = f"the stream ended without content (finish reason: {self.raw_finish_reason or 'none'})"
         else:
             reason = "the stream ended with neither a finish reason nor its terminator; the answer may be incomplete"
         return StreamTruncated(f"{provider}: {reason}", partial=self.response())

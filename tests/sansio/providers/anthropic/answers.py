@@ -142,7 +142,9 @@ def read(document: Any) -> ChatResponse:
 
 
 def sent_back(message: Message) -> list[dict[str, Any]]:
-    request = ChatRequest(MODEL, [Message.user("x"), message])
+    # With messages behind it: blanks at the end of the last one are refused, and left out.
+    behind = [Message.tool(call, "done") for call in message.tool_calls] or [Message.user("y")]
+    request = ChatRequest(MODEL, [Message.user("x"), message, *behind])
     turns = json.loads(create("anthropic", api_key="k").chat(request).request.body)["messages"]
     return list(turns[1]["content"]) if len(turns) > 1 else []
 

@@ -175,3 +175,18 @@ def test_real_answers_go_back_as_they_came(recording: Recording) -> None:
     message = play(recording, provider).result.message
     content = json.loads(recording.body)["content"]
     assert sent_back(message) == as_input([each for each in content if each != {"type": "text", "text": ""}])
+
+
+def test_an_error_behind_a_cut_answer_completes_none_of_its_calls() -> None:
+    stream = [
+        event(
+            "message_start", message={"id": "m", "type": "message", "role": "assistant", "model": "c", "content": []}
+        ),
+        event("content_block_start", index=0, content_block={"type": "tool_use", "id": "t", "name": "f", "input": {}}),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": "max_tokens"}, usage={"output_tokens": 1}),
+        event("error", error={"type": "api_error", "message": "busy"}),
+    ]
+    _, result, failure = feed(b"".join(stream))
+    assert isinstance(failure, ProviderError)
+    assert [call.arguments for call in result.tool_calls] == [""]

@@ -138,7 +138,10 @@ def sent(*messages: Message, **fields: Any) -> dict[str, Any]:
 
 
 def sent_back(message: Message) -> list[dict[str, Any]]:
-    turns = sent(Message.user("x"), message)["messages"] if not message.tool_calls else _with_results(message)
+    if message.tool_calls:
+        turns = _with_results(message)
+    else:  # with a message behind it: blanks at the end of the last one are refused, and left out
+        turns = sent(Message.user("x"), message, Message.user("y"))["messages"]
     return list(turns[1]["content"]) if len(turns) > 1 else []
 
 

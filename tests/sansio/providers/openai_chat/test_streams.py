@@ -108,6 +108,8 @@ def test_an_error_in_the_stream_keeps_what_came(
 @settings(deadline=None, max_examples=200)
 def test_a_stream_that_breaks_off_is_truncated(answer: Answer, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(answer.events) - 1))
+    # A last chunk with the next index is one of the answer: servers that number their chunks look the same.
+    assume(at == 0 or b"another choice" not in answer.events[at - 1])
     heard = feed(answer.name, b"".join(answer.events[:at]))
     assert answer.text.startswith(heard.result.text)
     assert answer.reasoning.startswith(heard.result.reasoning)
