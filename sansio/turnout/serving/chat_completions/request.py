@@ -52,6 +52,9 @@ _REJECTED: Final = {
     "audio": "this gateway returns no audio",
     "best_of": "this gateway returns one choice",
 }
+_CHECKED: Final = frozenset((*_REJECTED, "n", "modalities"))
+# Fields of a request that sets nothing. Rows of a batch often have no others.
+_PLAIN: Final = frozenset(("model", "messages", "stream", "stream_options", "tools", "tool_choice"))
 _SETTINGS: Final = (
     ("temperature", 0, None),
     ("top_p", 0, 1),
@@ -91,13 +94,8 @@ class _Reader:
 
     def read(self, resolve: Resolve) -> InboundChat:
         fields = self.fields
-        for name, advice in _REJECTED.items():
-            if fields.says_something(name):
-                raise fields.rejected(name, f"not supported; {advice}", "unsupported_parameter")
-        if fields.integer("n", 1) not in (None, 1):
-            raise fields.rejected("n", "this gateway returns one choice", "unsupported_parameter")
-        if any(kind != "text" for kind in fields.texts("modalities")):
-            raise fields.rejected("modalities", "this gateway returns text only", "unsupported_parameter")
+        if not _CHECKED.isdisjoint(fields.values):
+            self._check()
         required = tuple(name for name in _REQUIRED if fields.says_something(name))
         # SDKs write an empty `logit_bias` for none. No candidate needs to receive that.
         extra = self.leftovers.extra(fields, _KNOWN.union(_REQUIRED).difference(required))
@@ -108,7 +106,7 @@ class _Reader:
         request = build_request(
             fields,
             resolve,
-            {**self._settings(), "extra": extra},
+            {} if _PLAIN.issuperset(fields.values) else {**self._settings(), "extra": extra},
             self._messages(),
             tools=tools,
             tool_choice=choice.choice if choice is not None else None,
@@ -125,6 +123,17 @@ class _Reader:
             scoped=self.leftovers.scoped,
             required=required,
         )
+
+    def _check(self) -> None:
+        """Reject the fields that no candidate can receive."""
+        fields = self.fields
+        for name, advice in _REJECTED.items():
+            if fields.says_something(name):
+                raise fields.rejected(name, f"not supported; {advice}", "unsupported_parameter")
+        if fields.integer("n", 1) not in (None, 1):
+            raise fields.rejected("n", "this gateway returns one choice", "unsupported_parameter")
+        if any(kind != "text" for kind in fields.texts("modalities")):
+            raise fields.rejected("modalities", "this gateway returns text only", "unsupported_parameter")
 
     def _settings(self) -> dict[str, Any]:
         fields = self.fields
