@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from tests.transports.serve.world import HELLO, Answer, chunks, document, in_memory, sse, world
+from turnout.routing.policy.settings import BreakerPolicy, Policy
 
 CHAT = {"model": "openai/gpt-4o-mini", "messages": HELLO}
 
@@ -171,3 +172,68 @@ async def test_calls_that_alternate_arrive_whole(path: str) -> None:
                 case {"type": "response.function_call_arguments.delta", "delta": text}:
                     found[place] = found.get(place, "") + text
         assert [json.loads(text) for text in found.values()] == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@in_memory
+async def test_what_the_provider_called_itself(stream: bool) -> None:
+    async with world() as w:
+        body = json.loads(document()) | {"model": "gpt-4o-mini-2024-07-18"}
+        whole = json.dumps(body).encode()
+        frames = sse({"model": body["model"], "choices": [{"index": 0, "delta": {"content": "Hi"}}]})
+        headers = (("x-request-id", "req_upstream"),)
+        w.upstream.add(Answer([frames, chunks(finish="stop")] if stream else [whole], headers=headers))
+        reply = await w.client().chat(stream=stream)
+        assert reply.status == 200
+        assert reply.headers["x-turnout-upstream-request-id"] == "req_upstream"
+        assert reply.headers["x-request-id"] != "req_upstream"
+        if not stream:
+            assert reply.headers["x-turnout-served-model"] == "gpt-4o-mini-2024-07-18"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("trace-4711", True), ("x" * 128, True), ("x" * 129, False), ("a\tb", False), ("é", False)]
+)
+@in_memory
+async def test_a_client_names_its_request(given: str, kept: bool) -> None:
+    async with world() as w:
+        client = w.client()
+        head = f"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: {given}\r\n\r\n"
+        await client.stream.send_all(head.encode("latin-1"))
+        reply = await client.read("GET")
+        assert (reply.headers["x-request-id"] == given) is kept
+        assert reply.headers["request-id"] == reply.headers["x-request-id"]
+
+
+@in_memory
+async def test_breakers_and_running_calls_are_in_the_metrics() -> None:
+    async with world(policy=Policy(max_retries=0, breaker=BreakerPolicy(consecutive_failures=1))) as w:
+        w.upstream.add(Answer([b"{}"], status=500), Answer([], delay=100.0))
+        assert (await w.client().chat()).status == 502
+        await w.client().send("POST", "/v1/chat/completions", {**CHAT, "model": "groq/llama-3.1-8b-instant"})
+        await trio.testing.wait_all_tasks_blocked()
+        lines = (await w.client().ask("GET", "/metrics")).body.decode().splitlines()
+        assert 'turnout_breaker_state{candidate="openai/gpt-4o-mini"} 2' in lines
+        assert 'turnout_candidate_in_flight{candidate="groq/llama-3.1-8b-instant"} 1' in lines
+        assert "turnout_in_flight 1" in lines
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/v1/chat/completions"])
+@in_memory
+async def test_requests_that_arrive_during_a_stop(path: str) -> None:
+    """A balancer learns from the health that no more may come, and a client may try elsewhere."""
+    async with world() as w:
+        w.upstream.add(Answer([chunks("Hel"), 20.0, chunks("lo", finish="stop")]))
+        running, late = w.client(), w.client()
+        await running.send("POST", "/v1/chat/completions", {**CHAT, "stream": True})
+        body = json.dumps(CHAT).encode()
+        method = "POST" if path.startswith("/v1") else "GET"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        await late.stream.send_all(head[:20])
+        await trio.testing.wait_all_tasks_blocked()
+        w.gateway.stop()
+        await late.stream.send_all(head[20:] + body)
+        reply = await late.read(method)
+        assert (reply.status, reply.headers["connection"]) == (503, "close")
+        assert (reply.headers.get("retry-after") == "1") is path.startswith("/v1")
+        assert (await running.read()).text == "Hello"
