@@ -87,6 +87,18 @@ async def test_an_interim_response_lets_the_body_come() -> None:
         assert (await client.read()).status == 200
 
 
+@pytest.mark.parametrize(("request_line", "status"), [("POST /v1/nothing", 404), ("PUT /v1/embeddings", 405)])
+@in_memory
+async def test_no_body_is_read_for_what_is_not_there(request_line: str, status: int) -> None:
+    async with world() as w:
+        client = w.client()
+        head = f"{request_line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        await client.stream.send_all(head.encode())
+        reply = await client.read()
+        assert (reply.status, reply.headers["connection"]) == (status, "close")
+        assert reply.headers.get("allow") == ("POST" if status == 405 else None)
+
+
 @in_memory
 async def test_a_client_of_http_1_0_learns_whether_its_connection_stays_open() -> None:
     async with world() as w:

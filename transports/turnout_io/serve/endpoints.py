@@ -142,20 +142,31 @@ class Endpoints:
         Raises:
             TurnoutError: The request is rejected, or no provider could answer. Nothing was sent then.
         """
-        path, method = call.path, call.request.head.method
-        if path not in ("/health", "/ready"):
+        if call.path not in ("/health", "/ready"):
             call.client = self.keyring.authenticate(call.request.head.headers)
+        await self.find(call.path, call.request.head.method, call.responder.headers)(call)
+
+    def find(self, path: str, method: str, headers: list[tuple[str, str]]) -> Endpoint:
+        """Return the endpoint of a path.
+
+        Args:
+            path: Without `/v1`.
+            method: The method of the request.
+            headers: Of the response. It gets the methods that the path takes if this is another one.
+
+        Raises:
+            RequestRejected: There is no such path, or it takes another method.
+        """
         if path.startswith("/models/") and method in ("GET", "HEAD"):
-            # SDKs write the slash of a name as %2F.
-            return await self._model(call, unquote(path.removeprefix("/models/")))
+            return self._model
         allowed = self._get if path in self._get else self._post
         if path not in allowed:
             raise _missing(f"there is no {path[:200]} here")
         methods = ("GET", "HEAD") if allowed is self._get else ("POST",)
         if method not in methods:
-            call.responder.headers.append(("allow", ", ".join(methods)))
+            headers.append(("allow", ", ".join(methods)))
             raise _missing(f"{path} takes {' and '.join(methods)}, not {method[:20]}", 405)
-        return await allowed[path](call)
+        return allowed[path]
 
     # -- generation ---------------------------------------------------------------------------------------------
 
@@ -267,7 +278,8 @@ class Endpoints:
         body = build_models(names, self.state.started_at, messages=_speaks_messages(call))
         await call.responder.send_whole(200, JSON_HEADERS, body)
 
-    async def _model(self, call: ServedCall, name: str) -> None:
+    async def _model(self, call: ServedCall) -> None:
+        name = unquote(call.path.removeprefix("/models/"))  # SDKs write the slash of a name as %2F
         self.names.resolve(name, _client(call))
         body = build_model(name, self.state.started_at, messages=_speaks_messages(call))
         await call.responder.send_whole(200, JSON_HEADERS, body)

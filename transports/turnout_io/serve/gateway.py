@@ -350,16 +350,19 @@ class Gateway:
             await send_error(responder, path, error, request_id_of(None), [])
 
     async def _early(self, head: RequestHead, responder: Responder) -> bool:
-        """Reject a client without a key, or a body without room, before the body arrives."""
+        """Reject a client without a key, a path that is none, or a body without room, before the body arrives."""
+        path = canonical_path(head.path)
         try:
             self._origins.check(head)
-            if canonical_path(head.path) not in ("/health", "/ready"):
+            if path not in ("/health", "/ready"):
                 self.endpoints.keyring.authenticate(head.headers)
+            if head.method != "OPTIONS":  # of a browser, for any path
+                self.endpoints.find(path, head.method, responder.headers)
             if not self._bodies.has_room(_declared(head)):
                 raise no_capacity(NO_ROOM)
         except RequestRejected as rejected:
             with responder.scope, trio.move_on_after(self.settings.write_timeout):
-                await send_error(responder, canonical_path(head.path), rejected.error, request_id_of(None), [])
+                await send_error(responder, path, rejected.error, request_id_of(None), [])
             return True
         return False
 
