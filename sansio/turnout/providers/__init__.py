@@ -98,92 +98,111 @@ def create(
             **settings,
         }
         return _with_keys(entry, name, api_key, given)
-    api_key, base_url = hidden(api_key), hidden(base_url)
-    if headers is not None and not isinstance(headers, Mapping):
-        raise TypeError(f"headers must be a mapping of names to values, not a {type(headers).__name__}")
-    headers = {name: hidden(value) for name, value in (headers or {}).items()}
+    api_key, base_url, headers = hidden(api_key), hidden(base_url), _hidden_headers(headers)
     settings = {name: hidden(value) for name, value in settings.items()}
-    source = KeySource(api_key) if callable(api_key) else None
-    key = None if callable(api_key) else checked_key(api_key)
-    headers = dict(checked_header(*field) for field in headers.items())
-    if isinstance(entry, str):
-        if entry not in CATALOG:
-            # A text as long as a key may be one.
-            named = f"provider named {entry!r}" if len(entry) <= _LONGEST_NAME else "such provider"
-            raise ValueError(
-                f"no {named} is in the catalog{did_you_mean(entry, CATALOG)}; write create('openai', api_key='…')"
-            )
-        entry = CATALOG[entry]
-    if unsupported not in ("raise", "drop"):
-        raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
-    if reasoning_replay is not None and reasoning_replay not in get_args(ReasoningReplay):
-        known = ", ".join(get_args(ReasoningReplay))
-        raise ValueError(f"reasoning_replay must be one of {known}, not {reasoning_replay!r}")
-    if idempotency_header:
-        checked_header(idempotency_header, "")
     if isinstance(settings.get("access_token"), str):
         settings["access_token"] = checked_text(settings["access_token"], "access_token")
-    if limits is not None and not isinstance(limits, ResponseLimits):
-        raise TypeError(f"limits must be a ResponseLimits, such as ResponseLimits(output=10**8), not {limits!r:.40}")
-    if api is not None and api not in entry.apis:
-        raise ValueError(f"{entry.name} has no api {api!r}; it has {' and '.join(entry.apis)}")
+    spec = _entry_named(entry) if isinstance(entry, str) else entry
+    _check_choices(spec, api, unsupported, reasoning_replay)
     account = ProviderAccount(
-        spec=entry,
-        name=name or entry.name,
-        base_url=base_url_of(base_url, entry) if base_url else entry.base_url,
-        api_key=key,
-        key_source=source,
-        headers=_merged(entry.headers, _headers(entry, settings), headers),
+        spec=spec,
+        name=name or spec.name,
+        base_url=base_url_of(base_url, spec) if base_url else spec.base_url,
+        api_key=None if callable(api_key) else checked_key(api_key),
+        key_source=KeySource(api_key) if callable(api_key) else None,
+        headers=_merged(
+            spec.headers, _headers(spec, settings), dict(checked_header(*field) for field in headers.items())
+        ),
         unsupported=unsupported,
         reasoning_replay=reasoning_replay,
         limits=limits if limits is not None else ResponseLimits(),
-        idempotency_header=(idempotency_header or None) if idempotency_header is not None else entry.idempotency_header,
+        idempotency_header=_idempotency_header(idempotency_header, spec),
     )
-    # Each dialect is loaded when the first provider of it is made.
-    match entry.dialect:
-        case "openai-chat":
-            site = None
-            if "api_version" in entry.option_env:
-                from turnout.providers.openai_chat.azure import AzureResource
-
-                site = AzureResource(account, **_taken(settings, "api_version", "access_token"))
-            if api == "responses":
-                from turnout.providers.openai_responses.dialect import OpenAIResponses
-
-                made: Provider = OpenAIResponses(account, site)
-            elif api is None and entry.has_models_for_responses:
-                from turnout.providers.openai_responses.automatic import OpenAIAutomatic
-
-                made = OpenAIAutomatic(account, site)
-            else:
-                from turnout.providers.openai_chat.dialect import OpenAIChat
-
-                made = OpenAIChat(account, site)
-        case "gemini":
-            from turnout.providers.gemini.dialect import Gemini
-
-            made = Gemini(account, **_taken(settings, "vertex", "vertex_project", "vertex_location", "access_token"))
-        case "ollama":
-            from turnout.providers.ollama.dialect import Ollama
-
-            made = Ollama(account)
-        case "anthropic":
-            from turnout.providers.anthropic.dialect import Anthropic
-
-            made = Anthropic(account, **_taken(settings, "access_token"))
-        case "cohere":
-            from turnout.providers.cohere.dialect import Cohere
-
-            made = Cohere(account)
-        case "bedrock":
-            from turnout.providers.bedrock.dialect import Bedrock
-
-            made = Bedrock(account, **_taken(settings, "region", "auth"))
+    made = _provider(account, api, settings)
     if settings:
         from turnout._utils.habits import unknown_setting_of_provider
 
-        raise unknown_setting_of_provider(entry.name, sorted(settings))
+        raise unknown_setting_of_provider(spec.name, sorted(settings))
     return made
+
+
+def _entry_named(name: str) -> ProviderSpec:
+    if name not in CATALOG:
+        # A text as long as a key may be one.
+        named = f"provider named {name!r}" if len(name) <= _LONGEST_NAME else "such provider"
+        raise ValueError(
+            f"no {named} is in the catalog{did_you_mean(name, CATALOG)}; write create('openai', api_key='…')"
+        )
+    return CATALOG[name]
+
+
+def _check_choices(spec: ProviderSpec, api: str | None, unsupported: str, replay: str | None) -> None:
+    if unsupported not in ("raise", "drop"):
+        raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
+    if replay is not None and replay not in get_args(ReasoningReplay):
+        known = ", ".join(get_args(ReasoningReplay))
+        raise ValueError(f"reasoning_replay must be one of {known}, not {replay!r}")
+    if api is not None and api not in spec.apis:
+        raise ValueError(f"{spec.name} has no api {api!r}; it has {' and '.join(spec.apis)}")
+
+
+def _hidden_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    if headers is not None and not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping of names to values, not a {type(headers).__name__}")
+    return {name: hidden(value) for name, value in (headers or {}).items()}
+
+
+def _idempotency_header(name: str | None, spec: ProviderSpec) -> str | None:
+    if name:
+        checked_header(name, "")
+    return (name or None) if name is not None else spec.idempotency_header
+
+
+def _provider(account: ProviderAccount, api: str | None, settings: dict[str, Any]) -> Provider:
+    """Return the provider of an account. Its settings are taken out of `settings`."""
+    # Each dialect is loaded when the first provider of it is made.
+    match account.spec.dialect:
+        case "openai-chat":
+            return _openai_provider(account, api, settings)
+        case "gemini":
+            from turnout.providers.gemini.dialect import Gemini
+
+            return Gemini(account, **_taken(settings, "vertex", "vertex_project", "vertex_location", "access_token"))
+        case "ollama":
+            from turnout.providers.ollama.dialect import Ollama
+
+            return Ollama(account)
+        case "anthropic":
+            from turnout.providers.anthropic.dialect import Anthropic
+
+            return Anthropic(account, **_taken(settings, "access_token"))
+        case "cohere":
+            from turnout.providers.cohere.dialect import Cohere
+
+            return Cohere(account)
+        case "bedrock":
+            from turnout.providers.bedrock.dialect import Bedrock
+
+            return Bedrock(account, **_taken(settings, "region", "auth"))
+
+
+def _openai_provider(account: ProviderAccount, api: str | None, settings: dict[str, Any]) -> Provider:
+    site = None
+    if "api_version" in account.spec.option_env:
+        from turnout.providers.openai_chat.azure import AzureResource
+
+        site = AzureResource(account, **_taken(settings, "api_version", "access_token"))
+    if api == "responses":
+        from turnout.providers.openai_responses.dialect import OpenAIResponses
+
+        return OpenAIResponses(account, site)
+    if api is None and account.spec.has_models_for_responses:
+        from turnout.providers.openai_responses.automatic import OpenAIAutomatic
+
+        return OpenAIAutomatic(account, site)
+    from turnout.providers.openai_chat.dialect import OpenAIChat
+
+    return OpenAIChat(account, site)
 
 
 def _with_keys(

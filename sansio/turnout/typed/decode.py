@@ -23,5 +23,7 @@ def parse_text(text: str, kind: Any) -> Any:
         return kind.model_validate_json(text)
     try:
         return msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=kind)
+    except msgspec.MsgspecError as error:  # a ValueError only since msgspec 0.21
+        raise ValueError(str(error)) from error
     except RecursionError:
         raise ValueError("its JSON is nested too deeply") from None

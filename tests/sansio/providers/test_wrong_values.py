@@ -246,6 +246,16 @@ def test_a_stream_with_anything_in_it(name: str, data: st.DataObject, cuts: tupl
     sent_back(name, heard.result.message)
 
 
+@pytest.mark.parametrize("kind", [[], {}, 5, None])
+def test_a_part_of_no_known_kind_is_passed_over(kind: object) -> None:
+    part = {"choices": [{"delta": {"content": {"type": kind, "text": "hi"}}}]}
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    assert feed("openrouter", sse(part, end)).result.text == "hi"
+    usage = {"input_tokens": 1, "output_tokens": 2, "iterations": [{"type": kind}]}
+    parts = [{"type": "message_start", "message": {"usage": usage}}, {"type": "content_block_start", "index": 0}]
+    assert feed("anthropic", sse(*parts)).result.usage.prompt_tokens == 1
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 @given(st.data())

@@ -16,7 +16,7 @@ _FIELDS = tuple(field.name for field in msgspec.structs.fields(UsageWire))
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # The iterations of the same model that the counters of the message leave out. Those of other models (an advisor, a
 # model that was tried first) have other prices: `Usage.details` has them.
-_BESIDE = frozenset({"compaction"})
+_BESIDE = "compaction"
 
 
 @attrs.define(eq=False)
@@ -32,7 +32,7 @@ class UsageCounter:
             value = getattr(wire, name)
             if value is not None:
                 setattr(known, name, value)
-        beside = [one for one in known.iterations or () if one.get("type") in _BESIDE]
+        beside = [one for one in known.iterations or () if one.get("type") == _BESIDE]
         read, written = known.cache_read_input_tokens, known.cache_creation_input_tokens
         details, created, used = known.output_tokens_details, known.cache_creation, known.server_tool_use
         return Usage(

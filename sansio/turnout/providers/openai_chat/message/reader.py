@@ -162,7 +162,8 @@ class MessageReader:
             self.accumulator.refusal(part["refusal"], events)
         if (image := _image(part)) is not None:
             self._add_image(image, events)
-        reasons = part.get("type") in _REASONING_PARTS
+        kind = part.get("type")
+        reasons = isinstance(kind, str) and kind in _REASONING_PARTS
         for name in ("text", "thinking", "summary"):
             for text in _texts(part.get(name)):
                 if reasons or name != "text":
