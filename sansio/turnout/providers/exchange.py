@@ -167,8 +167,7 @@ class HttpExchange(Generic[ResultT]):
         if self.state is State.LABELLED:
             self._read_as_response(bytes(self._error_body))
         if self._reader is None:
-            error = self._read_error(self.status, self.headers, bytes(self._error_body))
-            self._fail(_page_error(error) if self.state is State.PAGE else error)
+            self._end_error()
             return ()
         unfinished = self._decoder is not None and not self._decoder.finished
         if unfinished and not self._reader.complete and self._reader.failure is None and not self.can_end:
@@ -267,9 +266,16 @@ class HttpExchange(Generic[ResultT]):
         room = self._limits.error_body - len(self._error_body)
         for piece in (data,) if self._decoder is None else self._decoder.decode(data):
             if room <= 0:
-                return
+                break
             self._error_body += piece[:room]
             room -= len(piece)
+        if room <= 0:
+            self._end_error()  # the rest says nothing more, and a body without end would be read until a timer ends it
+
+    def _end_error(self) -> None:
+        """Fail with the error of a status, or of a page in place of a response, as far as its body was read."""
+        error = self._read_error(self.status, self.headers, bytes(self._error_body))
+        self._fail(_page_error(error) if self.state is State.PAGE else error)
 
     def _cleaned(self, error: TurnoutError) -> TurnoutError:
         """Return the error, its message without secrets. Those of a provider's own errors are clean already."""

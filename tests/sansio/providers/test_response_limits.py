@@ -159,6 +159,16 @@ def test_only_the_beginning_of_an_error_is_read() -> None:
     exchange.receive_head(400, ())
     for start in range(0, len(body), 7):
         exchange.receive_data(body[start : start + 7])
+        assert (exchange.failure is not None) == (start + 7 >= 70), "it fails where the rest says nothing more"
     assert len(exchange._error_body) == 70
-    exchange.receive_end()
     assert isinstance(exchange.failure, InvalidRequest)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_page_without_end_is_no_longer_read_at_the_limit_of_errors(status: int) -> None:
+    exchange = exchange_of("openai", stream=True, limits=ResponseLimits(error_body=70))
+    exchange.receive_head(status, [("content-type", "text/html")])
+    for _ in range(10):
+        exchange.receive_data(b"<p>proxy")
+    assert exchange.failure is not None
+    assert len(exchange._error_body) == 70

@@ -21,7 +21,16 @@ from turnout.trace.entries import Failed
 
 __all__ = ["Failure", "Recovery"]
 
-_TOO_LARGE = frozenset({FailureClass.BATCH_TOO_LARGE, FailureClass.CONTEXT_LENGTH, FailureClass.REQUEST_TOO_LARGE})
+# The provider refuses the request itself, now and later: a wait that it asks for concerns no other call.
+_REFUSED_FOR_GOOD = frozenset(
+    {
+        FailureClass.BATCH_TOO_LARGE,
+        FailureClass.CONTEXT_LENGTH,
+        FailureClass.REQUEST_TOO_LARGE,
+        FailureClass.INVALID_REQUEST,
+        FailureClass.CONTENT_FILTER,
+    }
+)
 
 
 @attrs.define(eq=False)
@@ -92,8 +101,7 @@ class Recovery:
         rule = attempt.candidate.policy.rule(kind, provider)
         if attempt.deadline_bound and isinstance(error, TimedOut) and error.timer is not Timer.CONNECT:
             rule = attrs.evolve(rule, health=False)
-        # A request that can never fit does not have to wait.
-        retry_after = None if kind in _TOO_LARGE else entry.retry_after
+        retry_after = None if kind in _REFUSED_FOR_GOOD else entry.retry_after
         selector.scheduler.record_failure(
             attempt.lease, now, kind, rule, retry_after, sent=entry.phase is not Phase.NOT_SENT
         )

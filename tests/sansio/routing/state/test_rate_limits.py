@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 
@@ -188,8 +189,9 @@ def test_learning_can_be_turned_off() -> None:
     assert [at for _, at in world.asked] == [0.0, 1.0]
 
 
-def test_a_caller_s_invalid_request_cools_nothing_down() -> None:
-    world = World([Script(status=400, headers=(("retry-after", "60"),)), GOOD])
+@pytest.mark.parametrize("action", ["raise", "fallback"])
+def test_a_caller_s_invalid_request_cools_nothing_down(action: Any) -> None:
+    world = World([Script(status=400, headers=(("retry-after", "60"),)), GOOD], rules={"invalid-request": action})
     assert world.run().error is not None
     assert world.core.health(world.simulation.now)[0].available_in == 0.0
 

@@ -65,7 +65,8 @@ def a_place_too_many_is_given(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Limiter, "__attrs_post_init__", one_more)
 
 
-@bug("asked too often")
+# One window counts requests, another one tokens.
+@bug("asked too often", "asked for too many tokens")
 def the_minute_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SlidingWindow, "wait", lambda self, amount, now: 0.0)
 
