@@ -1,4 +1,4 @@
-"""Draws the state machines of a call and of an attempt from their tables: `python tools/state_diagrams.py`.
+"""Draws the machines of a call, an attempt and an HTTP exchange from their tables: `python tools/state_diagrams.py`.
 
 It writes `docs/states.md`, with one Mermaid diagram for each machine. With `--check` it writes nothing, and fails if
 the file is out of date.
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from turnout.http.states import EXCHANGE_TRANSITIONS, ExchangeState
 from turnout.routing.call.states import ATTEMPT_TRANSITIONS, CALL_TRANSITIONS, AttemptState, CallState
 
 StateT = TypeVar("StateT", bound=enum.Enum)
@@ -20,7 +21,8 @@ StateT = TypeVar("StateT", bound=enum.Enum)
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "states.md"
 HEAD = """# State machines
 
-`python tools/state_diagrams.py` draws this page from the tables in `sansio/turnout/routing/call/states.py`.
+`python tools/state_diagrams.py` draws this page from the tables in `sansio/turnout/routing/call/states.py` and
+`sansio/turnout/http/states.py`.
 """
 
 
@@ -45,6 +47,7 @@ def page() -> str:
             HEAD,
             diagram("A call is …", CallState.SELECTING, CALL_TRANSITIONS),
             diagram("An attempt is …", AttemptState.OPENING, ATTEMPT_TRANSITIONS),
+            diagram("An HTTP/1.1 exchange is …", ExchangeState.NEW, EXCHANGE_TRANSITIONS),
         ]
     )
 

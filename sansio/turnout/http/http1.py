@@ -28,11 +28,13 @@ from typing import Final
 import attrs
 import h11
 
+from turnout._utils.transitions import refuse_transition
 from turnout.errors import Disconnected, LocalProtocolError, Phase, RemoteProtocolError, TransportError
 from turnout.http import NO_HEADERS, Headers, HttpRequest
 from turnout.http.http1_body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody
 from turnout.http.http1_head import MAX_HEAD, check_fields, encode_plain_request, read_plain_head
 from turnout.http.origin import Origin, split_url
+from turnout.http.states import EXCHANGE_TRANSITIONS, ExchangeState
 
 __all__ = ["Http1Exchange"]
 
@@ -55,6 +57,7 @@ class Http1Exchange:
         proxy_fields: Header fields for a proxy only, such as Proxy-Authorization.
     """
 
+    state: ExchangeState
     status: int | None
     headers: Headers
     failure: RemoteProtocolError | TransportError | None
@@ -64,12 +67,10 @@ class Http1Exchange:
     _h11: h11.Connection | None  # None while both heads are plain
     _body: BodyReader | None
     _chunks: list[bytes | memoryview] = attrs.field(repr=False)  # the first one holds the key
-    _sending: bool
     _sent: bool
     _received: int
     _unread: int
     _interim: int
-    _body_seen: bool
     _framed: bool
     _closes: bool
 
@@ -82,6 +83,7 @@ class Http1Exchange:
         reused: bool = False,
         proxy_fields: tuple[tuple[str, str], ...] = (),
     ) -> None:
+        self.state = ExchangeState.NEW
         self.status = None
         self.headers = NO_HEADERS
         self.failure = None
@@ -90,12 +92,10 @@ class Http1Exchange:
         self._h11 = None
         self._body = None
         self.reused = reused
-        self._sending = False
         self._sent = False
         self._received = 0
         self._unread = 0
         self._interim = 0
-        self._body_seen = False
         self._framed = False
         self._closes = False
         headers = request.headers if not proxy_fields else Headers((*request.headers, *proxy_fields))
@@ -134,11 +134,7 @@ class Http1Exchange:
     @property
     def phase(self) -> Phase:
         """The progress of the exchange."""
-        if self._body_seen:
-            return Phase.BODY
-        if self.status is not None:
-            return Phase.HEAD
-        return Phase.SENT if self._sending else Phase.NOT_SENT
+        return self.state.phase
 
     @property
     def reusable(self) -> bool:
@@ -160,7 +156,8 @@ class Http1Exchange:
         if not self._chunks:
             self._sent = True
             return None
-        self._sending = True
+        if self.state is ExchangeState.NEW:
+            self._move(ExchangeState.SENT)
         return self._chunks.pop()
 
     def receive_data(self, data: bytes) -> bytes:
@@ -180,10 +177,11 @@ class Http1Exchange:
             if reader is None or not data:
                 return b""
         body = reader.receive_data(data)
-        if body:
-            self._body_seen = True
+        if body and self.state is ExchangeState.HEAD:
+            self._move(ExchangeState.BODY)
         self.failure = reader.failure
-        self.ended = reader.ended
+        if reader.ended and not self.ended:
+            self._move(ExchangeState.ENDED)
         return body
 
     def receive_eof(self) -> None:
@@ -196,7 +194,8 @@ class Http1Exchange:
             )
         else:
             gap = self._body.receive_eof()
-            self.ended = self._body.ended
+            if self._body.ended:
+                self._move(ExchangeState.ENDED)
             if gap is None:
                 return
             missing = f"the response ended early: {gap}"
@@ -255,7 +254,16 @@ class Http1Exchange:
     def _start_body(self, length: int | None, chunked: bool) -> None:
         assert self.status is not None
         self._body, self._framed = _body_reader(self._request[0].method, self.status, length, chunked)
-        self.ended = self._body.ended
+        self._move(ExchangeState.HEAD)
+        if self._body.ended:
+            self._move(ExchangeState.ENDED)
+
+    def _move(self, to: ExchangeState) -> None:
+        """Change the state, if the table of transitions allows it. Each read looks at `ended`, so that it is kept."""
+        if to not in EXCHANGE_TRANSITIONS[self.state]:
+            refuse_transition("an exchange", self.state, to)
+        self.state = to
+        self.ended = to is ExchangeState.ENDED
 
 
 def _body_reader(method: str, status: int, length: int | None, chunked: bool) -> tuple[BodyReader, bool]:

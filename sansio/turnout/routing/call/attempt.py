@@ -8,13 +8,14 @@ from typing import Any
 
 import attrs
 
+from turnout._utils.transitions import refuse_transition
 from turnout.chat import ChatResponse, Usage
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TimedOut, Timer, TurnoutError
 from turnout.events import Event
 from turnout.http import HttpRequest, TransportTimeouts
 from turnout.providers.protocol import Exchange
 from turnout.routing.call.operations.base import Operation
-from turnout.routing.call.states import ATTEMPT_TRANSITIONS, AttemptState, refuse_transition
+from turnout.routing.call.states import ATTEMPT_TRANSITIONS, AttemptState
 from turnout.routing.commands import Open, Read
 from turnout.routing.policy.settings import Hedge, Policy
 from turnout.routing.state.candidate import Candidate

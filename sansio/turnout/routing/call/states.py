@@ -1,6 +1,6 @@
 """The states of a call and of an attempt, and every transition between them. Nothing else changes a state.
 
-`docs/architecture.md` shows both tables as diagrams, which `tools/state_diagrams.py` draws from them.
+`docs/states.md` shows both tables as diagrams, which `tools/state_diagrams.py` draws from them.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from turnout.errors import Phase
 
-__all__ = ["ATTEMPT_TRANSITIONS", "CALL_TRANSITIONS", "AttemptState", "CallState", "refuse_transition"]
+__all__ = ["ATTEMPT_TRANSITIONS", "CALL_TRANSITIONS", "AttemptState", "CallState"]
 
 
 class CallState(enum.Enum):
@@ -80,12 +79,3 @@ ATTEMPT_TRANSITIONS: Mapping[AttemptState, frozenset[AttemptState]] = MappingPro
         AttemptState.CLOSED: frozenset(),
     }
 )
-
-
-def refuse_transition(what: str, old: enum.Enum, new: enum.Enum) -> Any:
-    """Raise the error for a transition that no table has: a mistake in this package, not of a caller.
-
-    Raises:
-        AssertionError: Always.
-    """
-    raise AssertionError(f"{what} cannot go from {old.name} to {new.name}")

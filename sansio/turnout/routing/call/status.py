@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from turnout._utils.transitions import refuse_transition
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.errors import LocalProtocolError
 from turnout.providers.protocol import Provider
@@ -12,7 +13,7 @@ from turnout.routing.call.in_flight import InFlight
 from turnout.routing.call.operations.base import Operation
 from turnout.routing.call.partial_response import PartialResponse
 from turnout.routing.call.selection import CandidateSelector
-from turnout.routing.call.states import CALL_TRANSITIONS, CallState, refuse_transition
+from turnout.routing.call.states import CALL_TRANSITIONS, CallState
 from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.policy.plan import Plan
 from turnout.trace import Trace
