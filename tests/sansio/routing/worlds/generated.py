@@ -115,9 +115,14 @@ def worlds(draw: st.DrawFn) -> World:
                 draw(st.sampled_from([0.0, 0.0, 0.5, 6.0])),
             )
         )
+    played = [draw(st.lists(scripts(), min_size=1, max_size=4)) for _ in range(candidates)]
+    if draw(st.sampled_from([False, False, False, True])):  # an outage: whoever is asked refuses
+        played = [
+            [attrs.evolve(one, connect=0.0, refused=False, reset="no", status=503) for one in row] for row in played
+        ]
     return World(
         candidates,
-        tuple(tuple(draw(st.lists(scripts(), min_size=1, max_size=4))) for _ in range(candidates)),
+        tuple(map(tuple, played)),
         tuple(calls),
         draw(policies()),
         draw(st.sampled_from([True, True, False])),

@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import attrs
@@ -34,6 +34,7 @@ from turnout.trace.entries import (
     AttemptCancelled,
     AttemptCompleted,
     CandidateBlocked,
+    Entry,
     Failed,
     FirstContent,
     Queued,
@@ -171,19 +172,27 @@ class Observer:
             limit = self.world.policy.limits.get(key)
             if limit is None:
                 continue
-            on = recent = 0
+            on = recent = whole = 0
             for call, tries in self.tries.items():
                 owed = {mine.number for mine in call.in_flight.to_close}
+                early = {
+                    entry.attempt
+                    for entry in call.trace.entries
+                    if isinstance(entry, Failed | AttemptCancelled) and entry.tokens is not None
+                }
                 for mine in tries:
                     if mine.provider == provider:
                         going = not mine.dropped and mine.number not in owed
                         on += going
-                        recent += mine.opened > now - 60.0 and (going or mine.number in self._contents(call))
+                        counts = mine.opened > now - 60.0 and (going or mine.number in self._contents(call))
+                        recent += counts
+                        whole += counts and mine.number not in early
             assert limit.max_concurrency is None or on <= limit.max_concurrency, f"{key} is over its limit"
             assert limit.requests_per_minute is None or recent <= limit.requests_per_minute, f"{key} is asked too often"
-            # No answer of these worlds says what it took, so each counts as the 1,000 tokens that it was taken for.
+            # No answer of these worlds says what it took, so each counts as the 1,000 tokens that it was taken for. One
+            # that ended early counts as the few that arrived.
             for most in (limit.tokens_per_minute, limit.output_tokens_per_minute):
-                assert most is None or recent <= most // 1000, f"{key} is asked for too many tokens"
+                assert most is None or whole <= most // 1000, f"{key} is asked for too many tokens"
 
     def _rested(self, call: Call, started: Started, now: float) -> None:
         """With a breaker that opens at the first failure it is plain when a candidate must be left alone."""
@@ -239,7 +248,11 @@ class Observer:
         started = {entry.attempt: entry for entry in entries if isinstance(entry, Started)}
         for place, entry in enumerate(entries[self._read[call] :], self._read[call]):
             self._repetitions.read(call, place)
-            if isinstance(entry, Failed) and breaker is not None and entry.error != "DeadlineExceeded":
+            if breaker is not None and ended_by_others(entry):
+                # Its silence may have been long enough to begin a break.
+                key, at = started[entry.attempt].candidate, self._when(call, entry.at)
+                self.doubtful[key].append((at, at + breaker.break_duration + 2e-5))
+            elif isinstance(entry, Failed) and breaker is not None:
                 at, since = self._when(call, entry.at), self._when(call, started[entry.attempt].at)
                 key = started[entry.attempt].candidate
                 # One that was under way before the breaker opened tells nothing that is not known. A break may last a
@@ -305,6 +318,13 @@ class Observer:
         found = [mine for mine in self.tries[call] if mine.number == attempt]
         assert found, "only what was opened is read or dropped"
         return found[0]
+
+
+def ended_by_others(entry: Entry) -> TypeGuard[Failed | AttemptCancelled]:
+    """True if nothing ended an attempt but the deadline of its call, or a faster attempt."""
+    if isinstance(entry, AttemptCancelled):
+        return entry.reason == "another was faster"
+    return isinstance(entry, Failed) and entry.error == "DeadlineExceeded"
 
 
 def drive(
