@@ -31,6 +31,7 @@ REPORTS_AT_ONCE = World(
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 def test_worlds_take_every_transition_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[tuple[Any, Any]] = set()
     move_call, move_attempt = Call._move, Attempt.move
