@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -76,12 +75,18 @@ def test_every_token_is_accounted_for() -> None:
 
 
 def test_a_machine_that_stood_still_is_nobodys_fault() -> None:
-    with Stalls() as stalls:
-        begun = time.monotonic()
-        assert stalls.since(begun) < 0.5
-        stalls._noted.append((begun + 1.0, 2.0))
-        stalls._noted.append((begun - 1.0, 4.0))
-        assert 2.0 <= stalls.since(begun) < 2.5
+    stalls = Stalls()
+    queued = stalls._queued
+    assert stalls.since(100.0) == 0.0
+    stalls.note(99.0, late=4.0, queued=queued)
+    stalls.note(101.0, late=1.0, queued=queued + 0.25)  # it was late because of the queue, too
+    stalls.note(102.0, late=0.0, queued=queued + 1.25)  # only the event loop got no turn
+    stalls.note(103.0, late=0.01, queued=queued + 1.26)
+    assert stalls.since(100.0) == 2.0
+    assert stalls.since(101.5) == 1.0
+    assert stalls.since(0.0) == 6.0
+    assert stalls.since(104.0) == 0.0
+
     late = Heard(text=WHOLE, ends=1, response=response(WHOLE), seconds=TINY.total + TINY.grace + 1.0)
     assert wrong(late)
     assert not judge(WISH, late, TINY, stalled=2.0).wrong

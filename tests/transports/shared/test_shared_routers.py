@@ -185,26 +185,26 @@ def test_no_more_than_the_budget_is_spent_by_many(sandbox: Sandbox, valkey: Valk
 
 @on_every_driver
 def test_a_cooldown_is_known_to_all(driver: str, sandbox: Sandbox, valkey: Valkey) -> None:
-    policy = {"max_retries": 0, "rules": {"quota": "fallback"}}
+    policy = {"max_retries": 0, "max_cooldown": 3600, "rules": {"quota": "fallback"}}
     with blocking(sandbox, valkey, **policy) as other:
         other.chat(REQUEST)
 
         async def body(router: Any, chat: Chat) -> None:
             await chat(REQUEST)
-            sandbox.script("openai", Fault(status=429, headers={"retry-after": "30"}))
+            sandbox.script("openai", Fault(status=429, headers={"retry-after": "600"}))
             with pytest.raises(RateLimited):
-                await chat(REQUEST, timeout=5)
-            deadline = time.monotonic() + 5
+                await chat(REQUEST, timeout=60)
+            deadline = time.monotonic() + 60
             while not rests(other):
                 assert time.monotonic() < deadline
                 time.sleep(0.001) if driver == "sync" else await short_sleep(driver)
 
         with_router(driver, sandbox, valkey, body, **policy)
-        assert 25 < rests(other) <= 31.5
+        assert 300 < rests(other) <= 602
     with blocking(sandbox, valkey, when_all_in_cooldown="fail", **policy) as late:
         with pytest.raises(TurnoutError):
             late.chat(REQUEST)
-        assert rests(late) > 20, "a process that begins later knows, too"
+        assert rests(late) > 300, "a process that begins later knows, too"
 
 
 def rests(router: SyncRouter) -> float:
@@ -229,24 +229,28 @@ def test_one_probe_of_the_fleet_is_sent(sandbox: Sandbox, valkey: Valkey) -> Non
             routers[0].chat(REQUEST)
         until(lambda: all(health.state == "open" for router in routers for health in router.health()))
         sandbox.script("openai", Fault(delay=0.6))
-        time.sleep(0.6)
         before = len(sandbox.requests_to("openai"))
 
         def probe(router: SyncRouter) -> None:
-            for _ in range(20):
-                try:
-                    router.chat(REQUEST, timeout=5)
-                except TurnoutError:
-                    time.sleep(0.02)
+            """Call until the breaker lets a call through and that has an answer."""
+
+            def has_answer() -> bool:
+                with contextlib.suppress(TurnoutError):
+                    router.chat(REQUEST, timeout=60)
+                    return True
+                return False
+
+            until(has_answer)
 
         threads = [threading.Thread(target=probe, args=(router,)) for router in routers]
         for thread in threads:
             thread.start()
-        sandbox.wait(lambda box: box.in_flight("openai") >= 1)
-        time.sleep(0.2)
-        assert len(sandbox.requests_to("openai")) == before + 1, "one probe, while it is under way"
         for thread in threads:
             thread.join()
+        first, *others = sorted(sandbox.requests_to("openai")[before:], key=lambda request: request.at)
+        assert len(others) == 3
+        assert first.ended is not None
+        assert all(request.at >= first.ended for request in others), "one probe, while it is under way"
         assert all(health.state == "closed" for router in routers for health in router.health())
     finally:
         for router in routers:
@@ -254,7 +258,7 @@ def test_one_probe_of_the_fleet_is_sent(sandbox: Sandbox, valkey: Valkey) -> Non
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.002)
@@ -286,7 +290,7 @@ def test_calls_go_on_while_the_store_is_out_of_reach(driver: str, sandbox: Sandb
             while time.monotonic() < deadline:
                 time.sleep(0.01) if driver == "sync" else await short_sleep(driver)
             store.kill()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while router.shared_status().state == "in reach":
                 assert time.monotonic() < deadline
                 time.sleep(0.01) if driver == "sync" else await short_sleep(driver)
@@ -299,7 +303,7 @@ def test_calls_go_on_while_the_store_is_out_of_reach(driver: str, sandbox: Sandb
             assert share >= 6
             store.start()
             while router.shared_status().state != "in reach":
-                assert time.monotonic() < deadline + 10
+                assert time.monotonic() < deadline + 60
                 time.sleep(0.01) if driver == "sync" else await short_sleep(driver)
             await chat(REQUEST, timeout=20)
 
@@ -315,8 +319,7 @@ def test_nothing_secret_reaches_the_store(sandbox: Sandbox, valkey_binary: str) 
             router.chat(request)
             sandbox.script("openai", Fault(status=429, headers={"retry-after": "30"}))
             with pytest.raises(TurnoutError):
-                router.chat(request, timeout=3)
-            time.sleep(0.1)
+                router.chat(request, timeout=60)
         with Client(store.port) as client:
             client.call("ECHO", "end of the test")
         seen: list[str] = []
