@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import h11
 import pytest
 from hypothesis import example, given
@@ -211,6 +213,16 @@ def test_an_absolute_target_has_a_path() -> None:
 def test_no_bytes_are_a_fault_of_the_caller() -> None:
     with pytest.raises(LocalProtocolError):
         RequestReader().receive_data(b"")
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 405, 408, 415, 429, 431, *range(500, 506)])
+def test_a_status_has_its_phrase(status: int) -> None:
+    assert response_head(status, []) == f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(("status", "phrase"), [(413, "Content Too Large"), (529, "Overloaded"), (499, "Unknown")])
+def test_a_status_that_python_calls_otherwise(status: int, phrase: str) -> None:
+    assert response_head(status, []) == f"HTTP/1.1 {status} {phrase}\r\n\r\n".encode()
 
 
 @given(st.sampled_from([200, 404, 429, 529]), st.lists(st.tuples(TOKEN, VALUE), max_size=4), st.binary(max_size=50))

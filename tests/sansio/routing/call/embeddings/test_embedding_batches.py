@@ -153,6 +153,12 @@ def test_no_number_of_batches_uses_up_the_attempts() -> None:
     assert len(world.batches) > 20
 
 
+def test_smaller_batches_are_sent_at_once() -> None:
+    outcome = World(most_texts=2).run(numbered([1] * 9))
+    assert outcome.error is None
+    assert outcome.ended == outcome.began
+
+
 def test_a_refused_batch_does_not_count_against_the_health_of_the_provider() -> None:
     world = World("openai-compatible", "deepinfra", most_texts=1, max_retries=0)
     outcome = world.run(numbered([1] * 8))
