@@ -51,7 +51,7 @@ def connecting_to(port: int) -> int:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < until, "the program did not reach the place of the interruption"
         os.sched_yield()

@@ -151,7 +151,7 @@ def test_an_async_tool_runs_in_the_loop(play: Played) -> None:
         calls('{"city": "Oslo"}', name="later"),
         calls("{}", name="hang"),
         says("Rain."),
-        tools=[later, hang],
+        tools=[function_tool(later, timeout=100.0), hang],
         tool_timeout=0.05,
     )
     results = [each.results[0] for each in run.rounds[:2]]

@@ -222,11 +222,11 @@ def test_an_error_response_during_the_request_is_read(driver: str) -> None:
 
         async def chat() -> None:
             async with (trio_driver.Router if driver == "trio" else asyncio_driver.Router)([provider]) as router:
-                await router.chat(request, timeout=10.0)
+                await router.chat(request, timeout=100.0)
 
         def chat_blocking() -> None:
             with sync.Router([provider], transport=SocketTransport(trust_env=False)) as router:
-                router.chat(request, timeout=10.0)
+                router.chat(request, timeout=100.0)
 
         begin: dict[str, Callable[[], object]] = {
             "sockets": chat_blocking,

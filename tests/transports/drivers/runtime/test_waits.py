@@ -149,16 +149,16 @@ def test_a_complete_response_admits_waiting_calls_before_its_body_ends() -> None
             router.chat(ChatRequest(OPENAI, "hi"), collect=True)
         probe, waiting = threading.Thread(target=ask), threading.Thread(target=ask)
         probe.start()
-        assert transport.probed.wait(10.0)
+        assert transport.probed.wait(60.0)
         waiting.start()
-        until = time.monotonic() + 10.0
+        until = time.monotonic() + 60.0
         while not router._core.scheduler.waiting and time.monotonic() < until:
             os.sched_yield()
         transport.go.set()
-        waiting.join(10.0)
+        waiting.join(60.0)
         assert answers == ["Hello"], "the probe is still running"
         transport.over.set()
-        probe.join(10.0)
+        probe.join(60.0)
         assert answers == ["Hello"] * 2
 
 
