@@ -120,7 +120,9 @@ def _wrong_in_error(wish: Wish, seen: Heard, error: TurnoutError, profile: Profi
     if partial is None:
         if seen.text:
             yield f"{type(error).__name__} has no part of the answer, and {seen.text!r} was delivered"
-    elif wish.act in (Act.CHAT, Act.COLLECT):
+    elif wish.act in (Act.CHAT, Act.COLLECT) or not (seen.text or seen.before):
+        # What arrives in one read with the fault, or at the deadline, is in the error alone: nothing was delivered yet,
+        # so the call was still free to be repeated.
         if not any(answer_of(model.provider, wish.number, profile.tokens).startswith(partial.text) for model in MODELS):
             yield f"no provider said {partial.text!r}, which {type(error).__name__} has"
     elif partial.text != (seen.text or seen.before):  # what was taken back is the caller's, while nothing better came

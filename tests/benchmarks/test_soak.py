@@ -100,6 +100,8 @@ def test_an_error_has_the_part_that_came() -> None:
         assert wrong(attrs.evolve(seen, error=error_with(StreamFailed("cut"), partial))), partial
     assert not wrong(attrs.evolve(seen, text="", before=PART))
     assert wrong(attrs.evolve(seen, before=PART, text=PART[:5]))
+    assert not wrong(attrs.evolve(seen, text=""))  # it arrived with the fault, before anything was delivered
+    assert wrong(attrs.evolve(seen, text="", error=error_with(StreamFailed("cut"), "x")))
     collected = attrs.evolve(WISH, act=Act.COLLECT)
     assert not wrong(Heard(error=error_with(StreamFailed("cut"), PART)), collected)
     assert wrong(Heard(error=error_with(StreamFailed("cut"), "x")), collected)

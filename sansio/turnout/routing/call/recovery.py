@@ -138,8 +138,8 @@ class Recovery:
 
     def final_error(self, decision: GiveUp) -> TurnoutError:
         """Return the error of a call that gives up."""
-        self.errors.left = len(self.selector.plan.left) + self.selector.plan.unseen
-        self.errors.left -= len(self.errors.tried.intersection(self.selector.plan.left))
+        left = self.selector.plan.left  # all of them: `decide` has looked them up
+        self.errors.left = len(left) - len(self.errors.tried.intersection(left))
         return self.errors.errors[-1] if decision.final else self.errors.all_failed()
 
 

@@ -140,3 +140,17 @@ def test_the_details_of_an_anthropic_error_say_more_than_its_type(
     with pytest.raises(ProviderError) as raised:
         read("anthropic", {"type": "error", "error": error}, status)
     assert (type(raised.value), raised.value.code) == (kind, code)
+
+
+@pytest.mark.parametrize("code", ["", "error", "None", "NULL", "400", "429", 400, 429.0, None, True])
+def test_a_word_for_nothing_and_the_number_of_a_status_are_no_code(code: object) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read("openai", {"error": {"message": "m", "code": code}}, 400)
+    assert caught.value.code is None
+
+
+@pytest.mark.parametrize(("code", "shown"), [("4000", "4000"), ("99", "99"), (1214, "1214"), (20012.0, "20012")])
+def test_a_number_of_the_provider_is_a_code(code: object, shown: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read("openai", {"error": {"message": "m", "code": code}}, 400)
+    assert caught.value.code == shown

@@ -157,6 +157,13 @@ def test_a_whole_failure_is_its_error() -> None:
         read({**whole([]), "status": "failed", "error": {"code": "server_error", "message": "The model broke."}})
 
 
+def test_an_error_in_place_of_a_stream() -> None:
+    body = json.dumps({"error": {"code": "rate_limit_exceeded", "message": "slow down"}}).encode()
+    heard = playing.feed("openai", body, api="responses")
+    assert isinstance(heard.failure, RateLimited)
+    assert "slow down" in str(heard.failure)
+
+
 @pytest.mark.parametrize("document", [{}, {"id": "x"}, [], 7, None, "x"])
 def test_what_is_no_response_is_said_to_be_none(document: Any) -> None:
     with pytest.raises(TurnoutError):

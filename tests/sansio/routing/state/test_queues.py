@@ -35,6 +35,23 @@ def test_a_large_request_does_not_starve_behind_small_ones() -> None:
     assert large.ended <= 5.0 + 61.0, "it waits until the window has room, and keeps its place meanwhile"
 
 
+def test_a_call_that_can_no_longer_use_a_provider_holds_nobody_up_there() -> None:
+    busy = Script(head=100.0, body=GOOD.body)
+    refused = Script(status=429, head=5.0, headers=(("retry-after", "60"),))
+    limits = {"p0": Limit(max_concurrency=1), "p1": Limit(max_concurrency=1)}
+    world = World([refused, GOOD], [busy], limits=limits, timeout=600.0, max_retries=0)
+    call = world.simulation.call
+    for number in (0, 1):  # each provider is at its limit
+        call(Chat(world.request(number)), at=0.0)
+    call(Chat(world.request(0, 1)), at=1.0)  # it waits for both
+    call(Chat(ChatRequest(ModelConfig("p0", "other"), "x")), at=2.0)  # it waits for p0 behind it
+    world.simulation.run()
+    # At 5 s p0 has a place again, but its model of the first waiting call rests.
+    other = next(one for one in world.simulation.outcomes if one.began == 2.0)
+    assert other.error is None
+    assert other.ended == 5.0
+
+
 @attrs.define(eq=False)
 class Tap:
     """A quota that is shut until somebody opens it."""
