@@ -7,6 +7,7 @@ the tests beside each reader measure that as time of the processor.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -26,6 +27,11 @@ OPENINGS = (
     *("<", "<!--", "<title>", "<script>", "&", "&#1", "{", "[", '{"a":', '{"error":', '"', "\\", '"\\u00', "data:"),
     *("data: {", "data: x\n\n", "event: a\n", ": a\n", "\n", "\r\n", "[1,", "{}\n", "limit 1 ", "retry in 1 "),
     *("model ", "1m ", "1,", 'a;b="', "\x1b[", "\u2028", "é", "sk-"),
+)
+IN_SENTENCES = (
+    *("try again in ", "wait ", "resets at 2026-01-01T", "1 second and ", "tokens ", "limit: ", "maximum context "),
+    *("&lt;", "<p>", "</", "<a href=", " ", ".", "-", "://a:", "bearer ", "Basic aaaaaaaa", "error: ", "}", "]", "```"),
+    *("1;w=60,", "gmt ", "01 Jan 2026 ", "00:00:", "PT1H", "0.", "\\n", "a.a.", "<think>", "\ufeff"),
 )
 BEFORE = ("", '{"error":{"message":"', "data: ", '{"choices":[', "<html>")
 SMALL, FACTOR = 512, 4
@@ -99,6 +105,22 @@ def test_work_grows_with_the_length_and_not_faster(name: str) -> None:
         for opening in OPENINGS:
             small, large = (work(read, repeated(before, opening, size)) for size in (SMALL, FACTOR * SMALL))
             assert large <= 1.5 * FACTOR * small + 500, (before, opening, small, large)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", READERS)
+def test_64_kib_take_little_time(name: str) -> None:
+    """A regular expression is one line of Python, so its steps show in the CPU time alone: quadratic ones take seconds.
+
+    Every reader takes less than a hundredth of a second on a fast machine.
+    """
+    read = READERS[name]
+    for before in BEFORE:
+        for opening in (*OPENINGS, *IN_SENTENCES):
+            body = repeated(before, opening, 65_536)
+            begun = time.process_time()
+            read(body)
+            assert time.process_time() - begun < 2.0, (before, opening)
 
 
 def test_a_reader_that_takes_quadratic_time_is_found() -> None:
