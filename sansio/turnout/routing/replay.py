@@ -185,6 +185,8 @@ class _Replay:
                 if not isinstance(after, GiveUp):  # else the error is raised, and no decision is recorded
                     self._expect(after, self._failed)
             case "retrying" | "fell-back" | "skipped":
+                if entry["kind"] == "retrying" and "beside" not in entry:
+                    entry = {**entry, "beside": bool(self._running)}  # an older record does not tell it
                 if self._started or self._expected:
                     yield from _compare(entry, self._expected.popleft() if self._expected else None)
             case "call-failed" if self._blocked:
@@ -219,7 +221,8 @@ class _Replay:
     def _expect(self, decision: Retry | Fallback | GiveUp, failed: Mapping[str, Any]) -> None:
         at, candidate = failed["at"], self._started[failed["attempt"]]["candidate"]
         if isinstance(decision, Retry):
-            self._expected.append(Retrying(at, candidate, round(decision.wait, 6), decision.reason))
+            wait = round(decision.wait, 6)
+            self._expected.append(Retrying(at, candidate, wait, decision.reason, bool(self._running)))
             return
         kept = isinstance(decision, Fallback) and decision.keep
         self._expected.append(FellBack(at, candidate, decision.reason, kept))

@@ -193,13 +193,18 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Retrying(msgspec.Struct, frozen=True, gc=False):
-    """The call tries the same candidate again, after a wait in seconds."""
+    """The call tries the same candidate again, after a wait in seconds.
+
+    Attributes:
+        beside: Another attempt still runs. If it answers first, there is no retry.
+    """
 
     kind: ClassVar[str] = "retrying"
     at: float
     candidate: str
     wait: float
     reason: str
+    beside: bool = False
 
 
 class FellBack(msgspec.Struct, frozen=True, gc=False):

@@ -63,7 +63,8 @@ def describe(entry: Entry) -> str:
         case Failed():
             return f"attempt {entry.attempt}: failed, {_failure(entry)}{_spent(entry)}"
         case Retrying():
-            return f"retrying {entry.candidate} in {duration(entry.wait)}: {entry.reason}"
+            unless = " unless the other attempt answers first" if entry.beside else ""
+            return f"retrying {entry.candidate} in {duration(entry.wait)}{unless}: {entry.reason}"
         case FellBack():
             how = "turning from" if entry.kept else "giving up on"
             return f"{how} {entry.candidate}: {entry.reason}"

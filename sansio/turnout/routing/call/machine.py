@@ -401,7 +401,8 @@ class Call(CallEnding):
     def _apply(self, failure: Failure, decision: Decision, now: float) -> None:
         """Carry out the decision after a failure."""
         excluded = [str(self.selector.candidates[index]) for index in getattr(decision, "excluded", ())]
-        self._writer.decided(now, str(failure.attempt.candidate), decision, excluded)
+        beside = self.in_flight.primary is not None
+        self._writer.decided(now, str(failure.attempt.candidate), decision, excluded, beside=beside)
         if isinstance(decision, Retry):
             # Another attempt that failed beside this one may have to wait for longer.
             self._backoff_until = max(self._backoff_until, now + decision.wait)

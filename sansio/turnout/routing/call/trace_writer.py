@@ -119,11 +119,19 @@ class TraceWriter:
 
     # -- decisions --------------------------------------------------------------------------------------------------
 
-    def decided(self, now: float, candidate: str, decision: Decision, excluded: Sequence[str]) -> None:
-        """Write the decision after a failure of `candidate`, with the names of the candidates that it excludes."""
+    def decided(self, now: float, candidate: str, decision: Decision, excluded: Sequence[str], *, beside: bool) -> None:
+        """Write the decision after a failure of `candidate`.
+
+        Args:
+            now: Monotonic seconds.
+            candidate: The candidate.
+            decision: The decision.
+            excluded: The names of the candidates that it excludes.
+            beside: True if another attempt still runs.
+        """
         at = self.elapsed(now)
         if isinstance(decision, Retry):
-            self.write(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason))
+            self.write(entries.Retrying(at, candidate, round(decision.wait, 6), decision.reason, beside))
             return
         kept = isinstance(decision, Fallback) and decision.keep
         self.write(entries.FellBack(at, candidate, decision.reason, kept))

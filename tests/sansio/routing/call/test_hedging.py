@@ -81,6 +81,19 @@ def test_each_of_two_that_fail_has_its_own_wait() -> None:
     assert all(at >= (6.5 if name == "p0" else 4.0) for name, at in asked), outcome.call.trace.explain()
 
 
+def test_a_retry_beside_an_attempt_is_announced_on_its_condition() -> None:
+    limited = Script(head=1.5, status=503, headers=(("retry-after", "2"),))
+    world = World([limited], [Script(head=1.0, body=GOOD.body)], hedge=ALWAYS, concurrent=True)
+    trace = world.run().call.trace
+    assert world.who == ["p0", "p1"]
+    assert "retrying p0/m in 2.2 s unless the other attempt answers first: overloaded" in trace.explain()
+    recorded = trace.to_dict()
+    assert replay(recorded) == ()
+    for entry in recorded["entries"]:
+        entry.pop("beside", None)
+    assert replay(recorded) == (), "a record from before says nothing of it"
+
+
 def test_those_that_were_overtaken_count_as_slow() -> None:
     """Were only the answers counted that came first, the quantile would fall with each hedge."""
     quick, slow = Script(head=0.1, body=GOOD.body), Script(head=9.0, body=GOOD.body)
