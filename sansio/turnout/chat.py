@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from turnout._utils.names import Elsewhere
 from turnout._utils.validation import instance, instances, labels
 from turnout.messages import Message, Tool, ToolChoice
 from turnout.responses import ChatResponse, FinishReason, RateLimit, RateWindow, Usage
@@ -105,6 +106,13 @@ class ChatRequest:
         default=None, converter=_response_format, validator=instance(ResponseFormat), kw_only=True
     )
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=labels, kw_only=True)
+
+    if not TYPE_CHECKING:
+        copy = Elsewhere("write attrs.evolve(request, messages=…)")
+        replace = Elsewhere("write attrs.evolve(request, messages=…)")
+        model_copy = Elsewhere("write attrs.evolve(request, messages=…)")
+        model_dump = Elsewhere("write attrs.asdict(request)")
+        to_dict = Elsewhere("write attrs.asdict(request)")
 
     if TYPE_CHECKING:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import operator
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ from turnout._utils.names import whole_name
 from turnout.config.settings import SettingsError
 from turnout.inputs.requests import chat_request
 from turnout.providers import CATALOG, create
-from turnout.routing import Choice, Route
+from turnout.routing import Choice, Policy, Route
 from turnout.trace import Trace
 from turnout.trace.entries import Answered
 from turnout_io.sync import Router
@@ -31,6 +32,7 @@ CREATE: Any = create
 ROUTER: Any = Router()
 ROUTERS: Any = Router
 REPLY: Any = ChatResponse(message=Message.assistant("Because."), model=ModelConfig.parse(MODEL))
+REQUEST: Any = ChatRequest(MODEL, "hi")
 USAGE: Any = Usage(prompt_tokens=1)
 TRACE: Any = Trace("chat", (MODEL,), entries=[Answered(at=0.5, candidate=MODEL)])
 MESSAGE: Any = Message
@@ -61,6 +63,10 @@ MESSAGE: Any = Message
         (lambda: ROUTER.register("openai", KEY), "router.register() takes other arguments: write router.register("),
         (lambda: ROUTER.unregister(create("openai", api_key=KEY)), "the name of a provider, such as 'openai'"),
         (lambda: ROUTER.update(timeout=3), "write router.update(attrs.evolve(router.policy, timeout=20))"),
+        (lambda: ROUTERS(policy={"timeout": 3}), "policy must be a Policy, not dict: write Policy(timeout=…)"),
+        (lambda: ROUTERS(policy=Policy), "policy must be a Policy, not the class Policy"),
+        (lambda: ROUTER.run(MODEL, "hi", tools=print), "write tools=[function]"),
+        (lambda: ROUTER.run(MODEL, "hi", tools={"print": print}), "write tools=[function]"),
         (lambda: ROUTER.cool_down(MODEL), "write router.cool_down('openai/gpt-4o-mini', 30)"),
         (lambda: ROUTER.explain_plan(MODEL), "write router.explain_plan(ChatRequest("),
         (lambda: CREATE("openai", KEY), "create() takes other arguments: write create('openai', api_key='…')"),
@@ -118,6 +124,11 @@ def test_an_error_of_the_function_itself_is_unchanged() -> None:
         (TRACE, "show", "print(trace.explain())"),
         (TRACE, "events", "trace.entries"),
         (TRACE, "explian", "did you mean 'explain'?"),
+        (ROUTER.chat, "completions.create", "router.chat("),
+        (ROUTER.chat, "create", "router.chat("),
+        (ROUTER.models, "list", "write router.models('openai')"),
+        (REQUEST, "copy", "attrs.evolve(request, messages=…)"),
+        (REQUEST, "to_dict", "attrs.asdict(request)"),
         (ROUTER, "moderate", "no other API of a provider"),
         (ROUTER, "settings", "router.policy"),
         (ROUTER, "frobnicate", "; it has add_alias, add_route, "),
@@ -126,7 +137,7 @@ def test_an_error_of_the_function_itself_is_unchanged() -> None:
 )
 def test_an_attribute_as_elsewhere_names_ours_or_all(owner: Any, name: str, advice: str) -> None:
     with pytest.raises(AttributeError) as refused:
-        getattr(owner, name)
+        operator.attrgetter(name)(owner)()
     assert advice in str(refused.value)
 
 

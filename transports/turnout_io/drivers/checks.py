@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["check_on_trace", "check_providers", "meant_route"]
+from turnout.routing.policy.settings import Policy
+
+__all__ = ["check_on_trace", "check_policy", "check_providers", "check_tools", "meant_route"]
 
 
 def check_on_trace(on_trace: object) -> None:
@@ -22,6 +24,24 @@ def check_on_trace(on_trace: object) -> None:
 
 def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - an object with an async method
+
+
+def check_policy(policy: object) -> None:
+    """Raise TypeError if this is no `Policy`."""
+    if not isinstance(policy, Policy):
+        kind = f"the class {policy.__name__}" if isinstance(policy, type) else type(policy).__name__
+        raise TypeError(
+            f"policy must be a Policy, not {kind}: write Policy(timeout=…), with Policy of turnout.routing, "
+            "or Router.from_env(timeout=…)"
+        )
+
+
+def check_tools(tools: object) -> None:
+    """Raise TypeError if these are no tools in a list."""
+    if tools is None:
+        raise TypeError("router.run() needs tools: write router.run(…, tools=[function]), or router.chat(…)")
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
+        raise TypeError(f"tools must be a list of functions, not {type(tools).__name__}: write tools=[function]")
 
 
 def check_providers(providers: object) -> None:

@@ -26,7 +26,7 @@ from turnout.routing.router import RouterCore
 from turnout.routing.state.budgets import BudgetStatus
 from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
-from turnout_io.drivers.checks import check_on_trace, check_providers, meant_route
+from turnout_io.drivers.checks import check_on_trace, check_policy, check_providers, meant_route
 from turnout_io.drivers.router_changes import RouterChanges
 from turnout_io.process_lock import process_lock
 
@@ -66,6 +66,9 @@ class CompletionsHint:
 
     parse = stream = create
 
+    def list(self, *_: object, **__: object) -> None:
+        raise AttributeError("there is no models.list: write router.models('openai')")
+
 
 class RouterBase(RouterChanges, Generic[TransportT, RunT]):
     """Routes requests over its providers.
@@ -102,7 +105,8 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             from turnout_io.logs import show_logs
 
             show_logs(os.environ)
-        policy = policy or Policy()
+        policy = Policy() if policy is None else policy
+        check_policy(policy)
         # Async routers need the lock too, because several event loops may share one. It costs little.
         core_lock = process_lock()
         self._valkey = shared

@@ -15,6 +15,7 @@ from turnout_io.base import AsyncTransport
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncRuntime
 from turnout_io.drivers._async.stream import AsyncChatStream
+from turnout_io.drivers.checks import check_tools
 from turnout_io.drivers.router_base import CompletionsHint, RouterBase
 
 if TYPE_CHECKING:
@@ -272,8 +273,8 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
         """
         from turnout_io.drivers._async.tools import run_tools
 
-        if tools is None:
-            raise TypeError("router.run() needs tools: write router.run(…, tools=[function]), or router.chat(…)")
+        check_tools(tools)
+        assert tools is not None
         options = self._call_options(settings)
         request = self._chat_request("run", given, settings)
         return await run_tools(
@@ -305,4 +306,5 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
 
 
 # Users of another library may try `router.chat.completions.create(…)` first.
-AsyncOperations.chat.__dict__["completions"] = CompletionsHint()
+AsyncOperations.chat.__dict__.update(completions=CompletionsHint(), create=CompletionsHint().create)
+AsyncOperations.models.__dict__["list"] = CompletionsHint().list

@@ -17,6 +17,7 @@ from turnout_io.base import Transport
 from turnout_io.drivers._sync.run import Run
 from turnout_io.drivers._sync.runtime import Runtime
 from turnout_io.drivers._sync.stream import ChatStream
+from turnout_io.drivers.checks import check_tools
 from turnout_io.drivers.router_base import CompletionsHint, RouterBase
 
 if TYPE_CHECKING:
@@ -274,8 +275,8 @@ class AsyncOperations(RouterBase[Transport, Run]):
         """
         from turnout_io.drivers._sync.tools import run_tools
 
-        if tools is None:
-            raise TypeError("router.run() needs tools: write router.run(…, tools=[function]), or router.chat(…)")
+        check_tools(tools)
+        assert tools is not None
         options = self._call_options(settings)
         request = self._chat_request("run", given, settings)
         return run_tools(
@@ -307,4 +308,5 @@ class AsyncOperations(RouterBase[Transport, Run]):
 
 
 # Users of another library may try `router.chat.completions.create(…)` first.
-AsyncOperations.chat.__dict__["completions"] = CompletionsHint()
+AsyncOperations.chat.__dict__.update(completions=CompletionsHint(), create=CompletionsHint().create)
+AsyncOperations.models.__dict__["list"] = CompletionsHint().list
