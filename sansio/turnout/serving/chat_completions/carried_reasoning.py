@@ -30,8 +30,9 @@ from turnout.serving.request_json import encode
 __all__ = ["CarriedCall", "read_call_id", "reasoning_call_id"]
 
 _MARK: Final = "__z_"
-# Bytes. What a client sends may unfold to much more than was ever packed.
-_MAX_UNPACKED: Final = 1 << 20
+# A client could send many ids that unfold to a thousand times their size. Prose unfolds to two to four times.
+_MOST_UNFOLDED: Final = 8
+_FREE: Final = 1_024  # bytes that any id may have
 
 _Packed: TypeAlias = str | tuple[str | None, str]
 _decode: Final = msgspec.json.Decoder(tuple[str, str | None, list[_Packed]]).decode
@@ -80,9 +81,10 @@ def reasoning_call_id(call: ToolCall, message: Message) -> str:
         return client_call_id(call, message)
     for with_text in (True, False):
         packed = [_packed(part, with_text=with_text) for part in parts]
-        data = zlib.compress(encode([origin, call.signature, packed]), 9)
+        document = encode([origin, call.signature, packed])
+        data = zlib.compress(document, 9)
         id = f"{call.id}{_MARK}{base64.urlsafe_b64encode(data).rstrip(b'=').decode()}"
-        if len(id) <= MAX_ID:
+        if len(id) <= MAX_ID and len(document) <= _most_unfolded(data):
             return id
     return client_call_id(call, message)
 
@@ -134,10 +136,14 @@ def _packed(part: Thinking | Opaque, *, with_text: bool) -> Any:
 def _unpacked(packed: str) -> bytes:
     data = base64.b64decode(packed + "=" * (-len(packed) % 4), b"-_", validate=True)
     unfolding = zlib.decompressobj()
-    found = unfolding.decompress(data, _MAX_UNPACKED)
+    found = unfolding.decompress(data, _most_unfolded(data))
     if not unfolding.eof:
         raise ValueError("the end is missing, or too far away")
     return found
+
+
+def _most_unfolded(data: bytes) -> int:
+    return _FREE + _MOST_UNFOLDED * len(data)
 
 
 def _part(packed: _Packed) -> Thinking | Opaque:
