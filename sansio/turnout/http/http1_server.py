@@ -21,6 +21,7 @@ Stricter than h11, because a proxy before this server could read the same bytes 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import attrs
@@ -45,6 +46,8 @@ __all__ = [
 MAX_HEAD: Final = 64 * 1024
 """Bytes that a request's head can have, its empty lines before it included."""
 
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_LAST_CONTROL: Final = 0x20  # h11 refuses a request that begins with such a byte at once
 _LEAST_HEAD: Final = 26  # "GET / HTTP/1.1", one Host, and the empty line
 
 MAX_BODY: Final = 32 * 1024 * 1024
@@ -215,7 +218,8 @@ class RequestReader:
         except h11.RemoteProtocolError as error:
             # 400 is h11's word for everything that it has no status for.
             problem = str(error).partition(": bytearray(")[0]
-            raise MalformedRequest(f"this is not HTTP/1.1: {problem}", status=error.error_status_hint) from None
+            status = 431 if self._is_too_long() else error.error_status_hint
+            raise MalformedRequest(f"this is not HTTP/1.1: {problem}", status=status) from None
         if not isinstance(event, h11.Request):
             return False
         rest = connection.trailing_data[0]
@@ -229,6 +233,12 @@ class RequestReader:
         self._pending = rest
         self._begin_body(event)
         return True
+
+    def _is_too_long(self) -> bool:
+        """Return whether an invalid head is above the limit, too: in more reads, h11 would have seen that first."""
+        end = _HEAD_END.search(self._raw_head)
+        size = end.end() if end is not None else len(self._raw_head)
+        return size + self._skipped > self.max_head and self._raw_head[0] > _LAST_CONTROL
 
     def _skip_empty_lines(self) -> None:
         """Skip the empty lines that a client can send before its request (RFC 9112, section 2.2)."""

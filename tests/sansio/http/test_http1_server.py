@@ -140,6 +140,8 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n", 413),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 300 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 300, 431),
+        (b"GET /\x08 HTTP/1.1\r\nX: " + b"x" * 300 + b"\r\n\r\n", 431),
+        (b"\x08GET / HTTP/1.1\r\nX: " + b"x" * 300 + b"\r\n\r\n", 400),
         (b"\r\n" * 150 + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 431),
     ],
 )

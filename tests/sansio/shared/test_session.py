@@ -103,6 +103,7 @@ def test_a_key_of_another_node(reply: bytes, host: str, port: int) -> None:
         ("NOREPLICAS Not enough good replicas to write.", "with NOREPLICAS: the store has too few replicas"),
         ("ERR something new", "the store refused the window script with ERR"),
         ("MOVED 3999 127.0.0.1:99999", "with MOVED"),
+        ("MOVED 3999 127.0.0.1:" + 5_000 * "9", "with MOVED"),
         ("MOVED", "with MOVED"),
     ],
 )

@@ -225,7 +225,7 @@ class _SchemaTransformer:
             name = unquote(part).replace("~1", "/").replace("~0", "~")
             if isinstance(found, Mapping) and name in found:
                 found = found[name]
-            elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            elif isinstance(found, list) and name.isdecimal() and len(name) < 10 and int(name) < len(found):
                 found = found[int(name)]
             else:
                 self._refuse("$ref", f"{pointer}/$ref", f"{target!r} is not in this schema")

@@ -285,7 +285,7 @@ class Session:
         if value.code == "MOVED":
             place = value.message.rsplit(" ", 1)[-1]
             host, _, port = place.rpartition(":")
-            if port.isascii() and port.isdigit() and 0 < int(port) < 65536:
+            if len(port) <= 5 and port.isascii() and port.isdigit() and 0 < int(port) < 65536:
                 return Moved(call, host, int(port))
         raise _failed(value, f"the {call.script} script")
 
