@@ -259,14 +259,16 @@ class Observer:
                 # little longer than these rounded times, so a failure at its very end is known, too; but not that of a
                 # probe, which starts when the breaks before it are over.
                 known = any(
-                    since < earlier
+                    since < earlier < until
                     or (earlier <= at < until + 2e-5 and not (started[entry.attempt].probe and earlier < since))
                     for earlier, until in self.failures[key]
                 )
                 # Silence that was cut short may say nothing, where content has taken as long before.
                 sure = entry.error != "TimedOut" or at - since >= max(10.0, 4.0 * self.slowest.get(key, 0.0))
-                # And nothing is sure in a break that such a silence may have begun.
-                sure = sure and not any(earlier <= at < until for earlier, until in self.doubtful[key])
+                # And nothing is sure in a break that such a silence may have begun, nor of what began before it.
+                sure = sure and not any(
+                    since < earlier or earlier <= at < until for earlier, until in self.doubtful[key]
+                )
                 if RULES[entry.failure].health and not known:
                     # `at` is rounded, perhaps upwards: without the margin a break of no time would last until then.
                     self.failures[key].append((at, at + (breaker.break_duration if sure else 0.0) - 1e-5))
