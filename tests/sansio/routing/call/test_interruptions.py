@@ -40,6 +40,14 @@ def test_a_lone_candidate_restarts_itself() -> None:
     assert world.asked[1][1] > world.asked[0][1] + 0.1, "after a wait"
 
 
+def test_the_third_model_continues_what_is_not_retried() -> None:
+    rules = {"disconnected": "fallback", "truncated": "fallback"}
+    outcome = World([CUT], [CUT], [GOOD], on_interrupt="restart", rules=rules).run()
+    assert outcome.error is None
+    assert outcome.result.model.provider == "p2"
+    assert texts(outcome)[-1] == "onetwo"
+
+
 def test_a_restart_that_fails_in_the_end_has_the_partial_answer() -> None:
     world = World([CUT], [DOWN], on_interrupt="restart", max_retries=0)
     outcome = world.run()

@@ -15,7 +15,7 @@ from turnout.providers import create
 from turnout.providers.protocol import ModelProfile
 from turnout.routing.call.operations import Chat
 from turnout.routing.commands import Finish, Open
-from turnout.routing.policy.settings import BreakerPolicy
+from turnout.routing.policy.settings import BreakerPolicy, Limit
 from turnout.routing.replay import replay
 from turnout.routing.router import RouterCore
 from turnout.simulation import Script
@@ -37,6 +37,15 @@ def test_a_longer_wait_makes_the_call_fall_back_at_once() -> None:
     outcome = world.run()
     assert world.asked == [("p0", 0.0), ("p1", 0.0)]
     assert "turning from p0/m: rate-limit, and its provider asks to wait 20 s" in outcome.call.trace.explain()
+
+
+def test_the_rival_may_be_the_third_model() -> None:
+    busy = Script(head=100.0, body=GOOD.body)
+    world = World([limited(), GOOD], [busy], [GOOD], limits={"p1": Limit(max_concurrency=1)})
+    world.simulation.call(Chat(world.request(1)))  # p1 has no place
+    outcome = world.run(at=1.0)
+    assert outcome.result.model.provider == "p2"
+    assert outcome.ended == 1.0
 
 
 def test_the_wait_that_counts_as_short_is_a_setting() -> None:
