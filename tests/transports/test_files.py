@@ -20,6 +20,22 @@ GROQ_ENDPOINT OLLAMA_ENDPOINT
 """.split()
 
 
+@pytest.mark.parametrize("wrong", ["B C=2", "export D='x", 'G="a"b'])
+def test_a_wrong_line_of_variables_is_named(wrong: str, tmp_path: Path) -> None:
+    path = tmp_path / "keys.env"
+    path.write_text(f"A=sk-secret-value\n\n{wrong}\n")
+    with pytest.raises(SettingsError, match=r"keys\.env, line 3: a line such as NAME=value was expected") as caught:
+        load_settings(dotenv=path, environ={})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_line_of_the_default_file_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("of another program\nGEMINI_API_KEY=k\n")
+    (gemini,) = (entry for entry in load_settings(environ={}).providers if entry.name == "gemini")
+    assert gemini.api_key == "k"
+
+
 def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("OPENAI_API_KEY=from-file\nGEMINI_API_KEY='g'  # a comment\n")

@@ -51,7 +51,8 @@ def read_variables(dotenv: str | Path | None = ".env", environ: Mapping[str, str
     """Return the variables of the process, or those of `environ`, over those of the file `dotenv`.
 
     Raises:
-        SettingsError: If the file cannot be read, or does not exist and is not the default.
+        SettingsError: If the file cannot be read. If it is not the default, also if it does not exist or has a wrong
+            line.
     """
     return {**_read_dotenv(dotenv), **(os.environ if environ is None else environ)}
 
@@ -70,8 +71,16 @@ def _read_dotenv(path: str | Path | None) -> dict[str, str]:
         raise _cannot_be_read(path, error) from None
     try:
         from dotenv import dotenv_values
+        from dotenv.parser import parse_stream
     except ImportError:
         raise SettingsError(f'to read {path}, pip install "turnout[config]", or give dotenv=None') from None
+    if Path(path) != _DEFAULT:
+        # The default file may be another program's: its wrong lines are only logged, by dotenv.
+        for line in parse_stream(io.StringIO(text)):
+            if line.error:
+                written = line.original.string
+                number = line.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+                raise SettingsError(f"{path}, line {number}: a line such as NAME=value was expected")
     values = dotenv_values(stream=io.StringIO(text))
     return {name: value for name, value in values.items() if value is not None}
 
