@@ -12,11 +12,12 @@ import trio
 import turnout_io.asyncio
 import turnout_io.sync
 import turnout_io.trio
-from turnout import ChatRequest, RerankRequest
+from turnout import ChatRequest, EmbeddingRequest, RerankRequest
 from turnout.chat import Usage
 from turnout.errors import CapabilityUnsupported, DeadlineExceeded, RateLimited, TimedOut
 from turnout.prices import Price
 from turnout.providers import create
+from turnout.routing.policy.settings import Limit, Policy
 from turnout_io.testing import AsyncScriptedTransport, Reply, ScriptedTransport
 
 RANKED = {
@@ -57,8 +58,6 @@ def _on_asyncio(call: Call, *replies: Reply, **settings: Any) -> Any:
 
 
 def _policy(**settings: Any) -> Any:
-    from turnout.routing.policy.settings import Policy
-
     return Policy(**{"max_retries": 0, **settings})
 
 
@@ -113,3 +112,16 @@ def test_a_provider_without_the_operation_is_skipped(play: Play) -> None:
     request = RerankRequest("groq/none", "railways", ["cats", "trains"], fallbacks=("together/rank",))
     response = play(lambda router: router.rerank(request), Reply(200, RANKED))
     assert str(response.model) == "together/rank"
+
+
+def test_a_request_alone_is_embedded(play: Play) -> None:
+    vectors = {"embeddings": {"float": [[0.5, 1.0]]}, "id": "e"}
+    reply = play(lambda router: router.embed(EmbeddingRequest("cohere/embed-v4.0", ["x"])), Reply(200, vectors))
+    assert reply.vectors.tolist() == [[0.5, 1.0]]
+
+
+@pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
+def test_a_policy_for_a_provider_that_is_not_there_is_refused_at_once(module: Any) -> None:
+    policy = Policy(limits={"opnai": Limit(max_concurrency=1)})
+    with pytest.raises(ValueError, match="'opnai' matches no provider of this router; did you mean openai"):
+        module.Router([create("openai", api_key="k")], policy=policy)
