@@ -12,7 +12,7 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -41,6 +41,8 @@ LONGEST_ID: Final = 512
 _NOTHING: Final = msgspec.Raw(b"")
 _body, _custom_id = attrgetter("body"), attrgetter("custom_id")
 _url, _method = attrgetter("url"), attrgetter("method")
+_first, _last, _last_but_one = itemgetter(0), itemgetter(-1), itemgetter(-2)
+_OPENS, _CLOSES, _CARRIAGE_RETURN = frozenset(b"{"), frozenset(b"}"), frozenset(b"\r")
 
 
 class BatchInputError(TurnoutError):
@@ -259,14 +261,23 @@ def has_one_per_line(block: bytes, count: int) -> bool:
     """Return whether each line of a block is one of the objects that msgspec found in it.
 
     msgspec also takes an object that is broken into several lines, and several in one line. But a line break between
-    two objects is always between two braces, and no other one is, because JSON has a comma there.
+    two braces is always between two objects, because JSON has a comma there. So the braces at the ends of the lines
+    tell, and lines with other ends are looked at one by one elsewhere.
 
     Args:
         block: Whole lines.
         count: How many objects were found.
     """
-    between = block.count(b"}\n{") + block.count(b"}\r\n{")
-    return between + 1 == count and block.count(b"\n") == between + block.endswith(b"\n")
+    lines = block.removesuffix(b"\n").split(b"\n")
+    if len(lines) != count:
+        return False
+    try:
+        last = set(map(_last, lines))
+        if last == _CARRIAGE_RETURN:
+            last = set(map(_last_but_one, lines))
+        return last == _CLOSES and set(map(_first, lines)) == _OPENS
+    except IndexError:  # an empty line
+        return False
 
 
 def numbered(block: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:
