@@ -109,7 +109,11 @@ def errors_page() -> str:
     """Return the page about the errors, as a tree."""
     lines = [
         f"# Errors\n\n{GENERATED}",
-        "Every error has `.trace`, and `.partial` if a part of the response arrived.\n",
+        "A call that fails raises one of these classes. Every one has `.trace`, and `.partial` if a part of the "
+        "response arrived.\n",
+        "A wrong argument is a `ValueError` or a `TypeError`, and so is a wrong setting (`SettingsError`) and an "
+        "answer that `reply.parsed(…)` cannot read: they have no trace. A service that takes messages of others makes "
+        "the `ChatRequest` first, and answers these two classes as a mistake of its client.\n",
     ]
 
     def describe(kind: type[errors.TurnoutError], depth: int) -> None:

@@ -1,4 +1,6 @@
-"""The errors of Turnout. All are subclasses of `TurnoutError`.
+"""The errors of a call. All are subclasses of `TurnoutError`.
+
+A wrong argument or setting is a ValueError or TypeError, before anything is sent.
 
 Every class takes its message first and the rest by keyword with a default, so that every error pickles. A message
 names the failure, its place, and a remedy. It never holds a key.
@@ -345,7 +347,10 @@ class DeadlineExceeded(RoutingError):
 
 
 class AllAttemptsFailed(RoutingError):
-    """Several candidates were tried and each failed.
+    """Several attempts were made, with other models or keys, and each failed. It has no class of theirs.
+
+    If every one of them was a refusal because of a rate limit it is also `RateLimited`, and for unmet demands
+    `DemandUnmet`. For any other class ask `error.is_all(AuthenticationFailed)`, or look at `error.errors`.
 
     Attributes:
         errors: One error for each attempt, in order. The last one is also `last` and the `__cause__`.
@@ -362,6 +367,12 @@ class AllAttemptsFailed(RoutingError):
         self.retry_after = min(waits) if waits else None
         self.status = next((error.status for error in reversed(responses) if error.status is not None), None)
         self.partial = longest(*(error.partial for error in errors))
+
+    if not TYPE_CHECKING:
+        causes = Elsewhere("they are error.errors, one for each attempt")
+        exceptions = Elsewhere("they are error.errors, one for each attempt")
+        failures = Elsewhere("they are error.errors, one for each attempt")
+        code = Elsewhere("each failure has its own: error.last.code, if error.last is a ProviderError")
 
     @property
     def last(self) -> TurnoutError | None:

@@ -11,12 +11,17 @@ from turnout._utils.names import nearest
 __all__ = ["ROOT", "habit_of_root", "missing_name"]
 
 _IN_SYNC = "it is in turnout_io.sync, turnout_io.trio and turnout_io.asyncio: from turnout_io.sync import Router"
-_IN_ERRORS = "it is in turnout.errors: from turnout.errors import {}"
-_IN_ROUTING = "it is in turnout.routing: from turnout.routing import {}"
+_IN_ERRORS = "from turnout.errors import {}"
+_IN_ROUTING = "from turnout.routing import {}"
+_ANY_FAILURE = "from turnout import TurnoutError: any failure of a call; one with a status is a ProviderError"
+_NO_ANSWER = "from turnout.errors import TransportError, DeadlineExceeded: the connection failed; no time was left"
+_NO_TIME = "from turnout.errors import DeadlineExceeded, TimedOut: the call has a deadline, each attempt its own timers"
+_NOT_READ = "from turnout.errors import RemoteProtocolError: the answer was not what the protocol says"
 _BY_ROUTER = "a router makes calls: from turnout_io.sync import Router; Router.from_env().chat(…)"
 ROOT = {
     **dict.fromkeys(("ServiceUnavailableError", "OverloadedError"), _IN_ERRORS.format("Overloaded")),
-    **dict.fromkeys(("InternalServerError", "BadGatewayError"), _IN_ERRORS.format("ServerError")),
+    "InternalServerError": _IN_ERRORS.format("ServerError, Overloaded"),
+    "BadGatewayError": _IN_ERRORS.format("ServerError"),
     "PermissionDeniedError": _IN_ERRORS.format("PermissionDenied"),
     "UnprocessableEntityError": _IN_ERRORS.format("InvalidRequest"),
     "UnsupportedParamsError": _IN_ERRORS.format("InvalidRequest"),
@@ -27,11 +32,14 @@ ROOT = {
     **dict.fromkeys(("ConnectError", "ConnectionError"), _IN_ERRORS.format("ConnectFailed")),
     "ConnectTimeout": _IN_ERRORS.format("ConnectFailed"),
     **dict.fromkeys(("ReadTimeout", "WriteTimeout", "PoolTimeout"), _IN_ERRORS.format("TimedOut")),
-    **dict.fromkeys(("ReadError", "WriteError", "RequestError", "NetworkError"), "from turnout import TransportError"),
-    **dict.fromkeys(("HTTPError", "HTTPStatusError", "ModelHTTPError"), "from turnout import ProviderError"),
+    **dict.fromkeys(("ReadError", "WriteError", "NetworkError"), "from turnout import TransportError"),
+    **dict.fromkeys(("HTTPStatusError", "ModelHTTPError", "APIStatusError"), "from turnout import ProviderError"),
+    **dict.fromkeys(("RequestError", "APIConnectionError"), _NO_ANSWER),
+    **dict.fromkeys(("TimeoutError", "TimeoutException", "APITimeoutError"), _NO_TIME),
+    **dict.fromkeys(("APIResponseValidationError", "DecodingError", "JSONDecodeError"), _NOT_READ),
+    **dict.fromkeys(("APIError", "HTTPError", "OpenAIError", "AnthropicError", "LiteLLMError"), _ANY_FAILURE),
     **dict.fromkeys(("StreamError", "StreamClosed"), "from turnout import StreamInterrupted"),
-    "TimeoutError": "from turnout import DeadlineExceeded",
-    **dict.fromkeys(("AgentRunError", "UnexpectedModelBehavior", "LiteLLMError"), "from turnout import TurnoutError"),
+    **dict.fromkeys(("AgentRunError", "UnexpectedModelBehavior"), _ANY_FAILURE),
     "Stream": "from turnout_io.sync import ChatStream",
     **dict.fromkeys(
         ("Config", "Settings", "settings"), "the settings are turnout.routing.Policy, or Router.from_env(…)"
@@ -53,17 +61,12 @@ ROOT = {
         name: _IN_ROUTING.format(name)
         for name in ("BreakerPolicy", "Choice", "Hedge", "Limit", "Policy", "Price", "Route", "Timeouts")
     },
-    "RateLimitError": _IN_ERRORS.format("RateLimited"),
+    "RateLimitError": _IN_ERRORS.format("RateLimited, QuotaExceeded") + ": too many requests; no credit is left",
     "AuthenticationError": _IN_ERRORS.format("AuthenticationFailed"),
-    "BadRequestError": _IN_ERRORS.format("InvalidRequest"),
+    "BadRequestError": _IN_ERRORS.format("InvalidRequest, ContentFiltered"),
     "NotFoundError": _IN_ERRORS.format("NotFound"),
     "ContextWindowExceededError": _IN_ERRORS.format("ContextLengthExceeded"),
-    "APIConnectionError": "from turnout import TransportError",
-    "APIError": "from turnout import ProviderError",
-    "APIStatusError": "from turnout import ProviderError",
-    "OpenAIError": "from turnout import TurnoutError",
-    "Timeout": "from turnout import DeadlineExceeded; the timers are turnout.routing.Timeouts",
-    "APITimeoutError": "from turnout import DeadlineExceeded",
+    "Timeout": f"{_NO_TIME}; the settings of the timers are turnout.routing.Timeouts",
     "completion": _BY_ROUTER,
     "acompletion": _BY_ROUTER.replace("sync", "asyncio"),
     "chat": _BY_ROUTER,

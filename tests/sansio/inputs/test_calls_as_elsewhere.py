@@ -166,9 +166,9 @@ def test_a_trace_is_printed_as_its_explanation_and_shown_as_an_object() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "advice"),
     [
-        ("turnout.errors", "TimeoutError", "from turnout import DeadlineExceeded"),
+        ("turnout.errors", "TimeoutError", "from turnout.errors import DeadlineExceeded, TimedOut"),
         ("turnout.errors", "HTTPStatusError", "from turnout import ProviderError"),
-        ("turnout.errors", "RateLimit", "did you mean RateLimited? it is in turnout.errors"),
+        ("turnout.errors", "RateLimit", "did you mean RateLimited? from turnout.errors import RateLimited"),
         ("turnout.errors", "ContextWindowExceeded", "from turnout.errors import ContextLengthExceeded"),
         ("turnout_io.sync", "AsyncRouter", "write from turnout_io.asyncio import Router"),
         ("turnout_io.asyncio", "AsyncRouter", "write from turnout_io.asyncio import Router"),

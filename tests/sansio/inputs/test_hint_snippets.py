@@ -122,8 +122,9 @@ def test_the_code_of_a_hint_uses_names_that_exist(text: str) -> None:
         for node in ast.walk(expression):
             if isinstance(node, ast.Call):
                 check(node)
-    for module, name in re.findall(r"from (turnout[\w.]*) import (\w+)", text):
-        assert getattr(importlib.import_module(module), name)
+    for module, names in re.findall(r"from (turnout[\w.]*) import (\w+(?:, [A-Z]\w+)*)", text):
+        for name in names.split(", "):
+            assert getattr(importlib.import_module(module), name)
     for dotted in re.findall(r"\b(turnout(?:_io)?(?:\.\w+)+)\b(?!')", text):
         place: Any = turnout_io if dotted.startswith("turnout_io") else turnout
         for name in dotted.split(".")[1:]:

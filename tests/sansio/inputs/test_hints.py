@@ -19,6 +19,25 @@ import turnout
 from turnout import ChatRequest, End, Event, FinishReason, ModelConfig, Token
 from turnout._utils.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.config.settings import Settings, SettingsError
+from turnout.errors import (
+    AllAttemptsFailed,
+    AllRateLimited,
+    ConnectFailed,
+    ContentFiltered,
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    Disconnected,
+    InvalidRequest,
+    MissingCredentials,
+    NotFound,
+    Overloaded,
+    QuotaExceeded,
+    RateLimited,
+    RemoteProtocolError,
+    ServerError,
+    TimedOut,
+    TurnoutError,
+)
 from turnout.inputs.requests import chat_request, embedding_request
 from turnout.routing import BreakerPolicy, Hedge, Limit, Policy, Price, Timeouts
 from turnout.routing.policy.settings import ROUTER_ONLY
@@ -220,6 +239,43 @@ def test_errors_of_other_libraries_are_named_in_the_module_of_errors_too() -> No
     with pytest.raises(ImportError, match=r"from turnout\.errors import RateLimited"):
         importlib.import_module("turnout.errors").RateLimitError  # noqa: B018 - the access is the test
     assert not hasattr(importlib.import_module("turnout.errors"), "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "failures"),
+    [
+        ("APIError", [TimedOut(), ServerError(), DeadlineExceeded(), RemoteProtocolError(), AllAttemptsFailed()]),
+        ("OpenAIError", [TimedOut(), MissingCredentials(), ServerError()]),
+        ("HTTPError", [ConnectFailed(), NotFound()]),
+        ("APIStatusError", [ServerError(), RateLimited(), NotFound()]),
+        ("APITimeoutError", [TimedOut(), DeadlineExceeded()]),
+        ("Timeout", [TimedOut(), DeadlineExceeded()]),
+        ("TimeoutError", [TimedOut(), DeadlineExceeded()]),
+        ("APIConnectionError", [TimedOut(), ConnectFailed(), Disconnected(), DeadlineExceeded()]),
+        ("APIResponseValidationError", [RemoteProtocolError()]),
+        ("RateLimitError", [RateLimited(), AllRateLimited(), QuotaExceeded()]),
+        ("BadRequestError", [InvalidRequest(), ContextLengthExceeded(), ContentFiltered()]),
+        ("InternalServerError", [ServerError(), Overloaded()]),
+    ],
+)
+def test_the_classes_of_a_hint_catch_what_the_class_of_the_other_library_catches(
+    name: str, failures: list[TurnoutError]
+) -> None:
+    for module in ("turnout", "turnout.errors"):
+        with pytest.raises(ImportError) as refused:
+            getattr(importlib.import_module(module), name)
+        found = re.search(r"from (turnout[\w.]*) import (\w+(?:, [A-Z]\w+)*)", str(refused.value))
+        assert found is not None
+        classes = tuple(getattr(importlib.import_module(found[1]), each) for each in found[2].split(", "))
+        assert all(isinstance(failure, classes) for failure in failures)
+        assert "it is in turnout.errors" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["causes", "exceptions", "failures"])
+def test_the_failures_of_all_attempts_are_named(name: str) -> None:
+    with pytest.raises(AttributeError, match=r"they are error\.errors"):
+        getattr(AllAttemptsFailed(), name)
+    assert pickle.loads(pickle.dumps(AllAttemptsFailed("no", errors=(NotFound("x"),)))).errors
 
 
 @pytest.mark.parametrize(
