@@ -440,8 +440,8 @@ def read_status(value: Mapping[str, Any]) -> ProviderStatus:
 
 
 def build_status(status: ProviderStatus) -> dict[str, Any]:
-    """Return the ProviderStatus of agno-go, with the capabilities that agno-go knows."""
+    """Return the ProviderStatus of agno-go, with the capabilities and the statuses that agno-go knows."""
     capabilities: list[_Capability] = [theirs for ours, theirs in _CAPABILITIES.items() if ours in status.capabilities]
-    return _plain(
-        _Status(status.provider, status.status, capabilities or None, list(status.missing_env) or None, status.reason)
-    )
+    known = "disabled" if status.status == "refused" else status.status
+    missing = list(status.missing_env) or None
+    return _plain(_Status(status.provider, known, capabilities or None, missing, status.reason))

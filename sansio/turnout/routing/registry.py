@@ -40,16 +40,20 @@ class Registered:
     enabled: bool
     disabled_because: str = "disabled in the settings"
 
-    def status(self) -> ProviderStatus:
-        """Return the status for a person or a dashboard."""
+    def status(self, refusal: str = "") -> ProviderStatus:
+        """Return the status for a person or a dashboard.
+
+        Args:
+            refusal: Why the provider refuses this key now; "" if it is not known to.
+        """
         provider = self.provider
         if not self.enabled:
-            status: Literal["available", "not-configured", "disabled"] = "disabled"
+            status: Literal["available", "not-configured", "disabled", "refused"] = "disabled"
             reason = self.disabled_because
         elif provider.missing_env:
             status, reason = "not-configured", f"set {' and '.join(provider.missing_env)}"
         else:
-            status, reason = "available", ""
+            status, reason = ("refused", refusal) if refusal else ("available", "")
         return ProviderStatus(
             provider.name, status, capabilities=provider.capabilities, missing_env=provider.missing_env, reason=reason
         )

@@ -177,9 +177,15 @@ class RouterCore:
         """Remove all aliases."""
         self._registry.clear_aliases()
 
-    def statuses(self) -> tuple[ProviderStatus, ...]:
+    def statuses(self, now: float) -> tuple[ProviderStatus, ...]:
         """Return the status of every registered provider, in the order of their registration."""
-        return tuple(registered.status() for registered in self._registry.registered())
+        refusals = {
+            state.key.partition("/")[0]: f"{state.key} failed with {state.breaker.cool_cause}: calls skip it for "
+            f"{state.breaker.available_in(now):.0f} s"
+            for state in self.scheduler.states().values()
+            if state.breaker.is_refused(now)
+        }
+        return tuple(one.status(refusals.get(one.provider.name, "")) for one in self._registry.registered())
 
     def health(self, now: float) -> tuple[Health, ...]:
         """Return the condition of each candidate that calls have named so far."""

@@ -229,16 +229,20 @@ class ModelInfo:
 
 @attrs.frozen
 class ProviderStatus:
-    """Whether a provider can be used, and the missing configuration if it cannot.
+    """Whether a provider can be used, and the reason if it cannot.
 
     Attributes:
+        provider: Its name; of one of several keys, the name of the key, such as `openai#2`.
+        status: "available": enabled, and nothing is missing. Only a call shows that the provider accepts the key.
+            "refused": it refused the key or the account of a call, so calls skip it for some time.
+        reason: For any other status than "available", what is wrong; in a plan, why the candidate would be skipped.
         missing_env: Environment variables. Any one of them, or all of them (see `reason`), would configure it.
         priority: The position in the order of candidates, from 0; None outside a plan.
         fallbacks: The candidates after this one in a plan, as provider/model.
     """
 
     provider: str
-    status: Literal["available", "not-configured", "disabled"]
+    status: Literal["available", "not-configured", "disabled", "refused"]
     capabilities: frozenset[Capability] = attrs.field(default=frozenset(), kw_only=True)
     missing_env: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     priority: int | None = attrs.field(default=None, kw_only=True)

@@ -138,7 +138,7 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         check_providers(providers)
         for provider in providers:
             self.register(provider)
-        if self._core.statuses():
+        if self._core.statuses(0.0):  # any time: there are no calls yet
             self._core.check_names()
 
     @classmethod
@@ -431,8 +431,11 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         return shared.status(self._now()) if shared is not None else None
 
     def statuses(self) -> tuple[ProviderStatus, ...]:
-        """Return the status of every registered provider. May be called from any thread."""
-        return self._core.statuses()
+        """Return the status of every registered provider, as known so far. It sends nothing.
+
+        May be called from any thread.
+        """
+        return self._core.statuses(self._now())
 
     @written_as("router.explain_plan(ChatRequest('openai/gpt-4o-mini', 'Why do points freeze?'))")
     def explain_plan(self, request: ChatRequest | EmbeddingRequest) -> tuple[ProviderStatus, ...]:

@@ -130,7 +130,7 @@ class RouterChanges:
                 self.remove_route(name)
         self._take_over(settings, providers)
         kept = {built.provider.name for built in providers}
-        for status in self._core.statuses():
+        for status in self._core.statuses(self._now()):
             if status.provider.partition("#")[0] not in kept:
                 self._core.unregister(status.provider)
         self.update(policy)

@@ -292,7 +292,7 @@ class Endpoints:
 
     async def _ready(self, call: ServedCall) -> None:
         """Answer 200 if a call could be made: at least one provider that the gateway offers is configured."""
-        usable = {vendor_of(one.provider) for one in self.router.statuses() if one.status == "available"}
+        usable = {vendor_of(one.provider) for one in self.router.statuses() if one.status in ("available", "refused")}
         wanted = self.names.offered()
         ready = not self.state.stopping and bool(usable & wanted if wanted else usable)
         body = b'{"status":"ready"}' if ready else b'{"status":"no provider is configured"}'

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from turnout.failures import FailureClass
 from turnout.routing.policy.settings import BreakerPolicy
 
 __all__ = ["Breaker", "BreakerState"]
@@ -29,6 +30,8 @@ PROBE_SECONDS = 15.0
 FIRST_REFUSAL = 5.0
 LONGEST_REFUSAL = 60.0
 JITTER = 0.2
+# The failures that are of the key or of its account, not of the model or of the moment.
+REFUSALS = frozenset({FailureClass.AUTHENTICATION.value, FailureClass.QUOTA.value})
 
 
 @attrs.define(eq=False)
@@ -99,6 +102,20 @@ class Breaker:
             if wait is not None:
                 return "probe_in_flight", wait  # of another process, or not yet claimed
         return None
+
+    def is_refused(self, now: float) -> bool:
+        """True if it cools down because the provider refused the key or the account."""
+        return now < self.cool_until and self.cool_cause in REFUSALS
+
+    def reason(self, now: float) -> str:
+        """Return for a person why no attempt starts before `available_in` has passed; "" if one may start."""
+        if now < self.cool_until:
+            return f"cooldown after {self.cool_cause}" if self.cool_cause else "cooldown"
+        if now < self.paced_until:
+            return "paced, as its provider asks"
+        if self.consecutive_opens and now < self.open_until:
+            return f"breaker open after {self.open_cause}" if self.open_cause else "breaker open"
+        return ""
 
     def available_in(self, now: float) -> float:
         """Return the seconds until an attempt may start, as far as time alone decides that; 0 if it may now."""

@@ -245,9 +245,12 @@ class Health:
 
     Attributes:
         candidate: `provider/model`.
-        state: "closed": used as usual. "open": skipped after failures. "half-open": one probe may try it.
+        state: That of its circuit breaker, which counts failures of the server and of the network. "closed": too few.
+            "open": skipped after failures. "half-open": one probe may try it. A wrong key, a used-up quota or a rate
+            limit does not open it: calls skip the candidate until `available_in` has passed.
         times_opened: How often its breaker opened so far.
         available_in: Seconds until it may be tried again, whatever the reason; 0 if it may be tried now.
+        reason: Why it is skipped until then, such as "cooldown after authentication"; "" if it may be tried now.
         in_flight: Attempts that run now.
         time_to_first_token: Seconds, as measured lately; None if it is not known.
         time_per_output_token: Seconds, as measured lately; None if it is not known.
@@ -263,6 +266,7 @@ class Health:
     time_to_first_token: float | None
     time_per_output_token: float | None
     budget_left: float | None = None
+    reason: str = ""
 
 
 def health_of(state: CandidateState, now: float, budget_left: float | None = None) -> Health:
@@ -277,4 +281,5 @@ def health_of(state: CandidateState, now: float, budget_left: float | None = Non
         time_to_first_token=latency.first_content.value,
         time_per_output_token=latency.per_token.value,
         budget_left=budget_left,
+        reason=breaker.reason(now),
     )

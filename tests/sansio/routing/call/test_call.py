@@ -343,7 +343,7 @@ def test_candidates_that_cannot_be_asked_are_skipped_with_their_reason() -> None
         "disabled",
         "",
     ]
-    assert [status.status for status in core.statuses()] == ["not-configured", "disabled", "available"]
+    assert [status.status for status in core.statuses(0.0)] == ["not-configured", "disabled", "available"]
     picture = Message.user(Image("http://x.test/a.png"))
 
     def error_of(*models: ModelConfig, message: Message = picture) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.transports.drivers.runners import DRIVERS, GEMINI, OPENAI, Blocking, Driver, ask
-from turnout import ChatRequest, End, Image, Message, ModelConfig
+from turnout import ChatRequest, End, Image, Message, ModelConfig, contract
 from turnout.errors import (
     AllAttemptsFailed,
     AuthenticationFailed,
@@ -22,6 +22,7 @@ from turnout.errors import (
     StreamTruncated,
 )
 from turnout.providers import create
+from turnout.routing import BreakerPolicy
 from turnout_io import sync
 from turnout_io import trio as trio_driver
 from turnout_io.sandbox import Fault, Sandbox
@@ -171,3 +172,42 @@ def test_an_error_in_a_committed_stream_keeps_the_cause(driver: Driver, sandbox:
     with pytest.raises(StreamFailed) as caught:
         driver(sandbox).stream(ask(OPENAI))
     assert isinstance(caught.value.__cause__, Overloaded)
+
+
+@pytest.mark.parametrize("error", ["auth", "quota"])
+def test_a_key_that_was_refused_is_not_available_for_as_long_as_calls_skip_it(error: str) -> None:
+    with Sandbox(check_keys=False) as sandbox:
+        environ = {**sandbox.environ(), "OPENAI_API_KEYS": "sk-a,sk-b"}
+        del environ["OPENAI_API_KEY"]
+        router = sync.Router.from_env(environ=environ, dotenv=None)
+        sandbox.script("openai", Fault(error=error))
+        assert router.chat(ask(OPENAI)).text
+        first, second = [status for status in router.statuses() if status.provider.startswith("openai#")]
+        assert (first.status, second.status) == ("refused", "available")
+        assert first.reason.startswith("openai#1/")
+        assert not second.reason
+        refused, used = router.health()
+        assert refused.state == used.state == "closed"
+        assert refused.available_in > 0
+        assert refused.reason.startswith("cooldown after ")
+        assert not used.available_in
+        assert not used.reason
+        assert contract.build_status(first)["status"] == "disabled"
+        router.reset(refused.candidate)
+        assert {status.status for status in router.statuses() if status.provider[:7] == "openai#"} == {"available"}
+        router.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(Fault(status=500), "breaker open after server"), (Fault(status=429), "paced, as its provider asks")],
+)
+def test_health_has_the_reason_why_a_candidate_is_skipped(sandbox: Sandbox, fault: Fault, reason: str) -> None:
+    sandbox.script("openai", fault, forever=True)
+    breaker = BreakerPolicy(consecutive_failures=1)
+    with sync.Router.from_env(environ=sandbox.environ(), dotenv=None, breaker=breaker, max_retries=0) as router:
+        assert router.chat(ask(OPENAI, GEMINI)).model == GEMINI
+        skipped, used = router.health()
+        assert (skipped.reason, used.reason) == (reason, "")
+        assert skipped.available_in > 0
+        assert {one.status for one in router.statuses() if one.provider in ("openai", "gemini")} == {"available"}
