@@ -45,13 +45,28 @@ from turnout.config.values import (
     without_variables,
 )
 from turnout.providers import CATALOG, Provider, ProviderSpec, ResponseLimits, create
+from turnout.providers.base_urls import InvalidBaseUrl
 from turnout.providers.unconfigured import UnconfiguredProvider, missing_variables
-from turnout.providers.urls import InvalidBaseUrl
 from turnout.redaction import Secret, without_locals
 from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 
-__all__ = ["BuiltProvider", "ProviderSettings", "Settings", "SettingsError"]
+__all__ = ["BuiltProvider", "ProviderSettings", "Settings", "SettingsError", "own_entries"]
+
+
+def own_entries(entries: Iterable[ProviderSpec]) -> tuple[ProviderSpec, ...]:
+    """Return the user's entries.
+
+    Raises:
+        TypeError: They are no list of entries.
+    """
+    if not isinstance(entries, Iterable):
+        raise TypeError(f"entries must be a list of ProviderSpec, such as [acme], not {type(entries).__name__}")
+    own = tuple(entries)
+    for number, entry in enumerate(own):
+        if not isinstance(entry, ProviderSpec):
+            raise TypeError(f"entries[{number}] must be a ProviderSpec, not {type(entry).__name__}")
+    return own
 
 
 @attrs.frozen(kw_only=True)
@@ -176,7 +191,7 @@ class Settings:
         Raises:
             SettingsError: A setting is wrong.
         """
-        catalog = {**CATALOG, **{entry.name: entry for entry in entries}}
+        catalog = {**CATALOG, **{entry.name: entry for entry in own_entries(entries)}}
         sections = ("providers", "runtime", "routes", "aliases", "shared", "serve", "cli", "version")
         # A name is no place for a variable, and an alias is made of two names.
         config = known_only(config, "", sections)

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from turnout._utils.names import account_of, did_you_mean
 from turnout._utils.signatures import written_as
 from turnout.providers.auth import KeySource
+from turnout.providers.base_urls import base_url_of
+from turnout.providers.catalog.checks import checked_name
 from turnout.providers.catalog.known import CATALOG
 from turnout.providers.catalog.spec import ModelRule, OpenAICompat, ProviderAccount, ProviderSpec, ReasoningReplay
 from turnout.providers.keys import ApiKey, ApiKeys, KeyedProvider, named_keys
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.protocol import Exchange, Provider
 from turnout.providers.schemas.subset import SchemaSubset, SchemaUnsupported
-from turnout.providers.urls import base_url_of, checked_header, checked_key, checked_text
+from turnout.providers.urls import checked_header, checked_key, checked_text
 from turnout.redaction import hidden, without_locals
 
 __all__ = [
@@ -85,6 +87,12 @@ def create(
         TypeError: A value has a wrong type.
         ValueError: A name or a setting is not known, or a value cannot be used. No message quotes a key or a URL.
     """
+    if not isinstance(entry, str | ProviderSpec):
+        raise TypeError(
+            f"create takes the name of a provider of the catalog, or a ProviderSpec, not {type(entry).__name__}"
+        )
+    if name is not None:
+        checked_name(name, "name")
     # A traceback can show local variables: the given values are replaced by texts with an empty `repr`.
     if api_key is not None and not isinstance(api_key, str) and not callable(api_key):
         given: dict[str, Any] = {

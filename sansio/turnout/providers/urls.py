@@ -1,7 +1,4 @@
-"""The base URL of a provider, from the value of a user or of a variable.
-
-Sources: the clients of each vendor for their variables; Ollama's `envconfig` for `OLLAMA_HOST`.
-"""
+"""Parts of URLs and header fields, from the values of users."""
 
 from __future__ import annotations
 
@@ -10,52 +7,23 @@ from urllib.parse import quote, urlsplit
 
 from turnout.errors import CapabilityUnsupported, LocalProtocolError
 from turnout.http.origin import split_url
-from turnout.providers.catalog.spec import ProviderSpec
-from turnout.redaction import Secret, hidden
+from turnout.redaction import Secret
 
 __all__ = [
-    "InvalidBaseUrl",
-    "base_url_of",
     "checked_header",
     "checked_key",
     "checked_label",
     "checked_text",
+    "fault_of_base_url",
     "is_own",
     "path_segment",
 ]
 
-_OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
-_OLLAMA_PORT = 11434
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
-class InvalidBaseUrl(ValueError):
-    """The given value cannot be a base URL."""
-
-
-def base_url_of(given: str, spec: ProviderSpec) -> str:
-    """Return the base URL, without a slash at its end.
-
-    The messages of errors do not quote the value, because it can be that of a variable.
-
-    Raises:
-        InvalidBaseUrl: It is not the base URL of an http or https server.
-    """
-    if not isinstance(given, str):
-        raise TypeError(f"base_url must be a str, not {type(given).__name__}")
-    given = hidden(given.strip().strip("\"'").strip())
-    url = hidden((given if "://" in given else _with_scheme(given, spec)).rstrip("/"))
-    fault = _fault(url, takes_query="api_version" in spec.option_env)
-    if fault:
-        raise InvalidBaseUrl(f"the base URL of {spec.name} {fault}; it must be like https://api.example.com/v1")
-    parts = urlsplit(url)
-    if spec.base_url_is_host and parts.path in ("", "/"):
-        url += urlsplit(spec.base_url).path
-    return url
-
-
-def _fault(url: str, *, takes_query: bool) -> str:
+def fault_of_base_url(url: str, *, takes_query: bool) -> str:
     """Return the fault of a base URL, without quoting it; "" if it has none."""
     if not url.isprintable() or any(character.isspace() for character in url):
         return "holds white space or a control character"
@@ -161,26 +129,3 @@ def checked_header(name: object, value: object) -> tuple[str, Secret]:
     if not text.replace("\t", " ").isprintable():
         raise ValueError(f"headers: the value of {name} holds a line break or a control character")
     return name, text
-
-
-def _with_scheme(text: str, spec: ProviderSpec) -> str:
-    """Return a URL for a host, a host and a port, or a port."""
-    authority, slash, path = text.partition("/")
-    host, port = _split(authority)
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}.get(host, host)
-    if spec.dialect == "ollama":
-        # Every host of `OLLAMA_HOST` is one's own, and its port is Ollama's.
-        return f"http://{host}:{port or _OLLAMA_PORT}{slash}{path}"
-    scheme = "http" if _OWN_HOST.fullmatch(host) else "https"
-    return f"{scheme}://{host}{f':{port}' if port else ''}{slash}{path}"
-
-
-def _split(authority: str) -> tuple[str, str]:
-    """Return the host and the port, or "" for one that is not given."""
-    if authority.startswith("["):
-        host, _, rest = authority.partition("]")
-        return f"{host}]", rest.removeprefix(":")
-    if authority.count(":") > 1:
-        return f"[{authority}]", ""  # an IPv6 address without brackets
-    host, _, port = authority.partition(":")
-    return host, port

@@ -16,6 +16,7 @@ from turnout.errors import (
     ProviderUnavailable,
     RoutingError,
 )
+from turnout.providers.catalog.checks import checked_name
 from turnout.providers.keys import KeyedProvider
 from turnout.providers.protocol import ModelProfile, Provider
 from turnout.routing.policy.routes import Choice, Route
@@ -24,6 +25,8 @@ from turnout.routing.state.scheduler import Scheduler
 from turnout.types.models import ROUTE, Capability, ModelConfig, ProviderStatus, as_model
 
 __all__ = ["Registered", "Registry", "no_candidate"]
+
+_MEMBERS = ("capabilities", "missing_env", "embedding_batch", "facts", "chat", "stream", "embed", "models")
 
 
 @attrs.frozen
@@ -102,9 +105,14 @@ class Registry:
                 f"a router takes providers, not {type(provider).__name__}: write "
                 "turnout.providers.create('openai', api_key='…'), or Router.from_env() for those of the catalog"
             )
+        for member in _MEMBERS:
+            if not hasattr(type(provider), member) and not hasattr(provider, member):
+                raise TypeError(
+                    f"{type(provider).__name__} is not a provider: it has no {member}; see "
+                    "turnout.providers.protocol.Provider"
+                )
         name = provider.name
-        if name == ROUTE:
-            raise ValueError(f"the name {ROUTE!r} is kept for routes; give the provider another")
+        checked_name(name, "the name of a provider")
         made = [provider] if not isinstance(provider, KeyedProvider) else list(provider.accounts)
         registered = [Registered(one, enabled, reason) if reason else Registered(one, enabled) for one in made]
         with self._lock:

@@ -24,7 +24,17 @@ from turnout._utils.validation import (
 )
 from turnout.types.extras import merge_extra
 
-__all__ = ["ROUTE", "Capability", "ModelConfig", "ModelInfo", "ProviderStatus", "as_model", "as_models", "names_of"]
+__all__ = [
+    "EFFORTS",
+    "ROUTE",
+    "Capability",
+    "ModelConfig",
+    "ModelInfo",
+    "ProviderStatus",
+    "as_model",
+    "as_models",
+    "names_of",
+]
 
 
 class Capability(enum.StrEnum):
@@ -72,14 +82,14 @@ def _no_bool(instance: object, attribute: attrs.Attribute[int | None], value: ob
 
 
 def _effort(instance: object, attribute: attrs.Attribute[str | None], value: object) -> None:
-    if value is not None and value not in _EFFORTS:
+    if value is not None and value not in EFFORTS:
         raise ValueError(
-            f"{where(instance, attribute)} must be one of {', '.join(_EFFORTS)}; a model knows some of them or none, "
+            f"{where(instance, attribute)} must be one of {', '.join(EFFORTS)}; a model knows some of them or none, "
             f"and no model knows {quoted(value)}"
         )
 
 
-_EFFORTS = ("default", "none", "minimal", "low", "medium", "high", "xhigh", "max")
+EFFORTS = ("default", "none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class _Kept:

@@ -15,8 +15,8 @@ from turnout.errors import CapabilityUnsupported, ProviderError, TurnoutError
 from turnout.http.origin import split_url
 from turnout.messages import Message
 from turnout.providers import CATALOG, create
+from turnout.providers.base_urls import InvalidBaseUrl, base_url_of
 from turnout.providers.decoding.error_mapping import BODY_LIMIT, CODE_LIMIT, MESSAGE_LIMIT
-from turnout.providers.urls import InvalidBaseUrl, base_url_of
 
 KEY = "sk-very-secret-0123456789"
 

@@ -226,9 +226,10 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         entries: Iterable[ProviderSpec],
         overrides: Mapping[str, Any],
     ) -> Self:
+        from turnout.config.settings import own_entries
         from turnout_io.files import load_settings
 
-        own = tuple(entries)
+        own = own_entries(entries)
 
         def load() -> Settings:
             return load_settings(path, dotenv=dotenv, environ=environ, entries=own)

@@ -5,16 +5,30 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
+from turnout._utils.validation import (
+    CheckedFields,
+    instance,
+    instances,
+    integer,
+    json_values,
+    non_empty,
+    number,
+    one_of,
+    one_of_or_none,
+)
 from turnout.chat import Capability
 from turnout.errors import ProviderError
 from turnout.providers.auth import AccessToken, KeySource
+from turnout.providers.catalog import checks
+from turnout.providers.catalog.checks import as_set, as_tuple, names_in
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.schemas.subset import SchemaSubset
 from turnout.redaction import secrets_of_header, secrets_of_url
+from turnout.types.models import EFFORTS
 
 __all__ = ["ModelRule", "OpenAICompat", "ProviderAccount", "ProviderSpec", "ReasoningReplay"]
 
@@ -42,12 +56,26 @@ ReasoningReplay: TypeAlias = Literal[
 that called tools; as `reasoning` of the latter; as the `reasoning_details` that arrived; or as a signed part of the
 content (Mistral)."""
 
+Dialect: TypeAlias = Literal["openai-chat", "gemini", "ollama", "anthropic", "cohere", "bedrock"]
+Api: TypeAlias = Literal["chat", "responses"]
+MaxTokens: TypeAlias = Literal["max_tokens", "max_completion_tokens"]
+ReasoningMode: TypeAlias = Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"]
+ReasoningOff: TypeAlias = Literal["omit", "disabled", "between_tools", "never"]
+NeedsResponses: TypeAlias = Literal["never", "tools_with_effort", "tools_when_reasoning", "tools", "always"]
+ReasoningParam: TypeAlias = Literal[
+    "reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"
+]
+Logprobs: TypeAlias = Literal["flag", "count"]
+
+_TOOL_CHOICES = ("auto", "none", "required", "named")
+_flag = instance(bool)
+
 # The number of models with a remembered rule. Users may name models without end.
 MOST_FOUND = 1000
 
 
 @attrs.frozen(kw_only=True)
-class ModelRule:
+class ModelRule(CheckedFields):
     """The differences of models with an id that matches `pattern` (a regular expression, from the start of the id).
 
     Attributes:
@@ -72,22 +100,30 @@ class ModelRule:
         prefill: Fields that an assistant message needs if the model must continue it; None if it continues none.
     """
 
-    pattern: str
-    unsupported: frozenset[str] = frozenset()
-    unsupported_when_reasoning: frozenset[str] = frozenset()
-    reasons_by_default: bool = False
-    reasoning_streams_only: bool = False
-    mutually_exclusive: tuple[str, ...] = ()
-    first_token: float | None = None
-    reasoning_mode: Literal["budget", "adaptive", "reasoning_effort", "reasoning", "reasoningConfig"] = "adaptive"
-    reasoning_off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
-    reasoning_efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
-    responses_efforts: tuple[str, ...] = ()
-    needs_responses: Literal["never", "tools_with_effort", "tools_when_reasoning", "tools", "always"] = "never"
-    chat_tools_effort: str | None = None
-    max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
-    context_window: int | None = None
-    prefill: Mapping[str, Any] | None = None
+    pattern: str = attrs.field(validator=checks.pattern)
+    unsupported: frozenset[str] = attrs.field(
+        default=frozenset(), converter=as_set, validator=names_in(checks.UNSUPPORTED)
+    )
+    unsupported_when_reasoning: frozenset[str] = attrs.field(
+        default=frozenset(), converter=as_set, validator=names_in(checks.UNSUPPORTED)
+    )
+    reasons_by_default: bool = attrs.field(default=False, validator=_flag)
+    reasoning_streams_only: bool = attrs.field(default=False, validator=_flag)
+    mutually_exclusive: tuple[str, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=names_in(checks.SETTINGS)
+    )
+    first_token: float | None = attrs.field(default=None, validator=number(above=0))
+    reasoning_mode: ReasoningMode = attrs.field(default="adaptive", validator=one_of(*get_args(ReasoningMode)))
+    reasoning_off: ReasoningOff = attrs.field(default="disabled", validator=one_of(*get_args(ReasoningOff)))
+    reasoning_efforts: tuple[str, ...] = attrs.field(
+        default=("minimal", "low", "medium", "high", "xhigh", "max"), converter=as_tuple, validator=names_in(EFFORTS)
+    )
+    responses_efforts: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=names_in(EFFORTS))
+    needs_responses: NeedsResponses = attrs.field(default="never", validator=one_of(*get_args(NeedsResponses)))
+    chat_tools_effort: str | None = attrs.field(default=None, validator=one_of_or_none(*EFFORTS))
+    max_tokens: MaxTokens | None = attrs.field(default=None, validator=one_of_or_none(*get_args(MaxTokens)))
+    context_window: int | None = attrs.field(default=None, validator=integer(1))
+    prefill: Mapping[str, Any] | None = attrs.field(default=None, validator=[instance(Mapping), json_values])
 
     def unsupported_at(self, effort: str | None) -> frozenset[str]:
         """Return the settings that it does not take at this reasoning effort; None if the request has none."""
@@ -99,7 +135,7 @@ class ModelRule:
 
 
 @attrs.frozen(kw_only=True)
-class OpenAICompat:
+class OpenAICompat(CheckedFields):
     """How a provider with OpenAI's chat completions differs from OpenAI.
 
     Attributes:
@@ -133,36 +169,40 @@ class OpenAICompat:
         extra_body: Fields of every chat. The `extra` of a model may replace them.
     """
 
-    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    unsupported: frozenset[str] = frozenset()
-    developer_role: bool = False
-    usage_option: bool = True
-    json_schema: bool = True
-    json_object: bool = True
-    tool_choices: frozenset[str] = frozenset({"auto", "none", "required", "named"})
-    max_stop_sequences: int | None = 4
-    max_temperature: float = math.inf
-    reasoning_param: Literal[
-        "reasoning_effort", "reasoning", "thinking", "thinking_and_effort", "enable_thinking", "none"
-    ] = "reasoning_effort"
-    reasoning_replay_field: ReasoningReplay = "none"
-    prefill_path: str = ""
-    rename: Mapping[str, str] = attrs.field(factory=dict)
-    logprobs: Literal["flag", "count"] = "flag"
-    name_on_tool_messages_only: bool = False
-    user_after_tool: bool = True
-    call_id_length: int | None = None
-    embeddings_base64: bool = False
-    string_content_only: bool = False
-    custom_tool_calls: bool = True
-    rerank_path: str = "/rerank"
-    embedding_purposes: Mapping[str, str] = attrs.field(factory=dict)
-    responses_include: bool = True
-    extra_body: Mapping[str, Any] = attrs.field(factory=dict)
+    max_tokens: MaxTokens = attrs.field(default="max_tokens", validator=one_of(*get_args(MaxTokens)))
+    unsupported: frozenset[str] = attrs.field(
+        default=frozenset(), converter=as_set, validator=names_in(checks.UNSUPPORTED)
+    )
+    developer_role: bool = attrs.field(default=False, validator=_flag)
+    usage_option: bool = attrs.field(default=True, validator=_flag)
+    json_schema: bool = attrs.field(default=True, validator=_flag)
+    json_object: bool = attrs.field(default=True, validator=_flag)
+    tool_choices: frozenset[str] = attrs.field(
+        default=frozenset(_TOOL_CHOICES), converter=as_set, validator=names_in(_TOOL_CHOICES)
+    )
+    max_stop_sequences: int | None = attrs.field(default=4, validator=checks.count_or_none)
+    max_temperature: float = attrs.field(default=math.inf, validator=checks.temperature)
+    reasoning_param: ReasoningParam = attrs.field(
+        default="reasoning_effort", validator=one_of(*get_args(ReasoningParam))
+    )
+    reasoning_replay_field: ReasoningReplay = attrs.field(default="none", validator=one_of(*get_args(ReasoningReplay)))
+    prefill_path: str = attrs.field(default="", validator=checks.path)
+    rename: Mapping[str, str] = attrs.field(factory=dict, validator=checks.texts_by(checks.RENAMED))
+    logprobs: Logprobs = attrs.field(default="flag", validator=one_of(*get_args(Logprobs)))
+    name_on_tool_messages_only: bool = attrs.field(default=False, validator=_flag)
+    user_after_tool: bool = attrs.field(default=True, validator=_flag)
+    call_id_length: int | None = attrs.field(default=None, validator=integer(1))
+    embeddings_base64: bool = attrs.field(default=False, validator=_flag)
+    string_content_only: bool = attrs.field(default=False, validator=_flag)
+    custom_tool_calls: bool = attrs.field(default=True, validator=_flag)
+    rerank_path: str = attrs.field(default="/rerank", validator=checks.path)
+    embedding_purposes: Mapping[str, str] = attrs.field(factory=dict, validator=checks.texts_by())
+    responses_include: bool = attrs.field(default=True, validator=_flag)
+    extra_body: Mapping[str, Any] = attrs.field(factory=dict, validator=[instance(Mapping), json_values])
 
 
 @attrs.frozen(kw_only=True)
-class ProviderSpec:
+class ProviderSpec(CheckedFields):
     """One provider of the catalog.
 
     Attributes:
@@ -192,29 +232,37 @@ class ProviderSpec:
         idempotency_header: The header field by which it recognizes a request that is repeated; None if it has none.
     """
 
-    name: str
-    title: str
-    dialect: Literal["openai-chat", "gemini", "ollama", "anthropic", "cohere", "bedrock"]
-    base_url: str
-    key_env: tuple[str, ...] = ()
-    base_url_env: tuple[str, ...] = ()
-    option_env: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    needs_key: bool = True
-    capabilities: frozenset[Capability] = ALL_CHAT
-    embedding_batch: int | None = None
-    openai_compat: OpenAICompat = OpenAICompat()
-    schemas: SchemaSubset | None = None
-    apis: tuple[Literal["chat", "responses"], ...] = ("chat",)
-    error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict)
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-    models: tuple[ModelRule, ...] = ()
-    system_in_turns: str | None = None
-    reasoning_replay: tuple[tuple[str, ReasoningReplay], ...] = ()
-    embedding_tokens: int | None = None
-    base_url_is_host: bool = False
-    context_windows: tuple[tuple[str, int], ...] = ()
-    counts_max_tokens: bool = False
-    idempotency_header: str | None = None
+    name: str = attrs.field(validator=checks.provider_name)
+    title: str = attrs.field(validator=non_empty)
+    dialect: Dialect = attrs.field(validator=one_of(*get_args(Dialect)))
+    base_url: str = attrs.field(converter=checks.without_slash, validator=checks.base_url)
+    key_env: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=checks.texts)
+    base_url_env: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=checks.texts)
+    option_env: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=checks.variables)
+    needs_key: bool = attrs.field(default=True, validator=_flag)
+    capabilities: frozenset[Capability] = attrs.field(
+        default=ALL_CHAT, converter=as_set, validator=names_in(tuple(Capability))
+    )
+    embedding_batch: int | None = attrs.field(default=None, validator=integer(1))
+    openai_compat: OpenAICompat = attrs.field(default=OpenAICompat(), validator=instance(OpenAICompat))
+    schemas: SchemaSubset | None = attrs.field(default=None, validator=instance(SchemaSubset))
+    apis: tuple[Api, ...] = attrs.field(default=("chat",), converter=as_tuple, validator=names_in(get_args(Api)))
+    error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict, validator=checks.error_classes)
+    headers: Mapping[str, str] = attrs.field(factory=dict, validator=checks.header_fields)
+    models: tuple[ModelRule, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=[checks.collection, instances(ModelRule)]
+    )
+    system_in_turns: str | None = attrs.field(default=None, validator=checks.pattern)
+    reasoning_replay: tuple[tuple[str, ReasoningReplay], ...] = attrs.field(
+        default=(), converter=as_tuple, validator=checks.patterns_to(get_args(ReasoningReplay))
+    )
+    embedding_tokens: int | None = attrs.field(default=None, validator=integer(1))
+    base_url_is_host: bool = attrs.field(default=False, validator=_flag)
+    context_windows: tuple[tuple[str, int], ...] = attrs.field(
+        default=(), converter=as_tuple, validator=checks.patterns_to()
+    )
+    counts_max_tokens: bool = attrs.field(default=False, validator=_flag)
+    idempotency_header: str | None = attrs.field(default=None, validator=checks.header_name)
     # The rules that were looked for: each call does so several times, and always for the same few models.
     _found: dict[str, ModelRule | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 

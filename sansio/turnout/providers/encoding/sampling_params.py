@@ -11,25 +11,12 @@ import attrs
 
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported
+from turnout.providers.catalog.checks import SETTINGS
 from turnout.providers.catalog.spec import ProviderAccount
 
 __all__ = ["supported_params", "supported_request"]
 
-_SETTINGS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "max_tokens",
-    "stop",
-    "logprobs",
-    "reasoning_effort",
-)
-
-
-_settings_of = operator.attrgetter(*_SETTINGS)
+_settings_of = operator.attrgetter(*SETTINGS)
 
 
 def supported_params(
@@ -50,7 +37,7 @@ def supported_params(
     Raises:
         CapabilityUnsupported: A setting is not taken for another reason, and the account does not drop those.
     """
-    given = {name: value for name, value in zip(_SETTINGS, _settings_of(model), strict=True) if value not in (None, ())}
+    given = {name: value for name, value in zip(SETTINGS, _settings_of(model), strict=True) if value not in (None, ())}
     if not given:
         return given, ()
     rule = account.spec.rule(model.model_id)

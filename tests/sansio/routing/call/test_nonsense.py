@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.sansio.routing.line_dialect import LineProvider
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.routing import BreakerPolicy, Choice, Hedge, Limit, Policy, Route, Timeouts
@@ -61,10 +62,19 @@ def test_a_time_that_is_none_is_refused_before_anything_begins(name: str, second
     assert not core.scheduler.in_flight
 
 
+class _Half:
+    name = "half"
+    capabilities: frozenset[str] = frozenset()
+
+
 def test_what_a_router_is_made_of_is_looked_at_when_it_comes() -> None:
     core: Any = RouterCore()
     with pytest.raises(TypeError, match=r"a router takes providers, not str: write turnout\.providers\.create"):
         core.register("openai")
+    with pytest.raises(TypeError, match="_Half is not a provider: it has no missing_env"):
+        core.register(_Half())
+    with pytest.raises(ValueError, match="the name of a provider must not hold '/', as 'a/b' does"):
+        core.register(LineProvider("a/b"))
     with pytest.raises(TypeError, match="takes a Route, not str"):
         core.add_route("fast")
     wrong: Any = {"policy": {"timeout": 3}}
