@@ -35,7 +35,10 @@ def _panel(title: str, values: Mapping[str, float], top: int) -> list[str]:
     ordered = sorted(values.items(), key=lambda item: item[1])
     low = math.log10(min(values.values())) - 0.15
     high = math.log10(max(values.values()))
-    parts = [f'<text x="8" y="{top + 28}" font-size="14" font-weight="600" fill="#0f172a">{escape(title)}</text>']
+    parts = [
+        f'<text x="8" y="{top + 28}" font-size="14" font-weight="600" fill="#0f172a">{escape(title)} '
+        '<tspan font-weight="400" fill="#64748b">(logarithmic scale)</tspan></text>'
+    ]
     for row, (name, value) in enumerate(ordered):
         y = top + _TOP + row * _ROW
         length = _WIDTH * (math.log10(value) - low) / max(high - low, 1e-9)
