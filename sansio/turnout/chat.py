@@ -186,9 +186,13 @@ class ChatRequest:
             return
         names = [tool.name for tool in self.tools]
         if len(set(names)) != len(names):
-            raise ValueError("ChatRequest.tools must have different names")
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"ChatRequest.tools must have different names, and two are named {twice!r}")
         if choice is not None and not self.tools and choice.mode in ("required", "named"):
-            raise ValueError("ChatRequest.tool_choice asks for a tool, but ChatRequest.tools is empty")
+            raise ValueError(
+                "ChatRequest.tool_choice asks for a tool, but ChatRequest.tools is empty; "
+                "for router.run(), write router.run(…, tools=[…], tool_choice=…)"
+            )
         if choice is not None and choice.mode == "named" and choice.name not in names:
             raise ValueError(
                 f"ChatRequest.tool_choice names {choice.name!r}, which is not among the tools; "

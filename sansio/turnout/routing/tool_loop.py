@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -13,6 +13,7 @@ from turnout._utils.names import must_be_called
 from turnout._utils.serialization import Plain
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
+from turnout.inputs.tools import tools_of
 from turnout.messages import Message, Tool, ToolCall
 from turnout.responses import ChatResponse, Usage
 from turnout.routing.call.operations.results import sum_usage
@@ -27,6 +28,8 @@ __all__ = [
     "failed",
     "finished",
     "not_allowed",
+    "runnable",
+    "tools_of_run",
 ]
 
 
@@ -137,22 +140,21 @@ class ToolLoop:
         """Return the loop of a request.
 
         Args:
-            request: The conversation. Its own tools have no functions: a call of one of them ends the loop.
+            request: The conversation. A call of one of its own tools ends the loop, unless `tools` has its function.
             tools: Functions, or what `turnout.typed.function.function_tool` returned.
             max_rounds: How many answers there may be, at least 1.
 
         Raises:
             TypeError: If a tool is neither.
-            ValueError: If two tools have one name, or `max_rounds` is less than 1.
+            ValueError: If two different tools have one name, or `max_rounds` is less than 1.
         """
         if isinstance(max_rounds, bool) or not isinstance(max_rounds, int):
             raise TypeError(f"max_rounds must be an int, not {type(max_rounds).__name__}")
         if max_rounds < 1:
             raise ValueError(f"max_rounds must be at least 1, not {max_rounds}")
-        functions, others = _split(tools)
-        own = [*request.tools, *others, *(each.tool for each in functions)]
-        request = attrs.evolve(request, tools=own)
-        return cls(request, max_rounds, {each.tool.name: each for each in functions})
+        tools = runnable(tools)
+        request = attrs.evolve(request, tools=tools_of_run(request, tools))
+        return cls(request, max_rounds, {each.tool.name: each for each in tools if isinstance(each, FunctionTool)})
 
     def refuse_async(self, approve: object = None) -> None:
         """Raise TypeError if a function is async: a blocking router cannot await it."""
@@ -223,19 +225,37 @@ class ToolLoop:
         return ToolRun(tuple(self._rounds), messages)
 
 
-def _split(tools: Iterable[Any]) -> tuple[list[FunctionTool], list[Tool]]:
-    functions: list[FunctionTool] = []
-    others: list[Tool] = []
-    for place, tool in enumerate(tools):
-        if isinstance(tool, FunctionTool):
-            functions.append(tool)
-        elif isinstance(tool, Tool):
-            others.append(tool)
-        elif callable(tool) and not isinstance(tool, type):
-            functions.append(function_tool(tool))
-        else:
-            raise TypeError(f"tools[{place}] must be a function or a Tool, not {type(tool).__name__}")
-    return functions, others
+def runnable(tools: Iterable[Any]) -> list[FunctionTool | Tool]:
+    """Return the tools of a run, its functions as tools with their function.
+
+    Raises:
+        TypeError: If one is neither a function nor a tool.
+    """
+    return [_runnable(tool, place) for place, tool in enumerate(tools)]
+
+
+def _runnable(tool: Any, place: int) -> FunctionTool | Tool:
+    if isinstance(tool, FunctionTool | Tool):
+        return tool
+    if callable(tool):
+        return function_tool(tool)
+    raise TypeError(f"tools[{place}] must be a function or a Tool, not {type(tool).__name__}")
+
+
+def tools_of_run(request: object, tools: Iterable[FunctionTool | Tool]) -> tuple[Tool, ...]:
+    """Return what the model receives: the tools of the request, and those of the run that are not among them.
+
+    Args:
+        request: A `ChatRequest`, or a dict with its fields. Anything else has no tools.
+        tools: The tools of the run.
+    """
+    own: tuple[Tool, ...] = ()
+    if isinstance(request, ChatRequest):
+        own = request.tools
+    elif isinstance(request, Mapping):
+        own = tools_of(request.get("tools") or ())
+    given = (tool.tool if isinstance(tool, FunctionTool) else tool for tool in tools)
+    return (*own, *(tool for tool in given if tool not in own))
 
 
 def failed(call: ToolCall, error: Exception, seconds: float) -> ToolResult:

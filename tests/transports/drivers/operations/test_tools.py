@@ -207,6 +207,24 @@ def test_a_forced_choice_holds_for_the_first_round(play: Played) -> None:
     assert "tool_choice" not in play.bodies[1]
 
 
+@pytest.mark.parametrize("choice", ["required", "weather"])
+def test_a_choice_may_be_given_beside_the_functions(play: Played, choice: str) -> None:
+    run = play(calls('{"city": "Oslo"}'), says("Done."), tools=[weather], tool_choice=choice)
+    assert run.text == "Done."
+    named = {"type": "function", "function": {"name": "weather"}}
+    assert play.bodies[0]["tool_choice"] == (named if choice == "weather" else choice)
+    assert "tool_choice" not in play.bodies[1]
+
+
+@pytest.mark.parametrize("form", ["request", "dict"])
+def test_a_tool_of_the_request_may_be_given_with_its_function(play: Played, form: str) -> None:
+    fields: Any = {"model": MODEL, "messages": "Hello", "tools": [weather], "tool_choice": "required"}
+    given = fields if form == "dict" else ChatRequest(**fields)
+    run = play(calls('{"city": "Oslo"}'), says("Done."), request=given, tools=[weather])
+    assert run.text == "Done."
+    assert [tool["function"]["name"] for tool in play.bodies[0]["tools"]] == ["weather"]
+
+
 def test_a_call_of_a_tool_without_a_function_ends_the_run(play: Played) -> None:
     search = Tool("search", "Searches.", {"type": "object", "properties": {}})
     run = play(calls("{}", name="search"), tools=[weather, search])
@@ -218,7 +236,8 @@ def test_a_call_of_a_tool_without_a_function_ends_the_run(play: Played) -> None:
     [
         ({"tools": [5]}, r"tools\[0\] must be a function"),
         ({"tools": [weather], "max_rounds": 0}, "max_rounds must be at least 1"),
-        ({"tools": [weather, weather]}, "different names"),
+        ({"tools": [weather, Tool("weather")]}, "different names, and two are named 'weather'"),
+        ({"tools": [weather], "tool_choice": "wether"}, "'wether', which is not among the tools"),
         ({"tools": [weather], "temprature": 1}, "did you mean 'temperature'"),
     ],
 )

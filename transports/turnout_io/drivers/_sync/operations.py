@@ -273,11 +273,15 @@ class AsyncOperations(RouterBase[Transport, Run]):
             ToolRoundsExceeded: If the model still calls tools in the last round. `error.run` has all rounds.
             TurnoutError: If a round fails.
         """
+        from turnout.routing.tool_loop import runnable, tools_of_run
         from turnout_io.drivers._sync.tools import run_tools
 
         check_tools(tools)
         assert tools is not None
         options = self._call_options(settings)
+        tools = runnable(tools)
+        # The request is made with them, because its tool_choice may name one.
+        settings["tools"] = tools_of_run(given[0] if given else settings.get("request"), tools)
         request = self._chat_request("run", given, settings)
         return run_tools(
             self,
