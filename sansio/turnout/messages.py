@@ -111,7 +111,8 @@ class Message(_Kept, CheckedFields):
             calls and tools have the same field. Fields without a vendor's name go to every provider. Those of a
             response go only to the provider family that sent it.
         origin: The provider family that made an assistant turn. Signatures, thinking and opaque parts go back
-            unchanged to this family, and to no other.
+            unchanged to this family, and to no other. None if the caller wrote the turn: its thinking goes to every
+            provider that takes thinking without a signature.
     """
 
     role: Role = attrs.field(converter=_role)

@@ -191,6 +191,7 @@ def _message(message: Message) -> dict[str, Any] | None:
 
 def _assistant(message: Message) -> dict[str, Any]:
     own = message.origin == FAMILY
+    written = message.origin is None  # by the caller itself
     content: list[Any] = []
     plan = ""
     for part in message.content:
@@ -198,7 +199,7 @@ def _assistant(message: Message) -> dict[str, Any]:
             case Thinking():
                 if own and part.extra.get(PLAN):
                     plan += part.text
-                elif own:
+                elif own or written:
                     content.append({"type": "thinking", "thinking": part.text})
             case Opaque():
                 if own:

@@ -85,7 +85,7 @@ def _message(message: Message, names: dict[str, str]) -> dict[str, Any]:
             case Text() | Refusal() | Commentary():
                 wire["content"] += part.text
             case Thinking():
-                if message.origin == FAMILY:
+                if message.origin in (FAMILY, None):  # None: the caller wrote the turn itself
                     wire["thinking"] = wire.get("thinking", "") + part.text
             case Image(data=None) if role is Role.ASSISTANT:
                 continue  # an image of another provider's model, which Ollama cannot fetch

@@ -101,7 +101,8 @@ def _messages_of_tool_turns(messages: tuple[Message, ...]) -> set[int]:
 def _reasoning_fields(message: Message, account: ProviderAccount, replay: ReasoningReplay) -> dict[str, Any]:
     """Return the fields in which an assistant's message returns its reasoning."""
     own = message.origin == account.spec.name
-    reasoning = message.reasoning if own else ""
+    # A caller that writes the turns itself, as for the provider's own API, gives them no origin.
+    reasoning = message.reasoning if own or message.origin is None else ""
     match replay:
         case "reasoning_content_of_calls":
             # DeepSeek and Moonshot refuse a message of a tool turn without the field, also one that another model made,

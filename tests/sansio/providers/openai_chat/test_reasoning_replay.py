@@ -82,6 +82,28 @@ def test_every_message_of_a_turn_with_calls_has_the_field() -> None:
     assert [each.get("reasoning_content") for each in sent] == [None, "", "I should look."]
 
 
+@pytest.mark.parametrize(
+    ("entry", "model_id", "field"),
+    [
+        ("deepseek", "deepseek-chat", "reasoning_content"),
+        ("moonshot", "kimi-k3", "reasoning_content"),
+        ("groq", "openai/gpt-oss-20b", "reasoning"),
+        ("ollama", "gpt-oss:20b", "thinking"),
+        ("openai", "gpt-6", None),
+    ],
+)
+def test_reasoning_that_the_caller_wrote_is_sent(entry: str, model_id: str, field: str | None) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    stored = {"role": "assistant", "content": "", "reasoning_content": "Think.", "tool_calls": [call]}
+    sent = messages_for(entry, model_id, Message.from_dict(stored), RESULT)[1]
+    assert {name: sent[name] for name in (*FIELDS, "thinking") if name in sent} == ({field: "Think."} if field else {})
+
+
+def test_cohere_gets_reasoning_that_the_caller_wrote() -> None:
+    sent = messages_for("cohere", "command-a-reasoning-08-2025", Message.assistant([Thinking("Think."), Text("x")]))[1]
+    assert sent["content"][0] == {"type": "thinking", "thinking": "Think."}
+
+
 def test_mistral_gets_signed_reasoning_back_in_its_place() -> None:
     parts = (Text("First."), THOUGHT, Text("Looking."))
     assert messages_for("mistral", "magistral-medium-2603", turn("mistral", *parts), RESULT)[1]["content"] == [
