@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from turnout._utils.names import did_you_mean
 from turnout._utils.serialization import as_mapping
 from turnout.types.response_format import ResponseFormat
 
 __all__ = ["response_format_of"]
+
+_FIELD = "ChatRequest.response_format"
+_SCHEMA_FIELDS = ("schema", "name", "description", "strict")
 
 
 def response_format_of(value: Any) -> Any:
@@ -28,15 +32,31 @@ def response_format_of(value: Any) -> Any:
 
 def _of_dict(plain: Mapping[str, Any]) -> ResponseFormat | None:
     kind = plain.get("type")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return ResponseFormat.json()
+    if kind in ("text", "json_object"):
+        _check_fields(plain, ("type",), _FIELD)
+        return ResponseFormat.json() if kind == "json_object" else None
     if kind != "json_schema":
         raise ValueError(
-            "ChatRequest.response_format must be a ResponseFormat, a class, or a dict whose type is "
+            f"{_FIELD} must be a ResponseFormat, a class, or a dict whose type is "
             f"json_schema or json_object, not {kind!r}: for a JSON Schema write ResponseFormat(schema)"
         )
-    given = as_mapping(plain.get("json_schema", plain), "ChatRequest.response_format.json_schema")
-    known = {name: given[name] for name in ("schema", "name", "description", "strict") if given.get(name) is not None}
-    return ResponseFormat(**known)
+    where = _FIELD
+    if "json_schema" in plain:
+        _check_fields(plain, ("type", "json_schema"), where)
+        where += ".json_schema"
+        plain = as_mapping(plain["json_schema"], where)
+        _check_fields(plain, _SCHEMA_FIELDS, where)
+    else:
+        _check_fields(plain, ("type", *_SCHEMA_FIELDS), where)
+    if plain.get("schema") is None:
+        raise ValueError(f"{where}.schema is missing: for JSON without a schema write {{'type': 'json_object'}}")
+    return ResponseFormat(**{name: plain[name] for name in _SCHEMA_FIELDS if plain.get(name) is not None})
+
+
+def _check_fields(plain: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Raise ValueError for a field that is not known: without it the answer would have another form."""
+    for name, value in plain.items():
+        if name not in known and value is not None:
+            schema = isinstance(value, Mapping) and known == ("type",)
+            advice = ": for a JSON Schema write ResponseFormat(schema)" if schema else did_you_mean(str(name), known)
+            raise ValueError(f"{where} has no {name!r}{advice}")

@@ -12,6 +12,7 @@ from turnout.messages import Tool, ToolChoice
 __all__ = ["tool_choice_of", "tool_of", "tools_of"]
 
 _TOOL_FIELDS = frozenset(("name", "description", "parameters", "strict", "extra"))
+_CHOICE_FIELDS = frozenset(("type", "function", "name"))
 _MODES: Mapping[str, Literal["auto", "none", "required"]] = {"auto": "auto", "none": "none", "required": "required"}
 
 
@@ -42,11 +43,9 @@ def tool_of(value: Any, where: str) -> Any:
     if callable(value) and not isinstance(value, type):
         return Tool.of(value)
     if isinstance(value, type):
-        name = value.__name__
-        raise TypeError(
-            f"{where}: the class {name} is not a tool: write a function with its fields as parameters, "
-            f"or Tool('{name}', '…', schema)"
-        )
+        from turnout.typed.signature import instead_of_class
+
+        raise TypeError(f"{where}: the class {value.__name__} is not a tool: {instead_of_class(value)}")
     raise TypeError(f"{where} must be a Tool, a function or a dict, not {type(value).__name__}")
 
 
@@ -76,6 +75,10 @@ def tool_choice_of(value: Any) -> Any:
         return ToolChoice(_MODES[value]) if value in _MODES else ToolChoice.named(value)
     if not isinstance(value, Mapping):
         return value
+    if unknown := value.keys() - _CHOICE_FIELDS:
+        raise ValueError(
+            f"ChatRequest.tool_choice has fields that are not known: {', '.join(sorted(map(str, unknown)))}"
+        )
     function = value.get("function")
     name = function.get("name") if isinstance(function, Mapping) else value.get("name")
     if isinstance(name, str):

@@ -47,8 +47,10 @@ def read_signature(function: Callable[..., Any], *, name: str | None = None, str
         strict: True if the schema must require every property.
 
     Raises:
-        TypeError: If a parameter cannot be given by name, or has a type without a JSON Schema.
+        TypeError: If it is a class, or a parameter cannot be given by name or has a type without a JSON Schema.
     """
+    if isinstance(function, type):
+        raise TypeError(f"the class {function.__name__} is not a tool: {instead_of_class(function)}")
     label = name or str(getattr(function, "__name__", type(function).__name__))
     text, described = _docstring(function)
     arguments = _arguments(function, label, described)
@@ -58,6 +60,11 @@ def read_signature(function: Callable[..., Any], *, name: str | None = None, str
         raise TypeError(f"the function {label!r} cannot be a tool: {last_line(error)}") from None
     parameters = _parameters(schema)
     return Signature(label, text, require_all(parameters) if strict else parameters, arguments)
+
+
+def instead_of_class(kind: type[Any]) -> str:
+    """Return what to write in place of a class, which describes data and runs nothing."""
+    return f"write a function with its fields as parameters, or Tool('{kind.__name__}', '…', schema)"
 
 
 def _arguments(function: Callable[..., Any], label: str, described: Mapping[str, str]) -> type[msgspec.Struct]:

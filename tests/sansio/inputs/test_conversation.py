@@ -187,6 +187,32 @@ def test_a_response_format_may_be_a_dict() -> None:
         ChatRequest(MODEL, "hi", response_format=schema)
 
 
+@pytest.mark.parametrize(
+    ("form", "problem"),
+    [
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schma": {}}},
+            "json_schema has no 'schma'; did you mean",
+        ),
+        ({"type": "json_schema", "json_schema": {"schema": {}, "strct": True}}, "has no 'strct'; did you mean strict"),
+        ({"type": "json_schema", "json_schema": {"name": "a"}}, "json_schema.schema is missing"),
+        ({"type": "json_schema", "json_schema": {"schema": {}}, "strict": True}, "response_format has no 'strict'"),
+        ({"type": "json_schema", "scheme": {}}, "response_format has no 'scheme'"),
+        ({"type": "json_object", "response_schema": {"type": "object"}}, r"write ResponseFormat\(schema\)"),
+        ({"type": "text", "schema": {"type": "object"}}, r"write ResponseFormat\(schema\)"),
+    ],
+)
+def test_a_response_format_loses_no_field_of_a_dict(form: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ChatRequest(MODEL, "hi", response_format=form)
+
+
+def test_a_tool_choice_loses_no_field_of_a_dict() -> None:
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    with pytest.raises(ValueError, match="tool_choice has fields that are not known: disable_parallel_tool_use"):
+        ChatRequest(MODEL, "hi", tools=[weather], tool_choice=choice)
+
+
 @pytest.mark.slow
 def test_a_message_of_the_sdk_of_openai_is_read() -> None:
     from openai.types.chat import ChatCompletionMessage

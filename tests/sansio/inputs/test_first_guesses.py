@@ -9,11 +9,12 @@ import pydantic
 import pytest
 
 import turnout_io
-from turnout import ChatRequest, ChatResponse, Message, ModelConfig
+from turnout import ChatRequest, ChatResponse, Message, ModelConfig, Tool
 from turnout.errors import DeadlineExceeded, NotFound
 from turnout.inputs.requests import chat_request
 from turnout.routing import Policy
 from turnout.routing.call.options import CallOptions
+from turnout.typed.function import function_tool
 from turnout_io.sync import Router
 
 MODEL = "openai/gpt-4o-mini"
@@ -66,6 +67,8 @@ def keyword(name: str, value: Any = 1) -> Callable[[], Any]:
         (lambda: ChatRequest(MODEL, ANSWERS), "write reply.message"),
         (lambda: Message("user", DICTS), "Message.from_dict"),
         (lambda: ChatRequest(MODEL, "hi", tools=[Weather]), "the class Weather is not a tool"),
+        (lambda: Tool.of(Weather), "the class Weather is not a tool: write a function"),
+        (lambda: function_tool(Weather), "the class Weather is not a tool"),
         (lambda: ROUTER.add_deployment, "router.add_route(Route("),
         (lambda: ROUTER.trace, "reply.trace"),
         (lambda: Router(transport=Unclosed()), "it has no method `close`"),  # type: ignore[arg-type]
