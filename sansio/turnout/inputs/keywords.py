@@ -52,6 +52,17 @@ _JSON = "write response_format=ResponseFormat.json()"
 _MESSAGES = "write messages='…'"
 _SYSTEM = "write messages=[Message.system('…'), Message.user('…')]"
 _FLAT = "write its settings as keywords, such as temperature=0.2"
+# Fields of OpenAI's API that no other provider of the catalog needs to know: they never go to a fallback elsewhere.
+_FIELDS_OF_OPENAI = (
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+    "web_search_options",
+)
 # The names that other libraries use.
 _HABITS = {
     "stream": "call router.stream(…) to receive the answer as it arrives",
@@ -60,7 +71,7 @@ _HABITS = {
     "max_output_tokens": "write max_tokens=…",
     "max_new_tokens": "write max_tokens=…",
     "stop_sequences": "write stop=[…]",
-    "extra_body": "write extra={…}: its fields are merged into the body",
+    "extra_body": "write extra={'openai': {…}}: its fields are merged into the body, at this provider alone",
     "extra_headers": "headers belong to the provider: turnout.providers.create('openai', headers={…})",
     "extra_query": "write the query into the base_url of the provider",
     "num_retries": "write policy=Policy(max_retries=…), or Router.from_env(max_retries=…)",
@@ -115,8 +126,10 @@ _HABITS = {
     "thinking": "write reasoning_effort='low', or extra={'anthropic': {'thinking': {…}}}",
     "top_logprobs": "write logprobs=…: the number of alternatives",
     "user": "write metadata={'user': '…'} for your own records, or extra={'openai': {'user': '…'}}",
-    "logit_bias": "write extra={'logit_bias': {…}}",
-    "service_tier": "write extra={'service_tier': '…'}",
+    "logit_bias": "write extra={'openai': {'logit_bias': {…}}}",
+    **dict.fromkeys(
+        _FIELDS_OF_OPENAI, "write extra={'openai': {'{0}': …}}: a fallback at another provider goes without"
+    ),
     "model_id": "write model='provider/model'",
     "provider": "write model='provider/model'",
     "stream_options": "a stream always reports its usage",
@@ -149,7 +162,9 @@ def _advice(name: str, known: list[str]) -> str:
         return f"did you mean {near[0]!r}?"
     if near := difflib.get_close_matches(name, (*POLICY_OF_CALL, *POLICY_OF_ROUTER, *ARGUMENT_OF), 1, CLOSE):
         return f"did you mean {_place(near[0])}?"
-    return f"if it is a field of one provider's API, write extra={{{name!r}: …}}"
+    return (
+        f"if it is a field of one provider's API, write extra={{'openai': {{{name!r}: …}}}}, with the provider's name"
+    )
 
 
 def _place(name: str) -> str | None:

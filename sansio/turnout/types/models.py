@@ -70,7 +70,7 @@ def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> 
 
 
 def _extra(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    return deep_copy(value, "ModelConfig.extra must be a mapping such as {'service_tier': 'flex'}")
+    return deep_copy(value, "ModelConfig.extra must be a mapping such as {'openai': {'service_tier': 'flex'}}")
 
 
 def _no_bool(instance: object, attribute: attrs.Attribute[int | None], value: object) -> None:
@@ -121,7 +121,8 @@ class ModelConfig(_Kept, CheckedFields):
         reasoning_effort: none, minimal, low, medium, high, xhigh, max or default, as the model knows them.
         timeout: Seconds for the whole call, if this is its primary model. The timeout of the call replaces it.
         extra: Fields that are merged into the provider's request body, over what Turnout wrote. Those under the name
-            of a dialect or a provider (`turnout.types.extras`) are for that one alone.
+            of a dialect or a provider (`turnout.types.extras`) are for that one alone. All others go to every provider
+            that a call reaches, also to a fallback, which may refuse them.
     """
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])

@@ -63,10 +63,12 @@ def test_keywords_change_a_request() -> None:
         ({"max_completion_tokens": 5}, "write max_tokens"),
         ({"stream": True}, r"router.stream\("),
         ({"n": 2}, "one answer"),
-        ({"extra_body": {}}, r"write extra="),
+        ({"extra_body": {}}, r"write extra=\{'openai': "),
+        ({"store": True}, r"write extra=\{'openai': \{'store': …\}\}"),
+        ({"logit_bias": {}}, r"write extra=\{'openai': \{'logit_bias': "),
         ({"max_retries": 5}, "Policy"),
         ({"api_key": "sk-secret"}, "api_keys="),
-        ({"frobnicate": 1}, r"extra=\{'frobnicate'"),
+        ({"frobnicate": 1}, r"extra=\{'openai': \{'frobnicate'"),
     ],
 )
 def test_an_unknown_keyword_is_refused_with_the_right_one(settings: Any, problem: str) -> None:
