@@ -16,6 +16,7 @@ from turnout import ChatRequest, EmbeddingRequest, Message, ModelConfig
 from turnout.errors import (
     AuthenticationFailed,
     ConnectFailed,
+    DeadlineExceeded,
     Disconnected,
     InvalidRequest,
     LocalProtocolError,
@@ -114,8 +115,8 @@ def test_every_provider_refuses_in_its_own_words(name: str) -> None:
     [
         (Fault(abort="close"), Disconnected),
         (Fault(abort="reset"), Disconnected),
-        (Fault(abort="hang"), TimedOut),
-        (Fault(delay=100), TimedOut),
+        (Fault(abort="hang"), DeadlineExceeded),
+        (Fault(delay=100), DeadlineExceeded),
         (Fault(corruption="chunk", after_tokens=0), RemoteProtocolError),
         (Fault.gateway_page(), ServerError),
     ],

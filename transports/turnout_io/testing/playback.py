@@ -49,7 +49,9 @@ class PlayedResponse:
         while True:
             if self._silence > remaining:
                 self._silence -= remaining
-                raise TimedOut(f"the script sends nothing for {timeout:g} s", timer=Timer.READ, phase=self._phase)
+                raise TimedOut(
+                    f"the script sends nothing for {timeout:g} s", timer=Timer.READ, seconds=timeout, phase=self._phase
+                )
             if self._silence == math.inf:
                 raise ScriptError(_NO_TIMEOUT)
             remaining -= self._silence

@@ -22,7 +22,10 @@ class _Scripted(ReplyScript):
             raise copy_error(outcome)
         if timeouts.response_headers is not None and outcome.delay > timeouts.response_headers:
             raise TimedOut(
-                "the script sends no response headers in time", timer=Timer.RESPONSE_HEADERS, phase=Phase.SENT
+                "the script sends no response headers in time",
+                timer=Timer.RESPONSE_HEADERS,
+                seconds=timeouts.response_headers,
+                phase=Phase.SENT,
             )
         if outcome.delay == math.inf:
             raise ScriptError(

@@ -135,6 +135,7 @@ class Attempt:
             head,
             is_cut=first_content < usual,
         )
+        attempt.read_at = now
         request = attrs.evolve(request, new_connection=True) if new_connection else request
         return attempt, Open(number, request, TransportTimeouts(connect=attempt.connect_timeout, response_headers=head))
 

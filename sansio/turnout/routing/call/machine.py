@@ -342,7 +342,9 @@ class Call(CallEnding):
 
     def _on_timeout(self, attempt: Attempt, now: float, reported: TimedOut | None = None) -> tuple[Event, ...]:
         """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""
-        if not self._deadline_passed(now) or getattr(attempt.exchange, "status_error", None) is not None:
+        # A script says how long it would have been silent, and waits for nothing.
+        until = now if reported is None or reported.seconds is None else attempt.read_at + reported.seconds
+        if not self._deadline_passed(max(now, until)) or getattr(attempt.exchange, "status_error", None) is not None:
             return self._fail(attempt, attempt.timed_out(reported), (), now)
         # The deadline is the caller's own. It counts against the candidate's health only if there was enough time.
         self._recovery.record_silence(attempt, now)
