@@ -9,6 +9,7 @@ from turnout._utils.names import did_you_mean, nearest
 __all__ = [
     "CLOSE",
     "FALLBACKS",
+    "NO_STREAM",
     "POLICY_OF_CALL",
     "POLICY_OF_ROUTER",
     "advice_for_field",
@@ -27,6 +28,11 @@ POLICY_OF_ROUTER = frozenset(
     "breaker budgets learn_limits limits max_concurrency max_cooldown max_learned_wait max_pending".split()
 )
 """The fields of `Policy` that only a router can have."""
+NO_STREAM = (
+    "no run streams, because the answers before the last one only call tools: write router.stream(…, tools=[…]), run "
+    "the calls of stream.response.tool_calls, and call again (docs/how-to/tools.md)"
+)
+"""How tools and a stream go together."""
 # A name that is less similar than this is probably not a wrong spelling of the other one.
 CLOSE = 0.8
 
@@ -111,8 +117,15 @@ FALLBACKS = (
 )
 """How fallbacks for every failure are written."""
 _FALLBACKS_BY_CLASS = "write Router.from_env(fallbacks={'context-length': ['gemini/…']}): models for each failure class"
+_MONEY = "write budgets=[Budget(…, per='day')], with Budget of turnout.routing; for one call, Policy(max_cost=…)"
 _LOG = "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'"
 _OF_ROUTER = {
+    **{
+        name: f"it is {place.replace('…', advice.removeprefix('write '))} of a Policy, or of Router.from_env"
+        for kind, place in (("Limit", "limits={'openai': Limit(…)}"), ("BreakerPolicy", "breaker=BreakerPolicy(…)"))
+        for name, advice in _SETTINGS[kind].items()
+    },
+    **dict.fromkeys(("budget", "max_budget", "budget_duration"), _MONEY),
     "api_key": "a key belongs to a provider: Router([turnout.providers.create('openai', api_key='…')])",
     "base_url": "a base URL belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",
     "endpoint": "it belongs to a provider: Router([turnout.providers.create('openai', base_url='…')])",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from turnout._utils.habits import CLOSE
+from turnout._utils.habits import CLOSE, NO_STREAM
 from turnout._utils.names import nearest
 
 __all__ = ["missing_attribute"]
@@ -125,6 +125,7 @@ _ROUTER = {
     ),
     **dict.fromkeys(("moderate", "moderations", "images", "image", "audio", "speech", "transcribe"), _NOT_OFFERED),
     **dict.fromkeys(("realtime", "assistants", "threads", "files", "fine_tuning", "vector_stores"), _NOT_OFFERED),
+    **dict.fromkeys(("run_stream", "stream_run", "run_streamed"), NO_STREAM),
     "get_embedding": 'write router.embed("openai/text-embedding-3-small", ["a text"])',
     "run_sync": "write router.run(…, tools=[function]), or router.chat(…); turnout_io.sync has blocking code",
     "structured": "write router.chat(…, response_format=City).parsed(City)",

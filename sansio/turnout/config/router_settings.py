@@ -36,7 +36,7 @@ aliases:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -50,6 +50,7 @@ from turnout.config.values import (
     mapping_of,
     number_of,
     quoted,
+    snake_case,
     snake_keys,
     text_of,
     whole_number,
@@ -60,7 +61,7 @@ from turnout.routing.policy.budgets import Budget
 from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 
-__all__ = ["read_aliases", "read_policy", "read_routes"]
+__all__ = ["place_of", "read_aliases", "read_policy", "read_routes"]
 
 Reader = Callable[[object, str], Any]
 
@@ -197,6 +198,28 @@ _POLICY: dict[str, Reader] = {
     "learn_limits": yes_or_no,
     "max_learned_wait": duration_seconds,
 }
+
+
+_ROUTER_PLACE = "write it in the section of the router: runtime: {{router: {{{}: …}}}}"
+# The sections of LiteLLM's file.
+_SECTIONS = {
+    "model_list": "write routes: {fast: [openai/gpt-4o-mini, …]}, and keys as providers: {openai: {apiKey: …}}",
+    **dict.fromkeys(("router_settings", "litellm_settings"), "write runtime: {router: {…}}"),
+    "general_settings": "write serve: {…}",
+    "environment_variables": "write ${NAME} in place of a value, and set the variable or write it in .env",
+}
+
+
+def place_of(name: str, providers: Iterable[str] = ()) -> str | None:
+    """Return the place of a setting that is written outside of its section; None if no section has it.
+
+    Args:
+        name: The key that was found.
+        providers: The names of the catalog.
+    """
+    if snake_case(name) in {*ALIASES, *_TIMEOUTS, *_POLICY}:
+        return _ROUTER_PLACE.format(name)
+    return f"write providers: {{{name}: …}}" if name in providers else _SECTIONS.get(name)
 
 
 def read_policy(section: object, where: str) -> dict[str, Any]:

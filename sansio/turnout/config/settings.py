@@ -30,7 +30,7 @@ import attrs
 
 from turnout._utils.habits import advice_for_from_env
 from turnout._utils.names import did_you_mean
-from turnout.config.router_settings import read_aliases, read_policy, read_routes
+from turnout.config.router_settings import place_of, read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import (
     SettingsError,
@@ -194,7 +194,7 @@ class Settings:
         catalog = {**CATALOG, **{entry.name: entry for entry in own_entries(entries)}}
         sections = ("providers", "runtime", "routes", "aliases", "shared", "serve", "cli", "version")
         # A name is no place for a variable, and an alias is made of two names.
-        config = known_only(config, "", sections)
+        config = known_only(config, "", sections, lambda name: place_of(name, catalog))
         config = {name: section if name == "aliases" else expand(section, env) for name, section in config.items()}
         with without_variables(config):
             return cls._from_sections(config, env, catalog)
@@ -206,7 +206,7 @@ class Settings:
         named = mapping_of(config.get("providers"), "providers")
         providers = [_provider(name, section, env, catalog) for name, section in named.items()]
         providers += [_provider(name, {}, env, catalog, is_named=False) for name in catalog if name not in named]
-        runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",))
+        runtime = known_only(mapping_of(config.get("runtime"), "runtime"), "runtime", ("router",), place_of)
         return cls(
             providers=tuple(providers),
             router=read_policy(mapping_of(runtime.get("router"), "runtime.router"), "runtime.router"),
@@ -226,7 +226,7 @@ class Settings:
         known = [field.name for field in attrs.fields(Policy)]
         for name in overrides:
             if name not in known:
-                raise SettingsError(f"Policy has no field {name!r}{advice_for_from_env(name, known)}")
+                raise SettingsError(f"a router has no setting {name!r}{advice_for_from_env(name, known)}")
         return Policy(**{**self.router, **overrides})
 
     @without_locals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -254,8 +254,20 @@ def mapping_of(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
-def known_only(section: Mapping[str, Any], where: str, names: Iterable[str]) -> Mapping[str, Any]:
+def _nowhere(name: str) -> None:
+    """Know no other place of a key."""
+
+
+def known_only(
+    section: Mapping[str, Any], where: str, names: Iterable[str], elsewhere: Callable[[str], str | None] = _nowhere
+) -> Mapping[str, Any]:
     """Return a section, if it has no other keys than these.
+
+    Args:
+        section: The section.
+        where: Its place.
+        names: The keys that it may have.
+        elsewhere: Returns where a key belongs that another section has; None if none has it.
 
     Raises:
         SettingsError: It has another key.
@@ -264,5 +276,7 @@ def known_only(section: Mapping[str, Any], where: str, names: Iterable[str]) -> 
     for name in section:
         if name not in known:
             place = f"{where}.{name}" if where else str(name)
-            raise SettingsError(f"{place}: no such setting{did_you_mean(str(name), known)}")
+            home = elsewhere(str(name))
+            advice = f": {home}" if home else did_you_mean(str(name), known)
+            raise SettingsError(f"{place}: no such setting{advice}")
     return section

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from turnout._utils.habits import CLOSE, POLICY_OF_CALL, POLICY_OF_ROUTER
+from turnout._utils.habits import CLOSE, NO_STREAM, POLICY_OF_CALL, POLICY_OF_ROUTER
 from turnout.inputs.types import ModelSettings, RequestSettings
 from turnout.types.models import ModelConfig, as_model, as_models
 
@@ -148,6 +148,8 @@ _HABITS = {
 
 def unknown_keyword(where: str, name: str, known: Iterable[str]) -> TypeError:
     """Return the error for a keyword that `where` does not have, with the spelling that was probably meant."""
+    if where.startswith("router.run") and name in ("stream", "on_event", "on_token", "stream_options"):
+        return TypeError(f"{where} has no {name!r}: {NO_STREAM}")
     return TypeError(f"{where} has no {name!r}: {_advice(name, sorted(known))}")
 
 

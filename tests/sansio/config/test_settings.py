@@ -125,6 +125,18 @@ def test_a_second_account_does_not_take_the_first_one_s_key() -> None:
     [
         ({"provders": {}}, "provders: no such setting; did you mean providers"),
         ({"providers": []}, "providers: a mapping was expected"),
+        (
+            {"timeout": 3},
+            "timeout: no such setting: write it in the section of the router: runtime: {router: {timeout: …}}",
+        ),
+        (
+            {"maxRetries": 3},
+            "maxRetries: no such setting: write it in the section of the router: runtime: {router: {max",
+        ),
+        ({"runtime": {"timeout": 3}}, "runtime.timeout: no such setting: write it in the section of the router"),
+        ({"openai": {"apiKey": "k"}}, "openai: no such setting: write providers: {openai: …}"),
+        ({"model_list": []}, "model_list: no such setting: write routes: {fast: [openai/gpt-4o-mini, …]}"),
+        ({"litellm_settings": {}}, "litellm_settings: no such setting: write runtime: {router: {…}}"),
         ({"providers": {"opnai": {}}}, "no provider named 'opnai' is in the catalog; did you mean openai"),
         (
             {"providers": {"openai": {"endpont": "x"}}},
@@ -225,7 +237,7 @@ def test_every_field_of_a_policy_can_be_set_in_a_file() -> None:
 
 
 def test_an_unknown_override_is_told() -> None:
-    with pytest.raises(SettingsError, match="Policy has no field 'max_concurency'; did you mean max_concurrency"):
+    with pytest.raises(SettingsError, match="a router has no setting 'max_concurency'; did you mean max_concurrency"):
         Settings.from_env({}).policy(max_concurency=3)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from turnout.routing.policy.settings import Policy
+from turnout.types.models import ROUTE
 
 __all__ = ["check_on_trace", "check_policy", "check_providers", "check_tools", "meant_route"]
 
@@ -54,13 +55,19 @@ def check_providers(providers: object) -> None:
 
 
 def meant_route(routes: Iterable[str], given: tuple[Any, ...], settings: dict[str, Any]) -> ValueError | None:
-    """Return the error for a model that is the bare name of a route; None if there is no such model."""
+    """Return the error for a model that is the bare name of a route or alias; None if there is no such model.
+
+    Args:
+        routes: The names of routes, and the aliases, which begin with `route/` if they are of no provider.
+        given: The arguments of the call.
+        settings: Its keywords.
+    """
     fallbacks = settings.get("fallbacks")
     more = [fallbacks] if isinstance(fallbacks, str) else fallbacks if isinstance(fallbacks, list | tuple) else []
-    known = set(routes)
+    known = {route.removeprefix(f"{ROUTE}/") for route in routes}
     for name in (settings.get("model"), *given[:1], *more):
         if isinstance(name, str) and name in known:
             return ValueError(
-                f"a model is written provider/model, and a route route/name: did you mean 'route/{name}'?"
+                f"a model is written provider/model, and a route or alias route/name: did you mean 'route/{name}'?"
             )
     return None

@@ -45,6 +45,7 @@ __all__ = ["CALL_OPTIONS", "MIN_WAIT", "CompletionsHint", "RouterBase"]
 MIN_WAIT = 0.001
 
 TransportT = TypeVar("TransportT")
+RequestT = TypeVar("RequestT")
 
 
 class _Abandoned(Protocol):
@@ -261,24 +262,25 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
             return given[0]
         from turnout.inputs.requests import chat_request
 
-        try:
-            return chat_request(method, given, settings)
-        except ValueError as error:
-            raise meant_route(self._core.route_names(), given, settings) or error from None
+        return self._read(chat_request, method, given, settings)
 
-    @staticmethod
-    def _embedding_request(given: tuple[Any, ...], settings: dict[str, Any]) -> EmbeddingRequest:
+    def _read(self, read: Callable[..., RequestT], *call: Any) -> RequestT:
+        try:
+            return read(*call)
+        except ValueError as error:
+            raise meant_route((*self._core.route_names(), *self._core.alias_names()), *call[-2:]) or error from None
+
+    def _embedding_request(self, given: tuple[Any, ...], settings: dict[str, Any]) -> EmbeddingRequest:
         if len(given) == 1 and not settings and type(given[0]) is EmbeddingRequest:
             return given[0]
         from turnout.inputs.requests import embedding_request
 
-        return embedding_request(given, settings)
+        return self._read(embedding_request, given, settings)
 
-    @staticmethod
-    def _rerank_request(given: tuple[Any, ...], settings: dict[str, Any]) -> RerankRequest:
+    def _rerank_request(self, given: tuple[Any, ...], settings: dict[str, Any]) -> RerankRequest:
         from turnout.inputs.requests import rerank_request
 
-        return rerank_request(given, settings)
+        return self._read(rerank_request, given, settings)
 
     if not TYPE_CHECKING:
         from_yaml = Elsewhere("write Router.from_config('turnout.yaml')")

@@ -265,8 +265,29 @@ def test_the_bare_name_of_a_route_names_the_whole_one() -> None:
         for given, settings in wrong:
             with pytest.raises(ValueError, match="did you mean 'route/fast'"):
                 router.chat(*given, **settings)
+        router.add_alias("smart", MODEL)
+        router.add_alias("gpt-4o-mini", MODEL)
+        for name in ("smart", "gpt-4o-mini"):
+            for call in (router.chat, router.embed):
+                with pytest.raises(ValueError, match=f"did you mean 'route/{name}'"):
+                    call(name, "hi")
+            with pytest.raises(ValueError, match=f"did you mean 'route/{name}'"):
+                router.rerank(name, "hi", ["a"])
         with pytest.raises(ValueError, match="as in openai/gpt-4o-mini, not 'slow'"):
             router.chat("slow", "hi")
+
+
+@pytest.mark.parametrize("name", ["stream", "on_event"])
+def test_a_run_that_is_to_stream_is_refused_with_the_way_that_streams(name: str) -> None:
+    def look(place: str) -> str:
+        return place
+
+    with turnout_io.sync.Router([create("openai", api_key="k")]) as router:
+        run: Any = router.run
+        with pytest.raises(TypeError, match=r"no run streams, .* write router\.stream\(…, tools=\[…\]\)"):
+            run(MODEL, "hi", tools=[look], **{name: True})
+        with pytest.raises(AttributeError, match=r"no run streams"):
+            router.run_stream  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
 
 
 @pytest.mark.parametrize("module", [turnout_io.sync, turnout_io.trio, turnout_io.asyncio])
