@@ -16,10 +16,13 @@ import msgspec
 
 from turnout.batch.rows import BatchRow, has_one_per_line
 
-__all__ = ["Answered", "OutputHead", "RowFailure", "encode_output", "prints_of", "read_heads"]
+__all__ = ["Answered", "OutputHead", "RowFailure", "encode_output", "find_foreign", "is_own", "prints_of", "read_heads"]
 
 _encode: Final = msgspec.json.Encoder().encode
 _print: Final = attrgetter("turnout.print")
+
+OWN_START: Final = b'{"id":"batch_req_'
+"""The first bytes of every line that `encode_output` makes: a line that was cut off is known by them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +149,11 @@ class OutputHead(msgspec.Struct, gc=False):
     turnout: _OwnHead | None = None
 
     @property
+    def is_own(self) -> bool:
+        """True if a batch has written the line."""
+        return bool(self.custom_id) and self.turnout is not None and bool(self.turnout.key)
+
+    @property
     def print(self) -> int:
         """The checksum of the row; -1 if the line has none."""
         own = self.turnout
@@ -167,7 +175,7 @@ _heads: Final = msgspec.json.Decoder(OutputHead)
 
 
 def read_heads(block: bytes) -> tuple[list[OutputHead], int]:
-    """Return the heads of the lines of a block, and how many lines are none.
+    """Return the heads of the results in a block, and how many lines are no results of a batch.
 
     Args:
         block: Whole lines.
@@ -178,7 +186,7 @@ def read_heads(block: bytes) -> tuple[list[OutputHead], int]:
         return _read_each(block)
     if not has_one_per_line(block, len(decoded)):
         return _read_each(block)
-    heads = [head for head in decoded if head.custom_id]
+    heads = [head for head in decoded if head.is_own]
     return heads, len(decoded) - len(heads)
 
 
@@ -192,8 +200,35 @@ def _read_each(block: bytes) -> tuple[list[OutputHead], int]:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             broken += 1
             continue
-        if head.custom_id:
+        if head.is_own:
             heads.append(head)
         else:
             broken += 1
     return heads, broken
+
+
+def is_own(line: bytes, *, whole: bool) -> bool:
+    """Return whether a batch has written a line. A damaged one counts if it begins as all do.
+
+    Args:
+        line: The line, without its line break.
+        whole: False for an unfinished line, which may have been cut off within its first bytes.
+    """
+    try:
+        return _heads.decode(line).is_own
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return line.startswith(OWN_START) or (not whole and OWN_START.startswith(line))
+
+
+def find_foreign(block: bytes) -> int | None:
+    """Return how many lines of a block stand before the first one that no batch has written; None if there is none.
+
+    Args:
+        block: Lines. Only the last one may be unfinished.
+    """
+    lines = block.split(b"\n")
+    last = len(lines) - 1
+    for number, line in enumerate(lines):
+        if line and not (number < last and line.isspace()) and not is_own(line, whole=number < last):
+            return number
+    return None

@@ -78,9 +78,9 @@ def test_a_broken_line_is_counted_and_harms_no_other(garbage: list[bytes]) -> No
     assert index.broken == len([text for text in garbage if text]) if b"{}" not in garbage else True
 
 
-def test_lines_of_other_programs_are_answers_of_another_request() -> None:
+def test_lines_of_other_programs_are_no_results() -> None:
     index = indexed([json.dumps({"custom_id": "a", "response": {}, "error": None}).encode() + b"\n"])
-    assert index.state("a", 5) is RowState.CHANGED
+    assert (index.rows, index.broken, index.state("a", 5)) == (0, 1, RowState.NEW)
 
 
 def test_an_answer_is_openai_s_line() -> None:

@@ -93,7 +93,7 @@ def test_kills_pay_at_most_the_calls_in_flight_twice(files: Files, sandbox: Sand
         until(lambda at=at: files.lines() >= at)  # type: ignore[misc]  # the default binds this turn's value
         kill(process)
         with files.target.open("ab") as file:
-            file.write(b'{"id": "batch_req_1", "custom_id": "r5')
+            file.write(b'{"id":"batch_req_1","custom_id":"r5')
     code, said = files.run()
     assert code == 0, said
     assert "was cut off" in said

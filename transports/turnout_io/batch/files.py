@@ -20,7 +20,7 @@ from turnout.batch.output import Answered, RowFailure, encode_output
 from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered, split_lines
 from turnout.chat import ModelConfig
 from turnout_io.batch.job import Changed, CheckedInput, RetryFailed, check_input, pending_rows, put_in_order, read_index
-from turnout_io.batch.output_file import BLOCK, BatchOutputError, OutputFile
+from turnout_io.batch.output_file import BLOCK, BatchOutputError, OutputFile, OutputRefused, is_same_file
 from turnout_io.drivers.router_base import RouterBase
 
 __all__ = ["BatchFiles", "describe_models"]
@@ -60,6 +60,7 @@ class BatchFiles:
         Raises:
             BatchInputError: If the input is wrong.
             OutputLocked: If another run writes the output.
+            OutputRefused: If the output is the input, or holds something else than results of a batch.
             BatchOutputError: If the output cannot be opened.
         """
         self._source, self._settings, self._limit = source, settings, limit
@@ -71,16 +72,20 @@ class BatchFiles:
         self.torn = 0
         self._output: OutputFile | None = None
         if str(target) == "-":
+            self._refuse_same_file(None)
             self.index.finish(lambda note: None)
         else:
             self._output = OutputFile(target)
         try:
             if self._output is not None:
-                self.torn = self._output.torn
+                self._refuse_same_file(self._output)
                 self.index = read_index(self._output.path)
                 self.cost = self.index.cost
             if str(source) != "-":
                 self.checked = self._check(retry_failed, changed)
+            if self._output is not None:
+                self._output.mend()
+                self.torn = self._output.torn
         except BaseException as error:
             self.__exit__(type(error))
             raise
@@ -147,6 +152,15 @@ class BatchFiles:
             self.close()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _refuse_same_file(self, output: OutputFile | None) -> None:
+        source: str | Path | int = 0 if str(self._source) == "-" else self._source
+        if is_same_file(source, 1) if output is None else output.is_same_file(source):
+            target = "-" if output is None else output.path
+            raise OutputRefused(
+                f"INPUT {self._source} and OUTPUT {target} are the same file, where answers would mix with rows; "
+                "name another OUTPUT"
+            )
 
     def _check(self, retry_failed: RetryFailed, changed: Changed) -> CheckedInput:
         output = self._output.path if self._output is not None else os.devnull

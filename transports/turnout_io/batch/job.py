@@ -15,10 +15,10 @@ from typing import Final, Literal, TypeAlias, cast
 import attrs
 
 from turnout.batch.index import ResumeIndex, RowState, all_differ, sort_hashes
-from turnout.batch.output import OutputHead, read_heads
-from turnout.batch.rows import BatchInputError, BatchRow, InputLine, RowReader, numbered
+from turnout.batch.output import OutputHead, find_foreign, read_heads
+from turnout.batch.rows import BYTE_ORDER_MARK, BatchInputError, BatchRow, InputLine, RowReader, numbered
 from turnout_io.batch.input_file import read_input
-from turnout_io.batch.output_file import OutputFile, read_blocks
+from turnout_io.batch.output_file import OutputFile, read_blocks, refuse
 
 __all__ = ["Changed", "CheckedInput", "RetryFailed", "check_input", "pending_rows", "put_in_order", "read_index"]
 
@@ -63,10 +63,22 @@ class CheckedInput:
 
 
 def read_index(path: str | os.PathLike[str]) -> ResumeIndex:
-    """Read the index of an output."""
+    """Read the index of an output.
+
+    Raises:
+        OutputRefused: If a line is no result of a batch, so the file is something else.
+    """
     index = ResumeIndex()
+    line = 1
+    with open(path, "rb", buffering=0) as file:
+        if file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
+            raise refuse(path, "line 1")  # an editor wrote the file; no place of a line would be right
     for block in read_blocks(path):
+        before = index.broken
         index.add_block(block)
+        if index.broken > before and (foreign := find_foreign(block)) is not None:
+            raise refuse(path, f"line {line + foreign}")
+        line += block.count(b"\n")
 
     def reread(note: Callable[[OutputHead], None]) -> None:
         for block in read_blocks(path):

@@ -9,18 +9,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
-import msgspec
-
-from turnout.batch.output import OutputHead
+from turnout.batch.output import is_own, read_heads
 from turnout.batch.rows import split_lines
 from turnout.errors import TurnoutError
 
-__all__ = ["BatchOutputError", "OutputFile", "OutputLocked", "read_blocks"]
+__all__ = ["BatchOutputError", "OutputFile", "OutputLocked", "OutputRefused", "is_same_file", "read_blocks", "refuse"]
 
 BLOCK: Final = 1 << 20
 SYNC_EVERY: Final = 1.0  # seconds
@@ -34,6 +34,10 @@ class OutputLocked(BatchOutputError):
     """Another run writes the output."""
 
 
+class OutputRefused(BatchOutputError):
+    """The output is a file that is not the run's to write: it holds something else. It is as it was."""
+
+
 def read_blocks(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """Return the whole lines of a file, in blocks of about a megabyte."""
 
@@ -45,16 +49,41 @@ def read_blocks(path: str | os.PathLike[str]) -> Iterator[bytes]:
     return split_lines(blocks())
 
 
+def is_same_file(one: str | os.PathLike[str] | int, other: str | os.PathLike[str] | int) -> bool:
+    """Return whether two paths or descriptors are one file, also through links.
+
+    Devices and pipes are not compared: nothing is lost if one is both read and written.
+    """
+    try:
+        status = os.stat(one)
+        return stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.stat(other))
+    except OSError:
+        return False
+
+
+def refuse(path: str | os.PathLike[str], where: str) -> OutputRefused:
+    """Return the error for an output that holds something else than results.
+
+    Args:
+        path: The output.
+        where: The first line that is none.
+    """
+    return OutputRefused(
+        f"{path} holds something else than results of `turnout batch`: {where} is none. Nothing was changed; name "
+        "another OUTPUT, or move the file away"
+    )
+
+
 class OutputFile:
     """The output, locked for this run.
 
     Attributes:
         path: The file.
-        torn: Bytes of an unfinished last line that were cut off when it was opened.
+        torn: Bytes of an unfinished last line that `mend` cut off.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the file, make it if it does not exist, lock it, and cut off a torn last line.
+        """Open the file, make it if it does not exist, and lock it. What it holds is left as it is.
 
         Raises:
             OutputLocked: If another run writes it.
@@ -66,11 +95,7 @@ class OutputFile:
             self._descriptor = _open_locked(self.path)
         except OSError as error:
             raise BatchOutputError(f"{self.path} cannot be written: {error.strerror}") from error
-        try:
-            self.torn = self._mend()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+        self.torn = 0
         self._failure: OSError | None = None
         self._dirty = False
         self._stop = threading.Event()
@@ -140,16 +165,17 @@ class OutputFile:
         Raises:
             BatchOutputError: If the new content cannot be written. The old one is untouched.
         """
-        beside = self.path.with_name(f"{self.path.name}.new")
+        place = Path(os.path.realpath(self.path))  # a link stays one
+        beside = place.with_name(f"{place.name}.{secrets.token_hex(4)}.new")
         try:
-            with open(beside, "wb") as file:
+            with open(beside, "xb") as file:
                 file.writelines(lines)
                 file.flush()
                 os.fsync(file.fileno())
             fresh = os.open(beside, os.O_RDWR | os.O_APPEND)
             try:
                 _lock(fresh, self.path)
-                os.replace(beside, self.path)
+                os.replace(beside, place)
             except BaseException:
                 os.close(fresh)
                 raise
@@ -161,12 +187,18 @@ class OutputFile:
             raise
         replaced, self._descriptor = self._descriptor, fresh  # in this order, because a thread syncs what is there
         os.close(replaced)
-        _sync_folder(self.path.parent)
+        _sync_folder(place.parent)
 
-    # -- inside -------------------------------------------------------------------------------------------------
+    def is_same_file(self, other: str | os.PathLike[str] | int) -> bool:
+        """Return whether a path, also one through links, or a descriptor is this very file."""
+        return is_same_file(self._descriptor, other)
 
-    def _mend(self) -> int:
-        """End the file with the end of a line. A last line that is whole is kept, another is cut off."""
+    def mend(self) -> None:
+        """End the file with the end of a line. A last line that is whole is kept, another is cut off.
+
+        Raises:
+            OutputRefused: If no run has written that line. It is as it was.
+        """
         size = os.fstat(self._descriptor).st_size
         tail = b""
         at = size
@@ -176,13 +208,16 @@ class OutputFile:
             at = start
         torn = tail[tail.rfind(b"\n") + 1 :]
         if not torn:
-            return 0
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            if msgspec.json.decode(torn, type=OutputHead).custom_id:
-                os.write(self._descriptor, b"\n")
-                return 0
+            return
+        if not is_own(torn, whole=False):
+            raise refuse(self.path, "its last line")
+        if read_heads(torn)[0]:
+            os.write(self._descriptor, b"\n")
+            return
         os.ftruncate(self._descriptor, size - len(torn))
-        return len(torn)
+        self.torn = len(torn)
+
+    # -- inside -------------------------------------------------------------------------------------------------
 
     def _sync(self) -> None:
         while not self._stop.wait(SYNC_EVERY):

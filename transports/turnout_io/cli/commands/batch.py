@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from turnout.batch.rows import BatchInputError
 from turnout.chat import ModelConfig
 from turnout.serving import RequestRejected
 from turnout_io.batch.files import BatchFiles, describe_models
-from turnout_io.batch.output_file import OutputLocked
+from turnout_io.batch.output_file import OutputLocked, OutputRefused, is_same_file
 from turnout_io.batch.provider import FIRST_PAUSE
 from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
@@ -104,8 +105,8 @@ def batch(
       turnout batch in.jsonl out.jsonl -m openai/gpt-4o-mini --dry-run
       turnout batch in.jsonl out.jsonl -m openai/gpt-4o-mini --max-cost 5
 
-    Exit codes: 0 all rows are answered; 1 some failed; 2 wrong usage or input, or another run writes OUTPUT; 3 the
-    highest cost is reached; 130 Ctrl-C.
+    Exit codes: 0 all rows are answered; 1 some failed; 2 wrong usage or input, or OUTPUT is not this run's to write;
+    3 the highest cost is reached; 130 Ctrl-C.
     """
     if route is not None and models:
         raise click.UsageError("give --model or --route, not both")
@@ -115,6 +116,8 @@ def batch(
         raise click.UsageError("--cancel needs --via provider")
     if source == "-" and ordered:
         raise click.UsageError("--ordered needs an INPUT that can be read twice, not a pipe")
+    if summary is not None and any(_are_one(summary, path) for path in (source, target)):
+        raise click.UsageError(f"--summary {summary} would replace INPUT or OUTPUT; name another file")
     models = models if route is None else [ModelConfig.route(route)]
     outcome: BatchSummary | None
     with one_line():
@@ -147,12 +150,17 @@ def batch(
     context.exit(_exit_code(outcome))
 
 
+def _are_one(one: str, other: str) -> bool:
+    """Return whether two paths are one file, also if it is not there yet."""
+    return is_same_file(one, other) or (other != "-" and os.path.realpath(one) == os.path.realpath(other))
+
+
 @contextlib.contextmanager
 def _wrong_input(context: click.Context) -> Iterator[None]:
-    """End the command if its input is wrong, or if another run writes its output."""
+    """End the command if its input is wrong, or if its output is not its to write."""
     try:
         yield
-    except (BatchInputError, OutputLocked) as error:
+    except (BatchInputError, OutputLocked, OutputRefused) as error:
         click.echo(f"turnout: {error}", err=True)
         context.exit(WRONG_INPUT)
 
