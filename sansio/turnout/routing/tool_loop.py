@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout._utils.names import must_be_called
+from turnout._utils.names import Elsewhere, must_be_called
 from turnout._utils.serialization import Plain
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
@@ -74,6 +74,13 @@ class ToolRun(Plain):
 
     rounds: tuple[ToolRound, ...]
     messages: tuple[Message, ...]
+
+    if not TYPE_CHECKING:
+        trace = Elsewhere("each round has its own: run.response.trace of the last; run.explain() describes all")
+        model = Elsewhere("it is run.response.model")
+        finish_reason = Elsewhere("it is run.response.finish_reason")
+        message = Elsewhere("it is run.response.message; all are run.messages")
+        tool_calls = Elsewhere("they are in the rounds: run.rounds[0].response.tool_calls")
 
     @property
     def response(self) -> ChatResponse:

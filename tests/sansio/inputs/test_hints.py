@@ -16,6 +16,8 @@ import attrs
 import pytest
 
 import turnout
+import turnout_io.asyncio
+import turnout_io.sync
 from turnout import ChatRequest, End, Event, FinishReason, ModelConfig, Token
 from turnout._utils.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.config.settings import Settings, SettingsError
@@ -38,9 +40,11 @@ from turnout.errors import (
     TimedOut,
     TurnoutError,
 )
+from turnout.inputs import keywords
 from turnout.inputs.requests import chat_request, embedding_request
 from turnout.routing import BreakerPolicy, Hedge, Limit, Policy, Price, Timeouts
 from turnout.routing.policy.settings import ROUTER_ONLY
+from turnout.routing.tool_loop import ToolRun
 
 MODEL = "openai/gpt-4o-mini"
 
@@ -222,6 +226,13 @@ def test_hints_of_a_class_change_nothing_else() -> None:
         ("MemoryCache", "from turnout_io.caching import MemoryCache"),
         ("api_key", "OPENAI_API_KEY"),
         ("set_verbose", "TURNOUT_LOG=debug"),
+        ("completion_cost", "reply.usage.cost"),
+        ("token_counter", "write router.count_tokens(…)"),
+        ("AzureOpenAI", "write turnout.providers.create('azure', api_key='…')"),
+        ("sync", "from turnout_io.sync import Router"),
+        ("asyncio", "from turnout_io.asyncio import Router"),
+        ("exceptions", "from turnout.errors import TurnoutError"),
+        ("testing", "from turnout_io.testing import ScriptedTransport"),
     ],
 )
 def test_names_of_the_root(name: str, advice: str | None) -> None:
@@ -274,6 +285,20 @@ def test_the_classes_of_a_hint_catch_what_the_class_of_the_other_library_catches
         classes = tuple(getattr(importlib.import_module(found[1]), each) for each in found[2].split(", "))
         assert all(isinstance(failure, classes) for failure in failures)
         assert "it is in turnout.errors" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["trace", "model", "finish_reason", "message", "tool_calls"])
+def test_what_a_run_does_not_have_is_named_on_its_answers(name: str) -> None:
+    run = ToolRun(rounds=(), messages=())
+    with pytest.raises(AttributeError, match=rf"run\.(rounds\[0\]\.)?response\.{name}"):
+        getattr(run, name)
+    assert pickle.loads(pickle.dumps(run)) == run
+
+
+@pytest.mark.parametrize("router", [turnout_io.sync.Router, turnout_io.asyncio.Router])
+def test_help_of_chat_lists_every_keyword(router: Any) -> None:
+    listed = set(re.findall(r"`(\w+)`", router.chat.__doc__))
+    assert listed >= {*keywords.MODEL, *keywords.REQUEST, *keywords.CALL}
 
 
 @pytest.mark.parametrize("name", ["causes", "exceptions", "failures"])

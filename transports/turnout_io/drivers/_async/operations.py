@@ -71,9 +71,14 @@ class AsyncOperations(RouterBase[AsyncTransport, AsyncRun]):
             *given: A `ChatRequest`; or a model and messages: `chat("openai/gpt-4o-mini", "Why do points freeze?")`.
                 Messages are the text of a question, or a list of messages or dicts.
             collect: Stream on the wire, so that a silent or stalled response is noticed early, and return it complete.
-            **settings: `timeout`, `policy`, `affinity`, `api_keys` and `priority` are for this call
-                (`turnout.routing.call.options`). All others are fields of `ChatRequest`, such as `tools`, or settings
-                of its models, such as `temperature`; they replace those of a request.
+            **settings: Keywords of three kinds. They replace those of a request.
+                For this call: `timeout` (seconds), `policy` (any other field of `Policy`), `affinity`, `api_keys`,
+                `priority`, `cache`.
+                Of the request: `fallbacks`, `tools`, `tool_choice`, `parallel_tool_calls`, `response_format`,
+                `metadata`.
+                Of its models: `temperature`, `top_p`, `top_k`, `max_tokens`, `stop`, `seed`, `presence_penalty`,
+                `frequency_penalty`, `logprobs`, `reasoning_effort`, `extra`.
+                `help(ChatRequest)`, `help(ModelConfig)` and docs/reference/settings.md describe them.
 
         Raises:
             TurnoutError: If no candidate responded. `error.trace.explain()` describes every attempt.
