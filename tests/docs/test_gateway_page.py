@@ -38,7 +38,7 @@ def test_the_commands_run() -> None:
 
 def test_the_configuration_is_read() -> None:
     (text,) = blocks("yaml")
-    settings = Settings.from_mapping(yaml.safe_load(text), {})
+    settings = Settings.from_mapping(yaml.safe_load(text), {"TEAM_A_KEY": "k" * 32})
     gateway = read_gateway_settings(settings.serve)
     assert set(gateway.aliases) == {"fast", "claude-sonnet-4-5", "embed"}
     assert [key.name for key in gateway.keys] == ["team-a", "ci"]

@@ -78,6 +78,7 @@ class ServedError:
         param: The path of the field that is wrong, such as `messages[2].content`.
         retry_after: Seconds to wait before the next attempt. None if unknown.
         retryable: True if the client can send the request again later.
+        bound: The setting whose bound is reached, such as `requestsPerMinute`, for the log.
     """
 
     status: int
@@ -88,6 +89,7 @@ class ServedError:
     param: str | None = attrs.field(default=None, converter=attrs.converters.optional(_shortened))
     retry_after: float | None = None
     retryable: bool = False
+    bound: str = ""
 
     @property
     def messages_status(self) -> int:

@@ -68,6 +68,13 @@ def test_the_answer_is_streamed_and_explained(terminal: Terminal, sandbox: Sandb
     assert request.body["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
+def test_the_timeout_bounds_the_whole_answer(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.script("openai", Fault(stall=10, after_tokens=3), forever=True)
+    done = terminal.check("chat", "Why?", *MODEL, "--timeout", "1")
+    assert done.returncode == 1
+    assert "deadline" in done.stderr
+
+
 def test_the_answer_is_printed_whole(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.answer("openai", "Forty-two, I think.")
     done = terminal.check("chat", "Why?", *MODEL, "--no-stream")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -106,3 +107,54 @@ def test_models_are_listed_if_every_model_can_be_used() -> None:
     aliases = Settings.from_mapping({**CONFIG, "serve": {**CONFIG["serve"], "allow": "aliases"}}, {})
     some = build_gateway(aliases, models=sandbox).endpoints.names
     assert not {*some.listed(ANYBODY)} & {*sandbox}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [("fats", "did you mean fast"), ("smart", "did you mean route/smart"), ("opnai/*", "there are fast, route/gpt")],
+)
+def test_a_pattern_of_a_key_must_match_a_name(pattern: str, hint: str) -> None:
+    key = {"name": "team", "key": "k" * 20, "models": [pattern]}
+    with pytest.raises(SettingsError, match=f"serve.keys.team.models: '{re.escape(pattern)}' is no alias.*{hint}"):
+        built(serve={"aliases": {"fast": ["openai/gpt-4o-mini"]}, "keys": [key]})
+
+
+@pytest.mark.parametrize("pattern", ["fast", "f*", "route/*", "route/gpt-5", "openai/*", "groq/small", "*/gpt-4o", "*"])
+def test_a_pattern_of_a_key_matches_names_and_providers(pattern: str) -> None:
+    key = {"name": "team", "key": "k" * 20, "models": [pattern]}
+    built(serve={"aliases": {"fast": ["openai/gpt-4o-mini"]}, "keys": [key]})
+
+
+@pytest.mark.parametrize(
+    ("key", "warning"),
+    [
+        ({"key": "k" * 15}, "serve.keys.team: the key has fewer than 16 characters"),
+        ({"key": "k" * 16, "budget": {"amount": 5}}, "groq/llama-3.3-70b-versatile has no price: calls of route/smart"),
+        ({"key": "k" * 16, "budget": {"amount": 5}, "models": ["fast"]}, ""),
+    ],
+)
+def test_the_start_warns_of_doubtful_keys(key: dict[str, Any], warning: str, caplog: pytest.LogCaptureFixture) -> None:
+    built(serve={"aliases": {"fast": ["openai/gpt-4o-mini"]}, "keys": [{"name": "team", **key}]})
+    assert warning in caplog.text
+    assert bool(caplog.text) is bool(warning)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gpt-4o-mini", "did you mean openai/gpt-4o-mini?"),
+        ("smart", "did you mean route/smart?"),
+        ("fasst", "did you mean fast?"),
+        ("opnai/gpt-4o", "this gateway has fast, route/"),
+    ],
+)
+def test_an_unknown_name_has_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(RequestRejected) as caught:
+        built().endpoints.names.resolve(name, ANYBODY)
+    assert hint in caught.value.error.message
+
+
+def test_a_key_that_may_use_a_provider_is_told_so() -> None:
+    client = Client("team", ("openai/*",))
+    with pytest.raises(RequestRejected, match=r"may not use the model 'groq/x'; it can use openai/\*"):
+        built().endpoints.names.resolve("groq/x", client)

@@ -131,6 +131,24 @@ async def test_a_failure_has_its_own_status(answer: Any, status: int, headers: d
 
 
 @in_memory
+async def test_the_log_says_why_the_first_model_did_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    aliases = {"fast": ["openai/gpt-4o-mini", "groq/llama-3.3-70b-versatile"]}
+    used_up = (("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "20s"))
+    async with world({"aliases": aliases}) as w:
+        w.upstream.add(Answer([document()], headers=used_up), document(), Answer([b"{}"], status=500), document())
+        client = w.client()
+        with caplog.at_level(logging.INFO, "turnout.serve"):
+            for _ in range(2):
+                assert (await client.chat(model="fast")).status == 200
+            await trio.sleep(30)
+            assert (await client.chat(model="fast")).status == 200
+    first, second, third = (record.getMessage() for record in caplog.records)
+    assert "passed" not in first
+    assert 'answered=groq/llama-3.3-70b-versatile attempts=1 passed="openai/gpt-4o-mini: paced"' in second
+    assert 'attempts=2 passed="openai/gpt-4o-mini: server"' in third
+
+
+@in_memory
 async def test_the_whole_text_of_an_error_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "turnout.serve"):
         async with world() as w:

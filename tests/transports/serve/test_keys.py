@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,6 +240,10 @@ async def test_a_budget() -> None:
         reply = await client.chat(model="fast", max_tokens=25, headers=AUTHORIZED)
         assert reply.status == 429
         assert reply.json["error"]["code"] == "insufficient_quota"
+        assert (
+            "this call can cost 31, and in the budget of this key 20 of 30 per day is left"
+            in reply.json["error"]["message"]
+        )
         assert reply.headers["x-should-retry"] == "false"
         assert (await client.chat(model="fast", max_tokens=10, headers=AUTHORIZED)).status == 200
 
@@ -301,6 +306,26 @@ def test_a_reservation_counts_until_it_is_settled() -> None:
     assert first.settle(5, 1.0, 0.0) == 0.0
     client.admit(0, 5.0, 0.0, NOON)
     assert spent(client, NOON) == 1.0
+
+
+def test_a_budget_that_is_used_up_says_so() -> None:
+    client = client_of()
+    client.admit(0, 10.0, 0.0, NOON).settle(5, 10.0, 0.0)
+    with pytest.raises(RequestRejected, match="the budget of this key is used up: 10 per month"):
+        client.admit(0, 1.0, 0.0, NOON)
+
+
+@pytest.mark.parametrize("bound", ["requestsPerMinute", "tokensPerMinute", "maxConcurrency"])
+@in_memory
+async def test_the_log_names_the_bound_that_a_call_reached(bound: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with world(with_key(**{bound: 1})) as w:
+        w.upstream.add(Answer([document()], delay=5.0))
+        body = {"model": "fast", "messages": HELLO, "max_tokens": 10}
+        with caplog.at_level(logging.INFO, "turnout.serve"):
+            await w.client().send("POST", "/v1/chat/completions", body, AUTHORIZED)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await w.client().chat(model="fast", max_tokens=10, headers=AUTHORIZED)).status == 429
+        assert f"429 key=team model=fast error=rate_limit_exceeded bound={bound} " in caplog.text
 
 
 def test_a_key_is_found_by_its_digest_alone() -> None:

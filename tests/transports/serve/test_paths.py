@@ -80,4 +80,4 @@ async def test_model_names(name: str, status: int) -> None:
         assert reply.status == status
         if status == 404:
             assert reply.json["error"]["code"] == "model_not_found"
-            assert "fast" in reply.json["error"]["message"]
+            assert "this gateway has fast" in reply.json["error"]["message"]

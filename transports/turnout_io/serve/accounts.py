@@ -17,6 +17,8 @@ from turnout.prices import Price, by_model
 from turnout.redaction import escape_controls
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
 from turnout.serving import RequestRejected, ServedError
+from turnout.trace import Trace
+from turnout.trace.entries import CandidateBlocked, Failed, Skipped, Started
 from turnout_io.serve.budget_file import BudgetFile
 from turnout_io.serve.keys import Admission, Client, Undecided
 from turnout_io.serve.metrics import GatewayMetrics
@@ -168,8 +170,13 @@ class Accounts:
             fields.append(f"model={_one_line(call.model_name)}")
         if call.answered:
             fields.append(f"answered={_one_line(call.answered)}")
+        if call.error is not None:
+            fields.append(f"error={call.error.code}")
+            if call.error.bound:
+                fields.append(f"bound={call.error.bound}")
         if call.trace is not None:
             fields.append(f"attempts={call.trace.attempts}")
+            fields += [f'passed="{_one_line(text)}"' for text in _passed_over(call.trace, call.answered)]
             if call.trace.cost is not None:
                 fields.append(f"cost={call.trace.cost:.6g}")
         if call.usage is not None and call.usage.source != "absent":
@@ -188,6 +195,21 @@ def _unpriced(model: ModelConfig) -> ServedError:
         messages_type="permission_error",
         message=f"{model} has no price, and the key has a budget; the gateway's configuration must name its price",
     )
+
+
+def _passed_over(trace: Trace, answered: str) -> list[str]:
+    """Return each candidate that did not answer, with the last reason: it failed, or it was not tried."""
+    reasons: dict[str, str] = {}
+    started: dict[int, str] = {}
+    for entry in trace.entries:
+        match entry:
+            case Started():
+                started[entry.attempt] = entry.candidate
+            case Failed():
+                reasons[started.get(entry.attempt, "")] = str(entry.failure)
+            case CandidateBlocked() | Skipped():
+                reasons[entry.candidate] = entry.reason
+    return [f"{candidate}: {reason}" for candidate, reason in reasons.items() if candidate != answered]
 
 
 def _one_line(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from turnout.http import Headers
+from turnout.routing.policy.budgets import amount_text
 from turnout.routing.state.budgets import BudgetAccount, BudgetReservation
 from turnout.routing.state.limits import Booking, Quota, SlidingWindow, Slots
 from turnout.serving import RequestRejected, ServedError
@@ -40,7 +41,13 @@ class Undecided(Exception):
 
 
 def _rejected(
-    status: int, type: str, code: str, messages_type: str, message: str, wait: float | None = None
+    status: int,
+    type: str,
+    code: str,
+    messages_type: str,
+    message: str,
+    wait: float | None = None,
+    bound: str = "",
 ) -> RequestRejected:
     return RequestRejected(
         ServedError(
@@ -51,6 +58,7 @@ def _rejected(
             message=message,
             retry_after=wait,
             retryable=wait is not None,
+            bound=bound,
         )
     )
 
@@ -144,11 +152,13 @@ class Client:
             full = self.in_flight >= self.slots.count(now) and self.slots.wait(now) > 0
         else:
             full = slots is not None and self.in_flight >= slots
-        yield _limited(f"{slots} calls at the same time", 1.0) if full else None
+        yield _limited(f"{slots} calls at the same time", 1.0, "maxConcurrency") if full else None
         wait = self.requests.wait(1, now) if self.requests is not None else 0.0
-        yield _limited(f"{settings.requests_per_minute} requests per minute", wait) if wait > 0 else None
+        limit = f"{settings.requests_per_minute} requests per minute"
+        yield _limited(limit, wait, "requestsPerMinute") if wait > 0 else None
         wait = self.tokens.wait(tokens, now) if self.tokens is not None else 0.0
-        yield _limited(f"{settings.tokens_per_minute} tokens per minute", wait) if wait > 0 else None
+        limit = f"{settings.tokens_per_minute} tokens per minute"
+        yield _limited(limit, wait, "tokensPerMinute") if wait > 0 else None
 
     def _rejection(self, error: RequestRejected, now: float) -> RequestRejected | Undecided:
         if self.shared is None:
@@ -168,13 +178,13 @@ class Client:
         """Reserve the most that a call can cost.
 
         Raises:
-            RequestRejected: The budget is used up, or others have reserved the rest.
+            RequestRejected: The rest of the budget is less than the call can cost, or others have reserved it.
             Undecided: The store may grant it soon.
         """
         verdict, _ = account.check(cost, now, wall)
         if verdict != "fits":
-            left = "" if self.shared is not None else f", {account.status(wall).left:.4g} left"
-            error = _exhausted(f"{account}{left}")
+            left = account.status(wall).left if self.shared is None else None
+            error = _exhausted(account, cost, left)
             raise error if verdict == "exceeded" else self._rejection(error, now)
         if not only_check:
             admission.reservation = account.reserve(cost, now, wall)
@@ -203,15 +213,28 @@ class Client:
         return fields
 
 
-def _limited(limit: str, wait: float) -> RequestRejected:
-    return _rejected(
-        429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", f"this key may have {limit}", wait
-    )
+def _limited(limit: str, wait: float, bound: str) -> RequestRejected:
+    message = f"this key may have {limit}"
+    return _rejected(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", message, wait, bound)
 
 
-def _exhausted(budget: str) -> RequestRejected:
-    message = f"the budget of this key is used up: {budget}"
-    return _rejected(429, "insufficient_quota", "insufficient_quota", "rate_limit_error", message)
+def _exhausted(account: BudgetAccount, cost: float, left: float | None) -> RequestRejected:
+    """Return the error of a call that the budget has no room for.
+
+    Args:
+        account: The budget.
+        cost: The most that the call can cost.
+        left: The amount that is neither spent nor reserved. None if other gateways share it.
+    """
+    if left == 0:
+        message = f"the budget of this key is used up: {account}"
+    else:
+        rest = f"{amount_text(left)} of {account} is left" if left is not None else f"less of {account} is left"
+        message = (
+            f"this call can cost {amount_text(cost)}, and in the budget of this key {rest}; "
+            "allow a shorter answer (max_tokens), or use a cheaper model"
+        )
+    return _rejected(429, "insufficient_quota", "insufficient_quota", "rate_limit_error", message, bound="budget")
 
 
 @attrs.define(eq=False)

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from turnout._utils.names import ACCOUNT_MARK
+from turnout._utils.names import ACCOUNT_MARK, nearest, whole_name
 from turnout.chat import ModelConfig
 from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.keys import Client
@@ -18,6 +18,8 @@ __all__ = ["ModelNames"]
 
 # The router remembers each model that was asked for, and the log and metrics name it.
 _LONGEST: Final = 256
+# Names in a message.
+_SHOWN: Final = 20
 
 
 @attrs.frozen
@@ -64,15 +66,24 @@ class ModelNames:
             return alias.models
         provider, slash, model_id = name.partition("/")
         if not (slash and provider.strip() and model_id.strip()):
-            raise _unknown(f"the model {name[:80]!r} does not exist", self.listed(client))
+            raise _unknown(f"the model {name[:80]!r} does not exist", self.listed(client), self._meant(name, client))
         kind = "route" if provider == "route" else "provider"
         self._check(name, client, listed=kind == "route")
         model = ModelConfig(provider, model_id)
         # The keys of a provider are no concern of clients.
         if ACCOUNT_MARK in provider or not self.find(model):
             wanted = model_id if kind == "route" else provider
-            raise _unknown(f"there is no {kind} {wanted[:80]!r}", self.listed(client))
+            meant = nearest(name, self.listed(client), 1, 0.7)
+            raise _unknown(f"there is no {kind} {wanted[:80]!r}", self.listed(client), meant)
         return (model,)
+
+    def _meant(self, name: str, client: Client) -> list[str]:
+        """Return the names that a client may have meant by a name without a provider."""
+        listed = self.listed(client)
+        whole = whole_name(name)
+        usable = whole and self.find(ModelConfig.parse(whole)) and self._is_allowed(whole, client, listed=False)
+        others = [one for one in listed if one.partition("/")[2] == name]
+        return list(dict.fromkeys([*([whole] if whole and usable else []), *others])) or nearest(name, listed, 1, 0.7)
 
     def family(self, name: str) -> str | None:
         """Return the family of an alias. All models of a family return the same vectors."""
@@ -90,16 +101,18 @@ class ModelNames:
         models += [ModelConfig.parse(name) for name in self.routes]
         return {one.provider for one in self.candidates(models)}
 
+    def _is_allowed(self, name: str, client: Client, *, listed: bool) -> bool:
+        return _allowed(name, client.models) if client.models is not None else listed or self.allows_any
+
     def _check(self, name: str, client: Client, *, listed: bool) -> None:
-        allowed = _allowed(name, client.models) if client.models is not None else listed or self.allows_any
-        if not allowed:
+        if not self._is_allowed(name, client, listed=listed):
             raise RequestRejected(
                 ServedError(
                     status=403,
                     type="permission_error",
                     code="model_not_allowed",
                     messages_type="permission_error",
-                    message=f"this key may not use the model {name[:80]!r}; {_choices(self.listed(client))}",
+                    message=f"this key may not use the model {name[:80]!r}; {_choices(self.listed(client), client)}",
                     param="model",
                 )
             )
@@ -109,12 +122,21 @@ def _allowed(name: str, patterns: Iterable[str] | None) -> bool:
     return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _choices(names: list[str]) -> str:
-    return f"it can use {', '.join(names[:20])}" if names else "no alias and no route is configured for it"
+def _choices(names: list[str], client: Client) -> str:
+    # A pattern such as openai/* allows models that no list names.
+    usable = [*names, *(one for one in client.models or () if "/" in one and one not in names)]
+    return f"it can use {_some(usable)}" if usable else "no alias and no route is configured for it"
 
 
-def _unknown(problem: str, names: list[str]) -> RequestRejected:
-    choices = f"this gateway has {', '.join(names[:20])}" if names else "name one as provider/model"
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more (GET /v1/models)" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _unknown(problem: str, names: list[str], meant: Sequence[str] = ()) -> RequestRejected:
+    choices = f"this gateway has {_some(names)}" if names else "name one as provider/model"
+    if meant:
+        choices = f"did you mean {' or '.join(meant[:3])}? {choices}"
     return RequestRejected(
         ServedError(
             status=404,

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Final
 
 import attrs
 import trio
 
+from turnout._utils.names import nearest
+from turnout.chat import ModelConfig
 from turnout.config.settings import Settings
 from turnout.config.values import SettingsError
+from turnout.prices import Price, by_model
 from turnout.routing.policy.settings import Policy
 from turnout_io.serve.gateway import Gateway, scopes_of
+from turnout_io.serve.keys import Client
+from turnout_io.serve.names import ModelNames
 from turnout_io.serve.served_call import record_trace
-from turnout_io.serve.settings import GatewaySettings, read_gateway_settings
+from turnout_io.serve.settings import SHORTEST_KEY, GatewaySettings, read_gateway_settings
 from turnout_io.trio import Router
 
 __all__ = ["build_gateway", "run_gateway"]
+
+LOG: Final = logging.getLogger("turnout.serve")
 
 
 def build_gateway(settings: Settings, *, listen: str | None = None, models: tuple[str, ...] = ()) -> Gateway:
@@ -58,7 +68,13 @@ def build_gateway(settings: Settings, *, listen: str | None = None, models: tupl
     router._take_over(adapted, built)
     _check_aliases(served, router)
     scopes = scopes_of(one.provider for one in built)
-    return Gateway(router, served, prices=policy.prices, scopes=scopes, models=models)
+    gateway = Gateway(router, served, prices=policy.prices, scopes=scopes, models=models)
+    names = gateway.endpoints.names
+    for client in gateway.endpoints.keyring.clients:
+        _check_patterns(client, names)
+        for problem in _doubts(client, names, policy.prices):
+            LOG.warning("%s", problem)
+    return gateway
 
 
 def _policies(settings: Settings, policy: Policy) -> Iterator[tuple[str, Policy | None]]:
@@ -75,6 +91,34 @@ def _check_aliases(settings: GatewaySettings, router: Router) -> None:
             if not router._core.models_named(model):
                 missing = f"route {model.model_id!r}" if model.is_route else f"provider {model.provider!r}"
                 raise SettingsError(f"serve.aliases.{name}: there is no {missing}")
+
+
+def _check_patterns(client: Client, names: ModelNames) -> None:
+    known = [*names.aliases, *names.routes]
+    for pattern in client.models or ():
+        provider, slash, _ = pattern.partition("/")
+        is_listed = any(fnmatchcase(name, pattern) or fnmatchcase(pattern, name) for name in known)
+        is_provider = slash and provider != "route" and names.find(ModelConfig(provider, "any"))
+        if not (is_listed or is_provider or "*" in provider or "?" in provider or "[" in provider):
+            near = [name for name in known if name.partition("/")[2] == pattern] or nearest(pattern, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+            raise SettingsError(f"serve.keys.{client.name}.models: {pattern!r} is no alias, route or provider; {hint}")
+
+
+def _doubts(client: Client, names: ModelNames, prices: Mapping[str, Price]) -> Iterator[str]:
+    """Yield what is probably not meant in the settings of a key."""
+    settings = client.settings
+    if settings is not None and settings.is_short:
+        yield f"serve.keys.{client.name}: the key has fewer than {SHORTEST_KEY} characters and can be guessed"
+    if client.account is None:
+        return
+    for name in names.listed(client):
+        unpriced = [one for one in names.candidates(names.resolve(name, client)) if by_model(prices, one) is None]
+        if unpriced and "*" not in name:
+            yield (
+                f"serve.keys.{client.name} has a budget, and {unpriced[0]} has no price: calls of {name} are refused "
+                f"(403 no_price); give it one in runtime.router.prices"
+            )
 
 
 def run_gateway(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:

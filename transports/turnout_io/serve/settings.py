@@ -43,6 +43,7 @@ from turnout.routing import Budget
 from turnout.routing.policy.priority import priority_number
 
 __all__ = [
+    "SHORTEST_KEY",
     "Address",
     "AliasSettings",
     "GatewaySettings",
@@ -86,6 +87,7 @@ class KeySettings:
         max_concurrency: Calls at the same time.
         budget: The money that it can spend.
         priority: Of its calls while calls wait for a provider: 0 is served first (`turnout.routing.policy.priority`).
+        is_short: True if the key has so few characters that it can be guessed.
     """
 
     name: str
@@ -96,6 +98,7 @@ class KeySettings:
     max_concurrency: int | None = None
     budget: Budget | None = None
     priority: float = 0.0
+    is_short: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -262,6 +265,9 @@ def _priority(value: object, where: str) -> float:
         raise SettingsError(f"{where}: {error}") from None
 
 
+SHORTEST_KEY: Final = 16
+"""Characters of a key that is not guessed: 64 bits, in hexadecimal."""
+
 _KEY: Final = (
     "name",
     "key",
@@ -311,6 +317,7 @@ def _key(value: object, where: str) -> KeySettings:
         models=_texts(given["models"], f"{where}.models") if given.get("models") is not None else None,
         budget=_budget(given["budget"], f"{where}.budget") if given.get("budget") is not None else None,
         priority=_priority(given["priority"], f"{where}.priority") if given.get("priority") is not None else 0.0,
+        is_short=secret is not None and len(secret) < SHORTEST_KEY,
         **limits,
     )
 

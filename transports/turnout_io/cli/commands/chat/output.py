@@ -28,8 +28,8 @@ def printable(text: str) -> str:
 
 
 def print_stream(router: Router, request: ChatRequest, timeout: float | None) -> ChatResponse:
-    """Print the answer while it arrives, and return it."""
-    with router.stream(request, timeout=timeout) as stream:
+    """Print the answer while it arrives, and return it. `timeout` is for the whole answer, in seconds."""
+    with router.stream(request, timeout=timeout, total_timeout=timeout) as stream:
         ends_line = True  # whether the cursor is at the start of a line; False while text is printed
         try:
             for event in stream:
