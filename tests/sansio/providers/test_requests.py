@@ -164,6 +164,24 @@ def test_what_a_model_refuses_is_raised_or_dropped(
     assert not set(exchange.dropped) & set(body(exchange.request))
 
 
+@pytest.mark.parametrize(
+    ("name", "model_id", "neutral"),
+    [
+        ("openai", "gpt-5", {"temperature": 1, "top_p": 1.0, "presence_penalty": 0}),
+        ("openai", "o3-mini", {"temperature": 1.0}),
+        ("cerebras", "llama", {"presence_penalty": 0, "frequency_penalty": 0.0}),
+        ("anthropic", "claude-opus-4-7", {"top_p": 1}),
+    ],
+)
+def test_a_value_that_changes_nothing_is_left_out_where_it_is_not_taken(
+    name: str, model_id: str, neutral: dict[str, float]
+) -> None:
+    model = ModelConfig.parse(f"{name}/{model_id}", **neutral)
+    exchange = create(name, api_key="k").chat(ChatRequest(model, [Message.user("hi")]))
+    assert set(exchange.dropped) == set(neutral)
+    assert not set(neutral) & set(body(exchange.request))
+
+
 def test_what_a_model_takes_is_sent() -> None:
     warm = ChatRequest(ModelConfig("openai-compatible", "m", temperature=3), [Message.user("x")])
     assert openai(warm, "openai-compatible")["temperature"] == 3

@@ -16,6 +16,9 @@ from turnout.providers.catalog.spec import ProviderAccount
 
 __all__ = ["supported_params", "supported_request"]
 
+# Values that change nothing about the sampling: a model that does not take the setting does as they ask.
+_NEUTRAL: Mapping[str, float] = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
+
 _settings_of = operator.attrgetter(*SETTINGS)
 
 
@@ -35,7 +38,8 @@ def supported_params(
             out.
 
     Raises:
-        CapabilityUnsupported: A setting is not taken for another reason, and the account does not drop those.
+        CapabilityUnsupported: A setting with an effect is not taken for another reason, and the account does not drop
+            those.
     """
     given = {name: value for name, value in zip(SETTINGS, _settings_of(model), strict=True) if value not in (None, ())}
     if not given:
@@ -47,7 +51,7 @@ def supported_params(
         taken = "reasoning_effort" not in refused | rule.unsupported
         refused |= rule.unsupported_at(model.reasoning_effort if taken else None)
     dropped = tuple(name for name in given if name in refused)
-    wrong = [name for name in dropped if name not in ruled_out]
+    wrong = [name for name in dropped if name not in ruled_out and given[name] != _NEUTRAL.get(name)]
     if wrong and account.unsupported == "raise":
         told = ", ".join(f"{name} ({why})" if (why := also_unsupported.get(name)) else name for name in wrong)
         raise CapabilityUnsupported(

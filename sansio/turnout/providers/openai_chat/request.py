@@ -236,7 +236,10 @@ def json_schema_of(request: ChatRequest, account: ProviderAccount) -> dict[str, 
         return None
     if not account.spec.openai_compat.json_schema:
         raise CapabilityUnsupported(f"{request.model}: takes no JSON Schema for its answer, only ResponseFormat.json()")
-    held = response_schema(wanted.schema, account.spec.schemas if wanted.strict else None, request.model)
+    subset = account.spec.schemas if wanted.strict else None
+    held = response_schema(
+        wanted.schema, subset, request.model, "ResponseFormat(…, strict=False) asks for it, and does not enforce it"
+    )
     schema: dict[str, Any] = {"name": wanted.name, "schema": held, "strict": wanted.strict}
     if wanted.description:
         schema["description"] = wanted.description

@@ -15,9 +15,11 @@ from turnout.providers.schemas.transform import transform
 __all__ = ["enforced_tool", "response_schema"]
 
 
-def response_schema(schema: Mapping[str, Any], subset: SchemaSubset | None, model: ModelConfig) -> Mapping[str, Any]:
+def response_schema(
+    schema: Mapping[str, Any], subset: SchemaSubset | None, model: ModelConfig, advice: str = ""
+) -> Mapping[str, Any]:
     """The schema of an answer as the provider takes it; None takes any. Raises SchemaUnsupported."""
-    return schema if subset is None else transform(schema, subset, f"{model}: the schema of the answer")
+    return schema if subset is None else transform(schema, subset, f"{model}: the schema of the answer", advice)
 
 
 def enforced_tool(tool: Tool, subset: SchemaSubset | None, model: ModelConfig) -> Tool:
@@ -28,6 +30,7 @@ def enforced_tool(tool: Tool, subset: SchemaSubset | None, model: ModelConfig) -
     if subset is None or not tool.strict:
         return tool
     parameters = {"type": "object", "properties": {}, **tool.parameters}
+    what = f"{model}: the parameters of tool {tool.name!r}"
     return attrs.evolve(
-        tool, parameters=transform(parameters, subset, f"{model}: the parameters of tool {tool.name!r}")
+        tool, parameters=transform(parameters, subset, what, "leave out strict=True to only ask for it")
     )

@@ -30,9 +30,9 @@ _BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -
 _MOST_INLINED = 10_000  # references of a small schema that fan out can be endless without being recursive
 
 
-def transform(schema: Mapping[str, Any], subset: SchemaSubset, what: str) -> dict[str, Any]:
-    """The schema in the provider's words. `what` names it in errors. Raises SchemaUnsupported."""
-    return _SchemaTransformer(subset, schema, what).whole()
+def transform(schema: Mapping[str, Any], subset: SchemaSubset, what: str, advice: str = "") -> dict[str, Any]:
+    """The schema in the provider's words. Errors (SchemaUnsupported) name it as `what`, and end with `advice`."""
+    return _SchemaTransformer(subset, schema, what, advice).whole()
 
 
 @attrs.define
@@ -40,11 +40,13 @@ class _SchemaTransformer:
     """One schema on its way into a subset.
 
     what  names it in errors, as "openai/gpt-4o: the schema of the answer"
+    advice  ends errors: how the request works with this schema
     """
 
     subset: SchemaSubset
     root: Mapping[str, Any]
     what: str
+    advice: str = ""
     _defs: dict[str, Any] = attrs.field(factory=dict, init=False)
     _names: dict[str, str] = attrs.field(factory=dict, init=False)
     _inside: list[str] = attrs.field(factory=lambda: ["#"], init=False)
@@ -306,7 +308,8 @@ class _SchemaTransformer:
     def _refuse(self, keyword: str, pointer: str, why: str = "") -> NoReturn:
         what = f"{self.what}: `{keyword}` at {pointer}" if keyword else self.what
         reason = f": {why}" if why else ""
-        raise SchemaUnsupported(f"{what} cannot be held to{reason}", keyword=keyword, pointer=pointer)
+        advice = f"; {self.advice}" if self.advice else ""
+        raise SchemaUnsupported(f"{what} cannot be held to{reason}{advice}", keyword=keyword, pointer=pointer)
 
 
 def _escaped(name: str) -> str:
