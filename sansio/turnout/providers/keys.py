@@ -35,7 +35,7 @@ def named_keys(keys: Sequence[ApiKey] | Mapping[str, ApiKey]) -> dict[str, ApiKe
     """
     named = dict(keys) if isinstance(keys, Mapping) else {str(number): key for number, key in enumerate(keys, 1)}
     if not named:
-        raise ValueError("api_key holds no key; leave it out to use the variables of the environment")
+        raise ValueError("api_key holds no key; write Router.from_env() to use the variables of the environment")
     seen: dict[object, str] = {}
     for name, key in named.items():
         if not isinstance(name, str) or not name.strip() or any(mark in name for mark in f"/:* {ACCOUNT_MARK}"):

@@ -66,6 +66,11 @@ def test_the_variables_of_base_urls_and_tokens() -> None:
     request = ChatRequest(ModelConfig("ollama", "m"), "x")
     for variable in ("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"):
         assert built({variable: "http://box:1"}, "ollama").chat(request).request.url == "http://box:1/api/chat"
+    old = {"OPENAI_API_KEY": "k", "OPENAI_API_BASE": "http://old:1/v1"}
+    chat = ChatRequest(ModelConfig("openai", "m"), "x")
+    assert built(old, "openai").chat(chat).request.url == "http://old:1/v1/chat/completions"
+    both = old | {"OPENAI_BASE_URL": "http://new:1/v1"}
+    assert built(both, "openai").chat(chat).request.url == "http://new:1/v1/chat/completions"
     claude = built({"ANTHROPIC_AUTH_TOKEN": "t0ken"}, "anthropic")
     assert claude.missing_env == ()
     assert claude.chat(ChatRequest("anthropic/m", "x")).request.headers.get("authorization") == "Bearer t0ken"

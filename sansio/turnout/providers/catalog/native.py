@@ -17,7 +17,7 @@ GEMINI = ProviderSpec(
     dialect="gemini",
     base_url="https://generativelanguage.googleapis.com",
     key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    base_url_env=("GEMINI_ENDPOINT", "GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
+    base_url_env=("GEMINI_ENDPOINT", "GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GEMINI_API_BASE"),
     option_env={
         "vertex": ("GOOGLE_GENAI_USE_VERTEXAI",),
         "vertex_project": ("VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"),
@@ -63,7 +63,7 @@ COHERE = ProviderSpec(
     dialect="cohere",
     base_url="https://api.cohere.com",
     key_env=("COHERE_API_KEY", "CO_API_KEY"),
-    base_url_env=("COHERE_ENDPOINT", "CO_API_URL"),
+    base_url_env=("COHERE_ENDPOINT", "CO_API_URL", "COHERE_API_BASE"),
     capabilities=ALL_CHAT | EMBEDS | SEES | RANKS,
     embedding_batch=96,
     openai_compat=OpenAICompat(max_stop_sequences=5),

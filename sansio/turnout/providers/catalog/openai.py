@@ -18,7 +18,7 @@ OPENAI = ProviderSpec(
     dialect="openai-chat",
     base_url="https://api.openai.com/v1",
     key_env=("OPENAI_API_KEY",),
-    base_url_env=("OPENAI_ENDPOINT", "OPENAI_BASE_URL"),
+    base_url_env=("OPENAI_ENDPOINT", "OPENAI_BASE_URL", "OPENAI_API_BASE"),
     option_env={
         "organization": ("OPENAI_ORG", "OPENAI_ORG_ID"),
         "project": ("OPENAI_PROJECT", "OPENAI_PROJECT_ID"),
@@ -51,7 +51,7 @@ AZURE = attrs.evolve(
     title="Azure OpenAI",
     base_url="",  # of the user's resource
     key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
-    base_url_env=("AZURE_OPENAI_ENDPOINT", "AZURE_ENDPOINT"),
+    base_url_env=("AZURE_OPENAI_ENDPOINT", "AZURE_ENDPOINT", "AZURE_API_BASE"),
     option_env={"api_version": ("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION")},
     capabilities=ALL_CHAT | EMBEDS | SEES | HEARS,
     idempotency_header=None,
