@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
@@ -43,14 +44,33 @@ def _a(kind: type) -> str:
     return f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
 
 
+@functools.cache
+def _places(kind: Any) -> int:
+    """Return how many fields of a class can be given without their names."""
+    return sum(field.init and not field.kw_only for field in attrs.fields(kind))
+
+
+def _too_many_values(kind: Any) -> str:
+    fields = [field for field in attrs.fields(kind) if field.init]
+    free = ", ".join(field.name for field in fields if not field.kw_only)
+    named = [field.alias or field.name for field in fields if field.kw_only]
+    if not named:
+        return f"{kind.__name__} takes {free}, and no other values"
+    given, first = (f"{free} without a name, and all others", "…, ") if free else ("its values", "")
+    form = f"{kind.__name__}({first}{named[0]}=…)"
+    return f"{kind.__name__} takes {given} by name: write {form}; the names are {', '.join(named)}"
+
+
 class CheckedFields:
     """Base of an attrs class of settings. An unknown keyword is refused with the field that was probably meant."""
 
     __slots__ = ()
 
     def __new__(cls, *args: Any, **fields: Any) -> Self:
+        kind: Any = cls
+        if len(args) > _places(kind):
+            raise TypeError(_too_many_values(kind))
         if fields:
-            kind: Any = cls
             known = [field.alias or field.name for field in attrs.fields(kind) if field.init]
             for name in fields:
                 if name not in known:
@@ -153,11 +173,13 @@ def instance(kind: type) -> Validator:
     return validate
 
 
-def mapping_to(kind: type) -> Validator:
-    """Return a validator for mappings from names to instances of this class.
+def mapping_to(kind: type, form: str = "") -> Validator:
+    """Return a validator for mappings from names to instances of this class. `form` is how an instance is written.
 
     Only the items of a dict are checked: another mapping may compute its items when they are used.
     """
+
+    advice = f": write {form}" if form else ""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, Mapping):
@@ -166,7 +188,7 @@ def mapping_to(kind: type) -> Validator:
             if not isinstance(key, str):
                 raise TypeError(f"{where(instance, attribute)} must have names as keys, not {_kind(key)}")
             if not isinstance(item, kind):
-                raise TypeError(f"{where(instance, attribute)}[{key!r}] must be {_a(kind)}, not {_kind(item)}")
+                raise TypeError(f"{where(instance, attribute)}[{key!r}] must be {_a(kind)}, not {_kind(item)}{advice}")
 
     return validate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from turnout._utils.names import did_you_mean
 from turnout._utils.serialization import as_mapping
@@ -25,8 +25,15 @@ def response_format_of(value: Any) -> Any:
         return _of_dict(value)
     if value in ("json", "json_object", dict):
         raise TypeError("ChatRequest.response_format must be a ResponseFormat or a class: write ResponseFormat.json()")
-    if isinstance(value, ResponseFormat) or not isinstance(value, type):
+    if value is None or isinstance(value, ResponseFormat):
         return value
+    form = f"{_FIELD} must be a ResponseFormat, a class or a dict"
+    if get_origin(value) is not None:
+        raise TypeError(f"{form}: for {value} write ResponseFormat.of({value})")
+    if not isinstance(value, type):
+        kind = type(value)
+        advice = "" if kind.__module__ == "builtins" else f": write the class {kind.__name__}, not a value of it"
+        raise TypeError(f"{form}, not {kind.__name__}{advice}")
     return ResponseFormat.of(value)
 
 

@@ -215,6 +215,11 @@ def _one_model(value: Any) -> Any:
             f"a model is one ModelConfig or one text such as 'openai/gpt-4o-mini', not {type(value).__name__}: "
             "give the others as fallbacks=['groq/…'], or one as fallbacks='groq/…'"
         )
+    if isinstance(value, Mapping):
+        raise TypeError(
+            "a model is one ModelConfig or one text such as 'openai/gpt-4o-mini', not "
+            f"{type(value).__name__}: write the text, or ModelConfig('openai', 'gpt-4o-mini', …) with its own settings"
+        )
     return value
 
 

@@ -12,7 +12,7 @@ import turnout_io
 from turnout import ChatRequest, ChatResponse, Message, ModelConfig, Tool
 from turnout.errors import DeadlineExceeded, NotFound
 from turnout.inputs.requests import chat_request
-from turnout.routing import Policy
+from turnout.routing import Budget, Limit, Policy, Timeouts
 from turnout.routing.call.options import CallOptions
 from turnout.typed.function import function_tool
 from turnout_io.sync import Router
@@ -69,6 +69,16 @@ def keyword(name: str, value: Any = 1) -> Callable[[], Any]:
         (lambda: ChatRequest(MODEL, "hi", tools=[Weather]), "the class Weather is not a tool"),
         (lambda: Tool.of(Weather), "the class Weather is not a tool: write a function"),
         (lambda: function_tool(Weather), "the class Weather is not a tool"),
+        (keyword("response_format", list[Weather]), "write ResponseFormat.of(list["),
+        (
+            keyword("response_format", Weather(city="Oslo")),
+            "write the class Weather, not a value",
+        ),
+        (keyword("fallbacks", [{"model": MODEL}]), "not dict: write the text, or ModelConfig("),
+        (lambda: Limit(10), "write Limit(max_concurrency=…)"),  # type: ignore[call-arg]
+        (lambda: Timeouts(10), "write Timeouts(connect=…)"),  # type: ignore[call-arg]
+        (lambda: Budget(1, "day"), "takes amount without a name, and all others by name"),  # type: ignore[call-arg]
+        (lambda: Policy(prices={MODEL: (0.15, 0.6)}), "not tuple: write Price(0.15, 0.60)"),
         (lambda: ROUTER.add_deployment, "router.add_route(Route("),
         (lambda: ROUTER.trace, "reply.trace"),
         (lambda: Router(transport=Unclosed()), "it has no method `close`"),  # type: ignore[arg-type]
