@@ -335,7 +335,7 @@ class BudgetExceeded(RoutingError):
 
 
 class ConcurrencyExceeded(RoutingError):
-    """The router has no free slot and its policy rejects calls then, or its queue is full."""
+    """A limit of the policy leaves no room, and the call may not wait or has too little time, or the queue is full."""
 
 
 class DeadlineExceeded(RoutingError):

@@ -19,6 +19,7 @@ from turnout.errors import (
 from turnout.providers.catalog.checks import checked_name
 from turnout.providers.keys import KeyedProvider
 from turnout.providers.protocol import ModelProfile, Provider
+from turnout.providers.unconfigured import UnconfiguredProvider
 from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.state.candidate_state import CandidateState
 from turnout.routing.state.scheduler import Scheduler
@@ -70,8 +71,7 @@ class Registered:
             names = " and ".join(provider.missing_env)
             return (
                 MissingCredentials(
-                    f"{model}: not configured; set {names} in the environment, in .env or in the settings",
-                    missing_env=provider.missing_env,
+                    f"{model}: not configured; {_how_to_configure(provider, names)}", missing_env=provider.missing_env
                 ),
                 f"not configured, {names} is missing",
             )
@@ -79,6 +79,15 @@ class Registered:
             names = ", ".join(sorted(needs - provider.capabilities))
             return CapabilityUnsupported(f"{model}: this provider does not offer {names}"), f"does not offer {names}"
         return None, ""
+
+
+def _how_to_configure(provider: Provider, names: str) -> str:
+    if isinstance(provider, UnconfiguredProvider):  # it was looked for in all these places
+        return f"set {names} in the environment, in .env or in the settings"
+    return (
+        f"create() reads no variables: write create({provider.name!r}, api_key=…), with base_url=… if it has none, "
+        f"or Router.from_env(), which reads {names}"
+    )
 
 
 @attrs.define(eq=False)
@@ -333,7 +342,9 @@ class Registry:
         if model is None:
             return None
         named = [str(one) for one in self.models_of_routes()]
-        known = dict.fromkeys(vendor_of(name) for name in (*self._scheduler.states(), *named) if "*" not in name)
+        # A model that never answered may be one that does not exist.
+        answered = [name for name, state in self._scheduler.states().items() if state.has_answered]
+        known = dict.fromkeys(vendor_of(name) for name in (*answered, *named) if "*" not in name)
         found = [name for name in known if matches(str(model), name)][:5]
         meant = f", such as {' or '.join(found)}" if found else ", such as openai/gpt-4o-mini"
         return ProviderNotRegistered(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.sansio.routing.line_dialect import LineProvider
 from tests.sansio.routing.small_worlds import GOOD, World
 from turnout.chat import ChatRequest, ModelConfig
-from turnout.errors import BudgetExceeded, ProviderNotRegistered
+from turnout.errors import BudgetExceeded, NotFound, ProviderNotRegistered
 from turnout.http import Headers, HttpRequest
 from turnout.messages import Message
 from turnout.providers.keys import KeyedProvider
@@ -214,6 +214,12 @@ def test_a_pattern_is_no_model_of_a_request(asked: str, meant: str) -> None:
         assert isinstance(error, ProviderNotRegistered)
         assert f"{asked}: a request names one model, such as {meant}" in str(error)
     assert len(world.asked) == 1
+
+
+def test_a_model_that_never_answered_is_not_proposed() -> None:
+    world = World([refusing(404)])
+    assert isinstance(world.run().error, NotFound)
+    assert "such as openai/gpt-4o-mini;" in str(world.run(Chat(ChatRequest("p0/*", "x"))).error)
 
 
 def test_a_route_that_extends_another_states_only_what_differs() -> None:

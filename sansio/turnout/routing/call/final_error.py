@@ -103,7 +103,8 @@ class AttemptErrors:
         if self.errors and not decision.over_budget and (decision.paced or not decision.limited):
             return self.all_failed()
         seconds = decision.available_in
-        until = f"; the first one is available in {duration(seconds)}" if seconds is not None else ""
+        # The reason of a call that would wait beyond its deadline names the time already.
+        until = "" if seconds is None or decision.late else f"; the first one is available in {duration(seconds)}"
         if decision.over_budget:
             over = BudgetExceeded(
                 f"no candidate is within its budget: {decision.reason}{until}; raise the budget, or add a fallback"
@@ -114,12 +115,7 @@ class AttemptErrors:
             message = f"no candidate takes requests now: {decision.reason}{until}"
             return RateLimited(message, retry_after=seconds)
         kind = ConcurrencyExceeded if decision.limited else ProviderUnavailable
-        advice = (
-            "raise max_concurrency or the limits, or let calls wait with when_at_capacity='wait'"
-            if decision.limited
-            else "let calls wait with when_all_in_cooldown='wait', or add a fallback"
-        )
-        error = kind(f"no candidate is available: {decision.reason}{until}; {advice}")
+        error = kind(f"no candidate is available: {decision.reason}{until}; {_advice(decision)}")
         error.__cause__ = self.last
         return error
 
@@ -128,6 +124,17 @@ class AttemptErrors:
         error = DeadlineExceeded(f"the deadline of {duration(seconds)} passed {activity}", phase=phase)
         error.__cause__ = self.last
         return error
+
+
+def _advice(decision: GiveUp) -> str:
+    """Return what the user can change, so that a call as this one is not rejected."""
+    if decision.queue is not None:
+        return "raise max_pending, or call again when fewer calls wait"
+    if decision.late:
+        return f"raise {'the limits or ' if decision.limited else ''}the timeout, or add a fallback"
+    if decision.limited:
+        return "raise max_concurrency or the limits, or let calls wait with when_at_capacity='wait'"
+    return "let calls wait with when_all_in_cooldown='wait', or add a fallback"
 
 
 def as_interrupted(error: TurnoutError, partial: ChatResponse | None, candidate: str) -> StreamInterrupted:

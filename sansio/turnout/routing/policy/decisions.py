@@ -182,6 +182,7 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
         available_in: Seconds until the first candidate is available, if that is known.
         paced: True if the limits are those of providers, not of the policy.
         over_budget: True if only the money of budgets is missing.
+        late: True if the call may wait, but its deadline is sooner.
     """
 
     reason: str
@@ -191,6 +192,7 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
     available_in: float | None = None
     paced: bool = False
     over_budget: bool = False
+    late: bool = False
 
 
 Choice: TypeAlias = TryCandidate | WaitUntil | GiveUp

@@ -135,8 +135,8 @@ class Plan:
         wait = min(waits)
         resting = [(index, blocked) for index, blocked in obstacles if not blocked.is_limit]
         limits = [blocked for _, blocked in obstacles if blocked.is_limit]
-        waits_for_limit = policy.when_at_capacity == "wait"
-        if waits_for_limit if limits else policy.when_all_in_cooldown == "wait":
+        may_wait = (policy.when_at_capacity if limits else policy.when_all_in_cooldown) == "wait"
+        if may_wait:
             # If one may become free at any moment (inf), the long rest of another is no reason to give up.
             if max(waits) == math.inf or at + wait < self.deadline:
                 return WaitUntil(at + wait, reason)
@@ -155,6 +155,7 @@ class Plan:
             available_in=wait if wait < math.inf else None,
             paced=bool(limits) and all(blocked.reason == "paced" for blocked in limits),
             over_budget=over_budget,
+            late=may_wait,
         )
 
     def _all_blocked(self, obstacles: Sequence[tuple[int, Blocked]]) -> str:

@@ -218,6 +218,11 @@ class CandidateState:
         if len(known) >= KNOWN_COMPLETIONS:
             self._usual_completion = math.ceil(sum(known) / len(known))
 
+    @property
+    def has_answered(self) -> bool:
+        """True if a response told how many tokens it had."""
+        return bool(self._completions)
+
     def usual_completion(self, at_most: int) -> int:
         """Return the tokens that the next response probably takes, so that `max_tokens` does not waste a limit."""
         return at_most if self._usual_completion is None else min(at_most, self._usual_completion)

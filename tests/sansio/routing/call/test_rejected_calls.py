@@ -39,6 +39,14 @@ def test_a_limit_of_the_user_is_named_with_its_wait_and_advice() -> None:
     assert error.__cause__ is None
 
 
+def test_advice_is_what_the_policy_does_not_do_already() -> None:
+    late = "the first candidate is free again in 60 s, after the deadline"
+    error = errors().rejected(GiveUp(late, limited=True, available_in=60.0, late=True))
+    assert str(error) == f"no candidate is available: {late}; raise the limits or the timeout, or add a fallback"
+    full = errors().rejected(GiveUp("0 calls wait already", limited=True, queue=0))
+    assert str(full).endswith("0 calls wait already; raise max_pending, or call again when fewer calls wait")
+
+
 def test_without_a_known_wait_none_is_named() -> None:
     assert "available in" not in str(errors().rejected(blocked(limited=True, available_in=None)))
 

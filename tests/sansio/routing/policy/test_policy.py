@@ -133,7 +133,8 @@ def test_no_call_waits_for_what_returns_after_its_deadline() -> None:
     assert isinstance(outcome.error, ProviderUnavailable)
     assert outcome.ended == 1.0
     assert "after the deadline" in str(outcome.error)
-    assert "the first one is available in 99 s" in str(outcome.error)
+    assert "free again in 99 s" in str(outcome.error)
+    assert str(outcome.error).endswith("; raise the timeout, or add a fallback")
 
 
 def test_a_call_may_fail_where_all_cool_down() -> None:

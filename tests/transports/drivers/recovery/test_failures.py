@@ -136,6 +136,13 @@ def test_only_configured_providers_receive_requests(sandbox: Sandbox) -> None:
     assert caught.value.missing_env == ("OPENAI_API_KEY", "GROQ_API_KEY")
 
 
+def test_a_provider_that_was_made_without_its_key_is_told_where_keys_are_read() -> None:
+    with sync.Router([create("openai")]) as router, pytest.raises(MissingCredentials) as caught:
+        router.chat(ask(OPENAI))
+    assert "create() reads no variables: write create('openai', api_key=…)" in str(caught.value)
+    assert str(caught.value).endswith("or Router.from_env(), which reads OPENAI_API_KEY")
+
+
 def test_a_provider_without_image_input_is_skipped(sandbox: Sandbox) -> None:
     picture = Image(data=b"\x89PNG\r\n\x1a\n", media_type="image/png")
     request = ChatRequest(ModelConfig("cerebras", "m"), [Message.user("What is this?", picture)], fallbacks=[GEMINI])
