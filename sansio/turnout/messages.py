@@ -137,7 +137,7 @@ class Message(_Kept, CheckedFields):
             if role is not Role.ASSISTANT:
                 raise ValueError(f"Message.tool_calls is for assistant messages, not for role {role.value!r}")
         elif not self.content and role in (Role.SYSTEM, Role.DEVELOPER, Role.USER):
-            raise ValueError(f"Message.content must not be empty for role {role.value!r}")
+            raise ValueError(f"Message.content must be a text, which may be '', or parts, for role {role.value!r}")
 
     @classmethod
     def of_response(cls, content: tuple[Part, ...], tool_calls: tuple[ToolCall, ...], origin: str | None) -> Self:

@@ -131,6 +131,7 @@ def each(plain: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tupl
     given = plain.get(name)
     path = f"{prefix}.{name}" if prefix else name
     if not isinstance(given, list | tuple | None):
-        raise ValueError(f"{path} must be a list, not {type(given).__name__}")
+        kind = "a text or a list of parts" if name == "content" else "a list"
+        raise ValueError(f"{path} must be {kind}, not {type(given).__name__}")
     for place, item in enumerate(given or ()):
         yield item, f"{path}[{place}]"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from turnout._utils.names import account_of, did_you_mean
+from turnout._utils.names import account_of, nearest
 from turnout._utils.signatures import written_as
 from turnout.providers.auth import KeySource
 from turnout.providers.base_urls import base_url_of
@@ -138,9 +138,10 @@ def _entry_named(name: str) -> ProviderSpec:
     if name not in CATALOG:
         # A text as long as a key may be one.
         named = f"provider named {name!r}" if len(name) <= _LONGEST_NAME else "such provider"
-        raise ValueError(
-            f"no {named} is in the catalog{did_you_mean(name, CATALOG)}; write create('openai', api_key='…')"
-        )
+        near = nearest(name, CATALOG, 1)
+        known = f"known are {', '.join(CATALOG)}; write create('openai', api_key='…')"
+        advice = f"did you mean create({near[0]!r}, …)?" if near else known
+        raise ValueError(f"no {named} is in the catalog; {advice}")
     return CATALOG[name]
 
 

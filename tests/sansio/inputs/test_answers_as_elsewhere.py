@@ -207,7 +207,7 @@ def test_a_provider_under_the_name_of_another_library_is_named(name: str, meant:
         pytest.raises(ProviderNotRegistered, match=f"did you mean {meant}/some-model\\?"),
     ):
         router.chat(f"{name}/some-model", "hi")
-    with pytest.raises(ValueError, match=f"did you mean {meant}\\?"):
+    with pytest.raises(ValueError, match=rf"did you mean create\('{meant}', …\)\?"):
         create(name)
     with pytest.raises(SettingsError, match=f"did you mean {meant}\\?"):
         Settings.from_mapping({"providers": {name: {"apiKey": "k"}}}, {})

@@ -68,7 +68,8 @@ def logs(number: int, conversation: str | None, only_path: bool, as_json: bool) 
             click.echo(json.dumps(turn.to_dict(), ensure_ascii=False))
         return
     if not turns:
-        click.echo(f"turnout: no conversation is kept in {path}", err=True)
+        which = "conversation" if conversation is None else f"turn of a conversation {conversation!r}"
+        click.echo(f"turnout: no {which} is kept in {path}", err=True)
     for turn in turns:
         click.echo(_text_of(turn))
 
