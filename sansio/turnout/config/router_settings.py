@@ -74,18 +74,28 @@ ALIASES = {
 }
 
 
-def _section(kind: Callable[..., Any], readers: Mapping[str, Reader]) -> Reader:
+def _section(kind: type[attrs.AttrsInstance], readers: Mapping[str, Reader]) -> Reader:
     """Return the reader of a mapping whose keys are the fields of `kind`."""
 
     def read(value: object, where: str) -> Any:
         given = known_only(snake_keys(value, where), where, readers)
         fields = {key: readers[key](item, f"{where}.{key}") for key, item in given.items() if item is not None}
+        missing = [name for name in needed if name not in fields]
+        if missing:
+            raise SettingsError(
+                f"{where}: it needs {' and '.join(missing)}, as in {{{', '.join(map(_sample, needed))}}}"
+            )
         try:
             return kind(**fields)
         except (ValueError, TypeError) as error:
             raise SettingsError(f"{where}: {error}") from None
 
+    needed = [field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING]
     return read
+
+
+def _sample(name: str) -> str:
+    return f"{name}: …"
 
 
 def _or_off(reader: Reader) -> Reader:

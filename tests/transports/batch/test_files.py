@@ -95,6 +95,14 @@ def test_changed_rows_are_refused_sent_again_or_kept(source: Path, target: Path)
     assert answer_all(source, target) == []
 
 
+def test_a_changed_row_that_failed_has_no_answer_to_keep(source: Path, target: Path) -> None:
+    answer_all(source, target, FINAL, settings="openai/a")
+    assert answer_all(source, target, settings="openai/b", retry_failed="none") == []
+    assert len(answer_all(source, target, settings="openai/b", changed="keep")) == 5
+    with pytest.raises(BatchInputError, match="5 of 5 rows"):
+        BatchFiles(source, target, settings="openai/c")
+
+
 def test_another_model_for_all_rows_changes_all(source: Path, target: Path) -> None:
     answer_all(source, target, settings="openai/a")
     with pytest.raises(BatchInputError, match="5 of 5 rows"):

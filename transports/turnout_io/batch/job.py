@@ -347,7 +347,9 @@ def _settle_touched(
     examples: list[int] = []
     for position, line, custom_id, key in touched:
         known, state = keys.get(custom_id, ("", RowState.NEW))
-        if known == key:
+        if known == key or state is not RowState.DONE:
+            # Another request than one that failed is a new one: there is no answer that could be kept or lost.
+            state = state if known == key else RowState.FAILED
             checked.pending[position] = _is_pending(state, retry_failed)
             checked.note(state, sent=bool(checked.pending[position]))
         else:

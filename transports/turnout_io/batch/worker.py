@@ -128,7 +128,10 @@ class Worker:
         except RequestRejected:
             return 0.0
         if worst is None:
-            raise ValueError(f"the price of a model of row {row.custom_id!r} is not known, so max_cost cannot be kept")
+            raise ValueError(
+                f"the price of a model of row {row.custom_id!r} is not known, so max_cost cannot be kept: set `prices` "
+                'of the router or of its configuration, or use the price list of pip install "turnout[prices]"'
+            )
         return worst
 
     def _write(self, row: BatchRow, outcome: RowFailure | None) -> None:

@@ -55,7 +55,7 @@ def open_session(
 
             config, dotenv, environ = None, None, stack.enter_context(Sandbox()).environ()
         settings = load_settings(config, dotenv=dotenv, environ=environ)
-        overrides = _listed_prices() if prices and not settings.router.get("prices") else {}
+        overrides = listed_prices(settings) if prices else {}
         if config is not None:
             router = Router.from_config(config, dotenv=dotenv, **overrides)
         else:
@@ -80,8 +80,13 @@ def read_defaults(section: Mapping[str, Any], env_file: str, config: str | None)
         raise SettingsError(f"{config}: {error}" if str(error).startswith("cli") else str(error)) from None
 
 
-def _listed_prices() -> dict[str, Any]:
-    """Return the prices of the extra `prices` as a field of the policy; nothing if it is not installed."""
+def listed_prices(settings: Settings) -> dict[str, Any]:
+    """Return the prices of the extra `prices` as a field of the policy.
+
+    Nothing if the settings have prices, or if the extra is not installed.
+    """
+    if settings.router.get("prices"):
+        return {}
     try:
         from turnout_io.price_list import PriceList
     except ModuleNotFoundError:

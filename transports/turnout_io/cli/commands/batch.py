@@ -28,7 +28,9 @@ from turnout_io.batch.worker import estimate
 from turnout_io.cli.commands.provider_batch import cancel_batches, check_provider, run_via_provider
 from turnout_io.cli.errors import CallFailed, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, FileToWrite
+from turnout_io.cli.router import listed_prices
 from turnout_io.drivers.hedging import HedgingRouter
+from turnout_io.files import load_settings
 
 __all__ = ["batch"]
 
@@ -128,6 +130,8 @@ def batch(
                 source, target, settings=settings, retry_failed=retry_failed, changed=changed, limit=limit
             )
             with files:
+                if not models:
+                    _refuse_rows_without_model(files, router)
                 if files.torn and not quiet:
                     click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
                 if cancel:
@@ -165,10 +169,32 @@ def _wrong_input(context: click.Context) -> Iterator[None]:
         context.exit(WRONG_INPUT)
 
 
+def _refuse_rows_without_model(files: BatchFiles, router: HedgingRouter) -> None:
+    """Refuse an input whose first row names no model, because then most rows name none.
+
+    Raises:
+        BatchInputError: If so. Nothing is written.
+    """
+    first = next(files.rows(), None) if files.checked is not None else None
+    if first is None:
+        return
+    try:
+        estimate(first, (), router._core.policy)
+    except RequestRejected as error:
+        if error.error.param == "model":
+            raise BatchInputError(
+                f"line {first.line} names no model that can be used ({error}); give one for all rows with "
+                "-m PROVIDER/MODEL or --route ROUTE"
+            ) from None
+
+
 def _router(config: str | None, env_file: str) -> HedgingRouter:
     from turnout_io.asyncio import Router
 
-    return Router.from_config(config, dotenv=env_file) if config else Router.from_env(dotenv=env_file)
+    prices = listed_prices(load_settings(config, dotenv=env_file))
+    if config:
+        return Router.from_config(config, dotenv=env_file, **prices)
+    return Router.from_env(dotenv=env_file, **prices)
 
 
 def _run(
@@ -272,9 +298,10 @@ def _progress(files: BatchFiles, router: HedgingRouter, control: Control, *, qui
 
 
 def _waits_for(router: HedgingRouter) -> str:
-    resting = [(health.available_in, health.candidate) for health in router.health()]
-    wait, candidate = max(resting, default=(0.0, ""))
-    return f"{candidate} rests for {duration_text(wait)}" if wait > 0.5 else ""
+    resting = [(health.available_in, health.candidate, health.reason) for health in router.health()]
+    wait, candidate, reason = max(resting, default=(0.0, "", ""))
+    why = f" ({reason})" if reason else ""
+    return f"{candidate} rests for {duration_text(wait)}{why}" if wait > 0.5 else ""
 
 
 def _dry_run(files: BatchFiles, router: HedgingRouter, models: list[ModelConfig], max_cost: float | None) -> None:
