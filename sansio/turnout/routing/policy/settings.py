@@ -207,6 +207,7 @@ class Policy(Stated):
         timeout: Seconds for a whole call, with all attempts and waits. For a stream: until its first token.
         timeouts: The timers of one attempt. See `Timeouts`.
         max_retries: How often the same candidate is tried again after a failure that may pass, within `max_attempts`.
+            An attempt that timed out is not repeated, unless `rules` has `{"no-response": "retry"}`.
         max_attempts: How many attempts one call may make in all.
         backoff_initial: Seconds. The wait before retry n is random between 0 and `backoff_initial * 2**(n-1)`.
         backoff_max: Seconds. The upper bound of that range.
