@@ -30,6 +30,8 @@ class TraceError(ValueError):
 def check_version(recorded: Mapping[str, Any]) -> None:
     """Raise TraceError if a stored trace has another version than this release writes."""
     version = recorded.get("version") if isinstance(recorded, Mapping) else None
+    if version is None:
+        raise TraceError("this is no trace: it has no version, which trace.to_dict() writes")
     if version != VERSION:
         raise TraceError(
             f"the trace has version {quoted(version)}, and this release reads version {VERSION}; "

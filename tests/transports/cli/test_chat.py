@@ -75,6 +75,27 @@ def test_the_timeout_bounds_the_whole_answer(terminal: Terminal, sandbox: Sandbo
     assert "deadline" in done.stderr
 
 
+def test_a_timeout_is_a_duration_as_in_the_config_file(terminal: Terminal, sandbox: Sandbox) -> None:
+    done = terminal.check("chat", "Why?", *MODEL, "--timeout", "1m30s")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_schema_with_optional_properties_needs_no_strict(terminal: Terminal, sandbox: Sandbox) -> None:
+    schema = '{"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}'
+    assert terminal.check("chat", "Why?", *MODEL, "--schema", schema).returncode == 1
+    done = terminal.check("chat", "Why?", *MODEL, "--schema", schema, "--no-strict")
+    assert done.returncode == 0, done.stderr
+    (request,) = sandbox.requests
+    assert request.body["response_format"]["json_schema"].get("strict") in (None, False)
+
+
+def test_a_pdf_that_is_all_ascii_is_a_file(terminal: Terminal, sandbox: Sandbox) -> None:
+    (terminal.folder / "d.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    done = terminal.check("chat", "Read this.", *MODEL, "-a", str(terminal.folder / "d.pdf"))
+    assert done.returncode == 0, done.stderr
+    assert [part["type"] for part in content(sandbox)] == ["text", "file"]
+
+
 def test_the_answer_is_printed_whole(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.answer("openai", "Forty-two, I think.")
     done = terminal.check("chat", "Why?", *MODEL, "--no-stream")
@@ -124,6 +145,8 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
         (("-a", "nothing.png"), "-a nothing.png: No such file"),
         (("--schema", "{"), "--schema: line 1: this is not JSON"),
         (("--schema", "name, age number"), "'age number' is no field"),
+        (("--schema", "age integer"), "with the types str, int, float, bool"),
+        (("--timeout", "5 apples"), "'5 apples' is no time; write seconds such as 5, 500ms or 1m30s"),
         (("--schema", f"name: {'long ' * 80}, age number"), "'age number' is no field"),
         (("--schema", "dog.json"), "--schema dog.json: there is no such file"),
         (("-a", "-", "-a", "-"), "stdin can be read only once"),

@@ -53,6 +53,28 @@ def test_the_file_can_keep_nothing(terminal: Terminal) -> None:
     assert not (terminal.settings / "conversations.db").exists()
 
 
+def test_no_conversation_mixes_the_sandbox_and_providers(terminal: Terminal, sandbox: Sandbox) -> None:
+    model = ("-m", "openai/gpt-4o-mini")
+    assert terminal.check("chat", "Weather?", "--sandbox", *model).returncode == 0
+    refused = terminal.check("chat", "-c", "And tomorrow?", *model)
+    assert refused.returncode == 2
+    assert "the sandbox answered the conversation sandbox-" in refused.stderr
+    assert "add --sandbox" in refused.stderr
+    assert sandbox.requests == ()
+    assert terminal.check("chat", "-c", "And tomorrow?", "--sandbox", *model).returncode == 0
+    assert "conversation sandbox-" in terminal.check("logs").stdout
+    assert terminal.check("chat", "Weather?", *model).returncode == 0
+    refused = terminal.check("chat", "-c", "x", "--sandbox", *model)
+    assert refused.returncode == 2
+    assert "it cannot be continued with --sandbox" in refused.stderr
+
+
+def test_logs_refuse_an_unknown_conversation(terminal: Terminal) -> None:
+    done = terminal.check("logs", "--conversation", "nope")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no conversation has the id 'nope'" in done.stderr
+
+
 def test_without_a_conversation_one_starts(terminal: Terminal) -> None:
     done = terminal.check("chat", "-c", "x", "-m", "openai/gpt-4o-mini")
     assert done.returncode == 0

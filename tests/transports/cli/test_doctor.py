@@ -52,6 +52,16 @@ def test_offline_names_what_is_missing(bare: Terminal) -> None:
     assert next(text for _, subject, text in found if subject == "versions").startswith("Python 3.")
 
 
+def test_offline_says_which_providers_have_a_key(bare: Terminal) -> None:
+    bare.configure("cli: {model: gemini/gemini-2.5-flash}\n")
+    found = findings(bare, "--offline", variables={"OPENAI_API_KEY": "sk-1"})
+    assert ("info", "providers", "with a key: openai") in found
+    (level, _, text) = next(finding for finding in found if finding[1] == "default model")
+    assert (level, text.partition(" and ")[0]) == ("error", "gemini/gemini-2.5-flash: set GEMINI_API_KEY")
+    found = findings(bare, "--offline", variables={"GEMINI_API_KEY": "k"})
+    assert ("ok", "default model", "gemini/gemini-2.5-flash") in found
+
+
 @contextlib.contextmanager
 def server_with_a_wrong_clock() -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):

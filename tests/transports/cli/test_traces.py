@@ -157,7 +157,7 @@ def test_threads_write_whole_lines_into_one_file(sandbox: Sandbox, tmp_path: Pat
     [
         (b"{", "Expecting property name"),
         (b"\xff\xfe", "save the file in UTF-8"),
-        (b"[]", "has version None"),
+        (b"[]", "this is no trace"),
         (b'{"version": 1}', f"has version 1, and this release reads version {VERSION}"),
         (b'{"version": %d}' % VERSION, "missing required field `operation`"),
         (b"[" * 100_000, "nested too deeply"),
@@ -232,7 +232,5 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     path.write_text("{}\n")
     broken = turnout("replay", str(path))
     assert broken.returncode == 1
-    fault = (
-        f"the trace has version None, and this release reads version {VERSION}; read it with the release that wrote it"
-    )
+    fault = "this is no trace: it has no version, which trace.to_dict() writes"
     assert broken.stderr == f"turnout: {path}, line 1: {fault}\n"

@@ -11,9 +11,10 @@ import click
 from click.core import ParameterSource
 
 from turnout.chat import ModelConfig
+from turnout.config.values import SettingsError, duration_seconds
 from turnout_io.cli.defaults import user_file
 
-__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODELS", "SANDBOX", "TIMEOUT", "FileToWrite"]
+__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODEL", "MODELS", "SANDBOX", "TIMEOUT", "FileToWrite"]
 
 
 def _model(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[ModelConfig]:
@@ -94,6 +95,24 @@ class FileToWrite(click.Path):
         return path
 
 
+class Duration(click.FloatRange):
+    """Seconds above 0, as a number or in the form of the config file: 5, 5s, 500ms, 1m30s."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            seconds = duration_seconds(value, "")
+        except SettingsError:
+            self.fail(f"{value!r} is no time; write seconds such as 5, 500ms or 1m30s", param, ctx)
+        return super().convert(seconds, param, ctx)
+
+
+MODEL = click.option(
+    "-m", "--model", "models", multiple=True, callback=_model, metavar="PROVIDER/MODEL",
+    shell_complete=_complete_model, help="The model.",
+)  # fmt: skip
 MODELS = click.option(
     "-m", "--model", "models", multiple=True, callback=_model, metavar="PROVIDER/MODEL",
     shell_complete=_complete_model, help="The model. Give more of them as fallbacks, in order.",
@@ -107,8 +126,10 @@ ENV_FILE = click.option(
     is_eager=True, help="Variables. The default file may be absent.",
 )  # fmt: skip
 TIMEOUT = click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Bound of the whole call."
+    "--timeout", type=Duration(), metavar="SECONDS", help="Bound of the whole call, such as 30 or 1m30s."
 )
 EXPLAIN = click.option("--explain", is_flag=True, help="Print every attempt and decision on stderr.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-SANDBOX = click.option("--sandbox", is_flag=True, help="Use invented answers from this machine: no key, no network.")
+SANDBOX = click.option(
+    "--sandbox", is_flag=True, help="Use invented answers from this machine: no key, no network, no settings of yours."
+)

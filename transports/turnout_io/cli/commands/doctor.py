@@ -28,7 +28,7 @@ from turnout.http import shown_url
 from turnout.providers import CATALOG
 from turnout_io.cli.errors import one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, JSON
-from turnout_io.cli.router import Session, open_session
+from turnout_io.cli.router import Session, configured, open_session
 
 __all__ = ["doctor"]
 
@@ -77,6 +77,7 @@ def doctor(
     findings = [*_versions(), *_variables(env_file)]
     with one_line(as_json=as_json), open_session(config, env_file) as session:
         findings += _settings(session, config)
+        findings += _providers(session)
         statuses = _chosen(session, providers)
         findings += [finding for status in statuses for finding in _key_findings(status, session)]
         if not offline:
@@ -142,8 +143,19 @@ def _settings(session: Session, config: str | None) -> Iterator[Finding]:
     known = {settings.name for settings in session.settings.providers}
     if not model.is_route and model.provider not in known:
         yield Finding("error", "default model", f"{model}: there is no provider {model.provider!r}")
+        return
+    status = next((one for one in session.router.statuses() if one.provider == model.provider), None)
+    if status is not None and status.status == "not-configured":
+        yield Finding("error", "default model", f"{model}: set {' and '.join(status.missing_env)}")
     else:
         yield Finding("ok", "default model", str(model))
+
+
+def _providers(session: Session) -> Iterator[Finding]:
+    names = [status.provider for status in session.router.statuses() if configured(status)]
+    yield Finding(
+        "info", "providers", f"with a key: {', '.join(names) or 'none; turnout providers names the variables'}"
+    )
 
 
 def _chosen(session: Session, names: Sequence[str]) -> list[ProviderStatus]:

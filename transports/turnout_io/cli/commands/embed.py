@@ -18,7 +18,7 @@ from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
 from turnout_io.cli.commands.chat.prompt import read_stdin
 from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODELS, SANDBOX, TIMEOUT, FileToWrite
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODEL, SANDBOX, TIMEOUT, FileToWrite
 from turnout_io.cli.router import open_session
 
 __all__ = ["embed", "read_rows"]
@@ -38,7 +38,7 @@ class Row:
 
 @click.command()
 @click.argument("texts", nargs=-1)
-@MODELS
+@MODEL
 @click.option("-i", "--input", "sources", multiple=True, metavar="FILE", help='Lines of text or JSON; "-" is stdin.')
 @click.option("-o", "--output", type=FileToWrite(), metavar="FILE", help="Write the vectors to a .jsonl or .npy file.")
 @JSON

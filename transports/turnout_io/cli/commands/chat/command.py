@@ -130,6 +130,10 @@ class ChatCommand(HintedCommand):
     help="A setting of the model, such as temperature 0.2.",
 )  # fmt: skip
 @click.option("--schema", metavar="SCHEMA", help='JSON Schema, its file, or "name, age int": JSON is answered.')
+@click.option(
+    "--strict/--no-strict", default=True,
+    help="Hold the answer to --schema, or only ask for it: for a schema with optional properties.",
+)  # fmt: skip
 @click.option("-x", "--extract", is_flag=True, help="Print only the first code block of the answer.")
 @click.option("-u", "--usage", is_flag=True, help="Print tokens and cost on stderr.")
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Continue the last conversation.")
@@ -150,6 +154,7 @@ def chat(
     attachments: tuple[str, ...],
     options: tuple[tuple[str, str], ...],
     schema: str | None,
+    strict: bool,
     extract: bool,
     usage: bool,
     goes_on: bool,
@@ -180,7 +185,7 @@ def chat(
       turnout chat hello -o temperature 0 -o max_tokens 50 -u
     """
     question = read_question(prompt, attachments)
-    response_format = response_format_of(schema)
+    response_format = response_format_of(schema, strict=strict)
     path = conversations_file(user_folder())
     wanted = Wanted(
         stream=not (no_stream or as_json or extract),
@@ -192,7 +197,7 @@ def chat(
     )
     prices = usage or as_json or dry_run
     with one_line(explain, as_json), open_session(config, env_file, sandbox=sandbox, prices=prices) as session:
-        so_far = _conversation(path, conversation, goes_on=goes_on)
+        so_far = _conversation(path, conversation, goes_on=goes_on, sandbox=sandbox)
         if not models and so_far.model and not sandbox:
             models = [ModelConfig.parse(so_far.model)]
         chosen = with_settings(choose_models(session, models), options)
@@ -210,15 +215,22 @@ def chat(
         _print_code(reply)
 
 
-def _conversation(path: Path, name: str | None, *, goes_on: bool) -> Conversation:
+def _conversation(path: Path, name: str | None, *, goes_on: bool, sandbox: bool) -> Conversation:
     if name is None and not goes_on:
-        return Conversation.new()
+        return Conversation.new(sandbox=sandbox)
     found = last_conversation(path, name)
     if found is None and name is not None:
         raise WrongUsage(f"no conversation has the id {name!r}; turnout logs lists them")
     if found is None:
         click.echo("turnout: there is no conversation to continue; this starts one", err=True)
-    return found or Conversation.new()
+    if found is not None and found.is_of_sandbox != sandbox:
+        # Else a provider would receive invented answers as its own, or the sandbox a real conversation.
+        told = "add --sandbox" if found.is_of_sandbox else "it cannot be continued with --sandbox"
+        by = "the sandbox" if found.is_of_sandbox else "a provider"
+        raise WrongUsage(
+            f"{by} answered the conversation {found.id}: {told}; another one is --conversation ID (turnout logs)"
+        )
+    return found or Conversation.new(sandbox=sandbox)
 
 
 def _system(so_far: Conversation, system: str | None, session: Session) -> tuple[Message, ...]:

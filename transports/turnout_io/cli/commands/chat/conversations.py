@@ -40,6 +40,8 @@ PRAGMA user_version = 1;
 """
 _COLUMNS = "conversation, at, model, served_model, messages, prompt_tokens, completion_tokens, cost"
 
+_SANDBOX = "sandbox-"
+
 
 class ConversationsError(ValueError):
     """The file of conversations cannot be used."""
@@ -55,13 +57,24 @@ class Conversation:
         model: The model of its last answer, as provider/model; "" if there is none.
     """
 
+    # The id says who answers, because the model of an invented answer has the name of a real one.
     id: str
     messages: tuple[Message, ...] = ()
     model: str = ""
 
     @classmethod
-    def new(cls) -> Conversation:
-        return cls(secrets.token_hex(6))
+    def new(cls, *, sandbox: bool = False) -> Conversation:
+        """Return an empty conversation.
+
+        Args:
+            sandbox: Whether a sandbox answers it.
+        """
+        return cls(f"{_SANDBOX if sandbox else ''}{secrets.token_hex(6)}")
+
+    @property
+    def is_of_sandbox(self) -> bool:
+        """True if a sandbox invented its answers."""
+        return self.id.startswith(_SANDBOX)
 
 
 @attrs.frozen

@@ -13,8 +13,7 @@ from turnout_io.cli.commands.chat.conversations import Turn, conversations_file,
 from turnout_io.cli.commands.chat.output import printable
 from turnout_io.cli.defaults import user_folder
 from turnout_io.cli.elsewhere import HintedCommand
-from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import JSON
+from turnout_io.cli.errors import WrongUsage, one_line
 
 __all__ = ["logs"]
 
@@ -45,7 +44,7 @@ _ELSEWHERE: Final = {
 @click.option("-n", "--number", default=3, show_default=True, type=click.IntRange(min=0), help="How many; 0 for all.")
 @click.option("--conversation", metavar="ID", help="Only this conversation.")
 @click.option("--path", "only_path", is_flag=True, help="Print where the file is.")
-@JSON
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: one object for each question.")
 def logs(number: int, conversation: str | None, only_path: bool, as_json: bool) -> None:
     """Show the last questions and answers that `turnout chat` kept.
 
@@ -63,6 +62,8 @@ def logs(number: int, conversation: str | None, only_path: bool, as_json: bool) 
         return
     with one_line():
         turns = read_turns(path, conversation=conversation, last=number or None)
+    if conversation is not None and not turns:
+        raise WrongUsage(f"no conversation has the id {conversation!r}; turnout logs -n 0 lists them")
     if as_json:
         for turn in turns:
             click.echo(json.dumps(turn.to_dict(), ensure_ascii=False))

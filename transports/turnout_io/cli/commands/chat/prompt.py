@@ -101,11 +101,13 @@ def _attachment(name: str, stdin: bytes | None) -> Part:
             raise click.UsageError(f"-a {name}: {error.strerror or error}") from None
     if not data:
         raise click.UsageError(f"-a {name}: it is empty")
-    media_type = media_type_of(data, "application/pdf" if data.startswith(b"%PDF") else _guess(label))
+    media_type = media_type_of(data, "application/pdf" if data.startswith(b"%PDF-") else _guess(label))
     if media_type.startswith("image/"):
         return Image(data=data, media_type=media_type)
     if media_type.startswith("audio/"):
         return Audio(data=data, media_type=media_type)
+    if media_type == "application/pdf":  # one that is all ASCII is no text either
+        return File(data=data, media_type=media_type, filename=label)
     try:
         return Text(f"{label}:\n\n{data.decode('utf-8-sig')}")
     except UnicodeDecodeError:
@@ -157,7 +159,7 @@ def _json_or_text(value: str) -> Any:
         return value
 
 
-def response_format_of(text: str | None) -> ResponseFormat | None:
+def response_format_of(text: str | None, *, strict: bool = True) -> ResponseFormat | None:
     """Return the format of `--schema`: JSON, the path of a JSON file, or a short list of fields.
 
     The short list is `name, age int, tags`: fields with `str` (the default), `int`, `float` or `bool`, and optionally
@@ -169,12 +171,12 @@ def response_format_of(text: str | None) -> ResponseFormat | None:
     if text is None:
         return None
     if text.lstrip().startswith("{"):
-        return ResponseFormat(_schema(text, "--schema"))
+        return ResponseFormat(_schema(text, "--schema"), strict=strict)
     if os.path.isfile(text):  # False also for a text that is too long for a path
-        return ResponseFormat(_schema_of_file(Path(text), f"--schema {text}"))
+        return ResponseFormat(_schema_of_file(Path(text), f"--schema {text}"), strict=strict)
     if text.endswith(".json"):
         raise click.UsageError(f"--schema {text}: there is no such file")
-    return ResponseFormat(_short_schema(text))
+    return ResponseFormat(_short_schema(text), strict=strict)
 
 
 def _schema_of_file(path: Path, where: str) -> Mapping[str, Any]:
@@ -207,7 +209,8 @@ def _short_schema(text: str) -> Mapping[str, Any]:
             continue
         if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1] not in _TYPES):
             raise click.UsageError(
-                f"--schema: {field.strip()!r} is no field; give JSON, a file, or a list such as 'name, age int'"
+                f"--schema: {field.strip()!r} is no field; give JSON, a file, or a list such as 'name, age int' "
+                f"with the types {', '.join(_TYPES)}"
             )
         properties[words[0]] = {"type": _TYPES[words[1] if len(words) == 2 else "str"]}
         if description.strip():
