@@ -312,6 +312,11 @@ class RouterCore:
             cached: The answer of a cache. The call then ends with it at once.
         """
         self._check_start(options)
+        if not isinstance(operation, Operation):
+            raise TypeError(
+                f"start takes an operation, not {type(operation).__name__}: write Chat(request), Stream(request) or "
+                "Embed(request), of turnout.routing.call.operations"
+            )
         with self._lock:
             seed = self.rng.getrandbits(48)
             if wall is not None:

@@ -181,6 +181,8 @@ def test_the_tables_in_the_documents_are_what_the_checks_find() -> None:
         (["turnout_io.base:__all__"], "__all__ cannot be called"),
         (["turnout_io.testing:ReplayTransport"], "calling it without arguments makes no transport: TypeError"),
         (["builtins:dict"], "has no method `open`"),
+        (["pathlib:Path"], "has no method `close`"),
+        (["pathlib:Path", "--runtime", "trio"], "its `open` is not async"),
         (["turnout_io.transports.trio:TrioTransport"], "say what it runs on, with --runtime trio or --runtime asyncio"),
     ],
 )

@@ -118,12 +118,19 @@ def _check(
     """
     factory = _import(name)
     try:
-        opening = getattr(factory(), "open", None)
+        made = factory()
     except Exception as error:
         raise _Unusable(f"calling it without arguments makes no transport: {type(error).__name__}: {error}") from error
+    opening, closing = getattr(made, "open", None), "aclose" if runtime in ("trio", "asyncio") else "close"
     if not callable(opening):
         raise _Unusable("what it makes has no method `open`; `turnout_io.base` says what a transport is")
     is_async = inspect.iscoroutinefunction(opening)
+    if closing == "aclose" and not is_async:
+        raise _Unusable("its `open` is not async, but --runtime is for async transports: write `async def open`")
+    if is_async and runtime is None:
+        closing = "aclose"
+    if not callable(getattr(made, closing, None)):
+        raise _Unusable(f"what it makes has no method `{closing}`; `turnout_io.base` says what a transport is")
     if is_async and runtime is None:
         raise _Unusable("this is an async transport; say what it runs on, with --runtime trio or --runtime asyncio")
     results: list[Result] = []

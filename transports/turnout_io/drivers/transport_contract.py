@@ -101,6 +101,12 @@ def attempt_failure(transport: object, error: Exception, phase: Phase) -> Turnou
         return error
     if isinstance(error, TurnoutError | AssertionError) or _is_ours(transport) or _is_of_signal(error):
         return None
+    if (
+        phase is Phase.BODY
+        and isinstance(error, TypeError)
+        and str(error).endswith("can't be used in 'await' expression")
+    ):
+        _refuse(transport, "an async router awaits response.read, so it must be an async function")
     # Other libraries may quote header fields, and so a key, in their messages. The operating system does not.
     text = str(error)[:_MAX_TEXT] if isinstance(error, OSError) else ""
     told = f"{type(error).__name__}: {text}" if text else type(error).__name__

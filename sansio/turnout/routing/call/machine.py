@@ -211,6 +211,8 @@ class Call(CallEnding):
         self, attempt: int, status: int, headers: Iterable[tuple[str, str]], now: float
     ) -> tuple[Event, ...]:
         """Take the head of a response."""
+        if not isinstance(status, int):
+            raise TypeError(f"receive_head takes the status as an int, not {type(status).__name__}")
         running = self._take_result(attempt, "receive_head")
         if running.state is not AttemptState.OPENING:
             raise LocalProtocolError(f"receive_head was called twice for attempt {attempt}")
@@ -272,6 +274,11 @@ class Call(CallEnding):
 
     def receive_failure(self, attempt: int, error: TurnoutError, now: float) -> tuple[Event, ...]:
         """Take a failure of the transport."""
+        if not isinstance(error, TurnoutError):
+            raise TypeError(
+                "receive_failure takes an error of Turnout, such as ConnectFailed or Disconnected, not "
+                f"{type(error).__name__}: {error}"
+            )
         running = self._take_result(attempt, "receive_failure")
         if running.state is AttemptState.DRAINING:
             return self._close(running, now)  # the response is complete, whatever happens to its connection

@@ -87,3 +87,19 @@ def test_models_of_a_route_may_be_text() -> None:
         Choice(MODEL),
         Choice(ModelConfig("p", "n"), weight=2),
     )
+
+
+def test_a_loop_of_one_s_own_may_repeat_a_report_that_was_wrong() -> None:
+    core = RouterCore()
+    core.register(LineProvider("p"))
+    begin: Any = core.start
+    for wrong in ("hello", ChatRequest("p/m", "x")):
+        with pytest.raises(TypeError, match=r"start takes an operation, not \w+: write Chat\(request\)"):
+            begin(wrong, 0.0)
+    call: Any = core.start(Chat(ChatRequest("p/m", "x")), 0.0)
+    attempt = call.next_command(0.0).attempt
+    with pytest.raises(TypeError, match="receive_head takes the status as an int, not str"):
+        call.receive_head(attempt, "200", {}, 0.1)
+    with pytest.raises(TypeError, match=r"receive_failure takes an error of Turnout, .* not OSError: gone"):
+        call.receive_failure(attempt, OSError("gone"), 0.1)
+    assert call.receive_head(attempt, 200, [], 0.1) == ()

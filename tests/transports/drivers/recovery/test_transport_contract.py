@@ -250,3 +250,17 @@ def test_an_exception_of_a_signal_handler_passes_through() -> None:
             router.chat(TWO)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+class HalfAsync(AsyncResponse):
+    """An async response with a blocking read."""
+
+    def read(self, timeout: float | None) -> Any:
+        return self.next_read()
+
+
+@pytest.mark.parametrize("driver", ["trio", "asyncio", "hedging"])
+def test_a_blocking_read_under_an_async_router_is_named(driver: str) -> None:
+    told = r"transport AsyncNaive: an async router awaits response\.read, so it must be an async function"
+    with pytest.raises(LocalProtocolError, match=told):
+        ask(driver, HalfAsync([body("Hi")]), ALONE)
