@@ -6,6 +6,8 @@ Each name below is loaded when it is first used, so that `import turnout` is fas
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -210,3 +212,18 @@ def _refuse_habit(name: str) -> None:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Module(ModuleType):
+    """This module. It refuses settings such as `turnout.drop_params = True`, which would have no effect."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        known = name.startswith("_") or name in _HOME_OF or name in globals() or isinstance(value, ModuleType)
+        if not known:
+            from turnout._utils.other_names import setting_of_root
+
+            raise AttributeError(f"turnout has no setting {name!r}: {setting_of_root(name)}")
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Module

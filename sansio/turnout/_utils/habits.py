@@ -14,6 +14,7 @@ __all__ = [
     "POLICY_OF_ROUTER",
     "advice_for_field",
     "advice_for_from_env",
+    "router_argument",
     "unknown_field",
     "unknown_router_argument",
     "unknown_setting_of_provider",
@@ -134,6 +135,7 @@ _OF_ROUTER = {
     "headers": "headers belong to a provider: Router([turnout.providers.create('openai', headers={…})])",
     "default_headers": "headers belong to a provider: Router([turnout.providers.create('openai', headers={…})])",
     "unsupported": "it belongs to a provider: Router([turnout.providers.create('openai', unsupported=…)])",
+    "drop_params": "it belongs to a provider: Router([turnout.providers.create('openai', unsupported='drop')])",
     "model": "the model is given to each call: router.chat('openai/gpt-4o-mini', '…')",
     "model_list": _ROUTE,
     "routes": _ROUTE,
@@ -143,6 +145,7 @@ _OF_ROUTER = {
     "default_fallbacks": FALLBACKS,
     "callback": _TRACES,
     "callbacks": _TRACES,
+    **dict.fromkeys(("success_callback", "failure_callback", "input_callback"), _TRACES),
     "max_connections": "write max_concurrency=… of a Policy, or give your own transport=…",
     "proxy": _TRANSPORT,
     "proxies": _TRANSPORT,
@@ -172,13 +175,20 @@ _OF_FROM_ENV = ("dotenv", "environ", "transport", "seed", "on_trace", "cache", "
 
 def unknown_router_argument(name: str) -> TypeError:
     """Return the error for a keyword that `Router` does not have."""
+    return TypeError(f"Router has no {name!r}: {router_argument(name)}")
+
+
+def router_argument(name: str) -> str:
+    """Return where a setting belongs that `Router` does not have."""
     if name in POLICY_OF_CALL | POLICY_OF_ROUTER and name not in _OF_ROUTER:
         advice = f"write Router(…, policy=Policy({name}=…)), or Router.from_env({name}=…)"
-    elif name in _OF_FROM_ENV and name not in _ARGUMENTS:
+    elif name in _ARGUMENTS:
+        advice = f"write Router(…, {name}=…)"
+    elif name in _OF_FROM_ENV:
         advice = f"write Router.from_env({name}=…)"
     else:
-        advice = _OF_ROUTER.get(name) or f"it has {', '.join(_ARGUMENTS[:-1])} and {_ARGUMENTS[-1]}"
-    return TypeError(f"Router has no {name!r}: {advice}")
+        advice = _OF_ROUTER.get(name) or f"a router has {', '.join(_ARGUMENTS[:-1])} and {_ARGUMENTS[-1]}"
+    return advice
 
 
 _KEY = "write api_key=…"

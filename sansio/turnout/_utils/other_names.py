@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from turnout._utils.habits import CLOSE
+from turnout._utils.habits import CLOSE, router_argument
 from turnout._utils.names import nearest
 
-__all__ = ["ROOT", "habit_of_root", "missing_name"]
+__all__ = ["ROOT", "habit_of_root", "missing_name", "setting_of_root"]
 
 _IN_SYNC = "it is in turnout_io.sync, turnout_io.trio and turnout_io.asyncio: from turnout_io.sync import Router"
 _IN_ERRORS = "from turnout.errors import {}"
@@ -112,6 +112,11 @@ def habit_of_root(name: str, errors: Collection[str]) -> str | None:
         return ROOT.get(name) or _IN_ERRORS.format(name)
     near = nearest(name, errors, 1, CLOSE) if errors else []
     return f"did you mean {near[0]}? {_IN_ERRORS.format(near[0])}" if near else None
+
+
+def setting_of_root(name: str) -> str:
+    """Return where a setting belongs that other libraries have in their module."""
+    return ROOT.get(name) or router_argument(name)
 
 
 def missing_name(module: str, name: str) -> Exception:

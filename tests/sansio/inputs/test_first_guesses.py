@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
+import turnout
 import turnout_io
 from turnout import ChatRequest, ChatResponse, Message, ModelConfig, Tool
 from turnout.errors import DeadlineExceeded, NotFound
@@ -98,3 +99,22 @@ def test_what_the_hints_name_exists() -> None:
     assert isinstance(ERROR.trace.attempts, int)
     assert (MemoryCache.__name__, TraceRecorder.__name__) == ("MemoryCache", "TraceRecorder")
     assert ChatRequest(MODEL, "hi", logprobs=0).model.logprobs == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("drop_params", "create('openai', unsupported='drop')"),
+        ("api_key", "create('openai', api_key='…')"),
+        ("set_verbose", "TURNOUT_LOG=debug"),
+        ("num_retries", "max_retries of a Policy"),
+        ("success_callback", "on_trace=…"),
+        ("cache", "write Router(…, cache=…)"),
+        ("anything", "a router has providers, policy"),
+    ],
+)
+def test_a_setting_of_the_module_is_refused(name: str, advice: str) -> None:
+    with pytest.raises(AttributeError, match=f"turnout has no setting '{name}'") as caught:
+        setattr(turnout, name, True)
+    assert advice in str(caught.value)
+    assert name not in vars(turnout)
