@@ -124,7 +124,10 @@ class ProviderSettings:
             try:
                 return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
             except (ValueError, TypeError) as error:
-                variables = f" (or {', '.join(self.spec.base_url_env)})" if self.spec.base_url_env else ""
+                # A key with a line break is refused too, and then the variable of the address is not the one to mend.
+                is_key = any(not key.isprintable() for key in self.keys) and not isinstance(error, InvalidBaseUrl)
+                names = self.spec.key_env if is_key else self.spec.base_url_env
+                variables = f" (or {', '.join(names)})" if names else ""
                 kind = BaseUrlError if isinstance(error, InvalidBaseUrl) else SettingsError
                 raise kind(f"providers.{self.name}{variables}: {error}") from None
 

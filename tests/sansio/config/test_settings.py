@@ -298,6 +298,13 @@ def test_an_endpoint_that_is_no_base_url_is_refused_before_anything_is_asked(end
     assert named.reason == openai.reason
 
 
+def test_a_key_with_a_line_break_is_an_error_of_its_variable() -> None:
+    settings = Settings.from_mapping({}, {"OPENAI_API_KEY": "sk-1\nx"})
+    openai = next(one for one in settings.providers if one.name == "openai")
+    with pytest.raises(SettingsError, match=r"providers.openai \(or OPENAI_API_KEY\): api_key holds a line break"):
+        openai.build()
+
+
 def test_a_wrong_variable_disables_the_provider_that_the_configuration_does_not_name() -> None:
     env = {"AWS_REGION": "eu central", "OPENAI_API_KEY": "k"}
     built = {each.provider.name: each for each in Settings.from_env(env).build_providers()}

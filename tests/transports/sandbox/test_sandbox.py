@@ -395,3 +395,9 @@ def test_the_clients_env_is_complete(sandbox: Sandbox) -> None:
         prefix = provider.upper().replace("-", "_")
         assert environ[f"{prefix}_ENDPOINT"] == sandbox.url(provider)
         assert environ[f"{prefix}_API_KEY"] == sandbox.key(provider)
+
+
+def test_the_requests_that_remain_begin_anew_in_a_long_run(ask: Ask) -> None:
+    body = {**HELLO, "model": "mistral-small-latest"}
+    left = [ask("mistral", CHAT, body)[1]["x-ratelimit-remaining-req-minute"] for _ in range(61)]
+    assert left == [*map(str, range(59, 0, -1)), "60", "59"]

@@ -71,7 +71,7 @@ def azure_headers(context: Context) -> Fields:
         ("apim-request-id", token_of(context.rng, 32, "0123456789abcdef")),
         ("x-ms-region", "Loopback"),
         ("x-ratelimit-limit-requests", "-1"),
-        ("x-ratelimit-remaining-requests", str(max(0, 100 - context.number))),
+        ("x-ratelimit-remaining-requests", str(100 - context.number % 100)),
         ("x-ratelimit-limit-tokens", "100000"),
         ("x-ratelimit-remaining-tokens", "99000"),
         ("x-ratelimit-reset-requests", "0"),

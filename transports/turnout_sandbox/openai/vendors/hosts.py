@@ -42,7 +42,7 @@ def _fireworks_headers(context: Context) -> Fields:
         ("fireworks-server-time-to-first-token", "0.118"),
         ("fireworks-backend-host", "loopback"),
         ("x-ratelimit-limit-requests", "600"),
-        ("x-ratelimit-remaining-requests", str(max(0, 600 - context.number))),
+        ("x-ratelimit-remaining-requests", str(600 - context.number % 600)),
         ("x-ratelimit-limit-tokens-prompt", "60000"),
         ("x-ratelimit-remaining-tokens-prompt", "59000"),
         ("x-ratelimit-limit-tokens-generated", "6000"),
@@ -233,10 +233,10 @@ NEBIUS = OpenAIChatServer(
 def _sambanova_headers(context: Context) -> Fields:
     return (
         ("x-ratelimit-limit-requests", "60"),
-        ("x-ratelimit-remaining-requests", str(max(0, 60 - context.number))),
+        ("x-ratelimit-remaining-requests", str(60 - context.number % 60)),
         ("x-ratelimit-reset-requests", str(int(time.time()) + 60)),
         ("x-ratelimit-limit-requests-day", "12000"),
-        ("x-ratelimit-remaining-requests-day", str(max(0, 12000 - context.number))),
+        ("x-ratelimit-remaining-requests-day", str(12000 - context.number % 12000)),
     )
 
 

@@ -102,7 +102,7 @@ def _headers(context: Context) -> Fields:
     return (
         ("mistral-correlation-id", token_of(context.rng, 32, "0123456789abcdef")),
         ("x-ratelimit-limit-req-minute", "60"),
-        ("x-ratelimit-remaining-req-minute", str(max(0, 60 - context.number))),
+        ("x-ratelimit-remaining-req-minute", str(60 - context.number % 60)),
         ("x-ratelimit-limit-tokens-minute", "500000"),
         ("x-ratelimit-remaining-tokens-minute", "499964"),
         ("x-ratelimit-limit-tokens-month", "1000000000"),

@@ -99,8 +99,8 @@ def _openai_headers(context: Context) -> Fields:
         ("openai-version", "2020-10-01"),
         ("x-ratelimit-limit-requests", "5000"),
         ("x-ratelimit-limit-tokens", "800000"),
-        ("x-ratelimit-remaining-requests", str(max(0, 5000 - context.number))),
-        ("x-ratelimit-remaining-tokens", str(max(0, 800000 - 16 * context.number))),
+        ("x-ratelimit-remaining-requests", str(5000 - context.number % 5000)),
+        ("x-ratelimit-remaining-tokens", str(800000 - 16 * context.number % 800000)),
         ("x-ratelimit-reset-requests", "12ms"),
         ("x-ratelimit-reset-tokens", "1ms"),
     )
@@ -112,7 +112,7 @@ def _groq_headers(context: Context) -> Fields:
         ("x-groq-region", "loopback"),
         ("x-ratelimit-limit-requests", "14400"),
         ("x-ratelimit-limit-tokens", "6000"),
-        ("x-ratelimit-remaining-requests", str(max(0, 14400 - context.number))),
+        ("x-ratelimit-remaining-requests", str(14400 - context.number % 14400)),
         ("x-ratelimit-remaining-tokens", "5987"),
         ("x-ratelimit-reset-requests", "6s"),
         ("x-ratelimit-reset-tokens", "130ms"),
@@ -125,7 +125,7 @@ def _cerebras_headers(context: Context) -> Fields:
         ("inference-id", f"chatcmpl-{token_of(context.rng, 32, '0123456789abcdef')}"),
         ("x-ratelimit-limit-requests-day", "1440000"),
         ("x-ratelimit-limit-tokens-minute", "1000000"),
-        ("x-ratelimit-remaining-requests-day", str(max(0, 1440000 - context.number))),
+        ("x-ratelimit-remaining-requests-day", str(1440000 - context.number % 1440000)),
         ("x-ratelimit-remaining-tokens-minute", "999122"),
         ("x-ratelimit-reset-requests-day", "24481.883708953857"),
         ("x-ratelimit-reset-tokens-minute", "1.8837089538574219"),
@@ -148,9 +148,9 @@ def _siliconflow_headers(context: Context) -> Fields:
 def _modelscope_headers(context: Context) -> Fields:
     return (
         ("modelscope-ratelimit-requests-limit", "2000"),
-        ("modelscope-ratelimit-requests-remaining", str(max(0, 2000 - context.number))),
+        ("modelscope-ratelimit-requests-remaining", str(2000 - context.number % 2000)),
         ("modelscope-ratelimit-model-requests-limit", "500"),
-        ("modelscope-ratelimit-model-requests-remaining", str(max(0, 500 - context.number))),
+        ("modelscope-ratelimit-model-requests-remaining", str(500 - context.number % 500)),
     )
 
 

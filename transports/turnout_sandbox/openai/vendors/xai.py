@@ -80,7 +80,7 @@ class XaiFormat(ChatFormat):
 def _headers(context: Context) -> Fields:
     return (
         ("x-ratelimit-limit-requests", "480"),
-        ("x-ratelimit-remaining-requests", str(max(0, 480 - context.number))),
+        ("x-ratelimit-remaining-requests", str(480 - context.number % 480)),
         ("x-ratelimit-limit-tokens", "4000000"),
         ("x-ratelimit-remaining-tokens", "3999000"),
     )
