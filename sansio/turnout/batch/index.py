@@ -54,12 +54,14 @@ class ResumeIndex:
         broken: Lines that are not valid; their rows are sent again.
         superseded: Lines that a later one of the same row replaces.
         cost: The cost of all lines.
+        priced: Lines whose cost is known.
     """
 
     rows: int = attrs.field(default=0, init=False)
     broken: int = attrs.field(default=0, init=False)
     superseded: int = attrs.field(default=0, init=False)
     cost: float = attrs.field(default=0.0, init=False)
+    priced: int = attrs.field(default=0, init=False)
     _ids: array[int] = attrs.field(factory=lambda: array("q"), init=False, repr=False)
     _ordered: bool = attrs.field(default=False, init=False, repr=False)
     _marks: array[int] = attrs.field(factory=lambda: array("q"), init=False, repr=False)
@@ -72,7 +74,9 @@ class ResumeIndex:
         heads, broken = read_heads(block)
         self.broken += broken
         self.rows += len(heads)
-        self.cost += sum([own.cost for own in map(_own, heads) if own is not None and own.cost is not None])
+        costs = [own.cost for own in map(_own, heads) if own is not None and own.cost is not None]
+        self.cost += sum(costs)
+        self.priced += len(costs)
         rows = list(map(hash, map(_custom_id, heads)))
         self._ids.extend(rows)
         answered = heads

@@ -88,6 +88,7 @@ class BatchPlan:
     in_flight: int = attrs.field(default=0, init=False)
     spent: float = attrs.field(default=0.0, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
+    _unpriced: int = attrs.field(default=0, init=False)  # answers whose cost is not known
     _reserved: dict[BatchRow, float] = attrs.field(factory=dict, init=False)
     _held: BatchRow | None = attrs.field(default=None, init=False)  # drawn, and not yet affordable
     _limited: list[tuple[float, int, _Limited]] = attrs.field(factory=list, init=False)
@@ -111,6 +112,11 @@ class BatchPlan:
     def blocked(self) -> bool:
         """True if a worker may wait for the end of a row: for money, or for the last rows."""
         return self._held is not None or self._exhausted
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of the run, as far as it is known; None if it is known of no answer."""
+        return None if self._unpriced and self._unpriced == self.done and not self.spent else self.spent
 
     @property
     def failed(self) -> int:
@@ -157,6 +163,7 @@ class BatchPlan:
         self._turns.pop(row, None)
         self._setup = -1  # the setup works
         self.done += 1
+        self._unpriced += answer.cost is None
 
     def failed_row(self, row: BatchRow, problem: Problem, now: float) -> RowFailure | None:
         """Note the failure of a row.

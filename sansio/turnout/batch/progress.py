@@ -24,7 +24,7 @@ class BatchSummary:
         answered: Rows that were answered in this run.
         failed: Rows that were given up in this run, by class of failure.
         left: Rows that were not sent yet; None if unknown.
-        cost: The cost of this run, as far as it is known.
+        cost: The cost of this run, as far as it is known; None if it is known of no answer.
         seconds: How long it ran.
         stopped: "complete", "stopped", "max-cost" or "setup".
     """
@@ -34,7 +34,7 @@ class BatchSummary:
     answered: int
     failed: Mapping[str, int]
     left: int | None
-    cost: float
+    cost: float | None
     seconds: float
     stopped: str
 

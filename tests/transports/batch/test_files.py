@@ -15,6 +15,7 @@ import pytest
 
 from tests.transports.batch.helpers import by_id, environment, input_line, numbered_input, read_output, write_input
 from turnout.batch.output import Answered, RowFailure
+from turnout.batch.plan import BatchPlan, Begin
 from turnout.batch.rows import BatchInputError, BatchRow
 from turnout_io.batch.files import BatchFiles
 from turnout_io.batch.output_file import BatchOutputError, OutputFile, OutputLocked
@@ -237,6 +238,22 @@ def test_the_output_costs_what_its_rows_cost(source: Path, target: Path) -> None
         for row in files.rows():
             files.write(row, ANSWER)
         assert files.cost == 2.5
+
+
+@pytest.mark.parametrize(("cost", "known"), [(None, False), (0.0, True)])
+def test_an_unknown_cost_is_not_zero(source: Path, target: Path, cost: float | None, known: bool) -> None:
+    answer = Answered(body=b"{}", cost=cost)
+    plan = BatchPlan(iter([BatchRow("a", "chat/completions", {}, "k")]))
+    step = plan.next(0.0)
+    assert isinstance(step, Begin)
+    assert plan.cost == 0.0, "nothing is answered"
+    plan.answered(step.row, answer, 0.0)
+    assert plan.cost == cost
+    with BatchFiles(source, target) as files:
+        files.write(step.row, answer)
+        assert files.priced is known
+    with BatchFiles(source, target) as files:
+        assert files.priced is known
 
 
 def test_an_output_that_cannot_be_written_says_so(source: Path, tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def test_the_highest_cost_stops_it(driver: str, sandbox: Sandbox) -> None:
     summary, written = answer(driver, sandbox, some_rows(50), policy=policy, max_cost=60.0, concurrency=4)
     assert summary.stopped == "max-cost"
     assert 0 < len(written) < 50
+    assert summary.cost is not None
     assert summary.cost <= 60.0
     assert summary.cost == pytest.approx(sum(outcome.cost or 0.0 for outcome in written.values()))
 

@@ -34,6 +34,7 @@ class BatchFiles:
         index: The rows in the output before the run.
         torn: Bytes of an unfinished line that a killed run left, and that were cut off.
         cost: The cost of all answers in the output, with those of this run.
+        priced: True if the cost of any of them is known.
         changed: What becomes of rows that are another request than before.
     """
 
@@ -68,7 +69,7 @@ class BatchFiles:
         self._ids = random.Random()
         self.index = ResumeIndex()
         self.checked: CheckedInput | None = None
-        self.cost = 0.0
+        self.cost, self.priced = 0.0, False
         self.torn = 0
         self._output: OutputFile | None = None
         if str(target) == "-":
@@ -80,7 +81,7 @@ class BatchFiles:
             if self._output is not None:
                 self._refuse_same_file(self._output)
                 self.index = read_index(self._output.path)
-                self.cost = self.index.cost
+                self.cost, self.priced = self.index.cost, self.index.priced > 0
             if str(source) != "-":
                 self.checked = self._check(retry_failed, changed)
             if self._output is not None:
@@ -104,6 +105,7 @@ class BatchFiles:
             BatchOutputError: If the disk is full, or fails.
         """
         self.cost += outcome.cost or 0.0
+        self.priced = self.priced or outcome.cost is not None
         line = encode_output(row, outcome, f"{self._ids.getrandbits(96):024x}")
         if self._output is None:
             sys.stdout.buffer.write(line)

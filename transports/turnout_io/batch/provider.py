@@ -166,7 +166,7 @@ class ProviderRun:
             answered=self._answered,
             failed=dict(self._failed),
             left=0,
-            cost=0.0,
+            cost=None,
             seconds=time.monotonic() - started,
             stopped="complete",
         )

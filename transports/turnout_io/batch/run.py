@@ -168,7 +168,7 @@ def _summary(plan: BatchPlan, started: float, now: float) -> BatchSummary:
         answered=plan.done,
         failed=plan.failures,
         left=0 if stopped == "complete" else None,
-        cost=plan.spent,
+        cost=plan.cost,
         seconds=now - started,
         stopped=stopped,
     )

@@ -344,7 +344,7 @@ def _report(files: BatchFiles, outcome: BatchSummary, path: str | None, *, quiet
     if path is not None:
         checked = files.checked
         fields = outcome.to_dict()
-        fields["cost_of_output"] = files.cost
+        fields["cost_of_output"] = files.cost if files.priced else None
         if checked is not None:
             sent = outcome.answered + sum(outcome.failed.values())
             fields |= {"rows": checked.rows, "skipped": checked.done + checked.failed, "left": checked.left - sent}
