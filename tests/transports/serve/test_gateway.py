@@ -131,6 +131,14 @@ async def test_a_failure_has_its_own_status(answer: Any, status: int, headers: d
 
 
 @in_memory
+async def test_the_log_names_the_path_of_a_check_of_the_health(caplog: pytest.LogCaptureFixture) -> None:
+    async with world() as w:
+        with caplog.at_level(logging.INFO, "turnout.serve"):
+            assert (await w.client().ask("GET", "/health")).status == 200
+    assert [record.getMessage().partition(" key=")[0] for record in caplog.records] == ["GET /health 200"]
+
+
+@in_memory
 async def test_the_log_says_why_the_first_model_did_not_answer(caplog: pytest.LogCaptureFixture) -> None:
     aliases = {"fast": ["openai/gpt-4o-mini", "groq/llama-3.3-70b-versatile"]}
     used_up = (("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "20s"))

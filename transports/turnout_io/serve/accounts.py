@@ -165,7 +165,8 @@ class Accounts:
             LOG.warning("%s %s: %s", call.request_id, type(call.cause).__name__, _one_line(str(call.cause)))
         if not LOG.isEnabledFor(logging.INFO):
             return
-        fields = [f"{_one_line(f'{call.request.head.method} /v1{call.path}')} {status}", f"key={client}"]
+        prefix = "" if call.path in ("/health", "/ready", "/metrics") else "/v1"
+        fields = [f"{_one_line(f'{call.request.head.method} {prefix}{call.path}')} {status}", f"key={client}"]
         if call.model_name:
             fields.append(f"model={_one_line(call.model_name)}")
         if call.answered:
