@@ -98,6 +98,8 @@ def read_texts(
                 break
         if not isinstance(content, str) or not isinstance(reasoning, str):
             break
+        if choice.message is not None and not content and not reasoning:
+            break  # the whole answer may stand there, behind the deltas
         if reasoning:
             answer.texts(texts, events)
             texts = []

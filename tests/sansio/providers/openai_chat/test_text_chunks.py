@@ -100,6 +100,12 @@ def test_no_field_of_a_chunk_is_lost(kind: type, field: str, data: st.DataObject
     same([{"choices": [{"delta": {"content": "before"}}]}, chunk, {"choices": [{"delta": {"content": "after"}}]}])
 
 
+@pytest.mark.parametrize("delta", [{}, {"content": ""}])
+def test_a_message_behind_the_deltas_is_read_the_same_by_both_ways(delta: dict[str, Any]) -> None:
+    whole = {"delta": delta, "message": {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]}}
+    same([{"choices": [{"delta": {"content": "before"}}]}, {"choices": [whole]}])
+
+
 def test_what_is_no_json_is_skipped_by_both_ways() -> None:
     exchange = OPENAI.stream(REQUEST)
     exchange.receive_head(200, ())
