@@ -198,7 +198,7 @@ class _Sampler:
             value = f"{name.replace('_', ' ') or 'value'} {self.rng.randint(1, 9)}"
         least, most = schema.get("minLength"), schema.get("maxLength")
         if isinstance(least, int):
-            value = value.ljust(min(least, _LENGTH_LIMIT), "x")
+            value = value.ljust(max(0, min(least, _LENGTH_LIMIT)), "x")
         return value[: max(most, 0)] if isinstance(most, int) else value
 
 

@@ -248,7 +248,7 @@ def the_trace_names_another(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TraceWriter, "attempt_started", attempt_started)
 
 
-@bug("after the deadline")
+@bug("after the deadline", "no wait is longer than the deadline")
 def the_deadline_is_not_looked_at(patch: pytest.MonkeyPatch) -> None:
     real = Call._start_next_attempt
 
