@@ -20,8 +20,8 @@ __all__ = [
     "RENAMED",
     "SETTINGS",
     "UNSUPPORTED",
-    "as_set",
-    "as_tuple",
+    "list_to_set",
+    "list_to_tuple",
     "base_url",
     "checked_name",
     "collection",
@@ -77,13 +77,13 @@ _each_is_text = instances(str)
 _integer = integer(0)
 
 
-def as_tuple(value: Iterable[Any]) -> tuple[Any, ...]:
+def list_to_tuple(value: Iterable[Any]) -> tuple[Any, ...]:
     """Return a list as a tuple. What is no list stays, so that the validator can name its field."""
     kept: Any = value
     return tuple(value) if isinstance(value, list) else kept
 
 
-def as_set(value: Iterable[str]) -> frozenset[Any]:
+def list_to_set(value: Iterable[str]) -> frozenset[Any]:
     """Return a list or a set as a frozen set. What is neither stays, so that the validator can name its field."""
     kept: Any = value
     return frozenset(value) if isinstance(value, list | tuple | set) else kept

@@ -24,7 +24,7 @@ from turnout.chat import Capability
 from turnout.errors import ProviderError
 from turnout.providers.auth import AccessToken, KeySource
 from turnout.providers.catalog import checks
-from turnout.providers.catalog.checks import as_set, as_tuple, names_in
+from turnout.providers.catalog.checks import list_to_set, list_to_tuple, names_in
 from turnout.providers.limits import ResponseLimits
 from turnout.providers.schemas.subset import SchemaSubset
 from turnout.redaction import secrets_of_header, secrets_of_url
@@ -102,23 +102,23 @@ class ModelRule(CheckedFields):
 
     pattern: str = attrs.field(validator=checks.pattern)
     unsupported: frozenset[str] = attrs.field(
-        default=frozenset(), converter=as_set, validator=names_in(checks.UNSUPPORTED)
+        default=frozenset(), converter=list_to_set, validator=names_in(checks.UNSUPPORTED)
     )
     unsupported_when_reasoning: frozenset[str] = attrs.field(
-        default=frozenset(), converter=as_set, validator=names_in(checks.UNSUPPORTED)
+        default=frozenset(), converter=list_to_set, validator=names_in(checks.UNSUPPORTED)
     )
     reasons_by_default: bool = attrs.field(default=False, validator=_flag)
     reasoning_streams_only: bool = attrs.field(default=False, validator=_flag)
     mutually_exclusive: tuple[str, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=names_in(checks.SETTINGS)
+        default=(), converter=list_to_tuple, validator=names_in(checks.SETTINGS)
     )
     first_token: float | None = attrs.field(default=None, validator=number(above=0))
     reasoning_mode: ReasoningMode = attrs.field(default="adaptive", validator=one_of(*get_args(ReasoningMode)))
     reasoning_off: ReasoningOff = attrs.field(default="disabled", validator=one_of(*get_args(ReasoningOff)))
     reasoning_efforts: tuple[str, ...] = attrs.field(
-        default=("minimal", "low", "medium", "high", "xhigh", "max"), converter=as_tuple, validator=names_in(EFFORTS)
+        default=("minimal", "low", "medium", "high", "xhigh", "max"), converter=list_to_tuple, validator=names_in(EFFORTS)
     )
-    responses_efforts: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=names_in(EFFORTS))
+    responses_efforts: tuple[str, ...] = attrs.field(default=(), converter=list_to_tuple, validator=names_in(EFFORTS))
     needs_responses: NeedsResponses = attrs.field(default="never", validator=one_of(*get_args(NeedsResponses)))
     chat_tools_effort: str | None = attrs.field(default=None, validator=one_of_or_none(*EFFORTS))
     max_tokens: MaxTokens | None = attrs.field(default=None, validator=one_of_or_none(*get_args(MaxTokens)))
@@ -171,14 +171,14 @@ class OpenAICompat(CheckedFields):
 
     max_tokens: MaxTokens = attrs.field(default="max_tokens", validator=one_of(*get_args(MaxTokens)))
     unsupported: frozenset[str] = attrs.field(
-        default=frozenset(), converter=as_set, validator=names_in(checks.UNSUPPORTED)
+        default=frozenset(), converter=list_to_set, validator=names_in(checks.UNSUPPORTED)
     )
     developer_role: bool = attrs.field(default=False, validator=_flag)
     usage_option: bool = attrs.field(default=True, validator=_flag)
     json_schema: bool = attrs.field(default=True, validator=_flag)
     json_object: bool = attrs.field(default=True, validator=_flag)
     tool_choices: frozenset[str] = attrs.field(
-        default=frozenset(_TOOL_CHOICES), converter=as_set, validator=names_in(_TOOL_CHOICES)
+        default=frozenset(_TOOL_CHOICES), converter=list_to_set, validator=names_in(_TOOL_CHOICES)
     )
     max_stop_sequences: int | None = attrs.field(default=4, validator=checks.count_or_none)
     max_temperature: float = attrs.field(default=math.inf, validator=checks.temperature)
@@ -236,30 +236,30 @@ class ProviderSpec(CheckedFields):
     title: str = attrs.field(validator=non_empty)
     dialect: Dialect = attrs.field(validator=one_of(*get_args(Dialect)))
     base_url: str = attrs.field(converter=checks.without_slash, validator=checks.base_url)
-    key_env: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=checks.texts)
-    base_url_env: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=checks.texts)
+    key_env: tuple[str, ...] = attrs.field(default=(), converter=list_to_tuple, validator=checks.texts)
+    base_url_env: tuple[str, ...] = attrs.field(default=(), converter=list_to_tuple, validator=checks.texts)
     option_env: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=checks.variables)
     needs_key: bool = attrs.field(default=True, validator=_flag)
     capabilities: frozenset[Capability] = attrs.field(
-        default=ALL_CHAT, converter=as_set, validator=names_in(tuple(Capability))
+        default=ALL_CHAT, converter=list_to_set, validator=names_in(tuple(Capability))
     )
     embedding_batch: int | None = attrs.field(default=None, validator=integer(1))
     openai_compat: OpenAICompat = attrs.field(default=OpenAICompat(), validator=instance(OpenAICompat))
     schemas: SchemaSubset | None = attrs.field(default=None, validator=instance(SchemaSubset))
-    apis: tuple[Api, ...] = attrs.field(default=("chat",), converter=as_tuple, validator=names_in(get_args(Api)))
+    apis: tuple[Api, ...] = attrs.field(default=("chat",), converter=list_to_tuple, validator=names_in(get_args(Api)))
     error_codes: Mapping[str, type[ProviderError]] = attrs.field(factory=dict, validator=checks.error_classes)
     headers: Mapping[str, str] = attrs.field(factory=dict, validator=checks.header_fields)
     models: tuple[ModelRule, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=[checks.collection, instances(ModelRule)]
+        default=(), converter=list_to_tuple, validator=[checks.collection, instances(ModelRule)]
     )
     system_in_turns: str | None = attrs.field(default=None, validator=checks.pattern)
     reasoning_replay: tuple[tuple[str, ReasoningReplay], ...] = attrs.field(
-        default=(), converter=as_tuple, validator=checks.patterns_to(get_args(ReasoningReplay))
+        default=(), converter=list_to_tuple, validator=checks.patterns_to(get_args(ReasoningReplay))
     )
     embedding_tokens: int | None = attrs.field(default=None, validator=integer(1))
     base_url_is_host: bool = attrs.field(default=False, validator=_flag)
     context_windows: tuple[tuple[str, int], ...] = attrs.field(
-        default=(), converter=as_tuple, validator=checks.patterns_to()
+        default=(), converter=list_to_tuple, validator=checks.patterns_to()
     )
     counts_max_tokens: bool = attrs.field(default=False, validator=_flag)
     idempotency_header: str | None = attrs.field(default=None, validator=checks.header_name)

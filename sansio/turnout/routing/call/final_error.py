@@ -127,7 +127,7 @@ class AttemptErrors:
 
 
 def _advice(decision: GiveUp) -> str:
-    """Return what the user can change, so that a call as this one is not rejected."""
+    """Return what the user can change, so that a call like this one is not rejected."""
     if decision.queue is not None:
         return "raise max_pending, or call again when fewer calls wait"
     if decision.late:

@@ -349,7 +349,7 @@ class Call(CallEnding):
 
     def _on_timeout(self, attempt: Attempt, now: float, reported: TimedOut | None = None) -> tuple[Event, ...]:
         """Handle a timer that ran out: the deadline of the call, or else a timer of the attempt."""
-        # A script says how long it would have been silent, and waits for nothing.
+        # A transport that waits for no real time, such as a script, says how long the silence would have been.
         until = now if reported is None or reported.seconds is None else attempt.read_at + reported.seconds
         if not self._deadline_passed(max(now, until)) or getattr(attempt.exchange, "status_error", None) is not None:
             return self._fail(attempt, attempt.timed_out(reported), (), now)
