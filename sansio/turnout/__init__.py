@@ -197,7 +197,7 @@ def _refuse_habit(name: str) -> None:
     """
     from importlib.util import find_spec
 
-    from turnout._utils.other_names import habit_of_root
+    from turnout._utils.hints.names import habit_of_root
 
     # Only classes are looked for among the errors: an import statement looks here first for the names of modules.
     errors = importlib.import_module(f"{__name__}.errors").__all__ if name[:1].isupper() else ()
@@ -220,7 +220,7 @@ class _Module(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         known = name.startswith("_") or name in _HOME_OF or name in globals() or isinstance(value, ModuleType)
         if not known:
-            from turnout._utils.other_names import setting_of_root
+            from turnout._utils.hints.names import setting_of_root
 
             raise AttributeError(f"turnout has no setting {name!r}: {setting_of_root(name)}")
         super().__setattr__(name, value)

@@ -149,7 +149,7 @@ class Vectors(Sequence[FloatView]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 
@@ -233,6 +233,6 @@ class EmbeddingResponse(Plain):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)

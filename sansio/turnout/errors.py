@@ -406,6 +406,6 @@ class AllDemandsUnmet(AllAttemptsFailed, DemandUnmet):
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        from turnout._utils.other_names import missing_name
+        from turnout._utils.hints.names import missing_name
 
         raise missing_name(__name__, name)

@@ -53,7 +53,7 @@ class _Event(Plain):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name, "Event")
 

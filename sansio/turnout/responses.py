@@ -100,7 +100,7 @@ class Usage(Plain):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 
@@ -241,7 +241,7 @@ class ChatResponse(Plain):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 

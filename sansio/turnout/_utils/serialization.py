@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from turnout._utils.habits import advice_for_field
+from turnout._utils.hints.keywords import advice_for_field
 from turnout._utils.validation import deep_copy
 
 

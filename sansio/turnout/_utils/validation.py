@@ -74,7 +74,7 @@ class CheckedFields:
             known = [field.alias or field.name for field in attrs.fields(kind) if field.init]
             for name in fields:
                 if name not in known:
-                    from turnout._utils.habits import unknown_field
+                    from turnout._utils.hints.keywords import unknown_field
 
                     raise unknown_field(cls.__name__, name, known)
         return object.__new__(cls)

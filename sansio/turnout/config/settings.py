@@ -28,7 +28,7 @@ from typing import Any
 
 import attrs
 
-from turnout._utils.habits import advice_for_from_env
+from turnout._utils.hints.keywords import advice_for_from_env
 from turnout._utils.names import did_you_mean
 from turnout.config.router_settings import place_of, read_aliases, read_policy, read_routes
 from turnout.config.shared_settings import SharedSettings, read_shared

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from turnout._utils.habits import CLOSE, NO_STREAM, POLICY_OF_CALL, POLICY_OF_ROUTER
+from turnout._utils.hints.keywords import CLOSE, NO_STREAM, POLICY_OF_CALL, POLICY_OF_ROUTER
 from turnout.inputs.types import ModelSettings, RequestSettings
 from turnout.types.models import ModelConfig, as_model, as_models
 

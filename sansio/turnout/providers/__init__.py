@@ -128,7 +128,7 @@ def create(
     )
     made = _provider(account, api, settings)
     if settings:
-        from turnout._utils.habits import unknown_setting_of_provider
+        from turnout._utils.hints.keywords import unknown_setting_of_provider
 
         raise unknown_setting_of_provider(spec.name, sorted(settings))
     return made
@@ -263,6 +263,6 @@ if not TYPE_CHECKING:
 
         if name.lower() in CATALOG and find_spec(f"{__name__}.{name}") is None:
             raise ImportError(f"{__name__} has no {name!r}: write create({name.lower()!r}, api_key='…')", name=__name__)
-        from turnout._utils.other_names import missing_name
+        from turnout._utils.hints.names import missing_name
 
         raise missing_name(__name__, name)

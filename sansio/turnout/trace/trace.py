@@ -148,7 +148,7 @@ class Trace:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 

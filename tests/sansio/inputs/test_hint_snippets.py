@@ -23,7 +23,9 @@ import turnout_io.caching
 import turnout_io.metrics
 import turnout_io.otel
 import turnout_io.sync
-from turnout._utils import habits, other_attributes, other_names
+from turnout._utils.hints import attributes as hints_for_attributes
+from turnout._utils.hints import keywords as hints_for_keywords
+from turnout._utils.hints import names as hints_for_names
 from turnout._utils.names import Elsewhere
 from turnout.inputs import keywords
 from turnout.routing import Policy
@@ -32,7 +34,7 @@ from turnout.routing.policy.routes import STRATEGIES
 
 def texts() -> Iterator[str]:
     """Return every advice of the tables and of the classes."""
-    for module in (habits, other_attributes, other_names, keywords):
+    for module in (hints_for_keywords, hints_for_attributes, hints_for_names, keywords):
         for value in vars(module).values():
             yield from strings(value)
     for owner in (turnout.Image, turnout.Audio, turnout.File, turnout.Tool, turnout.Message, turnout_io.sync.Router):

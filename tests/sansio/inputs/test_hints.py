@@ -19,7 +19,7 @@ import turnout
 import turnout_io.asyncio
 import turnout_io.sync
 from turnout import ChatRequest, End, Event, FinishReason, ModelConfig, Token
-from turnout._utils.habits import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
+from turnout._utils.hints.keywords import POLICY_OF_CALL, POLICY_OF_ROUTER, unknown_router_argument
 from turnout.config.settings import Settings, SettingsError
 from turnout.errors import (
     AllAttemptsFailed,

@@ -291,13 +291,13 @@ class RouterBase(RouterChanges, Generic[TransportT, RunT]):
         def __new__(cls, *args: Any, **keywords: Any) -> Any:
             unknown = keywords.keys() - _ARGUMENTS
             if unknown and cls.__init__.__module__.startswith("turnout_io."):
-                from turnout._utils.habits import unknown_router_argument
+                from turnout._utils.hints.keywords import unknown_router_argument
 
                 raise unknown_router_argument(min(unknown))
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 

@@ -116,7 +116,9 @@ class ModelRule(CheckedFields):
     reasoning_mode: ReasoningMode = attrs.field(default="adaptive", validator=one_of(*get_args(ReasoningMode)))
     reasoning_off: ReasoningOff = attrs.field(default="disabled", validator=one_of(*get_args(ReasoningOff)))
     reasoning_efforts: tuple[str, ...] = attrs.field(
-        default=("minimal", "low", "medium", "high", "xhigh", "max"), converter=list_to_tuple, validator=names_in(EFFORTS)
+        default=("minimal", "low", "medium", "high", "xhigh", "max"),
+        converter=list_to_tuple,
+        validator=names_in(EFFORTS),
     )
     responses_efforts: tuple[str, ...] = attrs.field(default=(), converter=list_to_tuple, validator=names_in(EFFORTS))
     needs_responses: NeedsResponses = attrs.field(default="never", validator=one_of(*get_args(NeedsResponses)))

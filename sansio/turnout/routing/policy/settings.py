@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from turnout._utils.habits import FALLBACKS
+from turnout._utils.hints.keywords import FALLBACKS
 from turnout._utils.names import NameTable, did_you_mean, vendor_of
 from turnout._utils.validation import CheckedFields, instance, integer, mapping_to, number, one_of, quoted
 from turnout.failures import FailureClass

@@ -22,8 +22,8 @@ UNBOUNDED = 64
 ENOUGH = 10
 # A provider that requests a shorter wait has a window far shorter than a minute, or is nearly free again.
 SHORT = 2.0
-# Seconds of requests after which a report can show that the window is a minute: no provider is known that counts over 20
-# to 60 s. And the share of the requests of the last minute that a window of a minute has on its count at least.
+# Seconds of requests after which a report can show that the window is a minute: no provider is known that counts over
+# 20 to 60 s. And the share of the requests of the last minute that a window of a minute has on its count at least.
 SPAN = 20.0
 COUNTED = 0.8
 # Seconds from the oldest of the requests that count to the end of the requested wait, if the window may be a minute.

@@ -261,7 +261,7 @@ class AsyncChatStream(AsyncOnlyStream):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 

@@ -262,7 +262,7 @@ class ChatStream:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            from turnout._utils.other_attributes import missing_attribute
+            from turnout._utils.hints.attributes import missing_attribute
 
             raise missing_attribute(self, name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from turnout._utils.habits import CLOSE, NO_STREAM
+from turnout._utils.hints.keywords import CLOSE, NO_STREAM
 from turnout._utils.names import nearest
 
 __all__ = ["missing_attribute"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from turnout._utils.habits import CLOSE, router_argument
+from turnout._utils.hints.keywords import CLOSE, router_argument
 from turnout._utils.names import nearest
 
 __all__ = ["ROOT", "habit_of_root", "missing_name", "setting_of_root"]
