@@ -6,33 +6,53 @@ CPU, memory, start and latency are compared.
 
 PATH is an environment with `litellm[proxy]`. Without it, only the gateway and the bare router are measured. Both
 gateways run as one process, check a key, and have one model for each kind of load. Rounds take turns, and of CPU and of
-starts the least counts, because other work on the machine can only add to it.
+starts the least counts, because other work on the machine can only add to it. Every answer must arrive whole, or the
+measurement fails. A paced chunk is measured twice: as the difference of streams of two lengths, which is the chunk
+alone, and with its share of the request.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from benchmarks.gateway.processes import Gateway, Load, Streams, bare_router, litellm_proxy, load, turnout_gateway
+from benchmarks.gateway.processes import (
+    Gateway,
+    Load,
+    Streams,
+    Work,
+    bare_router,
+    cpu_between,
+    litellm_proxy,
+    load,
+    turnout_gateway,
+)
 from benchmarks.measure import print_table
 from benchmarks.server import running_server
-from benchmarks.server.routes import CALL, paced
+from benchmarks.server.routes import CALL, CHUNK, paced
 
 BURST = 1_000
-SLOW_CHUNKS = 10
-SLOW = paced(SLOW_CHUNKS, 500)
+SHORT, LONG = 10, 30
+"""Chunks of the two paced streams. What the longer one costs more, its further chunks cost."""
+INTERVAL = 0.5
+"""Seconds between two chunks of a paced stream, and until its first one."""
+AT_ONCE = 100
 STARTS = 2
 """How often each gateway is started before the start that serves the load."""
-INTERVAL = 0.5
-"""Seconds until the back end sends the first token of a paced stream."""
+_CHUNK_TEXT = json.loads(CHUNK[6:])["choices"][0]["delta"]["content"]
+WORKS = {
+    "call": Work(CALL, "x" * 100),
+    "burst": Work(f"burst-{BURST}", _CHUNK_TEXT, BURST),
+    "short": Work(paced(SHORT, 500), _CHUNK_TEXT, SHORT),
+    "long": Work(paced(LONG, 500), _CHUNK_TEXT, LONG),
+}
 
 
 @attrs.define
@@ -45,43 +65,41 @@ class Figures:
     after: float = 0.0
     request: list[float] = attrs.field(factory=list)
     burst_chunk: list[float] = attrs.field(factory=list)
-    paced_chunk: list[float] = attrs.field(factory=list)
+    short: list[float] = attrs.field(factory=list)
+    long: list[float] = attrs.field(factory=list)
     first: list[Streams] = attrs.field(factory=list)
 
 
-def _cpu(gateway: Gateway, work: Callable[[], Streams], count: int) -> tuple[float, Streams]:
+def _cpu(gateway: Gateway, run: Callable[[], Streams], count: int) -> tuple[float, Streams]:
+    """Return the CPU of a load for each of its `count` parts, and what it brought."""
     before = gateway.cpu()
-    streams = work()
-    return (gateway.cpu() - before) / count * 1e6, streams
+    streams = run()
+    return cpu_between(before, gateway.cpu()) / count * 1e6, streams
 
 
-def _round(gateway: Gateway, figures: Figures, driver: Load, quick: bool) -> None:
-    requests, streams, slow = (100, 20, 100) if quick else (400, 60, 100)
-    port = gateway.port
-    cpu, _ = _cpu(gateway, lambda: driver.run(port, "call", "call", at_once=1, times=requests), requests)
+def _round(gateway: Gateway, figures: Figures, driver: Load, requests: int, streams: int) -> None:
+    run = partial(driver.run, gateway.port)
+    cpu, _ = _cpu(gateway, lambda: run("call", WORKS["call"], times=requests), requests)
     figures.request.append(cpu)
-    chunks = streams * BURST
-    cpu, _ = _cpu(gateway, lambda: driver.run(port, "burst", "stream", at_once=4, times=streams // 4), chunks)
+    cpu, _ = _cpu(gateway, lambda: run("burst", WORKS["burst"], at_once=4, times=streams // 4), streams * BURST)
     figures.burst_chunk.append(cpu)
-    cpu, first = _cpu(
-        gateway, lambda: driver.run(port, "slow", "stream", at_once=slow, times=1, spread=0.5), slow * SLOW_CHUNKS
-    )
-    figures.paced_chunk.append(cpu)
-    figures.first.append(first)
+    for name, costs in (("short", figures.short), ("long", figures.long)):
+        cpu, first = _cpu(gateway, partial(run, name, WORKS[name], at_once=AT_ONCE, spread=INTERVAL), AT_ONCE)
+        costs.append(cpu)
+        figures.first.append(first)
 
 
 def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str, Figures]:
     """Measure the gateways, and return the figures of each. The bare router has figures of its streams only."""
     found: dict[str, Figures] = {}
+    requests, streams = (100, 8) if quick else (400, 20)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-gateway-")))
         server = stack.enter_context(running_server())
-        routes = {
-            "call": server.base_url(CALL), "burst": server.base_url(f"burst-{BURST}"), "slow": server.base_url(SLOW),
-        }  # fmt: skip
-        makers: list[Callable[[], AbstractContextManager[Gateway]]] = [partial(turnout_gateway, routes, folder)]
+        urls = {name: server.base_url(work.route) for name, work in WORKS.items()}
+        makers: list[Callable[[], AbstractContextManager[Gateway]]] = [partial(turnout_gateway, urls, folder)]
         if python is not None:
-            makers.append(partial(litellm_proxy, python, routes, folder))
+            makers.append(partial(litellm_proxy, python, urls, folder))
         starts: list[list[tuple[float, float]]] = [[] for _ in makers]
         for _ in range(STARTS):
             for make, found_starts in zip(makers, starts, strict=True):
@@ -89,25 +107,26 @@ def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str
                     found_starts.append((first.start, first.start_cpu))
         gateways = [stack.enter_context(make()) for make in makers]
         driver = stack.enter_context(load())
-        bare: Any = stack.enter_context(bare_router())
+        bare = stack.enter_context(bare_router())
         for gateway, before in zip(gateways, starts, strict=True):
             walls, cpus = zip(*before, (gateway.start, gateway.start_cpu), strict=True)
             found[gateway.name] = Figures(min(walls), min(cpus), gateway.memory())
-            driver.run(gateway.port, "call", "call", at_once=1, times=20)
-            driver.run(gateway.port, "burst", "stream", at_once=1, times=2)
+            driver.run(gateway.port, "call", WORKS["call"], times=20)
+            driver.run(gateway.port, "burst", WORKS["burst"], times=2)
         alone = found["bare router"] = Figures()
         direct = found["direct"] = Figures()
-        bare(routes["burst"], at_once=1, times=2)
-        streams, slow = (20, 100) if quick else (60, 100)
+        bare.run(urls["burst"], WORKS["burst"], times=2)
         for _ in range(rounds):
             for gateway in gateways:
-                _round(gateway, found[gateway.name], driver, quick)
-            chunks = streams * BURST
-            alone.burst_chunk.append(bare(routes["burst"], at_once=4, times=streams // 4) / chunks * 1e6)
-            chunks = slow * SLOW_CHUNKS
-            alone.paced_chunk.append(bare(routes["slow"], at_once=slow, times=1, spread=0.5) / chunks * 1e6)
-            path = f"/{SLOW}/v1/chat/completions"
-            direct.first.append(driver.run(server.port, "m", "stream", at_once=slow, times=1, spread=0.5, path=path))
+                _round(gateway, found[gateway.name], driver, requests, streams)
+            cpu = bare.run(urls["burst"], WORKS["burst"], at_once=4, times=streams // 4)
+            alone.burst_chunk.append(cpu / (streams * BURST) * 1e6)
+            for name, costs in (("short", alone.short), ("long", alone.long)):
+                cpu = bare.run(urls[name], WORKS[name], at_once=AT_ONCE, spread=INTERVAL)
+                costs.append(cpu / AT_ONCE * 1e6)
+            work = WORKS["short"]
+            path = f"/{work.route}/v1/chat/completions"
+            direct.first.append(driver.run(server.port, "m", work, at_once=AT_ONCE, spread=INTERVAL, path=path))
         for gateway in gateways:
             found[gateway.name].after = gateway.memory()
     return found
@@ -125,7 +144,8 @@ def _rows(figures: Figures) -> list[float]:
         figures.after,
         _least(figures.request),
         _least(figures.burst_chunk),
-        _least(figures.paced_chunk),
+        (_least(figures.long) - _least(figures.short)) / (LONG - SHORT),
+        _least(figures.short) / SHORT,
         max(0.0, _least([streams.p50 for streams in figures.first]) - INTERVAL) * 1e3,
         max(0.0, _least([streams.p99 for streams in figures.first]) - INTERVAL) * 1e3,
     ]
@@ -138,7 +158,8 @@ LINES = (
     "memory, afterwards, MiB",
     "CPU of a request, µs",
     f"CPU of a chunk, {BURST} at once, µs",
-    "CPU of a chunk, 100 streams of 2 a second, µs",
+    f"CPU of a chunk, {AT_ONCE} streams of 2 a second, µs",
+    f"the same with its share of the request, {SHORT} chunks each, µs",
     "first token of 100 paced streams, p50, ms after the back end's",
     "first token of 100 paced streams, p99, ms after the back end's",
 )

@@ -1,13 +1,15 @@
-"""The router without a gateway, in a process of its own: the same streams, read and dropped."""
+"""The router without a gateway, in a process of its own: the same streams, checked and dropped."""
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import trio
 
 from turnout.chat import ChatRequest
+from turnout.events import Token
 from turnout.providers import create
 from turnout.routing.policy.settings import Policy
 from turnout_io.trio import Router
@@ -15,7 +17,7 @@ from turnout_io.trio import Router
 __all__ = ["main"]
 
 
-async def _run(base_url: str, at_once: int, times: int, spread: float) -> None:
+async def _run(base_url: str, chunks: int, text: str, at_once: int, times: int, spread: float) -> None:
     provider = create("openai-compatible", name="bench", api_key="k", base_url=base_url)
     async with Router([provider], policy=Policy(timeout=300)) as router:
 
@@ -23,8 +25,12 @@ async def _run(base_url: str, at_once: int, times: int, spread: float) -> None:
             await trio.sleep(spread * index / at_once)
             for _ in range(times):
                 async with router.stream(ChatRequest("bench/m", "hello")) as stream:
-                    async for _event in stream:
-                        pass
+                    arrived = 0
+                    async for event in stream:
+                        if type(event) is Token:
+                            arrived += len(event.delta)
+                    if arrived != chunks * len(text):
+                        raise RuntimeError(f"{arrived} of {chunks * len(text)} characters arrived")
 
         async with trio.open_nursery() as nursery:
             for index in range(at_once):
@@ -35,8 +41,7 @@ def main() -> None:
     """Carry out one order a line, and answer each with a line."""
     print("ready", flush=True)
     for line in sys.stdin:
-        order = json.loads(line)
-        trio.run(_run, order["base_url"], order["at_once"], order["times"], order["spread"])
+        trio.run(partial(_run, **json.loads(line)))
         print("done", flush=True)
 
 

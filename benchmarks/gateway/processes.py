@@ -11,14 +11,25 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
 import yaml
 
-__all__ = ["Gateway", "Load", "Streams", "bare_router", "litellm_proxy", "load", "turnout_gateway"]
+__all__ = [
+    "BareRouter",
+    "Gateway",
+    "Load",
+    "Streams",
+    "Work",
+    "bare_router",
+    "cpu_between",
+    "litellm_proxy",
+    "load",
+    "turnout_gateway",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-benchmark"
@@ -28,19 +39,27 @@ START_TIMEOUT = 120.0  # seconds
 def _family(pid: int) -> list[int]:
     """The process and its descendants."""
     found = [pid]
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += _family(int(child))
+    for task in Path(f"/proc/{pid}/task").iterdir():  # a child belongs to the thread that has started it
+        for child in (task / "children").read_text().split():
+            found += _family(int(child))
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process and its children, user and system."""
-    nanoseconds = 0
-    for one in _family(pid):
-        for task in Path(f"/proc/{one}/task").iterdir():
-            # In nanoseconds; /proc/PID/stat counts in steps of 10 ms.
-            nanoseconds += int((task / "schedstat").read_text().split()[0])
-    return nanoseconds / 1e9
+def cpu_seconds(pid: int) -> dict[int, float]:
+    """CPU seconds of a process and of each of its children, user and system, threads that have ended included."""
+    # The kernel's clock of a process: clock_getcpuclockid(3). /proc/PID/stat counts in steps of 10 ms.
+    return {one: time.clock_gettime((~one << 3) | 2) for one in _family(pid)}
+
+
+def cpu_between(before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    """CPU seconds between two readings.
+
+    Raises:
+        RuntimeError: A process has ended or begun, so its part is not known.
+    """
+    if before.keys() != after.keys():
+        raise RuntimeError(f"the processes changed from {sorted(before)} to {sorted(after)}")
+    return sum(after.values()) - sum(before.values())
 
 
 def resident_mib(pid: int) -> float:
@@ -66,7 +85,7 @@ class Gateway:
     start_cpu: float
     _process: subprocess.Popen[bytes]
 
-    def cpu(self) -> float:
+    def cpu(self) -> dict[int, float]:
         return cpu_seconds(self._process.pid)
 
     def memory(self) -> float:
@@ -98,7 +117,7 @@ def _running(
                 if time.perf_counter() - begun > START_TIMEOUT:
                     raise RuntimeError(f"{name} does not answer: {log.read_text()[-2000:]}") from None
                 time.sleep(0.02)
-        yield Gateway(name, port, time.perf_counter() - begun, cpu_seconds(process.pid), process)
+        yield Gateway(name, port, time.perf_counter() - begun, sum(cpu_seconds(process.pid).values()), process)
     finally:
         process.terminate()
         try:
@@ -163,9 +182,25 @@ def litellm_proxy(python: str, routes: Mapping[str, str], folder: Path) -> Itera
         # It breaks a stream that repeats one text, as the back end does.
         "REPEATED_STREAMING_CHUNK_LIMIT": "100000000",
         "PYTHONPATH": "",
+        "PYTHONDONTWRITEBYTECODE": "",
     }
     with _running("litellm", command, port, "/health/liveliness", env, folder / "litellm.log") as gateway:
         yield gateway
+
+
+@attrs.frozen
+class Work:
+    """One kind of call.
+
+    Attributes:
+        route: The reply of the back end.
+        text: The text of each chunk, or of an answer in one piece.
+        chunks: How many chunks the answer has; 0 for an answer in one piece.
+    """
+
+    route: str
+    text: str
+    chunks: int = 0
 
 
 @attrs.frozen
@@ -192,70 +227,88 @@ class Load:
         self,
         port: int,
         model: str,
-        work: str,
+        work: Work,
         *,
-        at_once: int,
-        times: int,
+        at_once: int = 1,
+        times: int = 1,
         spread: float = 0.0,
-        path: str | None = None,
+        path: str = "/v1/chat/completions",
     ) -> Streams:
-        """Run `at_once` clients, each of which does the work `times` times, and wait for their end."""
+        """Run `at_once` clients, each of which does the work `times` times, and wait for their end.
+
+        Raises:
+            RuntimeError: An answer was not whole.
+        """
         order: dict[str, Any] = {
-            "host": "127.0.0.1", "port": port, "path": path or "/v1/chat/completions", "key": KEY, "model": model,
-            "work": work, "at_once": at_once, "times": times, "spread": spread,
+            "host": "127.0.0.1", "port": port, "path": path, "key": KEY, "model": model, "chunks": work.chunks,
+            "text": work.text, "at_once": at_once, "times": times, "spread": spread,
         }  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the load failed")
-        found = json.loads(line)
+        found = json.loads(_exchange(self._process, order))
         return Streams(found["wall"], *found["first"])
 
 
+@attrs.define
+class BareRouter:
+    """The process with the router alone."""
+
+    _process: subprocess.Popen[str]
+
+    def run(self, base_url: str, work: Work, *, at_once: int = 1, times: int = 1, spread: float = 0.0) -> float:
+        """Run streams, and return their CPU seconds.
+
+        Raises:
+            RuntimeError: An answer was not whole.
+        """
+        order: dict[str, Any] = {
+            "base_url": base_url, "chunks": work.chunks, "text": work.text, "at_once": at_once, "times": times,
+            "spread": spread,
+        }  # fmt: skip
+        before = cpu_seconds(self._process.pid)
+        _exchange(self._process, order)
+        return cpu_between(before, cpu_seconds(self._process.pid))
+
+
+def _exchange(process: subprocess.Popen[str], order: Mapping[str, Any]) -> str:
+    """Give a process its next order, and return its answer."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(order) + "\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError("the load failed: its error is above")
+    return line
+
+
 @contextmanager
-def load() -> Iterator[Load]:
-    """Run the process that makes the load."""
+def _worker(module: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.gateway.load"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        [sys.executable, "-m", f"benchmarks.gateway.{module}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **env},
     )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        yield Load(process)
+        yield process
     finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it has failed
+            process.stdin.close()
         process.wait(10)
         process.stdout.close()
 
 
 @contextmanager
-def bare_router() -> Iterator[Any]:
-    """Run the router without a gateway. The block gets a function that runs streams, and returns their CPU seconds."""
-    paths = os.pathsep.join(str(ROOT / name) for name in ("sansio", "transports"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.gateway.bare"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    stdin, stdout = process.stdin, process.stdout
-    stdout.readline()
+def load() -> Iterator[Load]:
+    """Run the process that makes the load."""
+    with _worker("load", {}) as process:
+        yield Load(process)
 
-    def run(base_url: str, *, at_once: int, times: int, spread: float = 0.0) -> float:
-        before = cpu_seconds(process.pid)
-        stdin.write(json.dumps({"base_url": base_url, "at_once": at_once, "times": times, "spread": spread}) + "\n")
-        stdin.flush()
-        if not stdout.readline():
-            raise RuntimeError("the bare router failed")
-        return cpu_seconds(process.pid) - before
 
-    try:
-        yield run
-    finally:
-        stdin.close()
-        process.wait(10)
-        stdout.close()
+@contextmanager
+def bare_router() -> Iterator[BareRouter]:
+    """Run the router without a gateway."""
+    with _worker("bare", {"PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("sansio", "transports"))}) as one:
+        assert one.stdout is not None
+        if not one.stdout.readline():
+            raise RuntimeError("the bare router did not start: its error is above")
+        yield BareRouter(one)
