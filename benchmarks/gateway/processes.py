@@ -116,7 +116,7 @@ def _running(
             except (urllib.error.URLError, OSError):
                 if time.perf_counter() - begun > START_TIMEOUT:
                     raise RuntimeError(f"{name} does not answer: {log.read_text()[-2000:]}") from None
-                time.sleep(0.02)
+                time.sleep(0.005)
         yield Gateway(name, port, time.perf_counter() - begun, sum(cpu_seconds(process.pid).values()), process)
     finally:
         process.terminate()
