@@ -13,9 +13,13 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Measurement", "Worker", "least_of_rounds", "one_round", "running_worker"]
+__all__ = ["Measurement", "Order", "Worker", "least_of_rounds", "least_of_turns", "one_round", "running_worker"]
 
 ROOT = Path(__file__).resolve().parents[2]
+# glibc returns the free end of its heap to the system, and a process that gets it again pays for each page: as much as
+# for decoding what the page holds. Whether that happens is luck of the heap's layout, and changes from process to
+# process. Memory that stays, as in a process that has run for long, makes the costs of all clients comparable.
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 
 @attrs.frozen
@@ -37,6 +41,16 @@ class Measurement:
     total: int
     first: Mapping[str, float] = {}
     length: Mapping[str, float] = {}
+
+
+@attrs.frozen
+class Order:
+    """Some work for a client. The attributes are the arguments of `Worker.do`."""
+
+    work: str
+    base_urls: Sequence[str]
+    times: int
+    more: Mapping[str, Any] = {}
 
 
 @attrs.define
@@ -75,10 +89,18 @@ class Worker:
 
 
 @contextmanager
-def running_worker(name: str, python: str = sys.executable) -> Iterator[Worker]:
-    """Run a client as long as the block lasts, in the environment of the interpreter `python`."""
+def running_worker(
+    name: str, python: str = sys.executable, variables: Mapping[str, str] | None = None
+) -> Iterator[Worker]:
+    """Run a client as long as the block lasts, in the environment of the interpreter `python`.
+
+    Args:
+        name: The client.
+        python: The interpreter.
+        variables: Environment variables beside those of this process.
+    """
     paths = [str(ROOT), *([str(ROOT / "sansio"), str(ROOT / "transports")] if python == sys.executable else [])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"}
     process = subprocess.Popen(
         [python, "-m", "benchmarks.clients", name],
         stdin=subprocess.PIPE,
@@ -117,14 +139,26 @@ def least_of_rounds(
         times: As of `Worker.do`.
         **more: As of `Worker.do`.
     """
-    least: dict[str, Measurement] = {}
+    return least_of_turns(clients, rounds, {work: Order(work, base_urls, times, more)})[work]
+
+
+def least_of_turns(
+    clients: Mapping[str, str], rounds: int, orders: Mapping[str, Order]
+) -> dict[str, dict[str, Measurement]]:
+    """Do the same with several kinds of work that are compared or subtracted: a turn of a client does all of them.
+
+    Returns:
+        By the name of the order, and then of the client.
+    """
+    least: dict[str, dict[str, Measurement]] = {name: {} for name in orders}
     with ExitStack() as stack:
-        workers = [stack.enter_context(running_worker(name, python)) for name, python in clients.items()]
+        workers = [stack.enter_context(running_worker(name, python, _KEEP_MEMORY)) for name, python in clients.items()]
         for _ in range(rounds):
             for worker in workers:
-                measured = worker.do(work, base_urls, times, **more)
-                if worker.name not in least or measured.cpu < least[worker.name].cpu:
-                    least[worker.name] = measured
+                for name, order in orders.items():
+                    measured = worker.do(order.work, order.base_urls, order.times, **order.more)
+                    if worker.name not in least[name] or measured.cpu < least[name][worker.name].cpu:
+                        least[name][worker.name] = measured
     return least
 
 

@@ -156,9 +156,9 @@ def paced(count: int, milliseconds: int) -> str:
     return f"paced-{count}-{milliseconds}"
 
 
-def _vectors(name: str, count: int, *, packed: bool) -> Route:
-    """Vectors of 1,536 floats: as base64 of little-endian float32, or as decimal numbers."""
-    row = array.array("f", ((place * 7919 % 2_000 - 1_000) / 31_337 for place in range(1_536)))
+def _vectors(name: str, count: int, *, packed: bool, size: int = 1_536) -> Route:
+    """Vectors of `size` floats: as base64 of little-endian float32, or as decimal numbers."""
+    row = array.array("f", ((place * 7919 % 2_000 - 1_000) / 31_337 for place in range(size)))
     vector: object = base64.b64encode(row.tobytes()).decode() if packed else [round(value, 8) for value in row]
     data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)]
     usage = {"prompt_tokens": 8 * count, "total_tokens": 8 * count}
@@ -183,6 +183,7 @@ _MAKERS: Mapping[str, Callable[[str], Route]] = {
     "one-event": lambda name: Route(name, _STREAM_HEAD, _http_chunk(_content_event(5_000_000)), 1, _STREAM_TAIL),
     "vectors-base64": lambda name: _vectors(name, 100, packed=True),
     "vectors-text": lambda name: _vectors(name, 100, packed=False),
+    "vectors-short": lambda name: _vectors(name, 100, packed=True, size=1),
     "vectors-large": lambda name: _vectors(name, 2_048, packed=False),
 }
 

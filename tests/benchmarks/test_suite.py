@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.__main__ import PARTS, main
 from benchmarks.clients.interface import TITLES
-from benchmarks.clients.worker import ROOT, least_of_rounds, running_worker
+from benchmarks.clients.worker import ROOT, Order, least_of_rounds, least_of_turns, running_worker
 from benchmarks.environments import PEERS, interpreters
 from benchmarks.plot import bars
 from benchmarks.report import Context, Ratio, Report, Table, as_json, as_markdown, as_text
@@ -78,6 +78,17 @@ def test_the_cheapest_round_counts(server: Server) -> None:
     clients = {"hand-socket": sys.executable, "hand-codec": sys.executable}
     least = least_of_rounds(clients, 2, "stream", [server.base_url("burst")], 1)
     assert set(least) == set(clients)
+
+
+@pytest.mark.full
+def test_a_turn_does_every_order(server: Server) -> None:
+    clients = {"socket": sys.executable, "hand-socket": sys.executable}
+    orders = {form: Order("embed", [server.base_url(f"vectors-{form}")], 1) for form in ("base64", "short")}
+    least = least_of_turns(clients, 2, orders)
+    assert {form: {name: each.total for name, each in least[form].items()} for form in orders} == {
+        "base64": dict.fromkeys(clients, 100 * 1_536),
+        "short": dict.fromkeys(clients, 100),
+    }
 
 
 def test_the_server_in_python_sends_what_the_server_in_c_sends(server: Server, tmp_path: Path) -> None:

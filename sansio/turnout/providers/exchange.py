@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import Generic, Protocol, TypeVar
 
 import attrs
@@ -305,8 +306,9 @@ class DocumentReader(Generic[ResultT]):
     setting: str = "document"
     failure: TurnoutError | None = attrs.field(default=None, init=False)
     complete: bool = attrs.field(default=False, init=False)
-    # A list of the pieces would take 40 bytes for each piece, and a peer may send one byte at a time.
-    _body: bytes | bytearray = attrs.field(default=b"", init=False)
+    # One piece, or several, of which it makes one document without a copy. A list of the pieces would take 40 bytes for
+    # each piece, and a peer may send one byte at a time.
+    _body: bytes | BytesIO = attrs.field(default=b"", init=False)
     _result: tuple[ResultT] | None = attrs.field(default=None, init=False)
 
     def receive_data(self, data: bytes) -> tuple[Event, ...]:
@@ -314,12 +316,14 @@ class DocumentReader(Generic[ResultT]):
         if self.failure is not None:
             return ()
         if not self._body:
-            self._body = data
+            self._body, size = data, len(data)
         else:
             if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += data
-        if len(self._body) > self.limit:
+                first, self._body = self._body, BytesIO()
+                self._body.write(first)
+            self._body.write(data)
+            size = self._body.tell()
+        if size > self.limit:
             self._body = b""
             self.failure = RemoteProtocolError(
                 f"the response is larger than {_size(self.limit)}{how_to_raise(self.setting)}"
@@ -329,7 +333,8 @@ class DocumentReader(Generic[ResultT]):
     def receive_end(self) -> tuple[Event, ...]:
         """Parse the document."""
         if self.failure is None:
-            body, self._body = bytes(self._body), b""
+            body = self._body if isinstance(self._body, bytes) else self._body.getvalue()
+            self._body = b""
             if not fits_memory(body, 4 * self.limit):
                 size = _size(self.limit)
                 self.failure = RemoteProtocolError(

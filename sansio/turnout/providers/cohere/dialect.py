@@ -5,6 +5,7 @@ Source: Cohere's API reference ("Chat", "Chat with Streaming", "Embed", "List Mo
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import quote
 
@@ -141,4 +142,4 @@ def _vectors(embeddings: msgspec.Raw) -> Vectors | None:
             return numeric_vectors(rows)
     if by_type.base64 is None:
         raise ValueError("they are neither numbers nor base64")
-    return packed_vectors(by_type.base64)
+    return packed_vectors([base64.b64decode(row, validate=True) for row in by_type.base64])

@@ -5,8 +5,6 @@ Rows are kept as JSON and decoded one by one, because a number takes 32 bytes as
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -57,20 +55,16 @@ def numeric_vectors(rows: Iterable[bytes]) -> Vectors:
     return Vectors.of(map(_numbers, rows))
 
 
-def packed_vectors(rows: Sequence[str]) -> Vectors:
-    """Return the vectors of rows that are little-endian float32 in base64.
+def packed_vectors(rows: Sequence[bytes]) -> Vectors:
+    """Return the vectors of rows of little-endian float32.
 
     Raises:
-        ValueError: A row is no base64, or their lengths differ or are odd.
+        ValueError: There is none, or their lengths differ or are odd.
     """
-    try:
-        packed = [base64.b64decode(row, validate=True) for row in rows]
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
-    lengths = {len(row) for row in packed}
+    lengths = set(map(len, rows))
     if len(lengths) != 1 or not (size := lengths.pop()) or size % 4:
-        raise ValueError(f"their bytes are no floats of one length: {sorted(map(len, packed))[:8]}")
-    return Vectors.from_little_endian(packed, size // 4)
+        raise ValueError(f"their bytes are no floats of one length: {sorted(map(len, rows))[:8]}")
+    return Vectors.from_little_endian(rows, size // 4)
 
 
 def check_dimensions(vectors: Vectors, request: EmbeddingRequest) -> None:

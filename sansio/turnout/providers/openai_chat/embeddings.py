@@ -14,7 +14,7 @@ from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
 from turnout.errors import RemoteProtocolError
 from turnout.providers.catalog.spec import OpenAICompat
-from turnout.providers.decoding.vectors import numeric_vectors
+from turnout.providers.decoding.vectors import numeric_vectors, packed_vectors
 from turnout.providers.json_codec import UNREADABLE
 from turnout.providers.openai_chat.wire import Embedding, PackedEmbedding, PackedEmbeddingList
 
@@ -55,9 +55,7 @@ def read_vectors(entries: Sequence[Embedding | PackedEmbedding], model: ModelCon
     try:
         packed = _unpacked(ordered)
         if packed:
-            if len(set(map(len, packed))) != 1 or len(packed[0]) % 4 or not packed[0]:
-                raise ValueError("vectors of one response have different or odd lengths")
-            return Vectors.from_little_endian(packed, len(packed[0]) // 4)
+            return packed_vectors(packed)
         return numeric_vectors(bytes(entry.embedding) for entry in ordered)
     except UNREADABLE as error:
         raise RemoteProtocolError(f"{model}: the vectors cannot be read: {error}") from None

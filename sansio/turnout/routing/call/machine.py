@@ -37,6 +37,7 @@ from turnout.routing.call.idempotency import with_idempotency_key
 from turnout.routing.call.operations.results import (
     content_filter_error,
     rate_limit_of,
+    unmet_of,
     usage_of,
     with_cost,
     with_totals,
@@ -337,7 +338,7 @@ class Call(CallEnding):
         self._writer.attempt_completed(now, attempt.number, usage, attempt.exchange.skipped)
         self._plan.part_returned()
         if is_last:
-            self._writer.answered(now, str(attempt.candidate), getattr(result, "unmet", ()))
+            self._writer.answered(now, str(attempt.candidate), unmet_of(result))
             self._end(Finish(self._operation.result(self.trace)))
         else:
             self._response.merged = attempt

@@ -12,7 +12,16 @@ from turnout.events import End, Event
 from turnout.messages import Part, Text, Thinking
 from turnout.prices import Price
 
-__all__ = ["concatenate", "content_filter_error", "rate_limit_of", "sum_usage", "usage_of", "with_cost", "with_totals"]
+__all__ = [
+    "concatenate",
+    "content_filter_error",
+    "rate_limit_of",
+    "sum_usage",
+    "unmet_of",
+    "usage_of",
+    "with_cost",
+    "with_totals",
+]
 
 T = TypeVar("T")
 
@@ -29,6 +38,12 @@ def rate_limit_of(result: object) -> RateLimit | None:
     """Return the rate-limit headers of a result; some kinds of results have none."""
     limits: RateLimit | None = getattr(result, "rate_limit", None)
     return limits
+
+
+def unmet_of(result: object) -> tuple[str, ...]:
+    """Return the demands that a result does not meet; only responses of chats have any."""
+    # No `getattr` with a default: for a name that it does not have, a response looks for a similar one.
+    return result.unmet if isinstance(result, ChatResponse) else ()
 
 
 def with_cost(result: T, price: Price | None) -> T:
@@ -130,5 +145,5 @@ def with_totals(events: tuple[Event, ...], result: Any, *, is_last: bool) -> tup
     """
     if not is_last:
         return tuple(event for event in events if not isinstance(event, End))
-    totals = {"usage": result.usage, "unmet": getattr(result, "unmet", ())}
+    totals = {"usage": result.usage, "unmet": unmet_of(result)}
     return tuple(attrs.evolve(event, **totals) if isinstance(event, End) else event for event in events)
