@@ -12,7 +12,17 @@ import attrs
 from turnout._utils.growing_text import GrowingText
 from turnout.messages import Audio, Image
 
-__all__ = ["AudioBuilder", "audio_of", "image_of", "image_of_url", "media_type_of"]
+__all__ = ["AUDIO_TYPES", "AudioBuilder", "audio_of", "audio_of_url", "image_of", "image_of_url", "media_type_of"]
+
+AUDIO_TYPES = {
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "opus": "audio/opus",
+    "aac": "audio/aac",
+    "pcm16": "audio/pcm",
+}
+"""The media types of sound, by OpenAI's names of the formats."""
 
 # The first bytes of the formats that models make. Sources: the W3C's PNG specification, JFIF, RFC 9649 (WebP), GIF89a,
 # RFC 2361 and RFC 3003, RFC 3533 (Ogg), RFC 9639 (FLAC).
@@ -51,10 +61,20 @@ def image_of_url(url: str) -> Image | None:
             return Image(url)
         except ValueError:  # a path without a host, or nothing
             return None
-    head, comma, data = url.removeprefix("data:").partition(",")
-    media_type = head.removesuffix(";base64").partition(";")[0]
-    image = image_of(data, media_type or None) if comma and head.endswith(";base64") else None
-    return image or Image(url)
+    media_type, data = _of_data_url(url)
+    return image_of(data, media_type or None) or Image(url)
+
+
+def _of_data_url(url: str) -> tuple[str, str]:
+    """Return the media type and the base64 text of a `data:` URL; "" for a text that is no base64."""
+    head, _, data = url.removeprefix("data:").partition(",")
+    return head.removesuffix(";base64").partition(";")[0], data if head.endswith(";base64") else ""
+
+
+def audio_of_url(url: str) -> Audio | None:
+    """Return the sound that a URL holds; None if it holds none."""
+    media_type, data = _of_data_url(url) if url.startswith("data:") else ("", "")
+    return audio_of(data, media_type or None)
 
 
 def audio_of(data: str, media_type: str | None = None, *, signature: str | None = None) -> Audio | None:

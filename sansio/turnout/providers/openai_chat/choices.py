@@ -15,7 +15,8 @@ from turnout.providers.openai_chat.wire import Choice, Message
 __all__ = ["ChoicePicker"]
 
 # A choice has content as soon as one of these holds something, text or anything else.
-_CONTENT = tuple(name for name in Message.__struct_fields__ if name not in ("phase", "index", "tool_call_id"))
+_BESIDE = frozenset({"phase", "index", "tool_call_id", "provider_specific_fields"})
+_CONTENT = tuple(name for name in Message.__struct_fields__ if name not in _BESIDE)
 
 
 @attrs.define(eq=False)

@@ -17,6 +17,7 @@ from turnout.http import Auth, Headers, HttpRequest
 from turnout.messages import Message, Text
 from turnout.providers.auth import AccessToken
 from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumulator, billed_usage
+from turnout.providers.decoding.media import AUDIO_TYPES
 from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.decoding.token_counts import count_exchange
@@ -39,15 +40,6 @@ from turnout.reranking import RerankRequest, RerankResponse
 from turnout.token_counting import TokenCount
 
 __all__ = ["FINISH_REASONS", "Endpoint", "OpenAIChat"]
-
-_AUDIO_TYPES = {
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "opus": "audio/opus",
-    "aac": "audio/aac",
-    "pcm16": "audio/pcm",
-}
 
 _EMBEDDINGS = LenientDecoder(EmbeddingList)
 _MODELS = LenientDecoder(ModelList)
@@ -254,7 +246,7 @@ def _audio_type(request: ChatRequest) -> str | None:
     """Return the media type of the sound that the request wants, if its format has one."""
     audio = request.model.extra.get("audio")
     format = audio.get("format") if isinstance(audio, Mapping) else None
-    return _AUDIO_TYPES.get(str(format))
+    return AUDIO_TYPES.get(str(format))
 
 
 def _shown(body: bytes) -> str:

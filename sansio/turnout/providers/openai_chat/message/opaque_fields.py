@@ -16,9 +16,11 @@ from turnout._utils.growing_text import GrowingText
 from turnout.messages import Message, Opaque
 from turnout.providers.json_codec import decode_any, encode, is_shallow
 
-__all__ = ["RETURNED", "OpaqueFields", "opaque_fields"]
+__all__ = ["PROOFS", "RETURNED", "OpaqueFields", "opaque_fields"]
 
-RETURNED = frozenset({"reasoning_details", "reasoning_opaque", "thinking_blocks"})
+PROOFS = ("reasoning_opaque", "cot_id", "reasoning_signature", "signature", "encrypted_content", "reasoning_items")
+"""The fields that prove reasoning, and are received whole."""
+RETURNED = frozenset({"reasoning_details", "thinking_blocks", "provider_specific_fields", "extra_content", *PROOFS})
 """The fields that the provider gets back."""
 # Characters that an entry is worth in memory, and the JSON of its values for each character.
 _ENTRY_SIZE, _VALUES_SIZE = 300, 4
@@ -136,6 +138,25 @@ class OpaqueFields:
         """Set a field that is received whole; one that is nested too deeply to be copied is left out."""
         if is_shallow(value):
             self._fields[name] = value
+
+    def merge(self, name: str, values: dict[str, Any]) -> int:
+        """Add the values of an object that is received in pieces: lists grow, and other values are replaced.
+
+        Those without a value, and those that are nested too deeply to be copied, are left out.
+
+        Returns:
+            What the memory of the values is worth, in characters.
+        """
+        given = {key: value for key, value in values.items() if value not in (None, "", [], {}) and is_shallow(value)}
+        if not given:
+            return 0
+        known = self._fields.setdefault(name, {})
+        for key, value in given.items():
+            if isinstance(value, list) and isinstance(known.get(key), list):
+                known[key].extend(value)
+            else:
+                known[key] = value
+        return _VALUES_SIZE * len(encode(given))
 
     def extend(self, name: str, values: list[Any]) -> None:
         """Add entries to a list field; those that are nested too deeply to be copied are left out."""

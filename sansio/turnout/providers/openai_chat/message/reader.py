@@ -1,8 +1,8 @@
 """The messages of chat completions: deltas, whole messages, and whole messages behind deltas.
 
 Sources: the OpenAI API reference, and those of OpenRouter (reasoning details, images), Mistral (thinking parts), Groq
-(executed tools), LiteLLM (thinking blocks), Gemini's OpenAI-compatible endpoint (signatures) and Copilot (reasoning
-text).
+(executed tools), LiteLLM (thinking blocks, fields of one provider), Gemini's OpenAI-compatible endpoint (signatures)
+and Copilot (reasoning text).
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ import attrs
 from turnout.events import AudioDelta, Event, PartReady
 from turnout.messages import Image
 from turnout.providers.decoding.accumulator import ResponseAccumulator
-from turnout.providers.decoding.media import AudioBuilder, image_of, image_of_url
-from turnout.providers.openai_chat.message.opaque_fields import OpaqueFields
+from turnout.providers.decoding.media import AudioBuilder
+from turnout.providers.json_codec import is_shallow
+from turnout.providers.openai_chat.message.content_parts import audio_in, image_in, signed_texts, texts_in
+from turnout.providers.openai_chat.message.opaque_fields import PROOFS, OpaqueFields
 from turnout.providers.openai_chat.message.prefix_filter import PrefixFilter
 from turnout.providers.openai_chat.message.text_so_far import TextSoFar
-from turnout.providers.openai_chat.wire import Message, ToolCallFragment
+from turnout.providers.openai_chat.wire import Function, Message, ToolCallFragment
 
 __all__ = ["MessageReader"]
 
 _REASONING_PARTS = frozenset({"thinking", "reasoning"})
-_CALL_EXTRAS = ("namespace", "caller", "toolset_name")
+# Parts that say nothing if they are empty.
+_PLAIN_PARTS = _REASONING_PARTS | {"text", "output_text", "refusal"}
+# The fields that have the reasoning as text, the most usual first: only one of them is read.
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "cot_summary")
+_CALL_EXTRAS = ("namespace", "caller", "toolset_name", "thought_signature")
 
 
 @attrs.define(eq=False)
@@ -67,11 +73,10 @@ class MessageReader:
             self._content(content, events)
         if message.refusal:
             self.accumulator.refusal(message.refusal, events)
-        if message.extra_content is not None and (signature := _google_signature(message.extra_content)):
-            self.accumulator.set_signature("text", signature, events)
-        if message.images:
-            for image in filter(None, map(_image, message.images)):
-                self._add_image(image, events)
+        if message.extra_content is not None:
+            self._read_extra_content(message.extra_content, events)
+        for image in filter(None, map(image_in, message.images or (message.image,))):
+            self._add_image(image, events)
         if isinstance(message.audio, dict):
             self._add_audio(message.audio, events)
         if message.tool_calls:
@@ -92,13 +97,14 @@ class MessageReader:
             self._whole_messages = True
             self.read(message, events, whole=True)
             return
-        reasoning = _text_of(message.reasoning_content or message.reasoning or message.reasoning_text)
+        plain = next(filter(None, (getattr(message, name) for name in _REASONING_FIELDS)), None)
+        reasoning = _text_of(plain)
         if reasoning and (rest := self._rest(self._reasoning, reasoning)):
             accumulator.reasoning(rest, events)
         text = _text_of(message.content)
         if text and (rest := self._rest(self._text, text)):
             accumulator.text(rest, events)
-        for image in filter(None, map(_image, message.images or ())):
+        for image in filter(None, map(image_in, message.images or (message.image,))):
             if image not in self._images:
                 self._add_image(image, events)
         if self._audio is None and isinstance(message.audio, dict):
@@ -158,21 +164,32 @@ class MessageReader:
             return
         if not isinstance(part, dict):
             return
+        kind = part.get("type")
+        is_read = not kind or kind in _PLAIN_PARTS
         if isinstance(part.get("refusal"), str):
             self.accumulator.refusal(part["refusal"], events)
-        if (image := _image(part)) is not None:
+        if (image := image_in(part)) is not None:
             self._add_image(image, events)
-        kind = part.get("type")
+            is_read = True
+        elif (sound := audio_in(part)) is not None:
+            self.accumulator.whole_part(sound, events)
+            is_read = True
         reasons = isinstance(kind, str) and kind in _REASONING_PARTS
         for name in ("text", "thinking", "summary"):
-            for text in _texts(part.get(name)):
+            for text, signature in signed_texts(part.get(name)):
+                is_read = True
                 if reasons or name != "text":
                     self.accumulator.reasoning(text, events)
                 else:
                     self._add_text(text, events)
+                if signature is not None:
+                    self.accumulator.set_signature("reasoning", signature, events)
         signature = part.get("signature")
         if isinstance(signature, str) and signature:
             self.accumulator.set_signature("reasoning" if reasons else "text", signature, events)
+        if not is_read:
+            self.accumulator.kept += 1
+            self._opaque.extend("content_parts", [part])
 
     def _add_image(self, image: Image, events: list[Event]) -> None:
         self._images.append(image)
@@ -190,18 +207,41 @@ class MessageReader:
 
     def _read_reasoning(self, message: Message, events: list[Event], whole: bool) -> None:
         accumulator = self.accumulator
-        plain = message.reasoning_content or message.reasoning or message.reasoning_text
-        if plain:
-            for text in (plain,) if isinstance(plain, str) else _texts(plain):
-                accumulator.reasoning(text, events)
-        if message.reasoning_opaque:
-            self._opaque.set("reasoning_opaque", message.reasoning_opaque)
+        for name in _REASONING_FIELDS:
+            plain = getattr(message, name)
+            if plain:
+                self._plain_reasoning(name, plain, events)
+                break
+        for name in PROOFS:
+            if proof := getattr(message, name):
+                self._opaque.set(name, proof)
+                accumulator.kept += 1
+        if isinstance(message.provider_specific_fields, dict):
+            self._merge("provider_specific_fields", message.provider_specific_fields)
         for detail in _objects(message.reasoning_details):
             self.accumulator.opaque_size.add(self._opaque.add_detail(detail, whole=whole))
             self._structured(detail.get("text") or detail.get("summary"), detail.get("signature"), events)
         for block in _objects(message.thinking_blocks):
             self.accumulator.opaque_size.add(self._opaque.add_block(block, whole=whole))
             self._structured(block.get("thinking"), block.get("signature"), events)
+
+    def _plain_reasoning(self, name: str, value: str | list[Any] | dict[str, Any], events: list[Event]) -> None:
+        """Read the field that has the reasoning as text. What an object has beside its text is kept."""
+        texts: object = value
+        if isinstance(value, dict):
+            texts = next((value[key] for key in ("text", "content", "thinking", "summary") if value.get(key)), None)
+            self._merge(name, {key: other for key, other in value.items() if other is not texts})
+        for text in texts_in(texts):
+            self.accumulator.reasoning(text, events)
+
+    def _merge(self, name: str, values: dict[str, Any]) -> None:
+        self.accumulator.opaque_size.add(self._opaque.merge(name, values))
+
+    def _read_extra_content(self, extra: object, events: list[Event]) -> None:
+        if signature := _google_signature(extra):
+            self.accumulator.set_signature("text", signature, events)
+        elif isinstance(extra, dict):
+            self._merge("extra_content", extra)
 
     def _structured(self, text: object, signature: object, events: list[Event]) -> None:
         """Read structured reasoning: its text, unless a plain field has it, and its signature."""
@@ -216,6 +256,8 @@ class MessageReader:
 
     def _tool_call(self, fragment: ToolCallFragment, events: list[Event], whole: bool) -> None:
         function, custom = fragment.function, fragment.custom
+        if function is None and fragment.name:
+            function = Function(fragment.name, fragment.arguments)
         is_custom = custom is not None and function is None
         position = self.accumulator.tool_fragment(
             events,
@@ -225,7 +267,7 @@ class MessageReader:
             arguments=(
                 custom.input
                 if custom is not None and is_custom
-                else _arguments(function.arguments)
+                else _arguments(function.arguments if function.arguments is not None else function.parameters)
                 if function is not None
                 else None
             ),
@@ -244,6 +286,11 @@ class MessageReader:
 
 def _call_extra(fragment: ToolCallFragment) -> dict[str, Any] | None:
     given = {name: value for name in _CALL_EXTRAS if (value := getattr(fragment, name)) is not None}
+    own = fragment.provider_specific_fields or (
+        fragment.function.provider_specific_fields if fragment.function is not None else None
+    )
+    if isinstance(own, dict) and own and is_shallow(own):
+        given["provider_specific_fields"] = own
     return given or None
 
 
@@ -255,33 +302,11 @@ def _objects(values: list[Any] | None) -> Iterable[dict[str, Any]]:
     return (value for value in values or () if isinstance(value, dict))
 
 
-def _texts(value: object) -> list[str]:
-    """Return the texts of a text, of a part with one, or of a list of either."""
-    pieces = value if isinstance(value, list) else [value]
-    texts = (piece.get("text") if isinstance(piece, dict) else piece for piece in pieces)
-    return [text for text in texts if isinstance(text, str)]
-
-
 def _text_of(value: object) -> str:
-    return value if isinstance(value, str) else "".join(_texts(value))
+    return value if isinstance(value, str) else "".join(texts_in(value))
 
 
 def _google_signature(extra: object) -> str | None:
     google = extra.get("google") if isinstance(extra, dict) else None
     signature = google.get("thought_signature") if isinstance(google, dict) else None
     return signature if isinstance(signature, str) else None
-
-
-def _image(value: object) -> Image | None:
-    """Return the image of an entry of `images` or of a content part; None if it is something else."""
-    if isinstance(value, str):
-        return image_of_url(value)
-    if not isinstance(value, dict):
-        return None
-    for name in ("image_url", "image", "url"):
-        given = value.get(name)
-        url = given.get("url") if isinstance(given, dict) else given
-        if isinstance(url, str) and (name != "url" or "image" in str(value.get("type", "image"))):
-            return image_of_url(url)
-    data = value.get("b64_json")
-    return image_of(data) if isinstance(data, str) else None
