@@ -137,7 +137,7 @@ def test_settings_come_from_a_file(terminal: Terminal, sandbox: Sandbox) -> None
 
 def test_ctrl_c_ends_a_stream_cleanly(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.script("openai", Fault(abort="hang", after_tokens=3), forever=True)
-    with terminal.start("chat", "x", "-m", "openai/gpt-4o-mini") as process:
+    with terminal.start("chat", "x", "-m", "openai/gpt-4o-mini", "--no-log") as process:
         assert process.stdout is not None
         began = process.stdout.read(1)
         process.send_signal(signal.SIGINT)

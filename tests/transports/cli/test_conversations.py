@@ -42,7 +42,6 @@ def test_the_second_question_has_the_first_answer(terminal: Terminal, sandbox: S
     assert [len(turn["messages"]) for turn in kept] == [3, 2]
     assert len({turn["conversation"] for turn in kept}) == 1
     assert "user: And tomorrow?" in terminal.check("logs", "-n", "1").stdout
-    assert "no turn of a conversation 'nope' is kept in" in terminal.check("logs", "--conversation", "nope").stderr
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
 import shlex
 import sys
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from turnout_io.cli.elsewhere import KEYS, refuse_word
+from turnout_io.cli.standard_files import discard_output, is_text, prepare_standard_files, reason_of
 
 __all__ = ["cli", "run"]
 
@@ -96,6 +97,9 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for arg in args:
+            if not is_text(arg):
+                raise click.UsageError(f"the argument {arg!a} is not UTF-8 text", ctx)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -137,17 +141,26 @@ def cli() -> None:
 
 def run() -> None:
     """Run one command, and end the process with its exit code."""
+    prepare_standard_files()
+    try:
+        code = _run()
+    except OSError as error:  # of the output: commands report all others
+        code = 1
+        if not isinstance(error, BrokenPipeError):  # else its reader has closed it
+            with contextlib.suppress(OSError):
+                click.echo(f"turnout: {reason_of(error)}", err=True)
+    discard_output()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(prog_name="turnout", standalone_mode=False)
     except click.exceptions.Abort:
-        code = 130
+        return 130
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        # The reader of our output has closed it. The interpreter flushes stdout at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130
+    return code if isinstance(code, int) else 0

@@ -11,6 +11,7 @@ import click
 
 from turnout.errors import ProviderError, TurnoutError
 from turnout.trace import summarize_attempts
+from turnout_io.cli.standard_files import reason_of
 
 __all__ = ["CallFailed", "Unusable", "WrongUsage", "one_line", "with_close_names"]
 
@@ -51,12 +52,14 @@ def one_line(explain: bool = False, as_json: bool = False) -> Iterator[None]:
         if explain and error.trace.entries:
             click.echo(f"\n{error.trace.explain()}", err=True)
         raise CallFailed(str(error)) from error
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
+        message = reason_of(error) if isinstance(error, OSError) else str(error)
         if as_json:
-            click.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
-        raise CallFailed(str(error)) from error
+            with contextlib.suppress(OSError):  # stdout can be what failed
+                click.echo(json.dumps({"error": {"type": type(error).__name__, "message": message}}))
+        raise CallFailed(message) from error
 
 
 def with_close_names(error: click.UsageError) -> click.UsageError:

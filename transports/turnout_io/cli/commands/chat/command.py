@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import attrs
 import click
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
+from turnout.errors import TurnoutError
 from turnout.inputs.keywords import MODEL
 from turnout.messages import Message, Role
 from turnout_io.cli.commands.chat.conversations import (
@@ -44,6 +46,7 @@ class Wanted:
     """How the answer is wanted."""
 
     stream: bool
+    collect: bool
     as_json: bool
     extract: bool
     usage: bool
@@ -140,7 +143,7 @@ class ChatCommand(HintedCommand):
 @click.option("--conversation", metavar="ID", help="Continue this conversation (see turnout logs).")
 @click.option("--log/--no-log", default=None, help="Keep the conversation, or not. Kept by default.")
 @click.option("--dry-run", is_flag=True, help="Show the request of each candidate, and send nothing.")
-@click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
+@click.option("--no-stream", is_flag=True, help="Ask for the whole answer at once.")
 @JSON
 @EXPLAIN
 @TIMEOUT
@@ -189,6 +192,7 @@ def chat(
     path = conversations_file(user_folder())
     wanted = Wanted(
         stream=not (no_stream or as_json or extract),
+        collect=not no_stream,
         as_json=as_json,
         extract=extract,
         usage=usage,
@@ -208,8 +212,14 @@ def chat(
         if dry_run:
             print_plan(session, request, as_json=as_json)
             return
-        reply = _ask(session, request, wanted, so_far)
-        if session.defaults.log if log is None else log:
+        logs = session.defaults.log if log is None else log
+
+        def broken(part: ChatResponse, reason: BaseException) -> None:
+            if logs and (part.text or part.refusal):
+                _keep_incomplete(path, so_far, added, part, reason)
+
+        reply = _ask(session, request, wanted, so_far, broken)
+        if logs:
             _keep(path, so_far, added, reply)
     if extract and not as_json:
         _print_code(reply)
@@ -249,12 +259,24 @@ def _in_order(messages: list[Message]) -> list[Message]:
     return [*newest, *(message for message in messages if message.role is not Role.SYSTEM)]
 
 
-def _ask(session: Session, request: ChatRequest, wanted: Wanted, so_far: Conversation) -> ChatResponse:
+def _ask(
+    session: Session,
+    request: ChatRequest,
+    wanted: Wanted,
+    so_far: Conversation,
+    broken: Callable[[ChatResponse, BaseException], None],
+) -> ChatResponse:
     timeout = wanted.timeout if wanted.timeout is not None else session.defaults.timeout
     if wanted.stream:
-        reply = print_stream(session.router, request, timeout)
+        reply = print_stream(session.router, request, timeout, broken)
     else:
-        reply = session.router.chat(request, timeout=timeout)
+        try:
+            # A stream whose failure has what came, unless --no-stream is given.
+            reply = session.router.chat(request, timeout=timeout, collect=wanted.collect)
+        except TurnoutError as error:
+            if error.partial is not None:
+                broken(error.partial, error)
+            raise
         if wanted.as_json:
             fields: dict[str, Any] = {**reply_fields(reply), "conversation": so_far.id}
             if wanted.extract:
@@ -272,18 +294,37 @@ def _ask(session: Session, request: ChatRequest, wanted: Wanted, so_far: Convers
     return reply
 
 
-def _keep(path: Path, conversation: Conversation, added: tuple[Message, ...], reply: ChatResponse) -> None:
+def _keep_incomplete(
+    path: Path, conversation: Conversation, added: tuple[Message, ...], part: ChatResponse, reason: BaseException
+) -> None:
+    if isinstance(reason, BrokenPipeError):
+        _keep(path, conversation, added, part, "the output was closed")
+        return
+    why = " ".join(str(reason).split())
+    if _keep(path, conversation, added, part, why or "interrupted"):
+        click.echo("turnout: the incomplete answer is kept: chat -c continues after it (turnout logs)", err=True)
+
+
+def _keep(
+    path: Path,
+    conversation: Conversation,
+    added: tuple[Message, ...],
+    reply: ChatResponse,
+    incomplete: str | None = None,
+) -> bool:
+    """Keep the question and its answer. Return True if that succeeded."""
     try:
-        is_new = keep(path, conversation, added, reply)
+        is_new = keep(path, conversation, added, reply, incomplete=incomplete)
     except (ConversationsError, OSError) as error:
         click.echo(f"turnout: the conversation is not kept: {error}", err=True)
-        return
+        return False
     if is_new:
         click.echo(
             f"turnout: conversations are kept in {path}, for chat -c and turnout logs;\n"
             "  turnout config set log false stops that",
             err=True,
         )
+    return True
 
 
 def _print_code(reply: ChatResponse) -> None:

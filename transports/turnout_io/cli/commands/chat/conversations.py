@@ -33,12 +33,13 @@ CREATE TABLE turns (
     messages TEXT NOT NULL,     -- JSON: the messages of this turn, the answer last
     prompt_tokens INTEGER,
     completion_tokens INTEGER,
-    cost REAL
+    cost REAL,
+    incomplete TEXT             -- NULL, or why the answer broke off
 );
 CREATE INDEX turns_by_conversation ON turns (conversation, id);
 PRAGMA user_version = 1;
 """
-_COLUMNS = "conversation, at, model, served_model, messages, prompt_tokens, completion_tokens, cost"
+_COLUMNS = "conversation, at, model, served_model, messages, prompt_tokens, completion_tokens, cost, incomplete"
 
 _SANDBOX = "sandbox-"
 
@@ -79,7 +80,7 @@ class Conversation:
 
 @attrs.frozen
 class Turn:
-    """One question and its answer, as they were kept."""
+    """One question and its answer, as they were kept. `incomplete` is why the answer broke off."""
 
     id: int
     conversation: str
@@ -90,6 +91,7 @@ class Turn:
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None
+    incomplete: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -122,18 +124,44 @@ def open_file(path: Path) -> Iterator[sqlite3.Connection]:
                     database.execute(statement)
             elif version != VERSION:
                 raise ConversationsError(f"{path} has version {version}; this release reads version {VERSION}")
+            else:
+                _add_column(database)
             yield database
     except sqlite3.Error as error:
         raise ConversationsError(f"{path}: {error}") from error
 
 
-def keep(path: Path, conversation: Conversation, new_messages: tuple[Message, ...], reply: ChatResponse) -> bool:
-    """Add a question and its answer to a conversation. Return True if the file was created for it."""
+def _add_column(database: sqlite3.Connection) -> None:
+    """Add the column of incomplete answers, which older releases did not have and do not miss."""
+    if "incomplete" not in {column[1] for column in database.execute("PRAGMA table_info(turns)")}:
+        database.execute("ALTER TABLE turns ADD COLUMN incomplete TEXT")
+
+
+def keep(
+    path: Path,
+    conversation: Conversation,
+    new_messages: tuple[Message, ...],
+    reply: ChatResponse,
+    *,
+    incomplete: str | None = None,
+) -> bool:
+    """Add a question and its answer to a conversation. Return True if the file was created for it.
+
+    Args:
+        path: The file.
+        conversation: The conversation so far.
+        new_messages: The question, perhaps with a system message before it.
+        reply: The answer, or what came of it.
+        incomplete: Why the answer broke off. Only its text is kept then, because providers reject half a tool call.
+    """
     is_new = not path.exists()
-    stored = json.dumps([message.to_dict() for message in (*new_messages, reply.message)], ensure_ascii=False)
+    answer = reply.message if incomplete is None else Message.assistant(reply.text or reply.refusal or "")
+    stored = json.dumps([message.to_dict() for message in (*new_messages, answer)], ensure_ascii=False)
+    # Half of a surrogate pair, which UTF-8 cannot hold, is \\uXXXX in JSON.
+    stored = stored.encode("utf-8", "backslashreplace").decode()
     with open_file(path) as database:
         database.execute(
-            f"INSERT INTO turns ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO turns ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 conversation.id,
                 time.time(),
@@ -143,6 +171,7 @@ def keep(path: Path, conversation: Conversation, new_messages: tuple[Message, ..
                 reply.usage.prompt_tokens,
                 reply.usage.completion_tokens,
                 reply.trace.cost,
+                incomplete,
             ),
         )
     return is_new
@@ -173,7 +202,7 @@ def read_turns(path: Path, *, conversation: str | None = None, last: int | None 
 
 
 def _turn(row: Sequence[Any]) -> Turn:
-    number, conversation, at, model, served_model, messages, prompt_tokens, completion_tokens, cost = row
+    number, conversation, at, model, served_model, messages, prompt_tokens, completion_tokens, cost, incomplete = row
     return Turn(
         id=number,
         conversation=conversation,
@@ -184,6 +213,7 @@ def _turn(row: Sequence[Any]) -> Turn:
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost=cost,
+        incomplete=incomplete,
     )
 
 

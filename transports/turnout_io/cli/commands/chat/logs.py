@@ -69,8 +69,7 @@ def logs(number: int, conversation: str | None, only_path: bool, as_json: bool) 
             click.echo(json.dumps(turn.to_dict(), ensure_ascii=False))
         return
     if not turns:
-        which = "conversation" if conversation is None else f"turn of a conversation {conversation!r}"
-        click.echo(f"turnout: no {which} is kept in {path}", err=True)
+        click.echo(f"turnout: no conversation is kept in {path}", err=True)
     for turn in turns:
         click.echo(_text_of(turn))
 
@@ -84,4 +83,6 @@ def _text_of(turn: Turn) -> str:
             f" [{others} attachment{'s' if others > 1 else ''}]" if message.role is Role.USER and others > 0 else ""
         )
         lines += [f"{message.role.value}: {printable(message.text).rstrip()}{attached}", ""]
+    if turn.incomplete is not None:
+        lines += [f"[incomplete: {turn.incomplete}]", ""]
     return "\n".join(lines)

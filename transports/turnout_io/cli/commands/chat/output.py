@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from turnout.chat import ChatRequest, ChatResponse, FinishReason, Usage
+from turnout.errors import TurnoutError
 from turnout.trace import summarize_attempts
 
 if TYPE_CHECKING:
-    from turnout_io.sync import Router
+    from turnout_io.sync import ChatStream, Router
 
 __all__ = ["first_code_block", "print_notes", "print_stream", "printable", "reply_fields", "usage_line"]
 
@@ -27,24 +29,75 @@ def printable(text: str) -> str:
     return _CONTROLS.sub("", text) if sys.stdout.isatty() else text
 
 
-def print_stream(router: Router, request: ChatRequest, timeout: float | None) -> ChatResponse:
-    """Print the answer while it arrives, and return it. `timeout` is for the whole answer, in seconds."""
-    with router.stream(request, timeout=timeout, total_timeout=timeout) as stream:
-        ends_line = True  # whether the cursor is at the start of a line; False while text is printed
-        try:
+def print_stream(
+    router: Router,
+    request: ChatRequest,
+    timeout: float | None,
+    broken: Callable[[ChatResponse, BaseException], object] = lambda part, reason: None,
+) -> ChatResponse:
+    """Print the answer while it arrives, and return it.
+
+    Args:
+        router: The router that sends the request.
+        request: The request.
+        timeout: Seconds for the whole answer.
+        broken: Receives what came of an answer that broke off, and the reason.
+    """
+    stream = router.stream(request, timeout=timeout, total_timeout=timeout)
+    printed = _Printed()
+    try:
+        with stream:
             for event in stream:
                 if event.type == "token" or event.type == "refusal":
-                    ends_line = False
-                    click.echo(printable(event.delta), nl=False)
-                    sys.stdout.flush()
-                    ends_line = event.delta.endswith("\n")
+                    printed.add(event.delta)
                 elif event.type == "restarted":
                     click.echo("\n[the answer broke off, and starts again]")
-        finally:
-            # The shell's prompt must start on a new line, also after Ctrl-C.
-            if not ends_line:
-                click.echo()
+                    printed.deltas.clear()
+        printed.end_line()
         return stream.response
+    except BaseException as reason:  # Ctrl-C and a closed output, too
+        part = _received(stream, reason)
+        with contextlib.suppress(OSError):
+            so_far = "".join(printed.deltas)
+            if isinstance(reason, TurnoutError) and part is not None and part.text.startswith(so_far):
+                # The failure can be in one read with the last events, which no iteration returns then.
+                printed.add(part.text.removeprefix(so_far))
+            printed.end_line()
+        if part is not None:
+            broken(part, reason)
+        raise
+
+
+class _Printed:
+    """What is printed of an answer."""
+
+    def __init__(self) -> None:
+        self.deltas: list[str] = []
+        self._ends_line = True  # whether the cursor is at the start of a line; False while text is printed
+
+    def add(self, text: str) -> None:
+        if text:
+            self._ends_line = False
+            click.echo(printable(text), nl=False)
+            sys.stdout.flush()
+            self.deltas.append(text)
+            self._ends_line = text.endswith("\n")
+
+    def end_line(self) -> None:
+        """End the line, because the shell's prompt must start on a new one, also after Ctrl-C."""
+        if not self._ends_line:
+            self._ends_line = True
+            click.echo()
+
+
+def _received(stream: ChatStream, reason: BaseException) -> ChatResponse | None:
+    """Return what came of an answer that broke off; None if nothing did."""
+    if isinstance(reason, TurnoutError):
+        return reason.partial
+    try:
+        return stream.response
+    except TurnoutError:  # the stream was not entered
+        return None
 
 
 def print_notes(reply: ChatResponse) -> None:
