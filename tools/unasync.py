@@ -37,6 +37,7 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\b_is_async = True\b", "_is_async = False"),
     (r"\basync_sign_request\b", "sign_request"),
+    (r"\basync_close\b", "sync_close"),
     (r"\bAsyncRouter\b", "SyncRouter"),
     (
         r"\bAsync(Transport|HttpResponse|ChatStream|EventIterator|TextIterator|EventBatches|Event|Link|Run|Runtime|CacheEntry)\b",

@@ -6,6 +6,7 @@ the program's, such as an error that the handler of a signal raises.
 
 from __future__ import annotations
 
+import inspect
 import signal
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, NoReturn
@@ -20,7 +21,15 @@ from turnout.errors import (
 )
 from turnout.redaction import clear_locals
 
-__all__ = ["attempt_failure", "check_head", "check_response", "refuse_data"]
+__all__ = [
+    "async_close",
+    "attempt_failure",
+    "check_head",
+    "check_response",
+    "refuse_data",
+    "report_close_failure",
+    "sync_close",
+]
 
 _MAX_TEXT = 200  # characters of a foreign message
 
@@ -82,6 +91,53 @@ def refuse_data(transport: object, data: object) -> NoReturn:
         LocalProtocolError: Always.
     """
     _refuse(transport, f"response.read must return bytes, not {_kind(data)}")
+
+
+async def async_close(transport: object, name: str, close: Callable[[], Any]) -> None:
+    """Close a response or a transport for an async router.
+
+    Args:
+        transport: The transport.
+        name: The name of the method, for the error.
+        close: The method.
+
+    Raises:
+        LocalProtocolError: If the method is not async.
+    """
+    closing = close()
+    if not inspect.isawaitable(closing):
+        _refuse(transport, f"an async router awaits {name}, so it must be an async function")
+    await closing
+
+
+def sync_close(transport: object, name: str, close: Callable[[], Any]) -> None:
+    """Close a response or a transport for a blocking router; see `async_close`.
+
+    Raises:
+        LocalProtocolError: If the method is async.
+    """
+    closing = close()
+    if inspect.isawaitable(closing):
+        if inspect.iscoroutine(closing):
+            closing.close()  # else Python warns that nothing awaited it
+        _refuse(transport, f"a blocking router does not await {name}, so it must not be an async function")
+
+
+def report_close_failure(transport: object, error: Exception) -> None:
+    """Log an error of a response's closing method: the answer is there, or the next candidate can give one.
+
+    Raises:
+        Exception: The error, if it must reach the caller; see `attempt_failure`.
+    """
+    if attempt_failure(transport, error, Phase.SENT) is None:
+        raise error
+    import logging
+
+    logging.getLogger("turnout").warning(
+        "transport %s: response was not closed, so its connection may be open: %s",
+        type(transport).__name__,
+        type(error).__name__,
+    )
 
 
 def attempt_failure(transport: object, error: Exception, phase: Phase) -> TurnoutError | None:

@@ -264,3 +264,109 @@ def test_a_blocking_read_under_an_async_router_is_named(driver: str) -> None:
     told = r"transport AsyncNaive: an async router awaits response\.read, so it must be an async function"
     with pytest.raises(LocalProtocolError, match=told):
         ask(driver, HalfAsync([body("Hi")]), ALONE)
+
+
+class HalfClosed(AsyncResponse):
+    """An async response with a blocking method that closes it."""
+
+    def aclose(self) -> Any:
+        self.is_closed = True
+
+
+class CoroutineClose(Response):
+    """A blocking response with an async method that closes it."""
+
+    async def close(self) -> Any:  # type: ignore[override]  # the mistake that is tested
+        self.is_closed = True
+
+
+@DRIVERS
+def test_a_close_of_the_wrong_kind_is_named(driver: str) -> None:
+    kind = CoroutineClose if driver == "sync" else HalfClosed
+    told = (
+        r"transport Naive: a blocking router does not await response\.close, so it must not be an async function$"
+        if driver == "sync"
+        else r"transport AsyncNaive: an async router awaits response\.aclose, so it must be an async function$"
+    )
+    for request in (ALONE, TWO):
+        with pytest.raises(LocalProtocolError, match=told):
+            ask(driver, kind([body("Hi")]), request)
+
+
+@pytest.mark.parametrize("driver", ["sync", "trio", "asyncio"])
+def test_a_transport_that_is_closed_the_wrong_way_is_named(driver: str) -> None:
+    def blocking(self: Any) -> None: ...
+
+    async def coroutine(self: Any) -> None: ...
+
+    kind: Any = (
+        type("Half", (Naive,), {"close": coroutine})
+        if driver == "sync"
+        else type("Half", (AsyncNaive,), {"aclose": blocking})
+    )
+    module: Any = {"sync": turnout_io.sync, "trio": turnout_io.trio}.get(driver, turnout_io.asyncio)
+    router = module.Router(transport=kind(None))
+
+    def close() -> None:
+        if driver == "sync":
+            router.close()
+        elif driver == "trio":
+            trio.run(router.aclose)
+        else:
+            asyncio.run(router.aclose())
+
+    with pytest.raises(LocalProtocolError, match=r"transport Half: .* router .* a?close, so it must"):
+        close()
+
+
+class FailsToClose(Response):
+    def close(self) -> None:
+        self.is_closed = True
+        raise OSError("already gone")
+
+
+class FailsToCloseAsync(AsyncResponse):
+    async def aclose(self) -> None:
+        self.is_closed = True
+        raise OSError("already gone")
+
+
+@DRIVERS
+@pytest.mark.parametrize("data", [[body("Hi")], [OSError("boom")]], ids=["answer", "failure"])
+def test_a_close_that_fails_loses_no_answer_and_no_fallback(
+    driver: str, data: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    response = (FailsToClose if driver == "sync" else FailsToCloseAsync)(data)
+    assert ask(driver, response, TWO) == ("Hi" if data == [body("Hi")] else "from the second")
+    assert response.is_closed
+    assert [each.levelname for each in caplog.records if "Naive: response" in each.message] == ["WARNING"]
+
+
+@DRIVERS
+def test_a_close_that_is_refused_gives_its_slot_back(driver: str) -> None:
+    """The second call would wait for ever if the first one kept its slot."""
+    module: Any = {"sync": turnout_io.sync, "trio": turnout_io.trio}.get(driver, turnout_io.asyncio)
+    transport: Any = (Naive if driver == "sync" else AsyncNaive)(None)
+    hedge = Hedge(delay=60.0) if driver == "hedging" else None
+    policy = Policy(max_retries=0, max_concurrency=1, timeout=5.0, hedge=hedge)
+    router = module.Router([create("openai", api_key="k")], policy=policy, transport=transport)
+    results: list[Any] = []
+
+    async def main() -> None:
+        for kind in (HalfClosed, AsyncResponse):
+            transport.response = kind([body("Hi")])
+            try:
+                results.append((await router.chat(ALONE)).text)
+            except LocalProtocolError:
+                results.append("refused")
+
+    if driver == "sync":
+        for kind in (CoroutineClose, Response):
+            transport.response = kind([body("Hi")])
+            try:
+                results.append(router.chat(ALONE).text)
+            except LocalProtocolError:
+                results.append("refused")
+    else:
+        trio.run(main) if driver == "trio" else asyncio.run(main())
+    assert results == ["refused", "Hi"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
@@ -22,6 +23,7 @@ from turnout_io.drivers._async.operations import AsyncOperations
 from turnout_io.drivers._async.run import AsyncRun
 from turnout_io.drivers._async.runtime import AsyncEvent, AsyncLink, AsyncRuntime
 from turnout_io.drivers._async.stream import AsyncChatStream
+from turnout_io.drivers.transport_contract import async_close, report_close_failure
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class AsyncRouter(AsyncOperations):
         await self._close_abandoned()
         await self._close_link()
         if self._transport is not None:
-            await self._transport.aclose()
+            await async_close(self._transport, "aclose", self._transport.aclose)
 
     async def __aenter__(self) -> Self:
         """Enter the router. A closed router opens again, with the state of its candidates."""
@@ -181,7 +183,10 @@ class AsyncRouter(AsyncOperations):
         if close_nowait is not None:
             close_nowait()  # as `aclose` does, without a shield around it
         else:
-            await self._runtime.shield(response.aclose)
+            try:
+                await self._runtime.shield(partial(async_close, self._transport, "response.aclose", response.aclose))
+            except Exception as error:
+                report_close_failure(self._transport, error)
 
     async def _sleep(self, run: AsyncRun, until: float) -> None:
         """Wait until `until`, or until the scheduler admits or rejects the call, or until the run is interrupted."""

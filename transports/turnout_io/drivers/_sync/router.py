@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
@@ -24,6 +25,7 @@ from turnout_io.drivers._sync.operations import AsyncOperations
 from turnout_io.drivers._sync.run import Run
 from turnout_io.drivers._sync.runtime import Event, Link, Runtime
 from turnout_io.drivers._sync.stream import ChatStream
+from turnout_io.drivers.transport_contract import report_close_failure, sync_close
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class SyncRouter(AsyncOperations):
         self._close_abandoned()
         self._close_link()
         if self._transport is not None:
-            self._transport.close()
+            sync_close(self._transport, "close", self._transport.close)
 
     def __enter__(self) -> Self:
         """Enter the router. A closed router opens again, with the state of its candidates."""
@@ -183,7 +185,10 @@ class SyncRouter(AsyncOperations):
         if close_nowait is not None:
             close_nowait()  # as `close` does, without a shield around it
         else:
-            self._runtime.shield(response.close)
+            try:
+                self._runtime.shield(partial(sync_close, self._transport, "response.close", response.close))
+            except Exception as error:
+                report_close_failure(self._transport, error)
 
     def _sleep(self, run: Run, until: float) -> None:
         """Wait until `until`, or until the scheduler admits or rejects the call, or until the run is interrupted."""

@@ -229,6 +229,10 @@ class Run:
     def _close_attempt(self, attempt: int) -> None:
         response = self._responses.get(attempt)
         if response is not None:
-            self._router._close_response(response)
+            try:
+                self._router._close_response(response)
+            except Exception:
+                self._responses.pop(attempt, None)  # else the end of the call would try again, and keep its slot
+                raise
             self._responses.pop(attempt, None)
         self._router._notify_waiters()
