@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +13,16 @@ import pytest
 
 from turnout.errors import ConnectFailed, Disconnected, TransportError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance import ALL_CHECKS, Outcome, Result, check_async_transport, check_transport
+from turnout_io.conformance import (
+    ALL_CHECKS,
+    Outcome,
+    Result,
+    Strictness,
+    check_async_transport,
+    check_transport,
+    checks,
+    render,
+)
 from turnout_io.conformance.failures import describe_failure
 from turnout_io.conformance.watchdog import CheckTimedOut, run_within
 from turnout_io.transports.socket import SocketTransport
@@ -110,7 +121,7 @@ def test_a_failure_shows_the_condition_and_its_values() -> None:
 
 
 def test_an_error_outside_the_checks_has_its_type() -> None:
-    assert describe_failure(ValueError("five")) == "an unexpected ValueError: five"
+    assert describe_failure(ValueError("five")) == "expected no error, but got ValueError: five"
     assert describe_failure(AssertionError()) == "an assertion failed"
 
 
@@ -197,3 +208,113 @@ def test_a_member_of_another_type_is_named(rule: str, change: dict[str, Callable
             return Members(inner, **members | {name: make(members[name]) for name, make in change.items()})
 
     assert told in fails(Changes, rule)
+
+
+# -- what a check found in a transport that keeps a rule in part -----------------------------------------------------
+
+CONDITIONS = [
+    pytest.param(test, message, id=f"{path.stem}:{line}")
+    for path in sorted(Path(checks.__file__).parent.glob("checks_*.py"))
+    for line, test, message in (
+        (node.lineno, node.test, node.msg)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Assert)
+    )
+]
+
+
+@pytest.mark.parametrize(("test", "message"), CONDITIONS)
+def test_each_condition_shows_what_came(test: ast.expr, message: ast.expr | None) -> None:
+    """A condition without a message is shown as it is written, with the values of its names: it needs names."""
+    if message is None:
+        assert isinstance(test, ast.Compare), ast.unparse(test)
+        assert not isinstance(test.left, ast.Call | ast.Await | ast.Subscript), ast.unparse(test)
+    else:
+        assert "repr(" not in ast.unparse(message)
+        assert isinstance(message, ast.JoinedStr | ast.Constant | ast.Name), ast.unparse(message)
+
+
+class LosesTheRest(Response):
+    """Forgets that a read failed, and takes what follows for the end."""
+
+    failed = False
+
+    def read(self, timeout: float | None) -> bytes:
+        try:
+            return b"" if self.failed else super().read(timeout)
+        except TransportError:
+            self.failed = True
+            raise
+
+
+class InPart(Wrapper):
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+        return LosesTheRest(super().open(request, timeouts))
+
+
+def test_a_rule_that_is_not_kept_has_what_came_and_what_was_expected() -> None:
+    (result,) = check_transport(InPart, [CHECKS["early-end.stays-an-error"]])
+    assert (result.label, result.strictness) == ("not kept", Strictness.NONE)
+    assert result.detail == "expected a second error of the read after the one that failed, but got b''"
+    assert result.detail in render([result])
+
+
+# -- what makes no transport ----------------------------------------------------------------------------------------
+
+
+class NoClose:
+    def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any: ...
+
+
+class NoAclose:
+    async def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any: ...
+
+
+class BlockingAclose(NoAclose):
+    def aclose(self) -> None: ...
+
+
+class CoroutineClose(NoClose):
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("factory", "run", "told"),
+    [
+        (NoClose, "blocking", "NoClose has no method `close`: a blocking transport has open and close"),
+        (NoAclose, "trio", "NoAclose has no method `aclose`: an async transport has open and aclose"),
+        (object, "blocking", "object has no method `open`"),
+        (lambda: None, "asyncio", "None has no method `open`"),
+        (Wrapper(), "blocking", "give the class or function that makes the transport, not a transport: write Wrapper"),
+        (Wrapper, "trio", "Wrapper is not an async transport, because its `open` is not async"),
+        (NoAclose, "blocking", "NoAclose is not a blocking transport, because its `open` is async"),
+        (Wrapper.open, "blocking", "calling the factory without arguments makes no transport: TypeError"),
+        (BlockingAclose, "asyncio", "aclose of an async transport must be an async function, but it returned NoneType"),
+        (CoroutineClose, "blocking", "close of a blocking transport must not be async"),
+    ],
+)
+def test_a_factory_of_something_else_is_refused(factory: Any, run: str, told: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        check_transport(factory) if run == "blocking" else check_async_transport(factory, run)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        ("read", "expected a response with the members status, headers, read and close from open, but Bare has no"),
+        ("close", "Bare has no method close"),
+    ],
+)
+def test_a_response_without_a_method_is_named(member: str, told: str) -> None:
+    class Bare:
+        def __init__(self, inner: Any) -> None:
+            self.status, self.headers = inner.status, inner.headers
+            for name in {"read", "close"} - {member}:
+                setattr(self, name, getattr(inner, name))
+
+    class Opens(Wrapper):
+        def open(self, request: HttpRequest, timeouts: TransportTimeouts) -> Any:
+            return Bare(super().open(request, timeouts))
+
+    assert told in fails(Opens, "body.length")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -111,36 +110,24 @@ def _import(name: str) -> Callable[..., Any]:
 def _check(
     name: str, runtime: str | None, checks: Sequence[Check], limit: float, progress: _Progress | None
 ) -> list[Result]:
-    """Check the transport of one factory. It is async if its `open` is a coroutine function.
+    """Check the transport of one factory.
 
     Raises:
         _Unusable: The factory cannot be used.
     """
     factory = _import(name)
     try:
-        made = factory()
-    except Exception as error:
-        raise _Unusable(f"calling it without arguments makes no transport: {type(error).__name__}: {error}") from error
-    opening, closing = getattr(made, "open", None), "aclose" if runtime in ("trio", "asyncio") else "close"
-    if not callable(opening):
-        raise _Unusable("what it makes has no method `open`; `turnout_io.base` says what a transport is")
-    is_async = inspect.iscoroutinefunction(opening)
-    if closing == "aclose" and not is_async:
-        raise _Unusable("its `open` is not async, but --runtime is for async transports: write `async def open`")
-    if is_async and runtime is None:
-        closing = "aclose"
-    if not callable(getattr(made, closing, None)):
-        raise _Unusable(f"what it makes has no method `{closing}`; `turnout_io.base` says what a transport is")
-    if is_async and runtime is None:
-        raise _Unusable("this is an async transport; say what it runs on, with --runtime trio or --runtime asyncio")
+        if runtime in ("trio", "asyncio"):
+            found = check_async_transport(factory, runtime, checks, limit=limit)
+        else:
+            found = check_transport(factory, checks, limit=limit)
+    except TypeError as error:
+        raise _Unusable(str(error)) from error
     results: list[Result] = []
     for number, check in enumerate(checks, 1):
         if progress is not None:
             progress.begin(number, check)
-        if is_async and runtime is not None:
-            results.extend(check_async_transport(factory, runtime, [check], limit=limit))
-        else:
-            results.extend(check_transport(factory, [check], limit=limit))
+        results.append(next(found))
         if progress is not None:
             progress.end(results[-1])
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -68,8 +69,15 @@ def run_blocking(steps: Coroutine[Any, Any, T]) -> T:
 class _Members:
     """The members of a response that are values. One of another type than the interface has is named."""
 
+    closing = "close"
+
     def __init__(self, response: Any) -> None:
         self._response = response
+        for name in ("read", self.closing):
+            assert callable(getattr(response, name, None)), (
+                f"expected a response with the members status, headers, read and {self.closing} from open, but "
+                f"{type(response).__name__} has no method {name}"
+            )
 
     @property
     def status(self) -> int:
@@ -90,6 +98,24 @@ class _Members:
         return fields
 
 
+def _call(name: str, method: Callable[[], object]) -> None:
+    result = method()
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()  # else Python warns that nothing awaited it
+        raise AssertionError(
+            f"{name} of a blocking transport must not be an async function, but it returned a coroutine"
+        )
+
+
+async def _awaited(name: str, result: Any) -> Any:
+    assert inspect.isawaitable(result), (
+        f"{name} of an async transport must be an async function, but it returned {type(result).__name__}, which "
+        "cannot be awaited"
+    )
+    return await result
+
+
 def _data(data: object) -> bytes:
     assert isinstance(data, bytes), f"response.read must return bytes, not {type(data).__name__}"
     return data
@@ -102,7 +128,7 @@ class _BlockingResponse(_Members):
         return _data(self._response.read(timeout))
 
     async def close(self) -> None:
-        self._response.close()
+        _call("response.close", self._response.close)
 
 
 class BlockingAdapter:
@@ -117,7 +143,7 @@ class BlockingAdapter:
         return _BlockingResponse(self._transport.open(request, timeouts))
 
     async def close(self) -> None:
-        self._transport.close()
+        _call("close", self._transport.close)
 
     async def run_with(self, wait: Callable[[], T]) -> T:
         return wait()
@@ -132,12 +158,13 @@ class BlockingAdapter:
 
 class _AsyncResponse(_Members):
     _response: AsyncHttpResponse
+    closing = "aclose"
 
     async def read(self, timeout: float | None) -> bytes:
-        return _data(await self._response.read(timeout))
+        return _data(await _awaited("response.read", self._response.read(timeout)))
 
     async def close(self) -> None:
-        await self._response.aclose()
+        await _awaited("response.aclose", self._response.aclose())
 
 
 class _AsyncAdapter:
@@ -150,7 +177,7 @@ class _AsyncAdapter:
         return _AsyncResponse(await self._transport.open(request, timeouts))
 
     async def close(self) -> None:
-        await self._transport.aclose()
+        await _awaited("aclose", self._transport.aclose())
 
 
 class TrioAdapter(_AsyncAdapter):

@@ -6,7 +6,18 @@ import gzip
 
 from turnout.errors import LocalProtocolError, TurnoutError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.harness import Checks, Harness, Strictness, chunk, collect, expect, reply
+from turnout_io.conformance.harness import (
+    Checks,
+    Harness,
+    Shortfall,
+    Strictness,
+    chunk,
+    collect,
+    described,
+    expect,
+    expect_bytes,
+    reply,
+)
 from turnout_io.conformance.server import Gate, Hold, Request, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
@@ -31,7 +42,7 @@ async def _(harness: Harness) -> None:
         with ScriptedServer([Request(), Send(reply(b"why", status=status)), Hold()]) as server:
             response = await harness.fetch(harness.make(), server.url)
             assert response.status == int(status[:3])
-            assert await collect(response) == b"why"
+            await expect_bytes(collect(response), b"why")
             await response.close()
 
 
@@ -41,9 +52,9 @@ async def _(harness: Harness) -> None:
         with ScriptedServer([Request(), Send(reply(b"there", "Location: /other", status=status)), Hold()]) as server:
             response = await harness.fetch(harness.make(), server.url, b"{}", fields=(("Authorization", "Bearer k"),))
             assert response.status == int(status[:3])
-            assert await collect(response) == b"there"
+            await expect_bytes(collect(response), b"there")
             await response.close()
-            assert len(server.requests) == 1
+            assert len(server.requests) == 1, "the redirect was followed"
 
 
 @CHECKS.add("request.is-sent-as-written", "method, target, fields and body arrive as they were given")
@@ -57,7 +68,8 @@ async def _(harness: Harness) -> None:
         assert (request.method, request.target) == ("POST", "/v1beta/models/m:generate?alt=sse&key=%20x")
         assert request.body == b'{"a": "\xc3\xa9"}'
         for name, value in fields:
-            assert request.get(name) == value, f"{name}: {request.get(name)!r}"
+            got = request.get(name)
+            assert got == value, f"expected the field {name}: {value!r}, but the server received {got!r}"
 
 
 @CHECKS.add("request.has-no-fields-of-its-own", "nothing is added but Host, Connection and the length of a body")
@@ -67,12 +79,13 @@ async def _(harness: Harness) -> None:
         adapter = harness.make()
         for body in (b"{}", b""):
             response = await harness.fetch(adapter, server.url, body)
-            assert await collect(response) == b""
+            await expect_bytes(collect(response), b"")
             await response.close()
         for request in server.requests:
             added = {name.lower() for name, _ in request.fields} - {"host", "content-length", "connection"}
             assert not added, f"the transport added {', '.join(sorted(added))}"
-            assert request.get("host") == server.authority
+            host = request.get("host")
+            assert host == server.authority, f"expected Host: {server.authority}, but it is {host}"
             length = request.get("content-length")
             if request.body:
                 assert length == "2", f"expected Content-Length: 2 on a POST of two bytes, but it is {length}"
@@ -84,7 +97,8 @@ async def _(harness: Harness) -> None:
 async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply()), Hold()]) as server:
         await (await harness.fetch(harness.make(), server.url, method="POST")).close()
-        assert server.requests[0].get("content-length") == "0"
+        length = server.requests[0].get("content-length")
+        assert length == "0", f"expected Content-Length: 0, but it is {length}"
 
 
 @CHECKS.add("request.line-break-in-a-field", "a field that would smuggle a line is refused, unsent and unshown")
@@ -95,8 +109,8 @@ async def _(harness: Harness) -> None:
             fault = await expect(
                 LocalProtocolError, harness.make().open(request, TransportTimeouts(connect=5, response_headers=5))
             )
-            assert "sk-secret" not in str(fault)
-            assert not server.requests
+            assert "sk-secret" not in str(fault), "the message of the error shows the value of the field"
+            assert not server.requests, "the request was sent"
 
 
 @CHECKS.add("headers.repeated-are-kept", "each field of a repeated name is there, in order")
@@ -106,8 +120,9 @@ async def _(harness: Harness) -> None:
         response = await harness.fetch(harness.make(), server.url)
         await response.close()
         got = [(name.lower(), value) for name, value in response.headers]
-        assert [value for name, value in got if name == "x-a"] == ["1", "2"], got
-        assert [value for name, value in got if name == "set-cookie"] == ["a=b", "c=d"], got
+        for wanted, values in (("x-a", ["1", "2"]), ("set-cookie", ["a=b", "c=d"])):
+            found = [value for name, value in got if name == wanted]
+            assert found == values, f"expected two fields {wanted} with the values {values}, but got {found}"
 
 
 @CHECKS.add("headers.odd-but-legal", "empty values, tabs, Latin-1 and unusual names are taken")
@@ -117,17 +132,22 @@ async def _(harness: Harness) -> None:
         response = await harness.fetch(harness.make(), server.url)
         await response.close()
         got = {name.lower(): value for name, value in response.headers}
-        assert got["x-empty"] == ""
-        assert got["x!#$%&'*+.^_`|~9"] == "1"
-        assert got["x-latin"] == "caf\xe9"
-        assert got["x-tab"].strip() == "a\tb"
-        assert got["x-colon"] == "a:b: c"
+        for name, value in (
+            ("x-empty", ""),
+            ("x!#$%&'*+.^_`|~9", "1"),
+            ("x-latin", "caf\xe9"),
+            ("x-tab", "a\tb"),
+            ("x-colon", "a:b: c"),
+        ):
+            found = got.get(name)
+            assert found is not None, f"the field {name} is missing"
+            assert found.strip("\t") == value, f"expected the field {name}: {value!r}, but got {found!r}"
 
 
 @CHECKS.add("headers.status-line-without-reason", "a status line may end after the number")
 async def _(harness: Harness) -> None:
     for line in (b"HTTP/1.1 200", b"HTTP/1.1 200 "):
-        assert await _body_of(harness, Send(line + b"\r\nContent-Length: 2\r\n\r\nok")) == b"ok"
+        await expect_bytes(_body_of(harness, Send(line + b"\r\nContent-Length: 2\r\n\r\nok")), b"ok")
 
 
 @CHECKS.add("body.is-not-decoded", "a compressed body comes as it is, with its Content-Encoding")
@@ -135,22 +155,23 @@ async def _(harness: Harness) -> None:
     packed = gzip.compress(b"hello" * 100)
     with ScriptedServer([Request(), Send(reply(packed, "Content-Encoding: gzip")), Hold()]) as server:
         response = await harness.fetch(harness.make(), server.url)
-        assert await collect(response) == packed
+        await expect_bytes(collect(response), packed)
         await response.close()
-        assert ("content-encoding", "gzip") in [(name.lower(), value) for name, value in response.headers]
+        fields = [(name.lower(), value) for name, value in response.headers]
+        assert ("content-encoding", "gzip") in fields
 
 
 @CHECKS.add("body.length", "a body with Content-Length")
 async def _(harness: Harness) -> None:
-    assert await _body_of(harness, Send(reply(b"hello"))) == b"hello"
-    assert await _body_of(harness, Send(reply(b""))) == b""
+    await expect_bytes(_body_of(harness, Send(reply(b"hello"))), b"hello")
+    await expect_bytes(_body_of(harness, Send(reply(b""))), b"")
 
 
 @CHECKS.add("body.chunked", "a chunked body, with extensions and trailers")
 async def _(harness: Harness) -> None:
     wire = b"5\r\nhello\r\n" + b'006;a=b;c="d"\r\n world\r\n' + b"A\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n"
-    assert await _body_of(harness, Send(CHUNKED + wire)) == b"hello world0123456789"
-    assert await _body_of(harness, Send(CHUNKED + chunk(b""))) == b""
+    await expect_bytes(_body_of(harness, Send(CHUNKED + wire)), b"hello world0123456789")
+    await expect_bytes(_body_of(harness, Send(CHUNKED + chunk(b""))), b"")
 
 
 @CHECKS.add("body.until-close", "a body without framing ends where the connection does")
@@ -158,7 +179,7 @@ async def _(harness: Harness) -> None:
     for head in (b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n"):
         with ScriptedServer([Request(), Send(head + b"some"), Send(b" more")]) as server:
             response = await harness.fetch(harness.make(), server.url)
-            assert await collect(response) == b"some more"
+            await expect_bytes(collect(response), b"some more")
             await response.close()
 
 
@@ -169,22 +190,22 @@ async def _(harness: Harness) -> None:
         ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
         ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
     ):
-        assert await _body_of(harness, Send(head), method=method) == b""
+        await expect_bytes(_body_of(harness, Send(head), method=method), b"")
 
 
 @CHECKS.add("body.byte-by-byte", "head and body in single bytes, in every framing")
 async def _(harness: Harness) -> None:
-    assert await _body_of(harness, Send(reply(b"hello", "X-A: b"), each=1)) == b"hello"
+    await expect_bytes(_body_of(harness, Send(reply(b"hello", "X-A: b"), each=1)), b"hello")
     wire = CHUNKED + chunk(b"hel") + b"2;x=y\r\nlo\r\n" + b"0\r\nA: b\r\n\r\n"
-    assert await _body_of(harness, Send(wire, each=1)) == b"hello"
+    await expect_bytes(_body_of(harness, Send(wire, each=1)), b"hello")
 
 
 @CHECKS.add("body.large", "a megabyte, with its length and in 3,000 chunks")
 async def _(harness: Harness) -> None:
     data = bytes(range(256)) * 4096
-    assert await _body_of(harness, Send(reply(data))) == data
+    await expect_bytes(_body_of(harness, Send(reply(data))), data)
     wire = b"".join(chunk(data[at : at + 350]) for at in range(0, len(data), 350))
-    assert await _body_of(harness, Send(CHUNKED + wire + chunk(b""), each=10_007)) == data
+    await expect_bytes(_body_of(harness, Send(CHUNKED + wire + chunk(b""), each=10_007)), data)
 
 
 @CHECKS.add("body.arrives-as-it-comes", "read returns what is there, and does not wait for more")
@@ -198,9 +219,9 @@ async def _(harness: Harness) -> None:
         with ScriptedServer(script) as server:
             response = await harness.fetch(harness.make(), server.url)
             server.open_gate("head")
-            assert await response.read(5.0) == b"some"
+            await expect_bytes(response.read(5.0), b"some")
             server.open_gate("first")
-            assert await collect(response) == b"more"
+            await expect_bytes(collect(response), b"more")
             await response.close()
 
 
@@ -221,10 +242,11 @@ async def _(harness: Harness) -> None:
         server.open_gate("a")
         while len(got) < 4:
             data = await response.read(5.0)
-            assert data
+            assert data, f"expected b'some' while the chunk is still sent, but the body ended after {got!r}"
             got += data
         server.open_gate("b")
-        assert got + await collect(response) == b"somemore"
+        got += await collect(response)
+        assert got == b"somemore"
         await response.close()
 
 
@@ -234,9 +256,10 @@ async def _(harness: Harness) -> None:
         with ScriptedServer([Request(), Send(wire), Hold()]) as server:
             response = await harness.fetch(harness.make(), server.url)
             await collect(response)
-            assert [await response.read(1.0) for _ in range(3)] == [b""] * 3
+            for _ in range(3):
+                await expect_bytes(response.read(1.0), b"")
             await response.close()
-            assert await response.read(1.0) == b""
+            await expect_bytes(response.read(1.0), b"")
 
 
 @CHECKS.add("body.empty-is-only-the-end", 'framing bytes alone never give b""')
@@ -249,28 +272,31 @@ async def _(harness: Harness) -> None:
         while data := await response.read(5.0):
             got.append(data)
         await response.close()
-        assert b"".join(got) == b"abcde"
+        body = b"".join(got)
+        assert body == b"abcde", f"expected the body b'abcde', but read returned b'' after {body!r}"
 
 
 @CHECKS.add("interim.continue", "100 Continue is passed over, even where nobody asked for it")
 async def _(harness: Harness) -> None:
     interim = b"HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\n"
-    assert await _body_of(harness, Send(interim + reply(b"ok"))) == b"ok"
-    assert await _body_of(harness, Send(interim), Send(interim, each=1), Send(reply(b"ok"))) == b"ok"
+    await expect_bytes(_body_of(harness, Send(interim + reply(b"ok"))), b"ok")
+    await expect_bytes(_body_of(harness, Send(interim), Send(interim, each=1), Send(reply(b"ok"))), b"ok")
 
 
 @CHECKS.add("interim.others", "102 and 103 are passed over")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     wire = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + reply(b"ok")
     with ScriptedServer([Request(), Send(wire), Hold()]) as server:
         try:
             response = await harness.fetch(harness.make(), server.url)
-        except TurnoutError:
-            return Strictness.NONE
+        except TurnoutError as fault:
+            return Shortfall(
+                Strictness.NONE, f"expected the response 200 after 102 and 103, but got {described(fault)}"
+            )
         if response.status == 102:  # which no caller takes for success
             await response.close()
-            return Strictness.NONE
+            return Shortfall(Strictness.NONE, "expected the status 200 after 102 and 103, but got 102 as the response")
         assert response.status == 200
-        assert await collect(response) == b"ok"
+        await expect_bytes(collect(response), b"ok")
         await response.close()
-        return Strictness.EXACT
+        return None

@@ -8,7 +8,19 @@ import time
 
 from turnout.errors import Disconnected, TimedOut, TransportError
 from turnout.http import HttpRequest, TransportTimeouts
-from turnout_io.conformance.harness import Checks, DoesNotApply, Harness, Strictness, chunk, collect, expect, reply
+from turnout_io.conformance.harness import (
+    Checks,
+    DoesNotApply,
+    Harness,
+    Shortfall,
+    Strictness,
+    chunk,
+    collect,
+    described,
+    expect,
+    expect_bytes,
+    reply,
+)
 from turnout_io.conformance.server import EndConnection, Gate, Hold, Pause, Request, Reset, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
@@ -16,6 +28,7 @@ __all__ = ["CHECKS"]
 CHECKS = Checks()
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+NOT_REPORTED = "expected {0}(reused=True) on a reused connection, but got {0}(reused=False)"
 AGAIN = (Request(), Send(reply(b"again")), Hold())
 
 
@@ -33,15 +46,25 @@ async def _second(harness: Harness, *scripts: list[Step]) -> tuple[bytes, int]:
 
 
 @CHECKS.add("reuse.after-the-end", "a connection whose answer has ended is used again")
-async def _(harness: Harness) -> Strictness:
-    reused = []
-    for wire in (reply(b"first"), reply(b""), CHUNKED + chunk(b"first") + chunk(b""), b"HTTP/1.1 204 No\r\n\r\n"):
+async def _(harness: Harness) -> Shortfall | None:
+    endings = {
+        "a body with a length": reply(b"first"),
+        "a body of length 0": reply(b""),
+        "a chunked body": CHUNKED + chunk(b"first") + chunk(b""),
+        "status 204": b"HTTP/1.1 204 No\r\n\r\n",
+    }
+    not_reused = []
+    for ending, wire in endings.items():
         body, connections = await _second(harness, [Request(), Send(wire), *AGAIN], [*AGAIN])
-        assert body == b"again", wire
-        reused.append(connections == 1)
-    if not any(reused):
+        assert body == b"again", f"after {ending}: expected b'again' as the second response, but got {body!r}"
+        if connections > 1:
+            not_reused.append(ending)
+    if len(not_reused) == len(endings):
         raise DoesNotApply("no connection is used again")
-    return Strictness.EXACT if all(reused) else Strictness.NONE
+    if not_reused:
+        seen = f"expected one connection for two requests, but the second one had its own after {', '.join(not_reused)}"
+        return Shortfall(Strictness.NONE, seen)
+    return None
 
 
 @CHECKS.add("reuse.without-reading-the-end", "close after the last byte, with the end not read, may give it back")
@@ -49,10 +72,10 @@ async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"hello")), *AGAIN], [*AGAIN]) as server:
         adapter = harness.make()
         first = await harness.fetch(adapter, server.url)
-        assert await first.read(5.0) == b"hello"
+        await expect_bytes(first.read(5.0), b"hello")
         await first.close()
         second = await harness.fetch(adapter, server.url)
-        assert await collect(second) == b"again"
+        await expect_bytes(collect(second), b"again")
         await second.close()
 
 
@@ -61,11 +84,11 @@ async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"first")), Hold()], [*AGAIN]) as server:
         adapter = harness.make()
         first = await harness.fetch(adapter, server.url)
-        assert await first.read(5.0) == b"first"
+        await expect_bytes(first.read(5.0), b"first")
         await first.close()
         await harness.client_closed(adapter, server.wait_for_connection)
         second = await harness.fetch(adapter, server.url)
-        assert await collect(second) == b"again"
+        await expect_bytes(collect(second), b"again")
         await second.close()
 
 
@@ -77,16 +100,21 @@ async def _(harness: Harness) -> None:
         reply(b"first").replace(b"HTTP/1.1", b"HTTP/1.0"),
     ):
         body, connections = await _second(harness, [Request(), Send(wire), Hold()], [*AGAIN])
-        assert (body, connections) == (b"again", 2), wire
+        assert body == b"again", f"after {wire!r}: expected b'again' as the second response, but got {body!r}"
+        assert connections == 2, f"expected a new connection after {wire!r}, but the old one was used again"
 
 
 @CHECKS.add("reuse.surplus-is-no-answer", "bytes after the end never become the next answer")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     # Only the first connection sends the surplus, together with the answer before it.
     smuggled = reply(b"first") + reply(b"smuggled")
     body, connections = await _second(harness, [Request(), Send(smuggled), *AGAIN], [*AGAIN])
-    assert body == b"again"
-    return Strictness.EXACT if connections == 2 else Strictness.NONE
+    assert body == b"again", f"expected b'again' as the second response, but got the surplus bytes: {body!r}"
+    if connections == 2:
+        return None
+    return Shortfall(
+        Strictness.NONE, "expected a new connection after surplus bytes, but the old one was used, without these bytes"
+    )
 
 
 @CHECKS.add("reuse.not-after-bytes-while-idle", "a connection over which bytes came while it was idle is dropped")
@@ -102,7 +130,7 @@ async def _(harness: Harness) -> None:
         # Long enough for the bytes to be there.
         await adapter.run_with(lambda: server.connections[0].closed_by_client.wait(0.2))
         second = await harness.fetch(adapter, server.url)
-        assert await collect(second) == b"again"
+        await expect_bytes(collect(second), b"again")
         await second.close()
 
 
@@ -117,12 +145,12 @@ async def _(harness: Harness) -> None:
             server.open_gate("idle")
             await adapter.run_with(functools.partial(server.connections[0].over.wait, 0.2))
             second = await harness.fetch(adapter, server.url)
-            assert await collect(second) == b"again"
+            await expect_bytes(collect(second), b"again")
             await second.close()
 
 
 @CHECKS.add("reuse.death-is-told", "a reused connection that dies without an answer is Disconnected(reused=True)")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     told = []
     for ending in (EndConnection(), Reset()):
         with ScriptedServer([Request(), Send(reply(b"first")), Request(), ending], [*AGAIN]) as server:
@@ -140,15 +168,15 @@ async def _(harness: Harness) -> Strictness:
                 assert sent == 1, "the transport tried again by itself"
                 raise DoesNotApply("no connection is used again")
             assert len(server.requests) == 2, "the transport tried again by itself"
-            assert len(server.connections) == 1
+            assert len(server.connections) == 1, "the transport tried again by itself, over a new connection"
     # If the error does not show that the connection was reused, the router repeats the request less often.
-    return Strictness.EXACT if all(told) else Strictness.NONE
+    return None if all(told) else Shortfall(Strictness.NONE, NOT_REPORTED.format("Disconnected"))
 
 
 @CHECKS.add(
     "reuse.silence-is-told", "a reused connection that is silent is TimedOut(reused=True), and a new one can be had"
 )
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     silent: list[Step] = [Request(), Hold()]
     short = TransportTimeouts(connect=5.0, response_headers=0.2)
     with ScriptedServer([*silent], [Request(), Send(reply(b"first")), *silent], [*AGAIN]) as server:
@@ -163,7 +191,8 @@ async def _(harness: Harness) -> Strictness:
         except AssertionError:
             raise DoesNotApply("no connection is used again") from None
         if not fault.reused:
-            return Strictness.NONE  # the router then does not send the request again over a new connection
+            # The router then does not send the request again over a new connection.
+            return Shortfall(Strictness.NONE, NOT_REPORTED.format("TimedOut"))
     keeps: list[Step] = [Request(), Send(reply(b"first")), Request(), Send(reply(b"reused")), Hold()]
     with ScriptedServer(keeps, [*AGAIN]) as server:
         first = await harness.fetch(adapter, server.url)
@@ -171,9 +200,10 @@ async def _(harness: Harness) -> Strictness:
         await first.close()
         wanted = HttpRequest("POST", server.url, (), b"{}", new_connection=True)
         second = await adapter.open(wanted, TransportTimeouts(connect=5.0, response_headers=10.0))
-        assert await collect(second) == b"again", "a request with new_connection was sent over a reused connection"
+        body = await collect(second)
+        assert body == b"again", "a request with new_connection=True was sent over a reused connection"
         await second.close()
-    return Strictness.EXACT
+    return None
 
 
 @CHECKS.add("reuse.no-cookies", "a cookie that a server sets is not sent back")
@@ -184,7 +214,8 @@ async def _(harness: Harness) -> None:
             response = await harness.fetch(adapter, server.url)
             await collect(response)
             await response.close()
-        assert server.requests[1].get("cookie") is None
+        cookie = server.requests[1].get("cookie")
+        assert cookie is None, f"expected no Cookie field in the second request, but it is {cookie!r}"
 
 
 @CHECKS.add("close.any-time", "close before the first read, twice, and after the end")
@@ -206,28 +237,31 @@ async def _(harness: Harness) -> None:
 
 
 @CHECKS.add("close.is-no-end", "a read after a close before the end is an error, and no end")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     with ScriptedServer([Request(), Send(CHUNKED), Hold()]) as server:
         response = await harness.fetch(harness.make(), server.url)
         await response.close()
         try:
-            assert await response.read(1.0) == b""
+            data = await response.read(1.0)
         except TransportError as fault:
             assert not isinstance(fault, TimedOut), "a response that is closed still waits for bytes"
-            return Strictness.EXACT
-        return Strictness.NONE
+            return None
+        assert data == b"", f"expected an error of a read after close, but got the bytes {data!r}"
+        return Shortfall(Strictness.NONE, "expected a TransportError of a read after close, but got b''")
 
 
 @CHECKS.add("close.ends-a-read", "close from another thread or task ends a read that waits")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"a")), Hold()]) as server:
         adapter = harness.make()
         response = await harness.fetch(adapter, server.url)
-        assert await response.read(2.0) == b"a"
+        await expect_bytes(response.read(2.0), b"a")
 
         async def wait() -> float:
+            data = b""
             with contextlib.suppress(Exception):  # whatever the library makes of it: the router has left by then
-                assert await response.read(2.0) == b""
+                data = await response.read(2.0)
+            assert data == b"", f"expected an error or b'' of the read that close ended, but got {data!r}"
             return time.monotonic()
 
         async def close() -> float:
@@ -239,7 +273,10 @@ async def _(harness: Harness) -> Strictness:
 
         ended, closed = await adapter.run_all(wait, close)
         await harness.client_closed(adapter, server.wait_for_connection)
-        return Strictness.EXACT if ended < closed + 1.0 else Strictness.NONE
+        if ended < closed + 1.0:
+            return None
+        seen = f"expected read to end at the close, but it waited {ended - closed:.1f} s more, until its own timeout"
+        return Shortfall(Strictness.NONE, seen)
 
 
 @CHECKS.add("close.transport", "closing the transport closes the connections kept for reuse")
@@ -270,7 +307,8 @@ async def _(harness: Harness) -> None:
             return body
 
         bodies = await adapter.run_all(*[one] * 8)
-        assert sorted(bodies) == [b"x%d" % number for number in range(8)]
+        expected = [b"x%d" % number for number in range(8)]
+        assert sorted(bodies) == expected, f"expected the bodies {expected}, but got {sorted(bodies)}"
 
 
 @CHECKS.add("upload.large", "a body of 5 MB arrives whole")
@@ -279,36 +317,37 @@ async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"got it")), *AGAIN]) as server:
         adapter = harness.make()
         response = await harness.fetch(adapter, server.url, data)
-        assert await collect(response) == b"got it"
+        await expect_bytes(collect(response), b"got it")
         await response.close()
-        assert server.requests[0].body == data
+        received = server.requests[0].body
+        assert received == data, f"expected {len(data)} bytes at the server, but got {len(received)}, or others"
 
 
 @CHECKS.add("upload.early-answer", "an answer that comes before the body is through is read")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     large = reply(b"too large", "Connection: close", status="413 Content Too Large")
     # The server does not read on: a transport that only looks for an answer after sending waits for ever.
     with ScriptedServer([Request(body=False), Send(large), Pause(1.5), Reset()]) as server:
         request = HttpRequest("POST", server.url, (), b"x" * 30_000_000)
         try:
             response = await harness.make().open(request, TransportTimeouts(connect=1.0, response_headers=1.0))
-        except TransportError:
-            return Strictness.NONE
+        except TransportError as fault:
+            return Shortfall(Strictness.NONE, f"expected the response 413, but got {described(fault)}")
         assert response.status == 413
-        assert await collect(response) == b"too large"
+        await expect_bytes(collect(response), b"too large")
         await response.close()
-        return Strictness.EXACT
+        return None
 
 
 @CHECKS.add("upload.answer-then-close", "an answer before the body is through is read although the peer closes then")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     large = reply(b"too large", "Connection: close", status="413 Content Too Large")
     with ScriptedServer([Request(body=False), Send(large), EndConnection()]) as server:
         try:
             response = await harness.fetch(harness.make(), server.url, b"x" * 5_000_000)
-        except TransportError:
-            return Strictness.NONE
+        except TransportError as fault:
+            return Shortfall(Strictness.NONE, f"expected the response 413, but got {described(fault)}")
         assert response.status == 413
-        assert await collect(response) == b"too large"
+        await expect_bytes(collect(response), b"too large")
         await response.close()
-        return Strictness.EXACT
+        return None

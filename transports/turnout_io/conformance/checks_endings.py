@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from turnout.errors import Disconnected, Phase, RemoteProtocolError, TransportError, TurnoutError
-from turnout_io.conformance.harness import Checks, Harness, Strictness, chunk, collect, expect, reply
+from turnout_io.conformance.harness import (
+    Checks,
+    Harness,
+    Shortfall,
+    Strictness,
+    chunk,
+    collect,
+    described,
+    expect,
+    expect_bytes,
+    expect_kind,
+    reply,
+)
 from turnout_io.conformance.server import EndConnection, Hold, Request, Reset, ScriptedServer, Send, Step
 
 __all__ = ["CHECKS"]
@@ -20,7 +32,9 @@ async def _opening(harness: Harness, *steps: Step) -> TurnoutError:
     with ScriptedServer([Request(), *steps]) as server:
         adapter = harness.make()
         fault = await expect(TurnoutError, harness.fetch(adapter, server.url, b"{}"))
-        assert isinstance(fault, BROKEN), f"{type(fault).__name__} is for other things"
+        assert isinstance(fault, BROKEN), (
+            f"expected a TransportError or RemoteProtocolError, but got {described(fault)}"
+        )
         assert len(server.connections) == 1, "the transport tried again by itself"
         return fault
 
@@ -47,10 +61,9 @@ async def _reading(harness: Harness, *steps: Step) -> tuple[bytes, TurnoutError]
 @CHECKS.add("early-end.without-answer", "closed or reset instead of an answer is Disconnected")
 async def _(harness: Harness) -> None:
     for step in (EndConnection(), Reset()):
-        fault = await _opening(harness, step)
-        assert isinstance(fault, Disconnected), repr(fault)
+        fault = expect_kind(await _opening(harness, step), Disconnected)
         assert fault.phase is Phase.SENT
-        assert not fault.reused
+        assert not fault.reused, "expected reused=False on a new connection, but got reused=True"
 
 
 @CHECKS.add("early-end.in-the-status", "closed or reset inside the status line is an error")
@@ -60,43 +73,46 @@ async def _(harness: Harness) -> None:
 
 
 @CHECKS.add("early-end.in-the-head", "closed or reset inside the header fields is an error")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     cut = Send(b"HTTP/1.1 200 OK\r\nContent-Le")
     await _opening(harness, cut, Reset())
     with ScriptedServer([Request(), cut, EndConnection()]) as server:
         try:
             response = await harness.fetch(harness.make(), server.url)
             # Taken for a whole head: then at least nothing is made up to follow it.
-            assert await collect(response) == b""
-            await response.close()
-            return Strictness.NONE
+            body = await collect(response)
         except BROKEN:
-            return Strictness.EXACT
+            return None
+        assert body == b"", f"expected an error, but got the body {body!r}"
+        await response.close()
+        seen = f"expected an error for a head that is cut off, but got status {response.status} and no body"
+        return Shortfall(Strictness.NONE, seen)
 
 
 @CHECKS.add("early-end.length", "a body shorter than its Content-Length is Disconnected")
 async def _(harness: Harness) -> None:
     got, fault = await _reading(harness, Send(LENGTH + b"hello"))
-    assert got == b"hello"
-    assert isinstance(fault, Disconnected), repr(fault)
+    assert got == b"hello", f"expected b'hello' before the error, but got {got!r}"
+    expect_kind(fault, Disconnected)
     got, fault = await _reading(harness, Send(LENGTH))
     assert got == b""
-    assert isinstance(fault, Disconnected), repr(fault)
+    expect_kind(fault, Disconnected)
 
 
 @CHECKS.add("early-end.stays-an-error", "a read after one that failed fails again, and is no end")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     with ScriptedServer([Request(), Send(LENGTH + b"hello")]) as server:
         response = await harness.fetch(harness.make(), server.url)
-        assert await response.read(5.0) == b"hello"
+        await expect_bytes(response.read(5.0), b"hello")
         await expect(TransportError, response.read(5.0))
         try:
-            await response.read(1.0)
+            data = await response.read(1.0)
         except BROKEN:
-            return Strictness.EXACT
+            return None
         finally:
             await response.close()
-        return Strictness.NONE
+        seen = f"expected a second error of the read after the one that failed, but got {data!r}"
+        return Shortfall(Strictness.NONE, seen)
 
 
 @CHECKS.add("early-end.chunked", "a chunked body without its last chunk is Disconnected, wherever it stops")
@@ -108,28 +124,30 @@ async def _(harness: Harness) -> None:
         (chunk(b"hello") + b"5", b"hello"),
     ):
         got, fault = await _reading(harness, Send(CHUNKED + wire))
-        assert got == body, f"{got!r} before the end of {wire!r}"
-        assert isinstance(fault, Disconnected), f"{fault!r} at the end of {wire!r}"
+        assert got == body, f"expected {body!r} of the chunks {wire!r} before the error, but got {got!r}"
+        assert isinstance(fault, Disconnected), f"expected Disconnected after {wire!r}, but got {described(fault)}"
 
 
 @CHECKS.add("early-end.in-the-last-chunk", "a chunked body that stops inside its last chunk is Disconnected")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     with ScriptedServer([Request(), Send(CHUNKED + chunk(b"hello") + b"0\r\n"), EndConnection()]) as server:
         response = await harness.fetch(harness.make(), server.url)
         try:
-            assert await collect(response) == b"hello"  # nothing of the answer is missing
+            body = await collect(response)
         except Disconnected:
-            return Strictness.EXACT
+            return None
         finally:
             await response.close()
-        return Strictness.NONE
+        assert body == b"hello", f"expected b'hello', which arrived before the end, but got {body!r}"
+        # Nothing of the answer is missing.
+        return Shortfall(Strictness.NONE, f"expected Disconnected after {body!r}, but the body ended without an error")
 
 
 @CHECKS.add("early-end.reset-in-the-body", "a reset inside a body is Disconnected")
 async def _(harness: Harness) -> None:
     for head in (LENGTH, CHUNKED + b"64\r\n", b"HTTP/1.1 200 OK\r\n\r\n"):
         _, fault = await _reading(harness, Send(head + b"hello"), Reset())
-        assert isinstance(fault, Disconnected), repr(fault)
+        expect_kind(fault, Disconnected)
 
 
 @CHECKS.add("protocol.not-http", "a peer that speaks something else is an error")
@@ -146,7 +164,7 @@ async def _(harness: Harness) -> None:
 
 
 @CHECKS.add("protocol.strict-chunks", "chunk sizes that only a lenient parser takes are an error")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     for size in (b"0x5", b"+5", b" 5", b"0_5"):
         with ScriptedServer([Request(), Send(CHUNKED + size + b"\r\nhello\r\n0\r\n\r\n"), Hold()]) as server:
             try:
@@ -154,39 +172,43 @@ async def _(harness: Harness) -> Strictness:
             except BROKEN:
                 continue
             try:
-                if await response.read(5.0):
-                    return Strictness.NONE
+                if data := await response.read(5.0):
+                    return Shortfall(
+                        Strictness.NONE, f"expected an error for the chunk size {size!r}, but got the bytes {data!r}"
+                    )
             except BROKEN:
                 pass
             finally:
                 await response.close()
-    return Strictness.EXACT
+    return None
 
 
 @CHECKS.add("protocol.conflicting-lengths", "two different lengths are an error")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     with ScriptedServer(
         [Request(), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), Hold()]
     ) as server:
         try:
             response = await harness.fetch(harness.make(), server.url)
         except BROKEN:
-            return Strictness.EXACT
+            return None
         await response.close()
-        return Strictness.NONE
+        return Shortfall(
+            Strictness.NONE, f"expected an error for two lengths, but got a response with status {response.status}"
+        )
 
 
 @CHECKS.add("protocol.unasked-switch", "101 that nobody asked for is an error")
-async def _(harness: Harness) -> Strictness:
+async def _(harness: Harness) -> Shortfall | None:
     switch = Send(b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n")
     with ScriptedServer([Request(), switch, EndConnection()]) as server:
         try:
             response = await harness.fetch(harness.make(), server.url)
         except BROKEN:
-            return Strictness.EXACT
+            return None
         assert response.status == 101  # which no caller takes for success
         await response.close()
-        return Strictness.NONE
+        return Shortfall(Strictness.NONE, "expected an error for 101, but got a response with status 101")
 
 
 @CHECKS.add("limits.head", "a head of a megabyte is refused, whether it ends or not")
@@ -207,5 +229,6 @@ async def _(harness: Harness) -> None:
     with ScriptedServer([Request(), Send(reply(b"ok", *fields)), Hold()]) as server:
         response = await harness.fetch(harness.make(), server.url)
         assert response.status == 200
-        assert len(list(response.headers)) == 61
+        count = len(list(response.headers))
+        assert count == 61
         await response.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ def describe_failure(fault: BaseException) -> str:
     found = _in_checks(fault.__traceback__)
     where = f" ({Path(found[0].f_code.co_filename).name}:{found[1]})" if found else ""
     if not isinstance(fault, AssertionError):
-        return f"an unexpected {type(fault).__name__}: {fault}{where}"
+        return f"expected no error, but got {type(fault).__name__}: {fault}{where}"
     if str(fault):
         return f"{fault}{where}"
     return f"{_condition(*found) if found else 'an assertion failed'}{where}"
@@ -79,5 +80,5 @@ def _values(condition: ast.expr, names: Mapping[str, Any]) -> Iterator[tuple[str
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
+    text = f"{type(value).__name__}.{value.name}" if isinstance(value, enum.Enum) else repr(value)
     return text if len(text) <= _LENGTH else f"{text[: _LENGTH - 1]}…"

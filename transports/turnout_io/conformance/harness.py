@@ -21,10 +21,14 @@ __all__ = [
     "Harness",
     "Outcome",
     "Result",
+    "Shortfall",
     "Strictness",
     "chunk",
     "collect",
+    "described",
     "expect",
+    "expect_bytes",
+    "expect_kind",
     "reply",
 ]
 
@@ -32,12 +36,24 @@ E = TypeVar("E", bound=TurnoutError)
 
 
 class Strictness(enum.StrEnum):
-    """How far a transport keeps a rule that it may keep in part."""
+    """How far a transport keeps a rule that it may keep in part, if it does not keep it exactly."""
 
-    EXACT = "exact"
     PER_READ = "per read"  # for each wait on the socket, so that a slow drip stretches it
     PER_BODY = "per body"  # once for all reads of one body: the timeout of the first read
     NONE = "none"  # not kept, in a way that a router can bear
+
+
+@attrs.frozen
+class Shortfall:
+    """A rule that is not kept exactly, in a way that a router can bear.
+
+    Attributes:
+        strictness: How far it is kept.
+        seen: What the check expected and what the transport did, in one line.
+    """
+
+    strictness: Strictness
+    seen: str
 
 
 class DoesNotApply(Exception):
@@ -52,7 +68,12 @@ class Outcome(enum.StrEnum):
 
 @attrs.frozen
 class Result:
-    """The result of one check. `detail` is the reason if it failed or was skipped."""
+    """The result of one check.
+
+    Attributes:
+        strictness: How far the rule is kept. None if it is kept exactly, was broken or skipped.
+        detail: What was expected and what the transport did, or why the check was skipped. Empty if the rule is kept.
+    """
 
     rule: str
     description: str
@@ -66,7 +87,7 @@ class Result:
         if self.outcome is not Outcome.PASSED:
             return "broken" if self.outcome is Outcome.FAILED else "skipped"
         match self.strictness:
-            case None | Strictness.EXACT:
+            case None:
                 return "kept"
             case Strictness.NONE:
                 return "not kept"
@@ -107,14 +128,15 @@ class Harness:
 
 PATIENT = TransportTimeouts(connect=5.0, response_headers=10.0)
 
-Function: TypeAlias = Callable[[Harness], Coroutine[Any, Any, "Strictness | None"]]
+Function: TypeAlias = Callable[[Harness], Coroutine[Any, Any, "Shortfall | None"]]
 
 
 @attrs.frozen
 class Check:
     """One rule for transports, with the check that runs it.
 
-    The function raises an error if the rule is broken. It returns a strictness if a part of the rule is optional.
+    The function raises an error if the rule is broken. If a part of the rule is optional and is not kept, it returns
+    a shortfall.
 
     Attributes:
         needs: The settings that the factory must accept.
@@ -191,5 +213,37 @@ async def expect(kind: type[E], action: Coroutine[Any, Any, object]) -> E:
     except kind as fault:
         return fault
     except Exception as fault:
-        raise AssertionError(f"expected {kind.__name__}, but got {type(fault).__name__}: {fault}") from fault
+        raise AssertionError(f"expected {kind.__name__}, but got {described(fault)}") from fault
     raise AssertionError(f"expected {kind.__name__}, but got no error: {repr(result)[:80]}")
+
+
+async def expect_bytes(action: Coroutine[Any, Any, bytes], expected: bytes) -> None:
+    """Compare the bytes that the action returns.
+
+    Raises:
+        AssertionError: They are others, or the action raises an error of Turnout.
+    """
+    try:
+        got = await action
+    except TurnoutError as fault:
+        raise AssertionError(f"expected the bytes {_shown(expected)}, but got {described(fault)}") from fault
+    assert got == expected, f"expected the bytes {_shown(expected)}, but got {_shown(got)}"
+
+
+def expect_kind(fault: BaseException, kind: type[E]) -> E:
+    """Return the error.
+
+    Raises:
+        AssertionError: It is of another kind.
+    """
+    assert isinstance(fault, kind), f"expected {kind.__name__}, but got {described(fault)}"
+    return fault
+
+
+def described(fault: BaseException) -> str:
+    """Return the class of an error and its message."""
+    return f"{type(fault).__name__}: {fault}"
+
+
+def _shown(data: bytes) -> str:
+    return repr(data) if len(data) <= 60 else f"{data[:40]!r}… ({len(data)} bytes)"
