@@ -103,9 +103,7 @@ def _call(name: str, method: Callable[[], object]) -> None:
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # else Python warns that nothing awaited it
-        raise AssertionError(
-            f"{name} of a blocking transport must not be an async function, but it returned a coroutine"
-        )
+        raise AssertionError(f"{name} of a blocking transport must not be async, but it returned an awaitable")
 
 
 async def _awaited(name: str, result: Any) -> Any:
