@@ -7,8 +7,9 @@ them, repeat each of them and change the id between the chunks of one call. The 
   fragment with neither continues the newest call until its arguments are whole.
 - An index that has a call, and no name: the fragment continues that call, also with an id that is new. If several
   calls share the index, a known id chooses among them.
-- An index that has a call, and a name: an id that differs from the call's id begins another call. With the same id, or
-  if one of the two has none, the name begins another call only if the arguments so far are a whole JSON object or null.
+- An index that has a call, and a name: an id that differs from the call's id begins another call, and so does a name
+  that differs from the call's name. The same name begins another call only if the arguments so far are a whole JSON
+  object or null.
 - No index: a known id continues its call under the same condition, a new id with a name begins a call. Everything
   else continues the newest call, but a name begins a call unless it repeats the name of one with half its arguments.
 
@@ -177,10 +178,10 @@ class ToolCallFragments:
     def _continues(self, position: int, id: str | None, name: str, arguments: str | None) -> bool:
         """Return whether a fragment with a name continues this call. The two ids do not differ."""
         call = self.calls[position]
-        if call.name is None or not call.is_whole:
-            return True
+        if call.name is None or name != call.name:
+            return call.name is None
         # Some servers repeat the name behind the last piece, and some repeat the whole call.
-        return name == call.name and (not arguments or self.repeats(position, id, name, arguments))
+        return not call.is_whole or not arguments or self.repeats(position, id, name, arguments)
 
     def finished(self, turn: int, *, cut: bool) -> tuple[ToolCall, ...]:
         """Return the calls as far as they were received; `turn` makes the ids that are made here unique."""
