@@ -213,14 +213,14 @@ class StreamReader:
             self._read_stray(stray, events)
         if self.failure is not None or self.complete:
             return
+        self.chunks.flush(events)  # a finish reason may be among the pieces that are held back
         if parser.failure is not None and not can_end:
             self.failure = self._broken_framing(parser)
         elif self.accumulator.raw_finish_reason is not None or (
             isinstance(parser, JsonArrayParser) and parser.complete
         ):
-            self._end(events)
+            self._complete(events)
         else:
-            self.chunks.flush(events)
             self.failure = self.accumulator.truncated(self.provider)
 
     def _with_content(self, events: list[Event]) -> tuple[Event, ...]:
@@ -358,6 +358,9 @@ class StreamReader:
 
     def _end(self, events: list[Event]) -> None:
         self.chunks.flush(events)
+        self._complete(events)
+
+    def _complete(self, events: list[Event]) -> None:
         if self.accumulator.is_empty:
             self.failure = self.accumulator.truncated(self.provider)
             return

@@ -26,7 +26,8 @@ class ChoicePicker:
     The first index of a response is the answer's, and 0 if one chunk has several choices. A chunk with another index is
     held back until the next one decides: if the index grows again, the server counts its chunks, and all of them are
     the answer. In every other case there are several choices, and all but the first are left out. A role in the chunk,
-    or a finish reason before it, decides at once that it begins another choice.
+    or a finish reason before it, decides at once that it begins another choice; a finish reason without content, that
+    the chunks are counted.
 
     Attributes:
         several: Whether there are several choices.
@@ -82,6 +83,9 @@ class ChoicePicker:
         if self.several or self._finished or b'"role"' in data:
             self.several = True
             return []
+        if choice.finish_reason and index == self._index + 1 and not _has_content(choice):
+            self._counts = True  # another choice would begin with content
+            return self._taken([choice])
         self._held = choice
         return []
 
@@ -93,7 +97,10 @@ class ChoicePicker:
     def _taken(self, choices: list[Choice]) -> list[Choice]:
         for choice in choices:
             self._finished = self._finished or bool(choice.finish_reason)
-            if not self._has_content:
-                delta = choice.delta or choice.message
-                self._has_content = delta is not None and any(getattr(delta, name) for name in _CONTENT)
+            self._has_content = self._has_content or _has_content(choice)
         return choices
+
+
+def _has_content(choice: Choice) -> bool:
+    delta = choice.delta or choice.message
+    return delta is not None and any(getattr(delta, name) for name in _CONTENT)

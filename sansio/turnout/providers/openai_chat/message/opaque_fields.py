@@ -163,6 +163,12 @@ class OpaqueFields:
         self._fields.setdefault(name, []).extend(value for value in values if is_shallow(value))
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of the fields that were received."""
+        lists = {"reasoning_details": self._details, "thinking_blocks": self._blocks}
+        return frozenset((*self._fields, *(name for name, entries in lists.items() if entries)))
+
+    @property
     def response_only(self) -> dict[str, Any]:
         """The fields that do not go back."""
         return {name: value for name, value in self._fields.items() if name not in RETURNED}

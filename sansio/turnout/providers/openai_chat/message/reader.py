@@ -8,7 +8,7 @@ and Copilot (reasoning text).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -31,6 +31,15 @@ _REASONING_PARTS = frozenset({"thinking", "reasoning"})
 _PLAIN_PARTS = _REASONING_PARTS | {"text", "output_text", "refusal"}
 # The fields that have the reasoning as text, the most usual first: only one of them is read.
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "cot_summary")
+# What a message may have beside its words, its media and its calls.
+_KEPT_FIELDS = (
+    "reasoning_details",
+    "thinking_blocks",
+    "provider_specific_fields",
+    "extra_content",
+    "executed_tools",
+    *PROOFS,
+)
 _CALL_EXTRAS = ("namespace", "caller", "toolset_name", "thought_signature")
 
 
@@ -59,6 +68,7 @@ class MessageReader:
     _whole_messages: bool = False
     _text: TextSoFar = attrs.field(factory=lambda: TextSoFar("text"))
     _reasoning: TextSoFar = attrs.field(factory=lambda: TextSoFar("reasoning"))
+    _refusal: TextSoFar = attrs.field(factory=lambda: TextSoFar("refusal"))
 
     def __attrs_post_init__(self) -> None:
         self.accumulator.replay = self._opaque.json
@@ -79,11 +89,8 @@ class MessageReader:
             self._add_image(image, events)
         if isinstance(message.audio, dict):
             self._add_audio(message.audio, events)
-        if message.tool_calls:
-            for fragment in message.tool_calls:
-                self._tool_call(fragment, events, whole)
-        elif message.function_call is not None:
-            self._tool_call(ToolCallFragment(index=0, function=message.function_call), events, whole)
+        for fragment in _fragments(message):
+            self._tool_call(fragment, events, whole)
         if message.annotations:
             self.accumulator.cite(message.annotations)
         if message.executed_tools:
@@ -104,12 +111,15 @@ class MessageReader:
         text = _text_of(message.content)
         if text and (rest := self._rest(self._text, text)):
             accumulator.text(rest, events)
+        if message.refusal and (rest := self._rest(self._refusal, message.refusal)):
+            accumulator.refusal(rest, events)
+        self._read_beside(message, events)
         for image in filter(None, map(image_in, message.images or (message.image,))):
             if image not in self._images:
                 self._add_image(image, events)
         if self._audio is None and isinstance(message.audio, dict):
             self._add_audio(message.audio, events)
-        for position, fragment in enumerate(message.tool_calls or ()):
+        for position, fragment in enumerate(_fragments(message)):
             if position >= accumulator.calls:
                 self._tool_call(fragment, events, True)
             elif fragment.function is not None:
@@ -117,6 +127,20 @@ class MessageReader:
                 accumulator.complete_call(
                     position, events, id=fragment.id, name=fragment.function.name, arguments=arguments
                 )
+
+    def _read_beside(self, message: Message, events: list[Event]) -> None:
+        """Read what a whole message has beside its words, unless the deltas had it."""
+        known = self._opaque.names
+        names = [name for name in _KEPT_FIELDS if name not in known and getattr(message, name)]
+        if any(part.kind == "text" and part.signature for part in self.accumulator.parts):
+            names = [name for name in names if name != "extra_content"]
+        if message.annotations and not self.accumulator.citations:
+            names.append("annotations")
+        if not names:
+            return
+        if any(part.kind == "reasoning" for part in self.accumulator.parts):
+            self._details_speak = False
+        self.read(Message(**{name: getattr(message, name) for name in names}), events, whole=True)
 
     def set_response_field(self, name: str, values: list[Any]) -> None:
         """Keep a field of the response that no part holds."""
@@ -282,6 +306,12 @@ class MessageReader:
 
     def _custom_ids(self) -> list[str]:
         return [call.id for position, call in enumerate(self.accumulator.finished_calls()) if position in self._custom]
+
+
+def _fragments(message: Message) -> Sequence[ToolCallFragment]:
+    if message.tool_calls or message.function_call is None:
+        return message.tool_calls or ()
+    return (ToolCallFragment(index=0, function=message.function_call),)
 
 
 def _call_extra(fragment: ToolCallFragment) -> dict[str, Any] | None:

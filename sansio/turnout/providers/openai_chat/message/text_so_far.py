@@ -20,7 +20,7 @@ class TextSoFar:
     are received.
     """
 
-    kind: Literal["text", "reasoning"]
+    kind: Literal["text", "reasoning", "refusal"]
     _pieces: list[str] = attrs.field(factory=list)
     _length: int = 0
     _part: int = 0  # the first part with pieces that are not taken
