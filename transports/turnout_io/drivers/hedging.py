@@ -129,6 +129,8 @@ class HedgedRun(AsyncRun):
         if group is not None and self._alone is not None:
             alone, self._alone = self._alone, None
             self._start_operation(group, alone)
+            if alone.attempt in self._pending and not call.hedging:
+                await self._wait(math.inf)  # no candidate is left for a second attempt, so nothing else can happen
         while self._error is None and not self.is_interrupted:
             if not self._pending:
                 if self._events:

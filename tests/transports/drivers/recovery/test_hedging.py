@@ -12,6 +12,7 @@ import trio
 from turnout import ChatRequest, Message, ModelConfig
 from turnout.errors import AllAttemptsFailed, DeadlineExceeded
 from turnout.http import HttpRequest, TransportTimeouts
+from turnout.prices import Price
 from turnout.providers import create
 from turnout.routing.policy.settings import Hedge, Policy
 from turnout_io import asyncio as asyncio_driver
@@ -110,6 +111,27 @@ def test_the_first_attempt_may_still_win(sandbox: Sandbox, runtime: str, reused:
     run(
         runtime, sandbox, main, reused=reused, openai=Fault(first_token_delay=0.3), gemini=Fault(first_token_delay=30.0)
     )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("way", ["chat", "collect", "stream"])
+def test_a_candidate_that_is_excluded_before_the_first_attempt(
+    sandbox: Sandbox, runtime: str, way: str, reused: bool
+) -> None:
+    """With two candidates a call may have two attempts, and with the one that is left it may not."""
+    prices = {"openai/*": Price(prompt=1e6, completion=1e6), "gemini/*": Price(prompt=0.0, completion=0.0)}
+
+    async def main(router: AsyncRouter) -> None:
+        policy = Policy(prices=prices, max_cost=1.0)
+        if way == "stream":
+            async with router.stream(ask(), policy=policy) as stream:
+                assert [event async for event in stream][-1].done
+            assert stream.model == GEMINI
+        else:
+            response = await router.chat(ask(), collect=way == "collect", policy=policy)
+            assert response.model == GEMINI
+
+    run(runtime, sandbox, main, reused=reused)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
