@@ -15,7 +15,9 @@ import pytest
 import trio
 
 from tests.transports.serve.world import HELLO, Answer, chunks, document, in_memory, world
+from turnout.chat import ModelConfig
 from turnout.config.values import SettingsError
+from turnout.errors import Disconnected
 from turnout.http import Headers
 from turnout.prices import Price
 from turnout.routing import Budget
@@ -248,6 +250,63 @@ async def test_a_budget() -> None:
         assert (await client.chat(model="fast", max_tokens=10, headers=AUTHORIZED)).status == 200
 
 
+BOTH = {"aliases": {"both": ["openai/gpt-4o", "openai/gpt-4o-mini"]}}
+BOTH_PRICES = {**PRICES, "openai/gpt-4o": Price(prompt=1e7, completion=1e7)}  # 160 for a call, and 16 for the cheap one
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@in_memory
+async def test_a_budget_that_is_too_small_for_the_dearest_model_leaves_the_others(stream: bool) -> None:
+    settings = {**with_key(budget={"amount": 30}), **BOTH}
+    async with world(settings, policy=Policy(max_retries=0, prices=BOTH_PRICES)) as w:
+        w.upstream.add(chunks("Hello", finish="stop") if stream else document())
+        reply = await w.client().chat(model="both", max_tokens=10, stream=stream, headers=AUTHORIZED)
+        assert (reply.status, reply.headers["x-turnout-model"]) == (200, "openai/gpt-4o-mini")
+        assert [body["model"] for body in w.upstream.bodies] == ["gpt-4o-mini"]
+        reply = await w.client().chat(model="both", max_tokens=30, headers=AUTHORIZED)
+        assert reply.status == 429
+        assert "this call can cost 36 or more" in reply.json["error"]["message"]
+
+
+@in_memory
+async def test_a_budget_with_room_for_the_dearest_model_excludes_none() -> None:
+    settings = {**with_key(budget={"amount": 200}), **BOTH}
+    async with world(settings, policy=Policy(max_retries=0, prices=BOTH_PRICES)) as w:
+        w.upstream.add(Answer([document()], delay=5.0), document())
+        first = w.client()
+        body = {"model": "both", "messages": HELLO, "max_tokens": 10}
+        await first.send("POST", "/v1/chat/completions", body, AUTHORIZED)
+        await trio.testing.wait_all_tasks_blocked()
+        # The first call has reserved 160.
+        second = await w.client().chat(model="both", max_tokens=10, headers=AUTHORIZED)
+        assert second.headers["x-turnout-model"] == "openai/gpt-4o-mini"
+        assert (await first.read()).headers["x-turnout-model"] == "openai/gpt-4o"
+
+
+@in_memory
+async def test_a_fallback_within_a_small_budget_costs_no_more_than_is_left() -> None:
+    settings = {**with_key(budget={"amount": 30}), "aliases": {"both": [*BOTH["aliases"]["both"], "groq/llama-3"]}}
+    prices = {**BOTH_PRICES, "groq/llama-3": Price(prompt=1e6, completion=1e6)}
+    async with world(settings, policy=Policy(max_retries=0, prices=prices)) as w:
+        # The answer was billed, and is no answer: nothing is left for the next candidate.
+        w.upstream.add(Answer([b"{", Disconnected("gone")]), document())
+        reply = await w.client().chat(model="both", max_tokens=10, headers=AUTHORIZED)
+        assert reply.status >= 400
+        assert len(w.upstream.requests) == 1
+
+
+@in_memory
+async def test_a_choice_of_a_route_with_longer_answers_reserves_them() -> None:
+    choices = [ModelConfig("openai", "gpt-4o-mini", max_tokens=5), ModelConfig("openai", "gpt-4o-mini", max_tokens=500)]
+    settings = {**with_key(budget={"amount": 100}), "aliases": {"both": "route/both"}}
+    policy = Policy(max_retries=0, prices=PRICES)
+    async with world(settings, policy=policy, routes=[Route("both", choices)]) as w:
+        w.upstream.add(Answer([b"no"], 500), document())
+        reply = await w.client().chat(model="both", headers=AUTHORIZED)
+        assert reply.status >= 400
+        assert [body["max_completion_tokens"] for body in w.upstream.bodies] == [5]
+
+
 @in_memory
 async def test_a_stream_that_is_left_counts_its_reservation_no_more() -> None:
     budget = {"amount": 40, "per": "month"}  # 26 are reserved for a call, and the part that arrived costs 7
@@ -291,28 +350,28 @@ async def test_a_model_without_a_price_does_not_pass_a_budget() -> None:
 @pytest.mark.parametrize(("per", "days"), [("day", 1), ("month", 1)])
 def test_a_budget_begins_anew_in_its_next_period(per: str, days: int) -> None:
     client = client_of(per)
-    client.admit(0, 8.0, 0.0, NOON).settle(5, 8.0, 0.0)
+    client.admit(0, [8.0], 0.0, NOON).settle(5, 8.0, 0.0)
     with pytest.raises(RequestRejected):
-        client.admit(0, 5.0, 0.0, NOON)
-    client.admit(0, 5.0, 0.0, NOON + days * DAY)
+        client.admit(0, [5.0], 0.0, NOON)
+    client.admit(0, [5.0], 0.0, NOON + days * DAY)
 
 
 def test_a_reservation_counts_until_it_is_settled() -> None:
     client = client_of()
-    first = client.admit(0, 8.0, 0.0, NOON)
+    first = client.admit(0, [8.0], 0.0, NOON)
     with pytest.raises(RequestRejected):
-        client.admit(0, 5.0, 0.0, NOON)
+        client.admit(0, [5.0], 0.0, NOON)
     assert first.settle(5, 1.0, 0.0) == 1.0
     assert first.settle(5, 1.0, 0.0) == 0.0
-    client.admit(0, 5.0, 0.0, NOON)
+    client.admit(0, [5.0], 0.0, NOON)
     assert spent(client, NOON) == 1.0
 
 
 def test_a_budget_that_is_used_up_says_so() -> None:
     client = client_of()
-    client.admit(0, 10.0, 0.0, NOON).settle(5, 10.0, 0.0)
+    client.admit(0, [10.0], 0.0, NOON).settle(5, 10.0, 0.0)
     with pytest.raises(RequestRejected, match="the budget of this key is used up: 10 per month"):
-        client.admit(0, 1.0, 0.0, NOON)
+        client.admit(0, [1.0], 0.0, NOON)
 
 
 @pytest.mark.parametrize("bound", ["requestsPerMinute", "tokensPerMinute", "maxConcurrency"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -80,48 +80,49 @@ class Accounts:
             RequestRejected: A limit or the budget is reached.
         """
         if client.settings is None:
-            return client.admit(0, 0.0, 0.0, 0.0)
+            return client.admit(0, (), 0.0, 0.0)
         if request is None:
             prompt, completion = 0, 0
         elif isinstance(request, ChatRequest):
             prompt, completion = prompt_tokens(request), completion_tokens(request.model)
         else:
             prompt, completion = embedding_tokens(request.input), 0
-        cost = 0.0
+        costs: Sequence[float] = (0.0,)
         if client.account is not None and request is not None:
-            cost = self._at_most((request.model, *request.fallbacks), prompt, completion)
+            costs = self._costs(request, prompt)
         tokens = prompt + completion
         if self.store is None:
-            return client.admit(tokens, cost, trio.current_time(), time.time())
+            return client.admit(tokens, costs, trio.current_time(), time.time())
         now = self.store.now()
         until = math.inf
         while True:
             changes = self.store.changes()
             try:
-                return client.admit(tokens, cost, now, time.time())
+                return client.admit(tokens, costs, now, time.time(), patient=now < until)
             except Undecided as undecided:
-                until = min(until, undecided.until)
                 if now >= until:
                     raise undecided.rejection from None
+                until = min(until, undecided.until)
             finally:
                 self.store.wake()
             while self.store.changes() == changes and now < until:
                 await trio.sleep(_POLL)
                 now = self.store.now()
 
-    def _at_most(self, models: Iterable[ModelConfig], prompt: int, completion: int) -> float:
-        """Return the most that one attempt can cost.
+    def _costs(self, request: ChatRequest | EmbeddingRequest, prompt: int) -> list[float]:
+        """Return the most that one attempt can cost with each candidate, the dearest first.
 
         Raises:
             RequestRejected: A model has no price, so that its cost would not count.
         """
-        most = 0.0
-        for model in self.candidates(models):
+        costs = set()
+        for model in self.candidates((request.model, *request.fallbacks)):
             price = by_model(self.prices, model)
             if price is None:
                 raise RequestRejected(_unpriced(model))
-            most = max(most, price.at_most(prompt, completion))
-        return most
+            completion = completion_tokens(model) if isinstance(request, ChatRequest) else 0
+            costs.add(price.at_most(prompt, completion))
+        return sorted(costs, reverse=True)
 
     def settle(self, call: ServedCall, admission: Admission) -> None:
         """Record the usage of a generation call, also if it failed or was cut."""

@@ -53,7 +53,9 @@ async def serve_whole(call: ServedCall, inbound: InboundChat, router: Router, de
     Raises:
         TurnoutError: No provider could answer.
     """
-    response = await router.chat(inbound.request, timeout=deadlines.timeout, priority=call.priority)
+    response = await router.chat(
+        inbound.request, timeout=deadlines.timeout, policy=call.policy, priority=call.priority
+    )
     call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
     body = call.dialect.build_response(inbound, response, answerer_of(call.answered))
     ignored = inbound.not_received(call.scopes_of(response.model))
@@ -131,7 +133,11 @@ async def serve_stream(
     active.add(entry)
     try:
         stream = router.stream(
-            inbound.request, timeout=deadlines.timeout, total_timeout=deadlines.total, priority=call.priority
+            inbound.request,
+            timeout=deadlines.timeout,
+            total_timeout=deadlines.total,
+            policy=call.policy,
+            priority=call.priority,
         )
         try:
             async with stream:

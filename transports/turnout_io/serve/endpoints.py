@@ -16,6 +16,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.embeddings import EmbeddingRequest
 from turnout.errors import TurnoutError
 from turnout.routing.policy.estimate import prompt_tokens
+from turnout.routing.policy.settings import Policy
 from turnout.serving import (
     INTERNAL_ERROR,
     InboundChat,
@@ -206,6 +207,10 @@ class Endpoints:
     ) -> None:
         """Run a call of a provider within all limits, and record it."""
         admission = await self.accounts.admit(_client(call), request)
+        if admission.max_cost is not None:
+            # The budget of the key has no room for the dearest candidates.
+            allowed = self.router.policy.max_cost
+            call.policy = Policy(max_cost=min(admission.max_cost, allowed if allowed is not None else math.inf))
         try:
             self._begin()
             try:
@@ -232,7 +237,9 @@ class Endpoints:
 
     async def _embed(self, call: ServedCall, inbound: InboundEmbedding) -> None:
         timeout = self._deadlines(call).timeout
-        response = await self.router.embed(inbound.request, timeout=timeout, priority=call.priority)
+        response = await self.router.embed(
+            inbound.request, timeout=timeout, policy=call.policy, priority=call.priority
+        )
         call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
         headers = [*JSON_HEADERS, *call.headers(inbound.ignored)]
         await call.responder.send_whole(200, headers, build_embedding_response(inbound, response))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -107,14 +107,17 @@ class Client:
         """The priority of its calls."""
         return self.settings.priority if self.settings is not None else 0.0
 
-    def admit(self, tokens: int, cost: float, now: float, wall: float) -> Admission:
+    def admit(
+        self, tokens: int, costs: Sequence[float], now: float, wall: float, *, patient: bool = True
+    ) -> Admission:
         """Count a generation call.
 
         Args:
             tokens: Its tokens, estimated.
-            cost: The most that it can cost, 0 if no price is known.
+            costs: The most that it can cost with each of its candidates, the dearest first; 0 for what is free.
             now: Seconds of a monotonic clock.
             wall: Seconds since 1970.
+            patient: True if the call can wait for what the store may grant.
 
         Raises:
             RequestRejected: A limit or the budget is reached. Nothing is counted then.
@@ -130,7 +133,7 @@ class Client:
         admission = Admission(self, tokens, wall)
         try:
             if self.account is not None:
-                self._reserve(self.account, admission, cost, now, wall, only_check=bool(errors))
+                self._reserve(self.account, admission, costs, now, wall, patient=patient, only_check=bool(errors))
         except (RequestRejected, Undecided):
             if not errors:
                 raise
@@ -169,23 +172,30 @@ class Client:
         self,
         account: BudgetAccount,
         admission: Admission,
-        cost: float,
+        costs: Sequence[float],
         now: float,
         wall: float,
         *,
+        patient: bool,
         only_check: bool,
     ) -> None:
-        """Reserve the most that a call can cost.
+        """Reserve the most that a call can cost: with its dearest candidate that the budget has room for.
 
         Raises:
             RequestRejected: The rest of the budget is less than the call can cost, or others have reserved it.
             Undecided: The store may grant it soon.
         """
-        verdict, _ = account.check(cost, now, wall)
-        if verdict != "fits":
+        for cost in costs:
+            verdict, _ = account.check(cost, now, wall)
+            if verdict == "fits":
+                break
+            if verdict == "wait" and patient and self.shared is not None:
+                raise self._rejection(_exhausted(account, costs, None), now)
+        else:
             left = account.status(wall).left if self.shared is None else None
-            error = _exhausted(account, cost, left)
-            raise error if verdict == "exceeded" else self._rejection(error, now)
+            raise _exhausted(account, costs, left)
+        if cost < costs[0]:
+            admission.max_cost = cost
         if not only_check:
             admission.reservation = account.reserve(cost, now, wall)
 
@@ -218,20 +228,21 @@ def _limited(limit: str, wait: float, bound: str) -> RequestRejected:
     return _rejected(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", message, wait, bound)
 
 
-def _exhausted(account: BudgetAccount, cost: float, left: float | None) -> RequestRejected:
+def _exhausted(account: BudgetAccount, costs: Sequence[float], left: float | None) -> RequestRejected:
     """Return the error of a call that the budget has no room for.
 
     Args:
         account: The budget.
-        cost: The most that the call can cost.
+        costs: The most that the call can cost with each candidate, the dearest first.
         left: The amount that is neither spent nor reserved. None if other gateways share it.
     """
     if left == 0:
         message = f"the budget of this key is used up: {account}"
     else:
         rest = f"{amount_text(left)} of {account} is left" if left is not None else f"less of {account} is left"
+        cost = amount_text(costs[-1]) + (" or more" if len(costs) > 1 else "")
         message = (
-            f"this call can cost {amount_text(cost)}, and in the budget of this key {rest}; "
+            f"this call can cost {cost}, and in the budget of this key {rest}; "
             "allow a shorter answer (max_tokens), or use a cheaper model"
         )
     return _rejected(429, "insufficient_quota", "insufficient_quota", "rate_limit_error", message, bound="budget")
@@ -247,6 +258,7 @@ class Admission:
         wall: When it was granted, in seconds since 1970.
         tokens_taken: The booking of the tokens.
         reservation: What it has reserved of the budget.
+        max_cost: The most that it may cost, if that excludes candidates; None if the budget excludes none.
     """
 
     client: Client
@@ -254,6 +266,7 @@ class Admission:
     wall: float = 0.0
     tokens_taken: Booking | None = attrs.field(default=None, init=False)
     reservation: BudgetReservation | None = attrs.field(default=None, init=False)
+    max_cost: float | None = attrs.field(default=None, init=False)
     _settled: bool = attrs.field(default=False, init=False)
 
     def settle(self, tokens: int | None, cost: float | None, now: float) -> float:

@@ -12,6 +12,7 @@ import trio
 
 from turnout.chat import ModelConfig, Usage
 from turnout.http.http1_server import ServedRequest
+from turnout.routing.policy.settings import Policy
 from turnout.serving import ChatCompletions, ChatDialect, Messages, Responses, ServedError, StreamWriter
 from turnout.trace import Trace
 from turnout_io.serve.connection import Responder
@@ -70,6 +71,7 @@ class ServedCall:
         started_at: Seconds of trio's clock.
         first_content_at: Seconds of trio's clock. None if no content was sent.
         writer: The writer of a stream that the gateway cut because it stops, for the error at its end.
+        policy: The settings in which this call differs from the router's; None for nothing.
         scopes: The scopes of each provider's own fields (`turnout.types.extras`), by its name.
     """
 
@@ -87,6 +89,7 @@ class ServedCall:
     started_at: float = attrs.field(factory=trio.current_time)
     first_content_at: float | None = None
     writer: StreamWriter | None = None
+    policy: Policy | None = None
     scopes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     @property
