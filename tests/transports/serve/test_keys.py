@@ -322,6 +322,28 @@ async def test_a_stream_that_is_left_counts_its_reservation_no_more() -> None:
         assert (await w.client().chat(model="fast", max_tokens=20, headers=AUTHORIZED)).status == 200
 
 
+@in_memory
+async def test_the_metrics_have_the_budgets_of_keys() -> None:
+    settings = with_key(budget={"amount": 40, "per": "day"})
+    settings["keys"].append({"name": "other", "key": "secret of the other"})
+    async with world(settings, policy=Policy(max_retries=0, prices=PRICES)) as w:
+        w.upstream.add(document(), Answer([document()], delay=9.0))
+        assert (await w.client().chat(model="fast", max_tokens=10, headers=AUTHORIZED)).status == 200
+        body = {"model": "fast", "messages": HELLO, "max_tokens": 10}
+        await w.client().send("POST", "/v1/chat/completions", body, AUTHORIZED)
+        await trio.testing.wait_all_tasks_blocked()
+        text = (await w.client().ask("GET", "/metrics", headers=AUTHORIZED)).body.decode()
+        samples = [line for line in text.splitlines() if line.startswith("turnout_gateway_budget_")]
+        assert samples == [
+            'turnout_gateway_budget_amount{key="team",per="day"} 40',
+            'turnout_gateway_budget_spent{key="team",per="day"} 5',
+            'turnout_gateway_budget_reserved{key="team",per="day"} 16',
+        ]
+        assert "secret" not in text
+    async with world(with_key()) as w:
+        assert b"budget" not in (await w.client().ask("GET", "/metrics", headers=AUTHORIZED)).body
+
+
 # -- the parts -------------------------------------------------------------------------------------------------------
 
 NOON = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC).timestamp()

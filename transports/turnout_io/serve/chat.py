@@ -53,9 +53,7 @@ async def serve_whole(call: ServedCall, inbound: InboundChat, router: Router, de
     Raises:
         TurnoutError: No provider could answer.
     """
-    response = await router.chat(
-        inbound.request, timeout=deadlines.timeout, policy=call.policy, priority=call.priority
-    )
+    response = await router.chat(inbound.request, timeout=deadlines.timeout, policy=call.policy, priority=call.priority)
     call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
     body = call.dialect.build_response(inbound, response, answerer_of(call.answered))
     ignored = inbound.not_received(call.scopes_of(response.model))

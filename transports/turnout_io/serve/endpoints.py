@@ -17,6 +17,7 @@ from turnout.embeddings import EmbeddingRequest
 from turnout.errors import TurnoutError
 from turnout.routing.policy.estimate import prompt_tokens
 from turnout.routing.policy.settings import Policy
+from turnout.routing.state.budgets import BudgetStatus
 from turnout.serving import (
     INTERNAL_ERROR,
     InboundChat,
@@ -99,6 +100,13 @@ def no_capacity(message: str) -> RequestRejected:
         )
     )
 
+
+# With a shared store, each gateway reports its own part of what is spent and reserved.
+_BUDGET_GAUGES: Final[tuple[tuple[str, str, Callable[[BudgetStatus], float]], ...]] = (
+    ("amount", "What a key may spend", lambda one: one.budget.amount),
+    ("spent", "What a key has spent", lambda one: one.spent),
+    ("reserved", "What running calls of a key have reserved", lambda one: one.reserved),
+)
 
 Endpoint = Callable[[ServedCall], Awaitable[None]]
 
@@ -237,9 +245,7 @@ class Endpoints:
 
     async def _embed(self, call: ServedCall, inbound: InboundEmbedding) -> None:
         timeout = self._deadlines(call).timeout
-        response = await self.router.embed(
-            inbound.request, timeout=timeout, policy=call.policy, priority=call.priority
-        )
+        response = await self.router.embed(inbound.request, timeout=timeout, policy=call.policy, priority=call.priority)
         call.trace, call.usage, call.answered = response.trace, response.usage, str(response.model)
         headers = [*JSON_HEADERS, *call.headers(inbound.ignored)]
         await call.responder.send_whole(200, headers, build_embedding_response(inbound, response))
@@ -313,10 +319,22 @@ class Endpoints:
         health = self.router.health()
         shared = self.router.shared_status()
         states = {"closed": 0.0, "half-open": 1.0, "open": 2.0}
+        budgets = self.keyring.budgets(time.time())
         return self.accounts.metrics.text(
             {
                 "turnout_in_flight": ("Generation calls that are running.", [((), self.state.in_flight)]),
                 "turnout_connections": ("Open connections.", [((), self.state.connections)]),
+                **(
+                    {
+                        f"turnout_gateway_budget_{what}": (
+                            f"{help} in the present period, in the currency of the prices, by key.",
+                            [((("key", key), ("per", one.budget.per)), amount(one)) for key, one in budgets],
+                        )
+                        for what, help, amount in _BUDGET_GAUGES
+                    }
+                    if budgets
+                    else {}
+                ),
                 **(
                     {"turnout_shared_store_up": ("1 if the store can be reached.", [((), shared.state == "in reach")])}
                     if shared is not None

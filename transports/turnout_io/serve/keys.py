@@ -11,7 +11,7 @@ import attrs
 
 from turnout.http import Headers
 from turnout.routing.policy.budgets import amount_text
-from turnout.routing.state.budgets import BudgetAccount, BudgetReservation
+from turnout.routing.state.budgets import BudgetAccount, BudgetReservation, BudgetStatus
 from turnout.routing.state.limits import Booking, Quota, SlidingWindow, Slots
 from turnout.serving import RequestRejected, ServedError
 from turnout_io.serve.settings import KeySettings
@@ -107,9 +107,7 @@ class Client:
         """The priority of its calls."""
         return self.settings.priority if self.settings is not None else 0.0
 
-    def admit(
-        self, tokens: int, costs: Sequence[float], now: float, wall: float, *, patient: bool = True
-    ) -> Admission:
+    def admit(self, tokens: int, costs: Sequence[float], now: float, wall: float, *, patient: bool = True) -> Admission:
         """Count a generation call.
 
         Args:
@@ -317,6 +315,10 @@ class Keyring:
     def clients(self) -> tuple[Client, ...]:
         """Every key."""
         return tuple(self._by_digest.values())
+
+    def budgets(self, wall: float) -> list[tuple[str, BudgetStatus]]:
+        """Return the name of each key with a budget, and how much of that is left."""
+        return [(one.name, one.account.status(wall)) for one in self.clients if one.account is not None]
 
     def authenticate(self, headers: Headers) -> Client:
         """Return the key of a request.
