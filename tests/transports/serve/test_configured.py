@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
 import pytest
 
-from turnout.chat import ModelConfig
+from turnout.chat import ChatRequest, ModelConfig
 from turnout.config.settings import Settings
 from turnout.config.values import SettingsError
 from turnout.serving import RequestRejected
@@ -68,10 +69,14 @@ def test_fields_of_a_protocol_reach_a_provider_with_several_keys() -> None:
 
 def test_a_reservation_takes_the_dearest_model_behind_a_name() -> None:
     accounts = built().endpoints.accounts
-    direct = accounts._at_most([ModelConfig("openai", "gpt-4o-mini")], 1000, 1000)
-    assert direct > 0
-    assert accounts._at_most([ModelConfig.route("gpt-4o-mini")], 1000, 1000) == direct
-    assert accounts._at_most([ModelConfig("groq", "small")], 1000, 1000) == direct
+
+    def costs(model: ModelConfig) -> list[float]:
+        return accounts._costs(ChatRequest(attrs.evolve(model, max_tokens=1000), "hello"), 1000)
+
+    direct = costs(ModelConfig("openai", "gpt-4o-mini"))
+    assert direct[0] > 0
+    assert costs(ModelConfig.route("gpt-4o-mini")) == direct
+    assert costs(ModelConfig("groq", "small")) == direct
 
 
 def test_an_alias_must_lead_to_a_model() -> None:
