@@ -18,7 +18,6 @@ from turnout.messages import Message, Text
 from turnout.providers.auth import AccessToken
 from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumulator, billed_usage
 from turnout.providers.decoding.media import AUDIO_TYPES
-from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
 from turnout.providers.decoding.response_headers import rate_limit
 from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.demands import demands_call
@@ -145,6 +144,9 @@ class OpenAIChat(Dialect):
         """See `turnout.providers.protocol.Reranker`."""
         if Capability.RERANK not in self.capabilities:
             raise CapabilityUnsupported(f"{request.model}: {self.name} offers no reranking")
+        # Loaded by the first reranking: most programs make none, and all of them load this module.
+        from turnout.providers.decoding.rankings import rerank_body, rerank_exchange
+
         body = rerank_body(request, self.adapt_model(request.model))
         http_request = self._request("POST", self.account.spec.openai_compat.rerank_path, body)
         return rerank_exchange(self, http_request, request)
