@@ -61,10 +61,12 @@ class PartialResponse:
         That is the one that the caller has. If it has none, or `Restarted` has retracted it, it is the longest of all
         attempts.
         """
+        prefix = self.operation.prefix
         if not self.committed and not isinstance(error, DemandUnmet):
-            error.partial = longest(error.partial, self.longest)
-        if self.interrupted is not None:
-            error = as_interrupted(error, error.partial or self.interrupted, str(candidate))
+            error.partial = longest(error.partial, self.longest, prefix)
+        interrupted = self.interrupted or (prefix if self.committed else None)
+        if interrupted is not None:
+            error = as_interrupted(error, error.partial or interrupted, str(candidate))
         self.operation.attach_partial(error)
         error.trace = trace
         if error.partial is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from turnout import ChatRequest, ModelConfig, ResponseFormat
 from turnout.chat import ChatResponse, FinishReason
-from turnout.errors import StreamInterrupted
+from turnout.errors import ServerError, StreamInterrupted
 from turnout.events import End, Restarted, Token
 from turnout.messages import Text
 from turnout.providers import create
@@ -160,6 +160,38 @@ def test_an_error_in_a_later_part_carries_the_text_of_all_parts() -> None:
         list(stream)
     assert caught.value.partial is not None
     assert caught.value.partial.text == "Once up"
+
+
+@pytest.mark.parametrize("way", ["chat", "collect", "stream"])
+def test_a_later_part_that_never_arrives_leaves_the_text_before_it(way: str) -> None:
+    router, _ = made((whole if way == "chat" else streamed)(HALVES[0]), Reply(500, ""))
+    with router, pytest.raises(ServerError if way != "stream" else StreamInterrupted) as caught:
+        if way == "stream":
+            with router.stream(ASK) as stream:
+                list(stream)
+        else:
+            router.chat(ASK, collect=way == "collect")
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "Once "
+
+
+@pytest.mark.parametrize("way", ["chat", "collect", "stream"])
+def test_calls_before_the_last_part_are_why_the_answer_ended(way: str) -> None:
+    part = {"functionCall": {"name": "look", "args": {}}}
+    called = {"candidates": [{"content": {"parts": [part]}, "finishReason": "CONTINUATION", "continuationToken": "t1"}]}
+    router, _ = made(*map(whole if way == "chat" else streamed, (called, piece("Looking.", "STOP"))))
+    with router:
+        if way == "stream":
+            with router.stream(ASK) as stream:
+                *_, end = stream
+            response = stream.response
+            assert isinstance(end, End)
+            assert end.finish_reason is FinishReason.TOOL_CALLS
+        else:
+            response = router.chat(ASK, collect=way == "collect")
+    assert response is not None
+    assert (response.text, [call.name for call in response.tool_calls]) == ("Looking.", ["look"])
+    assert (response.finish_reason, response.raw_finish_reason) == (FinishReason.TOOL_CALLS, "STOP")
 
 
 def test_a_restart_begins_from_the_beginning() -> None:

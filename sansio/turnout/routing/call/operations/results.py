@@ -9,7 +9,7 @@ import attrs
 from turnout.chat import ChatResponse, FinishReason, RateLimit, Usage
 from turnout.errors import ContentFiltered
 from turnout.events import End, Event
-from turnout.messages import Part, Text, Thinking
+from turnout.messages import Message, Part, Text, Thinking
 from turnout.prices import Price
 
 __all__ = [
@@ -84,10 +84,16 @@ def concatenate(first: ChatResponse, rest: ChatResponse) -> ChatResponse:
     return attrs.evolve(
         rest,
         message=message,
+        finish_reason=_joined_reason(message, rest.finish_reason),
         usage=sum_usage([first.usage, rest.usage]),
         logprobs=[*(first.logprobs or ()), *(rest.logprobs or ())] or None,
         citations=(*first.citations, *rest.citations),
     )
+
+
+def _joined_reason(message: Message, reason: FinishReason) -> FinishReason:
+    """Return why the whole answer ended: for its calls, also if only a part before the last one has them."""
+    return FinishReason.TOOL_CALLS if message.tool_calls and reason is FinishReason.STOP else reason
 
 
 def _joined(first: tuple[Part, ...], rest: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -139,11 +145,13 @@ _NUMBERS = tuple(field.name for field in attrs.fields(Usage) if field.name not i
 
 
 def with_totals(events: tuple[Event, ...], result: Any, *, is_last: bool) -> tuple[Event, ...]:
-    """Return the events, with the usage and the unmet demands of the whole result on the `End` among them.
+    """Return the events, with the totals of the whole result on the `End` among them.
 
     If another part follows, the `End` is left out.
     """
     if not is_last:
         return tuple(event for event in events if not isinstance(event, End))
-    totals = {"usage": result.usage, "unmet": unmet_of(result)}
+    totals: dict[str, Any] = {"usage": result.usage, "unmet": unmet_of(result)}
+    if isinstance(result, ChatResponse):
+        totals["finish_reason"] = result.finish_reason
     return tuple(attrs.evolve(event, **totals) if isinstance(event, End) else event for event in events)
