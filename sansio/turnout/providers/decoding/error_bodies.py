@@ -74,8 +74,13 @@ _WAIT_FIELDS = (
     "retry_after_sec",
     "retry_in",
     "retry_in_seconds",
+    "retryDelay",
+    "retry_delay",
     "resets_in_seconds",
     "reset_in_seconds",
+    "reset_seconds",
+    "reset_after_seconds",
+    "cooldown_seconds",
     "reset_after",
     "resets_in",
     "reset_in",
@@ -178,8 +183,8 @@ def parse_error(value: Any, body: str = "") -> ErrorDetails:
 
 
 def _details_of(error: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Return the objects beside an error's words: its `details`, or the metadata of Google's typed ones."""
-    details = error.get("details")
+    """Return the objects beside an error's words: its `details` or `data`, or the metadata of Google's typed ones."""
+    details = error.get("details") or error.get("data")
     if isinstance(details, dict):
         return (details,)
     entries = details[:16] if isinstance(details, list) else []

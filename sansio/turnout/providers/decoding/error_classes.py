@@ -149,6 +149,7 @@ _CONTEXT = (
     r"|(?:max_tokens|max_completion_tokens|max_new_tokens) must be at least 1, got -"
     r"|reduce the length of the (?:messages|prompt|input|conversation)|requested tokens .{1,20} exceed"
     r"|too large to process|tokens? .{1,40} exceeds? (?:the )?(?:context|n_ctx|model limit)"
+    r"|prompt exceeds (?:the )?max(?:imum)? length|length of all messages is too long|too long to fit into the model"
     r"|when context the overflows"  # LM Studio, word for word
 )
 # The words of servers that answer an overflow with a status of their own faults. A longer list would also find what a
@@ -194,12 +195,15 @@ _MODEL = (
 _NOT_READY = (
     r"(?:model|server) is (?:still |currently )?(?:loading|starting|warming up|not ready|initiali[sz]ing)"
     r"|loading (?:the )?model\b|still loading|cold start"
-    r"|no (?:instances?|workers?|replicas?) (?:are |is )?(?:available|ready)"
+    r"|\b(?:model|server|deployment|endpoint)\b.{0,120}\bnot (?:yet )?ready\b(?!-)"
+    r"|no (?:instances?|workers?|replicas?) (?:are |is )?(?:available|ready)|no available (?:instance|worker|replica)s?"
+    r"|(?:server|service|system|model) is (?:too |currently |temporarily )?busy"
 )
 _UPSTREAM = (
     r"upstream (?:connect|request|server|provider|service)?[ _]?(?:error|timeout|failed|timed out)"
     r"|disconnect/reset before headers|connection (?:reset|refused|closed|error|timed out)|bad gateway"
     r"|received server error|internal server error|service (?:temporarily )?unavailable|gateway time-?out"
+    r"|\Aprovider returned error[.:]?\Z"  # OpenRouter, if it passes on no word of the provider's
 )
 _FEATURE = (
     r"does(?:n't| not) support (?:tools?\b|tool (?:use|call)|functions?\b|function call|images?\b|image input|vision"
@@ -287,10 +291,11 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
         return QuotaExceeded  # Groq: one request above the plan's tokens a minute; no wait makes it fit
     if status is not None and status >= 300:
         return _by_status(status)
-    return next(
+    kind = next(
         (kind for parts, kind in _PARTS_OF_CODES if any(part in name for part in parts for name in names)),
         ServerError,
     )
+    return _limit_class(text, names) if kind is RateLimited else kind
 
 
 def _known_code(names: list[str], table: ErrorCodes) -> ErrorClass | None:
@@ -309,7 +314,7 @@ _BATCH = re.compile(
     r"\bbatch(?:es)?\b|\bper (?:request|call|prediction|submission)\b|\b(?:array|list) (?:is )?too long"
     rf"|\btoo many {_ITEMS}|\b(?:number|count) of (?:input |embedding )?{_ITEMS}|\bat most [0-9]{{1,9}} {_ITEMS}"
     rf"|\bmax(?:imum)? (?:of )?[0-9]{{1,9}} {_ITEMS}"
-    r"|\b(?:contents?|inputs?|texts?)\b.{0,60}should not be (?:larger|greater|more) than"
+    r"|\b(?:contents?|inputs?|texts?)\b.{0,60}should not be (?:larger|greater|more) than|\bmaximum item count\b"
 )
 _BATCH_CODES = frozenset({"max_tokens_per_request", "array_above_max_length", "batch_too_large"})
 
@@ -336,7 +341,7 @@ _DAILY_WORDS = re.compile(_DAILY)
 
 
 def _limit_class(text: str, names: list[str]) -> ErrorClass:
-    """Return the class of a 429: a rate, or a quota that no short wait brings back."""
+    """Return the class of a limit: a rate, or a quota that no short wait brings back."""
     for order, pattern in zip((1, -1), _LIMIT_AND_NEED, strict=True):
         if found := pattern.search(text):
             limit, need = [int(number.replace(",", "")) for number in found.groups()][::order]

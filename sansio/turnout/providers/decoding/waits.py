@@ -51,7 +51,7 @@ _INSTANT = (
 )
 # The words that announce a wait, and the few that may be between them and the number.
 _CUE = (
-    r"\b(?:try(?:ing)? (?:it |this |your request )?again"
+    r"\b(?:try(?:ing)? (?:it |this |your request )?again|retry[ _-]?delay"
     r"|retry(?:ing)?(?: your request| the request| this request)?|wait(?:ing)?|resets?|cool(?:s|ing)? ?down"
     r"|available|back ?off|renews?|refresh(?:es)?|unblocked|come back|resumes?)\b"
 )
@@ -61,8 +61,9 @@ _BETWEEN = (
 )
 _WAIT = re.compile(
     rf"{_CUE}{_BETWEEN}(?:(?P<instant>{_INSTANT})|(?P<clock>[0-9]{{1,4}}:[0-9]{{2}}:[0-9]{{2}})(?![0-9:])|(?P<words>{_IN_WORDS}))"
-    # "Retry-After: 30" without a unit is the field of that name.
-    rf"|\bretry[ _-]?after[\"'`]?[ :=]{{1,3}}\"?(?P<bare>{_NUMERAL})(?![0-9.]| ?[a-z%])"
+    # "Retry-After: 30" without a unit is the field of that name; "retry_delay { seconds: 30 }" is one of gRPC.
+    r"|\b(?:retry[ _-]?after[\"'`]?[ :=]{1,3}\"?|retry_delay ?\{\s{0,9}seconds: ?)"
+    rf"(?P<bare>{_NUMERAL})(?![0-9.]| ?[a-z%])"
 )
 
 

@@ -77,6 +77,12 @@ def test_a_status_decides(status: int, kind: Kind, body: Any) -> None:
         ("The input (33077 tokens) is longer than the model's context length (32768 tokens).", ContextLengthExceeded),
         ("Please reduce the length of the messages or completion.", ContextLengthExceeded),
         ("context length exceeded", ContextLengthExceeded),
+        ("Prompt exceeds max length", ContextLengthExceeded),
+        ("The total length of all messages is too long.", ContextLengthExceeded),
+        (
+            "The prompt (total length 9000) is too long to fit into the model (context length 8192)",
+            ContextLengthExceeded,
+        ),
         # about the account, and where it is
         ("Operation not allowed", PermissionDenied),
         ("data retention mode 'default' is not available for this model", PermissionDenied),
@@ -98,8 +104,13 @@ def test_a_status_decides(status: int, kind: Kind, body: Any) -> None:
         # about a server
         ("The model is currently loading, please retry", Overloaded),
         ("Loading model", Overloaded),
+        ("Model x/y is not ready yet", Overloaded),
+        ("The deployment is not ready", Overloaded),
+        ("No available workers", Overloaded),
+        ("Server is busy, please try again later", Overloaded),
         ("Provider returned error: upstream connect error or disconnect/reset before headers", ServerError),
         ("litellm.APIConnectionError: Connection error.", ServerError),
+        ("Provider returned error", ServerError),
         # about what a model can do
         ('registry.ollama.ai/library/x:latest" does not support tools', NotSupported),
         (
@@ -111,6 +122,8 @@ def test_a_status_decides(status: int, kind: Kind, body: Any) -> None:
         ("temperature must be between 0 and 2", InvalidRequest),
         ("messages: at least one message is required", InvalidRequest),
         ("Invalid value for 'tool_choice'", InvalidRequest),
+        ("Provider returned error: the tool has no schema", InvalidRequest),
+        ("user: a field is not ready-made", InvalidRequest),
         ("image exceeds the maximum allowed size of 5 MB", InvalidRequest),
         ("the string is longer than the maximum length of 64", InvalidRequest),
         ("Unsupported parameter: 'temperature' is not supported with this model.", InvalidRequest),
@@ -154,6 +167,15 @@ def test_the_words_of_a_server_s_error(status: int, message: str, kind: Kind) ->
 )
 def test_a_limit_that_no_wait_makes_enough(message: str, kind: Kind) -> None:
     assert said(429, message, code="rate_limit_exceeded" if "Limit" in message else None) is kind
+
+
+def test_a_limit_inside_a_stream() -> None:
+    def of(text: str, *codes: str) -> Kind:
+        return classify_error(None, ErrorDetails(text=text, codes=codes))
+
+    assert of("Limit 30000, Requested 45411", "rate_limit_exceeded") is ContextLengthExceeded
+    assert of("Limit 30000, Used 29000, Requested 4500", "rate_limit_exceeded") is RateLimited
+    assert of("the daily limit is reached", "too_many_requests") is QuotaExceeded
 
 
 @pytest.mark.parametrize(

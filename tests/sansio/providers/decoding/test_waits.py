@@ -36,6 +36,8 @@ SENTENCES: list[tuple[str, float]] = [
     ("Try again at 2026-02-18 22:00:10 UTC.", 10),
     ("reset after 1:30:00", 5_400),
     ("Please retry in 34.4s. Quota exceeded for metric: x, limit: 5", 34.4),
+    ('429 {"@type": "RetryInfo", "retryDelay": "31s"}', 31),
+    ("429 Quota exceeded. [violations { x: 1 } , retry_delay {\n  seconds: 31\n}\n]", 31),
 ]
 
 
@@ -112,6 +114,12 @@ def test_milliseconds() -> None:
         ({"retry_after_ms": 2500}, 2.5),
         ({"retryAfterMs": "2500"}, 2.5),
         ({"resets_in_seconds": 568}, 568),
+        ({"reset_seconds": 8}, 8),
+        ({"reset_after_seconds": 8}, 8),
+        ({"cooldown_seconds": 8}, 8),
+        ({"retryDelay": "9s"}, 9),
+        ({"retry_delay": 9}, 9),
+        ({"data": {"retry_after": 7}}, 7),
         ({"resets_at": EPOCH + 60}, 60),
         ({"reset_time": "2026-02-18T22:01:00Z"}, 60),
         ({"metadata": {"retry_after": 7}}, 7),

@@ -101,6 +101,7 @@ def test_each_text_gets_its_vector_whatever_the_provider_takes_at_once(
         (400, {"error": {"code": 400, "message": "250 instance(s) is allowed per prediction. Actual: 300"}}),  # Vertex
         (400, {"object": "error", "message": "Too many inputs in request, split into more batches.", "code": "3210"}),
         (400, {"message": "Too many tokens overall, split into more batches.", "type": "invalid_request_prompt"}),
+        (400, {"message": "Malformed input request: expected maximum item count: 96, found: 100"}),  # Bedrock
         (413, {"error": "batch size 64 > maximum allowed batch size 32", "error_type": "Validation"}),  # TEI
         (422, {"error": "batch size 64 > maximum allowed batch size 32", "error_type": "Validation"}),
         (400, {"detail": "Request to model failed. The max allowed tokens per submitted batch is 120000. Your batch "
