@@ -48,6 +48,18 @@ FINISH_REASONS = {
     "error": FinishReason.ERROR,
     "network_error": FinishReason.ERROR,
     "insufficient_system_resource": FinishReason.ERROR,
+    "abort": FinishReason.ERROR,  # vLLM, SGLang
+    # The words of other protocols, from gateways.
+    "eos_token": FinishReason.STOP,  # text-generation-inference
+    "stop_sequence": FinishReason.STOP,
+    "max_output_tokens": FinishReason.LENGTH,
+    "pause_turn": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "malformed_function_call": FinishReason.ERROR,
+    **dict.fromkeys(
+        ("content_filtered", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
+        FinishReason.CONTENT_FILTER,
+    ),
 }
 
 CHUNK = LenientDecoder(Chunk)

@@ -22,6 +22,10 @@ FINISHES = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "sensitive": FinishReason.CONTENT_FILTER,
     "network_error": FinishReason.ERROR,
+    "abort": FinishReason.ERROR,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "stop_sequence": FinishReason.STOP,
+    "SAFETY": FinishReason.CONTENT_FILTER,
     "something_new": FinishReason.UNKNOWN,
 }
 # How a vendor tells the model's reasoning: one field or the other, both with OpenRouter's details, those alone, or

@@ -54,6 +54,14 @@ def tokens_sent(transport: ScriptedTransport) -> list[str | None]:
     return [json.loads(request.body or b"{}").get("continuationToken") for request in transport.requests]
 
 
+def ask(router: Router, way: str) -> ChatResponse | None:
+    if way != "stream":
+        return router.chat(ASK, collect=way == "collect")
+    with router.stream(ASK) as stream:
+        list(stream)
+    return stream.response
+
+
 def check(response: ChatResponse | None) -> None:
     assert response is not None
     assert (response.text, response.finish_reason, response.raw_finish_reason) == (
@@ -166,11 +174,7 @@ def test_an_error_in_a_later_part_carries_the_text_of_all_parts() -> None:
 def test_a_later_part_that_never_arrives_leaves_the_text_before_it(way: str) -> None:
     router, _ = made((whole if way == "chat" else streamed)(HALVES[0]), Reply(500, ""))
     with router, pytest.raises(ServerError if way != "stream" else StreamInterrupted) as caught:
-        if way == "stream":
-            with router.stream(ASK) as stream:
-                list(stream)
-        else:
-            router.chat(ASK, collect=way == "collect")
+        ask(router, way)
     assert caught.value.partial is not None
     assert caught.value.partial.text == "Once "
 
