@@ -16,7 +16,7 @@ from turnout.chat import FinishReason
 from turnout.errors import ProviderError
 from turnout.events import Event
 from turnout.http import Headers
-from turnout.providers.decoding.accumulator import ResponseAccumulator
+from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumulator, billed_usage
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.decoding.stream_reader import Frame, TextReader
 from turnout.providers.dialect import Dialect
@@ -209,7 +209,8 @@ class ChatChunkReader(TextReader):
 
     def _report_usage(self, wire: UsageWire, service_tier: str | None) -> None:
         usage = usage_of(wire, service_tier)
-        if usage.source == "reported":
+        is_placeholder = self._usage_seen and billed_usage(usage) is ABSENT_USAGE
+        if usage.source == "reported" and not is_placeholder:
             self.accumulator.usage = usage
             self._usage_seen = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turnout.chat import Usage
-from turnout.providers.openai_chat.wire import CompletionDetails, PromptDetails, UsageWire
+from turnout.providers.openai_chat.wire import CacheCreation, CompletionDetails, PromptDetails, UsageWire
 
 __all__ = ["usage_of"]
 
@@ -32,7 +32,7 @@ def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
         beside = (read or 0) + (written or 0)
         excluded = wire.prompt_tokens is None if total is None else total == prompt + (completion or 0) + beside
         prompt += beside if excluded else 0
-    lifetimes = wire.cache_creation
+    lifetimes = wire.cache_creation or details.cache_creation
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
@@ -40,7 +40,11 @@ def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
             details.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.num_cached_tokens, read
         ),
         cache_write_tokens=_first(
-            details.cache_write_tokens, details.cache_creation_tokens, details.cache_creation_input_tokens, written
+            details.cache_write_tokens,
+            details.cache_creation_tokens,
+            details.cache_creation_input_tokens,
+            written,
+            _sum_of(lifetimes),
         ),
         cache_write_1h_tokens=lifetimes.ephemeral_1h_input_tokens if lifetimes is not None else None,
         reasoning_tokens=reasoning,
@@ -65,6 +69,14 @@ def _details(given: PromptDetails, spent: CompletionDetails) -> dict[str, int]:
         "video_prompt_tokens": given.video_tokens,
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def _sum_of(lifetimes: CacheCreation | None) -> int | None:
+    if lifetimes is None:
+        return None
+    counts = (lifetimes.ephemeral_5m_input_tokens, lifetimes.ephemeral_1h_input_tokens)
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _first(*counts: int | None) -> int | None:

@@ -84,12 +84,18 @@ class Message(msgspec.Struct, gc=False):
     tool_call_id: str | None = None  # and the call that a message is the result of
 
 
+class CacheCreation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class PromptDetails(msgspec.Struct, gc=False):
     audio_tokens: int | None = None
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_creation_tokens: int | None = None  # LiteLLM
     cache_creation_input_tokens: int | None = None  # DashScope
+    cache_creation: CacheCreation | None = None
     image_tokens: int | None = None
     text_tokens: int | None = None
     video_tokens: int | None = None
@@ -102,11 +108,6 @@ class CompletionDetails(msgspec.Struct, gc=False):
     accepted_prediction_tokens: int | None = None
     rejected_prediction_tokens: int | None = None
     text_tokens: int | None = None
-
-
-class CacheCreation(msgspec.Struct, gc=False):
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
 
 
 class UsageWire(msgspec.Struct, gc=False):

@@ -42,10 +42,13 @@ class OutputDetails(msgspec.Struct, gc=False):
 class UsageWire(msgspec.Struct, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
-    prompt_tokens: int | None = None  # the names of chat completions, from gateways
-    completion_tokens: int | None = None
+    total_tokens: int | None = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
+    prompt_tokens: int | None = None  # the names of chat completions, from gateways
+    completion_tokens: int | None = None
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     num_server_side_tools_used: int | None = None  # xAI
@@ -120,12 +123,16 @@ class StreamEvent(msgspec.Struct, gc=False):
 
 def usage_of(wire: UsageWire, service_tier: str | None = None) -> Usage:
     """Return the usage in Turnout's words; absent if it counts neither the prompt nor the completion."""
-    given, spent = wire.input_tokens_details, wire.output_tokens_details
+    given = wire.input_tokens_details or wire.prompt_tokens_details
+    spent = wire.output_tokens_details or wire.completion_tokens_details
     written = given.cache_write_tokens_details if given is not None else None
     prompt = wire.input_tokens if wire.input_tokens is not None else wire.prompt_tokens
     completion = wire.output_tokens if wire.output_tokens is not None else wire.completion_tokens
     if prompt is None and completion is None:
         return Usage(source="absent")
+    beside = (wire.cache_read_input_tokens or 0) + (wire.cache_creation_input_tokens or 0)
+    if beside and prompt is not None and wire.total_tokens == prompt + (completion or 0) + beside:
+        prompt += beside  # the total counts what a cache read and wrote, and the prompt does not
     cached = given.cached_tokens if given is not None else None
     written_tokens = given.cache_write_tokens if given is not None else None
     details = {

@@ -159,6 +159,51 @@ def test_perplexity_counts_searches() -> None:
     assert usage.web_searches == 3
 
 
+def test_a_placeholder_behind_the_usage_replaces_nothing() -> None:
+    counted = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+    zeros = dict.fromkeys(counted, 0)
+    delta = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]}
+    for chunks in (
+        ({**delta, "usage": counted}, {"choices": [], "usage": zeros}),
+        ({**delta, "usage": zeros}, {"choices": [], "usage": counted}),
+    ):
+        usage = feed("openai", _sse(chunks) + b"data: [DONE]\n\n").result.usage
+        assert (usage.prompt_tokens, usage.completion_tokens) == (10, 2)
+
+
+def test_what_dashscope_keeps_is_among_the_details() -> None:
+    choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
+    created = {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}
+    details = {"cached_tokens": 5, "cache_creation": created}
+    usage = read("dashscope", {"choices": [choice], "usage": {**CHAT, "prompt_tokens_details": details}}).usage
+    assert (usage.cached_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens) == (5, 7, 4)
+    details["cache_creation_input_tokens"] = 8
+    usage = read("dashscope", {"choices": [choice], "usage": {**CHAT, "prompt_tokens_details": details}}).usage
+    assert usage.cache_write_tokens == 8
+
+
+def _of_responses(**usage: Any) -> Usage:
+    item = {"type": "message", "id": "i", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]}
+    return read("openai", {"id": "r", "status": "completed", "output": [item], "usage": usage}, api="responses").usage
+
+
+def test_responses_by_the_names_of_chat_completions() -> None:
+    usage = _of_responses(
+        prompt_tokens=10,
+        completion_tokens=5,
+        prompt_tokens_details={"cached_tokens": 4},
+        completion_tokens_details={"reasoning_tokens": 3},
+    )
+    assert (usage.prompt_tokens, usage.completion_tokens) == (10, 5)
+    assert (usage.cached_tokens, usage.reasoning_tokens) == (4, 3)
+
+
+@pytest.mark.parametrize(("total", "prompt"), [(35, 30), (15, 10), (None, 10)])
+def test_the_total_of_responses_says_whether_the_prompt_has_the_cache(total: int | None, prompt: int) -> None:
+    usage = _of_responses(input_tokens=10, output_tokens=5, total_tokens=total, cache_read_input_tokens=20)
+    assert (usage.prompt_tokens, usage.cached_tokens) == (prompt, 20)
+
+
 def _answers_of_no_tokens() -> Iterable[tuple[str, Any]]:
     chat = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
     yield "openai", {"choices": [chat], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
