@@ -12,7 +12,7 @@ from turnout.routing.policy.routes import Strategy
 from turnout.routing.policy.settings import Hedge, Limit, Policy
 from turnout.simulation import Fault, Spread
 
-__all__ = ["ROWS", "Row"]
+__all__ = ["ROWS", "Row", "unequal"]
 
 # A slow answer of a provider that is otherwise quick.
 TAIL = (Fault(kind="slow", share=0.03, factor=15.0),)
@@ -71,7 +71,8 @@ def _metastable(routers: int) -> Callable[[int, float], float]:
     return measure
 
 
-def _unequal() -> list[ServerConfig]:
+def unequal() -> list[ServerConfig]:
+    """Return four providers that queue without bound: the quicker one is, the fewer requests it serves at once."""
     kinds: Sequence[tuple[str, Spread, float, int, float]] = (
         ("A", lognormal(0.3, 0.8), 0.005, 8, 3.0),
         ("B", lognormal(0.5, 1.2), 0.010, 24, 2.0),
@@ -102,7 +103,7 @@ def _played(strategy: Strategy, routers: int, calls: float, seed: int) -> World:
     """Return a world that two rows read. It is played once."""
     key = (strategy, routers, calls, seed)
     if key not in _PLAYED:
-        servers = _unequal()
+        servers = unequal()
         rate = 0.5 * sum(server.capacity for server in servers)
         _PLAYED[key] = World(
             servers=servers, strategy=strategy, rate=rate, calls=calls, routers=routers, seed=seed

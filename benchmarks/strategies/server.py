@@ -108,7 +108,7 @@ class Server:
         if refusal is not None:
             self.refused += 1
             return refusal
-        working = self._in_system(now)
+        working = self.in_system(now)
         factor = fault.factor if fault is not None else 1.0
         if self._free_at:
             factor *= 1 + config.slowdown * min(working, config.slots) / config.slots
@@ -134,13 +134,14 @@ class Server:
                 wait = math.ceil(self._accepted[0] + MINUTE - now) if config.retry_after else None
                 return _refusal(429, wait)
             self._accepted.append(now)
-        if self._in_system(now) >= config.slots + config.queue:
+        if self.in_system(now) >= config.slots + config.queue:
             if config.refusal_work:
                 heapq.heapreplace(self._free_at, max(now, self._free_at[0]) + config.refusal_work)
             return _refusal(503, None)
         return None
 
-    def _in_system(self, now: float) -> int:
+    def in_system(self, now: float) -> int:
+        """Return how many requests wait or are worked on."""
         while self._ends and self._ends[0] <= now:
             heapq.heappop(self._ends)
         return len(self._ends)

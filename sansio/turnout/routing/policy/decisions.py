@@ -75,7 +75,8 @@ class Blocked(msgspec.Struct, frozen=True, gc=False):
         wait: Seconds until the reason passes; infinity if only an event can end it.
         again: Seconds after which it is worth looking again, although an event may end it sooner.
         limit: The name of the limit, if it is one.
-        load: For a preference, how bad it is: the least is used if all are so.
+        load: For a preference, the seconds that one more attempt probably waits for its first token; infinity if nobody
+            knows. The least is used if all are so.
         cause: For a rest, the class of the failure that it follows; "" if that is not known.
         advice: True if the limit is only what response headers reported: no call fails because of it.
     """

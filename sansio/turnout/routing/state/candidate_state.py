@@ -150,7 +150,7 @@ class CandidateState:
             self.congestion.look_at(silent, self.in_flight, now)
         limit = self.congestion.limit
         if limit < math.inf and self.in_flight >= limit:
-            return Blocked("busy", math.inf, load=round(self.in_flight / limit, 3))
+            return Blocked("busy", math.inf, load=round(self.congestion.seconds_to_first_token(len(silent) + 1), 3))
         return None
 
     def _silence_to_wait_out(self, now: float) -> float:

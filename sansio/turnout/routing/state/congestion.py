@@ -2,7 +2,8 @@
 
 A provider that queues requests without bound refuses none, so the router must see its queue in the times. If the median
 of the newest times is far above the best ones, the limit is cut in proportion, once for each round trip; while the
-limit is used and the times are good, it grows. It is only a preference: a candidate above it is used if all are.
+limit is used and the times are good, it grows. It is only a preference: a candidate above it is used if all are, and
+if no other candidate answers much sooner.
 
 Source of the idea: Netflix's concurrency-limits (Gradient2), Envoy's adaptive concurrency. The median is used because
 averages take a few slow answers for a queue.
@@ -22,12 +23,15 @@ __all__ = ["Congestion"]
 
 # How many of the newest times give the median.
 NEWEST = 15
-# How many times must be known before a queue is seen.
-KNOWN = 5
+# How many times must be known before a queue is seen. Where many routers share a candidate, each one sees few of its
+# times, and the queue grows meanwhile.
+KNOWN = 2
 # The median that shows a queue, as a multiple of the usual time.
-QUEUEING = 3.0
-# The usual time follows about the 20th percentile of the times, in steps of this share of itself.
-STEP = 0.03
+QUEUEING = 2.5
+# The usual time follows about the 20th percentile of the times, in steps of these shares of itself: FIRST_STEP, a half
+# of it, a third of it, … The last step is so small that a queue of some minutes does not become usual.
+FIRST_STEP = 0.4
+LAST_STEP = 0.004
 PERCENTILE = 0.2
 # The share of the limit that must be in use before it grows.
 USED = 0.7
@@ -47,23 +51,58 @@ class Congestion:
     _cut_at: float = attrs.field(default=-math.inf, init=False)
     _look_at: float = attrs.field(default=-math.inf, init=False)
     _newest: deque[float] = attrs.field(factory=lambda: deque(maxlen=NEWEST), init=False)
+    _answered_at: deque[float] = attrs.field(factory=lambda: deque(maxlen=NEWEST), init=False)
 
     def record_first_token(self, seconds: float, in_flight: int, now: float) -> None:
         """Take the time to the first token of a stream, while so many attempts were in flight."""
         self._seen += 1
         self._newest.append(seconds)
+        self._answered_at.append(now)
         if self._usual is None:
             self._usual = seconds
             return
-        step = STEP * self._usual
+        step = max(LAST_STEP, FIRST_STEP / self._seen) * self._usual
         self._usual += -step * (1 - PERCENTILE) if seconds < self._usual else step * PERCENTILE
-        if self._seen < KNOWN:
-            return
-        self._median = sorted(self._newest)[len(self._newest) // 2]
-        if self._median > QUEUEING * self._usual:
-            self._cut(in_flight, now)
-        elif in_flight >= USED * self.limit:
+        if not self._is_queueing(in_flight, now) and self._seen >= KNOWN and in_flight >= USED * self.limit:
             self.limit = min(LARGEST, self.limit + 1.0 / max(1.0, math.sqrt(self.limit)))
+
+    def record_silence(self, seconds: float, in_flight: int, now: float) -> None:
+        """Take the time of an attempt that ended without a first token, which would have come even later.
+
+        A short one says nothing. Without the long ones, a candidate that answers nobody in time would look as good as
+        it was before.
+        """
+        if self._usual is not None and seconds > QUEUEING * self._usual:
+            self._seen += 1
+            self._newest.append(seconds)
+            self._is_queueing(in_flight, now)
+
+    def _is_queueing(self, in_flight: int, now: float) -> bool:
+        """Return True if the newest times show a queue, and cut the limit then."""
+        if self._usual is None or self._seen < KNOWN:
+            return False
+        self._median = sorted(self._newest)[len(self._newest) // 2]
+        if self._median <= QUEUEING * self._usual:
+            return False
+        self._cut(in_flight, now)
+        return True
+
+    def seconds_to_first_token(self, waiting: int) -> float:
+        """Return the seconds that one more attempt would probably need; infinity if no time is known.
+
+        They are the median of the newest times, or more if the attempts that wait take longer at the pace of the newest
+        answers (Little's law): a queue that grows shows there before it does in the times.
+
+        Args:
+            waiting: How many attempts wait for their first token; 0 if the candidate has no queue.
+        """
+        if not self._newest:
+            return math.inf
+        median = sorted(self._newest)[len(self._newest) // 2]
+        answers = len(self._answered_at) - 1
+        if answers < 1:
+            return median
+        return max(median, waiting * (self._answered_at[-1] - self._answered_at[0]) / answers)
 
     def look_at(self, silent: Mapping[Any, float], in_flight: int, now: float) -> None:
         """See a queue before its times are known: more than half of the silent attempts are late.

@@ -182,7 +182,9 @@ class Lease:
             sent: False if the request was never sent: it does not count against any limit.
         """
         self._outcome_recorded = True
-        self.state.silent.pop(self, None)
+        state = self.state
+        if state.silent.pop(self, None) is not None and sent and self.streams:
+            state.congestion.record_silence(now - self.started, state.in_flight, now)
         if not sent:
             self.forget_request()
             while self.reported:

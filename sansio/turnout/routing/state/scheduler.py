@@ -364,7 +364,9 @@ class Scheduler:
         for index in waiter.plan.left:
             obstacle = waiter.obstacle(index, now)
             if obstacle is None:
-                choice = TryCandidate(index)
+                if found:
+                    del found[waiter.first_soon_enough(found, index) :]
+                choice = TryCandidate(waiter.plan.left[len(found)])
                 break
             found.append((index, obstacle[0].rounded()))
             limiters.append(obstacle[1])

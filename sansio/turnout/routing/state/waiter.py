@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -19,6 +21,8 @@ __all__ = ["Admitted", "BlockedCandidates", "Refused", "Waiter"]
 
 # The candidates that were blocked, by index, with the reasons.
 BlockedCandidates: TypeAlias = tuple[tuple[int, Blocked], ...]
+# A busy candidate is passed over for a free one that answers so many times sooner.
+MUCH_SOONER = 2.0
 
 
 @attrs.define(eq=False)
@@ -121,6 +125,19 @@ class Waiter(abc.ABC):
         if spending is not None:
             spending.reserve(lease, now)
         return lease
+
+    def first_soon_enough(self, found: Sequence[tuple[int, Blocked]], free: int) -> int:
+        """Return the place in `found` of the first busy candidate that probably answers about as soon as the free one.
+
+        Returns:
+            The length of `found` if there is none, or if nobody knows how soon the free one answers.
+        """
+        soonest = self.candidates[free].state.congestion.seconds_to_first_token(0)
+        if soonest < math.inf:
+            for place, (_, blocked) in enumerate(found):
+                if blocked.reason == "busy" and blocked.load <= MUCH_SOONER * soonest:
+                    return place
+        return len(found)
 
     @abc.abstractmethod
     def is_affordable(self, index: int, beside: int) -> bool:
