@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 import msgspec
 
 from turnout.batch.output import Answered
 from turnout.batch.rows import BatchRow, Endpoint
-from turnout.chat import ChatResponse
+from turnout.chat import ChatResponse, ModelConfig
 from turnout.embeddings import EmbeddingResponse
 from turnout.serving import (
     Answerer,
@@ -24,17 +25,23 @@ from turnout.serving import (
     read_embedding_request,
 )
 
-__all__ = ["Inbound", "answer_of", "read_request"]
+__all__ = ["Inbound", "ModelWithout", "answer_of", "lost_field", "read_request"]
 
 Inbound: TypeAlias = InboundChat | InboundEmbedding
+ModelWithout: TypeAlias = Callable[[Iterable[ModelConfig], frozenset[str]], ModelConfig | None]
+"""Returns a model that receives no fields of some scopes; see `RouterCore.model_without`."""
 
 _DIALECTS: Final[dict[Endpoint, ChatDialect]] = {
     "chat/completions": ChatCompletions(),
     "responses": Responses(),
     "messages": Messages(),
 }
-# Fields that no provider can receive are left out. Those that change the answer are rejected before the row is sent.
+# Fields that a provider cannot receive are left out. `lost_field` finds those that may change the answer.
 _OPTIONS: Final = ReadOptions(ignore_unknown=True)
+# Fields that concern the account or the price, so the answer is the same without them.
+_HARMLESS: Final = frozenset(
+    ("cache_control", "prompt_cache_key", "prompt_cache_retention", "service_tier", "store", "user")
+)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -58,6 +65,25 @@ def read_request(row: BatchRow, resolve: Resolve, *, model: str = "") -> Inbound
     if row.endpoint == "embeddings":
         return read_embedding_request(encoded, resolve, _OPTIONS)
     return _DIALECTS[row.endpoint].read_request(encoded, resolve, _OPTIONS)
+
+
+def lost_field(inbound: Inbound, model_without: ModelWithout) -> tuple[str, str]:
+    """Return a field that may change the answer, and that a model of the row would not receive, and why not.
+
+    Returns:
+        The path of the field and the reason; two empty texts if every model receives all.
+    """
+    for path in inbound.ignored:
+        if path.rpartition(".")[2] not in _HARMLESS:
+            return path, "no provider takes this field"
+    if inbound.scoped:
+        models = (inbound.request.model, *inbound.request.fallbacks)
+        for path, scopes in inbound.scoped.items():
+            if path.rpartition(".")[2] not in _HARMLESS:
+                lacking = model_without(models, scopes)
+                if lacking is not None:
+                    return path, f"{lacking} does not take this field"
+    return "", ""
 
 
 def answer_of(

@@ -27,6 +27,7 @@ __all__ = [
     "BatchRow",
     "Endpoint",
     "InputLine",
+    "InputProblems",
     "RowReader",
     "endpoint_of",
     "has_one_per_line",
@@ -37,16 +38,77 @@ Endpoint: TypeAlias = Literal["chat/completions", "responses", "messages", "embe
 ENDPOINTS: Final[tuple[Endpoint, ...]] = ("chat/completions", "responses", "messages", "embeddings")
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 LONGEST_ID: Final = 512
+MOST_PROBLEMS, MOST_LINES = 20, 3
+SETTINGS: Final = (
+    "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "stop", "max_tokens",
+    "max_completion_tokens", "logprobs", "top_logprobs", "reasoning_effort", "response_format", "tools", "tool_choice",
+    "parallel_tool_calls", "logit_bias",
+)  # fmt: skip
+"""Fields of a simple row that are settings of its request."""
 
 _NOTHING: Final = msgspec.Raw(b"")
 _body, _custom_id = attrgetter("body"), attrgetter("custom_id")
 _url, _method = attrgetter("url"), attrgetter("method")
 _first, _last, _last_but_one = itemgetter(0), itemgetter(-1), itemgetter(-2)
+_OF_ROWS = frozenset(("custom_id", "method", "url", "body"))
 _OPENS, _CLOSES, _CARRIAGE_RETURN = frozenset(b"{"), frozenset(b"}"), frozenset(b"\r")
 
 
 class BatchInputError(TurnoutError):
     """The input is wrong: nothing was sent."""
+
+
+@attrs.define
+class InputProblems:
+    """Collects what is wrong with an input, so that one run reports all of it.
+
+    Attributes:
+        count: Problems that were noted.
+    """
+
+    count: int = attrs.field(default=0, init=False)
+    # Of the first different problems: how many rows have each, and the lines of the first ones.
+    _rows: Counter[str] = attrs.field(factory=Counter, init=False)
+    _lines: dict[str, list[int]] = attrs.field(factory=dict, init=False)
+
+    def note(self, problem: str, line: int = 0) -> None:
+        """Note a problem.
+
+        Args:
+            problem: It names its lines, if `line` is 0.
+            line: The line of a row that may have the same problem as others.
+        """
+        self.count += 1
+        if problem not in self._lines:
+            if len(self._lines) >= MOST_PROBLEMS:
+                return
+            self._lines[problem] = []
+        self._rows[problem] += 1
+        if line and len(self._lines[problem]) < MOST_LINES:
+            self._lines[problem].append(line)
+
+    def refuse(self) -> None:
+        """Raise the error for the input.
+
+        Raises:
+            BatchInputError: If a problem was noted.
+        """
+        if not self.count:
+            return
+        texts = [self._text(problem) for problem in self._lines]
+        if self.count > self._rows.total():
+            texts.append(f"and {self.count - self._rows.total()} more")
+        if len(texts) == 1:
+            raise BatchInputError(texts[0])
+        lines = "".join(f"\n  {text}" for text in texts)
+        raise BatchInputError(f"the input has {self.count} problems, and nothing was sent:{lines}")
+
+    def _text(self, problem: str) -> str:
+        lines, more = self._lines[problem], self._rows[problem] - MOST_LINES
+        if not lines:
+            return problem
+        named = ", ".join(map(str, lines)) + (f" and {more} more" if more > 0 else "")
+        return f"line{'s' * (len(lines) > 1)} {named}: {problem}"
 
 
 class InputLine(msgspec.Struct, gc=False):
@@ -58,6 +120,7 @@ class InputLine(msgspec.Struct, gc=False):
     body: msgspec.Raw = _NOTHING
     prompt: msgspec.Raw = _NOTHING
     messages: msgspec.Raw = _NOTHING
+    # Of a simple row, `RowReader.head` puts the whole line into `prompt`.
 
     def print(self, salt: int) -> int:
         """Return a checksum of the bytes that decide the answer.
@@ -67,8 +130,7 @@ class InputLine(msgspec.Struct, gc=False):
         """
         if self.body:
             return zlib.crc32(self.body, zlib.crc32(self.url.encode(), salt)) << 32 | len(self.body)
-        simple = zlib.crc32(self.messages, zlib.crc32(self.prompt, salt))
-        return simple << 32 | len(self.messages) + len(self.prompt)
+        return zlib.crc32(self.prompt, salt) << 32 | len(self.prompt)
 
 
 @attrs.define(eq=False)
@@ -81,7 +143,7 @@ class BatchRow:
         body: The request, in the dialect of the endpoint.
         key: 16 hex digits; equal if everything that decides the answer is equal.
         print: A checksum of the row as it is in the file.
-        kept: Fields of a simple row that are not for the model; the output has them too.
+        kept: Fields of the row that are not for the model; the output has them too.
         line: The number of its line, from 1; 0 if it is from no file.
     """
 
@@ -193,6 +255,8 @@ class RowReader:
             raise BatchInputError(f"line {number} has no `body`, no `prompt` and no `messages`")
         elif head.url:
             raise BatchInputError(f"line {number} has a `url`, but no `body`")
+        else:
+            head.prompt = msgspec.Raw(line)  # any field may decide the answer
         return head
 
     def fields(self, head: InputLine, line: bytes, number: int) -> dict[str, Any]:
@@ -214,6 +278,8 @@ class RowReader:
             raise BatchInputError(f"line {number}: prompt must be text")
         elif not isinstance(fields.get("messages"), list | None):
             raise BatchInputError(f"line {number}: messages must be a list")
+        elif not isinstance(fields.get("system"), str | None):
+            raise BatchInputError(f"line {number}: system must be text")
         return fields
 
     def row(self, line: bytes, number: int) -> BatchRow:
@@ -223,19 +289,7 @@ class RowReader:
             BatchInputError: If it is not a row.
         """
         head = self.head(line, number)
-        fields = self.fields(head, line, number)
-        kept: dict[str, Any] = {}
-        if head.body:
-            body = fields["body"]
-            # Mistral's lines have no url, because the job has one.
-            endpoint = endpoint_of(head.url) or "chat/completions"
-        else:
-            endpoint = "chat/completions"
-            body = {name: fields.pop(name) for name in ("model", "messages") if name in fields}
-            prompt = fields.pop("prompt", None)
-            if prompt is not None:
-                body["messages"] = [*(body.get("messages") or ()), {"role": "user", "content": prompt}]
-            kept = {name: value for name, value in fields.items() if name not in ("custom_id", "method", "url")}
+        endpoint, body, kept = request_of(head, self.fields(head, line, number))
         canonical = canonical_json({"url": endpoint, "body": body})
         return BatchRow(
             head.custom_id or self._content_id(canonical),
@@ -255,6 +309,29 @@ class RowReader:
         content = digest(canonical)
         self._equal[content] += 1
         return f"{content}#{self._equal[content]}"
+
+
+def request_of(head: InputLine, fields: dict[str, Any]) -> tuple[Endpoint, dict[str, Any], dict[str, Any]]:
+    """Return the endpoint and the body of a row, and the fields that are not for the model.
+
+    Args:
+        head: The parts of its line.
+        fields: All fields of its line.
+    """
+    kept = {name: value for name, value in fields.items() if name not in _OF_ROWS}
+    if head.body:
+        # Mistral's lines have no url, because the job has one.
+        return endpoint_of(head.url) or "chat/completions", fields["body"], kept
+    body: dict[str, Any] = {name: fields[name] for name in ("model", "messages") if name in fields}
+    system, prompt = kept.pop("system", None), kept.pop("prompt", None)
+    before = [{"role": "system", "content": system}] if system is not None else []
+    after = [{"role": "user", "content": prompt}] if prompt is not None else []
+    if before or after:
+        body["messages"] = [*before, *(body.get("messages") or ()), *after]
+    for name in body:
+        kept.pop(name, None)
+    body |= {name: kept.pop(name) for name in SETTINGS if name in kept}
+    return "chat/completions", body, kept
 
 
 def has_one_per_line(block: bytes, count: int) -> bool:

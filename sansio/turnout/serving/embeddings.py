@@ -63,6 +63,7 @@ def read_embedding_request(
         model_name=name,
         base64=fields.one_of("encoding_format", ("float", "base64")) == "base64",
         ignored=leftovers.ignored,
+        scoped=leftovers.scoped,
     )
 
 

@@ -89,12 +89,14 @@ class InboundEmbedding:
         model_name: The model as the client named it.
         base64: True if the client wants vectors as base64 of little-endian float32.
         ignored: The fields that no provider receives.
+        scoped: The fields that some providers receive, by their path, with the scopes of those providers.
     """
 
     request: EmbeddingRequest
     model_name: str
     base64: bool = False
     ignored: tuple[str, ...] = ()
+    scoped: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.batch.output import read_heads
-from turnout.batch.rows import BatchInputError, RowReader, endpoint_of, numbered, split_lines
+from turnout.batch.rows import BatchInputError, InputProblems, RowReader, endpoint_of, numbered, split_lines
 
 CHAT = "/v1/chat/completions"
 
@@ -214,3 +214,46 @@ def test_a_row_of_many_megabytes() -> None:
 def test_lone_surrogates_are_an_error_with_a_line() -> None:
     with pytest.raises(BatchInputError, match="line 2"):
         RowReader().row(b'{"prompt": "\\ud800"}', 2)
+
+
+def test_settings_of_a_simple_row_are_sent() -> None:
+    row = RowReader().row(line(system="Be brief.", prompt="Why?", temperature=0, max_tokens=5, label=3), 1)
+    assert row.body == {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}],
+        "temperature": 0,
+        "max_tokens": 5,
+    }
+    assert row.kept == {"label": 3}
+
+
+def test_other_fields_of_openai_s_lines_are_kept() -> None:
+    row = RowReader().row(line(custom_id="a", url=CHAT, body={"messages": []}, prompt="mine", label=3), 1)
+    assert row.body == {"messages": []}
+    assert row.kept == {"prompt": "mine", "label": 3}
+
+
+@pytest.mark.parametrize("field", ["model", "temperature", "system"])
+def test_the_checksum_of_a_simple_row_depends_on_every_field_that_is_sent(field: str) -> None:
+    values = [line(custom_id="a", prompt="Why?", **{field: value}) for value in ("x/y", "x/z")]
+    assert RowReader().row(values[0], 1).print != RowReader().row(values[1], 1).print
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([f"problem {number}" for number in range(30)]), st.integers(0, 9)), max_size=60)
+)
+def test_every_problem_of_an_input_is_reported_or_counted(noted: list[tuple[str, int]]) -> None:
+    problems = InputProblems()
+    for text, at in noted:
+        problems.note(text, at)
+    if not noted:
+        problems.refuse()
+        return
+    with pytest.raises(BatchInputError) as caught:
+        problems.refuse()
+    message = str(caught.value)
+    first = list(dict.fromkeys(text for text, _ in noted))[:20]
+    assert [text for text in first if f"{text}\n" in f"{message}\n"] == first
+    assert len(message.splitlines()) <= 22
+    beyond = sum(text not in first for text, _ in noted)
+    assert (f"and {beyond} more" in message.splitlines()[-1]) == (beyond > 0)
+    assert len(set(noted)) == 1 or len(first) == 1 or str(len(noted)) in message.splitlines()[0]

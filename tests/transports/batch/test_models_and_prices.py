@@ -20,7 +20,7 @@ def command(*arguments: str | Path) -> tuple[int, str]:
 def test_rows_that_name_no_model_are_refused_with_the_option(tmp_path: Path, row: str) -> None:
     source, target = write_input(tmp_path / "in.jsonl", ["", row]), tmp_path / "out.jsonl"
     code, said = command(source, target)
-    assert (code, "line 2 names no model" in said, "-m PROVIDER/MODEL" in said) == (2, True, True), said
+    assert (code, "line 2: " in said, "a model for all rows with -m PROVIDER/MODEL" in said) == (2, True, True), said
     assert not target.exists()
     assert command(source, target, "-m", MODEL, "--dry-run")[0] == 0
     assert not target.exists()

@@ -19,7 +19,8 @@ from turnout.batch.index import ResumeIndex
 from turnout.batch.output import Answered, RowFailure, encode_output
 from turnout.batch.rows import BatchInputError, BatchRow, RowReader, numbered, split_lines
 from turnout.chat import ModelConfig
-from turnout_io.batch.job import Changed, CheckedInput, RetryFailed, check_input, pending_rows, put_in_order, read_index
+from turnout_io.batch.input_check import Changed, CheckedInput, CheckRequest, RetryFailed, check_input
+from turnout_io.batch.job import pending_rows, put_in_order, read_index
 from turnout_io.batch.output_file import BLOCK, BatchOutputError, OutputFile, OutputRefused, is_same_file
 from turnout_io.drivers.router_base import RouterBase
 
@@ -47,6 +48,7 @@ class BatchFiles:
         retry_failed: RetryFailed = "temporary",
         changed: Changed = "refuse",
         limit: int | None = None,
+        check_request: CheckRequest | None = None,
     ) -> None:
         """Lock the output, read it, and check the whole input. Nothing is sent.
 
@@ -57,14 +59,16 @@ class BatchFiles:
             retry_failed: Which rows that failed before are sent again.
             changed: What becomes of rows that are another request than the one that the output answers.
             limit: Send at most so many rows.
+            check_request: Checks the requests of the rows to send; see `request_check`.
 
         Raises:
-            BatchInputError: If the input is wrong.
+            BatchInputError: If the input is wrong. The message has the first problems with their lines.
             OutputLocked: If another run writes the output.
             OutputRefused: If the output is the input, or holds something else than results of a batch.
             BatchOutputError: If the output cannot be opened.
         """
         self._source, self._settings, self._limit = source, settings, limit
+        self._check_request = check_request
         self.changed: Changed = changed
         self._ids = random.Random()
         self.index = ResumeIndex()
@@ -175,6 +179,7 @@ class BatchFiles:
                 retry_failed=retry_failed,
                 changed=changed,
                 limit=self._limit,
+                check_request=self._check_request,
             )
         except OSError as error:
             raise BatchInputError(f"{self._source} cannot be read: {error.strerror}") from error
@@ -196,6 +201,9 @@ class BatchFiles:
                     continue
                 if self._limit is not None and sent >= self._limit:
                     return
+                problem = self._check_request(row.endpoint, row.body) if self._check_request is not None else ""
+                if problem:
+                    raise BatchInputError(f"line {number}: {problem}")
                 sent += 1
                 yield row
             line += block.count(b"\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import attrs
@@ -13,7 +13,7 @@ from turnout._utils.caches import cached_if_short
 from turnout.batch.failures import Problem, problem_of
 from turnout.batch.output import Answered, RowFailure
 from turnout.batch.plan import BatchPlan
-from turnout.batch.requests import Inbound, answer_of, read_request
+from turnout.batch.requests import Inbound, ModelWithout, answer_of, lost_field, read_request
 from turnout.batch.rows import BatchRow
 from turnout.chat import ChatResponse, ModelConfig
 from turnout.embeddings import EmbeddingRequest, EmbeddingResponse
@@ -23,10 +23,10 @@ from turnout.routing.call.operations import Chat, Embed, Operation
 from turnout.routing.call.options import CallOptions
 from turnout.routing.policy.estimate import completion_tokens, embedding_tokens, prompt_tokens
 from turnout.routing.policy.settings import Policy
-from turnout.serving import InboundChat, RequestRejected
+from turnout.serving import RequestRejected
 from turnout.serving.errors import invalid_request
 
-__all__ = ["Call", "Sink", "Worker", "batch_options", "estimate"]
+__all__ = ["Call", "Sink", "Worker", "batch_options", "estimate", "read_row"]
 
 Sink: TypeAlias = Callable[[BatchRow, Answered | RowFailure], None]
 
@@ -61,35 +61,28 @@ class Worker:
         sink: Takes each outcome that is to be kept.
         models: What answers every row, in place of the rows' own models; () for those.
         options: The settings of every call, which are checked once for all rows.
-        model_without: Returns a model that receives no fields of some scopes; see `RouterCore.model_without`.
+        model_without: Finds a model that would not receive a field.
     """
 
     plan: BatchPlan
     sink: Sink
     models: tuple[ModelConfig, ...]
     options: CallOptions
-    model_without: Callable[[Iterable[ModelConfig], frozenset[str]], ModelConfig | None]
+    model_without: ModelWithout
     rng: random.Random = attrs.field(factory=random.Random)
 
     def prepare(self, row: BatchRow, now: float) -> Call | None:
         """Return the call of a row; None if it can never be one, which has been written down then."""
         try:
-            inbound = _read(row, self.models)
-            if isinstance(inbound, InboundChat):
-                self._check_required(inbound)
+            inbound = read_row(row, self.models)
+            path, reason = lost_field(inbound, self.model_without)
+            if path:
+                raise invalid_request(f"{path}: {reason}", path, "unsupported_parameter")
             return Call(row, inbound, now)
         except RequestRejected as error:
             failure = RowFailure(code="invalid-request", message=error.error.message, temporary=False)
             self._write(row, self.plan.failed_row(row, Problem(failure=failure), now))
             return None
-
-    def _check_required(self, inbound: InboundChat) -> None:
-        """Reject a field that changes the answer if a candidate would not receive it."""
-        for path in inbound.required:
-            models = (inbound.request.model, *inbound.request.fallbacks)
-            lacking = self.model_without(models, inbound.scoped[path])
-            if lacking is not None:
-                raise invalid_request(f"{path}: {lacking} does not take this field", path, "unsupported_parameter")
 
     def succeeded(self, call: Call, response: ChatResponse | EmbeddingResponse, now: float) -> None:
         """Keep an answer."""
@@ -150,7 +143,7 @@ def estimate(row: BatchRow, models: tuple[ModelConfig, ...], policy: Policy) -> 
     Raises:
         RequestRejected: If the row is no valid request.
     """
-    request = _read(row, models).request
+    request = read_row(row, models).request
     if isinstance(request, EmbeddingRequest):
         prompt, completion = embedding_tokens(request.input), 0
     else:
@@ -160,7 +153,13 @@ def estimate(row: BatchRow, models: tuple[ModelConfig, ...], policy: Policy) -> 
     return prompt, completion, max(costs) if len(costs) == len(prices) else None
 
 
-def _read(row: BatchRow, models: tuple[ModelConfig, ...]) -> Inbound:
+def read_row(row: BatchRow, models: tuple[ModelConfig, ...]) -> Inbound:
+    """Return the request of a row.
+
+    Raises:
+        RequestRejected: If the row is no valid request.
+    """
+
     def resolve(name: str) -> tuple[ModelConfig, ...]:
         if models:
             return models

@@ -23,11 +23,12 @@ from turnout.serving import RequestRejected
 from turnout_io.batch.files import BatchFiles, describe_models
 from turnout_io.batch.output_file import OutputLocked, OutputRefused, is_same_file
 from turnout_io.batch.provider import FIRST_PAUSE
+from turnout_io.batch.request_check import request_check
 from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
 from turnout_io.cli.commands.provider_batch import cancel_batches, check_provider, run_via_provider
 from turnout_io.cli.errors import CallFailed, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, FileToWrite
+from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, SANDBOX, FileToWrite
 from turnout_io.cli.router import listed_prices
 from turnout_io.drivers.hedging import HedgingRouter
 from turnout_io.files import load_settings
@@ -36,6 +37,7 @@ __all__ = ["batch"]
 
 EVERY_ON_TERMINAL = 0.5
 EVERY_IN_LOG = 10.0
+MOST_KEPT = 10
 
 COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -71,6 +73,7 @@ COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
 @click.option("--drain", default=30.0, show_default=True, help="Seconds for calls in flight after Ctrl-C.")
 @click.option("--summary", type=FileToWrite(), help="Write the summary there, as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress.")
+@SANDBOX
 @CONFIG
 @ENV_FILE
 @click.pass_context
@@ -94,6 +97,7 @@ def batch(
     drain: float,
     summary: str | None,
     quiet: bool,
+    sandbox: bool,
     config: str | None,
     env_file: str,
 ) -> None:
@@ -105,6 +109,7 @@ def batch(
     \b
     Examples:
       turnout batch in.jsonl out.jsonl -m openai/gpt-4o-mini --dry-run
+      turnout batch in.jsonl try.jsonl -m openai/gpt-4o-mini --sandbox
       turnout batch in.jsonl out.jsonl -m openai/gpt-4o-mini --max-cost 5
 
     Exit codes: 0 all rows are answered; 1 some failed; 2 wrong usage or input, or OUTPUT is not this run's to write;
@@ -114,6 +119,8 @@ def batch(
         raise click.UsageError("give --model or --route, not both")
     if via == "provider" and (route is not None or "-" in (source, target) or max_cost is not None):
         raise click.UsageError("--via provider takes files and a model, and no --route and no --max-cost")
+    if via == "provider" and sandbox:
+        raise click.UsageError("--sandbox answers now; it takes no --via provider")
     if cancel and via != "provider":
         raise click.UsageError("--cancel needs --via provider")
     if source == "-" and ordered:
@@ -122,16 +129,17 @@ def batch(
         raise click.UsageError(f"--summary {summary} would replace INPUT or OUTPUT; name another file")
     models = models if route is None else [ModelConfig.route(route)]
     outcome: BatchSummary | None
-    with one_line():
-        router = _router(config, env_file)
-        settings = describe_models(router, models)
+    with one_line(), contextlib.ExitStack() as stack:
+        router = _router(config, env_file) if not sandbox else stack.enter_context(_sandbox_router())
+        settings = f"{'sandbox ' if sandbox else ''}{describe_models(router, models)}"  # no answer counts for the other
         with _wrong_input(context):
             files = BatchFiles(
-                source, target, settings=settings, retry_failed=retry_failed, changed=changed, limit=limit
-            )
+                source, target, settings=settings, retry_failed=retry_failed, changed=changed, limit=limit,
+                check_request=request_check(router, models),
+            )  # fmt: skip
             with files:
-                if not models:
-                    _refuse_rows_without_model(files, router)
+                if not quiet:
+                    _tell_kept_fields(files)
                 if files.torn and not quiet:
                     click.echo(f"turnout: an unfinished line of {files.torn} bytes was cut off {target}", err=True)
                 if cancel:
@@ -169,23 +177,15 @@ def _wrong_input(context: click.Context) -> Iterator[None]:
         context.exit(WRONG_INPUT)
 
 
-def _refuse_rows_without_model(files: BatchFiles, router: HedgingRouter) -> None:
-    """Refuse an input whose first row names no model, because then most rows name none.
-
-    Raises:
-        BatchInputError: If so. Nothing is written.
-    """
-    first = next(files.rows(), None) if files.checked is not None else None
-    if first is None:
-        return
-    try:
-        estimate(first, (), router._core.policy)
-    except RequestRejected as error:
-        if error.error.param == "model":
-            raise BatchInputError(
-                f"line {first.line} names no model that can be used ({error}); give one for all rows with "
-                "-m PROVIDER/MODEL or --route ROUTE"
-            ) from None
+def _tell_kept_fields(files: BatchFiles) -> None:
+    """Print which fields of rows are not sent: one of them may be a setting with a wrong name."""
+    kept = files.checked.kept if files.checked is not None else None
+    if kept:
+        names = [f"{name} ({count} rows)" for name, count in kept.most_common(MOST_KEPT)]
+        more = [f"and {len(kept) - MOST_KEPT} more"] if len(kept) > MOST_KEPT else []
+        click.echo(
+            f"turnout: not sent to models, but kept as turnout.fields in OUTPUT: {', '.join((*names, *more))}", err=True
+        )
 
 
 def _router(config: str | None, env_file: str) -> HedgingRouter:
@@ -195,6 +195,16 @@ def _router(config: str | None, env_file: str) -> HedgingRouter:
     if config:
         return Router.from_config(config, dotenv=env_file, **prices)
     return Router.from_env(dotenv=env_file, **prices)
+
+
+@contextlib.contextmanager
+def _sandbox_router() -> Iterator[HedgingRouter]:
+    """Yield a router over a sandbox, which answers in place of the providers."""
+    from turnout_io.asyncio import Router
+    from turnout_io.sandbox import Sandbox
+
+    with Sandbox(token_interval=0.0) as started:
+        yield Router.from_env(environ=started.environ(), dotenv=None)
 
 
 def _run(
