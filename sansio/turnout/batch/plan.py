@@ -169,10 +169,13 @@ class BatchPlan:
         """Note the failure of a row.
 
         Returns:
-            What to write; None if the row waits for another turn.
+            What to write; None if the row waits for another turn, in this run or, after a stop, in the next one.
         """
         self._end(row, problem.failure.cost)
-        if problem.limited and self._stop is None:
+        if problem.limited and self._stop is not None:
+            self._turns.pop(row, None)
+            return None
+        if problem.limited:
             turn = self._turns.get(row)
             if turn is None:
                 turn = self._turns[row] = _Limited(row, now)

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from typing import Any, overload
 
 import attrs
@@ -19,6 +20,7 @@ from turnout.batch.progress import BatchSummary
 from turnout.batch.rows import BatchRow
 from turnout.chat import ModelConfig
 from turnout.errors import TurnoutError
+from turnout.routing.call.machine import Call
 from turnout_io.batch.worker import Sink, Worker, batch_options
 from turnout_io.drivers._async.runtime import AsyncEvent
 from turnout_io.drivers._sync.router import SyncRouter
@@ -192,6 +194,7 @@ class _TaskRun:
     control: Control
     left: int = attrs.field(init=False)
     failure: BaseException | None = attrs.field(default=None, init=False)
+    calls: dict[BatchRow, Call] = attrs.field(factory=dict, init=False)
     event: AsyncEvent = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -209,6 +212,9 @@ class _TaskRun:
                     plan.stop()
                     control.note_end(plan)
                     self.wake()
+                if control.stopped:
+                    for call in tuple(self.calls.values()):
+                        self.router._stop_waiting(call)
                 await self.event.wait(LOOK_EVERY)
             for cancel in cancels:
                 cancel()
@@ -242,14 +248,16 @@ class _TaskRun:
         if call is None:
             return
         try:
-            response = await router._run(call.operation, worker.options)
+            response = await router._run(call.operation, worker.options, partial(self.calls.__setitem__, row))
         except TurnoutError as error:
             worker.failed(call, error, now())
         except BaseException:
             worker.plan.abandoned(row)
             raise
         else:
-            worker.succeeded(call, response, now())
+            worker.ended(call, response, now())
+        finally:
+            self.calls.pop(row, None)
 
     def wake(self) -> None:
         woken, self.event = self.event, self.router._runtime.make_event()
@@ -268,6 +276,7 @@ class _ThreadRun:
     concurrency: int
     control: Control
     failures: list[BaseException] = attrs.field(factory=list, init=False)
+    calls: dict[BatchRow, Call] = attrs.field(factory=dict, init=False)
     # The lock of the plan, the sink and the worker's random numbers, notified after each change of the plan.
     changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
 
@@ -289,6 +298,9 @@ class _ThreadRun:
                         plan.stop()
                         control.note_end(plan)
                         self.changed.notify_all()
+                    if control.stopped:
+                        for call in tuple(self.calls.values()):
+                            self.router._stop_waiting(call)
                     self.changed.wait(LOOK_EVERY)
         except BaseException:  # KeyboardInterrupt, or no thread can be started
             control.cut()
@@ -324,18 +336,20 @@ class _ThreadRun:
         response: Any = None
         failure: TurnoutError | None = None
         try:
-            response = self.router._run(call.operation, worker.options)
+            response = self.router._run(call.operation, worker.options, partial(self.calls.__setitem__, row))
         except TurnoutError as error:
             failure = error
         except BaseException:
             with self.changed:
                 worker.plan.abandoned(row)
             raise
+        finally:
+            self.calls.pop(row, None)
         with self.changed:
             if self.control.over:
                 worker.plan.abandoned(row)  # the sink may be closed
             elif failure is not None:
                 worker.failed(call, failure, time.monotonic())
             else:
-                worker.succeeded(call, response, time.monotonic())
+                worker.ended(call, response, time.monotonic())
             self.changed.notify_all()

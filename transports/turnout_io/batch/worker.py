@@ -84,8 +84,11 @@ class Worker:
             self._write(row, self.plan.failed_row(row, Problem(failure=failure), now))
             return None
 
-    def succeeded(self, call: Call, response: ChatResponse | EmbeddingResponse, now: float) -> None:
-        """Keep an answer."""
+    def ended(self, call: Call, response: ChatResponse | EmbeddingResponse | None, now: float) -> None:
+        """Keep an answer; None leaves the row for the next run, because the call was to wait no more."""
+        if response is None:
+            self.plan.abandoned(call.row)
+            return
         try:
             answer = answer_of(
                 call.row,

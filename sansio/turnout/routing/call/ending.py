@@ -35,6 +35,7 @@ class CallEnding(CallStatus):
     _total_deadline: float
     _recovery: Recovery = attrs.field(init=False, repr=False)
     _finish: Finish | None = attrs.field(default=None, init=False)
+    _is_stopping: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         CallStatus.__attrs_post_init__(self)
@@ -62,6 +63,13 @@ class CallEnding(CallStatus):
         if not self.finished:
             self._writer.call_failed(now, CANCELLED)
             self._end(Finish())
+
+    def stop_waiting(self) -> None:
+        """Let a running attempt end, and start no other. Without a result of it, the call then ends as cancelled.
+
+        Any thread may call it. The driver wakes the call if it waits.
+        """
+        self._is_stopping = True
 
     def release(self, now: float) -> None:
         """Release everything that the call still holds.

@@ -93,6 +93,9 @@ class Call(CallEnding):
 
     def _start_next_attempt(self, now: float) -> Command | None:
         """Start the next attempt, wait, or give up, while none is running."""
+        if self._is_stopping:
+            self.cancel(now)
+            return None
         selector = self.selector
         if selector.counts_money and not selector.is_queued and now >= self._backoff_until:
             for error in selector.exclude_over_budget(now):

@@ -113,12 +113,26 @@ class AsyncRouter(AsyncOperations):
 
     # -- how a call runs ----------------------------------------------------------------------------------------
 
-    async def _run(self, operation: Operation, options: CallOptions) -> Any:
+    async def _run(
+        self, operation: Operation, options: CallOptions, started: Callable[[Call], object] | None = None
+    ) -> Any:
+        """Run a call to its end.
+
+        Args:
+            operation: What the call is for.
+            options: The settings of the call.
+            started: Receives the call when it starts.
+
+        Returns:
+            The result; None if `stop_waiting` ended the call.
+        """
         if self._needs_attention():
             await self._prepare()
         entry = cache_entry(self._cache, operation, options)
         cached = await entry.get() if entry is not None else None
         run = self._new_run(self._start(operation, options, cached))
+        if started is not None:
+            started(run.call)
         try:
             while run.finish is None:
                 await run.step()
@@ -132,7 +146,7 @@ class AsyncRouter(AsyncOperations):
                 await run.close()  # KeyboardInterrupt was raised during the first close
                 raise
         result = run.result()
-        if entry is not None and cached is None:
+        if entry is not None and cached is None and result is not None:
             await entry.put(result)
         return result
 
@@ -210,6 +224,11 @@ class AsyncRouter(AsyncOperations):
             except IndexError:
                 return  # another thread was faster
             await run.close_abandoned()
+
+    def _stop_waiting(self, call: Call) -> None:
+        """Let the running attempt of a call end, and start no other. Call it again if the call has not ended soon."""
+        call.stop_waiting()
+        self._wake(call)
 
     def _wake(self, call: Call) -> None:
         """Wake a call from `_sleep`."""

@@ -115,12 +115,24 @@ class SyncRouter(AsyncOperations):
 
     # -- how a call runs ----------------------------------------------------------------------------------------
 
-    def _run(self, operation: Operation, options: CallOptions) -> Any:
+    def _run(self, operation: Operation, options: CallOptions, started: Callable[[Call], object] | None = None) -> Any:
+        """Run a call to its end.
+
+        Args:
+            operation: What the call is for.
+            options: The settings of the call.
+            started: Receives the call when it starts.
+
+        Returns:
+            The result; None if `stop_waiting` ended the call.
+        """
         if self._needs_attention():
             self._prepare()
         entry = cache_entry(self._cache, operation, options)
         cached = entry.get() if entry is not None else None
         run = self._new_run(self._start(operation, options, cached))
+        if started is not None:
+            started(run.call)
         try:
             while run.finish is None:
                 run.step()
@@ -134,7 +146,7 @@ class SyncRouter(AsyncOperations):
                 run.close()  # KeyboardInterrupt was raised during the first close
                 raise
         result = run.result()
-        if entry is not None and cached is None:
+        if entry is not None and cached is None and result is not None:
             entry.put(result)
         return result
 
@@ -212,6 +224,11 @@ class SyncRouter(AsyncOperations):
             except IndexError:
                 return  # another thread was faster
             run.close_abandoned()
+
+    def _stop_waiting(self, call: Call) -> None:
+        """Let the running attempt of a call end, and start no other. Call it again if the call has not ended soon."""
+        call.stop_waiting()
+        self._wake(call)
 
     def _wake(self, call: Call) -> None:
         """Wake a call from `_sleep`."""
