@@ -163,7 +163,8 @@ class _Check:
                 self._line_of_wrong_block(number, text)
             return
         checked, custom_ids = self.checked, list(map(_custom_id, heads))
-        if None in custom_ids:
+        is_mixed = None in custom_ids
+        if is_mixed:
             are_done = [False] * len(heads)
         else:
             known = cast("list[str]", custom_ids)
@@ -182,7 +183,7 @@ class _Check:
                 checked.done += 1
                 continue
             try:
-                if None in custom_ids:
+                if is_mixed:
                     self._row_of_mixed_block(*lines[offset])
                 else:
                     self._row(head, lines, offset)
