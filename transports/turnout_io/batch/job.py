@@ -16,6 +16,8 @@ from turnout_io.batch.output_file import OutputFile, read_blocks, refuse
 
 __all__ = ["pending_rows", "put_in_order", "read_index"]
 
+READ_AHEAD = 64  # rows
+
 
 def read_index(path: str | os.PathLike[str]) -> ResumeIndex:
     """Read the index of an output.
@@ -47,7 +49,7 @@ def read_index(path: str | os.PathLike[str]) -> ResumeIndex:
 def pending_rows(
     path: str | os.PathLike[str], reader: RowReader, pending: bytearray, answered_blocks: Sequence[int] = ()
 ) -> Iterator[BatchRow]:
-    """Return the rows that are to be sent, in order; the file is read as they are drawn.
+    """Return the rows that are to be sent, in order; the file is read as they are drawn, some rows ahead.
 
     Args:
         path: The input.
@@ -55,6 +57,15 @@ def pending_rows(
         pending: One byte for each row.
         answered_blocks: As in `CheckedInput`.
     """
+    rows = _pending_rows(path, reader, pending, answered_blocks)
+    # Many at once: a row that is read alone, between two responses, costs twice as much.
+    while ahead := list(itertools.islice(rows, READ_AHEAD)):
+        yield from ahead
+
+
+def _pending_rows(
+    path: str | os.PathLike[str], reader: RowReader, pending: bytearray, answered_blocks: Sequence[int]
+) -> Iterator[BatchRow]:
     if 1 not in pending:
         return
     position, line = 0, 1
