@@ -65,6 +65,7 @@ class OutputItem:
         with_logprobs: The parts with log probabilities that were taken.
         position: Of a call: its position among the calls of the response.
         whole: Whether the item is whole.
+        is_sealed: Whether its encrypted content was received.
         claimed: Whether an entry of the final output is this item.
     """
 
@@ -81,6 +82,7 @@ class OutputItem:
     with_logprobs: set[int] = attrs.field(factory=set)
     position: int | None = None
     whole: bool = False
+    is_sealed: bool = False
     claimed: bool = False
 
     def agrees_with(self, item: Item) -> bool:
@@ -265,7 +267,7 @@ def arguments_of(value: object) -> str | None:
 def _repeats(known: OutputItem, item: Item) -> bool:
     """Return whether the end of an item that is whole was sent once more."""
     if known.kind in CALLS:
-        return known_id(item.call_id) == known.call_id
+        return known_id(item.call_id) == known.call_id and known.agrees_with(item)
     return any(len(text) == known.length for text in _texts_of(item)) and known.agrees_with(item)
 
 
@@ -275,11 +277,11 @@ def _texts_of(item: Item) -> list[str]:
         return [arguments_of(item.arguments) or ""]
     if item.type == "custom_tool_call":
         return [item.input or ""]
-    return [_joined(item.content), _joined(item.summary)]
+    return [_joined(item.parts), _joined(item.summary or ())]
 
 
-def _joined(parts: list[Content] | None) -> str:
-    return "".join(part.text or part.refusal or "" for part in parts or ())
+def _joined(parts: Sequence[Content]) -> str:
+    return "".join(part.text or part.refusal or "" for part in parts)
 
 
 def _same_json(text: str, other: str) -> bool:

@@ -21,6 +21,7 @@ from turnout.http import Headers
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import ErrorDetails, parse_error
 from turnout.providers.decoding.media import AudioBuilder, image_of
+from turnout.providers.decoding.tool_call_fragments import known_id
 from turnout.providers.dialect import Dialect
 from turnout.providers.json_codec import LenientDecoder, decode_any, raw_bytes
 from turnout.providers.openai_responses.kept_items import EMPTY_MESSAGE, kept_item, waits_for_caller
@@ -58,7 +59,14 @@ _DELTAS: dict[str, Kind] = {
     "response.custom_tool_call_input.delta": "input",
 }
 _ENDS: dict[str, Kind] = {f"{name.removesuffix('delta')}done": kind for name, kind in _DELTAS.items()}
-_OF_PART: dict[str, Kind] = {"output_text": "text", "refusal": "refusal", "reasoning_text": "content"}
+_OF_PART: dict[str, Kind] = {
+    "output_text": "text",
+    "refusal": "refusal",
+    "reasoning_text": "content",
+    "summary_text": "summary",
+}
+# Those of a message: there `text` can only be its words.
+_OF_MESSAGE: dict[str, Kind] = {"output_text": "text", "text": "text", "refusal": "refusal"}
 _FAILED = frozenset({"failed", "cancelled"})
 _UNFINISHED = frozenset({"queued", "in_progress"})
 
@@ -192,7 +200,7 @@ class ResponseReader:
 
     # -- events -------------------------------------------------------------------------------------------------
 
-    def _part_added(self, chunk: StreamEvent, events: list[Event]) -> None:
+    def _part(self, chunk: StreamEvent, events: list[Event]) -> None:
         part = chunk.part
         if part is not None and (kind := _OF_PART.get(part.type or "")) is not None:
             words = _words(part, kind)
@@ -207,7 +215,7 @@ class ResponseReader:
         known = self._items.of_beginning(item, chunk.output_index) or self._begin(item, kind, chunk.output_index)
         self._items.note_ids(known, (item.id,), item.call_id)
         if kind in CALLS and self._is_for_caller(kind):
-            self._name_call(known, item, events)
+            self._name_call(known, item, item.call_id, events)
 
     def _item_done(self, chunk: StreamEvent, events: list[Event]) -> None:
         decoded = self._decoded(chunk)
@@ -275,16 +283,17 @@ class ResponseReader:
         self._items.note_ids(known, (item.id,), item.call_id)
         kind, is_for_caller = known.kind, self._is_for_caller(known.kind)
         if kind in CALLS and is_for_caller:
-            self._name_call(known, item, events)
+            self._name_call(known, item, known_id(item.call_id) or item.id, events)
             self._complete_call(known, item, events)
-        if known.whole:
-            return
-        self._items.end(known)
-        self._is_cut = self._is_cut or item.status == "incomplete"
+        adds_proof = item.encrypted_content is not None and not known.is_sealed
+        is_repeated, known.is_sealed = known.whole, known.is_sealed or adds_proof
+        if not is_repeated:
+            self._items.end(known)
+            self._is_cut = self._is_cut or item.status == "incomplete"
         if kind == "message":
             self._end_message(known, item, events)
         elif kind == "reasoning":
-            for index, part in enumerate(item.content or ()):
+            for index, part in enumerate(item.parts):
                 self._complete(known, "content", index, part.text, events)
             for index, part in enumerate(item.summary or ()):
                 self._complete(known, "summary", index, part.text, events)
@@ -292,6 +301,8 @@ class ResponseReader:
             self._waiting[item.call_id or item.id or ""] = None
         elif kind.endswith("_output") and item.call_id:
             self._waiting.pop(item.call_id, None)
+        if is_repeated and not adds_proof:
+            return
         call_id = self.accumulator.call_id(known.position) if known.position is not None else None
         kept = kept_item(kind, raw, call_id) if is_for_caller else raw
         known.keep(kept)
@@ -305,8 +316,8 @@ class ResponseReader:
     def _end_message(self, known: OutputItem, item: Item, events: list[Event]) -> None:
         if item.phase == "commentary" and not known.length:
             known.is_commentary = True
-        for index, part in enumerate(item.content or ()):
-            if (kind := _OF_PART.get(part.type or "")) is not None:
+        for index, part in enumerate(item.parts):
+            if (kind := _OF_MESSAGE.get(part.type or "")) is not None:
                 self._complete(known, kind, index, _words(part, kind), events)
                 taken = known.cited.get(index, 0)
                 if part.annotations and len(part.annotations) > taken:
@@ -318,10 +329,9 @@ class ResponseReader:
 
     # -- calls --------------------------------------------------------------------------------------------------
 
-    def _name_call(self, known: OutputItem, item: Item, events: list[Event]) -> None:
+    def _name_call(self, known: OutputItem, item: Item, id: str | None, events: list[Event]) -> None:
         """Note the id and the name of a call, and the fields that go back with it."""
         known.name = known.name or item.name or None
-        id = item.call_id or item.id
         if known.position is None:
             extra = {"namespace": item.namespace, "caller": item.caller}
             known.position = self.accumulator.tool_fragment(
@@ -339,6 +349,9 @@ class ResponseReader:
         assert known.position is not None
         whole = item.input if known.kind == "custom_tool_call" else arguments_of(item.arguments)
         self.accumulator.complete_call(known.position, events, arguments=whole)
+        if whole and not known.words:
+            known.words["arguments", 0] = words = Words()  # they tell this call from others with its id
+            words.add(whole)
 
     # -- words --------------------------------------------------------------------------------------------------
 
@@ -400,7 +413,10 @@ class ResponseReader:
 
 Handler = Callable[[ResponseReader, StreamEvent, list[Event]], None]
 _HANDLERS: dict[str, Handler] = {
-    "response.content_part.added": ResponseReader._part_added,
+    "response.content_part.added": ResponseReader._part,
+    "response.content_part.done": ResponseReader._part,
+    "response.reasoning_summary_part.added": ResponseReader._part,
+    "response.reasoning_summary_part.done": ResponseReader._part,
     "response.output_item.added": ResponseReader._item_added,
     "response.output_item.done": ResponseReader._item_done,
     "response.output_text.annotation.added": ResponseReader._annotation_added,

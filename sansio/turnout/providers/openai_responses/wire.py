@@ -5,6 +5,7 @@ Items are kept raw beside the fields that are read, because the next turn has to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ from turnout.providers.json_codec import NULL
 __all__ = ["CALLS", "WORDS", "Content", "Item", "StreamEvent", "UsageWire", "WholeResponse", "usage_of"]
 
 
-# The parts of a message that are its words, and the field that holds them.
-WORDS = {"output_text": "text", "refusal": "refusal"}
+# The parts of a message that are its words, and the field that holds them. `text` is the type from some servers.
+WORDS = {"output_text": "text", "text": "text", "refusal": "refusal"}
 # The items that are calls of the caller's tools, and the field that holds the arguments.
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 
@@ -72,8 +73,9 @@ class Item(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: Any = None  # text; an object from some servers
     input: str | None = None  # of a tool that takes free text
-    content: list[Content] | None = None
+    content: list[Content] | str | None = None  # a text from some servers
     summary: list[Content] | None = None
+    encrypted_content: str | None = None
     status: str | None = None
     phase: str | None = None
     execution: str | None = None  # of a tool search: `client` or `server` runs it
@@ -81,6 +83,12 @@ class Item(msgspec.Struct, gc=False):
     caller: Any = None
     result: Any = None  # of an image generation, the image in base64
     output_format: str | None = None
+
+    @property
+    def parts(self) -> Sequence[Content]:
+        """The parts of the content."""
+        content = self.content
+        return (Content("output_text", content),) if isinstance(content, str) else content or ()
 
 
 class Incomplete(msgspec.Struct, gc=False):
