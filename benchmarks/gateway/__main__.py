@@ -7,8 +7,8 @@ CPU, memory, start and latency are compared.
 PATH is an environment with `litellm[proxy]`. Without it, only the gateway and the bare router are measured. Both
 gateways run as one process, check a key, and have one model for each kind of load. Rounds take turns, and of CPU and of
 starts the least counts, because other work on the machine can only add to it. Every answer must arrive whole, or the
-measurement fails. A paced chunk is measured twice: as the difference of streams of two lengths, which is the chunk
-alone, and with its share of the request.
+measurement fails. A paced chunk is measured twice: alone, in the middle of long streams through all gateways at the
+same time, and with its share of the request, in short streams.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks.gateway.processes import (
+    BareRouter,
     Gateway,
     Load,
     Streams,
@@ -39,11 +41,15 @@ from benchmarks.server import running_server
 from benchmarks.server.routes import CALL, CHUNK, paced
 
 BURST = 1_000
-SHORT, LONG = 10, 30
-"""Chunks of the two paced streams. What the longer one costs more, its further chunks cost."""
+SHORT, LONG = 10, 40
+"""Chunks of the two paced streams."""
 INTERVAL = 0.5
 """Seconds between two chunks of a paced stream, and until its first one."""
 AT_ONCE = 100
+WINDOW = 2.0, 18.0
+"""Seconds of the long paced streams in which every stream brings its chunks, and no request begins or ends."""
+LATE = 2.0
+"""Seconds. If the long streams end later, chunks of the window were not sent in it."""
 STARTS = 2
 """How often each gateway is started before the start that serves the load."""
 _CHUNK_TEXT = json.loads(CHUNK[6:])["choices"][0]["delta"]["content"]
@@ -65,28 +71,60 @@ class Figures:
     after: float = 0.0
     request: list[float] = attrs.field(factory=list)
     burst_chunk: list[float] = attrs.field(factory=list)
+    paced_chunk: list[float] = attrs.field(factory=list)
     short: list[float] = attrs.field(factory=list)
-    long: list[float] = attrs.field(factory=list)
     first: list[Streams] = attrs.field(factory=list)
 
 
-def _cpu(gateway: Gateway, run: Callable[[], Streams], count: int) -> tuple[float, Streams]:
-    """Return the CPU of a load for each of its `count` parts, and what it brought."""
-    before = gateway.cpu()
-    streams = run()
-    return cpu_between(before, gateway.cpu()) / count * 1e6, streams
-
-
 def _round(gateway: Gateway, figures: Figures, driver: Load, requests: int, streams: int) -> None:
-    run = partial(driver.run, gateway.port)
-    cpu, _ = _cpu(gateway, lambda: run("call", WORKS["call"], times=requests), requests)
-    figures.request.append(cpu)
-    cpu, _ = _cpu(gateway, lambda: run("burst", WORKS["burst"], at_once=4, times=streams // 4), streams * BURST)
-    figures.burst_chunk.append(cpu)
-    for name, costs in (("short", figures.short), ("long", figures.long)):
-        cpu, first = _cpu(gateway, partial(run, name, WORKS[name], at_once=AT_ONCE, spread=INTERVAL), AT_ONCE)
-        costs.append(cpu)
-        figures.first.append(first)
+    """Measure a gateway on its own."""
+    for costs, parts, name, at_once, times, spread in (
+        (figures.request, requests, "call", 1, requests, 0.0),
+        (figures.burst_chunk, streams * BURST, "burst", 4, streams // 4, 0.0),
+        (figures.short, AT_ONCE * SHORT, "short", AT_ONCE, 1, INTERVAL),
+    ):
+        before = gateway.cpu()
+        brought = driver.run(gateway.port, name, WORKS[name], at_once=at_once, times=times, spread=spread)
+        costs.append(cpu_between(before, gateway.cpu()) / parts * 1e6)
+    figures.first.append(brought)
+
+
+def _bare_round(bare: BareRouter, figures: Figures, urls: Mapping[str, str], streams: int) -> None:
+    for costs, name, parts, at_once, spread in (
+        (figures.burst_chunk, "burst", streams * BURST, 4, 0.0),
+        (figures.short, "short", AT_ONCE * SHORT, AT_ONCE, INTERVAL),
+    ):
+        before = bare.cpu()
+        bare.begin(urls[name], WORKS[name], at_once=at_once, times=1 if spread else streams // 4, spread=spread)
+        bare.end()
+        costs.append(cpu_between(before, bare.cpu()) / parts * 1e6)
+
+
+def _paced_chunk(
+    gateways: Sequence[Gateway], drivers: Sequence[Load], bare: BareRouter, url: str, found: Mapping[str, Figures]
+) -> None:
+    """Measure paced chunks alone, of all at the same time.
+
+    What a wake-up costs depends on what the machine does beside it, by more than one gateway differs from another.
+    """
+    work, begin, end = WORKS["long"], *WINDOW
+    measured = [*((one.name, one.cpu) for one in gateways), ("bare router", bare.cpu)]
+    for gateway, driver in zip(gateways, drivers, strict=True):
+        driver.begin(gateway.port, "long", work, at_once=AT_ONCE, spread=INTERVAL)
+    bare.begin(url, work, at_once=AT_ONCE, spread=INTERVAL)
+    time.sleep(begin)
+    begun = time.perf_counter()
+    before = [cpu() for _, cpu in measured]
+    time.sleep(end - begin)
+    after = [cpu() for _, cpu in measured]
+    chunks = AT_ONCE * (time.perf_counter() - begun) / INTERVAL
+    bare.end()
+    for driver in drivers:
+        wall = driver.end().wall
+        if wall > INTERVAL * (LONG + 1) + LATE:
+            raise RuntimeError(f"the paced streams took {wall:.1f} s: the machine is too busy for them")
+    for (name, _), first, last in zip(measured, before, after, strict=True):
+        found[name].paced_chunk.append(cpu_between(first, last) / chunks * 1e6)
 
 
 def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str, Figures]:
@@ -106,7 +144,8 @@ def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str
                 with make() as first:
                     found_starts.append((first.start, first.start_cpu))
         gateways = [stack.enter_context(make()) for make in makers]
-        driver = stack.enter_context(load())
+        drivers = [stack.enter_context(load()) for _ in gateways]
+        driver = drivers[0]
         bare = stack.enter_context(bare_router())
         for gateway, before in zip(gateways, starts, strict=True):
             walls, cpus = zip(*before, (gateway.start, gateway.start_cpu), strict=True)
@@ -115,18 +154,16 @@ def measure(python: str | None, rounds: int, *, quick: bool = False) -> dict[str
             driver.run(gateway.port, "burst", WORKS["burst"], times=2)
         alone = found["bare router"] = Figures()
         direct = found["direct"] = Figures()
-        bare.run(urls["burst"], WORKS["burst"], times=2)
+        bare.begin(urls["burst"], WORKS["burst"], times=2)
+        bare.end()
         for _ in range(rounds):
             for gateway in gateways:
                 _round(gateway, found[gateway.name], driver, requests, streams)
-            cpu = bare.run(urls["burst"], WORKS["burst"], at_once=4, times=streams // 4)
-            alone.burst_chunk.append(cpu / (streams * BURST) * 1e6)
-            for name, costs in (("short", alone.short), ("long", alone.long)):
-                cpu = bare.run(urls[name], WORKS[name], at_once=AT_ONCE, spread=INTERVAL)
-                costs.append(cpu / AT_ONCE * 1e6)
+            _bare_round(bare, alone, urls, streams)
             work = WORKS["short"]
             path = f"/{work.route}/v1/chat/completions"
             direct.first.append(driver.run(server.port, "m", work, at_once=AT_ONCE, spread=INTERVAL, path=path))
+            _paced_chunk(gateways, drivers, bare, urls["long"], found)
         for gateway in gateways:
             found[gateway.name].after = gateway.memory()
     return found
@@ -144,8 +181,8 @@ def _rows(figures: Figures) -> list[float]:
         figures.after,
         _least(figures.request),
         _least(figures.burst_chunk),
-        (_least(figures.long) - _least(figures.short)) / (LONG - SHORT),
-        _least(figures.short) / SHORT,
+        _least(figures.paced_chunk),
+        _least(figures.short),
         max(0.0, _least([streams.p50 for streams in figures.first]) - INTERVAL) * 1e3,
         max(0.0, _least([streams.p99 for streams in figures.first]) - INTERVAL) * 1e3,
     ]

@@ -105,7 +105,8 @@ def _running(
 ) -> Iterator[Gateway]:
     begun = time.perf_counter()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+        # In a folder of its own: LiteLLM puts `../..` into its module path.
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output, cwd=log.parent)
     try:
         while True:
             if process.poll() is not None:
@@ -223,7 +224,7 @@ class Load:
 
     _process: subprocess.Popen[str]
 
-    def run(
+    def begin(
         self,
         port: int,
         model: str,
@@ -233,18 +234,27 @@ class Load:
         times: int = 1,
         spread: float = 0.0,
         path: str = "/v1/chat/completions",
-    ) -> Streams:
-        """Run `at_once` clients, each of which does the work `times` times, and wait for their end.
+    ) -> None:
+        """Let `at_once` clients do the work, each of them `times` times. Their beginnings take `spread` seconds."""
+        _order(
+            self._process,
+            host="127.0.0.1", port=port, path=path, key=KEY, model=model, chunks=work.chunks, text=work.text,
+            at_once=at_once, times=times, spread=spread,
+        )  # fmt: skip
+
+    def end(self) -> Streams:
+        """Wait for the end of the load.
 
         Raises:
             RuntimeError: An answer was not whole.
         """
-        order: dict[str, Any] = {
-            "host": "127.0.0.1", "port": port, "path": path, "key": KEY, "model": model, "chunks": work.chunks,
-            "text": work.text, "at_once": at_once, "times": times, "spread": spread,
-        }  # fmt: skip
-        found = json.loads(_exchange(self._process, order))
+        found = json.loads(_answer(self._process))
         return Streams(found["wall"], *found["first"])
+
+    def run(self, port: int, model: str, work: Work, **settings: Any) -> Streams:
+        """Begin a load, and wait for its end."""
+        self.begin(port, model, work, **settings)
+        return self.end()
 
 
 @attrs.define
@@ -253,27 +263,33 @@ class BareRouter:
 
     _process: subprocess.Popen[str]
 
-    def run(self, base_url: str, work: Work, *, at_once: int = 1, times: int = 1, spread: float = 0.0) -> float:
-        """Run streams, and return their CPU seconds.
+    def cpu(self) -> dict[int, float]:
+        return cpu_seconds(self._process.pid)
+
+    def begin(self, base_url: str, work: Work, *, at_once: int = 1, times: int = 1, spread: float = 0.0) -> None:
+        """See `Load.begin`."""
+        _order(
+            self._process,
+            base_url=base_url, chunks=work.chunks, text=work.text, at_once=at_once, times=times, spread=spread,
+        )  # fmt: skip
+
+    def end(self) -> None:
+        """Wait for the end of the streams.
 
         Raises:
             RuntimeError: An answer was not whole.
         """
-        order: dict[str, Any] = {
-            "base_url": base_url, "chunks": work.chunks, "text": work.text, "at_once": at_once, "times": times,
-            "spread": spread,
-        }  # fmt: skip
-        before = cpu_seconds(self._process.pid)
-        _exchange(self._process, order)
-        return cpu_between(before, cpu_seconds(self._process.pid))
+        _answer(self._process)
 
 
-def _exchange(process: subprocess.Popen[str], order: Mapping[str, Any]) -> str:
-    """Give a process its next order, and return its answer."""
+def _order(process: subprocess.Popen[str], **order: Any) -> None:
     assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(json.dumps(order) + "\n")
     process.stdin.flush()
+
+
+def _answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise RuntimeError("the load failed: its error is above")
