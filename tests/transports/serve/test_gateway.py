@@ -112,6 +112,8 @@ async def test_a_failure_before_the_first_token_falls_back_unseen() -> None:
         (error_answer(400, "bad", "bad_thing"), 400, {"x-should-retry": "false"}),
         (error_answer(401, "sk-secret is wrong"), 502, {"x-should-retry": "false"}),
         (error_answer(429, retry_after="7"), 429, {"retry-after": "7", "retry-after-ms": "7000"}),
+        (error_answer(429, retry_after="60"), 429, {"retry-after": "60"}),
+        (error_answer(429, retry_after="61"), 429, {"retry-after": "61", "x-should-retry": "false"}),
         (error_answer(503, retry_after_ms="1500"), 503, {"retry-after": "2", "retry-after-ms": "1500"}),
         (error_answer(500), 502, {"x-should-retry": "false"}),
         (ConnectFailed("10.0.0.7 refused the connection"), 502, {"x-should-retry": "false"}),

@@ -23,6 +23,9 @@ NO_ROOM: Final = "this gateway holds as many bytes of requests as it may (serve.
 _TOO_MANY: Final = "this gateway has as many connections as it may (serve.maxConnections); try again later"
 # Seconds. A client that is refused may not hold its connection for long.
 _TIMEOUT: Final = 5.0
+# Seconds. SDKs agree on a Retry-After up to here only. After it, groq 1.7.0 asks again at once, and anthropic 2.15.0 sleeps
+# for hours inside the call: findings/anthropic-waits-out-any-retry-after.sh. All of them follow x-should-retry.
+_LONGEST_WAIT: Final = 60.0
 
 
 def malformed_request(fault: MalformedRequest) -> ServedError:
@@ -50,7 +53,7 @@ async def send_error(
 ) -> None:
     dialect = dialect_of(path)
     fields = [*JSON_HEADERS, *headers]
-    if not error.retryable:
+    if not error.retryable or (error.retry_after or 0.0) > _LONGEST_WAIT:
         # SDKs repeat 408, 409, 429 and 5xx by themselves, in addition to the attempts of the router.
         fields.append(("x-should-retry", "false"))
     if error.retry_after is not None:
