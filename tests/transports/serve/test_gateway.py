@@ -240,6 +240,9 @@ async def test_silence_is_filled(path: str, fields: dict[str, Any], sign: bytes)
         assert before.count(sign) == 3
         assert after.count(sign) == 2
         assert reply.ended
+        # A stream with an id or a retry, and then a comment, breaks openai 3.57.0: findings/openai-stream-fails-on-….
+        fields_of_lines = {line.partition(b":")[0] for line in reply.body.split(b"\n")}
+        assert fields_of_lines <= {b"", b"data", b"event"}
 
 
 @in_memory

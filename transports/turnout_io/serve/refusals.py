@@ -23,8 +23,8 @@ NO_ROOM: Final = "this gateway holds as many bytes of requests as it may (serve.
 _TOO_MANY: Final = "this gateway has as many connections as it may (serve.maxConnections); try again later"
 # Seconds. A client that is refused may not hold its connection for long.
 _TIMEOUT: Final = 5.0
-# Seconds. SDKs agree on a Retry-After up to here only. After it, groq 1.7.0 asks again at once, and anthropic 2.15.0 sleeps
-# for hours inside the call: findings/anthropic-waits-out-any-retry-after.sh. All of them follow x-should-retry.
+# Seconds. After it SDKs differ: groq 1.7.0 asks again at once, and anthropic 2.15.0 sleeps for hours inside the call
+# (findings/anthropic-waits-out-any-retry-after.sh). All of them follow x-should-retry.
 _LONGEST_WAIT: Final = 60.0
 
 
