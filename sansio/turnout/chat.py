@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout._utils.names import Elsewhere
+from turnout._utils.names import Advised, Elsewhere
 from turnout._utils.validation import instance, instances, labels
 from turnout.messages import Message, Tool, ToolChoice
 from turnout.responses import ChatResponse, FinishReason, RateLimit, RateWindow, Usage
@@ -78,7 +78,7 @@ _ONLY_MODELS = frozenset({ModelConfig})
 
 
 @attrs.frozen(init=False)
-class ChatRequest:
+class ChatRequest(Advised):
     """A conversation for `model` to continue, or for one of `fallbacks`, in this order. Immutable.
 
     Attributes:
@@ -215,3 +215,11 @@ class ChatRequest:
         put(again, "response_format", self.response_format)
         put(again, "metadata", self.metadata)
         return again
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.hints.names import missing_name
+
+        raise missing_name(__name__, name)

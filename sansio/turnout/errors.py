@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnout._utils.names import Elsewhere
+from turnout._utils.names import Advised, Elsewhere
 from turnout.failures import Phase, Timer
 from turnout.responses import longest, or_empty
 
@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 
-class TurnoutError(Exception):
+class TurnoutError(Exception, Advised):
     """The base class of every error that Turnout raises on purpose.
 
     Attributes:

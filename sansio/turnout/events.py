@@ -240,3 +240,11 @@ CONTENT: frozenset[type] = frozenset(
 def commits(event: Event) -> bool:
     """Return whether the event is content, so that a stream that has delivered it is committed."""
     return type(event) in CONTENT or (type(event) is PartReady and not isinstance(event.part, Opaque))
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.hints.names import missing_name
+
+        raise missing_name(__name__, name)

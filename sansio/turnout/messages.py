@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from turnout._utils.names import Elsewhere
+from turnout._utils.names import Advised, Elsewhere
 from turnout._utils.serialization import from_plain, to_plain
 from turnout._utils.signatures import written_as
 from turnout._utils.validation import CheckedFields, as_tuple, instances, quoted
@@ -93,11 +93,14 @@ def _role(value: Role | str) -> Role:
     try:
         return Role(value)
     except ValueError:
-        raise ValueError(f"Message.role must be one of {', '.join(Role)}, not {quoted(value)}") from None
+        from turnout._utils.hints.values import form_of_role
+
+        known = ", ".join(Role)
+        raise ValueError(f"Message.role must be one of {known}, not {quoted(value)}{form_of_role(value)}") from None
 
 
 @attrs.frozen
-class Message(_Kept, CheckedFields):
+class Message(_Kept, CheckedFields, Advised):
     """One turn of a conversation.
 
     Attributes:
@@ -267,3 +270,11 @@ class Message(_Kept, CheckedFields):
         from turnout.inputs.message_fields import message_fields
 
         return from_plain(cls, message_fields(stored, "the message"), "the message")
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.hints.names import missing_name
+
+        raise missing_name(__name__, name)

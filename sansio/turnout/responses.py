@@ -153,6 +153,8 @@ class ChatResponse(Plain):
         raw: The provider's own JSON: the whole body of a unary answer, the last event of a stream.
     """
 
+    _items = ": the text is reply.text; router.stream(…) gives it in pieces"
+
     message: Message
     model: ModelConfig
     finish_reason: FinishReason = FinishReason.UNKNOWN

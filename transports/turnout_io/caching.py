@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from turnout_io.process_lock import process_lock
 
@@ -122,3 +122,11 @@ class MemoryCache:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.hints.names import missing_name
+
+        raise missing_name(__name__, name)

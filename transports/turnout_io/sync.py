@@ -16,6 +16,7 @@ from turnout.routing.policy.settings import Policy
 from turnout_io.base import Transport
 from turnout_io.drivers._sync.router import SyncRouter
 from turnout_io.drivers._sync.stream import ChatStream, EventBatches
+from turnout_io.drivers.async_only import BlockingOnly
 from turnout_io.drivers.blocking_runtime import BlockingRuntime
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatStream", "EventBatches", "Router"]
 
 
-class Router(SyncRouter):
+class Router(BlockingOnly, SyncRouter):
     """Routes requests over its providers, for blocking code. The default transport is `requests`."""
 
     _runtime = BlockingRuntime()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 __all__ = [
     "PROVIDER_NAMES",
+    "Advised",
     "Elsewhere",
     "NameTable",
     "account_of",
@@ -17,6 +18,7 @@ __all__ = [
     "nearest",
     "vendor_of",
     "whole_name",
+    "without_advice",
 ]
 
 T = TypeVar("T")
@@ -25,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # The names that vendors and other libraries give to providers of the catalog.
 PROVIDER_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("google", "google_genai", "google-genai", "google-gla", "google-vertex", "googleai"), "gemini"),
-    **dict.fromkeys(("vertex", "vertex_ai", "vertexai", "google-ai-studio"), "gemini"),
+    **dict.fromkeys(("vertex", "vertex_ai", "vertexai", "google-ai-studio", "models"), "gemini"),
     **dict.fromkeys(("gpt", "chatgpt", "openai_chat", "openai-chat", "openai-responses"), "openai"),
     **dict.fromkeys(("custom_openai", "openai_like", "openai-like", "custom"), "openai-compatible"),
     "claude": "anthropic",
@@ -62,6 +64,28 @@ _MAKERS: Mapping[tuple[str, ...], str] = {
 
 # Between the name of a provider and the name of one of its keys: `openai#2`.
 ACCOUNT_MARK = "#"
+
+
+class _AdvisedType(type):
+    def __dir__(cls) -> Iterable[str]:
+        return without_advice(cls, super().__dir__())
+
+
+class Advised(metaclass=_AdvisedType):
+    """Base of a class with members of `Elsewhere`: `dir` and the completion of editors leave them out."""
+
+    __slots__ = ()
+
+    def __dir__(self) -> Iterable[str]:
+        return without_advice(type(self), super().__dir__())
+
+
+def without_advice(owner: type, names: Iterable[str]) -> list[str]:
+    """Return the names that are no members of `Elsewhere`."""
+    found: dict[str, object] = {}
+    for base in reversed(owner.__mro__):
+        found.update(vars(base))
+    return [name for name in names if not isinstance(found.get(name), Elsewhere)]
 
 
 class Elsewhere:

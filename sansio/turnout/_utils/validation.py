@@ -168,27 +168,37 @@ def instance(kind: type) -> Validator:
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kind) and not (value is None and attribute.default is None):
-            raise TypeError(f"{where(instance, attribute)} must be {_a(kind)}, not {_kind(value)}")
+            raise _no_instance(where(instance, attribute), value, kind)
 
     return validate
 
 
-def mapping_to(kind: type, form: str = "") -> Validator:
-    """Return a validator for mappings from names to instances of this class. `form` is how an instance is written.
+def _no_instance(path: str, value: object, *kinds: type) -> TypeError:
+    """Return the error for a value that is no instance of one of these classes, with how one is written."""
+    from turnout._utils.hints.values import form_of
+
+    wanted = " or ".join(_a(kind) for kind in kinds)
+    return TypeError(f"{path} must be {wanted}, not {_kind(value)}{form_of(kinds[0].__name__)}")
+
+
+def mapping_to(kind: type) -> Validator:
+    """Return a validator for mappings from names to instances of this class.
 
     Only the items of a dict are checked: another mapping may compute its items when they are used.
     """
 
-    advice = f": write {form}" if form else ""
-
     def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, Mapping):
-            raise TypeError(f"{where(instance, attribute)} must be a mapping, not {_kind(value)}")
+            from turnout._utils.hints.values import form_of
+
+            form = form_of(kind.__name__).removeprefix(": write ")
+            example = f" such as {{'openai/gpt-4o-mini': {form}}}" if form else ""
+            raise TypeError(f"{where(instance, attribute)} must be a mapping{example}, not {_kind(value)}")
         for key, item in value.items() if isinstance(value, dict) else ():
             if not isinstance(key, str):
                 raise TypeError(f"{where(instance, attribute)} must have names as keys, not {_kind(key)}")
             if not isinstance(item, kind):
-                raise TypeError(f"{where(instance, attribute)}[{key!r}] must be {_a(kind)}, not {_kind(item)}{advice}")
+                raise _no_instance(f"{where(instance, attribute)}[{key!r}]", item, kind)
 
     return validate
 
@@ -203,8 +213,7 @@ def instances(*kinds: type) -> Validator:
             return  # the usual case, without a step of Python for each item
         for place, item in enumerate(value):
             if not isinstance(item, kinds):
-                wanted = " or ".join(_a(kind) for kind in kinds)
-                raise TypeError(f"{where(instance, attribute)}[{place}] must be {wanted}, not {_kind(item)}")
+                raise _no_instance(f"{where(instance, attribute)}[{place}]", item, *kinds)
 
     return validate
 

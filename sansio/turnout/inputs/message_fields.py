@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from turnout._utils.hints.values import form_of_part
 from turnout._utils.serialization import as_mapping, each, from_plain
 from turnout._utils.validation import quoted
 from turnout.types.parts import PARTS, Audio, File, Image, Part, Refusal, Text, Thinking
@@ -95,7 +96,7 @@ def _part(part: object, where: str) -> Part:
         plain["text"] = plain.pop("refusal")
     if kind not in _KINDS:
         known = ", ".join((*_KINDS, *_OPENAI_KINDS))
-        raise ValueError(f"{where}.type must be one of {known}, not {quoted(name)}")
+        raise ValueError(f"{where}.type must be one of {known}, not {quoted(name)}{form_of_part(name)}")
     return from_plain(_KINDS[kind], plain, where)
 
 

@@ -34,8 +34,6 @@ def chat_request(method: str, given: tuple[Any, ...], settings: dict[str, Any]) 
         TypeError: If a keyword is not known, or something is missing.
         ValueError: If a value does not fit.
     """
-    if len(given) == 1 and "model" in settings and "messages" not in settings:
-        settings["messages"], given = given[0], ()  # router.chat("hi", model="openai/gpt-4o-mini")
     request, fields = _read(f"router.{method}()", ChatRequest, ("model", "messages"), given, settings)
     own = tuple(name for name, owner in ARGUMENT_OF.items() if owner == method)
     _check_keywords(f"router.{method}()", fields, (*MODEL, *REQUEST), (*CALL, *own))
@@ -100,6 +98,8 @@ def _read(
         if len(given) > 1 or any(name in settings for name in names):
             raise TypeError(f"{where} takes either a {kind.__name__}, or {_list(names)}")
         return first, settings
+    if "model" in settings and len(given) < len(names):
+        names = names[1:]  # router.chat("hi", model="openai/gpt-4o-mini")
     if len(given) > len(names):
         raise TypeError(f"{where} takes {_list(names)} by position, and everything else by keyword")
     for name, value in zip(names, given, strict=False):

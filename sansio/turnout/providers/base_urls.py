@@ -6,6 +6,7 @@ Sources: the clients of each vendor for their variables; Ollama's `envconfig` fo
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from turnout.providers.catalog.spec import ProviderSpec
@@ -16,6 +17,14 @@ __all__ = ["InvalidBaseUrl", "base_url_of"]
 
 _OWN_HOST = re.compile(r"localhost|[\d.]+|\[[0-9a-f:]+\]|[^.]+")
 _OLLAMA_PORT = 11434
+# The longest one first. Azure's URLs are read elsewhere.
+_OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "openai-chat": ("/chat/completions", "/responses", "/embeddings"),
+    "anthropic": ("/v1/messages", "/v1"),
+    "gemini": ("/v1beta/openai", "/v1beta/models", "/v1beta"),
+    "ollama": ("/api/generate", "/api/chat", "/api/embed", "/api/tags", "/api", "/v1"),
+    "cohere": ("/v2/chat", "/v1/chat", "/v2", "/v1"),
+}
 
 
 class InvalidBaseUrl(ValueError):
@@ -37,10 +46,20 @@ def base_url_of(given: str, spec: ProviderSpec) -> str:
     fault = fault_of_base_url(url, takes_query="api_version" in spec.option_env)
     if fault:
         raise InvalidBaseUrl(f"the base URL of {spec.name} {fault}; it must be like https://api.example.com/v1")
+    url = hidden(_without_operation(url, spec))
     parts = urlsplit(url)
     if spec.base_url_is_host and parts.path in ("", "/"):
         url += urlsplit(spec.base_url).path
     return url
+
+
+def _without_operation(url: str, spec: ProviderSpec) -> str:
+    """Return the URL without the path of an operation at its end, which every request adds.
+
+    Many pages show the whole URL of a request, and other clients want the version of the API in a base URL.
+    """
+    ends = () if "api_version" in spec.option_env else _OPERATIONS.get(spec.dialect, ())
+    return next((url.removesuffix(end) for end in ends if url.endswith(end)), url)
 
 
 def _with_scheme(text: str, spec: ProviderSpec) -> str:

@@ -110,6 +110,8 @@ def checked_key(value: object) -> Secret | None:
             f'api_key is not read from a variable that is named this way; write os.environ["{variable}"] in code, '
             f"or ${{{variable}}} in a file"
         )
+    if isinstance(value, str) and value.strip().lower().startswith("bearer "):
+        raise ValueError("api_key must be the key alone: Turnout writes the word Bearer before it")
     return checked_text(value, "api_key")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout._utils.names import Elsewhere, must_be_called
+from turnout._utils.names import must_be_called
 from turnout._utils.serialization import Plain
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
@@ -76,11 +76,11 @@ class ToolRun(Plain):
     messages: tuple[Message, ...]
 
     if not TYPE_CHECKING:
-        trace = Elsewhere("each round has its own: run.response.trace of the last; run.explain() describes all")
-        model = Elsewhere("it is run.response.model")
-        finish_reason = Elsewhere("it is run.response.finish_reason")
-        message = Elsewhere("it is run.response.message; all are run.messages")
-        tool_calls = Elsewhere("they are in the rounds: run.rounds[0].response.tool_calls")
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout._utils.hints.attributes import missing_attribute
+
+            raise missing_attribute(self, name)
 
     @property
     def response(self) -> ChatResponse:

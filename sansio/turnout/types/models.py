@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -60,6 +60,14 @@ ROUTE = "route"
 
 def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else as_tuple(value)
+
+
+def _model_id(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    given = getattr(instance, "provider", None)
+    if value == "" and isinstance(given, str) and "/" not in given:
+        meant = whole_name(given) or "openai/gpt-4o-mini"
+        raise ValueError(f"{where(instance, attribute)} must not be empty: write ModelConfig.parse({meant!r})")
+    non_empty(instance, attribute, value)
 
 
 def _no_slash(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -127,7 +135,7 @@ class ModelConfig(_Kept, CheckedFields):
 
     provider: str = attrs.field(validator=[non_empty, _no_slash])
     # It has a default so that the error for ModelConfig("openai/gpt-4o-mini") can name the right spelling.
-    model_id: str = attrs.field(default="", validator=non_empty)
+    model_id: str = attrs.field(default="", validator=_model_id)
     temperature: float | None = attrs.field(default=None, kw_only=True, validator=number(0))
     top_p: float | None = attrs.field(default=None, kw_only=True, validator=number(0, 1))
     top_k: int | None = attrs.field(default=None, kw_only=True, validator=integer(0))
@@ -241,6 +249,13 @@ class ModelInfo:
     context_window: int | None = attrs.field(default=None, kw_only=True)
     max_output_tokens: int | None = attrs.field(default=None, kw_only=True)
     owned_by: str | None = attrs.field(default=None, kw_only=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            from turnout._utils.hints.attributes import missing_attribute
+
+            raise missing_attribute(self, name)
 
 
 @attrs.frozen

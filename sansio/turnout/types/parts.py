@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 
-from turnout._utils.names import Elsewhere
+from turnout._utils.names import Advised, Elsewhere
 from turnout._utils.serialization import to_plain
 from turnout._utils.validation import CheckedFields, deep_copy, json_values, string
 
@@ -71,7 +71,7 @@ class _Part:
         return {"type": type(self).__name__.lower(), **to_plain(self)}
 
 
-class _MediaPart(_Part, CheckedFields):
+class _MediaPart(_Part, Advised, CheckedFields):
     __slots__ = ()
 
     _media_kind: ClassVar[str]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from turnout._utils.validation import deep_copy, json_values, non_empty
+from turnout._utils.names import Advised, Elsewhere
+from turnout._utils.validation import CheckedFields, deep_copy, json_values, non_empty
 
 __all__ = ["ResponseFormat"]
 
@@ -19,7 +20,7 @@ def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 @attrs.frozen
-class ResponseFormat:
+class ResponseFormat(CheckedFields, Advised):
     """The required form of the answer's text: any JSON object, or JSON that a schema describes.
 
     `ResponseFormat.of(T)` takes the schema from a class, and `reply.parsed(T)` makes the value of that class.
@@ -35,6 +36,11 @@ class ResponseFormat:
     name: str = attrs.field(default="answer", validator=non_empty, kw_only=True)
     description: str | None = attrs.field(default=None, kw_only=True)
     strict: bool = attrs.field(default=True, kw_only=True)
+
+    if not TYPE_CHECKING:
+        json_schema = from_schema = Elsewhere("write ResponseFormat({…}), with the JSON Schema")
+        json_object = Elsewhere("write ResponseFormat.json()")
+        from_model = from_pydantic = Elsewhere("write ResponseFormat.of(City)")
 
     @classmethod
     def json(cls) -> ResponseFormat:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from turnout._utils.names import Elsewhere, must_be_called
+from turnout._utils.names import Advised, Elsewhere, must_be_called
 from turnout._utils.validation import CheckedFields, deep_copy, json_values, non_empty, where
 from turnout.types.parts import extra_fields
 
@@ -24,7 +24,7 @@ def _json_text(instance: object, attribute: attrs.Attribute[Any], value: object)
 
 
 @attrs.frozen
-class ToolCall:
+class ToolCall(Advised):
     """A model's request to call a tool.
 
     Attributes:
@@ -104,11 +104,16 @@ def _description(instance: Tool, attribute: attrs.Attribute[str], value: object)
 
 
 def _schema(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    if isinstance(value, type):
+        raise TypeError(
+            f"Tool.parameters must be a JSON Schema, not the class {value.__name__}: write Tool.of(function), or the "
+            f"schema of the class, which pydantic gives as {value.__name__}.model_json_schema()"
+        )
     return deep_copy(value, "Tool.parameters must be a JSON Schema")
 
 
 @attrs.frozen
-class Tool(CheckedFields):
+class Tool(CheckedFields, Advised):
     """A function that the model can call, or a tool that runs at a provider.
 
     Attributes:
@@ -129,8 +134,8 @@ class Tool(CheckedFields):
     extra: Mapping[str, Any] = extra_fields()
 
     if not TYPE_CHECKING:
-        from_function = Elsewhere("write Tool.of(function)")
-        from_callable = Elsewhere("write Tool.of(function)")
+        from_function = from_callable = Elsewhere("write Tool.of(function)")
+        from_pydantic = from_model = Elsewhere("write Tool.of(function), with the fields as arguments of the function")
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from turnout.chat import ChatRequest, ModelConfig
 from turnout.errors import CapabilityUnsupported, ProviderError, TurnoutError
 from turnout.http.origin import split_url
 from turnout.messages import Message
-from turnout.providers import CATALOG, create
+from turnout.providers import CATALOG, base_urls, create
 from turnout.providers.base_urls import InvalidBaseUrl, base_url_of
 from turnout.providers.decoding.error_mapping import BODY_LIMIT, CODE_LIMIT, MESSAGE_LIMIT
 
@@ -74,6 +74,26 @@ def test_the_variables_of_base_urls_and_tokens() -> None:
     claude = built({"ANTHROPIC_AUTH_TOKEN": "t0ken"}, "anthropic")
     assert claude.missing_env == ()
     assert claude.chat(ChatRequest("anthropic/m", "x")).request.headers.get("authorization") == "Bearer t0ken"
+
+
+OPERATIONS = [
+    (name, end)
+    for name in ("openai", "groq", "anthropic", "gemini", "ollama", "cohere")
+    for end in base_urls._OPERATIONS[CATALOG[name].dialect]
+]
+
+
+@pytest.mark.parametrize(("name", "end"), OPERATIONS)
+@pytest.mark.parametrize("base", ["", "https://proxy.test/llm", "http://127.0.0.1:8000"])
+def test_the_path_of_an_operation_behind_a_base_url_is_not_written_twice(name: str, end: str, base: str) -> None:
+    base = base or CATALOG[name].base_url
+    assert url_of(name, base_url=f"{base}{end}/") == url_of(name, base_url=base)
+    assert url_of(name, base_url=base_url_of(f"{base}{end}", CATALOG[name])) == url_of(name, base_url=base)
+
+
+def test_a_path_that_is_no_operation_stays_in_a_base_url() -> None:
+    assert url_of("openai", base_url="https://x.test/api/v1") == "https://x.test/api/v1/chat/completions"
+    assert url_of("deepinfra", base_url="https://x.test/v1/openai") == "https://x.test/v1/openai/chat/completions"
 
 
 @pytest.mark.parametrize("name", ["openai", "ollama", "azure", "groq"])

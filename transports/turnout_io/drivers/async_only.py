@@ -1,10 +1,10 @@
-"""Names the async form for blocking statements, which Python refuses without advice."""
+"""Names the right form for blocking statements in async code, and the other way round: Python gives no advice."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["AsyncOnly", "AsyncOnlyIterator", "AsyncOnlyStream"]
+__all__ = ["AsyncOnly", "AsyncOnlyIterator", "AsyncOnlyStream", "BlockingOnly"]
 
 
 class AsyncOnly:
@@ -46,6 +46,23 @@ class AsyncOnlyIterator:
 
         def __await__(self) -> NoReturn:
             raise TypeError("this is not awaited: write `async for text in stream.text`, or `await stream.collect()`")
+
+
+class BlockingOnly:
+    """A class whose objects are for `with`.
+
+    It has no `__aiter__` and no `__await__`: frameworks look at them to find out whether an object is async.
+    """
+
+    if not TYPE_CHECKING:
+
+        async def __aenter__(self) -> NoReturn:
+            raise TypeError(
+                f"{_name(self)} is blocking: write `with`; async code uses turnout_io.asyncio or turnout_io.trio"
+            )
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            pass  # the statement `async with` looks it up before it enters
 
 
 def _name(value: object) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
-from turnout._utils.names import Elsewhere
+from turnout._utils.names import Advised, Elsewhere
 from turnout._utils.signatures import written_as
 from turnout.chat import ChatRequest, ProviderStatus
 from turnout.embeddings import EmbeddingRequest
@@ -71,7 +71,7 @@ class CompletionsHint:
         raise AttributeError("there is no models.list: write router.models('openai')")
 
 
-class RouterBase(RouterChanges, Generic[TransportT, RunT]):
+class RouterBase(RouterChanges, Advised, Generic[TransportT, RunT]):
     """Routes requests over its providers.
 
     Args:

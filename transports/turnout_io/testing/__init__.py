@@ -12,6 +12,8 @@ They need no network, no time and no test framework. For a server for other prog
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from turnout_io.testing.playback import ScriptError
 from turnout_io.testing.recording import AsyncRecordingTransport, RecordingTransport
 from turnout_io.testing.replaying import AsyncReplayTransport, ReplayTransport
@@ -35,3 +37,11 @@ __all__ = [
     "ScriptedCall",
     "ScriptedTransport",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from turnout._utils.hints.names import missing_name
+
+        raise missing_name(__name__, name)

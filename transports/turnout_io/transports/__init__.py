@@ -25,7 +25,9 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from turnout._utils.hints.names import missing_name
+
+        raise missing_name(__name__, name)
     import importlib
 
     value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -27,6 +27,10 @@ _ANSWER = {
     "model_name": "the model of the request is reply.model; the provider's name of it is reply.served_model",
     **dict.fromkeys(("latency", "duration", "elapsed", "latency_ms", "response_ms"), _SECONDS.format("reply.trace")),
     **dict.fromkeys(("status_code", "ok", "error", "raise_for_status"), _RAISED),
+    **dict.fromkeys(("retries", "num_retries", "fallback_used"), "it is reply.trace.attempts; print(reply.trace)"),
+    **dict.fromkeys(("cost_usd", "total_cost", "response_cost"), "it is reply.usage.cost"),
+    **dict.fromkeys(("system_fingerprint", "object", "stop_sequence", "additional_kwargs"), "it is in reply.raw"),
+    "annotations": "they are reply.citations",
     "is_complete": "it is reply.complete",
     "history": "the message for the next turn is reply.message",
     "all_messages": "the message for the next turn is reply.message; of router.run(…), all are run.messages",
@@ -51,11 +55,26 @@ _ANSWER = {
     "value": "the text is reply.text; write reply.parsed(…) with the class",
     "parsed_output": "write reply.parsed(…) with the class",
 }
+_RUN = {
+    **dict.fromkeys(("output", "final_output", "content", "output_text", "data", "result", "answer"), "write run.text"),
+    **dict.fromkeys(("all_messages", "new_messages", "history", "to_input_list"), "the conversation is run.messages"),
+    **dict.fromkeys(("steps", "turns", "new_items", "intermediate_steps"), "they are run.rounds"),
+    "trace": "each round has its own: run.response.trace of the last; run.explain() describes all",
+    "model": "it is run.response.model",
+    "finish_reason": "it is run.response.finish_reason",
+    "message": "it is run.response.message; all are run.messages",
+    "tool_calls": "they are in the rounds: run.rounds[0].response.tool_calls",
+    "cost": "it is run.usage.cost",
+}
+_MODEL = {
+    **dict.fromkeys(("name", "model", "model_id", "model_name"), "it is model.id"),
+    "context_length": "it is model.context_window",
+}
 _USAGE = {
     **dict.fromkeys(("prompt_token_count", "request_tokens", "input"), "it is usage.prompt_tokens"),
     **dict.fromkeys(("candidates_token_count", "response_tokens", "output"), "it is usage.completion_tokens"),
-    "total_token_count": "it is usage.total_tokens",
-    "total_cost": "it is usage.cost",
+    **dict.fromkeys(("total_token_count", "total"), "it is usage.total_tokens"),
+    **dict.fromkeys(("total_cost", "cost_usd", "response_cost"), "it is usage.cost"),
     "cache_read_input_tokens": "it is usage.cached_tokens",
     "cache_creation_input_tokens": "it is usage.cache_write_tokens",
     "dict": "write usage.to_dict()",
@@ -110,6 +129,8 @@ _EVENT = {
     "content": "a piece of the text is event.delta of a Token; stream.text has the pieces alone",
     "delta": "only some events have it: check event.type == 'token' first, or iterate over stream.text",
 }
+_EACH_CALL = "the model and its settings are given to each call: router.chat('openai/…', '…', temperature=0.2)"
+_EMBED = 'write router.embed("openai/text-embedding-3-small", ["a text"])'
 _CHAT = 'write router.chat("openai/gpt-4o-mini", "Why do points freeze?")'
 _ASYNC_CHAT = f"the routers of turnout_io.asyncio and turnout_io.trio are async: {_CHAT}"
 _ROUTER = {
@@ -126,7 +147,14 @@ _ROUTER = {
     **dict.fromkeys(("moderate", "moderations", "images", "image", "audio", "speech", "transcribe"), _NOT_OFFERED),
     **dict.fromkeys(("realtime", "assistants", "threads", "files", "fine_tuning", "vector_stores"), _NOT_OFFERED),
     **dict.fromkeys(("run_stream", "stream_run", "run_streamed"), NO_STREAM),
-    "get_embedding": 'write router.embed("openai/text-embedding-3-small", ["a text"])',
+    **dict.fromkeys(("client", "beta", "aio", "generate_content", "acreate", "post", "predict"), _CHAT),
+    **dict.fromkeys(("bind", "with_config", "model", "default_model"), _EACH_CALL),
+    **dict.fromkeys(("embed_query", "embed_documents", "aembed", "aembedding"), _EMBED),
+    **dict.fromkeys(("is_healthy", "ping", "health_check"), "write router.health(), which sends nothing"),
+    "with_fallbacks": "fallbacks are given to each call: router.chat(…, fallbacks=['groq/…'])",
+    "with_retry": "retries are of the router or of a call: Router.from_env(max_retries=…)",
+    "set_model_list": "routes are made with router.add_route(…), or with Router.from_config('turnout.yaml')",
+    "get_embedding": _EMBED,
     "run_sync": "write router.run(…, tools=[function]), or router.chat(…); turnout_io.sync has blocking code",
     "structured": "write router.chat(…, response_format=City).parsed(City)",
     "as_retriever": "write router.embed(…) or router.rerank(…)",
@@ -140,8 +168,8 @@ _ROUTER = {
     "generate": _CHAT,
     "messages": _CHAT,
     "responses": _CHAT,
-    "embedding": 'write router.embed("openai/text-embedding-3-small", ["a text"])',
-    "embeddings": 'write router.embed("openai/text-embedding-3-small", ["a text"])',
+    "embedding": _EMBED,
+    "embeddings": _EMBED,
     "chat_stream": "write router.stream(…)",
     "providers": "write router.statuses()",
     "close": "write await router.aclose(), or use the router in `async with`",
@@ -188,6 +216,8 @@ _TRACE = {
 _HABITS: Mapping[str, Mapping[str, str]] = {
     "ChatResponse": _ANSWER,
     "Usage": _USAGE,
+    "ToolRun": _RUN,
+    "ModelInfo": _MODEL,
     "EmbeddingResponse": _EMBEDDING,
     "Vectors": _VECTORS,
     "RerankResponse": _RERANK,

@@ -72,7 +72,7 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     "Choice": {"name": _MODEL, "priority": "write tier=…", "order": "write tier=…"},
     "Message": {
-        **dict.fromkeys(("text", "message"), "write content='…'"),
+        **dict.fromkeys(("text", "message", "parts"), "write content='…'"),
         **dict.fromkeys(("images", "image"), "write Message.user('…', Image.from_path('yard.jpg'))"),
     },
     "Tool": {
@@ -80,7 +80,16 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("function", "func", "fn"), "write Tool.of(function)"),
         "type": "leave it out: every tool is a function",
     },
-    "Image": {**dict.fromkeys(("path", "file"), "write Image.from_path('yard.jpg')"), "image_url": "write url='…'"},
+    "Image": {
+        **dict.fromkeys(("path", "file"), "write Image.from_path('yard.jpg')"),
+        "image_url": "write url='…'",
+        **dict.fromkeys(("source", "base64", "b64_json"), "write url='…', or data=… with media_type='image/png'"),
+    },
+    "ResponseFormat": {
+        "type": "write ResponseFormat.json(), or ResponseFormat({…}) for a JSON Schema",
+        "json_schema": "write ResponseFormat({…})",
+    },
+    "Hedge": {**dict.fromkeys(("after", "timeout", "seconds", "delay_ms"), "write delay=…, in seconds")},
     "BreakerPolicy": {
         "allowed_fails": _FAILURES,
         "failure_threshold": _FAILURES,
@@ -120,6 +129,7 @@ FALLBACKS = (
 _FALLBACKS_BY_CLASS = "write Router.from_env(fallbacks={'context-length': ['gemini/…']}): models for each failure class"
 _MONEY = "write budgets=[Budget(…, per='day')], with Budget of turnout.routing; for one call, Policy(max_cost=…)"
 _LOG = "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'"
+_STRATEGY = "it belongs to a route: router.add_route(Route('fast', […], strategy='lowest-latency'))"
 _OF_ROUTER = {
     **{
         name: f"it is {place.replace('…', advice.removeprefix('write '))} of a Policy, or of Router.from_env"
@@ -159,7 +169,7 @@ _OF_ROUTER = {
     "redis_url": _CACHE,
     "redis_host": _CACHE,
     **dict.fromkeys(("set_verbose", "verbose"), _LOG),
-    "routing_strategy": "it belongs to a route: router.add_route(Route('fast', […], strategy='lowest-latency'))",
+    **dict.fromkeys(("routing_strategy", "strategy", "load_balancing"), _STRATEGY),
     "request_timeout": "it is timeout of a Policy, or Router.from_env(timeout=…)",
     "num_retries": _RETRIES,
     "retries": _RETRIES,
@@ -201,8 +211,20 @@ _OF_CREATE = {
     **dict.fromkeys(("max_retries", "num_retries"), "it is of the router: Router.from_env(max_retries=…)"),
     **dict.fromkeys(("http_client", "transport", "proxy", "proxies"), "write Router(…, transport=…)"),
     **dict.fromkeys(("model", "model_id", "models"), "the model is given to each call: router.chat('openai/…', '…')"),
-    "organization": "write headers={'OpenAI-Organization': '…'}",
-    "project": "write headers={'OpenAI-Project': '…'}",
+    **dict.fromkeys(("default_query", "extra_query"), "write the query into the base_url, if it takes one"),
+    **dict.fromkeys(("deployment", "azure_deployment", "deployment_id"), "the deployment is the model: 'azure/…'"),
+}
+_OF_CREATE_AT: Mapping[str, Mapping[str, str]] = {
+    "gemini": {
+        **dict.fromkeys(("vertexai", "project", "location"), "write vertex=True, vertex_project=…, vertex_location=…"),
+    },
+    "bedrock": {
+        **dict.fromkeys(("region_name", "aws_region_name", "aws_region"), "write region='…'"),
+        **dict.fromkeys(
+            ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "profile_name", "aws_profile_name"),
+            "set the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write auth=…",
+        ),
+    },
 }
 _CREATE = ("name", "api_key", "base_url", "api", "unsupported", "headers", "reasoning_replay", "idempotency_header")
 
@@ -210,7 +232,8 @@ _CREATE = ("name", "api_key", "base_url", "api", "unsupported", "headers", "reas
 def unknown_setting_of_provider(provider: str, names: Iterable[str]) -> ValueError:
     """Return the error for keywords that `turnout.providers.create` does not have for a provider."""
     names = list(names)
-    advice = next((_OF_CREATE[name] for name in names if name in _OF_CREATE), None)
+    known = {**_OF_CREATE, **_OF_CREATE_AT.get(provider, {})}
+    advice = next((known[name] for name in names if name in known), None)
     near = nearest(names[0], _CREATE, 1, CLOSE)
     end = f": {advice}" if advice else f"; did you mean {near[0]}?" if near else ""
     return ValueError(f"{provider} takes no setting named {', '.join(names)}{end}")

@@ -17,6 +17,10 @@ _ANY_FAILURE = "from turnout import TurnoutError: any failure of a call; one wit
 _NO_ANSWER = "from turnout.errors import TransportError, DeadlineExceeded: the connection failed; no time was left"
 _NO_TIME = "from turnout.errors import DeadlineExceeded, TimedOut: the call has a deadline, each attempt its own timers"
 _NOT_READ = "from turnout.errors import RemoteProtocolError: the answer was not what the protocol says"
+_STORES = (
+    "from turnout_io.caching import MemoryCache; for another store, write a class with the methods get and put "
+    "(docs/how-to/caching.md)"
+)
 _BY_ROUTER = "a router makes calls: from turnout_io.sync import Router; Router.from_env().chat(…)"
 ROOT = {
     **dict.fromkeys(("ServiceUnavailableError", "OverloadedError"), _IN_ERRORS.format("Overloaded")),
@@ -93,6 +97,18 @@ ROOT = {
     "Conversation": "a conversation is a list of messages: router.chat(model, [Message.user('…'), …])",
     "api_key": "a key is in the variable OPENAI_API_KEY, or given to turnout.providers.create('openai', api_key='…')",
     "set_verbose": "set the variable TURNOUT_LOG=debug, or use the logger 'turnout'",
+    **dict.fromkeys(("RedisCache", "DiskCache", "SemanticCache", "LRUCache", "Cache", "InMemoryCache"), _STORES),
+    **dict.fromkeys(("Redis", "RedisStore", "Valkey"), "limits are shared over: from turnout_io.shared import Valkey"),
+    **dict.fromkeys(
+        ("MockTransport", "FakeTransport", "MockRouter", "FakeRouter", "MockProvider", "ScriptedTransport"),
+        "from turnout_io.testing import ScriptedTransport",
+    ),
+    **dict.fromkeys(("HttpxTransport", "Urllib3Transport", "AiohttpTransport"), "see docs/extend/transport.md"),
+    **dict.fromkeys(("Chunk", "TextDelta", "ContentDelta", "ChatCompletionChunk"), "from turnout import Token"),
+    **dict.fromkeys(("Response", "Reply", "Answer"), "from turnout import ChatResponse"),
+    **dict.fromkeys(("Fallback", "Fallbacks"), "write router.chat(…, fallbacks=['groq/…'])"),
+    **dict.fromkeys(("PrometheusMetrics", "Prometheus"), "from turnout_io.metrics import Metrics"),
+    "Recorder": "from turnout_io.recorder import TraceRecorder",
     "MemoryCache": "it is in turnout_io.caching: from turnout_io.caching import MemoryCache",
     "Metrics": "it is in turnout_io.metrics: from turnout_io.metrics import Metrics",
     "OpenTelemetry": "it is in turnout_io.otel: from turnout_io.otel import OpenTelemetry",

@@ -20,7 +20,9 @@ def _seconds(instance: object, attribute: attrs.Attribute[float | None], value: 
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{attribute.name} must be a number of seconds, not {type(value).__name__}")
+        timers = "; the timers of one attempt are policy=Policy(timeouts=Timeouts(connect=…, first_token=…))"
+        told = "" if isinstance(value, str | bool) else timers
+        raise TypeError(f"{attribute.name} must be a number of seconds, not {type(value).__name__}{told}")
     if isinstance(value, float) and math.isnan(value):
         raise ValueError(f"{attribute.name} must be a number of seconds, not {value}")
     if value <= 0:

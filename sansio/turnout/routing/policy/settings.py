@@ -261,9 +261,7 @@ class Policy(Stated):
     when_all_in_cooldown: WhenAllInCooldown = _one_of("try_anyway", "wait", "fail")
     when_at_capacity: WhenAtCapacity = _one_of("wait", "reject")
     max_cost: float | None = attrs.field(default=None, validator=number(0))
-    prices: Mapping[str, Price] = attrs.field(
-        factory=dict, converter=_copied, validator=mapping_to(Price, "Price(0.15, 0.60)")
-    )
+    prices: Mapping[str, Price] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Price))
     context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied, validator=_windows)
     hedge: Hedge | None = attrs.field(default=None, validator=instance(Hedge))
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))

@@ -328,6 +328,12 @@ class AsyncTextIterator(AsyncOnlyIterator):
         def __call__(self) -> NoReturn:
             raise TypeError("stream.text is no method: iterate over it, or write stream.collect().text for the whole")
 
+        def __repr__(self) -> str:
+            return "<the pieces of the text: iterate over them, or write stream.collect().text for the whole>"
+
+        def __getitem__(self, index: object) -> NoReturn:
+            raise TypeError("stream.text has pieces: iterate over them, or write stream.collect().text for the whole")
+
 
 class AsyncEventBatches:
     """The events of a stream, grouped by the reads that received them. Made by `AsyncChatStream.batches`."""

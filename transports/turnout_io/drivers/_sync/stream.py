@@ -23,6 +23,7 @@ from turnout.trace import Trace
 from turnout_io.caching import AnyCache
 from turnout_io.drivers._sync.cached import CacheEntry, cache_entry
 from turnout_io.drivers._sync.run import Run
+from turnout_io.drivers.async_only import BlockingOnly
 
 __all__ = ["ChatStream", "EventBatches", "StreamOwner"]
 
@@ -41,7 +42,7 @@ class StreamOwner(Protocol):
     def _streams_of_loop(self) -> WeakSet[Run]: ...
 
 
-class ChatStream:
+class ChatStream(BlockingOnly):
     """One chat response while it arrives. Use it in a `with` block and iterate over its events.
 
     The block starts the call and waits for the first content. If every candidate fails, the block raises the error.
@@ -328,6 +329,12 @@ class TextIterator:
 
         def __call__(self) -> NoReturn:
             raise TypeError("stream.text is no method: iterate over it, or write stream.collect().text for the whole")
+
+        def __repr__(self) -> str:
+            return "<the pieces of the text: iterate over them, or write stream.collect().text for the whole>"
+
+        def __getitem__(self, index: object) -> NoReturn:
+            raise TypeError("stream.text has pieces: iterate over them, or write stream.collect().text for the whole")
 
 
 class EventBatches:
