@@ -20,7 +20,7 @@ from turnout.providers.decoding.media import audio_of, image_of
 from turnout.providers.dialect import Dialect
 from turnout.providers.gemini.partial_args import PartialArguments
 from turnout.providers.gemini.wire import Answer, Candidate, FunctionCall, ModalityCount, Part, UsageWire
-from turnout.providers.json_codec import LenientDecoder, decode_any, encode, is_shallow, raw_bytes
+from turnout.providers.json_codec import LenientDecoder, decode_any, encode, is_shallow, raw_bytes, raw_text
 
 __all__ = ["FINISH_REASONS", "GeminiReader"]
 
@@ -54,7 +54,8 @@ _PART = LenientDecoder(Part)
 _USAGE_FIELDS = tuple(field.name for field in msgspec.structs.fields(UsageWire))
 # The fields of a part that are no content.
 _BESIDE = frozenset({"thought", "thoughtSignature"})
-_READ = _BESIDE | {"text", "functionCall", "inlineData"}
+_READ = _BESIDE | {"inlineData"}
+_KEPT = ("executableCode", "codeExecutionResult", "fileData", "functionResponse", "toolCall", "toolResponse")
 
 
 @attrs.define(eq=False)
@@ -150,15 +151,17 @@ class GeminiReader:
     # -- parts --------------------------------------------------------------------------------------------------
 
     def _part(self, part: Part, raw: bytes, events: list[Event]) -> None:
-        signature = part.thoughtSignature
-        if part.text is not None and part.functionCall is None and part.inlineData is None:
-            self._text(part, part.text, signature, events)
-        elif part.functionCall is not None:
-            if part.text:
-                self._text(part, part.text, None, events)
-            self._function_call(part.functionCall, signature, events)
-        else:
-            self._other_part(part, raw, signature, events)
+        """Read a part. Content of several kinds in one part is read as several parts."""
+        text, call, signature = part.text, part.functionCall, part.thoughtSignature
+        has_other = part.inlineData is not None or any(raw_bytes(getattr(part, name)) for name in _KEPT)
+        if text is not None and (text or not has_other) and call is None:
+            self._text(part, text, None if has_other else signature, events)
+        elif call is not None:
+            if text:
+                self._text(part, text, None, events)
+            self._function_call(call, signature, events)
+        if has_other or (text is None and call is None):
+            self._other_part(part, raw, signature if call is None else None, events)
 
     def _text(self, part: Part, text: str, signature: str | None, events: list[Event]) -> None:
         accumulator = self.accumulator
@@ -174,17 +177,18 @@ class GeminiReader:
     def _other_part(self, part: Part, raw: bytes, signature: str | None, events: list[Event]) -> None:
         accumulator, inline = self.accumulator, part.inlineData
         fields = decode_any(raw)
+        read = [name for name in ("text", "functionCall") if name in fields]
+        if read and is_shallow(fields):
+            read += ["thoughtSignature"] if part.functionCall is not None else []  # it is that of the call
+            fields = {name: value for name, value in fields.items() if name not in read}
+            raw = encode(fields)
         if inline is not None and not part.thought and set(fields) <= _READ:
-            if part.text:
-                self._text(part, part.text, None, events)
             media_type = inline.mimeType or ""
             make = {"image": image_of, "audio": audio_of}.get(media_type.partition("/")[0])
             medium = make(inline.data or "", media_type, signature=signature) if make is not None else None
             if medium is not None:
                 accumulator.whole_part(medium, events)
                 return
-            fields.pop("text", None)
-            raw = encode(fields) if is_shallow(fields) else raw
         if set(fields) <= _BESIDE:
             # Nothing but a signature, or not even that: Gemini refuses to get such a part back.
             if signature is not None:
@@ -197,7 +201,7 @@ class GeminiReader:
         if call.name:
             self.flush(events)
             if not (call.willContinue or call.partialArgs):
-                arguments = (raw_bytes(call.args) or b"{}").decode("utf-8", "replace")
+                arguments = raw_text(call.args) or "{}"
                 self.accumulator.tool_fragment(
                     events, starts_call=True, name=call.name, arguments=arguments, id=call.id, signature=signature
                 )

@@ -44,6 +44,13 @@ class Part(msgspec.Struct, gc=False):
     thoughtSignature: str | None = None  # noqa: N815
     functionCall: FunctionCall | None = None  # noqa: N815
     inlineData: InlineData | None = None  # noqa: N815
+    # The kinds that are kept as they are: here only to be seen beside those that are read.
+    executableCode: msgspec.Raw = NULL  # noqa: N815
+    codeExecutionResult: msgspec.Raw = NULL  # noqa: N815
+    fileData: msgspec.Raw = NULL  # noqa: N815
+    functionResponse: msgspec.Raw = NULL  # noqa: N815
+    toolCall: msgspec.Raw = NULL  # noqa: N815
+    toolResponse: msgspec.Raw = NULL  # noqa: N815
 
 
 class Content(msgspec.Struct, gc=False):

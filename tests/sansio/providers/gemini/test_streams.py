@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.sansio.providers.playing import CUTS, feed, read, sent_back
 from turnout.chat import ChatResponse, FinishReason, Usage
 from turnout.errors import ProviderError, StreamTruncated
 from turnout.events import End, Reasoning, Token, ToolCallReady
+from turnout.messages import Opaque
 
 
 def assert_said(answer: Answer, result: ChatResponse) -> None:
@@ -135,3 +137,45 @@ def test_a_part_that_is_no_object_is_passed_over_and_counted() -> None:
     assert (heard.result.text, heard.result.message.origin) == ("ab", "gemini")
     assert isinstance(heard.events[-1], End)
     assert heard.events[-1].skipped == 2
+
+
+def parts_of(response: ChatResponse) -> list[Any]:
+    return [json.loads(part.json) if isinstance(part, Opaque) else part for part in response.message.content]
+
+
+CODE = {"language": "PYTHON", "code": "1"}
+PIXEL = {"mimeType": "image/png", "data": "iVBORw0KGgo="}
+
+
+@pytest.mark.parametrize("signature", [{}, {"thoughtSignature": "proof"}])
+@pytest.mark.parametrize(
+    ("fields", "apart"),
+    [
+        ({"text": "a", "functionCall": {"name": "f", "args": {"n": 1}}}, ("text", "functionCall")),
+        ({"text": "a", "executableCode": CODE}, ("text", "executableCode")),
+        ({"text": "a", "inlineData": PIXEL}, ("text", "inlineData")),
+        ({"functionCall": {"name": "f", "args": {}}, "inlineData": PIXEL}, ("inlineData", "functionCall")),
+        ({"text": "a", "toolCall": {"id": "t"}, "functionCall": {"name": "f"}}, ("text", "toolCall", "functionCall")),
+        ({"text": "a", "fileData": {"fileUri": "gs://a"}, "thought": True}, ("text", "fileData")),
+    ],
+)
+def test_a_part_of_several_kinds_is_read_as_several_parts(
+    fields: dict[str, Any], apart: tuple[str, ...], signature: dict[str, str]
+) -> None:
+    def answer(*parts: dict[str, Any]) -> dict[str, Any]:
+        return {"candidates": [{"content": {"parts": list(parts)}, "finishReason": "STOP"}]}
+
+    shared = {"thought": True} if "thought" in fields else {}
+    split = [{name: fields[name], **shared} for name in apart]
+    split[-1] |= signature
+    document, expected = answer({**fields, **signature}), read("gemini", answer(*split))
+    for result in (read("gemini", document), feed("gemini", sse(document)).result):
+        assert parts_of(result) == parts_of(expected)
+        assert result.tool_calls == expected.tool_calls
+        assert (result.text, result.reasoning) == (expected.text, expected.reasoning)
+
+
+def test_arguments_may_be_a_text() -> None:
+    call = {"functionCall": {"name": "f", "args": '{"n": 1}'}}
+    document = {"candidates": [{"content": {"parts": [call]}, "finishReason": "STOP"}]}
+    assert read("gemini", document).tool_calls[0].parsed() == {"n": 1}
