@@ -19,7 +19,7 @@ from turnout.errors import ProviderError
 from turnout.events import Event
 from turnout.http import Headers
 from turnout.providers.anthropic.usage import UsageCounter
-from turnout.providers.anthropic.wire import Block, Delta, StopDetails, StreamEvent, UsageWire, WholeMessage
+from turnout.providers.anthropic.wire import Block, Delta, StreamEvent, UsageWire, WholeMessage
 from turnout.providers.decoding.accumulator import ResponseAccumulator
 from turnout.providers.decoding.error_bodies import parse_error
 from turnout.providers.dialect import Dialect
@@ -165,7 +165,7 @@ class MessageReader:
             for index, raw in enumerate(message.content or ()):
                 self._start(index, bytes(raw), events)
                 self._stop(index, events, whole=True)
-        self._finish(message.stop_reason, message.stop_details, events)
+        self._finish(message, events)
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class MessageReader:
 
     def _message_changed(self, chunk: StreamEvent, events: list[Event]) -> None:
         if chunk.delta is not None:
-            self._finish(chunk.delta.stop_reason, chunk.delta.stop_details, events)
+            self._finish(chunk.delta, events)
 
     # -- blocks -------------------------------------------------------------------------------------------------
 
@@ -290,10 +290,14 @@ class MessageReader:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
-    def _finish(self, stop_reason: str | None, details: StopDetails | None, events: list[Event]) -> None:
-        self.accumulator.finish(stop_reason)
-        if details is not None and details.explanation and self.accumulator.raw_finish_reason == "refusal":
-            self.accumulator.refusal(details.explanation, events)
+    def _finish(self, end: WholeMessage | Delta, events: list[Event]) -> None:
+        accumulator, details = self.accumulator, end.stop_details
+        accumulator.finish(end.stop_reason)
+        explanation = details.get("explanation") if details is not None else None
+        if isinstance(explanation, str) and accumulator.raw_finish_reason == "refusal":
+            accumulator.refusal(explanation, events)
+        fields = {"stop_sequence": end.stop_sequence, "stop_details": details, "container": end.container}
+        accumulator.extra |= {name: value for name, value in fields.items() if value and is_shallow(value)}
 
     def _report_usage(self, wire: UsageWire) -> None:
         self.accumulator.usage = self._usage.add(wire)

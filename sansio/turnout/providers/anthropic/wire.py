@@ -11,7 +11,7 @@ import msgspec
 
 from turnout.providers.json_codec import NULL
 
-__all__ = ["Block", "Delta", "Models", "StopDetails", "StreamEvent", "UsageWire", "WholeMessage"]
+__all__ = ["Block", "Delta", "Models", "StreamEvent", "UsageWire", "WholeMessage"]
 
 
 class OutputDetails(msgspec.Struct, gc=False):
@@ -42,10 +42,6 @@ class UsageWire(msgspec.Struct, gc=False):
     speed: str | None = None
 
 
-class StopDetails(msgspec.Struct, gc=False):
-    explanation: str | None = None
-
-
 class Block(msgspec.Struct, gc=False):
     type: str | None = None
     id: str | None = None
@@ -67,7 +63,9 @@ class Delta(msgspec.Struct, gc=False):
     partial_json: str | None = None
     citation: Any = None
     stop_reason: str | None = None
-    stop_details: StopDetails | None = None
+    stop_sequence: str | None = None
+    stop_details: dict[str, Any] | None = None
+    container: Any = None
 
 
 class WholeMessage(msgspec.Struct, gc=False):
@@ -78,7 +76,9 @@ class WholeMessage(msgspec.Struct, gc=False):
     model: str | None = None
     content: list[msgspec.Raw] | None = None
     stop_reason: str | None = None
-    stop_details: StopDetails | None = None
+    stop_sequence: str | None = None
+    stop_details: dict[str, Any] | None = None
+    container: Any = None  # where code ran at the provider: the next request may name it
     usage: UsageWire | None = None
     error: Any = None
 

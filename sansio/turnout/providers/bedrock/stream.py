@@ -167,6 +167,7 @@ class ConverseReader:
         for index, raw in enumerate((message.content if message is not None else None) or ()):
             self._whole_block(index, bytes(raw), events)
         self.accumulator.finish(answer.stop_reason)
+        self._keep_fields(answer)
         self._report_usage(answer)
 
     def _exception(self, data: bytes) -> ProviderError:
@@ -184,9 +185,11 @@ class ConverseReader:
 
     def _message_stopped(self, chunk: StreamEvent, events: list[Event]) -> None:
         self.accumulator.finish(chunk.stop_reason)
+        self._keep_fields(chunk)
         self._stopped = True
 
     def _metadata(self, chunk: StreamEvent, events: list[Event]) -> None:
+        self._keep_fields(chunk)
         self._report_usage(chunk)
         self._counted = True
 
@@ -296,10 +299,17 @@ class ConverseReader:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
+    def _keep_fields(self, answer: Answer | StreamEvent) -> None:
+        """Keep the fields of the response that no part holds, and the model that a router chose."""
+        fields = {"trace": answer.trace, "additionalModelResponseFields": answer.additional_model_response_fields}
+        self.accumulator.extra |= {name: value for name, value in fields.items() if value and is_shallow(value)}
+        router = answer.trace.get("promptRouter") if answer.trace is not None else None
+        model = router.get("invokedModelId") if isinstance(router, dict) else None
+        if isinstance(model, str):
+            self.accumulator.served_model = model
+
     def _report_usage(self, answer: Answer | StreamEvent) -> None:
         wire, tier = answer.usage, answer.service_tier
-        if answer.trace is not None and answer.trace.prompt_router is not None:
-            self.accumulator.served_model = answer.trace.prompt_router.invoked_model_id
         if wire is None:
             return
         # `inputTokens` leaves out the tokens that the cache read and wrote.

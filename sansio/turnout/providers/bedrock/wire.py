@@ -75,14 +75,6 @@ class UsageWire(msgspec.Struct, gc=False, rename="camel"):
     cache_details: list[CacheDetail] | None = None
 
 
-class Router(msgspec.Struct, gc=False, rename="camel"):
-    invoked_model_id: str | None = None
-
-
-class Trace(msgspec.Struct, gc=False, rename="camel"):
-    prompt_router: Router | None = None
-
-
 class Message(msgspec.Struct, gc=False, rename="camel"):
     content: list[msgspec.Raw] | None = None
 
@@ -96,7 +88,8 @@ class Answer(msgspec.Struct, gc=False, rename="camel"):
     stop_reason: str | None = None
     usage: UsageWire | None = None
     service_tier: ServiceTier | None = None
-    trace: Trace | None = None
+    trace: dict[str, Any] | None = None
+    additional_model_response_fields: Any = None
 
 
 class StreamEvent(msgspec.Struct, gc=False, rename="camel"):
@@ -108,7 +101,8 @@ class StreamEvent(msgspec.Struct, gc=False, rename="camel"):
     stop_reason: str | None = None
     usage: UsageWire | None = None
     service_tier: ServiceTier | None = None
-    trace: Trace | None = None
+    trace: dict[str, Any] | None = None
+    additional_model_response_fields: Any = None
 
 
 class FoundationModel(msgspec.Struct, gc=False, rename="camel"):

@@ -99,6 +99,7 @@ class GeminiReader:
             accumulator.finish(feedback.blockReason, FinishReason.CONTENT_FILTER)
             if feedback.blockReasonMessage:
                 accumulator.extra["blockReasonMessage"] = feedback.blockReasonMessage
+            self._keep_ratings(feedback.safetyRatings)
         if answer.error:
             return self.dialect.error(parse_error({"error": answer.error}), self.headers, data)
         return None
@@ -142,11 +143,17 @@ class GeminiReader:
             accumulator.extra["finishMessage"] = candidate.finishMessage
         if candidate.continuationToken:
             accumulator.extra["continuationToken"] = candidate.continuationToken
+        self._keep_ratings(candidate.safetyRatings)
         if candidate.logprobsResult:
             accumulator.add_logprobs(candidate.logprobsResult, events)
         for source in (candidate.citationMetadata, candidate.groundingMetadata, candidate.urlContextMetadata):
             if source:
                 accumulator.cite([source])
+
+    def _keep_ratings(self, ratings: Any) -> None:
+        """Keep the ratings by which a filter decides; each chunk has those of the answer so far."""
+        if ratings and is_shallow(ratings):
+            self.accumulator.extra["safetyRatings"] = ratings
 
     # -- parts --------------------------------------------------------------------------------------------------
 

@@ -67,9 +67,11 @@ class Candidate(msgspec.Struct, gc=False):
     groundingMetadata: Any = None  # noqa: N815
     logprobsResult: Any = None  # noqa: N815
     urlContextMetadata: Any = None  # noqa: N815
+    safetyRatings: Any = None  # noqa: N815
 
 
 class Feedback(msgspec.Struct, gc=False):
+    safetyRatings: Any = None  # noqa: N815
     blockReason: str | None = None  # noqa: N815
     blockReasonMessage: str | None = None  # noqa: N815
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.sansio.providers.bedrock.test_bedrock import frame
 from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.playing import feed, read, sent_back
 from turnout.chat import ChatResponse
@@ -66,6 +67,52 @@ def test_anthropic_bills_the_tokens_of_a_compaction_beside_the_message() -> None
     message = {"type": "message", "id": "m", "role": "assistant", "stop_reason": "end_turn", "usage": usage}
     reply = read("anthropic", {**message, "content": [{"type": "text", "text": "x"}]})
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (110, 22)
+
+
+DETAILS = {"type": "refusal", "explanation": "No.", "recommended_model": "another"}
+ENDED = {"stop_reason": "refusal", "stop_sequence": "END", "stop_details": DETAILS, "container": {"id": "c1"}}
+
+
+def test_how_a_message_of_anthropic_ended_and_where_its_code_ran() -> None:
+    message = {"type": "message", "id": "m", "role": "assistant", "content": []}
+    body = sse(
+        {"type": "message_start", "message": message},
+        {"type": "message_delta", "delta": ENDED},
+        {"type": "message_stop"},
+    )
+    for reply in (read("anthropic", {**message, **ENDED}), feed("anthropic", body).result):
+        assert reply.refusal == "No."
+        assert {name: reply.extra[name] for name in ("stop_sequence", "stop_details", "container")} == {
+            "stop_sequence": "END",
+            "stop_details": DETAILS,
+            "container": {"id": "c1"},
+        }
+
+
+def test_what_a_guardrail_of_bedrock_found() -> None:
+    trace = {"guardrail": {"modelOutput": ["x"]}, "promptRouter": {"invokedModelId": "m2"}}
+    fields = {"stop_sequence": "END"}
+    answer = {"output": {"message": {"content": [{"text": "x"}]}}, "stopReason": "guardrail_intervened"}
+    whole = read("bedrock", {**answer, "trace": trace, "additionalModelResponseFields": fields}, region="eu-west-1")
+    stream = b"".join(
+        [
+            frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "x"}}),
+            frame("messageStop", {"stopReason": "guardrail_intervened", "additionalModelResponseFields": fields}),
+            frame("metadata", {"usage": {"inputTokens": 1, "outputTokens": 1}, "trace": trace}),
+        ]
+    )
+    for reply in (whole, feed("bedrock", stream, region="eu-west-1").result):
+        assert reply.served_model == "m2"
+        assert reply.extra == {"trace": trace, "additionalModelResponseFields": fields}
+
+
+def test_the_ratings_by_which_gemini_filters() -> None:
+    ratings = [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "HIGH", "blocked": True}]
+    document = {"candidates": [{"finishReason": "SAFETY", "safetyRatings": ratings}]}
+    for reply in (read("gemini", document), feed("gemini", sse(document)).result):
+        assert reply.extra == {"safetyRatings": ratings}
+    blocked = {"promptFeedback": {"blockReason": "SAFETY", "safetyRatings": ratings}}
+    assert read("gemini", blocked).extra == {"safetyRatings": ratings}
 
 
 @pytest.mark.parametrize(
