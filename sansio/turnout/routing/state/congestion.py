@@ -42,22 +42,27 @@ LOOK_EVERY = 0.5
 
 @attrs.define(eq=False)
 class Congestion:
-    """The learnt limit of one candidate. It is infinite until a queue is seen."""
+    """The learnt limit of one candidate.
+
+    Attributes:
+        limit: How many attempts it serves quickly; infinity until a queue is seen.
+        answered_at: When the newest first tokens came, since attempts wait without a pause.
+    """
 
     limit: float = attrs.field(default=math.inf, init=False)
+    answered_at: deque[float] = attrs.field(factory=lambda: deque(maxlen=NEWEST), init=False)
     _usual: float | None = attrs.field(default=None, init=False)
     _median: float = attrs.field(default=0.0, init=False)
     _seen: int = attrs.field(default=0, init=False)
     _cut_at: float = attrs.field(default=-math.inf, init=False)
     _look_at: float = attrs.field(default=-math.inf, init=False)
     _newest: deque[float] = attrs.field(factory=lambda: deque(maxlen=NEWEST), init=False)
-    _answered_at: deque[float] = attrs.field(factory=lambda: deque(maxlen=NEWEST), init=False)
 
     def record_first_token(self, seconds: float, in_flight: int, now: float) -> None:
         """Take the time to the first token of a stream, while so many attempts were in flight."""
         self._seen += 1
         self._newest.append(seconds)
-        self._answered_at.append(now)
+        self.answered_at.append(now)
         if self._usual is None:
             self._usual = seconds
             return
@@ -99,10 +104,10 @@ class Congestion:
         if not self._newest:
             return math.inf
         median = sorted(self._newest)[len(self._newest) // 2]
-        answers = len(self._answered_at) - 1
+        answers = len(self.answered_at) - 1
         if answers < 1:
             return median
-        return max(median, waiting * (self._answered_at[-1] - self._answered_at[0]) / answers)
+        return max(median, waiting * (self.answered_at[-1] - self.answered_at[0]) / answers)
 
     def look_at(self, silent: Mapping[Any, float], in_flight: int, now: float) -> None:
         """See a queue before its times are known: more than half of the silent attempts are late.

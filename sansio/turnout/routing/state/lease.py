@@ -83,6 +83,8 @@ class Lease:
         """Take the slots of the attempt, and its shares of the rate limits, for a request that takes so much."""
         state, now = self.state, self.started
         state.breaker.attempt_started(self, now)
+        if not state.silent:
+            state.congestion.answered_at.clear()  # while nothing waits, answers are as far apart as requests
         state.silent[self] = now
         if state.settings.learn_limits:
             self.learnt_request = state.pace.take(now)

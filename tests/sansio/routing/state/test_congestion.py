@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.strategies.rows import unequal
 from benchmarks.strategies.world import World as QueueingWorld
 from tests.sansio.routing.line_dialect import lines
-from tests.sansio.routing.small_worlds import World
+from tests.sansio.routing.small_worlds import DOWN, World
 from turnout.routing.call.operations import Stream
 from turnout.routing.state.congestion import KNOWN, NEWEST, QUEUEING, Congestion
 from turnout.simulation import Script
@@ -71,6 +71,16 @@ def test_the_expected_time_is_at_least_the_median_and_grows_with_the_queue(times
 def test_a_queue_of_some_minutes_does_not_become_usual(usual: float, queue: list[float]) -> None:
     congestion = known(*[usual] * 30, *[seconds * usual for seconds in queue])
     assert congestion.limit == pytest.approx(1.0)
+
+
+def test_a_pause_says_nothing_about_the_pace_of_answers() -> None:
+    """Two answers are an hour apart because nobody asked, not because requests waited that long."""
+    world = World([answers_after(1.0)] * 4 + [DOWN, answers_after(1.0)], max_retries=0)
+    for at in (0.0, 0.5, 1.0, 1.5, 2.0, 3600.0, 3600.5):
+        world.simulation.call(Stream(world.request(0)), at=at)
+    world.simulation.run()
+    congestion = world.core.scheduler.states()["p0/m"].congestion
+    assert congestion.seconds_to_first_token(3) < 10.0
 
 
 # -- which candidate a call gets --------------------------------------------------------------------------------------
