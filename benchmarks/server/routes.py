@@ -179,6 +179,7 @@ _MAKERS: Mapping[str, Callable[[str], Route]] = {
     "packets": lambda name: _stream(name, PACKETS, 0.0004),
     paced(200, 5): lambda name: _stream(name, 200, 0.005),
     paced(10, 500): lambda name: _stream(name, 10, 0.5),
+    paced(20, 500): lambda name: _stream(name, 20, 0.5),
     paced(40, 500): lambda name: _stream(name, 40, 0.5),
     "one-event": lambda name: Route(name, _STREAM_HEAD, _http_chunk(_content_event(5_000_000)), 1, _STREAM_TAIL),
     "vectors-base64": lambda name: _vectors(name, 100, packed=True),

@@ -22,6 +22,11 @@ PROOFS = ("reasoning_opaque", "cot_id", "reasoning_signature", "signature", "enc
 """The fields that prove reasoning, and are received whole."""
 RETURNED = frozenset({"reasoning_details", "thinking_blocks", "provider_specific_fields", "extra_content", *PROOFS})
 """The fields that the provider gets back."""
+# The list fields, and the fields of their entries that are joined from fragments.
+_JOINED = {
+    "reasoning_details": frozenset({"text", "summary", "data"}),
+    "thinking_blocks": frozenset({"thinking", "data"}),
+}
 # Characters that an entry is worth in memory, and the JSON of its values for each character.
 _ENTRY_SIZE, _VALUES_SIZE = 300, 4
 
@@ -112,8 +117,7 @@ class OpaqueFields:
     """
 
     custom_calls: Callable[[], list[str]] | None = None
-    _details: _Entries = attrs.field(factory=lambda: _Entries(frozenset({"text", "summary", "data"})))
-    _blocks: _Entries = attrs.field(factory=lambda: _Entries(frozenset({"thinking", "data"})))
+    _lists: dict[str, _Entries] = attrs.field(factory=dict)
     _fields: dict[str, Any] = attrs.field(factory=dict)
 
     def add_detail(self, detail: dict[str, Any], *, whole: bool) -> int:
@@ -124,15 +128,22 @@ class OpaqueFields:
         """
         index = detail.get("index")
         known = isinstance(index, int) and not whole
-        return self._details.add(detail, (str(detail.get("type")), index) if known else None)
+        return self._entries("reasoning_details").add(detail, (str(detail.get("type")), index) if known else None)
 
     def add_block(self, block: dict[str, Any], *, whole: bool) -> int:
         """Add an entry of LiteLLM's `thinking_blocks`, or a fragment of one: its signature ends a block."""
         thinking = block.get("type") == "thinking" and not whole
-        size = self._blocks.add(block, "thinking" if thinking else None)
+        blocks = self._entries("thinking_blocks")
+        size = blocks.add(block, "thinking" if thinking else None)
         if not thinking or block.get("signature"):
-            self._blocks.forget("thinking")
+            blocks.forget("thinking")
         return size
+
+    def _entries(self, name: str) -> _Entries:
+        entries = self._lists.get(name)
+        if entries is None:
+            entries = self._lists[name] = _Entries(_JOINED[name])
+        return entries
 
     def set(self, name: str, value: Any) -> None:
         """Set a field that is received whole; one that is nested too deeply to be copied is left out."""
@@ -175,11 +186,7 @@ class OpaqueFields:
 
     def json(self) -> bytes | None:
         """Return the fields as JSON; None if there are none."""
-        fields = dict(self._fields)
-        if self._details:
-            fields["reasoning_details"] = self._details.build()
-        if self._blocks:
-            fields["thinking_blocks"] = self._blocks.build()
+        fields = {**self._fields, **{name: entries.build() for name, entries in self._lists.items() if entries}}
         if self.custom_calls is not None:
             fields["custom_calls"] = self.custom_calls()
         return encode(fields) if fields else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -66,9 +66,7 @@ class MessageReader:
     _details_speak: bool | None = None
     # Whether all content so far is of whole messages, which repeat each other or continue each other.
     _whole_messages: bool = False
-    _text: TextSoFar = attrs.field(factory=lambda: TextSoFar("text"))
-    _reasoning: TextSoFar = attrs.field(factory=lambda: TextSoFar("reasoning"))
-    _refusal: TextSoFar = attrs.field(factory=lambda: TextSoFar("refusal"))
+    _known: dict[str, TextSoFar] = attrs.field(factory=dict)  # by kind
 
     def __attrs_post_init__(self) -> None:
         self.accumulator.replay = self._opaque.json
@@ -106,12 +104,12 @@ class MessageReader:
             return
         plain = next(filter(None, (getattr(message, name) for name in _REASONING_FIELDS)), None)
         reasoning = _text_of(plain)
-        if reasoning and (rest := self._rest(self._reasoning, reasoning)):
+        if reasoning and (rest := self._rest("reasoning", reasoning)):
             accumulator.reasoning(rest, events)
         text = _text_of(message.content)
-        if text and (rest := self._rest(self._text, text)):
+        if text and (rest := self._rest("text", text)):
             accumulator.text(rest, events)
-        if message.refusal and (rest := self._rest(self._refusal, message.refusal)):
+        if message.refusal and (rest := self._rest("refusal", message.refusal)):
             accumulator.refusal(rest, events)
         self._read_beside(message, events)
         for image in filter(None, map(image_in, message.images or (message.image,))):
@@ -156,7 +154,8 @@ class MessageReader:
             self._audio = None
         accumulator.extra.update(self._opaque.response_only)
 
-    def _rest(self, known: TextSoFar, whole: str) -> str | None:
+    def _rest(self, kind: Literal["text", "reasoning", "refusal"], whole: str) -> str | None:
+        known = self._known.setdefault(kind, TextSoFar(kind))
         rest = known.rest_of(whole, self.accumulator.parts)
         # Some servers send the pieces as whole messages.
         return whole if rest is None and self._whole_messages else rest
