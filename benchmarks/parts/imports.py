@@ -20,8 +20,8 @@ _PAIRS = (
     ("import turnout_io.sync", "import attrs, msgspec, ssl, socket", None),
 )
 _WHY = (
-    "Why the import of a router costs more: beside trio, h11 and ssl it loads 137 modules and makes 125 classes with "
-    "attrs. To make a class, attrs writes and compiles its methods, which takes 38 % of the time of these modules. "
+    "Why the import of a router costs more: beside trio, h11 and ssl it loads 144 modules and makes 127 classes with "
+    "attrs. To make a class, attrs writes and compiles its methods: 0.4 ms, and 56 % of the time of these modules. "
     "1.3 × would leave less time for all of them than that.",
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.clients.interface import TITLES
 from benchmarks.clients.worker import Measurement, one_round
 from benchmarks.report import Context, Ratio, Report, Table
@@ -15,16 +17,18 @@ _COLUMNS = ("client", "CPU s", "wall s", "first token p50 ms", "p99", "peak MB")
 
 
 def hundred(context: Context) -> Report:
-    """Measure 100 streams of 200 chunks, one chunk of each every 5 ms. Each round is a process of its own."""
+    """Measure 100 streams of 200 chunks, one chunk of each every 5 ms. Each round is a process of its own.
+
+    The least of each figure counts: the round that took the least CPU need not be the one that waited least for it.
+    """
     url = [context.server.base_url(paced(200, 5))]
     clients = {**context.clients(*_OWN, *_BY_HAND)}
     clients |= {name: context.peers[name] for name in ("openai-async", "litellm") if name in context.peers}
-    best: dict[str, Measurement] = {}
+    rounds: dict[str, list[Measurement]] = {name: [] for name in clients}
     for _ in range(context.rounds):
         for name, python in clients.items():
-            measured = one_round(name, python, "together", url, 100)
-            if name not in best or measured.cpu < best[name].cpu:
-                best[name] = measured
+            rounds[name].append(one_round(name, python, "together", url, 100))
+    best = {name: _least(measured) for name, measured in rounds.items()}
     memory = {
         name: _memory_per_stream(context, name) for name in ("trio", "asyncio", "hand-trio-h11", "hand-asyncio-h11")
     }
@@ -65,32 +69,49 @@ def _memory_per_stream(context: Context, name: str) -> float:
     return (peaks[1] - peaks[0]) / (many - few)
 
 
+def _least(rounds: Sequence[Measurement]) -> Measurement:
+    """Return the least of each figure."""
+    return Measurement(
+        cpu=min(each.cpu for each in rounds),
+        wall=min(each.wall for each in rounds),
+        peak_kib=min(each.peak_kib for each in rounds),
+        total=rounds[0].total,
+        first={name: min(each.first[name] for each in rounds) for name in rounds[0].first},
+        length={name: min(each.length[name] for each in rounds) for name in rounds[0].length},
+    )
+
+
 def thousands(context: Context) -> Report:
-    """Measure up to 5,000 streams of 10 chunks, a chunk of each every 500 ms: they must stay on pace."""
-    url = [context.server.base_url(paced(10, 500))]
+    """Measure up to 5,000 streams of 20 chunks, a chunk of each every 500 ms: they must stay on pace.
+
+    They begin within 5 seconds, so that 5,000 run at once and 1,000 begin in a second, as they do where so many always
+    run. To begin all at once would ask for more connections in a second than any client makes.
+    """
+    url = [context.server.base_url(paced(20, 500))]
     counts = [context.times(count, 50) for count in (1_000, 2_500, 5_000)]
-    rows, ratios = [], []
-    for name in ("trio", "asyncio", "hand-trio", "hand-asyncio"):
-        done = [one_round(name, context.own[name], "together", url, count, spread=0.5) for count in counts]
+    rows, ratios, late = [], [], {}
+    for name in ("trio", "asyncio", "hand-trio-h11", "hand-asyncio-h11"):
+        done = [one_round(name, context.own[name], "together", url, count, spread=5.0) for count in counts]
         for count, each in zip(counts, done, strict=True):
-            late = (each.length["p99"] - 5.0) * 1e3
-            cells = (f"{each.cpu:.2f}", f"{each.cpu / count * 1e6:.0f}", f"{late:.0f}", f"{each.peak_kib / 1024:.0f}")
+            late[name] = (each.length["p99"] - 10.0) * 1e3  # of the last count, in the end
+            peak = f"{each.peak_kib / 1024:.0f}"
+            cells = (f"{each.cpu:.2f}", f"{each.cpu / count * 1e6:.0f}", f"{late[name]:.0f}", peak)
             rows.append((TITLES[name], f"{count:,}", *cells))
         if not name.startswith("hand"):
             growth = (done[-1].cpu / counts[-1]) / (done[0].cpu / counts[0])
             ratios += [
                 Ratio(f"CPU of a stream among {counts[-1]:,} over one among {counts[0]:,}, {name}", growth, 1.2),
-                Ratio(
-                    f"{counts[-1]:,} streams, {name}: late at the end, p99",
-                    (done[-1].length["p99"] - 5.0) * 1e3,
-                    250.0,
-                    "ms",
-                ),
+                Ratio(f"{counts[-1]:,} streams, {name}: late at the end, p99", late[name], 250.0, "ms"),
             ]
     columns = ("client", "streams", "CPU s", "µs a stream", "late p99 ms", "peak MB")
-    return Report(
-        "5,000 streams", (Table("Streams of 5 s, a chunk every 500 ms", columns, tuple(rows)),), tuple(ratios)
+    note = (
+        f"By hand with h11, {counts[-1]:,} streams are {late['hand-trio-h11']:,.0f} ms late on trio and "
+        f"{late['hand-asyncio-h11']:,.0f} ms on asyncio. A client is late if the streams that begin in a second need "
+        "more than a second of CPU, beside the chunks of those that run. 250 ms needs a machine on which a stream by "
+        "hand is not late."
     )
+    table = Table("Streams of 10 s that begin within 5 s, a chunk every 500 ms", columns, tuple(rows))
+    return Report("5,000 streams", (table,), tuple(ratios), notes=(note,))
 
 
 def _cells(each: Measurement) -> tuple[str, ...]:

@@ -11,19 +11,22 @@ __all__ = ["KEEPALIVE_SECONDS", "set_options"]
 # With probes, the connection stays known, and a peer that has disappeared is noticed.
 KEEPALIVE_SECONDS = 60
 _PROBES = 5
+# By the names of this system; macOS names the first one TCP_KEEPALIVE.
+_TIMES = tuple(
+    (getattr(socket, name), value)
+    for name, value in (
+        ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", KEEPALIVE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_SECONDS),
+        ("TCP_KEEPCNT", _PROBES),
+    )
+    if hasattr(socket, name)
+)
 
 
 def set_options(opened: socket.socket) -> None:
     """Send small writes at once, and probe a silent connection every `KEEPALIVE_SECONDS`."""
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # macOS names the first one TCP_KEEPALIVE.
-    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
-    for option, value in (
-        (idle, KEEPALIVE_SECONDS),
-        (getattr(socket, "TCP_KEEPINTVL", None), KEEPALIVE_SECONDS),
-        (getattr(socket, "TCP_KEEPCNT", None), _PROBES),
-    ):
-        if option is not None:
-            with contextlib.suppress(OSError):  # some systems know the name and refuse the option
-                opened.setsockopt(socket.IPPROTO_TCP, option, value)
+    for option, value in _TIMES:
+        with contextlib.suppress(OSError):  # some systems know the name and refuse the option
+            opened.setsockopt(socket.IPPROTO_TCP, option, value)
