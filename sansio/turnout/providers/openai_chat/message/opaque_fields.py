@@ -176,8 +176,7 @@ class OpaqueFields:
     @property
     def names(self) -> frozenset[str]:
         """The names of the fields that were received."""
-        lists = {"reasoning_details": self._details, "thinking_blocks": self._blocks}
-        return frozenset((*self._fields, *(name for name, entries in lists.items() if entries)))
+        return frozenset((*self._fields, *(name for name, entries in self._lists.items() if entries)))
 
     @property
     def response_only(self) -> dict[str, Any]:
