@@ -68,6 +68,7 @@ class Port:
 
     state: SharedState
     sent: int = 0
+    counts_money: bool = False
 
     @property
     def bell(self) -> Bell:

@@ -33,6 +33,7 @@ class Port:
     heard: list[Notice] = attrs.field(factory=list)
     sent: int = 0
     lock: threading.RLock = attrs.field(factory=threading.RLock)
+    counts_money: bool = False
 
     @classmethod
     def make(cls, process: str, **sharing: Any) -> Port:

@@ -271,13 +271,6 @@ def test_neither_keys_nor_passwords_are_shown(valkey_binary: str) -> None:
     assert str(valkey.address) == "valkeys://turnout@example.org:6379/3"
 
 
-def test_a_store_that_may_evict_is_warned_about(valkey_binary: str, caplog: pytest.LogCaptureFixture) -> None:
-    with running(valkey_binary, "--maxmemory-policy", "allkeys-lru") as server, caplog.at_level("WARNING", "turnout"):
-        with threaded(Valkey(server.url), Port.make("p1")):
-            pass
-        assert "may evict limits and budgets (maxmemory-policy allkeys-lru): use noeviction" in caplog.text
-
-
 def test_an_outage_is_said_once(valkey_binary: str, caplog: pytest.LogCaptureFixture) -> None:
     with running(valkey_binary) as server, caplog.at_level("INFO", "turnout"):
         port = Port.make("p1")

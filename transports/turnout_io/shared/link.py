@@ -21,7 +21,16 @@ from turnout.errors import ConnectFailed, RemoteProtocolError, TransportError, T
 from turnout.http.origin import Origin
 from turnout.shared.bell import Bell
 from turnout.shared.store.resp import RespParser, encode_command
-from turnout.shared.store.session import LoginRefused, Moved, Ready, ScriptCall, Session, SessionEvent, StoreFailed
+from turnout.shared.store.session import (
+    EvictsBudgets,
+    LoginRefused,
+    Moved,
+    Ready,
+    ScriptCall,
+    Session,
+    SessionEvent,
+    StoreFailed,
+)
 from turnout_io.shared.valkey import Valkey, script_texts
 from turnout_io.transports._async.connect import connect
 from turnout_io.transports._async.handshake import send
@@ -62,6 +71,11 @@ class SharedPort(Protocol):
         """True if the notices must be fetched as a whole."""
         ...
 
+    @property
+    def counts_money(self) -> bool:
+        """True if budgets are shared, so that the store may evict nothing."""
+        ...
+
     def lost(self, reason: str, now: float) -> None: ...
 
     def found(self, now: float) -> None: ...
@@ -77,6 +91,7 @@ class _Node:
     unsent: bool = False
     waits_since: float | None = None  # the runtime's clock; of the oldest command without a reply
     heard: float = 0.0
+    eviction: str = ""
 
     def write(self, now: float) -> None:
         data = self.session.data_to_send()
@@ -134,6 +149,7 @@ class Link:
 
         Raises:
             LoginRefused: If the store refuses the credentials.
+            EvictsBudgets: If budgets are shared, and the store may evict them.
             TransportError: If it cannot be reached, and the number of processes is not in the settings.
         """
         try:
@@ -142,7 +158,7 @@ class Link:
             # An OSError: the server reset the connection, as some do if a client has no certificate.
             self._close_all()
             sharing = self._valkey.sharing
-            if isinstance(error, LoginRefused):
+            if isinstance(error, LoginRefused | EvictsBudgets):
                 raise
             if sharing.fail == "closed" or sharing.processes is None:
                 hint = "give processes=N to begin without it" if sharing.fail == "local-share" else "fail is 'closed'"
@@ -200,6 +216,7 @@ class Link:
         if self._valkey.address.primary:
             address = await self._ask_sentinel(address)
         self._main = await self._connect_node(address, self._port.channel)
+        self._check_eviction()
         self._port.found(self._clock())
         if self._told:
             _logger.info("the shared store %s is in reach again", self._valkey.address)
@@ -234,7 +251,7 @@ class Link:
                         f"the store at {_text(address)} did not answer within {valkey.connect_timeout:g} s"
                     )
                 continue
-            self._look_at_eviction(events)
+            self._look_at_eviction(node, events)
             self._port.receive(events, self._clock())
         return node
 
@@ -274,14 +291,30 @@ class Link:
             case _:
                 raise StoreFailed(f"the Sentinel at {_text(sentinel)} knows no primary named {name!r}")
 
-    def _look_at_eviction(self, events: Iterable[SessionEvent]) -> None:
+    def _look_at_eviction(self, node: _Node, events: Iterable[SessionEvent]) -> None:
         for event in events:
-            if isinstance(event, Ready) and event.eviction.startswith("allkeys"):
-                _logger.warning(
-                    "the shared store %s may evict limits and budgets (maxmemory-policy %s): use noeviction",
-                    self._valkey.address,
-                    event.eviction,
-                )
+            if isinstance(event, Ready):
+                node.eviction = event.eviction
+                if event.eviction.startswith("allkeys"):
+                    _logger.warning(
+                        "the shared store %s may evict limits (maxmemory-policy %s): use noeviction",
+                        self._valkey.address,
+                        event.eviction,
+                    )
+
+    def _check_eviction(self) -> None:
+        """Refuse to count money on a server that may forget it. Keys of budgets expire, so any eviction finds them.
+
+        Raises:
+            EvictsBudgets: If so.
+        """
+        if self._port.counts_money:
+            for node in self._nodes.values():
+                if node.eviction not in ("", "noeviction"):
+                    raise EvictsBudgets(
+                        f"the store at {_text(node.address)} may evict budgets (maxmemory-policy {node.eviction}), and "
+                        "forget what was spent: set maxmemory-policy noeviction"
+                    )
 
     # -- serving ------------------------------------------------------------------------------------------------
 
@@ -289,6 +322,7 @@ class Link:
         runtime, port = self._runtime, self._port
         while not self._stopping:
             port.bell.rung = False
+            self._check_eviction()
             now = self._clock()
             await self._send(port.calls(now))
             self._look_after(runtime.now())

@@ -100,6 +100,8 @@ class BudgetAccount:
 
     def __attrs_post_init__(self) -> None:
         self.line = Limiter(self.name, Limit())
+        if self.shared is not None:
+            self.shared.count_money()
 
     def __str__(self) -> str:
         return f"{self.budget} for {self.group}" if self.group else str(self.budget)
@@ -258,8 +260,15 @@ class Budgets:
     _wall: float = attrs.field(default=0.0, init=False)  # as the last call reported it
     _wall_less_now: float = attrs.field(default=0.0, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._note_shared()
+
     def __bool__(self) -> bool:
         return bool(self.budgets)
+
+    def _note_shared(self) -> None:
+        if self.budgets and self.shared is not None:
+            self.shared.count_money()
 
     def observe(self, now: float, wall: float) -> None:
         """Take over the time of the calendar, in seconds since 1970."""
@@ -309,6 +318,7 @@ class Budgets:
     def update(self, budgets: tuple[Budget, ...], now: float) -> None:
         """Take over other budgets. What was spent still counts."""
         self.budgets = budgets
+        self._note_shared()
         wall = self.wall(now)
         for name, account in tuple(self._accounts.items()):
             kind = account.budget.per, account.budget.by

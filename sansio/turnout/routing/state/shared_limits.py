@@ -103,12 +103,14 @@ class SharedLimits:
         state: The leases, notices and probes.
         probe_seconds: How long a probe may take; its claim expires then.
         entered: False until the driver's link runs: no call may start before.
+        counts_money: True if there is a budget, which needs a store that evicts nothing.
     """
 
     state: SharedState
     _lock: AbstractContextManager[Any]
     probe_seconds: float = 60.0
     entered: bool = False
+    counts_money: bool = attrs.field(default=False, init=False)
     _scheduler: Lines | None = attrs.field(default=None, init=False)
     _latest: float = attrs.field(default=-math.inf, init=False)  # when the link called last
     _rests: dict[str, dict[str, tuple[float, int]]] = attrs.field(factory=dict, init=False)
@@ -126,6 +128,12 @@ class SharedLimits:
     def make_slots(self, name: str, bound: int) -> SharedSlots:
         """Make the slots of a concurrency limit (`turnout.routing.state.limits.SlotsFactory`)."""
         return SharedSlots(self.state.slots(name, bound))
+
+    def count_money(self) -> None:
+        """Note that there is a budget."""
+        if not self.counts_money:
+            self.counts_money = True
+            self.state.bell.rung = True
 
     def watch(self, key: str, breaker: Breaker) -> None:
         """Allow the fleet one probe of this candidate, and take over the rests that others reported before."""

@@ -20,8 +20,8 @@ import attrs
 from turnout.errors import LocalProtocolError, RemoteProtocolError, TurnoutError
 from turnout.shared.store.resp import RespError, RespParser, RespPush, RespValue, encode_command
 
-__all__ = ["Answer", "LoginRefused", "Message", "Moved", "Ready", "ScriptCall", "Session", "SessionEvent", "Snapshot",
-           "StoreFailed"]  # fmt: skip
+__all__ = ["Answer", "EvictsBudgets", "LoginRefused", "Message", "Moved", "Ready", "ScriptCall", "Session",
+           "SessionEvent", "Snapshot", "StoreFailed"]  # fmt: skip
 
 
 class StoreFailed(TurnoutError):
@@ -30,6 +30,10 @@ class StoreFailed(TurnoutError):
 
 class LoginRefused(StoreFailed):
     """The store refuses these credentials, or is none that can be used. To dial again does not help."""
+
+
+class EvictsBudgets(StoreFailed):
+    """The store may forget what was spent of a budget when its memory is full: its settings have to be changed."""
 
 
 @attrs.frozen
