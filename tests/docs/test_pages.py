@@ -26,6 +26,7 @@ EXAMPLES: dict[str, list[str]] = {
     "search.py": ["text.txt", "When does it open?"],
     "service.py": [],
     "summarize.py": ["text.txt", "--explain"],
+    "trio_service.py": [],
 }
 
 
