@@ -121,6 +121,15 @@ def test_a_call_without_arguments_has_an_empty_object(pieces: tuple[str, ...]) -
     assert "".join(calls) == "{}"
 
 
+def test_no_chunk_has_two_calls() -> None:
+    """llama-index-llms-openai 0.8.3 reads the first call of a chunk only: findings/llama-index-openai-keeps-….sh."""
+    blocks = (Block("call", ('{"a":1}',), None, "c1", "f"), Block("call", ('{"b":2}',), None, "c2", "g"))
+    answer = Answer(blocks, (0, 1), None, FinishReason.TOOL_CALLS, USAGE)
+    deltas = [data["choices"][0]["delta"] for _, data in frames(write_stream(CHAT, answer, include_usage=False))[:-1]]
+    calls = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
+    assert [[call.get("id", "") for call in one] for one in calls] == [["c1"], ["c2"]]
+
+
 def test_a_call_that_was_never_announced_is_told() -> None:
     writer = CHAT.make_writer(inbound_of(), ANSWERER)
     call = ToolCall("c1", "f", '{"a":1}')
