@@ -242,9 +242,9 @@ class _Row:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_search", re.compile(self.words).search)
 
-    def matches(self, status: int | None, text: str, plain: bool) -> bool:
-        """Return whether the error is of this row."""
-        return status in self.statuses and (self.also_plain or not plain) and self._search(text) is not None
+    def matches(self, text: str, plain: bool) -> bool:
+        """Return whether an error with one of the statuses is of this row."""
+        return (self.also_plain or not plain) and self._search(text) is not None
 
 
 _ROWS = (
@@ -262,6 +262,10 @@ _ROWS = (
     _Row(ServerError, frozenset({400}), _UPSTREAM),
     _Row(QuotaExceeded, frozenset({429}), r"\blimit: 0\b"),  # Google: this plan has none of it
 )
+_ROWS_OF = {
+    status: tuple(row for row in _ROWS if status in row.statuses)
+    for status in frozenset[int | None]().union(*(row.statuses for row in _ROWS))
+}
 
 
 def classify_error(status: int | None, details: ErrorDetails, provider_codes: ErrorCodes | None = None) -> ErrorClass:
@@ -282,8 +286,8 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
         status = 429  # as Amazon's list of common errors has it
     text = details.text.lower()
     plain = any(_PLAINLY_INVALID.search(name) for name in names)
-    for row in _ROWS:
-        if row.matches(status, text, plain):
+    for row in _ROWS_OF.get(status, ()):
+        if row.matches(text, plain):
             return row.error
     if status == 429:
         return _limit_class(text, names)

@@ -83,28 +83,28 @@ RULES: Mapping[FailureClass, Rule] = MappingProxyType(
     }
 )
 
-# The first match wins, so a subclass is before its base.
-_CLASSES: tuple[tuple[type[errors.TurnoutError], FailureClass], ...] = (
-    (errors.ConnectFailed, FailureClass.CONNECT),
-    (errors.Disconnected, FailureClass.DISCONNECTED),
-    (errors.TransportError, FailureClass.TRANSPORT),
-    (errors.RemoteProtocolError, FailureClass.PROTOCOL),
-    (errors.StreamTruncated, FailureClass.TRUNCATED),
-    (errors.DemandUnmet, FailureClass.UNMET_DEMAND),
-    (errors.AuthenticationFailed, FailureClass.AUTHENTICATION),
-    (errors.PermissionDenied, FailureClass.PERMISSION),
-    (errors.QuotaExceeded, FailureClass.QUOTA),
-    (errors.NotFound, FailureClass.NOT_FOUND),
-    (errors.ContextLengthExceeded, FailureClass.CONTEXT_LENGTH),
-    (errors.ContentFiltered, FailureClass.CONTENT_FILTER),
-    (errors.RequestTooLarge, FailureClass.REQUEST_TOO_LARGE),
-    (errors.InvalidRequest, FailureClass.INVALID_REQUEST),
-    (errors.RateLimited, FailureClass.RATE_LIMIT),
-    (errors.Overloaded, FailureClass.OVERLOADED),
-    (errors.ServerError, FailureClass.SERVER),
-    (errors.CapabilityUnsupported, FailureClass.UNSUPPORTED),
-    (errors.NotSupported, FailureClass.UNSUPPORTED),
-)
+# Of a class that is not there, its nearest base decides.
+_CLASSES: Mapping[type, FailureClass] = {
+    errors.ConnectFailed: FailureClass.CONNECT,
+    errors.Disconnected: FailureClass.DISCONNECTED,
+    errors.TransportError: FailureClass.TRANSPORT,
+    errors.RemoteProtocolError: FailureClass.PROTOCOL,
+    errors.StreamTruncated: FailureClass.TRUNCATED,
+    errors.DemandUnmet: FailureClass.UNMET_DEMAND,
+    errors.AuthenticationFailed: FailureClass.AUTHENTICATION,
+    errors.PermissionDenied: FailureClass.PERMISSION,
+    errors.QuotaExceeded: FailureClass.QUOTA,
+    errors.NotFound: FailureClass.NOT_FOUND,
+    errors.ContextLengthExceeded: FailureClass.CONTEXT_LENGTH,
+    errors.ContentFiltered: FailureClass.CONTENT_FILTER,
+    errors.RequestTooLarge: FailureClass.REQUEST_TOO_LARGE,
+    errors.InvalidRequest: FailureClass.INVALID_REQUEST,
+    errors.RateLimited: FailureClass.RATE_LIMIT,
+    errors.Overloaded: FailureClass.OVERLOADED,
+    errors.ServerError: FailureClass.SERVER,
+    errors.CapabilityUnsupported: FailureClass.UNSUPPORTED,
+    errors.NotSupported: FailureClass.UNSUPPORTED,
+}
 
 _SETUP = frozenset({"certificate", "tls", "proxy-refused"})
 
@@ -119,7 +119,4 @@ def classify(error: errors.TurnoutError) -> FailureClass:
         if error.timer is errors.Timer.CONNECT:
             return FailureClass.CONNECT_TIMEOUT
         return FailureClass.STREAM_STALLED if error.timer is errors.Timer.BETWEEN_TOKENS else FailureClass.NO_RESPONSE
-    for kind, failure_class in _CLASSES:
-        if isinstance(error, kind):
-            return failure_class
-    return FailureClass.SERVER
+    return next((_CLASSES[kind] for kind in type(error).__mro__ if kind in _CLASSES), FailureClass.SERVER)
