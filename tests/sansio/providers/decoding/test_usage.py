@@ -171,6 +171,38 @@ def test_a_placeholder_behind_the_usage_replaces_nothing() -> None:
         assert (usage.prompt_tokens, usage.completion_tokens) == (10, 2)
 
 
+def test_the_last_report_of_a_running_usage_counts() -> None:
+    """Baseten and vLLM report the tokens so far with each chunk: findings/pydantic-ai-adds-up-running-usage.sh."""
+    delta = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]}
+    chunks = [{**delta, "usage": {"prompt_tokens": 10, "completion_tokens": number}} for number in (1, 2, 3)]
+    finish = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    usage = feed("openai", _sse([*chunks, finish]) + b"data: [DONE]\n\n").result.usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (10, 3)
+
+
+def test_the_total_of_portkey_s_gateway_says_what_its_sums_leave_out() -> None:
+    """As @portkey-ai/gateway 1.15.2 reports Claude and Gemini: findings/portkey-gateway-reports-parts-….sh."""
+    choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
+    claude = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 1035,
+        "prompt_tokens_details": {"cached_tokens": 1000},
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 20,
+    }
+    usage = read("openai", {"choices": [choice], "usage": claude}).usage
+    assert (usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens) == (1030, 1000, 20)
+    gemini = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 315,
+        "completion_tokens_details": {"reasoning_tokens": 300},
+    }
+    usage = read("openai", {"choices": [choice], "usage": gemini}).usage
+    assert (usage.completion_tokens, usage.reasoning_tokens) == (305, 300)
+
+
 def test_what_dashscope_keeps_is_among_the_details() -> None:
     choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
     created = {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}
