@@ -321,9 +321,10 @@ class Call(CallEnding):
         priced = with_cost(received, attempt.candidate.price)
         usage = self.selector.cost.complete(attempt, priced)
         filtered = content_filter_error(priced, provider)
-        rule = attempt.candidate.policy.rule(FailureClass.CONTENT_FILTER, provider)
-        if filtered is not None and not self.committed and rule.action is not Action.RAISE:
-            return self._fail(attempt, filtered, (), now)
+        if filtered is not None and not self.committed:
+            rule = attempt.candidate.policy.rule(FailureClass.CONTENT_FILTER, provider)
+            if rule.action is not Action.RAISE:
+                return self._fail(attempt, filtered, (), now)
         result = self._operation.merge(priced)
         unmet = self._operation.unmet_demand(result) if not self.committed else None
         if unmet is not None:

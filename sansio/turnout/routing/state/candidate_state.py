@@ -126,12 +126,11 @@ class CandidateState:
         if now < self.reported_until:
             amounts = amounts or waiter.amounts_for(index)
             wait = max(limit.wait(amount, now) for limit, amount in zip(self.reported, amounts, strict=True))
-        advice = self.pace.may_ask_anyway(now)
         if wait > 0:
-            return Blocked("paced", wait, f"{self.key}, as its provider reports it", advice=advice), own
+            return self._paced(wait, "provider reports it", now), own
         wait = self.pace.wait(self.silent.values(), now)
         if wait > 0:
-            return Blocked("paced", wait, f"{self.key}, as its {self.pace.shown_by} show", advice=advice), own
+            return self._paced(wait, f"{self.pace.shown_by} show", now), own
         rest = self.breaker.blocked_by(now)
         if rest is not None:
             return Blocked(*rest, cause=self.breaker.cause_of(rest[0])), own
@@ -139,6 +138,9 @@ class CandidateState:
             return self._behind(own), own
         preference = self._better_avoided(now)
         return (preference, own) if preference is not None else None
+
+    def _paced(self, wait: float, shown_by: str, now: float) -> Blocked:
+        return Blocked("paced", wait, f"{self.key}, as its {shown_by}", advice=self.pace.may_ask_anyway(now))
 
     def _better_avoided(self, now: float) -> Blocked | None:
         """Return why another candidate is better than this one, although this one may be used."""
