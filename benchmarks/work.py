@@ -23,13 +23,14 @@ import trio
 
 import turnout
 import turnout_io
-from benchmarks.clients.interface import AsyncClient, Client
+from benchmarks.clients.interface import TEXTS, AsyncClient, Client
 from benchmarks.clients.own import CLIENTS
 from benchmarks.measure import parser, print_table
 from benchmarks.parts.routing import Queue
 from benchmarks.server import running_server
 from benchmarks.server.routes import CALL, CHUNK, FAILURE, route_named
 from turnout.chat import ChatRequest, ModelConfig
+from turnout.embeddings import EmbeddingRequest
 from turnout.http import Headers, HttpRequest, TransportTimeouts
 from turnout.http.http1 import Http1Exchange
 from turnout.messages import Message
@@ -128,6 +129,7 @@ _IN_PACKETS = len(b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
 _WIRES = {
     "call": _wire(CALL),
     "failure": _wire(FAILURE),
+    "vectors": _wire("vectors-short"),
     "few": _wire("burst", chunks=CHUNKS),
     "many": _wire("burst", chunks=2 * CHUNKS),
     "few-packets": _wire("burst", chunks=CHUNKS, size=_IN_PACKETS),
@@ -196,6 +198,7 @@ async def _steady_async(run: Callable[[], Awaitable[object]], counter: _Counter)
 
 
 _HUNDRED = _request("call", *["few"] * 99)
+_EMBEDDING = EmbeddingRequest(ModelConfig("vectors", "text-embedding-3-small"), TEXTS)
 
 
 def _providers() -> list[Any]:
@@ -217,6 +220,7 @@ def count_work() -> dict[str, float]:
         work["a call"] = _steady(lambda: router.chat(_request("call")), counter)
         work["a call after a fallback"] = _steady(lambda: router.chat(_request("failure", "call")), counter)
         work["a call with 100 candidates"] = _steady(lambda: router.chat(_HUNDRED), counter)
+        work["an embedding of 100 texts"] = _steady(lambda: router.embed(_EMBEDDING), counter)
         for name, few, many in (("in a burst", "few", "many"), ("in its own read", "few-packets", "many-packets")):
             counts = [_steady(lambda: read(route), counter) for route in (few, many)]  # noqa: B023 - run at once
             work[f"a chunk {name}"] = (counts[1] - counts[0]) / CHUNKS

@@ -17,16 +17,16 @@ _FORMS = ("base64", "text", "short")
 _HISTORY_MESSAGES, _HISTORY_SIZE = 83, 1_200
 # Counted with `benchmarks.work`, in all files.
 _WHY_CALLS = (
-    "Why a call costs more than by hand: it takes 10,700 bytecodes over sockets and 12,500 on trio, in 430 and 560 "
+    "Why a call costs more than by hand: it takes 11,200 bytecodes over sockets and 12,500 on trio, in 460 and 560 "
     "functions. By hand with trio and h11 it takes 9,300 in 370, of which h11 has 6,600. Of Turnout's own, routing has "
-    "4,400 (candidates, slots, timers, the trace), the dialect 1,600, HTTP 1,100, drivers and transport 1,600, and the "
-    "initialisers of the objects of a call 1,400. No function has more than 4 %. The bytecodes of h11 are a few loops "
-    "that run for each header field; those of Turnout run once each, so a processor must load more code for them. At "
-    "the cost that a bytecode has now, 1.2 × would leave room for about 7,500.",
-    "A call over requests takes 24,700 bytecodes by hand. Over a user's session Turnout adds 10,500 to them: nearly "
-    "the same as over sockets. 1.15 × would leave 3,700 for routing, the dialect, the driver and the transport.",
+    "4,500 (candidates, slots, timers, the trace), the dialect 1,700, HTTP 1,200, drivers and transport 1,700, the "
+    "initialisers of the objects of a call 1,400, and the caller's request and response 700. No function has more than "
+    "4 %. The bytecodes of h11 are a few loops that run for each header field; those of Turnout run once each, so a "
+    "processor must load more code for them. At the cost that a bytecode has now, 1.2 × would leave room for about "
+    "6,800.",
+    "A call over requests takes 24,700 bytecodes by hand. Over a user's session Turnout adds 11,000 to them: the same "
+    "as over sockets. 1.15 × would leave 3,700 for routing, the dialect, the driver and the transport.",
 )
-
 _WHY_EMBEDDINGS = (
     "By hand and with msgspec alone, each vector is an object of its own, base64 or a list of Python floats. Turnout "
     "also checks their number and order, and joins them into one buffer of float32, which numpy takes without a copy.",

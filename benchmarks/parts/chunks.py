@@ -13,8 +13,8 @@ __all__ = ["bursts", "packets"]
 
 _BY_HAND = ("hand-codec", "hand-socket", "hand-trio", "hand-trio-h11", "hand-asyncio", "hand-asyncio-h11")
 _WHY_PACKETS = (
-    "Why a chunk that arrives alone costs more than by hand: between its read and the caller's loop it passes 27 "
-    "functions with 870 bytecodes, of which 80 remain for a further chunk in the same read. They set the timer of the "
+    "Why a chunk that arrives alone costs more than by hand: between its read and the caller's loop it passes 25 "
+    "functions with 840 bytecodes, of which 80 remain for a further chunk in the same read. They set the timer of the "
     "next wait, find the end of the chunk and of the event, look whether the answer is still whole, and hand the event "
     "over. By hand, a chunk takes at least 100 bytecodes, beside those of the event loop.",
 )

@@ -30,7 +30,7 @@ _AIMS = {1: 30.0, 10: 35.0, 100: 60.0, 500: 150.0}
 # `_yardstick`: so that the figure can be carried over to another machine.
 _CALLS_BEFORE = 20.0
 _WHY_ROUTING = (
-    "Routing takes 7,000 bytecodes for a call with one candidate and 7,500 with 2, 10, 100 or 500: it looks at the "
+    "Routing takes 6,500 bytecodes for a call with one candidate and 7,050 with 2, 10, 100 or 500: it looks at the "
     "second one to know how to share the time, and at the others only after a failure. The time that still grows is "
     "that of loops in C over the names of all candidates, which the trace has.",
 )
