@@ -15,13 +15,15 @@ import yaml
 
 from tests.transports.serve.test_command import running
 from turnout.config.settings import Settings
+from turnout.config.values import SettingsError
 from turnout_io.serve import GatewaySettings, read_gateway_settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "gateway.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 @pytest.mark.full
@@ -42,6 +44,19 @@ def test_the_configuration_is_read() -> None:
     gateway = read_gateway_settings(settings.serve)
     assert set(gateway.aliases) == {"fast", "claude-sonnet-4-5", "embed"}
     assert [key.name for key in gateway.keys] == ["team-a", "ci"]
+
+
+def test_a_file_of_litellm_has_the_same_names_here() -> None:
+    page = (DOCS / "coming-from" / "litellm.md").read_text("utf-8")
+    theirs, ours = map(yaml.safe_load, blocks("yaml", page))
+    settings = Settings.from_mapping(ours, {"AZURE_API_KEY": "a", "OPENAI_API_KEY": "b", "GATEWAY_KEY": "k" * 32})
+    gateway = read_gateway_settings(settings.serve)
+    assert set(gateway.aliases) == {model["model_name"] for model in theirs["model_list"]}
+    table = page.partition("| LiteLLM's file |")[2].partition("\n\n")[0]
+    for section in theirs:
+        assert f"`{section}" in table
+        with pytest.raises(SettingsError, match=r"docs/coming-from/litellm\.md"):
+            Settings.from_mapping({section: theirs[section]}, {})
 
 
 def test_the_table_names_settings_with_their_defaults() -> None:

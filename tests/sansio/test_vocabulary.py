@@ -37,6 +37,7 @@ from turnout import (
     ToolChoice,
     Usage,
 )
+from turnout._utils.validation import as_tuple
 from turnout.events import CONTENT
 from turnout.messages import Opaque, Refusal
 
@@ -129,6 +130,17 @@ def test_a_model_can_be_a_key() -> None:
 
 def test_one_stop_sequence_is_a_tuple_of_one() -> None:
     assert ModelConfig("p", "m", stop="END").stop == ("END",)
+
+
+@pytest.mark.parametrize("value", [5, True, b"END", {"END": 1}])
+def test_a_stop_sequence_that_is_no_text_is_refused_with_its_field(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"ModelConfig\.stop must be a text or a list of texts, not "):
+        ModelConfig("p", "m", stop=value)
+
+
+def test_what_is_no_list_is_refused_as_other_values_are() -> None:
+    with pytest.raises(TypeError, match="expected a list or tuple, not int"):
+        as_tuple(5)  # type: ignore[arg-type]  # what is tested
 
 
 @pytest.mark.parametrize("wrong", [b"text", {"a": 1}])

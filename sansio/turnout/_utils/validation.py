@@ -269,6 +269,6 @@ def as_tuple(value: Iterable[Any] | None) -> tuple[Any, ...]:
         return value
     if value is None:
         return ()
-    if isinstance(value, (str, bytes, Mapping)):
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise TypeError(f"expected a list or tuple, not {_kind(value)}")
     return tuple(value)

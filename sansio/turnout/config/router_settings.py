@@ -211,12 +211,15 @@ _POLICY: dict[str, Reader] = {
 
 
 _ROUTER_PLACE = "write it in the section of the router: runtime: {{router: {{{}: …}}}}"
+_LITELLM = "this is a section of LiteLLM's file: docs/coming-from/litellm.md shows each one here"
 # The sections of LiteLLM's file.
 _SECTIONS = {
-    "model_list": "write routes: {fast: [openai/gpt-4o-mini, …]}, and keys as providers: {openai: {apiKey: …}}",
-    **dict.fromkeys(("router_settings", "litellm_settings"), "write runtime: {router: {…}}"),
-    "general_settings": "write serve: {…}",
-    "environment_variables": "write ${NAME} in place of a value, and set the variable or write it in .env",
+    "model_list": "write routes: {fast: [openai/gpt-4o-mini, …]} or serve: {aliases: {fast: […]}}, and keys as "
+    f"providers: {{openai: {{apiKey: …}}}}; {_LITELLM}",
+    **dict.fromkeys(("router_settings", "litellm_settings"), f"write runtime: {{router: {{…}}}}; {_LITELLM}"),
+    "general_settings": f"write serve: {{…}}; {_LITELLM}",
+    "environment_variables": "write ${NAME} in place of a value, and set the variable or write it in .env; "
+    f"{_LITELLM}",
 }
 
 

@@ -59,7 +59,11 @@ ROUTE = "route"
 
 
 def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else as_tuple(value)
+    if isinstance(value, str):
+        return (value,)
+    if value is not None and (isinstance(value, bytes | Mapping) or not isinstance(value, Iterable)):
+        raise TypeError(f"ModelConfig.stop must be a text or a list of texts, not {type(value).__name__}")
+    return as_tuple(value)
 
 
 def _model_id(instance: object, attribute: attrs.Attribute[str], value: str) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.transports.cli.terminal import Terminal
+from tests.transports.cli.terminal import COMMAND, Terminal
 from turnout_io.sandbox import Fault, Sandbox
 
 MODEL = ("-m", "openai/gpt-4o-mini", "--no-log")
+SCHEMA = (
+    '{"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"], "additionalProperties": false}'
+)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
@@ -141,7 +146,7 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
     ("words", "wanted"),
     [
         (("-o", "temprature", "0"), "-o temprature: no such setting; did you mean temperature?"),
-        (("-o", "temperature", "hot"), "ModelConfig.temperature"),
+        (("-o", "temperature", "9e999"), "-o temperature 9e999: must be"),
         (("-a", "nothing.png"), "-a nothing.png: No such file"),
         (("--schema", "{"), "--schema: line 1: this is not JSON"),
         (("--schema", "name, age number"), "'age number' is no field"),
@@ -164,6 +169,21 @@ def test_settings_reach_the_request(terminal: Terminal, sandbox: Sandbox) -> Non
         (("--functions", "x"), "router.run"),
         (("--save", "x"), "turnout config set system"),
         (("-o", "temperature=0.2"), "write -o temperature 0.2"),
+        (("-o", "temperature", "hot"), "-o temperature hot: must be a number"),
+        (("-o", "stop", "5"), "-o stop 5: must be"),
+        (("-o", "num_ctx", "4096"), """-o extra '{"num_ctx": 4096}'"""),
+        (("-o", "user", "me"), """-o extra '{"user": "me"}'"""),
+        (("-o", "response_format", "json"), "--schema"),
+        (("-o", "stream", "true"), "--no-stream"),
+        (("-o", "tools", "[]"), "router.run"),
+        (("-o", "model", "openai/gpt-4o"), "-m PROVIDER/MODEL"),
+        (("-o", "temperature"), "-o takes KEY VALUE"),
+        (("--schema", "https://example.com/dog.json"), "a schema is not read from a URL"),
+        (("--schema", "schemas/dog"), "'schemas/dog' is no field"),
+        (("--schema", "dog.yaml"), "'dog.yaml' is no field"),
+        (("--schema", "/"), "--schema /: it is a folder"),
+        (("-a", "file:///tmp/yard.jpg"), "-a /tmp/yard.jpg"),
+        (("-a", "ftp://example.com/yard.jpg"), "only http and https"),
         (("--option", "temperature=0.2", "-u"), "write --option temperature 0.2"),
     ],
 )
@@ -171,6 +191,46 @@ def test_wrong_options_are_named(bare: Terminal, words: tuple[str, ...], wanted:
     done = bare.check("chat", "x", *MODEL, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert wanted in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--schema", '{"type": "string"}'), "--no-strict asks for it"),
+        (("-o", "reasoning_effort", "high"), "set unsupported: drop for the provider in the config file"),
+    ],
+)
+def test_errors_name_options_and_no_python(terminal: Terminal, words: tuple[str, ...], wanted: str) -> None:
+    done = terminal.check("chat", "x", *MODEL, *words)
+    assert done.returncode == 1
+    assert wanted in done.stderr
+    assert "(" not in done.stderr
+
+
+def test_words_after_two_dashes_are_no_options(bare: Terminal) -> None:
+    done = bare.check("chat", *MODEL, "--", "Why?", "--json")
+    assert done.returncode == 2
+    assert "options are before --" in done.stderr
+
+
+def test_a_schema_of_a_pipe_is_read(terminal: Terminal) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.join(COMMAND)} chat x {' '.join(MODEL)} --schema <(echo '{SCHEMA}')"],
+        env=terminal.environ,
+        cwd=terminal.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout).keys() == {"age"}
+
+
+def test_no_id_is_given_for_a_conversation_that_is_not_kept(terminal: Terminal) -> None:
+    assert json.loads(terminal.check("chat", "x", *MODEL, "--json").stdout)["conversation"] is None
+    assert json.loads(terminal.check("chat", "x", *MODEL, "--json", "--log").stdout)["conversation"]
 
 
 def test_an_option_that_is_not_similar_is_not_suggested(bare: Terminal) -> None:

@@ -33,6 +33,15 @@ def test_help_fits_80_columns(words: list[str]) -> None:
     assert max(map(len, result.output.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("words", [[], ["config"], ["trace"]], ids=" ".join)
+def test_no_command_is_described_by_half_a_sentence(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*words, "--help"], prog_name="turnout", terminal_width=80)
+    listed = result.output.partition("Commands:")[2].splitlines()[1:]
+    assert [line for line in listed if not line.endswith(".")] == []
+    assert [line for line in listed if line.endswith("..")] == []
+    assert {*COMMANDS} == {line.split()[0] for line in listed} or words
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
 def test_help_has_examples(name: str) -> None:
     output = CliRunner().invoke(cli, [name, "--help"], prog_name="turnout").output
@@ -96,6 +105,24 @@ def test_a_missing_key_names_its_variable(bare: Terminal) -> None:
         (("simulate", "scenarios/outage.yaml"), "turnout simulate outage"),
         (("simulate", "outtage"), "did you mean outage?"),
         (("explain", "Hello?"), "add -m PROVIDER/MODEL"),
+        (("explain", "/"), "/ is a folder"),
+        (("pull", "llama3.2"), "ollama pull MODEL, and then turnout chat -m ollama/MODEL PROMPT"),
+        (("show", "llama3.2"), "turnout models"),
+        (("models", "opnai"), "there is no provider 'opnai'; did you mean openai?"),
+        (("models", "openai/gpt-4o"), "a provider is wanted here: turnout models openai"),
+        (("models", ""), "there is no provider ''"),
+        (("providers", "opnai"), "there is no provider 'opnai'; did you mean openai?"),
+        (("doctor", "openai/gpt-4o"), "a provider is wanted here: turnout doctor openai"),
+        (("config", "set", "timeout", "0"), "timeout: more than 0 seconds"),
+        (("config", "set", "timeout", "soon"), "a duration such as 55s"),
+        (("config", "set", "model", "gpt-4o"), "did you mean 'openai/gpt-4o'?"),
+        (("config", "set", "log", "maybe"), "true or false was expected"),
+        (("config", "set", "model=openai/gpt-4o"), "turnout config set model openai/gpt-4o"),
+        (("serve", "--listen", "nowhere"), "an address such as 127.0.0.1:8080 was expected, not 'nowhere'"),
+        (("serve", "--model", "openai/gpt-4o"), "all models of all providers with a key are served"),
+        (("serve", "--detailed_debug"), "TURNOUT_LOG=debug"),
+        (("serve", "--num_workers", "4"), "one process"),
+        (("serve", "openai/gpt-4o"), "all models of all providers with a key are served"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_names_the_right_one(

@@ -67,21 +67,42 @@ def test_set_show_and_path_agree(bare: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "wanted"),
+    ("words", "wanted"),
     [
-        (("modle", "a/b"), 2, "did you mean model?"),
-        (("model", "gpt"), 1, "a model is written provider/model"),
-        (("timeout", "soon"), 1, "a duration such as 55s"),
-        (("log", "maybe"), 1, "true or false was expected"),
+        (("modle", "a/b"), "did you mean model?"),
+        (("model", "gpt"), "a model is written provider/model"),
+        (("timeout", "soon"), "a duration such as 55s"),
+        (("timeout", "0"), "timeout: more than 0 seconds"),
+        (("log", "maybe"), "true or false was expected"),
+        (("fallbacks", "[a/b, 'c/d,e/f']"), "give each model as an item"),
     ],
 )
-def test_a_wrong_value_is_refused_before_it_is_written(
-    bare: Terminal, words: tuple[str, ...], code: int, wanted: str
-) -> None:
+def test_a_wrong_value_is_refused_before_it_is_written(bare: Terminal, words: tuple[str, ...], wanted: str) -> None:
     done = bare.check("config", "set", *words)
-    assert done.returncode == code
+    assert done.returncode == 2
     assert wanted in done.stderr
     assert not bare.settings.exists()
+
+
+def test_fallbacks_can_be_given_with_commas(bare: Terminal) -> None:
+    assert bare.check("config", "set", "fallbacks", "openai/gpt-4o, groq/llama-3.1-8b-instant").returncode == 0
+    text = (bare.settings / "config.yaml").read_text("utf-8")
+    assert yaml.safe_load(text)["cli"]["fallbacks"] == ["openai/gpt-4o", "groq/llama-3.1-8b-instant"]
+
+
+def test_a_file_that_is_no_yaml_is_named_with_its_line(bare: Terminal) -> None:
+    bare.configure("cli:\n  model: {a\n")
+    done = bare.check("config", "set", "model", "openai/gpt-4o")
+    assert done.returncode == 1
+    assert f"{bare.settings / 'config.yaml'}, line " in done.stderr
+
+
+def test_a_draft_that_cannot_be_put_in_place_is_removed(bare: Terminal) -> None:
+    (bare.settings / "config.yaml").mkdir(parents=True)
+    done = bare.check("config", "set", "model", "openai/gpt-4o")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{bare.settings / 'config.yaml'}: Is a directory" in done.stderr
+    assert [path.name for path in bare.settings.iterdir()] == ["config.yaml"]
 
 
 def test_the_example_is_a_configuration(bare: Terminal) -> None:

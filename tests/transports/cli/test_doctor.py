@@ -52,6 +52,28 @@ def test_offline_names_what_is_missing(bare: Terminal) -> None:
     assert next(text for _, subject, text in found if subject == "versions").startswith("Python 3.")
 
 
+def test_a_file_that_cannot_be_read_is_one_of_the_findings(bare: Terminal) -> None:
+    bare.configure("cli: {model")
+    found = findings(bare)
+    assert found[0][1] == "versions"
+    level, subject, text = found[-1]
+    assert (level, subject) == ("error", "settings")
+    assert f"{bare.settings / 'config.yaml'}, line 1: this is not YAML" in text
+
+
+def test_no_key_is_accepted_that_was_not_looked_at(terminal: Terminal) -> None:
+    """Ollama needs no key, and OpenRouter lists its models for everybody."""
+    found = {subject: text for _, subject, text in findings(terminal, "ollama", "openrouter")}
+    assert found["ollama"].startswith("it runs; 4 models in ")
+    assert found["openrouter"].startswith("it can be reached; 3 models in ")
+    assert "its list needs no key, so the key is not checked" in found["openrouter"]
+
+
+def test_each_provider_with_a_key_is_listed(bare: Terminal) -> None:
+    variables = {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "MOONSHOT_API_KEY": "k"}
+    assert ("info", "providers", "with a key: azure, moonshot") in findings(bare, "--offline", variables=variables)
+
+
 def test_offline_says_which_providers_have_a_key(bare: Terminal) -> None:
     bare.configure("cli: {model: gemini/gemini-2.5-flash}\n")
     found = findings(bare, "--offline", variables={"OPENAI_API_KEY": "sk-1"})

@@ -140,6 +140,8 @@ def test_the_page_is_written_beside_and_never_over_another_file(bare: Terminal) 
         for _ in range(3):
             recorder(Trace("chat", ("a/x",), entries=failed_then_answered()))
     assert bare.check("trace", "view", str(calls), "-n", "2", "-o", str(page)).returncode == 0
+    one = bare.check("trace", "view", str(calls), "-n", "1", "-o", str(bare.folder / "one.html"))
+    assert one.stderr == f"turnout: 1 call is in {bare.folder / 'one.html'}\n"
     assert "2 calls of calls.jsonl" in page.read_text("utf-8")
     assert bare.check("trace", "view", str(calls), "--failed").stderr == f"turnout: {calls} has no failed call\n"
     (bare.folder / "calls.html").write_text("mine")

@@ -15,26 +15,31 @@ from turnout_io.cli.standard_files import discard_output, is_text, prepare_stand
 
 __all__ = ["cli", "run"]
 
-# Each command with its module. A module is imported when its command is used: all of them cost half a second.
+# Each command with its module, and what it does. A module is imported when its command is used: all of them cost half a
+# second.
 _COMMANDS: Final = {
-    "chat": "chat.command",
-    "logs": "chat.logs",
-    "embed": "embed",
-    "models": "models",
-    "providers": "providers",
-    "config": "config",
-    "doctor": "doctor",
-    "explain": "traces.commands",
-    "trace": "traces.commands",
-    "replay": "traces.commands",
-    "simulate": "simulate",
-    "batch": "batch",
-    "serve": "serve",
-    "sandbox": "sandbox",
-    "demo": "sandbox",
-    "completion": "completion",
+    "chat": ("chat.command", "Send a question to a model, and print its answer."),
+    "logs": ("chat.logs", "Show the questions and answers that chat kept."),
+    "embed": ("embed", "Turn texts into vectors."),
+    "models": ("models", "List the models of the providers."),
+    "providers": ("providers", "Show the providers: status, variables, capabilities."),
+    "config": ("config", "Show and change the user's config file."),
+    "doctor": ("doctor", "Check versions, settings, proxy, clock, TLS and keys."),
+    "explain": ("traces.commands", "Explain how calls were decided, or would be."),
+    "trace": ("traces.commands", "Show recorded calls as a page for the browser."),
+    "replay": ("traces.commands", "Decide recorded calls again, and compare."),
+    "simulate": ("simulate", "Play an outage or a rate limit on a virtual clock."),
+    "batch": ("batch", "Answer every row of a file of JSON lines."),
+    "serve": ("serve", "Serve OpenAI's and Anthropic's protocols over HTTP."),
+    "sandbox": ("sandbox", "Play the providers on this machine, for your programs."),
+    "demo": ("sandbox", "Show a fallback, without a key or a network."),
+    "completion": ("completion", "Print the completion script of a shell."),
 }
 
+_LOCAL: Final = (
+    "a server on this machine has a command of its own, such as ollama pull MODEL, and then "
+    "turnout chat -m ollama/MODEL PROMPT"
+)
 # Commands of other programs, and how the same is done here.
 _ELSEWHERE: Final = {
     "ask": "turnout chat PROMPT",
@@ -47,6 +52,8 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("server", "start", "api"), "turnout serve, or turnout sandbox for invented answers"),
     **dict.fromkeys(("settings", "set"), "turnout config set KEY VALUE"),
     **dict.fromkeys(("embeddings", "embedding"), "turnout embed TEXT -m PROVIDER/MODEL"),
+    **dict.fromkeys(("pull", "push", "create", "rm", "cp", "stop", "ps"), _LOCAL),
+    "show": "turnout models, or turnout config show",
     "help": "turnout --help, or turnout COMMAND --help",
     "version": "turnout --version",
     "traces": "turnout trace view FILE",
@@ -74,11 +81,15 @@ class Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in _COMMANDS:
             return None
+        module, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(f"turnout_io.cli.commands.{module}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

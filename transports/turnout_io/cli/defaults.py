@@ -33,7 +33,16 @@ from turnout.config.values import (
     without_variables,
 )
 
-__all__ = ["KEYS", "MODEL_VARIABLE", "Defaults", "change_text", "user_file", "user_folder", "write_atomically"]
+__all__ = [
+    "KEYS",
+    "MODEL_VARIABLE",
+    "Defaults",
+    "change_text",
+    "is_several",
+    "user_file",
+    "user_folder",
+    "write_atomically",
+]
 
 MODEL_VARIABLE = "TURNOUT_MODEL"
 KEYS = ("model", "fallbacks", "system", "timeout", "log")
@@ -87,7 +96,9 @@ class Defaults:
         default = _model(model, "cli.model") if model is not None else None
         if name := variables.get(MODEL_VARIABLE, "").strip():
             default, models = _model(name, MODEL_VARIABLE), []
-        timeout = values.get("timeout")
+        timeout = duration_seconds(values["timeout"], "cli.timeout") if values.get("timeout") is not None else None
+        if timeout is not None and timeout <= 0:
+            raise SettingsError(f"cli.timeout: more than 0 seconds were expected, not {quoted(values['timeout'])}")
         log = values.get("log", True)
         if not isinstance(log, bool):
             raise SettingsError(f"cli.log: true or false was expected, not {quoted(log)}")
@@ -95,7 +106,7 @@ class Defaults:
             model=default,
             fallbacks=tuple(models),
             system=text_of(values.get("system"), "cli.system"),
-            timeout=duration_seconds(timeout, "cli.timeout") if timeout is not None else None,
+            timeout=timeout,
             log=log,
         )
 
@@ -103,10 +114,18 @@ class Defaults:
 def _model(name: object, where: str) -> ModelConfig:
     if not isinstance(name, str):
         raise SettingsError(f"{where}: a model such as openai/gpt-4o-mini was expected, not {quoted(name)}")
+    if is_several(name):
+        raise SettingsError(f"{where}: give each model as an item of the list, not {quoted(name)}")
     try:
         return ModelConfig.parse(name)
     except ValueError as error:
         raise SettingsError(f"{where}: {error}") from None
+
+
+def is_several(name: str) -> bool:
+    """True if a text names several models with commas between them."""
+    names = name.split(",")
+    return len(names) > 1 and all("/" in one for one in names)
 
 
 def change_text(text: str, key: str, value: Any) -> str:
@@ -163,5 +182,11 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace the file by one with this text. A reader sees the old text or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except BaseException as error:
+        draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.strerror is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -36,6 +36,20 @@ class WrongUsage(Unusable):
     exit_code = 2
 
 
+# How an error of the library is written at the command line.
+_HERE: Final = {
+    "ResponseFormat(…, strict=False) asks for it": "--no-strict asks for it",
+    "make the provider with unsupported='drop'": "set unsupported: drop for the provider in the config file",
+}
+
+
+def _in_options(message: str) -> str:
+    """Return a message of the library with options in place of its Python."""
+    for python, option in _HERE.items():
+        message = message.replace(python, option)
+    return message
+
+
 @contextlib.contextmanager
 def one_line(explain: bool = False, as_json: bool = False) -> Iterator[None]:
     """End the program with one line on stderr if a call fails.
@@ -51,7 +65,7 @@ def one_line(explain: bool = False, as_json: bool = False) -> Iterator[None]:
             click.echo(json.dumps({"error": _error_fields(error)}, ensure_ascii=False))
         if explain and error.trace.entries:
             click.echo(f"\n{error.trace.explain()}", err=True)
-        raise CallFailed(str(error)) from error
+        raise CallFailed(_in_options(str(error))) from error
     except BrokenPipeError:
         raise
     except (ValueError, TypeError, OSError) as error:

@@ -12,16 +12,27 @@ from click.core import ParameterSource
 
 from turnout.chat import ModelConfig
 from turnout.config.values import SettingsError, duration_seconds
-from turnout_io.cli.defaults import user_file
+from turnout_io.cli.defaults import is_several, user_file
 
-__all__ = ["CONFIG", "ENV_FILE", "EXPLAIN", "JSON", "MODEL", "MODELS", "SANDBOX", "TIMEOUT", "FileToWrite"]
+__all__ = [
+    "CONFIG",
+    "ENV_FILE",
+    "EXPLAIN",
+    "JSON",
+    "MODEL",
+    "MODELS",
+    "SANDBOX",
+    "TIMEOUT",
+    "FileToWrite",
+    "complete_provider",
+]
 
 
 def _model(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[ModelConfig]:
     for value in values:
-        several = value.split(",")
-        if len(several) > 1 and all("/" in name for name in several):
-            raise click.BadParameter(f"give one option for each model: {' '.join(f'-m {name}' for name in several)}")
+        if is_several(value):
+            several = " ".join(f"-m {name.strip()}" for name in value.split(","))
+            raise click.BadParameter(f"give one option for each model: {several}")
         if value and "/" not in value:
             raise click.BadParameter(_meant(value, context.params.get("config"), context.params.get("env_file")))
     try:
@@ -76,6 +87,13 @@ def _complete_model(context: click.Context, parameter: click.Parameter, incomple
 
     names = [f"{provider}/{model}" for provider, model in DEFAULTS.items()]
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_provider(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the catalog that begin so, for a shell."""
+    from turnout.providers import CATALOG
+
+    return [name for name in CATALOG if name.startswith(incomplete)]
 
 
 class FileToWrite(click.Path):

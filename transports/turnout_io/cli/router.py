@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import click
 
-from turnout._utils.names import vendor_of
+from turnout._utils.names import did_you_mean, vendor_of
 from turnout.chat import ModelConfig, ProviderStatus
 from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import Defaults
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from turnout.routing.policy.settings import Policy
     from turnout_io.sync import Router
 
-__all__ = ["Session", "choose_models", "configured", "no_provider", "open_session", "read_defaults"]
+__all__ = ["Session", "check_names", "choose_models", "configured", "no_provider", "open_session", "read_defaults"]
 
 
 @attrs.frozen
@@ -154,6 +155,26 @@ def _no_model(session: Session) -> Unusable:
             f"Give one with -m, or set a default: turnout config set model {first}"
         )
     return no_provider()
+
+
+def check_names(session: Session, names: Sequence[str], command: str) -> None:
+    """Refuse names that no provider has.
+
+    Args:
+        session: The router.
+        names: The arguments of the command.
+        command: Its name.
+
+    Raises:
+        click.UsageError: If there is no such provider. It names the one that was probably meant.
+    """
+    known = [status.provider for status in session.router.statuses()]
+    for name in names:
+        provider = name.partition("/")[0]
+        if "/" in name and provider in known:
+            raise click.UsageError(f"{name!r} is a model, and a provider is wanted here: turnout {command} {provider}")
+        if name not in known:
+            raise click.UsageError(f"there is no provider {name!r}{did_you_mean(name, known)}")
 
 
 def no_provider() -> Unusable:

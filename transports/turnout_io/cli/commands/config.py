@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from typing import Any
 
@@ -13,7 +14,8 @@ from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import KEYS, Defaults, change_text, user_file, write_atomically
 from turnout_io.cli.elsewhere import KEYS as WHERE_KEYS_ARE
 from turnout_io.cli.elsewhere import refuse_word
-from turnout_io.cli.errors import one_line
+from turnout_io.cli.errors import WrongUsage, one_line
+from turnout_io.files import read_yaml
 
 __all__ = ["config"]
 
@@ -72,7 +74,17 @@ def example_command() -> None:
     click.echo((files("turnout_io") / "examples" / "config.yaml").read_text("utf-8"), nl=False)
 
 
-@config.command("set")
+class SetCommand(click.Command):
+    """Names the right form of KEY=VALUE."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        key, equals, value = args[0].partition("=") if len(args) == 1 else ("", "", "")
+        if equals and key in KEYS:
+            raise click.UsageError(f"write turnout config set {key} {shlex.quote(value)}", ctx)
+        return super().parse_args(ctx, args)
+
+
+@config.command("set", cls=SetCommand)
 @click.argument("key", metavar="KEY")
 @click.argument("value", metavar="VALUE")
 def set_command(key: str, value: str) -> None:
@@ -90,9 +102,13 @@ def set_command(key: str, value: str) -> None:
         raise click.UsageError(f"{key!r} is no key of the command line: {WHERE_KEYS_ARE}")
     if key not in KEYS:
         raise click.UsageError(f"{key!r} is no key of the command line{did_you_mean(key, list(KEYS))}")
-    with one_line():
+    try:
         parsed = _parsed(key, value)
-        path = user_file()
+    except SettingsError as error:
+        raise WrongUsage(str(error)) from None
+    path = user_file()
+    with one_line():
+        read_yaml(path) if path.is_file() else {}
         text = path.read_text("utf-8") if path.is_file() else ""
         write_atomically(path, change_text(text, key, parsed))
     click.echo(f"turnout: {key} is set in {path}", err=True)
@@ -109,7 +125,7 @@ def _parsed(key: str, value: str) -> Any:
         except yaml.YAMLError:
             raise SettingsError(f"{key}: {value!r} is not YAML") from None
     if key == "fallbacks" and isinstance(parsed, str):
-        parsed = [parsed]
+        parsed = [name.strip() for name in parsed.split(",")]
     Defaults.read({key: parsed}, {})
     if key == "model":
         _check_provider(ModelConfig.parse(value))

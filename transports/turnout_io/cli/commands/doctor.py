@@ -20,15 +20,16 @@ from urllib.parse import urlsplit
 import attrs
 import click
 
-from turnout._utils.names import did_you_mean
+from turnout._utils.names import vendor_of
 from turnout.chat import Capability, ProviderStatus
 from turnout.config.settings import ProviderSettings
+from turnout.config.values import SettingsError
 from turnout.errors import AuthenticationFailed, ConnectFailed, PermissionDenied, TurnoutError
 from turnout.http import shown_url
 from turnout.providers import CATALOG
-from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, JSON
-from turnout_io.cli.router import Session, configured, open_session
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, complete_provider
+from turnout_io.cli.router import Session, check_names, open_session
+from turnout_io.cli.standard_files import reason_of
 
 __all__ = ["doctor"]
 
@@ -36,6 +37,8 @@ __all__ = ["doctor"]
 CLOCK_TOLERANCE = 60.0
 PACKAGES = ("turnout", "requests", "urllib3", "certifi", "h11", "msgspec", "attrs", "click", "rich", "trio")
 EXTRAS = {"config": "yaml", "prices": "genai_prices", "trio": "trio", "socks": "socksio", "bedrock": "botocore"}
+# Providers that list their models for everybody, whatever the key is.
+LISTS_FOR_ALL = ("openrouter",)
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -50,7 +53,7 @@ class Finding:
 
 
 @click.command()
-@click.argument("providers", nargs=-1, metavar="[PROVIDER]...")
+@click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=complete_provider)
 @click.option(
     "--timeout", default=10.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
     help="Bound of each provider.",
@@ -75,14 +78,18 @@ def doctor(
       turnout doctor --offline
     """
     findings = [*_versions(), *_variables(env_file)]
-    with one_line(as_json=as_json), open_session(config, env_file) as session:
-        findings += _settings(session, config)
-        findings += _providers(session)
-        statuses = _chosen(session, providers)
-        findings += [finding for status in statuses for finding in _key_findings(status, session)]
-        if not offline:
-            usable = [status for status in statuses if status.status == "available"]
-            findings += _asked(session, usable, timeout, named=bool(providers))
+    try:
+        with open_session(config, env_file) as session:
+            findings += _settings(session, config)
+            findings += _providers(session)
+            statuses = _chosen(session, providers)
+            findings += [finding for status in statuses for finding in _key_findings(status, session)]
+            if not offline:
+                usable = [status for status in statuses if status.status == "available"]
+                findings += _asked(session, usable, timeout, named=bool(providers))
+    except (SettingsError, OSError) as error:
+        text = reason_of(error) if isinstance(error, OSError) else str(error)
+        findings.append(Finding("error", "settings", text))
     if as_json:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:
@@ -152,7 +159,8 @@ def _settings(session: Session, config: str | None) -> Iterator[Finding]:
 
 
 def _providers(session: Session) -> Iterator[Finding]:
-    names = [status.provider for status in session.router.statuses() if configured(status)]
+    statuses = session.router.statuses()
+    names = [one.provider for one in statuses if one.status == "available" and _has_key(session, one.provider)]
     yield Finding(
         "info", "providers", f"with a key: {', '.join(names) or 'none; turnout providers names the variables'}"
     )
@@ -160,10 +168,8 @@ def _providers(session: Session) -> Iterator[Finding]:
 
 def _chosen(session: Session, names: Sequence[str]) -> list[ProviderStatus]:
     """Return the named providers, else those that are configured, and the local ones that need no key."""
+    check_names(session, names, "doctor")
     statuses = {status.provider: status for status in session.router.statuses()}
-    unknown = [name for name in names if name not in statuses]
-    if unknown:
-        raise click.UsageError(f"there is no provider {unknown[0]!r}{did_you_mean(unknown[0], statuses)}")
     if names:
         return [statuses[name] for name in names]
     return [status for status in statuses.values() if status.status != "not-configured"]
@@ -203,9 +209,8 @@ def _asked(session: Session, statuses: Sequence[ProviderStatus], timeout: float,
         thread.join()
     findings = []
     for status in statuses:
-        needs_key = status.provider not in CATALOG or CATALOG[status.provider].needs_key
         results = found[status.provider]
-        if named or needs_key or any(finding.level == "ok" for finding in results):
+        if named or _needs_key(status.provider) or any(finding.level == "ok" for finding in results):
             findings += results
     asked = [finding for finding in findings if finding.level in ("ok", "error")]
     if not asked:
@@ -226,11 +231,28 @@ def _findings_of(session: Session, status: ProviderStatus, timeout: float) -> It
                 return
         else:
             took = time.monotonic() - started
-            yield Finding("ok", name, f"the key is accepted; {len(models)} models in {took:.2f} s")
+            yield Finding("ok", name, _listed(session, name, f"{len(models)} models in {took:.2f} s"))
     else:
         yield Finding("info", name, "it has no list of models, so its key cannot be checked without a call that costs")
     if base_url:
         yield from _connection_findings(name, base_url, timeout)
+
+
+def _needs_key(name: str) -> bool:
+    entry = CATALOG.get(vendor_of(name))
+    return entry is None or entry.needs_key
+
+
+def _has_key(session: Session, name: str) -> bool:
+    return _needs_key(name) and bool(_settings_of(session, name).keys)
+
+
+def _listed(session: Session, name: str, models: str) -> str:
+    if not _has_key(session, name):
+        return f"it runs; {models}"
+    if vendor_of(name) in LISTS_FOR_ALL:
+        return f"it can be reached; {models}; its list needs no key, so the key is not checked"
+    return f"the key is accepted; {models}"
 
 
 def _cause(error: TurnoutError) -> str:

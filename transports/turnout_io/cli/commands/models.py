@@ -15,8 +15,8 @@ from turnout.errors import ConnectFailed
 from turnout.providers import CATALOG
 from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import CallFailed, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, SANDBOX
-from turnout_io.cli.router import Session, no_provider, open_session
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, SANDBOX, complete_provider
+from turnout_io.cli.router import Session, check_names, no_provider, open_session
 
 __all__ = ["models"]
 
@@ -25,15 +25,11 @@ __all__ = ["models"]
 _ELSEWHERE = {"default": "turnout config set model PROVIDER/MODEL", "list": "turnout models"}
 
 
-def _complete_provider(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in CATALOG if name.startswith(incomplete)]
-
-
 _NAMED = "name it as an argument: turnout models openai"
 
 
 @click.command(cls=HintedCommand, elsewhere={"-p": _NAMED, "--provider": _NAMED, "-q": "turnout models | grep TEXT"})
-@click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=_complete_provider)
+@click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=complete_provider)
 @JSON
 @click.option(
     "--timeout", default=20.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
@@ -59,6 +55,7 @@ def models(
     if providers and providers[0] in _ELSEWHERE:
         raise click.UsageError(f"models takes names of providers; the way here: {_ELSEWHERE[providers[0]]}")
     with one_line(as_json=as_json), open_session(config, env_file, sandbox=sandbox) as session:
+        check_names(session, providers, "models")
         names = providers or _usable(session)
         found, failed = _list_all(session, names, timeout, named=bool(providers))
     if not found and not failed:

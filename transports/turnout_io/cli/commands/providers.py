@@ -12,8 +12,8 @@ import click
 from turnout.chat import Capability, ProviderStatus
 from turnout.providers.catalog.spec import ProviderSpec
 from turnout_io.cli.errors import one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, JSON
-from turnout_io.cli.router import open_session
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, complete_provider
+from turnout_io.cli.router import check_names, open_session
 
 __all__ = ["markdown_matrix", "providers"]
 
@@ -21,17 +21,21 @@ TABLE_WIDTH = 120  # columns; the table needs them all
 
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[PROVIDER]...", shell_complete=complete_provider)
 @click.option("--markdown", is_flag=True, help="Print the table of capabilities in Markdown.")
 @click.option("--available", is_flag=True, help="Only those that can be used.")
 @JSON
 @CONFIG
 @ENV_FILE
-def providers(markdown: bool, available: bool, as_json: bool, config: str | None, env_file: str) -> None:
-    """Show every provider: its status, its missing variables and capabilities.
+def providers(
+    names: tuple[str, ...], markdown: bool, available: bool, as_json: bool, config: str | None, env_file: str
+) -> None:
+    """Show each PROVIDER, or all: status, missing variables and capabilities.
 
     \b
     Examples:
       turnout providers
+      turnout providers openai azure
       turnout providers --available
       turnout providers --json | jq -r '.[].provider'
     """
@@ -39,7 +43,12 @@ def providers(markdown: bool, available: bool, as_json: bool, config: str | None
         click.echo(markdown_matrix(), nl=False)
         return
     with one_line(as_json=as_json), open_session(config, env_file) as session:
-        statuses = [status for status in session.router.statuses() if not available or status.status == "available"]
+        check_names(session, names, "providers")
+        statuses = [
+            status
+            for status in session.router.statuses()
+            if (not names or status.provider in names) and (not available or status.status == "available")
+        ]
     if as_json:
         click.echo(json.dumps([_fields(status) for status in statuses], indent=1))
         return

@@ -7,11 +7,13 @@ import gc
 import logging
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from turnout_io.cli.errors import Unusable, one_line
+from turnout.config.values import SettingsError
+from turnout_io.cli.elsewhere import HintedCommand
+from turnout_io.cli.errors import Unusable, WrongUsage, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE
 from turnout_io.cli.router import configured
 
@@ -22,23 +24,34 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-class _ServeCommand(click.Command):
-    """Names the option for the address, which similar servers call otherwise."""
+_ALL: Final = "all models of all providers with a key are served; names for them are serve.aliases of the config file"
+_DEBUG: Final = "the log has one line for each request; TURNOUT_LOG=debug adds decisions"
+_WORKERS: Final = "a gateway is one process; start more of them on other ports"
+# Options of similar servers, and how the same is done here.
+_ELSEWHERE: Final = {
+    **dict.fromkeys(
+        ("--port", "--host", "--bind", "-p"), "the address is --listen HOST:PORT, as in --listen 127.0.0.1:8080"
+    ),
+    **dict.fromkeys(("--model", "-m", "--alias"), _ALL),
+    **dict.fromkeys(("--debug", "--detailed_debug", "--verbose", "-v"), _DEBUG),
+    **dict.fromkeys(("--num_workers", "--workers", "-w"), _WORKERS),
+    "--api_base": "it is providers.NAME.endpoint of the config file",
+    "--drop_params": "it is unsupported: drop for the provider in the config file",
+    "--test": "curl http://127.0.0.1:8080/v1/models asks a gateway; turnout doctor checks the providers",
+    "-c": "it is --config",
+}
+
+
+class _ServeCommand(HintedCommand):
+    """Names the way here for a model too, which is an argument of similar commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name not in ("--port", "--host", "--bind", "-p"):
-                raise
-            raise click.UsageError(
-                f"no option is named {error.option_name}: the address is --listen HOST:PORT, as in "
-                "--listen 127.0.0.1:8080",
-                ctx,
-            ) from None
+        if args and "/" in args[0] and not args[0].startswith("-"):
+            raise click.UsageError(f"serve takes no model: {_ALL}", ctx)
+        return super().parse_args(ctx, args)
 
 
-@click.command(cls=_ServeCommand)
+@click.command(cls=_ServeCommand, elsewhere=_ELSEWHERE)
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; 127.0.0.1:8080 if the file does not say.")
 @click.option("--sandbox", is_flag=True, help="Answer from a sandbox on this machine, without keys and network.")
 @click.option("--quiet", is_flag=True, help="Write no line for each request.")
@@ -70,7 +83,13 @@ def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, e
             raise
         raise click.ClickException('the gateway needs its extra: pip install "turnout[serve]"') from None
     from turnout_io.files import load_settings
+    from turnout_io.serve.settings import parse_address
 
+    if listen is not None:
+        try:
+            parse_address(listen, "--listen")
+        except SettingsError as error:
+            raise WrongUsage(str(error)) from None
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("turnout.serve").setLevel(logging.WARNING if quiet else logging.INFO)
     with one_line(), contextlib.ExitStack() as stack:

@@ -37,6 +37,7 @@ from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import CallFailed, WrongUsage, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, EXPLAIN, JSON, MODELS, SANDBOX, TIMEOUT
 from turnout_io.cli.router import Session, choose_models, open_session
+from turnout_io.cli.standard_files import reason_of
 
 __all__ = ["chat"]
 
@@ -52,6 +53,7 @@ class Wanted:
     usage: bool
     explain: bool
     timeout: float | None
+    log: bool
 
 
 _FALLBACKS: Final = "give -m once more for each fallback, in order"
@@ -115,18 +117,24 @@ class ChatCommand(HintedCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _check_settings(args, ctx)
+        has_end_of_options = "--" in args  # the parser takes its arguments out of the list
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra argument"):
-                raise click.UsageError("PROMPT is one argument; put it in quotes: turnout chat 'Why?'", ctx) from None
+                told = "PROMPT is one argument; put it in quotes: turnout chat 'Why?'"
+                if has_end_of_options:
+                    told += "; options are before --"
+                raise click.UsageError(told, ctx) from None
+            if error.message.endswith("requires 2 arguments."):
+                raise click.UsageError("-o takes KEY VALUE, as in -o temperature 0.2", ctx) from None
             raise
 
 
 @click.command(cls=ChatCommand, elsewhere=_ELSEWHERE)
 @click.argument("prompt", required=False)
 @MODELS
-@click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation.")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation. The last -s counts.")
 @click.option("-a", "--attachment", "attachments", multiple=True, metavar="FILE", help='A file, a URL, or "-".')
 @click.option(
     "-o", "--option", "options", multiple=True, nargs=2, metavar="KEY VALUE",
@@ -190,15 +198,6 @@ def chat(
     question = read_question(prompt, attachments)
     response_format = response_format_of(schema, strict=strict)
     path = conversations_file(user_folder())
-    wanted = Wanted(
-        stream=not (no_stream or as_json or extract),
-        collect=not no_stream,
-        as_json=as_json,
-        extract=extract,
-        usage=usage,
-        explain=explain,
-        timeout=timeout,
-    )
     prices = usage or as_json or dry_run
     with one_line(explain, as_json), open_session(config, env_file, sandbox=sandbox, prices=prices) as session:
         so_far = _conversation(path, conversation, goes_on=goes_on, sandbox=sandbox)
@@ -212,14 +211,23 @@ def chat(
         if dry_run:
             print_plan(session, request, as_json=as_json)
             return
-        logs = session.defaults.log if log is None else log
+        wanted = Wanted(
+            stream=not (no_stream or as_json or extract),
+            collect=not no_stream,
+            as_json=as_json,
+            extract=extract,
+            usage=usage,
+            explain=explain,
+            timeout=timeout,
+            log=session.defaults.log if log is None else log,
+        )
 
         def broken(part: ChatResponse, reason: BaseException) -> None:
-            if logs and (part.text or part.refusal):
+            if wanted.log and (part.text or part.refusal):
                 _keep_incomplete(path, so_far, added, part, reason)
 
         reply = _ask(session, request, wanted, so_far, broken)
-        if logs:
+        if wanted.log:
             _keep(path, so_far, added, reply)
     if extract and not as_json:
         _print_code(reply)
@@ -278,7 +286,7 @@ def _ask(
                 broken(error.partial, error)
             raise
         if wanted.as_json:
-            fields: dict[str, Any] = {**reply_fields(reply), "conversation": so_far.id}
+            fields: dict[str, Any] = {**reply_fields(reply), "conversation": so_far.id if wanted.log else None}
             if wanted.extract:
                 fields["code"] = first_code_block(reply.text)
             if wanted.explain:
@@ -316,7 +324,8 @@ def _keep(
     try:
         is_new = keep(path, conversation, added, reply, incomplete=incomplete)
     except (ConversationsError, OSError) as error:
-        click.echo(f"turnout: the conversation is not kept: {error}", err=True)
+        message = reason_of(error) if isinstance(error, OSError) else str(error)
+        click.echo(f"turnout: the conversation is not kept: {message}", err=True)
         return False
     if is_new:
         click.echo(

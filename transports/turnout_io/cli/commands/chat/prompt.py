@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import os
 import re
+import shlex
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import click
 
 from turnout._utils.documents import DocumentError, decode_text, parse_json
-from turnout._utils.names import did_you_mean
+from turnout._utils.names import nearest
 from turnout.chat import ModelConfig, ResponseFormat
 from turnout.messages import Audio, File, Image, Message, Part, Text
 from turnout.providers.decoding.media import media_type_of
@@ -26,6 +28,7 @@ __all__ = ["read_question", "read_stdin", "response_format_of", "with_settings"]
 # Beside the file types that the standard library knows.
 _MEDIA_TYPES = {".webp": "image/webp", ".heic": "image/heic", ".m4a": "audio/mp4", ".flac": "audio/flac"}
 _URL = re.compile(r"(https?|data):", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def read_question(prompt: str | None, attachments: Iterable[str]) -> Message:
@@ -91,6 +94,10 @@ def _text_of(data: bytes) -> str:
 def _attachment(name: str, stdin: bytes | None) -> Part:
     if stdin is None and _URL.match(name):
         return _linked(name)
+    if stdin is None and (scheme := _SCHEME.match(name)) is not None:
+        if scheme[0].lower() == "file://":
+            raise click.UsageError(f"-a {name}: give a file by its path: -a {unquote(urlsplit(name).path)}")
+        raise click.UsageError(f"-a {name}: of URLs, only http and https can be attached")
     if stdin is not None:
         data, label = stdin, "stdin"
     else:
@@ -138,18 +145,37 @@ def with_settings(models: Iterable[ModelConfig], options: Iterable[tuple[str, st
         click.UsageError: If there is no such setting, or its value cannot be used.
     """
     known = [field.name for field in attrs.fields(ModelConfig)[2:]]
-    settings: dict[str, Any] = {}
+    configured = list(models)
     for key, value in options:
         name = key.replace("-", "_")
         if name not in known:
-            raise click.UsageError(f"-o {key}: no such setting{did_you_mean(name, known)}")
-        settings[name] = value if name == "reasoning_effort" else _json_or_text(value)
-    if not settings:
-        return list(models)
-    try:
-        return [attrs.evolve(model, **settings) for model in models]
-    except (ValueError, TypeError) as error:
-        raise click.UsageError(f"-o: {error}") from None
+            raise click.UsageError(f"-o {key}: {_no_setting(key, value, known)}")
+        setting: dict[str, Any] = {name: value if name == "reasoning_effort" else _json_or_text(value)}
+        try:
+            configured = [attrs.evolve(model, **setting) for model in configured]
+        except (ValueError, TypeError) as error:
+            raise click.UsageError(f"-o {key} {value}: {str(error).removeprefix(f'ModelConfig.{name} ')}") from None
+    return configured
+
+
+# What is no setting of the model, and what does the same.
+_NO_SETTINGS: Final = {
+    **dict.fromkeys(("response_format", "format", "json", "json_mode", "json_schema"), "JSON is --schema SCHEMA"),
+    **dict.fromkeys(("tools", "tool_choice", "functions"), "only programs can give tools: router.run(…, tools=[…])"),
+    **dict.fromkeys(("model", "provider"), "the model is -m PROVIDER/MODEL"),
+    **dict.fromkeys(("system", "instructions"), "instructions are --system TEXT"),
+    "stream": "the answer is streamed, unless --no-stream is given",
+}
+
+
+def _no_setting(key: str, value: str, known: Sequence[str]) -> str:
+    name = key.replace("-", "_").lower().strip("_")
+    if name in _NO_SETTINGS:
+        return f"no such setting; {_NO_SETTINGS[name]}"
+    if near := nearest(name, known, 1, 0.8):
+        return f"no such setting; did you mean {near[0]}?"
+    field = shlex.quote(json.dumps({key: _json_or_text(value)}, ensure_ascii=False))
+    return f"no such setting; known are {', '.join(known)}; a field that only the provider knows is -o extra {field}"
 
 
 def _json_or_text(value: str) -> Any:
@@ -172,8 +198,12 @@ def response_format_of(text: str | None, *, strict: bool = True) -> ResponseForm
         return None
     if text.lstrip().startswith("{"):
         return ResponseFormat(_schema(text, "--schema"), strict=strict)
-    if os.path.isfile(text):  # False also for a text that is too long for a path
+    if os.path.isdir(text) and not _FIELD_NAME.fullmatch(text):
+        raise click.UsageError(f"--schema {text}: it is a folder")
+    if os.path.exists(text) and not os.path.isdir(text):  # False also for a text that is too long for a path
         return ResponseFormat(_schema_of_file(Path(text), f"--schema {text}"), strict=strict)
+    if _SCHEME.match(text):
+        raise click.UsageError(f"--schema {text}: a schema is not read from a URL; download it, and give the file")
     if text.endswith(".json"):
         raise click.UsageError(f"--schema {text}: there is no such file")
     return ResponseFormat(_short_schema(text), strict=strict)
@@ -197,6 +227,7 @@ def _schema(text: str, where: str) -> Mapping[str, Any]:
     return schema
 
 
+_FIELD_NAME = re.compile(r"[\w-]+")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
@@ -207,10 +238,11 @@ def _short_schema(text: str) -> Mapping[str, Any]:
         words = head.split()
         if not words and not description:
             continue
-        if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1] not in _TYPES):
+        is_field = 1 <= len(words) <= 2 and _FIELD_NAME.fullmatch(words[0]) and words[-1] in (words[0], *_TYPES)
+        if not is_field:
             raise click.UsageError(
-                f"--schema: {field.strip()!r} is no field; give JSON, a file, or a list such as 'name, age int' "
-                f"with the types {', '.join(_TYPES)}"
+                f"--schema: {field.strip()!r} is no field, and no file; give JSON, a file, or a list such as "
+                f"'name, age int' with the types {', '.join(_TYPES)}"
             )
         properties[words[0]] = {"type": _TYPES[words[1] if len(words) == 2 else "str"]}
         if description.strip():

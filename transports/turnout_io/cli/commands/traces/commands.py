@@ -52,6 +52,8 @@ def explain(
         with one_line(), open_session(config, env_file, prices=True) as session:
             print_plan(session, ChatRequest(models[0], file, fallbacks=models[1:]))
         return
+    if os.path.isdir(file):
+        raise click.UsageError(f"{file} is a folder; a file of traces was expected")
     if not os.path.isfile(file):  # a PROMPT may be too long for a path
         raise click.UsageError(f"there is no file {file}; to explain a PROMPT that is not sent, add -m PROVIDER/MODEL")
     is_empty = True
@@ -110,7 +112,7 @@ def trace() -> None:
     """
 
 
-@trace.command()
+@trace.command(short_help="Write recorded calls as one HTML page.")
 @_FILE
 @click.option("-o", "--output", type=FileToWrite(allow_dash=True), metavar="FILE", help="The page.")
 @click.option("-n", "--number", default=200, show_default=True, type=click.IntRange(min=1), help="The last calls.")
@@ -148,7 +150,7 @@ def view(file: str, output: str | None, number: int, line: int | None, failed: b
         if output is None and path.exists() and MARK not in path.read_text("utf-8", errors="replace"):
             raise CallFailed(f"{path} exists and is no page of this command; give another name with -o")
         path.write_text(page, encoding="utf-8")
-    click.echo(f"turnout: {len(shown)} calls are in {path}", err=True)
+    click.echo(f"turnout: {_counted(len(shown))} {'is' if len(shown) == 1 else 'are'} in {path}", err=True)
     if opens:
         click.launch(str(path.resolve()))
 
