@@ -25,6 +25,9 @@ __all__ = ["BatchPlan", "Begin", "Stop", "StopReason", "Wait"]
 
 StopReason: TypeAlias = Literal["complete", "stopped", "max-cost", "setup"]
 
+LOOK_EVERY: Final = 0.2
+"""Seconds between two looks at whether the next row has come."""
+
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 SETUP_FAILURES: Final = 5
@@ -66,7 +69,8 @@ class BatchPlan:
     """Decides for one run.
 
     Attributes:
-        rows: The rows to send, in order. They are drawn one by one, so the input is never held as a whole.
+        rows: The rows to send, in order. They are drawn one by one, so the input is never held as a whole. If they have
+            a method `ready`, no row is drawn while it returns False, because that would block.
         max_cost: The highest cost of the run, in the currency of the prices; None for no bound.
         worst_cost: Returns the highest possible cost of a row; needed with `max_cost`.
         patience: Seconds for which a row may meet nothing but limits before it is given up for this run.
@@ -97,6 +101,10 @@ class BatchPlan:
     _exhausted: bool = attrs.field(default=False, init=False)
     _stop: StopReason | None = attrs.field(default=None, init=False)
     _setup: int = attrs.field(default=0, init=False)
+    _ready: Callable[[], bool] | None = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ready = getattr(self.rows, "ready", None)
 
     @property
     def waiting(self) -> int:
@@ -140,6 +148,8 @@ class BatchPlan:
         if self.error is not None:
             return Stop("stopped")
         if row is None:
+            if not self._exhausted:
+                return Wait(min(now + LOOK_EVERY, self._limited[0][0] if self._limited else math.inf))
             if self._limited:
                 return Wait(self._limited[0][0])
             # A row in flight may yet have to wait for another turn.
@@ -207,7 +217,7 @@ class BatchPlan:
             return row
         if self._limited and self._limited[0][0] <= now:
             return heapq.heappop(self._limited)[2].row
-        if self._exhausted:
+        if self._exhausted or (self._ready is not None and not self._ready()):
             return None
         try:
             drawn = next(self.rows, None)

@@ -49,10 +49,15 @@ class Progress:
 
     Attributes:
         total: Rows that this run has to send; None if unknown.
+        started: Monotonic seconds.
     """
 
     total: int | None
+    started: float
     _ended: deque[tuple[float, int]] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ended.append((self.started, 0))
 
     def line(
         self,

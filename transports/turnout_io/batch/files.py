@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,9 +23,10 @@ from turnout.chat import ModelConfig
 from turnout_io.batch.input_check import Changed, CheckedInput, CheckRequest, RetryFailed, check_input
 from turnout_io.batch.job import pending_rows, put_in_order, read_index
 from turnout_io.batch.output_file import BLOCK, BatchOutputError, OutputFile, OutputRefused, is_same_file
+from turnout_io.batch.piped_rows import PipedRows
 from turnout_io.drivers.router_base import RouterBase
 
-__all__ = ["BatchFiles", "describe_models"]
+__all__ = ["BatchFiles", "describe_models", "is_pipe"]
 
 
 class BatchFiles:
@@ -53,7 +55,7 @@ class BatchFiles:
         """Lock the output, read it, and check the whole input. Nothing is sent.
 
         Args:
-            source: The input; "-" for standard input, which is checked line by line.
+            source: The input; "-" for standard input. A pipe is read once, so its lines are checked as they come.
             target: The output; "-" for standard output, which cannot be resumed.
             settings: What decides an answer besides its row; see `describe_models`.
             retry_failed: Which rows that failed before are sent again.
@@ -75,21 +77,24 @@ class BatchFiles:
         self.checked: CheckedInput | None = None
         self.cost, self.priced = 0.0, False
         self.torn = 0
+        self._is_pipe = is_pipe(source)
+        self._piped_rows: PipedRows | None = None
         self._output: OutputFile | None = None
         if str(target) == "-":
             self._refuse_same_file(None)
-            self.index.finish(lambda note: None)
+            self.index = _empty_index()
         else:
             self._output = OutputFile(target)
         try:
             if self._output is not None:
                 self._refuse_same_file(self._output)
-                self.index = read_index(self._output.path)
+                self.index = read_index(self._output.path) if self._output.is_file else _empty_index()
                 self.cost, self.priced = self.index.cost, self.index.priced > 0
-            if str(source) != "-":
+            if not self._is_pipe:
                 self.checked = self._check(retry_failed, changed)
             if self._output is not None:
-                self._output.mend()
+                if self._output.is_file:
+                    self._output.mend()
                 self.torn = self._output.torn
         except BaseException as error:
             self.__exit__(type(error))
@@ -100,7 +105,9 @@ class BatchFiles:
         reader = RowReader(self._settings)
         if self.checked is not None:
             return pending_rows(self._source, reader, self.checked.pending, self.checked.answered_blocks)
-        return self._piped(reader)
+        if self._piped_rows is None:
+            self._piped_rows = PipedRows(self._piped(reader))
+        return self._piped_rows
 
     def write(self, row: BatchRow, outcome: Answered | RowFailure) -> None:
         """Append the outcome of a row.
@@ -124,7 +131,7 @@ class BatchFiles:
             BatchOutputError: If it cannot be rewritten; the lines are all there then, in the order of completion.
         """
         output = self._output
-        if output is None:
+        if output is None or not output.is_file:
             return
         asked_again = self.index.superseded or self.index.rows
         if ordered and self.checked is not None:
@@ -143,6 +150,8 @@ class BatchFiles:
         Raises:
             BatchOutputError: If the disk failed. The output is unlocked all the same.
         """
+        if self._piped_rows is not None:
+            self._piped_rows.close()
         if self._output is not None:
             self._output.close()
 
@@ -186,8 +195,13 @@ class BatchFiles:
 
     def _piped(self, reader: RowReader) -> Iterator[BatchRow]:
         def blocks() -> Iterator[bytes]:
-            while block := os.read(sys.stdin.fileno(), BLOCK):
-                yield block
+            with contextlib.ExitStack() as stack:
+                if str(self._source) == "-":
+                    descriptor = sys.stdin.fileno()
+                else:
+                    descriptor = stack.enter_context(open(self._source, "rb", buffering=0)).fileno()
+                while block := os.read(descriptor, BLOCK):
+                    yield block
 
         seen: set[int] = set()
         line, sent = 1, 0
@@ -214,6 +228,22 @@ class BatchFiles:
             return True
         assert self._output is not None
         return read_index(self._output.path).superseded > 0
+
+
+def is_pipe(path: str | Path) -> bool:
+    """True if an input can be read once only, as standard input and pipes with a name."""
+    if str(path) == "-":
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False  # the check of the input reports it
+
+
+def _empty_index() -> ResumeIndex:
+    index = ResumeIndex()
+    index.finish(lambda note: None)
+    return index
 
 
 def describe_models(router: RouterBase[Any, Any], models: Iterable[ModelConfig]) -> str:

@@ -79,6 +79,7 @@ class OutputFile:
 
     Attributes:
         path: The file.
+        is_file: False for a device, which is only written.
         torn: Bytes of an unfinished last line that `mend` cut off.
     """
 
@@ -87,9 +88,11 @@ class OutputFile:
 
         Raises:
             OutputLocked: If another run writes it.
+            OutputRefused: If it is a pipe.
             BatchOutputError: If it cannot be opened.
         """
         self.path = Path(path)
+        self.is_file = _is_file(self.path)
         self._is_new = not self.path.exists()
         try:
             self._descriptor = _open_locked(self.path)
@@ -228,6 +231,21 @@ class OutputFile:
                 except OSError as error:
                     self._failure = error
                     return
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is that of a file, which may not exist yet, and not that of a device.
+
+    Raises:
+        OutputRefused: If it is a pipe. To open it could block, and nobody could read it again.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return True
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        raise OutputRefused(f"{path} is no file that a run can resume; - is standard output")
+    return stat.S_ISREG(mode)
 
 
 def _open_locked(path: Path) -> int:

@@ -132,7 +132,8 @@ def run(
 
     Args:
         router: A router of any driver.
-        rows: The rows to answer (`turnout.batch.rows.RowReader` makes them of lines). They are drawn as needed.
+        rows: The rows to answer (`turnout.batch.rows.RowReader` makes them of lines). They are drawn as needed; see
+            `BatchPlan.rows` for rows that come slowly.
         sink: Called with each row and its outcome, in the order of completion, by one worker at a time.
         concurrency: Calls at once at most.
         models: What answers every row: a model or a route, and its fallbacks. () uses the rows' own models.

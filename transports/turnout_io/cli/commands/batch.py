@@ -20,7 +20,7 @@ from turnout.batch.progress import BatchSummary, Progress, duration_text
 from turnout.batch.rows import BatchInputError
 from turnout.chat import ModelConfig
 from turnout.serving import RequestRejected
-from turnout_io.batch.files import BatchFiles, describe_models
+from turnout_io.batch.files import BatchFiles, describe_models, is_pipe
 from turnout_io.batch.output_file import OutputLocked, OutputRefused, is_same_file
 from turnout_io.batch.provider import FIRST_PAUSE
 from turnout_io.batch.request_check import request_check
@@ -117,13 +117,13 @@ def batch(
     """
     if route is not None and models:
         raise click.UsageError("give --model or --route, not both")
-    if via == "provider" and (route is not None or "-" in (source, target) or max_cost is not None):
+    if via == "provider" and (route is not None or is_pipe(source) or target == "-" or max_cost is not None):
         raise click.UsageError("--via provider takes files and a model, and no --route and no --max-cost")
     if via == "provider" and sandbox:
         raise click.UsageError("--sandbox answers now; it takes no --via provider")
     if cancel and via != "provider":
         raise click.UsageError("--cancel needs --via provider")
-    if source == "-" and ordered:
+    if ordered and is_pipe(source):
         raise click.UsageError("--ordered needs an INPUT that can be read twice, not a pipe")
     if summary is not None and any(_are_one(summary, path) for path in (source, target)):
         raise click.UsageError(f"--summary {summary} would replace INPUT or OUTPUT; name another file")
@@ -270,7 +270,7 @@ def _progress(files: BatchFiles, router: HedgingRouter, control: Control, *, qui
         yield
         return
     on_terminal = sys.stderr.isatty()
-    progress = Progress(files.checked.left if files.checked is not None else None)
+    progress = Progress(files.checked.left if files.checked is not None else None, time.monotonic())
     ended = threading.Event()
     checked = files.checked
     if checked is not None and checked.rows != checked.left:
