@@ -61,7 +61,7 @@ from turnout.routing.policy.budgets import Budget
 from turnout.routing.policy.routes import Choice, Route
 from turnout.routing.policy.settings import BreakerPolicy, Hedge, Limit, Policy, Timeouts
 
-__all__ = ["place_of", "read_aliases", "read_policy", "read_routes"]
+__all__ = ["place_in_policy", "place_of", "read_aliases", "read_policy", "read_routes"]
 
 Reader = Callable[[object, str], Any]
 
@@ -235,6 +235,25 @@ def place_of(name: str, providers: Iterable[str] = ()) -> str | None:
     return f"write providers: {{{name}: …}}" if name in providers else _SECTIONS.get(name)
 
 
+def _timer_place(name: str) -> str | None:
+    if snake_case(name) in ("timeouts", "timers"):
+        return f"each timer is a setting here: {', '.join(map(_camel_case, _TIMEOUTS))}"
+    return None
+
+
+def place_in_policy(name: str) -> str | None:
+    """Return how a setting of a policy is written in a file that has a section `policy`; None if it is none."""
+    if snake_case(name) in {*ALIASES, *_TIMEOUTS, *_POLICY}:
+        return f"write policy: {{{name}: …}}"
+    timers = _timer_place(name)
+    return timers and timers.replace("a setting here", "a setting of the section policy")
+
+
+def _camel_case(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
 def read_policy(section: object, where: str) -> dict[str, Any]:
     """Return the fields of `Policy` that a section sets.
 
@@ -242,7 +261,7 @@ def read_policy(section: object, where: str) -> dict[str, Any]:
         SettingsError: A setting is wrong.
     """
     written = snake_keys(section, where)
-    known_only(written, where, (*ALIASES, *_TIMEOUTS, *_POLICY))
+    known_only(written, where, (*ALIASES, *_TIMEOUTS, *_POLICY), _timer_place)
     fields: dict[str, Any] = {}
     timeouts: dict[str, float] = {}
     for key, value in written.items():

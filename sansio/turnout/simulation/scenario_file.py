@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from turnout.chat import ModelConfig
-from turnout.config.router_settings import read_policy, read_routes
+from turnout.config.router_settings import place_in_policy, read_policy, read_routes
 from turnout.config.values import (
     SettingsError,
     duration_seconds,
@@ -74,7 +74,7 @@ def _read(document: object) -> Scenario:
         "bins": whole_number,
     }
     given = snake_keys(document, "the scenario")
-    known_only(given, "", (*readers, "policy", "routes"))
+    known_only(given, "", (*readers, "policy", "routes"), place_in_policy)
     for name in ("providers", "models"):
         if not given.get(name):
             raise SettingsError(f"{name}: a scenario needs it")

@@ -88,7 +88,7 @@ def describe(entry: Entry) -> str:
 def duration(seconds: float) -> str:
     """Return seconds as a person writes them: 35 s, 2 min 5 s, 2 h."""
     if seconds < 99.95:
-        return f"{seconds:.3g} s" if seconds >= 0.001 or not seconds else "1 ms"
+        return f"{seconds:.3g} s" if seconds >= 0.001 or not seconds else "less than 1 ms"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"

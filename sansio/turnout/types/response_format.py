@@ -13,10 +13,25 @@ from turnout._utils.validation import CheckedFields, deep_copy, json_values, non
 __all__ = ["ResponseFormat"]
 
 
+_KEYWORDS = frozenset(
+    """type properties items enum const not anyOf oneOf allOf $ref $defs $schema $id definitions title description
+    additionalProperties patternProperties prefixItems if required""".split()
+)
+
+
 def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if isinstance(value, type):
         raise TypeError(f"ResponseFormat.schema must be a JSON Schema: write ResponseFormat.of({value.__name__})")
-    return deep_copy(value, "ResponseFormat.schema must be a JSON Schema") if value is not None else None
+    if value is None:
+        return None
+    schema = deep_copy(value, "ResponseFormat.schema must be a JSON Schema")
+    # The fields of an answer in place of its schema, such as {"city": "string"}: each provider refuses or ignores them.
+    if schema and all(isinstance(each, str | Mapping) for each in schema.values()) and not _KEYWORDS & schema.keys():
+        raise ValueError(
+            f"ResponseFormat.schema must be a JSON Schema: put {', '.join(map(repr, schema))} under 'properties', as "
+            "in {'type': 'object', 'properties': {…}}, or write ResponseFormat.of(City) with a class"
+        )
+    return schema
 
 
 @attrs.frozen

@@ -149,6 +149,10 @@ def test_a_second_account_does_not_take_the_first_one_s_key() -> None:
         ({"runtime": {"router": {"providerRetries": 1.5}}}, "runtime.router.provider_retries: a whole number"),
         ({"runtime": {"router": {"maxProviderConcurrency": 0}}}, "runtime.router: Policy.max_concurrency"),
         ({"runtime": {"router": {"zzz": 1}}}, "runtime.router.zzz: no such setting; known are"),
+        (
+            {"runtime": {"router": {"timeouts": {"first_token": 3}}}},
+            "router.timeouts: no such setting: each timer is a setting here: connectTimeout, responseHeadersTimeout",
+        ),
         ({"runtime": {"router": {"limits": {"groq": {"rpm": 3}}}}}, "runtime.router.limits.groq.rpm: no such setting"),
         ({"runtime": {"router": {"hedge": {"budget": 7}}}}, "runtime.router.hedge: Hedge.budget must be at most 1"),
         ({"runtime": {"router": {"rules": {"sunspots": "stop"}}}}, "'sunspots' is not a failure class"),

@@ -17,6 +17,7 @@ from turnout import ChatRequest, ChatResponse, Image, Message, ModelConfig, Resp
 from turnout._utils.names import Elsewhere
 from turnout.inputs.requests import chat_request, embedding_request
 from turnout.providers import create
+from turnout.providers.schemas.subset import SchemaSubset
 from turnout.routing import Hedge, Limit, Policy, Route, Timeouts
 from turnout.routing.call.options import CallOptions
 from turnout.routing.tool_loop import ToolRun
@@ -41,6 +42,7 @@ STREAM: Any = ROUTER.stream(MODEL, "hi")
 RUN: Any = ToolRun(rounds=(), messages=())
 MAKE: Any = {each.__name__: each for each in (ChatRequest, Hedge, Limit, Message, ModelConfig, Policy, Route, Tool)}
 FORMAT: Any = ResponseFormat
+SUBSET: Any = SchemaSubset
 
 
 def policy(**fields: Any) -> Callable[[], Any]:
@@ -109,6 +111,15 @@ ROWS: list[tuple[Callable[[], Any], str]] = [
     (lambda: ROUTER.with_retry, "max_retries"),
     (lambda: ROUTER.default_model, "given to each call"),
     (lambda: STREAM.text[:5], "write stream.collect().text"),
+    (lambda: FORMAT({"city": "string"}), "put 'city' under 'properties'"),
+    (lambda: FORMAT({"city": {"type": "string"}}), "ResponseFormat.of(City)"),
+    (lambda: SUBSET(keywords="type"), "SchemaSubset.keywords must be a set of texts such as {'type'}, not 'type'"),
+    (lambda: SUBSET(keywords=["type"], references="deep"), "SchemaSubset.references must be recursive, flat or inline"),
+    (lambda: SUBSET(keywords=["type"], enums=["text"]), "SchemaSubset.enums: there is no type 'text'; known are array"),
+    (lambda: SUBSET(keywords=["type"], depth=0), "SchemaSubset.depth must be at least 1, not 0"),
+    (lambda: SUBSET(keywords=["type"], closed=1), "SchemaSubset.closed must be True or False"),
+    (lambda: SUBSET(keywords=["type"], min_items=["a"]), "SchemaSubset.min_items must be a set of numbers"),
+    (lambda: SUBSET(keyword=["type"]), "SchemaSubset has no 'keyword'; did you mean keywords?"),
     (lambda: FORMAT.json_schema, "write ResponseFormat({…})"),
     (lambda: FORMAT.from_pydantic, "write ResponseFormat.of(City)"),
     (lambda: FORMAT(type="json_object"), "ResponseFormat has no 'type': write ResponseFormat.json()"),
@@ -142,6 +153,12 @@ def test_the_error_names_what_works(guess: Callable[[], Any], advice: str) -> No
         guess()
     assert advice in str(caught.value)
     assert "sk-1" not in str(caught.value)
+
+
+def test_right_values_are_taken() -> None:
+    assert SUBSET(keywords=["type"], min_items={0, 1}).min_items == {0, 1}
+    for schema in ({}, {"type": "object"}, {"title": "x"}, {"$ref": "#/$defs/x", "$defs": {}}, {"enum": ["a"]}):
+        assert ResponseFormat(schema).schema == schema
 
 
 def test_the_model_may_be_named_and_the_rest_given_in_order() -> None:

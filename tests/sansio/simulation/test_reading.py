@@ -76,6 +76,8 @@ def test_the_scenarios_that_come_with_it_can_be_read(path: Path) -> None:
         ({"models": ["b/m"]}, "the scenario: b/m: no provider is named 'b' (there are: a)"),
         ({"models": ["route/x"]}, "the scenario: route/x: there is no such route"),
         ({"provider": {}}, "provider: no such setting; did you mean providers?"),
+        ({"timeout": 5}, "timeout: no such setting: write policy: {timeout: …}"),
+        ({"timeouts": {}}, "timeouts: no such setting: each timer is a setting of the section policy: connectTimeout"),
         ({"providers": [1]}, "providers: a mapping was expected, not list"),
         ({"providers": {"a": {"tokns": 1}}}, "providers.a.tokns: no such setting; did you mean tokens?"),
         ({"providers": {"a": {"tokens": [1]}}}, "providers.a.tokens: a lower and an upper bound were expected"),

@@ -10,10 +10,12 @@ it then allows it had allowed before.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Any, Literal
 
 import attrs
 
+from turnout._utils.validation import CheckedFields, integer, one_of, quoted, where
 from turnout.errors import CapabilityUnsupported
 
 __all__ = ["SchemaSubset", "SchemaUnsupported"]
@@ -32,8 +34,45 @@ class SchemaUnsupported(CapabilityUnsupported):
         self.pointer = pointer
 
 
+_TYPES = frozenset({"string", "number", "integer", "boolean", "null", "array", "object"})
+
+
+def _set_of(value: Any) -> Any:
+    return frozenset(value) if isinstance(value, Collection) and not isinstance(value, str | bytes) else value
+
+
+def _words(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, frozenset) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"{where(instance, attribute)} must be a set of texts such as {{'type'}}, not {quoted(value)}")
+
+
+def _type_words(instance: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
+    _words(instance, attribute, value)
+    if unknown := sorted(value - _TYPES):
+        known = ", ".join(sorted(_TYPES))
+        raise ValueError(f"{where(instance, attribute)}: there is no type {unknown[0]!r}; known are {known}")
+
+
+def _flag(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{where(instance, attribute)} must be True or False, not {quoted(value)}")
+
+
+def _counts(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, frozenset) and all(isinstance(each, int) for each in value)):
+        raise TypeError(f"{where(instance, attribute)} must be a set of numbers such as {{0, 1}}, not {quoted(value)}")
+
+
+def _words_field(*words: str) -> Any:
+    return attrs.field(default=frozenset(words), converter=_set_of, validator=_type_words if words else _words)
+
+
+def _flag_field(default: bool = False) -> Any:
+    return attrs.field(default=default, validator=_flag)
+
+
 @attrs.frozen(kw_only=True)
-class SchemaSubset:
+class SchemaSubset(CheckedFields):
     """The keywords and forms that a provider takes.
 
     keywords         those that it takes, of those that demand something and of those that only describe
@@ -52,17 +91,19 @@ class SchemaSubset:
     length           characters of the schema as compact JSON
     """
 
-    keywords: frozenset[str]
-    formats: frozenset[str] = frozenset()
-    closed: bool = False
-    all_required: bool = False
-    references: Literal["recursive", "flat", "inline"] = "recursive"
-    lone_references: bool = False
-    root_object: bool = False
-    typed: bool = False
-    type_lists: bool = True
-    enums: frozenset[str] = frozenset({"string", "number", "boolean", "null", "array", "object"})
-    min_items: frozenset[int] | None = None
-    depth: int | None = None
-    properties: int | None = None
-    length: int | None = None
+    keywords: frozenset[str] = attrs.field(converter=_set_of, validator=_words)
+    formats: frozenset[str] = _words_field()
+    closed: bool = _flag_field()
+    all_required: bool = _flag_field()
+    references: Literal["recursive", "flat", "inline"] = attrs.field(
+        default="recursive", validator=one_of("recursive", "flat", "inline")
+    )
+    lone_references: bool = _flag_field()
+    root_object: bool = _flag_field()
+    typed: bool = _flag_field()
+    type_lists: bool = _flag_field(True)
+    enums: frozenset[str] = _words_field("string", "number", "boolean", "null", "array", "object")
+    min_items: frozenset[int] | None = attrs.field(default=None, converter=_set_of, validator=_counts)
+    depth: int | None = attrs.field(default=None, validator=integer(1))
+    properties: int | None = attrs.field(default=None, validator=integer(1))
+    length: int | None = attrs.field(default=None, validator=integer(1))
