@@ -210,6 +210,28 @@ async def test_a_body_that_arrives_too_slowly_ends() -> None:
         assert trio.current_time() - started == pytest.approx(600, abs=2)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@in_memory
+async def test_a_client_that_reads_slowly_receives_everything(stream: bool) -> None:
+    """It takes 64 KiB in 50 s, so that each write takes longer than the bound for a client that takes nothing."""
+    text = "x" * 300_000
+    async with world() as w:
+        w.upstream.add(Answer([chunks(text), chunks(text, finish="stop")]) if stream else document(text))
+        client = w.slow_client()
+        body = {"model": "openai/gpt-4o-mini", "messages": HELLO, "stream": stream}
+        await client.send("POST", "/v1/chat/completions", body, {"Connection": "close"})
+        received = b""
+        while data := await client.stream.receive_some(64 * 1024):
+            received += data
+            await trio.sleep(50)
+        assert received.count(text.encode()) == (2 if stream else 1)
+        assert received.endswith(b"0\r\n\r\n" if stream else b"}")
+        assert trio.current_time() > 2 * w.gateway.settings.write_timeout
+        samples = w.gateway.endpoints.metrics_text().decode().splitlines()
+        counted = 'turnout_gateway_requests_total{path="/chat/completions",status="200",key="local"} 1'
+        assert counted in samples
+
+
 @in_memory
 async def test_a_client_without_a_key_cannot_fill_the_memory() -> None:
     """It sends a long body, and never reads its rejection."""

@@ -36,6 +36,8 @@ _READ_SIZE: Final = 64 * 1024
 # Bytes of later requests that a client can send ahead while one is running.
 _MAX_AHEAD: Final = 64 * 1024
 _SMALL: Final = 4096
+# A client must take so much within the timeout of a write.
+_PIECE: Final = 64 * 1024
 # Seconds to wait for the end of the client's side after ours.
 _LINGER: Final = 1.0
 
@@ -58,7 +60,7 @@ class ConnectionLimits:
         body_timeout: Seconds between two reads of a body.
         request_timeout: Seconds from the end of a head to the end of its body.
         idle_timeout: Seconds between two requests.
-        write_timeout: Seconds that one write can take.
+        write_timeout: Seconds that a client can need for 64 KiB of a response.
     """
 
     max_body: int = 32 * 1024 * 1024
@@ -163,9 +165,12 @@ class Responder:
             self.last_write = trio.current_time()
             return
         self._free = trio.Event()
-        self.writing_since = trio.current_time()
+        left = memoryview(rest)
         try:
-            await self._connection.stream.send_all(rest)
+            while left:
+                self.writing_since = trio.current_time()  # of this piece: a client that reads slowly is not cut
+                await self._connection.stream.send_all(left[:_PIECE])
+                left = left[_PIECE:]
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.stop(StopReason.CLIENT_LEFT)
             await trio.lowlevel.checkpoint_if_cancelled()
