@@ -124,8 +124,8 @@ class ProviderSettings:
             try:
                 return create(self.spec, name=self.name, api_key=self.api_key, base_url=self.base_url, **self.options)
             except (ValueError, TypeError) as error:
-                # A key with a line break is refused too, and then the variable of the address is not the one to mend.
-                is_key = any(not key.isprintable() for key in self.keys) and not isinstance(error, InvalidBaseUrl)
+                # A key that no header can hold is refused too: then the variable of the address is not the one to mend.
+                is_key = str(error).startswith("api_key")
                 names = self.spec.key_env if is_key else self.spec.base_url_env
                 variables = f" (or {', '.join(names)})" if names else ""
                 kind = BaseUrlError if isinstance(error, InvalidBaseUrl) else SettingsError
@@ -251,12 +251,16 @@ def _built(settings: ProviderSettings) -> BuiltProvider:
             provider=UnconfiguredProvider(settings.spec, settings.name, settings.build), enabled=settings.enabled
         )
     try:
-        return BuiltProvider(provider=settings.build(), enabled=settings.enabled)
+        built = settings.build()
     except SettingsError as error:
         if settings.is_named and not isinstance(error, BaseUrlError):
             raise
         placeholder = create(settings.spec, name=settings.name)
         return BuiltProvider(provider=placeholder, enabled=False, reason=str(error))
+    provider: Provider = built
+    if built.missing_env:  # it has an address, but no key
+        provider = UnconfiguredProvider(settings.spec, settings.name, lambda: built, built.missing_env)
+    return BuiltProvider(provider=provider, enabled=settings.enabled)
 
 
 # The fields that every provider's section may have.

@@ -35,11 +35,13 @@ class UnconfiguredProvider:
         spec: Its entry of the catalog.
         name: The name under which it is registered.
         load: Makes the provider itself.
+        missing: The variables that it needs, if the settings have some of them; None for those of the catalog.
     """
 
     spec: ProviderSpec
     name: str
     load: Callable[[], Provider] = attrs.field(repr=False)
+    missing: tuple[str, ...] | None = attrs.field(default=None, repr=False)
     _loaded: list[Provider] = attrs.field(factory=list, init=False, repr=False, eq=False)
 
     @property
@@ -48,7 +50,7 @@ class UnconfiguredProvider:
 
     @property
     def missing_env(self) -> tuple[str, ...]:
-        return missing_variables(self.spec)
+        return missing_variables(self.spec) if self.missing is None else self.missing
 
     @property
     def embedding_batch(self) -> int | None:

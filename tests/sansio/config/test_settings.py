@@ -302,8 +302,9 @@ def test_an_endpoint_that_is_no_base_url_is_refused_before_anything_is_asked(end
     assert named.reason == openai.reason
 
 
-def test_a_key_with_a_line_break_is_an_error_of_its_variable() -> None:
-    settings = Settings.from_mapping({}, {"OPENAI_API_KEY": "sk-1\nx"})
+@pytest.mark.parametrize("key", ["sk-1\nx", "ключ"])
+def test_a_key_that_no_header_can_hold_is_an_error_of_its_variable(key: str) -> None:
+    settings = Settings.from_mapping({}, {"OPENAI_API_KEY": key})
     openai = next(one for one in settings.providers if one.name == "openai")
     with pytest.raises(SettingsError, match=r"providers.openai \(or OPENAI_API_KEY\): api_key holds a line break"):
         openai.build()

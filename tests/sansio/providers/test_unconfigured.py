@@ -41,6 +41,19 @@ def test_one_that_is_used_is_the_provider(name: str) -> None:
     assert keyed.name == name
 
 
+@pytest.mark.parametrize("variables", [{"OPENAI_ENDPOINT": "http://127.0.0.1:9/v1"}, {"OPENAI_API_KEY": ""}], ids=str)
+def test_settings_without_the_key_say_where_keys_are_read(variables: dict[str, str]) -> None:
+    """`create` has no part in it, so its error would mislead."""
+    section = {"providers": {"openai": {"unsupported": "drop", "headers": {"x-team": "a"}}}}
+    for settings in (Settings.from_env(variables), Settings.from_mapping(section, variables)):
+        (provider,) = (one.provider for one in settings.build_providers() if one.provider.name == "openai")
+        assert isinstance(provider, UnconfiguredProvider)
+        assert provider.missing_env == ("OPENAI_API_KEY",)
+    keyed = with_key(provider, "k")
+    assert keyed is not None
+    assert ("x-team", "a") in tuple(keyed.chat(ChatRequest("openai/m", "hi")).request.headers)
+
+
 def test_it_can_be_copied_and_shown_without_loading_it() -> None:
     provider = Settings.from_env({}).build_providers()[0].provider
     assert isinstance(provider, UnconfiguredProvider)

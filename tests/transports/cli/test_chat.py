@@ -197,11 +197,12 @@ def test_wrong_options_are_named(bare: Terminal, words: tuple[str, ...], wanted:
     ("words", "wanted"),
     [
         (("--schema", '{"type": "string"}'), "--no-strict asks for it"),
+        (("-a", "https://example.com/a.png", "-m", "ollama/llava"), "download it, and attach the file: -a FILE"),
         (("-o", "reasoning_effort", "high"), "set unsupported: drop for the provider in the config file"),
     ],
 )
 def test_errors_name_options_and_no_python(terminal: Terminal, words: tuple[str, ...], wanted: str) -> None:
-    done = terminal.check("chat", "x", *MODEL, *words)
+    done = terminal.check("chat", "x", *(MODEL if "-m" not in words else ()), *words)
     assert done.returncode == 1
     assert wanted in done.stderr
     assert "(" not in done.stderr

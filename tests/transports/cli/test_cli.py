@@ -59,8 +59,10 @@ def test_a_failed_call_is_one_line_and_exit_code_1(terminal: Terminal, sandbox: 
 def test_a_missing_key_names_its_variable(bare: Terminal) -> None:
     done = bare.type("chat", "x", "-m", "openai/gpt-4o-mini")
     assert done.returncode == 1
-    assert "OPENAI_API_KEY" in done.stderr
+    assert "set OPENAI_API_KEY in the environment, in .env or in the settings" in done.stderr
     assert done.stderr.count("\n") == 1
+    again = bare.check("chat", "x", "-m", "openai/gpt-4o-mini", variables={"OPENAI_ENDPOINT": "http://127.0.0.1:9/v1"})
+    assert again.stderr == done.stderr
 
 
 @pytest.mark.parametrize(

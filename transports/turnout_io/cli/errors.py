@@ -39,6 +39,7 @@ class WrongUsage(Unusable):
 # How an error of the library is written at the command line.
 _HERE: Final = {
     "ResponseFormat(…, strict=False) asks for it": "--no-strict asks for it",
+    "fetch it and give Image(data=…)": "download it, and attach the file: -a FILE",
     "make the provider with unsupported='drop'": "set unsupported: drop for the provider in the config file",
 }
 
