@@ -145,12 +145,13 @@ _CONTEXT = (
     r"|current length is .{1,40} while limit is|input length .{1,20} exceeds the maximum"
     r"|token count .{1,20} (?:but model only supports up to|exceeds the limit)|range of input length should be"
     r"|`inputs` tokens \+ `max_new_tokens` must be|inputs?`? must have less than|exceeded model token limit"
-    r"|context (?:size|limit|length) (?:has been |was |is )?(?:exceeded|reached)"
+    r"|context[ _](?:size|limit|length)[ _](?:has been |was |is )?(?:exceeded|reached)|\btoken limit exceeded"
     r"|(?:max_tokens|max_completion_tokens|max_new_tokens) must be at least 1, got -"
     r"|reduce the length of the (?:messages|prompt|input|conversation)|requested tokens .{1,20} exceed"
     r"|too large to process|tokens? .{1,40} exceeds? (?:the )?(?:context|n_ctx|model limit)"
     r"|prompt exceeds (?:the )?max(?:imum)? length|length of all messages is too long|too long to fit into the model"
     r"|when context the overflows"  # LM Studio, word for word
+    r"|上下文长度|超过最大长度|超过最大上下文|prompt ?超长"
 )
 # The words of servers that answer an overflow with a status of their own faults. A longer list would also find what a
 # server echoes while it fails.
@@ -162,12 +163,15 @@ _CONTEXT_OF_SERVER = (
 _KEY = (
     r"incorrect api key|invalid api key|api key not valid|api key is invalid|missing authentication"
     r"|make sure your api key is valid|invalid (?:proxy server )?token passed|no api key (?:passed|provided)"
+    r"|\bapi key (?:has |is )?(?:expired|not found)"
 )
 # Anthropic answers 400 where others answer 402: its credit is used up, or a limit that its owner set is reached.
 _CREDIT = (
     r"credit balance is too low|reached your specified (?:workspace )?api usage limits"
     r"|insufficient (?:account )?(?:balance|credits?|funds)|balance is insufficient"  # MiniMax, in a 200
     r"|(?:valid )?payment (?:instrument|method) (?:must be provided|is required)|enable billing"
+    r"|credits? (?:have|has) been exhausted|top up your (?:credits?|balance|account)|billing hard limit"
+    r"|payment required|余额不足|额度不足|已欠费"
 )
 # Faults of an account or of its country: another provider can accept the same request.
 _ACCOUNT = (
@@ -175,11 +179,14 @@ _ACCOUNT = (
     r"|\baccount (?:has been |is |was )?(?:suspended|deactivated|disabled|locked|blocked|not (?:active|authorized))"
     r"|operation not allowed|data retention (?:mode|policy)|zero data retention"
     r"|(?:user location|country, region, or territory|country|region|location) (?:is |are )?not (?:supported|available)"
-    r"|not (?:available|enabled|supported|allowed|offered|permitted) (?:in|for|to|on) (?:your|this|the current)"
-    r" (?:account|organization|project|region|country|location|subscription|plan|tier|workspace|team|key)"
+    r"|not (?:yet )?(?:available|enabled|supported|allowed|offered|permitted) (?:in|for|to|on) (?:your|this|the"
+    r" current) (?:account|organization|project|region|country|location|subscription|plan|tier|workspace|team|key)"
     r"|(?:do|does) not have (?:access|permission)|don't have (?:access|permission)|no access to (?:the |this )?model"
     r"|not authorized to (?:access|invoke|use)|requires? (?:terms|accepting)|terms (?:of service )?must be accepted"
     r"|use case details have not been submitted|model access is denied|marked by provider as legacy"
+    r"|\b(?:plan|subscription|tier) does not include|only available (?:to|for) (?:paid|paying|verified|enterprise)\b"
+    r"|\b(?:you|team|user|key|organization|project)(?: is| are)? not allowed to (?:use|access|call|sample from)"
+    r"|accept the (?:terms|license)\b|access to (?:the |this )?model (?:is |was )?denied"
     r"|(?:api|service) has not been used in project|is not whitelisted|not on the allow ?list"
 )
 _MODEL = (
@@ -191,6 +198,7 @@ _MODEL = (
     r"|\bmodel\b.{0,120}\bno longer (?:available|supported|served)|no (?:endpoints|deployments?|healthy deployments?)"
     r" (?:found|available)|\bdeployment\b.{0,120}\b(?:does not exist|not found|not available)"
     r"|\bmodel[ :]{0,2}[\"'`]?[\w./:@-]{0,80}[\"'`]? is not (?:available|served|hosted|deployed|supported)\b"
+    r"|no model named|could not find (?:the )?model\b|模型不存在"
 )
 _NOT_READY = (
     r"(?:model|server) is (?:still |currently )?(?:loading|starting|warming up|not ready|initiali[sz]ing)"
@@ -198,11 +206,16 @@ _NOT_READY = (
     r"|\b(?:model|server|deployment|endpoint)\b.{0,120}\bnot (?:yet )?ready\b(?!-)"
     r"|no (?:instances?|workers?|replicas?) (?:are |is )?(?:available|ready)|no available (?:instance|worker|replica)s?"
     r"|(?:server|service|system|model) is (?:too |currently |temporarily )?busy"
+    r"|\b(?:currently|temporarily) overloaded|\b(?:model|engine|servers?|service|system) (?:is|are) overloaded"
+    r"|experiencing high (?:demand|load|traffic)|no healthy upstream|\bunder maintenance|访问量过大"
+    r"|\b(?:model|server|deployment|endpoint)\b.{0,120}\b(?:is )?temporarily unavailable"
 )
 _UPSTREAM = (
     r"upstream (?:connect|request|server|provider|service)?[ _]?(?:error|timeout|failed|timed out)"
     r"|disconnect/reset before headers|connection (?:reset|refused|closed|error|timed out)|bad gateway"
     r"|received server error|internal server error|service (?:temporarily )?unavailable|gateway time-?out"
+    r"|server disconnected|peer closed connection|incomplete chunked read|network connection lost|\beconnreset\b"
+    r"|socket hang up|upstream idle timeout|\bprovider timed out|\A(?:provider returned error: )?fetch failed[.]?\Z"
     r"|\Aprovider returned error[.:]?\Z"  # OpenRouter, if it passes on no word of the provider's
 )
 _FEATURE = (
@@ -213,6 +226,7 @@ _FEATURE = (
     r" (?:by|for|with|on) (?:this|the) (?:model|server)"
     r"|this server does not support|image input is not supported"
 )
+_RATE = r"\brate limit (?:is |was |has been )?(?:exceeded|reached)|\brate limit of|too many requests|wait before trying"
 _DAILY = r"(?:\bper[- ]|/ ?)(?:day|week|month)\b|\b(?:daily|weekly|monthly)\b|\b[rti]pd\b|\btoday's\b"
 # A limit and the amount that one request needs, in either order.
 _NUMBER = r"([0-9][0-9,]{0,15})"
@@ -250,6 +264,7 @@ class _Row:
 _ROWS = (
     _Row(PermissionDenied, _BAD_REQUEST | {422}, r"\borganization must be verified", also_plain=True),
     _Row(ContentFiltered, _REQUEST | {403}, _CONTENT),
+    _Row(RateLimited, frozenset({None, 200}), _RATE),
     _Row(ContextLengthExceeded, _REQUEST | {403}, _CONTEXT),  # 403: Together
     _Row(ContextLengthExceeded, _SERVER, _CONTEXT_OF_SERVER),  # 500: llama.cpp
     _Row(AuthenticationFailed, _REQUEST | {403}, _KEY),  # Bedrock answers 403 to a key that it does not know
@@ -288,7 +303,7 @@ def classify_error(status: int | None, details: ErrorDetails, provider_codes: Er
     plain = any(_PLAINLY_INVALID.search(name) for name in names)
     for row in _ROWS_OF.get(status, ()):
         if row.matches(text, plain):
-            return row.error
+            return _limit_class(text, names) if row.error is RateLimited else row.error
     if status == 429:
         return _limit_class(text, names)
     if status == 413 and "rate_limit_exceeded" in names:

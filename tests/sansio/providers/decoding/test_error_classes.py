@@ -111,6 +111,43 @@ def test_a_status_decides(status: int, kind: Kind, body: Any) -> None:
         ("Provider returned error: upstream connect error or disconnect/reset before headers", ServerError),
         ("litellm.APIConnectionError: Connection error.", ServerError),
         ("Provider returned error", ServerError),
+        # the words of gateways that pass on another server's text with a status of their own
+        ("token limit exceeded by this conversation", ContextLengthExceeded),
+        ("upstream said: context_length_exceeded", ContextLengthExceeded),
+        ("当前请求的上下文长度太大", ContextLengthExceeded),
+        ("文本超过最大长度限制", ContextLengthExceeded),
+        ("The given API key expired", AuthenticationFailed),
+        ("API key not found", AuthenticationFailed),
+        ("All credits have been exhausted", QuotaExceeded),
+        ("Please top up your balance first", QuotaExceeded),
+        ("The billing hard limit was reached", QuotaExceeded),
+        ("payment required for this call", QuotaExceeded),
+        ("您的余额不足", QuotaExceeded),
+        ("This beta is not yet available for this subscription", PermissionDenied),
+        ("The current plan does not include this model", PermissionDenied),
+        ("This team is not allowed to use the model", PermissionDenied),
+        ("You are not allowed to sample from this model.", PermissionDenied),
+        ("x/y is only available to paid accounts", PermissionDenied),
+        ("First accept the terms of this model", PermissionDenied),
+        ("Access to model was denied", PermissionDenied),
+        ("no model named x is here", NotFound),
+        ("could not find the model 'x'", NotFound),
+        ("请求的模型不存在", NotFound),
+        ("All servers are currently overloaded", Overloaded),
+        ("That model is overloaded, try later", Overloaded),
+        ("We are experiencing high demand", Overloaded),
+        ("no healthy upstream", Overloaded),
+        ("The model x is temporarily unavailable", Overloaded),
+        ("This model is under maintenance", Overloaded),
+        ("该模型访问量过大", Overloaded),
+        ("Provider returned error: Server disconnected without an answer", ServerError),
+        ("peer closed connection (incomplete chunked read)", ServerError),
+        ("Network connection lost.", ServerError),
+        ("read ECONNRESET", ServerError),
+        ("socket hang up", ServerError),
+        ("Provider returned error: fetch failed", ServerError),
+        ("Upstream idle timeout", ServerError),
+        ("The provider timed out", ServerError),
         # about what a model can do
         ('registry.ollama.ai/library/x:latest" does not support tools', NotSupported),
         (
@@ -125,6 +162,10 @@ def test_a_status_decides(status: int, kind: Kind, body: Any) -> None:
         ("Provider returned error: the tool has no schema", InvalidRequest),
         ("user: a field is not ready-made", InvalidRequest),
         ("image exceeds the maximum allowed size of 5 MB", InvalidRequest),
+        ("image at https://x.test/a.png: fetch failed", InvalidRequest),
+        ("the tool named x is not allowed to use a schema without a type", InvalidRequest),
+        ("temporarily unavailable is no value of 'status'", InvalidRequest),
+        ("rate limit must be a number", InvalidRequest),
         ("the string is longer than the maximum length of 64", InvalidRequest),
         ("Unsupported parameter: 'temperature' is not supported with this model.", InvalidRequest),
     ],
@@ -176,6 +217,10 @@ def test_a_limit_inside_a_stream() -> None:
     assert of("Limit 30000, Requested 45411", "rate_limit_exceeded") is ContextLengthExceeded
     assert of("Limit 30000, Used 29000, Requested 4500", "rate_limit_exceeded") is RateLimited
     assert of("the daily limit is reached", "too_many_requests") is QuotaExceeded
+    assert of("Too many tokens a minute: rate limit reached") is RateLimited
+    assert of("too many requests") is of("You must wait before trying again") is RateLimited
+    assert of("Rate limit of 50 requests per day") is QuotaExceeded
+    assert of("rate limit reached: Limit 30000, Requested 45411") is ContextLengthExceeded
 
 
 @pytest.mark.parametrize(
