@@ -267,7 +267,7 @@ def test_the_provider_says_whether_to_retry() -> None:
         ("http://localhost:8000", 404, {"detail": "Not Found"}, "http://localhost:8000/chat/completions was not found"),
         ("http://localhost:8000", 404, {"detail": "Not Found"}, "the base URL probably lacks a path such as /v1"),
         ("https://x.test/v1/v1", 404, "404 page not found", "it has /v1 twice"),
-        ("https://x.test/v1/chat/completions", 405, "", "already has the path of the operation"),
+        ("https://x.test/v1/completions", 405, "", "already has the path of the operation"),
         ("https://x.test/v1", 405, {"detail": "Method Not Allowed"}, "that of a website or of another API"),
         ("https://x.test/v1", 404, "<html><title>404 Not Found</title></html>", "the base URL is probably wrong"),
         ("https://x.test/v1", 404, {"error": {"code": "404", "message": "Resource not found"}}, "probably wrong"),
