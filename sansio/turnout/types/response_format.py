@@ -13,10 +13,20 @@ from turnout._utils.validation import CheckedFields, deep_copy, json_values, non
 __all__ = ["ResponseFormat"]
 
 
+# Words that a user may write for the type of a field, and keywords of JSON Schema whose value can look like a field.
+_TYPES = frozenset("string str integer int number float boolean bool array list object dict null".split())
 _KEYWORDS = frozenset(
-    """type properties items enum const not anyOf oneOf allOf $ref $defs $schema $id definitions title description
-    additionalProperties patternProperties prefixItems if required""".split()
+    """type title description format pattern const default contentEncoding contentMediaType contentSchema discriminator
+    properties patternProperties additionalProperties unevaluatedProperties propertyNames dependentSchemas dependencies
+    definitions items additionalItems unevaluatedItems contains not if then else examples enum example""".split()
 )
+
+
+def _is_field(name: object, value: object) -> bool:
+    """Return whether this is a field of an answer, such as `"city": "string"`, and no keyword of JSON Schema."""
+    if not isinstance(name, str) or name.startswith("$") or name in _KEYWORDS:
+        return False
+    return value in _TYPES if isinstance(value, str) else isinstance(value, Mapping) and "type" in value
 
 
 def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -25,8 +35,7 @@ def _schema(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if value is None:
         return None
     schema = deep_copy(value, "ResponseFormat.schema must be a JSON Schema")
-    # The fields of an answer in place of its schema, such as {"city": "string"}: each provider refuses or ignores them.
-    if schema and all(isinstance(each, str | Mapping) for each in schema.values()) and not _KEYWORDS & schema.keys():
+    if schema and all(_is_field(name, each) for name, each in schema.items()):
         raise ValueError(
             f"ResponseFormat.schema must be a JSON Schema: put {', '.join(map(repr, schema))} under 'properties', as "
             "in {'type': 'object', 'properties': {…}}, or write ResponseFormat.of(City) with a class"

@@ -157,7 +157,17 @@ def test_the_error_names_what_works(guess: Callable[[], Any], advice: str) -> No
 
 def test_right_values_are_taken() -> None:
     assert SUBSET(keywords=["type"], min_items={0, 1}).min_items == {0, 1}
-    for schema in ({}, {"type": "object"}, {"title": "x"}, {"$ref": "#/$defs/x", "$defs": {}}, {"enum": ["a"]}):
+    for schema in (
+        {},
+        {"type": "object"},
+        {"title": "x"},
+        {"$ref": "#/$defs/x", "$defs": {}},
+        {"enum": ["a"]},
+        {"$anchor": "x"},
+        {"contains": {"type": "string"}},
+        {"format": "string"},
+        {"minimum": 1},
+    ):
         assert ResponseFormat(schema).schema == schema
 
 
