@@ -147,6 +147,11 @@ def test_a_completion_script_is_printed(bare: Terminal, shell: str) -> None:
     assert "_TURNOUT_COMPLETE" in done.stdout
 
 
+def test_zsh_shows_whole_descriptions(bare: Terminal) -> None:
+    completing = {"_TURNOUT_COMPLETE": "zsh_complete", "COMP_WORDS": "turnout mod", "COMP_CWORD": "1"}
+    assert bare.type(variables=completing).stdout == "plain\nmodels\nList the models of the providers.\n"
+
+
 def test_commands_and_models_are_completed(bare: Terminal) -> None:
     completing = {"_TURNOUT_COMPLETE": "bash_complete", "COMP_WORDS": "turnout chat -m openai/", "COMP_CWORD": "3"}
     assert bare.type(variables=completing).stdout.strip() == "plain,openai/gpt-4o-mini"

@@ -105,6 +105,35 @@ def test_a_draft_that_cannot_be_put_in_place_is_removed(bare: Terminal) -> None:
     assert [path.name for path in bare.settings.iterdir()] == ["config.yaml"]
 
 
+def test_the_file_is_shown_without_its_keys(bare: Terminal) -> None:
+    bare.configure(
+        "# mine\n"
+        "providers:\n"
+        "  openai: {apiKey: sk-secret-1, endpoint: 'http://me:sk-secret-2@127.0.0.1/v1'}\n"
+        "  groq:\n    apiKeys:\n      - sk-secret-3\n      - ${GROQ_API_KEY}\n"
+        "  mistral: {headers: {Authorization: 'Bearer sk-secret-4', x-team: red-team}}\n"
+        "serve:\n  keys:\n    - {name: team-a, key: sk-secret-5, tokensPerMinute: 600000}\n"
+    )
+    done = bare.check("config", "show")
+    assert done.returncode == 0
+    assert "secret" not in done.stdout
+    for text in ("# mine\n", "${GROQ_API_KEY}", "red-team", "600000", "apiKey: ***", "name: team-a"):
+        assert text in done.stdout
+    assert "keys are shown as ***" in done.stderr
+    bare.configure("cli:\n  model: openai/gpt-4o-mini\n")
+    done = bare.check("config", "show")
+    assert (done.stdout, done.stderr) == ("cli:\n  model: openai/gpt-4o-mini\n", "")
+
+
+def test_a_file_that_is_no_yaml_is_not_shown(bare: Terminal) -> None:
+    """Its keys could not be found."""
+    bare.configure("providers: {openai: {apiKey: sk-secret-1")
+    done = bare.check("config", "show")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "line 1: this is not YAML" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_the_example_is_a_configuration(bare: Terminal) -> None:
     done = bare.check("config", "example")
     assert "openai" in yaml.safe_load(done.stdout)["providers"]

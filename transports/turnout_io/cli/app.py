@@ -83,8 +83,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module, _ = _COMMANDS[cmd_name]
+        module, short = _COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(f"turnout_io.cli.commands.{module}"), cmd_name)
+        command.short_help = short  # for the completion of shells
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from turnout._utils.names import did_you_mean
 from turnout.chat import ModelConfig
 from turnout.config.values import SettingsError
+from turnout.redaction import SECRET_NAME, Redactor
 from turnout_io.cli.defaults import KEYS, Defaults, change_text, user_file, write_atomically
 from turnout_io.cli.elsewhere import KEYS as WHERE_KEYS_ARE
 from turnout_io.cli.elsewhere import refuse_word
@@ -60,12 +62,32 @@ def path_command() -> None:
 
 @config.command("show")
 def show_command() -> None:
-    """Print the file."""
+    """Print the file, with *** in place of keys."""
     path = user_file()
     if not path.is_file():
         click.echo(f"turnout: there is no {path}; turnout config set creates it", err=True)
         return
-    click.echo(path.read_text("utf-8"), nl=False)
+    with one_line():
+        secrets = _texts_of_secrets(read_yaml(path))
+        text = path.read_text("utf-8-sig")
+    shown = Redactor(secrets)(text)
+    click.echo(shown, nl=False)
+    if shown != text:
+        click.echo(f"turnout: keys are shown as ***; they are in {path}", err=True)
+
+
+def _texts_of_secrets(value: object, *, is_secret: bool = False) -> Iterator[str]:
+    """Yield the texts of a document that are under a name such as apiKey. Variables are none."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            # A list of keys has further settings of each one, which are named.
+            is_inside = is_secret and not isinstance(value.get("key"), str)
+            yield from _texts_of_secrets(item, is_secret=is_inside or SECRET_NAME.search(str(name)) is not None)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_of_secrets(item, is_secret=is_secret)
+    elif is_secret and isinstance(value, str) and "${" not in value:
+        yield value
 
 
 @config.command("example")
