@@ -237,3 +237,32 @@ async def test_requests_that_arrive_during_a_stop(path: str) -> None:
         assert (reply.status, reply.headers["connection"]) == (503, "close")
         assert (reply.headers.get("retry-after") == "1") is path.startswith("/v1")
         assert (await running.read()).text == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "length", "status", "error"),
+    [
+        ("wrong", "/v1/messages", 200_000, 401, "invalid_api_key"),
+        ("k", "/v1/nothing", 200_000, 404, "not_found"),
+        ("k", "/v1/messages", 99_000_000_000, 413, "malformed_request"),
+    ],
+)
+@in_memory
+async def test_a_request_that_is_rejected_before_its_body_is_logged_too(
+    key: str, path: str, length: int, status: int, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"keys": [{"name": "team", "key": "k"}], "corsOrigins": ["https://app.test"]}
+    headers = {"x-api-key": key, "X-Request-Id": "mine", "Origin": "https://app.test"}
+    async with world(settings) as w:
+        with caplog.at_level(logging.INFO, "turnout.serve"):
+            reply = await w.client().ask("POST", path, b"{", {**headers, "Content-Length": str(length)})
+        assert (reply.status, reply.headers["connection"]) == (status, "close")
+        assert reply.headers["request-id"] == reply.headers["x-request-id"] == "mine"
+        if status != 413:  # its head was not checked any more
+            assert reply.headers["access-control-allow-origin"] == "https://app.test"
+        name = "team" if status == 404 else "-"
+        assert f"POST {path} {status} key={name} error={error} " in caplog.text
+        assert caplog.text.rstrip().endswith("id=mine")
+        shown = "/messages" if path == "/v1/messages" else "other"
+        sample = f'turnout_gateway_requests_total{{path="{shown}",status="{status}",key="{name}"}} 1'
+        assert sample in w.gateway.endpoints.metrics_text().decode().splitlines()

@@ -277,11 +277,13 @@ class Gateway:
 
     # -- requests -----------------------------------------------------------------------------------------------
 
-    async def _handle(self, request: ServedRequest, responder: Responder) -> None:
-        head = request.head
-        request_id = request_id_of(head.headers.get("x-request-id"))
-        call = ServedCall(request, responder, canonical_path(head.path), request_id, scopes=self.scopes)
+    def _call(self, request: ServedRequest, responder: Responder) -> ServedCall:
+        request_id = request_id_of(request.head.headers.get("x-request-id"))
         responder.headers = [("x-request-id", request_id), ("request-id", request_id)]
+        return ServedCall(request, responder, canonical_path(request.head.path), request_id, scopes=self.scopes)
+
+    async def _handle(self, request: ServedRequest, responder: Responder) -> None:
+        call = self._call(request, responder)
         token = current_call.set(call)
         try:
             with responder.scope:
@@ -343,28 +345,36 @@ class Gateway:
                 await send_error(responder, call.path, error, call.request_id, [])
 
     async def _malformed(self, fault: MalformedRequest, responder: Responder) -> None:
-        path = canonical_path(responder.head.path) if responder.head is not None else "/"
         error = no_capacity(NO_ROOM).error if fault.status == 503 else malformed_request(fault)
+        if responder.head is not None:
+            await self._reject(self._call(ServedRequest(responder.head, b""), responder), error)
+            return
         self.endpoints.accounts.metrics.requests.add("malformed", str(fault.status), "-")
         with responder.scope, trio.move_on_after(self.settings.write_timeout):
-            await send_error(responder, path, error, request_id_of(None), [])
+            await send_error(responder, "/", error, request_id_of(None), [])
 
     async def _early(self, head: RequestHead, responder: Responder) -> bool:
         """Reject a client without a key, a path that is none, or a body without room, before the body arrives."""
-        path = canonical_path(head.path)
+        call = self._call(ServedRequest(head, b""), responder)
         try:
-            self._origins.check(head)
-            if path not in ("/health", "/ready"):
-                self.endpoints.keyring.authenticate(head.headers)
+            responder.headers += self._origins.check(head)
+            if call.path not in ("/health", "/ready"):
+                call.client = self.endpoints.keyring.authenticate(head.headers)
             if head.method != "OPTIONS":  # of a browser, for any path
-                self.endpoints.find(path, head.method, responder.headers)
+                self.endpoints.find(call.path, head.method, responder.headers)
             if not self._bodies.has_room(_declared(head)):
                 raise no_capacity(NO_ROOM)
         except RequestRejected as rejected:
-            with responder.scope, trio.move_on_after(self.settings.write_timeout):
-                await send_error(responder, path, rejected.error, request_id_of(None), [])
+            await self._reject(call, rejected.error)
             return True
         return False
+
+    async def _reject(self, call: ServedCall, error: ServedError) -> None:
+        """Reject a request whose body has not arrived."""
+        call.error = error
+        with call.responder.scope, trio.move_on_after(self.settings.write_timeout):
+            await send_error(call.responder, call.path, error, call.request_id, [])
+        self.endpoints.accounts.log(call, call.responder.status)
 
 
 def scopes_of(providers: Iterable[object]) -> dict[str, tuple[str, ...]]:
