@@ -19,7 +19,6 @@ from turnout.providers.auth import AccessToken
 from turnout.providers.decoding.accumulator import ABSENT_USAGE, ResponseAccumulator, billed_usage
 from turnout.providers.decoding.media import AUDIO_TYPES
 from turnout.providers.decoding.response_headers import rate_limit
-from turnout.providers.decoding.token_counts import count_exchange
 from turnout.providers.demands import demands_call
 from turnout.providers.dialect import Dialect
 from turnout.providers.encoding.adapt import given
@@ -138,6 +137,9 @@ class OpenAIChat(Dialect):
             raise CapabilityUnsupported(f"{request.model}: {self.name} counts no tokens")
         body = count_body(self.adapt(request, responses_scopes(self.account)), self.account)
         http_request = self._request("POST", "/responses/input_tokens", body)
+        # Loaded by the first count, as the rankings below.
+        from turnout.providers.decoding.token_counts import count_exchange
+
         return count_exchange(self, http_request, request.model)
 
     def rerank(self, request: RerankRequest) -> HttpExchange[RerankResponse]:
