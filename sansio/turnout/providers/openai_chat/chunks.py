@@ -22,6 +22,7 @@ from turnout.providers.decoding.stream_reader import Frame, TextReader
 from turnout.providers.dialect import Dialect
 from turnout.providers.json_codec import LenientDecoder, decode_any
 from turnout.providers.openai_chat.choices import ChoicePicker
+from turnout.providers.openai_chat.message.content_parts import audio_in
 from turnout.providers.openai_chat.message.reader import MessageReader
 from turnout.providers.openai_chat.message.sequence import MessageSequence
 from turnout.providers.openai_chat.text_chunks import read_texts
@@ -152,6 +153,8 @@ class ChatChunkReader(TextReader):
         if chunk.citations or chunk.search_results:
             self._cite(chunk)
         error = chunk.error or chunk.errors
+        if chunk.modality == "audio":
+            _take_sounds(chunk)
         self._newest = chunk.choices or ()
         for choice in self.choices.pick(chunk.choices, data) if chunk.choices else ():
             self._choice(choice, events, whole)
@@ -225,6 +228,15 @@ class ChatChunkReader(TextReader):
         self._sources = sources
         if chunk.search_results:
             self.messages.set_response_field("search_results", chunk.search_results)
+
+
+def _take_sounds(chunk: Chunk) -> None:
+    """Make sound in the place of a text a part; each is a whole file."""
+    for choice in chunk.choices or ():
+        if choice.delta is not None and isinstance(choice.delta.content, str):
+            part = {"type": "audio", "audio": {"data": choice.delta.content}}
+            if audio_in(part) is not None:
+                choice.delta.content = [part]
 
 
 def _meaning(finish_reason: str | int) -> FinishReason | None:

@@ -73,6 +73,7 @@ def read_texts(
             or chunk.x_groq
             or chunk.citations
             or chunk.search_results
+            or chunk.modality == "audio"
         ):
             break
         choice = choices[0]

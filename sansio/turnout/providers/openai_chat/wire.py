@@ -161,6 +161,7 @@ class Chunk(msgspec.Struct, gc=False):
     search_results: list[Any] | None = None  # Perplexity
     service_tier: str | None = None
     code: Any = None
+    modality: str | None = None  # vLLM-Omni: of what stands in place of the text
 
 
 class Embedding(msgspec.Struct, gc=False):

@@ -11,7 +11,7 @@ import pytest
 from tests.sansio.providers.bodies import sse
 from tests.sansio.providers.playing import feed, read, sent_back
 from turnout.chat import ChatResponse
-from turnout.messages import Audio, Image, Message, Opaque
+from turnout.messages import Audio, Image, Message, Opaque, Text
 
 SERVER = "openai-compatible"
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n-pixel-").decode()
@@ -181,3 +181,20 @@ def test_images_in_other_forms(message: dict[str, Any]) -> None:
 def test_sound_in_a_part(part: dict[str, Any]) -> None:
     for reply in both({"content": [{"type": "text", "text": "x"}, part]}):
         assert reply.message.content[1] == Audio(data=base64.b64decode(SOUND), media_type="audio/wav")
+
+
+def test_sound_in_the_place_of_text() -> None:
+    def chunk(modality: str, content: str, reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": {"content": content}, "finish_reason": reason}
+        return {"id": "c", "model": "m", "choices": [choice], "modality": modality}
+
+    def parts(*chunks: dict[str, Any]) -> tuple[object, ...]:
+        heard = feed(SERVER, sse(*chunks, "[DONE]"))
+        assert heard.failure is None
+        return heard.result.message.content
+
+    chunks = [chunk("text", "Listen"), chunk("text", ":"), chunk("audio", SOUND), chunk("audio", SOUND, "stop")]
+    sound = Audio(data=base64.b64decode(SOUND), media_type="audio/wav")
+    assert parts(*chunks) == (Text("Listen:"), sound, sound)
+    assert parts(*chunks[2:]) == (sound, sound)
+    assert parts(chunk("audio", "no base64", "stop")) == (Text("no base64"),)
