@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from turnout._utils.hints.keywords import CLOSE, NO_STREAM
 from turnout._utils.names import nearest
@@ -245,7 +246,32 @@ def missing_attribute(owner: object, name: str, family: str | None = None) -> At
         return AttributeError(f"{text}: {advice}")
     if name.startswith("_"):  # a protocol of Python or of another library, which asks whether it is there
         return AttributeError(text, name=name, obj=owner)
-    return AttributeError(f"{text}{_nearest_or_all(type(owner), name)}")
+    return _SearchedLater(type(owner), name)
+
+
+class _SearchedLater(AttributeError):
+    """The error for a name that is searched for when somebody reads it.
+
+    `getattr` with a default and `hasattr` read no error, and the search takes longer than most of what asks so.
+    """
+
+    def __init__(self, kind: type, name: str) -> None:
+        super().__init__()
+        self._asked = kind, name
+
+    def __str__(self) -> str:
+        kind, name = self._asked
+        return f"{kind.__name__!r} object has no attribute {name!r}{_nearest_or_all(kind, name)}"
+
+    def __repr__(self) -> str:
+        return f"AttributeError({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AttributeError, (str(self),)
+
+
+# Tracebacks show the class with its module.
+_SearchedLater.__module__, _SearchedLater.__qualname__ = "builtins", "AttributeError"
 
 
 def _nearest_or_all(kind: type, name: str) -> str:

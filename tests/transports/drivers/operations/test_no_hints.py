@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
+import traceback
+from array import array
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from turnout import ChatRequest, EmbeddingRequest, RerankRequest
+from turnout.chat import Usage
+from turnout.embeddings import Vectors
+from turnout.events import Token
 from turnout.providers import create
 from turnout.routing.policy.settings import Policy
+from turnout.trace import Trace
 from turnout_io.sync import Router
 from turnout_io.testing import Reply, ScriptedTransport
 
@@ -57,18 +66,37 @@ def test_a_call_that_succeeds_makes_no_hint(call: Any, replies: list[Reply]) -> 
     transport = ScriptedTransport()
     transport.add(*replies)
     providers = [create(name, api_key="k") for name in ("groq", "openai", "cohere", "anthropic")]
+    # What `on_trace` receives has fields of all kinds of results.
+    with Router(providers, policy=Policy(max_retries=0), transport=transport, on_trace=lambda trace: None) as router:
+        assert not searches_in(lambda: call(router))
+
+
+@pytest.mark.parametrize("value", [Token("x"), Usage(), Vectors(array("f"), 0), Trace()], ids=type)
+def test_a_hint_is_made_when_it_is_read(value: object) -> None:
+    assert not searches_in(lambda: getattr(value, "no_such_name", None))
+    with pytest.raises(AttributeError) as caught:
+        _ = value.no_such_name  # type: ignore[attr-defined]  # on purpose
+    told = f"{type(value).__name__!r} object has no attribute 'no_such_name'; it has "
+    assert str(caught.value).startswith(told)
+    assert repr(caught.value).startswith(f"AttributeError({told!r}"[:-1])
+    assert traceback.format_exception_only(caught.value)[0].startswith(f"AttributeError: {told}")
+    for again in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert (type(again), str(again)) == (AttributeError, str(caught.value))
+
+
+def searches_in(run: Callable[[], object]) -> set[str]:
+    """Return the functions that `run` calls to find a name that was probably meant."""
     made: set[str] = set()
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.endswith("_utils/hints/attributes.py"):
+        if event == "call" and code.co_name in ("nearest", "get_close_matches", "_nearest_or_all"):
             made.add(code.co_name)
 
-    with Router(providers, policy=Policy(max_retries=0), transport=transport) as router:
-        before = sys.getprofile()
-        sys.setprofile(note)
-        try:
-            call(router)
-        finally:
-            sys.setprofile(before)
-    assert not made
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return made

@@ -42,7 +42,6 @@ def rate_limit_of(result: object) -> RateLimit | None:
 
 def unmet_of(result: object) -> tuple[str, ...]:
     """Return the demands that a result does not meet; only responses of chats have any."""
-    # No `getattr` with a default: for a name that it does not have, a response looks for a similar one.
     return result.unmet if isinstance(result, ChatResponse) else ()
 
 
