@@ -31,6 +31,8 @@ def decode_object(body: bytes) -> dict[str, Any]:
     Raises:
         RequestRejected: The body is not JSON, or not an object.
     """
+    if not body.strip():
+        raise invalid_request("the request has no body; it must be a JSON object", code="invalid_json")
     try:
         value = decode_value(body)
     except ValueError as error:

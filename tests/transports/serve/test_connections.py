@@ -67,6 +67,15 @@ async def test_a_body_that_is_compressed_is_rejected() -> None:
         assert reply.status == 415
 
 
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+@in_memory
+async def test_a_request_without_a_body_is_told_so(body: bytes) -> None:
+    async with world() as w:
+        reply = await w.client().ask("POST", "/v1/chat/completions", body)
+        assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_json")
+        assert reply.json["error"]["message"] == "the request has no body; it must be a JSON object"
+
+
 @in_memory
 async def test_the_names_of_codings_have_no_case() -> None:
     async with world() as w:
