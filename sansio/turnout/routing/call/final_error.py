@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from turnout.chat import ChatResponse
@@ -27,7 +29,7 @@ from turnout.errors import (
 )
 from turnout.failures import FailureClass
 from turnout.routing.policy.decisions import GiveUp
-from turnout.trace.entries import Failed
+from turnout.trace.entries import Failed, Skipped
 from turnout.trace.text import duration
 
 __all__ = ["AttemptErrors", "as_interrupted", "failure_entry"]
@@ -46,11 +48,13 @@ class AttemptErrors:
         errors: Of its attempts, and of candidates that could not be tried, in order.
         tried: The indexes of the candidates that were tried.
         left: How many candidates were never tried.
+        unusable: The models that could not be tried, such as those of a provider without a key.
     """
 
     errors: list[TurnoutError] = attrs.field(factory=list)
     tried: set[int] = attrs.field(factory=set)
     left: int = 0
+    unusable: Sequence[Skipped] = ()
     _messages: list[str] = attrs.field(factory=list, init=False)
 
     def add(self, error: TurnoutError, candidate: str) -> None:
@@ -65,7 +69,8 @@ class AttemptErrors:
         """Return the messages, each with its model."""
         messages = list(dict.fromkeys(self._messages))
         more = f"; and {len(messages) - MOST_MESSAGES} more" if len(messages) > MOST_MESSAGES else ""
-        return "; ".join(messages[:MOST_MESSAGES]) + more
+        unusable = [f"{each.candidate} was not tried: {each.reason}" for each in self.unusable[:MOST_MESSAGES]]
+        return "; ".join([*messages[:MOST_MESSAGES], *unusable]) + more
 
     @property
     def last(self) -> TurnoutError | None:
@@ -76,10 +81,11 @@ class AttemptErrors:
         last = self.errors[-1]
         if len(self.tried) <= 1:
             return last
-        tried, known = len(self.tried), len(self.tried) + self.left
-        count = (
-            f"{tried} of {known} candidates tried, and each failed" if self.left else f"all {tried} candidates failed"
-        )
+        tried = len(self.tried)
+        known = tried + self.left + len(self.unusable)
+        count = f"all {tried} candidates failed"
+        if known > tried:
+            count = f"{tried} of {known} candidates tried, and each failed"
         error = self._kind_for_several()(f"{count}: {self._listed()}", errors=tuple(self.errors))
         error.__cause__ = last
         return error

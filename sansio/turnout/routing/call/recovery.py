@@ -96,6 +96,7 @@ class Recovery:
         interrupted = partial is not None and not isinstance(error, DemandUnmet)
         kept = as_interrupted(error, partial, str(attempt.candidate)) if interrupted else error
         self.errors.add(kept, str(attempt.candidate))
+        self.errors.unusable = selector.unusable
         has_content = attempt.has_content or with_events
         usage = selector.cost.failed(attempt, kind, entry.phase, error, has_content=has_content)
         rule = attempt.candidate.policy.rule(kind, provider)

@@ -19,6 +19,7 @@ from turnout.routing.state.candidate import Candidate
 from turnout.routing.state.limits import Amounts
 from turnout.routing.state.scheduler import Scheduler
 from turnout.routing.state.waiter import Admitted, BlockedCandidates, Waiter
+from turnout.trace.entries import Skipped
 
 __all__ = ["CandidateSelector"]
 
@@ -42,6 +43,7 @@ class CandidateSelector(Waiter):
     writer: TraceWriter
     finder: CandidateFinder
     is_queued: bool = attrs.field(default=False, init=False)
+    unusable: list[Skipped] = attrs.field(factory=list, init=False)  # the models that no attempt can have
     _classes: set[FailureClass] = attrs.field(factory=set, init=False)  # their fallbacks were looked up
 
     def select(self, now: float) -> Admitted | GiveUp | float:
@@ -85,7 +87,7 @@ class CandidateSelector(Waiter):
                 if len(self.candidates) >= enough:
                     break
             else:
-                self.writer.skipped(now, None, found.candidate, found.reason)
+                self._leave_out(found, now)
         self.plan.unseen = self.finder.unseen
 
     def look_up_fallbacks(self, failure: FailureClass, policy: Policy, now: float) -> None:
@@ -97,7 +99,11 @@ class CandidateSelector(Waiter):
             if isinstance(found, Candidate):
                 self._add(found, failure.value)
             else:
-                self.writer.skipped(now, None, found.candidate, found.reason)
+                self._leave_out(found, now)
+
+    def _leave_out(self, found: Skipped, now: float) -> None:
+        self.unusable.append(found)
+        self.writer.skipped(now, None, found.candidate, found.reason)
 
     def _add(self, candidate: Candidate, only_after: str) -> None:
         info = self.finder.info_of(candidate, only_after)

@@ -14,6 +14,8 @@ from turnout.routing.policy.settings import BreakerPolicy, Limit
 from turnout.routing.replay import replay
 from turnout.simulation import Script
 from turnout.trace.entries import CandidateBlocked
+from turnout_io.sync import Router
+from turnout_io.testing import Reply, ScriptedTransport
 
 
 def test_the_errors_of_several_candidates_name_their_models() -> None:
@@ -88,3 +90,20 @@ def test_the_error_of_a_single_candidate_names_its_model(script: Script, message
     error = World([script], max_retries=0).run().error
     assert str(error) == message
     assert str(pickle.loads(pickle.dumps(error))) == message
+
+
+def test_a_candidate_that_could_not_be_tried_is_counted_and_named() -> None:
+    transport = ScriptedTransport()
+    transport.add(*[Reply(500, {"error": {"message": "Internal error"}})] * 2)
+    settings = {"OPENAI_API_KEY": "k", "GROQ_API_KEY": "k"}
+    fallbacks = ["gemini/gemini-2.5-flash", "groq/llama-3.3-70b-versatile"]
+    with (
+        Router.from_env(environ=settings, dotenv=None, transport=transport, max_retries=0) as router,
+        pytest.raises(AllAttemptsFailed) as caught,
+    ):
+        router.chat("openai/gpt-4o-mini", "hi", fallbacks=fallbacks)
+    assert str(caught.value).startswith("2 of 3 candidates tried, and each failed: openai/gpt-4o-mini: ")
+    told = "; gemini/gemini-2.5-flash was not tried: not configured, GEMINI_API_KEY is missing"
+    assert str(caught.value).endswith(told)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert len(caught.value.errors) == 2
