@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "completion": ("completion", "Print the completion script of a shell."),
 }
 
+_ALIASES: Final = "aliases are in a configuration file: turnout chat --config FILE -m route/NAME"
 _LOCAL: Final = (
     "a server on this machine has a command of its own, such as ollama pull MODEL, and then "
     "turnout chat -m ollama/MODEL PROMPT"
@@ -50,6 +51,10 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("login", "auth", "setup", "init", "key"), KEYS),
     **dict.fromkeys(("status", "check", "health", "test", "ping"), "turnout doctor, or turnout providers"),
     **dict.fromkeys(("server", "start", "api"), "turnout serve, or turnout sandbox for invented answers"),
+    **dict.fromkeys(("repl", "shell", "interactive"), "turnout chat -c PROMPT continues the last conversation"),
+    **dict.fromkeys(("tokens", "count"), "turnout chat --dry-run PROMPT estimates the tokens and the cost"),
+    **dict.fromkeys(("update", "upgrade", "uninstall"), "turnout is a package: pip install --upgrade turnout"),
+    **dict.fromkeys(("info", "debug"), "turnout doctor"),
     **dict.fromkeys(("settings", "set"), "turnout config set KEY VALUE"),
     **dict.fromkeys(("embeddings", "embedding"), "turnout embed TEXT -m PROVIDER/MODEL"),
     **dict.fromkeys(("pull", "push", "create", "rm", "cp", "stop", "ps"), _LOCAL),
@@ -58,7 +63,8 @@ _ELSEWHERE: Final = {
     "version": "turnout --version",
     "traces": "turnout trace view FILE",
     "view": "turnout trace view FILE",
-    "aliases": "aliases are in a configuration file: turnout chat --config FILE -m route/NAME",
+    "embed-models": "turnout models",
+    **dict.fromkeys(("alias", "aliases"), _ALIASES),
     "collections": "turnout keeps no collections: turnout embed -i FILE -o FILE writes the vectors to a file",
     "embed-multi": "turnout embed -i FILE -o FILE",
     "fragments": "a file or a URL is an attachment: turnout chat -a FILE",
@@ -100,6 +106,10 @@ class Commands(click.Group):
         if name not in _COMMANDS and not name.startswith("-"):
             if " " in name or "?" in name:
                 raise click.UsageError(f"this is no command; to ask it: turnout chat {shlex.quote(name)}", ctx)
+            from turnout.providers import CATALOG
+
+            if name in CATALOG:
+                raise click.UsageError(f"{name} is a provider; its models: turnout models {name}", ctx)
             import difflib
 
             near = difflib.get_close_matches(name, _COMMANDS, 1, 0.8)
@@ -115,14 +125,21 @@ class Commands(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            name = error.option_name
-            if name in ("--install-completion", "--show-completion"):
-                raise click.UsageError("completion is a command: turnout completion bash", ctx) from None
-            raise click.UsageError(
+            raise click.UsageError(self._told_of_option(ctx, error.option_name), ctx) from None
+
+    def _told_of_option(self, ctx: click.Context, name: str) -> str:
+        """Return the error for an option that is before the command."""
+        if name in ("--install-completion", "--show-completion"):
+            return "completion is a command: turnout completion bash"
+        from turnout_io.cli.commands.chat.options_elsewhere import OPTIONS_ELSEWHERE
+
+        chat = self.get_command(ctx, "chat")
+        if chat is not None and any(name in option.opts for option in chat.params):
+            return (
                 f"turnout has no option {name} before its command; those of a command are after it: "
-                f"turnout chat PROMPT {name} …",
-                ctx,
-            ) from None
+                f"turnout chat PROMPT {name} …"
+            )
+        return f"turnout has no option {name}; {OPTIONS_ELSEWHERE.get(name, 'turnout --help lists the commands')}"
 
     def invoke(self, ctx: click.Context) -> object:
         try:

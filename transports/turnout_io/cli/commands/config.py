@@ -23,16 +23,22 @@ __all__ = ["config"]
 
 
 # Subcommands of other programs, and how the same is done here.
+_LINE = "delete the line in the file of turnout config path"
 _ELSEWHERE = {
     "edit": "open the file of turnout config path in an editor",
-    "get": "turnout config show",
-    "list": "turnout config show",
-    "unset": "delete the line in the file of turnout config path",
+    "init": "turnout config set creates the file, and turnout config example prints one with everything",
+    **dict.fromkeys(("get", "list", "view", "--list", "-l", "--get"), "turnout config show"),
+    **dict.fromkeys(("unset", "delete", "remove", "reset", "rm", "--unset"), _LINE),
 }
 
 
 class ConfigGroup(click.Group):
     """Names the way here for a subcommand of other programs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-"):
+            refuse_word("config has no option", args[0], _ELSEWHERE, ctx)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

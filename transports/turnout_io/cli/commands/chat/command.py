@@ -6,14 +6,13 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import click
 
 from turnout.chat import ChatRequest, ChatResponse, ModelConfig
 from turnout.errors import TurnoutError
-from turnout.inputs.keywords import MODEL
 from turnout.messages import Message, Role
 from turnout_io.cli.commands.chat.conversations import (
     Conversation,
@@ -23,6 +22,7 @@ from turnout_io.cli.commands.chat.conversations import (
     last_conversation,
 )
 from turnout_io.cli.commands.chat.dry_run import print_plan
+from turnout_io.cli.commands.chat.options_elsewhere import OPTIONS_ELSEWHERE
 from turnout_io.cli.commands.chat.output import (
     first_code_block,
     print_notes,
@@ -56,60 +56,12 @@ class Wanted:
     log: bool
 
 
-_FALLBACKS: Final = "give -m once more for each fallback, in order"
-_TOOLS: Final = "only programs can give tools: router.run(…, tools=[…]) of turnout_io"
-
-
 def _check_settings(args: list[str], ctx: click.Context) -> None:
     """Refuse `-o KEY=VALUE`: the parser would take the next argument as the value."""
     for option, given in itertools.pairwise(itertools.takewhile(lambda arg: arg != "--", args)):
         key, equals, value = given.partition("=")
         if option in ("-o", "--option") and equals:
             raise click.UsageError(f"{option} {given}: write {option} {key} {value}", ctx)
-
-
-_ELSEWHERE: Final = {
-    "-t": "there are no templates; instructions are --system, seconds are --timeout",
-    "--template": "there are no templates; instructions are --system",
-    **{
-        f"--{name.replace('_', '-')}": f"settings of the model are -o KEY VALUE, here -o {name} VALUE"
-        for name in sorted(MODEL - {"timeout"})
-    },
-    "--key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
-    "--api-key": "keys are in variables such as OPENAI_API_KEY, or in a file: --env-file FILE",
-    "--base-url": "it is a variable such as OPENAI_ENDPOINT, or providers.NAME.endpoint of the config file",
-    "--provider": "it is in the name of the model: -m PROVIDER/MODEL",
-    "--fallback": _FALLBACKS,
-    "--fallbacks": _FALLBACKS,
-    "--format": "JSON is --json, or --schema for an answer that is JSON",
-    "--output": "the answer is on stdout: turnout chat PROMPT > FILE",
-    "--file": "a file or a URL is -a FILE",
-    "--image": "a file or a URL is -a FILE",
-    "--retries": "it is router.max_retries of the config file",
-    "--max-retries": "it is router.max_retries of the config file",
-    "-i": "turnout chat -c PROMPT continues the last conversation",
-    "--interactive": "turnout chat -c PROMPT continues the last conversation",
-    "--cid": "it is --conversation",
-    "--tool": _TOOLS,
-    "--tools": _TOOLS,
-    "-T": _TOOLS,
-    "--functions": _TOOLS,
-    "--stream": "the answer is streamed, unless --no-stream, --json or -x is given",
-    "--save": "there are no templates; turnout config set system TEXT sets the instructions of each chat",
-    "--fragment": "a file or a URL is -a FILE",
-    "-f": "a file or a URL is -a FILE",
-    "--prompt": "the question is the argument PROMPT",
-    "-p": "the question is the argument PROMPT",
-    "-n": "to keep nothing of this call: --no-log",
-    "-d": "turnout logs --path prints where conversations are kept",
-    "--database": "turnout logs --path prints where conversations are kept",
-    "-v": "decisions are shown with --explain; the log with TURNOUT_LOG=debug",
-    "--verbose": "decisions are shown with --explain; the log with TURNOUT_LOG=debug",
-    "--debug": "decisions are shown with --explain; the log with TURNOUT_LOG=debug",
-    "-q": "the model is -m PROVIDER/MODEL; turnout models lists them",
-    "--header": "headers belong to a provider in the config file: providers.NAME.headers",
-    "--system-file": 'the instructions are a text: --system "$(cat FILE)"',
-}
 
 
 class ChatCommand(HintedCommand):
@@ -131,7 +83,7 @@ class ChatCommand(HintedCommand):
             raise
 
 
-@click.command(cls=ChatCommand, elsewhere=_ELSEWHERE)
+@click.command(cls=ChatCommand, elsewhere=OPTIONS_ELSEWHERE)
 @click.argument("prompt", required=False)
 @MODELS
 @click.option("-s", "--system", metavar="TEXT", help="Instructions before the conversation. The last -s counts.")

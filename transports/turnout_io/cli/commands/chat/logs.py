@@ -19,6 +19,8 @@ __all__ = ["logs"]
 
 
 _SEARCH: Final = "there is no search: turnout logs -n 0 --json prints all, for grep or jq"
+_FILE: Final = "all conversations are in the file that turnout logs --path prints"
+_JSON: Final = "turnout logs --json has the tokens, the cost and the texts, for jq"
 _ELSEWHERE: Final = {
     "list": "turnout logs",
     "show": "turnout logs",
@@ -26,6 +28,11 @@ _ELSEWHERE: Final = {
     "status": "turnout logs --path",
     "on": "turnout config set log true",
     "off": "turnout config set log false",
+    **dict.fromkeys(("delete", "rm", "remove", "clear"), _FILE),
+    **dict.fromkeys(("backup", "export"), _FILE),
+    **dict.fromkeys(("--clear", "--delete", "-d", "--database"), _FILE),
+    **dict.fromkeys(("-u", "--usage", "-x", "--extract", "-s", "--short", "-t", "--truncate"), _JSON),
+    **dict.fromkeys(("--since", "--before", "--until"), _SEARCH),
     "-q": _SEARCH,
     "--query": _SEARCH,
     "--search": _SEARCH,
