@@ -73,6 +73,7 @@ class BalanceModel:
             )  # fmt: skip
         me = me or Holder()
         fresh = request.sequence > me.sequence
+        leaving = request.leaving and fresh
         waited = me.want > 0 and now <= me.next + 2 * BALANCE_BEAT
         if fresh:
             freed += (
@@ -83,7 +84,7 @@ class BalanceModel:
             me.spent, me.held, me.sequence = max(me.spent, request.spent), request.held, request.sequence
         me.seen = me.next = now
         me.want = me.need = 0
-        if request.leaving:
+        if leaving:
             if money:
                 state.base += me.spent
             else:
@@ -99,7 +100,7 @@ class BalanceModel:
         total = sum(holder.spent + holder.held for holder in state.holders.values())
         free = request.bound - state.base - total
         granted, again = 0, 0
-        if request.want > 0 and fresh and not request.leaving:
+        if request.want > 0 and fresh and not leaving:
             granted, again = self._grant(state, request, me, others, free, now, waited=waited)
             me.next = now + again
         if freed > 0 and others:

@@ -53,6 +53,7 @@ class BalanceWorld:
     share: float = 1.0  # what a call really costs at most, of its ceiling
     fail: FailMode = "local-share"
     lose: float = 0.0
+    late: float = 0.0  # seconds for which a request of a broken connection may still be under way
     now: float = 0.0
     up: bool = True
     in_use: int = 0
@@ -188,7 +189,7 @@ class BalanceWorld:
         delay = self._rng.uniform(0.0005, 0.004)
         if self._rng.random() < self.lose:
             if self._rng.random() < 0.5:
-                self.at(self.now + delay, lambda: self._apply(request))
+                self.at(self.now + delay + self._rng.uniform(0, self.late), lambda: self._apply(request))
             self.at(self.now + 2 * delay, lambda: self._break(spender, connection))
             return
 

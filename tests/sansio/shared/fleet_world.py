@@ -58,6 +58,7 @@ class World:
     fail: FailMode = "local-share"
     latency: float = 0.002
     lose: float = 0.0  # the share of messages whose connection breaks under way
+    late: float = 0.0  # seconds for which a request of a broken connection may still be under way
     correction: float = 0.0  # the share of an amount that turns out to be unused, a second later
     now: float = 0.0
     up: bool = True
@@ -240,7 +241,7 @@ class World:
         if self._rng.random() < self.lose:
             arrives = self._rng.random() < 0.5  # the request or the reply is lost, and the connection with it
             if arrives:
-                self.at(self.now + delay, lambda: self._apply(request))
+                self.at(self.now + delay + self._rng.uniform(0, self.late), lambda: self._apply(request))
             self.at(self.now + 2 * delay, lambda: self._break(process, connection))
         else:
             self.at(self.now + delay, lambda: self._reach(process, request, connection))

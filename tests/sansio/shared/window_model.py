@@ -90,15 +90,16 @@ class _Turn:
         limit = min([me.limit, *(m.limit for n, m in state.members.items() if n != request.process)])
         state.credit = min(request.burst, state.credit + max(0, now - state.last) * self._pace(limit))
         state.last = now
+        leaving = request.leaving and request.sequence >= me.sequence
         if request.sequence > me.sequence:
             self._apply_news(top)
             me.sequence = request.sequence
-        if request.leaving:
+        if leaving:
             state.members.pop(request.process, None)
         else:
             state.members[request.process] = me
         room = limit - sum(buckets.values())
-        granted, again = (0, 0) if request.leaving else self._grant(me, limit, room, top)
+        granted, again = (0, 0) if leaving else self._grant(me, limit, room, top)
         return WindowReply(
             name=request.name,
             granted=granted,

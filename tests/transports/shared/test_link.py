@@ -271,6 +271,41 @@ def test_neither_keys_nor_passwords_are_shown(valkey_binary: str) -> None:
     assert str(valkey.address) == "valkeys://turnout@example.org:6379/3"
 
 
+@on_every_runtime
+def test_a_router_that_closes_during_a_request_still_takes_leave(
+    valkey_binary: str, runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script closes right after its last call, whose money the link has just begun to report."""
+    monkeypatch.setattr("turnout_io.shared.link.FAREWELL", 20.0)
+    with running(valkey_binary) as server:
+        port = Port.make("p1")
+        lease = port.state.money("team", 1000, "2026-11", lasts=3600.0)
+
+        async def body(link: Link, clock: Clock, until: Until) -> None:
+            def fits() -> bool:
+                with port.lock:
+                    fits = lease.check(100, clock())[0] == "fits"
+                link.wake()
+                return fits
+
+            await until(fits)
+            with port.lock:
+                reservation = lease.take(100, clock())
+                lease.settle(reservation, 30, clock())
+                # As if the store were slow: the request of the last beat has no reply when the router closes.
+                with Client(server.port) as client:
+                    client.call("CLIENT", "PAUSE", "300")
+                sent, lease._last_sent = port.sent, -1e9
+            link.wake()
+            await until(lambda: port.sent > sent)
+
+        run_on(runtime, Valkey(server.url), port, body)
+        with Client(server.port) as client:
+            (key,) = client.call("KEYS", "*|b|*")  # type: ignore[misc]  # a list of one
+            base, holders = client.call("HMGET", key, "b", "p")  # type: ignore[misc]  # a list of two
+            assert (base, holders) == (b"30", b"\x90"), "what was held and not spent is free, and nobody is left"
+
+
 def test_an_outage_is_said_once(valkey_binary: str, caplog: pytest.LogCaptureFixture) -> None:
     with running(valkey_binary) as server, caplog.at_level("INFO", "turnout"):
         port = Port.make("p1")

@@ -408,12 +408,22 @@ class Link:
             return
         with contextlib.suppress(TurnoutError, OSError, DeadlinePassed, Interrupted):
             deadline = self._runtime.now() + FAREWELL
-            await self._send(self._port.calls(self._clock(), leaving=True))
-            for node in self._nodes.values():
-                await send(node.stream, self._runtime, deadline)
-                while node.session.pending:
-                    if self._read(node) is None and not await self._runtime.wait((node.stream.socket,), (), deadline):
-                        return
+            # A lease takes leave only after the reply to its last request, which may be on its way.
+            if await self._replies(deadline):
+                await self._send(self._port.calls(self._clock(), leaving=True))
+                await self._replies(deadline)
+
+    async def _replies(self, deadline: float) -> bool:
+        """Wait for the replies to all requests. Returns False if the deadline passes before."""
+        for node in tuple(self._nodes.values()):
+            await send(node.stream, self._runtime, deadline)
+            while node.session.pending:
+                events = self._read(node)
+                if events is not None:
+                    await self._take(events)
+                elif not await self._runtime.wait((node.stream.socket,), (), deadline):
+                    return False
+        return True
 
     # -- small things -------------------------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ if not me and money and epoch == state and sequence > 1 then
 end
 me = me or {0, 0, -1, 0, 0, 0, 0, 0}
 local fresh = sequence > me[SEQUENCE]
+leaving = leaving and fresh -- a request of an earlier connection may arrive last, and the process has come back since
 local waited = me[WANT] > 0 and now <= me[NEXT] + 2 * BEAT
 if fresh then
   local before, after = me[HELD], held

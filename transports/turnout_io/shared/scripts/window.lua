@@ -92,6 +92,7 @@ if late > 0 then
 end
 
 local me = members[process] or {now, 0, 0, 0, -1, 0, 0}
+leaving = leaving and sequence >= me[SEQUENCE] -- one of an earlier connection may arrive last
 
 -- Nobody could reach the store for a while: what was spent meanwhile is reported before anything is granted.
 if now - last > gather and (returned or full or spent ~= '' or sum > 0) then
