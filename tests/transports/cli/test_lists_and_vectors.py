@@ -109,3 +109,47 @@ def test_a_file_name_among_the_texts_is_noticed(terminal: Terminal) -> None:
     done = terminal.type("embed", "notes.txt", "no file", *MODEL)
     assert done.returncode == 0
     assert done.stderr == "turnout: notes.txt is embedded as a text; to read the file: --input notes.txt\n"
+
+
+def test_vectors_can_be_shorter(terminal: Terminal, sandbox: Sandbox) -> None:
+    done = terminal.check("embed", "one", *MODEL, "--dimensions", "256")
+    assert done.returncode == 0, done.stderr
+    assert sandbox.requests[-1].body["dimensions"] == 256
+
+
+def test_a_run_of_vectors_is_resumed(terminal: Terminal, sandbox: Sandbox, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("".join(f"text {number}\n" for number in range(300)), "utf-8")
+    command = ("embed", "-i", str(source), "-o", str(target), *MODEL, "--dimensions", "8")
+    assert terminal.check(*command).returncode == 0
+    whole = target.read_bytes()
+    target.write_bytes(whole[: whole.index(b'{"id": 271,') + 20])  # killed while it wrote this line
+    before = len(sandbox.requests)
+    done = terminal.check(*command, "--resume")
+    assert done.stderr == f"turnout: 300 vectors are in {target}, 270 of them from an earlier run\n"
+    assert [len(request.body["input"]) for request in sandbox.requests[before:]] == [30]
+    assert [json.loads(line)["id"] for line in target.read_text("utf-8").splitlines()] == list(range(1, 301))
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted"),
+    [
+        ('{"id": "b", "embedding": [0, 1]}\n', "out.jsonl, line 1: the vector has the id 'b', but the text there"),
+        ('{"id": 1, "embedding": [0, 1]}\n', "have 2 dimensions, and these 1536"),
+        ('{"id": 1, "embedding": [0, 1]}\n' * 2, "line 2: the vector has the id 1, but the text there has the id 2"),
+        ("my notes\n", "out.jsonl, line 1: this is no vector"),
+        ("my notes", "out.jsonl, line 1: this is no vector"),
+    ],
+)
+def test_vectors_of_something_else_are_not_resumed(terminal: Terminal, tmp_path: Path, held: str, wanted: str) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("one\ntwo\n", "utf-8")
+    target.write_text(held, "utf-8")
+    done = terminal.check("embed", "-i", str(source), "-o", str(target), *MODEL, "--resume")
+    assert (done.returncode, wanted in done.stderr) == (1, True), done.stderr
+    assert target.read_text("utf-8") == held
+
+
+def test_a_matrix_is_not_resumed(bare: Terminal, tmp_path: Path) -> None:
+    done = bare.check("embed", "x", *MODEL, "--resume", "-o", str(tmp_path / "out.npy"))
+    assert (done.returncode, "--resume needs" in done.stderr) == (2, True)

@@ -193,6 +193,23 @@ def test_no_failed_call_is_said(sandbox: Sandbox, tmp_path: Path) -> None:
     assert f"turnout trace view {path}" in " ".join(refused.stderr.split())
 
 
+def test_a_program_reads_the_explanation_of_each_call(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with (
+        TraceRecorder(path) as recorder,
+        Router.from_env(environ=sandbox.environ(), dotenv=None, on_trace=recorder) as router,
+    ):
+        for name in ("a", "b"):
+            router.chat(f"openai/{name}", QUESTION)
+    told = turnout("explain", "--json", str(path))
+    assert told.returncode == 0, told.stderr
+    calls = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [(call["line"], call["trace"]["candidates"]) for call in calls] == [(1, ["openai/a"]), (2, ["openai/b"])]
+    assert all("answered by openai/" in call["explanation"] for call in calls)
+    plan = turnout("explain", "Hello?", "-m", "ollama/x", "--json")
+    assert [entry["model"] for entry in json.loads(plan.stdout)] == ["ollama/x"]
+
+
 @pytest.mark.full
 def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.script("openai", Fault(status=503, headers={"retry-after": "0"}), forever=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import attrs
 import click
@@ -26,6 +26,8 @@ __all__ = ["embed", "read_rows"]
 SHOWN_NUMBERS = 8
 TEXTS_PER_CALL = 256
 LONGEST_PATH = 200
+LINE_START = b'{"id": '
+"""The first bytes of every line that is written: one that was cut off is known by them."""
 
 
 @attrs.frozen
@@ -41,6 +43,8 @@ class Row:
 @MODEL
 @click.option("-i", "--input", "sources", multiple=True, metavar="FILE", help='Lines of text or JSON; "-" is stdin.')
 @click.option("-o", "--output", type=FileToWrite(), metavar="FILE", help="Write the vectors to a .jsonl or .npy file.")
+@click.option("--dimensions", type=click.IntRange(min=1), help="Shorter vectors, if the model has them.")
+@click.option("--resume", is_flag=True, help="Keep the vectors of an earlier run in --output, and add those that lack.")
 @JSON
 @TIMEOUT
 @SANDBOX
@@ -51,6 +55,8 @@ def embed(
     models: list[ModelConfig],
     sources: tuple[str, ...],
     output: str | None,
+    dimensions: int | None,
+    resume: bool,
     as_json: bool,
     timeout: float | None,
     sandbox: bool,
@@ -67,6 +73,7 @@ def embed(
       turnout embed "one text" "another" -m openai/text-embedding-3-small
       cat page.txt | turnout embed - -m openai/text-embedding-3-small --json
       turnout embed -i texts.jsonl -o out.npy -m gemini/gemini-embedding-001
+      turnout embed -i texts.jsonl -o out.jsonl -m openai/text-embedding-3-small --resume
     """
     if len(models) != 1:
         raise click.UsageError(
@@ -76,20 +83,26 @@ def embed(
     if bool(texts) == bool(sources):
         raise click.UsageError('give TEXTS, "-" for stdin, or --input FILE')
     write = _writer_kind(output)
+    if resume and (output is None or write is not _write_lines):
+        raise click.UsageError("--resume needs --output with the name of a .jsonl file")
     rows = read_rows(sources) if sources else iter(_argument_rows(texts))
     with one_line(as_json=as_json), open_session(config, env_file, sandbox=sandbox) as session:
 
         def vectors_of(part: list[Row]) -> Vectors:
-            request = EmbeddingRequest(models[0], [row.text for row in part])
+            request = EmbeddingRequest(models[0], [row.text for row in part], dimensions=dimensions)
             return session.router.embed(request, timeout=timeout).vectors
 
         if output is None:
             part = list(rows)
             _print(part, vectors_of(_some(part)), as_json=as_json)
             return
-        with _progress(_count(sources, texts)) as advance:
-            count = write(Path(output), _embedded(rows, vectors_of, advance))
-    click.echo(f"turnout: {count} vectors are in {output}", err=True)
+        path = Path(output)
+        kept, length = _kept(path, rows) if resume else (0, None)
+        total = _count(sources, texts)
+        with _progress(total - kept if total is not None else None) as advance:
+            count = kept + write(path, _embedded(rows, vectors_of, advance, length), resume=resume)
+    added = f", {kept} of them from an earlier run" if kept else ""
+    click.echo(f"turnout: {count} vectors are in {output}{added}", err=True)
 
 
 def _some(rows: list[Row]) -> list[Row]:
@@ -167,15 +180,67 @@ def _count(sources: tuple[str, ...], texts: tuple[str, ...]) -> int | None:
     return count
 
 
+def _kept(path: Path, rows: Iterator[Row]) -> tuple[int, int | None]:
+    """Draw the texts whose vectors a file holds already, and cut off a last line that is not whole.
+
+    Returns:
+        How many there are, and the length of their vectors; None if there is none.
+
+    Raises:
+        ValueError: If the file holds something else, or vectors of other texts.
+    """
+    kept, whole, length = 0, 0, None
+    if not path.exists():
+        return 0, None
+    with path.open("r+b") as file:
+        for line in file:
+            if not line.endswith(b"\n") and LINE_START.startswith(line[: len(LINE_START)]):
+                break
+            try:
+                fields = json.loads(line)
+                id, length = fields["id"], len(fields["embedding"])
+            except (ValueError, TypeError, KeyError):
+                raise ValueError(f"{path}, line {kept + 1}: this is no vector; give another --output") from None
+            row = next(rows, None)
+            if row is None or row.id != id:
+                expected = "there is no such text" if row is None else f"the text there has the id {row.id!r}"
+                raise ValueError(
+                    f"{path}, line {kept + 1}: the vector has the id {id!r}, but {expected}; give another --output"
+                )
+            kept, whole = kept + 1, whole + len(line)
+        file.truncate(whole)
+    return kept, length
+
+
 def _embedded(
-    rows: Iterator[Row], vectors_of: Callable[[list[Row]], Vectors], advance: Callable[[int], None]
+    rows: Iterator[Row],
+    vectors_of: Callable[[list[Row]], Vectors],
+    advance: Callable[[int], None],
+    length: int | None,
 ) -> Iterator[tuple[list[Row], Vectors]]:
+    """Yield texts with their vectors.
+
+    Raises:
+        ValueError: If a vector has another length than those of an earlier run.
+    """
     while part := list(islice(rows, TEXTS_PER_CALL)):
-        yield part, vectors_of(part)
+        vectors = vectors_of(part)
+        if length is not None and len(vectors[0]) != length:
+            raise ValueError(
+                f"the vectors of the earlier run have {length} dimensions, and these {len(vectors[0])}: "
+                "use the same model and --dimensions, or another --output"
+            )
+        yield part, vectors
         advance(len(part))
 
 
-def _writer_kind(output: str | None) -> Callable[[Path, Iterator[tuple[list[Row], Vectors]]], int]:
+class Writer(Protocol):
+    """Writes vectors to a file, and returns how many."""
+
+    def __call__(self, path: Path, parts: Iterator[tuple[list[Row], Vectors]], *, resume: bool) -> int: ...
+
+
+def _writer_kind(output: str | None) -> Writer:
     if output is None or output.endswith((".jsonl", ".ndjson")):
         return _write_lines
     if output.endswith(".npy"):
@@ -183,18 +248,19 @@ def _writer_kind(output: str | None) -> Callable[[Path, Iterator[tuple[list[Row]
     raise click.UsageError(f"--output {output}: the name must end in .jsonl or .npy")
 
 
-def _write_lines(path: Path, parts: Iterator[tuple[list[Row], Vectors]]) -> int:
+def _write_lines(path: Path, parts: Iterator[tuple[list[Row], Vectors]], *, resume: bool) -> int:
     """Write one line for each text as soon as it has its vector. The lines stay if a later call fails."""
     count = 0
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("a" if resume else "w", encoding="utf-8") as file:
         for rows, vectors in parts:
             for row, vector in zip(rows, vectors.tolist(), strict=True):
                 file.write(json.dumps({"id": row.id, "embedding": vector}, ensure_ascii=False) + "\n")
+            file.flush()
             count += len(rows)
     return count
 
 
-def _write_numpy(path: Path, parts: Iterator[tuple[list[Row], Vectors]]) -> int:
+def _write_numpy(path: Path, parts: Iterator[tuple[list[Row], Vectors]], *, resume: bool) -> int:
     try:
         import numpy
     except ModuleNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from turnout.routing.replay import replay as decided_again
 from turnout.trace import Trace
 from turnout.trace.entries import Answered, CacheHit
 from turnout_io.cli.errors import CallFailed, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, FileToWrite
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODELS, FileToWrite
 from turnout_io.recorder import read_traces
 
 __all__ = ["explain", "replay", "trace"]
@@ -27,17 +28,25 @@ _FILE = click.argument("file", type=click.Path(dir_okay=False, exists=True))
 @click.argument("file", metavar="FILE|PROMPT")
 @click.option("--line", type=click.IntRange(min=1), help="Only the call on this line.")
 @click.option("--failed", is_flag=True, help="Only calls that got no answer.")
+@JSON
 @MODELS
 @CONFIG
 @ENV_FILE
 def explain(
-    file: str, line: int | None, failed: bool, models: list[ModelConfig], config: str | None, env_file: str
+    file: str,
+    line: int | None,
+    failed: bool,
+    as_json: bool,
+    models: list[ModelConfig],
+    config: str | None,
+    env_file: str,
 ) -> None:
     """Explain how each call in FILE was decided, or how a call would be.
 
     A TraceRecorder writes FILE: one line of JSON for each call. With -m, the
     argument is a PROMPT: its candidates and requests are shown, and nothing is
-    sent. `turnout chat --dry-run` does the same with all options of chat.
+    sent. `turnout chat --dry-run` does the same with all options of chat. With
+    --json, each call is one line: its number, its explanation and its trace.
 
     \b
     Examples:
@@ -49,18 +58,23 @@ def explain(
         from turnout_io.cli.commands.chat.dry_run import print_plan
         from turnout_io.cli.router import open_session
 
-        with one_line(), open_session(config, env_file, prices=True) as session:
-            print_plan(session, ChatRequest(models[0], file, fallbacks=models[1:]))
+        with one_line(as_json=as_json), open_session(config, env_file, prices=True) as session:
+            print_plan(session, ChatRequest(models[0], file, fallbacks=models[1:]), as_json=as_json)
         return
     if os.path.isdir(file):
         raise click.UsageError(f"{file} is a folder; a file of traces was expected")
     if not os.path.isfile(file):  # a PROMPT may be too long for a path
         raise click.UsageError(f"there is no file {file}; to explain a PROMPT that is not sent, add -m PROVIDER/MODEL")
     is_empty = True
-    with one_line():
+    with one_line(as_json=as_json):
         for number, recorded in _traces(file, line):
-            if not (failed and _answered(recorded)):
-                is_empty = False
+            if failed and _answered(recorded):
+                continue
+            is_empty = False
+            if as_json:
+                fields = {"line": number, "explanation": str(recorded.explain()), "trace": recorded.to_dict()}
+                click.echo(json.dumps(fields, ensure_ascii=False))
+            else:
                 click.echo(f"line {number}{_when(recorded)}{_labels(recorded)}\n{recorded.explain()}\n")
     if is_empty:
         click.echo(f"turnout: {file} has no failed call", err=True)
