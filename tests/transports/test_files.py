@@ -9,7 +9,8 @@ import pytest
 
 from turnout.config.settings import SettingsError
 from turnout.providers import CATALOG
-from turnout_io.files import load_settings
+from turnout_io.files import load_settings, placed
+from turnout_io.sync import Router
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSION = """
@@ -85,3 +86,20 @@ def test_the_example_lists_every_variable() -> None:
     for entry in CATALOG.values():
         known |= {*entry.key_env, *entry.base_url_env, *(name for names in entry.option_env.values() for name in names)}
     assert set(listed) <= known
+
+
+def test_an_error_about_a_setting_has_the_file_and_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "turnout.yaml"
+    path.write_text("runtime:\n  router:\n    limits:\n      openai: {rpm: 5}\n      groq: {rpn: 5}\n", "utf-8")
+    with pytest.raises(SettingsError, match=rf"^{path}, line [45]: "):
+        Router.from_config(path, dotenv=None, environ={"GROQ_API_KEY": "k"})
+    path.write_text("providers:\n  openai:\n    apiKey: k\n    apikey: k\n", "utf-8")
+    with pytest.raises(SettingsError, match=rf"^{path}, line 4: providers.openai.apikey: no such setting"):
+        load_settings(path, dotenv=None, environ={})
+
+
+def test_an_error_about_another_place_has_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "turnout.yaml"
+    path.write_text("providers:\n  openai: {}\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"^nothing\.here: wrong$"), placed(path):
+        raise SettingsError("nothing.here: wrong")

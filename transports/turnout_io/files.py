@@ -5,18 +5,20 @@ The variables of the process have priority over those of `.env`. `os.environ` is
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from turnout._utils.documents import DocumentError, decode_text, parse_yaml
+from turnout.config.places import line_of
 from turnout.config.settings import Settings, SettingsError
 from turnout.providers import ProviderSpec
 from turnout.redaction import without_locals
 
-__all__ = ["load_settings", "read_variables", "read_yaml"]
+__all__ = ["load_settings", "placed", "read_variables", "read_yaml"]
 
 _DEFAULT = Path(".env")
 
@@ -43,7 +45,38 @@ def load_settings(
     """
     _check_path(path, "path", "the settings of a file are keywords of Router.from_env too: Router.from_env(timeout=30)")
     env = read_variables(dotenv, environ)
-    return Settings.from_mapping(read_yaml(Path(path)) if path is not None else {}, env, entries)
+    if path is None:
+        return Settings.from_mapping({}, env, entries)
+    document = read_yaml(Path(path))
+    with placed(path):
+        return Settings.from_mapping(document, env, entries)
+
+
+@contextlib.contextmanager
+def placed(path: str | Path | None) -> Iterator[None]:
+    """Begin the message of a SettingsError with the file and the line of the setting that it is about.
+
+    Args:
+        path: The YAML file; None for none. An error about something else, such as a variable, is left as it is.
+    """
+    try:
+        yield
+    except SettingsError as error:
+        message = str(error)
+        line = _line_of(Path(path), message) if path is not None and not message.startswith(str(path)) else None
+        if line is None:
+            raise
+        raise type(error)(f"{path}, line {line}: {message}") from None
+
+
+def _line_of(path: Path, message: str) -> int | None:
+    place, colon, _ = message.partition(": ")
+    if not colon:
+        return None
+    try:
+        return line_of(_text_of(path), place)
+    except (OSError, ValueError, RecursionError):  # it is another file by now
+        return None
 
 
 @without_locals

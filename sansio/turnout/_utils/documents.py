@@ -19,6 +19,7 @@ from turnout._utils.validation import quoted
 __all__ = [
     "MAX_VALUES",
     "DocumentError",
+    "compose_yaml",
     "decode_text",
     "parse_json",
     "parse_json_line",
@@ -138,6 +139,13 @@ def parse_yaml(text: str) -> Any:
     if size > MAX_VALUES:
         raise DocumentError(f"the aliases stand for more than {MAX_VALUES:,} values")
     return document
+
+
+def compose_yaml(text: str) -> Any:
+    """Return the nodes of a YAML document, which know their lines. `parse_yaml` has read it before, so it is safe."""
+    import yaml
+
+    return yaml.compose(text, Loader=_loader())
 
 
 @functools.cache

@@ -76,7 +76,8 @@ def test_a_late_good_bye_ends_nothing(kind: BalanceKind) -> None:
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), late=st.sampled_from([0.5, 3.0]), rate=st.sampled_from([0.1, 0.3, 8.0]))
 def test_balances_hold_whatever_is_late(seed: int, late: float, rate: float) -> None:
-    for kind, bound in (("slots", 3), ("money", 3000)):
+    bounds: dict[BalanceKind, int] = {"slots": 3, "money": 3000}
+    for kind, bound in bounds.items():
         world = BalanceWorld(
             seed, kind, bound, rate=rate, ceiling=1 if kind == "slots" else 30, seconds=2.0, fail="closed",
             lose=0.3, late=late,

@@ -11,10 +11,9 @@ import click
 
 from turnout._utils.names import did_you_mean, vendor_of
 from turnout.chat import ModelConfig, ProviderStatus
-from turnout.config.values import SettingsError
 from turnout_io.cli.defaults import Defaults
 from turnout_io.cli.errors import Unusable, WrongUsage
-from turnout_io.files import load_settings, read_variables
+from turnout_io.files import load_settings, placed, read_variables
 
 if TYPE_CHECKING:
     from turnout.config.settings import Settings
@@ -75,10 +74,8 @@ def read_defaults(section: Mapping[str, Any], env_file: str, config: str | None)
     Raises:
         SettingsError: If one of them cannot be used.
     """
-    try:
+    with placed(config):
         return Defaults.read(section, read_variables(env_file))
-    except SettingsError as error:
-        raise SettingsError(f"{config}: {error}" if str(error).startswith("cli") else str(error)) from None
 
 
 def listed_prices(settings: Settings) -> dict[str, Any]:

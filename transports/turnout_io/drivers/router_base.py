@@ -228,7 +228,7 @@ class RouterBase(RouterChanges, Advised, Generic[TransportT, RunT]):
         overrides: Mapping[str, Any],
     ) -> Self:
         from turnout.config.settings import own_entries
-        from turnout_io.files import load_settings
+        from turnout_io.files import load_settings, placed
 
         own = own_entries(entries)
 
@@ -236,15 +236,16 @@ class RouterBase(RouterChanges, Advised, Generic[TransportT, RunT]):
             return load_settings(path, dotenv=dotenv, environ=environ, entries=own)
 
         settings = load()
-        if shared is None and settings.shared is not None:
-            from turnout_io.shared.valkey import from_settings
+        with placed(path):
+            if shared is None and settings.shared is not None:
+                from turnout_io.shared.valkey import from_settings
 
-            shared = from_settings(settings.shared)
-        policy = settings.policy(**overrides)
-        router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, cache=cache, shared=shared)
-        router._load, router._overrides = load, dict(overrides)
-        router._take_over(settings, settings.build_providers())
-        router._core.check_names()
+                shared = from_settings(settings.shared)
+            policy = settings.policy(**overrides)
+            router = cls(policy=policy, transport=transport, seed=seed, on_trace=on_trace, cache=cache, shared=shared)
+            router._load, router._overrides = load, dict(overrides)
+            router._take_over(settings, settings.build_providers())
+            router._core.check_names()
         return router
 
     # -- requests -----------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, e
         if error.name != "trio":
             raise
         raise click.ClickException('the gateway needs its extra: pip install "turnout[serve]"') from None
-    from turnout_io.files import load_settings
+    from turnout_io.files import load_settings, placed
     from turnout_io.serve.settings import parse_address
 
     if listen is not None:
@@ -104,7 +104,8 @@ def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, e
             settings = load_settings(config, dotenv=None, environ=environ)
         else:
             settings = load_settings(config, dotenv=env_file)
-        gateway = build_gateway(settings, listen=listen, models=models)
+        with placed(config):
+            gateway = build_gateway(settings, listen=listen, models=models)
         if not _can_answer(settings, gateway.router.statuses()):
             raise Unusable(_NO_PROVIDER)
 
