@@ -84,6 +84,17 @@ def test_a_field_that_a_model_would_not_receive_is_refused(tmp_path: Path, url: 
     assert refusal(tmp_path, lines) == f"lines 2, 3: {field}: {other} does not take this field"
 
 
+def test_rows_that_are_sent_as_they_are_lose_no_field(tmp_path: Path) -> None:
+    """A provider's batch API receives the fields that the router has no place for."""
+    lines = [json.dumps({"custom_id": "a", "url": "/v1/responses", "body": {
+        "model": MODEL, "input": "x", "truncation": "auto"}})]  # fmt: skip
+    assert refusal(tmp_path, lines) == f"line 1: truncation: {MODEL} does not take this field"
+    with Router.from_env(environ={"OPENAI_API_KEY": "k"}, dotenv=None) as router:
+        check = request_check(router, [], only_models=True)
+        with BatchFiles(tmp_path / "in.jsonl", tmp_path / "out.jsonl", check_request=check) as files:
+            assert [each.custom_id for each in files.rows()] == ["a"]
+
+
 def test_a_field_that_all_models_receive_is_sent(tmp_path: Path) -> None:
     lines = [row("a", MODEL, verbosity="low"), row("b", "gemini/g", service_tier="flex", store=False)]
     assert refusal(tmp_path, lines) == ""

@@ -25,12 +25,15 @@ _FOR_ALL: Final = "give a model for all rows with -m PROVIDER/MODEL or --route R
 MOST_NAMES: Final = 1000
 
 
-def request_check(router: RouterBase[Any, Any], models: Iterable[ModelConfig]) -> CheckRequest:
+def request_check(
+    router: RouterBase[Any, Any], models: Iterable[ModelConfig], *, only_models: bool = False
+) -> CheckRequest:
     """Return a function that finds why a request can never be answered: its model, or a field that would be lost.
 
     Args:
         router: The router that answers.
         models: What answers every row, in place of the rows' own models.
+        only_models: Check no fields: the rows are sent as they are.
 
     Raises:
         BatchInputError: If the router does not have one of the models.
@@ -65,7 +68,7 @@ def request_check(router: RouterBase[Any, Any], models: Iterable[ModelConfig]) -
                     known[name] = problem
             if problem:
                 return problem
-        if _COMMON.issuperset(body):
+        if only_models or _COMMON.issuperset(body):
             return ""
         try:
             inbound = read_row(BatchRow("", endpoint, body, ""), all_models)

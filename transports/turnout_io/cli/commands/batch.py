@@ -135,7 +135,7 @@ def batch(
         with _wrong_input(context):
             files = BatchFiles(
                 source, target, settings=settings, retry_failed=retry_failed, changed=changed, limit=limit,
-                check_request=request_check(router, models),
+                check_request=request_check(router, models, only_models=via == "provider"),
             )  # fmt: skip
             with files:
                 if not quiet:
