@@ -20,7 +20,6 @@ import attrs
 from turnout.errors import ConnectFailed, RemoteProtocolError, TransportError, TurnoutError
 from turnout.http.origin import Origin
 from turnout.shared.bell import Bell
-from turnout.shared.store.resp import RespParser, encode_command
 from turnout.shared.store.session import (
     EvictsBudgets,
     LoginRefused,
@@ -31,6 +30,7 @@ from turnout.shared.store.session import (
     SessionEvent,
     StoreFailed,
 )
+from turnout_io.shared.sentinel import ask_sentinel
 from turnout_io.shared.valkey import Valkey, script_texts
 from turnout_io.transports._async.connect import connect
 from turnout_io.transports._async.handshake import send
@@ -263,33 +263,12 @@ class Link:
 
     async def _ask_sentinel(self, sentinel: tuple[str, int]) -> tuple[str, int]:
         """Return the address of the primary."""
-        name, runtime = self._valkey.address.primary, self._runtime
-        deadline = runtime.now() + self._valkey.connect_timeout
+        deadline = self._runtime.now() + self._valkey.connect_timeout
         stream = await self._dial(sentinel)
-        parser = RespParser()
         try:
-            stream.write(encode_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name))
-            await send(stream, runtime, deadline)
-            while True:
-                data = stream.read()
-                if data is None:
-                    if not await runtime.wait((stream.socket,), (), deadline):
-                        raise DeadlinePassed
-                    continue
-                values = parser.receive_data(data) if data else []
-                if values:
-                    break
-                if not data or parser.failure is not None:
-                    raise StoreFailed(f"the Sentinel at {_text(sentinel)} closed the connection")
-        except DeadlinePassed:
-            raise StoreFailed(f"the Sentinel at {_text(sentinel)} did not answer") from None
+            return await ask_sentinel(stream, self._runtime, deadline, self._valkey.address.primary, _text(sentinel))
         finally:
             stream.close()
-        match values[0]:
-            case (bytes(host), bytes(port)) if port.isdigit():
-                return host.decode("utf-8", "replace"), int(port)
-            case _:
-                raise StoreFailed(f"the Sentinel at {_text(sentinel)} knows no primary named {name!r}")
 
     def _look_at_eviction(self, node: _Node, events: Iterable[SessionEvent]) -> None:
         for event in events:
