@@ -42,6 +42,19 @@ def test_no_command_is_described_by_half_a_sentence(words: list[str]) -> None:
     assert {*COMMANDS} == {line.split()[0] for line in listed} or words
 
 
+@pytest.mark.parametrize("words", [*([name] for name in COMMANDS), ["trace", "view"]], ids=" ".join)
+def test_no_value_of_an_option_is_called_by_its_type(words: list[str]) -> None:
+    """Except in `batch`, of which this is not asked yet."""
+    output = CliRunner().invoke(cli, [*words, "--help"], prog_name="turnout", terminal_width=80).output
+    assert words == ["batch"] or " RANGE" not in output
+
+
+@pytest.mark.parametrize("command", ["models", "doctor"])
+def test_every_timeout_takes_a_duration(terminal: Terminal, command: str) -> None:
+    assert terminal.check(command, "openai", "--timeout", "1m30s").returncode == 0
+    assert "write seconds such as 5" in terminal.check(command, "openai", "--timeout", "soon").stderr
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
 def test_help_has_examples(name: str) -> None:
     output = CliRunner().invoke(cli, [name, "--help"], prog_name="turnout").output

@@ -23,6 +23,7 @@ __all__ = [
     "MODELS",
     "SANDBOX",
     "TIMEOUT",
+    "Duration",
     "FileToWrite",
     "complete_provider",
 ]
@@ -141,10 +142,10 @@ CONFIG = click.option(
 )  # fmt: skip
 ENV_FILE = click.option(
     "--env-file", default=".env", show_default=True, callback=_env_file, metavar="FILE",
-    is_eager=True, help="Variables. The default file may be absent.",
+    is_eager=True, help="A file of variables, such as OPENAI_API_KEY=… The default one may be absent.",
 )  # fmt: skip
 TIMEOUT = click.option(
-    "--timeout", type=Duration(), metavar="SECONDS", help="Bound of the whole call, such as 30 or 1m30s."
+    "--timeout", type=Duration(), metavar="SECONDS", help="How long the whole call may take, such as 30 or 1m30s."
 )
 EXPLAIN = click.option("--explain", is_flag=True, help="Print every attempt and decision on stderr.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -27,7 +27,7 @@ from turnout.config.values import SettingsError
 from turnout.errors import AuthenticationFailed, ConnectFailed, PermissionDenied, TurnoutError
 from turnout.http import shown_url
 from turnout.providers import CATALOG
-from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, complete_provider
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, Duration, complete_provider
 from turnout_io.cli.router import Session, check_names, open_session
 from turnout_io.cli.standard_files import reason_of
 
@@ -55,8 +55,8 @@ class Finding:
 @click.command()
 @click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=complete_provider)
 @click.option(
-    "--timeout", default=10.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-    help="Bound of each provider.",
+    "--timeout", default=10.0, show_default=True, type=Duration(), metavar="SECONDS",
+    help="How long to wait for each provider.",
 )  # fmt: skip
 @click.option("--offline", is_flag=True, help="Connect to nothing.")
 @JSON

@@ -43,7 +43,9 @@ class Row:
 @MODEL
 @click.option("-i", "--input", "sources", multiple=True, metavar="FILE", help='Lines of text or JSON; "-" is stdin.')
 @click.option("-o", "--output", type=FileToWrite(), metavar="FILE", help="Write the vectors to a .jsonl or .npy file.")
-@click.option("--dimensions", type=click.IntRange(min=1), help="Shorter vectors, if the model has them.")
+@click.option(
+    "--dimensions", type=click.IntRange(min=1), metavar="NUMBER", help="Shorter vectors, if the model has them."
+)
 @click.option("--resume", is_flag=True, help="Keep the vectors of an earlier run in --output, and add those that lack.")
 @JSON
 @TIMEOUT
@@ -73,7 +75,7 @@ def embed(
       turnout embed "one text" "another" -m openai/text-embedding-3-small
       cat page.txt | turnout embed - -m openai/text-embedding-3-small --json
       turnout embed -i texts.jsonl -o out.npy -m gemini/gemini-embedding-001
-      turnout embed -i texts.jsonl -o out.jsonl -m openai/text-embedding-3-small --resume
+      turnout embed -i texts.jsonl -o a.jsonl -m mistral/mistral-embed --resume
     """
     if len(models) != 1:
         raise click.UsageError(

@@ -15,7 +15,7 @@ from turnout.errors import ConnectFailed
 from turnout.providers import CATALOG
 from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import CallFailed, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, SANDBOX, complete_provider
+from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, SANDBOX, Duration, complete_provider
 from turnout_io.cli.router import Session, check_names, no_provider, open_session
 
 __all__ = ["models"]
@@ -32,8 +32,8 @@ _NAMED = "name it as an argument: turnout models openai"
 @click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=complete_provider)
 @JSON
 @click.option(
-    "--timeout", default=20.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-    help="Bound of each provider.",
+    "--timeout", default=20.0, show_default=True, type=Duration(), metavar="SECONDS",
+    help="How long to wait for each provider.",
 )  # fmt: skip
 @SANDBOX
 @CONFIG

@@ -12,9 +12,15 @@ __all__ = ["demo", "sandbox"]
 
 
 @click.command()
-@click.option("--port", default=8089, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--port", default=8089, show_default=True, type=click.IntRange(0, 65535), metavar="PORT",
+    help="Where to listen, on 127.0.0.1. 0 takes a free port.",
+)  # fmt: skip
 @click.option("--script", type=click.Path(dir_okay=False, exists=True), help="Faults to play, in YAML or JSON.")
-@click.option("--token-interval", default=0.03, show_default=True, type=click.FloatRange(min=0), help="In seconds.")
+@click.option(
+    "--token-interval", default=0.03, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
+    help="Time between two tokens of a stream.",
+)  # fmt: skip
 @click.option("--env", "only_variables", is_flag=True, help="Print the variables for a shell, and end.")
 def sandbox(port: int, script: str | None, token_interval: float, only_variables: bool) -> None:
     """Play the providers on this machine until Ctrl-C, for your programs.
@@ -40,7 +46,10 @@ def sandbox(port: int, script: str | None, token_interval: float, only_variables
 
 
 @click.command()
-@click.option("--interval", default=0.03, show_default=True, type=click.FloatRange(min=0), help="Seconds per token.")
+@click.option(
+    "--interval", default=0.03, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
+    help="Time between two tokens.",
+)  # fmt: skip
 def demo(interval: float) -> None:
     """Show a fallback: one provider fails, another answers, the trace explains it.
 

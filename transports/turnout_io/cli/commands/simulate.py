@@ -41,7 +41,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 
 @click.command()
 @click.argument("scenario", shell_complete=_complete)
-@click.option("--seed", type=int, help="In place of the seed of the scenario.")
+@click.option("--seed", type=int, metavar="NUMBER", help="Seed of the random numbers, in place of the scenario's.")
 @click.option("--trace", type=FileToWrite(), help="Write the trace of every call to this file.")
 @click.option("--show", is_flag=True, help="Print the scenario, and simulate nothing.")
 @JSON

@@ -48,7 +48,10 @@ _ELSEWHERE: Final = {
 
 
 @click.command(cls=HintedCommand, elsewhere=_ELSEWHERE)
-@click.option("-n", "--number", default=3, show_default=True, type=click.IntRange(min=0), help="How many; 0 for all.")
+@click.option(
+    "-n", "--number", default=3, show_default=True, type=click.IntRange(min=0), metavar="NUMBER",
+    help="How many, the last ones; 0 for all.",
+)  # fmt: skip
 @click.option("--conversation", metavar="ID", help="Only this conversation.")
 @click.option("--path", "only_path", is_flag=True, help="Print where the file is.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: one object for each question.")

@@ -26,7 +26,7 @@ _FILE = click.argument("file", type=click.Path(dir_okay=False, exists=True))
 
 @click.command()
 @click.argument("file", metavar="FILE|PROMPT")
-@click.option("--line", type=click.IntRange(min=1), help="Only the call on this line.")
+@click.option("--line", type=click.IntRange(min=1), metavar="NUMBER", help="Only the call on this line of FILE.")
 @click.option("--failed", is_flag=True, help="Only calls that got no answer.")
 @JSON
 @MODELS
@@ -128,9 +128,14 @@ def trace() -> None:
 
 @trace.command(short_help="Write recorded calls as one HTML page.")
 @_FILE
-@click.option("-o", "--output", type=FileToWrite(allow_dash=True), metavar="FILE", help="The page.")
-@click.option("-n", "--number", default=200, show_default=True, type=click.IntRange(min=1), help="The last calls.")
-@click.option("--line", type=click.IntRange(min=1), help="Only the call on this line.")
+@click.option(
+    "-o", "--output", type=FileToWrite(allow_dash=True), metavar="FILE", help='Write the page to FILE; "-" is stdout.'
+)
+@click.option(
+    "-n", "--number", default=200, show_default=True, type=click.IntRange(min=1), metavar="NUMBER",
+    help="How many calls at most: the last ones.",
+)  # fmt: skip
+@click.option("--line", type=click.IntRange(min=1), metavar="NUMBER", help="Only the call on this line of FILE.")
 @click.option("--failed", is_flag=True, help="Only calls that got no answer.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 def view(file: str, output: str | None, number: int, line: int | None, failed: bool, opens: bool) -> None:
