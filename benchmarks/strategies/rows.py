@@ -111,6 +111,19 @@ def _played(strategy: Strategy, routers: int, calls: float, seed: int) -> World:
     return _PLAYED[key]
 
 
+def _healthy(seed: int, scale: float) -> float:
+    """Return the share of the first candidate, which has no queue but mixed requests, in percent.
+
+    The second one is always quicker.
+    """
+    servers = [
+        ServerConfig(name="A", first_token=lognormal(1.0, 5.0)),
+        ServerConfig(name="B", first_token=lognormal(0.3, 0.6)),
+    ]
+    world = World(servers=servers, rate=5, calls=1200 * scale, seed=seed).run()
+    return 100 * sum(record.answered_by == "A" for record in world.records) / len(world.records)
+
+
 def _limited(per_minute: float, *, announces: bool = False, configured: bool = False) -> Callable[[int, float], float]:
     """Return the share of requests that a provider with a limit of 60 a minute refuses, in percent."""
 
@@ -262,6 +275,7 @@ def _rows() -> Mapping[str, Row]:
         title = f"whole answers, {hanging} of {count} hang: answered in 60 s"
         rows[f"whole-{hanging}-of-{count}"] = Row(title, "%", _whole_answers(count, hanging), bound, at_least=True)
     return rows | {
+        "healthy": Row("the first candidate varies, and has no queue: its share", "%", _healthy, 90, at_least=True),
         "returns": Row("lowest-latency, 0.1 calls/s: share of the faster one", "%", _returns, 70, at_least=True),
         "tokens": Row("6,000 tokens/min with max_tokens 4,096: used", "%", _tokens_used, 95, at_least=True),
         "one-dead": Row("round-robin, one of four dead: p95 first token", "s", _one_dead, 8),

@@ -14,11 +14,11 @@ from turnout.providers.protocol import ModelProfile
 from turnout.routing.policy.decisions import Blocked
 from turnout.routing.policy.settings import Limit, Policy
 from turnout.routing.state.breaker import Breaker, BreakerState
-from turnout.routing.state.congestion import Congestion
-from turnout.routing.state.latency import Latency
+from turnout.routing.state.learnt.congestion import Congestion
+from turnout.routing.state.learnt.latency import Latency
+from turnout.routing.state.learnt.pace import Pace
 from turnout.routing.state.limiter import InLine, Limiter
 from turnout.routing.state.limits import ONE_REQUEST, UNITS, Amounts, ProviderRateLimit
-from turnout.routing.state.pace import Pace
 
 __all__ = ["CandidateState", "Health", "health_of"]
 

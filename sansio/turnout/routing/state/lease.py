@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import attrs
@@ -66,6 +67,7 @@ class Lease:
     lines: tuple[Limiter, ...] = attrs.field(default=(), init=False)
     counted: Step | None = attrs.field(default=None, init=False)
     cost: float | None = attrs.field(default=None, init=False)
+    _gave_up: bool = attrs.field(default=False, init=False)
     _limits_recorded: bool = attrs.field(default=False, init=False)
     _outcome_recorded: bool = attrs.field(default=False, init=False)
 
@@ -107,7 +109,8 @@ class Lease:
         state.pace.accepted()
         state.latency.record_first_content(seconds, now, streams=self.streams)
         if self.streams:
-            state.congestion.record_first_token(seconds, state.in_flight, now)
+            oldest = next(iter(state.silent.values()), math.inf)
+            state.congestion.record_first_token(seconds, state.in_flight, now, oldest)
             if state.breaker.is_probe(self):
                 state.breaker.record_success(self, now, started=self.started)
 
@@ -149,6 +152,7 @@ class Lease:
         longest = state.settings.max_cooldown
         if kind not in _UNANSWERED:
             state.heard(self, now)
+        self._gave_up = kind is FailureClass.NO_RESPONSE
         if not self._outcome_recorded:
             self._outcome_recorded = True
             if rule.health:
@@ -186,7 +190,7 @@ class Lease:
         self._outcome_recorded = True
         state = self.state
         if state.silent.pop(self, None) is not None and sent and self.streams:
-            state.congestion.record_silence(now - self.started, state.in_flight, now)
+            state.congestion.record_silence(now - self.started, state.in_flight, now, gave_up=self._gave_up)
         if not sent:
             self.forget_request()
             while self.reported:

@@ -22,7 +22,7 @@ __all__ = ["Admitted", "BlockedCandidates", "Refused", "Waiter"]
 # The candidates that were blocked, by index, with the reasons.
 BlockedCandidates: TypeAlias = tuple[tuple[int, Blocked], ...]
 # A busy candidate is passed over for a free one that answers so many times sooner.
-MUCH_SOONER = 1.7
+MUCH_SOONER = 1.5
 
 
 @attrs.define(eq=False)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from turnout.chat import ModelConfig
 from turnout.routing.policy.routes import STRATEGIES, Choice, Measured, Route
 from turnout.routing.policy.strategies import order_choices
-from turnout.routing.state.latency import Latency, PeakEwma
+from turnout.routing.state.learnt.latency import Latency, PeakEwma
 
 MEASURED = st.lists(
     st.builds(

@@ -7,11 +7,10 @@ import pytest
 from turnout.chat import RateWindow, Usage
 from turnout.routing.policy.settings import BreakerPolicy, Limit
 from turnout.routing.state.breaker import Breaker
-from turnout.routing.state.congestion import Congestion
-from turnout.routing.state.latency import Latency, PeakEwma
+from turnout.routing.state.learnt.latency import Latency, PeakEwma
+from turnout.routing.state.learnt.pace import Pace
 from turnout.routing.state.limiter import Limiter
 from turnout.routing.state.limits import Amounts, ProviderRateLimit, SlidingWindow
-from turnout.routing.state.pace import Pace
 from turnout.routing.state.throttle import Throttle
 
 # -- the entries of a window ------------------------------------------------------------------------------------------
@@ -282,40 +281,3 @@ def test_the_quantile_of_the_newest_times() -> None:
         assert latency.quantile(0.5) is None
         latency.record_first_content(float(seconds), 0.0)
     assert [latency.quantile(share) for share in (0.1, 0.5, 0.95, 1.0)] == [1.0, 5.0, 10.0, 10.0]
-
-
-def queued(congestion: Congestion, now: float = 100.0) -> Congestion:
-    for number in range(5):
-        congestion.record_first_token(1.0, 10, float(number))
-    for number in range(9):
-        congestion.record_first_token(8.0, 10, now + number / 100)
-    return congestion
-
-
-def test_a_queue_cuts_the_limit_once_for_each_round_trip_and_at_most_by_half() -> None:
-    congestion = queued(Congestion())
-    assert congestion.limit == 5.0
-    congestion.record_first_token(8.0, 10, 107.0)
-    assert congestion.limit == 5.0
-    congestion.record_first_token(8.0, 10, 109.0)
-    assert congestion.limit == 2.5
-
-
-def test_the_limit_grows_only_while_it_is_used() -> None:
-    congestion = queued(Congestion())
-    for number in range(15):
-        congestion.record_first_token(1.0, 1, 100.2 + number / 100)
-    assert congestion.limit == 5.0
-    congestion.record_first_token(1.0, 4, 300.0)
-    assert congestion.limit > 5.0
-
-
-def test_one_silent_attempt_is_no_queue() -> None:
-    congestion = Congestion()
-    for number in range(5):
-        congestion.record_first_token(1.0, 3, float(number))
-    congestion.look_at({"a": 5.0}, 1, 48.0)
-    congestion.look_at({"a": 5.0, "b": 5.0}, 2, 50.0)
-    assert congestion.limit == float("inf")
-    congestion.look_at({"a": 5.0, "b": 5.0, "c": 5.0, "d": 49.0}, 4, 51.0)
-    assert congestion.limit < float("inf")

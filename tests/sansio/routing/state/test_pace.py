@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from turnout.routing.state.pace import ENOUGH, Pace
+from turnout.routing.state.learnt.pace import ENOUGH, Pace
 
 
 @attrs.define
