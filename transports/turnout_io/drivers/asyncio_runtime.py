@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from turnout_io.drivers.sole_error import sole_error
+
 if TYPE_CHECKING:
     from turnout_io.shared.link import SharedPort
     from turnout_io.shared.running import AsyncioLink
@@ -51,9 +53,15 @@ class AsyncioRuntime:
 
     @asynccontextmanager
     async def task_group(self) -> AsyncIterator[_TaskGroup]:
-        """Return a block that waits for its tasks before it ends."""
-        async with asyncio.TaskGroup() as tasks:
-            yield _TaskGroup(tasks)
+        """Return a block that waits for its tasks before it ends, and raises the error of one of them as it is."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                yield _TaskGroup(tasks)
+        except BaseExceptionGroup as group:
+            error = sole_error(group)
+        else:
+            return
+        raise error
 
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
         """Run `close` to its end. A cancellation that arrives meanwhile is raised afterwards."""

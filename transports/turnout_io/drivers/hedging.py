@@ -83,6 +83,7 @@ class HedgedRun(AsyncRun):
         self._event: AsyncEvent | None = None
         self._started = False
         self._alone: Open | Read | None = None  # the operation that runs in the caller's own task
+        self._beside: Open | Read | None = None  # one that was due before that one had ended
         self._openings: dict[int, Opening] = {}  # of the attempts that can be waited for in parts
 
     async def step(self) -> tuple[Event, ...]:
@@ -129,6 +130,9 @@ class HedgedRun(AsyncRun):
         if group is not None and self._alone is not None:
             alone, self._alone = self._alone, None
             self._start_operation(group, alone)
+            if self._beside is not None:
+                self._start_operation(group, self._beside)
+                self._beside = None
             if alone.attempt in self._pending and not call.hedging:
                 await self._wait(math.inf)  # no candidate is left for a second attempt, so nothing else can happen
         while self._error is None and not self.is_interrupted:
@@ -143,6 +147,9 @@ class HedgedRun(AsyncRun):
                 case Open(attempt) | Read(attempt):
                     if group is not None:
                         self._start_operation(group, command)
+                    elif self._alone is not None:
+                        self._pending[attempt], self._beside = _nothing, command
+                        return None
                     elif not self._start_alone(command):
                         return None
                     if attempt in self._pending and not call.hedging:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from turnout_io.drivers.sole_error import sole_error
+
 if TYPE_CHECKING:
     from turnout_io.shared.link import SharedPort
     from turnout_io.shared.running import TrioLink
@@ -68,9 +70,15 @@ class TrioRuntime:
 
     @asynccontextmanager
     async def task_group(self) -> AsyncIterator[_TaskGroup]:
-        """Return a block that waits for its tasks before it ends."""
-        async with trio.open_nursery() as nursery:
-            yield _TaskGroup(nursery)
+        """Return a block that waits for its tasks before it ends, and raises the error of one of them as it is."""
+        try:
+            async with trio.open_nursery() as nursery:
+                yield _TaskGroup(nursery)
+        except BaseExceptionGroup as group:
+            error = sole_error(group)
+        else:
+            return
+        raise error
 
     async def shield(self, close: Callable[[], Awaitable[None]]) -> None:
         """Run `close` to its end, even if the caller is cancelled."""

@@ -23,10 +23,32 @@ from turnout.routing.state.lease import Lease
 from turnout.routing.state.waiter import Admitted
 from turnout.trace.text import duration
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "start_exchange"]
 
 RAISE_UNEXPECTED = False
 """For tests: errors of an exchange that are no `TurnoutError` pass through. Else the attempt fails with them."""
+
+
+_FAULT = "this is a fault of Turnout, or of a dialect of your own, so please report it"
+
+
+def start_exchange(operation: Operation, candidate: Candidate) -> tuple[Exchange[Any], HttpRequest]:
+    """Return the exchange of an attempt, and its request.
+
+    Raises:
+        TurnoutError: If the dialect cannot express the request, or fails to.
+    """
+    try:
+        exchange = operation.start_exchange(candidate.provider, candidate.model)
+        return exchange, exchange.request
+    except TurnoutError:
+        raise
+    except Exception as error:
+        if RAISE_UNEXPECTED:
+            raise
+        raise LocalProtocolError(
+            f"{candidate}: the request cannot be made: {type(error).__name__}; {_FAULT}"
+        ) from error
 
 
 @attrs.define(eq=False)
@@ -233,11 +255,14 @@ class Attempt:
             RemoteProtocolError: If it cannot be made of what arrived.
         """
         try:
-            return self.exchange.result
+            result = self.exchange.result
         except RemoteProtocolError:
             raise
         except Exception as error:
             raise self.unexpected(error) from error
+        if result is None:
+            raise self.unexpected(TypeError("the result of a complete exchange is None"))
+        return result
 
     def unexpected(self, error: Exception) -> RemoteProtocolError:
         """Return the failure for an error that the exchange should not have raised: no response may end the call.
@@ -248,8 +273,7 @@ class Attempt:
         if isinstance(error, LocalProtocolError) or RAISE_UNEXPECTED:
             raise error
         self._broken = RemoteProtocolError(
-            f"{self.candidate}: the response cannot be read: {type(error).__name__}; this is a fault of Turnout, "
-            "or of a dialect of your own, so please report it"
+            f"{self.candidate}: the response cannot be read: {type(error).__name__}; {_FAULT}"
         )
         self._broken.__cause__ = error
         return self._broken

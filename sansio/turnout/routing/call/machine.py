@@ -30,7 +30,7 @@ from turnout.errors import (
 from turnout.events import End, Event, Restarted
 from turnout.failures import FailureClass
 from turnout.http import HttpRequest
-from turnout.routing.call.attempt import Attempt
+from turnout.routing.call.attempt import Attempt, start_exchange
 from turnout.routing.call.ending import CallEnding
 from turnout.routing.call.final_error import deadline_entry
 from turnout.routing.call.idempotency import with_idempotency_key
@@ -132,7 +132,7 @@ class Call(CallEnding):
             self._move(CallState.SELECTING)
         try:
             candidate = selector.current(index)
-            exchange = self._operation.start_exchange(candidate.provider, candidate.model)
+            exchange, request = start_exchange(self._operation, candidate)
         except TurnoutError as error:
             # The dialect cannot express the request, and nothing was sent. Another candidate may take it.
             self._scheduler.release(lease, now, sent=False)
@@ -153,7 +153,7 @@ class Call(CallEnding):
             admitted,
             candidate,
             exchange,
-            self._keyed(exchange.request, candidate),
+            self._keyed(request, candidate),
             self._operation,
             candidate.policy,
             budget,

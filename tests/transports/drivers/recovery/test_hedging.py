@@ -135,6 +135,24 @@ def test_a_candidate_that_is_excluded_before_the_first_attempt(
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("way", ["chat", "collect", "stream"])
+def test_a_second_attempt_that_is_due_at_once(sandbox: Sandbox, runtime: str, way: str, reused: bool) -> None:
+    """A process that was stopped for a while may find both attempts due before it has waited for the first one."""
+
+    async def main(router: AsyncRouter) -> None:
+        policy = Policy(hedge=Hedge(delay=0.0, budget=1.0))
+        if way == "stream":
+            async with router.stream(ask(), policy=policy) as stream:
+                assert [event async for event in stream][-1].done
+            assert stream.trace.attempts == 2
+        else:
+            response = await router.chat(ask(), collect=way == "collect", policy=policy)
+            assert response.trace.attempts == 2
+
+    run(runtime, sandbox, main, reused=reused, gemini=Fault(status=503))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_fast_response_needs_no_second_attempt(sandbox: Sandbox, runtime: str) -> None:
     async def main(router: AsyncRouter) -> None:
         async with router.stream(ask()) as stream:
