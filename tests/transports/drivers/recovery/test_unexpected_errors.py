@@ -122,3 +122,51 @@ def test_a_flag_makes_all_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "RAISE_UNEXPECTED", True)
     with router("receive_data", ValueError("blank")) as made, pytest.raises(ValueError, match="blank"):
         made.chat(REQUEST)
+
+
+class Unusable:
+    """A provider that cannot even make its exchange, or whose exchange has no request."""
+
+    def __init__(self, exchange: Any) -> None:
+        self._provider: Any = create("openai", api_key="k")
+        self._exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+    def chat(self, request: ChatRequest) -> Any:
+        if isinstance(self._exchange, Exception):
+            raise self._exchange
+        return self._exchange
+
+
+@pytest.mark.parametrize("exchange", [KeyError("zzz"), object()])
+def test_a_request_that_cannot_be_made_leaves_the_call_to_the_others(exchange: Any) -> None:
+    transport = ScriptedTransport()
+    transport.answer("groq", "from the second")
+    providers: list[Any] = [Unusable(exchange), create("groq", api_key="k")]
+    with Router(providers, policy=Policy(max_retries=0), transport=transport) as made:
+        assert made.chat(REQUEST).text == "from the second"
+        with pytest.raises(LocalProtocolError, match="openai/m: the request cannot be made: ") as caught:
+            made.chat(ChatRequest(REQUEST.model, "Hi"))
+        assert caught.value.__cause__ is not None
+        assert all(health.in_flight == 0 for health in made.health())
+
+
+def test_a_complete_exchange_without_a_result_is_a_failure() -> None:
+    with router("nothing", ValueError()) as made:
+        made.register(NoResult(), replace=True)
+        assert made.chat(REQUEST).text == "from the second"
+
+
+class NoResult(BrokenProvider):
+    """A provider whose exchanges have no result."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing", ValueError())
+
+    def chat(self, request: ChatRequest) -> Any:
+        class Empty(Broken):
+            result = None
+
+        return Empty(self._provider.chat(request), "nothing", ValueError())
