@@ -246,6 +246,9 @@ async def _(harness: Harness) -> Shortfall | None:
         except TransportError as fault:
             assert not isinstance(fault, TimedOut), "a response that is closed still waits for bytes"
             return None
+        except Exception as fault:
+            kind = type(fault).__name__
+            raise AssertionError(f"expected a TransportError of a read after close, but got {kind}: {fault}") from fault
         assert data == b"", f"expected an error of a read after close, but got the bytes {data!r}"
         return Shortfall(Strictness.NONE, "expected a TransportError of a read after close, but got b''")
 
