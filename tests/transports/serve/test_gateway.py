@@ -112,8 +112,9 @@ async def test_a_failure_before_the_first_token_falls_back_unseen() -> None:
         (error_answer(400, "bad", "bad_thing"), 400, {"x-should-retry": "false"}),
         (error_answer(401, "sk-secret is wrong"), 502, {"x-should-retry": "false"}),
         (error_answer(429, retry_after="7"), 429, {"retry-after": "7", "retry-after-ms": "7000"}),
-        (error_answer(429, retry_after="60"), 429, {"retry-after": "60"}),
-        (error_answer(429, retry_after="61"), 429, {"retry-after": "61", "x-should-retry": "false"}),
+        (error_answer(429, retry_after="59"), 429, {"retry-after": "59"}),
+        (error_answer(429, retry_after_ms="59001"), 429, {"retry-after": "60", "x-should-retry": "false"}),
+        (error_answer(429, retry_after="60"), 429, {"retry-after": "60", "x-should-retry": "false"}),
         (error_answer(503, retry_after_ms="1500"), 503, {"retry-after": "2", "retry-after-ms": "1500"}),
         (error_answer(500), 502, {"x-should-retry": "false"}),
         (ConnectFailed("10.0.0.7 refused the connection"), 502, {"x-should-retry": "false"}),
@@ -130,6 +131,37 @@ async def test_a_failure_has_its_own_status(answer: Any, status: int, headers: d
         assert reply.json["error"]["message"]
         assert b"sk-secret" not in reply.body
         assert b"10.0.0.7" not in reply.body
+
+
+@pytest.mark.parametrize(
+    ("headers", "may_retry"),
+    [({}, False), ({"retry_after": "1"}, True), ({"retry_after": "60"}, False)],
+    ids=["no wait", "a wait", "a long wait"],
+)
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+@in_memory
+async def test_what_the_router_has_retried_is_not_retried_without_a_wait(
+    path: str, status: int, headers: dict[str, str], may_retry: bool
+) -> None:
+    async with world({"aliases": {"down": ["openai/gpt-4o-mini"]}}, policy=Policy(max_retries=2)) as w:
+        w.upstream.add(*[error_answer(status, **headers)] * 3)
+        prompt = {"input": "hello"} if path == "/v1/responses" else {"messages": HELLO, "max_tokens": 5}
+        reply = await w.client().ask("POST", path, {"model": "down", **prompt})
+        assert reply.status == (529 if status == 503 and path == "/v1/messages" else status)
+        if not headers:
+            assert reply.headers["x-turnout-attempts"] == "3"
+        assert ("x-should-retry" not in reply.headers) is may_retry
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@in_memory
+async def test_what_the_router_has_not_retried_can_be_retried(status: int) -> None:
+    async with world() as w:
+        w.upstream.add(error_answer(status))
+        reply = await w.client().chat()
+        assert (reply.status, reply.headers["x-turnout-attempts"]) == (status, "1")
+        assert "x-should-retry" not in reply.headers
 
 
 @in_memory

@@ -323,7 +323,8 @@ class Gateway:
             # The response has begun, so no status can be sent any more: the connection ends without its last chunk.
             call.responder.stop(StopReason.CLIENT_LEFT)
             return
-        await send_error(call.responder, call.path, served, call.request_id, call.headers())
+        attempts = call.trace.attempts if call.trace is not None else 0
+        await send_error(call.responder, call.path, served, call.request_id, call.headers(), attempts=attempts)
 
     async def _last_words(self, call: ServedCall) -> None:
         """Tell a client that its request was cut because the gateway stops."""

@@ -23,9 +23,10 @@ NO_ROOM: Final = "this gateway holds as many bytes of requests as it may (serve.
 _TOO_MANY: Final = "this gateway has as many connections as it may (serve.maxConnections); try again later"
 # Seconds. A client that is refused may not hold its connection for long.
 _TIMEOUT: Final = 5.0
-# Seconds. After it SDKs differ: groq 1.7.0 asks again at once, and anthropic 2.15.0 sleeps for hours inside the call
+# Seconds, as the header has them. OpenAI's SDKs sleep inside the call for at most 60, and a limit for a minute asks for
+# just that. Beyond it SDKs differ: groq 1.7.0 asks again at once, and anthropic 2.15.0 sleeps for hours
 # (findings/anthropic-waits-out-any-retry-after.sh). All of them follow x-should-retry.
-_LONGEST_WAIT: Final = 60.0
+_TOO_LONG: Final = 60
 
 
 def malformed_request(fault: MalformedRequest) -> ServedError:
@@ -48,13 +49,40 @@ def unsupported_coding(coding: str) -> ServedError:
     )
 
 
+def _may_retry(error: ServedError, attempts: int) -> bool:
+    """Return whether an SDK may repeat a request at once or after a short sleep inside the call.
+
+    SDKs repeat 408, 409, 429 and 5xx by themselves, in addition to the attempts of the router.
+    """
+    if not error.retryable:
+        return False
+    if error.retry_after is None:
+        return attempts <= 1
+    return math.ceil(error.retry_after) < _TOO_LONG
+
+
 async def send_error(
-    responder: Responder, path: str, error: ServedError, request_id: str, headers: list[tuple[str, str]]
+    responder: Responder,
+    path: str,
+    error: ServedError,
+    request_id: str,
+    headers: list[tuple[str, str]],
+    *,
+    attempts: int = 0,
 ) -> None:
+    """Send an error in the protocol of a path.
+
+    Args:
+        responder: Writes it.
+        path: Without `/v1`.
+        error: The error.
+        request_id: The id of the request.
+        headers: Further headers.
+        attempts: The attempts that the router has made.
+    """
     dialect = dialect_of(path)
     fields = [*JSON_HEADERS, *headers]
-    if not error.retryable or (error.retry_after or 0.0) > _LONGEST_WAIT:
-        # SDKs repeat 408, 409, 429 and 5xx by themselves, in addition to the attempts of the router.
+    if not _may_retry(error, attempts):
         fields.append(("x-should-retry", "false"))
     if error.retry_after is not None:
         fields += [
