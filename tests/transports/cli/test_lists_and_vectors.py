@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy
@@ -153,3 +156,61 @@ def test_vectors_of_something_else_are_not_resumed(terminal: Terminal, tmp_path:
 def test_a_matrix_is_not_resumed(bare: Terminal, tmp_path: Path) -> None:
     done = bare.check("embed", "x", *MODEL, "--resume", "-o", str(tmp_path / "out.npy"))
     assert (done.returncode, "--resume needs" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("link", [None, os.link, os.symlink], ids=["itself", "hard link", "symlink"])
+@pytest.mark.parametrize("how", [(), ("--overwrite",), ("--resume",)], ids=["new", "overwrite", "resume"])
+def test_an_input_is_no_output(
+    bare: Terminal, tmp_path: Path, link: Callable[..., None] | None, how: list[str]
+) -> None:
+    source = target = tmp_path / "in.jsonl"
+    source.write_text('"one"\n', "utf-8")
+    if link is not None:
+        target = tmp_path / "out.jsonl"
+        link(source, target)
+    done = bare.check("embed", "-i", str(source), "-o", str(target), *MODEL, *how)
+    assert (done.returncode, "are the same file" in done.stderr) == (2, True), done.stderr
+    assert source.read_text("utf-8") == '"one"\n'
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.npy"])
+def test_a_file_that_holds_something_is_only_replaced_on_demand(
+    terminal: Terminal, sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    target = tmp_path / name
+    target.write_text("my notes\n", "utf-8")
+    command = ("embed", "hi", "-o", str(target), *MODEL)
+    done = terminal.check(*command)
+    assert (done.returncode, "--overwrite replaces" in done.stderr) == (2, True), done.stderr
+    sandbox.script("openai", Fault(status=401))
+    assert terminal.check(*command, "--overwrite").returncode == 1
+    assert target.read_text("utf-8") == "my notes\n"
+    assert terminal.check(*command, "--overwrite").returncode == 0
+    assert b"my notes" not in target.read_bytes()
+
+
+def test_resume_and_overwrite_exclude_each_other(bare: Terminal, tmp_path: Path) -> None:
+    done = bare.check("embed", "hi", "-o", str(tmp_path / "out.jsonl"), *MODEL, "--resume", "--overwrite")
+    assert (done.returncode, "not both" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(Fault(status=401), 1), (Fault(abort="hang"), 130)], ids=["error", "ctrl-c"]
+)
+def test_a_run_that_breaks_off_says_how_much_there_is(
+    terminal: Terminal, sandbox: Sandbox, tmp_path: Path, fault: Fault, code: int
+) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("".join(f"text {number}\n" for number in range(1300)), "utf-8")
+    command = ("embed", "-i", str(source), "-o", str(target), *MODEL, "--dimensions", "8")
+    sandbox.script("openai", Fault(), fault)
+    with terminal.start(*command) as process:
+        assert sandbox.wait(lambda server: len(server.requests) == 2, 60)
+        if code == 130:
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert f"turnout: 256 of 1,300 vectors are in {target}; --resume goes on\n" in errors
+    assert "Traceback" not in errors
+    done = terminal.check(*command, "--resume")
+    assert done.stderr == f"turnout: 1300 vectors are in {target}, 256 of them from an earlier run\n"

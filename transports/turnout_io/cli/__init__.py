@@ -13,8 +13,8 @@ from typing import Final
 __all__ = ["main"]
 
 # Commands that SIGTERM ends as Ctrl-C does, with their exit codes if they have not begun: a batch is not done then, and
-# to stop a server is its good end. `chat` keeps what came of an answer.
-_STOPPED: Final = {"batch": 130, "chat": 130, "serve": 0}
+# to stop a server is its good end. `chat` keeps what came of an answer, `embed` says how many vectors there are.
+_STOPPED: Final = {"batch": 130, "chat": 130, "embed": 130, "serve": 0}
 
 
 def main() -> None:

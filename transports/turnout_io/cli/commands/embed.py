@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -16,8 +16,9 @@ import click
 from turnout._utils.documents import DocumentError, decode_text, parse_json
 from turnout.chat import ModelConfig
 from turnout.embeddings import EmbeddingRequest, Vectors
+from turnout_io.batch.output_file import is_same_file
 from turnout_io.cli.commands.chat.prompt import read_stdin
-from turnout_io.cli.errors import one_line
+from turnout_io.cli.errors import WrongUsage, one_line
 from turnout_io.cli.options import CONFIG, ENV_FILE, JSON, MODEL, SANDBOX, TIMEOUT, FileToWrite
 from turnout_io.cli.router import open_session
 
@@ -42,11 +43,15 @@ class Row:
 @click.argument("texts", nargs=-1)
 @MODEL
 @click.option("-i", "--input", "sources", multiple=True, metavar="FILE", help='Lines of text or JSON; "-" is stdin.')
-@click.option("-o", "--output", type=FileToWrite(), metavar="FILE", help="Write the vectors to a .jsonl or .npy file.")
+@click.option(
+    "-o", "--output", type=FileToWrite(), metavar="FILE",
+    help="Write the vectors to a new .jsonl or .npy file (.npy needs numpy).",
+)  # fmt: skip
 @click.option(
     "--dimensions", type=click.IntRange(min=1), metavar="NUMBER", help="Shorter vectors, if the model has them."
 )
 @click.option("--resume", is_flag=True, help="Keep the vectors of an earlier run in --output, and add those that lack.")
+@click.option("--overwrite", is_flag=True, help="Replace --output. A file that holds something is refused without it.")
 @JSON
 @TIMEOUT
 @SANDBOX
@@ -59,6 +64,7 @@ def embed(
     output: str | None,
     dimensions: int | None,
     resume: bool,
+    overwrite: bool,
     as_json: bool,
     timeout: float | None,
     sandbox: bool,
@@ -87,6 +93,10 @@ def embed(
     write = _writer_kind(output)
     if resume and (output is None or write is not _write_lines):
         raise click.UsageError("--resume needs --output with the name of a .jsonl file")
+    if resume and overwrite:
+        raise click.UsageError("give --resume or --overwrite, not both")
+    if output is not None:
+        _refuse_used(Path(output), sources or texts, resume=resume, overwrite=overwrite)
     rows = read_rows(sources) if sources else iter(_argument_rows(texts))
     with one_line(as_json=as_json), open_session(config, env_file, sandbox=sandbox) as session:
 
@@ -101,10 +111,29 @@ def embed(
         path = Path(output)
         kept, length = _kept(path, rows) if resume else (0, None)
         total = _count(sources, texts)
-        with _progress(total - kept if total is not None else None) as advance:
+        with _told_of_rest(path, kept, total, write) as add, _progress(total, kept) as show:
+
+            def advance(count: int) -> None:
+                add(count)
+                show(count)
+
             count = kept + write(path, _embedded(rows, vectors_of, advance, length), resume=resume)
     added = f", {kept} of them from an earlier run" if kept else ""
     click.echo(f"turnout: {count} vectors are in {output}{added}", err=True)
+
+
+def _refuse_used(path: Path, sources: Iterable[str], *, resume: bool, overwrite: bool) -> None:
+    """Refuse an output that is an input too, or that holds something which nobody said to keep or to replace."""
+    for source in sources:
+        if is_same_file(0 if source == "-" else source, path):
+            raise WrongUsage(
+                f"{source} and {path} are the same file, so its texts would be lost; name another --output"
+            )
+    if path.is_file() and path.stat().st_size and not (resume or overwrite):
+        raise WrongUsage(
+            f"{path} holds something already, and nothing was changed: --resume keeps the vectors of an earlier run, "
+            "--overwrite replaces the file"
+        )
 
 
 def _some(rows: list[Row]) -> list[Row]:
@@ -251,10 +280,14 @@ def _writer_kind(output: str | None) -> Writer:
 
 
 def _write_lines(path: Path, parts: Iterator[tuple[list[Row], Vectors]], *, resume: bool) -> int:
-    """Write one line for each text as soon as it has its vector. The lines stay if a later call fails."""
+    """Write one line for each text as soon as it has its vector. The lines stay if a later call fails.
+
+    A file that is replaced stays as it was if the first call fails.
+    """
     count = 0
+    first = list(islice(parts, 1))
     with path.open("a" if resume else "w", encoding="utf-8") as file:
-        for rows, vectors in parts:
+        for rows, vectors in chain(first, parts):
             for row, vector in zip(rows, vectors.tolist(), strict=True):
                 file.write(json.dumps({"id": row.id, "embedding": vector}, ensure_ascii=False) + "\n")
             file.flush()
@@ -273,7 +306,25 @@ def _write_numpy(path: Path, parts: Iterator[tuple[list[Row], Vectors]], *, resu
 
 
 @contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+def _told_of_rest(path: Path, kept: int, total: int | None, write: Writer) -> Iterator[Callable[[int], None]]:
+    """Say on stderr how many vectors are in a file that is not whole, because it does not show that itself."""
+    done = kept
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+
+    try:
+        yield add
+    except BaseException:  # Ctrl-C too
+        if write is _write_lines and done:
+            of = f" of {total:,}" if total is not None else ""
+            click.echo(f"turnout: {done:,}{of} vectors are in {path}; --resume goes on", err=True)
+        raise
+
+
+@contextlib.contextmanager
+def _progress(total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on stderr if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -281,7 +332,7 @@ def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     columns = (TextColumn("texts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("texts", total=total)
+        task = progress.add_task("texts", total=total, completed=done)
         yield lambda count: progress.advance(task, count)
 
 
