@@ -20,6 +20,7 @@ from turnout.prices import Price
 from turnout_io.price_list import NAMES, ListedPrice, PriceList
 from turnout_io.sandbox import Sandbox
 from turnout_io.sync import Router
+from turnout_io.testing import Reply, ScriptedTransport
 
 PRICES = PriceList()
 # A summer night of China's, a day after the changes that are announced, and a day long after.
@@ -148,6 +149,18 @@ def test_known_models_have_a_price_and_others_none() -> None:
     assert len(prices) == len(set(prices)) > 100
     windows = prices.context_windows()
     assert windows["openai/gpt-4o-mini"] == 128_000
+
+
+def test_a_price_list_gives_context_windows_in_numbers() -> None:
+    too_long = {"error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}}
+    transport = ScriptedTransport()
+    transport.add(Reply(400, too_long))
+    transport.answer("gemini", "Hello!")
+    keys = {"OPENAI_API_KEY": "test", "GEMINI_API_KEY": "test"}
+    with Router.from_env(environ=keys, dotenv=None, transport=transport, context_windows=PRICES) as router:
+        reply = router.chat("openai/gpt-4o-mini", "word " * 10, fallbacks=["gemini/gemini-2.5-flash"])
+        assert router.policy.context_windows == PRICES.context_windows()
+    assert reply.text == "Hello!"
 
 
 def test_answers_have_their_cost_and_calls_their_budget() -> None:

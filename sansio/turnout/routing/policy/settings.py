@@ -189,9 +189,17 @@ def _copied(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return NameTable(value) if isinstance(value, dict) else value
 
 
+def _numbers(value: Any) -> Any:
+    """Return a copy with a number for each name, so that every one is checked. A list of prices may know them."""
+    listed = getattr(value, "context_windows", None)
+    if callable(listed):
+        value = listed()
+    return NameTable(value) if isinstance(value, Mapping) else value
+
+
 def _windows(instance: object, attribute: attrs.Attribute[Any], value: Mapping[str, int]) -> None:
     mapping_to(int)(instance, attribute, value)
-    for name, tokens in value.items() if isinstance(value, dict) else ():
+    for name, tokens in value.items():
         if isinstance(tokens, bool) or tokens < 1:
             raise ValueError(f"Policy.context_windows[{name!r}] must be at least 1 token, not {tokens}")
 
@@ -233,7 +241,7 @@ class Policy(Stated):
             `ConcurrencyExceeded`.
         max_cost: How much one call may cost, in the currency of `prices`. Candidates that might cost more are skipped.
         prices: `Price` by `provider/model`, by model id, or by a pattern such as `openai/*`.
-        context_windows: Tokens, by the same names, if the catalog does not know them.
+        context_windows: Tokens, by the same names, if the catalog does not know them. Or a `PriceList`, which has them.
         hedge: See `Hedge`. None never runs two attempts at once.
         max_concurrency: * Attempts in flight in all. None is no limit.
         max_pending: * How many calls may wait in the queue. None is no limit.
@@ -262,7 +270,7 @@ class Policy(Stated):
     when_at_capacity: WhenAtCapacity = _one_of("wait", "reject")
     max_cost: float | None = attrs.field(default=None, validator=number(0))
     prices: Mapping[str, Price] = attrs.field(factory=dict, converter=_copied, validator=mapping_to(Price))
-    context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_copied, validator=_windows)
+    context_windows: Mapping[str, int] = attrs.field(factory=dict, converter=_numbers, validator=_windows)
     hedge: Hedge | None = attrs.field(default=None, validator=instance(Hedge))
     max_concurrency: int | None = attrs.field(default=None, validator=integer(1))
     max_pending: int | None = attrs.field(default=None, validator=integer(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import types
+from collections import UserDict
 from typing import Any, cast
 
 import attrs
@@ -169,6 +170,7 @@ def test_a_rule_states_what_differs_from_the_default_of_its_class() -> None:
         ({"fallbacks": {"quota": ["gpt"]}}, "a model is written provider/model"),
         ({"context_windows": {"a/b": 0}}, "Policy.context_windows['a/b'] must be at least 1 token"),
         ({"context_windows": {"a/b": 1.5}}, "Policy.context_windows['a/b'] must be an int"),
+        ({"context_windows": UserDict({"a/b": "8k"})}, "Policy.context_windows['a/b'] must be an int"),
         ({"prices": {"a/b": 3}}, "Policy.prices['a/b'] must be a Price"),
         ({"limits": {3: Limit()}}, "Policy.limits must have names as keys, not int"),
         ({"limits": {"a": 3}}, "Policy.limits['a'] must be a Limit"),
