@@ -35,6 +35,7 @@ from turnout.config.shared_settings import SharedSettings, read_shared
 from turnout.config.values import (
     SettingsError,
     VariableText,
+    address_of,
     expand,
     known_only,
     mapping_of,
@@ -308,7 +309,8 @@ def _provider(
         name=name,
         spec=entry,
         api_key=_keys(section, where) or (_keys_of_env(entry, env) if first else None),
-        base_url=text_of(section.get("endpoint") or section.get("base_url"), f"{where}.endpoint")
+        base_url=address_of(section.get("endpoint"), f"{where}.endpoint")
+        or address_of(section.get("base_url"), f"{where}.baseUrl")
         or (_first(entry.base_url_env, env) if first else None),
         enabled=enabled and not disabled,
         is_named=is_named,

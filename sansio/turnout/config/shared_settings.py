@@ -17,7 +17,16 @@ from typing import Any, Literal
 
 import attrs
 
-from turnout.config.values import SettingsError, known_only, mapping_of, quoted, snake_keys, text_of, whole_number
+from turnout.config.values import (
+    SettingsError,
+    address_of,
+    known_only,
+    mapping_of,
+    quoted,
+    snake_keys,
+    text_of,
+    whole_number,
+)
 
 __all__ = ["SharedSettings", "read_shared"]
 
@@ -39,7 +48,7 @@ class SharedSettings:
         return {field.name: getattr(self, field.name) for field in attrs.fields(SharedSettings) if field.name != "url"}
 
 
-_TEXTS = ("url", "password", "namespace", "fail", "ca_file", "client_cert")
+_TEXTS = ("password", "namespace", "fail", "ca_file", "client_cert")
 
 
 def read_shared(value: object, where: str) -> SharedSettings | None:
@@ -48,8 +57,9 @@ def read_shared(value: object, where: str) -> SharedSettings | None:
     Raises:
         SettingsError: If a setting is wrong.
     """
-    given = known_only(snake_keys(mapping_of(value, where), where), where, (*_TEXTS, "processes"))
-    texts = {name: text_of(given.get(name), f"{where}.{name}") for name in _TEXTS}
+    given = known_only(snake_keys(mapping_of(value, where), where), where, ("url", *_TEXTS, "processes"))
+    texts = {"url": address_of(given.get("url"), f"{where}.url")}
+    texts |= {name: text_of(given.get(name), f"{where}.{name}") for name in _TEXTS}
     fields: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
     if given.get("processes") is not None:
         fields["processes"] = whole_number(given["processes"], f"{where}.processes")

@@ -15,6 +15,7 @@ from turnout.redaction import HIDDEN, Secret
 __all__ = [
     "SettingsError",
     "VariableText",
+    "address_of",
     "duration_seconds",
     "expand",
     "known_only",
@@ -237,6 +238,17 @@ def text_of(value: object, where: str) -> str | None:
     if value is not None and value.startswith(_LITELLM_VARIABLE) and not isinstance(value, VariableText):
         raise SettingsError(f"{where}: write ${{{value.removeprefix(_LITELLM_VARIABLE)}}} for a variable, not {value}")
     return value or None
+
+
+def address_of(value: object, where: str) -> str | None:
+    """Return a URL; None if it is not given. An empty one is no wish for the usual address.
+
+    Raises:
+        SettingsError: It is empty, or no text.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise SettingsError(f"{where}: the address is empty; leave the line out if there is none")
+    return text_of(value, where)
 
 
 def mapping_of(value: object, where: str) -> Mapping[str, Any]:

@@ -115,7 +115,7 @@ def create(
     account = ProviderAccount(
         spec=spec,
         name=name or spec.name,
-        base_url=base_url_of(base_url, spec) if base_url else spec.base_url,
+        base_url=base_url_of(base_url, spec) if base_url is not None else spec.base_url,
         api_key=None if callable(api_key) else checked_key(api_key),
         key_source=KeySource(api_key) if callable(api_key) else None,
         headers=_merged(

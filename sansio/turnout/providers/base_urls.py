@@ -42,6 +42,8 @@ def base_url_of(given: str, spec: ProviderSpec) -> str:
     if not isinstance(given, str):
         raise TypeError(f"base_url must be a str, not {type(given).__name__}")
     given = hidden(given.strip().strip("\"'").strip())
+    if not given:
+        raise InvalidBaseUrl(f"the base URL of {spec.name} is empty; leave it out for the usual one")
     url = hidden((given if "://" in given else _with_scheme(given, spec)).rstrip("/"))
     fault = fault_of_base_url(url, takes_query="api_version" in spec.option_env)
     if fault:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from turnout.chat import ChatRequest, ModelConfig
 from turnout.config.router_settings import _POLICY
 from turnout.config.settings import Settings, SettingsError
+from turnout.config.shared_settings import read_shared
 from turnout.config.values import duration_seconds, expand, snake_case
 from turnout.failures import FailureClass
 from turnout.messages import Message, Text, Thinking, ToolCall
@@ -300,6 +301,19 @@ def test_an_endpoint_that_is_no_base_url_is_refused_before_anything_is_asked(end
     assert all(other.enabled and not other.reason for other in others)
     (named, *_) = Settings.from_mapping({"providers": {"openai": {"endpoint": endpoint}}}, {}).build_providers()
     assert named.reason == openai.reason
+
+
+@pytest.mark.parametrize("field", ["endpoint", "baseUrl"])
+def test_an_empty_address_is_refused_and_a_variable_that_is_not_set_is_not(field: str) -> None:
+    for text in ("", " "):
+        with pytest.raises(SettingsError, match=rf"providers.openai.{field}: the address is empty; leave the line out"):
+            Settings.from_mapping({"providers": {"openai": {field: text}}}, {})
+        with pytest.raises(SettingsError, match=r"shared.url: the address is empty"):
+            read_shared({"url": text}, "shared")
+    settings = Settings.from_mapping(
+        {"providers": {"openai": {field: "${EMPTY}"}}}, {"EMPTY": "", "OPENAI_ENDPOINT": ""}
+    )
+    assert settings.providers[0].base_url is None
 
 
 @pytest.mark.parametrize("key", ["sk-1\nx", "ключ"])

@@ -91,6 +91,13 @@ def test_the_path_of_an_operation_behind_a_base_url_is_not_written_twice(name: s
     assert url_of(name, base_url=base_url_of(f"{base}{end}", CATALOG[name])) == url_of(name, base_url=base)
 
 
+@pytest.mark.parametrize("text", ["", " ", "''"])
+@pytest.mark.parametrize("name", ["openai", "ollama", "azure", "openai-compatible"])
+def test_an_empty_base_url_is_not_the_vendor_s(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"the base URL of {name} is empty"):
+        create(name, api_key="k", base_url=text)
+
+
 def test_a_path_that_is_no_operation_stays_in_a_base_url() -> None:
     assert url_of("openai", base_url="https://x.test/api/v1") == "https://x.test/api/v1/chat/completions"
     assert url_of("deepinfra", base_url="https://x.test/v1/openai") == "https://x.test/v1/openai/chat/completions"
