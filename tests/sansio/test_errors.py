@@ -31,13 +31,13 @@ def test_every_error_pickles_with_all_it_carries(kind: type[TurnoutError]) -> No
     error = kind("what failed")
     error.trace = Trace("chat", ("p/m",), entries=[Started(0.0, 1, 0, "p/m")])
     error.vectors = Vectors.of([[1.0]])
-    error.__dict__["detail"] = "kept"  # anything set on it travels
+    vars(error).update(detail="kept")  # anything set on it travels
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert again.message == "what failed"
     assert again.trace.to_dict() == error.trace.to_dict()
     assert again.vectors == error.vectors
-    assert again.__dict__["detail"] == "kept"
+    assert vars(again)["detail"] == "kept"
 
 
 def test_a_provider_error_says_who_and_what() -> None:

@@ -15,6 +15,7 @@ import turnout
 import turnout.routing
 from turnout import ChatRequest, ChatResponse, Image, Message, ModelConfig, ResponseFormat, Tool
 from turnout._utils.names import Elsewhere
+from turnout.errors import AllAttemptsFailed
 from turnout.inputs.requests import chat_request, embedding_request
 from turnout.providers import create
 from turnout.providers.schemas.subset import SchemaSubset
@@ -181,7 +182,7 @@ def test_the_model_may_be_named_and_the_rest_given_in_order() -> None:
 
 
 ADVISED = [Image, turnout.Audio, turnout.File, Tool, turnout.ToolCall, Message, ChatRequest, ResponseFormat,
-           turnout.TurnoutError, turnout.errors.AllAttemptsFailed, Router]  # fmt: skip
+           turnout.TurnoutError, AllAttemptsFailed, Router]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ADVISED, ids=lambda kind: kind.__name__)

@@ -155,7 +155,8 @@ def test_a_request_that_cannot_be_made_leaves_the_call_to_the_others(exchange: A
 
 def test_a_complete_exchange_without_a_result_is_a_failure() -> None:
     with router("nothing", ValueError()) as made:
-        made.register(NoResult(), replace=True)
+        provider: Any = NoResult()
+        made.register(provider, replace=True)
         assert made.chat(REQUEST).text == "from the second"
 
 
