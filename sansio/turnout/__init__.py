@@ -191,23 +191,22 @@ def __getattr__(name: str) -> object:
 
 
 def _refuse_habit(name: str) -> None:
-    """Raise ImportError for a name that is elsewhere. `from turnout import …` replaces the text of other errors.
+    """Raise an error for a name that is elsewhere.
 
     For the name of a module it is AttributeError: after it, `from turnout import …` imports the module.
     """
     from importlib.util import find_spec
 
-    from turnout._utils.hints.names import habit_of_root
+    from turnout._utils.hints.names import habit_of_root, refusal
 
     # Only classes are looked for among the errors: an import statement looks here first for the names of modules.
     errors = importlib.import_module(f"{__name__}.errors").__all__ if name[:1].isupper() else ()
     advice = habit_of_root(name, errors)
     if advice is None:
         return
-    text = f"turnout has no {name!r}: {advice}"
     if find_spec(f"{__name__}.{name}") is not None:
-        raise AttributeError(text)
-    raise ImportError(text, name=__name__)
+        raise AttributeError(f"turnout has no {name!r}: {advice}")
+    raise refusal(__name__, name, advice)
 
 
 def __dir__() -> list[str]:

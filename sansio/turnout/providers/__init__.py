@@ -261,8 +261,8 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         from importlib.util import find_spec
 
-        if name.lower() in CATALOG and find_spec(f"{__name__}.{name}") is None:
-            raise ImportError(f"{__name__} has no {name!r}: write create({name.lower()!r}, api_key='…')", name=__name__)
-        from turnout._utils.hints.names import missing_name
+        from turnout._utils.hints.names import missing_name, refusal
 
+        if name.lower() in CATALOG and find_spec(f"{__name__}.{name}") is None:
+            raise refusal(__name__, name, f"write create({name.lower()!r}, api_key='…')")
         raise missing_name(__name__, name)

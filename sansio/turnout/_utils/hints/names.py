@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from opcode import opmap
+from types import FrameType
 
 from turnout._utils.hints.keywords import CLOSE, router_argument
 from turnout._utils.names import nearest
 
-__all__ = ["ROOT", "habit_of_root", "missing_name", "setting_of_root"]
+__all__ = ["ROOT", "habit_of_root", "missing_name", "refusal", "setting_of_root"]
 
 _IN_SYNC = "it is in turnout_io.sync, turnout_io.trio and turnout_io.asyncio: from turnout_io.sync import Router"
 _IN_ERRORS = "from turnout.errors import {}"
@@ -136,20 +138,41 @@ def setting_of_root(name: str) -> str:
 
 
 def missing_name(module: str, name: str) -> Exception:
-    """Return the error of a module other than `turnout` for a name that it does not have.
-
-    It is AttributeError if nothing is known of the name: `from … import …` then looks for a module of this name.
-    """
+    """Return the error of a module other than `turnout` for a name that it does not have. See `refusal`."""
     if module.startswith("turnout_io.") and name in ("AsyncRouter", "SyncRouter", "TrioRouter", "Client"):
         place = "turnout_io.asyncio" if name == "AsyncRouter" and module == "turnout_io.sync" else module
-        return ImportError(f"{module} has no {name!r}: write from {place} import Router", name=module)
+        return refusal(module, name, f"write from {place} import Router")
     if name[:1].isupper():
         try:
             getattr(sys.modules["turnout"], name)
-        except ImportError as error:
-            return ImportError(f"{module} has no {name!r}: {str(error).partition(': ')[2]}", name=module)
-        except AttributeError:
-            pass
+        except AttributeError as error:
+            _, found, advice = str(error).partition(": ")
+            if found:
+                return refusal(module, name, advice)
         else:
-            return ImportError(f"{module} has no {name!r}: from turnout import {name}", name=module)
+            return refusal(module, name, f"from turnout import {name}")
     return AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+def refusal(module: str, name: str, advice: str) -> Exception:
+    """Return the error for a name that is elsewhere: ImportError in an import statement, else AttributeError.
+
+    `hasattr`, `getattr` with a default and `mock.patch` need AttributeError. An import statement replaces the text of
+    that error by its own, which names no other place. No class can be both: their instances have different layouts.
+    """
+    text = f"{module} has no {name!r}: {advice}"
+    return ImportError(text, name=module) if _is_imported() else AttributeError(text)
+
+
+def _is_imported() -> bool:
+    """True if the look-up that the `__getattr__` of a module answers is that of an import statement."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "__getattr__":
+        frame = frame.f_back
+    caller = frame.f_back if frame is not None else None
+    if caller is None:
+        return False
+    # The statement asks the module itself. For a package, importlib has asked it before whether it has the name.
+    if caller.f_code.co_name == "_handle_fromlist":
+        return True
+    return caller.f_lasti >= 0 and caller.f_code.co_code[caller.f_lasti] == opmap["IMPORT_FROM"]
