@@ -8,6 +8,7 @@ import pytest
 
 from turnout.config.values import SettingsError
 from turnout.errors import LocalProtocolError
+from turnout.routing import Route
 from turnout_io.sync import Router
 
 FIRST = """
@@ -58,3 +59,16 @@ def test_a_wrong_file_changes_nothing(tmp_path: Path) -> None:
 def test_a_router_made_in_code_has_no_file() -> None:
     with Router() as router, pytest.raises(LocalProtocolError, match="there is no file"):
         router.reload()
+
+
+def test_a_route_of_a_file_may_name_an_alias_that_looks_like_a_provider(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(SECOND)
+    with Router.from_config(file, dotenv=None, environ={}) as router:
+        file.write_text(SECOND.replace("[mine/c]", "[mines/c]") + "aliases: {mines/c: mine/c}\n")
+        router.reload()
+        with pytest.raises(ValueError, match="route 'new': 'mines/d' matches no provider of this router; did you mean"):
+            router.add_route(Route("new", ["mines/d"]))
+    file.write_text(SECOND.replace("[mine/c]", "[mines/c]"))
+    with pytest.raises(ValueError, match="route 'fast': 'mines/c' matches no provider"):
+        Router.from_config(file, dotenv=None, environ={})

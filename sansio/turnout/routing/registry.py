@@ -229,6 +229,10 @@ class Registry:
         """Return the names of all providers, and of their keys."""
         return [*dict.fromkeys((*self._keyed, *self._providers))]
 
+    def routes(self) -> list[Route]:
+        """Return all routes."""
+        return list(self._routes.values())
+
     def route_names(self) -> list[str]:
         """Return the names of all routes."""
         return list(self._routes)

@@ -32,7 +32,7 @@ from turnout.routing.call.trace_writer import TraceWriter
 from turnout.routing.expansion import Expander, Expansion, ExpansionContext
 from turnout.routing.policy.affinity import affinity_text
 from turnout.routing.policy.layers import PolicyLayers
-from turnout.routing.policy.names import check_names
+from turnout.routing.policy.names import check_names, check_route
 from turnout.routing.policy.plan import Plan
 from turnout.routing.policy.priority import seconds_behind
 from turnout.routing.policy.routes import Route
@@ -106,6 +106,15 @@ class RouterCore:
                     policy.check_place(self.policy, owner)
         self._registry.add_route(route, replace=replace)
 
+    def check_route(self, route: Route) -> None:
+        """Check that no provider of a route is misspelled. A router without providers does so at its first call.
+
+        Raises:
+            ValueError: If one is.
+        """
+        if isinstance(route, Route):
+            check_route(route, self._registry.provider_names(), self._registry.alias_names())
+
     def unregister(self, name: str) -> None:
         """Remove a provider. Its attempts in flight continue to their end.
 
@@ -115,7 +124,7 @@ class RouterCore:
         self._registry.unregister(name)
 
     def check_names(self) -> None:
-        """Check that the names in the policy match providers of the router.
+        """Check that the names in the policy and in the routes match providers of the router.
 
         Raises:
             ValueError: If one does not.
@@ -125,6 +134,8 @@ class RouterCore:
             from turnout.providers import CATALOG
 
             check_names(policy, self._registry.provider_names(), CATALOG)
+        for route in self._registry.routes():
+            self.check_route(route)
         self._names_checked = True
 
     def update(self, policy: Policy, now: float) -> None:

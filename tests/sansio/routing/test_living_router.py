@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import attrs
@@ -64,6 +65,22 @@ def test_names_that_match_nothing_are_errors_with_a_suggestion(fields: dict[str,
     with pytest.raises(ValueError, match="Policy") as caught:
         check_names(Policy(**fields), NAMES, ["mistral"])
     assert message in str(caught.value)
+
+
+def test_a_misspelled_provider_of_a_route_is_an_error() -> None:
+    core = RouterCore(Policy())
+    route = Route("r", ["opnai/m", "openai/m"])
+    core.check_route(route)  # there may be providers later
+    core.add_route(route)
+    core.register(LineProvider("openai"))
+    message = "route 'r': 'opnai/m' matches no provider of this router; did you mean openai?"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        core.check_route(route)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        core.start(Chat(ChatRequest("route/r", "x")), 0.0)
+    core.check_route(Route("other", ["groq/m"]))  # it may be registered later
+    core.add_alias("opnai/m", "openai/m")
+    core.check_route(route)
 
 
 def test_a_router_without_providers_checks_the_names_at_its_first_call() -> None:

@@ -56,8 +56,9 @@ class RouterChanges:
         """Add a route, which requests select with `ModelConfig.route(name)`.
 
         Raises:
-            ValueError: If the name is in use and `replace` is False.
+            ValueError: If the name is in use and `replace` is False, or if a provider of it is misspelled.
         """
+        self._core.check_route(route)
         self._core.add_route(route, replace=replace)
 
     @written_as("router.add_alias('fast', 'openai/gpt-4o-mini')")
@@ -105,7 +106,7 @@ class RouterChanges:
                 warn(f"provider {built.provider.name} is disabled: {built.reason}")
             self._register(built.provider, enabled=built.enabled, replace=True, reason=built.reason)
         for route in settings.routes:
-            self.add_route(route, replace=True)
+            self._core.add_route(route, replace=True)  # unchecked: it may name an alias that follows
         self._core.clear_aliases()
         for name, target in settings.aliases.items():
             self.add_alias(name, target)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from turnout._utils.names import did_you_mean, matches
+from turnout.routing.policy.routes import Route
 from turnout.routing.policy.settings import Policy
 
-__all__ = ["check_names"]
+__all__ = ["check_names", "check_route"]
 
 
 def check_names(policy: Policy, providers: Collection[str], catalog: Collection[str] = ()) -> None:
@@ -34,6 +35,26 @@ def check_names(policy: Policy, providers: Collection[str], catalog: Collection[
             raise _unknown("rules", key, providers)
     for field, table in (("prices", policy.prices), ("context_windows", policy.context_windows)):
         _check_models(field, table, providers, catalog)
+
+
+def check_route(route: Route, providers: Collection[str], aliases: Collection[str]) -> None:
+    """Check the providers of a route. One that is registered later is no error, unless it looks like a known one.
+
+    Args:
+        route: The route.
+        providers: The names of the router's providers, and of their keys.
+        aliases: Its other names for models.
+
+    Raises:
+        ValueError: If a provider is misspelled.
+    """
+    for choice in route.choices:
+        provider = choice.model.provider
+        if provider not in providers and str(choice.model) not in aliases and _is_close(provider, providers):
+            raise ValueError(
+                f"route {route.name!r}: {str(choice.model)!r} matches no provider of this router"
+                f"{did_you_mean(provider, providers)} (a provider is registered before its routes)"
+            )
 
 
 def _check_models(
