@@ -124,3 +124,13 @@ def test_the_report_is_readable(terminal: Terminal) -> None:
     done = terminal.check("doctor", "--offline", variables={"COLUMNS": "60"})
     assert done.returncode == 0, done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 60
+
+
+def test_the_address_that_was_asked_is_printed(bare: Terminal) -> None:
+    """NAME_ENDPOINT counts before the variable of the official SDK."""
+    with server_with_a_wrong_clock() as url:
+        variables = {"OPENAI_API_KEY": "k", "OPENAI_ENDPOINT": url, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+        found = findings(bare, "openai", variables=variables)
+    asked = [text for level, name, text in found if name == "openai" and level in ("ok", "error")]
+    assert asked
+    assert all(url in text for text in asked), asked

@@ -226,16 +226,24 @@ def _findings_of(session: Session, status: ProviderStatus, timeout: float) -> It
         try:
             models = session.router.models(name, timeout=timeout)
         except TurnoutError as error:
-            yield Finding("error", name, f"{_cause(error)}: {' '.join(str(error).split())}")
+            at = f" (at {_shown(base_url)})" if base_url else ""
+            yield Finding("error", name, f"{_cause(error)}: {' '.join(str(error).split())}{at}")
             if isinstance(error, ConnectFailed):
                 return
         else:
             took = time.monotonic() - started
-            yield Finding("ok", name, _listed(session, name, f"{len(models)} models in {took:.2f} s"))
+            at = f" at {_shown(base_url)}" if base_url else ""
+            yield Finding("ok", name, _listed(session, name, f"{len(models)} models in {took:.2f} s{at}"))
     else:
         yield Finding("info", name, "it has no list of models, so its key cannot be checked without a call that costs")
     if base_url:
         yield from _connection_findings(name, base_url, timeout)
+
+
+def _shown(base_url: str) -> str:
+    """Return an address without what can be a secret: a password or a query."""
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _needs_key(name: str) -> bool:
