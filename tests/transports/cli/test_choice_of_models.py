@@ -130,3 +130,24 @@ def test_a_model_without_its_provider_in_the_variable_is_named_with_it(bare: Ter
     done = bare.check("chat", "hello", variables={"TURNOUT_MODEL": "claude-haiku-4-5"})
     assert "TURNOUT_MODEL: a model is written provider/model" in done.stderr
     assert "did you mean 'anthropic/claude-haiku-4-5'?" in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("-x",)], ids=["stream", "json", "extract"])
+def test_an_answer_of_a_fallback_is_told(terminal: Terminal, sandbox: Sandbox, words: tuple[str, ...]) -> None:
+    terminal.configure("cli: {model: openai/gpt-4o-mini, fallbacks: [gemini/gemini-2.5-flash]}\n")
+    sandbox.answer("gemini", "```\nRain.\n```")
+    sandbox.script("openai", Fault(status=401))
+    done = terminal.check("chat", "hello", "--no-log", *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == (
+        "turnout: openai/gpt-4o-mini failed (authentication, invalid_api_key); gemini/gemini-2.5-flash answered\n"
+    )
+
+
+def test_a_model_that_could_not_be_tried_is_told(bare: Terminal, sandbox: Sandbox) -> None:
+    keyed = {name: value for name, value in sandbox.environ().items() if name.startswith("GEMINI")}
+    words = ("chat", "hello", "--no-log", "-m", "openai/gpt-4o-mini", "-m", "gemini/gemini-2.5-flash")
+    done = bare.check(*words, variables=keyed)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("turnout: openai/gpt-4o-mini was not tried (")
+    assert done.stderr.endswith("); gemini/gemini-2.5-flash answered\n")

@@ -19,6 +19,7 @@ import trio
 
 import turnout_io.asyncio as asyncio_driver
 import turnout_io.trio as trio_driver
+from tests.transports.cli.terminal import Terminal
 from turnout.chat import ChatRequest
 from turnout.errors import TurnoutError
 from turnout.trace import VERSION, Trace, TraceError
@@ -251,3 +252,24 @@ def test_the_command_line_explains_and_decides_again(sandbox: Sandbox, tmp_path:
     assert broken.returncode == 1
     fault = "this is no trace: it has no version, which trace.to_dict() writes"
     assert broken.stderr == f"turnout: {path}, line 1: {fault}\n"
+
+
+def test_traces_of_chats_are_appended_and_explained(terminal: Terminal, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    command = ("chat", "hello", "-m", "openai/gpt-4o-mini", "--no-log", "--trace", str(file))
+    assert terminal.check(*command).returncode == 0
+    sandbox.script("openai", Fault(status=401))
+    assert terminal.check(*command).returncode == 1
+    assert len(file.read_bytes().splitlines()) == 2
+    done = terminal.check("explain", str(file), "--line", "2")
+    assert (done.returncode, "failed" in done.stdout) == (0, True), done.stderr
+    assert terminal.check("replay", str(file)).returncode == 0
+
+
+def test_traces_of_a_batch_are_appended(terminal: Terminal, tmp_path: Path) -> None:
+    rows, file = tmp_path / "in.jsonl", tmp_path / "calls.jsonl"
+    rows.write_text('{"prompt": "a"}\n{"prompt": "b"}\n', "utf-8")
+    command = ("batch", str(rows), str(tmp_path / "out.jsonl"), "-m", "openai/gpt-4o-mini", "--quiet", "--trace")
+    assert terminal.check(*command, str(rows)).returncode == 2
+    done = terminal.check(*command, str(file))
+    assert (done.returncode, len(file.read_bytes().splitlines())) == (0, 2), done.stderr

@@ -23,6 +23,7 @@ __all__ = [
     "MODELS",
     "SANDBOX",
     "TIMEOUT",
+    "TRACE",
     "Duration",
     "FileToWrite",
     "complete_provider",
@@ -148,6 +149,10 @@ TIMEOUT = click.option(
     "--timeout", type=Duration(), metavar="SECONDS", help="How long the whole call may take, such as 30 or 1m30s."
 )
 EXPLAIN = click.option("--explain", is_flag=True, help="Print every attempt and decision on stderr.")
+TRACE = click.option(
+    "--trace", type=FileToWrite(), metavar="FILE",
+    help="Append the trace of each call to FILE, for turnout explain, trace view and replay.",
+)  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 SANDBOX = click.option(
     "--sandbox", is_flag=True, help="Use invented answers from this machine: no key, no network, no settings of yours."

@@ -35,7 +35,7 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    config: str | None, env_file: str, *, sandbox: bool = False, prices: bool = False
+    config: str | None, env_file: str, *, sandbox: bool = False, prices: bool = False, trace: str | None = None
 ) -> Iterator[Session]:
     """Open the user's router, or one over a sandbox.
 
@@ -44,7 +44,9 @@ def open_session(
         env_file: The file of variables.
         sandbox: Let a sandbox on this machine answer in place of the providers.
         prices: Whether costs are wanted. If the settings have no prices, those of the extra `prices` count.
+        trace: A file to which the trace of each call is appended.
     """
+    from turnout_io.recorder import TraceRecorder
     from turnout_io.sync import Router
 
     with contextlib.ExitStack() as stack:
@@ -56,10 +58,11 @@ def open_session(
             config, dotenv, environ = None, None, stack.enter_context(Sandbox()).environ()
         settings = load_settings(config, dotenv=dotenv, environ=environ)
         overrides = listed_prices(settings) if prices else {}
+        recorder = stack.enter_context(TraceRecorder(trace)) if trace is not None else None
         if config is not None:
-            router = Router.from_config(config, dotenv=dotenv, **overrides)
+            router = Router.from_config(config, dotenv=dotenv, on_trace=recorder, **overrides)
         else:
-            router = Router.from_env(dotenv=dotenv, environ=environ, **overrides)
+            router = Router.from_env(dotenv=dotenv, environ=environ, on_trace=recorder, **overrides)
         defaults = (
             Defaults(model=ModelConfig("openai", DEFAULTS["openai"]))
             if sandbox

@@ -28,10 +28,11 @@ from turnout_io.batch.run import Control, run
 from turnout_io.batch.worker import estimate
 from turnout_io.cli.commands.provider_batch import cancel_batches, check_provider, run_via_provider
 from turnout_io.cli.errors import CallFailed, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, SANDBOX, FileToWrite
+from turnout_io.cli.options import CONFIG, ENV_FILE, MODELS, SANDBOX, TRACE, FileToWrite
 from turnout_io.cli.router import listed_prices
 from turnout_io.drivers.hedging import HedgingRouter
 from turnout_io.files import load_settings
+from turnout_io.recorder import TraceRecorder
 
 __all__ = ["batch"]
 
@@ -73,6 +74,7 @@ COMPLETE, SOME_FAILED, WRONG_INPUT, MAX_COST, INTERRUPTED = 0, 1, 2, 3, 130
 @click.option("--drain", default=30.0, show_default=True, help="Seconds for calls in flight after Ctrl-C.")
 @click.option("--summary", type=FileToWrite(), help="Write the summary there, as JSON.")
 @click.option("--quiet", is_flag=True, help="Print no progress.")
+@TRACE
 @SANDBOX
 @CONFIG
 @ENV_FILE
@@ -97,6 +99,7 @@ def batch(
     drain: float,
     summary: str | None,
     quiet: bool,
+    trace: str | None,
     sandbox: bool,
     config: str | None,
     env_file: str,
@@ -127,10 +130,13 @@ def batch(
         raise click.UsageError("--ordered needs an INPUT that can be read twice, not a pipe")
     if summary is not None and any(_are_one(summary, path) for path in (source, target)):
         raise click.UsageError(f"--summary {summary} would replace INPUT or OUTPUT; name another file")
+    if trace is not None and any(_are_one(trace, path) for path in (source, target)):
+        raise click.UsageError(f"--trace {trace} would change INPUT or OUTPUT; name another file")
     models = models if route is None else [ModelConfig.route(route)]
     outcome: BatchSummary | None
     with one_line(), contextlib.ExitStack() as stack:
-        router = _router(config, env_file) if not sandbox else stack.enter_context(_sandbox_router())
+        recorder = stack.enter_context(TraceRecorder(trace)) if trace is not None else None
+        router = stack.enter_context(_sandbox_router(recorder)) if sandbox else _router(config, env_file, recorder)
         settings = f"{'sandbox ' if sandbox else ''}{describe_models(router, models)}"  # no answer counts for the other
         with _wrong_input(context):
             files = BatchFiles(
@@ -188,23 +194,23 @@ def _tell_kept_fields(files: BatchFiles) -> None:
         )
 
 
-def _router(config: str | None, env_file: str) -> HedgingRouter:
+def _router(config: str | None, env_file: str, recorder: TraceRecorder | None) -> HedgingRouter:
     from turnout_io.asyncio import Router
 
     prices = listed_prices(load_settings(config, dotenv=env_file))
     if config:
-        return Router.from_config(config, dotenv=env_file, **prices)
-    return Router.from_env(dotenv=env_file, **prices)
+        return Router.from_config(config, dotenv=env_file, on_trace=recorder, **prices)
+    return Router.from_env(dotenv=env_file, on_trace=recorder, **prices)
 
 
 @contextlib.contextmanager
-def _sandbox_router() -> Iterator[HedgingRouter]:
+def _sandbox_router(recorder: TraceRecorder | None) -> Iterator[HedgingRouter]:
     """Yield a router over a sandbox, which answers in place of the providers."""
     from turnout_io.asyncio import Router
     from turnout_io.sandbox import Sandbox
 
     with Sandbox(token_interval=0.0) as started:
-        yield Router.from_env(environ=started.environ(), dotenv=None)
+        yield Router.from_env(environ=started.environ(), dotenv=None, on_trace=recorder)
 
 
 def _run(

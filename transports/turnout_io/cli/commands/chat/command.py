@@ -35,7 +35,7 @@ from turnout_io.cli.commands.chat.prompt import read_question, response_format_o
 from turnout_io.cli.defaults import user_folder
 from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import CallFailed, WrongUsage, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE, EXPLAIN, JSON, MODELS, SANDBOX, TIMEOUT
+from turnout_io.cli.options import CONFIG, ENV_FILE, EXPLAIN, JSON, MODELS, SANDBOX, TIMEOUT, TRACE
 from turnout_io.cli.router import Session, choose_models, open_session
 from turnout_io.cli.standard_files import reason_of
 
@@ -106,6 +106,7 @@ class ChatCommand(HintedCommand):
 @click.option("--no-stream", is_flag=True, help="Ask for the whole answer at once.")
 @JSON
 @EXPLAIN
+@TRACE
 @TIMEOUT
 @SANDBOX
 @CONFIG
@@ -127,6 +128,7 @@ def chat(
     no_stream: bool,
     as_json: bool,
     explain: bool,
+    trace: str | None,
     timeout: float | None,
     sandbox: bool,
     config: str | None,
@@ -151,7 +153,8 @@ def chat(
     response_format = response_format_of(schema, strict=strict)
     path = conversations_file(user_folder())
     prices = usage or as_json or dry_run
-    with one_line(explain, as_json), open_session(config, env_file, sandbox=sandbox, prices=prices) as session:
+    opened = open_session(config, env_file, sandbox=sandbox, prices=prices, trace=trace)
+    with one_line(explain, as_json), opened as session:
         so_far = _conversation(path, conversation, goes_on=goes_on, sandbox=sandbox)
         if not models and so_far.model and not sandbox:
             models = [ModelConfig.parse(so_far.model)]
@@ -246,7 +249,7 @@ def _ask(
             click.echo(json.dumps(fields, ensure_ascii=False))
         elif not wanted.extract:
             click.echo(printable(reply.text or reply.refusal or "").removesuffix("\n"))
-    print_notes(reply)
+    print_notes(reply, request.model)
     if wanted.usage:
         click.echo(f"turnout: {usage_line(reply)}", err=True)
     if wanted.explain:

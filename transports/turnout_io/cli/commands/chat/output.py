@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from turnout.chat import ChatRequest, ChatResponse, FinishReason, Usage
+from turnout._utils.names import vendor_of
+from turnout.chat import ChatRequest, ChatResponse, FinishReason, ModelConfig, Usage
 from turnout.errors import TurnoutError
 from turnout.trace import summarize_attempts
+from turnout.trace.entries import CandidateBlocked, Skipped
 
 if TYPE_CHECKING:
     from turnout_io.sync import ChatStream, Router
@@ -100,8 +102,10 @@ def _received(stream: ChatStream, reason: BaseException) -> ChatResponse | None:
         return None
 
 
-def print_notes(reply: ChatResponse) -> None:
-    """Print on stderr why an answer is not complete, if it is not."""
+def print_notes(reply: ChatResponse, asked: ModelConfig) -> None:
+    """Print on stderr why an answer is not complete, or of another model than the one that was asked first."""
+    if not asked.is_route and _name(reply.model) != _name(asked):
+        click.echo(f"turnout: {_passed(reply, asked)}; {reply.model} answered", err=True)
     if reply.finish_reason is FinishReason.LENGTH:
         click.echo("turnout: the answer was cut at a limit; -o max_tokens NUMBER allows a longer one", err=True)
     elif reply.finish_reason is FinishReason.CONTENT_FILTER:
@@ -110,6 +114,22 @@ def print_notes(reply: ChatResponse) -> None:
         click.echo("turnout: the answer does not have the form of --schema", err=True)
     if reply.images or reply.audio:
         click.echo("turnout: the answer has images or sound, which this command does not show", err=True)
+
+
+def _name(model: ModelConfig) -> tuple[str, str]:
+    """Return the name of a model, which is the same for each key of its provider."""
+    return vendor_of(model.provider), model.model_id
+
+
+def _passed(reply: ChatResponse, asked: ModelConfig) -> str:
+    """Return why the model that was asked first did not answer."""
+    for attempt in summarize_attempts(reply.trace):
+        if attempt.outcome == "failed" and vendor_of(attempt.candidate) == str(asked):
+            return f"{asked} failed ({attempt.reason})"
+    for entry in reply.trace.entries:
+        if isinstance(entry, CandidateBlocked | Skipped) and vendor_of(entry.candidate) == str(asked):
+            return f"{asked} was not tried ({entry.reason})"
+    return f"{asked} did not answer"
 
 
 def first_code_block(markdown: str) -> str | None:
