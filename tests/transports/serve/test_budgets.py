@@ -249,8 +249,32 @@ async def test_a_call_that_outlives_its_month_is_paid_by_it(tmp_path: Path, monk
 
 
 def test_a_budget_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="budgetFile"):
-        BudgetFile.open(tmp_path / "none" / "x", (), NOON)
+    folder = tmp_path / "none"
+    with pytest.raises(SettingsError, match=f"serve.budgetFile: .*: the folder {folder} does not exist"):
+        BudgetFile.open(folder / "x", (), NOON)
+    with pytest.raises(SettingsError, match=r"serve\.budgetFile: .* cannot be used: Is a directory"):
+        BudgetFile.open(tmp_path, (), NOON)
+
+
+def test_a_budget_file_belongs_to_one_gateway(tmp_path: Path) -> None:
+    path = tmp_path / "budget.jsonl"
+    client = client_of()
+    file = BudgetFile.open(path, (client,), NOON)
+    file.add(client, 1.0, NOON)
+    before = path.read_bytes()
+    with pytest.raises(SettingsError, match=r"serve\.budgetFile: another gateway \((another )?process.*budget\.jsonl"):
+        BudgetFile.open(path, (client_of(),), NOON)
+    assert path.read_bytes() == before
+    file.close()
+    BudgetFile.open(path, (client_of(),), NOON).close()
+
+
+def test_a_wrong_budget_file_is_left_unlocked(tmp_path: Path) -> None:
+    path = tmp_path / "budget.jsonl"
+    path.write_text("no JSON\n")
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="line 1"):
+            BudgetFile.open(path, (), NOON)
 
 
 @pytest.mark.parametrize(

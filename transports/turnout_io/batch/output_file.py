@@ -19,6 +19,7 @@ from typing import Final, Self
 from turnout.batch.output import is_own, read_heads
 from turnout.batch.rows import split_lines
 from turnout.errors import TurnoutError
+from turnout_io.file_lock import FileLocked, lock_file
 
 __all__ = ["BatchOutputError", "OutputFile", "OutputLocked", "OutputRefused", "is_same_file", "read_blocks", "refuse"]
 
@@ -266,33 +267,10 @@ def _open_locked(path: Path) -> int:
 
 def _lock(descriptor: int, path: Path) -> None:
     try:
-        import fcntl
-    except ImportError:  # on Windows, a byte far behind the end represents the file
-        import msvcrt
-
-        try:
-            os.lseek(descriptor, 1 << 40, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            raise OutputLocked(f"another run writes {path}") from None
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = _lock_owner(descriptor)
-        raise OutputLocked(f"another run writes {path}" + (f" (process {owner})" if owner else "")) from None
-
-
-def _lock_owner(descriptor: int) -> int | None:
-    """Return the process that holds the lock; None if the system does not report it."""
-    status = os.fstat(descriptor)
-    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as locks:
-        for lock in locks:
-            fields = lock.split()
-            if "FLOCK" in fields and wanted in fields:
-                return int(fields[fields.index(wanted) - 1])
-    return None
+        lock_file(descriptor)
+    except FileLocked as locked:
+        owner = f" (process {locked.owner})" if locked.owner else ""
+        raise OutputLocked(f"another run writes {path}{owner}") from None
 
 
 def _sync_all(sync: Callable[[int], None], descriptor: int) -> None:

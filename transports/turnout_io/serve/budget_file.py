@@ -2,6 +2,8 @@
 
 Each line is `{"key": …, "period": …, "amount": …}`. A last line that was cut by a crash is passed over. Any other wrong
 line is an error: without its amount, a key could spend more than its budget.
+
+One gateway at a time has the file. The lock is on a file beside it, because the compaction replaces the file.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import attrs
 
 from turnout._utils.documents import DocumentError, parse_json_line
 from turnout.config.values import SettingsError
+from turnout_io.file_lock import FileLocked, lock_file
 from turnout_io.serve.keys import Client
 
 __all__ = ["BudgetFile"]
@@ -38,6 +41,7 @@ class BudgetFile:
 
     path: Path
     _file: IO[str]
+    _lock: IO[str] | None = None
     dirty: bool = attrs.field(default=False, init=False)
     _failing: bool = attrs.field(default=False, init=False)
 
@@ -46,30 +50,28 @@ class BudgetFile:
         """Read the file, give each key its spending, and write the file again with one line for each.
 
         Raises:
-            SettingsError: The file cannot be read or written, or a line of it is wrong.
+            SettingsError: The file cannot be read or written, another gateway has it, or a line of it is wrong.
         """
         path = Path(path)
-        spent: defaultdict[tuple[str, str], float] = defaultdict(float)
+        if not path.parent.is_dir():
+            raise SettingsError(f"serve.budgetFile: {path} cannot be used: the folder {path.parent} does not exist")
         try:
-            if path.exists():
-                *lines, _ = path.read_bytes().split(b"\n")  # what follows the last line end was cut
-                for number, line in enumerate(lines, 1):
-                    key, period, amount = _parsed(line, f"serve.budgetFile: {path}, line {number}")
-                    spent[key, period] += amount
-            kept = {client.name: client.account for client in clients if client.account is not None}
-            beside = path.with_name(path.name + ".new")
-            with beside.open("w", encoding="utf-8") as file:
-                for (key, period), amount in spent.items():
-                    account = kept.get(key)
-                    if account is not None and period == account.budget.period(wall).name:
-                        account.spend(amount, wall)
-                        file.write(_line(key, period, amount))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-            return cls(path, path.open("a", encoding="utf-8"))
+            lock = path.with_name(path.name + ".lock").open("a", encoding="utf-8")
         except OSError as error:
-            raise SettingsError(f"serve.budgetFile: {path} cannot be used: {error.strerror}") from None
+            raise _unusable(path, error) from None
+        try:
+            lock_file(lock.fileno())
+            return cls(path, _compacted(path, clients, wall), lock)
+        except BaseException as error:
+            lock.close()
+            if isinstance(error, FileLocked):
+                raise SettingsError(
+                    f"serve.budgetFile: another gateway ({error}) has {path}, and both together could spend each "
+                    "budget twice; give each its own file, or share budgets with the section `shared`"
+                ) from None
+            if isinstance(error, OSError):
+                raise _unusable(path, error) from None
+            raise
 
     def add(self, client: Client, amount: float, wall: float) -> None:
         """Write the spending of a key. If the disk fails, the gateway goes on: the budget holds in its memory."""
@@ -91,6 +93,8 @@ class BudgetFile:
         self.sync()
         with self._logged():
             self._file.close()
+        if self._lock is not None:
+            self._lock.close()
 
     @contextlib.contextmanager
     def _logged(self) -> Iterator[None]:
@@ -103,6 +107,32 @@ class BudgetFile:
             self._failing = True
         else:
             self._failing = False
+
+
+def _unusable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"serve.budgetFile: {path} cannot be used: {error.strerror}")
+
+
+def _compacted(path: Path, clients: tuple[Client, ...], wall: float) -> IO[str]:
+    """Give each key its spending, write the file again with one line for each, and return it open at its end."""
+    spent: defaultdict[tuple[str, str], float] = defaultdict(float)
+    if path.exists():
+        *lines, _ = path.read_bytes().split(b"\n")  # what follows the last line end was cut
+        for number, line in enumerate(lines, 1):
+            key, period, amount = _parsed(line, f"serve.budgetFile: {path}, line {number}")
+            spent[key, period] += amount
+    kept = {client.name: client.account for client in clients if client.account is not None}
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        for (key, period), amount in spent.items():
+            account = kept.get(key)
+            if account is not None and period == account.budget.period(wall).name:
+                account.spend(amount, wall)
+                file.write(_line(key, period, amount))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    return path.open("a", encoding="utf-8")
 
 
 def _line(key: str, period: str, amount: float) -> str:
