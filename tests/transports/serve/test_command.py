@@ -142,7 +142,8 @@ def test_a_provider_with_a_key_or_with_a_name_is_served(tmp_path: Path, file: st
         assert gateway.ask("GET", "/health") == (200, b'{"status":"ok"}')
 
 
-def test_a_signal_lets_a_stream_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_a_stream_end(tmp_path: Path, number: int) -> None:
     with Sandbox(token_interval=0.05) as sandbox:
         sandbox.answer("openai", "one two three four five six seven eight nine ten")
         with running("--config", configured(tmp_path, sandbox)) as gateway:
@@ -151,14 +152,29 @@ def test_a_signal_lets_a_stream_end(tmp_path: Path) -> None:
             connection.request("POST", "/v1/chat/completions", json.dumps(body))
             response = connection.getresponse()
             first = response.read1()
-            gateway.process.send_signal(signal.SIGTERM)
+            gateway.process.send_signal(number)
             rest = response.read()
             response.close()
             connection.close()
             assert (first + rest).endswith(b"data: [DONE]\n\n")
             assert gateway.process.wait(timeout=20) == 0
+            assert gateway.process.stderr is not None
+            assert "stopping: 1 request in flight" in gateway.process.stderr.read()
             with pytest.raises(OSError, match=r"refused|reset"):
                 gateway.ask("GET", "/health")
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; the process inherits it
+        try:
+            with running("--config", configured(tmp_path, sandbox)) as gateway:
+                gateway.process.send_signal(signal.SIGHUP)
+                assert gateway.ask("GET", "/health")[0] == 200
+                gateway.process.send_signal(signal.SIGTERM)
+                assert gateway.process.wait(timeout=20) == 0
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

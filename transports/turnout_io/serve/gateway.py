@@ -157,8 +157,13 @@ class Gateway:
 
     def stop(self) -> None:
         """Stop: accept nothing new, let running requests end within the grace, then cut them. Twice: cut them now."""
+        count = self.state.in_flight
+        requests = f"{count} request{'' if count == 1 else 's'} in flight"
         if self.state.stopping:
+            LOG.info("stopping at once: %s", requests)
             self._ending.cancel()
+        else:
+            LOG.info("stopping: %s", requests)
         self.state.stopping = True
         self._accepting.cancel()
         self._stopped.set()

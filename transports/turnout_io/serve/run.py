@@ -122,7 +122,7 @@ def _doubts(client: Client, names: ModelNames, prices: Mapping[str, Price]) -> I
 
 
 def run_gateway(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
-    """Serve until SIGINT or SIGTERM. A second signal cuts the requests that still run.
+    """Serve until SIGINT, SIGTERM or SIGHUP. A second signal cuts the requests that still run.
 
     Args:
         gateway: The gateway.
@@ -147,12 +147,20 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 async def _run(gateway: Gateway, started: Callable[[tuple[str, ...]], None]) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*_stop_signals()) as signals:
         async with gateway.router, trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, gateway, signals)
             async with trio.open_nursery() as serving:
                 started(await serving.start(gateway.serve))
             nursery.cancel_scope.cancel()
+
+
+def _stop_signals() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup ignores it
+        numbers.append(hangup)
+    return numbers
 
 
 async def _stop_on_signal(gateway: Gateway, signals: AsyncIterator[int]) -> None:
