@@ -40,10 +40,10 @@ def test_the_commands_run() -> None:
 
 def test_the_configuration_is_read() -> None:
     (text,) = blocks("yaml")
-    settings = Settings.from_mapping(yaml.safe_load(text), {"TEAM_A_KEY": "k" * 32})
+    settings = Settings.from_mapping(yaml.safe_load(text), {"TEAM_A_KEY": "k" * 32, "METRICS_KEY": "m" * 32})
     gateway = read_gateway_settings(settings.serve)
     assert set(gateway.aliases) == {"fast", "claude-sonnet-4-5", "embed"}
-    assert [key.name for key in gateway.keys] == ["team-a", "ci"]
+    assert [key.name for key in gateway.keys] == ["team-a", "ci", "prometheus"]
 
 
 def test_a_file_of_litellm_has_the_same_names_here() -> None:

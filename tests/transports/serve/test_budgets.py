@@ -124,7 +124,7 @@ async def test_a_stream_that_is_left_counts_its_reservation_no_more() -> None:
 
 @in_memory
 async def test_the_metrics_have_the_budgets_of_keys() -> None:
-    settings = with_key(budget={"amount": 40, "per": "day"})
+    settings = with_key(budget={"amount": 40, "per": "day"}, metrics=True)
     settings["keys"].append({"name": "other", "key": "secret of the other"})
     async with world(settings, policy=Policy(max_retries=0, prices=PRICES)) as w:
         w.upstream.add(document(), Answer([document()], delay=9.0))
@@ -140,7 +140,7 @@ async def test_the_metrics_have_the_budgets_of_keys() -> None:
             'turnout_gateway_budget_reserved{key="team",per="day"} 16',
         ]
         assert "secret" not in text
-    async with world(with_key()) as w:
+    async with world(with_key(metrics=True)) as w:
         assert b"budget" not in (await w.client().ask("GET", "/metrics", headers=AUTHORIZED)).body
 
 

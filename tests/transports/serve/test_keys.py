@@ -11,11 +11,12 @@ import pytest
 import trio
 
 from tests.transports.serve.world import HELLO, Answer, chunks, document, in_memory, world
+from turnout.config.values import SettingsError
 from turnout.http import Headers
 from turnout.routing.policy.routes import Route
 from turnout.serving import RequestRejected
 from turnout.trace import Trace
-from turnout_io.serve import KeySettings
+from turnout_io.serve import KeySettings, read_gateway_settings
 from turnout_io.serve.keys import Keyring
 
 AUTHORIZED = {"Authorization": "Bearer secret"}
@@ -51,7 +52,29 @@ async def test_a_key_is_required(headers: dict[str, str], status: int) -> None:
             assert reply.json["error"]["code"] == "invalid_api_key"
             assert reply.headers["www-authenticate"] == "Bearer"
         assert (await client.ask("GET", "/health")).status == 200
-        assert (await client.ask("GET", "/metrics", headers=headers)).status == status
+        assert (await client.ask("GET", "/metrics", headers=headers)).status == (403 if status == 200 else status)
+
+
+@in_memory
+async def test_metrics_are_for_keys_with_this_right() -> None:
+    settings = with_key(budget={"amount": 7})
+    settings["keys"].append({"name": "prometheus", "key": "another secret", "models": [], "metrics": True})
+    async with world(settings) as w:
+        client = w.client()
+        reply = await client.ask("GET", "/metrics", headers=AUTHORIZED)
+        assert (reply.status, reply.json["error"]["code"]) == (403, "metrics_not_allowed")
+        assert "metrics: true" in reply.json["error"]["message"]
+        assert "budget" not in reply.body.decode()
+        reply = await client.ask("GET", "/metrics", headers={"x-api-key": "another secret"})
+        assert reply.status == 200
+        assert 'turnout_gateway_budget_amount{key="team"' in reply.body.decode()
+        assert (await client.chat(model="fast", headers={"x-api-key": "another secret"})).status == 403
+
+
+@pytest.mark.parametrize("value", ["yes", 1, []])
+def test_the_right_to_metrics_is_true_or_false(value: object) -> None:
+    with pytest.raises(SettingsError, match=r"serve\.keys\[0\]\.metrics: true or false was expected"):
+        read_gateway_settings(with_key(metrics=value))
 
 
 @in_memory

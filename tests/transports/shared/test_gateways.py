@@ -72,7 +72,7 @@ async def ask(client: Client) -> Reply:
 @pytest.mark.full
 def test_the_requests_of_a_key_are_counted_for_all(server: Server, sandbox: Sandbox, tmp_path: Path) -> None:
     limit = 12
-    fleet = Fleet(server, sandbox, tmp_path, {"requestsPerMinute": limit, "maxConcurrency": 4})
+    fleet = Fleet(server, sandbox, tmp_path, {"requestsPerMinute": limit, "maxConcurrency": 4, "metrics": True})
 
     async def send(client: Client) -> None:
         for _ in range(limit + 1):

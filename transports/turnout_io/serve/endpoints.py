@@ -101,6 +101,13 @@ def no_capacity(message: str) -> RequestRejected:
     )
 
 
+_METRICS_NOT_ALLOWED: Final = ServedError(
+    status=403,
+    type="permission_error",
+    code="metrics_not_allowed",
+    messages_type="permission_error",
+    message="this key may not read the metrics, which show all keys; serve.keys needs `metrics: true` for it",
+)
 # With a shared store, each gateway reports its own part of what is spent and reserved.
 _BUDGET_GAUGES: Final[tuple[tuple[str, str, Callable[[BudgetStatus], float]], ...]] = (
     ("amount", "What a key may spend", lambda one: one.budget.amount),
@@ -312,6 +319,9 @@ class Endpoints:
         await call.responder.send_whole(200 if ready else 503, JSON_HEADERS, body)
 
     async def _metrics(self, call: ServedCall) -> None:
+        key = _client(call).settings
+        if key is not None and not key.metrics:
+            raise RequestRejected(_METRICS_NOT_ALLOWED)
         await call.responder.send_whole(200, _TEXT, self.metrics_text())
 
     def metrics_text(self) -> bytes:

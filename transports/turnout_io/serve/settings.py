@@ -87,6 +87,7 @@ class KeySettings:
         max_concurrency: Calls at the same time.
         budget: The money that it can spend.
         priority: Of its calls while calls wait for a provider: 0 is served first (`turnout.routing.policy.priority`).
+        metrics: True if it can read `/metrics`, which shows the usage and the budgets of all keys.
         is_short: True if the key has so few characters that it can be guessed.
     """
 
@@ -98,6 +99,7 @@ class KeySettings:
     max_concurrency: int | None = None
     budget: Budget | None = None
     priority: float = 0.0
+    metrics: bool = False
     is_short: bool = False
 
 
@@ -278,6 +280,7 @@ _KEY: Final = (
     "max_concurrency",
     "budget",
     "priority",
+    "metrics",
 )
 
 
@@ -317,6 +320,7 @@ def _key(value: object, where: str) -> KeySettings:
         models=_texts(given["models"], f"{where}.models") if given.get("models") is not None else None,
         budget=_budget(given["budget"], f"{where}.budget") if given.get("budget") is not None else None,
         priority=_priority(given["priority"], f"{where}.priority") if given.get("priority") is not None else 0.0,
+        metrics=_flag(given["metrics"], f"{where}.metrics") if given.get("metrics") is not None else False,
         is_short=secret is not None and len(secret) < SHORTEST_KEY,
         **limits,
     )
