@@ -83,7 +83,8 @@ def settings_page() -> str:
         "# Settings\n\n"
         f"{GENERATED}\n"
         "Give them to `Router(...)`, to `Router.from_env(...)`, to a route, or to one call as `policy=Policy(...)`. "
-        "In a [file](configuration.md) they are written in camel case: `maxRetries: 3`.\n"
+        "In a [file](configuration.md) they are written in camel case: `maxRetries: 3`. "
+        "Only a router can have the settings that are marked with \\*.\n"
     )
     return "\n".join([head, *(section(kind, fields(kind)) for kind in kinds)])
 

@@ -11,7 +11,10 @@ import pytest
 from turnout import Message
 from turnout.errors import TurnoutError
 from turnout.providers import create
+from turnout.routing import Hedge, Policy
 from turnout.trace import Trace
+from turnout_io.asyncio import Router as AsyncRouter
+from turnout_io.caching import MemoryCache
 from turnout_io.logs import show_logs, summary
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.sync import Router
@@ -119,3 +122,17 @@ def test_no_key_over_plain_http_is_not_logged(caplog: pytest.LogCaptureFixture) 
     with Router([create("openai-compatible", base_url="http://models.test/v1")]):
         pass
     assert "plain http" not in caplog.text
+
+
+def test_a_hedge_in_the_blocking_router_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Router(policy=Policy(hedge=Hedge()))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.messages[0].startswith("hedge has no effect in the blocking router")
+    caplog.clear()
+    AsyncRouter(policy=Policy(hedge=Hedge()))
+    assert not caplog.records
+
+
+def test_a_time_to_live_of_a_cache_is_named() -> None:
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'ttl': write MemoryCache\(.*max_age"):
+        MemoryCache(ttl=5)  # type: ignore[call-arg]

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from turnout._utils.signatures import written_as
 from turnout_io.process_lock import process_lock
 
 __all__ = ["AnyCache", "AsyncResponseCache", "MemoryCache", "ResponseCache"]
@@ -64,6 +65,7 @@ class MemoryCache:
         ValueError: If a bound is not above 0.
     """
 
+    @written_as("MemoryCache(max_entries=1_000, max_age=3600), where max_age is the time to live in seconds")
     def __init__(
         self,
         max_entries: int = 1_000,

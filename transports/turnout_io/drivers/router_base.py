@@ -27,7 +27,7 @@ from turnout.routing.state.budgets import BudgetStatus
 from turnout.routing.state.candidate_state import Health
 from turnout.trace import Trace
 from turnout_io.drivers.checks import check_on_trace, check_policy, check_providers, meant_route
-from turnout_io.drivers.router_changes import RouterChanges
+from turnout_io.drivers.router_changes import RouterChanges, warn
 from turnout_io.process_lock import process_lock
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ class RouterBase(RouterChanges, Advised, Generic[TransportT, RunT]):
             show_logs(os.environ)
         policy = Policy() if policy is None else policy
         check_policy(policy)
+        if policy.hedge is not None and not self._hedges:
+            warn(
+                "hedge has no effect in the blocking router, which makes one attempt at a time: use turnout_io.asyncio"
+            )
         # Async routers need the lock too, because several event loops may share one. It costs little.
         core_lock = process_lock()
         self._valkey = shared

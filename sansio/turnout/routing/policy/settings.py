@@ -242,7 +242,7 @@ class Policy(Stated):
         max_cost: How much one call may cost, in the currency of `prices`. Candidates that might cost more are skipped.
         prices: `Price` by `provider/model`, by model id, or by a pattern such as `openai/*`.
         context_windows: Tokens, by the same names, if the catalog does not know them. Or a `PriceList`, which has them.
-        hedge: See `Hedge`. None never runs two attempts at once.
+        hedge: See `Hedge`. None never runs two attempts at once. It has no effect in the blocking router.
         max_concurrency: * Attempts in flight in all. None is no limit.
         max_pending: * How many calls may wait in the queue. None is no limit.
         limits: * `Limit` by provider, by `provider/model`, or by a pattern such as `openai/*`, which is a limit for
