@@ -109,9 +109,7 @@ class RouterBase(RouterChanges, Advised, Generic[TransportT, RunT]):
         policy = Policy() if policy is None else policy
         check_policy(policy)
         if policy.hedge is not None and not self._hedges:
-            warn(
-                "hedge has no effect in the blocking router, which makes one attempt at a time: use turnout_io.asyncio"
-            )
+            warn("hedge has no effect in the blocking router, which makes one attempt at a time")
         # Async routers need the lock too, because several event loops may share one. It costs little.
         core_lock = process_lock()
         self._valkey = shared
