@@ -103,3 +103,39 @@ def test_an_error_about_another_place_has_no_line(tmp_path: Path) -> None:
     path.write_text("providers:\n  openai: {}\n", "utf-8")
     with pytest.raises(SettingsError, match=r"^nothing\.here: wrong$"), placed(path):
         raise SettingsError("nothing.here: wrong")
+
+
+@pytest.mark.parametrize(
+    ("setting", "line", "told"),
+    [
+        ("maxConcurrency: -1", 4, "runtime.router: Policy.max_concurrency must be at least 1"),
+        ("rules: {rate-limitt: fallback}", 4, "runtime.router: Policy.rules: 'rate-limitt' is not a failure class"),
+        ("rules:\n      rate-limitt: fallback", 5, "runtime.router: Policy.rules: 'rate-limitt' is not a failure"),
+        ("rules:\n      rate-limit: fallbackk", 5, "runtime.router: Policy.rules['rate-limit']: 'fallbackk' is not"),
+        (
+            "limits:\n      groq:\n        requestsPerMinute: 0",
+            6,
+            "runtime.router.limits.groq: Limit.requests_per_minute",
+        ),
+        (
+            "limits:\n      groq:\n        requestsPerMinutee: 1",
+            6,
+            "runtime.router.limits.groq.requestsPerMinutee: no such",
+        ),
+        ("providerTimeout: soon", 4, "runtime.router.providerTimeout: a duration such as"),
+        ("provider_timeout: soon", 4, "runtime.router.provider_timeout: a duration such as"),
+    ],
+)
+def test_a_wrong_setting_has_its_own_line_and_spelling(tmp_path: Path, setting: str, line: int, told: str) -> None:
+    path = tmp_path / "turnout.yaml"
+    path.write_text(f"runtime:\n  router:\n    maxRetries: 1\n    {setting}\n", "utf-8")
+    with pytest.raises(SettingsError) as caught, Router.from_config(path, dotenv=None):
+        pass
+    assert str(caught.value).startswith(f"{path}, line {line}: {told}")
+
+
+def test_a_wrong_option_of_a_provider_has_its_own_line(tmp_path: Path) -> None:
+    path = tmp_path / "turnout.yaml"
+    path.write_text("providers:\n  openai:\n    apiKey: k\n    unsupported: dropp\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"turnout\.yaml, line 4: providers\.openai .*unsupported must be"):
+        Router.from_config(path, dotenv=None).close()

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from turnout._utils.documents import DocumentError, decode_text, parse_yaml
-from turnout.config.places import line_of
+from turnout.config.places import line_of, spelled
 from turnout.config.settings import Settings, SettingsError
 from turnout.providers import ProviderSpec
 from turnout.redaction import without_locals
@@ -63,18 +64,29 @@ def placed(path: str | Path | None) -> Iterator[None]:
         yield
     except SettingsError as error:
         message = str(error)
-        line = _line_of(Path(path), message) if path is not None and not message.startswith(str(path)) else None
-        if line is None:
+        found = _found(Path(path), message) if path is not None and not message.startswith(str(path)) else None
+        if found is None:
             raise
+        line, message = found
         raise type(error)(f"{path}, line {line}: {message}") from None
 
 
-def _line_of(path: Path, message: str) -> int | None:
-    place, colon, _ = message.partition(": ")
+# A field of what a section became, and perhaps its key: unsupported, Policy.rules['rate-limit'].
+_FIELD: Final = re.compile(r"(?:[A-Z]\w*\.)?(\w+)(?:\['([^']+)'\]|: '([^']+)')?")
+
+
+def _found(path: Path, message: str) -> tuple[int, str] | None:
+    """Return the line that a message is about, and the message with the names as the file writes them."""
+    place, colon, told = message.partition(": ")
     if not colon:
         return None
+    deeper = place.partition(" (")[0]  # without the variables that may be meant
+    if field := _FIELD.match(told):
+        deeper = ".".join([deeper, *(part for part in field.groups() if part)])
     try:
-        return line_of(_text_of(path), place)
+        text = _text_of(path)
+        line = line_of(text, deeper)
+        return None if line is None else (line, f"{spelled(text, place)}: {told}")
     except (OSError, ValueError, RecursionError):  # it is another file by now
         return None
 

@@ -9,7 +9,7 @@ from typing import Any
 from turnout._utils.documents import compose_yaml
 from turnout.config.values import snake_case
 
-__all__ = ["line_of"]
+__all__ = ["line_of", "spelled"]
 
 _INDEX = re.compile(r"\[(\d+)\]")
 
@@ -30,6 +30,27 @@ def line_of(text: str, place: str) -> int | None:
     return next((found for node in _nodes(root) for found, rest in [_follow(node, place)] if found and not rest), None)
 
 
+def spelled(text: str, place: str) -> str:
+    """Return a place with the names as the file writes them, such as `runtime.router.maxRetries`.
+
+    Args:
+        text: A YAML document that can be read. Needs PyYAML.
+        place: Names and positions in snake_case, from the top of the document.
+    """
+    node, rest, written = compose_yaml(text), place, ""
+    while rest and node is not None:
+        found = _step(node, rest)
+        if found is None:
+            break
+        _, key, value, after = found
+        written, node, rest = _joined(written, key), value, after
+    return _joined(written, rest) if rest else written
+
+
+def _joined(place: str, part: str) -> str:
+    return f"{place}.{part}" if place and not part.startswith("[") else f"{place}{part}"
+
+
 def _follow(node: Any, place: str) -> tuple[int | None, str]:
     """Return the line of the last part of a place that a node has, and the parts that it has not."""
     line, rest = None, place
@@ -37,25 +58,25 @@ def _follow(node: Any, place: str) -> tuple[int | None, str]:
         found = _step(node, rest)
         if found is None:
             break
-        line, node, rest = found
+        line, _, node, rest = found
     return line, rest
 
 
-def _step(node: Any, rest: str) -> tuple[int, Any, str] | None:
-    """Return the line and the value of the first part of a place, and the other parts; None if a node has it not."""
+def _step(node: Any, rest: str) -> tuple[int, str, Any, str] | None:
+    """Return the first part of a place (line, spelling, value), and the other parts; None if a node has it not."""
     if node.id == "sequence":
         index = _INDEX.match(rest)
         if index is None or int(index[1]) >= len(node.value):
             return None
         item = node.value[int(index[1])]
-        return item.start_mark.line + 1, item, rest[index.end() :].removeprefix(".")
+        return item.start_mark.line + 1, index[0], item, rest[index.end() :].removeprefix(".")
     if node.id != "mapping":
         return None
     # A name may have dots, such as that of a model: the longest one counts.
     for key, value in sorted(node.value, key=lambda pair: -len(str(pair[0].value))):
         for name in (str(key.value), snake_case(str(key.value))):
             if rest == name or rest.startswith((f"{name}.", f"{name}[")):
-                return key.start_mark.line + 1, value, rest[len(name) :].removeprefix(".")
+                return key.start_mark.line + 1, str(key.value), value, rest[len(name) :].removeprefix(".")
     return None
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.config.places import line_of
+from turnout.config.places import line_of, spelled
 
 DOCUMENT = """\
 runtime:
@@ -49,3 +49,19 @@ def test_places(place: str, line: int | None) -> None:
 def test_any_place_gives_a_line_of_the_file_or_none(place: str) -> None:
     for text in (DOCUMENT, "", "[1, {a: b}]", "a: {b: [{r: 1}]}"):
         assert (line_of(text, place) or 1) in range(1, 12)
+        spelled(text, place)
+
+
+@pytest.mark.parametrize(
+    ("place", "written"),
+    [
+        ("runtime.router.max_retries", "runtime.router.maxRetries"),
+        ("runtime.router.max_retries.x_y", "runtime.router.maxRetries.x_y"),
+        ("runtime.router.prices.gpt-4.1.prompt", "runtime.router.prices.gpt-4.1.prompt"),
+        ("serve.keys[1].budget", "serve.keys[1].budget"),
+        ("serve.keys[7]", "serve.keys[7]"),
+        ("OPENAI_API_KEY", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_place_is_spelled_as_in_the_file(place: str, written: str) -> None:
+    assert spelled(DOCUMENT, place) == written
