@@ -217,7 +217,9 @@ class _Module(ModuleType):
     """This module. It refuses settings such as `turnout.drop_params = True`, which would have no effect."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        known = name.startswith("_") or name in _HOME_OF or name in globals() or isinstance(value, ModuleType)
+        # A class is no setting: `mock.patch("turnout.Router", create=True)` puts one here, and takes it away.
+        is_class = name[:1].isupper() and not name.isupper()
+        known = name.startswith("_") or is_class or name in globals() or isinstance(value, ModuleType)
         if not known:
             from turnout._utils.hints.names import setting_of_root
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -203,6 +204,13 @@ def test_a_name_that_is_elsewhere_is_no_attribute(module: str, name: str) -> Non
         exec(f"from {module} import {name}")
     with pytest.raises(AttributeError, match=rf"{module} has no '{name}': "):
         getattr(found, name)
+
+
+def test_a_test_can_patch_a_class_that_is_elsewhere() -> None:
+    for module in ("turnout", "turnout_io"):
+        with mock.patch(f"{module}.Router", "patched", create=True):
+            assert importlib.import_module(module).Router == "patched"
+        assert not hasattr(importlib.import_module(module), "Router")
 
 
 @pytest.mark.parametrize("event", [Token("hi"), End(finish_reason=FinishReason.STOP)])
