@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import shlex
@@ -44,6 +45,18 @@ def test_the_configuration_is_read() -> None:
     gateway = read_gateway_settings(settings.serve)
     assert set(gateway.aliases) == {"fast", "claude-sonnet-4-5", "embed"}
     assert [key.name for key in gateway.keys] == ["team-a", "ci", "prometheus"]
+
+
+def test_the_unit_of_systemd_fits_the_settings() -> None:
+    (text,) = blocks("ini")
+    unit = configparser.ConfigParser()
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(text)
+    service = unit["Service"]
+    assert service["ExecStart"].split()[1:3] == ["serve", "--config"]
+    assert int(service["TimeoutStopSec"]) > GatewaySettings().grace + 3
+    assert f"budgetFile: /var/lib/{service['StateDirectory']}/" in blocks("yaml")[0]
+    assert service["Restart"] == "on-failure"
 
 
 def test_a_file_of_litellm_has_the_same_names_here() -> None:

@@ -356,22 +356,6 @@ async def test_nothing_follows_the_end_of_a_response() -> None:
 
 
 @in_memory
-async def test_a_client_sets_its_deadline() -> None:
-    async with world() as w:
-        w.upstream.add(Answer([], delay=50.0))
-        started = trio.current_time()
-        reply = await w.client().chat(headers={"x-turnout-timeout": "3"})
-        assert reply.status == 504
-        assert reply.json["error"]["code"] == "deadline_exceeded"
-        assert trio.current_time() - started == pytest.approx(3, abs=0.1)
-        w.upstream.add(Answer([chunks("a"), 20.0, chunks("b"), 20.0, chunks("c"), 20.0]))
-        reply = await w.client().chat(stream=True, headers={"x-turnout-total": "30"})
-        assert reply.frames[-1]["error"]["code"] == "deadline_exceeded"
-        reply = await w.client().chat(headers={"x-turnout-timeout": "soon"})
-        assert reply.status == 400
-
-
-@in_memory
 async def test_requests_follow_each_other_on_one_connection() -> None:
     async with world() as w:
         client = w.client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -47,6 +48,7 @@ __all__ = ["Endpoints", "GatewayState", "canonical_path", "no_capacity"]
 # Seconds for the exact count of a prompt's tokens, before an estimate is good enough.
 _COUNT_TIMEOUT: Final = 5.0
 _TEXT: Final = [("content-type", CONTENT_TYPE)]
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}")
 
 
 @attrs.define(eq=False)
@@ -282,12 +284,11 @@ class Endpoints:
         text = call.request.head.headers.get(name)
         if text is None:
             return None
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = math.nan
+        seconds = float(text) if _SECONDS.fullmatch(text.strip()) else 0.0
         if not 0 < seconds < math.inf:
-            raise invalid_request(f"the header {name} must be a number of seconds, such as 30", name)
+            raise invalid_request(
+                f"the header {name} must be a number of seconds, such as 30 or 2.5, not {text[:40]!r}", name
+            )
         return min(seconds, self.settings.max_timeout)
 
     # -- models -------------------------------------------------------------------------------------------------
