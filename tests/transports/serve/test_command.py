@@ -22,6 +22,7 @@ import trustme
 import yaml
 
 from turnout.config.values import SettingsError
+from turnout_io.recorder import read_traces
 from turnout_io.sandbox import Fault, Sandbox
 from turnout_io.serve import Gateway, read_gateway_settings
 from turnout_io.trio import Router
@@ -293,3 +294,12 @@ def test_settings_that_cannot_be_used(
     assert done.returncode == 1
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_traces_of_requests_are_appended(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    with running("--sandbox", "--listen", "127.0.0.1:0", "--trace", str(file)) as gateway:
+        for _ in range(2):
+            body = {"model": "openai/gpt-4o-mini", "messages": HELLO}
+            assert gateway.ask("POST", "/v1/chat/completions", body)[0] == 200
+    assert len(list(read_traces(file))) == 2

@@ -17,6 +17,7 @@ from turnout.config.settings import Settings
 from turnout.config.values import SettingsError
 from turnout.prices import Price, by_model
 from turnout.routing.policy.settings import Policy
+from turnout.trace import Trace
 from turnout_io.serve.gateway import Gateway, scopes_of
 from turnout_io.serve.keys import Client
 from turnout_io.serve.names import ModelNames
@@ -29,7 +30,13 @@ __all__ = ["build_gateway", "run_gateway"]
 LOG: Final = logging.getLogger("turnout.serve")
 
 
-def build_gateway(settings: Settings, *, listen: str | None = None, models: tuple[str, ...] = ()) -> Gateway:
+def build_gateway(
+    settings: Settings,
+    *,
+    listen: str | None = None,
+    models: tuple[str, ...] = (),
+    recorder: Callable[[Trace], None] | None = None,
+) -> Gateway:
     """Return the gateway of a configuration.
 
     Its providers leave out settings that a model rejects, unless the configuration sets another value: a client cannot
@@ -39,6 +46,7 @@ def build_gateway(settings: Settings, *, listen: str | None = None, models: tupl
         settings: The whole configuration.
         listen: The address of the command line, which replaces the one of the configuration.
         models: See `Gateway`.
+        recorder: Called with the trace of each call.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -63,7 +71,13 @@ def build_gateway(settings: Settings, *, listen: str | None = None, models: tupl
             for provider in settings.providers
         ),
     )
-    router = Router(policy=policy, on_trace=record_trace, shared=shared)
+
+    def on_trace(trace: Trace) -> None:
+        record_trace(trace)
+        if recorder is not None:
+            recorder(trace)
+
+    router = Router(policy=policy, on_trace=on_trace, shared=shared)
     built = adapted.build_providers()
     router._take_over(adapted, built)
     _check_aliases(served, router)

@@ -124,6 +124,8 @@ def batch(
         raise click.UsageError("--via provider takes files and a model, and no --route and no --max-cost")
     if via == "provider" and sandbox:
         raise click.UsageError("--sandbox answers now; it takes no --via provider")
+    if via == "provider" and trace is not None:
+        raise click.UsageError("--trace is for calls that are sent now; it takes no --via provider")
     if cancel and via != "provider":
         raise click.UsageError("--cancel needs --via provider")
     if ordered and is_pipe(source):

@@ -14,7 +14,7 @@ import click
 from turnout.config.values import SettingsError
 from turnout_io.cli.elsewhere import HintedCommand
 from turnout_io.cli.errors import Unusable, WrongUsage, one_line
-from turnout_io.cli.options import CONFIG, ENV_FILE
+from turnout_io.cli.options import CONFIG, ENV_FILE, TRACE
 from turnout_io.cli.router import configured
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ class _ServeCommand(HintedCommand):
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; 127.0.0.1:8080 if the file does not say.")
 @click.option("--sandbox", is_flag=True, help="Answer from a sandbox on this machine, without keys and network.")
 @click.option("--quiet", is_flag=True, help="Write no line for each request.")
+@TRACE
 @CONFIG
 @ENV_FILE
-def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, env_file: str) -> None:
+def serve(listen: str | None, sandbox: bool, quiet: bool, trace: str | None, config: str | None, env_file: str) -> None:
     """Serve OpenAI's and Anthropic's protocols over all providers, until Ctrl-C.
 
     \b
@@ -68,14 +69,16 @@ def serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, en
     # A search for cycles among the objects of modules finds nothing, and costs a tenth of the start.
     gc.disable()
     try:
-        _serve(listen, sandbox, quiet, config, env_file)
+        _serve(listen, sandbox, quiet, trace, config, env_file)
     except KeyboardInterrupt:
         pass  # stopped before it served
     finally:
         gc.enable()
 
 
-def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, env_file: str) -> None:
+def _serve(
+    listen: str | None, sandbox: bool, quiet: bool, trace: str | None, config: str | None, env_file: str
+) -> None:
     try:
         from turnout_io.serve.run import build_gateway, run_gateway
     except ModuleNotFoundError as error:
@@ -83,6 +86,7 @@ def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, e
             raise
         raise click.ClickException('the gateway needs its extra: pip install "turnout[serve]"') from None
     from turnout_io.files import load_settings, placed
+    from turnout_io.recorder import TraceRecorder
     from turnout_io.serve.settings import parse_address
 
     if listen is not None:
@@ -104,8 +108,9 @@ def _serve(listen: str | None, sandbox: bool, quiet: bool, config: str | None, e
             settings = load_settings(config, dotenv=None, environ=environ)
         else:
             settings = load_settings(config, dotenv=env_file)
+        recorder = stack.enter_context(TraceRecorder(trace)) if trace is not None else None
         with placed(config):
-            gateway = build_gateway(settings, listen=listen, models=models)
+            gateway = build_gateway(settings, listen=listen, models=models, recorder=recorder)
         if not _can_answer(settings, gateway.router.statuses()):
             raise Unusable(_NO_PROVIDER)
 
