@@ -62,8 +62,12 @@ class PartialResponse:
         attempts.
         """
         prefix = self.operation.prefix
+        # What the caller has, and the rest continues. Longer parts may be of answers that it never saw.
+        shown = prefix or (self.interrupted if self.committed else None)
+        if not _continues(error.partial, shown):
+            error.partial = None
         if not self.committed and not isinstance(error, DemandUnmet):
-            error.partial = longest(error.partial, self.longest, prefix)
+            error.partial = longest(error.partial, self.longest if _continues(self.longest, shown) else None, prefix)
         interrupted = self.interrupted or (prefix if self.committed else None)
         if interrupted is not None:
             error = as_interrupted(error, error.partial or interrupted, str(candidate))
@@ -72,3 +76,10 @@ class PartialResponse:
         if error.partial is not None:
             error.partial = attrs.evolve(error.partial, trace=trace)
         return error
+
+
+def _continues(response: ChatResponse | None, part: ChatResponse | None) -> bool:
+    """True if a response begins with this part, or if one of them is missing."""
+    if response is None or part is None:
+        return True
+    return response.text.startswith(part.text) and response.reasoning.startswith(part.reasoning)

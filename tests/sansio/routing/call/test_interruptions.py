@@ -78,6 +78,22 @@ def test_content_that_stands_is_the_partial_answer_however_long_an_earlier_one_w
     assert outcome.error.partial.text == "x"
 
 
+def test_what_the_caller_has_is_the_partial_answer_and_not_what_was_withheld() -> None:
+    """The first answer breaks before the caller sees it, the second after that, and nobody goes on with it."""
+    world = World(
+        [WITHHELD, SHORT],
+        [Script(head=20.0)],
+        on_interrupt="resume",
+        max_retries=1,
+        facts={1: ModelProfile(prefill={})},
+    )
+    outcome = world.run()
+    assert texts(outcome) == ["x"]
+    assert outcome.error is not None
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "x"
+
+
 @pytest.mark.parametrize("collect", [True, False])
 @pytest.mark.parametrize("last", [DOWN, Script(refused=True), Script(head=500.0)])
 def test_content_that_reached_nobody_is_in_the_error_of_a_later_attempt(last: Script, collect: bool) -> None:
